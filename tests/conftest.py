@@ -1,4 +1,6 @@
-"""What every run shares: no limits of time on examples, bytecode that is kept, and the order of the files."""
+"""What every run shares: no limits of time on examples, bytecode that is kept, and the order of the
+files.
+"""
 
 import gc
 import os
@@ -17,19 +19,22 @@ from storage.sqlite.store import SqliteStorage
 from tests.contract import tiers
 from tests.contract.backends import READ_BUDGET_S
 
-# How long an example takes depends on what else the machine does: on busy ones the suite must pass, too.
+# How long an example takes depends on what else the machine does: on busy ones the suite must pass,
+# too.
 settings.register_profile("explored", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# The same examples in each run, so that a change fails by what it changes; new ones are drawn by `make long`.
+# The same examples in each run, so that a change fails by what it changes; new ones are drawn by
+# `make long`.
 settings.register_profile("fixed", settings.get_profile("explored"), derandomize=True)
 settings.register_profile("few", settings.get_profile("fixed"), max_examples=20)
 settings.load_profile("fixed")
 
 
 def pytest_configure() -> None:
-    """Let the hundreds of processes that tests start keep their bytecode, whatever the shell says of it.
+    """Let the hundreds of processes that tests start keep their bytecode, whatever the shell says
+    of it.
 
-    Where nothing keeps it, each compiles all that it imports: `sidelog serve` then takes 2.3 s of CPU to start and stop
-    instead of 1.4.
+    Where nothing keeps it, each compiles all that it imports: `sidelog serve` then takes 2.3 s of
+    CPU to start and stop instead of 1.4.
 
     Stores in a test's own process read for as long as they take, unless it says otherwise.
     """
@@ -48,7 +53,8 @@ def set_default(function: Callable[..., object], name: str, value: float) -> Non
 
 
 def wait_for_postgres() -> None:
-    """Have a server that is slow only because tests keep the machine busy not taken for one that hangs.
+    """Have a server that is slow only because tests keep the machine busy not taken for one that
+    hangs.
 
     Tests of these limits set their own.
     """
@@ -59,12 +65,15 @@ def wait_for_postgres() -> None:
     ):
         assert hasattr(module, name)
         setattr(module, name, 120.0)
+
     set_default(PostgresStorage.open, "lock_limit_s", 60.0)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Look for no garbage while tests are collected, nor in them while they run: 5.6 instead of 7.0 s of CPU."""
+    """Look for no garbage while tests are collected, nor in them while they run: 5.6 instead of 7.0
+    s of CPU.
+    """
     gc.disable()
     try:
         return (yield)
@@ -79,15 +88,19 @@ LONG: Final = ("e2e", "ui", "openapi", "contract")
 
 
 FEW: Final = ("storage", "api")
-"""Rooms whose properties `make test` alone would ask, of few examples; others are asked of the compiled build, too."""
+"""Rooms whose properties `make test` alone would ask, of few examples; others are asked of the
+compiled build, too.
+"""
 
 
 def mark_properties(items: list[pytest.Item]) -> None:
-    """Have `make long`, which names the profile `explored`, ask with all examples what `make test` asks with few."""
+    """Have `make long`, which names the profile `explored`, ask with all examples what `make test`
+    asks with few.
+    """
     for item in items:
-        if item.path.relative_to(item.config.rootpath / "tests").parts[0] in FEW and is_hypothesis_test(
-            getattr(item, "obj", None)
-        ):
+        if item.path.relative_to(item.config.rootpath / "tests").parts[
+            0
+        ] in FEW and is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.long)
 
 
@@ -99,7 +112,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     tests = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int]:
-        long = next((number for number, folder in enumerate(LONG) if folder in item.path.parts), len(LONG))
+        long = next(
+            (number for number, folder in enumerate(LONG) if folder in item.path.parts), len(LONG)
+        )
         return long, -tests[item.path]
 
     items.sort(key=place)

@@ -1,4 +1,5 @@
-"""The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and citations holds.
+"""The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and
+citations holds.
 
 `make check` runs this file, and `make test`, which begins with it, does not run it again.
 """
@@ -83,7 +84,9 @@ def tracked() -> tuple[Path, ...]:
 
 
 def listed_by_git(*options: str) -> list[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, check=True).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, check=True
+    ).stdout
     return [Path(name) for name in listed.decode().split("\0") if name]
 
 
@@ -96,6 +99,7 @@ def python_files() -> tuple[tuple[Path, str, ast.Module], ...]:
         if path.suffix == ".py":
             text = (ROOT / path).read_text()
             found.append((path, text, ast.parse(text)))
+
     gc.freeze()
     gc.enable()
     return tuple(found)
@@ -111,9 +115,13 @@ def modules() -> dict[str, ast.Module]:
 
 
 def statement_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """Count the lines on which the statements of a function begin: no docstring, blank or rest of a call."""
+    """Count the lines on which the statements of a function begin: no docstring, blank or rest of a
+    call.
+    """
     body = function.body[ast.get_docstring(function) is not None :]
-    return len({node.lineno for part in body for node in ast.walk(part) if isinstance(node, ast.stmt)})
+    return len(
+        {node.lineno for part in body for node in ast.walk(part) if isinstance(node, ast.stmt)}
+    )
 
 
 def test_functions_are_short() -> None:
@@ -129,7 +137,9 @@ def test_functions_are_short() -> None:
 
 
 def test_what_is_made_is_not_kept() -> None:
-    """A file that git is told to ignore would take the place of one that each machine makes for itself."""
+    """A file that git is told to ignore would take the place of one that each machine makes for
+    itself.
+    """
     assert listed_by_git("--cached", "--ignored", "--exclude-standard") == []
 
 
@@ -137,11 +147,13 @@ def test_no_imports_go_in_a_circle() -> None:
     """No module imports itself by way of others, type checking included."""
     graph = grimp.build_graph(*PACKAGES)
     imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
-    # What is imported by nothing, or imports nothing, is in no circle: taken away until only circles are left.
+    # What is imported by nothing, or imports nothing, is in no circle: taken away until only
+    # circles are left.
     while free := [m for m, targets in imported.items() if not targets]:
         for module in free:
             del imported[module]
         imported = {module: targets - set(free) for module, targets in imported.items()}
+
     importers = Counter(target for targets in imported.values() for target in targets)
     while free := [m for m in imported if not importers[m]]:
         for module in free:
@@ -150,7 +162,9 @@ def test_no_imports_go_in_a_circle() -> None:
 
 
 def test_every_module_has_its_tests() -> None:
-    """A test below `tests/<its folder>` imports it, or has its name; where it is tested otherwise is listed."""
+    """A test below `tests/<its folder>` imports it, or has its name; where it is tested otherwise
+    is listed.
+    """
     tested: dict[str, set[str]] = defaultdict(set)
     for path, _, tree in python_files():
         if path.parts[0] == "tests":
@@ -158,13 +172,20 @@ def test_every_module_has_its_tests() -> None:
                 tested[str(folder.relative_to("tests"))] |= imports_of(ast.walk(tree)) | {
                     path.stem.removeprefix("test_")
                 }
+
     missing = []
     for path, _, tree in python_files():
-        if path.parts[0] not in PACKAGES or path.name in ("__init__.py", "__main__.py") or not _has_code(tree):
+        if (
+            path.parts[0] not in PACKAGES
+            or path.name in ("__init__.py", "__main__.py")
+            or not _has_code(tree)
+        ):
             continue
+
         name = ".".join(path.with_suffix("").parts)
         if {name, path.stem}.isdisjoint(tested[str(path.parent)]) and not _is_excused(path):
             missing.append(str(path))
+
     assert missing == []
     assert [place for place in TESTED_ELSEWHERE if not (ROOT / place).exists()] == []
 
@@ -191,18 +212,32 @@ def test_what_is_cited_exists() -> None:
     """Documents, files and rules that the code and its documents name are in the repository."""
     names = {path.name for path in tracked()}
     paths = {str(path) for path in tracked()}
-    rules = {rule for path in _RULES for rule in re.findall(rf"^## ({_RULE.pattern})", (ROOT / path).read_text(), re.M)}
+    rules = {
+        rule
+        for path in _RULES
+        for rule in re.findall(rf"^## ({_RULE.pattern})", (ROOT / path).read_text(), re.M)
+    }
     missing = []
     prose = {path: _prose(text, tree) for path, text, tree in python_files() if _is_shown(path)}
+
     prose |= {
-        path: (ROOT / path).read_text().splitlines() for path in tracked() if path.suffix == ".md" and _is_shown(path)
+        path: (ROOT / path).read_text().splitlines()
+        for path in tracked()
+        if path.suffix == ".md" and _is_shown(path)
     }
     for path, lines in prose.items():
         for number, line in enumerate(lines, 1):
-            cited = _DOCUMENT.findall(line) if path.suffix == ".py" or path.parts[0] == "docs" else []
-            missing += [f"{path}:{number} {name}" for name in cited if not _exists(name, path, names, paths)]
+            cited = (
+                _DOCUMENT.findall(line) if path.suffix == ".py" or path.parts[0] == "docs" else []
+            )
+            missing += [
+                f"{path}:{number} {name}" for name in cited if not _exists(name, path, names, paths)
+            ]
             if path.parts[0] == "proxy":
-                missing += [f"{path}:{number} {rule}" for rule in _RULE.findall(line) if rule not in rules]
+                missing += [
+                    f"{path}:{number} {rule}" for rule in _RULE.findall(line) if rule not in rules
+                ]
+
     assert missing == []
 
 
@@ -215,9 +250,14 @@ def _prose(text: str, tree: ast.Module) -> list[str]:
     lines = text.splitlines()
     shown = [line[line.index("# ") :] if "# " in line else "" for line in lines]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        if (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Constant)
+            and isinstance(node.value.value, str)
+        ):
             for number in range(node.lineno - 1, node.end_lineno or node.lineno):
                 shown[number] = lines[number]
+
     return shown
 
 
@@ -248,7 +288,11 @@ def test_words_are_plain() -> None:
     for path in tracked():
         if path.parts[0] in PLAIN_ROOTS and path.suffix in (".py", ".md", ".js", ".html", ".css"):
             text = (ROOT / path).read_text()
-            found += [f"{path}:{text.count(chr(10), 0, hit.start()) + 1} {hit[0]}" for hit in words.finditer(text)]
+            found += [
+                f"{path}:{text.count(chr(10), 0, hit.start()) + 1} {hit[0]}"
+                for hit in words.finditer(text)
+            ]
+
     assert found == []
 
 
@@ -256,25 +300,39 @@ def test_the_supervisor_needs_the_standard_library_only() -> None:
     """A process that keeps the others alive imports nothing that is installed."""
     code = (
         "import sys; before = set(sys.modules); import proxy.supervisor.__main__;"
-        "mine = {name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names);"
+        "mine = {name.partition('.')[0] for name in set(sys.modules) - before} - "
+        "set(sys.stdlib_module_names);"
         "print(sorted(mine))"
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == "['proxy']"
 
 
 @pytest.mark.parametrize(
     ("process", "strangers"),
     [
-        ("proxy.worker", ("aiohttp", "api", "proxy.enrich", "storage.base", "click", "rich", "numpy")),
+        (
+            "proxy.worker",
+            ("aiohttp", "api", "proxy.enrich", "storage.base", "click", "rich", "numpy"),
+        ),
         ("proxy.collector", ("proxy.worker", "click", "rich", "asyncpg", "genai_prices", "numpy")),
     ],
 )
-def test_a_process_starts_without_what_it_may_never_need(process: str, strangers: tuple[str, ...]) -> None:
-    """Imports are most of a start and much of a process's memory: aiohttp alone is more than a whole worker."""
+def test_a_process_starts_without_what_it_may_never_need(
+    process: str, strangers: tuple[str, ...]
+) -> None:
+    """Imports are most of a start and much of a process's memory: aiohttp alone is more than a
+    whole worker.
+    """
     code = f"import json, sys; import {process}.__main__; print(json.dumps(sorted(sys.modules)))"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     loaded = json.loads(run.stdout)
     assert [
-        name for name in loaded if name.startswith(tuple(f"{each}." for each in strangers)) or name in strangers
+        name
+        for name in loaded
+        if name.startswith(tuple(f"{each}." for each in strangers)) or name in strangers
     ] == []

@@ -1,7 +1,8 @@
 """No pattern of `re` takes more than linear time over what is captured, asked or answered.
 
-All patterns of the program are collected, with how each is asked for (searched for, or matched where something begins),
-and judged by the ambiguity of their automata. What is not linear is in `BOUNDED`, with why its text is short.
+All patterns of the program are collected, with how each is asked for (searched for, or matched
+where something begins), and judged by the ambiguity of their automata. What is not linear is in
+`BOUNDED`, with why its text is short.
 """
 
 import ast
@@ -19,7 +20,10 @@ from tests.support.patterns.calls import ROOT, Call, calls
 from tests.support.patterns.collect import Compiled
 from tests.support.patterns.judge import Verdict, judge
 
-_ENDS = "what is not closed goes to the end of the text and is found: each search finds something where it begins"
+_ENDS = (
+    "what is not closed goes to the end of the text and is found: each search finds something "
+    "where it begins"
+)
 _OURS = "it is read by those who operate it, not captured"
 BOUNDED = {
     ("proxy/enrich/endpoints/envelopes.py", "_BULK"): "512 bytes are looked at",
@@ -31,14 +35,29 @@ BOUNDED = {
     ("proxy/enrich/redact/documents/assignments.py", "_PARTS"): _ENDS,
     ("proxy/enrich/redact/documents/separated.py", "fields"): _ENDS,
     ("proxy/enrich/redact/documents/yaml_keys.py", "_PARTS"): _ENDS,
-    ("proxy/enrich/redact/documents/graphql.py", "_BEFORE"): "the 256 bytes before a name are looked at",
-    ("proxy/enrich/redact/json_keys.py", "_IS_MEMBER"): "the last 32 bytes are looked at, and backslashes",
+    (
+        "proxy/enrich/redact/documents/graphql.py",
+        "_BEFORE",
+    ): "the 256 bytes before a name are looked at",
+    (
+        "proxy/enrich/redact/json_keys.py",
+        "_IS_MEMBER",
+    ): "the last 32 bytes are looked at, and backslashes",
     ("proxy/enrich/redact/names.py", "_TAIL"): "the last 40 bytes are looked at",
     ("proxy/enrich/redact/naming/values.py", "_STRUCTURE"): _ENDS,
-    ("proxy/enrich/redact/patterns/assigned.py", "_BEFORE"): "the 64 bytes before a name are looked at",
-    ("proxy/enrich/redact/patterns/numbers.py", "_NAME"): "the 64 bytes before a number are looked at",
+    (
+        "proxy/enrich/redact/patterns/assigned.py",
+        "_BEFORE",
+    ): "the 64 bytes before a name are looked at",
+    (
+        "proxy/enrich/redact/patterns/numbers.py",
+        "_NAME",
+    ): "the 64 bytes before a number are looked at",
     ("api/assets.py", "_IMPORT"): "its text is a file of the program",
-    ("api/replay/judge.py", "_DATA_KEY"): "with DOTALL what is behind a sign goes to the end, whatever it is",
+    (
+        "api/replay/judge.py",
+        "_DATA_KEY",
+    ): "with DOTALL what is behind a sign goes to the end, whatever it is",
     ("storage/clickhouse/wire/answers.py", "_TAIL"): "messages of the database are cut to a line",
     ("storage/clickhouse/wire/native.py", "_SEPARATOR"): "types of our own tables",
     ("storage/sqlite/schema.py", "_COMMENT"): "its text is a file of the program",
@@ -86,11 +105,22 @@ def compiled() -> list[Compiled]:
 
 
 def _constants() -> Iterator[tuple[Call, re.Pattern[bytes] | re.Pattern[str]]]:
-    """Yield patterns that are written where they are used, within functions that nothing has called yet."""
+    """Yield patterns that are written where they are used, within functions that nothing has called
+    yet.
+    """
     for call, node in calls().items():
-        if node.args and isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, bytes | str):
+        if (
+            node.args
+            and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, bytes | str)
+        ):
             given = [*node.args[1:], *(keyword.value for keyword in node.keywords)]
-            names = {part.attr for each in given for part in ast.walk(each) if isinstance(part, ast.Attribute)}
+            names = {
+                part.attr
+                for each in given
+                for part in ast.walk(each)
+                if isinstance(part, ast.Attribute)
+            }
             flags = [getattr(re, name) for name in names if name.isupper()]
             yield call, re.compile(node.args[0].value, sum(flags))
 
@@ -100,7 +130,9 @@ def _uses_of(call: Call) -> frozenset[Use]:
     name = (call.file, call.name)
     if name in BOUNDED or call.file.startswith(OUTSIDE):
         return frozenset()
-    return frozenset((HANDED_ON[name],)) if name in HANDED_ON else call.uses or frozenset[Use](("search",))
+    if name in HANDED_ON:
+        return frozenset((HANDED_ON[name],))
+    return call.uses or frozenset[Use](("search",))
 
 
 def test_patterns_are_linear(compiled: list[Compiled]) -> None:
@@ -109,17 +141,24 @@ def test_patterns_are_linear(compiled: list[Compiled]) -> None:
     for each in compiled:
         call = _call_of(each, known)
         found = [(judge(each.again(), use), use) for use in _uses_of(call)]
-        harmful += [(call, use, each.pattern, found) for found, use in found if found[0] != "linear"]
+        harmful += [
+            (call, use, each.pattern, found) for found, use in found if found[0] != "linear"
+        ]
+
     assert harmful == []
 
 
 def test_patterns_within_functions_are_linear() -> None:
-    found = [(call, use, judge(pattern, use)) for call, pattern in _constants() for use in _uses_of(call)]
+    found = [
+        (call, use, judge(pattern, use)) for call, pattern in _constants() for use in _uses_of(call)
+    ]
     assert [each for each in found if each[-1][0] != "linear"] == []
 
 
 def test_all_calls_are_known(compiled: list[Compiled]) -> None:
-    """A pattern that is assembled when something runs is made by the collection, or is of what is configured."""
+    """A pattern that is assembled when something runs is made by the collection, or is of what is
+    configured.
+    """
     lines = {(each.file, each.line) for each in compiled}
     constants = {(call.file, call.line) for call, _ in _constants()}
     missed = [
@@ -140,18 +179,32 @@ def test_exceptions_are_of_use(compiled: list[Compiled]) -> None:
     assert BOUNDED.keys() <= names.keys()
     assert HANDED_ON.keys() <= names.keys()
     assert {call.file for call in known} >= ASSEMBLED.keys()
-    linear = [name for name in BOUNDED if all(judge(names[name].again(), use)[0] == "linear" for use in _uses(name))]
+    linear = [
+        name
+        for name in BOUNDED
+        if all(judge(names[name].again(), use)[0] == "linear" for use in _uses(name))
+    ]
     assert linear == []
 
 
 def _uses(name: tuple[str, str]) -> frozenset[Use]:
-    return next(call.uses for call in calls() if (call.file, call.name) == name) or frozenset[Use](("search",))
+    return next(call.uses for call in calls() if (call.file, call.name) == name) or frozenset[Use](
+        ("search",)
+    )
 
 
 def _call_of(each: Compiled, known: list[Call]) -> Call:
-    """Return the innermost call around the line that compiled a pattern; one that asks anything where none is."""
-    around = [call for call in known if call.file == each.file and call.line <= each.line <= call.end_line]
-    return min(around, key=lambda call: call.end_line - call.line, default=Call(each.file, 0, 0, "", frozenset()))
+    """Return the innermost call around the line that compiled a pattern; one that asks anything
+    where none is.
+    """
+    around = [
+        call for call in known if call.file == each.file and call.line <= each.line <= call.end_line
+    ]
+    return min(
+        around,
+        key=lambda call: call.end_line - call.line,
+        default=Call(each.file, 0, 0, "", frozenset()),
+    )
 
 
 @each_of(

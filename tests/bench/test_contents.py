@@ -22,13 +22,31 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from bench.contents import KINDS, Kind, calls, documents, files, kind_of, media, texts, variants, words
+from bench.contents import (
+    KINDS,
+    Kind,
+    calls,
+    documents,
+    files,
+    kind_of,
+    media,
+    texts,
+    variants,
+    words,
+)
 from bench.contents.kinds import VARIANTS
 
 SEEDS: Final = 3
 _CACHED: Final = (
     *(files.found, files.text, files.octets, words.words, documents._schemas, variants),
-    *(texts._templates, texts._scripts, texts._rules, texts._symbols, texts._rows, calls._beginning),
+    *(
+        texts._templates,
+        texts._scripts,
+        texts._rules,
+        texts._symbols,
+        texts._rows,
+        calls._beginning,
+    ),
 )
 
 
@@ -51,7 +69,9 @@ def _origin(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def plain(kind: Kind, seed: int) -> bytes:
     """Return a body without its content coding."""
-    return gzip.decompress(kind.body(seed)) if kind.content_encoding == "gzip" else kind.body(seed)
+    if kind.content_encoding == "gzip":
+        return gzip.decompress(kind.body(seed))
+    return kind.body(seed)
 
 
 def test_a_seed_gives_the_same_body_again_and_another_seed_another() -> None:
@@ -63,7 +83,10 @@ def test_a_seed_gives_the_same_body_again_and_another_seed_another() -> None:
 
 
 def test_no_two_of_the_bodies_that_a_load_sends_are_equal() -> None:
-    assert all(len(set(variants(name))) == VARIANTS for name in ("json-1k", "form-1k", "woff2-32k", "source-16k"))
+    assert all(
+        len(set(variants(name))) == VARIANTS
+        for name in ("json-1k", "form-1k", "woff2-32k", "source-16k")
+    )
 
 
 def test_a_body_is_of_the_size_that_its_kind_declares() -> None:
@@ -74,7 +97,9 @@ def test_a_body_is_of_the_size_that_its_kind_declares() -> None:
 def test_another_process_makes_the_same_bodies() -> None:
     program = "from bench.contents import KINDS, files\n"
     program += f"if {not list(files._folders())}: files._folders = lambda: iter(())\n"
-    program += "from hashlib import sha256\nprint(*(sha256(kind.body(1)).hexdigest() for kind in KINDS))"
+    program += (
+        "from hashlib import sha256\nprint(*(sha256(kind.body(1)).hexdigest() for kind in KINDS))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=files.HERE, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -83,13 +108,16 @@ def test_another_process_makes_the_same_bodies() -> None:
 
 def _png(body: bytes) -> None:
     assert body.startswith(b"\x89PNG\r\n\x1a\n")
-    at, found = 8, dict[bytes, bytes]()
+    at = 8
+    found = dict[bytes, bytes]()
+
     while at < len(body):
         length, name = struct.unpack_from(">I4s", body, at)
         content = body[at + 8 : at + 8 + length]
         assert struct.unpack_from(">I", body, at + 8 + length)[0] == zlib.crc32(name + content)
         found[name] = content
         at += 12 + length
+
     width, height = struct.unpack_from(">II", found[b"IHDR"])
     assert len(zlib.decompress(found[b"IDAT"])) == height * (1 + 3 * width)
     assert list(found)[-1] == b"IEND"
@@ -101,7 +129,9 @@ def _pdf(body: bytes) -> None:
     table = int(body.split(b"startxref\n")[1].split(b"\n")[0])
     assert body[table:].startswith(b"xref\n0 7\n")
     begins = [int(line.split()[0]) for line in body[table:].split(b"\n")[3:9]]
-    assert [body[begin:].split(b" ", 1)[0] for begin in begins] == [b"%d" % number for number in range(1, 7)]
+    assert [body[begin:].split(b" ", 1)[0] for begin in begins] == [
+        b"%d" % number for number in range(1, 7)
+    ]
 
 
 def _woff2(body: bytes) -> None:
@@ -158,7 +188,9 @@ PARSERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "image/png": _png,
     "font/woff2": _woff2,
     "application/pdf": _pdf,
-    "application/octet-stream": lambda body: len(zlib.compress(body)) >= len(body) or pytest.fail("is no noise"),
+    "application/octet-stream": lambda body: (
+        len(zlib.compress(body)) >= len(body) or pytest.fail("is no noise")
+    ),
 }
 
 
@@ -176,7 +208,10 @@ def test_small_json_can_be_put_into_a_configuration_and_numbered() -> None:
 
 
 def test_scripts_and_escapes_are_there() -> None:
-    shares = {name: sum(byte > 127 for byte in kind_of(name).body(0)) / 16384 for name in ("german-16k", "russian-16k")}
+    shares = {
+        name: sum(byte > 127 for byte in kind_of(name).body(0)) / 16384
+        for name in ("german-16k", "russian-16k")
+    }
     assert shares["german-16k"] > 0.001
     assert shares["russian-16k"] > 0.05
     assert kind_of("chinese-16k").body(0).decode().count("的") > 2

@@ -56,7 +56,9 @@ def test_small_contents_are_measured_more_often() -> None:
 
 
 def test_the_section_says_what_was_generated_and_what_was_not_measured() -> None:
-    text = markdown(found(generated=["fonts", "a table"], skipped={"envoy": "is not installed"}), KINDS)
+    text = markdown(
+        found(generated=["fonts", "a table"], skipped={"envoy": "is not installed"}), KINDS
+    )
     assert "Not installed, so generated: fonts, a table." in text
     assert "Not measured: envoy: is not installed" in text
     assert "load average before 0.2" in text

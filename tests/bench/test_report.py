@@ -8,7 +8,15 @@ import pytest
 from bench.macro.plan import Session
 from bench.macro.report import BEGIN, END, Result, markdown, replaced
 from bench.macro.run import EVENTS, FLOOD, IDLE, LATENCY, Run, faults
-from bench.macro.tables import cpu_table, flood_table, idle_table, latency_table, share_table, silent, streams_table
+from bench.macro.tables import (
+    cpu_table,
+    flood_table,
+    idle_table,
+    latency_table,
+    share_table,
+    silent,
+    streams_table,
+)
 
 
 def run_of(system: str, cpu_us: dict[str, float], *, number: int = 0, received: int = 0) -> Run:
@@ -43,7 +51,10 @@ def test_ratios_are_taken_to_the_medians_of_nginx_and_haproxy() -> None:
 
 def test_sidelog_is_shown_as_data_plane_collector_and_both() -> None:
     """The supervisor belongs to the data plane, the collector has a row of its own."""
-    runs = [run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 14.0, "supervisor": 1.0, "collector": 12.0})]
+    runs = [
+        run_of("nginx", {"proxy": 10.0}),
+        run_of("sidelog", {"worker": 14.0, "supervisor": 1.0, "collector": 12.0}),
+    ]
     text = cpu_table(runs)
     assert "| sidelog: data plane | 15.0 (1.50 / – / –) |" in text
     assert "| sidelog: collector | 12.0 (1.20 / – / –) |" in text
@@ -59,11 +70,16 @@ def test_added_latency_is_relative_to_the_upstream() -> None:
 def test_records_and_waits_are_shown_of_systems_that_keep_records() -> None:
     """Peers have empty cells there; the memory is the most of the first and of the last third."""
     ours = msgspec.structs.replace(
-        run_of("sidelog", {"worker": 20.0, "collector": 40.0}, received=1500), longest_wait_ms=80, max_wait_ms=100
+        run_of("sidelog", {"worker": 20.0, "collector": 40.0}, received=1500),
+        longest_wait_ms=80,
+        max_wait_ms=100,
     )
     text = share_table("one core", [run_of("envoy", {"proxy": 50.0}), ours])
     assert "| bare GET: envoy | 1,000 | 50.0 (1.00) | 0.3 | 0 | 1, 3 |  |  |  |  |" in text
-    assert "| bare GET: sidelog | 1,000 | 60.0 (1.20) | 0.3 | 0 | 1, 3 | 1,500 | 0 | 80 of 100 | 0 |" in text
+    assert (
+        "| bare GET: sidelog | 1,000 | 60.0 (1.20) | 0.3 | 0 | 1, 3 | 1,500 | 0 | 80 of 100 | 0 |"
+        in text
+    )
 
 
 def test_a_light_client_beside_a_flood_is_compared_with_haproxy() -> None:
@@ -78,7 +94,9 @@ def test_idle_connections_are_shown_by_protocol() -> None:
     http1 = msgspec.structs.replace(
         run_of("sidelog", {}), kind=IDLE, scenario="getvar", memory_bytes=memory, logged_bytes=0
     )
-    http2 = msgspec.structs.replace(http1, scenario="h2get-m1", memory_bytes={"worker": [0, 64 * 2048]})
+    http2 = msgspec.structs.replace(
+        http1, scenario="h2get-m1", memory_bytes={"worker": [0, 64 * 2048]}
+    )
     assert "| sidelog | 4.0 | 2.0 |" in idle_table([http1, http2])
     assert silent([msgspec.structs.replace(http1, system="nginx")]) == []
 
@@ -88,7 +106,12 @@ def test_a_failed_request_a_drop_a_longer_wait_and_an_unbalanced_ledger_are_faul
     run = run_of("sidelog", {}, received=1500)
     assert faults(run) == []
     bad = msgspec.structs.replace(
-        run, errors=3, dropped={"ring_full": 1200}, longest_wait_ms=140, max_wait_ms=100, is_balanced=False
+        run,
+        errors=3,
+        dropped={"ring_full": 1200},
+        longest_wait_ms=140,
+        max_wait_ms=100,
+        is_balanced=False,
     )
     where = "sidelog under get (sustained, core)"
     assert faults(bad) == [
@@ -140,14 +163,19 @@ def test_a_file_without_markers_is_refused() -> None:
 
 def test_kinds_and_shares_have_tables_of_their_own() -> None:
     """They are not mixed: under a quota a request costs something else, and an event is no request."""
-    core, direct = run_of("sidelog", {"worker": 14.0, "collector": 12.0}), run_of("upstream", {})
+    core = run_of("sidelog", {"worker": 14.0, "collector": 12.0})
+    direct = run_of("upstream", {})
     quota = msgspec.structs.replace(core, share="quota")
     flood = msgspec.structs.replace(core, kind=FLOOD, rate=100)
     single = [msgspec.structs.replace(run, kind=LATENCY) for run in (direct, core)]
-    held = msgspec.structs.replace(run_of("nginx", {"proxy": 5.0}), kind=EVENTS, reads=500, writes=1000)
+    held = msgspec.structs.replace(
+        run_of("nginx", {"proxy": 5.0}), kind=EVENTS, reads=500, writes=1000
+    )
     streams = [msgspec.structs.replace(direct, kind=EVENTS, p99_us=100), held]
     assert "| nginx | 5.0 |  | 100 | 300 | +200 | 2.00 | 1.00 |" in streams_table(streams)
-    result = Result(when="", command="", machine={}, versions={}, runs=[core, quota, flood, *single, *streams])
+    result = Result(
+        when="", command="", machine={}, versions={}, runs=[core, quota, flood, *single, *streams]
+    )
     tables = [cpu_table([core]), share_table("a quota of one core", [quota]), latency_table(single)]
     tables += [flood_table([flood]), streams_table(streams), share_table("one core", [core])]
     assert markdown(result).split("\n\n")[2:] == tables
@@ -156,4 +184,6 @@ def test_kinds_and_shares_have_tables_of_their_own() -> None:
 def test_a_peer_without_a_log_is_told() -> None:
     """Whoever was to log and wrote nothing has not done the work it is compared for."""
     quiet = msgspec.structs.replace(run_of("envoy", {"proxy": 10.0}), logged_bytes=0)
-    assert silent([quiet, run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 10.0})]) == ["envoy"]
+    assert silent(
+        [quiet, run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 10.0})]
+    ) == ["envoy"]

@@ -9,9 +9,26 @@ from bench.contents import KINDS, kind_of, variants
 from bench.contents.documents import PLACE
 from bench.contents.kinds import VARIANTS
 from bench.macro.scenarios import SCENARIOS, carrying, chosen
-from bench.macro.scripts import AGENT, AGENT_RUN, DIRECTORY_MARK, MIX, Portion, mixed, order, write_contents
+from bench.macro.scripts import (
+    AGENT,
+    AGENT_RUN,
+    DIRECTORY_MARK,
+    MIX,
+    Portion,
+    mixed,
+    order,
+    write_contents,
+)
 
-WANTED = {"small JSON": 45, "large JSON": 15, "pages": 10, "scripts": 10, "pictures": 10, "uploads": 5, "streams": 5}
+WANTED = {
+    "small JSON": 45,
+    "large JSON": 15,
+    "pages": 10,
+    "scripts": 10,
+    "pictures": 10,
+    "uploads": 5,
+    "streams": 5,
+}
 NAMES = {
     "json-1k": "small JSON",
     "json-16k": "large JSON",
@@ -32,11 +49,14 @@ def test_every_hundred_requests_of_a_web_application_have_their_shares() -> None
 
 
 @pytest.mark.parametrize("portions", [MIX, AGENT])
-def test_a_script_makes_a_request_of_each_portion_in_that_order(portions: tuple[Portion, ...]) -> None:
+def test_a_script_makes_a_request_of_each_portion_in_that_order(
+    portions: tuple[Portion, ...],
+) -> None:
     script = mixed(portions, seed=7)
     assert script.count("  function() return") == len(portions)
     numbers = ", ".join(str(1 + number) for number in order(portions, 7))
     assert f"local order = {{{numbers}}}" in script
+
     for portion in portions:
         if portion.is_sent:
             assert f'bodies("{portion.kind}")' in script

@@ -1,4 +1,6 @@
-"""The backends the conformance suite runs over: how to open each, again and again at the same place."""
+"""The backends the conformance suite runs over: how to open each, again and again at the same
+place.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,11 +23,15 @@ from tests.support.memory_store import MemoryStorage
 from tests.support.sparse_store import SparseStorage
 
 READ_BUDGET_S: Final = 60.0
-"""Answers are complete, however busy the machine is; what a short budget does is tested with each store."""
+"""Answers are complete, however busy the machine is; what a short budget does is tested with each
+store.
+"""
 
 
 ORDER_DELAY_MS: Final = 200
-"""Of ClickHouse: what is slower is refused and comes again, so it is short to wait for and no matter of luck."""
+"""Of ClickHouse: what is slower is refused and comes again, so it is short to wait for and no
+matter of luck.
+"""
 
 
 class Open(Protocol):
@@ -48,7 +54,9 @@ class Backend:
     """Whether cells are in that before there are enough for a segment."""
 
     is_dense: bool = True
-    """Whether numbers have no gaps between batches, and the cap takes as many records as it is asked to."""
+    """Whether numbers have no gaps between batches, and the cap takes as many records as it is
+    asked to.
+    """
 
     @property
     def kind(self) -> str:
@@ -66,13 +74,19 @@ async def _memory(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Stor
 
 async def _sqlite(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     return await SqliteStorage.open(
-        directory / "records.db", durability="fast", busy_timeout_s=60.0, read_budget_s=read_budget_s
+        directory / "records.db",
+        durability="fast",
+        busy_timeout_s=60.0,
+        read_budget_s=read_budget_s,
     )
 
 
 async def _sparse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     return await SparseStorage.open(
-        directory / "records.db", durability="fast", busy_timeout_s=60.0, read_budget_s=read_budget_s
+        directory / "records.db",
+        durability="fast",
+        busy_timeout_s=60.0,
+        read_budget_s=read_budget_s,
     )
 
 
@@ -83,40 +97,91 @@ async def _postgres(directory: Path, read_budget_s: float = READ_BUDGET_S) -> St
 
 async def _clickhouse(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("debian", directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
+    return await ClickhouseStorage.open(
+        address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS
+    )
 
 
 async def _chdb(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse.url("chdb", directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
+    return await ClickhouseStorage.open(
+        address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS
+    )
 
 
 async def _cluster(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
     address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
+    return await ClickhouseStorage.open(
+        address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS
+    )
 
 
 async def _shards(directory: Path, read_budget_s: float = READ_BUDGET_S) -> Storage:
-    address = ClickhouseAddress.of(urlsplit(clickhouse_cluster.url(directory, clickhouse_cluster.SHARDS)))
-    return await ClickhouseStorage.open(address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS)
+    address = ClickhouseAddress.of(
+        urlsplit(clickhouse_cluster.url(directory, clickhouse_cluster.SHARDS))
+    )
+    return await ClickhouseStorage.open(
+        address, read_budget_s=read_budget_s, order_delay_ms=ORDER_DELAY_MS
+    )
 
 
 BACKENDS = (
     Backend("model", _model, is_durable=False, has_text_index=False, has_cells=False),
     Backend("memory", _memory, is_durable=False),
     Backend("sqlite", _sqlite, is_durable=True),
-    Backend("sqlite-sparse", _sparse, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
+    Backend(
+        "sqlite-sparse",
+        _sparse,
+        is_durable=True,
+        has_text_index=False,
+        has_cells=False,
+        is_dense=False,
+    ),
     Backend("postgres", _postgres, is_durable=True),
-    Backend("clickhouse", _clickhouse, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
-    Backend("clickhouse-chdb", _chdb, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
-    Backend("clickhouse-cluster", _cluster, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
-    Backend("clickhouse-shards", _shards, is_durable=True, has_text_index=False, has_cells=False, is_dense=False),
+    Backend(
+        "clickhouse",
+        _clickhouse,
+        is_durable=True,
+        has_text_index=False,
+        has_cells=False,
+        is_dense=False,
+    ),
+    Backend(
+        "clickhouse-chdb",
+        _chdb,
+        is_durable=True,
+        has_text_index=False,
+        has_cells=False,
+        is_dense=False,
+    ),
+    Backend(
+        "clickhouse-cluster",
+        _cluster,
+        is_durable=True,
+        has_text_index=False,
+        has_cells=False,
+        is_dense=False,
+    ),
+    Backend(
+        "clickhouse-shards",
+        _shards,
+        is_durable=True,
+        has_text_index=False,
+        has_cells=False,
+        is_dense=False,
+    ),
 )
 
 
-def usual(is_meant: Callable[[Backend], bool] = lambda backend: True) -> list[Backend | ParameterSet]:
+def usual(
+    is_meant: Callable[[Backend], bool] = lambda backend: True,
+) -> list[Backend | ParameterSet]:
     """List those that are meant; the memory is SQLite's, and asked everything by `make long` only."""
-    return [long(backend) if backend.name == "memory" else backend for backend in BACKENDS if is_meant(backend)]
+    return [
+        long(backend) if backend.name == "memory" else backend
+        for backend in BACKENDS
+        if is_meant(backend)
+    ]
 
 
 USUAL = usual()

@@ -20,7 +20,9 @@ async def listed(store: Storage, filter: Filter = ALL) -> list[Record]:
 
 
 async def read_on(store: Storage, **changes: object) -> list[Record]:
-    """Read all records page by page, following cursors: oldest first, and what is changed about the query."""
+    """Read all records page by page, following cursors: oldest first, and what is changed about the
+    query.
+    """
     query, found = replace(RecordQuery(filter=ALL, order="asc"), **changes), []  # type: ignore[arg-type]
     while True:
         page = await store.read(query)
@@ -52,7 +54,9 @@ def of_store(filter: Filter, records: Sequence[Record]) -> Filter:
 
 
 async def assert_untouched(store: Storage, records: int) -> None:
-    """Check that a store holds so many records and no trace of more; dense numbers but where writers are many."""
+    """Check that a store holds so many records and no trace of more; dense numbers but where
+    writers are many.
+    """
     seqs = [record.seq for record in await listed(store)]
     assert len(seqs) == records
     assert seqs == sorted(set(seqs))

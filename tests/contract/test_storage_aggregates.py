@@ -1,4 +1,6 @@
-"""Facets, histogram and summary of every backend, judged by `storage.relational.tally`, their meaning."""
+"""Facets, histogram and summary of every backend, judged by `storage.relational.tally`, their
+meaning.
+"""
 
 import asyncio
 import functools
@@ -10,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from api.native.aggregates import fold
-from storage.aggregates import FACETS, MAX_FACET_LIMIT, SAMPLE_ROWS, TOP_FIELDS, Histogram, Top, TopSeries
+from storage.aggregates import (
+    FACETS,
+    MAX_FACET_LIMIT,
+    SAMPLE_ROWS,
+    TOP_FIELDS,
+    Histogram,
+    Top,
+    TopSeries,
+)
 from storage.base import Storage
 from storage.query import (
     FacetQuery,
@@ -47,7 +57,9 @@ FILTERS = (
     make_filter(hosts=("a",), methods=("GET", "BREW")),
     make_filter(hosts=("a", ""), kind="all"),
     make_filter(error_types=("a",), levels=("error",)),
-    make_filter(hosts=("b",), error_types=("a", "b"), projects=("a", "b"), routes=("a", "A"), kind="event"),
+    make_filter(
+        hosts=("b",), error_types=("a", "b"), projects=("a", "b"), routes=("a", "A"), kind="event"
+    ),
     make_filter(statuses=(404, 0), status_classes=(5, 9), scope=Scope(clients=("a",))),
     make_filter(statuses=(200, 500), since_us=HOUR + HOUR_US, until_us=HOUR + 40 * HOUR_US),
     make_filter(keyed=True, status_classes=(2,)),
@@ -69,15 +81,24 @@ FILTERS = (
 )
 ENDPOINT_FILTERS = (
     make_filter(endpoints=("a", "A"), kind="all"),
-    make_filter(endpoints=("a",), methods=("GET",), levels=("info", "warn"), scope=Scope(projects=("a",))),
+    make_filter(
+        endpoints=("a",), methods=("GET",), levels=("info", "warn"), scope=Scope(projects=("a",))
+    ),
     make_filter(endpoints=("", "unknown"), status_classes=(2, 5)),
-    make_filter(endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5),
+    make_filter(
+        endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5
+    ),
     make_filter(endpoints=("a",), statuses=(404,)),
     make_filter(
-        endpoints=("a",), former_endpoints=(FormerEndpoints("a", "b", ("b", "A")), FormerEndpoints("b", "a", ("b",)))
+        endpoints=("a",),
+        former_endpoints=(FormerEndpoints("a", "b", ("b", "A")), FormerEndpoints("b", "a", ("b",))),
     ),
     make_filter(
-        former_endpoints=(FormerEndpoints(None, "a", ("a", "b")), FormerEndpoints("a", None, ("",))), kind="all"
+        former_endpoints=(
+            FormerEndpoints(None, "a", ("a", "b")),
+            FormerEndpoints("a", None, ("",)),
+        ),
+        kind="all",
     ),
 )
 """Some of which only the rollups by endpoint can tell, and only in part."""
@@ -144,7 +165,9 @@ def expected_heat_map(filter: Filter, range: tuple[int, int, int, int]) -> model
 
 
 @pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
     """Every backend in turn, filled once."""
     directory: Path = tmp_path_factory.mktemp("store")
     with asyncio.Runner() as runner:
@@ -164,37 +187,60 @@ def filter(request: pytest.FixtureRequest, reader: Reader) -> Filter:
 
 @pytest.mark.parametrize("filter", FILTERS, indirect=True)
 def test_facets_of_few_records_are_counted(reader: Reader, filter: Filter) -> None:
-    """Every facet has the values of its records, most frequent first, with their counts whatever the filter."""
+    """Every facet has the values of its records, most frequent first, with their counts whatever
+    the filter.
+    """
     found = reader.wait(reader.store.read(FacetQuery(filter, tuple(FACETS))))
     assert found == model.facets(reader.records, filter, tuple(FACETS))
     assert all(value.count is not None for values in found.values() for value in values)
 
 
 @pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
-async def test_facets_of_many_records_are_counted_where_rollups_can_tell(backend: Backend, tmp_path: Path) -> None:
-    """Beyond so many rows a count is there in whole hours of the rollups' facets, and null elsewhere."""
-    records = [make_record(started_at_us=HOUR + number, host=f"h{number % 3}") for number in range(SAMPLE_ROWS)]
+async def test_facets_of_many_records_are_counted_where_rollups_can_tell(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """Beyond so many rows a count is there in whole hours of the rollups' facets, and null
+    elsewhere.
+    """
+    records = [
+        make_record(started_at_us=HOUR + number, host=f"h{number % 3}")
+        for number in range(SAMPLE_ROWS)
+    ]
     store: Storage = await backend.open(tmp_path)
     async with store:
         for start in range(0, SAMPLE_ROWS, 1000):
             await store.commit(make_batch(*records[start : start + 1000]))
-        for filter, is_counted in ((Filter(), True), (Filter(since_us=HOUR), True), (Filter(since_us=HOUR - 1), False)):
+        for filter, is_counted in (
+            (Filter(), True),
+            (Filter(since_us=HOUR), True),
+            (Filter(since_us=HOUR - 1), False),
+        ):
             found = await store.read(FacetQuery(filter, ("status", "host")))
             assert found == model.facets(records, filter, ("status", "host"))
-            assert [value.count for value in found["status"]] == [SAMPLE_ROWS if is_counted else None]
+            assert [value.count for value in found["status"]] == [
+                SAMPLE_ROWS if is_counted else None
+            ]
             assert [value.count for value in found["host"]] == [None] * 3
+
         found = await store.read(FacetQuery(Filter(since_us=HOUR + 1), ("status", "host")))
         assert sum(value.count or 0 for value in found["host"]) == SAMPLE_ROWS - 1
 
 
 @pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
-async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend, tmp_path: Path) -> None:
-    """However their hours came to be in days: one after another, late, many at once, or erased in between."""
+async def test_records_of_hours_that_are_over_are_counted_once(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """However their hours came to be in days: one after another, late, many at once, or erased in
+    between.
+    """
     store: Storage = await backend.open(tmp_path)
     records: list[Record] = []
 
     async def add(*hours: int) -> None:
-        some = [make_record(started_at_us=HOUR + hour * HOUR_US, project="ab"[hour % 2]) for hour in hours]
+        some = [
+            make_record(started_at_us=HOUR + hour * HOUR_US, project="ab"[hour % 2])
+            for hour in hours
+        ]
         await store.commit(make_batch(*some))
         records.extend(some)
 
@@ -213,7 +259,11 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
         await add(2, 4, 28, 29)
         await check()
         await store.erase(make_filter(projects=("b",), until_us=HOUR + 10 * HOUR_US))
-        records = [record for record in records if record.project == "a" or record.started_at_us >= HOUR + 10 * HOUR_US]
+        records = [
+            record
+            for record in records
+            if record.project == "a" or record.started_at_us >= HOUR + 10 * HOUR_US
+        ]
         await check()
         await add(*range(40, 70))
         await add(69)
@@ -221,7 +271,9 @@ async def test_records_of_hours_that_are_over_are_counted_once(backend: Backend,
 
 
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
-    """Whatever the filter, the values of other tenants are not listed, even where nothing can be counted."""
+    """Whatever the filter, the values of other tenants are not listed, even where nothing can be
+    counted.
+    """
     scoped = make_filter(scope=Scope(projects=("b",)), path_contains="items")
     found = reader.wait(reader.store.read(FacetQuery(scoped, ("project", "host", "error_type"))))
     assert [value.value for value in found["project"]] == ["b"]
@@ -231,21 +283,35 @@ def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)
 def test_top_adds_up_by_a_field(reader: Reader, filter: Filter) -> None:
-    """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of scope is there."""
+    """Each value of a field has the sums of its exchanges, most frequent first, and nothing out of
+    scope is there.
+    """
     found = {by: reader.wait(reader.store.read(TopQuery(filter, by))) for by in TOP_FIELDS}
     assert found == {by: expected_top(filter, by) for by in TOP_FIELDS}
 
 
 @pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
 async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_path: Path) -> None:
-    """Each record is in one group: of its value, or of the reason why it has none; scopes and searches hold."""
-    bodies = [b'{"user":{"id":1}}', b'{"user":{"id":"2"}}', b'{"user":{"id":null}}', b"{}", b"no json", None]
+    """Each record is in one group: of its value, or of the reason why it has none; scopes and
+    searches hold.
+    """
+    bodies = [
+        b'{"user":{"id":1}}',
+        b'{"user":{"id":"2"}}',
+        b'{"user":{"id":null}}',
+        b"{}",
+        b"no json",
+        None,
+    ]
     entries = []
     for number in range(300):
         body = bodies[number % len(bodies)]
         head = b"GET / HTTP/1.1\r\nX-Tenant: t%d" % (number % 2)
         payload = Payload(head, b"HTTP/1.1 200 OK", None if body is None else make_body(body), None)
-        entries.append(Entry(make_record(project="ab"[number % 2], status=500 if number % 3 else 200), payload))
+        entries.append(
+            Entry(make_record(project="ab"[number % 2], status=500 if number % 3 else 200), payload)
+        )
+
     store: Storage = await backend.open(tmp_path)
     async with store:
         await store.commit(Batch("sidecar-1", [*entries, Entry(make_record())]))
@@ -258,23 +324,37 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
         filter = Filter(scope=Scope(projects=("b",)), where=Is("header.x-tenant", ("t1",)))
         scoped = await store.read(TopQuery(filter, "header.x-tenant"))
         assert [(row.names, row.exchanges) for row in scoped.rows] == [(("t1", "known"), 150)]
-        assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (100, True)
+        assert (scoped.rows[0].server_errors, scoped.rows[0].duration.p50_us is not None) == (
+            100,
+            True,
+        )
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)
 def test_top_series_count_each_step(reader: Reader, filter: Filter) -> None:
-    """Each value of a field has its exchanges step by step, and nothing out of scope or range is there."""
+    """Each value of a field has its exchanges step by step, and nothing out of scope or range is
+    there.
+    """
     cases = list(itertools.product(SERIES_FIELDS, SERIES_RANGES))
-    found = {(by, range): reader.wait(reader.store.read(SeriesQuery(filter, by, *range))) for by, range in cases}
+    found = {
+        (by, range): reader.wait(reader.store.read(SeriesQuery(filter, by, *range)))
+        for by, range in cases
+    }
     assert found == {(by, range): expected_series(filter, by, range) for by, range in cases}
 
 
-def test_a_top_series_of_too_many_numbers_is_counted_by_rows(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_top_series_of_too_many_numbers_is_counted_by_rows(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where rollups would tell more numbers than are read at once."""
-    since_us, until_us = HOUR + 5, HOUR + 40 * HOUR_US
+    since_us = HOUR + 5
+    until_us = HOUR + 40 * HOUR_US
     expected = model.top_series(reader.records, Filter(), "endpoint", since_us, until_us, 30)
     monkeypatch.setattr("storage.relational.reads.aggregate.MAX_CELLS", 3)
-    assert reader.wait(reader.store.read(SeriesQuery(Filter(), "endpoint", since_us, until_us, 30))) == expected
+    assert (
+        reader.wait(reader.store.read(SeriesQuery(Filter(), "endpoint", since_us, until_us, 30)))
+        == expected
+    )
 
 
 def test_an_unknown_facet_is_refused(reader: Reader) -> None:
@@ -286,12 +366,17 @@ def test_an_unknown_facet_is_refused(reader: Reader) -> None:
 @pytest.mark.parametrize("filter", FILTERS, indirect=True)
 def test_a_histogram_counts_each_step(reader: Reader, filter: Filter) -> None:
     """Steps cover the range without gaps, and count exactly the filter's records in it."""
-    found = {range: reader.wait(reader.store.read(HistogramQuery(filter, *range))) for range in HISTOGRAM_RANGES}
+    found = {
+        range: reader.wait(reader.store.read(HistogramQuery(filter, *range)))
+        for range in HISTOGRAM_RANGES
+    }
     assert found == {range: expected_histogram(filter, range) for range in HISTOGRAM_RANGES}
     for (_, _, buckets), histogram in found.items():
         assert len(histogram.buckets) <= buckets + 1
         starts = [bucket.start_us for bucket in histogram.buckets]
-        assert all(after - before == histogram.step_us for before, after in itertools.pairwise(starts))
+        assert all(
+            after - before == histogram.step_us for before, after in itertools.pairwise(starts)
+        )
 
 
 @pytest.mark.parametrize("filter", FILTERS, indirect=True)
@@ -310,19 +395,29 @@ def test_a_summary_adds_everything_up(reader: Reader, filter: Filter) -> None:
     """Totals, percentiles and the most frequent values are those of the filter's records."""
     for only_totals in (False, True):
         expected = model.summary(reader.records, filter, only_totals=only_totals)
-        assert reader.wait(reader.store.read(SummaryQuery(filter, only_totals=only_totals))) == expected
+        assert (
+            reader.wait(reader.store.read(SummaryQuery(filter, only_totals=only_totals)))
+            == expected
+        )
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)
 def test_percentiles_of_many_are_told_from_buckets(
     reader: Reader, filter: Filter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or both."""
+    """The same buckets and ends wherever the figures come from: rollups of hours and days, rows, or
+    both.
+    """
     for module in (scan, model):
         monkeypatch.setattr(module, "EXACT_ROWS", 0)
-    assert reader.wait(reader.store.read(SummaryQuery(filter))) == model.summary(reader.records, filter)
+    assert reader.wait(reader.store.read(SummaryQuery(filter))) == model.summary(
+        reader.records, filter
+    )
     for by in ("route", "endpoint", "status", "key"):
-        assert reader.wait(reader.store.read(TopQuery(filter, by))) == model.top(reader.records, filter, by)
+        assert reader.wait(reader.store.read(TopQuery(filter, by))) == model.top(
+            reader.records, filter, by
+        )
+
     for since_us, until_us in ((HOUR, HOUR + 30 * HOUR_US), (HOUR + 17, HOUR + 5 * HOUR_US)):
         found = reader.wait(reader.store.read(HistogramQuery(filter, since_us, until_us, 7)))
         assert found == model.histogram(reader.records, filter, since_us, until_us, 7)
@@ -352,8 +447,12 @@ def make_many(number: int) -> list[Record]:
 
 
 @pytest.mark.parametrize("backend", JUDGED, ids=lambda backend: backend.name)
-async def test_a_summary_of_a_scope_tells_nothing_of_others(backend: Backend, tmp_path: Path) -> None:
-    """Neither that they were there before nor that they are now; without anything of its own it has no time at all."""
+async def test_a_summary_of_a_scope_tells_nothing_of_others(
+    backend: Backend, tmp_path: Path
+) -> None:
+    """Neither that they were there before nor that they are now; without anything of its own it has
+    no time at all.
+    """
     own = Filter(scope=Scope(projects=("a",)))
 
     async def told(store: Storage, project: str, at_us: int) -> tuple[int | None, int | None]:
@@ -378,5 +477,14 @@ async def test_a_facet_has_at_most_200_values(backend: object, tmp_path: Path) -
         values = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
         assert len(values) == 200
         assert (values[0].value, values[0].count, values[1].count) == ("p299", 2, 1)
-        assert len((await store.read(FacetQuery(Filter(), ("project",), limit=250)))["project"]) == 250
-        assert len((await store.read(FacetQuery(Filter(), ("project",), limit=MAX_FACET_LIMIT)))["project"]) == 300
+        assert (
+            len((await store.read(FacetQuery(Filter(), ("project",), limit=250)))["project"]) == 250
+        )
+        assert (
+            len(
+                (await store.read(FacetQuery(Filter(), ("project",), limit=MAX_FACET_LIMIT)))[
+                    "project"
+                ]
+            )
+            == 300
+        )

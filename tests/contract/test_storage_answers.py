@@ -16,7 +16,9 @@ ONE_IN = 23
 async def test_the_apis_answer_alike_over_each_store(
     other: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lists, facets, sums, steps, groups and the five dialects, scoped and not: the same bytes as over SQLite."""
+    """Lists, facets, sums, steps, groups and the five dialects, scoped and not: the same bytes as
+    over SQLite.
+    """
     monkeypatch.setattr(histogram, "MAX_SCAN_ROWS_IN_HOURS", histogram.MAX_SCAN_ROWS_IN_HOURS)
     found = []
     for backend in (next(each for each in BACKENDS if each.name == "memory"), other):

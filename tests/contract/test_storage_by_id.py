@@ -1,4 +1,6 @@
-"""Pages in the order of receipt, by id, over every backend: whatever order records were committed in."""
+"""Pages in the order of receipt, by id, over every backend: whatever order records were committed
+in.
+"""
 
 import itertools
 import random
@@ -27,7 +29,9 @@ FILTERS = [
     make_filter(scope=Scope(projects=("a",)), is_llm=True),
     Filter(scope=Scope(containers=("a",)), kind="all", seq_after=50),
     make_filter(clients=("a",), routes=("b",)),
-    make_filter(clients=("a",), routes=("b",), since_us=START_US + HOUR_US, until_us=START_US + 3 * HOUR_US),
+    make_filter(
+        clients=("a",), routes=("b",), since_us=START_US + HOUR_US, until_us=START_US + 3 * HOUR_US
+    ),
     Filter(since_us=START_US + 5 * HOUR_US),
     Filter(until_us=START_US, kind="all"),
     make_filter(projects=("unknown",)),
@@ -42,10 +46,12 @@ def make_log() -> list[Record]:
     log = []
     for number in range(RECORDS):
         at_us = START_US + chance.choice((number * 1000, chance.randrange(6 * HOUR_US)))
-        # A clock that was set back between the two readings: an id tells nothing about the time beside it.
+        # A clock that was set back between the two readings: an id tells nothing about the time
+        # beside it.
         id_us = at_us - chance.choice((0, 0, 0, HOUR_US))
         names: dict[str, Any] = {
-            name: chance.choice(("a", "b", None)) for name in ("project", "container", "client", "route_id", "provider")
+            name: chance.choice(("a", "b", None))
+            for name in ("project", "container", "client", "route_id", "provider")
         }
         log.append(
             make_record(
@@ -56,6 +62,7 @@ def make_log() -> list[Record]:
                 **names,
             )
         )
+
     return log
 
 
@@ -68,24 +75,35 @@ async def fill(store: Storage) -> list[Record]:
 
 
 async def test_pages_follow_ids_offset_and_cursor(store: Storage) -> None:
-    """Filter, offset, limit and cursor cut the list that is sorted by id, both ways; the last page has no cursor.
+    """Filter, offset, limit and cursor cut the list that is sorted by id, both ways; the last page
+    has no cursor.
 
-    Each filter and order is tried with every third of the pages, the next one with those beside them.
+    Each filter and order is tried with every third of the pages, the next one with those beside
+    them.
     """
     log = await fill(store)
     orders: tuple[Order, ...] = ("asc", "desc")
     stored = sorted(log, key=lambda record: record.seq)
+
     filters = [of_store(filter, stored) for filter in FILTERS]
     for number, (filter, order) in enumerate(itertools.product(filters, orders)):
-        matching = [record for record in log if matches(filter, record)][:: 1 if order == "asc" else -1]
+        matching = [record for record in log if matches(filter, record)][
+            :: 1 if order == "asc" else -1
+        ]
         middle = id_number(matching[len(matching) // 2].id) if matching else 5
+
         pages = list(itertools.product((0, 3, 1000), (0, 2, 500), (None, middle, -1, 1 << 130)))
         for limit, offset, after in pages[number % 3 :: 3]:
-            query = RecordQuery(filter=filter, by="id", order=order, limit=limit, offset=offset, after=after)
+            query = RecordQuery(
+                filter=filter, by="id", order=order, limit=limit, offset=offset, after=after
+            )
             rest = [
                 record
                 for record in matching
-                if after is None or (id_number(record.id) > after if order == "asc" else id_number(record.id) < after)
+                if after is None
+                or (
+                    id_number(record.id) > after if order == "asc" else id_number(record.id) < after
+                )
             ]
             page = await store.read(query)
             assert page.records == rest[offset : offset + limit], query
@@ -100,17 +118,21 @@ async def test_cursors_lead_through_everything(store: Storage, order: Order) -> 
     log = await fill(store)
     query = RecordQuery(filter=Filter(kind="all"), by="id", order=order, limit=70)
     found: list[Record] = []
+
     while True:
         page = await store.read(query)
         found += page.records
         if page.next_after is None:
             break
         query = replace(query, after=page.next_after)
+
     assert found == log[:: 1 if order == "asc" else -1]
 
 
 async def test_what_was_received_earlier_and_stored_later_is_on_its_page(store: Storage) -> None:
-    """A record of an exchange that lasted comes where it was received, behind a cursor from before it was stored."""
+    """A record of an exchange that lasted comes where it was received, behind a cursor from before
+    it was stored.
+    """
     log = await fill(store)
     query = RecordQuery(filter=Filter(kind="all"), by="id", limit=10)
     first = await store.read(query)
@@ -118,7 +140,9 @@ async def test_what_was_received_earlier_and_stored_later_is_on_its_page(store: 
     await store.commit(make_batch(late))
     assert first.next_after is not None
     rest = await store.read(replace(query, after=first.next_after, limit=1000))
-    assert [record.id for record in rest.records] == sorted((record.id for record in [*log[:-10], late]), reverse=True)
+    assert [record.id for record in rest.records] == sorted(
+        (record.id for record in [*log[:-10], late]), reverse=True
+    )
 
 
 async def test_the_purge_floor_hides_what_is_older(store: Storage) -> None:

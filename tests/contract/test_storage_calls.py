@@ -43,15 +43,24 @@ async def test_llm_calls(store: Storage) -> None:
 
 def entry(record: Record, request: bytes = b"", response: bytes = b"", tool: str = "") -> Entry:
     """An entry with bodies, and with a tool call when one is named."""
-    payload = Payload(b"GET /", b"HTTP/1.1 200", make_body(request), make_body(response[:5], response[5:]))
+    payload = Payload(
+        b"GET /", b"HTTP/1.1 200", make_body(request), make_body(response[:5], response[5:])
+    )
     call = ToolCall(
-        record_id=record.id, started_at_us=START_US, created_at_us=1, tool_name=tool, server_label="s", status="success"
+        record_id=record.id,
+        started_at_us=START_US,
+        created_at_us=1,
+        tool_name=tool,
+        server_label="s",
+        status="success",
     )
     return Entry(record, payload, [call] if tool else [])
 
 
 async def test_tools_and_text(store: Storage) -> None:
-    """Records that hold a call of a tool; text in path, error and both windows of bodies, literally."""
+    """Records that hold a call of a tool; text in path, error and both windows of bodies,
+    literally.
+    """
     batch = Batch(
         "sidecar-1",
         [
@@ -84,10 +93,14 @@ async def test_text_in_many_blocks(store: Storage) -> None:
     """Bodies of many blocks are searched, forwards and backwards, also behind an offset."""
     for start in range(0, 60, 20):
         entries = [
-            entry(make_record(path=f"/{number}"), bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""))
+            entry(
+                make_record(path=f"/{number}"),
+                bytes([number]) * 9000 + (b"needle" if number % 3 == 0 else b""),
+            )
             for number in range(start, start + 20)
         ]
         await store.commit(Batch("sidecar-1", entries))
+
     wanted = Filter(where=Substring("needle"))
     page = await store.read(RecordQuery(filter=wanted, limit=5, offset=2))
     assert [record.path for record in page.records] == ["/51", "/48", "/45", "/42", "/39"]

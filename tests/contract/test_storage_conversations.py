@@ -1,9 +1,17 @@
-"""Conversations: which there are, what their calls add up to, page by page, within a scope and above the floors."""
+"""Conversations: which there are, what their calls add up to, page by page, within a scope and
+above the floors.
+"""
 
 from typing import Any
 
 from storage.base import Storage
-from storage.conversations import FIGURES, MAX_TOKENS, Conversation, ConversationPage, ConversationQuery
+from storage.conversations import (
+    FIGURES,
+    MAX_TOKENS,
+    Conversation,
+    ConversationPage,
+    ConversationQuery,
+)
 from storage.query import CountQuery, RecordQuery, Scope
 from storage.record import Batch, Entry, Payload, Record, Stream
 from storage.search.expression import Substring
@@ -17,12 +25,18 @@ HOUR_US = 3_600_000_000
 
 def call(conversation: bytes | None, **changes: Any) -> Record:
     """An LLM call."""
-    return make_record(**({"provider": "openai", "model": "gpt", "conversation": conversation} | changes))
+    return make_record(
+        **({"provider": "openai", "model": "gpt", "conversation": conversation} | changes)
+    )
 
 
-async def page_of(store: Storage, limit: int = 50, before: int | None = None, **filter: Any) -> ConversationPage:
+async def page_of(
+    store: Storage, limit: int = 50, before: int | None = None, **filter: Any
+) -> ConversationPage:
     """A page of the conversations of a filter."""
-    return await store.read(ConversationQuery(filter=make_filter(**filter), limit=limit, before=before))
+    return await store.read(
+        ConversationQuery(filter=make_filter(**filter), limit=limit, before=before)
+    )
 
 
 async def listed(store: Storage, **filter: Any) -> list[tuple[int, int]]:
@@ -40,11 +54,32 @@ def stream(*tools: str) -> Stream:
 async def test_the_calls_of_a_conversation_are_added_up(store: Storage) -> None:
     """Sums are those of its records, as the model adds them; null counts nothing."""
     records = [
-        call(A, input_tokens=10, output_tokens=5, cache_read_tokens=2, cost_usd=0.25, stream=stream("read", "write")),
+        call(
+            A,
+            input_tokens=10,
+            output_tokens=5,
+            cache_read_tokens=2,
+            cost_usd=0.25,
+            stream=stream("read", "write"),
+        ),
         call(B),
-        call(A, model="mini", input_tokens=20, cost_usd=0.5, stream=stream("read"), status=429, level="warn"),
+        call(
+            A,
+            model="mini",
+            input_tokens=20,
+            cost_usd=0.5,
+            stream=stream("read"),
+            status=429,
+            level="warn",
+        ),
         make_record(),
-        call(A, started_at_us=START_US + 5, duration_us=7000, error_type="overloaded_error", reasoning_tokens=3),
+        call(
+            A,
+            started_at_us=START_US + 5,
+            duration_us=7000,
+            error_type="overloaded_error",
+            reasoning_tokens=3,
+        ),
         call(A, input_tokens=MAX_TOKENS * 5, cost_usd=1e9),
         call(A, kind="event", name="websocket_message", duration_us=90_000, input_tokens=1),
     ]
@@ -64,7 +99,9 @@ async def test_the_calls_of_a_conversation_are_added_up(store: Storage) -> None:
 
 
 async def test_newest_first_page_by_page(store: Storage) -> None:
-    """A conversation is on the page of its newest call, once; one that goes on meanwhile is not listed again."""
+    """A conversation is on the page of its newest call, once; one that goes on meanwhile is not
+    listed again.
+    """
     for number in range(1, 8):
         await store.commit(make_batch(call(bytes([number]) * 16), call(A), call(None)))
     assert [number for number, _ in await listed(store)] == [1, 7, 6, 5, 4, 3, 2]
@@ -89,11 +126,14 @@ async def test_many_conversations_are_paged_through_whole(store: Storage) -> Non
             before = page.next_before
             if before is None:
                 break
+
         assert met == [number.to_bytes(16, "big") for number in reversed(range(120))]
 
 
 async def test_filters_choose_conversations_not_their_calls(store: Storage) -> None:
-    """One matching call brings the whole conversation; of many calls only those with several are shown."""
+    """One matching call brings the whole conversation; of many calls only those with several are
+    shown.
+    """
     records = [
         call(A), call(B, model="claude", level="error", status=500), call(A, key_id="key-1"), call(C), call(B),
     ]  # fmt: skip
@@ -117,7 +157,8 @@ async def test_text_finds_conversations(store: Storage) -> None:
     """A text in the body of one call finds the conversation, also behind a cursor."""
     bodies = ((A, b"needle"), (B, b"needle"), (A, b"hay"), (B, b"needle"), (C, b"needle"))
     entries = [
-        Entry(call(number), Payload(b"POST /", b"HTTP/1.1 200", make_body(body), None)) for number, body in bodies
+        Entry(call(number), Payload(b"POST /", b"HTTP/1.1 200", make_body(body), None))
+        for number, body in bodies
     ]
     await store.commit(Batch("sidecar-1", entries))
     first = await page_of(store, limit=1, where=Substring("needle"))
@@ -129,9 +170,15 @@ async def test_text_finds_conversations(store: Storage) -> None:
 
 
 async def test_a_scope_sees_its_own_calls_only(store: Storage) -> None:
-    """Two projects that share an id of a conversation see their own half of it, its sums and its newest call."""
+    """Two projects that share an id of a conversation see their own half of it, its sums and its
+    newest call.
+    """
     own = call(A, project="p", input_tokens=1)
-    others = call(A, project="q", input_tokens=2, level="error"), call(B, project="q"), call(A, project="q")
+    others = (
+        call(A, project="q", input_tokens=2, level="error"),
+        call(B, project="q"),
+        call(A, project="q"),
+    )
     await store.commit(make_batch(own, *others))
     [found] = (await page_of(store, scope=Scope(projects=("p",)))).conversations
     assert (found.id, found.turns, found.failed, found.tokens["input_tokens"]) == (A, 1, 0, 1)
@@ -143,7 +190,9 @@ async def test_a_scope_sees_its_own_calls_only(store: Storage) -> None:
 async def test_what_retention_and_erasure_took_is_not_counted(store: Storage) -> None:
     """A conversation is what is left of it; without any call it is gone."""
     old = START_US // HOUR_US * HOUR_US
-    await store.commit(make_batch(call(A), call(A, started_at_us=old + 2 * HOUR_US), call(B), call(C)))
+    await store.commit(
+        make_batch(call(A), call(A, started_at_us=old + 2 * HOUR_US), call(B), call(C))
+    )
     await store.erase(make_filter(conversations=(C,)))
     assert await listed(store) == [(2, 1), (1, 2)]
     await store.move_floors(old + HOUR_US, 0)
@@ -154,11 +203,16 @@ async def test_conversation_and_marks_are_kept(store: Storage) -> None:
     """Both come back as they were."""
     await store.commit(make_batch(call(A, marks=b"\0" * 32), call(None)))
     page = await store.read(RecordQuery(filter=make_filter(is_llm=True), order="asc"))
-    assert [(record.conversation, record.marks) for record in page.records] == [(A, b"\0" * 32), (None, None)]
+    assert [(record.conversation, record.marks) for record in page.records] == [
+        (A, b"\0" * 32),
+        (None, None),
+    ]
 
 
 def mixed_calls(conversations: int) -> list[Record]:
-    """Calls of conversations of one to four turns, whose figures are in other orders than their numbers; some tie."""
+    """Calls of conversations of one to four turns, whose figures are in other orders than their
+    numbers; some tie.
+    """
     records = []
     for turn in range(4):
         for number in range(conversations):
@@ -178,6 +232,7 @@ def mixed_calls(conversations: int) -> list[Record]:
                     level="warn" if spread % 5 == 0 else "info",
                 )
             )
+
     return records
 
 
@@ -192,30 +247,44 @@ async def test_conversations_are_compared_by_figures_of_all_their_calls(store: S
     newest_first = sorted(map(conversation_of, calls.values()), key=lambda each: -each.last.seq)
     for sort, figure in FIGURES.items():
         best = sorted(newest_first, key=figure, reverse=True)
-        page = await store.read(ConversationQuery(filter=make_filter(kind="all"), sort=sort, limit=20))
+        page = await store.read(
+            ConversationQuery(filter=make_filter(kind="all"), sort=sort, limit=20)
+        )
         assert (page.conversations, page.complete, page.next_before) == (best[:20], True, None)
         scoped = make_filter(scope=Scope(projects=("project-1",)), until_us=START_US + HOUR_US // 4)
         page = await store.read(ConversationQuery(filter=scoped, sort=sort, min_turns=2, limit=100))
-        assert page.conversations == by_newest_match(best, until_us=START_US + HOUR_US // 4, sort=figure)
+        assert page.conversations == by_newest_match(
+            best, until_us=START_US + HOUR_US // 4, sort=figure
+        )
 
 
 def by_newest_match(best: list[Conversation], until_us: int, sort: Any) -> list[Conversation]:
-    """The conversations of a project with two turns, of equal ones that first whose matching call is newer."""
+    """The conversations of a project with two turns, of equal ones that first whose matching call
+    is newer.
+    """
     of_project = [each for each in best if each.first.project == "project-1" and each.turns > 1]
     assert all(each.first.started_at_us < until_us for each in of_project)
     return sorted(of_project, key=lambda each: (-sort(each), -each.first.seq))
 
 
-async def test_conversations_with_too_few_failures_or_too_low_a_cost_are_left_out(store: Storage) -> None:
+async def test_conversations_with_too_few_failures_or_too_low_a_cost_are_left_out(
+    store: Storage,
+) -> None:
     """In the order that is asked for, the newest first unless another."""
     await store.commit(make_batch(*mixed_calls(60)))
-    everything = (await store.read(ConversationQuery(filter=make_filter(kind="all"), limit=100))).conversations
+    everything = (
+        await store.read(ConversationQuery(filter=make_filter(kind="all"), limit=100))
+    ).conversations
     assert len(everything) == 60
     failed = [each for each in everything if each.failed >= 2]
-    page = await store.read(ConversationQuery(filter=make_filter(kind="all"), min_failed=2, limit=100))
+    page = await store.read(
+        ConversationQuery(filter=make_filter(kind="all"), min_failed=2, limit=100)
+    )
     assert (page.conversations, page.complete) == (failed, True)
     dear = [each for each in everything if each.cost_usd >= 10]
-    query = ConversationQuery(filter=make_filter(kind="all"), min_cost_usd=10, sort="cost", limit=100)
+    query = ConversationQuery(
+        filter=make_filter(kind="all"), min_cost_usd=10, sort="cost", limit=100
+    )
     assert (await store.read(query)).conversations == sorted(dear, key=lambda each: -each.cost_usd)
     assert 0 < len(failed) < 60
     assert 0 < len(dear) < 60
@@ -223,7 +292,9 @@ async def test_conversations_with_too_few_failures_or_too_low_a_cost_are_left_ou
 
 async def test_none_is_compared_where_none_is_wanted_or_there(store: Storage) -> None:
     """An empty page is whole."""
-    assert await store.read(ConversationQuery(sort="cost")) == ConversationPage([], complete=True, next_before=None)
+    assert await store.read(ConversationQuery(sort="cost")) == ConversationPage(
+        [], complete=True, next_before=None
+    )
     await store.commit(make_batch(call(A, cost_usd=1.0)))
     assert (await store.read(ConversationQuery(sort="cost", limit=0))).conversations == []
     assert (await store.read(ConversationQuery(sort="cost", min_cost_usd=2.0))).conversations == []

@@ -1,4 +1,6 @@
-"""Reads that come to the end of their time: what they say then, and that cursors lead on to the rest."""
+"""Reads that come to the end of their time: what they say then, and that cursors lead on to the
+rest.
+"""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,9 +22,13 @@ from tests.storage.samples import START_US, make_batch, make_body, make_record
 from tests.support.filters import make_filter
 
 
-@pytest.fixture(params=[one for one in BACKENDS if one.name in ("sqlite", "postgres")], ids=lambda one: one.name)
+@pytest.fixture(
+    params=[one for one in BACKENDS if one.name in ("sqlite", "postgres")], ids=lambda one: one.name
+)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Those that read in slices of rows, with dense numbers; how far ClickHouse comes is up to its server."""
+    """Those that read in slices of rows, with dense numbers; how far ClickHouse comes is up to its
+    server.
+    """
     chosen: Backend = request.param
     return chosen
 
@@ -55,25 +61,35 @@ async def test_a_read_that_is_cut_goes_on_at_its_cursor(slow: Storage, order: Or
 
 async def test_a_search_without_hits_makes_progress(slow: Storage) -> None:
     """A page that is cut before anything was found still has a cursor, and the last one has none."""
-    cursors, after = [], None
+    cursors = []
+    after = None
     while True:
-        page = await slow.read(RecordQuery(filter=make_filter(path_contains="/0"), after=after, limit=5))
+        page = await slow.read(
+            RecordQuery(filter=make_filter(path_contains="/0"), after=after, limit=5)
+        )
         cursors.append(after := page.next_after)
         if after is None:
             break
+
     assert cursors == [41, 31, 21, 11, None]
     assert [record.seq for record in page.records] == [1]
 
 
 async def test_a_search_of_records_that_is_cut_goes_on_at_its_cursor(slow: Storage) -> None:
-    """Where records are looked into one by one, too, the first slice is read and no more; the rest is found later."""
-    cursors, found, after = [], [], None
+    """Where records are looked into one by one, too, the first slice is read and no more; the rest
+    is found later.
+    """
+    cursors = []
+    found = []
+    after = None
+
     while True:
         page = await slow.read(RecordQuery(filter=Filter(where=Substring("7")), after=after))
         found.append([record.seq for record in page.records])
         cursors.append(after := page.next_after)
         if after is None:
             break
+
     assert found == [[48], [38], [28], [18], [8]]
     assert cursors == [41, 31, 21, 11, None]
 
@@ -82,24 +98,38 @@ async def test_a_search_of_conversations_that_is_cut_lists_each_once(slow: Stora
     """Though calls of the same ones are met on every page, behind its cursor."""
     numbers = [bytes([place % 15]) * 16 for place in range(60)]
     entries = [
-        Entry(make_record(provider="openai", conversation=number), Payload(b"POST /", b"", make_body(b"needle"), None))
+        Entry(
+            make_record(provider="openai", conversation=number),
+            Payload(b"POST /", b"", make_body(b"needle"), None),
+        )
         for number in numbers
     ]
     await slow.commit(Batch("sidecar-1", entries))
-    found, before, pages = list[bytes](), None, 0
+    found = list[bytes]()
+    before = None
+
+    pages = 0
     while pages == 0 or before is not None:
         query = ConversationQuery(filter=Filter(where=Substring("needle")), limit=4, before=before)
         page = await slow.read(query)
         found += [each.id for each in page.conversations]
-        before, pages = page.next_before, pages + 1
+        before = page.next_before
+        pages = pages + 1
+
     assert len(found) == len(set(found)) == 15
     assert pages > 5
 
 
-async def test_conversations_that_there_is_no_time_to_compare_are_said_to_be_missing(slow: Storage) -> None:
+async def test_conversations_that_there_is_no_time_to_compare_are_said_to_be_missing(
+    slow: Storage,
+) -> None:
     """Those of the newest calls are compared in any case."""
     numbers = [bytes([place]) * 16 for place in range(60)]
-    await slow.commit(make_batch(*[make_record(conversation=number, cost_usd=number[0] % 7) for number in numbers]))
+    await slow.commit(
+        make_batch(
+            *[make_record(conversation=number, cost_usd=number[0] % 7) for number in numbers]
+        )
+    )
     page = await slow.read(ConversationQuery(sort="cost", limit=2))
     assert ([each.id[0] for each in page.conversations], page.complete) == ([55, 54], False)
 
@@ -112,8 +142,13 @@ async def test_a_count_that_is_cut_is_a_lower_bound(slow: Storage) -> None:
 
 
 async def test_sums_of_days_that_are_cut_are_those_of_the_newest(slow: Storage) -> None:
-    """Rollups are read in the time that there is, too, and what does not fit into it is not waited for."""
-    days = [make_record(started_at_us=START_US - day * DAY_US, endpoint="/a", model="m") for day in range(4, 30)]
+    """Rollups are read in the time that there is, too, and what does not fit into it is not waited
+    for.
+    """
+    days = [
+        make_record(started_at_us=START_US - day * DAY_US, endpoint="/a", model="m")
+        for day in range(4, 30)
+    ]
     await slow.commit(make_batch(*days))
     counted = await slow.read(CountQuery(make_filter(methods=("GET",))))
     assert (counted.exchanges, counted.exact) == (50, False)
@@ -135,7 +170,8 @@ async def test_a_page_that_is_nearly_full_is_filled_from_few_rows(
 ) -> None:
     """However quick the slices were: what was found tells how many rows have the rest."""
     monkeypatch.setattr(slices, "SLICE_S", 1000.0)
-    widths, start = list[int](), slices.Pace.start
+    widths = list[int]()
+    start = slices.Pace.start
 
     def began(pace: slices.Pace) -> None:
         widths.append(pace.width)
@@ -144,17 +180,23 @@ async def test_a_page_that_is_nearly_full_is_filled_from_few_rows(
     monkeypatch.setattr(slices.Pace, "start", began)
     records = [make_record(path="/odd" if n % 10 == 9 else "/even") for n in range(2000)]
     await store.commit(make_batch(*records))
-    page = await store.read(RecordQuery(filter=make_filter(path_contains="odd"), order="asc", limit=11))
+    page = await store.read(
+        RecordQuery(filter=make_filter(path_contains="odd"), order="asc", limit=11)
+    )
     assert [record.seq for record in page.records] == [record.seq for record in records[9:110:10]]
     if not store.has_late_prefix:
         assert widths == [10, 80, 60]
 
 
 @pytest.mark.parametrize("offset", [0, 9, 10, 11, 35, 49, 50, 80])
-@pytest.mark.parametrize("odd", [make_filter(path_contains="odd"), Filter(where=Text(Phrase(("odd",))))])
+@pytest.mark.parametrize(
+    "odd", [make_filter(path_contains="odd"), Filter(where=Text(Phrase(("odd",))))]
+)
 async def test_an_offset_reaches_over_slices(store: Storage, odd: Filter, offset: int) -> None:
     """Rows are skipped across as many slices as it takes."""
     records = [make_record(path="/odd" if n % 2 else "/even") for n in range(100)]
     await store.commit(make_batch(*records))
     page = await store.read(RecordQuery(filter=odd, order="asc", offset=offset, limit=4))
-    assert [record.seq for record in page.records] == [record.seq for record in records[1::2]][offset : offset + 4]
+    assert [record.seq for record in page.records] == [record.seq for record in records[1::2]][
+        offset : offset + 4
+    ]

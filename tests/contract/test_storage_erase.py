@@ -3,7 +3,15 @@
 import pytest
 
 from storage.base import Storage
-from storage.query import CountQuery, FacetQuery, Filter, FormerEndpoints, RecordQuery, Scope, matches
+from storage.query import (
+    CountQuery,
+    FacetQuery,
+    Filter,
+    FormerEndpoints,
+    RecordQuery,
+    Scope,
+    matches,
+)
 from storage.record import Batch, Entry, Payload, Record
 from tests.contract.test_storage_reading import make_dataset
 from tests.contract.test_storage_retention import check as check_left
@@ -18,7 +26,8 @@ def payload_of(number: int) -> Payload:
     """Make a payload that tells whose it is; every third has no bodies."""
     payload = make_payload(number)
     if number % 3 == 0:
-        payload.request_body = payload.response_body = None
+        payload.request_body = None
+        payload.response_body = None
     return payload
 
 
@@ -28,9 +37,11 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
     payloads = {number: payload_of(number) for number in range(1, len(records) + 1)}
     for start in range(0, len(records), 60):
         entries = [
-            Entry(record, payloads[start + place]) for place, record in enumerate(records[start : start + 60], 1)
+            Entry(record, payloads[start + place])
+            for place, record in enumerate(records[start : start + 60], 1)
         ]
         await store.commit(Batch("sidecar-1", entries))
+
     return records, {record.seq: payloads[number] for number, record in enumerate(records, 1)}
 
 
@@ -42,11 +53,15 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
         make_filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
         long(make_filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
-        make_filter(endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"),
+        make_filter(
+            endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"
+        ),
         long(make_filter(projects=("unknown",))),
     ],
 )
-async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage, filter: Filter) -> None:
+async def test_the_erased_are_in_no_answer_and_the_others_in_all(
+    store: Storage, filter: Filter
+) -> None:
     """Lists, counts, sums and payloads are those of the records that do not match."""
     records, payloads = await fill(store)
     gone = [record for record in records if matches(filter, record)]
@@ -65,7 +80,8 @@ async def test_the_erased_are_in_no_answer_and_the_others_in_all(store: Storage,
 
 async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
     """Numbers are not given again, and what comes later may match the filter."""
-    first, second = make_record(project="a"), make_record(project="a")
+    first = make_record(project="a")
+    second = make_record(project="a")
     await store.commit(Batch("sidecar-1", [Entry(first)]))
     await store.erase(make_filter(projects=("a",)))
     assert await store.commit(Batch("sidecar-1", [Entry(second)])) == second.seq > first.seq
@@ -74,7 +90,9 @@ async def test_storing_goes_on_beside_an_erasure(store: Storage) -> None:
 
 
 async def test_facets_see_an_erasure_that_later_records_make_up_for(store: Storage) -> None:
-    """Counts are those of the records there are, also when as many were stored since as were erased."""
+    """Counts are those of the records there are, also when as many were stored since as were
+    erased.
+    """
 
     async def routes() -> dict[str, int | None]:
         found = await store.read(FacetQuery(Filter(), ("route",)))
@@ -85,10 +103,14 @@ async def test_facets_see_an_erasure_that_later_records_make_up_for(store: Stora
     assert await routes() == {"a": 5}
     await store.erase(make_filter(routes=("a",), seq_until=records[2].seq))
     assert await routes() == {"a": 2}
-    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None) for _ in range(3)]))
+    await store.commit(
+        Batch("sidecar-1", [Entry(make_record(route_id="b"), None) for _ in range(3)])
+    )
     assert await routes() == {"a": 2, "b": 3}
     await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="b"), None)]))
     assert await routes() == {"a": 2, "b": 4}
     await store.erase(make_filter(routes=("b",)))
-    await store.commit(Batch("sidecar-1", [Entry(make_record(route_id="c"), None) for _ in range(4)]))
+    await store.commit(
+        Batch("sidecar-1", [Entry(make_record(route_id="c"), None) for _ in range(4)])
+    )
     assert await routes() == {"a": 2, "c": 4}

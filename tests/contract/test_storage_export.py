@@ -1,4 +1,6 @@
-"""What the export to OpenTelemetry reads, over every backend: own records in order, and their tool calls."""
+"""What the export to OpenTelemetry reads, over every backend: own records in order, and their tool
+calls.
+"""
 
 import itertools
 from typing import Any
@@ -24,17 +26,25 @@ def reader_of(store: Any, max_records: int = 3) -> Reader:
 
 async def test_own_records_are_read_in_order(store: Any) -> None:
     """Page after page, to the end and not beyond; events too, those of other sidecars not."""
-    records = [make_record(instance="other" if number % 4 == 3 else "sidecar-1") for number in range(9)]
-    records[2].kind, records[2].name, records[2].data = "event", "start", b"{}"
+    records = [
+        make_record(instance="other" if number % 4 == 3 else "sidecar-1") for number in range(9)
+    ]
+    records[2].kind = "event"
+    records[2].name = "start"
+    records[2].data = b"{}"
     await store.commit(Batch("sidecar-1", [Entry(record) for record in records]))
     reader = reader_of(store)
     own = [record.seq for record in records[:8] if record.instance == "sidecar-1"]
-    read, after, end = [], 0, records[7].seq
+    read = []
+    after = 0
+
+    end = records[7].seq
     while after < end:
         page = await reader.read("logs", after, end)
         assert page.end > after
         read += [item.seq for item in page.items]
         after = page.end
+
     assert read == own
     assert after == end
     assert await reader.count() == len(own) + 1
@@ -42,7 +52,9 @@ async def test_own_records_are_read_in_order(store: Any) -> None:
 
 async def test_tool_calls_are_read_with_their_records(store: Any) -> None:
     """In the trace of the exchange that asked, also where another one brought the answer."""
-    asking, answering, plain = make_record(trace_id=TRACE, span_id="b7ad6b7169203331"), make_record(), make_record()
+    asking = make_record(trace_id=TRACE, span_id="b7ad6b7169203331")
+    answering = make_record()
+    plain = make_record()
     gone = make_record()
     calls = [
         make_call(record_id=answering.id, tool_name="own"),
@@ -62,14 +74,16 @@ async def test_tool_calls_are_read_with_their_records(store: Any) -> None:
 
 async def test_an_export_goes_on_where_it_ended(store: Any) -> None:
     """The position is in the store; what was erased before it was sent is missed."""
-    receiver, stored = FakeSender(), 0
+    receiver = FakeSender()
+    stored = 0
 
     async def export(signal: Signal = "traces") -> Exporter:
         exporter = Exporter(
             signal, reader_of(store), receiver.send, store, stored_records=lambda: stored, max_bytes=1 << 20,
             interval_s=1.0, start=Progress(0, 0), clock=map(float, itertools.count(0, 100)).__next__,
         )  # fmt: skip
-        for _ in range(2):  # where numbers may be ahead of the clock, it waits a minute before it misses any
+        # Where numbers may be ahead of the clock, it waits a minute before it misses any.
+        for _ in range(2):
             await settled(store)
             await exporter.step()
         return exporter

@@ -63,11 +63,17 @@ async def test_a_change_touches_what_it_names(store: Storage) -> None:
     """Members that are not given stay; null is a value, not an absence."""
     key = make_key(scopes=("agent",), expires_at_us=7, project="p")
     await store.create_key(key)
-    update = await store.update_key("k1", KeyChanges(name="renamed", expires_at_us=None, disabled=True))
+    update = await store.update_key(
+        "k1", KeyChanges(name="renamed", expires_at_us=None, disabled=True)
+    )
     assert update is not None
     assert update.before == key
     assert await store.keys() == [update.after]
-    assert (update.after.name, update.after.expires_at_us, update.after.disabled) == ("renamed", None, True)
+    assert (update.after.name, update.after.expires_at_us, update.after.disabled) == (
+        "renamed",
+        None,
+        True,
+    )
     assert (update.after.scopes, update.after.project) == (("agent",), "p")
 
 
@@ -80,7 +86,12 @@ async def test_a_deleted_key_keeps_its_name_and_loses_its_hash(store: Storage) -
     assert update.before == key
     (left,) = await store.keys()
     assert left == update.after
-    assert (left.name, left.last4, left.secret_sha256, left.deleted_at_us) == (key.name, key.last4, None, 77)
+    assert (left.name, left.last4, left.secret_sha256, left.deleted_at_us) == (
+        key.name,
+        key.last4,
+        None,
+        77,
+    )
     assert left.disabled
     assert await store.delete_key("k1", 78) is None
     assert await store.update_key("k1", KeyChanges(disabled=False)) is None
@@ -132,7 +143,9 @@ async def test_keys_survive_a_reopening(backend: Backend, tmp_path: Path) -> Non
         return
     async with await backend.open(tmp_path) as first:
         await first.create_key(make_key())
-        keys, version = await first.keys(), await first.key_version()
+        keys = await first.keys()
+        version = await first.key_version()
+
     async with await backend.open(tmp_path) as second:
         assert await second.keys() == keys
         assert await second.key_version() == version
@@ -157,4 +170,5 @@ async def test_calls_of_keyed_routes_are_found(store: Storage) -> None:
         page = await store.read(RecordQuery(filter=filter, order="asc"))
         assert page.records == wanted
         assert await store.read(CountQuery(filter)) == Count(len(page.records), 0)
+
     assert (await store.read(StatsQuery())).total == 8

@@ -21,7 +21,10 @@ from tests.support import clickhouse, postgres
 
 STORES: Final = [
     *("sqlite", "postgres"),
-    *(pytest.param(name, marks=pytest.mark.clickhouse) for name in ("clickhouse", "clickhouse-chdb")),
+    *(
+        pytest.param(name, marks=pytest.mark.clickhouse)
+        for name in ("clickhouse", "clickhouse-chdb")
+    ),
 ]
 
 
@@ -61,6 +64,7 @@ async def test_a_batch_is_refused_by_a_file(tmp_path: Path) -> None:
         with pytest.raises(StorageError):
             await reader.commit(make_batch(make_record()))
         assert await reader.last_seq() == 1
+
     assert (tmp_path / "records.db").read_bytes() == content
 
 
@@ -73,7 +77,9 @@ async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 async def test_a_batch_is_refused_by_a_server(reader: Storage, url: str, tmp_path: Path) -> None:
-    """ClickHouse takes nothing through a store that was opened to be read, and it can be opened again."""
+    """ClickHouse takes nothing through a store that was opened to be read, and it can be opened
+    again.
+    """
     if not url.startswith("clickhouse"):
         pytest.skip("Postgres says whether a transaction may write, one by one")
     with pytest.raises(StorageError):
@@ -83,7 +89,9 @@ async def test_a_batch_is_refused_by_a_server(reader: Storage, url: str, tmp_pat
         assert (await again.read(SummaryQuery(Filter()))).exchanges == 2
 
 
-async def test_an_older_layout_is_named_and_left(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_layout_is_named_and_left(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bringing a store up to date is a change: whoever only reads is told which layout it has."""
     async with await open_storage(url, tmp_path) as store:
         layout = (await store.info()).schema_version
@@ -103,6 +111,7 @@ def _have_one_more(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(clickhouse_tables, "LAYOUT", clickhouse_tables.LAYOUT + 1)
         return
+
     schema = sqlite_schema if url.startswith("sqlite") else postgres_schema
     scripts = schema.migrations()
     monkeypatch.setattr(schema, "migrations", lambda: [*scripts, "SELECT 1;"])

@@ -1,4 +1,6 @@
-"""Filters, pages, counts and stats of every backend, judged by `storage.query.matches`, the meaning of a filter."""
+"""Filters, pages, counts and stats of every backend, judged by `storage.query.matches`, the meaning
+of a filter.
+"""
 
 import asyncio
 import itertools
@@ -14,7 +16,16 @@ from hypothesis import strategies as st
 
 from storage.base import Storage
 from storage.grpc import Grpc
-from storage.query import CountQuery, Filter, FormerEndpoints, Order, RecordQuery, Scope, StatsQuery, matches
+from storage.query import (
+    CountQuery,
+    Filter,
+    FormerEndpoints,
+    Order,
+    RecordQuery,
+    Scope,
+    StatsQuery,
+    matches,
+)
 from storage.record import LEVELS, OUTCOMES, Record, Stream
 from storage.search.expression import Has, Is, Like, Not
 from tests.contract.backends import USUAL
@@ -32,7 +43,17 @@ METHODS = ("GET", "POST", "BREW", "get")
 STATUSES = (200, 204, 301, 404, 429, 500, 503, 999)
 PATHS = ("/Items/1", "/items_1", "/items%1", "/\0/ITEMS", "/ÄPFEL", "/äpfel", "0", "", "/a\\b")
 TOOLS = (*NAMES, "a,", ",", '"a', "\n", "ä", "\\")
-REDACTED = ("github-token", "card-number", "name:password", "name:pass", "name:a b", "name:\n", 'name:"', "", "ä")
+REDACTED = (
+    "github-token",
+    "card-number",
+    "name:password",
+    "name:pass",
+    "name:a b",
+    "name:\n",
+    'name:"',
+    "",
+    "ä",
+)
 TRACES = ("0af7651916cd43dd8448eb211c80319c", "", "0", "other")
 
 
@@ -65,7 +86,15 @@ def make_dataset() -> list[Record]:
             provider=pick(NAMES),
             model=pick(NAMES),
             resolved_model=pick(NAMES),
-            grpc=pick((Grpc(pick(tuple(range(19))), message=pick(NAMES), end=chance.choice(("trailers", "reset"))),)),
+            grpc=pick(
+                (
+                    Grpc(
+                        pick(tuple(range(19))),
+                        message=pick(NAMES),
+                        end=chance.choice(("trailers", "reset")),
+                    ),
+                )
+            ),
             stream=pick((make_stream(pick(NAMES), chance.sample(TOOLS, chance.randrange(4))),)),
             message=pick(NAMES),
             trace_id=pick(TRACES),
@@ -78,12 +107,22 @@ def make_dataset() -> list[Record]:
 
 
 def make_stream(finish_reason: str | None, tools: list[str]) -> Stream:
-    return Stream(None, None, None, True, finish_reason, tools=tools or None, failed_tools=tools[:2] * 2 or None)
+    return Stream(
+        None,
+        None,
+        None,
+        True,
+        finish_reason,
+        tools=tools or None,
+        failed_tools=tools[:2] * 2 or None,
+    )
 
 
 def make_redactions(chance: random.Random) -> dict[str, int] | None:
     """Take out nothing, or some of what has odd names, in some places."""
-    return {name: chance.choice((1, 1, 300)) for name in chance.sample(REDACTED, chance.randrange(4))} or None
+    return {
+        name: chance.choice((1, 1, 300)) for name in chance.sample(REDACTED, chance.randrange(4))
+    } or None
 
 
 class Reader:
@@ -108,11 +147,14 @@ class Reader:
             found += page.records
             if page.next_after is None:
                 return found
+
             assert page.next_after == page.records[-1].seq
             query = replace(query, after=page.next_after, offset=0)
 
     def check(self, filter: Filter) -> None:
-        """Compare the rows and the count of a filter, whose bounds number the records, with its meaning."""
+        """Compare the rows and the count of a filter, whose bounds number the records, with its
+        meaning.
+        """
         filter = of_store(filter, self.records)
         expected = [record for record in self.records if matches(filter, record)]
         assert self.pages(RecordQuery(filter=filter, order="asc", limit=90)) == expected
@@ -123,7 +165,9 @@ class Reader:
 
 
 @pytest.fixture(params=USUAL, ids=lambda backend: backend.name, scope="module")
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
     """Every backend in turn, filled once."""
     directory: Path = tmp_path_factory.mktemp("store")
     with asyncio.Runner() as runner:
@@ -140,11 +184,16 @@ def _some(values: tuple[T, ...]) -> st.SearchStrategy[tuple[T, ...]]:
 
 
 _names = _some((*NAMES, "unknown", "\udc80"))
-_times = st.one_of(st.integers(START_US - HOUR_US, START_US + 4 * HOUR_US), st.sampled_from((-(1 << 70), 0, 1 << 70)))
+_times = st.one_of(
+    st.integers(START_US - HOUR_US, START_US + 4 * HOUR_US),
+    st.sampled_from((-(1 << 70), 0, 1 << 70)),
+)
 _seqs = st.one_of(st.integers(-2, RECORDS + 2), st.sampled_from((-(1 << 70), 1 << 70)))
 _durations = st.one_of(st.integers(-1, 1001), st.sampled_from((-(1 << 70), 1 << 70)))
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "scope": st.builds(Scope, projects=st.one_of(st.just(()), _names), containers=st.one_of(st.just(()), _names)),
+    "scope": st.builds(
+        Scope, projects=st.one_of(st.just(()), _names), containers=st.one_of(st.just(()), _names)
+    ),
     "kind": st.sampled_from(("exchange", "event", "all")),
     "since_us": _times,
     "until_us": _times,
@@ -154,7 +203,9 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "status_classes": _some((1, 2, 3, 4, 5, 9, 0, -1, 1 << 70)),
     "methods": _some((*METHODS, "PUT")),
     "hosts": _names,
-    "path_contains": st.sampled_from((*PATHS, "ITEMS", "_", "%", "\\", "\0", "ä", "Ä", "-", "\udc80")),
+    "path_contains": st.sampled_from(
+        (*PATHS, "ITEMS", "_", "%", "\\", "\0", "ä", "Ä", "-", "\udc80")
+    ),
     "routes": _names,
     "services": _names,
     "projects": _names,
@@ -178,12 +229,20 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "redacted": _some((*REDACTED, "token", "name:", "\udc80")),
     "endpoints": _names,
     "former_endpoints": st.lists(
-        st.builds(FormerEndpoints, st.sampled_from((*NAMES, None)), st.sampled_from((*NAMES, None)), _names), max_size=3
+        st.builds(
+            FormerEndpoints,
+            st.sampled_from((*NAMES, None)),
+            st.sampled_from((*NAMES, None)),
+            _names,
+        ),
+        max_size=3,
     ).map(tuple),
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "conversations": st.sampled_from(((), (bytes(16),))),  # none of these records is in one
-    "where": st.sampled_from((Is("method", METHODS[:2]), Not(Has("path")), Like("host", ("A", "")))),
+    "where": st.sampled_from(
+        (Is("method", METHODS[:2]), Not(Has("path")), Like("host", ("A", "")))
+    ),
 }
 
 
@@ -204,8 +263,12 @@ def test_a_field_restricts_as_it_says(reader: Reader, name: str, data: st.DataOb
 @given(data=st.data())
 def test_fields_restrict_together(reader: Reader, data: st.DataObject) -> None:
     """Fields of a filter hold together, in pairs and threes."""
-    names = data.draw(st.lists(st.sampled_from(sorted(FIELDS)), min_size=2, max_size=3, unique=True))
-    reader.check(make_filter(**({"kind": "all"} | {name: data.draw(FIELDS[name]) for name in names})))
+    names = data.draw(
+        st.lists(st.sampled_from(sorted(FIELDS)), min_size=2, max_size=3, unique=True)
+    )
+    reader.check(
+        make_filter(**({"kind": "all"} | {name: data.draw(FIELDS[name]) for name in names}))
+    )
 
 
 def test_a_scope_holds_whatever_the_filter_asks(reader: Reader) -> None:
@@ -214,7 +277,12 @@ def test_a_scope_holds_whatever_the_filter_asks(reader: Reader) -> None:
     found = reader.pages(RecordQuery(filter=filter))
     assert found
     assert {record.project for record in found} == {"a"}
-    assert reader.pages(RecordQuery(filter=make_filter(scope=filter.scope, projects=("b",), kind="all"))) == []
+    assert (
+        reader.pages(
+            RecordQuery(filter=make_filter(scope=filter.scope, projects=("b",), kind="all"))
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -225,10 +293,13 @@ def test_pages_follow_order_offset_and_cursor(reader: Reader, order: Order, filt
     """Offset, limit and cursor cut the same list, in both orders, and the last page has no cursor."""
     expected = [record for record in reader.records if matches(filter, record)]
     expected.sort(key=lambda record: record.seq, reverse=order == "desc")
+
     cursors = [None, *(record.seq for record in expected[:3]), 0, -5, reader.records[-1].seq + 7]
     for limit, offset, after in itertools.product((0, 1, 7, 1000), (0, 1, 30, 5000), cursors):
         page = reader.wait(
-            reader.store.read(RecordQuery(filter=filter, order=order, limit=limit, offset=offset, after=after))
+            reader.store.read(
+                RecordQuery(filter=filter, order=order, limit=limit, offset=offset, after=after)
+            )
         )
         rest = [
             record
@@ -250,11 +321,19 @@ def test_cursors_lead_through_everything(reader: Reader, limit: int, order: Orde
 
 
 @pytest.mark.parametrize(
-    "scope", [Scope(), Scope(projects=("a", "b")), Scope(containers=("a",), clients=("b",)), Scope(projects=("zzz",))]
+    "scope",
+    [
+        Scope(),
+        Scope(projects=("a", "b")),
+        Scope(containers=("a",), clients=("b",)),
+        Scope(projects=("zzz",)),
+    ],
 )
 def test_stats_count_entries(reader: Reader, scope: Scope) -> None:
     """Stats count two entries per exchange and one per event, under every dimension."""
-    found = [record for record in reader.records if matches(Filter(scope=scope, kind="all"), record)]
+    found = [
+        record for record in reader.records if matches(Filter(scope=scope, kind="all"), record)
+    ]
 
     def by(value: Callable[[Record], str | None]) -> dict[str, int]:
         groups: dict[str, int] = {}
@@ -280,7 +359,9 @@ def test_stats_count_entries(reader: Reader, scope: Scope) -> None:
     ],
 )  # fmt: skip
 async def test_a_path_is_found_as_a_person_writes_it(store: Storage, text: str, found: int) -> None:
-    """Clients percent-encode what is no ASCII, and blanks; what is searched for may be written either way."""
+    """Clients percent-encode what is no ASCII, and blanks; what is searched for may be written
+    either way.
+    """
     paths = ("/Z%C3%BCrich/menu", "/a%20b/c", "/100%25/it's", "/bc")
     await store.commit(make_batch(*(make_record(path=path) for path in paths)))
     page = await store.read(RecordQuery(filter=make_filter(path_contains=text)))

@@ -22,11 +22,17 @@ def history(turn: int, word: str = "hay") -> bytes:
     return " ".join((word, *WORDS[: 10 * turn])).encode()
 
 
-def entry(turn: int, conversation: bytes | None = A, word: str = "hay", started_at_us: int = START_US) -> Entry:
+def entry(
+    turn: int, conversation: bytes | None = A, word: str = "hay", started_at_us: int = START_US
+) -> Entry:
     """A call of a conversation."""
-    record = make_record(conversation=conversation, provider="openai", model="m", started_at_us=started_at_us)
+    record = make_record(
+        conversation=conversation, provider="openai", model="m", started_at_us=started_at_us
+    )
     answer = make_body(f"answer {turn} of {word}".encode())
-    return Entry(record, Payload(b"POST /", b"HTTP/1.1 200", make_body(history(turn, word)), answer))
+    return Entry(
+        record, Payload(b"POST /", b"HTTP/1.1 200", make_body(history(turn, word)), answer)
+    )
 
 
 async def bodies(store: Storage, *seqs: int) -> list[bytes | None]:
@@ -49,7 +55,9 @@ class Log:
         self.seqs += [entry.record.seq for entry in entries]
 
     async def run(self, turns: int) -> None:
-        """Two conversations in turn, one batch a turn, and a call of none; numbers of A are 1, 4, 7 and so on."""
+        """Two conversations in turn, one batch a turn, and a call of none; numbers of A are 1, 4, 7
+        and so on.
+        """
         for turn in range(turns):
             await self.commit(entry(turn), entry(turn, B, "needle"), entry(turn, None))
 
@@ -95,7 +103,9 @@ async def test_what_is_erased_is_gone_and_the_rest_is_whole(log: Log) -> None:
     await log.commit(entry(7))
     await log.store.erase(Filter(where=Substring("secretive")))
     assert await log.store.get(secret.record.id) is None
-    assert await log.bodies(*range(1, 17, 3), 20) == [history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)]
+    assert await log.bodies(*range(1, 17, 3), 20) == [
+        history(turn) for turn in (0, 1, 2, 3, 4, 5, 7)
+    ]
     await log.commit(entry(8))
     assert await log.bodies(16, 20, 21) == [history(turn) for turn in (5, 7, 8)]
     await log.store.erase(make_filter(conversations=(A,)))
@@ -122,12 +132,16 @@ async def test_they_outlive_what_the_cap_takes(log: Log) -> None:
     await log.run(20)
     trimmed = await log.store.trim(9)
     assert (trimmed.rows, trimmed.bodies) == (0, 9)
-    assert await log.bodies(*range(1, 61, 3)) == [None] * 3 + [history(turn) for turn in range(3, 20)]
+    assert await log.bodies(*range(1, 61, 3)) == [None] * 3 + [
+        history(turn) for turn in range(3, 20)
+    ]
     assert (await log.having("needle"))[0] == 11
     while (await log.store.trim(9)).bodies:
         pass
     await log.store.trim(9)
-    left = (await log.store.read(RecordQuery(filter=make_filter(conversations=(A,)), order="asc"))).records
+    left = (
+        await log.store.read(RecordQuery(filter=make_filter(conversations=(A,)), order="asc"))
+    ).records
     assert await log.bodies(log.seqs.index(left[-1].seq)) == [history(19)]
 
 
@@ -138,7 +152,12 @@ async def test_records_beside_them_keep_their_bodies(log: Log) -> None:
     beside = [entry(turn, None, word="pin") for turn in range(3)]
     await log.commit(beside[0], entry(1), beside[1], entry(2), beside[2])
     await log.store.erase(Filter(where=Substring("answer 0 of pin")))
-    assert await log.bodies(3, 4, 5, 6) == [history(1), history(1, "pin"), history(2), history(2, "pin")]
+    assert await log.bodies(3, 4, 5, 6) == [
+        history(1),
+        history(1, "pin"),
+        history(2),
+        history(2, "pin"),
+    ]
     for turn in range(3, 8):
         await log.commit(entry(turn, None))
     await log.store.trim(4)
@@ -149,7 +168,9 @@ async def test_records_beside_them_keep_their_bodies(log: Log) -> None:
 
 @pytest.mark.parametrize("backend", DENSE, ids=lambda backend: backend.name)
 async def test_an_ended_block_does_not_take_its_batch_along(log: Log) -> None:
-    """The cap takes a conversation that has ended; the records of its last batch keep what is theirs."""
+    """The cap takes a conversation that has ended; the records of its last batch keep what is
+    theirs.
+    """
     await log.commit(entry(0))
     await log.commit(entry(0, None), entry(1), entry(1, None))
     for turn in range(2, 6):

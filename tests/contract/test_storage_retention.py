@@ -1,4 +1,6 @@
-"""Retention of every backend: what is below the floor is in no answer, before and after it is deleted."""
+"""Retention of every backend: what is below the floor is in no answer, before and after it is
+deleted.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -48,10 +50,16 @@ async def fill(store: Storage) -> list[Record]:
     """Commit records over 30 hours, about in order of time but not quite, each with a payload."""
     records = make_dataset()
     for number, record in enumerate(records):
-        record.started_at_us = HOUR + number * HOURS * HOUR_US // len(records) + (number * 7919) % (2 * HOUR_US)
+        record.started_at_us = (
+            HOUR + number * HOURS * HOUR_US // len(records) + (number * 7919) % (2 * HOUR_US)
+        )
+
     for start in range(0, len(records), 48):
         part = records[start : start + 48]
-        await store.commit(Batch("sidecar-1", [Entry(record, make_payload(record.seq)) for record in part]))
+        await store.commit(
+            Batch("sidecar-1", [Entry(record, make_payload(record.seq)) for record in part])
+        )
+
     return records
 
 
@@ -74,7 +82,9 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
         assert page.records == expected
         counted = await store.read(CountQuery(filter))
         assert (counted.exchanges + counted.events, counted.exact) == (len(expected), True)
-        assert await store.read(FacetQuery(filter, tuple(FACETS))) == model.facets(left, filter, tuple(FACETS))
+        assert await store.read(FacetQuery(filter, tuple(FACETS))) == model.facets(
+            left, filter, tuple(FACETS)
+        )
         for by in ("endpoint", "status"):
             assert await store.read(TopQuery(filter, by)) == model.top(left, filter, by)
         summary = replace(await store.read(SummaryQuery(filter)), since_us=None, until_us=None)
@@ -82,6 +92,7 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
         for steps in (1, 30):
             found = await store.read(HistogramQuery(filter, HOUR, HOUR + HOURS * HOUR_US, steps))
             assert found == model.histogram(left, filter, HOUR, HOUR + HOURS * HOUR_US, steps)
+
     stats = await store.read(StatsQuery())
     assert stats.total == sum(1 if record.kind == "event" else 2 for record in left)
     assert (await store.info()).rows == len(left)
@@ -93,19 +104,26 @@ async def check(store: Storage, records: list[Record], floor_us: int) -> None:
 
 
 @pytest.mark.parametrize("hours", [long(0), long(1), 5, long(24), long(27), long(40)])
-async def test_a_floor_hides_at_once_and_deletion_changes_nothing(store: Storage, hours: int) -> None:
-    """Every answer is the same after the floor was raised, between slices, and when everything is deleted."""
+async def test_a_floor_hides_at_once_and_deletion_changes_nothing(
+    store: Storage, hours: int
+) -> None:
+    """Every answer is the same after the floor was raised, between slices, and when everything is
+    deleted.
+    """
     records = await fill(store)
     floor_us = HOUR + hours * HOUR_US
     await store.move_floors(floor_us, 0)
     await check(store, records, floor_us)
-    rows = slices = 0
+    rows = 0
+    slices = 0
+
     while not (purged := await store.purge(10)).is_done:
         assert purged.rows <= 10
         rows += purged.rows
         slices += 1
         if slices == 3:
             await check(store, records, floor_us)
+
     assert rows == sum(record.started_at_us < floor_us for record in records)
     await check(store, records, floor_us)
     state = await store.retention()
@@ -125,8 +143,11 @@ async def test_floors_only_rise(store: Storage) -> None:
 
 
 async def test_floors_in_the_future_are_undone(store: Storage) -> None:
-    """What was not deleted yet is visible again in every answer, and what comes; a higher floor changes nothing."""
-    old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
+    """What was not deleted yet is visible again in every answer, and what comes; a higher floor
+    changes nothing.
+    """
+    old = make_record(started_at_us=HOUR)
+    new = make_record(started_at_us=HOUR + HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1))]))
     await store.move_floors(HOUR + 900 * HOUR_US, 0)
     await store.move_floors(HOUR + 950 * HOUR_US, 0, down=True)
@@ -140,9 +161,13 @@ async def test_floors_in_the_future_are_undone(store: Storage) -> None:
 
 async def test_bodies_may_go_before_rows(store: Storage) -> None:
     """Below the floor of bodies, heads are there and bodies are null, before and after the purge."""
-    old, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
-    await store.commit(Batch("sidecar-1", [Entry(old, make_payload(1)), Entry(new, make_payload(2))]))
+    old = make_record(started_at_us=HOUR)
+    new = make_record(started_at_us=HOUR + HOUR_US)
+    await store.commit(
+        Batch("sidecar-1", [Entry(old, make_payload(1)), Entry(new, make_payload(2))])
+    )
     await store.move_floors(0, HOUR + HOUR_US)
+
     for _ in range(2):
         found = await store.payloads([old.seq, new.seq])
         assert found[old.seq].request_head == make_payload(1).request_head
@@ -155,8 +180,11 @@ async def test_bodies_may_go_before_rows(store: Storage) -> None:
 async def test_late_records_of_a_purged_hour_stay_invisible(store: Storage) -> None:
     """A record that started below the floor is stored, counts in `last_seq`, and is in no answer."""
     await store.move_floors(HOUR + HOUR_US, 0)
-    late, new = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + HOUR_US)
-    await store.commit(Batch("sidecar-1", [Entry(late, make_payload()), Entry(new, make_payload())]))
+    late = make_record(started_at_us=HOUR)
+    new = make_record(started_at_us=HOUR + HOUR_US)
+    await store.commit(
+        Batch("sidecar-1", [Entry(late, make_payload()), Entry(new, make_payload())])
+    )
     await check(store, [late, new], HOUR + HOUR_US)
     assert (await store.purge(100)).rows == 1
     await check(store, [late, new], HOUR + HOUR_US)
@@ -164,7 +192,8 @@ async def test_late_records_of_a_purged_hour_stay_invisible(store: Storage) -> N
 
 async def test_storing_goes_on_after_everything_was_purged(store: Storage) -> None:
     """Numbers go on where they were when the store has been emptied."""
-    first, second = make_record(started_at_us=HOUR), make_record(started_at_us=HOUR + 9 * HOUR_US)
+    first = make_record(started_at_us=HOUR)
+    second = make_record(started_at_us=HOUR + 9 * HOUR_US)
     await store.commit(Batch("sidecar-1", [Entry(first)]))
     await store.move_floors(HOUR + HOUR_US, 0)
     while not (await store.purge(100)).is_done:
@@ -174,7 +203,9 @@ async def test_storing_goes_on_after_everything_was_purged(store: Storage) -> No
     assert (await store.read(RecordQuery(filter=ALL))).records == [second]
 
 
-@pytest.mark.parametrize("backend", [backend for backend in BACKENDS if backend.is_durable], ids=lambda b: b.name)
+@pytest.mark.parametrize(
+    "backend", [backend for backend in BACKENDS if backend.is_durable], ids=lambda b: b.name
+)
 async def test_floors_survive(backend: Backend, tmp_path: Path) -> None:
     """A store that is opened again still hides what was hidden."""
     async with await backend.open(tmp_path) as store:

@@ -39,11 +39,27 @@ from tests.storage.samples import START_US, make_body, make_record
 RECORDS = 200
 PER_BATCH = 50
 NAMES = ("a", "A", "gpt-4o", "gpt-4o-mini", "o_1%", "", "a\0b")
-PATHS = ("/api/users/1", "/api/users/", "/API/Users/äß", "/a_b", "/a%b", "/a\\b", "/a\0b", "0", "", "/caf%C3%A9")
+PATHS = (
+    "/api/users/1",
+    "/api/users/",
+    "/API/Users/äß",
+    "/a_b",
+    "/a%b",
+    "/a\\b",
+    "/a\0b",
+    "0",
+    "",
+    "/caf%C3%A9",
+)
 AGENTS = ("curl/8.1", "Mozilla/5.0 (X11)", "CURL", "")
 ADDRESSES = ("10.1.2.3", "10.200.0.1", "192.168.0.1", "2001:db8::1", "::ffff:10.1.2.3", "unix", "")
 HEADERS = (b"x-tenant: Acme", b"X-Tenant: other", b"x-other: acme", b"x-tenant: \xe4cme")
-BODIES = (b'{"user":{"id":42,"name":"Ann"},"tags":["x","y"]}', b"connection\\nreset by peer", b"", b"Gr\xc3\xbcn \xff")
+BODIES = (
+    b'{"user":{"id":42,"name":"Ann"},"tags":["x","y"]}',
+    b"connection\\nreset by peer",
+    b"",
+    b"Gr\xc3\xbcn \xff",
+)
 TOOLS = ("search", "add", "Search_all")
 DATA = (
     b'{"opcode":"text","text":"connection\\nreset by Ann"}',
@@ -78,22 +94,34 @@ def make_entry(chance: random.Random) -> Entry:
             failed_tools=pick((["search", "add", "search"], ["add"])),
         )  # fmt: skip
         record.grpc = pick((Grpc(chance.choice((0, 14))), Grpc()))
+
     if record.request_id == "REQ-2":
         record.request_id = format_id(record.id)
-    record.redactions = pick(({"github-token": 1}, {"name:apikey": 2, "github-token": 1}, {"name:user": 1}))
+    record.redactions = pick(
+        ({"github-token": 1}, {"name:apikey": 2, "github-token": 1}, {"name:user": 1})
+    )
     record.message = pick(("no such user", "add: … is missing", "odd * \0"))
     payload = None
+
     if chance.random() < 0.7:
-        head, answer = b"GET / HTTP/1.1\r\n" + chance.choice(HEADERS), b"HTTP/1.1 200 OK\r\n" + chance.choice(HEADERS)
-        bodies = [make_body(chance.choice(BODIES)), make_body(chance.choice(BODIES), chance.choice((b"", b"tail")))]
+        head = b"GET / HTTP/1.1\r\n" + chance.choice(HEADERS)
+        answer = b"HTTP/1.1 200 OK\r\n" + chance.choice(HEADERS)
+        bodies = [
+            make_body(chance.choice(BODIES)),
+            make_body(chance.choice(BODIES), chance.choice((b"", b"tail"))),
+        ]
         asked, answered = (chance.choice((body, None)) for body in bodies)
         payload = Payload(head, answer, asked, answered)
+
     return Entry(record, payload, _calls(chance, record.id))
 
 
 def _calls(chance: random.Random, record_id: bytes) -> list[ToolCall]:
     names = chance.sample(TOOLS, chance.choice((0, 0, 1, 2)))
-    return [make_call(record_id=record_id, position=place, tool_name=name) for place, name in enumerate(names)]
+    return [
+        make_call(record_id=record_id, position=place, tool_name=name)
+        for place, name in enumerate(names)
+    ]
 
 
 class Reader:
@@ -105,9 +133,15 @@ class Reader:
         self._subjects = subjects
 
     def check(self, search: Expression, scope: Scope, *, by_id: bool) -> None:
-        """Compare the rows, their count and their histogram with the meaning of a search within a scope."""
+        """Compare the rows, their count and their histogram with the meaning of a search within a
+        scope.
+        """
         filter = Filter(kind="all", scope=scope, where=search)
-        in_scope = [each for each in self._subjects if not scope.projects or each.record.project in scope.projects]
+        in_scope = [
+            each
+            for each in self._subjects
+            if not scope.projects or each.record.project in scope.projects
+        ]
         expected = [each.record for each in in_scope if fulfils(each, search)]
         query = RecordQuery(filter=filter, order="asc", limit=RECORDS, by="id" if by_id else "seq")
         page = self._run(self._store.read(query))
@@ -124,18 +158,25 @@ class Reader:
         """Compare the rows of a search among those that have a text with both by themselves."""
 
         def select(*parts: Expression) -> list[Record]:
-            query = RecordQuery(filter=Filter(kind="all", where=joined(parts)), order="asc", limit=RECORDS)
+            query = RecordQuery(
+                filter=Filter(kind="all", where=joined(parts)), order="asc", limit=RECORDS
+            )
             return self._run(self._store.read(query)).records
 
-        with_text, found = select(Substring(text)), select(search)
+        with_text = select(Substring(text))
+        found = select(search)
         expected = [record for record in with_text if record in found]
         assert 0 < len(expected) < len(with_text)
         assert select(Substring(text), search) == expected
 
 
 @pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    """Every backend in turn, filled once; three quarters are in the index of words, in segments, cells and gaps."""
+def reader(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
+    """Every backend in turn, filled once; three quarters are in the index of words, in segments,
+    cells and gaps.
+    """
     directory: Path = tmp_path_factory.mktemp("store")
     chance = random.Random(11)
     with asyncio.Runner() as runner, pytest.MonkeyPatch.context() as patched:
@@ -144,10 +185,12 @@ def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         patched.setattr(merge, "MAX_CELLS", 4)
         store: Storage = runner.run(request.param.open(directory))
         entries = [make_entry(chance) for _ in range(RECORDS)]
+
         for start in range(0, RECORDS, PER_BATCH):
             if start == RECORDS - PER_BATCH:
                 runner.run(_index(store))
             runner.run(store.commit(Batch("sidecar-1", entries[start : start + PER_BATCH])))
+
         subjects = [
             Subject(entry.record, entry.payload, tuple(call.tool_name for call in entry.tool_calls))
             for entry in entries
@@ -167,8 +210,12 @@ def _is(field: str, *values: str) -> st.SearchStrategy[Expression]:
 
 
 def _like(*fields: str) -> st.SearchStrategy[Expression]:
-    part = st.sampled_from(("", "a", "/api/users/", "users", "GPT-4O", "curl", "_", "%", "\\", "\0", "e", "\udc80"))
-    return st.builds(Like, st.sampled_from(fields), st.lists(part, min_size=1, max_size=4).map(tuple))
+    part = st.sampled_from(
+        ("", "a", "/api/users/", "users", "GPT-4O", "curl", "_", "%", "\\", "\0", "e", "\udc80")
+    )
+    return st.builds(
+        Like, st.sampled_from(fields), st.lists(part, min_size=1, max_size=4).map(tuple)
+    )
 
 
 def _between(field: str, *values: float) -> st.SearchStrategy[Expression]:
@@ -222,15 +269,23 @@ SEARCHES: st.SearchStrategy[Expression] = st.recursive(
 )
 
 
-@given(search=SEARCHES, scope=st.sampled_from((Scope(), Scope(projects=("p",)))), by_id=st.booleans())
-def test_a_search_finds_what_it_means(reader: Reader, search: Expression, scope: Scope, by_id: bool) -> None:
-    """Every backend answers a search as its meaning does, in rows and in counts, and never outside of the scope."""
+@given(
+    search=SEARCHES, scope=st.sampled_from((Scope(), Scope(projects=("p",)))), by_id=st.booleans()
+)
+def test_a_search_finds_what_it_means(
+    reader: Reader, search: Expression, scope: Scope, by_id: bool
+) -> None:
+    """Every backend answers a search as its meaning does, in rows and in counts, and never outside
+    of the scope.
+    """
     reader.check(search, scope, by_id=by_id)
 
 
 @given(leaf=LEAVES)
 def test_not_finds_all_others(reader: Reader, leaf: Expression) -> None:
-    """A leaf and its negation divide all records between them, also those that do not have the field."""
+    """A leaf and its negation divide all records between them, also those that do not have the
+    field.
+    """
     reader.check(leaf, Scope(), by_id=False)
     reader.check(Not(leaf), Scope(), by_id=False)
 

@@ -1,4 +1,6 @@
-"""The index of words of every backend: it hides nothing, whatever becomes of records, and keeps none of their words."""
+"""The index of words of every backend: it hides nothing, whatever becomes of records, and keeps
+none of their words.
+"""
 
 import random
 from collections.abc import AsyncIterator
@@ -39,7 +41,9 @@ def small_index(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(merge, "MAX_CELLS", 4)
 
 
-@pytest.fixture(params=usual(lambda backend: backend.has_text_index), ids=lambda backend: backend.name)
+@pytest.fixture(
+    params=usual(lambda backend: backend.has_text_index), ids=lambda backend: backend.name
+)
 async def indexed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
     """An empty store that has an index of words."""
     async with await _opened(request.param, tmp_path) as opened:
@@ -60,7 +64,9 @@ async def _opened(backend: Backend, directory: Path) -> RelationalStorage[Any]:
 
 
 def entry_of(number: int) -> Entry:
-    """Make a record with some words, and one of its own, in one place or another; some records have no payload."""
+    """Make a record with some words, and one of its own, in one place or another; some records have
+    no payload.
+    """
     chosen = random.Random(number)
     text = " ".join([*chosen.choices(WORDS, k=2), f"own{number}end"])
     place = number % 5
@@ -70,10 +76,13 @@ def entry_of(number: int) -> Entry:
         error_type=f"oh {text} oh" if place == 2 else None,
         project="ab"[number % 2],
         conversation=bytes(16) if number % 3 == 0 else None,
-        data=b'{"text":"said\\n%s","of":"own%dth"}' % (text.encode(), number) if number % 4 == 0 else None,
+        data=b'{"text":"said\\n%s","of":"own%dth"}' % (text.encode(), number)
+        if number % 4 == 0
+        else None,
     )
     if number % 7 == 0:
         return Entry(record)
+
     return Entry(
         record,
         Payload(
@@ -93,6 +102,7 @@ async def fill(store: Storage, first: int, last: int) -> dict[int, Entry]:
         size = 1 + numbers[0] % 37
         await commit(store, [entries[number] for number in numbers[:size]])
         del numbers[:size]
+
     return entries
 
 
@@ -112,7 +122,9 @@ async def found(store: Storage, text: str) -> list[int]:
     seqs: list[int] = []
     after = None
     while True:
-        page = await store.read(RecordQuery(filter=Filter(where=Substring(text), kind="all"), after=after, limit=50))
+        page = await store.read(
+            RecordQuery(filter=Filter(where=Substring(text), kind="all"), after=after, limit=50)
+        )
         seqs += [record.seq for record in page.records]
         after = page.next_after
         if after is None:
@@ -123,7 +135,11 @@ async def check(store: Storage, entries: dict[int, Entry]) -> None:
     """Searches of all kinds find what there is."""
     numbers = random.Random(1).sample(range(1, ROWS + 60), 4)
     words = random.Random(len(entries)).sample(WORDS, 2)
-    for text in (*(f" {word} " for word in words), " reset reset ", *(f" own{number}end" for number in numbers)):
+    for text in (
+        *(f" {word} " for word in words),
+        " reset reset ",
+        *(f" own{number}end" for number in numbers),
+    ):
         assert await found(store, text) == having(entries, Substring(text)), text
 
 
@@ -131,7 +147,10 @@ async def test_much_text_beside_little_is_indexed(indexed: Any) -> None:
     """A record that fills a cell by itself, after one that fills none, ends the cell before it."""
     sizes = (10, 900_000) * 4
     entries = [
-        Entry(make_record(), Payload(b"GET / HTTP/1.1", b"", None, make_body(b"text%d " % number + b"x" * size)))
+        Entry(
+            make_record(),
+            Payload(b"GET / HTTP/1.1", b"", None, make_body(b"text%d " % number + b"x" * size)),
+        )
         for number, size in enumerate(sizes)
     ]
     for entry in entries:
@@ -152,7 +171,12 @@ SEARCHES: Final = (
     And((Text(Phrase(("x9",))), Not(Text(Phrase(("alpha",)))))),
     Or((Text(Phrase(("own3end",))), Text(Phrase(("own99end",))))),
     Or((And((Text(Phrase(("x9",))), Text(Phrase(("alpha",))))), Text(Phrase(("own4end",))))),
-    And((Or((Text(Phrase(("own3end",))), Text(Phrase(("x9", "東", "京"))))), Not(Is("path", ("/plain",))))),
+    And(
+        (
+            Or((Text(Phrase(("own3end",))), Text(Phrase(("x9", "東", "京"))))),
+            Not(Is("path", ("/plain",))),
+        )
+    ),
     Not(Or((Not(Text(Phrase(("x9",)))), Text(Phrase(("alpha",)))))),
     Or((Text(Phrase(("own8end",))), Like("path", ("/a/beta_2 ", "")))),
     Or((Text(Phrase(("own8end",))), Has("body.said"), Is("method", ("PUT",)))),
@@ -162,28 +186,41 @@ SEARCHES: Final = (
     Like("path", ("/a/alpha ", "")),
     And((Or((Text(Phrase(("own8end",))), Is("project", ("a",)))), Not(Text(Phrase(("alpha",)))))),
     And(
-        (Or((Text(Phrase(("x9", "x9"))), Is("project", ("a",)))), Or((Has("conversation"), Text(Phrase(("own9end",))))))
+        (
+            Or((Text(Phrase(("x9", "x9"))), Is("project", ("a",)))),
+            Or((Has("conversation"), Text(Phrase(("own9end",))))),
+        )
     ),
 )
 
 
-async def test_records_that_repeat_their_words_have_smaller_cells(celled: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_records_that_repeat_their_words_have_smaller_cells(
+    celled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """About half as many of them, from the second cell on, until there come others."""
     monkeypatch.setattr(build, "CELL_ROWS", 1000)
     monkeypatch.setattr(build, "CELL_BYTES", 20_000)
     monkeypatch.setattr(build, "_SMALL_CELL_BYTES", 10_000)
     monkeypatch.setattr(build, "LEAST_CELLS", 256)
     monkeypatch.setattr(merge, "MAX_CELLS", 256)
+
     chosen = random.Random(1)
     for bodies in (
         [b"over and again " * 40 + b"%d" % number for number in range(200)],
         [chosen.randbytes(300).hex(" ", 4).encode() for _ in range(200)],
     ):
-        entries = [Entry(make_record(), Payload(b"", b"", make_body(body), None)) for body in bodies]
+        entries = [
+            Entry(make_record(), Payload(b"", b"", make_body(body), None)) for body in bodies
+        ]
         await celled.commit(Batch("side-1", entries))
+
     await index(celled)
     _, cells = await holders(celled)
-    widths = [cell.rows.last - cell.rows.first + 1 for cell in cells if not cell.rows.first <= 200 <= cell.rows.last]
+    widths = [
+        cell.rows.last - cell.rows.first + 1
+        for cell in cells
+        if not cell.rows.first <= 200 <= cell.rows.last
+    ]
     repeating = len([cell for cell in cells if cell.rows.last < 200])
     assert 25 <= widths[0] <= 45
     assert all(10 <= width <= 20 for width in widths[1:repeating])
@@ -194,13 +231,16 @@ async def test_records_that_repeat_their_words_have_smaller_cells(celled: Any, m
 async def test_segments_have_more_cells_where_these_have_few_words(
     celled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As many as there may be, where their signatures are not enough together; all is found in either."""
+    """As many as there may be, where their signatures are not enough together; all is found in
+    either.
+    """
     entries: dict[int, Entry] = {}
     for enough_bytes, first in ((1 << 30, 1), (1, ROWS // 2 + 1)):
         for name, value in (("LEAST_CELLS", 4), ("MAX_CELLS", 8), ("_ENOUGH_BYTES", enough_bytes)):
             monkeypatch.setattr(merge, name, value)
         entries |= await fill(celled, first, first + ROWS // 2 - 1)
         await index(celled)
+
     await check_words(celled, entries)
     counts = [len(segment.cells((1 << 20) - 1)) for segment in (await holders(celled))[0]]
     assert counts[0] == 8
@@ -222,7 +262,11 @@ async def check_words(store: Storage, entries: dict[int, Entry]) -> None:
 def having(entries: dict[int, Entry], search: Expression | None) -> list[int]:
     """List which records a search finds by looking into each, newest first."""
     assert search is not None
-    seqs = [entry.record.seq for entry in entries.values() if fulfils(Subject(entry.record, entry.payload), search)]
+    seqs = [
+        entry.record.seq
+        for entry in entries.values()
+        if fulfils(Subject(entry.record, entry.payload), search)
+    ]
     return sorted(seqs, reverse=True)
 
 
@@ -242,10 +286,12 @@ async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> N
     entries = await fill(indexed, 1, ROWS)
     await check(indexed, entries)
     await check_words(indexed, entries)
+
     for step in range(60):
         await indexed.index_text()
         if step == 20:
             await check(indexed, entries)
+
     await index(indexed)
     entries |= await fill(indexed, ROWS + 1, ROWS + 60)
     await check(indexed, entries)
@@ -261,6 +307,7 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
     """A word is looked for in the cells that have it, and hardly anywhere else."""
     entries = await fill(indexed, 1, ROWS)
     await index(indexed)
+
     segments, _ = await holders(indexed)
     for segment in segments:
         for number in (17, 99, 150):
@@ -268,7 +315,9 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
             key = part_key(segment.rows.first, part_of(wanted))
             parts = await indexed._read(lambda session, key=key: read_parts(session, [key]))
             told = segment.cells(cells_with(parts[key], wanted))
-            assert [rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last] == []
+            assert [
+                rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last
+            ] == []
 
 
 async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
@@ -284,6 +333,7 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
     monkeypatch.setattr(sieve, "fulfils", judge)
     entries = await fill(celled, 1, ROWS)
     await index(celled)
+
     for number in (17, 99, 150):
         search = Or((Text(Phrase((f"own{number}end",))), Is("project", ("a",))))
         page = await celled.read(RecordQuery(filter=Filter(where=search, kind="all"), limit=ROWS))
@@ -298,13 +348,22 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
 async def test_pages_of_searches_join_across_slices_of_some_cells(
     indexed: Any, monkeypatch: pytest.MonkeyPatch, order: Order
 ) -> None:
-    """However many cells are looked into at once, and wherever a page ends: each record that has a word comes once."""
+    """However many cells are looked into at once, and wherever a page ends: each record that has a
+    word comes once.
+    """
     monkeypatch.setattr(rows, "FIRST_ROWS", 15)
     entries = await fill(indexed, 1, ROWS)
     await index(indexed)
     # A word in cells here and there, one in nearly all, a text in bodies.
     own = tuple(Text(Phrase((f"own{number}end",))) for number in (3, 17, 31, 32, 99, 160, 231))
-    searches = (Or(own), SEARCHES[7], *SEARCHES[-2:], Or((*own, Is("project", ("b",)))), Substring(" reset "))
+
+    searches = (
+        Or(own),
+        SEARCHES[7],
+        *SEARCHES[-2:],
+        Or((*own, Is("project", ("b",)))),
+        Substring(" reset "),
+    )
     for wanted in (Filter(where=search, kind="all") for search in searches):
         seqs: list[int] = []
         query = RecordQuery(filter=wanted, order=order, limit=2)
@@ -314,6 +373,7 @@ async def test_pages_of_searches_join_across_slices_of_some_cells(
             if page.next_after is None:
                 break
             query = replace(query, after=page.next_after)
+
         found = having(entries, wanted.where)
         assert found
         assert seqs == (found if order == "desc" else found[::-1])
@@ -333,7 +393,9 @@ async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     await index(celled)
     await check(celled, left)
     _, cells = await holders(celled)
-    assert not any(has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18))
+    assert not any(
+        has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18)
+    )
 
 
 async def test_a_segment_that_was_not_finished_is_erased_too(celled: Any) -> None:
@@ -343,7 +405,9 @@ async def test_a_segment_that_was_not_finished_is_erased_too(celled: Any) -> Non
         await celled.index_text()
     run = await celled._read(merge.mergeable)
     assert run is not None
-    assert await celled._write(lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")]))
+    assert await celled._write(
+        lambda session: merge.keep_parts(session, run, [(0, b"x"), (511, b"y")])
+    )
     assert await celled._read(_part_count) == 2
     await celled.erase(Filter(kind="all", seq_after=run.whole.last - 1, seq_until=run.whole.last))
     assert await celled._read(_part_count) == 0
@@ -357,7 +421,10 @@ async def test_the_index_goes_with_the_records(indexed: Any) -> None:
         await index(indexed)
         gone = (await indexed.retention()).purged_through_seq
         segments, cells = await holders(indexed)
-        assert all(rows.last > gone for rows in [*(each.rows for each in segments), *(each.rows for each in cells)])
+        assert all(
+            rows.last > gone
+            for rows in [*(each.rows for each in segments), *(each.rows for each in cells)]
+        )
 
 
 async def test_bodies_that_are_gone_leave_no_word(indexed: Any) -> None:
@@ -366,9 +433,12 @@ async def test_bodies_that_are_gone_leave_no_word(indexed: Any) -> None:
     await index(indexed)
     assert (await indexed.trim(100)).bodies == 100
     await index(indexed)
+
     for entry in entries.values():
         if entry.record.seq <= 100 and entry.payload:
-            entry.payload.request_body = entry.payload.response_body = None
+            entry.payload.request_body = None
+            entry.payload.response_body = None
+
     await check(indexed, entries)
 
 

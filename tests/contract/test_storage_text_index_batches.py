@@ -124,13 +124,17 @@ RING = b"r" * 16
 async def write(store: Any, directory: Path, entries: Sequence[Entry]) -> Writer:
     """Have a writer settle entries as one batch, whatever the store does with it."""
     limits = BacklogLimits(max_records=len(entries))
-    writer = Writer(store, instance="sidecar-1", quarantine_directory=directory / "quarantine", limits=limits)
+    writer = Writer(
+        store, instance="sidecar-1", quarantine_directory=directory / "quarantine", limits=limits
+    )
     writer.subscribe(Listener())
     positions = [Position(count, count, count) for count in range(1, len(entries) + 1)]
+
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(writer.run())
         writer.extend(list(entries), 100, SourceRun(RING, positions))
         assert await writer.close(60.0) == 0
+
     return writer
 
 
@@ -164,19 +168,25 @@ async def test_a_commit_that_is_tried_again_has_the_cells_of_the_first(
     writer = await write(celled, tmp_path, list(entries.values()))
     assert writer.counters.batches["retried"] == 1
     assert made == [(7, first) for first in range(0, 35, 7)]
-    assert [cell.rows for cell in await cells_of(celled)] == [Range(first, first + 6) for first in range(1, 36, 7)]
+    assert [cell.rows for cell in await cells_of(celled)] == [
+        Range(first, first + 6) for first in range(1, 36, 7)
+    ]
     await check(celled, entries)
     await check_words(celled, entries)
 
 
-async def test_parts_of_a_refused_batch_have_cells_of_their_own(celled: Any, tmp_path: Path) -> None:
+async def test_parts_of_a_refused_batch_have_cells_of_their_own(
+    celled: Any, tmp_path: Path
+) -> None:
     """Each is cut for itself, down to the record that is refused: its id is stored already."""
     await index(celled)
     first = entry_of(1)
     await commit(celled, [first])
     refused = Entry(make_record(id=first.record.id))
     entries = {number: entry_of(number) for number in range(2, 38)}
-    writer = await write(celled, tmp_path, [*list(entries.values())[:20], refused, *list(entries.values())[20:]])
+    writer = await write(
+        celled, tmp_path, [*list(entries.values())[:20], refused, *list(entries.values())[20:]]
+    )
     assert writer.counters.records_quarantined == 1
     cells = await cells_of(celled)
     assert sum(cell.rows.size for cell in cells) >= 28

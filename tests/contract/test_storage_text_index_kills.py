@@ -1,4 +1,6 @@
-"""The index of words when the process that makes it is killed: it goes on where its tables end, and hides nothing."""
+"""The index of words when the process that makes it is killed: it goes on where its tables end, and
+hides nothing.
+"""
 
 import asyncio
 import random
@@ -32,7 +34,9 @@ asyncio.run(index())
 
 def kill_indexer(directory: Path, steps: int) -> None:
     """Have a process index some steps, and kill it while it makes the next."""
-    with subprocess.Popen([sys.executable, "-c", INDEXER, str(directory)], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", INDEXER, str(directory)], stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         try:
             for _ in range(steps):

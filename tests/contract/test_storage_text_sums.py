@@ -1,10 +1,21 @@
-"""What is summed up of a search that looks into bodies, over every backend: that of the rows it finds."""
+"""What is summed up of a search that looks into bodies, over every backend: that of the rows it
+finds.
+"""
 
 import random
 from typing import Any
 
 from storage.base import Storage
-from storage.query import CountQuery, Filter, HistogramQuery, Kind, Query, SeriesQuery, SummaryQuery, TopQuery
+from storage.query import (
+    CountQuery,
+    Filter,
+    HistogramQuery,
+    Kind,
+    Query,
+    SeriesQuery,
+    SummaryQuery,
+    TopQuery,
+)
 from storage.record import Batch, Entry
 from storage.relational.time_ranges import HOUR_US
 from storage.search.expression import And, Expression, Is, Text
@@ -18,7 +29,9 @@ MARK = Is("request_id", ("found",))
 
 
 def make_entry(number: int, chance: random.Random) -> Entry:
-    """Make an exchange or an event, a call of a model or none, of which one in three has the word in its body."""
+    """Make an exchange or an event, a call of a model or none, of which one in three has the word
+    in its body.
+    """
     is_found = chance.random() < 1 / 3
     record = make_record(
         kind=chance.choice(("exchange", "exchange", "event")),
@@ -34,9 +47,16 @@ def make_entry(number: int, chance: random.Random) -> Entry:
     if chance.random() < 1 / 2:
         record.provider, record.model = "openai", chance.choice(("small", "large"))
         record.user_id = chance.choice(("ann", None))
-        record.input_tokens, record.output_tokens, record.cost_usd = chance.randrange(9), chance.choice((None, 3)), 0.25
+        record.input_tokens, record.output_tokens, record.cost_usd = (
+            chance.randrange(9),
+            chance.choice((None, 3)),
+            0.25,
+        )
+
     payload = make_payload(number)
-    payload.response_body = make_body(b'{"error": "Deadlock found"}' if is_found else b'{"error": "timed out"}')
+    payload.response_body = make_body(
+        b'{"error": "Deadlock found"}' if is_found else b'{"error": "timed out"}'
+    )
     return Entry(record, payload)
 
 
@@ -59,7 +79,10 @@ async def test_sums_of_a_search_are_those_of_its_rows(store: Storage) -> None:
     """With conditions on columns beside the word or without; of exchanges, of events, and of both."""
     chance = random.Random(3)
     for first in range(0, RECORDS, 100):
-        await store.commit(Batch("sidecar-1", [make_entry(number, chance) for number in range(first, first + 100)]))
+        await store.commit(
+            Batch("sidecar-1", [make_entry(number, chance) for number in range(first, first + 100)])
+        )
+
     status = Is("service", ("a",))
     kinds: tuple[Kind, ...] = ("exchange", "event", "all")
     for kind in kinds:

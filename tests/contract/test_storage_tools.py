@@ -62,6 +62,7 @@ async def keep(store: Any, *calls: ToolCall) -> list[ToolCall]:
         call.record_id = record.id
         call.search = search_text(call.arguments, call.result)
         entries.append(Entry(record, None, [call]))
+
     await store.commit(Batch("sidecar-1", entries))
     return list(calls)
 
@@ -86,9 +87,13 @@ def names_of(calls: Sequence[ToolCall]) -> list[str]:
 
 
 async def test_calls_are_read_back_as_they_were_stored(store: Any) -> None:
-    """Every field, with and without values, alone and in lists; several calls of one record by position."""
+    """Every field, with and without values, alone and in lists; several calls of one record by
+    position.
+    """
     record = make_record()
-    full = make_call(record_id=record.id, llm_request_id="req-1", error_details=b"{}", status="error", search="x")
+    full = make_call(
+        record_id=record.id, llm_request_id="req-1", error_details=b"{}", status="error", search="x"
+    )
     bare = ToolCall(
         record_id=record.id, position=1, started_at_us=START + 1, created_at_us=2, tool_name="t", server_label="s",
         status="success",
@@ -104,9 +109,13 @@ async def test_calls_are_read_back_as_they_were_stored(store: Any) -> None:
     assert await store.tool_calls_of(999) == []
 
 
-@pytest.mark.parametrize("backend", usual(lambda backend: backend.kind != "clickhouse"), ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "backend", usual(lambda backend: backend.kind != "clickhouse"), ids=lambda one: one.name
+)
 async def test_a_call_is_stored_once(store: Any) -> None:
-    """A second one with the same id is refused where the store can tell, and its batch leaves nothing."""
+    """A second one with the same id is refused where the store can tell, and its batch leaves
+    nothing.
+    """
     (call,) = await keep(store, make_call())
     with pytest.raises(StorageRejected):
         await store.commit(Batch("sidecar-1", [Entry(make_record(), None, [call])]))
@@ -146,16 +155,36 @@ async def test_filters_mean_what_they_say(store: Any) -> None:
     calls = await keep(
         store,
         make_call(arguments='{"q": "Öl und 100%_"}'.encode()),
-        make_call(tool_name="sub", status="error", latency_us=None, cost_usd=0.0, started_at_us=START + HOUR_US),
-        make_call(key_id="key-2", key_name=None, latency_us=2000, started_at_us=START + 2 * HOUR_US),
-        make_call(server_label="other", llm_request_id="req-2", result=b'{"t": "Stra\\u00dfe \\u00f6l"}'),
-        make_call(project=None, container=None, client=None, key_id=None, key_name=None, key_last4=None, latency_us=0),
+        make_call(
+            tool_name="sub",
+            status="error",
+            latency_us=None,
+            cost_usd=0.0,
+            started_at_us=START + HOUR_US,
+        ),
+        make_call(
+            key_id="key-2", key_name=None, latency_us=2000, started_at_us=START + 2 * HOUR_US
+        ),
+        make_call(
+            server_label="other", llm_request_id="req-2", result=b'{"t": "Stra\\u00dfe \\u00f6l"}'
+        ),
+        make_call(
+            project=None,
+            container=None,
+            client=None,
+            key_id=None,
+            key_name=None,
+            key_last4=None,
+            latency_us=0,
+        ),
         make_call(project="other", client="other", started_at_us=START + 3 * HOUR_US),
     )
     for filter in FILTERS:
         expected = [call for call in calls if matches(filter, call)]
         found = await listed(store, filter)
-        assert sorted(call.record_id for call in found) == sorted(call.record_id for call in expected), filter
+        assert sorted(call.record_id for call in found) == sorted(
+            call.record_id for call in expected
+        ), filter
         stats: ToolStats = await store.read(ToolStatsQuery(filter))
         times = [call.latency_us for call in expected if call.latency_us is not None]
         assert stats == ToolStats(
@@ -166,6 +195,7 @@ async def test_filters_mean_what_they_say(store: Any) -> None:
             pytest.approx(sum(call.cost_usd for call in expected)),  # type: ignore[arg-type]  # compares like a float
             stored=len(expected),
         ), filter
+
     assert len([filter for filter in FILTERS if any(matches(filter, call) for call in calls)]) > 15
 
 
@@ -224,14 +254,17 @@ async def test_a_key_is_listed_once_whatever_it_was_called(store: Any) -> None:
 
 
 async def test_calls_go_with_their_records(store: Any) -> None:
-    """Retention hides, then deletes them; erasing a record erases its calls; figures follow at once."""
+    """Retention hides, then deletes them; erasing a record erases its calls; figures follow at
+    once.
+    """
     old, new, erased = await keep(
         store,
         make_call(tool_name="old", started_at_us=START - HOUR_US),
         make_call(tool_name="new"),
         make_call(tool_name="erased"),
     )
-    after, until = await seq_of(store, new), await seq_of(store, erased)
+    after = await seq_of(store, new)
+    until = await seq_of(store, erased)
     await store.move_floors(START, START)
     assert names_of(await listed(store)) == ["erased", "new"]
     assert (await store.read(ToolStatsQuery(ToolFilter()))).executions == 2
@@ -247,10 +280,15 @@ async def test_calls_go_with_their_records(store: Any) -> None:
 
 
 async def test_a_call_goes_with_the_record_that_asked_for_it(store: Any) -> None:
-    """What it asked was in that request, wherever the answer came; others that were answered there stay."""
-    erased, left, stream = make_record(), make_record(), make_record()
+    """What it asked was in that request, wherever the answer came; others that were answered there
+    stay.
+    """
+    erased = make_record()
+    left = make_record()
+    stream = make_record()
     await store.commit(Batch("sidecar-1", [Entry(erased), Entry(left)]))
-    asked, other = make_call(record_id=erased.id, tool_name="erased"), make_call(record_id=left.id)
+    asked = make_call(record_id=erased.id, tool_name="erased")
+    other = make_call(record_id=left.id)
     await store.commit(Batch("sidecar-1", [Entry(stream, None, [asked, other])]))
     await store.erase(Filter(seq_until=erased.seq))
     assert await listed(store) == await store.tool_calls_of(stream.seq) == [other]
@@ -261,9 +299,12 @@ async def test_a_call_goes_with_the_record_that_asked_for_it(store: Any) -> None
 
 async def test_bodies_go_before_their_rows(store: Any) -> None:
     """Below the floor of bodies, arguments and results are gone, and nothing is found by them."""
-    (call,) = await keep(store, make_call(started_at_us=START - HOUR_US, arguments=b'{"q": "needle"}'))
+    (call,) = await keep(
+        store, make_call(started_at_us=START - HOUR_US, arguments=b'{"q": "needle"}')
+    )
     assert len(await listed(store, ToolFilter(content="needle"))) == 1
     await store.move_floors(0, START)
+
     for _ in range(2):
         (found,) = await listed(store)
         assert (found.arguments, found.result, found.search) == (None, None, "")
@@ -282,15 +323,21 @@ def test_search_text_is_folded_decoded_and_bounded() -> None:
     """Escapes are read, case goes, the length is bounded in bytes, and nothing fails."""
     assert search_text(b'{"a": "Stra\\u00dfe"}', None, b"\xff {") == '{"a": "strasse"}\n\ufffd {'
     assert search_text(rb'["\u0022\u000a"]') == r'["\"\n"]'
-    assert search_text(rb'["\ud83d\ude00\ud83d\udE00 \ud800 \u00e9 \u003C"]') == r'["😀😀 \ud800 é <"]'
+    assert (
+        search_text(rb'["\ud83d\ude00\ud83d\udE00 \ud800 \u00e9 \u003C"]') == r'["😀😀 \ud800 é <"]'
+    )
     assert len(search_text("ö".encode() * 20_000).encode()) <= 16 * 1024
     assert search_text(b"[" * 100_000 + b"\\u0041")
     assert replace(ToolFilter(), content="").content == ""
 
 
 async def test_a_waiting_call_is_kept_until_its_answer_comes(store: Any) -> None:
-    """It is no row of any answer; the one with the answer takes its place, whichever of them is committed first."""
-    asking, hearing, late = make_record(), make_record(), make_record()
+    """It is no row of any answer; the one with the answer takes its place, whichever of them is
+    committed first.
+    """
+    asking = make_record()
+    hearing = make_record()
+    late = make_record()
     waits = make_call(record_id=asking.id, status="processing", latency_us=None, result=None)
     await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits])]))
     assert await store.waiting_calls("sidecar-1") == [waits]
@@ -309,10 +356,13 @@ async def test_a_waiting_call_is_kept_until_its_answer_comes(store: Any) -> None
 
 async def test_a_waiting_call_and_its_answer_in_one_batch(store: Any) -> None:
     """Only the answer is kept."""
-    asking, hearing = make_record(), make_record()
+    asking = make_record()
+    hearing = make_record()
     waits = make_call(record_id=asking.id, status="processing", latency_us=None, result=None)
     ended = make_call(record_id=asking.id)
-    await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits]), Entry(hearing, None, [ended])]))
+    await store.commit(
+        Batch("sidecar-1", [Entry(asking, None, [waits]), Entry(hearing, None, [ended])])
+    )
     assert await store.waiting_calls("sidecar-1") == []
     assert (await store.read(ToolQuery())).calls == [ended]
 
@@ -324,18 +374,28 @@ async def test_a_waiting_call_goes_with_its_record(store: Any) -> None:
         waits = make_call(record_id=asking.id, status="processing", started_at_us=START)
         await store.commit(Batch("sidecar-1", [Entry(asking, None, [waits])]))
         assert await store.waiting_calls("sidecar-1") == [waits]
+
         if attempt == "erase":
             await store.erase(Filter(kind="all"))
         else:
             await store.move_floors(START + HOUR_US, START + HOUR_US)
             while not (await store.purge(100)).is_done:
                 pass
+
         assert await store.waiting_calls("sidecar-1") == []
 
 
 @pytest.mark.parametrize(
     "content",
-    ['a "quoted" word', r"C:\temp", "two\nlines", "ZÜRICH", r"with \"escapes\"", "plain", r"C:\\temp"],
+    [
+        'a "quoted" word',
+        r"C:\temp",
+        "two\nlines",
+        "ZÜRICH",
+        r"with \"escapes\"",
+        "plain",
+        r"C:\\temp",
+    ],
 )
 async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) -> None:
     """In a JSON string, and in the text of a document that is a string itself."""
@@ -343,7 +403,9 @@ async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) 
     (inside, nested, other) = await keep(
         store,
         make_call(arguments=msgspec.json.encode({"text": f"say {value} twice"})),
-        make_call(arguments=msgspec.json.encode({"text": msgspec.json.encode({"x": value}).decode()})),
+        make_call(
+            arguments=msgspec.json.encode({"text": msgspec.json.encode({"x": value}).decode()})
+        ),
         make_call(arguments=b'{"text": "nothing of it"}'),
     )
     found = await listed(store, ToolFilter(content=content))
@@ -357,12 +419,18 @@ async def test_content_is_found_as_a_person_writes_it(store: Any, content: str) 
     "content", ["https://a.example/x", "Café", "<b>", "😀", "café/ü", r"https:\/\/a", r"caf\u00e9"]
 )
 @pytest.mark.parametrize("level", [1, 2])
-async def test_characters_that_were_escaped_without_need_are_found(store: Any, content: str, level: int) -> None:
-    """As PHP, Python and Go write them, in a string, and in the text of a document that is a string itself."""
+async def test_characters_that_were_escaped_without_need_are_found(
+    store: Any, content: str, level: int
+) -> None:
+    """As PHP, Python and Go write them, in a string, and in the text of a document that is a string
+    itself.
+    """
     value: Any = "see https://a.example/x at café/ü, <b>😀"
     for _ in range(level):
         value = json.dumps({"text": value}).replace("/", "\\/").replace("<", "\\u003c")
-    (call, _) = await keep(store, make_call(result=value.encode()), make_call(result=b'{"text": "cafe"}'))
+    (call, _) = await keep(
+        store, make_call(result=value.encode()), make_call(result=b'{"text": "cafe"}')
+    )
     found = await listed(store, ToolFilter(content=content))
     assert [each.record_id for each in found] == [call.record_id]
 
@@ -372,7 +440,9 @@ async def test_an_end_of_the_log_bounds_pages_and_totals(store: Any) -> None:
     calls = await keep(store, *(make_call(tool_name=name) for name in ("a", "b", "a")))
     await keep(store, make_call(tool_name="a"), make_call(tool_name="c"))
     filter = ToolFilter(seq_until=await seq_of(store, calls[-1]))
-    assert {call.record_id for call in await listed(store, filter)} == {call.record_id for call in calls}
+    assert {call.record_id for call in await listed(store, filter)} == {
+        call.record_id for call in calls
+    }
     assert (await store.read(ToolStatsQuery(filter))).executions == 3
     assert (await store.read(ToolStatsQuery(replace(filter, tool_names=("a",))))).executions == 2
     assert (await store.read(ToolStatsQuery(replace(filter, seq_until=0)))).executions == 0

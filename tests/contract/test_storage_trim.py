@@ -1,4 +1,6 @@
-"""The cap on size of every backend: the oldest records go in slices, bodies before rows, and all sums follow."""
+"""The cap on size of every backend: the oldest records go in slices, bodies before rows, and all
+sums follow.
+"""
 
 import random
 from dataclasses import replace
@@ -36,7 +38,10 @@ async def fill(store: Storage, rounds: int = 2) -> list[Record]:
         record.started_at_us = START_US + number
     for start in range(0, len(records), BATCH):
         part = list(enumerate(records[start : start + BATCH], start + 1))
-        await store.commit(Batch("sidecar-1", [Entry(record, make_payload(seq)) for seq, record in part]))
+        await store.commit(
+            Batch("sidecar-1", [Entry(record, make_payload(seq)) for seq, record in part])
+        )
+
     return records
 
 
@@ -44,14 +49,19 @@ async def fill(store: Storage, rounds: int = 2) -> list[Record]:
 async def test_bodies_of_the_older_half_go_before_any_row(store: Storage) -> None:
     """Slice by slice; then the oldest rows go, and bodies stay half-way ahead of them."""
     seqs = [record.seq for record in await fill(store)]
-    total, bodies = len(seqs), 0
+    total = len(seqs)
+    bodies = 0
+
     while (trimmed := await store.trim(50)).bodies:
         assert (trimmed.rows, trimmed.bodies <= 50) == (0, True)
         bodies += trimmed.bodies
         payloads = await store.payloads(seqs)
-        assert all(payloads[seqs[place]] == make_payload(place + 1) for place in range(bodies, total))
+        assert all(
+            payloads[seqs[place]] == make_payload(place + 1) for place in range(bodies, total)
+        )
         # Those that share a block with one that stays go with it.
         assert all(payloads[seq].request_body is None for seq in seqs[: max(0, bodies - BATCH)])
+
     assert bodies == (total + 1) // 2
     assert trimmed.rows == 50
     payloads = await store.payloads(seqs)
@@ -60,21 +70,31 @@ async def test_bodies_of_the_older_half_go_before_any_row(store: Storage) -> Non
 
 
 async def test_every_answer_is_that_of_the_records_left(store: Storage) -> None:
-    """Within one hour of rollups: counts, facets, histograms and summaries after each slice, and after new records."""
+    """Within one hour of rollups: counts, facets, histograms and summaries after each slice, and
+    after new records.
+    """
     records = await fill(store, 1)
-    gone, had_new = 0, False
+    gone = 0
+    had_new = False
+
     while gone < 140:
         trimmed = await store.trim(70)
         gone += trimmed.rows
         left = records[gone:]
         await check_left(store, left)
+
         if trimmed.rows and not had_new:
             had_new = True
             # As many come as went: sums that readers remember must not be taken for these.
-            new = [make_record(started_at_us=START_US + 5, project="new") for _ in range(trimmed.rows)]
-            await store.commit(Batch("sidecar-1", [Entry(record, make_payload(1)) for record in new]))
+            new = [
+                make_record(started_at_us=START_US + 5, project="new") for _ in range(trimmed.rows)
+            ]
+            await store.commit(
+                Batch("sidecar-1", [Entry(record, make_payload(1)) for record in new])
+            )
             records += new
             await check_left(store, records[gone:])
+
     state = await store.retention()
     assert records[gone - 1].seq <= state.purged_through_seq < records[gone].seq
     assert state.reaches_back_us == records[gone].started_at_us
@@ -117,7 +137,10 @@ async def test_tool_calls_lose_their_text_and_go_with_their_records(store: Stora
     entries = []
     for _ in range(KEPT_ROWS + 20):
         record = make_record(started_at_us=START_US)
-        entries.append(Entry(record, None, [make_call(record_id=record.id, started_at_us=START_US)]))
+        entries.append(
+            Entry(record, None, [make_call(record_id=record.id, started_at_us=START_US)])
+        )
+
     await store.commit(Batch("sidecar-1", entries))
     while not (await store.trim(15)).is_done:
         pass
@@ -129,7 +152,9 @@ async def test_tool_calls_lose_their_text_and_go_with_their_records(store: Stora
 
 
 @pytest.mark.parametrize(
-    "backend", [one for one in BACKENDS if one.is_durable and one.name != "sqlite-sparse"], ids=lambda b: b.name
+    "backend",
+    [one for one in BACKENDS if one.is_durable and one.name != "sqlite-sparse"],
+    ids=lambda b: b.name,
 )
 async def test_space_is_used_again(backend: Backend, tmp_path: Path) -> None:
     """Trimming as much as comes keeps the size where it is, blocks of payloads included."""
@@ -142,11 +167,13 @@ async def test_space_is_used_again(backend: Backend, tmp_path: Path) -> None:
                 payload = make_payload(1)
                 payload.response_body = make_body(chance.randbytes(20_000))
                 entries.append(Entry(make_record(started_at_us=START_US), payload))
+
             await store.commit(Batch("sidecar-1", entries))
             if number >= 8:
                 while (await store.retention()).used_bytes > sizes[7]:
                     assert not (await store.trim(60)).is_done
             sizes.append((await store.retention()).used_bytes)
+
         assert min(sizes[8:]) > 0.7 * sizes[7]
         await store.reclaim()
         left = await store.read(RecordQuery(filter=replace(ALL), order="asc", limit=10_000))

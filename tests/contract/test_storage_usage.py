@@ -34,7 +34,9 @@ FILTERS = (
     Filter(scope=Scope(projects=("a",), containers=("c",))),
     make_filter(projects=("a",), services=("s",), routes=("r",), keys=("k",)),
     Filter(since_us=HOUR, until_us=HOUR + 2 * HOUR_US),
-    make_filter(since_us=HOUR + 17, until_us=HOUR + 2 * HOUR_US + HOUR_US // 2, providers=("openai",)),
+    make_filter(
+        since_us=HOUR + 17, until_us=HOUR + 2 * HOUR_US + HOUR_US // 2, providers=("openai",)
+    ),
     Filter(since_us=HOUR + 20 * HOUR_US),
     make_filter(path_contains="chat"),
     make_filter(statuses=(200,), models=("large",)),
@@ -68,7 +70,9 @@ def make_calls(number: int = 120) -> list[Record]:
             }  # fmt: skip
         elif chance.random() < 0.3:
             changes |= {"model": "small", "input_tokens": 5}  # of no provider: no LLM call
+
         records.append(make_record(**changes))
+
     return records
 
 
@@ -77,18 +81,25 @@ async def check(store: Storage, records: list[Record]) -> None:
     for filter in FILTERS:
         expected = model.summary(records, filter)
         assert (await store.read(SummaryQuery(filter))).models == expected.models, filter
-        assert await store.read(CountQuery(filter)) == Count(expected.exchanges, expected.events), filter
+        assert await store.read(CountQuery(filter)) == Count(expected.exchanges, expected.events), (
+            filter
+        )
 
 
 async def test_usage_is_that_of_the_records(store: Storage) -> None:
-    """Over whole hours and parts of them, by any dimension; None where nothing but a scan could tell."""
+    """Over whole hours and parts of them, by any dimension; None where nothing but a scan could
+    tell.
+    """
     records = make_calls()
     for start in range(0, len(records), 50):
         await store.commit(make_batch(*records[start : start + 50]))
     await check(store, records)
     models = (await store.read(SummaryQuery(Filter()))).models
     assert models is not None
-    assert {(found.provider, found.model) for found in models} >= {("openai", "small"), ("anthropic", None)}
+    assert {(found.provider, found.model) for found in models} >= {
+        ("openai", "small"),
+        ("anthropic", None),
+    }
     assert total(models).calls == sum(record.provider is not None for record in records)
     assert (await store.read(SummaryQuery(make_filter(levels=("info",))))).models is None
 
@@ -109,7 +120,10 @@ async def test_erased_calls_are_taken_off(store: Storage) -> None:
     records = make_calls()
     await store.commit(make_batch(*records))
     await store.erase(make_filter(kind="all", models=("small",)))
-    await check(store, [record for record in records if "small" not in (record.model, record.resolved_model)])
+    await check(
+        store,
+        [record for record in records if "small" not in (record.model, record.resolved_model)],
+    )
     await store.erase(Filter(kind="all"))
     await check(store, [])
     await store.commit(make_batch(*(later := make_calls(10))))

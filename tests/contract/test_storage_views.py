@@ -58,7 +58,9 @@ async def test_a_scope_has_so_many(store: Storage) -> None:
 
 
 async def test_views_are_there_after_opening_again(backend: Backend, tmp_path: Path) -> None:
-    """They last as long as the records do, and a file that replaces another has them; an emptied server has none."""
+    """They last as long as the records do, and a file that replaces another has them; an emptied
+    server has none.
+    """
     async with await backend.open(tmp_path) as store:
         await store.put_view("", FULL)
         kept = await store.kept()

@@ -1,4 +1,5 @@
-"""Records that stand for several, over every backend: all sums are as if each had been stored as often.
+"""Records that stand for several, over every backend: all sums are as if each had been stored as
+often.
 
 The model stores them so: it is given each record as often as it counts.
 """
@@ -51,16 +52,22 @@ SOME_FILTERS = (*FILTERS[:20:2], *ENDPOINT_FILTERS[:2])
 
 
 def weighed() -> list[Record]:
-    """Make records that differ in everything, of which exchanges have several weights; always the same."""
+    """Make records that differ in everything, of which exchanges have several weights; always the
+    same.
+    """
     chance = random.Random(11)
     return [
-        msgspec.structs.replace(record, weight=chance.choice(WEIGHTS) if record.kind == "exchange" else 1)
+        msgspec.structs.replace(
+            record, weight=chance.choice(WEIGHTS) if record.kind == "exchange" else 1
+        )
         for record in dataset()
     ]
 
 
 @pytest.fixture(params=JUDGED, ids=lambda backend: backend.name, scope="module")
-def reader(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+def reader(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
     """Every backend in turn, filled once."""
     directory: Path = tmp_path_factory.mktemp("store")
     with asyncio.Runner() as runner:
@@ -80,13 +87,22 @@ def filter(request: pytest.FixtureRequest, reader: Reader) -> Filter:
 
 @pytest.mark.parametrize("filter", SOME_FILTERS, indirect=True)
 def test_every_sum_is_weighed(reader: Reader, filter: Filter) -> None:
-    """Totals, percentiles, steps, groups and values, from rollups as from rows; and it is said that they are."""
+    """Totals, percentiles, steps, groups and values, from rollups as from rows; and it is said that
+    they are.
+    """
     counted = model.each_counted(reader.records)
-    read, wait = reader.store.read, reader.wait
+    read = reader.store.read
+    wait = reader.wait
     assert wait(read(SummaryQuery(filter))) == model.summary(counted, filter)
-    assert wait(read(FacetQuery(filter, tuple(FACETS)))) == model.facets(counted, filter, tuple(FACETS))
+    assert wait(read(FacetQuery(filter, tuple(FACETS)))) == model.facets(
+        counted, filter, tuple(FACETS)
+    )
+
     for range_ in HISTOGRAM_RANGES:
-        assert wait(read(HistogramQuery(filter, *range_))) == model.histogram(counted, filter, *range_)
+        assert wait(read(HistogramQuery(filter, *range_))) == model.histogram(
+            counted, filter, *range_
+        )
+
     for by in TOP_FIELDS:
         assert wait(read(TopQuery(filter, by))) == model.top(counted, filter, by)
     for range_ in SERIES_RANGES:
@@ -99,7 +115,9 @@ def test_pages_and_their_totals_are_of_what_is_stored(reader: Reader) -> None:
     """A record that stands for four is one row, and one of the total of pages."""
     stored = sum(record.kind == "exchange" for record in reader.records)
     assert reader.wait(reader.store.read(CountQuery(Filter()))).exchanges == stored
-    found = reader.wait(reader.store.read(RecordQuery(filter=Filter(kind="all"), limit=1000, order="asc"))).records
+    found = reader.wait(
+        reader.store.read(RecordQuery(filter=Filter(kind="all"), limit=1000, order="asc"))
+    ).records
     assert [record.weight for record in found] == [record.weight for record in reader.records]
     assert reader.wait(reader.store.info()).rows == len(reader.records)
 
@@ -121,7 +139,9 @@ def test_a_search_compares_weights(reader: Reader, where: Expression, weights: s
     """Exactly, between and beside the weights there are."""
     page = reader.wait(reader.store.read(RecordQuery(filter=Filter(where=where), limit=1000)))
     assert {record.weight for record in page.records} == weights
-    expected = sum(record.kind == "exchange" and record.weight in weights for record in reader.records)
+    expected = sum(
+        record.kind == "exchange" and record.weight in weights for record in reader.records
+    )
     assert len(page.records) == expected
 
 
@@ -144,10 +164,15 @@ async def test_weights_go_with_their_records(store: Storage) -> None:
 
 
 @pytest.mark.parametrize("backend", JUDGED, ids=lambda backend: backend.name)
-async def test_weights_that_are_no_whole_numbers_are_rounded_in_the_end(backend: Backend, tmp_path: Path) -> None:
+async def test_weights_that_are_no_whole_numbers_are_rounded_in_the_end(
+    backend: Backend, tmp_path: Path
+) -> None:
     """Not record by record: 300 of 1 / 0.3 are a thousand."""
     weight = round(1 / 0.3, 6)
-    records = [make_record(status=200, weight=weight, request_bytes=3, duration_us=number) for number in range(300)]
+    records = [
+        make_record(status=200, weight=weight, request_bytes=3, duration_us=number)
+        for number in range(300)
+    ]
     async with await backend.open(tmp_path) as store:
         await store.commit(make_batch(*records, make_record(status=500, duration_us=900_000)))
         found = await store.read(SummaryQuery(Filter()))
@@ -159,22 +184,29 @@ async def test_weights_that_are_no_whole_numbers_are_rounded_in_the_end(backend:
 
 
 async def test_stats_tools_and_conversations(store: Storage) -> None:
-    """Entries and calls of tools are weighed; a conversation's figures are those of what is stored of it, marked."""
+    """Entries and calls of tools are weighed; a conversation's figures are those of what is stored
+    of it, marked.
+    """
     memory = MemoryStorage()
     entries = []
     for number in range(20):
-        record = make_record(weight=WEIGHTS[number % 5], conversation=bytes(15) + bytes([number % 2]), provider="p")
+        record = make_record(
+            weight=WEIGHTS[number % 5], conversation=bytes(15) + bytes([number % 2]), provider="p"
+        )
         call = make_call(record_id=record.id, latency_us=1000 + number, weight=record.weight)
         entries.append(Entry(record, make_payload(number), [call]))
+
     await store.commit(Batch("sidecar-1", entries))
     await memory.commit(Batch("sidecar-1", entries))
     entries_counted = await store.read(StatsQuery())
     assert entries_counted == await memory.read(StatsQuery())
     assert entries_counted.sampled
+
     for query in (ToolStatsQuery(), ToolStatsQuery(ToolFilter(min_latency_us=1004))):
         calls_counted = await store.read(query)
         assert calls_counted == await memory.read(query)
         assert calls_counted.sampled
+
     assert [call.weight for call in (await store.read(ToolQuery(order="asc"))).calls] == [
         entry.record.weight for entry in entries
     ]

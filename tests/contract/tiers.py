@@ -1,8 +1,10 @@
-"""Which cases of the contract run where: over SQLite, the backend of every start, all with `make test`.
+"""Which cases of the contract run where: over SQLite, the backend of every start, all with `make
+test`.
 
-Strategy: of a test with many cases over another backend `make test` has every fifth, five being no width of what the
-cases are made of; the others are of the second tier, as are tests of hundreds of statements where each is a round trip.
-Over ClickHouse `make test` asks Debian's server alone, and few files; the rest is for `make test-clickhouse`.
+Strategy: of a test with many cases over another backend `make test` has every fifth, five being no
+width of what the cases are made of; the others are of the second tier, as are tests of hundreds of
+statements where each is a round trip. Over ClickHouse `make test` asks Debian's server alone, and
+few files; the rest is for `make test-clickhouse`.
 """
 
 from collections import defaultdict
@@ -14,7 +16,9 @@ from tests.contract.backends import backend_of
 
 ONE_IN: Final = 5
 MANY: Final = 5
-"""Cases of one test over one backend, of which a sample is enough; over ClickHouse it is of any number."""
+"""Cases of one test over one backend, of which a sample is enough; over ClickHouse it is of any
+number.
+"""
 
 BRIEF: Final = frozenset({"test_storage.py"})
 """Files of which `make test` asks Debian's ClickHouse."""
@@ -46,6 +50,7 @@ def mark(items: list[pytest.Item]) -> None:
         backend = backend_of(item)
         if backend is not None and backend.name != "sqlite":
             cases[backend.name, item.nodeid.partition("[")[0]].append(item)
+
     for (name, test), of_one_test in cases.items():
         for number, item in enumerate(of_one_test):
             is_sample = number % ONE_IN == 0
@@ -61,6 +66,8 @@ def _mark_clickhouse(item: pytest.Item, backend: str, name: str, *, is_sample: b
     is_debian = backend == "clickhouse"
     if not (is_debian and is_sample and item.path.name in BRIEF and name != CROWDED):
         item.add_marker(pytest.mark.clickhouse)
-    is_elsewhere = backend in ("clickhouse-cluster", "clickhouse-shards") and item.path.name not in CLUSTERED
+    is_elsewhere = (
+        backend in ("clickhouse-cluster", "clickhouse-shards") and item.path.name not in CLUSTERED
+    )
     if not is_debian and (not is_sample or name in TALKATIVE or is_elsewhere):
         item.add_marker(pytest.mark.long)

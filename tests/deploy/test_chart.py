@@ -18,8 +18,12 @@ INJECTED: Final = {"global"}
 """Values that Helm itself hands to a chart that another one depends on."""
 
 
-def keys_of(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, set[str], set[str]]]:
-    """Yield each object with keys of its own: where it is, what values.yaml has there, what the schema allows."""
+def keys_of(
+    values: dict[str, Any], schema: dict[str, Any], path: str = ""
+) -> Iterator[tuple[str, set[str], set[str]]]:
+    """Yield each object with keys of its own: where it is, what values.yaml has there, what the
+    schema allows.
+    """
     allowed = set(schema["properties"]) - INJECTED
     yield path, set(values), allowed
     assert schema["additionalProperties"] is False, path
@@ -53,7 +57,9 @@ def test_templates_use_every_value() -> None:
     text = "".join(path.read_text() for path in sorted((CHART / "templates").iterdir()))
     used = set(re.findall(r"\.Values\.([a-zA-Z]+)", text))
     assert used == set(VALUES)
-    below = {key for key in VALUES["gateway"] if f".gateway.{key}" not in text and f'"{key}"' not in text}
+    below = {
+        key for key in VALUES["gateway"] if f".gateway.{key}" not in text and f'"{key}"' not in text
+    }
     assert below == set()
 
 

@@ -13,11 +13,17 @@ from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS = ("bash", "dirname", "basename", "readlink", "env", "timeout")
-TOOLS = (*sorted({*re.findall(r"command -v ([\w-]+) >", (ROOT / ".ci" / "run").read_text())} - {"sudo"}), "python3")
+TOOLS = (
+    *sorted({*re.findall(r"command -v ([\w-]+) >", (ROOT / ".ci" / "run").read_text())} - {"sudo"}),
+    "python3",
+)
 """Every program the script looks for."""
 STEPS = [
     "make ui-setup",
-    *(f"make {name} PYTHON=python3" for name in ("clickhouse-setup", "release-setup", "test", "retest")),
+    *(
+        f"make {name} PYTHON=python3"
+        for name in ("clickhouse-setup", "release-setup", "test", "retest")
+    ),
 ]
 """How `make` is called where the tests fail."""
 _REST = ("test-clickhouse", "test-compiled", "helm", "docs-setup", "docs")
@@ -30,10 +36,18 @@ class Machine:
     """A machine that has only what is put on its PATH; every tool says how it was called."""
 
     def __init__(
-        self, directory: Path, tools: tuple[str, ...], user_id: int = 0, *, has_sudo: bool = False, make_code: int = 7
+        self,
+        directory: Path,
+        tools: tuple[str, ...],
+        user_id: int = 0,
+        *,
+        has_sudo: bool = False,
+        make_code: int = 7,
     ) -> None:
         """Put tools on it: `apt-get install` brings make and python3, `make` ends with a code."""
-        self._bin, self._log, self.vectors = directory / "bin", directory / "log", directory / "vectors"
+        self._bin = directory / "bin"
+        self._log = directory / "log"
+        self.vectors = directory / "vectors"
         self._jars = directory / "jars"
         for place in (self._bin, self.vectors, self._jars):
             place.mkdir()
@@ -64,7 +78,10 @@ class Machine:
         return f"printf '{lines}' >{self._bin}/make; {shutil.which('chmod')} 755 {self._bin}/make"
 
     def _python(self) -> str:
-        return f"[ -e {self._bin}/python3 ] || {shutil.which('ln')} -s {sys.executable} {self._bin}/python3"
+        return (
+            f"[ -e {self._bin}/python3 ] || {shutil.which('ln')} -s {sys.executable} "
+            f"{self._bin}/python3"
+        )
 
     def run(self) -> tuple[int, str, list[str]]:
         """Run the script; return its code, what it printed, and how tools were called."""
@@ -74,10 +91,19 @@ class Machine:
             "SIDELOG_TEST_JARS": str(self._jars),
         }
         ended = subprocess.run(
-            [ROOT / ".ci" / "run"], env=environ, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+            [ROOT / ".ci" / "run"],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_S,
+            check=False,
         )
         calls = self._log.read_text().splitlines() if self._log.exists() else []
-        return ended.returncode, ended.stdout + ended.stderr, [call for call in calls if not call.startswith("id ")]
+        return (
+            ended.returncode,
+            ended.stdout + ended.stderr,
+            [call for call in calls if not call.startswith("id ")],
+        )
 
 
 def test_a_prepared_machine_only_runs_the_tests(tmp_path: Path) -> None:
@@ -96,7 +122,9 @@ def test_what_passes_is_followed_by_everything(tmp_path: Path) -> None:
 
 
 def test_published_vectors_are_fetched_where_they_are_missing(tmp_path: Path) -> None:
-    """That they cannot be had is said, and left to the suite to judge; nothing is written without a place for it."""
+    """That they cannot be had is said, and left to the suite to judge; nothing is written without a
+    place for it.
+    """
     machine = Machine(tmp_path, TOOLS)
     machine.vectors.rmdir()
     code, said, calls = machine.run()
@@ -113,7 +141,15 @@ def test_a_bare_machine_gets_everything(tmp_path: Path) -> None:
     assert calls[0] == "apt-get update --quiet"
     assert calls[1].startswith("apt-get install --quiet --yes ")
     installed = set(calls[1].split())
-    assert {"make", "git", "prometheus", "nodejs", "chromium", "python3", "python3-venv"} <= installed
+    assert {
+        "make",
+        "git",
+        "prometheus",
+        "nodejs",
+        "chromium",
+        "python3",
+        "python3-venv",
+    } <= installed
     assert {"libzookeeper-java", "default-jre-headless"} <= installed
     assert calls[2:] == STEPS
 
@@ -122,7 +158,13 @@ def test_sudo_is_used_by_other_users(tmp_path: Path) -> None:
     """Whoever is not root installs through sudo, never asking for a password."""
     code, said, calls = Machine(tmp_path, tuple({*TOOLS} - {"promtool"}), 1000, has_sudo=True).run()
     assert code == 7, said
-    assert [call.split()[0] for call in calls] == ["sudo", "apt-get", "sudo", "apt-get", *("make" for _ in STEPS)]
+    assert [call.split()[0] for call in calls] == [
+        "sudo",
+        "apt-get",
+        "sudo",
+        "apt-get",
+        *("make" for _ in STEPS),
+    ]
     assert "--non-interactive" in calls[0]
     assert calls[3].endswith(" prometheus")
 
@@ -137,7 +179,9 @@ def test_without_the_headless_shell_the_whole_browser_is_enough(tmp_path: Path) 
 
 def test_without_rights_it_says_so(tmp_path: Path) -> None:
     """Neither root nor sudo, and something is missing: the first problem ends it."""
-    code, said, calls = Machine(tmp_path, ("make", "git", "node", "chromium", "python3"), 1000).run()
+    code, said, calls = Machine(
+        tmp_path, ("make", "git", "node", "chromium", "python3"), 1000
+    ).run()
     assert code == 1
     assert "neither root nor sudo" in said
     assert calls == []

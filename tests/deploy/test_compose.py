@@ -32,32 +32,52 @@ def settings(service: str, **given: str) -> Settings:
         for name, value in SERVICES[service]["environment"].items()
     }
     known = {name: value for name, value in image.items() if name != "SIDELOG_COMPILE"}
-    extra = {"proxy.data_port": "false"} if "--no-data-port" in SERVICES[service].get("command", ()) else {}
+    extra = (
+        {"proxy.data_port": "false"}
+        if "--no-data-port" in SERVICES[service].get("command", ())
+        else {}
+    )
     return load(extra, known | environment, None)
 
 
 def test_every_store_of_the_comment_is_a_service() -> None:
-    """User, password and database are those it is made with; without a variable it is a file on the volume."""
+    """User, password and database are those it is made with; without a variable it is a file on the
+    volume.
+    """
     assert settings("sidelog").storage.url == "sqlite:///sidelog.db"
     assert {url.partition(":")[0] for url in EXAMPLES} == {"postgresql", "clickhouse"}
     for url in EXAMPLES:
         assert settings("sidelog", STORAGE=url).storage.url == url
-        name, prefix = ("postgres", "POSTGRES") if url.startswith("postgres") else ("clickhouse", "CLICKHOUSE")
+        name, prefix = (
+            ("postgres", "POSTGRES") if url.startswith("postgres") else ("clickhouse", "CLICKHOUSE")
+        )
         made = SERVICES[name]["environment"]
         login = f"{made[f'{prefix}_USER']}:{made[f'{prefix}_PASSWORD']}"
         assert url.endswith(f"://{login}@{name}/{made[f'{prefix}_DB']}")
         assert SERVICES[name]["profiles"] == [name]
         assert "ports" not in SERVICES[name]
+
     assert settings("viewer").storage.url in EXAMPLES
 
 
 def test_ports_are_those_of_the_settings() -> None:
-    """Only the data port is open to other machines; Prometheus asks the port that has nothing but metrics."""
+    """Only the data port is open to other machines; Prometheus asks the port that has nothing but
+    metrics.
+    """
     found = settings("sidelog")
-    data, admin = (parse_address(address)[1] for address in (found.proxy.listen, found.admin.listen))
+    data, admin = (
+        parse_address(address)[1] for address in (found.proxy.listen, found.admin.listen)
+    )
     assert SERVICES["sidelog"]["ports"] == [f"{data}:{data}", f"127.0.0.1:{admin}:{admin}"]
-    assert SERVICES["viewer"]["ports"] == [f"127.0.0.1:8091:{parse_address(settings('viewer').admin.listen)[1]}"]
-    others = [port for name, service in SERVICES.items() if name != "sidelog" for port in service.get("ports", ())]
+    assert SERVICES["viewer"]["ports"] == [
+        f"127.0.0.1:8091:{parse_address(settings('viewer').admin.listen)[1]}"
+    ]
+    others = [
+        port
+        for name, service in SERVICES.items()
+        if name != "sidelog"
+        for port in service.get("ports", ())
+    ]
     assert all(port.startswith("127.0.0.1:") for port in others)
     scraped = yaml.safe_load((FOLDER / "compose" / "prometheus.yml").read_text())["scrape_configs"]
     assert [each["static_configs"] for each in scraped] == [
@@ -66,12 +86,17 @@ def test_ports_are_those_of_the_settings() -> None:
 
 
 def test_the_sample_is_what_sidelog_forwards_to() -> None:
-    """By the names of the services: a container that shares the network of another is cut off when that restarts."""
+    """By the names of the services: a container that shares the network of another is cut off when
+    that restarts.
+    """
     *_, port = SERVICES["demo"]["command"]
     assert SERVICES["demo"]["command"] == ["--host", "0.0.0.0", "--port", port]
     found = settings("sidelog")
     assert found.routes[0].upstream == f"http://demo:{port}"
-    assert f"http://sidelog:{parse_address(found.proxy.listen)[1]}" in SERVICES["traffic"]["command"][0]
+    assert (
+        f"http://sidelog:{parse_address(found.proxy.listen)[1]}"
+        in SERVICES["traffic"]["command"][0]
+    )
     assert [name for name, service in SERVICES.items() if "network_mode" in service] == []
     compile(SERVICES["traffic"]["command"][0], "traffic", "exec")
 
@@ -86,11 +111,15 @@ def test_sidelog_may_do_nothing_that_it_does_not_need() -> None:
 
 
 def test_nobody_kills_it_while_it_drains() -> None:
-    """Its containers get longer than an orderly stop takes, and shared memory for the rings of a reload."""
+    """Its containers get longer than an orderly stop takes, and shared memory for the rings of a
+    reload.
+    """
     for name in ("sidelog", "viewer"):
         assert SERVICES[name]["stop_grace_period"] == f"{LONGEST_STOP_S + 10:.0f}s"
     found = settings("sidelog")
-    assert int(SERVICES["sidelog"]["shm_size"][:-1]) << 20 >= 2 * found.proxy.workers * (found.ring.bytes + (4 << 20))
+    assert int(SERVICES["sidelog"]["shm_size"][:-1]) << 20 >= 2 * found.proxy.workers * (
+        found.ring.bytes + (4 << 20)
+    )
 
 
 def test_it_may_do_little() -> None:

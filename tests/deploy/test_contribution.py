@@ -1,6 +1,8 @@
-"""What is offered to contributors: forms of issues, a template of pull requests, a container to work in.
+"""What is offered to contributors: forms of issues, a template of pull requests, a container to
+work in.
 
-The forms obey GitHub's schema for them as far as it is checked here: kinds of elements, what each needs, unique ids.
+The forms obey GitHub's schema for them as far as it is checked here: kinds of elements, what each
+needs, unique ids.
 """
 
 import json
@@ -22,9 +24,16 @@ from tests.support.sidelog import ROOT
 FOLDER: Final = ROOT / ".github"
 FORMS: Final = sorted((FOLDER / "ISSUE_TEMPLATE").glob("*.yaml"))
 TEXTS: Final = [*FORMS, FOLDER / "pull_request_template.md"]
-NEEDED: Final = {"markdown": "value", "textarea": "label", "dropdown": "options", "checkboxes": "options"}
+NEEDED: Final = {
+    "markdown": "value",
+    "textarea": "label",
+    "dropdown": "options",
+    "checkboxes": "options",
+}
 """Kind of an element → the attribute that it needs."""
-CONTAINER: Final[dict[str, Any]] = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+CONTAINER: Final[dict[str, Any]] = json.loads(
+    (ROOT / ".devcontainer" / "devcontainer.json").read_text()
+)
 
 
 def elements(form: Path) -> list[dict[str, Any]]:
@@ -55,11 +64,14 @@ def test_a_form_is_one(form: Path) -> None:
 
 def test_a_report_of_a_bug_says_which_sidelog_on_which_machine() -> None:
     """It needs what two commands print, as text, and somebody who has looked for secrets in it."""
-    asked = {element.get("id"): element for element in elements(FOLDER / "ISSUE_TEMPLATE" / "bug.yaml")}
+    asked = {
+        element.get("id"): element for element in elements(FOLDER / "ISSUE_TEMPLATE" / "bug.yaml")
+    }
     for command in ("version", "doctor"):
         assert f"`sidelog {command}`" in asked[command]["attributes"]["label"]
         assert asked[command]["attributes"]["render"] == "text"
         assert asked[command]["validations"]["required"] is True
+
     (confirmed,) = asked["public"]["attributes"]["options"]
     assert confirmed["required"] is True
     assert "secret" in confirmed["label"]
@@ -97,7 +109,9 @@ def test_the_container_is_set_up_by_what_there_is() -> None:
     assert "setup" in targets
     *_, install = CONTAINER["onCreateCommand"].split(" && ")
     packages = {word for word in shlex.split(install)[2:] if not word.startswith("-")}
-    known = " ".join(re.findall(r"packages\+=\(([^)]*)\)", (ROOT / ".ci" / "run").read_text())).split()
+    known = " ".join(
+        re.findall(r"packages\+=\(([^)]*)\)", (ROOT / ".ci" / "run").read_text())
+    ).split()
     assert packages
     assert packages <= set(known)
 
@@ -109,6 +123,8 @@ def test_the_container_has_room_for_rings_and_shows_the_ports() -> None:
     found = re.fullmatch(r"--shm-size=(\d+)g", option)
     assert found is not None
     assert int(found[1]) << 30 >= 8 * settings.ring.bytes
-    ports = [parse_address(address)[1] for address in (settings.proxy.listen, settings.admin.listen)]
+    ports = [
+        parse_address(address)[1] for address in (settings.proxy.listen, settings.admin.listen)
+    ]
     assert CONTAINER["forwardPorts"] == ports
     assert CONTAINER["portsAttributes"].keys() == {str(port) for port in ports}

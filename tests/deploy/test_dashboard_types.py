@@ -1,4 +1,6 @@
-"""The dashboards of deploy/grafana as Grafana's own types have them: what those do not know is lost, and found here."""
+"""The dashboards of deploy/grafana as Grafana's own types have them: what those do not know is
+lost, and found here.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ def panel_types() -> None:
 
 
 def lost(given: Any, read: Any, path: str = "") -> Iterator[str]:
-    """Yield where something was given that is not the same behind the reading; what is added there are defaults."""
+    """Yield where something was given that is not the same behind the reading; what is added there
+    are defaults.
+    """
     if isinstance(given, dict) and isinstance(read, dict):
         for key, value in given.items():
             if key in read:

@@ -69,11 +69,16 @@ def test_panels_are_placed_without_overlap() -> None:
     for dashboard in DASHBOARDS:
         cells: set[tuple[int, int]] = set()
         made = render(dashboard)["panels"]
+
         assert [panel["id"] for panel in made] == list(range(1, len(made) + 1))
         for panel in made:
             at = panel["gridPos"]
             assert at["x"] + at["w"] <= COLUMNS
-            covered = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+            covered = {
+                (x, y)
+                for x in range(at["x"], at["x"] + at["w"])
+                for y in range(at["y"], at["y"] + at["h"])
+            }
             assert not covered & cells, panel["title"]
             cells |= covered
 
@@ -111,28 +116,50 @@ def test_websocket_messages_are_counted_once() -> None:
     """They are a reason of dropped records, and a metric of their own: no panel has both."""
     for name, panel in panels():
         queries = [target["expr"] for target in panel.get("targets", ())]
-        if "Not accounted" not in name and any("sidelog_records_dropped_total" in query for query in queries):
-            assert all('reason!="message_limit"' in query for query in queries if "records_dropped" in query), name
+        if "Not accounted" not in name and any(
+            "sidelog_records_dropped_total" in query for query in queries
+        ):
+            assert all(
+                'reason!="message_limit"' in query
+                for query in queries
+                if "records_dropped" in query
+            ), name
 
 
 def test_names_that_do_not_exist_are_found() -> None:
-    """Metrics, with and without matchers, labels of matchers and of clauses; the test below is worth that much."""
+    """Metrics, with and without matchers, labels of matchers and of clauses; the test below is
+    worth that much.
+    """
     known = {"sidelog_a_total": {"route"}, "sidelog_b": set[str]()}
-    good = 'sum by (route) (rate(sidelog_a_total{job="x", route=~".*"}[5m])) / on (instance) group_left () sidelog_b'
+    good = (
+        'sum by (route) (rate(sidelog_a_total{job="x", route=~".*"}[5m])) / on (instance) '
+        "group_left () sidelog_b"
+    )
     assert unknown(good, known) == []
     wrong = 'sum by (method) (rate(sidelog_a_total{status="by (x)"}[5m])) / sidelog_c - sidelog_d{}'
-    assert sorted(unknown(wrong, known)) == ["by (method)", "sidelog_a_total{status}", "sidelog_c", "sidelog_d"]
+    assert sorted(unknown(wrong, known)) == [
+        "by (method)",
+        "sidelog_a_total{status}",
+        "sidelog_c",
+        "sidelog_d",
+    ]
 
 
 def test_every_query_is_valid(tmp_path: Path) -> None:
     """Prometheus' own parser accepts it."""
     rules = [
-        {"record": f"query{number}", "expr": query} for number, (_, query) in zip(count(), queries(), strict=False)
+        {"record": f"query{number}", "expr": query}
+        for number, (_, query) in zip(count(), queries(), strict=False)
     ]
     assert len(rules) > 60
-    (tmp_path / "rules.json").write_text(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    (tmp_path / "rules.json").write_text(
+        json.dumps({"groups": [{"name": "panels", "rules": rules}]})
+    )
     check = subprocess.run(
-        [find("promtool"), "check", "rules", tmp_path / "rules.json"], capture_output=True, text=True, check=False
+        [find("promtool"), "check", "rules", tmp_path / "rules.json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert check.returncode == 0, check.stderr + check.stdout
 
@@ -140,22 +167,44 @@ def test_every_query_is_valid(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("has_native_histograms", [False, True], ids=["classic", "native"])
 def test_no_panel_is_empty(tmp_path: Path, has_native_histograms: bool) -> None:
-    """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds for a while.
+    """Every query finds numbers in a Prometheus that scraped a sidelog with traffic of all kinds
+    for a while.
 
     So do the rules that record, and none of the alerts cannot be evaluated.
     """
     find("prometheus")
     with monitored(tmp_path) as pair:
         targets = [f"127.0.0.1:{sidelog.admin_port}" for sidelog in (pair.sidelog, pair.edge)]
-        with scraping(tmp_path, *targets, rules=RULES, has_native_histograms=has_native_histograms) as prometheus:
+        with scraping(
+            tmp_path, *targets, rules=RULES, has_native_histograms=has_native_histograms
+        ) as prometheus:
             eventually(lambda: prometheus.value("sum(up)") == len(targets))
             began_s = time.time()
             keep_busy(pair)
-            empty = {query: name for name, query in queries() if not finds_numbers(prometheus, query, began_s)}
+            empty = {
+                query: name
+                for name, query in queries()
+                if not finds_numbers(prometheus, query, began_s)
+            }
             groups = prometheus.ask("rules")["groups"]
-            failed = [rule["name"] for group in groups for rule in group["rules"] if rule["health"] != "ok"]
-            recorded = [rule["name"] for group in groups for rule in group["rules"] if rule["type"] == "recording"]
-            empty |= {name: "recorded" for name in recorded if not finds_numbers(prometheus, name, began_s)}
+            failed = [
+                rule["name"]
+                for group in groups
+                for rule in group["rules"]
+                if rule["health"] != "ok"
+            ]
+            recorded = [
+                rule["name"]
+                for group in groups
+                for rule in group["rules"]
+                if rule["type"] == "recording"
+            ]
+            empty |= {
+                name: "recorded"
+                for name in recorded
+                if not finds_numbers(prometheus, name, began_s)
+            }
+
     assert (empty, failed) == ({}, [])
     assert len(recorded) > 10
 
@@ -172,7 +221,9 @@ def keep_busy(pair: Monitored) -> None:
 
 def finds_numbers(prometheus: Prometheus, query: str, began_s: float) -> bool:
     """Whether a query has a number at any time since; a division by a rate of zero is none."""
-    found = prometheus.ask("query_range", query=query, start=f"{began_s}", end=f"{time.time()}", step="1")
+    found = prometheus.ask(
+        "query_range", query=query, start=f"{began_s}", end=f"{time.time()}", step="1"
+    )
     return any(
         "histograms" in series or any(math.isfinite(float(value)) for _, value in series["values"])
         for series in found["result"]

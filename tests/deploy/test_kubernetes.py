@@ -1,7 +1,8 @@
-"""The manifests of deploy/kubernetes: valid for Kubernetes, their settings too, ports and volumes agree, and no more is
-allowed than needed.
+"""The manifests of deploy/kubernetes: valid for Kubernetes, their settings too, ports and volumes
+agree, and no more is allowed than needed.
 
-The patch of the sidecar is laid over the example as `kubectl kustomize` does it; that program is tried by hand.
+The patch of the sidecar is laid over the example as `kubectl kustomize` does it; that program is
+tried by hand.
 """
 
 from pathlib import Path
@@ -49,7 +50,11 @@ def environment(name: str) -> dict[str, str]:
 
 def settings(name: str) -> Settings:
     """Load the settings the way the container does."""
-    file = FOLDER / name.replace("sidelog.yaml", "sidelog.toml") if name.startswith("gateway") else None
+    file = (
+        FOLDER / name.replace("sidelog.yaml", "sidelog.toml")
+        if name.startswith("gateway")
+        else None
+    )
     return load({}, environment(name), file)
 
 
@@ -61,7 +66,11 @@ each_way = pytest.mark.parametrize("name", WAYS)
 def test_ports_are_those_of_the_settings(name: str) -> None:
     """Each port that is declared is listened on by all addresses; the admin port stays in the pod."""
     found = settings(name)
-    listens = {"proxy": found.proxy.listen, "health": found.admin.health_listen, "metrics": found.admin.metrics_listen}
+    listens = {
+        "proxy": found.proxy.listen,
+        "health": found.admin.health_listen,
+        "metrics": found.admin.metrics_listen,
+    }
     declared = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
     assert {key: parse_address(address) for key, address in listens.items()} == {
         key: ("0.0.0.0", port) for key, port in declared.items()
@@ -73,7 +82,9 @@ def test_ports_are_those_of_the_settings(name: str) -> None:
 @each_way
 def test_the_supervisor_is_probed(name: str) -> None:
     """On open paths; a collector that restarts is no reason to kill or to take away the pod."""
-    probes = {key: value["httpGet"] for key, value in container(name).items() if key.endswith("Probe")}
+    probes = {
+        key: value["httpGet"] for key, value in container(name).items() if key.endswith("Probe")
+    }
     assert {key: (get["path"], get["port"]) for key, get in probes.items()} == {
         "startupProbe": ("/readyz", "health"),
         "readinessProbe": ("/readyz", "health"),
@@ -83,7 +94,9 @@ def test_the_supervisor_is_probed(name: str) -> None:
 
 @each_way
 def test_shared_memory_holds_the_rings_of_a_reload(name: str) -> None:
-    """Rings of old and new workers, with their tables, fit into the volume, and that with processes into the limit."""
+    """Rings of old and new workers, with their tables, fit into the volume, and that with processes
+    into the limit.
+    """
     found = settings(name)
     (volume,) = (each for each in pod(name)["spec"]["volumes"] if each["name"] == "sidelog-ring")
     assert volume["emptyDir"]["medium"] == "Memory"
@@ -101,11 +114,15 @@ def test_data_lies_on_its_volume(name: str) -> None:
     assert (mounts["/var/lib/sidelog"], found.data_dir) == ("sidelog-data", "/var/lib/sidelog/data")
     volumes = {each["name"]: each for each in pod(name)["spec"]["volumes"]}
     claims = documents(FOLDER / name)[0]["spec"].get("volumeClaimTemplates", [])
-    sizes = {claim["metadata"]["name"]: claim["spec"]["resources"]["requests"]["storage"] for claim in claims}
+    sizes = {
+        claim["metadata"]["name"]: claim["spec"]["resources"]["requests"]["storage"]
+        for claim in claims
+    }
     size = sizes.get("sidelog-data") or volumes["sidelog-data"]["emptyDir"]["sizeLimit"]
     assert _bytes(size) >= found.retention.max_bytes * 1.1 + found.spool.max_bytes
     assert set(mounts.values()) == volumes.keys() | sizes.keys()
-    if not sizes:  # it is on the node's disk, and a pod that takes more of it than it requests is evicted first
+    # It is on the node's disk, and a pod that takes more of it than it requests is evicted first.
+    if not sizes:
         assert container(name)["resources"]["requests"]["ephemeral-storage"] == size
 
 
@@ -146,16 +163,21 @@ def test_the_viewer_shows_a_shared_store_to_who_has_a_token() -> None:
     name = "viewer/viewer.yaml"
     given = {
         each["name"]: each.get(
-            "value", {"storage-url": "postgresql://db/s"}.get(_key(each), "a-token-of-some-length-0001")
+            "value",
+            {"storage-url": "postgresql://db/s"}.get(_key(each), "a-token-of-some-length-0001"),
         )
         for each in container(name)["env"]
     }
     found = load({"proxy.data_port": "false"}, given, None)
     assert container(name)["args"] == ["serve", "--no-data-port"]
     assert (found.admin.auth, [token.role for token in found.tokens]) == ("token", ["reader"])
-    declared = {port["name"]: f"0.0.0.0:{port['containerPort']}" for port in container(name)["ports"]}
+    declared = {
+        port["name"]: f"0.0.0.0:{port['containerPort']}" for port in container(name)["ports"]
+    }
     assert declared == {"admin": found.admin.listen, "health": found.admin.health_listen}
-    assert container(name)["securityContext"] == container("gateway/sidelog.yaml")["securityContext"]
+    assert (
+        container(name)["securityContext"] == container("gateway/sidelog.yaml")["securityContext"]
+    )
     assert pod(name)["metadata"]["labels"] != pod("gateway/sidelog.yaml")["metadata"]["labels"]
 
 
@@ -167,7 +189,8 @@ def _key(variable: dict[str, Any]) -> str:
 def test_kubernetes_knows_every_field_of_a_pod_with_the_sidecar() -> None:
     """The example's Deployment with what the patch adds; the two have no list in common."""
     app, service = documents(FOLDER / "example" / "app.yaml")
-    patch, pod_spec = pod("sidecar/sidecar.yaml"), app["spec"]["template"]["spec"]
+    patch = pod("sidecar/sidecar.yaml")
+    pod_spec = app["spec"]["template"]["spec"]
     assert pod_spec.keys() & patch["spec"].keys() == set()
     app["spec"]["template"]["spec"] = pod_spec | patch["spec"]
     app["spec"]["template"]["metadata"]["labels"] |= patch["metadata"]["labels"]
@@ -189,8 +212,12 @@ def target_port() -> object:
 
 
 def test_the_service_finds_the_sidecar_in_every_version() -> None:
-    """By number: names of ports of native sidecars are found from 1.32 on, and the component is for 1.29 and newer."""
-    ports = {port["name"]: port["containerPort"] for port in container("sidecar/sidecar.yaml")["ports"]}
+    """By number: names of ports of native sidecars are found from 1.32 on, and the component is for
+    1.29 and newer.
+    """
+    ports = {
+        port["name"]: port["containerPort"] for port in container("sidecar/sidecar.yaml")["ports"]
+    }
     assert target_port() == ports["proxy"]
 
 
@@ -203,7 +230,9 @@ def test_an_unknown_field_is_found() -> None:
 
 
 def test_files_stay_private_on_a_volume() -> None:
-    """Kubernetes lets the group into a volume when it is first mounted, and leaves what sidelog makes there alone."""
+    """Kubernetes lets the group into a volume when it is first mounted, and leaves what sidelog
+    makes there alone.
+    """
     assert pod("gateway/sidelog.yaml")["spec"]["securityContext"] == {
         "fsGroup": 10001,
         "fsGroupChangePolicy": "OnRootMismatch",
@@ -225,10 +254,13 @@ def test_kustomizations_name_what_exists() -> None:
         files += [file for each in made.get("configMapGenerator", []) for file in each["files"]]
         assert files
         assert [file for file in files if not (path.parent / file).exists()] == []
+
     (sidecar,) = documents(FOLDER / "sidecar" / "kustomization.yaml")
     for patch in sidecar["patches"]:
         (target,) = (
-            each for each in documents(FOLDER / "example" / "app.yaml") if each["kind"] == patch["target"]["kind"]
+            each
+            for each in documents(FOLDER / "example" / "app.yaml")
+            if each["kind"] == patch["target"]["kind"]
         )
         key, _, value = patch["target"]["labelSelector"].partition("=")
         assert target["metadata"]["labels"][key] == value
@@ -238,9 +270,13 @@ def test_every_pod_is_scraped() -> None:
     """The monitor selects both, by their labels, and asks the port that has nothing but metrics."""
     (monitor,) = documents(FOLDER / "monitoring" / "podmonitor.yaml")
     (selected,) = monitor["spec"]["selector"]["matchExpressions"]
-    assert {pod(name)["metadata"]["labels"][selected["key"]] for name in WAYS} == set(selected["values"])
+    assert {pod(name)["metadata"]["labels"][selected["key"]] for name in WAYS} == set(
+        selected["values"]
+    )
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
-    assert all(endpoint["port"] in {port["name"] for port in container(name)["ports"]} for name in WAYS)
+    assert all(
+        endpoint["port"] in {port["name"] for port in container(name)["ports"]} for name in WAYS
+    )
 
 
 def _bytes(quantity: str) -> int:

@@ -34,9 +34,17 @@ KEPT: Final = (
 TWINE: Final = ROOT / ".venv-release" / "bin" / "twine"
 NAMES: Final = (
     *(f"sidelog-{VERSION}.tar.gz", f"sidelog-{VERSION}-py3-none-any.whl"),
-    *(f"sidelog-{VERSION}.tgz", f"sidelog-image-{VERSION}.tar.gz", "sbom.cdx.json", "licences.txt", SUMS),
+    *(
+        f"sidelog-{VERSION}.tgz",
+        f"sidelog-image-{VERSION}.tar.gz",
+        "sbom.cdx.json",
+        "licences.txt",
+        SUMS,
+    ),
 )
-"""Files of a release, those that are uploaded first; the compiled wheel has its platform in its name."""
+"""Files of a release, those that are uploaded first; the compiled wheel has its platform in its
+name.
+"""
 BUILD_S: Final = 1800.0
 """What a release may take: a compiler is in it."""
 
@@ -46,10 +54,13 @@ class Repository:
 
     def __init__(self, directory: Path) -> None:
         self.root = directory / "sidelog"
-        for name in git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        for name in git(
+            ROOT, "ls-files", "--cached", "--others", "--exclude-standard"
+        ).splitlines():
             if ("/" not in name or name.startswith(KEPT)) and (ROOT / name).is_file():
                 (self.root / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self.root / name)
+
         (self.root / ".venv").symlink_to(sys.prefix)
         (self.root / ".venv-release").symlink_to(TWINE.parents[1])
         git(self.root, "init", "--quiet", "--initial-branch", "main")
@@ -63,13 +74,21 @@ class Repository:
     def commit(self, heading: str) -> None:
         """Commit everything, with a heading of the changelog's first section."""
         changelog = self.root / "CHANGELOG.md"
-        changelog.write_text(re.sub(r"^## .*$", f"## {heading}", changelog.read_text(), count=1, flags=re.MULTILINE))
+        changelog.write_text(
+            re.sub(r"^## .*$", f"## {heading}", changelog.read_text(), count=1, flags=re.MULTILINE)
+        )
         git(self.root, "add", "--all")
         git(self.root, "commit", "--quiet", "--message", heading)
 
     def make_release(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run make, which finds both environments as they are."""
-        command = ["make", "--old-file=.venv/.dev", "--old-file=.venv-release/.wheels", "release", *arguments]
+        command = [
+            "make",
+            "--old-file=.venv/.dev",
+            "--old-file=.venv-release/.wheels",
+            "release",
+            *arguments,
+        ]
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -109,7 +128,11 @@ class Index:
         application = web.Application(client_max_size=64 << 20)
         application.router.add_post("/", self.take)
         with running(application) as url:
-            yield {"TWINE_REPOSITORY_URL": f"{url}/", "TWINE_USERNAME": "somebody", "TWINE_PASSWORD": "secret"}
+            yield {
+                "TWINE_REPOSITORY_URL": f"{url}/",
+                "TWINE_USERNAME": "somebody",
+                "TWINE_PASSWORD": "secret",
+            }
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +160,18 @@ def test_what_a_tree_says_is_read(repository: Repository) -> None:
     (repository.root / "new.py").touch()
     (repository.root / SOURCE).write_text("")
     after = read_tree(repository.root)
-    assert (after.branch, sorted(after.changed), after.tags) == ("", ["new.py", SOURCE], frozenset({"v0.0.1"}))
+    assert (after.branch, sorted(after.changed), after.tags) == (
+        "",
+        ["new.py", SOURCE],
+        frozenset({"v0.0.1"}),
+    )
     assert after.version == ""
 
 
 def test_one_command_gives_a_tree_its_version(repository: Repository) -> None:
-    """In every place that names one, with its day in the changelog; committed, it is ready for a release."""
+    """In every place that names one, with its day in the changelog; committed, it is ready for a
+    release.
+    """
     set_version(repository.root, "7.8.9", "2026-03-04")
     changed = read_tree(repository.root)
     assert set(changed.versions.values()) == {"7.8.9"}
@@ -165,12 +194,17 @@ def test_nothing_is_published_of_a_tree_that_is_not_ready(repository: Repository
 
 @pytest.mark.long
 def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: Path) -> None:
-    """It ends with 0, says what a release would do and lacks, and a failed upload of what it built leaves no tag."""
+    """It ends with 0, says what a release would do and lacks, and a failed upload of what it built
+    leaves no tag.
+    """
     done = repository.make_release(CC="no-compiler")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("dry run: nothing was tagged or uploaded\n")
     tree = read_tree(repository.root)
-    assert f"  git tag --annotate --message 'sidelog {VERSION}' v{VERSION} {tree.commit}\n" in done.stdout
+    assert (
+        f"  git tag --annotate --message 'sidelog {VERSION}' v{VERSION} {tree.commit}\n"
+        in done.stdout
+    )
     assert "note  no compiled wheel: there is no C compiler" in done.stdout
     assert (tree.changed, tree.tags) == ((), frozenset[str]())
     built = repository.root / "build" / "release"
@@ -178,12 +212,14 @@ def test_a_dry_run_builds_and_publishes_nothing(repository: Repository, twine: P
 
     packages = Packages(built / NAMES[0], built / NAMES[1], None, frozenset({"proxy/never.py"}))
     assert "lacks ['proxy/never.py']" in list(check_packages(packages, VERSION))[1].text
+
     index = Index(status=403)
     with index.listening() as environ, pytest.MonkeyPatch.context() as patch:
         for name, value in environ.items():
             patch.setenv(name, value)
         with pytest.raises(NotPublished, match="the tag was taken back"):
             Publishing(repository.root, tree, packages, twine).run()
+
     assert git(repository.root, "tag", "--list") == git(repository.origin, "tag", "--list") == ""
 
 
@@ -219,7 +255,8 @@ def test_a_release_is_uploaded_and_tagged(published: Published) -> None:
     assert {path.name for path in published.built.iterdir()} == {*NAMES, *compiled}
     assert len(compiled) == 1
     assert published.index.taken == {
-        name: hashlib.sha256((published.built / name).read_bytes()).hexdigest() for name in {*NAMES[:2], *compiled}
+        name: hashlib.sha256((published.built / name).read_bytes()).hexdigest()
+        for name in {*NAMES[:2], *compiled}
     }
     assert "ok    twine check --strict accepts the metadata of all packages" in published.said
     repository = published.repository
@@ -245,6 +282,8 @@ def test_a_wheel_of_a_release_serves(published: Published, tmp_path: Path, build
 def test_a_release_has_its_checksums(published: Published) -> None:
     """Of every file, as sha256sum reads them."""
     command = ["sha256sum", "--check", "--strict", SUMS]
-    checked = subprocess.run(command, cwd=published.built, capture_output=True, text=True, check=True).stdout
+    checked = subprocess.run(
+        command, cwd=published.built, capture_output=True, text=True, check=True
+    ).stdout
     names = {path.name for path in published.built.iterdir()} - {SUMS}
     assert set(checked.splitlines()) == {f"{name}: OK" for name in names}

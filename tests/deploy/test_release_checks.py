@@ -9,7 +9,8 @@ from deploy.release.version import SOURCE
 from tests.support.cases import each_of
 
 CHANGELOG: Final = (
-    "# Changelog\n\n## 1.2.3 - 2026-03-04\n\n### Added\n\n- Something.\n\n## 1.2.2 - 2026-01-02\n\n- That.\n"
+    "# Changelog\n\n## 1.2.3 - 2026-03-04\n\n### Added\n\n- Something.\n\n## 1.2.2 - "
+    "2026-01-02\n\n- That.\n"
 )
 READY: Final = Tree(
     commit="0123456789abcdef" * 2 + "01234567", branch="main", changed=(), tags=frozenset({"v1.2.2"}),
@@ -47,7 +48,9 @@ def test_a_tree_that_is_ready_has_nothing_wrong() -> None:
 )
 def test_each_thing_that_is_wrong_is_said_alone(change: dict[str, Any], expected: str) -> None:
     """With what was found and what was expected."""
-    assert [each.text for each in check_tree(replace(READY, **change)) if each.level == "wrong"] == [expected]
+    assert [
+        each.text for each in check_tree(replace(READY, **change)) if each.level == "wrong"
+    ] == [expected]
     assert MAX_NAMED == 5
 
 
@@ -55,7 +58,9 @@ def test_each_thing_that_is_wrong_is_said_alone(change: dict[str, Any], expected
 def test_a_version_has_three_numbers(version: str) -> None:
     """And a stage before the release at most."""
     findings = check_tree(replace(READY, versions={SOURCE: version}))
-    assert f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}" in [f.text for f in findings]
+    assert f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}" in [
+        f.text for f in findings
+    ]
 
 
 @each_of(

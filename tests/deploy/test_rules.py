@@ -1,4 +1,6 @@
-"""The rules of deploy/prometheus, judged by promtool: each alert fires when it shall, and not before."""
+"""The rules of deploy/prometheus, judged by promtool: each alert fires when it shall, and not
+before.
+"""
 
 import json
 import re
@@ -23,7 +25,9 @@ class Case(NamedTuple):
 
     alert: str
     series: dict[str, str]
-    """Selector, with `T` for the labels of the target, → values a minute apart, as promtool writes them."""
+    """Selector, with `T` for the labels of the target, → values a minute apart, as promtool writes
+    them.
+    """
     quiet: str
     """A time at which it does not fire."""
     fires: str
@@ -72,7 +76,14 @@ CASES: Final = (
             'sidelog_requests_total{T, route="app", method="GET", status="2xx"}': "0+997x3000",
             'sidelog_requests_total{T, route="app", method="GET", status="5xx"}': "0x9 0+4x3000",
         },
-        *("60m", "2000m", {"route": "app"}, "0.3996% of the requests to route app fail", False, "4m"),
+        *(
+            "60m",
+            "2000m",
+            {"route": "app"},
+            "0.3996% of the requests to route app fail",
+            False,
+            "4m",
+        ),
     ),
     Case(
         "SidelogDescriptorsLow",
@@ -83,12 +94,25 @@ CASES: Final = (
             'process_max_fds{job="other", instance="b"}': "1000x40",
             'sidelog_build_info{T, version="1"}': "1x40",
         },
-        *("19m", "20m", {"process": "worker 0"}, "a:8090, worker 0: 90% of its descriptors are open"),
+        *(
+            "19m",
+            "20m",
+            {"process": "worker 0"},
+            "a:8090, worker 0: 90% of its descriptors are open",
+        ),
     ),
     Case(
         "SidelogReloadRefused",
-        {'sidelog_reloads_total{T, result="refused"}': "0x9 1x40", 'sidelog_reloads_total{T, result="done"}': "0+1x50"},
-        *("30m", "12m", {"result": "refused"}, "a:8090 refused a reload and keeps its old settings"),
+        {
+            'sidelog_reloads_total{T, result="refused"}': "0x9 1x40",
+            'sidelog_reloads_total{T, result="done"}': "0+1x50",
+        },
+        *(
+            "30m",
+            "12m",
+            {"result": "refused"},
+            "a:8090 refused a reload and keeps its old settings",
+        ),
     ),
     Case(
         "SidelogHttp2Floods",
@@ -124,7 +148,12 @@ CASES: Final = (
     Case(
         "SidelogMessagesDropped",
         {"sidelog_websocket_messages_dropped_total{T}": "0x9 0+6x60"},
-        *("20m", "40m", {}, "a:8090 did not record 60 messages of WebSockets or gRPC streams in ten minutes"),
+        *(
+            "20m",
+            "40m",
+            {},
+            "a:8090 did not record 60 messages of WebSockets or gRPC streams in ten minutes",
+        ),
     ),
     Case(
         "SidelogRecordingSlowsTraffic",
@@ -138,7 +167,12 @@ CASES: Final = (
     Case(
         "SidelogCertificateExpires",
         {'sidelog_certificate_expiry_timestamp_seconds{T, port="data"}': "1209600x200"},
-        *("30m", "2h", {"port": "data"}, "the certificate of the data port of a:8090 expires in 13d 22h 0m 0s"),
+        *(
+            "30m",
+            "2h",
+            {"port": "data"},
+            "the certificate of the data port of a:8090 expires in 13d 22h 0m 0s",
+        ),
     ),
     Case(
         "SidelogLedgerUnbalanced",
@@ -173,7 +207,10 @@ CASES: Final = (
     ),
     Case(
         "SidelogSpoolGrowing",
-        {"sidelog_spool_bytes{T}": "0x9 0+61440x60", "sidelog_spool_capacity_bytes{T}": "1073741824x70"},
+        {
+            "sidelog_spool_bytes{T}": "0x9 0+61440x60",
+            "sidelog_spool_capacity_bytes{T}": "1073741824x70",
+        },
         *("20m", "60m", {}, "the spool of a:8090 grows by 1kiB/s"),
     ),
     Case(  # it would last for two days, and is four fifths full
@@ -212,7 +249,12 @@ CASES: Final = (
             'sidelog_store_replaced_total{T, reason="damaged"}': "0x9 1x20",
             'sidelog_store_replaced_total{T, reason="removed"}': "0x40",
         },
-        *("9m", "10m", {"reason": "damaged"}, "a:8090 writes to a new store: the old one was damaged"),
+        *(
+            "9m",
+            "10m",
+            {"reason": "damaged"},
+            "a:8090 writes to a new store: the old one was damaged",
+        ),
     ),
     Case(
         "SidelogReplicaLeftOut",
@@ -256,7 +298,13 @@ CASES: Final = (
     Case(
         "SidelogCostRising",
         {'sidelog_llm_cost_usd_total{T, provider="openai", model="m"}': "0x59 0+0.2x200"},
-        *("60m", "125m", {}, "LLM calls of sidelog cost 144.00 US$ in half a day, at this rate", False),
+        *(
+            "60m",
+            "125m",
+            {},
+            "LLM calls of sidelog cost 144.00 US$ in half a day, at this rate",
+            False,
+        ),
     ),
 )
 
@@ -271,27 +319,42 @@ def rules(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def promtool(directory: Path, test: dict[str, Any], every: str = "1m") -> None:
-    """Run one unit test of the rules, evaluated so often: below five minutes, where alerts read what is recorded.
+    """Run one unit test of the rules, evaluated so often: below five minutes, where alerts read
+    what is recorded.
 
     Groups take turns in any order: what an alert reads may be as old as one turn.
     """
     path = directory / "test.json"
     path.write_text(
-        json.dumps({"rule_files": [str(file) for file in FILES], "evaluation_interval": every, "tests": [test]})
+        json.dumps(
+            {
+                "rule_files": [str(file) for file in FILES],
+                "evaluation_interval": every,
+                "tests": [test],
+            }
+        )
     )
-    run = subprocess.run([find("promtool"), "test", "rules", path], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [find("promtool"), "test", "rules", path], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stdout + run.stderr
 
 
 def series(values: dict[str, str]) -> list[dict[str, str]]:
-    return [{"series": re.sub(r"\bT\b", TARGET, name), "values": text} for name, text in values.items()]
+    return [
+        {"series": re.sub(r"\bT\b", TARGET, name), "values": text} for name, text in values.items()
+    ]
 
 
 @pytest.mark.parametrize(
-    "case", [long(case) if case.alert in SLOW else case for case in CASES], ids=lambda case: case.alert
+    "case",
+    [long(case) if case.alert in SLOW else case for case in CASES],
+    ids=lambda case: case.alert,
 )
 def test_an_alert_fires_in_time(tmp_path: Path, case: Case) -> None:
-    """Not at the one time, at the other with these labels and this summary, and only for what is wrong."""
+    """Not at the one time, at the other with these labels and this summary, and only for what is
+    wrong.
+    """
     rule = rules("alert")[case.alert]
     place = {"job": "sidelog", "instance": "a:8090"} if case.has_instance else {"job": "sidelog"}
     fired = {
@@ -302,7 +365,11 @@ def test_an_alert_fires_in_time(tmp_path: Path, case: Case) -> None:
         {"alertname": case.alert, "eval_time": case.quiet, "exp_alerts": []},
         {"alertname": case.alert, "eval_time": case.fires, "exp_alerts": [fired]},
     ]
-    promtool(tmp_path, {"interval": "1m", "input_series": series(case.series), "alert_rule_test": expected}, case.every)
+    promtool(
+        tmp_path,
+        {"interval": "1m", "input_series": series(case.series), "alert_rule_test": expected},
+        case.every,
+    )
 
 
 def test_every_alert_has_its_case() -> None:
@@ -330,7 +397,11 @@ def test_failures_are_recorded_for_every_window(tmp_path: Path) -> None:
         for name in windows
     ]
     assert len(windows) == 7
-    promtool(tmp_path, {"interval": "1m", "input_series": series(requests), "promql_expr_test": expected}, "1h")
+    promtool(
+        tmp_path,
+        {"interval": "1m", "input_series": series(requests), "promql_expr_test": expected},
+        "1h",
+    )
 
 
 def test_figures_are_recorded(tmp_path: Path) -> None:
@@ -360,7 +431,9 @@ def test_figures_are_recorded(tmp_path: Path) -> None:
         }
         for name, value in wanted.items()
     ]
-    promtool(tmp_path, {"interval": "1m", "input_series": series(values), "promql_expr_test": expected})
+    promtool(
+        tmp_path, {"interval": "1m", "input_series": series(values), "promql_expr_test": expected}
+    )
 
 
 def _labels(record: str) -> str:

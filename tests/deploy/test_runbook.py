@@ -1,4 +1,6 @@
-"""docs/runbook.md has what alerts link to, and names what exists. Its commands are run in tests/e2e."""
+"""docs/runbook.md has what alerts link to, and names what exists. Its commands are run in
+tests/e2e.
+"""
 
 import re
 import tomllib
@@ -26,7 +28,11 @@ def test_every_section_says_what_to_do() -> None:
     """What it means, what to look at, what to do, in this order."""
     for name, text in sections().items():
         if name != "First look":
-            assert re.findall(r"^\* \*\*(.*?)\*\*", text, re.MULTILINE) == ["Means", "Look at", "Do"], name
+            assert re.findall(r"^\* \*\*(.*?)\*\*", text, re.MULTILINE) == [
+                "Means",
+                "Look at",
+                "Do",
+            ], name
 
 
 def test_sections_that_are_pointed_to_exist() -> None:
@@ -42,5 +48,6 @@ def test_settings_that_are_named_exist() -> None:
         for part in section.split("."):
             table = table[part]
         assert name in table, name
+
     for name in re.findall(r'`(\w+) = (?:\d|"|true|false)', PAGE):
         assert re.search(rf"^{name} = ", example, re.MULTILINE), name

@@ -35,7 +35,8 @@ def test_a_lock_is_read_with_its_reasons() -> None:
     """One, several; of packages that are for some systems or Pythons those that are for this one."""
     text = (
         "a==1.0 \\\n    --hash=sha256:00\n    # via sidelog (pyproject.toml)\n"
-        "b-c==2.0.1 ; python_full_version >= '3.11' \\\n    --hash=sha256:00\n    # via\n    #   a\n    #   d\n"
+        "b-c==2.0.1 ; python_full_version >= '3.11' \\\n    --hash=sha256:00\n    # via\n    #   "
+        "a\n    #   d\n"
         "b-c==1.9 ; python_full_version < '3.11' \\\n    --hash=sha256:00\n    # via z\n"
     )
     assert read_lock(text) == [Locked("a", "1.0", ["sidelog"]), Locked("b-c", "2.0.1", ["a", "d"])]
@@ -45,7 +46,9 @@ def test_a_lock_is_read_with_its_reasons() -> None:
 
 
 def test_both_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
-    """sidelog needs what pyproject.toml says; everything is needed by something, and has a licence with its text."""
+    """sidelog needs what pyproject.toml says; everything is needed by something, and has a licence
+    with its text.
+    """
     main(tmp_path / "one")
     main(tmp_path / "two")
     for name in ("sbom.cdx.json", "licences.txt"):
@@ -54,7 +57,11 @@ def test_both_files_are_written_and_the_same_each_time(tmp_path: Path) -> None:
     assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     components = {each["bom-ref"]: each for each in document["components"]}
     assert [ref for ref, each in components.items() if not each["licenses"]] == []
-    assert [ref for ref, each in components.items() if re.search(r"\bA?GPL", json.dumps(each["licenses"]))] == []
+    assert [
+        ref
+        for ref, each in components.items()
+        if re.search(r"\bA?GPL", json.dumps(each["licenses"]))
+    ] == []
     needs = {each["ref"]: each["dependsOn"] for each in document["dependencies"]}
     own = needs.pop(document["metadata"]["component"]["bom-ref"])
     assert needs.keys() == components.keys() == set(own).union(*needs.values())

@@ -1,4 +1,6 @@
-"""Hosted CI runs the parts of `.ci/run` and nothing else; its files and the image's are without a finding."""
+"""Hosted CI runs the parts of `.ci/run` and nothing else; its files and the image's are without a
+finding.
+"""
 
 import json
 import re
@@ -42,7 +44,9 @@ def test_each_part_has_its_runner() -> None:
 
 def test_a_part_that_is_unknown_is_refused() -> None:
     """Before anything is installed."""
-    done = subprocess.run([ROOT / ".ci/run", "tests"], capture_output=True, text=True, timeout=programs.PROGRAM_S)
+    done = subprocess.run(
+        [ROOT / ".ci/run", "tests"], capture_output=True, text=True, timeout=programs.PROGRAM_S
+    )
     assert (done.returncode, done.stdout) == (2, "")
     assert "tests is none of: test clickhouse" in done.stderr
 
@@ -65,5 +69,7 @@ def test_the_image_is_without_a_finding() -> None:
     """As hadolint reads its file."""
     hadolint = programs.find(str(ROOT / ".venv-release/bin/hadolint"), "hadolint")
     file = Path("deploy/Dockerfile")
-    done = subprocess.run([hadolint, file], cwd=ROOT, capture_output=True, text=True, timeout=programs.PROGRAM_S)
+    done = subprocess.run(
+        [hadolint, file], cwd=ROOT, capture_output=True, text=True, timeout=programs.PROGRAM_S
+    )
     assert (done.returncode, done.stdout) == (0, "")

@@ -1,1 +1,3 @@
-"""Mutation fuzzing of the data port: grammar-aware input, several parsers as judges (`python -m tests.fuzz`)."""
+"""Mutation fuzzing of the data port: grammar-aware input, several parsers as judges (`python -m
+tests.fuzz`).
+"""

@@ -1,4 +1,6 @@
-"""`python -m tests.fuzz --seconds N --seed S`: fuzz the data port until a violation is found or the time is over."""
+"""`python -m tests.fuzz --seconds N --seed S`: fuzz the data port until a violation is found or the
+time is over.
+"""
 
 import argparse
 import sys
@@ -17,16 +19,19 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     kinds = [options.kind] if options.kind else sorted(KINDS)
     found = 0
+
     for kind in kinds:
         with Fuzzer(kind, options.seed) as fuzzer:
             began = time.monotonic()
             deadline = None if options.count else began + options.seconds / len(kinds)
             violations = fuzzer.run(options.count or sys.maxsize, deadline)
             spent_s = time.monotonic() - began
-            print(f"{kind}: {fuzzer.done} inputs in {spent_s:.0f} s, seed {options.seed}: {len(violations)} violations")  # noqa: T201
+            done = f"{fuzzer.done} inputs in {spent_s:.0f} s, seed {options.seed}"
+            print(f"{kind}: {done}: {len(violations)} violations")  # noqa: T201
             for violation in violations:
                 print(violation.report())  # noqa: T201
             found += len(violations)
+
     return 1 if found else 0
 
 

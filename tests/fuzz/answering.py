@@ -1,4 +1,6 @@
-"""The upstream of the request fuzzer: it reads strictly what it is sent and answers, now and then at a bad moment."""
+"""The upstream of the request fuzzer: it reads strictly what it is sent and answers, now and then
+at a bad moment.
+"""
 
 from random import Random
 from typing import Final
@@ -16,7 +18,9 @@ _IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 
 
 class AnsweringUpstream:
-    """An upstream that answers each whole request; some too early, and some not at all once it was kept idle."""
+    """An upstream that answers each whole request; some too early, and some not at all once it was
+    kept idle.
+    """
 
     def __init__(self, wire: Wire, answers: Random) -> None:
         self.wire = wire
@@ -30,22 +34,27 @@ class AnsweringUpstream:
         """When each request was whole."""
         self.tunnel_at = -1
         self.dropped: Request | None = None
-        """The request after which it closed in place of answering, as a server does whose idle time is over."""
+        """The request after which it closed in place of answering, as a server does whose idle time
+        is over.
+        """
         wire.on_write = self._look
 
     def _look(self) -> None:
         self.last_use = self.wire._world.now()
         if self.tunnel_at >= 0:
             return
+
         found = read_requests(bytes(self.wire.written[self._at :]))
         for message in found.messages:
             self._at = len(self.wire.written)  # one request at a time: the proxy never pipelines
             self._served += 1
             self._read_at.append(self.last_use)
+
             if self._is_early:  # it has its answer already
                 self._is_early = False
             else:
                 self._react(message)
+
         if not self._is_early and b"\r\n\r\n" in found.rest and self._answers.random() < 0.05:
             self._is_early = True
             self._send(b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n")
@@ -58,7 +67,10 @@ class AnsweringUpstream:
             self._send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")
         elif message.values(b"upgrade") and self._answers.random() < 0.3:
             self.tunnel_at = self._at
-            self._send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            self._send(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+                b"Upgrade\r\n\r\n"
+            )
         else:
             self._send(self._answers.choice(_ANSWERS))
 
@@ -69,22 +81,34 @@ class AnsweringUpstream:
     def forwarded(self) -> bytes:
         """What it was sent as HTTP."""
         written = bytes(self.wire.written)
-        return written if self.tunnel_at < 0 else written[: self.tunnel_at]
+        if self.tunnel_at < 0:
+            return written
+        return written[: self.tunnel_at]
 
     @property
     def has_cut_short(self) -> bool:
-        """Whether it answered its last request before that was whole, and was then sent no more of it (P16)."""
+        """Whether it answered its last request before that was whole, and was then sent no more of
+        it (P16).
+        """
         return self._is_early
 
     def messages(self) -> list[tuple[int, Request]]:
-        """What it read and when, one cut short among it, without one that must have been repeated elsewhere (P13)."""
+        """What it read and when, one cut short among it, without one that must have been repeated
+        elsewhere (P13).
+        """
         whole = read_requests(self.forwarded, is_canonical=True)
         found = list(zip(self._read_at, whole.messages, strict=True))
         if self.has_cut_short:
             found.append((self.last_use, read_cut_request(whole.rest)))
         dropped = self.dropped
-        if dropped is not None and dropped.method in _IDEMPOTENT and not dropped.body and not _is_chunked(dropped):
+        if (
+            dropped is not None
+            and dropped.method in _IDEMPOTENT
+            and not dropped.body
+            and not _is_chunked(dropped)
+        ):
             del found[-1]
+
         return found
 
 

@@ -1,4 +1,6 @@
-"""Connections of HTTP/2 clients: requests on several streams, in order, nearly so, or with what must not come."""
+"""Connections of HTTP/2 clients: requests on several streams, in order, nearly so, or with what
+must not come.
+"""
 
 from random import Random
 from typing import Final, NamedTuple
@@ -6,7 +8,17 @@ from typing import Final, NamedTuple
 from hpack import Encoder
 
 from proxy.http2 import frames
-from proxy.http2.frames import CONTINUATION, DATA, END_HEADERS, END_STREAM, HAS_PRIORITY, HEADERS, PADDED, PING, frame
+from proxy.http2.frames import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HAS_PRIORITY,
+    HEADERS,
+    PADDED,
+    PING,
+    frame,
+)
 from tests.fuzz.request_grammar import make_cuts, mutate
 from tests.proxy.http2.cases import CASES
 from tests.proxy.http2.wire import HELLO
@@ -49,13 +61,17 @@ def make_http2_case(random: Random) -> Http2Case:
     encoder = Encoder()
     streams = random.randint(1, 4)
     flawed = -1 if is_clean else random.randrange(streams)
-    pending = [_request(random, encoder, 1 + 2 * at, is_flawed=at == flawed) for at in range(streams)]
+    pending = [
+        _request(random, encoder, 1 + 2 * at, is_flawed=at == flawed) for at in range(streams)
+    ]
     parts = [HELLO]
+
     for at in range(streams):  # heads in the order of their ids and of the table, bodies in any
         parts.append(pending[at].pop(0))
         while random.random() < 0.5 and any(pending[: at + 1]):
             parts.append(random.choice([queue for queue in pending[: at + 1] if queue]).pop(0))
         parts.append(random.choice(_NEUTRAL))
+
     while any(pending):
         parts.append(random.choice([queue for queue in pending if queue]).pop(0))
     if not is_clean and random.random() < 0.3:
@@ -73,8 +89,14 @@ _NEUTRAL: Final = (
 
 
 def _request(random: Random, encoder: Encoder, stream: int, *, is_flawed: bool) -> list[bytes]:
-    """Return the frames of a request; trailers are written by an encoder of their own, which keeps no table."""
-    pseudo = [(b":method", random.choice(METHODS)), (b":scheme", b"http"), (b":path", random.choice(PATHS))]
+    """Return the frames of a request; trailers are written by an encoder of their own, which keeps
+    no table.
+    """
+    pseudo = [
+        (b":method", random.choice(METHODS)),
+        (b":scheme", b"http"),
+        (b":path", random.choice(PATHS)),
+    ]
     pseudo.append((b":authority", b"a"))
     fields = random.sample(FIELDS, random.randint(0, 4))
     body = random.randbytes(random.choice((0, 0, 1, 5, 300)))
@@ -87,10 +109,19 @@ def _request(random: Random, encoder: Encoder, stream: int, *, is_flawed: bool) 
     pieces = [body[at : at + 100] for at in range(0, len(body), 100)]
     flags = 0 if pieces or trailers else END_STREAM
     found = [_head(random, stream, encoder.encode([*pseudo, *fields]), flags)]
+
     for at, piece in enumerate(pieces):
         flags = 0 if trailers or at < len(pieces) - 1 else END_STREAM
         padded = random.random() < 0.2
-        found.append(frame(DATA, flags | (PADDED if padded else 0), stream, b"\3%b\0\0\0" % piece if padded else piece))
+        found.append(
+            frame(
+                DATA,
+                flags | (PADDED if padded else 0),
+                stream,
+                b"\3%b\0\0\0" % piece if padded else piece,
+            )
+        )
+
     if trailers:
         block = b"".join(b"\0%c%b%c%b" % (len(n), n, len(v), v) for n, v in trailers)
         found.append(_head(random, stream, block, END_STREAM))
@@ -99,6 +130,7 @@ def _request(random: Random, encoder: Encoder, stream: int, *, is_flawed: bool) 
             random.randint(1, len(found)),
             random.choice((frames.rst_stream(stream, 8), frames.window_update(stream, 0))),
         )
+
     return found
 
 
@@ -118,9 +150,12 @@ def _head(random: Random, stream: int, block: bytes, flags: int) -> bytes:
     way = random.random()
     if way < 0.2:
         cut = random.randint(0, len(block))
-        return frame(HEADERS, flags, stream, block[:cut]) + frame(CONTINUATION, END_HEADERS, stream, block[cut:])
+        return frame(HEADERS, flags, stream, block[:cut]) + frame(
+            CONTINUATION, END_HEADERS, stream, block[cut:]
+        )
     if way < 0.3:
         return frame(HEADERS, flags | END_HEADERS | PADDED, stream, b"\2%b\0\0" % block)
     if way < 0.4:
         return frame(HEADERS, flags | END_HEADERS | HAS_PRIORITY, stream, bytes(5) + block)
+
     return frame(HEADERS, flags | END_HEADERS, stream, block)

@@ -1,4 +1,6 @@
-"""Parsers of other people as judges: h11, httptools, aiohttp's C and Python parsers, strict (`lax=False`)."""
+"""Parsers of other people as judges: h11, httptools, aiohttp's C and Python parsers, strict
+(`lax=False`).
+"""
 
 import asyncio
 import re
@@ -24,7 +26,8 @@ _MAX_HEAD_BYTES: Final = 1 << 17
 
 
 _METHODS: Final = frozenset(
-    b"GET HEAD POST PUT DELETE PATCH OPTIONS PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK SEARCH BIND REBIND UNBIND "
+    b"GET HEAD POST PUT DELETE PATCH OPTIONS PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK "
+    b"SEARCH BIND REBIND UNBIND "
     b"ACL REPORT MKACTIVITY CHECKOUT MERGE NOTIFY SUBSCRIBE UNSUBSCRIBE PURGE MKCALENDAR LINK UNLINK QUERY".split()
 )
 """What all of them know. A method that is none of these is shown to them as one that is."""
@@ -44,8 +47,10 @@ def shown(data: bytes, expected: list[Identity]) -> tuple[bytes, list[Identity]]
         found = data.find(line, at)
         if found < 0:
             break
+
         at = found + len(method) + len(target) + 9
         data = data[:found] + b"%b %b HTTP/1." % (method, target) + data[found + len(line) :]
+
     return data, seen + expected[len(seen) :]
 
 
@@ -77,6 +82,7 @@ class Judge:
                 return f"{name} objects to what was forwarded: {error!r}"
             if found != expected:
                 return f"{name} reads {found}, forwarded {expected}"
+
         return ""
 
     def _requests(self, parser: Any, data: bytes) -> list[Identity]:
@@ -84,15 +90,24 @@ class Judge:
         while data:
             reader = parser(BaseProtocol(self._loop), self._loop, 2**16, auto_decompress=False)
             messages, is_upgraded, data = reader.feed_data(data)
-            found += [(m.method.encode(), m.path.encode(), _body(payload)) for m, payload in messages]
+            found += [
+                (m.method.encode(), m.path.encode(), _body(payload)) for m, payload in messages
+            ]
             if not is_upgraded:
                 break
+
         return found
 
     def responses(self, data: bytes, method: bytes) -> dict[str, tuple[int, bytes]]:
         """Read one final response, whose interims are cut off, with each parser: status and body."""
-        found = {"httptools": _response_by_httptools(data, method), "h11": _response_by_h11(data, method)}
-        kinds: dict[str, Any] = {"aiohttp C": HttpResponseParserC, "aiohttp Python": HttpResponseParserPy}
+        found = {
+            "httptools": _response_by_httptools(data, method),
+            "h11": _response_by_h11(data, method),
+        }
+        kinds: dict[str, Any] = {
+            "aiohttp C": HttpResponseParserC,
+            "aiohttp Python": HttpResponseParserPy,
+        }
         for name, kind in kinds.items():
             parser = kind(
                 BaseProtocol(self._loop),
@@ -110,8 +125,10 @@ class Judge:
                 parser.feed_eof()
             except http_exceptions.HttpProcessingError as error:
                 raise ValueError(f"{name}: {error!r}") from error
+
             ((message, payload),) = messages
             found[name] = (message.code, _body(payload))
+
         return found
 
 
@@ -125,10 +142,12 @@ class _Heard:
     def __init__(self, method: Callable[[], bytes]) -> None:
         self._method = method
         self.found: list[Identity] = []
-        self._url = self._body = b""
+        self._url = b""
+        self._body = b""
 
     def on_message_begin(self) -> None:
-        self._url = self._body = b""
+        self._url = b""
+        self._body = b""
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -141,7 +160,8 @@ class _Heard:
 
 
 def requests_by_httptools(data: bytes) -> list[Identity]:
-    """Read a connection's requests; an upgrade is taken as refused, what follows is the next request.
+    """Read a connection's requests; an upgrade is taken as refused, what follows is the next
+    request.
 
     Raises:
         httptools.HttpParserError: it objects.
@@ -155,7 +175,9 @@ def requests_by_httptools(data: bytes) -> list[Identity]:
             data = b""
         except httptools.HttpParserUpgrade as upgrade:
             data = data[upgrade.args[0] :]
+
         found += heard.found
+
     return found
 
 
@@ -165,10 +187,12 @@ def _response_by_httptools(data: bytes, method: bytes) -> tuple[int, bytes]:
     if method == b"HEAD":  # the parser cannot be told, so it is shown the head alone
         parser.feed_data(data)
         return parser.get_status_code(), b""
+
     try:
         parser.feed_data(data)
     except httptools.HttpParserUpgrade:
         return parser.get_status_code(), b""
+
     body = heard.found[0][2] if heard.found else heard._body
     return parser.get_status_code(), body
 
@@ -183,13 +207,16 @@ def requests_by_h11(data: bytes) -> list[Identity]:
     server = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
     server.receive_data(data)
     server.receive_data(b"")
+
     while isinstance(request := server.next_event(), h11.Request):
         found.append((request.method, request.target, _body_by_h11(server)))
         server.send(h11.Response(status_code=200, headers=[(b"Content-Length", b"0")]))
         server.send(h11.EndOfMessage())
         server.start_next_cycle()
+
     if not isinstance(request, h11.ConnectionClosed):
         raise h11.RemoteProtocolError(f"not the end: {request!r}")
+
     return found
 
 
@@ -202,6 +229,7 @@ def _response_by_h11(data: bytes, method: bytes) -> tuple[int, bytes]:
     response = client.next_event()
     if not isinstance(response, h11.Response):
         raise ValueError(f"h11 reads {response!r}")
+
     return response.status_code, _body_by_h11(client)
 
 

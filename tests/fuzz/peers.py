@@ -1,7 +1,9 @@
-"""`python -m tests.fuzz.peers [--count N]`: bad input through nginx and HAProxy too, as a floor of strictness.
+"""`python -m tests.fuzz.peers [--count N]`: bad input through nginx and HAProxy too, as a floor of
+strictness.
 
-What both of them refuse, we must refuse: input of which we forward more messages than either is a violation. The rest
-is reported: what we refuse and both forward is where we are stricter. Needs both installed; not part of the suite.
+What both of them refuse, we must refuse: input of which we forward more messages than either is a
+violation. The rest is reported: what we refuse and both forward is where we are stricter. Needs
+both installed; not part of the suite.
 """
 
 import argparse
@@ -32,8 +34,9 @@ PATIENCE_S: Final = 0.6
 """How long an answer, or the end, is waited for after the input and the end of sending."""
 
 _POLICY: Final = re.compile(rb"(?i)/\.\.|https?://")
-"""Well-formed, but refused by a policy of one peer: a path that leaves the root (nginx), an authority that differs from
-Host (HAProxy; RFC 9112 §3.2.2 lets it win)."""
+"""Well-formed, but refused by a policy of one peer: a path that leaves the root (nginx), an
+authority that differs from Host (HAProxy; RFC 9112 §3.2.2 lets it win).
+"""
 
 NGINX: Final = """
 {user}daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/error.log crit;
@@ -98,9 +101,12 @@ class Peer(NamedTuple):
             with contextlib.suppress(OSError):
                 while data := connection.recv(65536):
                     answered += data
+
         statuses = [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", answered)]
         found = self.recording.read()
-        return Outcome(statuses, [message.identity for requests in found for message in requests.messages])
+        return Outcome(
+            statuses, [message.identity for requests in found for message in requests.messages]
+        )
 
 
 @contextlib.contextmanager
@@ -128,7 +134,8 @@ def _await_port(port: int) -> None:
 
 @contextlib.contextmanager
 def _nginx(directory: Path) -> Iterator[Peer]:
-    recording, port = Recording(), free_port()
+    recording = Recording()
+    port = free_port()
     with scripted(recording) as url:
         file = directory / "nginx.conf"
         user = "user root;" if os.geteuid() == 0 else ""
@@ -139,7 +146,8 @@ def _nginx(directory: Path) -> Iterator[Peer]:
 
 @contextlib.contextmanager
 def _haproxy(directory: Path) -> Iterator[Peer]:
-    recording, port = Recording(), free_port()
+    recording = Recording()
+    port = free_port()
     with scripted(recording) as url:
         file = directory / "haproxy.cfg"
         file.write_text(HAPROXY.format(port=port, address=url.removeprefix("http://")))
@@ -176,15 +184,20 @@ def inputs(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
 
 def compare(cases: Iterable[tuple[str, bytes]]) -> int:
     """Ask all three; print the differences; return how many are violations."""
-    violations = total = stricter = 0
+    violations = 0
+    total = 0
+    stricter = 0
+
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         (directory / "ring").mkdir()
         peers = [stack.enter_context(start(directory)) for start in (_sidelog, _nginx, _haproxy)]
+
         for what, raw in cases:
             ours, nginx, haproxy = (peer.ask(raw) for peer in peers)
             total += 1
             line = f"{what}: sidelog {ours}, nginx {nginx}, haproxy {haproxy}"
+
             is_refused = nginx.is_refused and haproxy.is_refused
             if is_refused and len(ours.messages) > max(len(nginx.messages), len(haproxy.messages)):
                 violations += 1
@@ -192,6 +205,7 @@ def compare(cases: Iterable[tuple[str, bytes]]) -> int:
             elif len(ours.messages) < min(len(nginx.messages), len(haproxy.messages)):
                 stricter += 1
                 print(f"stricter {line}")  # noqa: T201
+
     print(f"{total} inputs: {violations} that only we forward, {stricter} that only we refuse")  # noqa: T201
     return violations
 
@@ -206,7 +220,10 @@ def main(argv: list[str]) -> int:
     if missing:
         print(f"not installed: {', '.join(missing)}")  # noqa: T201
         return 2
-    return 1 if compare(inputs(options.count, options.seed)) else 0
+    if compare(inputs(options.count, options.seed)):
+        return 1
+
+    return 0
 
 
 if __name__ == "__main__":

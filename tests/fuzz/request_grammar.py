@@ -1,18 +1,43 @@
-"""Requests, well-formed and nearly so: every part has spellings that parsers are known to read differently.
+"""Requests, well-formed and nearly so: every part has spellings that parsers are known to read
+differently.
 
-A seed decides everything. Most inputs carry one or two flaws only, since the first would hide the others.
+A seed decides everything. Most inputs carry one or two flaws only, since the first would hide the
+others.
 """
 
 from collections.abc import Callable
 from random import Random
 from typing import Final, NamedTuple
 
-METHODS: Final = (b"GET", b"POST", b"PUT", b"HEAD", b"DELETE", b"OPTIONS", b"PATCH", b"PURGE", b"QUERY")
+METHODS: Final = (
+    b"GET",
+    b"POST",
+    b"PUT",
+    b"HEAD",
+    b"DELETE",
+    b"OPTIONS",
+    b"PATCH",
+    b"PURGE",
+    b"QUERY",
+)
 BAD_METHODS: Final = (
     b"get", b"CONNECT", b"TRACE", b"G\x00T", b"GET ", b"", b"G\tT", b"PRI", b"FOO", b"GET\x0b", b"POST\r",
 )  # fmt: skip
-TARGETS: Final = (b"/", b"/a?b=c", b"/%2F%2e/..//;x+%00%zz", b"//host/p", b'/a|b"<>{}', b"/" + b"x" * 900)
-ABSOLUTE: Final = (b"http://other/", b"http://other:81", b"HTTP://o/x?y", b"http://[::1]:8/", b"http://other?q")
+TARGETS: Final = (
+    b"/",
+    b"/a?b=c",
+    b"/%2F%2e/..//;x+%00%zz",
+    b"//host/p",
+    b'/a|b"<>{}',
+    b"/" + b"x" * 900,
+)
+ABSOLUTE: Final = (
+    b"http://other/",
+    b"http://other:81",
+    b"HTTP://o/x?y",
+    b"http://[::1]:8/",
+    b"http://other?q",
+)
 TLS_ABSOLUTE: Final = (*ABSOLUTE, b"https://other/", b"HTTPS://o:8443/x?y")
 BAD_TARGETS: Final = (
     b"https://o/x?y",
@@ -136,12 +161,17 @@ def good_target_of_tls(random: Random) -> bytes:
     return random.choice(TARGETS if random.random() < 0.7 else TLS_ABSOLUTE)
 
 
-def make_request_case(random: Random, make_target: Callable[[Random], bytes] = good_target) -> RequestCase:
+def make_request_case(
+    random: Random, make_target: Callable[[Random], bytes] = good_target
+) -> RequestCase:
     """Make one input; `make_target` chooses the targets that are in order."""
     flaws = random.choice((0, 1, 1, 1, 2, 2, 3))
     count = random.choice((1, 1, 1, 2, 3))
     flawed = random.randrange(count)
-    pieces = [_Maker(random, flaws if number == flawed else 0, make_target).request() for number in range(count)]
+    pieces = [
+        _Maker(random, flaws if number == flawed else 0, make_target).request()
+        for number in range(count)
+    ]
     data = b"".join(pieces)
     is_clean = flaws == 0
     if random.random() < 0.08:
@@ -177,6 +207,7 @@ def mutate(random: Random, data: bytes) -> bytes:
                 data = data[:at] + data[at:to] + data[at:]
             case _:
                 data = data[:at] + random.choice(INTERESTING) + data[to:]
+
     return data
 
 
@@ -186,7 +217,12 @@ class _Maker:
     def __init__(self, random: Random, flaws: int, make_target: Callable[[Random], bytes]) -> None:
         self._random = random
         self._make_target = make_target
-        parts = ("method", "target", "version", "host", "end") + ("field", "framing", "chunk", "both") * 3
+        parts = ("method", "target", "version", "host", "end") + (
+            "field",
+            "framing",
+            "chunk",
+            "both",
+        ) * 3
         self._flaws = {random.choice(parts) for _ in range(flaws)}
 
     def _pick(self, part: str, good: tuple[bytes, ...], bad: tuple[bytes, ...]) -> bytes:
@@ -195,7 +231,9 @@ class _Maker:
     def request(self) -> bytes:
         random = self._random
         method = self._pick("method", METHODS, BAD_METHODS)
-        target = random.choice(BAD_TARGETS) if "target" in self._flaws else self._make_target(random)
+        target = (
+            random.choice(BAD_TARGETS) if "target" in self._flaws else self._make_target(random)
+        )
         version = self._pick("version", (b"HTTP/1.1",), (*BAD_VERSIONS, b"HTTP/1.0"))
         lines = [b"%b %b %b" % (method, target, version)]
         host = [b"Host: " + self._pick("host", HOSTS, BAD_HOSTS)]
@@ -203,8 +241,11 @@ class _Maker:
             host *= random.choice((0, 2))
         names = random.sample(FIELDS, random.choice((0, 1, 2, 3)))
         framing, body = self._body()
-        if framing and any(name.lower().startswith((b"upgrade: w", b"connection: u")) for name in names):
+        if framing and any(
+            name.lower().startswith((b"upgrade: w", b"connection: u")) for name in names
+        ):
             names = []
+
         if "field" in self._flaws:
             names.append(random.choice(BAD_FIELDS))
         fields = host + names + framing
@@ -221,19 +262,31 @@ class _Maker:
 
     def _body(self) -> tuple[list[bytes], bytes]:
         random = self._random
-        body = random.choice((b"", b"x", b"body", SMUGGLED, b"0\r\n\r\n" + SMUGGLED, bytes(range(256)), b"z" * 3000))
-        kind = random.choice((0, 1, 2)) if not self._flaws & {"framing", "chunk", "both"} else random.choice((1, 2))
+        body = random.choice(
+            (b"", b"x", b"body", SMUGGLED, b"0\r\n\r\n" + SMUGGLED, bytes(range(256)), b"z" * 3000)
+        )
+        kind = (
+            random.choice((0, 1, 2))
+            if not self._flaws & {"framing", "chunk", "both"}
+            else random.choice((1, 2))
+        )
         if "chunk" in self._flaws:
             kind = 2
         if kind == 0:
             return [], b""
+
         chunks = self._chunks(body)
         if "both" in self._flaws:
             fields = [self._length(body, LENGTH_NAMES), self._coding(CODING_NAMES)]
             return fields, random.choice((chunks, body))
         if kind == 1:
-            return [self._length(body, LENGTH_NAMES if "framing" in self._flaws else LENGTH_NAMES[:2])], body
-        return [self._coding(CODING_NAMES if "framing" in self._flaws else CODING_NAMES[:2])], chunks
+            return [
+                self._length(body, LENGTH_NAMES if "framing" in self._flaws else LENGTH_NAMES[:2])
+            ], body
+
+        return [
+            self._coding(CODING_NAMES if "framing" in self._flaws else CODING_NAMES[:2])
+        ], chunks
 
     def _length(self, body: bytes, names: tuple[bytes, ...]) -> bytes:
         spelling = b"%d"
@@ -244,7 +297,9 @@ class _Maker:
         return self._random.choice(names) + b": " + _format(spelling, max(0, size))
 
     def _coding(self, names: tuple[bytes, ...]) -> bytes:
-        value = self._random.choice((b"chunked", *CODINGS)) if "framing" in self._flaws else b"chunked"
+        value = (
+            self._random.choice((b"chunked", *CODINGS)) if "framing" in self._flaws else b"chunked"
+        )
         return self._random.choice(names) + b": " + value
 
     def _chunks(self, body: bytes) -> bytes:
@@ -252,23 +307,41 @@ class _Maker:
         at = 0
         raw = b""
         pieces = []
+
         while at < len(body):
             size = random.choice((1, 7, len(body)))
             pieces.append(body[at : at + size])
             at += size
+
         pieces = pieces[:40] if "chunk" in self._flaws else pieces
         flawed = random.randrange(len(pieces) + 1) if "chunk" in self._flaws else -1
         for number, piece in enumerate([*pieces, b""]):
-            spelling = random.choice(SIZES) if number == flawed else random.choice((b"%x", b"%x", b"%X", b"%x;a=b"))
-            end = random.choice(LINE_ENDS) if number == flawed and random.random() < 0.3 else b"\r\n"
+            spelling = (
+                random.choice(SIZES)
+                if number == flawed
+                else random.choice((b"%x", b"%x", b"%X", b"%x;a=b"))
+            )
+            end = (
+                random.choice(LINE_ENDS) if number == flawed and random.random() < 0.3 else b"\r\n"
+            )
             raw += _format(spelling, len(piece)) + end
+
             if piece:
-                end = random.choice(LINE_ENDS) if number == flawed and random.random() < 0.3 else b"\r\n"
+                end = (
+                    random.choice(LINE_ENDS)
+                    if number == flawed and random.random() < 0.3
+                    else b"\r\n"
+                )
                 raw += piece + end
+
         is_bad = flawed == len(pieces) and random.random() < 0.5
         return raw + random.choice(BAD_TRAILERS if is_bad else TRAILERS) + b"\r\n"
 
 
 def _format(spelling: bytes, number: int) -> bytes:
     """Write the number wherever the spelling has a place for it."""
-    return spelling.replace(b"%d", b"%d" % number).replace(b"%x", b"%x" % number).replace(b"%X", b"%X" % number)
+    return (
+        spelling.replace(b"%d", b"%d" % number)
+        .replace(b"%x", b"%x" % number)
+        .replace(b"%X", b"%X" % number)
+    )

@@ -1,7 +1,9 @@
-"""Judges one run of a mutated request: what went upstream, what was recorded and what the client got must be one story.
+"""Judges one run of a mutated request: what went upstream, what was recorded and what the client
+got must be one story.
 
-The invariant under test (http.md): any bytes are either refused and closed without touching the upstream, or what is
-forwarded is read as the same list of messages by every strict parser, and recorded as that list, each once.
+The invariant under test (http.md): any bytes are either refused and closed without touching the
+upstream, or what is forwarded is read as the same list of messages by every strict parser, and
+recorded as that list, each once.
 """
 
 import re
@@ -34,7 +36,8 @@ _HOP_BY_HOP: Final = frozenset(
     )
 )  # fmt: skip
 _OURS: Final = frozenset(
-    b"host connection upgrade x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id x-sidelog-hop "
+    b"host connection upgrade x-forwarded-for x-forwarded-proto x-forwarded-host x-request-id "
+    b"x-sidelog-hop "
     b"content-length transfer-encoding cookie".split()
 )
 
@@ -44,6 +47,7 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
     random = Random(case.answers)
     upstreams: list[AnsweringUpstream] = []
     world.on_upstream = lambda wire: upstreams.append(AnsweringUpstream(wire, random))
+
     client = world.client()
     try:
         has_left = _converse(world, case, client, random)
@@ -66,10 +70,13 @@ def run_request(world: World, judge: Judge, case: RequestCase) -> str:
 
 
 def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> bool:
-    """Let the input arrive; either side may take no bytes for a while. Return whether the client left early."""
+    """Let the input arrive; either side may take no bytes for a while. Return whether the client
+    left early.
+    """
     at = 0
     is_calm = random.random() < 0.7
     leaves_at = random.randrange(len(case.data) + 1) if random.random() < 0.1 else -1
+
     for cut in [*case.cuts, len(case.data)]:
         if 0 <= leaves_at <= cut:
             client.lose()
@@ -80,10 +87,12 @@ def _converse(world: World, case: RequestCase, client: Wire, random: Random) -> 
                 wire.fill(is_full=random.random() < 0.3)
         if random.random() < 0.7:
             world.pump()
+
     for _ in range(2):  # what is taken again may bring new connections
         for wire in (client, *world.upstreams):
             wire.fill(is_full=False)
         world.pump()
+
     return leaves_at >= 0
 
 
@@ -114,7 +123,9 @@ class _Verdict:
 
     def find(self) -> str:
         """Return the first violation."""
-        forwarded = [read_requests(upstream.forwarded, is_canonical=True) for upstream in self._upstreams]
+        forwarded = [
+            read_requests(upstream.forwarded, is_canonical=True) for upstream in self._upstreams
+        ]
         cuts = zip(self._upstreams, forwarded, strict=True)
         rests = [b"" if upstream.has_cut_short else requests.rest for upstream, requests in cuts]
         return (
@@ -127,11 +138,15 @@ class _Verdict:
 
     def _messages(self) -> list[tuple[int, Request]]:
         """What arrived, in the order in which it did, with the route whose upstream it arrived at."""
-        found = [(when, u.wire.route, message) for u in self._upstreams for when, message in u.messages()]
+        found = [
+            (when, u.wire.route, message) for u in self._upstreams for when, message in u.messages()
+        ]
         return [(route, message) for _, route, message in sorted(found, key=lambda one: one[0])]
 
     def _check_forwarded(self, forwarded: list[Requests], rests: list[bytes]) -> str:
-        """All that went upstream is well-formed, and at most the last message is cut but for those answered early."""
+        """All that went upstream is well-formed, and at most the last message is cut but for those
+        answered early.
+        """
         if any(requests.objection for requests in forwarded):
             return f"forwarded what is malformed: {[r.objection for r in forwarded]}"
         if any(rests[:-1]):
@@ -145,40 +160,63 @@ class _Verdict:
             for record in self._records
             if record.flags & FLAG_REQUEST_COMPLETE
             and record.outcome != _REJECTED
-            and not (record.status == _LEFT and record.sent_ns < 0)  # the client left before an upstream was there
+            # The client left before an upstream was there.
+            and not (record.status == _LEFT and record.sent_ns < 0)
         ]
         if len(accepted) == len(messages) - 1 and messages[-1][1].is_cut:
             messages.pop()  # answered, and its client sent no more of it either
         if len(accepted) != len(messages):
             return f"{len(accepted)} accepted on record, {len(messages)} forwarded"
+
         for number, (record, (route, message)) in enumerate(zip(accepted, messages, strict=True)):
             if number >= len(self._sent.messages):
-                return f"accepted a request that a strict reader refuses: {self._sent.objection or 'cut'}"
+                return (
+                    "accepted a request that a strict reader refuses: "
+                    f"{self._sent.objection or 'cut'}"
+                )
             violation = self._compare(self._sent.messages[number], record, route, message)
             if violation:
                 return violation
+
         return ""
 
-    def _compare(self, sent: Request, record: CapturedExchange, route: int, message: Request) -> str:
+    def _compare(
+        self, sent: Request, record: CapturedExchange, route: int, message: Request
+    ) -> str:
         """One request as sent, recorded and forwarded."""
         target = _origin_form(sent.method, sent.target)
         belongs = route_of(self._routes, _authority(sent), target)
         if not belongs == route == record.route:
-            return f"{target!r} belongs to route {belongs}, was sent to {route}, recorded as {record.route}"
+            return (
+                f"{target!r} belongs to route {belongs}, was sent to {route}, recorded as "
+                f"{record.route}"
+            )
+
         body = sent.body[: len(message.body)] if message.is_cut else sent.body
         if (sent.method, forwarded_target(self._routes[route], target), body) != message.identity:
             return f"sent {sent.identity}, forwarded {message.identity}"
+
         noted = record.notes.get(NOTES_REQUEST_TRAILERS[0], b"")
-        passed = passed_on(REQUEST_ONLY, sent.fields, sent.trailers) if message.is_cut else message.trailers
+        passed = (
+            passed_on(REQUEST_ONLY, sent.fields, sent.trailers)
+            if message.is_cut
+            else message.trailers
+        )
         if violation := misjudged_trailers(REQUEST_ONLY, sent.fields, sent.trailers, passed, noted):
             return violation
+
         method, recorded = record.request_head.split(b" ")[:2]
-        if (method, _origin_form(method, recorded), record.request_window) != (sent.method, target, sent.body):
+        if (method, _origin_form(method, recorded), record.request_window) != (
+            sent.method,
+            target,
+            sent.body,
+        ):
             return f"recorded {method, recorded, record.request_window!r}, sent {sent.identity}"
         if bool(record.flags & FLAG_TLS) is not (self._scheme == b"https"):
             return f"recorded flags {record.flags} over {self._scheme!r}"
         if message.values(b"x-forwarded-proto") != [self._scheme]:
             return f"forwarded {message.values(b'x-forwarded-proto')} over {self._scheme!r}"
+
         return _compare_fields(sent, message)
 
     def _check_refusals(self, rests: list[bytes]) -> str:
@@ -186,6 +224,7 @@ class _Verdict:
         refused = [record for record in self._records if record.outcome == _REJECTED]
         if len(refused) > 1 or (refused and refused[0] is not self._records[-1]):
             return "went on after a refusal"
+
         rest = rests[-1] if rests else b""
         if refused:
             if refused[0].status not in _STATUSES:
@@ -196,6 +235,7 @@ class _Verdict:
                 return f"refused, yet forwarded {rest!r}"
         elif rest and (not self._records or self._records[-1].flags & FLAG_REQUEST_COMPLETE):
             return f"forwarded {rest!r} that nothing on record explains"
+
         return ""
 
     def _check_parsers(self) -> str:
@@ -206,6 +246,7 @@ class _Verdict:
             expected = [message.identity for message in whole.messages]
             if violation := self._judge.disagreement(data, expected):
                 return violation
+
         return ""
 
     def _check_answers(self) -> str:
@@ -216,14 +257,20 @@ class _Verdict:
                 continue
             method = record.request_head.split(b" ")[0]
             try:
-                answer = read_response(data, method if method == b"HEAD" else b"GET", has_ended=self._is_closed)
+                answer = read_response(
+                    data, method if method == b"HEAD" else b"GET", has_ended=self._is_closed
+                )
             except (Broken, Incomplete) as error:
                 return f"the answer is {error!r}: {data[:200]!r}"
+
             if answer.status != record.status or not answer.is_complete:
                 return f"answered {answer.status} ({answer.is_complete}), recorded {record.status}"
+
             data = answer.rest
+
         if data and not any(upstream.tunnel_at >= 0 for upstream in self._upstreams):
             return f"answered more than asked: {data[:200]!r}"
+
         return ""
 
     def _check_clean(self) -> str:
@@ -232,10 +279,12 @@ class _Verdict:
             return ""
         if any(record.outcome == _REJECTED for record in self._records):
             return f"refused without need: {self._answered[-300:]!r}"
+
         answered = sum(record.status != _LEFT for record in self._records)
         has_tunnel = any(upstream.tunnel_at >= 0 for upstream in self._upstreams)
         if not self._is_closed and not has_tunnel and answered != len(self._sent.messages):
             return f"{answered} of {len(self._sent.messages)} requests were answered"
+
         return ""
 
 
@@ -248,6 +297,7 @@ def _origin_form(method: bytes, target: bytes) -> bytes:
     path = rest[at:]
     if not path:
         return b"*" if method == b"OPTIONS" else b"/"
+
     return path if path.startswith(b"/") else b"/" + path
 
 
@@ -260,25 +310,46 @@ def _authority(sent: Request) -> bytes:
 
 def _compare_fields(sent: Request, message: Request) -> str:
     """The fields differ by the documented list, and by nothing else (P1, P11)."""
-    named = {option.strip(b" \t").lower() for value in sent.values(b"connection") for option in value.split(b",")}
+    named = {
+        option.strip(b" \t").lower()
+        for value in sent.values(b"connection")
+        for option in value.split(b",")
+    }
     twins = {name.replace(b"-", b"_") for name in _HOP_BY_HOP | _OURS if b"-" in name}
     gone = named | _HOP_BY_HOP | _OURS | twins
     expected = [field for field in sent.fields if field[0] not in gone]
     found = [field for field in message.fields if field[0] not in _OURS and field[0] != b"te"]
     if found != expected:
         return f"fields {expected} became {found}"
-    for name in (b"host", b"x-forwarded-for", b"x-forwarded-proto", b"x-request-id", b"x-sidelog-hop"):
+
+    for name in (
+        b"host",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-request-id",
+        b"x-sidelog-hop",
+    ):
         if len(message.values(name)) != 1:
             return f"{len(message.values(name))} fields {name!r} forwarded"
+
     if not message.values(b"x-forwarded-for")[0].endswith(b"10.0.0.1"):
         return "our own address is not in X-Forwarded-For"
-    if message.values(b"connection") not in ([], [b"Upgrade"], [b"TE"]) or message.values(b"upgrade") not in (
+    if message.values(b"connection") not in ([], [b"Upgrade"], [b"TE"]) or message.values(
+        b"upgrade"
+    ) not in (
         [],
         [b"websocket"],
     ):
         return "forwarded a connection option of the client's"
-    options = {option.strip(b" \t").lower() for value in sent.values(b"te") for option in value.split(b",")}
+
+    options = {
+        option.strip(b" \t").lower() for value in sent.values(b"te") for option in value.split(b",")
+    }
     is_asked = b"trailers" in options and not message.values(b"upgrade")
-    if (message.values(b"te"), message.values(b"connection") == [b"TE"]) != ([b"trailers"] * is_asked, is_asked):
+    if (message.values(b"te"), message.values(b"connection") == [b"TE"]) != (
+        [b"trailers"] * is_asked,
+        is_asked,
+    ):
         return f"TE {sent.values(b'te')} became {message.values(b'te')}"
+
     return ""

@@ -66,8 +66,14 @@ _REQUESTS: Final = (
     (b"GET", b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
     (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
     (b"POST", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"),
-    (b"POST", b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody"),
-    (b"POST", b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"),
+    (
+        b"POST",
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\nbody",
+    ),
+    (
+        b"POST",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+    ),
     (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"),
 )
 EXTRA: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled"
@@ -108,7 +114,14 @@ def make_response_case(random: Random) -> ResponseCase:
         is_clean = False
     kept_back = random.choice((0, 0, 1, 4)) if method == b"POST" else 0
     return ResponseCase(
-        method, request, kept_back, data, make_cuts(random, len(data)), end, is_clean, random.randrange(1 << 30)
+        method,
+        request,
+        kept_back,
+        data,
+        make_cuts(random, len(data)),
+        end,
+        is_clean,
+        random.randrange(1 << 30),
     )
 
 
@@ -130,36 +143,55 @@ class _Maker:
         fields += framing
         random.shuffle(fields)
         head = b"\r\n".join([line, *fields]) + b"\r\n\r\n"
+
         if "end" in self._flaws:
             ends = [at for at in range(len(head)) if head.startswith(b"\r\n", at)]
             at = random.choice(ends)
             head = head[:at] + random.choice(LINE_ENDS) + head[at + 2 :]
+
         if random.random() < 0.1:
             head = random.choice(_INTERIMS) + head
         has_no_body = method == b"HEAD" or b" 204" in line or b" 304" in line
-        return head if has_no_body and random.random() < 0.8 else head + body
+        if has_no_body and random.random() < 0.8:
+            return head
+
+        return head + body
 
     def _body(self) -> tuple[list[bytes], bytes]:
         random = self._random
-        body = random.choice((b"", b"x", b"body", EXTRA, b"0\r\n\r\n", bytes(range(256)), b"z" * 3000))
-        kind = random.choice((0, 1, 1, 2, 2)) if not self._flaws & {"framing", "chunk"} else random.choice((1, 2))
+        body = random.choice(
+            (b"", b"x", b"body", EXTRA, b"0\r\n\r\n", bytes(range(256)), b"z" * 3000)
+        )
+        kind = (
+            random.choice((0, 1, 1, 2, 2))
+            if not self._flaws & {"framing", "chunk"}
+            else random.choice((1, 2))
+        )
         if "chunk" in self._flaws:
             kind = 2
         if "both" in self._flaws:
             return [self._length(body), self._coding()], random.choice((self._chunks(body), body))
         if kind == 0:
             return [], body
-        return ([self._length(body)], body) if kind == 1 else ([self._coding()], self._chunks(body))
+        if kind == 1:
+            return ([self._length(body)], body)
+
+        return ([self._coding()], self._chunks(body))
 
     def _length(self, body: bytes) -> bytes:
-        spelling, size = b"%d", len(body)
+        spelling = b"%d"
+        size = len(body)
         if "framing" in self._flaws:
             spelling = self._random.choice((b"%d", b"%d", *BAD_LENGTHS))
             size = max(0, size + self._random.choice((0, 1, -1, 100)))
-        return b"Content-Length: " + spelling.replace(b"%d", b"%d" % size).replace(b"%x", b"%x" % size)
+        return b"Content-Length: " + spelling.replace(b"%d", b"%d" % size).replace(
+            b"%x", b"%x" % size
+        )
 
     def _coding(self) -> bytes:
-        value = self._random.choice((b"chunked", *CODINGS)) if "framing" in self._flaws else b"chunked"
+        value = (
+            self._random.choice((b"chunked", *CODINGS)) if "framing" in self._flaws else b"chunked"
+        )
         return b"Transfer-Encoding: " + value
 
     def _chunks(self, body: bytes) -> bytes:
@@ -167,6 +199,7 @@ class _Maker:
         pieces = [body[at : at + 900] for at in range(0, len(body), 900)]
         flawed = random.randrange(len(pieces) + 1) if "chunk" in self._flaws else -1
         raw = b""
+
         for number, piece in enumerate([*pieces, b""]):
             is_flawed = number == flawed
             spelling = random.choice(SIZES) if is_flawed else random.choice((b"%x", b"%x;a=b"))
@@ -174,8 +207,11 @@ class _Maker:
             raw += self._line_end(is_flawed=is_flawed)
             if piece:
                 raw += piece + self._line_end(is_flawed=is_flawed)
+
         is_bad = flawed == len(pieces) and random.random() < 0.5
         return raw + random.choice(BAD_TRAILERS if is_bad else TRAILERS) + b"\r\n"
 
     def _line_end(self, *, is_flawed: bool) -> bytes:
-        return self._random.choice(LINE_ENDS) if is_flawed and self._random.random() < 0.3 else b"\r\n"
+        if is_flawed and self._random.random() < 0.3:
+            return self._random.choice(LINE_ENDS)
+        return b"\r\n"

@@ -1,7 +1,9 @@
-"""Judges one run of a mutated response: what the client got is right, or a 502, or visibly broken, and recorded once.
+"""Judges one run of a mutated response: what the client got is right, or a 502, or visibly broken,
+and recorded once.
 
-The invariant under test (http.md): never a clean end after a truncation, nothing of a malformed head reaches the
-client, and a connection on which the upstream lied, or said more than asked, is not used again.
+The invariant under test (http.md): never a clean end after a truncation, nothing of a malformed
+head reaches the client, and a connection on which the upstream lied, or said more than asked, is
+not used again.
 """
 
 from random import Random
@@ -31,14 +33,17 @@ class _Run:
         self._random = Random(case.order)
         self.reused = False
         self.second = b""
-        self.was_open = self.was_ended = self.was_reset = False
+        self.was_open = False
+        self.was_ended = False
+        self.was_reset = False
         self.first = b""
         self.has_asked_again = False
         self.has_sent_all = not case.kept_back
 
     def go(self) -> list[CapturedExchange]:
         """Do it all; return the records."""
-        world, case = self._world, self.case
+        world = self._world
+        case = self.case
         client = world.client()
         client.deliver(case.request[: len(case.request) - case.kept_back])
         world.pump()
@@ -58,10 +63,12 @@ class _Run:
         return world.records()
 
     def _lie(self, client: Wire, upstream: Wire) -> None:
-        case, random = self.case, self._random
+        case = self.case
+        random = self._random
         at = 0
         is_calm = random.random() < 0.7
         late = random.choice((0, len(case.cuts)))
+
         for number, cut in enumerate([*case.cuts, len(case.data)]):
             upstream.deliver(case.data[at:cut])
             at = cut
@@ -72,6 +79,7 @@ class _Run:
             if case.kept_back and number == late and random.random() < 0.7:
                 client.deliver(case.request[-case.kept_back :])
                 self.has_sent_all = True
+
         self._world.pump()
         if case.end != "stay":
             upstream.end(ConnectionResetError("reset") if case.end == "reset" else None)
@@ -114,8 +122,11 @@ class _Verdict:
         self._run = run
         self._sent: Response | None = None
         self._objection = ""
+
         try:
-            self._sent = read_response(case.data, case.method, has_ended=case.end == "close", is_sent=True)
+            self._sent = read_response(
+                case.data, case.method, has_ended=case.end == "close", is_sent=True
+            )
         except Broken as error:
             self._objection = str(error)
         except Incomplete:
@@ -125,25 +136,36 @@ class _Verdict:
         """Return the first violation."""
         run = self._run
         try:
-            got = read_response(run.first, self._case.method, has_ended=run.was_ended and not run.was_reset)
+            got = read_response(
+                run.first, self._case.method, has_ended=run.was_ended and not run.was_reset
+            )
         except Incomplete:
             return self._judge_silence(records)
         except Broken as error:
             return f"the client got what is malformed: {error}"
+
         violation = self._judge_answer(got) or self._judge_second(got)
         if violation:
             return violation
+
         is_answered_twice = run.has_asked_again and bool(run.second) and got.status != 101
         if len(records) != 1 + is_answered_twice:
             return f"{len(records)} records of {1 + is_answered_twice} answered requests"
         if records[0].status != got.status:
             return f"answered {got.status}, recorded {records[0].status}"
+
         return self._judge_trailers(got, records[0])
 
     def _judge_trailers(self, got: Response, record: CapturedExchange) -> str:
         sent = self._sent
-        if sent is None or not sent.is_complete or not got.is_complete or got.values(b"x-sidelog-error"):
+        if (
+            sent is None
+            or not sent.is_complete
+            or not got.is_complete
+            or got.values(b"x-sidelog-error")
+        ):
             return ""
+
         noted = record.notes.get(NOTES_RESPONSE_TRAILERS[0], b"")
         passed = got.trailers
         if got.is_close_delimited:  # for a client that knows no chunks
@@ -158,6 +180,7 @@ class _Verdict:
             return "closed without an answer"
         if self._case.end != "stay" or self._sent is not None:
             return "no answer, though nothing more will come"
+
         return ""
 
     def _judge_answer(self, got: Response) -> str:
@@ -176,6 +199,7 @@ class _Verdict:
             return f"more than one answer: {got.rest!r}"
         if not self._run.was_ended and not self._run.has_sent_all:
             return "the connection goes on within a request that nobody reads"
+
         gone = {b"trailer"} if b" HTTP/1.0\r\n" in self._case.request else set()
         return _compare_fields(sent, got, gone) or self._ask_parsers(got)
 
@@ -199,18 +223,25 @@ class _Verdict:
         if sent is not None and sent.is_complete:
             return f"cut a whole response: {got.body!r}"
         if sent is not None and not sent.is_complete and self._case.end == "stay":
-            return "" if self._run.was_open else "closed, though more may come"
+            if self._run.was_open:
+                return ""
+            return "closed, though more may come"
         if self._run.was_open:
             return "the connection goes on after a cut response"
         if got.is_close_delimited and not self._run.was_reset:
             return "a cut response ends like a whole one"
+
         return ""
 
     def _judge_second(self, got: Response) -> str:
-        """What follows on the client's connection is the answer to the second request, from a clean connection."""
-        run, sent = self._run, self._sent
+        """What follows on the client's connection is the answer to the second request, from a clean
+        connection.
+        """
+        run = self._run
+        sent = self._sent
         if got.status == 101 or not run.has_asked_again or not got.is_complete:
             return ""
+
         if run.second:
             try:
                 second = read_response(run.second, b"GET", has_ended=False)
@@ -218,8 +249,12 @@ class _Verdict:
                 return f"the second answer is {error!r}: {run.second!r}"
             if second.status == 200 and second.body != b"honest":
                 return f"the second answer is {second.body!r}"
-        if run.reused and (sent is None or sent.rest or not sent.is_complete or sent.is_close_delimited):
+
+        if run.reused and (
+            sent is None or sent.rest or not sent.is_complete or sent.is_close_delimited
+        ):
             return "used a connection again on which the upstream lied"
+
         return ""
 
     def _ask_parsers(self, got: Response) -> str:
@@ -230,22 +265,34 @@ class _Verdict:
             found = self._judge.responses(raw, self._case.method)
         except Exception as error:  # each parser has errors of its own
             return f"a parser objects to what the client got: {error!r}"
+
         wrong = {name: what for name, what in found.items() if what != (got.status, got.body)}
-        return f"parsers disagree: {wrong}, strict: {got.status} {got.body!r}" if wrong else ""
+        if wrong:
+            return f"parsers disagree: {wrong}, strict: {got.status} {got.body!r}"
+
+        return ""
 
 
 def _compare_fields(sent: Response, got: Response, gone: set[bytes]) -> str:
-    """The fields differ by hop-by-hop and our own ones; of those only ours is there, whatever the upstream sent."""
-    named = {option.strip(b" \t").lower() for value in sent.values(b"connection") for option in value.split(b",")}
+    """The fields differ by hop-by-hop and our own ones; of those only ours is there, whatever the
+    upstream sent.
+    """
+    named = {
+        option.strip(b" \t").lower()
+        for value in sent.values(b"connection")
+        for option in value.split(b",")
+    }
     expected = _without(sent.fields, named | _FRAMING | gone | {_RECORD_ID})
     found = _without(got.fields, named | _FRAMING)
     ours = [field for field in found if field[0] == _RECORD_ID]
     if not ours and _RECORD_ID not in named:
         return "no record id on the answer"
+
     if ours:
         found.remove(ours[0])
     if found != expected:
         return f"fields {expected} became {found}"
+
     return ""
 
 

@@ -1,4 +1,6 @@
-"""Many routes, paths that try to get past them, and an own reading of where a request belongs (http.md, P10)."""
+"""Many routes, paths that try to get past them, and an own reading of where a request belongs
+(http.md, P10).
+"""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ from tests.fuzz.strict import read_requests
 
 ROUTES: Final = (
     RouteSettings(id="admin", upstream="http://admin:81", path="/admin/"),
-    RouteSettings(id="named", upstream="http://named:81", path="/only/", host="a.b", strip_prefix=True),
+    RouteSettings(
+        id="named", upstream="http://named:81", path="/only/", host="a.b", strip_prefix=True
+    ),
     RouteSettings(id="deep", upstream="http://deep:81", path="/api/deep/", strip_prefix=True),
     RouteSettings(id="api", upstream="http://api:81", path="/api/", strip_prefix=True),
     RouteSettings(id="open", upstream="http://open:81", path="/v", strip_prefix=True),
@@ -43,13 +47,19 @@ def _make_target(random: Random) -> bytes:
 def make_routed_case(random: Random) -> RequestCase:
     """Make one input for `ROUTED`; it is in order only if every reader routes it alike."""
     case = make_request_case(random, _make_target)
-    targets = [(message.values(b"host"), message.target) for message in read_requests(case.data).messages]
-    is_clear = all(route_of(ROUTES, hosts[0] if hosts else b"", target) >= 0 for hosts, target in targets)
+    targets = [
+        (message.values(b"host"), message.target) for message in read_requests(case.data).messages
+    ]
+    is_clear = all(
+        route_of(ROUTES, hosts[0] if hosts else b"", target) >= 0 for hosts, target in targets
+    )
     return case._replace(is_clean=case.is_clean and is_clear)
 
 
 def route_of(routes: Sequence[RouteSettings], host: bytes, target: bytes) -> int:
-    """Where a request belongs: the index of its route, -1 for none or when readings of its path differ."""
+    """Where a request belongs: the index of its route, -1 for none or when readings of its path
+    differ.
+    """
     name = re.sub(rb":[0-9]*\Z", b"", host.lower()).decode("latin-1")
     path = target.split(b"?")[0]
     found = {_first(routes, name, reading) for reading in (path, _lenient(path))}
@@ -74,21 +84,30 @@ def _first(routes: Sequence[RouteSettings], name: str, path: bytes) -> int:
 
 
 def _lenient(path: bytes) -> bytes:
-    """What the most forgiving server sees: escapes read, backslashes as slashes, parameters gone, dots resolved."""
+    """What the most forgiving server sees: escapes read, backslashes as slashes, parameters gone,
+    dots resolved.
+    """
     if path == b"*":
         return path
-    read = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), path).replace(b"\\", b"/")
+    read = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), path).replace(
+        b"\\", b"/"
+    )
     read = re.sub(rb";[^/]*", b"", read) + b"/"
     while True:
         before = read
         read = re.sub(rb"/(?:\.?/)+", b"/", read)
         read = re.sub(rb"\A/(?:\.\./)+", b"/", read)
+
         read = re.sub(rb"/(?!\.\./)[^/]+/\.\./", b"/", read, count=1)
         if read == before:
-            return read if read == b"/" or _is_directory(path) else read[:-1]
+            if read == b"/" or _is_directory(path):
+                return read
+            return read[:-1]
 
 
 def _is_directory(path: bytes) -> bool:
     """Whether the last segment, read leniently, is none."""
-    read = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), path).replace(b"\\", b"/")
+    read = re.sub(rb"%([0-9A-Fa-f]{2})", lambda match: bytes([int(match[1], 16)]), path).replace(
+        b"\\", b"/"
+    )
     return re.sub(rb";[^/]*\Z", b"", read).endswith((b"/", b"/.", b"/.."))

@@ -1,8 +1,8 @@
 """Runs inputs of one kind, and makes what it finds small and repeatable.
 
-Each input is a function of seed and number. The engine is used on for all of them, as in life, since its memory of
-heads is under test too; a finding is run again on a fresh one, and said to depend on what came before if it then
-does not show.
+Each input is a function of seed and number. The engine is used on for all of them, as in life,
+since its memory of heads is under test too; a finding is run again on a fresh one, and said to
+depend on what came before if it then does not show.
 """
 
 import sys
@@ -48,7 +48,9 @@ KINDS: Final = {
     "responses": Kind(make_response_case, run_response),
     "routes": Kind(make_routed_case, run_request, lambda: World(ROUTED)),
     "splits": Kind(make_request_case, run_splits),
-    "tls-requests": Kind(lambda random: make_request_case(random, good_target_of_tls), run_request, _tls_world),
+    "tls-requests": Kind(
+        lambda random: make_request_case(random, good_target_of_tls), run_request, _tls_world
+    ),
     "tls-responses": Kind(make_response_case, run_response, _tls_world),
     "tunnels": Kind(make_tunnel_case, run_tunnel),
 }
@@ -67,7 +69,10 @@ class Violation(NamedTuple):
     def report(self) -> str:
         """What a person needs to repeat it."""
         repeat = "" if self.is_repeatable else "; it depends on what came before"
-        return f"{self.kind} seed {self.seed} number {self.number}{repeat}\n  {self.text}\n  {self.case!r}"
+        return (
+            f"{self.kind} seed {self.seed} number {self.number}{repeat}\n  {self.text}\n  "
+            f"{self.case!r}"
+        )
 
 
 class Fuzzer:
@@ -88,13 +93,18 @@ class Fuzzer:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close the judges."""
         self._judge.close()
 
     def run(self, count: int = sys.maxsize, deadline: float | None = None) -> list[Violation]:
-        """Run so many inputs, or until the monotonic clock reaches `deadline`; return the different violations."""
+        """Run so many inputs, or until the monotonic clock reaches `deadline`; return the different
+        violations.
+        """
         found: dict[str, Violation] = {}
         while self.done < count and len(found) < MAX_VIOLATIONS:
             if deadline is not None and time.monotonic() >= deadline:
@@ -104,12 +114,15 @@ class Fuzzer:
             if text and text[:24] not in found:
                 found[text[:24]] = self._minimal(case, text)
             self.done += 1
+
         return list(found.values())
 
     def _minimal(self, case: Any, text: str) -> Violation:
         def again(data: bytes) -> str:
             cuts = [cut for cut in case.cuts if cut < len(data)]
-            changed = case._replace(data=data, cuts=cuts, is_clean=case.is_clean and data == case.data)
+            changed = case._replace(
+                data=data, cuts=cuts, is_clean=case.is_clean and data == case.data
+            )
             return self._kind.run(self._kind.world(), self._judge, changed)
 
         is_repeatable = again(case.data)[:24] == text[:24]
@@ -117,4 +130,5 @@ class Fuzzer:
             data = shrink(case.data, lambda trial: again(trial)[:24] == text[:24])
             case = case._replace(data=data, cuts=[cut for cut in case.cuts if cut < len(data)])
             text = again(data) or text
+
         return Violation(self._name, self._seed, self.done, text, case, is_repeatable)

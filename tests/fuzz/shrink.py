@@ -1,4 +1,6 @@
-"""Makes a finding small: leaves out pieces of the input as long as the same violation shows (delta debugging). Pure."""
+"""Makes a finding small: leaves out pieces of the input as long as the same violation shows (delta
+debugging). Pure.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -8,7 +10,9 @@ MAX_TRIALS: Final = 3000
 
 
 def shrink(data: bytes, is_violated: Callable[[bytes], bool]) -> bytes:
-    """Leave out halves, quarters and so on down to single bytes, again and again, until nothing more can go."""
+    """Leave out halves, quarters and so on down to single bytes, again and again, until nothing
+    more can go.
+    """
     trials = 0
     size = max(1, len(data) // 2)
     while trials < MAX_TRIALS:
@@ -22,7 +26,10 @@ def shrink(data: bytes, is_violated: Callable[[bytes], bool]) -> bytes:
                 has_shrunk = True
             else:
                 at += size
+
         if size == 1 and not has_shrunk:
             break
+
         size = max(1, size // 2)
+
     return data

@@ -1,7 +1,8 @@
-"""Judges whether it matters how bytes arrive: whole, in pieces or one by one, the same must be forwarded and refused.
+"""Judges whether it matters how bytes arrive: whole, in pieces or one by one, the same must be
+forwarded and refused.
 
-Which of several objections is raised first may differ (a head that is too long and malformed); whether there is one,
-and what went upstream before it, may not.
+Which of several objections is raised first may differ (a head that is too long and malformed);
+whether there is one, and what went upstream before it, may not.
 """
 
 from functools import partial
@@ -42,6 +43,7 @@ def run_splits(world: World, judge: Judge, case: RequestCase) -> str:
         return f"raised {error!r}"
     finally:
         world.clear()
+
     return ""
 
 
@@ -56,17 +58,21 @@ def _story(world: World, data: bytes, cuts: list[int]) -> Story:
             messages = read_requests(bytes(wire.written)).messages
             for message in messages[done[0] :]:
                 done[0] += 1
-                world.soon(partial(wire.deliver, _HEAD if message.method == b"HEAD" else _HEAD + b"ok"))
+                world.soon(
+                    partial(wire.deliver, _HEAD if message.method == b"HEAD" else _HEAD + b"ok")
+                )
 
         wire.on_write = look
 
     world.on_upstream = answer
     client = world.client()
     at = 0
+
     for cut in [*cuts, len(data)]:
         client.deliver(data[at:cut])
         at = cut
         world.pump()
+
     client.lose()
     world.pump()
     statuses = [record.status for record in world.records()]

@@ -1,7 +1,9 @@
-"""A tiny strict reader of HTTP/1.1 messages, written apart from the proxy's own: the fuzzer's first judge.
+"""A tiny strict reader of HTTP/1.1 messages, written apart from the proxy's own: the fuzzer's first
+judge.
 
-Pure and slow on purpose: whole inputs, no state, one regular expression per rule (RFC 9112 §2-§7). What it refuses may
-be refused by the proxy too; what the proxy lets pass must be read by this reader as the same list of messages.
+Pure and slow on purpose: whole inputs, no state, one regular expression per rule (RFC 9112 §2-§7).
+What it refuses may be refused by the proxy too; what the proxy lets pass must be read by this
+reader as the same list of messages.
 """
 
 import re
@@ -11,10 +13,14 @@ from typing import Final, NamedTuple
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _TARGET: Final = re.compile(rb"[\x21\x22\x24-\x7e\x80-\xff]+")
-_HOST: Final = re.compile(rb"(?:[^\x00-\x20\x7f-\xff,/?#@\\<>\"^`{|}:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]*))?")
+_HOST: Final = re.compile(
+    rb"(?:[^\x00-\x20\x7f-\xff,/?#@\\<>\"^`{|}:\[\]]+|\[[0-9a-fA-F:.]+\])(?::([0-9]*))?"
+)
 _LENGTH: Final = re.compile(rb"[0-9]{1,19}")
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
-_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?")
+_SIZE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,16})([ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?"
+)
 
 _BLANK_NAME: Final = re.compile(rb"^([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+:")
 MAX_HEAD_BYTES: Final = 32768
@@ -102,8 +108,10 @@ def read_requests(data: bytes, *, is_canonical: bool = False) -> Requests:
             return Requests(messages, data, "")
         except Broken as error:
             return Requests(messages, data, str(error))
+
         messages.append(message)
         data = rest
+
     return Requests(messages, b"", "")
 
 
@@ -136,6 +144,7 @@ def _request_head(data: bytes) -> tuple[Request, int, bytes]:
         raise Broken(f"request line {lines[0]!r}")
     if parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise Broken(f"version {parts[2]!r}")
+
     is_http10 = parts[2] == b"HTTP/1.0"
     fields = _fields(lines[1:])
     _check_names(parts[1], fields, is_http10=is_http10)
@@ -148,15 +157,22 @@ def _check_names(target: bytes, fields: Fields, *, is_http10: bool) -> None:
     hosts = [value for name, value in fields if name == b"host"]
     if len(hosts) > 1 or (not hosts and not is_http10):
         raise Broken(f"{len(hosts)} hosts")
+
     if not target.startswith(b"/") and b"://" in target:
         hosts.append(re.split(rb"[/?]", target.partition(b"://")[2])[0] or b"/")
     for host in filter(None, hosts):
         match = _HOST.fullmatch(host)
         if match is None or int(match[1] or 0) > 65535:
             raise Broken(f"host {host!r}")
+
     for name, value in fields:
         options = {option.strip(b" \t").lower() for option in value.split(b",")}
-        if name == b"connection" and options & {b"host", b"content-length", b"authorization", b"cookie"}:
+        if name == b"connection" and options & {
+            b"host",
+            b"content-length",
+            b"authorization",
+            b"cookie",
+        }:
             raise Broken(f"connection {value!r}")
 
 
@@ -194,6 +210,7 @@ def _framing(fields: Fields, *, is_http10: bool) -> int:
         return 0
     if not _LENGTH.fullmatch(lengths[0]) or int(lengths[0]) >= 1 << 63:
         raise Broken(f"length {lengths[0]!r}")
+
     return int(lengths[0])
 
 
@@ -203,7 +220,9 @@ def _exactly(data: bytes, length: int) -> tuple[bytes, bytes]:
     return data[:length], data[length:]
 
 
-def read_chunks(data: bytes, *, is_canonical: bool = False, is_sent: bool = False) -> tuple[bytes, Fields, bytes]:
+def read_chunks(
+    data: bytes, *, is_canonical: bool = False, is_sent: bool = False
+) -> tuple[bytes, Fields, bytes]:
     """Read a chunked body; return it, its trailers and what follows.
 
     Raises:
@@ -216,17 +235,20 @@ def read_chunks(data: bytes, *, is_canonical: bool = False, is_sent: bool = Fals
         match = _SIZE.fullmatch(line.rstrip(b" \t") if is_sent else line)
         if match is None or (is_canonical and match[2]):
             raise Broken(f"chunk size {line[:40]!r}")
+
         size = int(match[1], 16)
         if size >= 1 << 63 or len(line) > MAX_CHUNK_LINE_BYTES:
             raise Broken(f"chunk size line of {len(line)} bytes, size {size}")
         if not size:
             return body, *_trailers(data, is_sent=is_sent)
+
         piece, data = _exactly(data, size)
         body += piece
         if not data.startswith(b"\r\n"):
             if b"\r\n".startswith(data):
                 raise Incomplete
             raise Broken("no line end after chunk data")
+
         data = data[2:]
 
 
@@ -238,6 +260,7 @@ def _begun_chunks(data: bytes) -> bytes:
             line, data = _line(data)
             piece, data = _exactly(data, int(line, 16) + 2)
             body += piece[:-2]
+
     return body
 
 
@@ -248,6 +271,7 @@ def _trailers(data: bytes, *, is_sent: bool) -> tuple[Fields, bytes]:
         line, data = _line(data)
         if not line:
             return trailers, data
+
         size += len(line) + 2
         trailers += _fields([line], is_sent=is_sent)
         if size > MAX_TRAILER_BYTES or len(trailers) > MAX_TRAILER_FIELDS:
@@ -262,10 +286,13 @@ def _line(data: bytes) -> tuple[bytes, bytes]:
         if b"\n" in line:  # no line end will make it right
             raise Broken(f"bare LF in {line[:40]!r}")
         raise Incomplete
+
     return line, rest
 
 
-def read_response(data: bytes, method: bytes, *, has_ended: bool, is_sent: bool = False) -> Response:
+def read_response(
+    data: bytes, method: bytes, *, has_ended: bool, is_sent: bool = False
+) -> Response:
     """Read one final response, interim ones before it.
 
     Args:
@@ -284,17 +311,23 @@ def read_response(data: bytes, method: bytes, *, has_ended: bool, is_sent: bool 
         match = _STATUS.fullmatch(lines[0])
         if match is None:
             raise Broken(f"status line {lines[0][:60]!r}")
+
         status = int(match[2])
         fields = _fields(lines[1:], is_sent=is_sent)
         length = _response_framing(fields, is_http10=match[1] == b"0")
         if status >= 200 or status == 101:
             break
+
         interims.append(status)
+
     is_http10 = match[1] == b"0"
     if method == b"HEAD" or status in (101, 204, 304):
         return Response(interims, status, fields, b"", True, False, data, is_http10, raw_head, [])
     if length is None:
-        return Response(interims, status, fields, data, has_ended, True, b"", is_http10, raw_head, [])
+        return Response(
+            interims, status, fields, data, has_ended, True, b"", is_http10, raw_head, []
+        )
+
     trailers: Fields = []
     try:
         if length < 0:
@@ -303,7 +336,10 @@ def read_response(data: bytes, method: bytes, *, has_ended: bool, is_sent: bool 
             body, rest = _exactly(data, length)
     except Incomplete:
         return Response(interims, status, fields, data, False, False, b"", is_http10, raw_head, [])
-    return Response(interims, status, fields, body, True, False, rest, is_http10, raw_head, trailers)
+
+    return Response(
+        interims, status, fields, body, True, False, rest, is_http10, raw_head, trailers
+    )
 
 
 def _response_framing(fields: Fields, *, is_http10: bool) -> int | None:

@@ -1,4 +1,6 @@
-"""WebSocket sessions: handshakes, answers to them, and frames both ways: in order, nearly so, or none at all."""
+"""WebSocket sessions: handshakes, answers to them, and frames both ways: in order, nearly so, or
+none at all.
+"""
 
 from random import Random
 from typing import Final, Literal, NamedTuple
@@ -6,24 +8,34 @@ from typing import Final, Literal, NamedTuple
 from tests.fuzz.request_grammar import SMUGGLED, make_cuts, mutate
 
 End = Literal["client ends", "client leaves", "client resets", "upstream ends", "upstream resets"]
-ENDS: Final[tuple[End, ...]] = ("client ends", "client leaves", "client resets", "upstream ends", "upstream resets")
+ENDS: Final[tuple[End, ...]] = (
+    "client ends",
+    "client leaves",
+    "client resets",
+    "upstream ends",
+    "upstream resets",
+)
 
 HANDSHAKES: Final = tuple(
     b"GET /chat HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\nSec-WebSocket-Version: 13\r\n\r\n"
     for fields in (
         b"Upgrade: websocket\r\nConnection: Upgrade",
         b"Upgrade: WebSocket\r\nConnection: keep-alive, Upgrade",
-        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: permessage-deflate",
+        b"Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: "
+        b"permessage-deflate",
         b"Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0",
     )
 )
-SWITCHING: Final = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+SWITCHING: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+)
 OPENINGS: Final = (
     SWITCHING,
     SWITCHING,
     SWITCHING,
     b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + SWITCHING,
-    b"HTTP/1.1 101 Up\r\nConnection: upgrade, x\r\nupgrade: WebSocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
+    b"HTTP/1.1 101 Up\r\nConnection: upgrade, x\r\nupgrade: WebSocket\r\nSec-WebSocket-Accept: "
+    b"x\r\n\r\n",
 )
 REFUSED: Final = (
     b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno",
@@ -61,7 +73,8 @@ class TunnelCase(NamedTuple):
 def make_tunnel_case(random: Random) -> TunnelCase:
     """Make one input."""
     is_opened = random.random() < 0.85
-    data, reply = _session(random, is_masked=True), _session(random, is_masked=False)
+    data = _session(random, is_masked=True)
+    reply = _session(random, is_masked=False)
     if not is_opened and random.random() < 0.5:
         data = random.choice((SMUGGLED, SMUGGLED + data, b""))
     cuts = make_cuts(random, len(data))
@@ -82,9 +95,14 @@ def make_tunnel_case(random: Random) -> TunnelCase:
 
 def _session(random: Random, *, is_masked: bool) -> bytes:
     """Frames of one direction."""
-    raw = b"".join(_frame(random, is_masked=is_masked) for _ in range(random.choice((0, 1, 2, 3, 6))))
+    raw = b"".join(
+        _frame(random, is_masked=is_masked) for _ in range(random.choice((0, 1, 2, 3, 6)))
+    )
     if random.random() < 0.2:
-        raw += random.choice((SMUGGLED, b"\x00\xff", b"HTTP/1.1 200 OK\r\n\r\n", random.randbytes(40)))
+        raw += random.choice(
+            (SMUGGLED, b"\x00\xff", b"HTTP/1.1 200 OK\r\n\r\n", random.randbytes(40))
+        )
+
     return mutate(random, raw) if random.random() < 0.3 else raw
 
 
@@ -95,10 +113,12 @@ def _frame(random: Random, *, is_masked: bool) -> bytes:
     payload = random.randbytes(size)
     mask = random.randbytes(4) if is_masked or random.random() < 0.1 else b""
     bit = 0x80 if mask else 0
+
     if size < 126:
         length = bytes([bit | size])
     elif size < 1 << 16:
         length = bytes([bit | 126]) + size.to_bytes(2, "big")
     else:
         length = bytes([bit | 127]) + size.to_bytes(8, "big")
+
     return bytes([first]) + length + mask + payload

@@ -1,7 +1,9 @@
-"""Judges one WebSocket session: bytes pass unchanged both ways, what was said is on record, and a refusal stays HTTP.
+"""Judges one WebSocket session: bytes pass unchanged both ways, what was said is on record, and a
+refusal stays HTTP.
 
-The invariant under test (http.md, P7): nothing is relayed raw before the upstream has answered 101 to a request that
-asked for it; from then on every byte is, in order, whatever the frame scanner makes of it.
+The invariant under test (http.md, P7): nothing is relayed raw before the upstream has answered 101
+to a request that asked for it; from then on every byte is, in order, whatever the frame scanner
+makes of it.
 """
 
 from itertools import pairwise
@@ -45,21 +47,26 @@ class _Session:
 
     def find(self, judge: Judge) -> str:
         """Let it happen; return the first violation."""
-        world, case, client = self._world, self._case, self._client
+        world = self._world
+        case = self._case
+        client = self._client
         client.deliver(case.handshake)
         world.pump()
         (upstream,) = world.upstreams
         head = bytes(upstream.written)
+
         if case.is_opened:
             self._talk(upstream)
             self._end(upstream)
             return self._judge_open(upstream, head, world.records(), world.messages())
+
         self._be_refused(upstream)
         return self._judge_refused(judge, world.records(), world.messages())
 
     def _talk(self, upstream: Wire) -> None:
         """Both sides say their piece, in any order; either may take nothing for a while."""
-        case, random = self._case, self._random
+        case = self._case
+        random = self._random
         asked = _pieces(case.data, case.cuts)
         replied = _pieces(case.reply, case.reply_cuts)
         for piece in asked[: case.early]:
@@ -69,13 +76,17 @@ class _Session:
             upstream.deliver(case.opening + replied.pop(0))
         else:
             upstream.deliver(case.opening)
+
         while asked or replied:
             is_asking = bool(asked) and (not replied or random.random() < 0.5)
-            (self._client if is_asking else upstream).deliver((asked if is_asking else replied).pop(0))
+            (self._client if is_asking else upstream).deliver(
+                (asked if is_asking else replied).pop(0)
+            )
             wire = random.choice((self._client, upstream))
             wire.fill(is_full=random.random() < 0.2)
             if random.random() < 0.5:
                 self._world.pump()
+
         for wire in (self._client, upstream):
             wire.fill(is_full=False)
         self._world.pump()
@@ -95,6 +106,7 @@ class _Session:
                 upstream.end()
             case "upstream resets":
                 upstream.end(ConnectionResetError("reset"))
+
         self._world.pump()
 
     def _be_refused(self, upstream: Wire) -> None:
@@ -106,21 +118,29 @@ class _Session:
         self._world.pump()
 
     def _judge_open(
-        self, upstream: Wire, head: bytes, records: list[CapturedExchange], messages: list[CapturedMessage]
+        self,
+        upstream: Wire,
+        head: bytes,
+        records: list[CapturedExchange],
+        messages: list[CapturedMessage],
     ) -> str:
-        case, client = self._case, self._client
+        case = self._case
+        client = self._client
         if bytes(upstream.written[len(head) :]) != case.data:
             return f"the upstream got {bytes(upstream.written[len(head) :])[:200]!r}"
+
         answer, _, rest = bytes(client.written).partition(b"\r\n\r\n")
         if answer.startswith(b"HTTP/1.1 103"):
             answer, _, rest = rest.partition(b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101 ") or rest != case.reply:
             return f"the client got {answer!r} {rest[:200]!r}"
+
         self._world.end_lingering()
         if not client.is_closed or not upstream.is_closed:
             return f"still open: client {not client.is_closed}, upstream {not upstream.is_closed}"
         if len(records) != 1:
             return f"{len(records)} records of one session"
+
         return self._judge_record(records[0], messages)
 
     def _judge_record(self, record: CapturedExchange, messages: list[CapturedMessage]) -> str:
@@ -128,6 +148,7 @@ class _Session:
         sizes = (record.status, record.request_bytes, record.response_bytes)
         if sizes != (101, len(case.data), len(case.reply)):
             return f"recorded {sizes}, passed {len(case.data)} and {len(case.reply)}"
+
         max_bytes = self._world.settings.capture.websocket_message_bytes
         codes: set[int] = set()
         for direction, raw in ((IN, case.data), (OUT, case.reply)):
@@ -140,16 +161,29 @@ class _Session:
             ]
             if found != expected:
                 return f"recorded {str(found)[:300]}, said {str(expected)[:300]}"
+
             closes = [said.data for said in expected if said.opcode == 8]
-            codes.update(int.from_bytes(data[:2], "big") if len(data) > 1 else 0 for data in closes[:1])
+            codes.update(
+                int.from_bytes(data[:2], "big") if len(data) > 1 else 0 for data in closes[:1]
+            )
+
         if any(message.exchange_id != record.id for message in messages):
             return "a message belongs to another exchange"
+
         outcome = _OK if codes else _CUT[case.end.split()[0]]
-        if record.outcome != outcome or (record.close_code not in codes if codes else record.close_code):
-            return f"recorded outcome {record.outcome}, code {record.close_code}; expected {outcome}, one of {codes}"
+        if record.outcome != outcome or (
+            record.close_code not in codes if codes else record.close_code
+        ):
+            return (
+                f"recorded outcome {record.outcome}, code {record.close_code}; expected "
+                f"{outcome}, one of {codes}"
+            )
+
         return ""
 
-    def _judge_refused(self, judge: Judge, records: list[CapturedExchange], messages: list[CapturedMessage]) -> str:
+    def _judge_refused(
+        self, judge: Judge, records: list[CapturedExchange], messages: list[CapturedMessage]
+    ) -> str:
         """What follows a refused handshake is HTTP, or nothing."""
         if messages:
             return f"{len(messages)} messages of a tunnel that never was"
@@ -158,16 +192,33 @@ class _Session:
             found = read_requests(bytes(wire.written), is_canonical=True)
             if found.objection or found.rest:
                 return f"forwarded {found.rest[:200]!r} behind a refused handshake"
-            violation = judge.disagreement(bytes(wire.written), [message.identity for message in found.messages])
+
+            violation = judge.disagreement(
+                bytes(wire.written), [message.identity for message in found.messages]
+            )
             if violation:
                 return violation
+
             targets += [message.target for message in found.messages]
-        asked = [message.target for message in read_requests(self._case.handshake + self._case.data).messages]
+
+        asked = [
+            message.target
+            for message in read_requests(self._case.handshake + self._case.data).messages
+        ]
         if targets != asked[: len(targets)] or not targets:
             return f"forwarded {targets}, asked for {asked}"
-        expected = 502 if self._case.opening.startswith(SWITCHING[:12]) else int(self._case.opening[9:12])
-        if records[0].status != expected or not bytes(self._client.written).startswith(b"HTTP/1.1 %d " % expected):
-            return f"recorded {records[0].status}, answered {bytes(self._client.written[:40])!r}, expected {expected}"
+
+        expected = (
+            502 if self._case.opening.startswith(SWITCHING[:12]) else int(self._case.opening[9:12])
+        )
+        if records[0].status != expected or not bytes(self._client.written).startswith(
+            b"HTTP/1.1 %d " % expected
+        ):
+            return (
+                f"recorded {records[0].status}, answered {bytes(self._client.written[:40])!r}, "
+                f"expected {expected}"
+            )
+
         return ""
 
 

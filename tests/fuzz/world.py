@@ -1,7 +1,8 @@
-"""The default engine without sockets: real connections, pools and recorder over transports that only keep bytes.
+"""The default engine without sockets: real connections, pools and recorder over transports that
+only keep bytes.
 
-Everything that a loop would do later is queued and done by `pump`, in order, so that a run is a function of its input:
-thousands of connections a second, each repeatable.
+Everything that a loop would do later is queued and done by `pump`, in order, so that a run is a
+function of its input: thousands of connections a second, each repeatable.
 """
 
 import asyncio
@@ -85,7 +86,9 @@ class Wire(asyncio.Transport):
                 self._protocol.resume_writing()
 
     def end(self, error: Exception | None = None) -> None:
-        """Let the other side end the connection, in order or with an error; not seen while reading is paused."""
+        """Let the other side end the connection, in order or with an error; not seen while reading
+        is paused.
+        """
         if self.is_closed:
             return
         if self.is_paused or self._waiting:
@@ -165,7 +168,11 @@ class _Ring:
 
     def __init__(self, counter_cells: int) -> None:
         self.segment = Segment.create(
-            None, b"{}", ring_bytes=RING_BYTES, counter_cells=counter_cells, inflight_slots=INFLIGHT_SLOTS
+            None,
+            b"{}",
+            ring_bytes=RING_BYTES,
+            counter_cells=counter_cells,
+            inflight_slots=INFLIGHT_SLOTS,
         )
         self.writer = RingWriter(self.segment, lambda: None)
         self._reader = RingReader(self.segment)
@@ -183,18 +190,22 @@ class _Ring:
 
     def take_entries(self) -> list[CapturedExchange]:
         self.drain()
-        found, self._entries = self._entries, []
+        found = self._entries
+        self._entries = []
         return found
 
     def take_messages(self) -> list[CapturedMessage]:
         self.drain()
-        found, self._messages = self._messages, []
+        found = self._messages
+        self._messages = []
         return found
 
 
 @cache
 def _ring(counter_cells: int) -> _Ring:
-    """One for all worlds, which come one after the other: making a case small makes hundreds of them."""
+    """One for all worlds, which come one after the other: making a case small makes hundreds of
+    them.
+    """
     return _Ring(counter_cells)
 
 
@@ -285,7 +296,9 @@ class World:
         self._queue.append(callback)
 
     def pump(self) -> None:
-        """Do what is queued, and what that queues; records that wait for a body (P24) have waited long enough then."""
+        """Do what is queued, and what that queues; records that wait for a body (P24) have waited
+        long enough then.
+        """
         while self._queue:
             self._queue.popleft()()
             if not self._queue:
@@ -293,6 +306,7 @@ class World:
                     assert isinstance(connection, Downstream)
                     if connection._relay.is_answered:
                         connection._relay.end_answered()
+
         self._ring.drain()
 
     def now(self) -> int:
@@ -323,13 +337,23 @@ class World:
         """What is still held for clients, all of which have gone."""
         self.end_lingering()
         engine = self.engine
-        busy = sum(connection.handler is not None for pool in engine.pools for connection in pool._connections)
+        busy = sum(
+            connection.handler is not None
+            for pool in engine.pools
+            for connection in pool._connections
+        )
         if engine.connections or engine.in_flight or busy:
-            return f"left: {len(engine.connections)} clients, {len(engine.in_flight)} exchanges, {busy} upstreams"
+            return (
+                f"left: {len(engine.connections)} clients, {len(engine.in_flight)} exchanges, "
+                f"{busy} upstreams"
+            )
+
         return ""
 
     def end_lingering(self) -> None:
-        """Let so much time pass that clients which were only given time to take everything are closed."""
+        """Let so much time pass that clients which were only given time to take everything are
+        closed.
+        """
         for connection in list(self.engine.connections):
             assert isinstance(connection, Downstream)
             if connection._is_lingering:

@@ -1,9 +1,10 @@
 """A scripted model for coding agents: it lets them run one command, then tells them what they read.
 
-It speaks Anthropic Messages, OpenAI Responses (events and WebSocket), OpenAI Chat Completions and Gemini. What it
-answers follows from the request alone: a shell among the tools and no result yet is a command to run, a result is the
-answer, no shell is an aside (a title, a router, a warm-up). Its figures differ from turn to turn, so that none is
-taken for another's. Whatever else is asked of it is answered with `{}` and kept, too.
+It speaks Anthropic Messages, OpenAI Responses (events and WebSocket), OpenAI Chat Completions and
+Gemini. What it answers follows from the request alone: a shell among the tools and no result yet is
+a command to run, a result is the answer, no shell is an aside (a title, a router, a warm-up). Its
+figures differ from turn to turn, so that none is taken for another's. Whatever else is asked of it
+is answered with `{}` and kept, too.
 """
 
 import dataclasses
@@ -68,7 +69,11 @@ class Asked:
     @property
     def turn(self) -> Turn:
         """What comes next."""
-        return "aside" if self.tool is None else "answer" if self.results else "command"
+        if self.tool is None:
+            return "aside"
+        if self.results:
+            return "answer"
+        return "command"
 
     def command(self) -> tuple[str, Any] | None:
         """Say which tool is to be called with which arguments; None where the answer is a text."""
@@ -106,7 +111,8 @@ class Answered:
 
 def answered(asked: Asked, provider: str, reason: str, **others: int | None) -> Answered:
     """Say what the record has to say of a call; `others` are columns that not every API has."""
-    used, command = TOKENS[asked.turn], asked.command()
+    used = TOKENS[asked.turn]
+    command = asked.command()
     called = () if command is None else (command[0],)
     counts = {
         "input_tokens": used.input,
@@ -118,29 +124,46 @@ def answered(asked: Asked, provider: str, reason: str, **others: int | None) -> 
 
 
 def read_anthropic(body: Json) -> Asked:
-    parts = [part for message in body["messages"] for part in message["content"] if isinstance(part, dict)]
+    parts = [
+        part
+        for message in body["messages"]
+        for part in message["content"]
+        if isinstance(part, dict)
+    ]
     results = tuple(json.dumps(part) for part in parts if part.get("type") == "tool_result")
     return Asked(body["model"], tuple(tool["name"] for tool in body.get("tools", ())), results)
 
 
 def anthropic_events(asked: Asked) -> list[Json]:
     """The events of `POST /v1/messages`; the message of a plain answer is what they add up to."""
-    used, command = TOKENS[asked.turn], asked.command()
+    used = TOKENS[asked.turn]
+    command = asked.command()
     usage = {
         "input_tokens": used.input - used.cache_read - used.cache_write,
         "cache_creation_input_tokens": used.cache_write,
         "cache_read_input_tokens": used.cache_read,
         "output_tokens": 1,
     }
-    message: Json = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked.model, "content": []}
+    message: Json = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": asked.model,
+        "content": [],
+    }
     message |= {"stop_reason": None, "stop_sequence": None, "usage": usage}
     block: Json = {"type": "text", "text": ""}
+
     if command is None:
         delta = {"type": "text_delta", "text": ANSWER}
     else:
         block = {"type": "tool_use", "id": "toolu_01", "name": command[0], "input": {}}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(command[1])}
-    details = {"output_tokens": used.output, "output_tokens_details": {"thinking_tokens": used.reasoning}}
+
+    details = {
+        "output_tokens": used.output,
+        "output_tokens_details": {"thinking_tokens": used.reasoning},
+    }
     ended = {"stop_reason": "end_turn" if command is None else "tool_use", "stop_sequence": None}
     return [
         {"type": "message_start", "message": message},
@@ -154,39 +177,77 @@ def anthropic_events(asked: Asked) -> list[Json]:
 
 _REASONING: Final = {"type": "reasoning", "id": "rs_1", "summary": []}
 _THINKS: Final = frozenset(("echo",))
-"""Tools before whose call stands an item of reasoning, which the provider keeps; agents would want it encrypted."""
+"""Tools before whose call stands an item of reasoning, which the provider keeps; agents would want
+it encrypted.
+"""
 
 
 def read_responses(body: Json) -> Asked:
-    """Read a request of the Responses API: Codex' newest models are told their tools in the input, by namespace."""
+    """Read a request of the Responses API: Codex' newest models are told their tools in the input,
+    by namespace.
+    """
     items = [item for item in body["input"] if isinstance(item, dict)]
     given = list(body.get("tools", ()))
-    given += [tool for item in items if item.get("type") == "additional_tools" for tool in item["tools"]]
-    tools = [inner for tool in given for inner in (tool["tools"] if tool.get("type") == "namespace" else [tool])]
-    results = tuple(json.dumps(item) for item in items if str(item.get("type")).endswith("_call_output"))
+    given += [
+        tool for item in items if item.get("type") == "additional_tools" for tool in item["tools"]
+    ]
+    tools = [
+        inner
+        for tool in given
+        for inner in (tool["tools"] if tool.get("type") == "namespace" else [tool])
+    ]
+    results = tuple(
+        json.dumps(item) for item in items if str(item.get("type")).endswith("_call_output")
+    )
     names = [tool.get("name") or tool["type"] for tool in tools]
     return Asked(body["model"], tuple(names or ("exec",) * bool(results)), results)
 
 
 def responses_events(asked: Asked, response_id: str) -> list[Json]:
     """The events of `POST /v1/responses`, by HTTP or WebSocket; the last has the whole response."""
-    used, command = TOKENS[asked.turn], asked.command()
-    head = {"object": "response", "created_at": 1, "model": asked.model, "status": "in_progress", "output": []}
+    used = TOKENS[asked.turn]
+    command = asked.command()
+    head = {
+        "object": "response",
+        "created_at": 1,
+        "model": asked.model,
+        "status": "in_progress",
+        "output": [],
+    }
     base = {"id": response_id} | head
     opened: Json
+
     if command is None:
         part = {"type": "output_text", "text": ANSWER, "annotations": []}
-        item: Json = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [part]}
-        opened, kind, text = {"content": []}, "output_text", {"delta": ANSWER, "content_index": 0}
+        item: Json = {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "content": [part],
+        }
+        opened = {"content": []}
+        kind = "output_text"
+        text = {"delta": ANSWER, "content_index": 0}
     elif isinstance(command[1], str):
-        item = {"type": "custom_tool_call", "id": "ctc_1", "call_id": "call_1", "status": "completed"}
+        item = {
+            "type": "custom_tool_call",
+            "id": "ctc_1",
+            "call_id": "call_1",
+            "status": "completed",
+        }
         item |= {"name": command[0], "namespace": "functions", "input": command[1]}
-        opened, kind, text = {"input": ""}, "custom_tool_call_input", {"delta": command[1]}
+        opened = {"input": ""}
+        kind = "custom_tool_call_input"
+        text = {"delta": command[1]}
     else:
         arguments = json.dumps(command[1])
         item = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "status": "completed"}
         item |= {"name": command[0], "arguments": arguments}
-        opened, kind, text = {"arguments": ""}, "function_call_arguments", {"delta": arguments}
+        opened = {"arguments": ""}
+        kind = "function_call_arguments"
+        text = {"delta": arguments}
+
     usage = {
         "input_tokens": used.input,
         "input_tokens_details": {"cached_tokens": used.cache_read},
@@ -203,7 +264,8 @@ def responses_events(asked: Asked, response_id: str) -> list[Json]:
             for each in thought
             for kind in ("added", "done")
         ),
-        {"type": "response.output_item.added", "item": item | opened | {"status": "in_progress"}} | place,
+        {"type": "response.output_item.added", "item": item | opened | {"status": "in_progress"}}
+        | place,
         {"type": f"response.{kind}.delta", "item_id": item["id"]} | place | text,
         {"type": "response.output_item.done", "item": item} | place,
         {
@@ -237,21 +299,34 @@ def chat_message(asked: Asked) -> tuple[Json, str]:
     command = asked.command()
     if command is None:
         return {"role": "assistant", "content": ANSWER}, "stop"
+
     function = {"name": command[0], "arguments": json.dumps(command[1])}
-    call = {"id": f"call_{len(asked.results)}", "type": "function", "index": 0, "function": function}
+    call = {
+        "id": f"call_{len(asked.results)}",
+        "type": "function",
+        "index": 0,
+        "function": function,
+    }
     return {"role": "assistant", "content": None, "tool_calls": [call]}, "tool_calls"
 
 
 def read_gemini(body: Json, model: str) -> Asked:
     parts = [part for content in body["contents"] for part in content.get("parts", ())]
     results = tuple(json.dumps(part) for part in parts if "functionResponse" in part)
-    given = [function for tool in body.get("tools", ()) for function in tool.get("functionDeclarations", ())]
+    given = [
+        function
+        for tool in body.get("tools", ())
+        for function in tool.get("functionDeclarations", ())
+    ]
     return Asked(model, tuple(function["name"] for function in given), results)
 
 
 def gemini_document(asked: Asked, *, is_json: bool) -> Json:
-    """The only chunk of a stream, or the whole answer; `is_json`: the router of Gemini CLI asks for an object."""
-    used, command = TOKENS[asked.turn], asked.command()
+    """The only chunk of a stream, or the whole answer; `is_json`: the router of Gemini CLI asks for
+    an object.
+    """
+    used = TOKENS[asked.turn]
+    command = asked.command()
     part: Json = {"text": json.dumps(ROUTE) if is_json else ANSWER}
     if command is not None:
         part = {"functionCall": {"name": command[0], "args": command[1]}}
@@ -263,7 +338,12 @@ def gemini_document(asked: Asked, *, is_json: bool) -> Json:
         "totalTokenCount": used.input + used.output,
     }
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
-    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": asked.model, "responseId": "r1"}
+    return {
+        "candidates": [candidate],
+        "usageMetadata": usage,
+        "modelVersion": asked.model,
+        "responseId": "r1",
+    }
 
 
 class Model:
@@ -285,7 +365,9 @@ class Model:
         app.router.add_post("/v1/responses", self._responses)
         app.router.add_get("/v1/responses", self._responses_socket)
         app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1beta/models/{model:[^/:]+}:{method:(?:streamG|g)enerateContent}", self._gemini)
+        app.router.add_post(
+            "/v1beta/models/{model:[^/:]+}:{method:(?:streamG|g)enerateContent}", self._gemini
+        )
         app.router.add_route("*", "/{path:.*}", self._other)
         return app
 
@@ -302,6 +384,7 @@ class Model:
         self._note(asked, answered(asked, "anthropic", reason, cache_write_tokens=used.cache_write))
         if body.get("stream"):
             return await _stream(request, [(event["type"], event) for event in events])
+
         content = [{"type": "text", "text": ANSWER}]
         whole = {"content": content, "usage": ended["usage"]} | ended["delta"]
         return web.json_response(events[0]["message"] | whole)
@@ -332,10 +415,12 @@ class Model:
         message, reason = chat_message(asked)
         self._note(asked, answered(asked, "openai", reason))
         head = {"id": f"chat_{next(self._numbers)}", "created": 1, "model": asked.model}
+
         if not body.get("stream"):
             choice = {"index": 0, "message": message, "finish_reason": reason}
             whole = {"object": "chat.completion", "choices": [choice], "usage": chat_usage(asked)}
             return web.json_response(head | whole)
+
         parts: list[Json] = [
             {"choices": [{"index": 0, "delta": message, "finish_reason": None}]},
             {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]},
@@ -353,6 +438,7 @@ class Model:
         document = gemini_document(asked, is_json=is_json)
         if request.match_info["method"].startswith("stream"):
             return await _stream(request, [(None, document)])
+
         return web.json_response(document)
 
     async def _other(self, request: web.Request) -> web.Response:

@@ -1,7 +1,9 @@
-"""Coding agents that nobody here wrote: how each is started once, without a person, and what it said at the end.
+"""Coding agents that nobody here wrote: how each is started once, without a person, and what it
+said at the end.
 
-Each gets a home of its own and a directory with notes, may do everything there, and is told not to look for updates
-nor to report to its makers; what it tries all the same ends at a proxy that is not there.
+Each gets a home of its own and a directory with notes, may do everything there, and is told not to
+look for updates nor to report to its makers; what it tries all the same ends at a proxy that is not
+there.
 """
 
 import dataclasses
@@ -17,7 +19,12 @@ NOTES: Final = "buy milk"
 KEY: Final = "sk-test-5bf00d1e0c9a4d5e8a7b6c5d4e3f2a1b"
 """What every agent has for a key."""
 _NOWHERE: Final = "http://127.0.0.1:9"
-_ALONE: Final = {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1", "HTTPS_PROXY": _NOWHERE, "https_proxy": _NOWHERE}
+_ALONE: Final = {
+    "no_proxy": "127.0.0.1",
+    "NO_PROXY": "127.0.0.1",
+    "HTTPS_PROXY": _NOWHERE,
+    "https_proxy": _NOWHERE,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,16 +74,27 @@ def ask(start: Callable[[Place], Start], directory: Path, url: str) -> str:
 
 
 def claude(place: Place) -> Start:
-    """Claude Code; npm runs no scripts, so its wrapper looks for the program that one of them would have linked."""
+    """Claude Code; npm runs no scripts, so its wrapper looks for the program that one of them would
+    have linked.
+    """
     program = [system_program("node"), npm_file("@anthropic-ai/claude-code/cli-wrapper.cjs")]
-    command = [*program, "-p", QUESTION, "--dangerously-skip-permissions", "--output-format", "json"]
+    command = [
+        *program,
+        "-p",
+        QUESTION,
+        "--dangerously-skip-permissions",
+        "--output-format",
+        "json",
+    ]
     environ = {
         "ANTHROPIC_BASE_URL": place.url,
         "ANTHROPIC_API_KEY": KEY,
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "IS_SANDBOX": "1",  # else it refuses to run as root
     }
-    return Start(command, environ, lambda output: str(json.loads(output.splitlines()[-1])["result"]))
+    return Start(
+        command, environ, lambda output: str(json.loads(output.splitlines()[-1])["result"])
+    )
 
 
 _CODEX: Final = """
@@ -109,9 +127,18 @@ def codex_socket(place: Place) -> Start:
 def _codex(place: Place, provider: str, more: str = "") -> Start:
     place.write(".codex/config.toml", _CODEX.format(provider=provider) + more)
     last = place.home / "last.txt"
-    command = [npm_program("codex"), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    command = [
+        npm_program("codex"),
+        "exec",
+        "--skip-git-repo-check",
+        "--dangerously-bypass-approvals-and-sandbox",
+    ]
     environ = {"OPENAI_API_KEY": KEY, "CODEX_API_KEY": KEY}
-    return Start([*command, "--output-last-message", str(last), QUESTION], environ, lambda _: last.read_text())
+    return Start(
+        [*command, "--output-last-message", str(last), QUESTION],
+        environ,
+        lambda _: last.read_text(),
+    )
 
 
 def gemini(place: Place) -> Start:
@@ -122,7 +149,15 @@ def gemini(place: Place) -> Start:
         "privacy": {"usageStatisticsEnabled": False},
     }
     place.write(".gemini/settings.json", json.dumps(settings))
-    command = [npm_program("gemini"), "--skip-trust", "--yolo", "--output-format", "json", "-p", QUESTION]
+    command = [
+        npm_program("gemini"),
+        "--skip-trust",
+        "--yolo",
+        "--output-format",
+        "json",
+        "-p",
+        QUESTION,
+    ]
     environ = {"GOOGLE_GEMINI_BASE_URL": place.url, "GEMINI_API_KEY": KEY}
     return Start(command, environ, lambda output: str(_object_in(output)["response"]))
 
@@ -155,7 +190,9 @@ def _opencode(place: Place, model: str) -> Start:
         "OPENCODE_DISABLE_DEFAULT_PLUGINS": "1",
         "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
     }
-    return Start([program, "run", "--format", "json", "-m", model, QUESTION], environ, _opencode_answer)
+    return Start(
+        [program, "run", "--format", "json", "-m", model, QUESTION], environ, _opencode_answer
+    )
 
 
 def _opencode_answer(output: str) -> str:
@@ -164,10 +201,21 @@ def _opencode_answer(output: str) -> str:
 
 
 def mini(place: Place) -> Start:
-    """mini-swe-agent: Chat Completions through litellm, one answer at a time; it ends with a command."""
+    """mini-swe-agent: Chat Completions through litellm, one answer at a time; it ends with a
+    command.
+    """
     course = place.home / "course.json"
     settings = ["-c", "mini.yaml", "-c", f"model.model_kwargs.api_base={place.url}/v1"]
-    command = [python_program("mini"), "-m", "openai/local-model", *settings, "-t", QUESTION, "-o", str(course)]
+    command = [
+        python_program("mini"),
+        "-m",
+        "openai/local-model",
+        *settings,
+        "-t",
+        QUESTION,
+        "-o",
+        str(course),
+    ]
     environ = {
         "OPENAI_API_KEY": KEY,
         "MSWEA_CONFIGURED": "true",
@@ -176,4 +224,6 @@ def mini(place: Place) -> Start:
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     }
     command += ["--yolo", "--exit-immediately"]
-    return Start(command, environ, lambda _: str(json.loads(course.read_text())["info"]["submission"]))
+    return Start(
+        command, environ, lambda _: str(json.loads(course.read_text())["info"]["submission"])
+    )

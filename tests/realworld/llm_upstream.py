@@ -1,6 +1,8 @@
-"""An upstream that speaks as Mistral, Cohere and Amazon Bedrock do, for clients that nobody here wrote.
+"""An upstream that speaks as Mistral, Cohere and Amazon Bedrock do, for clients that nobody here
+wrote.
 
-What it counts follows from nothing: the figures differ from endpoint to endpoint, so that none is taken for another's.
+What it counts follows from nothing: the figures differ from endpoint to endpoint, so that none is
+taken for another's.
 """
 
 import base64
@@ -17,7 +19,11 @@ TOOL = {"name": "weather", "arguments": '{"city": "Bern"}'}
 
 
 def chat_usage(prompt: int, completion: int) -> dict[str, int]:
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
@@ -29,15 +35,22 @@ async def chat(request: web.Request) -> web.StreamResponse:
     message: dict[str, Any] = {"role": "assistant", "content": "" if has_tools else "hello there"}
     if has_tools:
         message |= {"tool_calls": [call]}
-    reason, used = "tool_calls" if has_tools else "stop", chat_usage(31, 12 if has_tools else 7)
+    reason = "tool_calls" if has_tools else "stop"
+    used = chat_usage(31, 12 if has_tools else 7)
     if not body.get("stream"):
         choice = {"index": 0, "message": message, "finish_reason": reason}
-        return web.json_response(head | {"object": "chat.completion", "choices": [choice], "usage": used})
+        return web.json_response(
+            head | {"object": "chat.completion", "choices": [choice], "usage": used}
+        )
+
     chunk = head | {"object": "chat.completion.chunk"}
     parts: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None}]},
         {"choices": [{"index": 0, "delta": message, "finish_reason": None}]},
-        {"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": reason}], "usage": used},
+        {
+            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": reason}],
+            "usage": used,
+        },
     ]
     frames = [f"data: {json.dumps(chunk | part)}\n\n".encode() for part in parts]
     return await events(request, [*frames, b"data: [DONE]\n\n"])
@@ -48,7 +61,9 @@ async def embeddings(request: web.Request) -> web.Response:
     body = await request.json()
     data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}]
     usage = {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
-    return web.json_response({"id": "e1", "object": "list", "model": body["model"], "data": data, "usage": usage})
+    return web.json_response(
+        {"id": "e1", "object": "list", "model": body["model"], "data": data, "usage": usage}
+    )
 
 
 async def cohere_chat(request: web.Request) -> web.StreamResponse:
@@ -59,32 +74,53 @@ async def cohere_chat(request: web.Request) -> web.StreamResponse:
         "tokens": {"input_tokens": 71, "output_tokens": 21},
     }
     call = {"id": "weather_1", "type": "function", "function": TOOL}
+
     if not body.get("stream"):
-        message: dict[str, Any] = {"role": "assistant", "content": [{"type": "text", "text": "hello"}]}
+        message: dict[str, Any] = {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "hello"}],
+        }
         if body.get("tools"):
             message = {"role": "assistant", "tool_plan": "I look", "tool_calls": [call]}
         reason = "TOOL_CALL" if body.get("tools") else "COMPLETE"
-        return web.json_response({"id": "x", "finish_reason": reason, "message": message, "usage": usage})
+        return web.json_response(
+            {"id": "x", "finish_reason": reason, "message": message, "usage": usage}
+        )
+
     parts: list[dict[str, Any]] = [
-        {"type": "message-start", "id": "x", "delta": {"message": {"role": "assistant", "content": []}}},
-        {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
+        {
+            "type": "message-start",
+            "id": "x",
+            "delta": {"message": {"role": "assistant", "content": []}},
+        },
+        {
+            "type": "content-start",
+            "index": 0,
+            "delta": {"message": {"content": {"type": "text", "text": ""}}},
+        },
         {"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "hello"}}}},
         {"type": "content-end", "index": 0},
         {"type": "message-end", "id": "x", "delta": {"finish_reason": "COMPLETE", "usage": usage}},
     ]
-    return await events(request, (f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in parts))
+    return await events(
+        request, (f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in parts)
+    )
 
 
 async def cohere_embed(request: web.Request) -> web.Response:
     """POST /v2/embed"""
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 4}}
-    return web.json_response({"id": "x", "embeddings": {"float": [[0.5, 0.25]]}, "texts": ["one"], "meta": meta})
+    return web.json_response(
+        {"id": "x", "embeddings": {"float": [[0.5, 0.25]]}, "texts": ["one"], "meta": meta}
+    )
 
 
 async def cohere_rerank(request: web.Request) -> web.Response:
     """POST /v2/rerank"""
     meta = {"api_version": {"version": "2"}, "billed_units": {"search_units": 1}}
-    return web.json_response({"id": "x", "results": [{"index": 0, "relevance_score": 0.5}], "meta": meta})
+    return web.json_response(
+        {"id": "x", "results": [{"index": 0, "relevance_score": 0.5}], "meta": meta}
+    )
 
 
 CONVERSED = {"inputTokens": 30, "outputTokens": 8, "totalTokens": 48, "cacheReadInputTokens": 10}
@@ -93,8 +129,18 @@ USE = {"toolUseId": "t1", "name": "weather"}
 
 async def converse(request: web.Request) -> web.Response:
     """POST /model/{model}/converse"""
-    output = {"message": {"role": "assistant", "content": [{"toolUse": USE | {"input": {"city": "Bern"}}}]}}
-    answer = {"output": output, "stopReason": "tool_use", "usage": CONVERSED, "metrics": {"latencyMs": 5}}
+    output = {
+        "message": {
+            "role": "assistant",
+            "content": [{"toolUse": USE | {"input": {"city": "Bern"}}}],
+        }
+    }
+    answer = {
+        "output": output,
+        "stopReason": "tool_use",
+        "usage": CONVERSED,
+        "metrics": {"latencyMs": 5},
+    }
     return web.json_response(answer)
 
 
@@ -103,7 +149,10 @@ async def converse_stream(request: web.Request) -> web.StreamResponse:
     parts: list[tuple[str, dict[str, Any]]] = [
         ("messageStart", {"role": "assistant"}),
         ("contentBlockStart", {"start": {"toolUse": USE}, "contentBlockIndex": 0}),
-        ("contentBlockDelta", {"delta": {"toolUse": {"input": '{"city": "Bern"}'}}, "contentBlockIndex": 0}),
+        (
+            "contentBlockDelta",
+            {"delta": {"toolUse": {"input": '{"city": "Bern"}'}}, "contentBlockIndex": 0},
+        ),
         ("contentBlockStop", {"contentBlockIndex": 0}),
         ("messageStop", {"stopReason": "tool_use"}),
         ("metadata", {"usage": CONVERSED, "metrics": {"latencyMs": 5}}),
@@ -112,14 +161,25 @@ async def converse_stream(request: web.Request) -> web.StreamResponse:
 
 
 async def invoke(request: web.Request) -> web.Response:
-    """POST /model/{model}/invoke: Mistral's own words, which count nothing; Bedrock does, in the head."""
+    """POST /model/{model}/invoke: Mistral's own words, which count nothing; Bedrock does, in the
+    head.
+    """
     counts = {"x-amzn-bedrock-input-token-count": "17", "x-amzn-bedrock-output-token-count": "3"}
-    return web.json_response({"outputs": [{"text": "hello", "stop_reason": "stop"}]}, headers=counts)
+    return web.json_response(
+        {"outputs": [{"text": "hello", "stop_reason": "stop"}]}, headers=counts
+    )
 
 
 async def invoke_stream(request: web.Request) -> web.StreamResponse:
-    """POST /model/{model}/invoke-with-response-stream: Llama's own words, and Bedrock's counts at the end."""
-    metrics = {"inputTokenCount": 13, "outputTokenCount": 2, "invocationLatency": 5, "firstByteLatency": 3}
+    """POST /model/{model}/invoke-with-response-stream: Llama's own words, and Bedrock's counts at
+    the end.
+    """
+    metrics = {
+        "inputTokenCount": 13,
+        "outputTokenCount": 2,
+        "invocationLatency": 5,
+        "firstByteLatency": 3,
+    }
     common = {"prompt_token_count": None, "stop_reason": None}
     documents: list[dict[str, Any]] = [
         common | {"generation": "good ", "prompt_token_count": 13, "generation_token_count": 1},
@@ -141,14 +201,24 @@ async def events(
     return answer
 
 
-async def binary_events(request: web.Request, parts: Iterable[tuple[str, dict[str, Any]]]) -> web.StreamResponse:
-    return await events(request, (event(*part) for part in parts), "application/vnd.amazon.eventstream")
+async def binary_events(
+    request: web.Request, parts: Iterable[tuple[str, dict[str, Any]]]
+) -> web.StreamResponse:
+    return await events(
+        request, (event(*part) for part in parts), "application/vnd.amazon.eventstream"
+    )
 
 
 def event(name: str, payload: dict[str, Any]) -> bytes:
     """Write a message as the Amazon Event Stream Specification does."""
-    fields = ((b":event-type", name.encode()), (b":content-type", b"application/json"), (b":message-type", b"event"))
-    headers = b"".join(pack(">B", len(key)) + key + b"\x07" + pack(">H", len(text)) + text for key, text in fields)
+    fields = (
+        (b":event-type", name.encode()),
+        (b":content-type", b"application/json"),
+        (b":message-type", b"event"),
+    )
+    headers = b"".join(
+        pack(">B", len(key)) + key + b"\x07" + pack(">H", len(text)) + text for key, text in fields
+    )
     raw = json.dumps(payload).encode()
     prelude = pack(">II", 16 + len(headers) + len(raw), len(headers))
     message = prelude + pack(">I", zlib.crc32(prelude)) + headers + raw

@@ -1,7 +1,8 @@
 """Programs that nobody here wrote: where they are, and how they run beside a test.
 
-Python's are in `.venv-realworld` and npm's in `.venv-realworld/npm`, both made by `make realworld`; the rest is the
-system's. What is missing is a skip that says so, and a failure with `CI=true` or `REALWORLD_STRICT=1`.
+Python's are in `.venv-realworld` and npm's in `.venv-realworld/npm`, both made by `make realworld`;
+the rest is the system's. What is missing is a skip that says so, and a failure with `CI=true` or
+`REALWORLD_STRICT=1`.
 """
 
 import contextlib
@@ -31,7 +32,9 @@ def _missing(what: str) -> None:
 
 
 def system_program(name: str, package: str = "") -> str:
-    """Return the path of a program of the system, which is in a Debian package, by default of its name."""
+    """Return the path of a program of the system, which is in a Debian package, by default of its
+    name.
+    """
     found = shutil.which(name)
     if found is None:
         _missing(f"{name} is not installed: apt-get install {package or name}")
@@ -48,9 +51,14 @@ def debian_file(name: str, packages: str) -> Path:
 
 def go_program(source: str, home: Path) -> str:
     """Compile a program of `servers` with what Debian has of Go's packages; return its path."""
-    go, built = system_program("go", "golang-go"), home / source.removesuffix(".go")
+    go = system_program("go", "golang-go")
+    built = home / source.removesuffix(".go")
     debian_file("/usr/share/gocode/src/google.golang.org/grpc", "golang-google-grpc-dev")
-    environ = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOCACHE": str(HOME / "go-cache")}
+    environ = {
+        "GO111MODULE": "off",
+        "GOPATH": "/usr/share/gocode",
+        "GOCACHE": str(HOME / "go-cache"),
+    }
     if not built.exists():
         run([go, "build", "-o", str(built), str(SERVERS / source)], home, environ)
     return str(built)
@@ -77,7 +85,12 @@ def npm_file(name: str) -> str:
     return str(path)
 
 
-def run(command: Sequence[str], cwd: Path, environ: Mapping[str, str] | None = None, timeout_s: float = 120) -> str:
+def run(
+    command: Sequence[str],
+    cwd: Path,
+    environ: Mapping[str, str] | None = None,
+    timeout_s: float = 120,
+) -> str:
     """Run a client to its end, which must be a good one; return its output."""
     done = subprocess.run(
         command,
@@ -95,15 +108,25 @@ def run(command: Sequence[str], cwd: Path, environ: Mapping[str, str] | None = N
 
 def client_environ(home: Path) -> dict[str, str]:
     """Return an environment without the user's own settings, nor any way past this machine."""
-    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR") if name in os.environ}
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LD_LIBRARY_PATH", "LANG", "TMPDIR")
+        if name in os.environ
+    }
     return kept | {"HOME": str(home), "PIP_CONFIG_FILE": os.devnull, "no_proxy": "*"}
 
 
 @contextlib.contextmanager
 def serving(
-    command: Sequence[str], port: int, home: Path, environ: Mapping[str, str] | None = None, ready_path: str = "/"
+    command: Sequence[str],
+    port: int,
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+    ready_path: str = "/",
 ) -> Iterator[str]:
-    """Run a server beside the test, in `home`; give its URL once `ready_path` is answered, with whatever status."""
+    """Run a server beside the test, in `home`; give its URL once `ready_path` is answered, with
+    whatever status.
+    """
     url = f"http://127.0.0.1:{port}"
     log_path = home / "server.log"
     with log_path.open("wb") as log:
@@ -127,6 +150,7 @@ def serving(
             return False
         finally:
             probe.close()
+
         return True
 
     try:
@@ -146,6 +170,13 @@ def uvicorn_app(name: str, home: Path, ready_path: str = "/") -> Iterator[str]:
     """Run an ASGI application of `servers` in a new directory, as `serving` does."""
     home.mkdir()
     port = free_port()
-    command = [python_program("uvicorn"), f"{name}:app", "--app-dir", str(SERVERS), "--port", str(port)]
+    command = [
+        python_program("uvicorn"),
+        f"{name}:app",
+        "--app-dir",
+        str(SERVERS),
+        "--port",
+        str(port),
+    ]
     with serving(command, port, home, ready_path=ready_path) as url:
         yield url

@@ -1,4 +1,6 @@
-"""A server behind a real sidelog, with a witness between the two, and the record compared with what that saw."""
+"""A server behind a real sidelog, with a witness between the two, and the record compared with what
+that saw.
+"""
 
 import contextlib
 from collections import Counter
@@ -33,9 +35,15 @@ class Proxied:
         """The record of all exchanges, oldest first, once none is in flight."""
 
         def finished() -> list[dict[str, Any]] | None:
-            found = [record for record in self.sidelog.records("order=asc") if record["kind"] == "exchange"]
+            found = [
+                record
+                for record in self.sidelog.records("order=asc")
+                if record["kind"] == "exchange"
+            ]
             passed = [record for record in found if record["outcome"] != "rejected"]
-            is_whole = len(passed) >= len(self.exchanges) and not any(record["in_flight"] for record in found)
+            is_whole = len(passed) >= len(self.exchanges) and not any(
+                record["in_flight"] for record in found
+            )
             return found if is_whole else None
 
         eventually(finished)
@@ -52,13 +60,17 @@ class Proxied:
         everything = self.records()
         rejected = [record for record in everything if record["outcome"] == "rejected"]
         records = [record for record in everything if record["outcome"] != "rejected"]
-        assert [(record["method"], record["path"], record["status"]) for record in rejected] == list(refused)
+        assert [
+            (record["method"], record["path"], record["status"]) for record in rejected
+        ] == list(refused)
         ledger = self.sidelog.settled_ledger()
         assert ledger["dropped"] == {}
         assert ledger["stored"] == ledger["received"] >= len(everything)
         assert self._witness.faults == []
-        recorded, seen = Counter(map(_as_recorded, records)), Counter(map(_comparable, self.exchanges))
-        only_recorded, only_seen = recorded - seen, seen - recorded
+        recorded = Counter(map(_as_recorded, records))
+        seen = Counter(map(_comparable, self.exchanges))
+        only_recorded = recorded - seen
+        only_seen = seen - recorded
         assert recorded == seen, f"only recorded: {only_recorded}; only seen: {only_seen}"
         assert [record for record in records if record["outcome"] != "ok"] == []
         assert [record for record in records if not record["request_complete"]] == []

@@ -27,7 +27,15 @@ def site(home: Path) -> Iterator[str]:
     home.mkdir()
     port = free_port()
     command = [
-        *(python_program("gunicorn"), "--chdir", str(SERVERS), "--bind", f"127.0.0.1:{port}", "--threads", "4"),
+        *(
+            python_program("gunicorn"),
+            "--chdir",
+            str(SERVERS),
+            "--bind",
+            f"127.0.0.1:{port}",
+            "--threads",
+            "4",
+        ),
         *("--no-control-socket", "django_site:application"),
     ]
     with serving(command, port, home, {"PYTHONDONTWRITEBYTECODE": "1"}) as url:
@@ -44,25 +52,39 @@ async def visit(url: str, headers: dict[str, str], cert: Path | None = None) -> 
         async with session.get(f"{url}/page/", ssl=tls, allow_redirects=False) as answer:
             assert answer.status == 200, answer.headers
             cookie = answer.cookies["csrftoken"]
-            seen += [await answer.json(), cookie["secure"], answer.headers["Strict-Transport-Security"]]
+            seen += [
+                await answer.json(),
+                cookie["secure"],
+                answer.headers["Strict-Transport-Security"],
+            ]
+
         origin = "https" + url.removeprefix("https").removeprefix("http")
-        form = {"Cookie": f"csrftoken={cookie.value}", "X-CSRFToken": cookie.value, "Origin": origin}
+        form = {
+            "Cookie": f"csrftoken={cookie.value}",
+            "X-CSRFToken": cookie.value,
+            "Origin": origin,
+        }
         async with session.post(f"{url}/page/", ssl=tls, headers=form, data={"a": "b"}) as answer:
             seen += [answer.status, await answer.json()]
+
     return seen
 
 
 async def test_tls_ends_at_sidelog(tmp_path: Path) -> None:
-    """Sidelog says https of its own TLS: no redirect loop, secure cookies and CSRF's check of the origin pass."""
+    """Sidelog says https of its own TLS: no redirect loop, secure cookies and CSRF's check of the
+    origin pass.
+    """
     cert, key = self_signed(tmp_path)
     tls = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
     admin_tls = {"SIDELOG_ADMIN__TLS_CERT_FILE": str(cert), "SIDELOG_ADMIN__TLS_KEY_FILE": str(key)}
+
     with site(tmp_path / "site") as url:
         direct = await visit(url, INGRESS)
         assert direct[2] == {"method": "GET", **SECURE}
         with proxied(tmp_path, url, tls_cert=cert, environ=tls | admin_tls) as way:
             assert await visit(way.url, {}, cert) == direct
             records = way.check_record()
+
     assert [(record["method"], record["status"], record["scheme"]) for record in records] == [
         ("GET", 301, "https"),
         ("GET", 200, "https"),
@@ -81,12 +103,18 @@ async def test_tls_ends_at_a_trusted_ingress(tmp_path: Path) -> None:
 
 
 async def test_ingress_that_is_not_trusted(tmp_path: Path) -> None:
-    """X-Forwarded-Proto of a client that is not trusted does not count: the site redirects to https."""
+    """X-Forwarded-Proto of a client that is not trusted does not count: the site redirects to
+    https.
+    """
     with site(tmp_path / "site") as url, proxied(tmp_path, url) as way:
         page = f"{way.url}/page/"
         async with (
             aiohttp.ClientSession() as session,
             session.get(page, headers=INGRESS, allow_redirects=False) as answer,
         ):
-            assert (answer.status, answer.headers["Location"]) == (301, page.replace("http", "https"))
+            assert (answer.status, answer.headers["Location"]) == (
+                301,
+                page.replace("http", "https"),
+            )
+
         assert [record["status"] for record in way.check_record()] == [301]

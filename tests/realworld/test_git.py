@@ -33,8 +33,11 @@ def git_server(home: Path) -> Iterator[str]:
     (home / "root").mkdir(parents=True)
     git(home, "init", "--quiet", "--bare", "--initial-branch=main", "root/project.git")
     git(home / "root/project.git", "config", "http.receivepack", "true")
+
     port = free_port()
-    with serving([sys.executable, str(SERVERS / "git_cgi.py"), str(port), str(home / "root")], port, home) as url:
+    with serving(
+        [sys.executable, str(SERVERS / "git_cgi.py"), str(port), str(home / "root")], port, home
+    ) as url:
         yield url
 
 
@@ -52,7 +55,9 @@ def history(repository: Path) -> str:
 
 
 def push_clone_fetch(url: str, directory: Path) -> list[str]:
-    """Push a small and a large commit, clone, push a branch, fetch it, clone shallowly; return what came of it."""
+    """Push a small and a large commit, clone, push a branch, fetch it, clone shallowly; return what
+    came of it.
+    """
     directory.mkdir()
     git(directory, "clone", "--quiet", f"{url}/project.git", "first")
     first = directory / "first"
@@ -89,7 +94,11 @@ def test_push_clone_and_fetch(tmp_path: Path) -> None:
         records = way.check_record()
     assert history(tmp_path / "a/root/project.git") == history(tmp_path / "b/root/project.git")
     paths = {(record["method"], record["path"].removeprefix("/project.git")) for record in records}
-    assert paths == {("GET", "/info/refs"), ("POST", "/git-upload-pack"), ("POST", "/git-receive-pack")}
+    assert paths == {
+        ("GET", "/info/refs"),
+        ("POST", "/git-upload-pack"),
+        ("POST", "/git-receive-pack"),
+    }
     assert sum(record["request_bytes"] for record in records) > LARGE_BYTES
     assert sum(record["response_bytes"] for record in records) > 2 * LARGE_BYTES
 
@@ -102,5 +111,6 @@ def test_absent_repository(tmp_path: Path) -> None:
             with pytest.raises(AssertionError, match="not found") as failure:
                 git(tmp_path, "clone", f"{place}/absent.git")
             said.append(str(failure.value).replace(place, "URL"))
+
         assert said[0] == said[1]
         assert [record["status"] for record in way.check_record()] == [404]

@@ -1,4 +1,6 @@
-"""Strawberry, a GraphQL server, and gql, a client: queries, errors, an upload, subscriptions over WebSocket."""
+"""Strawberry, a GraphQL server, and gql, a client: queries, errors, an upload, subscriptions over
+WebSocket.
+"""
 
 import json
 from collections import Counter
@@ -27,11 +29,22 @@ def test_operations(tmp_path: Path) -> None:
             assert talk(way.url, tmp_path) == direct
             records = way.check_record()
             sidelog = way.sidelog
-            events = [record for record in sidelog.records("kind=event&order=asc") if record["error_type"]]
-            everything = json.dumps([sidelog.api(f"/api/records/{record['id']}") for record in records])
+            events = [
+                record for record in sidelog.records("kind=event&order=asc") if record["error_type"]
+            ]
+            everything = json.dumps(
+                [sidelog.api(f"/api/records/{record['id']}") for record in records]
+            )
             sessions = [record for record in records if record["status"] == 101]
-            messages = json.dumps([sidelog.api(f"/api/records/{record['id']}/messages") for record in sessions])
-    posts = Counter((record["endpoint"], record["error_type"]) for record in records if record["method"] == "POST")
+            messages = json.dumps(
+                [sidelog.api(f"/api/records/{record['id']}/messages") for record in sessions]
+            )
+
+    posts = Counter(
+        (record["endpoint"], record["error_type"])
+        for record in records
+        if record["method"] == "POST"
+    )
     assert posts == {
         ("/graphql#GetUser", None): 1,
         ("/graphql#GetUser", "graphql_error"): 1,
@@ -39,6 +52,8 @@ def test_operations(tmp_path: Path) -> None:
         ("/graphql", None): 1,
         ("/graphql#Size", None): 1,
     }
-    assert [(record["name"], record["error_type"]) for record in events] == [("websocket_message", "graphql_error")] * 2
+    assert [(record["name"], record["error_type"]) for record in events] == [
+        ("websocket_message", "graphql_error")
+    ] * 2
     assert "broke at 3" in messages
     assert "canary-" not in everything + messages

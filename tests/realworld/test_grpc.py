@@ -1,4 +1,6 @@
-"""Clients and servers of gRPC: every kind of call through sidelog ends as it does without, and is on record."""
+"""Clients and servers of gRPC: every kind of call through sidelog ends as it does without, and is
+on record.
+"""
 
 import contextlib
 import json
@@ -36,8 +38,18 @@ pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 MODULES: Final = HOME / "npm/node_modules"
 JARS: Final = (
     *(f"grpc-{name}" for name in ("api", "context", "core", "netty", "stub")),
-    *(f"netty-{name}" for name in ("buffer", "codec", "codec-http", "codec-http2", "common", "handler")),
-    *("netty-handler-proxy", "netty-resolver", "netty-transport", "guava", "opencensus-api", "perfmark-api"),
+    *(
+        f"netty-{name}"
+        for name in ("buffer", "codec", "codec-http", "codec-http2", "common", "handler")
+    ),
+    *(
+        "netty-handler-proxy",
+        "netty-resolver",
+        "netty-transport",
+        "guava",
+        "opencensus-api",
+        "perfmark-api",
+    ),
 )
 Command = Callable[[Path], list[str]]
 
@@ -58,7 +70,10 @@ def grpc_go(home: Path) -> list[str]:
 def grpc_java(home: Path) -> list[str]:
     """Return what compiles and runs it, where the jars are those of Debian's libgrpc-java."""
     system_program("javac", "default-jdk-headless")
-    jars = [str(debian_file(f"/usr/share/java/{name}.jar", "libgrpc-java libperfmark-java")) for name in JARS]
+    jars = [
+        str(debian_file(f"/usr/share/java/{name}.jar", "libgrpc-java libperfmark-java"))
+        for name in JARS
+    ]
     return ["java", "-cp", ":".join(jars), str(SERVERS / "GrpcClient.java")]
 
 
@@ -101,11 +116,15 @@ MAY_BE_RECORDED: Final = {
 
 
 @contextlib.contextmanager
-def service(home: Path, port: int = 0, server: str = "grpcio", tls: Sequence[Path] = ()) -> Iterator[str]:
+def service(
+    home: Path, port: int = 0, server: str = "grpcio", tls: Sequence[Path] = ()
+) -> Iterator[str]:
     """Run a service; give where it listens."""
     port = port or free_port()
     process = subprocess.Popen(
-        [*SERVER_COMMANDS[server](home), str(port), *map(str, tls)], cwd=home, env=client_environ(home)
+        [*SERVER_COMMANDS[server](home), str(port), *map(str, tls)],
+        cwd=home,
+        env=client_environ(home),
     )
     try:
         eventually(lambda: listens(port) or process.poll() is not None)
@@ -130,14 +149,18 @@ def call_all(target: str, cwd: Path, client: Command = grpcio) -> Any:
 @pytest.mark.parametrize("server", SERVER_COMMANDS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_every_kind_of_call(tmp_path: Path, client: Command, server: str) -> None:
-    """Results, statuses, messages and metadata are those of a direct call; each call is one record, which is true."""
+    """Results, statuses, messages and metadata are those of a direct call; each call is one record,
+    which is true.
+    """
     with service(tmp_path, server=server) as target:
         assert call_all(target, tmp_path, client) == RESULTS
         with Sidelog(tmp_path / "data", f"http://{target}") as sidelog:
             assert call_all(sidelog.url.removeprefix("http://"), tmp_path, client) == RESULTS
             ledger = sidelog.settled_ledger()
             records = sidelog.records()
-    assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
+
+    # Of streams with more than 100 messages a second.
+    assert ledger["dropped"].keys() <= {"message_limit"}
     assert {record["http_version"] for record in records} == {"2"}
     calls = Counter(map(_as_recorded, records))
     assert calls.keys() - RECORDED.keys() <= MAY_BE_RECORDED
@@ -145,21 +168,36 @@ def test_every_kind_of_call(tmp_path: Path, client: Command, server: str) -> Non
 
 
 def _as_recorded(record: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what is the same each time; of a stream that is cut off the number of messages is chance."""
-    grpc, method = record["grpc"], record["path"].rpartition("/")[2]
+    """Return what is the same each time; of a stream that is cut off the number of messages is
+    chance.
+    """
+    grpc = record["grpc"]
+    method = record["path"].rpartition("/")[2]
     counts = grpc["kind"], grpc["request_messages"], grpc["response_messages"]
     is_chance = method in ("First", "Forever")
-    return method, record["outcome"], grpc["status"], () if is_chance else counts, grpc["encoding"], grpc["end"]
+    return (
+        method,
+        record["outcome"],
+        grpc["status"],
+        () if is_chance else counts,
+        grpc["encoding"],
+        grpc["end"],
+    )
 
 
 def test_calls_over_tls(tmp_path: Path) -> None:
     """Clients that offer HTTP/2 alone by ALPN, and services that take nothing else."""
     cert, key = self_signed(tmp_path)
     settings = {"PROXY__TLS_CERT_FILE": str(cert), "PROXY__TLS_KEY_FILE": str(key)}
-    environ = {f"SIDELOG_{name}": value for name, value in settings.items()} | {"SSL_CERT_FILE": str(cert)}
+    environ = {f"SIDELOG_{name}": value for name, value in settings.items()} | {
+        "SSL_CERT_FILE": str(cert)
+    }
+
     with contextlib.ExitStack() as open_:
         target = open_.enter_context(service(tmp_path, tls=(cert, key)))
-        sidelog = open_.enter_context(Sidelog(tmp_path / "data", f"https://{target}", environ=environ))
+        sidelog = open_.enter_context(
+            Sidelog(tmp_path / "data", f"https://{target}", environ=environ)
+        )
         called = run([*grpcio(tmp_path), f"127.0.0.1:{sidelog.port}", str(cert)], tmp_path)
         assert json.loads(called) == RESULTS
         assert sidelog.settled_ledger()["dropped"].keys() <= {"message_limit"}
@@ -174,15 +212,33 @@ rpc Chat(stream Text) returns (stream Text); }
 
 def grpcurl(target: str, home: Path) -> list[str]:
     """Ask with a schema; return what is printed of each call."""
-    program = shutil.which("grpcurl") or pytest.skip("grpcurl is not installed: no distribution has it")
+    program = shutil.which("grpcurl") or pytest.skip(
+        "grpcurl is not installed: no distribution has it"
+    )
     schema = home / "test.proto"
     schema.write_text(SCHEMA)
-    own = [program, "-plaintext", "-import-path", str(home), "-proto", str(schema), "-H", "x-sent-bin: Af4=", "-v"]
+    own = [
+        program,
+        "-plaintext",
+        "-import-path",
+        str(home),
+        "-proto",
+        str(schema),
+        "-H",
+        "x-sent-bin: Af4=",
+        "-v",
+    ]
     said = []
-    for method, text in (("Echo", '{"text": "a"}'), ("Fail", "{}"), ("Chat", '{"text": "a"} {"text": "b"}')):
+
+    for method, text in (
+        ("Echo", '{"text": "a"}'),
+        ("Fail", "{}"),
+        ("Chat", '{"text": "a"} {"text": "b"}'),
+    ):
         command = [*own, "-d", text, target, f"test.Service/{method}"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
         said.append(done.stdout + done.stderr)
+
     return said
 
 
@@ -196,6 +252,7 @@ def test_grpcurl(tmp_path: Path) -> None:
         assert [re.sub(r"x-sidelog-id: .*\n", "", said) for said in through] == direct
         sidelog.settled_ledger()
         records = sidelog.records("order=asc")
+
     assert [(record["grpc"]["status"], record["grpc"]["kind"]) for record in records] == [
         (0, "unary"), (3, None), (0, "bidi"),
     ]  # fmt: skip
@@ -213,7 +270,12 @@ def test_calls_go_on_behind_a_restart_of_the_service(tmp_path: Path) -> None:
 def test_calls_go_on_behind_the_death_of_a_worker(tmp_path: Path) -> None:
     """Killed amid streams it loses none of what it recorded, and another serves the next call."""
     with service(tmp_path) as target, Sidelog(tmp_path / "data", f"http://{target}") as sidelog:
-        command = [python_program(), str(SERVERS / "grpc_client.py"), sidelog.url.removeprefix("http://"), "hold"]
+        command = [
+            python_program(),
+            str(SERVERS / "grpc_client.py"),
+            sidelog.url.removeprefix("http://"),
+            "hold",
+        ]
         client = subprocess.Popen(
             command, cwd=tmp_path, env=client_environ(tmp_path), stdout=subprocess.PIPE, text=True
         )
@@ -223,6 +285,7 @@ def test_calls_go_on_behind_the_death_of_a_worker(tmp_path: Path) -> None:
         assert json.loads(client.communicate(timeout=120)[0]) == "UNAVAILABLE"
         assert call_all(sidelog.url.removeprefix("http://"), tmp_path)["at once"] is True
         ledger = sidelog.settled_ledger()
-        assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
+        # Of streams with more than 100 messages a second.
+        assert ledger["dropped"].keys() <= {"message_limit"}
         outcomes = Counter(record["outcome"] for record in sidelog.records())
         assert outcomes["worker_lost"] == 1

@@ -1,4 +1,6 @@
-"""grpcio calls on while sidelog is reloaded and restarted: no call fails, no stream ends early, each is on record."""
+"""grpcio calls on while sidelog is reloaded and restarted: no call fails, no stream ends early,
+each is on record.
+"""
 
 import json
 import subprocess
@@ -36,7 +38,13 @@ def test_no_call_fails(tmp_path: Path, change: Callable[[Sidelog], None]) -> Non
         with activated(plain) as sidelog:
             at = f"127.0.0.1:{sidelog.port}"
             crowd = subprocess.Popen(
-                [python_program(), str(SERVERS / "grpc_crowd.py"), at, str(STREAMS), str(CALLS_A_SECOND)],
+                [
+                    python_program(),
+                    str(SERVERS / "grpc_crowd.py"),
+                    at,
+                    str(STREAMS),
+                    str(CALLS_A_SECOND),
+                ],
                 env=client_environ(tmp_path),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -49,10 +57,14 @@ def test_no_call_fails(tmp_path: Path, change: Callable[[Sidelog], None]) -> Non
             told = json.loads(crowd.communicate(timeout=240)[0])
             ledger = sidelog.settled_ledger()
             records = sidelog.records()
+
     assert told["failed"] == {}
     assert told["done"]["streams"] >= STREAMS
-    assert ledger["dropped"].keys() <= {"message_limit"}  # of streams with more than 100 messages a second
-    recorded = Counter((record["path"], record["outcome"], record["grpc"]["status"]) for record in records)
+    # Of streams with more than 100 messages a second.
+    assert ledger["dropped"].keys() <= {"message_limit"}
+    recorded = Counter(
+        (record["path"], record["outcome"], record["grpc"]["status"]) for record in records
+    )
     assert recorded == {
         ("/test.Service/Echo", "ok", 0): told["done"]["calls"],
         ("/test.Service/Chat", "ok", 0): told["done"]["streams"],

@@ -1,4 +1,6 @@
-"""Clients of HTTP/2 before servers of HTTP/2, over TLS: what they get through sidelog, and what is on record of it."""
+"""Clients of HTTP/2 before servers of HTTP/2, over TLS: what they get through sidelog, and what is
+on record of it.
+"""
 
 import asyncio
 import contextlib
@@ -40,12 +42,15 @@ def by_program(make: Callable[[Path], list[str]]) -> Ask:
 
 def by_curl(url: str, cert: Path, home: Path) -> Any:
     curl = [system_program("curl"), "--silent", "--show-error", "--http2", "--cacert", str(cert)]
-    body, got = home / "body", home / "got"
+    body = home / "body"
+    got = home / "got"
     body.write_bytes(LARGE)
 
     def ask(path: str, *more: str) -> list[int]:
         got.unlink(missing_ok=True)
-        said = run([*curl, "-w", "%{http_version} %{http_code}", "-o", str(got), *more, url + path], home).split()
+        said = run(
+            [*curl, "-w", "%{http_version} %{http_code}", "-o", str(got), *more, url + path], home
+        ).split()
         found = got.read_bytes() if got.exists() else b""
         assert said[0] == "2"
         assert found == LARGE or len(found) < len(LARGE)
@@ -97,7 +102,9 @@ def by_nghttp(url: str, cert: Path, home: Path) -> Any:
 
 def _read_some(command: list[str], home: Path) -> None:
     """Read the beginning of what a program prints, and kill it."""
-    with subprocess.Popen(command, cwd=home, env=client_environ(home), stdout=subprocess.PIPE) as asking:
+    with subprocess.Popen(
+        command, cwd=home, env=client_environ(home), stdout=subprocess.PIPE
+    ) as asking:
         assert asking.stdout is not None
         assert asking.stdout.read(1)
         asking.kill()
@@ -159,16 +166,37 @@ CLIENTS: Final[dict[str, Ask]] = {
 
 def nghttpd(port: int, cert: Path, key: Path, home: Path) -> list[str]:
     program = system_program("nghttpd", "nghttp2-server")
-    return [program, "-a", "127.0.0.1", "--echo-upload", "-d", str(home), str(port), str(key), str(cert)]
+    return [
+        program,
+        "-a",
+        "127.0.0.1",
+        "--echo-upload",
+        "-d",
+        str(home),
+        str(port),
+        str(key),
+        str(cert),
+    ]
 
 
 def hypercorn(port: int, cert: Path, key: Path, home: Path) -> list[str]:
     program = [python_program("hypercorn"), "--bind", f"127.0.0.1:{port}"]
-    return [*program, "--certfile", str(cert), "--keyfile", str(key), "--workers", "0", "echo_app:app"]
+    return [
+        *program,
+        "--certfile",
+        str(cert),
+        "--keyfile",
+        str(key),
+        "--workers",
+        "0",
+        "echo_app:app",
+    ]
 
 
 @contextlib.contextmanager
-def served(command: Callable[[int, Path, Path, Path], list[str]], home: Path) -> Iterator[tuple[int, Path, Path]]:
+def served(
+    command: Callable[[int, Path, Path, Path], list[str]], home: Path
+) -> Iterator[tuple[int, Path, Path]]:
     """Run a server with some files; give its port, certificate and key."""
     (home / "h2").mkdir()
     cert, key = self_signed(home)
@@ -176,9 +204,12 @@ def served(command: Callable[[int, Path, Path, Path], list[str]], home: Path) ->
         with (home / "h2" / name).open("wb") as file:
             file.write(LARGE[:size])
             file.truncate(size)
+
     port = free_port()
     server = subprocess.Popen(
-        command(port, cert, key, home), cwd=home, env=client_environ(home) | {"PYTHONPATH": str(SERVERS)}
+        command(port, cert, key, home),
+        cwd=home,
+        env=client_environ(home) | {"PYTHONPATH": str(SERVERS)},
     )
     try:
         eventually(lambda: listens(port) or server.poll() is not None)
@@ -220,7 +251,9 @@ RECORDED: Final = {
 def test_every_kind_of_request(
     tmp_path: Path, client: str, server: Callable[[int, Path, Path, Path], list[str]]
 ) -> None:
-    """Answers are those of a direct connection, one is cancelled; each exchange is one record, which is true."""
+    """Answers are those of a direct connection, one is cancelled; each exchange is one record,
+    which is true.
+    """
     ask = CLIENTS[client]
     with served(server, tmp_path) as (port, cert, key):
         url = f"https://127.0.0.1:{port}"
@@ -229,11 +262,15 @@ def test_every_kind_of_request(
         assert ask(f"{url}/h2", cert, tmp_path / "direct") == RESULTS
         config = tmp_path / "sidelog.toml"
         config.write_text(CONFIG.format(url=url, cert=cert, key=key))
+
         with Sidelog(tmp_path / "data", url, "--config", str(config)) as sidelog:
-            assert ask(f"https://127.0.0.1:{sidelog.port}/h2", cert, tmp_path / "proxied") == RESULTS
+            assert (
+                ask(f"https://127.0.0.1:{sidelog.port}/h2", cert, tmp_path / "proxied") == RESULTS
+            )
             eventually(lambda: sidelog.records("outcome=client_closed"))
             ledger = sidelog.settled_ledger()
             records = [record for record in sidelog.records() if record["route_id"] == "h2"]
+
     assert ledger["dropped"] == {}
     assert {record["http_version"] for record in records} == {"2"}
     found = Counter(map(_as_recorded, records))

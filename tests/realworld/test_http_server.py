@@ -1,4 +1,6 @@
-"""Python's `http.server` in HTTP/1.1 mode: it serves one connection at a time, however many clients there are."""
+"""Python's `http.server` in HTTP/1.1 mode: it serves one connection at a time, however many clients
+there are.
+"""
 
 import contextlib
 import sys
@@ -28,7 +30,12 @@ def file_server(home: Path) -> Iterator[str]:
     for name in ("a.txt", "b.txt", "c.bin"):
         (home / name).write_bytes(name.encode() * 20_000)
     port = free_port()
-    with serving([sys.executable, str(SERVERS / "http11_files.py"), str(port)], port, home, ready_path="/a.txt") as url:
+    with serving(
+        [sys.executable, str(SERVERS / "http11_files.py"), str(port)],
+        port,
+        home,
+        ready_path="/a.txt",
+    ) as url:
         yield url
 
 
@@ -58,9 +65,12 @@ def test_two_clients_at_once(tmp_path: Path) -> None:
             through = list(clients.map(get, [sidelog.url + path for path in paths]))
             taken_s = time.monotonic() - began_s
             assert through == direct
-            records = eventually(lambda: found if len(found := sidelog.records()) == len(paths) else None)
+            records = eventually(
+                lambda: found if len(found := sidelog.records()) == len(paths) else None
+            )
             assert {(record["status"], record["outcome"]) for record in records} == {(200, "ok")}
             assert sidelog.settled_ledger()["dropped"] == {}
+
         assert taken_s < PATIENCE_S
 
 

@@ -33,19 +33,46 @@ def jupyter(home: Path) -> Iterator[str]:
     home.mkdir()
     port = free_port()
     command = [
-        *(python_program("jupyter-server"), "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"),
-        *(f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={home}"),
+        *(
+            python_program("jupyter-server"),
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.ip=127.0.0.1",
+        ),
+        *(
+            f"--ServerApp.port={port}",
+            f"--IdentityProvider.token={TOKEN}",
+            f"--ServerApp.root_dir={home}",
+        ),
     ]
-    own = {name: str(home / "own") for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
-    with serving(command, port, home, own | {"IPYTHONDIR": str(home / "own")}, ready_path="/api") as url:
+
+    own = {
+        name: str(home / "own")
+        for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    }
+    with serving(
+        command, port, home, own | {"IPYTHONDIR": str(home / "own")}, ready_path="/api"
+    ) as url:
         yield url
 
 
 def execute_request(code: str) -> dict[str, Any]:
     """Return the message that asks a kernel to run code."""
     name = uuid.uuid4().hex
-    header = {"msg_id": name, "msg_type": "execute_request", "username": "", "session": name, "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    header = {
+        "msg_id": name,
+        "msg_type": "execute_request",
+        "username": "",
+        "session": name,
+        "version": "5.3",
+    }
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+    }
     return {
         "header": header,
         "parent_header": {},
@@ -62,11 +89,13 @@ async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> tuple[s
     await socket.send_json(request)
     out: dict[str, str] = {}
     status = ""
+
     is_idle = False
     while not (status and is_idle):
         message = await socket.receive_json(timeout=60)
         if message["parent_header"].get("msg_id") != request["header"]["msg_id"]:
             continue
+
         content = message["content"]
         match message["msg_type"]:
             case "stream":
@@ -81,11 +110,14 @@ async def execute(socket: aiohttp.ClientWebSocketResponse, code: str) -> tuple[s
                 is_idle = content["execution_state"] == "idle"
             case _:
                 pass
+
     return status, out
 
 
 async def work(url: str) -> list[Any]:
-    """Write and read a notebook, run code in a kernel, interrupt it, end it; return what came of it."""
+    """Write and read a notebook, run code in a kernel, interrupt it, end it; return what came of
+    it.
+    """
     notebook = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
     headers = {"Authorization": f"token {TOKEN}"}
     async with aiohttp.ClientSession(headers=headers) as session:
@@ -103,18 +135,26 @@ async def work(url: str) -> list[Any]:
             seen += [await execute(socket, CODE), await execute(socket, "1 / 0")]
             seen += [await execute(socket, "print('x' * 500_000)")]
             async with asyncio.TaskGroup() as tasks:
-                endless = tasks.create_task(execute(socket, "print('begun')\nimport time\ntime.sleep(600)"))
-                await asyncio.sleep(1)  # until the kernel has begun; it does not matter whether it has
+                endless = tasks.create_task(
+                    execute(socket, "print('begun')\nimport time\ntime.sleep(600)")
+                )
+                # Until the kernel has begun; it does not matter whether it has.
+                await asyncio.sleep(1)
                 async with session.post(f"{kernel}/interrupt") as answer:
                     seen += [answer.status]
+
             seen += [endless.result()]
+
         async with session.delete(kernel) as answer:
             seen += [answer.status]
+
     return seen
 
 
 async def test_kernel(tmp_path: Path) -> None:
-    """Code gives the same output, error and interruption; the WebSocket is one exchange with its messages."""
+    """Code gives the same output, error and interruption; the WebSocket is one exchange with its
+    messages.
+    """
     with jupyter(tmp_path / "a") as url:
         direct = await work(url)
     assert direct[0] == 201
@@ -123,6 +163,7 @@ async def test_kernel(tmp_path: Path) -> None:
         records = way.check_record()
         details = [way.sidelog.record(record["id"]) for record in records]
         assert TOKEN not in json.dumps(details)
+
     statuses = [(record["method"], record["status"]) for record in records]
     assert sorted(statuses) == [
         *(("DELETE", 204), ("GET", 101), ("GET", 200), ("GET", 404)),

@@ -1,4 +1,6 @@
-"""Litestream, which copies a store on SQLite elsewhere while it changes: the recipe of docs/operations/backup.md."""
+"""Litestream, which copies a store on SQLite elsewhere while it changes: the recipe of
+docs/operations/backup.md.
+"""
 
 import contextlib
 import json
@@ -26,7 +28,10 @@ def replicating(store: Path, replica: Path, home: Path) -> Iterator[subprocess.P
     """Copy a store to a directory until the end, which is sudden."""
     command = [python_program("litestream"), "replicate", str(store), replica.as_uri()]
     with (home / "litestream.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=home, env=client_environ(home), stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command, cwd=home, env=client_environ(home), stdout=log, stderr=log
+        )
+
     try:
         yield process
     finally:
@@ -45,8 +50,12 @@ def restore(replica: Path, store: Path) -> int:
 
 
 def test_a_store_comes_back_from_its_copy(tmp_path: Path) -> None:
-    """Machine and all lost in the middle of traffic: what was copied is there, and sidelog goes on behind it."""
-    data, replica, home = tmp_path / "data", tmp_path / "replica", tmp_path / "home"
+    """Machine and all lost in the middle of traffic: what was copied is there, and sidelog goes on
+    behind it.
+    """
+    data = tmp_path / "data"
+    replica = tmp_path / "replica"
+    home = tmp_path / "home"
     home.mkdir()
     is_over = threading.Event()
 
@@ -62,8 +71,14 @@ def test_a_store_comes_back_from_its_copy(tmp_path: Path) -> None:
             busy = threading.Thread(target=ask, args=(sidelog,))
             busy.start()
             attempts = iter(range(1000))
-            eventually(lambda: replica.exists() and restore(replica, tmp_path / f"{next(attempts)}/a.db") > REQUESTS)
+            eventually(
+                lambda: (
+                    replica.exists()
+                    and restore(replica, tmp_path / f"{next(attempts)}/a.db") > REQUESTS
+                )
+            )
             sidelog.kill_all()
+
         is_over.set()
         busy.join()
         shutil.rmtree(json.loads((data / "state.json").read_text())["rings"])

@@ -1,4 +1,6 @@
-"""Clients of Mistral, Cohere, Amazon Bedrock, and litellm: without configuration the log says what they were told."""
+"""Clients of Mistral, Cohere, Amazon Bedrock, and litellm: without configuration the log says what
+they were told.
+"""
 
 import json
 from pathlib import Path
@@ -23,15 +25,27 @@ def talk(sdk: str, url: str, cwd: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("sdk", "providers"),
-    [("mistral", {"openai"}), ("cohere", {"cohere"}), ("bedrock", {"bedrock"}), ("litellm", {"openai"})],
+    [
+        ("mistral", {"openai"}),
+        ("cohere", {"cohere"}),
+        ("bedrock", {"bedrock"}),
+        ("litellm", {"openai"}),
+    ],
 )
-def test_the_record_says_what_the_client_was_told(tmp_path: Path, sdk: str, providers: set[str]) -> None:
-    """To the token, plain and streamed, with the reason and the tools; the client sees what it sees without sidelog."""
+def test_the_record_says_what_the_client_was_told(
+    tmp_path: Path, sdk: str, providers: set[str]
+) -> None:
+    """To the token, plain and streamed, with the reason and the tools; the client sees what it sees
+    without sidelog.
+    """
     with running(application()) as origin:
         direct = talk(sdk, origin, tmp_path)
         with proxied(tmp_path, origin) as way:
             assert talk(sdk, way.url, tmp_path) == direct
             records = way.check_record()
-    assert [{name: record[name] for name in told} for record, told in zip(records, direct, strict=True)] == direct
+
+    assert [
+        {name: record[name] for name in told} for record, told in zip(records, direct, strict=True)
+    ] == direct
     assert {record["provider"] for record in records} == providers
     assert {record["usage_state"] for record in records} == {"exact"}

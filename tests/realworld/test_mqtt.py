@@ -1,4 +1,6 @@
-"""Aedes, an MQTT broker, and MQTT.js, a client, over WebSockets: each field of a packet is a message of its own."""
+"""Aedes, an MQTT broker, and MQTT.js, a client, over WebSockets: each field of a packet is a
+message of its own.
+"""
 
 import base64
 import contextlib
@@ -29,7 +31,10 @@ def broker(home: Path) -> Iterator[str]:
 
 def talk(url: str, cwd: Path, password: str) -> str:
     """Connect, subscribe, publish; return what came."""
-    return run([system_program("node"), str(SERVERS / "mqtt_client.mjs"), str(_MODULES), url, password], cwd)
+    return run(
+        [system_program("node"), str(SERVERS / "mqtt_client.mjs"), str(_MODULES), url, password],
+        cwd,
+    )
 
 
 def test_sessions(tmp_path: Path) -> None:
@@ -39,13 +44,22 @@ def test_sessions(tmp_path: Path) -> None:
         direct = [talk(url, tmp_path, password) for password in passwords]
         assert direct[0] == "a/text 5\na/large 200000\n"
         assert direct[1] == "Connection refused: Bad username or password\n"
+
         with proxied(tmp_path, url) as way:
             assert [talk(way.url, tmp_path, password) for password in passwords] == direct
             records = way.records()
-            pages = [way.sidelog.api(f"/api/records/{record['id']}/messages?limit=1000") for record in records]
+            pages = [
+                way.sidelog.api(f"/api/records/{record['id']}/messages?limit=1000")
+                for record in records
+            ]
+
     assert [record["status"] for record in records] == [101, 101]
     sent = [
-        [base64.b64decode(each["base64"]) for each in page["messages"] if each["direction"] == "in" and each["base64"]]
+        [
+            base64.b64decode(each["base64"])
+            for each in page["messages"]
+            if each["direction"] == "in" and each["base64"]
+        ]
         for page in pages
     ]
     for session in sent:

@@ -1,4 +1,6 @@
-"""verdaccio, a private registry, and the npm client: an account, a published package, its installation."""
+"""verdaccio, a private registry, and the npm client: an account, a published package, its
+installation.
+"""
 
 import contextlib
 import hashlib
@@ -38,7 +40,13 @@ def registry(home: Path) -> Iterator[str]:
     home.mkdir()
     (home / "config.yaml").write_text(CONFIG)
     port = free_port()
-    command = [npm_program("verdaccio"), "--config", "config.yaml", "--listen", f"http://127.0.0.1:{port}"]
+    command = [
+        npm_program("verdaccio"),
+        "--config",
+        "config.yaml",
+        "--listen",
+        f"http://127.0.0.1:{port}",
+    ]
     with serving(command, port, home, ready_path="/-/ping") as url:
         yield url
 
@@ -57,8 +65,11 @@ def log_in(url: str) -> str:
 
 
 def publish_and_install(url: str, cwd: Path) -> tuple[list[str], str]:
-    """Publish two versions, look at them, install one; return what npm says and the digest of what it installed."""
-    package, user = cwd / "package", cwd / "user"
+    """Publish two versions, look at them, install one; return what npm says and the digest of what
+    it installed.
+    """
+    package = cwd / "package"
+    user = cwd / "user"
     package.mkdir(parents=True)
     user.mkdir()
     npmrc = f"registry={url}/\n{url.removeprefix('http:')}/:_authToken={log_in(url)}\n"
@@ -70,9 +81,13 @@ def publish_and_install(url: str, cwd: Path) -> tuple[list[str], str]:
     npm = system_program("npm")
     own = {"HOME": str(cwd)}  # npm's cache: in the package's folder it would be published too
     said = []
+
     for version in ("1.0.0", "1.1.0"):
-        (package / "package.json").write_text(json.dumps({"name": "@hello/sidelog", "version": version}))
+        (package / "package.json").write_text(
+            json.dumps({"name": "@hello/sidelog", "version": version})
+        )
         said.append(run([npm, "publish", "--silent"], package, own))
+
     said.append(run([npm, "whoami"], package, own))
     said.append(run([npm, "view", "@hello/sidelog", "versions", "dist.integrity", "--json"], user))
     run([npm, "install", "--silent", "@hello/sidelog@1.0.0"], user)
@@ -87,7 +102,10 @@ def test_publish_and_install(tmp_path: Path) -> None:
     with registry(tmp_path / "b") as url, proxied(tmp_path, url) as way:
         assert publish_and_install(way.url, tmp_path / "proxied") == direct
         records = way.check_record()
-        assert "not-a-secret-1" not in json.dumps([way.sidelog.record(record["id"]) for record in records])
+        assert "not-a-secret-1" not in json.dumps(
+            [way.sidelog.record(record["id"]) for record in records]
+        )
+
     done = [(record["method"], record["path"], record["status"]) for record in records]
     assert done.count(("PUT", "/@hello%2fsidelog", 201)) == 2
     assert sum(path.endswith("/-/sidelog-1.0.0.tgz") for _, path, _ in done) == 1

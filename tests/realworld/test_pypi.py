@@ -57,7 +57,14 @@ def upload_and_download(url: str, wheel: Path, cwd: Path) -> dict[str, str]:
     account = {"TWINE_USERNAME": "anybody", "TWINE_PASSWORD": "nothing"}
     twine = [python_program("twine"), "upload", "--disable-progress-bar", "--non-interactive"]
     run([*twine, "--repository-url", f"{url}/", str(wheel)], cwd, account)
-    pip = [python_program(), "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", "--no-input"]
+    pip = [
+        python_program(),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "--no-cache-dir",
+        "--no-input",
+    ]
     named = ["--no-deps", "--index-url", f"{url}/simple/", "hello-sidelog==1.2.3"]
     run([*pip, "download", "--quiet", "--dest", "downloaded", *named], cwd)
     run([*pip, "install", "--quiet", "--target", "installed", *named], cwd)
@@ -66,7 +73,9 @@ def upload_and_download(url: str, wheel: Path, cwd: Path) -> dict[str, str]:
 
 
 def test_twine_and_pip(tmp_path: Path, wheel: Path) -> None:
-    """What is uploaded through sidelog is what is downloaded through it; credentials are not in the record."""
+    """What is uploaded through sidelog is what is downloaded through it; credentials are not in the
+    record.
+    """
     with index(tmp_path / "a") as url:
         direct = upload_and_download(url, wheel, tmp_path / "direct")
     assert direct[wheel.name] == hashlib.sha256(wheel.read_bytes()).hexdigest()
@@ -74,7 +83,11 @@ def test_twine_and_pip(tmp_path: Path, wheel: Path) -> None:
         assert upload_and_download(way.url, wheel, tmp_path / "proxied") == direct
         records = way.check_record()
         (upload,) = [record for record in records if record["method"] == "POST"]
-        headers = {name.lower(): value for name, value in way.sidelog.record(upload["id"])["request"]["headers"]}
+        headers = {
+            name.lower(): value
+            for name, value in way.sidelog.record(upload["id"])["request"]["headers"]
+        }
+
     assert upload["request_bytes"] > wheel.stat().st_size
     assert "nothing" not in headers["authorization"]
     assert "YW55Ym9keTpub3RoaW5n" not in headers["authorization"]

@@ -32,7 +32,10 @@ def registry(home: Path) -> Iterator[str]:
     settings = {
         "version": 0.1,
         "log": {"level": "error"},
-        "storage": {"filesystem": {"rootdirectory": str(home / "root")}, "delete": {"enabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(home / "root")},
+            "delete": {"enabled": True},
+        },
         "http": {"addr": f"127.0.0.1:{port}"},
     }
     (home / "config.yml").write_text(json.dumps(settings))
@@ -47,21 +50,32 @@ class Image:
         """Write it; the same each time."""
         self._blobs = directory / "blobs/sha256"
         self._blobs.mkdir(parents=True)
-        noise, layers, contents = random.Random(1), [], []
+        noise = random.Random(1)
+        layers = []
+        contents = []
+
         for size in LAYER_BYTES:
             packed = io.BytesIO()
             with tarfile.open(fileobj=packed, mode="w") as archive:
                 member = tarfile.TarInfo(f"file-{size}")
                 member.size = size
                 archive.addfile(member, io.BytesIO(noise.randbytes(size)))
+
             contents.append(f"sha256:{hashlib.sha256(packed.getvalue()).hexdigest()}")
             layers.append(self._blob(gzip.compress(packed.getvalue(), 1, mtime=0), LAYER))
-        settings = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": contents}}
+
+        settings = {
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": contents},
+        }
         config = self._blob(json.dumps(settings).encode(), CONFIG)
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": layers}
         named = self._blob(json.dumps(manifest).encode(), MANIFEST)
         named["annotations"] = {"org.opencontainers.image.ref.name": "latest"}
-        (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+        (directory / "index.json").write_text(
+            json.dumps({"schemaVersion": 2, "manifests": [named]})
+        )
         (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
     def _blob(self, content: bytes, media_type: str) -> dict[str, object]:
@@ -85,9 +99,14 @@ def push_and_pull(url: str, directory: Path, image: Path) -> list[object]:
     directory.mkdir()
     place = url.replace("http:", "docker:") + "/team/app:1"
     for _ in range(2):
-        skopeo(directory, "copy", "--quiet", "--dest-tls-verify=false", f"oci:{image}:latest", place)
+        skopeo(
+            directory, "copy", "--quiet", "--dest-tls-verify=false", f"oci:{image}:latest", place
+        )
+
     looked = json.loads(skopeo(directory, "inspect", "--tls-verify=false", place))
-    skopeo(directory, "copy", "--quiet", "--src-tls-verify=false", place, f"dir:{directory / 'pulled'}")
+    skopeo(
+        directory, "copy", "--quiet", "--src-tls-verify=false", place, f"dir:{directory / 'pulled'}"
+    )
     skopeo(directory, "delete", "--tls-verify=false", place)
     with pytest.raises(AssertionError, match="manifest unknown"):
         skopeo(directory, "inspect", "--tls-verify=false", place)
@@ -95,7 +114,9 @@ def push_and_pull(url: str, directory: Path, image: Path) -> list[object]:
 
 
 def test_push_and_pull(tmp_path: Path) -> None:
-    """Images are the same, by way of uploads in chunks; each TLS handshake that skopeo tries first is refused."""
+    """Images are the same, by way of uploads in chunks; each TLS handshake that skopeo tries first
+    is refused.
+    """
     image = tmp_path / "image"
     Image(image)
     with registry(tmp_path / "a") as url:
@@ -105,5 +126,13 @@ def test_push_and_pull(tmp_path: Path) -> None:
         handshakes = [record for record in way.records() if record["outcome"] == "rejected"]
         assert {record["error_type"] for record in handshakes} == {"tls_on_plain_port"}
         records = way.check_record(*[(None, None, 400)] * len(handshakes))
-    assert {record["method"] for record in records} >= {"HEAD", "GET", "POST", "PATCH", "PUT", "DELETE"}
+
+    assert {record["method"] for record in records} >= {
+        "HEAD",
+        "GET",
+        "POST",
+        "PATCH",
+        "PUT",
+        "DELETE",
+    }
     assert sum(record["request_bytes"] for record in records) > sum(LAYER_BYTES)

@@ -24,7 +24,14 @@ def backup_server(home: Path) -> Iterator[str]:
     """Serve an empty folder in restic's protocol."""
     (home / "root").mkdir(parents=True)
     port = free_port()
-    command = [system_program("rclone"), "serve", "restic", "--addr", f"127.0.0.1:{port}", str(home / "root")]
+    command = [
+        system_program("rclone"),
+        "serve",
+        "restic",
+        "--addr",
+        f"127.0.0.1:{port}",
+        str(home / "root"),
+    ]
     with serving(command, port, home) as url:
         yield url
 
@@ -41,12 +48,23 @@ def noise(directory: Path) -> Path:
 
 def tree(directory: Path) -> dict[str, bytes]:
     """Read all files below a folder."""
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file()
+    }
 
 
 def restic(cwd: Path, url: str, *arguments: str) -> str:
     """Run the client without a cache, so that it asks for everything."""
-    command = [system_program("restic"), "--no-cache", "--json", "-r", f"rest:{url}/backup", *arguments]
+    command = [
+        system_program("restic"),
+        "--no-cache",
+        "--json",
+        "-r",
+        f"rest:{url}/backup",
+        *arguments,
+    ]
     return run(command, cwd, {"RESTIC_PASSWORD": "secret"})
 
 
@@ -72,6 +90,7 @@ def test_back_up_and_restore(tmp_path: Path) -> None:
         source = noise(tmp_path / "two")
         assert back_up_and_restore(way.url, tmp_path / "proxied", source) == direct
         records = way.check_record()
+
     assert direct[-1] == tree(source)
     assert {record["method"] for record in records} >= {"HEAD", "GET", "POST", "DELETE"}
     assert {record["status"] for record in records} >= {200, 206, 404}

@@ -1,4 +1,6 @@
-"""python-socketio, server and client: long polling, an upgrade to a WebSocket, and a WebSocket at once."""
+"""python-socketio, server and client: long polling, an upgrade to a WebSocket, and a WebSocket at
+once.
+"""
 
 import json
 from collections import Counter
@@ -15,7 +17,9 @@ pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 
 def talk(url: str, cwd: Path, *transports: str) -> Any:
     """Run the client; return what it got."""
-    return json.loads(run([python_program(), str(SERVERS / "socketio_client.py"), url, *transports], cwd))
+    return json.loads(
+        run([python_program(), str(SERVERS / "socketio_client.py"), url, *transports], cwd)
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,6 +39,7 @@ def test_transports(tmp_path: Path, transports: list[str], ends_as: str, has_pol
         with proxied(tmp_path, url) as way:
             assert talk(way.url, tmp_path, *transports) == direct
             records = way.check_record()
+
     kinds = Counter((record["method"], record["status"]) for record in records)
     assert kinds[("GET", 101)] == (ends_as == "websocket")
     assert (kinds[("GET", 200)] > 0) == has_polled

@@ -15,7 +15,19 @@ from tests.support.ports import free_port
 pytestmark = [pytest.mark.realworld, pytest.mark.timeout(300)]
 
 METHODS = {
-    *("OPTIONS", "GET", "PUT", "DELETE", "MKCOL", "COPY", "MOVE", "PROPFIND", "PROPPATCH", "LOCK", "UNLOCK"),
+    *(
+        "OPTIONS",
+        "GET",
+        "PUT",
+        "DELETE",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "PROPFIND",
+        "PROPPATCH",
+        "LOCK",
+        "UNLOCK",
+    ),
 }
 
 
@@ -25,7 +37,15 @@ def dav_server(home: Path) -> Iterator[str]:
     (home / "files").mkdir(parents=True)
     port = free_port()
     command = [
-        *(python_program("wsgidav"), "--host", "127.0.0.1", "--port", str(port), "--root", str(home / "files")),
+        *(
+            python_program("wsgidav"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--root",
+            str(home / "files"),
+        ),
         *("--auth", "anonymous", "--no-config"),
     ]
     with serving(command, port, home) as url:
@@ -44,7 +64,11 @@ def litmus(url: str, cwd: Path) -> list[str]:
         timeout=200,
     )
     lines = re.split(r"[\r\n]+", done.stdout.replace(url, "URL"))
-    return [line for line in lines if re.match(r" *\d+\. .*(pass|FAIL|SKIPPED|WARNING)|<- summary|-> \d+", line)]
+    return [
+        line
+        for line in lines
+        if re.match(r" *\d+\. .*(pass|FAIL|SKIPPED|WARNING)|<- summary|-> \d+", line)
+    ]
 
 
 def test_litmus(tmp_path: Path) -> None:
@@ -54,6 +78,8 @@ def test_litmus(tmp_path: Path) -> None:
     assert sum("pass" in line for line in direct) > 80
     with dav_server(tmp_path / "b") as url, proxied(tmp_path, url) as way:
         assert litmus(way.url, tmp_path / "proxied") == direct
-        # A fragment is no part of a request target (RFC 9112 section 3.2): litmus wants it refused, by whomever.
+        # A fragment is no part of a request target (RFC 9112 section 3.2): litmus wants it refused,
+        # by whomever.
         records = way.check_record(("DELETE", "/litmus/frag/#ment", 400))
+
     assert {record["method"] for record in records} >= METHODS

@@ -1,7 +1,9 @@
-"""A relay that copies every byte between sidelog and a server, and reads along with another parser, h11.
+"""A relay that copies every byte between sidelog and a server, and reads along with another parser,
+h11.
 
-What it saw is what sidelog's record has to say: the same exchanges with the same methods, paths, statuses and sizes. It
-changes nothing: bytes go on as they are, and a message that h11 refuses is kept as a fault and goes on all the same.
+What it saw is what sidelog's record has to say: the same exchanges with the same methods, paths,
+statuses and sizes. It changes nothing: bytes go on as they are, and a message that h11 refuses is
+kept as a fault and goes on all the same.
 """
 
 import asyncio
@@ -31,7 +33,9 @@ class Exchange:
 
 
 class Reading:
-    """Both directions of one connection, read by a pair of h11 connections; each is told what the other reads."""
+    """Both directions of one connection, read by a pair of h11 connections; each is told what the
+    other reads.
+    """
 
     def __init__(self, seen: list[Exchange]) -> None:
         """Append to `seen`."""
@@ -39,7 +43,9 @@ class Reading:
         self._requests = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._responses = h11.Connection(h11.CLIENT, max_incomplete_event_size=_MAX_HEAD_BYTES)
         self._request: h11.Request | None = None
-        self._status = self._request_bytes = self._response_bytes = 0
+        self._status = 0
+        self._request_bytes = 0
+        self._response_bytes = 0
 
     def feed_request(self, data: bytes) -> None:
         """Read what the client sent; empty: it ended its side."""
@@ -54,14 +60,21 @@ class Reading:
         if self._request is not None and self._status:
             path = self._request.target.decode("latin-1").partition("?")[0]
             method = self._request.method.decode()
-            self._seen.append(Exchange(method, path, self._status, self._request_bytes, self._response_bytes))
-        self._request, self._status, self._request_bytes, self._response_bytes = None, 0, 0, 0
+            self._seen.append(
+                Exchange(method, path, self._status, self._request_bytes, self._response_bytes)
+            )
+
+        self._request = None
+        self._status = 0
+        self._request_bytes = 0
+        self._response_bytes = 0
 
     def _feed(self, reader: h11.Connection, other: h11.Connection, data: bytes) -> None:
         if h11.SWITCHED_PROTOCOL in (reader.their_state, reader.our_state):
             return
         reader.receive_data(data)
         self._read(reader, other)
+
         states = (self._responses.our_state, self._responses.their_state)
         if states == (h11.DONE, h11.DONE):
             self.finish()
@@ -76,6 +89,7 @@ class Reading:
             event = reader.next_event()
             if not isinstance(event, h11.Event) or isinstance(event, h11.ConnectionClosed):
                 return  # more data is needed, or the exchange before has to end first
+
             match event:
                 case h11.Request():
                     self._request = event
@@ -87,11 +101,14 @@ class Reading:
                     self._response_bytes += len(event.data)
                 case _:
                     pass
+
             other.send(event)
 
 
 class Witness:
-    """Listens between `with` and its end, in a thread of its own; relays to one port of this machine."""
+    """Listens between `with` and its end, in a thread of its own; relays to one port of this
+    machine.
+    """
 
     def __init__(self, port: int) -> None:
         """Relay to `port`."""
@@ -112,7 +129,10 @@ class Witness:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close everything."""
         self._loop.call_soon_threadsafe(self._stopped.set)
@@ -133,7 +153,9 @@ class Witness:
         reading = Reading(self.exchanges)
         writers = [writer]
         try:
-            upstream, upstream_writer = await asyncio.open_connection("127.0.0.1", self._target, limit=_READ_BYTES)
+            upstream, upstream_writer = await asyncio.open_connection(
+                "127.0.0.1", self._target, limit=_READ_BYTES
+            )
             writers.append(upstream_writer)
             async with asyncio.TaskGroup() as copies:
                 copies.create_task(self._copy(reader, upstream_writer, reading.feed_request))
@@ -146,7 +168,10 @@ class Witness:
                 each.transport.abort() if self._stopped.is_set() else each.close()
 
     async def _copy(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Callable[[bytes], None]
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        feed: Callable[[bytes], None],
     ) -> None:
         is_understood = True
         while True:
@@ -157,9 +182,12 @@ class Witness:
                 except h11.ProtocolError as error:
                     self.faults.append(error)
                     is_understood = False
+
             if not data:
                 break
+
             writer.write(data)
             await writer.drain()
+
         if writer.can_write_eof():
             writer.write_eof()

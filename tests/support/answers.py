@@ -1,11 +1,12 @@
-"""Answers of all APIs to generated questions, to compare two versions of the program over the same store.
+"""Answers of all APIs to generated questions, to compare two versions of the program over the same
+store.
 
     python -m tests.support.answers sqlite /tmp/before.json     # in the one tree
     python -m tests.support.answers sqlite /tmp/after.json      # in the other
     python -m tests.support.answers compare /tmp/before.json /tmp/after.json
 
-Strategy: records, questions and the clock are the same in each run, and questions are asked through HTTP, so that
-nothing inside has to be alike. The stores are those of `tests.contract.backends`.
+Strategy: records, questions and the clock are the same in each run, and questions are asked through
+HTTP, so that nothing inside has to be alike. The stores are those of `tests.contract.backends`.
 """
 
 import asyncio
@@ -29,7 +30,15 @@ from storage.query import Scope
 from storage.record import Batch, Entry, Outcome, Stream
 from storage.relational.reads import facets, histogram, scan
 from tests.api.conftest import TOKEN, World
-from tests.api.samples import START_US, make_body, make_event, make_in_flight, make_payload, make_record, make_tool_call
+from tests.api.samples import (
+    START_US,
+    make_body,
+    make_event,
+    make_in_flight,
+    make_payload,
+    make_record,
+    make_tool_call,
+)
 from tests.contract.backends import BACKENDS
 
 RECORDS: Final = 5600
@@ -86,7 +95,19 @@ _TERMS: Final = [
     *("user:u1", "requested_model:gpt", "resolved_model:gpt", "conversation:00000000-0000-0000-0000-000000000001"),
 ]  # fmt: skip
 _GROUPS: Final = (
-    *("endpoint", "path", "client_ip", "user_agent", "key", "status", "host", "model", "route", "service", "project"),
+    *(
+        "endpoint",
+        "path",
+        "client_ip",
+        "user_agent",
+        "key",
+        "status",
+        "host",
+        "model",
+        "route",
+        "service",
+        "project",
+    ),
     *(
         "client",
         "container",
@@ -129,7 +150,8 @@ _DIALECTS: Final = [
 
 def entries(records: int) -> Iterator[Entry]:
     """Make records whose values are mixed, always the same."""
-    chance, step_us = random.Random(61), HOURS * 3_600_000_000 // records
+    chance = random.Random(61)
+    step_us = HOURS * 3_600_000_000 // records
     for number in range(records):
         started_at_us = START_US + number * step_us + chance.randrange(step_us)
         place: dict[str, Any] = {
@@ -143,8 +165,11 @@ def entries(records: int) -> Iterator[Entry]:
             "client_ip": chance.choice(["203.0.113.42", f"10.0.0.{chance.randrange(9)}", "::1"]),
         }  # fmt: skip
         if chance.random() < 0.1:
-            yield Entry(make_event(number, **place, data=b'{"text": "a needle"}' if number % 3 else b"{}"))
+            yield Entry(
+                make_event(number, **place, data=b'{"text": "a needle"}' if number % 3 else b"{}")
+            )
             continue
+
         yield _exchange(chance, number, place)
 
 
@@ -163,6 +188,7 @@ def _exchange(chance: random.Random, number: int, place: dict[str, Any]) -> Entr
                 failed_tools=chance.choice([None, None, ["add", "add"]]),
             ),
         }  # fmt: skip
+
     path = chance.choice(["/users/{}", "/users/1{}", "/caf%C3%A9", "/X"]).format(number % 40)
     record = make_record(
         number, **place, **call, path=path, duration_us=duration_us, ended_at_us=place["started_at_us"] + duration_us,
@@ -176,13 +202,24 @@ def _exchange(chance: random.Random, number: int, place: dict[str, Any]) -> Entr
         redactions=(None, {"github-token": 1}, None, {"name:key": 2, "github-token": 1})[number % 4],
         message=chance.choice([None, None, None, "gone since …", "boom"]),
     )  # fmt: skip
-    kind, word = chance.choice(["odd", "even"]), "a needle" if number % 5 else ""
+    kind = chance.choice(["odd", "even"])
+    word = "a needle" if number % 5 else ""
     text = f'{{"id": {number % 50}, "kind": "{kind}", "text": "{word}"}}'
     payload = make_payload(make_body(text.encode()), make_body(b"\xff\x00")) if number % 2 else None
     calls = []
+
     if number % 11 == 0:
-        changes = {"record_id": record.id, "started_at_us": record.started_at_us, "project": record.project}
-        calls = [make_tool_call(number, **changes, tool_name=chance.choice(["add", "sub"]), key_id=record.key_id)]
+        changes = {
+            "record_id": record.id,
+            "started_at_us": record.started_at_us,
+            "project": record.project,
+        }
+        calls = [
+            make_tool_call(
+                number, **changes, tool_name=chance.choice(["add", "sub"]), key_id=record.key_id
+            )
+        ]
+
     return Entry(record, payload, calls)
 
 
@@ -191,16 +228,25 @@ def questions() -> Iterator[str]:
     chance = random.Random(62)
     filters = [{name: value} for name, values in _VALUES.items() for value in values]
     filters += [{"query": term} for term in _TERMS]
+
     for _ in range(QUESTIONS):
         names = chance.sample(sorted(_VALUES), chance.choice([0, 1, 1, 2, 3]))
         filter = {name: chance.choice(_VALUES[name]) for name in names}
+
         terms = chance.sample(_TERMS, chance.choice([0, 1, 2, 3]))
         if terms:
             joint = chance.choice([" ", " ", " or "])
-            filter["query"] = joint.join(terms) if chance.random() < 0.8 else f"-({' or '.join(terms)})"
+            filter["query"] = (
+                joint.join(terms) if chance.random() < 0.8 else f"-({' or '.join(terms)})"
+            )
+
         filters.append(filter)
+
     yield from _DIALECTS
-    yield from ("/api/export?level=error&format=csv&fields=path,status", "/api/top?by=body.kind&service=s1&method=PUT")
+    yield from (
+        "/api/export?level=error&format=csv&fields=path,status",
+        "/api/top?by=body.kind&service=s1&method=PUT",
+    )
     for filter in [{}, *filters]:
         yield from _asked(chance, urlencode(filter, quote_via=quote))
 
@@ -228,21 +274,33 @@ async def answers(storage: Storage, records: int = RECORDS, one_in: int = 1) -> 
     while not (await storage.index_text()).is_done:
         pass
     scope = Scope(projects=("p0", "p1"), clients=("acme",))
-    world = World(storage, credentials=[Credential(token_digest(READER), Principal("reader", "reader", scope))])
-    world.in_flight = [make_in_flight(records + 1, project="p1"), make_in_flight(records + 2, route_id="r1")]
+    world = World(
+        storage,
+        credentials=[Credential(token_digest(READER), Principal("reader", "reader", scope))],
+    )
+    world.in_flight = [
+        make_in_flight(records + 1, project="p1"),
+        make_in_flight(records + 2, route_id="r1"),
+    ]
     services = replace(world.services(), now_us=lambda: START_US + HOURS * 3_600_000_000)
     asked: dict[str, str] = {}
+
     async with TestClient(TestServer(make_app(services))) as client:
         for token, name in SCOPES.items():
             for path in list(questions())[:: one_in * (1 if token == TOKEN else 4)]:
-                async with client.get(path, headers={"Authorization": f"Bearer {token}"}) as response:
+                async with client.get(
+                    path, headers={"Authorization": f"Bearer {token}"}
+                ) as response:
                     asked[f"{name} {path}"] = f"{response.status} {await response.text()}"
+
     return asked
 
 
 async def _record(backend: str, to: Path) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        async with await next(each for each in BACKENDS if each.name == backend).open(Path(directory)) as storage:
+        async with await next(each for each in BACKENDS if each.name == backend).open(
+            Path(directory)
+        ) as storage:
             to.write_text(json.dumps(await answers(storage), indent=0))  # noqa: ASYNC240 -- nothing else runs on the loop
 
 

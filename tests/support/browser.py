@@ -1,10 +1,11 @@
-"""A real Chromium, driven over its DevTools protocol: open pages, type, click, wait, and hear what went wrong in them.
+"""A real Chromium, driven over its DevTools protocol: open pages, type, click, wait, and hear what
+went wrong in them.
 
-Strategy: one headless browser and one page per test session, which each test gets blank, without cookies, storage and
-history: a page of its own, which is a process of its own, would cost a test as much CPU as all that it does in it.
-Commands are JSON over one WebSocket per test; events are read by a task that files console errors, exceptions and
-violations of the content security policy, which a test asserts to be none.
-Standard: Chrome DevTools Protocol, stable 1.3.
+Strategy: one headless browser and one page per test session, which each test gets blank, without
+cookies, storage and history: a page of its own, which is a process of its own, would cost a test as
+much CPU as all that it does in it. Commands are JSON over one WebSocket per test; events are read
+by a task that files console errors, exceptions and violations of the content security policy, which
+a test asserts to be none. Standard: Chrome DevTools Protocol, stable 1.3.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ PROGRAMS: Final = (
 )  # fmt: skip
 """The shell is the same engine without windows: 85 instead of 165 s of CPU for all of `tests/ui`.
 
-It is named by its path, as the script of its name on the PATH would stay between us and its processes.
+It is named by its path, as the script of its name on the PATH would stay between us and its
+processes.
 """
 FLAGS: Final = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions",
@@ -46,7 +48,9 @@ WAITING: Final = """(async () => {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 })()"""
-"""Waits in the page, a second at most: to ask it fifty times a second would cost two more processes their share."""
+"""Waits in the page, a second at most: to ask it fifty times a second would cost two more processes
+their share.
+"""
 KEYS: Final = {
     "Enter": (13, "\r"), "Escape": (27, ""), "Tab": (9, ""), "ArrowDown": (40, ""), "ArrowUp": (38, ""),
     "ArrowLeft": (37, ""), "ArrowRight": (39, ""), "Backspace": (8, ""), " ": (32, " "),
@@ -105,6 +109,7 @@ class Browser:
                     except BaseException:
                         await page.close()
                         raise
+
                     await page.forget()
                 finally:
                     reading.cancel()
@@ -138,7 +143,9 @@ class _Wire:
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.listeners: dict[str, Any] = {}
 
-    async def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
+    async def call(
+        self, method: str, session: str | None = None, **parameters: Any
+    ) -> dict[str, Any]:
         """Send a command and wait for its answer."""
         self._number += 1
         message = {
@@ -200,7 +207,9 @@ class Page:
         await self.until(f"location.href === '{BLANK}' && document.readyState === 'complete'")
 
     async def forget(self) -> None:
-        """Become blank, without cookies, without what was stored for the addresses it was at, and without history."""
+        """Become blank, without cookies, without what was stored for the addresses it was at, and
+        without history.
+        """
         await self.leave()
         await self.call("Network.clearBrowserCookies")
         for origin in self._origins:
@@ -222,12 +231,19 @@ class Page:
     async def resize(self, width: int, height: int) -> None:
         """Take a size in CSS pixels."""
         await self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     async def prefer(self, scheme: str) -> None:
         """Be a system that prefers `light` or `dark`."""
-        await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        await self.call(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": scheme}],
+        )
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send a command of the protocol."""
@@ -235,10 +251,14 @@ class Page:
 
     def _note(self, method: str, event: dict[str, Any]) -> None:
         if method == "Runtime.consoleAPICalled" and event["type"] in ("error", "warning", "assert"):
-            self.problems.append(" ".join(str(part.get("value", part.get("description"))) for part in event["args"]))
+            self.problems.append(
+                " ".join(str(part.get("value", part.get("description"))) for part in event["args"])
+            )
         elif method == "Runtime.exceptionThrown":
             details = event["exceptionDetails"]
-            self.problems.append(str(details.get("exception", {}).get("description", details["text"])))
+            self.problems.append(
+                str(details.get("exception", {}).get("description", details["text"]))
+            )
         elif method == "Log.entryAdded" and event["entry"]["level"] == "error":
             self.problems.append(f"{event['entry']['text']} {event['entry'].get('url', '')}")
         elif method == "Page.javascriptDialogOpening":
@@ -261,7 +281,11 @@ class Page:
     async def evaluate(self, expression: str) -> Any:
         """Run a script in the page; promises are awaited."""
         answer = await self.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+            "Runtime.evaluate",
+            expression=expression,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
         )
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
@@ -276,28 +300,35 @@ class Page:
                         value = await self.evaluate(WAITING.replace("EXPRESSION", expression))
                     except AssertionError as error:
                         value = error  # the page may be on its way to the next one
+
                     if value and not isinstance(value, AssertionError):
                         return value
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             text = await self.evaluate(
-                "((text) => `${text.slice(0, 1000)} … ${text.slice(-1000)}`)(document.body.innerText)"
+                "((text) => `${text.slice(0, 1000)} … "
+                "${text.slice(-1000)}`)(document.body.innerText)"
             )
-            raise AssertionError(f"did not come true: {expression}: {value!r}; {self.problems}\n{text}") from None
+            raise AssertionError(
+                f"did not come true: {expression}: {value!r}; {self.problems}\n{text}"
+            ) from None
 
     async def quiet(self, for_s: float = 0.5) -> None:
         """Wait until nothing is asked for any more; an event stream that is open does not count."""
-        before, since = -1, time.monotonic()
+        before = -1
+        since = time.monotonic()
         async with asyncio.timeout(3 * TIMEOUT_S):
             while time.monotonic() - since < for_s:
                 pending = [path for path in self._asked.values() if "/stream?" not in path]
                 if pending or len(self.requests) != before:
-                    before, since = len(self.requests), time.monotonic()
+                    before = len(self.requests)
+                    since = time.monotonic()
                 await asyncio.sleep(POLL_S)
 
     async def wait_for(self, selector: str, text: str = "") -> Any:
         """Wait until an element is shown, with this text in it; returns its text."""
-        wanted, words = json.dumps(selector), json.dumps(text)
+        wanted = json.dumps(selector)
+        words = json.dumps(text)
         return await self.until(
             f"[...document.querySelectorAll({wanted})].filter((e) => e.getClientRects().length"
             f" && (e.innerText + ' ').includes({words})).map((e) => e.innerText + ' ')[0]"
@@ -306,12 +337,15 @@ class Page:
     async def click(self, selector: str, text: str = "") -> None:
         """Click the middle of the first shown element with this text."""
         await self.wait_for(selector, text)
-        wanted, words = json.dumps(selector), json.dumps(text)
+        wanted = json.dumps(selector)
+        words = json.dumps(text)
         x, y = await self.evaluate(
             f"(() => {{ const e = [...document.querySelectorAll({wanted})].find((e) => e.getClientRects().length"
             f" && (e.innerText + ' ').includes({words})); e.scrollIntoView({{ block: 'nearest' }});"
-            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / "
+            "2]; })()"
         )
+
         # Nothing of ours comes between them: what is drawn anew after the press takes no click.
         async with asyncio.TaskGroup() as both:
             for kind in ("mousePressed", "mouseReleased"):
@@ -326,14 +360,30 @@ class Page:
         )
         y = box[1] + box[3] / 2
         await self.call(
-            "Input.dispatchMouseEvent", type="mousePressed", x=box[0] + start * box[2], y=y, button="left", clickCount=1
+            "Input.dispatchMouseEvent",
+            type="mousePressed",
+            x=box[0] + start * box[2],
+            y=y,
+            button="left",
+            clickCount=1,
         )
+
         for share in (start + (end - start) / 2, end):
             await self.call(
-                "Input.dispatchMouseEvent", type="mouseMoved", x=box[0] + share * box[2], y=y, button="left"
+                "Input.dispatchMouseEvent",
+                type="mouseMoved",
+                x=box[0] + share * box[2],
+                y=y,
+                button="left",
             )
+
         await self.call(
-            "Input.dispatchMouseEvent", type="mouseReleased", x=box[0] + end * box[2], y=y, button="left", clickCount=1
+            "Input.dispatchMouseEvent",
+            type="mouseReleased",
+            x=box[0] + end * box[2],
+            y=y,
+            button="left",
+            clickCount=1,
         )
 
     async def type(self, text: str) -> None:

@@ -1,4 +1,6 @@
-"""Many cases of one sentence as one test: an item of its own for each would cost milliseconds and say no more."""
+"""Many cases of one sentence as one test: an item of its own for each would cost milliseconds and
+say no more.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
@@ -15,12 +17,17 @@ Test = Callable[..., Any]
 def each_of(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[[Test], Test]:
     """Ask a test each case in turn; all that fail are named.
 
-    It is written, and combines, as `pytest.mark.parametrize` does. Fixtures are made once for all cases: they are to be
-    what no case changes.
+    It is written, and combines, as `pytest.mark.parametrize` does. Fixtures are made once for all
+    cases: they are to be what no case changes.
     """
     cases = list(cases)
-    assert not any(isinstance(case, ParameterSet) for case in cases), "a case that is marked is a test of its own"
-    listed = [{names: case} if isinstance(names, str) else dict(zip(names, case, strict=True)) for case in cases]
+    assert not any(isinstance(case, ParameterSet) for case in cases), (
+        "a case that is marked is a test of its own"
+    )
+    listed = [
+        {names: case} if isinstance(names, str) else dict(zip(names, case, strict=True))
+        for case in cases
+    ]
     parameters = {names} if isinstance(names, str) else {*names}
 
     def decorate(test: Test) -> Test:
@@ -40,7 +47,9 @@ def each_of(names: str | tuple[str, ...], cases: Iterable[Any]) -> Callable[[Tes
 
         made: Test = ask_async if inspect.iscoroutinefunction(test) else ask
         signature = inspect.signature(test)
-        fixtures = [parameter for name, parameter in signature.parameters.items() if name not in parameters]
+        fixtures = [
+            parameter for name, parameter in signature.parameters.items() if name not in parameters
+        ]
         made.__signature__ = signature.replace(parameters=fixtures)  # type: ignore[attr-defined]
         return made
 
@@ -61,4 +70,8 @@ def _failures() -> Iterator[list[BaseException]]:
     failures: list[BaseException] = []
     yield failures
     if failures:
-        raise failures[0] if len(failures) == 1 else BaseExceptionGroup("several cases fail", failures)
+        raise (
+            failures[0]
+            if len(failures) == 1
+            else BaseExceptionGroup("several cases fail", failures)
+        )

@@ -1,6 +1,8 @@
-"""A child for supervisors under test: `python -m tests.support.child CONTROL_FD`. Says `ready`, then obeys.
+"""A child for supervisors under test: `python -m tests.support.child CONTROL_FD`. Says `ready`,
+then obeys.
 
-`drain`, `retire`, `hand-over` and the end of the line end it with code 0, `exit N` with N; `say X` makes it say X.
+`drain`, `retire`, `hand-over` and the end of the line end it with code 0, `exit N` with N; `say X`
+makes it say X.
 """
 
 import select
@@ -23,6 +25,7 @@ def main(control_fd: int) -> int:
                 return int(argument)
             if command == "say":
                 control.send(argument)
+
         if has_ended or {"drain", "retire", "hand-over"} & set(lines):
             return 0
 

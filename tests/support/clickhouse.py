@@ -1,11 +1,12 @@
-"""Real ClickHouse servers for tests: the old one of Debian, and chdb behind a front that speaks the same HTTP.
+"""Real ClickHouse servers for tests: the old one of Debian, and chdb behind a front that speaks the
+same HTTP.
 
-Strategy: the first test that needs an engine starts it, in a directory of its own, on a free port, which processes that
-tests start find in their environment; it ends with this process, however that ends. A test has a database of its own.
-Its directory is in memory where that is large enough: an insert is a hundred small files, 165 ms of CPU on the disk of
-a busy machine and 26 in memory.
-Tests are skipped where an engine is not installed, and fail where `CI=true` says that it must be: Debian's
-`clickhouse-server`, and `make clickhouse-setup`.
+Strategy: the first test that needs an engine starts it, in a directory of its own, on a free port,
+which processes that tests start find in their environment; it ends with this process, however that
+ends. A test has a database of its own. Its directory is in memory where that is large enough: an
+insert is a hundred small files, 165 ms of CPU on the disk of a busy machine and 26 in memory. Tests
+are skipped where an engine is not installed, and fail where `CI=true` says that it must be:
+Debian's `clickhouse-server`, and `make clickhouse-setup`.
 """
 
 import atexit
@@ -65,7 +66,9 @@ _USERS: Final = """<yandex>
 
 
 class Server:
-    """An engine in a directory of its own. `start` and `kill` may follow each other; `remove` ends it."""
+    """An engine in a directory of its own. `start` and `kill` may follow each other; `remove` ends
+    it.
+    """
 
     def __init__(self, engine: str, settings: str = "", place: Path | None = None) -> None:
         """Make its directory; it is not running yet.
@@ -92,6 +95,7 @@ class Server:
             self.port = int(self.process.stdout.readline() or b"0")
             assert self.port, "the front of chdb ended while it was started"
             return
+
         (self.directory / "config.xml").write_text(
             _CONFIG.format(port=self.port, directory=self.directory, settings=self._settings)
         )
@@ -99,11 +103,15 @@ class Server:
         command = [*self._command, f"--config-file={self.directory}/config.xml"]
         self.process = self._run(command)
         deadline = time.monotonic() + _START_S
+
         while not self._answers():
-            assert time.monotonic() < deadline, f"clickhouse-server was not ready within {_START_S} s"
+            assert time.monotonic() < deadline, (
+                f"clickhouse-server was not ready within {_START_S} s"
+            )
             time.sleep(0.01)
             if self.process.poll() is not None:
-                # After a kill somebody else may have its port for a moment, as that of a connection.
+                # After a kill somebody else may have its port for a moment, as that of a
+                # connection.
                 time.sleep(0.2)
                 self.process = self._run(command)
 
@@ -126,13 +134,16 @@ class Server:
         return ask(self.port, statement)
 
     def change_users(self, old: str, new: str) -> None:
-        """Put something else into the users as they are at first; the server reads them anew within seconds."""
+        """Put something else into the users as they are at first; the server reads them anew within
+        seconds.
+        """
         assert old in _USERS
         self._users = _USERS.replace(old, new)
         path = self.directory / "users.xml"
         before_s = path.stat().st_mtime
         path.write_text(self._users)
-        # The server looks at whole seconds only, and would take a second change within one for the first.
+        # The server looks at whole seconds only, and would take a second change within one for the
+        # first.
         later_s = max(before_s, time.time()) + 1
         os.utime(path, (later_s, later_s))
 
@@ -177,11 +188,15 @@ def server(engine: str) -> Server:
 
 
 def url(engine: str, directory: Path) -> str:
-    """Find or make the database that belongs to a directory, on the common server of an engine; answers its address."""
+    """Find or make the database that belongs to a directory, on the common server of an engine;
+    answers its address.
+    """
     variable = _PORT + engine
     if variable not in os.environ:
         os.environ[variable] = str(server(engine).port)
-    port, name = int(os.environ[variable]), "t" + blake2b(str(directory).encode(), digest_size=8).hexdigest()
+    port = int(os.environ[variable])
+    name = "t" + blake2b(str(directory).encode(), digest_size=8).hexdigest()
+
     names = ask(port, "SHOW DATABASES").split()
     if name not in names:
         ask(port, f"CREATE DATABASE {name}")
@@ -189,6 +204,7 @@ def url(engine: str, directory: Path) -> str:
         while len(_made) > _KEPT_DATABASES:
             its_port, oldest = _made.pop(0)
             ask(its_port, f"DROP DATABASE {oldest}")
+
     return f"clickhouse://127.0.0.1:{port}/{name}"
 
 
@@ -220,10 +236,13 @@ def _installed(engine: str) -> list[str]:
     """Return the command that runs an engine."""
     if engine == "debian":
         # Where it is, PATH may not say.
-        program = shutil.which("clickhouse-server") or shutil.which("clickhouse-server", path="/usr/sbin:/usr/bin")
+        program = shutil.which("clickhouse-server") or shutil.which(
+            "clickhouse-server", path="/usr/sbin:/usr/bin"
+        )
         if program is not None and shutil.which("setpriv"):
             return [program]
         missing("clickhouse-server and setpriv are not installed")
+
     python = ROOT / ".venv-clickhouse" / "bin" / "python"
     if not python.exists():
         missing("chdb is not installed: make clickhouse-setup")

@@ -1,7 +1,9 @@
-"""Real replicas for tests: two of Debian's ClickHouse servers, and Debian's ZooKeeper, each on free ports.
+"""Real replicas for tests: two of Debian's ClickHouse servers, and Debian's ZooKeeper, each on free
+ports.
 
-The first test that needs the common cluster starts it; it ends with this process, however that ends. Tests are skipped
-where `java`, `libzookeeper-java` or the server is not installed, and fail where `CI=true` says that they must be.
+The first test that needs the common cluster starts it; it ends with this process, however that
+ends. Tests are skipped where `java`, `libzookeeper-java` or the server is not installed, and fail
+where `CI=true` says that they must be.
 """
 
 import atexit
@@ -59,27 +61,44 @@ _START_S: Final = 60.0
 
 
 class ZooKeeper:
-    """A coordinator in a directory of its own. `start`, `kill`, `stop` and `go_on` may follow each other."""
+    """A coordinator in a directory of its own. `start`, `kill`, `stop` and `go_on` may follow each
+    other.
+    """
 
     def __init__(self, place: Path | None = None) -> None:
         """Make its directory; it is not running yet."""
         if shutil.which("java") is None or not all((_JARS / jar).exists() for jar in _NEEDED):
-            missing("java and zookeeper are not installed (Debian: default-jre-headless libzookeeper-java)")
+            missing(
+                "java and zookeeper are not installed (Debian: default-jre-headless "
+                "libzookeeper-java)"
+            )
+
         self.directory = Path(tempfile.mkdtemp(prefix="sidelog-zk-", dir=place))
         self.port = free_port()
-        (self.directory / "zoo.cfg").write_text(_ZOO.format(directory=self.directory, port=self.port))
+        (self.directory / "zoo.cfg").write_text(
+            _ZOO.format(directory=self.directory, port=self.port)
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it listens."""
         jars = ":".join(str(_JARS / jar) for jar in _NEEDED)
         # Sparing of memory and threads: what it keeps is a handful of small nodes.
-        java = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", jars, _MAIN]
+        java = [
+            "java",
+            "-Xmx128m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            jars,
+            _MAIN,
+        ]
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig=KILL", "--", *java, str(self.directory / "zoo.cfg")],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=self.directory,
         )  # fmt: skip
         deadline = time.monotonic() + _START_S
+
         while not self._listens():
             assert self.process.poll() is None, "zookeeper ended while it was started"
             assert time.monotonic() < deadline, f"zookeeper was not ready within {_START_S} s"
@@ -121,8 +140,11 @@ class Cluster:
             session_ms: After which a replica that was killed is no longer there for the others.
         """
         self.zookeeper = ZooKeeper(place)
-        names, ports = ("first", "second"), (free_port(), free_port())
-        replicas = [f"<replica><host>127.0.0.1</host><port>{port}</port></replica>" for port in ports]
+        names = ("first", "second")
+        ports = (free_port(), free_port())
+        replicas = [
+            f"<replica><host>127.0.0.1</host><port>{port}</port></replica>" for port in ports
+        ]
         self.servers = [
             Server("debian", _SETTINGS.format(
                 tcp_port=port, interserver_port=free_port(), zookeeper_port=self.zookeeper.port, replica=name,
@@ -179,7 +201,9 @@ def cluster() -> Cluster:
 
 
 def url(directory: Path, named: str = CLUSTER) -> str:
-    """Find or make the database that belongs to a directory, on the common cluster; answers its address."""
+    """Find or make the database that belongs to a directory, on the common cluster; answers its
+    address.
+    """
     if _PORTS not in os.environ:
         os.environ[_PORTS] = " ".join(str(server.port) for server in cluster().servers)
     ports = [int(port) for port in os.environ[_PORTS].split()]
@@ -194,6 +218,7 @@ def url(directory: Path, named: str = CLUSTER) -> str:
             # What a server does not drop at present stays.
             with contextlib.suppress(HTTPError):
                 ask(port, f"DROP DATABASE IF EXISTS {oldest}")
+
     return f"clickhouse://{','.join(f'127.0.0.1:{port}' for port in ports)}/{name}?cluster={named}"
 
 

@@ -1,9 +1,10 @@
 """The HTTP interface of a ClickHouse server in front of chdb, which has the engine and no server.
 
 Run by the interpreter of `.venv-clickhouse`, with a directory and a port; it prints its port.
-Strategy: statements run at the same time, each on a connection of its own to the engine. Settings of the address become
-statements before it where they are not those of the one before: a third of the time of a short statement. A session
-that only reads would do so for ever: statements that write are refused here.
+Strategy: statements run at the same time, each on a connection of its own to the engine. Settings
+of the address become statements before it where they are not those of the one before: a third of
+the time of a short statement. A session that only reads would do so for ever: statements that write
+are refused here.
 """
 
 import queue
@@ -41,6 +42,7 @@ class Session:
             self._hold(name, _quoted(value, chr(39)))
         if not data:
             return self._engine.query(statement, "TabSeparated").bytes() or b""
+
         # Within a statement its data would end at the first empty line.
         file = place / f"insert-{threading.get_ident()}"
         file.write_bytes(data)
@@ -50,6 +52,7 @@ class Session:
             )
         finally:
             file.unlink()
+
         return b""
 
     def _hold(self, name: str, value: str) -> None:

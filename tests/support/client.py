@@ -1,4 +1,6 @@
-"""A client that sends exactly the bytes it is told to, and reads answers strictly, one after the other."""
+"""A client that sends exactly the bytes it is told to, and reads answers strictly, one after the
+other.
+"""
 
 import dataclasses
 import socket
@@ -42,7 +44,10 @@ class Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close it."""
         self.socket.close()
@@ -64,7 +69,8 @@ class Client:
         """Read to the end of the connection, which must be an orderly one."""
         while data := self.socket.recv(65536):
             self._buffer += data
-        found, self._buffer = self._buffer, b""
+        found = self._buffer
+        self._buffer = b""
         return found
 
     def is_ended(self) -> bool:
@@ -81,10 +87,15 @@ class Client:
             status = int(head[9:12])
             if status >= 200:
                 break
-        fields = {line.partition(b":")[0].lower(): line.partition(b":")[2].strip() for line in head.split(b"\r\n")[1:]}
+
+        fields = {
+            line.partition(b":")[0].lower(): line.partition(b":")[2].strip()
+            for line in head.split(b"\r\n")[1:]
+        }
         assert not (b"content-length" in fields and b"transfer-encoding" in fields)
         if method == "HEAD" or status in (204, 304):
             return Answer(status, head, b"")
+
         trailers = b""
         try:
             if b"content-length" in fields:
@@ -92,9 +103,12 @@ class Client:
             elif fields.get(b"transfer-encoding") == b"chunked":
                 body, trailers, is_complete = self._chunks()
             else:
-                body, is_complete = self.rest(), True
+                body = self.rest()
+                is_complete = True
         except ConnectionResetError:
-            body, is_complete = self._buffer, False
+            body = self._buffer
+            is_complete = False
+
         return Answer(status, head, body, is_complete, trailers)
 
     def head(self) -> bytes:
@@ -104,6 +118,7 @@ class Client:
             if not data:
                 raise ConnectionError(f"the connection ended within a head: {self._buffer!r}")
             self._buffer += data
+
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + b"\r\n\r\n"
 
@@ -121,6 +136,7 @@ class Client:
             if not data:
                 return bytes(found), False
             found += data
+
         self._buffer = bytes(found[size:])
         return bytes(found[:size]), True
 
@@ -130,12 +146,15 @@ class Client:
             line, is_complete = self._line()
             if not is_complete:
                 return body, b"", False
+
             size = int(line, 16)
             if not size:
                 return body, *self._trailers()
+
             piece, is_complete = self._exactly(size + 2)
             if not is_complete:
                 return body + piece, b"", False
+
             assert piece.endswith(b"\r\n")
             body += piece[:-2]
 

@@ -1,4 +1,6 @@
-"""A collector over the ring of a live worker, with a store that can be taken away, without processes."""
+"""A collector over the ring of a live worker, with a store that can be taken away, without
+processes.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -48,7 +50,8 @@ class Place:
         self._point_to("here")
 
     def _point_to(self, name: str) -> None:
-        # A link is replaced at once: a collector that looks meanwhile does not find nothing, and make it.
+        # A link is replaced at once: a collector that looks meanwhile does not find nothing, and
+        # make it.
         (self.path / "link").symlink_to(name)
         (self.path / "link").replace(self.path / "store")
 
@@ -57,7 +60,9 @@ class Place:
         """Run a collector; the worker outlives it."""
         wakeup = Wakeup.create()
         try:
-            async with control_plane(self.settings, self.data, wakeup, self.path / "rings") as plane:
+            async with control_plane(
+                self.settings, self.data, wakeup, self.path / "rings"
+            ) as plane:
                 yield plane
                 plane.is_handing_over = True
         finally:
@@ -66,7 +71,9 @@ class Place:
     async def stored(self) -> list[Record]:
         """Read the store."""
         async with await open_storage(self.settings.storage.url, self.path) as storage:
-            page = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000))
+            page = await storage.read(
+                RecordQuery(filter=Filter(kind="all"), order="asc", limit=10_000)
+            )
         return page.records
 
 
@@ -78,7 +85,9 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 async def settled(plane: ControlPlane, stored: int) -> None:
-    """Wait until so much is stored; the ledger balances all the time, and nothing waits or was dropped in the end."""
+    """Wait until so much is stored; the ledger balances all the time, and nothing waits or was
+    dropped in the end.
+    """
     async with asyncio.timeout(60):
         while True:
             ledger = await plane.ledger()
@@ -86,6 +95,7 @@ async def settled(plane: ControlPlane, stored: int) -> None:
             if ledger.stored >= stored and not ledger.waiting and not ledger.spooled:
                 break
             await asyncio.sleep(0.005)
+
     assert (ledger.stored, ledger.dropped) == (stored, {})
 
 

@@ -21,7 +21,9 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def raise_descriptor_limit() -> int:
-    """Allow as many descriptors as the system lets us, for this process and those it starts; return the number."""
+    """Allow as many descriptors as the system lets us, for this process and those it starts; return
+    the number.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
@@ -48,6 +50,7 @@ def dribble(port: int, count: int, give_up_s: float, every_s: float) -> list[tup
     began: dict[socket.socket, float] = {}
     seen: dict[socket.socket, bytes] = {}
     ended: list[tuple[float, int]] = []
+
     try:
         for _ in range(count):
             before = time.monotonic()
@@ -57,9 +60,11 @@ def dribble(port: int, count: int, give_up_s: float, every_s: float) -> list[tup
             began[connection] = before
             seen[connection] = b""
             connection.send(b"G")
+
         head = iter("ET / HTTP/1.1\r\nX-Dribble: " + "x" * 10_000)
         deadline = time.monotonic() + give_up_s
         next_byte = time.monotonic()
+
         while began and time.monotonic() < deadline:
             if time.monotonic() >= next_byte:
                 next_byte += every_s
@@ -68,12 +73,15 @@ def dribble(port: int, count: int, give_up_s: float, every_s: float) -> list[tup
                 connection = key.fileobj  # type: ignore[assignment]
                 if not _read(connection, seen):
                     selector.unregister(connection)
-                    ended.append((time.monotonic() - began.pop(connection), int(seen[connection][9:12] or 0)))
+                    ended.append(
+                        (time.monotonic() - began.pop(connection), int(seen[connection][9:12] or 0))
+                    )
                     connection.close()
     finally:
         for connection in began:
             connection.close()
         selector.close()
+
     return ended
 
 
@@ -121,6 +129,7 @@ class Healthy:
             response.read()
             self.latencies_s.append(time.monotonic() - began)
             self.statuses[response.status] += 1
+
         client.close()
 
     def percentile_ms(self, share: float) -> float:
@@ -147,16 +156,22 @@ class _Fickle(asyncio.Protocol):
             size = 4 if head.startswith(b"POST") else 0
             if len(rest) < size:
                 return
+
             self._buffer = rest[size:]
             self._seen[head.split(b" ", 2)[1]] += 1
             self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # type: ignore[attr-defined]
+
             if self._luck.random() < 0.2:
-                asyncio.get_running_loop().call_later(self._luck.random() * 0.003, self._transport.close)
+                asyncio.get_running_loop().call_later(
+                    self._luck.random() * 0.003, self._transport.close
+                )
 
 
 @contextlib.contextmanager
 def fickle_upstream(seed: int) -> Iterator[tuple[str, "Counter[bytes]"]]:
-    """An upstream that closes idle connections at random; gives its URL, and how often it saw each target."""
+    """An upstream that closes idle connections at random; gives its URL, and how often it saw each
+    target.
+    """
     seen: Counter[bytes] = Counter()
     luck = random.Random(seed)
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -170,7 +185,9 @@ def fickle_upstream(seed: int) -> Iterator[tuple[str, "Counter[bytes]"]]:
         server.close()
         await asyncio.sleep(0.05)  # connections that are about to be closed
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), name="fickle upstream")
+    thread = threading.Thread(
+        target=loop.run_until_complete, args=(serve(),), name="fickle upstream"
+    )
     thread.start()
     try:
         yield url, seen
@@ -187,15 +204,21 @@ def ask_many(port: int, count: int, clients: int) -> Counter[tuple[str, int]]:
 
     def ask(client_number: int) -> None:
         own: Counter[tuple[str, int]] = Counter()
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as client:
+        with contextlib.closing(
+            http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        ) as client:
             for number in range(count // clients):
                 method = "POST" if number % 10 == 9 else "GET"
-                client.request(method, f"/{client_number}/{number}", body=b"body" if method == "POST" else None)
+                client.request(
+                    method, f"/{client_number}/{number}", body=b"body" if method == "POST" else None
+                )
                 response = client.getresponse()
                 response.read()
                 own[method, response.status] += 1
                 if number % 16 == 0:
-                    time.sleep(random.random() * 0.004)  # so that pooled connections get old enough to be closed
+                    # So that pooled connections get old enough to be closed.
+                    time.sleep(random.random() * 0.004)
+
         with lock:
             found.update(own)
 
@@ -211,7 +234,9 @@ _BLOCK_BYTES = 1 << 18
 
 
 class Blocks:
-    """A body that can be checked as it passes: each block says whose it is and which, so none stands in for another."""
+    """A body that can be checked as it passes: each block says whose it is and which, so none
+    stands in for another.
+    """
 
     def __init__(self, number: int, size: int) -> None:
         """Begin the body of one transfer."""
@@ -225,25 +250,34 @@ class Blocks:
             connection.sendall(self._expected(at))
 
     def check(self, connection: socket.socket, begun: bytes) -> int:
-        """Read all of it, of which some came with the head; return its size, or fail at the first wrong byte."""
+        """Read all of it, of which some came with the head; return its size, or fail at the first
+        wrong byte.
+        """
         buffer = bytearray(_BLOCK_BYTES)
         view = memoryview(buffer)
         for at in range(0, self._size, _BLOCK_BYTES):
             size = min(_BLOCK_BYTES, self._size - at)
             got = min(size, len(begun))
             view[:got], begun = begun[:got], begun[got:]
+
             while got < size:
                 step = connection.recv_into(view[got:size])
                 assert step, f"transfer {self._number} cut at {at + got} of {self._size} bytes"
                 got += step
-            assert buffer[:size] == self._expected(at), f"transfer {self._number} differs from byte {at} on"
+
+            assert buffer[:size] == self._expected(at), (
+                f"transfer {self._number} differs from byte {at} on"
+            )
+
         assert not begun
         return self._size
 
     def _expected(self, at: int) -> bytearray:
         self._block[:12] = struct.pack("<IQ", self._number, at)
         rest = self._size - at
-        return self._block if rest >= _BLOCK_BYTES else self._block[:rest]
+        if rest >= _BLOCK_BYTES:
+            return self._block
+        return self._block[:rest]
 
 
 def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
@@ -254,17 +288,21 @@ def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
         if not more:
             return b"", b""
         data += more
+
     head, _, rest = data.partition(b"\r\n\r\n")
     return head, rest
 
 
 def sink_and_source(connection: socket.socket, size: int) -> None:
-    """An upstream connection that sends a body to each GET and checks that of each POST; the path is its number."""
+    """An upstream connection that sends a body to each GET and checks that of each POST; the path
+    is its number.
+    """
     connection.settimeout(120)
     while True:
         head, rest = _read_head(connection)
         if not head:
             return
+
         method, target, _ = head.split(b" ", 2)
         blocks = Blocks(int(target[1:]), size)
         if method == b"GET":
@@ -272,11 +310,15 @@ def sink_and_source(connection: socket.socket, size: int) -> None:
             blocks.send(connection)
         else:
             checked = b"%d" % blocks.check(connection, rest)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(checked) + checked)
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(checked) + checked
+            )
 
 
 def transfer(port: int, size: int, count: int) -> list[int]:
-    """Run transfers at once, every other one an upload; return the bytes of each that the receiver found right."""
+    """Run transfers at once, every other one an upload; return the bytes of each that the receiver
+    found right.
+    """
     found: list[int] = []
 
     def download(connection: socket.socket, number: int) -> int:
@@ -286,7 +328,9 @@ def transfer(port: int, size: int, count: int) -> list[int]:
         return Blocks(number, size).check(connection, rest)
 
     def upload(connection: socket.socket, number: int) -> int:
-        connection.sendall(b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (number, size))
+        connection.sendall(
+            b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (number, size)
+        )
         Blocks(number, size).send(connection)
         head, rest = _read_head(connection)
         assert head.startswith(b"HTTP/1.1 200"), head

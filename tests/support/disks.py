@@ -17,8 +17,13 @@ def small_disk(path: Path, size: str) -> Iterator[None]:
     """Mount a disk of its own; skips where that is not allowed."""
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(path)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or shutil.which("mount") is None
+        or subprocess.run(command, check=False).returncode
+    ):
         pytest.skip("a small disk cannot be mounted")
+
     try:
         yield
     finally:
@@ -38,4 +43,5 @@ def fill(path: Path, left_bytes: int) -> Path:
             return True
 
         eventually(is_allocated)
+
     return ballast

@@ -1,7 +1,8 @@
-"""deploy/example.toml, written from the settings' declarations: `python -m tests.support.example_config`.
+"""deploy/example.toml, written from the settings' declarations: `python -m
+tests.support.example_config`.
 
-Every table and setting with its default and help, in the order declared. `[[tokens]]` and the like are
-commented out; one of `[[routes]]` is written, because a configuration without any is not valid.
+Every table and setting with its default and help, in the order declared. `[[tokens]]` and the like
+are commented out; one of `[[routes]]` is written, because a configuration without any is not valid.
 """
 
 import json
@@ -37,19 +38,42 @@ HEAD: Final = """\
 # `sidelog config check --config FILE` reports every mistake at once; `sidelog config show` prints what is in effect.
 """
 TABLES: Final[Mapping[str, tuple[type[msgspec.Struct], Mapping[str, object], str]]] = {
-    "tokens": (TokenSettings, {"name": "grafana", "token": "file:/run/secrets/grafana", "projects": ("proj_a",)}, "# "),
+    "tokens": (
+        TokenSettings,
+        {"name": "grafana", "token": "file:/run/secrets/grafana", "projects": ("proj_a",)},
+        "# ",
+    ),
     "alerts": (
         AlertSettings,
-        {"name": "checkout fails", "url": "env:ALERT_URL", "query": "path:/api/checkout", "figure": "share"}
+        {
+            "name": "checkout fails",
+            "url": "env:ALERT_URL",
+            "query": "path:/api/checkout",
+            "figure": "share",
+        }
         | {"of": "status:5xx", "above": 0.05},
         "# ",
     ),
-    "admin_hosts": (AdminHostSettings, {"name": "proj-a.logs.example", "projects": ("proj_a",)}, "# "),
+    "admin_hosts": (
+        AdminHostSettings,
+        {"name": "proj-a.logs.example", "projects": ("proj_a",)},
+        "# ",
+    ),
     "capture.rules": (CaptureRuleSettings, {"query": "path:/healthz", "share": 0.0}, "# "),
-    "llm.prices": (PriceSettings, {"model": "acme-*", "since": "2026-03-01", "input_usd": 2.5, "output_usd": 10}, "# "),
+    "llm.prices": (
+        PriceSettings,
+        {"model": "acme-*", "since": "2026-03-01", "input_usd": 2.5, "output_usd": 10},
+        "# ",
+    ),
     "redact.rules": (
         Rule,
-        {"id": "acme-key", "of": "Acme", "literals": ("acme_",), "regex": "acme_[a-z0-9]{16}", "check": "not-words"}
+        {
+            "id": "acme-key",
+            "of": "Acme",
+            "literals": ("acme_",),
+            "regex": "acme_[a-z0-9]{16}",
+            "check": "not-words",
+        }
         | {"examples": ("acme_9k2mz0q8xw7v1c5b",), "no-examples": ("acme_yourkeyisputhere",)},
         "# ",
     ),
@@ -71,7 +95,11 @@ def render() -> str:
             lines += _tables(name)
             for key, inner in fields_of(TABLES[name][0]).items():
                 if (limits := section_of(inner.type)) is not None:
-                    lines += [_header(f"[{name}.{key}]", limits), *_settings(limits, DEFAULT_LIMITS)]
+                    lines += [
+                        _header(f"[{name}.{key}]", limits),
+                        *_settings(limits, DEFAULT_LIMITS),
+                    ]
+
     return "\n".join(lines) + "\n"
 
 
@@ -79,6 +107,7 @@ def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
     yield ""
     yield _header(f"[{name}]", section)
     yield from _settings(section, {}, name)
+
     for key, field in fields_of(section).items():
         if f"{name}.{key}" in TABLES:
             yield from _tables(f"{name}.{key}")
@@ -89,7 +118,9 @@ def _section(name: str, section: type[msgspec.Struct]) -> Iterator[str]:
 def _tables(name: str) -> Iterator[str]:
     struct, values, mark = TABLES[name]
     yield ""
-    yield from (mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values)))
+    yield from (
+        mark + line for line in (_header(f"[[{name}]]", struct), *_settings(struct, values))
+    )
 
 
 def _header(header: str, section: type[msgspec.Struct]) -> str:
@@ -97,7 +128,9 @@ def _header(header: str, section: type[msgspec.Struct]) -> str:
     return f"{header:{COLUMN}}# {help_text}"
 
 
-def _settings(section: type[msgspec.Struct], values: Mapping[str, object], name: str = "") -> Iterator[str]:
+def _settings(
+    section: type[msgspec.Struct], values: Mapping[str, object], name: str = ""
+) -> Iterator[str]:
     for key, field in fields_of(section).items():
         if section_of(field.type) is not None or f"{name}.{key}" in TABLES:
             continue
@@ -113,7 +146,9 @@ def _help(field: FieldInfo) -> str:
 
 
 def _default(field: FieldInfo) -> object:
-    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+    if field.default is msgspec.NODEFAULT:
+        return field.default_factory()
+    return field.default
 
 
 def _toml(value: Any) -> str:

@@ -5,7 +5,16 @@ from typing import Any, Final
 
 from storage.conversations import in_conversations
 from storage.query import Filter, FormerEndpoints
-from storage.search.expression import Between, Expression, Has, both, conjuncts, fields, one_of, status_among
+from storage.search.expression import (
+    Between,
+    Expression,
+    Has,
+    both,
+    conjuncts,
+    fields,
+    one_of,
+    status_among,
+)
 from storage.search.language.terms import path_contains
 
 _FIELDS: Final = {
@@ -38,7 +47,12 @@ def make_filter(
     has_bound = min_duration_us is not None or max_duration_us is not None
     asked = both(
         fields(**values),
-        one_of([*conjuncts(fields(endpoint=endpoints)), *(former.expression for former in former_endpoints)]),
+        one_of(
+            [
+                *conjuncts(fields(endpoint=endpoints)),
+                *(former.expression for former in former_endpoints),
+            ]
+        ),
         status_among(statuses, status_classes),
         None if path_contains is None else _path(path_contains),
         None if trace_id is None else fields(trace_id=(trace_id,)),

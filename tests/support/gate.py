@@ -1,8 +1,9 @@
-"""An upstream that lets the beginning of an answer through and holds the rest until its reader says it has that.
+"""An upstream that lets the beginning of an answer through and holds the rest until its reader says
+it has that.
 
-It asks another upstream, takes the whole answer, and cuts it behind as many frames as the request's `x-gate-frames`
-says; without that it lets everything through. So a test that gets the first frame before it opens the gate has proved
-that nobody on the way kept it back: no clock is asked.
+It asks another upstream, takes the whole answer, and cuts it behind as many frames as the request's
+`x-gate-frames` says; without that it lets everything through. So a test that gets the first frame
+before it opens the gate has proved that nobody on the way kept it back: no clock is asked.
 """
 
 import asyncio
@@ -40,24 +41,32 @@ def gated(origin: str) -> web.Application:
     async def relay(request: web.Request) -> web.StreamResponse:
         headers = {"Content-Type": request.content_type}
         session = request.config_dict[_SESSION]
-        async with session.post(origin + request.raw_path, data=await request.read(), headers=headers) as answer:
+        async with session.post(
+            origin + request.raw_path, data=await request.read(), headers=headers
+        ) as answer:
             body = await answer.read()
-        kept = {name: value for name, value in answer.headers.items() if name not in _OF_THE_CONNECTION}
+
+        kept = {
+            name: value for name, value in answer.headers.items() if name not in _OF_THE_CONNECTION
+        }
         response = web.StreamResponse(status=answer.status, headers=kept)
         await response.prepare(request)
         if FRAMES_HEADER not in request.headers:
             await response.write(body)
             return response
+
         place = cut(body, answer.content_type, int(request.headers[FRAMES_HEADER]))
         await response.write(body[:place])
         gate = request.config_dict[_GATE]
         await gate.wait()
         gate.clear()
+
         try:
             await response.write(body[place:])
             await response.write_eof()
         except ConnectionResetError:
             pass  # the reader wanted no more
+
         return response
 
     async def opened(request: web.Request) -> web.Response:

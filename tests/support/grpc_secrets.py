@@ -23,12 +23,15 @@ def binary(secret: str) -> str:
 
 
 def grpc_requests(secret: Write, percent: Write) -> Iterator[tuple[bytes, dict[str, str]]]:
-    """Yield bodies and headers; `secret` makes one for a place, in messages, metadata, status or trailers."""
+    """Yield bodies and headers; `secret` makes one for a place, in messages, metadata, status or
+    trailers.
+    """
     for kind in ("", "-text"):
         escaped = percent(secret(f"escaped status{kind}"))
         trailers = (
             f"grpc-status: 2\r\ngrpc-message: {secret(f'status{kind}')} and {escaped}\r\n"
-            f"grpc-status-details-bin: {binary(secret(f'details{kind}'))}\r\nx-note: {secret(f'trailer{kind}')}\r\n"
+            f"grpc-status-details-bin: {binary(secret(f'details{kind}'))}\r\nx-note: "
+            f"{secret(f'trailer{kind}')}\r\n"
         )
         body = b"".join((
             frame(0, field(b"see " + secret(f"text of a message{kind}").encode())),

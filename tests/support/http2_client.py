@@ -38,7 +38,11 @@ class Http2Client:
         """Begin; without `takes_all` no credit is given for what comes."""
         self.socket = connection
         self.h2 = H2Connection(
-            H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="utf-8")
+            H2Configuration(
+                validate_outbound_headers=False,
+                normalize_outbound_headers=False,
+                header_encoding="utf-8",
+            )
         )
         self.streams: dict[int, Stream] = {}
         self.goaway: tuple[int, str] | None = None
@@ -56,7 +60,10 @@ class Http2Client:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close it."""
         self.socket.close()
@@ -81,25 +88,34 @@ class Http2Client:
             data = self.socket.recv(65536)
         except ConnectionResetError:
             data = b""
+
         for event in self.h2.receive_data(self._without_goaways(data)) if data else ():
             self._take(event)
         if not data:
             self.is_closed = True
             return False
+
         self.flush()
         return True
 
     def _without_goaways(self, data: bytes) -> bytes:
-        """Take GOAWAY frames out: `h2` takes nothing behind one, not even the streams that it leaves to run."""
+        """Take GOAWAY frames out: `h2` takes nothing behind one, not even the streams that it
+        leaves to run.
+        """
         self._buffer += data
         passed = b""
-        while len(self._buffer) >= (end := 9 + int.from_bytes(self._buffer[:3], "big")) >= 9 and len(self._buffer) >= 9:
-            frame, self._buffer = self._buffer[:end], self._buffer[end:]
+        while (
+            len(self._buffer) >= (end := 9 + int.from_bytes(self._buffer[:3], "big")) >= 9
+            and len(self._buffer) >= 9
+        ):
+            frame = self._buffer[:end]
+            self._buffer = self._buffer[end:]
             if frame[3] == _GOAWAY:
                 self.last_id = int.from_bytes(frame[9:13], "big")
                 self.goaway = int.from_bytes(frame[13:17], "big"), frame[17:].decode()
             else:
                 passed += frame
+
         return passed
 
     def _take(self, event: events.Event) -> None:
@@ -118,7 +134,9 @@ class Http2Client:
         elif isinstance(event, events.DataReceived):
             stream.body += event.data or b""
             if self._takes_all and event.flow_controlled_length:
-                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id or 0)
+                self.h2.acknowledge_received_data(
+                    event.flow_controlled_length, event.stream_id or 0
+                )
 
     def answer(self, stream_id: int) -> Stream:
         """Read until a stream is over, in whatever way."""

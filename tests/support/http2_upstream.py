@@ -1,4 +1,6 @@
-"""An upstream of HTTP/2 by an implementation that is not ours (`h2`): it answers as a function of a test's says."""
+"""An upstream of HTTP/2 by an implementation that is not ours (`h2`): it answers as a function of a
+test's says.
+"""
 
 import dataclasses
 import socket
@@ -36,7 +38,9 @@ class Request:
 class Connection:
     """One accepted connection, as what answers sees it."""
 
-    def __init__(self, connection: socket.socket, number: int, settings: dict[SettingCodes, int]) -> None:
+    def __init__(
+        self, connection: socket.socket, number: int, settings: dict[SettingCodes, int]
+    ) -> None:
         self.socket = connection
         self.number = number
         self.h2 = H2Connection(
@@ -53,7 +57,13 @@ class Connection:
         self.socket.sendall(self.h2.data_to_send())
 
     def respond(
-        self, request: Request, body: bytes = b"", fields: Fields = OK, trailers: Fields = (), *, is_end: bool = True
+        self,
+        request: Request,
+        body: bytes = b"",
+        fields: Fields = OK,
+        trailers: Fields = (),
+        *,
+        is_end: bool = True,
     ) -> None:
         """Send a response, or its beginning."""
         request.is_answered = True
@@ -85,7 +95,9 @@ class Http2Upstream:
         on_window: Answer = lambda connection, request: None,
         takes_all: bool = True,
     ) -> None:
-        """Without `takes_all` no credit is given for what comes; `on_window` is called when windows widen."""
+        """Without `takes_all` no credit is given for what comes; `on_window` is called when windows
+        widen.
+        """
         self._answer = answer
         self._on_window = on_window
         self._settings = settings or {}
@@ -96,7 +108,9 @@ class Http2Upstream:
     @property
     def requests(self) -> list[Request]:
         """Of all connections, in order."""
-        return [request for connection in self.connections for request in connection.requests.values()]
+        return [
+            request for connection in self.connections for request in connection.requests.values()
+        ]
 
     def __call__(self, accepted: socket.socket, number: int) -> None:
         """Serve one connection."""
@@ -117,11 +131,15 @@ class Http2Upstream:
             for each in connection.requests.values():
                 self._on_window(connection, each)
         elif isinstance(event, events.RequestReceived):
-            request = connection.requests[event.stream_id] = Request(event.stream_id, _texts(event.headers))
+            request = connection.requests[event.stream_id] = Request(
+                event.stream_id, _texts(event.headers)
+            )
             request.is_ended = event.stream_ended is not None
             self._answer(connection, request)
         else:
-            request = connection.requests.get(getattr(event, "stream_id", None) or 0, Request(0, {}))
+            request = connection.requests.get(
+                getattr(event, "stream_id", None) or 0, Request(0, {})
+            )
             if request.id and self._has_news(connection, request, event):
                 self._answer(connection, request)
 
@@ -131,6 +149,7 @@ class Http2Upstream:
             if self._takes_all and event.flow_controlled_length:
                 connection.h2.acknowledge_received_data(event.flow_controlled_length, request.id)
             return True
+
         if isinstance(event, events.TrailersReceived):
             request.trailers = _texts(event.headers)
         elif isinstance(event, events.StreamReset):
@@ -138,6 +157,7 @@ class Http2Upstream:
         elif isinstance(event, events.StreamEnded) and not request.is_ended:
             request.is_ended = True
             return True
+
         return False
 
 

@@ -1,7 +1,9 @@
-"""Imports each module in a process of its own: `python -m tests.support.import_each`, for tests/test_modules.py.
+"""Imports each module in a process of its own: `python -m tests.support.import_each`, for
+tests/test_modules.py.
 
-Reads a JSON object from stdin: module → modules that are imported after it, in forks of its process; "" is the process
-in which nothing of ours is imported. Prints the modules that could be imported, one a line, in no order.
+Reads a JSON object from stdin: module → modules that are imported after it, in forks of its
+process; "" is the process in which nothing of ours is imported. Prints the modules that could be
+imported, one a line, in no order.
 """
 
 import gc
@@ -13,7 +15,17 @@ import traceback
 from typing import Final
 
 NOT_OURS: Final = (
-    *("aiohttp.web", "asyncpg", "click", "httptools", "msgspec", "orjson", "prometheus_client", "re2", "rich.table"),
+    *(
+        "aiohttp.web",
+        "asyncpg",
+        "click",
+        "httptools",
+        "msgspec",
+        "orjson",
+        "prometheus_client",
+        "re2",
+        "rich.table",
+    ),
     "uvloop",
 )
 """What takes long, and is imported once for all."""
@@ -29,9 +41,11 @@ def import_below(above: str, below: dict[str, list[str]]) -> None:
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
+
             os.write(1, f"{module}\n".encode())
             import_below(module, below)
             os._exit(0)
+
         os.waitpid(pid, 0)
 
 

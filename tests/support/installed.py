@@ -1,7 +1,9 @@
-"""A wheel in an environment of its own, with what it says it needs and nothing else, and the program that runs there.
+"""A wheel in an environment of its own, with what it says it needs and nothing else, and the
+program that runs there.
 
-Strategy: the wheel is installed without network. What it needs is linked from the environment that the tests run in, by
-the metadata of the wheel and of what it needs in turn: a requirement that is not declared is not there.
+Strategy: the wheel is installed without network. What it needs is linked from the environment that
+the tests run in, by the metadata of the wheel and of what it needs in turn: a requirement that is
+not declared is not there.
 """
 
 import os
@@ -28,7 +30,17 @@ def install(wheel: Path, directory: Path) -> Path:
     venv.create(directory, symlinks=True)
     python = directory / "bin" / "python"
     uv = Path(sys.executable).parent / "uv"
-    command = [str(uv), "pip", "install", "--quiet", "--offline", "--no-deps", "--no-cache", "--python", str(python)]
+    command = [
+        str(uv),
+        "pip",
+        "install",
+        "--quiet",
+        "--offline",
+        "--no-deps",
+        "--no-cache",
+        "--python",
+        str(python),
+    ]
     subprocess.run([*command, str(wheel)], check=True)
     packages = next((directory / "lib").glob("python3*/site-packages"))
     (own,) = distributions(name="sidelog", path=[str(packages)])
@@ -43,12 +55,18 @@ def install(wheel: Path, directory: Path) -> Path:
 
 def _needed(found: Distribution) -> set[str]:
     requirements = map(Requirement, found.requires or ())
-    return {each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})}
+    return {
+        each.name
+        for each in requirements
+        if each.marker is None or each.marker.evaluate({"extra": ""})
+    }
 
 
 def _link_needed(own: Distribution, packages: Path) -> None:
     site = Path(sysconfig.get_path("purelib"))
-    waiting, linked = _needed(own), set[str]()
+    waiting = _needed(own)
+    linked = set[str]()
+
     while waiting:
         name = waiting.pop()
         found = distribution(name)
@@ -66,13 +84,16 @@ def serving(program: Path, cwd: Path, data_dir: Path, *, build: str) -> Iterator
     assert (shown["version"], shown["build"]) == (VERSION, build)
     sidelog = Sidelog(data_dir, "http://127.0.0.1:1")
     sidelog.start_in(cwd, [str(program)])
+
     with running(service()) as upstream:
         sidelog.use_upstream(upstream)
         with sidelog:
             urllib.request.urlopen(f"{sidelog.url}/items/1", timeout=60).read()
             (record,) = eventually(sidelog.records)
             at = {"SIDELOG_URL": sidelog.admin_url, "SIDELOG_TOKEN": sidelog.token}
-            found = msgspec.json.decode(_output(program, cwd, "query", "--json", "path:/items/*", **at))
+            found = msgspec.json.decode(
+                _output(program, cwd, "query", "--json", "path:/items/*", **at)
+            )
             assert (found["id"], found["path"], found["status"]) == (record["id"], "/items/1", 200)
             with urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60) as response:
                 assert f'build="{build}"' in response.read().decode()
@@ -81,4 +102,6 @@ def serving(program: Path, cwd: Path, data_dir: Path, *, build: str) -> Iterator
 
 def _output(program: Path, cwd: Path, *arguments: str, **environ: str) -> bytes:
     command = [str(program), *arguments]
-    return subprocess.run(command, cwd=cwd, env=os.environ | environ, capture_output=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environ, capture_output=True, check=True
+    ).stdout

@@ -17,7 +17,9 @@ Invalid: Final = schemas.ValidationError
 @cache
 def versions(oldest_minor: int = OLDEST_MINOR) -> tuple[str, ...]:
     """The versions whose schemas are here, from the oldest that is promised."""
-    return tuple(version for version in schemas.all_versions() if int(version.split(".")[1]) >= oldest_minor)
+    return tuple(
+        version for version in schemas.all_versions() if int(version.split(".")[1]) >= oldest_minor
+    )
 
 
 def check(document: dict[str, Any], oldest_minor: int = OLDEST_MINOR) -> None:

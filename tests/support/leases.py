@@ -10,7 +10,9 @@ Open = Callable[[str], Awaitable[Storage]]
 
 
 def opens_as_one(url: str, directory: Path) -> Open:
-    """Return what opens a store as the sidecar `one` of a data directory, which is told by its holder."""
+    """Return what opens a store as the sidecar `one` of a data directory, which is told by its
+    holder.
+    """
 
     async def open_as(holder: str) -> Storage:
         return await open_storage(url, directory, instance="one", holder=holder)

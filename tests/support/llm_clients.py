@@ -1,4 +1,5 @@
-"""The official clients of the LLM APIs, pointed at one base URL; made when they are first asked for.
+"""The official clients of the LLM APIs, pointed at one base URL; made when they are first asked
+for.
 
 None of them looks at the environment, tries again, or reaches for anything but that URL.
 """
@@ -38,8 +39,13 @@ class Clients:
             if (name := response.headers.get("x-sidelog-id")) is not None:
                 self.ids.append(name)
 
-        options = {"event_hooks": {"response": [note]}, "headers": self._headers, "timeout": TIMEOUT_S}
-        return options | {"trust_env": False, "verify": False}  # all of it is plain HTTP: no certificates to read
+        options = {
+            "event_hooks": {"response": [note]},
+            "headers": self._headers,
+            "timeout": TIMEOUT_S,
+        }
+        # All of it is plain HTTP: no certificates to read.
+        return options | {"trust_env": False, "verify": False}
 
     @cached_property
     def openai(self) -> "openai.OpenAI":
@@ -70,7 +76,9 @@ class Clients:
 
         http = httpx2.Client(**self._options())
         self._to_close.append(http.close)
-        return genai.Client(api_key=KEY, http_options=HttpOptions(base_url=self.url, httpx_client=http))
+        return genai.Client(
+            api_key=KEY, http_options=HttpOptions(base_url=self.url, httpx_client=http)
+        )
 
     @cached_property
     def ollama(self) -> "ollama.Client":
@@ -83,11 +91,14 @@ class Clients:
 
 
 def plain(value: Any) -> Any:
-    """Turn what a client returned into JSON values, without what is of the connection and not of the answer."""
+    """Turn what a client returned into JSON values, without what is of the connection and not of
+    the answer.
+    """
     if isinstance(value, list):
         return [plain(part) for part in value]
     if not hasattr(value, "model_dump"):
         return value
+
     shown = value.model_dump(mode="json")
     shown.pop("sdk_http_response", None)
     return shown
@@ -100,16 +111,21 @@ def raised(error: Exception) -> dict[str, Any]:
 
 
 def heard(ask: Callable[[], Any]) -> Any:
-    """Ask; return the answer as JSON values, a stream as the list of its parts, with what was raised at its end."""
+    """Ask; return the answer as JSON values, a stream as the list of its parts, with what was
+    raised at its end.
+    """
     try:
         answer = ask()
     except Exception as error:
         return raised(error)
+
     if hasattr(answer, "model_dump") or not isinstance(answer, Iterable):
         return plain(answer)
+
     parts: list[Any] = []
     try:
         parts.extend(plain(part) for part in answer)
     except Exception as error:
         parts.append(raised(error))
+
     return parts

@@ -19,7 +19,9 @@ class Clients:
     def __init__(self, port: int, clients: int = 4) -> None:
         self._port = port
         self._is_stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)]
+        self._threads = [
+            threading.Thread(target=self._run, name=f"client {n}") for n in range(clients)
+        ]
         self.completed: list[str] = []
         """Record ids of answers that arrived whole."""
 
@@ -30,7 +32,10 @@ class Clients:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop them."""
         self.stop()
@@ -59,14 +64,23 @@ class Clients:
 
 
 PAUSE_S = 0.05
-"""Of clients whose number of requests does not matter: they leave some CPU to processes that start meanwhile."""
+"""Of clients whose number of requests does not matter: they leave some CPU to processes that start
+meanwhile.
+"""
 
 
 class Load(Clients):
-    """Kept-alive clients that repeat one request until stopped; errors are part of life and counted."""
+    """Kept-alive clients that repeat one request until stopped; errors are part of life and
+    counted.
+    """
 
     def __init__(
-        self, port: int, clients: int = 4, *, pause_s: float = 0.0, make_body: Callable[[], bytes] | None = None
+        self,
+        port: int,
+        clients: int = 4,
+        *,
+        pause_s: float = 0.0,
+        make_body: Callable[[], bytes] | None = None,
     ) -> None:
         """Prepare; `with` starts and stops it. `pause_s`: of each client before the next request."""
         super().__init__(port, clients)
@@ -86,6 +100,7 @@ class Load(Clients):
                 self.errors += 1
                 connection.close()
                 self._is_stopping.wait(0.01)
+
         connection.close()
 
 
@@ -107,10 +122,13 @@ class NewConnections(Clients):
                 self.errors.append(error)
             finally:
                 connection.close()
+
             time.sleep(self._pause_s)
 
 
 def await_more(completed: list[str], count: int) -> None:
-    """Wait until clients have got so many answers more; a starved machine gives some twenty a second."""
+    """Wait until clients have got so many answers more; a starved machine gives some twenty a
+    second.
+    """
     before = len(completed)
     eventually(lambda: len(completed) > before + count, 60 + count / 20)

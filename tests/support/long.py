@@ -1,4 +1,6 @@
-"""The second tier: what `make test` leaves to `make long`, variants of its tests and runs that take minutes."""
+"""The second tier: what `make test` leaves to `make long`, variants of its tests and runs that take
+minutes.
+"""
 
 from typing import Any
 

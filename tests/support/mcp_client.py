@@ -1,4 +1,6 @@
-"""The official MCP client in a conversation with a server, over any transport, and all that it was told."""
+"""The official MCP client in a conversation with a server, over any transport, and all that it was
+told.
+"""
 
 import asyncio
 import contextlib
@@ -43,13 +45,18 @@ class Talk:
         """Call a tool and note what came."""
         from mcp.shared.exceptions import MCPError
 
-        place, arguments = len(self.told), arguments or {}
+        place = len(self.told)
+        arguments = arguments or {}
         self.told.append(Told(tool, arguments, None))
+
         try:
             result = await self.client.call_tool(tool, arguments, **more)
-            answer = result.model_dump(mode="json", by_alias=True, exclude={"meta"}, exclude_none=True)
+            answer = result.model_dump(
+                mode="json", by_alias=True, exclude={"meta"}, exclude_none=True
+            )
         except MCPError as error:
             answer = {"code": error.error.code, "message": error.error.message}
+
         self.told[place] = Told(tool, arguments, answer)
 
     async def hear(self, message: Any) -> None:
@@ -71,24 +78,34 @@ async def _accept(context: "ClientRequestContext", params: "ElicitRequestParams"
 
 @contextlib.asynccontextmanager
 async def talking(url: str, mode: str, run: str) -> AsyncIterator[Talk]:
-    """Connect to `url` in the era of `mode`; every request says that it belongs to the LLM call `run`."""
+    """Connect to `url` in the era of `mode`; every request says that it belongs to the LLM call
+    `run`.
+    """
     import httpx2
     from mcp import Client
     from mcp.client.sse import sse_client
     from mcp.client.streamable_http import streamable_http_client
     from mcp.types import Implementation
 
-    options: dict[str, Any] = {"trust_env": False, "headers": {"x-llm-request-id": run}, "timeout": TIMEOUT_S}
+    options: dict[str, Any] = {
+        "trust_env": False,
+        "headers": {"x-llm-request-id": run},
+        "timeout": TIMEOUT_S,
+    }
 
     def make(
-        headers: dict[str, str] | None = None, timeout: httpx2.Timeout | None = None, auth: httpx2.Auth | None = None
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
     ) -> httpx2.AsyncClient:
         del headers, timeout, auth  # ours are the same for all transports
         return httpx2.AsyncClient(**options)
 
     async with make() as http:
         streamable = streamable_http_client(url, http_client=http)
-        transport = sse_client(url, httpx_client_factory=make) if url.endswith("/sse") else streamable
+        transport = (
+            sse_client(url, httpx_client_factory=make) if url.endswith("/sse") else streamable
+        )
         talks: list[Talk] = []
 
         async def hear(message: Any) -> None:
@@ -96,7 +113,12 @@ async def talking(url: str, mode: str, run: str) -> AsyncIterator[Talk]:
 
         info = Implementation(name=CLIENT_NAME, version="1")
         client = Client(
-            transport, mode=mode, client_info=info, elicitation_callback=_accept, message_handler=hear, cache=None
+            transport,
+            mode=mode,
+            client_info=info,
+            elicitation_callback=_accept,
+            message_handler=hear,
+            cache=None,
         )
         talks.append(Talk(client, http))
         async with client:

@@ -1,8 +1,10 @@
-"""A server of the Model Context Protocol made with the official SDK: one application for every revision it speaks.
+"""A server of the Model Context Protocol made with the official SDK: one application for every
+revision it speaks.
 
-`/mcp` is the streamable transport, with sessions up to 2025-11-25 and without from 2026-07-28; `/plain/mcp` the same
-with JSON answers; `/sse` the transport of 2024-11-05. Requests with `x-break` get the status it names. What the tools
-do follows from their arguments; those that wait do so until the test lets them go on.
+`/mcp` is the streamable transport, with sessions up to 2025-11-25 and without from 2026-07-28;
+`/plain/mcp` the same with JSON answers; `/sse` the transport of 2024-11-05. Requests with `x-break`
+get the status it names. What the tools do follows from their arguments; those that wait do so until
+the test lets them go on.
 """
 
 import asyncio
@@ -75,7 +77,9 @@ def _add_prompt_tools(server: "MCPServer") -> None:
 
     @server.tool()
     def greet(city: Annotated[City, Resolve(which_city)]) -> str:
-        """Ask the client back before it answers: by a request of its own, or by a result that requires input."""
+        """Ask the client back before it answers: by a request of its own, or by a result that
+        requires input.
+        """
         return f"hello {city.name}"
 
     @server.tool()
@@ -113,6 +117,7 @@ def _add_slow_tools(server: "MCPServer", signals: Signals) -> None:
         except asyncio.CancelledError:
             signals.cancelled.append("hang")
             raise
+
         return "never"
 
 
@@ -121,7 +126,9 @@ def application(signals: Signals) -> Any:
     from starlette.applications import Starlette
     from starlette.responses import PlainTextResponse
 
-    streamed, plain, oldest = tools(signals), tools(signals), tools(signals)
+    streamed = tools(signals)
+    plain = tools(signals)
+    oldest = tools(signals)
     apps = [
         streamed.streamable_http_app(),
         plain.streamable_http_app(streamable_http_path="/plain/mcp", json_response=True),
@@ -153,11 +160,18 @@ def serving(app: Any, lifespan: Literal["on", "off"] = "on") -> Iterator[str]:
     import uvicorn
 
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=1, ws="none"
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_config=None,
+        lifespan=lifespan,
+        timeout_graceful_shutdown=1,
+        ws="none",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="mcp server")
     thread.start()
+
     try:
         eventually(lambda: server.started)
         (socket,) = server.servers[0].sockets

@@ -52,6 +52,7 @@ def add(tally: Tally, record: Record) -> None:
     if record.kind == "event":
         tally.events += 1
         return
+
     tally.add_class(status_class(record.status), 1)
     measure(tally.duration, record.duration_us)
     if record.first_byte_us is not None:
@@ -105,26 +106,43 @@ def each_counted(records: Iterable[Record]) -> list[Record]:
 
 
 def facet_values(name: str, record: Record) -> list[str]:
-    """Read the values a record has in a facet: one at most, but for tools and redactions; those a filter could name."""
+    """Read the values a record has in a facet: one at most, but for tools and redactions; those a
+    filter could name.
+    """
     if name == "called_tool":
-        return [] if record.stream is None else record.stream.tools or []
+        if record.stream is None:
+            return []
+        return record.stream.tools or []
     if name == "tool_error":
-        return [] if record.stream is None else [*dict.fromkeys(record.stream.failed_tools or ())]
+        if record.stream is None:
+            return []
+        return [*dict.fromkeys(record.stream.failed_tools or ())]
     if name == "redacted":
         return list(record.redactions or ())
+
     value = facet_value(name, record)
     return [] if value is None else [str(value)]
 
 
 def facet_value(name: str, record: Record) -> str | None:
     if name == "status":
-        return None if record.status is None or record.status < 100 else status_class(record.status)
+        if record.status is None or record.status < 100:
+            return None
+        return status_class(record.status)
     if name == "finish_reason":
-        return None if record.stream is None else record.stream.finish_reason
+        if record.stream is None:
+            return None
+        return record.stream.finish_reason
     if name == "grpc_status":
-        return None if record.grpc is None else record.grpc.status_name
+        if record.grpc is None:
+            return None
+        return record.grpc.status_name
+
     value: str | None = getattr(record, FACETS[name])
-    return None if name == "method" and value not in ROLLUP_METHODS else value
+    if name == "method" and value not in ROLLUP_METHODS:
+        return None
+
+    return value
 
 
 def facets(
@@ -134,14 +152,21 @@ def facets(
     is_whole = sum(matches(filter, record) for record in records) < SAMPLE_ROWS
     has_counts = can_count(filter, 0) and has_whole_hours(filter)
     wide = reduced(filter)
-    by_filter = {wanted: [record for record in records if matches(wanted, record)] for wanted in {filter, wide}}
+    by_filter = {
+        wanted: [record for record in records if matches(wanted, record)]
+        for wanted in {filter, wide}
+    }
     answer = {}
+
     for name in names:
         is_counted = is_whole or (has_counts and name in ROLLUP_FACETS)
         counts = _count(name, by_filter[wide if name in ROLLUP_FACETS and not is_whole else filter])
         found = most_frequent(counts, limit)
         sampled = is_counted and is_sampled(records, filter)
-        answer[name] = [FacetValue(value, count if is_counted else None, sampled) for value, count in found]
+        answer[name] = [
+            FacetValue(value, count if is_counted else None, sampled) for value, count in found
+        ]
+
     return answer
 
 
@@ -175,27 +200,47 @@ def heat_map(
 ) -> HeatMap:
     """Count exchanges by time and duration, bucket by bucket, row by row."""
     _, starts = steps(since_us, until_us, columns, is_long=False)
-    wanted = narrowed(replace(filter, kind="exchange"), since_us, until_us) if filter.kind != "event" else filter
+    wanted = (
+        narrowed(replace(filter, kind="exchange"), since_us, until_us)
+        if filter.kind != "event"
+        else filter
+    )
     found = [record for record in records if record.kind == "exchange" and matches(wanted, record)]
     bounds = rows_of([record.duration_us for record in found], rows)
     counts = [[0] * len(bounds) for _ in starts]
+
     for record in found:
         column = counts[bisect_right(starts, record.started_at_us) - 1]
-        [row] = [row for row, (low, high) in enumerate(bounds) if is_between(record.duration_us, low, high)]
+        [row] = [
+            row
+            for row, (low, high) in enumerate(bounds)
+            if is_between(record.duration_us, low, high)
+        ]
         column[row] += 1
+
     return bounds, counts
 
 
 def rows_of(durations_us: list[int], max_rows: int) -> list[tuple[int, int | None]]:
-    """Find the narrowest rows, doubling their width, that are few enough from the shortest duration to the longest."""
+    """Find the narrowest rows, doubling their width, that are few enough from the shortest duration
+    to the longest.
+    """
     width = 1
     while True:
-        ends = [-1, *(bound for step, bound in enumerate(BOUNDS_US, FIRST_STEP) if step % width == 0)]
+        ends = [
+            -1,
+            *(bound for step, bound in enumerate(BOUNDS_US, FIRST_STEP) if step % width == 0),
+        ]
         rows: list[tuple[int, int | None]] = [(low + 1, high) for low, high in pairwise(ends)]
         rows.append((ends[-1] + 1, None))
-        used = [place for place, row in enumerate(rows) if any(is_between(value, *row) for value in durations_us)]
+        used = [
+            place
+            for place, row in enumerate(rows)
+            if any(is_between(value, *row) for value in durations_us)
+        ]
         if not used or used[-1] - used[0] < max_rows:
             return rows[used[0] : used[-1] + 1] if used else []
+
         width *= 2
 
 
@@ -205,7 +250,8 @@ def is_between(value: int, low: int, high: int | None) -> bool:
 
 def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = False) -> Summary:
     """Add up all records of a filter."""
-    tally, usage = Tally(), UsageTally()
+    tally = Tally()
+    usage = UsageTally()
     found = [record for record in records if matches(filter, record)]
     for record in found:
         add(tally, record)
@@ -220,6 +266,7 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     start, end = extent(filter, *_range_of(records, filter.scope))
     if only_totals:
         return tally.summary(start, end, {}, None, complete=True)
+
     return tally.summary(start, end, top, models, complete=True)
 
 
@@ -229,11 +276,18 @@ def _range_of(records: Sequence[Record], scope: Scope) -> tuple[int | None, int 
         times = [record.started_at_us for record in records]
         return min(times, default=None), max(times, default=None)
     filter = Filter(scope=scope, kind="all")
-    own = sorted((record.seq, record.started_at_us) for record in records if matches(filter, record))
+    own = sorted(
+        (record.seq, record.started_at_us) for record in records if matches(filter, record)
+    )
     return (own[0][1], own[-1][1]) if own else (None, None)
 
 
-def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[int, Payload] | None = None) -> Top:
+def top(
+    records: Sequence[Record],
+    filter: Filter,
+    by: str,
+    payloads: Mapping[int, Payload] | None = None,
+) -> Top:
     """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
     wanted = replace(filter, kind="all" if by in FIELDS_OF_CALLS else "exchange")
@@ -243,9 +297,12 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
         if record.kind == "event":
             *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
             names = top_names(record, by)
-            found.setdefault(names, TopRow(names)).add((0, 0, 0, 0, 0, input_tokens, output_tokens, cost))
+            found.setdefault(names, TopRow(names)).add(
+                (0, 0, 0, 0, 0, input_tokens, output_tokens, cost)
+            )
         else:
-            payload, status = (payloads or {}).get(record.seq), (record.status or 0) // 100
+            payload = (payloads or {}).get(record.seq)
+            status = (record.status or 0) // 100
             names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
             *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
             sizes = record.request_bytes, record.response_bytes, input_tokens, output_tokens, cost
@@ -253,6 +310,7 @@ def top(records: Sequence[Record], filter: Filter, by: str, payloads: Mapping[in
             row.add((1, status == 4, status == 5, *sizes))
             measure(row.durations, record.duration_us)
             row.sampled |= record.weight != 1
+
     seen = sum(row.exchanges for row in found.values())
     found = {names: row for names, row in found.items() if not row.is_empty}
     is_exact = not any(row.sampled for row in found.values())
@@ -264,7 +322,9 @@ def top_names(record: Record, by: str) -> Names:
     """Read the values of a field; methods that clients invented are none."""
     values = (getattr(record, column) for column in TOP_FIELDS[by])
     names = tuple(None if value is None else str(value) for value in values)
-    return (None, *names[1:]) if by == "endpoint" and record.method not in ROLLUP_METHODS else names
+    if by == "endpoint" and record.method not in ROLLUP_METHODS:
+        return (None, *names[1:])
+    return names
 
 
 def top_series(
@@ -274,12 +334,18 @@ def top_series(
     step, starts = steps(since_us, until_us, buckets, is_long=is_in_hours(since_us, until_us))
     wanted = replace(narrowed(filter, since_us, until_us), kind="exchange")
     counts: dict[Names, list[int]] = {}
+
     for record in records:
         if matches(wanted, record):
             names = top_names(record, by)
-            counts.setdefault(names, [0] * len(starts))[(record.started_at_us - starts[0]) // step] += 1
+            counts.setdefault(names, [0] * len(starts))[
+                (record.started_at_us - starts[0]) // step
+            ] += 1
+
     sampled = is_sampled(records, wanted)
-    return TopSeries(starts[0] if starts else since_us, step, counts, complete=True, sampled=sampled)
+    return TopSeries(
+        starts[0] if starts else since_us, step, counts, complete=True, sampled=sampled
+    )
 
 
 def is_failure(record: Record) -> bool:
@@ -297,4 +363,7 @@ def _count(name: str, records: Iterable[Record]) -> dict[str, int]:
 
 def _top(name: str, records: Iterable[Record]) -> list[FacetValue]:
     among = (record for record in records if name != "error_type" or is_failure(record))
-    return [FacetValue(value, count) for value, count in most_frequent(_count(name, among), MAX_TOP_VALUES)]
+    return [
+        FacetValue(value, count)
+        for value, count in most_frequent(_count(name, among), MAX_TOP_VALUES)
+    ]

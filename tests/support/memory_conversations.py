@@ -26,7 +26,9 @@ from tests.support import memory_aggregates
 
 
 class FindsConversations(ABC):
-    """Answers of a `storage.conversations.ConversationQuery`, and the like, over what finds records."""
+    """Answers of a `storage.conversations.ConversationQuery`, and the like, over what finds
+    records.
+    """
 
     @abstractmethod
     def _resolved(self, filter: Filter) -> Filter:
@@ -42,9 +44,13 @@ class FindsConversations(ABC):
     async def top(self, filter: Filter, by: str) -> Top:
         resolved = replace(self._resolved(filter), kind="exchange")
         records = list(self._search(RecordQuery(filter=resolved)))
-        return memory_aggregates.top(records, resolved, by, await self.payloads([record.seq for record in records]))
+        return memory_aggregates.top(
+            records, resolved, by, await self.payloads([record.seq for record in records])
+        )
 
-    async def top_series(self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int) -> TopSeries:
+    async def top_series(
+        self, filter: Filter, by: str, since_us: int, until_us: int, buckets: int
+    ) -> TopSeries:
         resolved = replace(self._resolved(filter), kind="exchange")
         found = list(self._search(RecordQuery(filter=resolved)))
         return memory_aggregates.top_series(found, resolved, by, since_us, until_us, buckets)
@@ -57,12 +63,22 @@ class FindsConversations(ABC):
                 continue
             seen.add(record.conversation)
             if query.before is None or record.seq < query.before:
-                calls = Filter(kind="all", scope=query.filter.scope, where=in_conversations([record.conversation]))
-                conversation = conversation_of(list(self._search(RecordQuery(filter=calls, order="asc"))))
+                calls = Filter(
+                    kind="all",
+                    scope=query.filter.scope,
+                    where=in_conversations([record.conversation]),
+                )
+                conversation = conversation_of(
+                    list(self._search(RecordQuery(filter=calls, order="asc")))
+                )
                 if conversation.turns >= query.min_turns:
                     met.append((record.seq, conversation))
+
         if query.is_of_all:
-            return ConversationPage(_ranked(query, [each for _, each in met]), complete=True, next_before=None)
+            return ConversationPage(
+                _ranked(query, [each for _, each in met]), complete=True, next_before=None
+            )
+
         page = met[: query.limit]
         has_more = len(met) > query.limit > 0
         return ConversationPage(
@@ -71,26 +87,36 @@ class FindsConversations(ABC):
 
 
 def _ranked(query: ConversationQuery, newest_first: Sequence[Conversation]) -> list[Conversation]:
-    enough = [each for each in newest_first if each.failed >= query.min_failed and each.cost_usd >= query.min_cost_usd]
+    enough = [
+        each
+        for each in newest_first
+        if each.failed >= query.min_failed and each.cost_usd >= query.min_cost_usd
+    ]
     if query.sort != "newest":
         enough.sort(key=FIGURES[query.sort], reverse=True)
     return enough[: max(query.limit, 0)]
 
 
 def _is_priced(record: Record) -> bool:
-    is_refused = record.status is not None and record.status >= FIRST_REFUSAL and record.input_tokens is None
+    is_refused = (
+        record.status is not None and record.status >= FIRST_REFUSAL and record.input_tokens is None
+    )
     return record.cost_usd is not None or is_refused
 
 
 def _ended_at_us(record: Record) -> int:
-    """Return when a call ended; over a WebSocket it is the message that ends it, whose time is the end."""
+    """Return when a call ended; over a WebSocket it is the message that ends it, whose time is the
+    end.
+    """
     return record.started_at_us + (0 if record.kind == "event" else record.duration_us)
 
 
 def _tools(records: Sequence[Record], member: str) -> dict[str, int]:
     """Count the tools that a member of `Stream` names in the newest calls."""
     streams = [record.stream for record in records[-MAX_CALLS_READ:] if record.stream is not None]
-    return most_frequent(Counter(name for stream in streams for name in getattr(stream, member) or ()))
+    return most_frequent(
+        Counter(name for stream in streams for name in getattr(stream, member) or ())
+    )
 
 
 def conversation_of(records: Sequence[Record]) -> Conversation:
@@ -109,10 +135,15 @@ def conversation_of(records: Sequence[Record]) -> Conversation:
         duration_us=sum(record.duration_us for record in records),
         counted=sum(record.input_tokens is not None for record in records),
         priced=sum(map(_is_priced, records)),
-        tokens={name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records) for name in TOKENS},
+        tokens={
+            name: sum(min(getattr(record, name) or 0, MAX_TOKENS) for record in records)
+            for name in TOKENS
+        },
         cost_usd=sum(min(record.cost_usd or 0.0, MAX_COST_USD) for record in records),
         sampled=any(record.weight != 1 for record in records),
-        models=most_frequent(Counter(record.model for record in records if record.model is not None)),
+        models=most_frequent(
+            Counter(record.model for record in records if record.model is not None)
+        ),
         tools=_tools(records, "tools"),
         failed_tools=_tools(records, "failed_tools"),
     )

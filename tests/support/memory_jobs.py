@@ -1,4 +1,6 @@
-"""Jobs of the store without a disk: a dict, in which what is known of a beginning and a count is never forgotten."""
+"""Jobs of the store without a disk: a dict, in which what is known of a beginning and a count is
+never forgotten.
+"""
 
 from collections.abc import Container, Iterable
 
@@ -16,7 +18,9 @@ class MemoryJobs:
         for job in (job for entry in entries for job in entry.jobs):
             known = self._jobs.get(job.id, job)
             first = min(known, job, key=lambda one: one.started_at_us)
-            self._jobs[job.id] = Job(job.id, first.begun_by, first.started_at_us, known.counted_by or job.counted_by)
+            self._jobs[job.id] = Job(
+                job.id, first.begun_by, first.started_at_us, known.counted_by or job.counted_by
+            )
 
     def forget_jobs(self, ids: Container[bytes]) -> None:
         """Forget the jobs of records that are gone."""
@@ -27,4 +31,6 @@ class MemoryJobs:
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
         found = {job.counted_by for job in self._jobs.values() if job.begun_by == record_id}
-        return sorted(counted_by for counted_by in found if counted_by is not None and counted_by != record_id)
+        return sorted(
+            counted_by for counted_by in found if counted_by is not None and counted_by != record_id
+        )

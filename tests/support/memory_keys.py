@@ -20,17 +20,24 @@ class MemoryKeys:
         return list(self._keys.values())
 
     def create(self, key: ApiKey) -> None:
-        if any(key.id == known.id or key.secret_sha256 == known.secret_sha256 for known in self._keys.values()):
+        if any(
+            key.id == known.id or key.secret_sha256 == known.secret_sha256
+            for known in self._keys.values()
+        ):
             raise StorageRejected(f"key {key.id} is stored already")
         self._put(key)
 
     def update(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
         key = self._living(key_id)
-        return None if key is None else self._replace(key, changed(key, changes))
+        if key is None:
+            return None
+        return self._replace(key, changed(key, changes))
 
     def delete(self, key_id: str, at_us: int) -> KeyUpdate | None:
         key = self._living(key_id)
-        return None if key is None else self._replace(key, deleted(key, at_us))
+        if key is None:
+            return None
+        return self._replace(key, deleted(key, at_us))
 
     def touch(self, uses: Mapping[str, int]) -> None:
         for key_id, key in self._keys.items():
@@ -38,15 +45,25 @@ class MemoryKeys:
 
     def _living(self, key_id: str) -> ApiKey | None:
         key = self._keys.get(key_id)
-        return None if key is None or key.deleted_at_us is not None else key
+        if key is None or key.deleted_at_us is not None:
+            return None
+        return key
 
     def _replace(self, before: ApiKey, after: ApiKey) -> KeyUpdate:
         self._put(after)
         return KeyUpdate(before, after)
 
     def _put(self, key: ApiKey) -> None:
-        texts = (key.name, key.last4, key.project or "", key.user_id or "", *(key.scopes or ()), *(key.agents or ()))
+        texts = (
+            key.name,
+            key.last4,
+            key.project or "",
+            key.user_id or "",
+            *(key.scopes or ()),
+            *(key.agents or ()),
+        )
         if not all(map(is_storable, texts)):
             raise StorageRejected(f"key {key.id} has text that cannot be written as UTF-8")
+
         self._keys[key.id] = key
         self.version += 1

@@ -1,7 +1,8 @@
 """The model of a store: plain lists and dicts, to judge the backends by.
 
-Strategy: a batch is checked completely before anything of it is kept, so nothing has to be undone. There is no await
-inside a call, so calls are atomic. Filters are `storage.query.matches`, record by record.
+Strategy: a batch is checked completely before anything of it is kept, so nothing has to be undone.
+There is no await inside a call, so calls are atomic. Filters are `storage.query.matches`, record by
+record.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,15 @@ from storage.relational.by_id import id_number
 from storage.search.expression import Is
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
-from storage.tools import ToolFilter, ToolPage, ToolQuery, ToolStats, ToolStatsQuery, ToolValues, ToolValuesQuery
+from storage.tools import (
+    ToolFilter,
+    ToolPage,
+    ToolQuery,
+    ToolStats,
+    ToolStatsQuery,
+    ToolValues,
+    ToolValuesQuery,
+)
 from tests.support import memory_aggregates
 from tests.support.memory_conversations import FindsConversations
 from tests.support.memory_entries import add_entries
@@ -91,6 +100,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             if payload is not None:
                 self._payloads[kept.seq] = kept.started_at_us, payload
             self._tools.add(kept.seq, entry)
+
         self.keep_jobs(batch.entries)
         for source, position in batch.positions.items():
             self._positions[batch.instance, source] = msgspec.msgpack.encode(position)
@@ -112,10 +122,14 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             CountQuery: lambda each: self.count(each.filter),
             StatsQuery: lambda each: self.stats(each.filter.scope),
             FacetQuery: lambda each: self.facets(each.filter, each.names, limit=each.limit),
-            HistogramQuery: lambda each: self.histogram(each.filter, each.since_us, each.until_us, each.buckets),
+            HistogramQuery: lambda each: self.histogram(
+                each.filter, each.since_us, each.until_us, each.buckets
+            ),
             SummaryQuery: lambda each: self.summary(each.filter, only_totals=each.only_totals),
             TopQuery: lambda each: self.top(each.filter, each.by),
-            SeriesQuery: lambda each: self.top_series(each.filter, each.by, each.since_us, each.until_us, each.buckets),
+            SeriesQuery: lambda each: self.top_series(
+                each.filter, each.by, each.since_us, each.until_us, each.buckets
+            ),
             ConversationQuery: self.conversations,
             ToolQuery: self.tool_calls,
             ToolStatsQuery: lambda each: self.tool_stats(each.filter),
@@ -128,11 +142,16 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         self._check_open()
         if query.limit <= 0:
             return Page([], complete=True, next_after=None)
+
         query = replace(query, filter=self._resolved(query.filter))
         start = max(query.offset, 0)
         found = list(islice(self._search(query), start, start + query.limit + 1))
         records = [msgspec.structs.replace(record) for record in found[: query.limit]]
-        return Page(records, complete=True, next_after=_place(query, records[-1]) if len(found) > query.limit else None)
+        return Page(
+            records,
+            complete=True,
+            next_after=_place(query, records[-1]) if len(found) > query.limit else None,
+        )
 
     async def count(self, filter: Filter) -> Count:
         self._check_open()
@@ -148,6 +167,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         containers: dict[str, int] = {}
         services: dict[str, int] = {}
         filter = Filter(scope=scope, kind="all")
+
         for record in self._visible():
             if matches(filter, record):
                 entries = 1 if record.kind == "event" else 2 * round(record.weight)
@@ -155,6 +175,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
                 add_entries(projects, record.project, entries)
                 add_entries(containers, record.container, entries)
                 add_entries(services, record.service, entries)
+
         sampled = memory_aggregates.is_sampled(self._visible(), filter)
         return Stats(sum(levels.values()), levels, projects, containers, services, sampled=sampled)
 
@@ -164,19 +185,27 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         self._check_open()
         return memory_aggregates.facets(self._counted(), self._resolved(filter), names, limit)
 
-    async def histogram(self, filter: Filter, since_us: int, until_us: int, buckets: int) -> Histogram:
+    async def histogram(
+        self, filter: Filter, since_us: int, until_us: int, buckets: int
+    ) -> Histogram:
         self._check_open()
-        return memory_aggregates.histogram(self._counted(), self._resolved(filter), since_us, until_us, buckets)
+        return memory_aggregates.histogram(
+            self._counted(), self._resolved(filter), since_us, until_us, buckets
+        )
 
     async def summary(self, filter: Filter, *, only_totals: bool = False) -> Summary:
         self._check_open()
-        return memory_aggregates.summary(self._counted(), self._resolved(filter), only_totals=only_totals)
+        return memory_aggregates.summary(
+            self._counted(), self._resolved(filter), only_totals=only_totals
+        )
 
     async def get(self, record_id: bytes) -> Record | None:
         self._check_open()
         record = self._by_id.get(record_id)
         is_hidden = record is None or record.started_at_us < self._purge_floor_us
-        return None if record is None or is_hidden else msgspec.structs.replace(record)
+        if record is None or is_hidden:
+            return None
+        return msgspec.structs.replace(record)
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         self._check_open()
@@ -193,7 +222,9 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return values_of(self._visible_calls(), scope)
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        found = (c for c in self._visible_calls() if c.record_id == record_id and c.position == position)
+        found = (
+            c for c in self._visible_calls() if c.record_id == record_id and c.position == position
+        )
         return next(found, None)
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
@@ -202,8 +233,12 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
 
     async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
         self._check_open()
-        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
-        return sorted((call for seq, call in calls if seq == record_seq), key=lambda call: call.position)
+        calls = self._tools.visible(
+            self._purge_floor_us, self._body_floor_us, self._bodies_through_seq
+        )
+        return sorted(
+            (call for seq, call in calls if seq == record_seq), key=lambda call: call.position
+        )
 
     async def retention(self) -> RetentionState:
         self._check_open()
@@ -217,7 +252,9 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             reaches_back_us=self._visible()[0].started_at_us if self._visible() else None,
         )
 
-    async def move_floors(self, purge_floor_us: int, body_floor_us: int, *, down: bool = False) -> None:
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
         self._check_open()
         move = min if down else max
         self._purge_floor_us = move(self._purge_floor_us, purge_floor_us)
@@ -225,19 +262,24 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
 
     async def purge(self, max_rows: int) -> Purged:
         self._check_open()
-        gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][:max_rows]
+        gone = [record for record in self._records if record.started_at_us < self._purge_floor_us][
+            :max_rows
+        ]
         self._remove(gone)
         return Purged(len(gone), 0, is_done=not gone)
 
     async def trim(self, max_rows: int) -> Trimmed:
         self._check_open()
         first = self._records[0].seq if self._records else 1
-        step = next_trim(first, self._last_seq if self._records else 0, self._bodies_through_seq, max_rows)
+        step = next_trim(
+            first, self._last_seq if self._records else 0, self._bodies_through_seq, max_rows
+        )
         if step is None:
             return Trimmed(0, 0)
         if step.what == "bodies":
             self._bodies_through_seq = step.last_seq
             return Trimmed(0, step.last_seq - step.first_seq + 1)
+
         gone = [record for record in self._records if record.seq <= step.last_seq]
         self._remove(gone)
         return Trimmed(len(gone), 0)
@@ -291,7 +333,9 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
     async def info(self) -> StorageInfo:
         self._check_open()
         rows = len(self._visible())
-        return StorageInfo("model", "model:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0)
+        return StorageInfo(
+            "model", "model:", schema_version=1, rows=rows, last_seq=self._last_seq, size_bytes=0
+        )
 
     async def close(self) -> None:
         self._is_closed = True
@@ -300,7 +344,11 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
     ) -> None:
         await self.close()
 
@@ -309,11 +357,18 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         where = filter.where
         if where is None or not filter.needs_more_than_records:
             return filter
-        ids = [format_id(record.id) for record in self._records if fulfils(self._subject(record), where)]
+
+        ids = [
+            format_id(record.id)
+            for record in self._records
+            if fulfils(self._subject(record), where)
+        ]
         return replace(filter, where=Is("id", tuple(ids)))
 
     def _subject(self, record: Record) -> Subject:
-        calls = self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+        calls = self._tools.visible(
+            self._purge_floor_us, self._body_floor_us, self._bodies_through_seq
+        )
         tools = tuple(call.tool_name for seq, call in calls if seq == record.seq)
         return Subject(record, self._payload(record.seq), tools)
 
@@ -321,16 +376,20 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
         started_at_us, raw = self._payloads.get(seq, (-1, b""))
         if not raw or started_at_us < self._purge_floor_us:
             return None
+
         payload = msgspec.msgpack.decode(raw, type=Payload)
         if started_at_us < self._body_floor_us or seq <= self._bodies_through_seq:
-            payload.request_body = payload.response_body = None
+            payload.request_body = None
+            payload.response_body = None
         return payload
 
     def _visible_calls(self, seq_until: int | None = None) -> list[ToolCall]:
         self._check_open()
         return [
             call
-            for seq, call in self._tools.visible(self._purge_floor_us, self._body_floor_us, self._bodies_through_seq)
+            for seq, call in self._tools.visible(
+                self._purge_floor_us, self._body_floor_us, self._bodies_through_seq
+            )
             if seq_until is None or seq <= seq_until
         ]
 
@@ -365,6 +424,7 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             seen.add(entry.record.id)
             self._tools.check(entry)
             payloads.append(_checked(entry))
+
         return payloads
 
     def _search(self, query: RecordQuery) -> Iterator[Record]:
@@ -373,14 +433,19 @@ class MemoryStorage(MemoryJobs, FindsConversations, KeepsViews, NoUpkeep):
             records = sorted(records, key=lambda record: record.id)
         for record in records if query.order == "asc" else reversed(records):
             place = _place(query, record)
-            if query.after is not None and (place <= query.after if query.order == "asc" else place >= query.after):
+            if query.after is not None and (
+                place <= query.after if query.order == "asc" else place >= query.after
+            ):
                 continue
+
             if matches(query.filter, record):
                 yield record
 
 
 def _place(query: RecordQuery, record: Record) -> int:
-    return id_number(record.id) if query.by == "id" else record.seq
+    if query.by == "id":
+        return id_number(record.id)
+    return record.seq
 
 
 def _checked(entry: Entry) -> bytes | None:
@@ -392,8 +457,12 @@ def _checked(entry: Entry) -> bytes | None:
                 value.encode()
             elif isinstance(value, int) and not -_MAX_INT - 1 <= value <= _MAX_INT:
                 raise StorageRejected(f"{value} is not a number of 64 bits")
+
         if record.level not in LEVELS or record.kind not in ("exchange", "event"):
             raise StorageRejected(f"unknown level {record.level!r} or kind {record.kind!r}")
-        return None if entry.payload is None else msgspec.msgpack.encode(entry.payload)
+        if entry.payload is None:
+            return None
+
+        return msgspec.msgpack.encode(entry.payload)
     except (ValueError, TypeError, OverflowError) as error:
         raise StorageRejected(f"a value cannot be stored: {error!r}") from error

@@ -40,7 +40,10 @@ class MemoryTools:
         """
         for call in entry.tool_calls:
             if call.status != "processing" and (call.record_id, call.position) in self._ids:
-                raise StorageRejected(f"tool call {call.record_id.hex()}.{call.position} is stored already")
+                raise StorageRejected(
+                    f"tool call {call.record_id.hex()}.{call.position} is stored already"
+                )
+
             try:
                 for value in msgspec.structs.astuple(call):
                     if isinstance(value, str):
@@ -54,18 +57,30 @@ class MemoryTools:
             self._calls.append((seq, msgspec.structs.replace(call)))
             self._ids.add((call.record_id, call.position))
             self._waiting.pop((call.record_id, call.position), None)
+
         for call in awaited_calls(entry):
             if (call.record_id, call.position) not in self._ids:
-                self._waiting[call.record_id, call.position] = entry.record.instance, msgspec.structs.replace(call)
+                self._waiting[call.record_id, call.position] = (
+                    entry.record.instance,
+                    msgspec.structs.replace(call),
+                )
 
     def waiting(self, instance: str) -> list[ToolCall]:
         """List copies of the calls whose answer a sidecar awaits."""
-        return [msgspec.structs.replace(call) for whose, call in self._waiting.values() if whose == instance]
+        return [
+            msgspec.structs.replace(call)
+            for whose, call in self._waiting.values()
+            if whose == instance
+        ]
 
     def remove(self, seqs: Container[int], ids: Container[bytes]) -> None:
-        """Forget the calls of records that are gone, by the seq they were stored with, and by the id that asked."""
+        """Forget the calls of records that are gone, by the seq they were stored with, and by the
+        id that asked.
+        """
         self._waiting = {key: call for key, call in self._waiting.items() if key[0] not in ids}
-        self._calls = [(seq, call) for seq, call in self._calls if not (seq in seqs or call.record_id in ids)]
+        self._calls = [
+            (seq, call) for seq, call in self._calls if not (seq in seqs or call.record_id in ids)
+        ]
         self._ids = {(call.record_id, call.position) for _, call in self._calls}
 
     def visible(
@@ -76,7 +91,13 @@ class MemoryTools:
             if call.started_at_us >= body_floor_us and seq > bodies_through_seq:
                 yield seq, msgspec.structs.replace(call)
             elif call.started_at_us >= purge_floor_us:
-                bare = {"arguments": None, "result": None, "error_details": None, "metadata": b"{}", "search": ""}
+                bare = {
+                    "arguments": None,
+                    "result": None,
+                    "error_details": None,
+                    "metadata": b"{}",
+                    "search": "",
+                }
                 yield seq, msgspec.structs.replace(call, **bare)
 
 
@@ -100,13 +121,19 @@ def stats_of(calls: Iterable[ToolCall], filter: ToolFilter) -> ToolStats:
     times = [call.latency_us for call in found if call.latency_us is not None]
     successes = sum(call.status == "success" for call in found)
     cost_usd = sum(call.cost_usd for call in found)
-    return ToolStats(len(found), successes, len(times), sum(times), cost_usd, stored=stored, sampled=sampled)
+    return ToolStats(
+        len(found), successes, len(times), sum(times), cost_usd, stored=stored, sampled=sampled
+    )
 
 
 def values_of(calls: Iterable[ToolCall], scope: Scope) -> ToolValues:
     """List what a filter may name."""
     found = [call for call in calls if matches(ToolFilter(scope=scope), call)]
-    names = {call.key_id: call.key_name for call in sorted(found, key=lambda call: call.started_at_us) if call.key_id}
+    names = {
+        call.key_id: call.key_name
+        for call in sorted(found, key=lambda call: call.started_at_us)
+        if call.key_id
+    }
     return ToolValues(
         tool_names=sorted({call.tool_name for call in found}),
         server_labels=sorted({call.server_label for call in found}),

@@ -21,9 +21,11 @@ class KeepsViews:
             return "missing"
         if replaced not in (None, view.name) and view.name in known:
             return "taken"
+
         kept = {name: other for name, other in known.items() if name not in (view.name, replaced)}
         if len(kept) >= MAX_VIEWS:
             return "full"
+
         self._views[owner] = kept | {view.name: view}
         return "stored"
 

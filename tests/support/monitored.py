@@ -1,4 +1,6 @@
-"""Two sidelogs whose metrics show something of everything: traffic of all kinds, and what goes wrong."""
+"""Two sidelogs whose metrics show something of everything: traffic of all kinds, and what goes
+wrong.
+"""
 
 import asyncio
 import contextlib
@@ -43,11 +45,26 @@ upstream = "{upstream}"
 auth = "required"
 """
 KINDS: Final = (
-    *("users", "one user", "new user", "failure", "prices", "chat", "streamed chat", "busy chat", "message"),
+    *(
+        "users",
+        "one user",
+        "new user",
+        "failure",
+        "prices",
+        "chat",
+        "streamed chat",
+        "busy chat",
+        "message",
+    ),
     *("streamed message", "tools"),
 )
 CALL: Final = (
-    *((":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/gone/shop.Stock/Get")),
+    *(
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/gone/shop.Stock/Get"),
+    ),
     *(("content-type", "application/grpc"), ("te", "trailers")),
 )
 PROXY_HEADER: Final = b"PROXY TCP4 192.0.2.1 192.0.2.2 1234 443\r\n"
@@ -69,7 +86,10 @@ class Monitored:
             with contextlib.suppress(urllib.error.HTTPError):
                 urllib.request.urlopen(self.sidelog.url + path, timeout=60).read()
         _call(self.sidelog.port)
-        for sent in (b"GET / HTTP/1.1\r\n\r\n", PROXY_HEADER + b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n"):
+        for sent in (
+            b"GET / HTTP/1.1\r\n\r\n",
+            PROXY_HEADER + b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n",
+        ):
             with socket.create_connection(("127.0.0.1", self.edge.port), 60) as connection:
                 connection.sendall(sent)
                 with contextlib.suppress(ConnectionResetError):
@@ -104,7 +124,8 @@ def _call(port: int) -> None:
         left = client.begin(CALL, is_end=False)
         client.h2.reset_stream(left)
         client.flush()
-        client.socket.sendall(b"\0\0\0\0\0\0\0\0\0")  # DATA of the connection itself (RFC 9113 §6.1)
+        # DATA of the connection itself (RFC 9113 §6.1).
+        client.socket.sendall(b"\0\0\0\0\0\0\0\0\0")
         client.hear_out()
 
 
@@ -121,16 +142,24 @@ def monitored(directory: Path) -> Iterator[Monitored]:
     """Start both, make some traffic, and wait until it is stored."""
     cert, key = self_signed(directory)
     tls = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
-    balanced = {"SIDELOG_PROXY__PROXY_PROTOCOL": "true", "SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
+    balanced = {
+        "SIDELOG_PROXY__PROXY_PROTOCOL": "true",
+        "SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]',
+    }
     config = directory / "sidelog.toml"
+
     with running(application(0.005)) as upstream:
         config.write_text(CONFIG.format(upstream=upstream, closed_port=free_port()))
         with Sidelog(directory / "data", upstream, "--config", str(config)) as sidelog:
             urllib.request.urlopen(f"{sidelog.url}/api/users", timeout=60).read()
             assert sidelog.settled_ledger()["stored"] == 1
             sidelog.stop()
-            sidelog.start()  # how far its records reach back is looked up at the start, and once a minute
-            with Sidelog(directory / "edge", upstream, "--workers", "0", environ=tls | balanced) as edge:
+            # How far its records reach back is looked up at the start, and once a minute.
+            sidelog.start()
+
+            with Sidelog(
+                directory / "edge", upstream, "--workers", "0", environ=tls | balanced
+            ) as edge:
                 pair = Monitored(sidelog, edge)
                 pair.make_traffic(1)
                 assert sidelog.settled_ledger()["stored"] > len(KINDS)
@@ -142,5 +171,9 @@ def _has_all(exposition: str) -> bool:
     """Whether what is counted or looked up behind the traffic is there."""
     return all(
         f"\nsidelog_{name}" in exposition
-        for name in ("tls_failures_total{", "oldest_record_timestamp_seconds ", "alert_messages_waiting ")
+        for name in (
+            "tls_failures_total{",
+            "oldest_record_timestamp_seconds ",
+            "alert_messages_waiting ",
+        )
     )

@@ -30,16 +30,27 @@ http {{
 
 @contextmanager
 def nginx(directory: Path, blocks: str) -> Iterator[str]:
-    """Run nginx with the blocks of its `http` that a test or a guide has; gives the address of its server.
+    """Run nginx with the blocks of its `http` that a test or a guide has; gives the address of its
+    server.
 
     The blocks say `listen 80;`, which becomes a free port of this machine.
     """
-    program, port = find("nginx"), free_port()
+    program = find("nginx")
+    port = free_port()
     directory.mkdir(exist_ok=True)
     blocks = blocks.replace("listen 80;", f"listen 127.0.0.1:{port};")
     (directory / "nginx.conf").write_text(_AROUND.format(directory=directory, blocks=blocks))
-    command = [program, "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", str(directory / "error.log")]
+    command = [
+        program,
+        "-p",
+        str(directory),
+        "-c",
+        str(directory / "nginx.conf"),
+        "-e",
+        str(directory / "error.log"),
+    ]
     process = subprocess.Popen(command)
+
     try:
         eventually((directory / "nginx.pid").exists)
         yield f"http://127.0.0.1:{port}"

@@ -1,6 +1,7 @@
 """A receiver of OTLP over HTTP, in JSON: it reads requests strictly, and answers by plan.
 
-Each request is read twice: as the types here have it, which are what sidelog means to send, and by OpenTelemetry's own.
+Each request is read twice: as the types here have it, which are what sidelog means to send, and by
+OpenTelemetry's own.
 """
 
 import gzip
@@ -29,8 +30,14 @@ class AnyValue(msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_
     def plain(self) -> object:
         """The value as Python has it."""
         whole = None if self.int_value is None else int(self.int_value)
-        several = None if self.array_value is None else [each.plain for each in self.array_value.values]
-        (given,) = (each for each in (self.string_value, whole, self.double_value, several) if each is not None)
+        several = (
+            None if self.array_value is None else [each.plain for each in self.array_value.values]
+        )
+        (given,) = (
+            each
+            for each in (self.string_value, whole, self.double_value, several)
+            if each is not None
+        )
         return given
 
 
@@ -186,7 +193,9 @@ def tool_call(**changes: Any) -> ToolCall:
     made = ToolCall(
         record_id=make_record().id, position=1, started_at_us=START_US, created_at_us=START_US, tool_name="add",
         server_label="demo", status="success", latency_us=1500, cost_usd=0.25, rpc_id='"7"', session="ab12",
-        metadata=b'{"method": "tools/call", "protocol_version": "2025-11-25"}', arguments=b'{"secret": 1}',
+        metadata=b'{"method": "tools/call", "protocol_version": "2025-11-25"}', arguments=(
+            b'{"secret": 1}'
+        ),
     )  # fmt: skip
     return msgspec.structs.replace(made, **changes)
 
@@ -232,16 +241,27 @@ class Receiver:
             answer = self.plan(request.path, body, len(self.received))
             headers = {name.lower(): value for name, value in request.headers.items()}
             self.received.append(Received(request.path, headers, body, answer.status))
+
         return answer
 
     def spans(self, status: int = 200) -> list[Span]:
         """The spans of all requests that were answered so."""
         with self.lock:
-            taken = [each.body for each in self.received if each.path == "/v1/traces" and each.status == status]
+            taken = [
+                each.body
+                for each in self.received
+                if each.path == "/v1/traces" and each.status == status
+            ]
+
         return [span for body in taken for span in read_spans(body)]
 
     def logs(self) -> list[LogRecord]:
         """The log records of all requests that were taken."""
         with self.lock:
-            taken = [each.body for each in self.received if each.path == "/v1/logs" and each.status == 200]
+            taken = [
+                each.body
+                for each in self.received
+                if each.path == "/v1/logs" and each.status == 200
+            ]
+
         return [record for body in taken for record in read_logs(body)]

@@ -1,6 +1,8 @@
-"""Requests of OTLP read by the messages that OpenTelemetry publishes: what they do not know is refused.
+"""Requests of OTLP read by the messages that OpenTelemetry publishes: what they do not know is
+refused.
 
-Its JSON is that of protobuf, but for ids, which are hex and not base64 (OTLP, "JSON Protobuf Encoding").
+Its JSON is that of protobuf, but for ids, which are hex and not base64 (OTLP, "JSON Protobuf
+Encoding").
 """
 
 import base64
@@ -30,7 +32,9 @@ def read_logs(body: bytes) -> ExportLogsServiceRequest:
 
 
 def _compare(body: bytes, read: ExportTraceServiceRequest | ExportLogsServiceRequest) -> None:
-    """What is empty is not written in protobuf; all else comes back as it was sent, names and digits."""
+    """What is empty is not written in protobuf; all else comes back as it was sent, names and
+    digits.
+    """
     back = _with_ids(MessageToDict(read, use_integers_for_enums=True), _to_hex)
     assert back == _without_empty_text(json.loads(body))
 

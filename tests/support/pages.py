@@ -10,7 +10,9 @@ from storage.query import Page, Query, RecordQuery
 
 
 def answer_pages(
-    monkeypatch: pytest.MonkeyPatch, storage: Storage, answer: Callable[[RecordQuery], Awaitable[Page]]
+    monkeypatch: pytest.MonkeyPatch,
+    storage: Storage,
+    answer: Callable[[RecordQuery], Awaitable[Page]],
 ) -> None:
     """Answer them so, and all others as before."""
     read = storage.read

@@ -10,11 +10,13 @@ def full_pipe() -> tuple[int, int]:
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
     fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 4096)
+
     try:
         while True:
             os.write(write_fd, bytes(4096))
     except BlockingIOError:
         pass
+
     os.set_blocking(write_fd, True)
     return read_fd, write_fd
 
@@ -24,6 +26,7 @@ def read_all(read_fd: int, *, until: Callable[[], object]) -> bytes:
     os.set_blocking(read_fd, False)
     found = b""
     is_over = False
+
     while True:
         try:
             found += os.read(read_fd, 1 << 16)

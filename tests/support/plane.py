@@ -1,7 +1,8 @@
-"""The data plane in this process: on an event loop in a thread, with a segment on disk and a reader of its ring.
+"""The data plane in this process: on an event loop in a thread, with a segment on disk and a reader
+of its ring.
 
-Tests speak to it through real sockets. Its end is part of every test: what was pushed must be what was counted, and
-no connection, task, future, in-flight slot or descriptor may be left.
+Tests speak to it through real sockets. Its end is part of every test: what was pushed must be what
+was counted, and no connection, task, future, in-flight slot or descriptor may be left.
 """
 
 import asyncio
@@ -23,7 +24,14 @@ from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightReader
 from proxy.ring.ring import RingReader
 from proxy.ring.segment import Segment
-from proxy.settings.model import CaptureSettings, LimitSettings, ProxySettings, RingSettings, RouteSettings, Settings
+from proxy.settings.model import (
+    CaptureSettings,
+    LimitSettings,
+    ProxySettings,
+    RingSettings,
+    RouteSettings,
+    Settings,
+)
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.routes import compile_routes
@@ -57,7 +65,9 @@ _LIMITS: Final = {
     "timeout_connect_s": 60.0,
     "upstream_keep_alive_s": 60.0,
 }
-"""A starved process may take more than the few seconds that a connection has by default, new or idle."""
+"""A starved process may take more than the few seconds that a connection has by default, new or
+idle.
+"""
 
 
 def settings_for(
@@ -94,7 +104,9 @@ class Plane:
     """Messages among the records, as far as the test has read them."""
 
     def connect(self, receive_bytes: int = 0) -> Client:
-        """Open a client connection, perhaps with little room for what it is sent; the caller closes it."""
+        """Open a client connection, perhaps with little room for what it is sent; the caller closes
+        it.
+        """
         connection = socket.socket()
         if receive_bytes:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
@@ -103,7 +115,9 @@ class Plane:
         return Client(connection)
 
     def connect_with(self, raw: bytes) -> Client:
-        """Open a client connection and send bytes while the loop stands still: they are there when it is accepted."""
+        """Open a client connection and send bytes while the loop stands still: they are there when
+        it is accepted.
+        """
 
         def connect() -> Client:
             client = self.connect()
@@ -120,7 +134,9 @@ class Plane:
 
     @property
     def downstreams(self) -> list[Downstream]:
-        """Client connections, but those that are not secured yet; to be asked on the loop while they come and go."""
+        """Client connections, but those that are not secured yet; to be asked on the loop while
+        they come and go.
+        """
         return [each for each in self.engine.connections if isinstance(each, Downstream)]
 
     def has_downstream(self, holds: Callable[[Downstream], object]) -> bool:
@@ -128,7 +144,9 @@ class Plane:
         return self.run(lambda: any(map(holds, self.downstreams)))
 
     def trust_upstreams(self) -> "Plane":
-        """Keep idle connections for their whole time, as those of upstreams that were seen to serve several at once."""
+        """Keep idle connections for their whole time, as those of upstreams that were seen to serve
+        several at once.
+        """
         for pool in self.engine.pools:
             self.run(partial(pool._concurrency.served, 1000))
         return self
@@ -212,7 +230,10 @@ class Plane:
             left["connections"] = len(engine.connections)
             left["in flight"] = len(engine.in_flight)
             left["upstreams"] = sum(len(pool._connections) + pool._opening for pool in engine.pools)
-            left["waiting"] = sum(not waiter.done() for pool in engine.pools for waiter in pool._waiting)
+            left["waiting"] = sum(
+                not waiter.done() for pool in engine.pools for waiter in pool._waiting
+            )
+
         return [f"{what}: {count}" for what, count in left.items() if count]
 
 
@@ -228,28 +249,39 @@ def running_plane(
     problems: list[str] = []
     loop.set_exception_handler(lambda _, context: problems.append(repr(context)))
     layout = CounterLayout(len(settings.routes))
+
     with contextlib.ExitStack() as stack:
         segment = Segment.create(
-            directory, b"{}", ring_bytes=settings.ring.bytes, counter_cells=layout.size, inflight_slots=64
+            directory,
+            b"{}",
+            ring_bytes=settings.ring.bytes,
+            counter_cells=layout.size,
+            inflight_slots=64,
         )
         stack.callback(segment.close)
         stack.callback(segment.unlink)
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
         started: Future[Plane] = Future()
         thread = threading.Thread(
-            target=_serve, args=(loop, engine, settings, segment, listener, layout, started, problems), name="plane"
+            target=_serve,
+            args=(loop, engine, settings, segment, listener, layout, started, problems),
+            name="plane",
         )
         thread.start()
+
         plane = started.result(PATIENCE_S)
         try:
             yield plane
         finally:
             plane.stop()
             thread.join(60)
+
         assert not thread.is_alive()
         assert not problems, problems
         _check_accounts(plane)
-    # Empty once is enough: an upstream of this process may still accept what the plane has closed, and close it.
+
+    # Empty once is enough: an upstream of this process may still accept what the plane has closed,
+    # and close it.
     with contextlib.suppress(AssertionError):
         eventually(lambda: not _new_since(descriptors))
         return
@@ -276,10 +308,12 @@ def _serve(
             started.set_result(face)
             await stop.wait()
             await plane.drain()
+
         for _ in range(3000):
             if not face.leftovers():
                 break
             await asyncio.sleep(0.01)
+
         problems.extend(face.leftovers())
         if isinstance(plane, ReferencePlane):
             await asyncio.sleep(0.05)  # aiohttp's client closes its transports a little later
@@ -298,13 +332,20 @@ def _serve(
 
 
 async def _listening(
-    engine: EngineName, settings: Settings, segment: Segment, listener: socket.socket, tasks: asyncio.TaskGroup
+    engine: EngineName,
+    settings: Settings,
+    segment: Segment,
+    listener: socket.socket,
+    tasks: asyncio.TaskGroup,
 ) -> DataPlane | ReferencePlane:
     routes = compile_routes(settings)
     if engine == "reference":
-        reference = ReferencePlane(settings, routes, *recording(settings, routes, segment, lambda: None), INSTANCE)
+        reference = ReferencePlane(
+            settings, routes, *recording(settings, routes, segment, lambda: None), INSTANCE
+        )
         await reference.listen(listener)
         return reference
+
     plane = data_plane(settings, routes, segment, lambda: None, tasks, INSTANCE)
     plane.start()
     plane.listen(listener)
@@ -312,12 +353,20 @@ async def _listening(
 
 
 def _check_accounts(plane: Plane) -> None:
-    """Every recorded exchange was counted, and every counted one recorded, unless somebody may record nothing."""
+    """Every recorded exchange was counted, and every counted one recorded, unless somebody may
+    record nothing.
+    """
     counted = sum(plane.counters().requests.values())
     capture = plane.settings.capture
-    if "none" not in (plane.settings.routes[0].capture, capture.level) and not capture.opt_out_header:
-        plane.messages += sum(entry[0] != KIND_EXCHANGE for entry in plane.reader.read(100_000, 1 << 30))
+    if (
+        "none" not in (plane.settings.routes[0].capture, capture.level)
+        and not capture.opt_out_header
+    ):
+        plane.messages += sum(
+            entry[0] != KIND_EXCHANGE for entry in plane.reader.read(100_000, 1 << 30)
+        )
         assert counted == plane.reader.pushed - plane.messages + plane.reader.refused
+
     assert plane.reader.corrupt_records == 0
 
 
@@ -330,12 +379,19 @@ def _descriptors() -> set[str]:
 
 
 def _new_since(before: set[str]) -> set[str]:
-    # A mapping of a closed segment lives as long as the views of it, which are the garbage collector's.
-    return {what for what in _descriptors() - before if not what.startswith("/proc/") and ".ring" not in what}
+    # A mapping of a closed segment lives as long as the views of it, which are the garbage
+    # collector's.
+    return {
+        what
+        for what in _descriptors() - before
+        if not what.startswith("/proc/") and ".ring" not in what
+    }
 
 
 def _tcp_ends(descriptors: set[str]) -> list[list[str]]:
-    """Look up sockets in the kernel's tables: both ends of each, hexadecimal, and its state (proc_net_tcp)."""
+    """Look up sockets in the kernel's tables: both ends of each, hexadecimal, and its state
+    (proc_net_tcp).
+    """
     tables = [Path(f"/proc/self/net/{name}").read_text() for name in ("tcp", "tcp6")]
     rows = [line.split() for table in tables for line in table.splitlines()[1:]]
     return [row[1:4] for row in rows if f"socket:[{row[9]}]" in descriptors]

@@ -1,8 +1,9 @@
 """Ports for servers that a test starts, stops and starts again.
 
-Strategy: below those that the system gives to outgoing connections and to whoever binds port 0. A port of these may be
-another test's by the time its server comes back. Until that server listens nothing tells other processes that its port
-is given away: so the UDP port of the same number is held, of which no test makes use.
+Strategy: below those that the system gives to outgoing connections and to whoever binds port 0. A
+port of these may be another test's by the time its server comes back. Until that server listens
+nothing tells other processes that its port is given away: so the UDP port of the same number is
+held, of which no test makes use.
 """
 
 import os
@@ -22,7 +23,9 @@ _holds: Final[deque[int]] = deque()
 
 
 def free_port() -> int:
-    """Find a TCP port that nothing listens on now and that no test on this machine was given, another one each time."""
+    """Find a TCP port that nothing listens on now and that no test on this machine was given,
+    another one each time.
+    """
     while True:
         port = _LEAST + secrets.randbelow(_end() - _LEAST)
         if port not in _given and _hold(port) and _is_free(port):
@@ -43,6 +46,7 @@ def _hold(port: int) -> bool:
         except OSError:
             return False
         _holds.append(hold.detach())
+
     if len(_holds) > _HELD:
         os.close(_holds.popleft())
     return True

@@ -1,9 +1,11 @@
-"""A real Postgres for tests: found, started once on a Unix socket in a directory of its own, stopped with the tests.
+"""A real Postgres for tests: found, started once on a Unix socket in a directory of its own,
+stopped with the tests.
 
-Strategy: the first test that needs it starts it; its address is in the environment, so that processes which tests start
-find the same one. It ends with this process, however that ends. It lies in memory where there is room: 10 instead of
-300 ms for a database. Durability is off: a killed server process still keeps what it wrote. Tests are skipped where no
-Postgres is installed, and fail where `CI=true` says that one must be.
+Strategy: the first test that needs it starts it; its address is in the environment, so that
+processes which tests start find the same one. It ends with this process, however that ends. It lies
+in memory where there is room: 10 instead of 300 ms for a database. Durability is off: a killed
+server process still keeps what it wrote. Tests are skipped where no Postgres is installed, and fail
+where `CI=true` says that one must be.
 """
 
 import asyncio
@@ -63,7 +65,19 @@ class Server:
         self._user = _unprivileged_user()
         if self._user is not None:
             os.chown(self.directory, *self._user)
-        self._run("initdb", "-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", "--locale=C")
+        self._run(
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "-N",
+            "--locale=C",
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,9 +92,17 @@ class Server:
     def start(self) -> None:
         """Start the server and wait until it answers."""
         options = [f"--{name}={value}" for name, value in self._options.items()]
-        command = [str(self._binaries / "postgres"), "-D", str(self.data), "-k", str(self.directory), *options]
+        command = [
+            str(self._binaries / "postgres"),
+            "-D",
+            str(self.data),
+            "-k",
+            str(self.directory),
+            *options,
+        ]
         self.process = self._serve(command)
         deadline = time.monotonic() + _START_S
+
         while not self._is_ready():
             assert time.monotonic() < deadline, f"postgres was not ready within {_START_S} s"
             if self.process.poll() is not None:
@@ -96,9 +118,13 @@ class Server:
             return False
 
     def _serve(self, command: list[str]) -> "subprocess.Popen[bytes]":
-        # A session of its own: in an orphaned process group the kernel lets stopped processes go on.
+        # A session of its own: in an orphaned process group the kernel lets stopped processes go
+        # on.
         return subprocess.Popen(
-            self._as_user(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+            self._as_user(command),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def pids(self) -> list[int]:
@@ -133,7 +159,11 @@ class Server:
 
     def _as_user(self, command: list[str]) -> list[str]:
         """Postgres refuses to run as root; it is told when its parent is gone."""
-        drop = [] if self._user is None else [f"--reuid={self._user[0]}", f"--regid={self._user[1]}", "--clear-groups"]
+        drop = (
+            []
+            if self._user is None
+            else [f"--reuid={self._user[0]}", f"--regid={self._user[1]}", "--clear-groups"]
+        )
         return ["setpriv", *drop, "--pdeathsig=INT", "--", *command]
 
 
@@ -164,6 +194,7 @@ def server() -> Server | None:
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
+
     started = Server(directory)
     atexit.register(started.remove)
     started.start()
@@ -173,10 +204,13 @@ def server() -> Server | None:
 
 @contextlib.contextmanager
 def own_server() -> Iterator[Server]:
-    """A server that nobody else uses, to be stopped, hung or killed; skips where no Postgres is installed."""
+    """A server that nobody else uses, to be stopped, hung or killed; skips where no Postgres is
+    installed.
+    """
     server()
     directory = binaries()
     assert directory is not None
+
     own = Server(directory)
     try:
         own.start()
@@ -201,11 +235,13 @@ async def database(directory: Path) -> str:
             await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
             async with await open_storage(url(_TEMPLATE), directory) as store:
                 await store.commit(Batch("nobody", []))
+
         if name not in names:
             await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
             await _drop_oldest(admin)
     finally:
         await admin.close()
+
     return url(name)
 
 
@@ -215,21 +251,26 @@ async def size_of_rows(connection: Connection) -> int:
     Of the days to come, which have tables of their own already, there is one more after midnight.
     """
     size: int = await connection.fetchval(
-        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace "
+        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relnamespace = "
+        "'sidelog'::regnamespace "
         "AND relkind = 'r' AND relname LIKE 'records%' AND pg_relation_size(oid) > 0"
     )
     return size
 
 
 async def until(connection: Connection, query: str, holds: Callable[[Any], object]) -> None:
-    """Wait for an answer of which something holds: a process of the server may have to wait for its turn."""
+    """Wait for an answer of which something holds: a process of the server may have to wait for its
+    turn.
+    """
     async with asyncio.timeout(60):
         while not holds(await connection.fetchval(query)):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
 
 
 async def _drop_oldest(admin: Connection) -> None:
-    names = await admin.fetch("SELECT datname FROM pg_database WHERE datname ~ '^t[0-9a-f]{16}$' ORDER BY oid")
+    names = await admin.fetch(
+        "SELECT datname FROM pg_database WHERE datname ~ '^t[0-9a-f]{16}$' ORDER BY oid"
+    )
     for (name,) in names[:-_KEPT_DATABASES]:
         with contextlib.suppress(asyncpg.ObjectInUseError):
             await admin.execute(f"DROP DATABASE {name}")

@@ -1,4 +1,6 @@
-"""A real Prometheus that scrapes every second, and promtool; without them tests are skipped, in CI they fail."""
+"""A real Prometheus that scrapes every second, and promtool; without them tests are skipped, in CI
+they fail.
+"""
 
 import json
 import subprocess
@@ -21,7 +23,9 @@ class Prometheus:
     def ask(self, path: str, **parameters: str) -> Any:
         """Return the data of an answer; None while it cannot be asked."""
         try:
-            with urllib.request.urlopen(f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}") as response:
+            with urllib.request.urlopen(
+                f"{self._url}/{path}?{urllib.parse.urlencode(parameters)}"
+            ) as response:
                 return json.load(response)["data"]
         except urllib.error.HTTPError as error:
             with error:
@@ -34,14 +38,18 @@ class Prometheus:
     def value(self, query: str) -> float | None:
         """Return the one value of a query, None while there is none."""
         data = self.ask("query", query=query)
-        return float(data["result"][0]["value"][1]) if data and data["result"] else None
+        if data and data["result"]:
+            return float(data["result"][0]["value"][1])
+        return None
 
 
 @contextmanager
 def scraping(
     directory: Path, *targets: str, rules: Sequence[Path] = (), has_native_histograms: bool = True
 ) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes some admin ports and evaluates some files of rules, both every second."""
+    """Run a Prometheus that scrapes some admin ports and evaluates some files of rules, both every
+    second.
+    """
     program = find("prometheus")
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
@@ -51,11 +59,15 @@ def scraping(
     (directory / "prometheus.yml").write_text(json.dumps(config))
     port = free_port()
     feature = ("--enable-feature=native-histograms",) if has_native_histograms else ()
+
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
                 *(program, f"--config.file={directory / 'prometheus.yml'}", *feature),
-                *(f"--web.listen-address=127.0.0.1:{port}", f"--storage.tsdb.path={directory / 'tsdb'}"),
+                *(
+                    f"--web.listen-address=127.0.0.1:{port}",
+                    f"--storage.tsdb.path={directory / 'tsdb'}",
+                ),
             ],
             stdout=log,
             stderr=log,

@@ -1,7 +1,8 @@
-"""What an expression of Prometheus names: metrics, the labels they are matched by, and those they are grouped by.
+"""What an expression of Prometheus names: metrics, the labels they are matched by, and those they
+are grouped by.
 
-Not a parser: `promtool` and Prometheus judge expressions, this only finds names in those they accept. It relies on
-selectors being written with braces.
+Not a parser: `promtool` and Prometheus judge expressions, this only finds names in those they
+accept. It relies on selectors being written with braces.
 """
 
 import re
@@ -41,13 +42,16 @@ def names_in(expression: str) -> Names:
 
 
 def labels_of(exposition: str) -> dict[str, set[str]]:
-    """Return the labels of every metric of a scrape; histograms are there as native ones, too, by their own name."""
+    """Return the labels of every metric of a scrape; histograms are there as native ones, too, by
+    their own name.
+    """
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
             if family.type == "histogram":
                 found.setdefault(family.name, set()).update(set(sample.labels) - {"le"})
+
     return found
 
 
@@ -56,6 +60,9 @@ def unknown(expression: str, known: Mapping[str, set[str]]) -> list[str]:
     names = names_in(expression)
     wrong = [metric for metric in names.matched if metric not in known]
     for metric, labels in names.matched.items():
-        wrong += [f"{metric}{{{label}}}" for label in labels - known.get(metric, set()) - OF_TARGETS]
+        wrong += [
+            f"{metric}{{{label}}}" for label in labels - known.get(metric, set()) - OF_TARGETS
+        ]
+
     anywhere = OF_TARGETS.union(*(known.get(metric, set()) for metric in names.matched))
     return wrong + [f"by ({label})" for label in names.grouped - anywhere]

@@ -1,4 +1,6 @@
-"""A decoder of protobuf messages, and of Prometheus' metric families in them, after their published definitions."""
+"""A decoder of protobuf messages, and of Prometheus' metric families in them, after their published
+definitions.
+"""
 
 import struct
 from collections.abc import Iterator
@@ -8,22 +10,29 @@ Fields = dict[int, list[int | bytes]]
 
 
 def fields(message: bytes) -> Fields:
-    """Return the values of each field: numbers, doubles as the eight bytes they are, and what has a length."""
+    """Return the values of each field: numbers, doubles as the eight bytes they are, and what has a
+    length.
+    """
     found: Fields = {}
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
-        number, wire_type = key >> 3, key & 7
+        number = key >> 3
+        wire_type = key & 7
         value: int | bytes
+
         if wire_type == 0:
             value, at = _varint(message, at)
         elif wire_type in (1, 2):
             length, at = (8, at) if wire_type == 1 else _varint(message, at)
-            value, at = message[at : at + length], at + length
+            value = message[at : at + length]
+            at = at + length
             assert len(value) == length, "the message ends within a field"
         else:
             raise AssertionError(f"wire type {wire_type} of field {number}")
+
         found.setdefault(number, []).append(value)
+
     return found
 
 
@@ -66,13 +75,17 @@ def _family(found: Fields) -> Family:
     for message in found[4]:
         metric = fields(raw(message))
         pairs = [fields(raw(pair)) for pair in metric.get(1, [])]
-        labels = tuple(value for _, value in sorted((text(pair[1][0]), text(pair[2][0])) for pair in pairs))
+        labels = tuple(
+            value for _, value in sorted((text(pair[1][0]), text(pair[2][0])) for pair in pairs)
+        )
         assert labels not in family.values | family.histograms, "labels twice"
+
         if 7 in metric:
             family.histograms[labels] = _histogram(fields(raw(metric[7][0])))
         else:
             (value,) = (metric[number][0] for number in (2, 3, 5) if number in metric)
             family.values[labels] = double(fields(raw(value))[1][0])
+
     return family
 
 
@@ -81,13 +94,17 @@ def _histogram(found: Fields) -> Histogram:
     spans = [fields(raw(span)) for span in found.get(12, [])]
     pairs = [(signed(span[1][0]), whole(span[2][0])) for span in spans]
     deltas = iter(found.get(13, []))
-    native, step, count = dict[int, int](), 0, 0
+    native = dict[int, int]()
+    step = 0
+    count = 0
+
     for offset, length in pairs:
         step += offset
         for _ in range(length):
             count += signed(next(deltas))
             native[step] = count
             step += 1
+
     assert next(deltas, None) is None, "more deltas than the spans have room for"
     return Histogram(
         count=whole(found[1][0]),
@@ -117,7 +134,9 @@ def whole(value: int | bytes) -> int:
 
 def signed(value: int | bytes) -> int:
     number = whole(value)
-    return number >> 1 if number % 2 == 0 else -(number + 1 >> 1)
+    if number % 2 == 0:
+        return number >> 1
+    return -(number + 1 >> 1)
 
 
 def double(value: int | bytes) -> float:
@@ -127,10 +146,12 @@ def double(value: int | bytes) -> float:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
+    number = 0
+    shift = 0
     while True:
         byte = message[at]
         number |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        at = at + 1
+        shift = shift + 7
         if byte < 0x80:
             return number, at

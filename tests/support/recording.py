@@ -39,7 +39,8 @@ class Recording:
     def take(self) -> list[bytes]:
         """What arrived since the last call, by connection, in the order they first spoke."""
         with self._lock:
-            seen, self._seen = self._seen, {}
+            seen = self._seen
+            self._seen = {}
         return [bytes(data) for data in seen.values()]
 
     def read(self) -> list[Requests]:

@@ -1,12 +1,14 @@
-"""The reference engine: the complete data plane on aiohttp, in one file, to be read first. It judges the product's.
+"""The reference engine: the complete data plane on aiohttp, in one file, to be read first. It
+judges the product's.
 
-It shares routes, heads, capture and recorder with the product's data plane (`proxy/worker`) and differs only in I/O:
-tests send the same requests through both and explain every difference (tests/proxy/worker/test_engines.py). It opens
-no upgrades, and leaves limits and deadlines to aiohttp. The comparison leaves out what this engine lacks: PROXY
-headers, targets with bytes from 0x80 on (aiohttp's parser refuses them), trailers, late bodies.
+It shares routes, heads, capture and recorder with the product's data plane (`proxy/worker`) and
+differs only in I/O: tests send the same requests through both and explain every difference
+(tests/proxy/worker/test_engines.py). It opens no upgrades, and leaves limits and deadlines to
+aiohttp. The comparison leaves out what this engine lacks: PROXY headers, targets with bytes from
+0x80 on (aiohttp's parser refuses them), trailers, late bodies.
 
-One exchange is one call of `handle`: read the head, find the route, stream the request up and the response down with a
-copy of both kept in windows, record before the last bytes go out.
+One exchange is one call of `handle`: read the head, find the route, stream the request up and the
+response down with a copy of both kept in windows, record before the last bytes go out.
 """
 
 import asyncio
@@ -33,7 +35,14 @@ from aiohttp import (
 from multidict import CIMultiDict
 from yarl import URL
 
-from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, no_route, unreached
+from proxy.http1.errors import (
+    STATUS_OF,
+    Refused,
+    UpstreamError,
+    error_response,
+    no_route,
+    unreached,
+)
 from proxy.http1.forwarded import TrustedProxies, forwarded_lines, plain_address
 from proxy.http1.request_head import RequestHead, parse_request_head
 from proxy.http1.request_line import parse_request_line
@@ -67,7 +76,9 @@ _AUTO_HEADERS: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type
 class ReferenceEngine:
     """All connections of one process, served by aiohttp."""
 
-    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
+    def __init__(
+        self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str
+    ) -> None:
         """Wire up; sessions are opened by `start`."""
         self._limits = settings.proxy.limits
         self._routes = routes
@@ -77,7 +88,9 @@ class ReferenceEngine:
         self.recorder = recorder
         self._gate = gate
         self._instance = instance.encode()
-        self._trusted = TrustedProxies(settings.proxy.trusted_proxies, settings.proxy.client_address_header)
+        self._trusted = TrustedProxies(
+            settings.proxy.trusted_proxies, settings.proxy.client_address_header
+        )
         self._id_header = settings.proxy.record_id_header
         self._sessions: list[ClientSession] = []
         self._server = web.Server(self.handle, auto_decompress=False)
@@ -85,7 +98,9 @@ class ReferenceEngine:
 
     async def start(self) -> None:
         for route in self._routes.routes:
-            self._sessions.append(_session(route, route.limits.timeout_connect_s, route.limits.timeout_first_byte_s))
+            self._sessions.append(
+                _session(route, route.limits.timeout_connect_s, route.limits.timeout_first_byte_s)
+            )
 
     @property
     def protocol_factory(self) -> Callable[[], asyncio.Protocol]:
@@ -100,13 +115,18 @@ class ReferenceEngine:
         peer = plain_address(request.remote or "").encode()
         exchange = self.recorder.begin(time.monotonic_ns(), peer)
         self.in_flight.add(exchange)
+
         try:
             return await self._exchange(request, exchange, peer)
         except Refused as refusal:
             lower_outside(exchange, self._level)
             return self._own_response(exchange, refusal.code, refusal.message, Outcome.REJECTED)
         except UpstreamError as error:
-            outcome = Outcome.UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else Outcome.UPSTREAM_ERROR
+            outcome = (
+                Outcome.UPSTREAM_TIMEOUT
+                if error.code == "upstream_timeout"
+                else Outcome.UPSTREAM_ERROR
+            )
             return self._own_response(exchange, error.code, error.message, outcome)
         except (asyncio.CancelledError, ConnectionResetError):
             self._finish(exchange, Outcome.CLIENT_CLOSED, exchange.status or 499)
@@ -114,7 +134,9 @@ class ReferenceEngine:
         finally:
             self.in_flight.discard(exchange)
 
-    async def _exchange(self, request: web.BaseRequest, exchange: Exchange, peer: bytes) -> web.StreamResponse:
+    async def _exchange(
+        self, request: web.BaseRequest, exchange: Exchange, peer: bytes
+    ) -> web.StreamResponse:
         raw = _raw_head(request)
         exchange.request_head = raw
         line, _, rest = raw.partition(b"\r\n")
@@ -128,7 +150,9 @@ class ReferenceEngine:
             max_headers=self._limits.max_headers or 1 << 20,
             max_line_bytes=self._limits.max_line_bytes,
         )
-        exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (0 if request.body_exists else FLAG_REQUEST_COMPLETE)
+        exchange.flags = (FLAG_HTTP10 if is_http10 else 0) | (
+            0 if request.body_exists else FLAG_REQUEST_COMPLETE
+        )
         exchange.flags |= FLAG_TLS if request.secure else 0
         head.is_websocket = head.accepts_trailers = False  # aiohttp reads trailers and drops them
         if authority is not None:
@@ -152,21 +176,26 @@ class ReferenceEngine:
         finally:
             upstream.release()
 
-    def _find_route(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
+    def _find_route(
+        self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes
+    ) -> Route:
         """Admit the request, and record it at most at the level it asks for, refused or not."""
         opt_out, level = self._opt_out, head.opt_out
         if opt_out is None or level is None:
             return self._admit(exchange, head, target, peer)
+
         try:
             route = self._admit(exchange, head, target, peer)
         finally:
             lower(exchange, level)
+
         return route.at_level(level)
 
     def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
         route = self._routes.match(head.host, target)
         if route is None:
             raise no_route(head.host, target)
+
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
@@ -174,31 +203,49 @@ class ReferenceEngine:
             raise Refused("bad_request", "the reference engine cannot forward the target *")
         if self._instance in head.hops:
             raise Refused("loop_detected", "this request has passed this proxy before")
+
         limit = route.max_body_bytes
         if 0 < limit < head.content_length:
-            raise Refused("body_too_large", f"body of {head.content_length} bytes, the limit is {limit}")
+            raise Refused(
+                "body_too_large", f"body of {head.content_length} bytes, the limit is {limit}"
+            )
+
         if route.access is not None:
             self._gate.refresh()  # there is no tick here
             self._gate.admit(exchange, route.access, head, peer)
         return route
 
     async def _send(
-        self, request: web.BaseRequest, exchange: Exchange, route: Route, target: bytes, lines: bytes
+        self,
+        request: web.BaseRequest,
+        exchange: Exchange,
+        route: Route,
+        target: bytes,
+        lines: bytes,
     ) -> ClientResponse:
         headers = _multidict(lines)
         headers.pop("Transfer-Encoding", None)
         body = None
+
         if request.body_exists:
             windows = route.windows.of(exchange.request_head)
-            exchange.request_body = window = Window(windows.request_bytes, windows.request_tail_bytes)
+            window = Window(windows.request_bytes, windows.request_tail_bytes)
+            exchange.request_body = window
             body = self._request_body(request, exchange, window)
+
         exchange.upstream = route.address_text
         exchange.sent_ns = time.monotonic_ns() - exchange.started_ns
         scheme = "https" if route.tls else "http"
+
         url = URL(f"{scheme}://{route.address.authority}{target.decode('ascii')}", encoded=True)
         try:
             return await self._sessions[route.index].request(
-                exchange.method.decode(), url, headers=headers, data=body, allow_redirects=False, ssl=route.tls or True
+                exchange.method.decode(),
+                url,
+                headers=headers,
+                data=body,
+                allow_redirects=False,
+                ssl=route.tls or True,
             )
         except TimeoutError as error:
             self.recorder.count_upstream_error(route.index, "upstream_timeout")
@@ -210,7 +257,9 @@ class ReferenceEngine:
             self.recorder.count_upstream_error(route.index, code)
             raise UpstreamError(code, f"cannot reach the upstream: {error}") from error
 
-    async def _request_body(self, request: web.BaseRequest, exchange: Exchange, window: Window) -> AsyncIterator[bytes]:
+    async def _request_body(
+        self, request: web.BaseRequest, exchange: Exchange, window: Window
+    ) -> AsyncIterator[bytes]:
         async for data in request.content.iter_any():
             window.add(data)
             yield data
@@ -225,29 +274,44 @@ class ReferenceEngine:
         exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
-        response = self._response(exchange, head, (upstream.reason or "").encode("utf-8", "replace").decode())
-        windows = route.windows.of_response(exchange.request_head, is_event_stream=head.is_event_stream)
-        window = exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
+        response = self._response(
+            exchange, head, (upstream.reason or "").encode("utf-8", "replace").decode()
+        )
+        windows = route.windows.of_response(
+            exchange.request_head, is_event_stream=head.is_event_stream
+        )
+        window = Window(windows.response_bytes, windows.response_tail_bytes)
+        exchange.response_body = window
+
         if head.body_length(exchange.method) == 0:
             exchange.response_body = None
             self._complete(exchange)
             await response.prepare(request)
             await response.write_eof()
             return response
+
         await response.prepare(request)
         try:
             await self._copy(upstream, response, window, exchange, head.content_length)
         except (ClientError, TimeoutError) as error:
-            exchange.error = ERROR_INDEX["upstream_timeout" if isinstance(error, TimeoutError) else "upstream_reset"]
+            exchange.error = ERROR_INDEX[
+                "upstream_timeout" if isinstance(error, TimeoutError) else "upstream_reset"
+            ]
             self._finish(exchange, Outcome.TRUNCATED, head.status)
             log.debug("the upstream broke off", extra={"error": str(error)})
             _reset(request)
             return response
+
         await response.write_eof()
         return response
 
     async def _copy(
-        self, upstream: ClientResponse, response: web.StreamResponse, window: Window, exchange: Exchange, length: int
+        self,
+        upstream: ClientResponse,
+        response: web.StreamResponse,
+        window: Window,
+        exchange: Exchange,
+        length: int,
     ) -> None:
         """Pass the body on chunk by chunk; the record goes before the chunk that completes it."""
         async for data in upstream.content.iter_any():
@@ -258,11 +322,14 @@ class ReferenceEngine:
         self._complete(exchange)
 
     def _response(self, exchange: Exchange, head: ResponseHead, reason: str) -> web.StreamResponse:
-        response = web.StreamResponse(status=head.status, reason=reason, headers=_multidict(head.fields))
+        response = web.StreamResponse(
+            status=head.status, reason=reason, headers=_multidict(head.fields)
+        )
         if head.content_length >= 0 and head.status != 204:
             response.headers["Content-Length"] = str(head.content_length)
         elif head.body_length(exchange.method) < 0:
             response.enable_chunked_encoding()
+
         if self._id_header:
             response.headers[self._id_header] = exchange.id_text.decode()
         return response
@@ -279,7 +346,9 @@ class ReferenceEngine:
             exchange.status = status
             self.recorder.finish(exchange, time.monotonic_ns())
 
-    def _own_response(self, exchange: Exchange, code: str, message: str, outcome: Outcome) -> web.Response:
+    def _own_response(
+        self, exchange: Exchange, code: str, message: str, outcome: Outcome
+    ) -> web.Response:
         head, body = error_response(code, message, close=False)
         exchange.error = ERROR_INDEX[code]
         exchange.flags |= FLAG_OWN_RESPONSE
@@ -294,11 +363,14 @@ class ReferenceEngine:
 
 
 def _session(route: Route, connect_s: float, first_byte_s: float) -> ClientSession:
-    timeout = ClientTimeout(total=None, sock_connect=connect_s or None, sock_read=first_byte_s or None)
+    timeout = ClientTimeout(
+        total=None, sock_connect=connect_s or None, sock_read=first_byte_s or None
+    )
     if route.address.scheme == "unix":
         connector: TCPConnector | UnixConnector = UnixConnector(path=route.address.path, limit=0)
     else:
         connector = TCPConnector(limit=0)
+
     return ClientSession(
         connector=connector,
         timeout=timeout,
@@ -313,7 +385,9 @@ def _failure(error: ClientError) -> str:
         return "upstream_unresolved"
     if isinstance(error, OSError):
         return unreached(error)
-    return "upstream_bad_response" if isinstance(error, ClientResponseError) else "upstream_reset"
+    if isinstance(error, ClientResponseError):
+        return "upstream_bad_response"
+    return "upstream_reset"
 
 
 def _multidict(lines: bytes) -> CIMultiDict[str]:
@@ -321,12 +395,17 @@ def _multidict(lines: bytes) -> CIMultiDict[str]:
     for line in lines.split(b"\r\n"):
         name, colon, value = line.partition(b":")
         if colon:
-            headers.add(name.decode("ascii"), value.strip(b" \t").decode("utf-8", "surrogateescape"))
+            headers.add(
+                name.decode("ascii"), value.strip(b" \t").decode("utf-8", "surrogateescape")
+            )
+
     return headers
 
 
 def _raw_head(request: web.BaseRequest) -> bytes:
-    """Write the head as it came; aiohttp keeps names and values as bytes, so only white space may differ."""
+    """Write the head as it came; aiohttp keeps names and values as bytes, so only white space may
+    differ.
+    """
     version = request.version
     line = f"{request.method} {request._message.path} HTTP/{version.major}.{version.minor}\r\n"
     return line.encode() + _raw_fields(request.raw_headers)
@@ -342,19 +421,25 @@ def _raw_fields(fields: tuple[tuple[bytes, bytes], ...]) -> bytes:
 
 
 def _reset(request: web.BaseRequest) -> None:
-    """End the connection so that the client cannot take the truncated answer for a finished one (P14)."""
+    """End the connection so that the client cannot take the truncated answer for a finished one
+    (P14).
+    """
     transport = request.transport
     if transport is not None:
         raw_socket = transport.get_extra_info("socket")
         if raw_socket is not None:
-            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+            raw_socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00"
+            )
         transport.abort()
 
 
 class ReferencePlane:
     """The face of a `DataPlane`, with this engine behind it."""
 
-    def __init__(self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str) -> None:
+    def __init__(
+        self, settings: Settings, routes: RouteTable, recorder: Recorder, gate: Gate, instance: str
+    ) -> None:
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
         self._tls = tls_of(settings)
         self._server: asyncio.Server | None = None

@@ -1,4 +1,6 @@
-"""A worker's half of the pipe without traffic, and a collector's half without an admin port, over one directory."""
+"""A worker's half of the pipe without traffic, and a collector's half without an admin port, over
+one directory.
+"""
 
 import asyncio
 import os
@@ -50,7 +52,9 @@ class RingWorker:
         descriptor: bytes | None = None,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make a segment in the directory, or an anonymous one; `wake` is called for a collector that sleeps."""
+        """Make a segment in the directory, or an anonymous one; `wake` is called for a collector
+        that sleeps.
+        """
         layout = CounterLayout(len(SETTINGS.routes))
         self.segment = Segment.create(
             directory,
@@ -62,12 +66,16 @@ class RingWorker:
         self.segment.hold()
         self.source = self.segment.source
         self.ring = RingWriter(self.segment, wake)
-        self._recorder = Recorder(self.ring, self.segment.counters, layout, InflightWriter(self.segment))
+        self._recorder = Recorder(
+            self.ring, self.segment.counters, layout, InflightWriter(self.segment)
+        )
 
     def begin(self, path: str = "/items") -> Exchange:
         """Begin an exchange."""
         exchange = self._recorder.begin(time.monotonic_ns(), b"10.0.0.1")
-        exchange.route, exchange.method, exchange.status = 0, b"GET", 200
+        exchange.route = 0
+        exchange.method = b"GET"
+        exchange.status = 200
         exchange.request_head = f"GET {path} HTTP/1.1\r\nhost: shop\r\n\r\n".encode()
         exchange.response_head = b"HTTP/1.1 200 OK\r\n\r\n"
         return exchange
@@ -123,6 +131,7 @@ class MortalStore(MemoryStorage):
                 await super().commit(batch)
             self.has_died.set()
             await asyncio.Event().wait()
+
         return await super().commit(batch)
 
 
@@ -151,7 +160,9 @@ class Collecting:
             store,
             instance=INSTANCE,
             quarantine_directory=NOWHERE,
-            limits=BacklogLimits(max_records=3, max_age_s=0.002, queue_max_bytes=64 << 20 if spool is None else 6000),
+            limits=BacklogLimits(
+                max_records=3, max_age_s=0.002, queue_max_bytes=64 << 20 if spool is None else 6000
+            ),
             spool=None if spool is None else SpoolReplay(spool, committed),
             availability=Availability(jitter=lambda: 0.0),
         )
@@ -160,7 +171,9 @@ class Collecting:
         events = InternalEvents(builder, self.writer, effective)
         self.committed = CommittedPositions(self.sources, self.writer, events, effective)
         observers = [self.observed.extend]
-        self.drain = Drain(self.sources, builder, self.writer, store, self.committed, events, observers, rules)
+        self.drain = Drain(
+            self.sources, builder, self.writer, store, self.committed, events, observers, rules
+        )
         self.sources.subscribe(on_found=self.drain.on_found)
         self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 
@@ -186,7 +199,9 @@ class Collecting:
         """Wait until no ring is attached and all is committed; return the ledger."""
         self.sources.find()
         await self.until(lambda: not self.sources.attached and not self.writer.waiting_records)
-        await self.until(lambda: set(self.committed.positions) <= {RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL})
+        await self.until(
+            lambda: set(self.committed.positions) <= {RETIRED_TOTALS, SOURCE_INTERNAL, SOURCE_SPOOL}
+        )
         return self.ledger()
 
 

@@ -1,8 +1,10 @@
-"""What is installed beside sidelog, as a bill of materials and with its licences: `python -m tests.support.sbom DIR`.
+"""What is installed beside sidelog, as a bill of materials and with its licences: `python -m
+tests.support.sbom DIR`.
 
-Names, versions and who needs whom are those of the lock file, licences those of the installed packages, so that it is
-run where the lock is installed (`make sbom`). What the lock has for other systems only is left out. The same lock gives
-the same bytes. The image has Python and Debian's packages beside it, of which its own index knows.
+Names, versions and who needs whom are those of the lock file, licences those of the installed
+packages, so that it is run where the lock is installed (`make sbom`). What the lock has for other
+systems only is left out. The same lock gives the same bytes. The image has Python and Debian's
+packages beside it, of which its own index knows.
 
 Standard: CycloneDX 1.6 in JSON.
 """
@@ -58,7 +60,9 @@ class Locked:
 
 
 def read_lock(text: str) -> list[Locked]:
-    """Read a lock file as `uv pip compile` writes it; what is for another system, or another Python, is left out."""
+    """Read a lock file as `uv pip compile` writes it; what is for another system, or another
+    Python, is left out.
+    """
     found: list[Locked] = []
     is_meant = False
     for line in text.splitlines():
@@ -68,6 +72,7 @@ def read_lock(text: str) -> list[Locked]:
                 found.append(Locked(named[1], named[2]))
         elif is_meant and (needed := _NEEDED_BY.match(line)):
             found[-1].needed_by.append(needed[1])
+
     return found
 
 
@@ -82,8 +87,12 @@ def installed(packages: Iterable[Locked]) -> Iterator[tuple[Locked, Distribution
             there = distribution(package.name)
         except PackageNotFoundError:
             continue  # what an extra brings that is not installed here
+
         if there.version != package.version:
-            raise NotAsLocked(f"{package.name} is locked as {package.version}, installed as {there.version}")
+            raise NotAsLocked(
+                f"{package.name} is locked as {package.version}, installed as {there.version}"
+            )
+
         yield package, there
 
 
@@ -92,9 +101,11 @@ def licence_of(package: Distribution) -> str:
     metadata = package.metadata
     if expressions := metadata.get_all("License-Expression"):
         return str(expressions[0])
+
     named = str((metadata.get_all("License") or [""])[0])
     if named and len(named) < MAX_NAME_CHARACTERS:
         return _SPDX.get(named, named)
+
     classified = [each.rpartition(" :: ")[2] for each in metadata.get_all("Classifier") or ()
                   if each.startswith("License ::")]  # fmt: skip
     return " AND ".join(_SPDX.get(each, each) for each in classified)
@@ -108,6 +119,7 @@ def bill_of_materials(packages: Iterable[tuple[Locked, Distribution]]) -> dict[s
         for user in package.needed_by:
             if user in needs:
                 needs[user].append(package.name)
+
     refs = {package.name: f"pkg:pypi/{package.name}@{package.version}" for package, _ in found}
     refs["sidelog"] = f"pkg:pypi/sidelog@{VERSION}"
     components = [_component(package.name, package.version, refs[package.name], licence_of(there))
@@ -118,7 +130,10 @@ def bill_of_materials(packages: Iterable[tuple[Locked, Distribution]]) -> dict[s
         "serialNumber": "",
         "version": 1,
         "metadata": {
-            "component": {"type": "application", **_component("sidelog", VERSION, refs["sidelog"], "Apache-2.0")}
+            "component": {
+                "type": "application",
+                **_component("sidelog", VERSION, refs["sidelog"], "Apache-2.0"),
+            }
         },
         "components": [{"type": "library", **component} for component in components],
         "dependencies": [
@@ -131,8 +146,16 @@ def bill_of_materials(packages: Iterable[tuple[Locked, Distribution]]) -> dict[s
 
 
 def _component(name: str, version: str, ref: str, licence: str) -> dict[str, Any]:
-    stated: dict[str, Any] = {"license": {"id": licence}} if _IDENTIFIER.match(licence) else {"expression": licence}
-    return {"bom-ref": ref, "name": name, "version": version, "purl": ref, "licenses": [stated] if licence else []}
+    stated: dict[str, Any] = (
+        {"license": {"id": licence}} if _IDENTIFIER.match(licence) else {"expression": licence}
+    )
+    return {
+        "bom-ref": ref,
+        "name": name,
+        "version": version,
+        "purl": ref,
+        "licenses": [stated] if licence else [],
+    }
 
 
 def licence_texts(packages: Iterable[tuple[Locked, Distribution]]) -> str:
@@ -144,6 +167,7 @@ def licence_texts(packages: Iterable[tuple[Locked, Distribution]]) -> str:
         ]  # fmt: skip
         head = f"{package.name} {package.version}: {licence_of(there)}"
         parts.append("\n\n".join([head, "=" * len(head), *texts]))
+
     return "\n\n\n".join(parts) + "\n"
 
 

@@ -1,7 +1,8 @@
-"""Pictures of the web UI for README and documentation: `python -m tests.support.screenshots DIR` (`make screenshots`).
+"""Pictures of the web UI for README and documentation: `python -m tests.support.screenshots DIR`
+(`make screenshots`).
 
-The demo runs for some minutes with its own traffic, then a real browser looks at each page of it. Times and ids are
-those of the run, so pictures are made anew for a reason, not by every build.
+The demo runs for some minutes with its own traffic, then a real browser looks at each page of it.
+Times and ids are those of the run, so pictures are made anew for a reason, not by every build.
 """
 
 import asyncio
@@ -53,9 +54,11 @@ PICTURES: Final = (
 @contextmanager
 def demo(directory: Path) -> Iterator[str]:
     """Run the demo for a while; gives the address of its UI."""
-    listen, admin = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{free_port()}"
+    admin = f"127.0.0.1:{free_port()}"
     arguments = ["--listen", listen, "--admin-listen", admin, "--data-dir", str(directory)]
     running = subprocess.Popen([sys.executable, "-m", "proxy", "demo", *arguments], cwd=ROOT)
+
     try:
         _await_ready(f"http://{admin}")
         yield f"http://{admin}"
@@ -78,7 +81,10 @@ def _await_ready(url: str) -> None:
 
 async def take(url: str, token: str, into: Path, debugging_port: int) -> None:
     """Save all pictures in a directory."""
-    async with ClientSession() as session, Browser(session, debugging_port).page(width=WIDTH, height=800) as page:
+    async with (
+        ClientSession() as session,
+        Browser(session, debugging_port).page(width=WIDTH, height=800) as page,
+    ):
         await page.open(f"{url}/login#token={token}")
         await page.until("location.pathname === '/'")
         for picture in PICTURES:

@@ -1,4 +1,6 @@
-"""A scripted upstream that answers each request with bytes given beforehand, and keeps what it was sent."""
+"""A scripted upstream that answers each request with bytes given beforehand, and keeps what it was
+sent.
+"""
 
 import socket
 import threading
@@ -45,16 +47,22 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
     """Read the body that a request head announces, as it is framed."""
     lower = head.lower()
     if b"\r\ntransfer-encoding: chunked\r\n" in lower:
-        raw = line = _line(connection)
+        raw = _line(connection)
+        line = raw
         while size := int(line, 16):
             raw += _exactly(connection, size + 2)
             line = _line(connection)
             raw += line
+
         while not raw.endswith(b"\r\n\r\n"):  # trailers
             raw += _line(connection)
         return raw
+
     _, found, rest = lower.partition(b"\r\ncontent-length:")
-    return _exactly(connection, int(rest.partition(b"\r\n")[0])) if found else b""
+    if found:
+        return _exactly(connection, int(rest.partition(b"\r\n")[0]))
+
+    return b""
 
 
 def unchunked(raw: bytes) -> bytes:
@@ -66,6 +74,7 @@ def unchunked(raw: bytes) -> bytes:
             break  # trailers follow
         body += raw[: int(size, 16)]
         raw = raw[int(size, 16) + 2 :]
+
     return body
 
 

@@ -23,14 +23,18 @@ from tests.support.ports import free_port
 Value = TypeVar("Value")
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S: Final = 240.0
-"""For what must come true: a machine that others keep busy may take a hundred times as long as a quiet one."""
+"""For what must come true: a machine that others keep busy may take a hundred times as long as a
+quiet one.
+"""
 _OPENING_S: Final = 60.0
 _ENVIRON: Final = {
     "SIDELOG_RING__BYTES": str(8 << 20),
-    # A starved process may take more than the five seconds that a connection has by default, and the ten of a head.
+    # A starved process may take more than the five seconds that a connection has by default, and
+    # the ten of a head.
     "SIDELOG_PROXY__LIMITS__TIMEOUT_CONNECT_S": "60",
     "SIDELOG_PROXY__LIMITS__TIMEOUT_HEADERS_S": "60",
-    # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07 of 1.3 s of CPU.
+    # Nobody here has a certificate that the system's authorities signed, and to read those is 0.07
+    # of 1.3 s of CPU.
     "SSL_CERT_FILE": os.devnull,
 }
 
@@ -45,18 +49,24 @@ def eventually(probe: Callable[[], Value | None], timeout_s: float = PATIENCE_S)
             assert value, f"did not come true within {timeout_s} s: {value!r}"
             assert value is not None
             return value
+
         time.sleep(pause_s)
-        pause_s = min(pause_s * 1.2, 0.1)  # what takes long is busy, and has better to do than to answer us
+        # What takes long is busy, and has better to do than to answer us.
+        pause_s = min(pause_s * 1.2, 0.1)
 
 
 def customized(directory: Path, code: str) -> dict[str, str]:
-    """An environment in which each Python first runs `code` (the standard library's `site`); it may import ours."""
+    """An environment in which each Python first runs `code` (the standard library's `site`); it may
+    import ours.
+    """
     (directory / "sitecustomize.py").write_text(code)
     return {"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"}
 
 
 class Sidelog:
-    """One running `sidelog serve`; started by `with`, stopped (SIGTERM) at its end, killed if that fails."""
+    """One running `sidelog serve`; started by `with`, stopped (SIGTERM) at its end, killed if that
+    fails.
+    """
 
     def __init__(
         self,
@@ -66,17 +76,26 @@ class Sidelog:
         environ: dict[str, str] | None = None,
         tls_cert: Path | None = None,
     ) -> None:
-        """Prepare; ports are chosen now and stay the same over restarts. `tls_cert`: both ports speak TLS with it."""
+        """Prepare; ports are chosen now and stay the same over restarts. `tls_cert`: both ports
+        speak TLS with it.
+        """
         self.data_dir = data_dir
         self._token = ""
         self._scheme = "https" if tls_cert else "http"
         self._tls = ssl.create_default_context(cafile=str(tls_cert)) if tls_cert else None
         self.port, self.admin_port = free_port(), free_port()
         self._path = ""
-        self._program, self._directory = [sys.executable, "-m", "proxy"], ROOT
+        self._program = [sys.executable, "-m", "proxy"]
+        self._directory = ROOT
         self._command = [
             *("serve", "--upstream", upstream, "--data-dir", str(data_dir)),
-            *("--listen", f"127.0.0.1:{self.port}", "--admin-listen", f"127.0.0.1:{self.admin_port}", *arguments),
+            *(
+                "--listen",
+                f"127.0.0.1:{self.port}",
+                "--admin-listen",
+                f"127.0.0.1:{self.admin_port}",
+                *arguments,
+            ),
         ]
         self.environ = {**os.environ, **_ENVIRON, **(environ or {})}
         self.process: subprocess.Popen[bytes] | None = None
@@ -94,7 +113,9 @@ class Sidelog:
         """Change the upstream, and the address the ports listen on, before the start."""
         self._command[self._command.index("--upstream") + 1] = upstream
         self._command[self._command.index("--listen") + 1] = f"{listen_host}:{self.port}"
-        self._command[self._command.index("--admin-listen") + 1] = f"{listen_host}:{self.admin_port}"
+        self._command[self._command.index("--admin-listen") + 1] = (
+            f"{listen_host}:{self.admin_port}"
+        )
 
     def listen_at(self, path: Path) -> None:
         """Listen on a Unix socket instead of a port, from the next start on."""
@@ -102,8 +123,11 @@ class Sidelog:
         self._path = str(path)
 
     def start_in(self, directory: Path, program: list[str]) -> None:
-        """Start in another directory than the checkout, by the beginning of a command line, from the next start on."""
-        self._directory, self._program = directory, program
+        """Start in another directory than the checkout, by the beginning of a command line, from
+        the next start on.
+        """
+        self._directory = directory
+        self._program = program
 
     @property
     def url(self) -> str:
@@ -125,10 +149,14 @@ class Sidelog:
     @property
     def log(self) -> str:
         """What all processes wrote to stderr so far."""
-        return self.log_path.read_text() if self.log_path.exists() else ""
+        if self.log_path.exists():
+            return self.log_path.read_text()
+        return ""
 
     def await_log(self, words: str) -> None:
-        """Wait until some process has written words: a thread writes them, behind what they tell of."""
+        """Wait until some process has written words: a thread writes them, behind what they tell
+        of.
+        """
         eventually(lambda: words in self.log)
 
     def __enter__(self) -> Self:
@@ -137,7 +165,10 @@ class Sidelog:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Stop, however it is doing."""
         try:
@@ -160,22 +191,29 @@ class Sidelog:
                 start_new_session=True,
                 pass_fds=self.inherited,
             )
+
         if is_awaited:
             eventually(self.is_ready)
 
     def is_ready(self) -> bool:
-        """Whether /readyz says so, without a store that is just being opened, and the data port accepts."""
+        """Whether /readyz says so, without a store that is just being opened, and the data port
+        accepts.
+        """
         assert self.process is not None
         assert self.process.poll() is None, self.log
         try:
-            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls) as response:
+            with urllib.request.urlopen(
+                f"{self.admin_url}/readyz", timeout=60, context=self._tls
+            ) as response:
                 if b"being opened" in response.read():
                     return False
+
             with socket.socket(socket.AF_UNIX if self._path else socket.AF_INET) as probe:
                 probe.settimeout(60)
                 probe.connect(self._path or ("127.0.0.1", self.port))
         except OSError:
             return False
+
         return True
 
     def stop(self, *, check: bool = True) -> int:
@@ -183,11 +221,13 @@ class Sidelog:
         assert self.process is not None
         began_s = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
+
         try:
             code = self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.kill_all()
             raise
+
         self.process = None
         self.stop_s = time.monotonic() - began_s
         if check:
@@ -213,13 +253,19 @@ class Sidelog:
                 parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
             except (OSError, ValueError, IndexError):
                 continue
+
             if parent == self.process.pid and role.encode() in command:
                 found.append(int(entry.name))
+
         return sorted(found)
 
     def api(self, path: str) -> Any:
-        """GET from the admin port as JSON; a store that is being opened is waited for, as the command line does."""
-        request = urllib.request.Request(f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"})
+        """GET from the admin port as JSON; a store that is being opened is waited for, as the
+        command line does.
+        """
+        request = urllib.request.Request(
+            f"{self.admin_url}{path}", headers={"Authorization": f"Bearer {self.token}"}
+        )
         ends_s = time.monotonic() + _OPENING_S
         while True:
             try:
@@ -228,6 +274,7 @@ class Sidelog:
             except urllib.error.HTTPError as error:
                 if error.headers["Retry-After"] != "1" or time.monotonic() > ends_s:
                     raise
+
             time.sleep(0.1)
 
     def record(self, name: str) -> dict[str, Any]:
@@ -245,17 +292,22 @@ class Sidelog:
         return found
 
     def is_in_flight(self, path: str) -> bool:
-        """Whether an exchange of a path runs; the same question answers records that are stored, and longer paths."""
+        """Whether an exchange of a path runs; the same question answers records that are stored,
+        and longer paths.
+        """
         shown = self.api(f"/api/records?in_flight=true&path={path}")["records"]
         return any(record["in_flight"] and record["path"] == path for record in shown)
 
     def ready_answer(self) -> dict[str, Any]:
         """What /readyz answers, whatever its status."""
         try:
-            with urllib.request.urlopen(f"{self.admin_url}/readyz", timeout=60, context=self._tls) as response:
+            with urllib.request.urlopen(
+                f"{self.admin_url}/readyz", timeout=60, context=self._tls
+            ) as response:
                 answer: dict[str, Any] = json.load(response)
         except urllib.error.HTTPError as error:
             answer = json.load(error)
+
         return answer
 
     def status_of(self, path: str) -> int:
@@ -285,7 +337,9 @@ class Sidelog:
                 ledger: dict[str, Any] = self.api("/api/ledger")
             except OSError:
                 return None
-            return ledger if ledger["waiting"] == ledger["spooled"] == 0 else None
+            if ledger["waiting"] == ledger["spooled"] == 0:
+                return ledger
+            return None
 
         ledger = eventually(settled)
         assert ledger is not None

@@ -1,4 +1,6 @@
-"""A real SQLite store whose numbers are as a fleet's are: far apart, and in the stable prefix only after a while."""
+"""A real SQLite store whose numbers are as a fleet's are: far apart, and in the stable prefix only
+after a while.
+"""
 
 import asyncio
 import sqlite3
@@ -39,7 +41,8 @@ class SparseStorage(SqliteStorage):
         return await super().erase(filter)
 
     async def last_seq(self) -> int:
-        newest, now_s = await super().last_seq(), time.monotonic()
+        newest = await super().last_seq()
+        now_s = time.monotonic()
         if newest > self._seen[-1][1]:
             self._seen.append((now_s, newest))
         while len(self._seen) > 1 and now_s - self._seen[1][0] >= DELAY_S:

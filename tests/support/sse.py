@@ -1,4 +1,6 @@
-"""A reader of event streams that follows the WHATWG standard ("event stream interpretation"), byte for byte."""
+"""A reader of event streams that follows the WHATWG standard ("event stream interpretation"), byte
+for byte.
+"""
 
 import re
 from typing import NamedTuple
@@ -37,10 +39,14 @@ class SseReader:
             if line:
                 self._field(line)
             elif self._data:
-                events.append(SseEvent(self.last_event_id, self._name or "message", "\n".join(self._data)))
-                self._data, self._name = [], ""
+                events.append(
+                    SseEvent(self.last_event_id, self._name or "message", "\n".join(self._data))
+                )
+                self._data = []
+                self._name = ""
             else:
                 self._name = ""
+
         return events
 
     def _field(self, line: str) -> None:

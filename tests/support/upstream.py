@@ -1,4 +1,6 @@
-"""Upstreams for tests: a small service in a thread of its own, and a socket that answers whatever it is told to."""
+"""Upstreams for tests: a small service in a thread of its own, and a socket that answers whatever
+it is told to.
+"""
 
 import asyncio
 import base64
@@ -96,6 +98,7 @@ def running(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator
     thread = threading.Thread(target=run, name="upstream")
     thread.start()
     assert started.wait(60)
+
     try:
         yield f"http{'s' * (tls is not None)}://127.0.0.1:{port}"
     finally:
@@ -105,7 +108,9 @@ def running(app: web.Application, tls: ssl.SSLContext | None = None) -> Iterator
 
 @contextlib.contextmanager
 def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
-    """Serve raw sockets: `handle(connection, number)` runs in a thread per connection. Gives the URL."""
+    """Serve raw sockets: `handle(connection, number)` runs in a thread per connection. Gives the
+    URL.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     listener.settimeout(0.02)
     threads: list[threading.Thread] = []
@@ -125,6 +130,7 @@ def scripted(handle: Callable[[socket.socket, int], None]) -> Iterator[str]:
                 connection, _ = listener.accept()
             except TimeoutError:
                 continue
+
             connection.settimeout(60)
             threads.append(threading.Thread(target=serve, args=(connection, number)))
             threads[-1].start()
@@ -148,7 +154,9 @@ def read_head(connection: socket.socket) -> bytes:
 
 
 def switching(head: bytes) -> bytes:
-    """Write the 101 that agrees to a WebSocket, with the answer to the key of its request (RFC 6455 §4.2.2)."""
+    """Write the 101 that agrees to a WebSocket, with the answer to the key of its request (RFC 6455
+    §4.2.2).
+    """
     lines = (line.partition(b":") for line in head.split(b"\r\n"))
     key = next(value.strip() for name, _, value in lines if name.lower() == b"sec-websocket-key")
     accept = base64.b64encode(
@@ -169,10 +177,13 @@ def read_through(connection: socket.socket, end: bytes) -> bytes:
         ahead = connection.recv(most, flags)
         if not ahead:
             break
+
         if flags:
             overlap = len(end) - 1
             place = (found[-overlap:] + ahead).find(end)
             taken = len(ahead) if place < 0 else place + len(end) - len(found[-overlap:])
             ahead = connection.recv(taken)
+
         found += ahead
+
     return found

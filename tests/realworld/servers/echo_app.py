@@ -7,7 +7,9 @@ LARGE = bytes(range(256)) * 32768
 FILES = {"/h2/small": b"small", "/h2/large": LARGE}
 
 
-async def app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]) -> None:
+async def app(
+    scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[[Any], Awaitable[None]]
+) -> None:
     """Answer a request: a file, an upload sent back, or a stream without end."""
     if scope["type"] != "http":
         return
@@ -22,13 +24,19 @@ async def app(scope: Any, receive: Callable[[], Awaitable[Any]], send: Callable[
         await answer(200, LARGE, is_last=False)
         while True:
             await send({"type": "http.response.body", "body": LARGE, "more_body": True})
+
     if scope["method"] == "POST":
-        body, has_more = b"", True
+        body = b""
+        has_more = True
         while has_more:
             message = await receive()
             body += message.get("body", b"")
             has_more = message.get("more_body", False)
+
         await answer(200, body)
     else:
         found = FILES.get(path)
-        await answer(404 if found is None else 200, b"" if scope["method"] == "HEAD" else found or b"nothing here")
+        await answer(
+            404 if found is None else 200,
+            b"" if scope["method"] == "HEAD" else found or b"nothing here",
+        )

@@ -1,7 +1,7 @@
 """`git http-backend` behind the standard library's HTTP server: `git_cgi.py PORT PROJECT_ROOT`.
 
-CGI/1.1 (RFC 3875) as far as git needs it: the request's body is unchunked on its way to the program's input, what it
-writes is chunked on its way back.
+CGI/1.1 (RFC 3875) as far as git needs it: the request's body is unchunked on its way to the
+program's input, what it writes is chunked on its way back.
 """
 
 import os
@@ -41,7 +41,10 @@ class Handler(BaseHTTPRequestHandler):
             "REMOTE_ADDR": self.client_address[0],
         }
         with subprocess.Popen(
-            ["git", "http-backend"], env=os.environ | variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ["git", "http-backend"],
+            env=os.environ | variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         ) as backend:
             assert backend.stdin is not None
             assert backend.stdout is not None
@@ -58,6 +61,7 @@ class Handler(BaseHTTPRequestHandler):
                 while self.rfile.readline().strip():
                     pass
                 return
+
             left = int(self.headers.get("Content-Length", "0"))
             while left:
                 data = self.rfile.read(min(left, READ_BYTES))

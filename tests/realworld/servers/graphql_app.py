@@ -1,4 +1,6 @@
-"""A GraphQL API on Strawberry: queries, a mutation with a password, an upload, and a subscription over WebSocket."""
+"""A GraphQL API on Strawberry: queries, a mutation with a password, an upload, and a subscription
+over WebSocket.
+"""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,6 @@
-"""A client of the GraphQL API, gql: `graphql_client.py URL`; prints what it got as one line of JSON."""
+"""A client of the GraphQL API, gql: `graphql_client.py URL`; prints what it got as one line of
+JSON.
+"""
 
 import asyncio
 import json
@@ -12,7 +14,9 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.websockets import WebsocketsTransport
 
 UPLOAD = Path("upload.bin")
-LOGIN = "mutation Login($name: String!, $password: String!) { login(name: $name, password: $password) }"
+LOGIN = (
+    "mutation Login($name: String!, $password: String!) { login(name: $name, password: $password) }"
+)
 USER = "query GetUser($id: Int!) { user(id: $id) { id name } }"
 COUNT = "subscription Count($target: Int!) { count(target: $target) }"
 
@@ -25,20 +29,25 @@ async def ask(session: Any, document: str, **variables: object) -> object:
     if is_upload:
         request.variable_values["file"] = FileVar(str(variables["file"]))
     try:
-        return await session.execute(request, upload_files=True) if is_upload else await session.execute(request)
+        if is_upload:
+            return await session.execute(request, upload_files=True)
+        return await session.execute(request)
     except TransportQueryError as error:
         return str(error.errors)
 
 
 async def count(session: Any, target: int) -> list[object]:
     """Return what a subscription told, and how it failed."""
-    request, told = gql(COUNT), []
+    request = gql(COUNT)
+    told = []
     request.variable_values = {"target": target}
+
     try:
         async for each in session.subscribe(request):
             told.append(each)  # noqa: PERF401 - what came before a failure stays
     except TransportQueryError as error:
         told.append(str(error.errors))
+
     return told
 
 
@@ -49,7 +58,10 @@ async def main(url: str) -> None:
         got += [await ask(session, USER, id=number) for number in (4, 13)]
         got.append(await ask(session, LOGIN, name="bob", password="canary-variable"))
         got.append(await ask(session, 'mutation { login(name: "bob", password: "canary-inline") }'))
-        got.append(await ask(session, "mutation Size($file: Upload!) { size(file: $file) }", file=UPLOAD))
+        got.append(
+            await ask(session, "mutation Size($file: Upload!) { size(file: $file) }", file=UPLOAD)
+        )
+
     for protocol in ("graphql-transport-ws", "graphql-ws"):
         transport = WebsocketsTransport(
             f"{url}/graphql".replace("http", "ws", 1),
@@ -58,6 +70,7 @@ async def main(url: str) -> None:
         )
         async with Client(transport=transport) as session:
             got += [await count(session, 2), await count(session, 5)]
+
     sys.stdout.write(json.dumps(got) + "\n")
 
 

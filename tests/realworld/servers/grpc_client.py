@@ -1,4 +1,6 @@
-"""A client of that service (grpcio): it makes every kind of call and prints what came of each, as JSON."""
+"""A client of that service (grpcio): it makes every kind of call and prints what came of each, as
+JSON.
+"""
 
 import json
 import queue
@@ -17,7 +19,9 @@ def outcome(call: Callable[[], Any], *, is_described: bool = False) -> Any:
     try:
         return call()
     except grpc.RpcError as error:
-        return [error.code().name, error.details()] if is_described else error.code().name
+        if is_described:
+            return [error.code().name, error.details()]
+        return error.code().name
 
 
 class Calls:
@@ -32,13 +36,18 @@ class Calls:
             self._channel = grpc.insecure_channel(target, options=UNLIMITED)
 
     def unary(self, method: str, request: bytes, **options: Any) -> bytes:
-        found: bytes = self._channel.unary_unary(f"/test.Service/{method}")(request, **{"timeout": CALL_S, **options})
+        found: bytes = self._channel.unary_unary(f"/test.Service/{method}")(
+            request, **{"timeout": CALL_S, **options}
+        )
         return found
 
     def metadata(self) -> Any:
         call = self._channel.unary_unary("/test.Service/Echo")
         _, done = call.with_call(b"x", timeout=CALL_S, metadata=(("x-sent-bin", b"\x01\xfe"),))
-        return {key: value.hex() if isinstance(value, bytes) else value for key, value in done.trailing_metadata()}
+        return {
+            key: value.hex() if isinstance(value, bytes) else value
+            for key, value in done.trailing_metadata()
+        }
 
     def uploads(self, method: str, pieces: int) -> str:
         call = self._channel.stream_unary(f"/test.Service/{method}")
@@ -85,7 +94,9 @@ def main(*target: str) -> None:
         "unknown": outcome(lambda: calls.unary("Nowhere", b"x")),
         "deadline": outcome(lambda: calls.unary("Slow", b"x", timeout=0.5)),
         "8 MiB": outcome(lambda: calls.unary("Echo", large) == large),
-        "gzip": outcome(lambda: len(calls.unary("Echo", b"q" * 100_000, compression=grpc.Compression.Gzip))),
+        "gzip": outcome(
+            lambda: len(calls.unary("Echo", b"q" * 100_000, compression=grpc.Compression.Gzip))
+        ),
         "server stream": outcome(calls.count),
         "client stream": outcome(lambda: calls.uploads("Add", 1000)),
         "both": outcome(calls.chat),

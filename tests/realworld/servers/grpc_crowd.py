@@ -1,6 +1,8 @@
-"""Many calls (grpcio) to that service until the input ends: streams that are always open, and unary calls at a rate.
+"""Many calls (grpcio) to that service until the input ends: streams that are always open, and unary
+calls at a rate.
 
-Arguments: target, streams, calls a second. It prints JSON: what was done of each, and what failed, with why.
+Arguments: target, streams, calls a second. It prints JSON: what was done of each, and what failed,
+with why.
 """
 
 import asyncio
@@ -27,7 +29,8 @@ class Crowd:
         """Prepare connections; each channel has its own."""
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channels = [
-            grpc.aio.insecure_channel(target, options=options) for _ in range(streams // CHANNEL_STREAMS + 1)
+            grpc.aio.insecure_channel(target, options=options)
+            for _ in range(streams // CHANNEL_STREAMS + 1)
         ]
         self._is_ending = asyncio.Event()
         self.done: Counter[str] = Counter()
@@ -45,15 +48,20 @@ class Crowd:
     async def _call(self, number: int) -> bool:
         message = b"%d" % number
         channel = self._channels[number % len(self._channels)]
-        return bool(await channel.unary_unary("/test.Service/Echo")(message, timeout=CALL_S) == message)
+        return bool(
+            await channel.unary_unary("/test.Service/Echo")(message, timeout=CALL_S) == message
+        )
 
     async def _stream(self, number: int) -> bool:
-        call = self._channels[number % len(self._channels)].stream_stream("/test.Service/Chat")(timeout=CALL_S)
+        call = self._channels[number % len(self._channels)].stream_stream("/test.Service/Chat")(
+            timeout=CALL_S
+        )
         for at in range(MESSAGES):
             await call.write(b"%d" % at)
             if await call.read() != b"%d" % at:
                 return False
             await asyncio.sleep(PAUSE_S)
+
         await call.done_writing()
         return await call.read() is grpc.aio.EOF and await call.code() is grpc.StatusCode.OK
 
@@ -64,8 +72,12 @@ class Crowd:
     async def run(self, streams: int, rate: int) -> None:
         """Make all calls, and wait for the last of them."""
         loop = asyncio.get_running_loop()
-        loop.run_in_executor(None, sys.stdin.read).add_done_callback(lambda _: self._is_ending.set())
-        began_s, begun = loop.time(), 0
+        loop.run_in_executor(None, sys.stdin.read).add_done_callback(
+            lambda _: self._is_ending.set()
+        )
+        began_s = loop.time()
+        begun = 0
+
         async with asyncio.TaskGroup() as tasks:
             for number in range(streams):
                 tasks.create_task(self._stream_on(number))
@@ -74,6 +86,7 @@ class Crowd:
                     tasks.create_task(self._count("calls", self._call(begun)))
                     begun += 1
                 await asyncio.sleep(STEP_S)
+
         for channel in self._channels:
             await channel.close()
 

@@ -1,4 +1,6 @@
-"""A service of gRPC (grpcio) whose messages are bytes. Arguments: its port; certificate and key, for TLS."""
+"""A service of gRPC (grpcio) whose messages are bytes. Arguments: its port; certificate and key,
+for TLS.
+"""
 
 import sys
 import time
@@ -65,12 +67,15 @@ UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 
 def main(port: str, *files: str) -> None:
     server = grpc.server(futures.ThreadPoolExecutor(300), options=UNLIMITED)
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", HANDLERS),))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("test.Service", HANDLERS),)
+    )
     if files:
         cert, key = (Path(file).read_bytes() for file in files)
         server.add_secure_port(f"127.0.0.1:{port}", grpc.ssl_server_credentials([(key, cert)]))
     else:
         server.add_insecure_port(f"127.0.0.1:{port}")
+
     server.start()
     server.wait_for_termination()
 

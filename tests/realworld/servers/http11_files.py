@@ -1,4 +1,5 @@
-"""`python -m http.server` as people run it for development, but with connections that are kept: PORT.
+"""`python -m http.server` as people run it for development, but with connections that are kept:
+PORT.
 
 `http.server.HTTPServer` has one thread: while a connection is open, nobody else is served.
 """

@@ -1,4 +1,6 @@
-"""Requests by HTTP/2 of httpx: `http2_client.py URL CERTIFICATE`; prints status and size of each answer, as JSON."""
+"""Requests by HTTP/2 of httpx: `http2_client.py URL CERTIFICATE`; prints status and size of each
+answer, as JSON.
+"""
 
 import asyncio
 import json
@@ -32,6 +34,7 @@ async def main(url: str, certificate: str) -> None:
         told["at once"] = sum(found.result()[0] == 200 for found in many)
         async with client.stream("GET", "/endless") as answer:
             await anext(answer.aiter_raw())
+
     json.dump(told, sys.stdout)
 
 

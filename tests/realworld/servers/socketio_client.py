@@ -22,10 +22,12 @@ async def main(url: str, transports: list[str]) -> None:
     await client.connect(url, transports=transports)
     await arrived.acquire()
     transport = client.transport()
+
     for data in ("text", {"nested": [1, 2, "ü"]}, bytes(range(256)), "x" * 100_000):
         answer = await client.call("echo", data)
         await arrived.acquire()
         assert answer == data
+
     await client.disconnect()
     sys.stdout.write(json.dumps({"transport": transport, "got": got}) + "\n")
 

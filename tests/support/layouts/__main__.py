@@ -1,7 +1,7 @@
 """Make the fixture of the next version anew: `python -m tests.support.layouts`, or `make layouts`.
 
-Strategy: the running program makes everything by itself: it records, loses its store, is stopped, and is killed. What
-it then says of what it finds is what later versions have to say.
+Strategy: the running program makes everything by itself: it records, loses its store, is stopped,
+and is killed. What it then says of what it finds is what later versions have to say.
 """
 
 import asyncio
@@ -24,7 +24,16 @@ from tests.support.layouts.databases import dump_clickhouse, dump_postgres
 from tests.support.layouts.fixture import FIXTURES, NEXT, STORE_FILE, Fixture
 from tests.support.layouts.opening import KINDS, database, read_ledger, sidelog_over
 from tests.support.layouts.promises import layouts, promises
-from tests.support.layouts.traffic import BEFORE_KILL, BEFORE_STOP, CONFIG, KNOWN, UNKNOWN, ask, ask_with, record_all
+from tests.support.layouts.traffic import (
+    BEFORE_KILL,
+    BEFORE_STOP,
+    CONFIG,
+    KNOWN,
+    UNKNOWN,
+    ask,
+    ask_with,
+    record_all,
+)
 from tests.support.providers.upstream import application
 from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
@@ -50,10 +59,14 @@ def record(sidelog: Sidelog) -> str:
 
 
 def leave_data_dir(fixture: Fixture, sidelog: Sidelog) -> str:
-    """Leave a data directory with records in the store, in the spool and in a ring; returns the secret of its key."""
+    """Leave a data directory with records in the store, in the spool and in a ring; returns the
+    secret of its key.
+    """
     with sidelog:
         secret = record(sidelog)
-        with closing(sqlite3.connect(sidelog.data_dir / STORE_FILE, isolation_level=None, timeout=10)) as other:
+        with closing(
+            sqlite3.connect(sidelog.data_dir / STORE_FILE, isolation_level=None, timeout=10)
+        ) as other:
             other.execute("BEGIN IMMEDIATE")
             for path in BEFORE_STOP:
                 ask(sidelog, path)
@@ -66,19 +79,26 @@ def leave_data_dir(fixture: Fixture, sidelog: Sidelog) -> str:
                 ask(sidelog, path)
             sidelog.kill_all()
             other.execute("ROLLBACK")
+
         fixture.keep_data_dir(sidelog.data_dir)
+
     return secret
 
 
 def leave_database(fixture: Fixture, kind: str, directory: Path, upstream: str) -> str:
     """Leave a database; returns the secret of its key."""
-    url = asyncio.run(postgres.database(directory)) if kind == "postgres" else clickhouse.url("debian", directory)
+    url = (
+        asyncio.run(postgres.database(directory))
+        if kind == "postgres"
+        else clickhouse.url("debian", directory)
+    )
     with sidelog_over(fixture, url, directory, upstream) as sidelog:
         secret = record(sidelog)
     if kind == "postgres":
         dump_postgres(url, fixture.path / "postgres.sql")
     else:
         dump_clickhouse(url, fixture.path / "clickhouse.jsonl")
+
     return secret
 
 
@@ -93,15 +113,21 @@ def leave(fixture: Fixture, kind: str, directory: Path, upstream: str) -> None:
         secret = leave_data_dir(fixture, Sidelog(directory / "left" / "data", upstream, *arguments))
     else:
         secret = leave_database(fixture, kind, directory / "left", upstream)
+
     # What the reader records itself is behind that, whenever it reads.
     until = moment(1)
     time.sleep(PREFIX_S if kind == "clickhouse" else 1)
     (directory / "read").mkdir()
-    with database(fixture, kind) as url, sidelog_over(fixture, url, directory / "read", upstream) as sidelog:
+
+    with (
+        database(fixture, kind) as url,
+        sidelog_over(fixture, url, directory / "read", upstream) as sidelog,
+    ):
         read_ledger(sidelog, kind)
         found = answers(sidelog, since, until)
         if kind == "sqlite":
             fixture.write_json("promises", promises(sidelog))
+
     about = {"since": since, "until": until, "secret": secret}
     fixture.write_expected(kind, {"about": about, "answers": found})
 

@@ -29,13 +29,24 @@ def dump_postgres(url: str, into: Path) -> None:
     """Write a database as statements that any supported version reads."""
     program = postgres.binaries()
     assert program is not None
-    command = [str(program / "pg_dump"), "--inserts", "--no-owner", "--no-privileges", "--schema=sidelog", url]
-    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_ASK_S).stdout
+    command = [
+        str(program / "pg_dump"),
+        "--inserts",
+        "--no-owner",
+        "--no-privileges",
+        "--schema=sidelog",
+        url,
+    ]
+    text = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=_ASK_S
+    ).stdout
     into.write_text("\n".join(_statements(text)) + "\n")
 
 
 def _statements(dump: str) -> Iterator[str]:
-    """Leave out what is not for this; a text of several lines begins with a word of SQL and is left whole."""
+    """Leave out what is not for this; a text of several lines begins with a word of SQL and is left
+    whole.
+    """
     is_inside = False
     for line in dump.splitlines():
         if is_inside or not _OF_PSQL.match(line):
@@ -51,11 +62,13 @@ async def load_postgres(dump: str) -> str:
         await admin.execute(f"CREATE DATABASE {name}")
     finally:
         await admin.close()
+
     own = await asyncpg.connect(postgres.url(name))
     try:
         await own.execute(dump)
     finally:
         await own.close()
+
     return postgres.url(name)
 
 
@@ -86,11 +99,14 @@ def ask_clickhouse(url: str, statement: bytes) -> bytes:
             text: bytes = answer.read()
     except HTTPError as error:
         raise AssertionError(f"{statement[:200]!r}: {error.read()[:500]!r}") from error
+
     return text
 
 
 def dump_clickhouse(url: str, into: Path) -> None:
-    """Write each table as a line: the statement that makes it, and its rows as tab-separated values."""
+    """Write each table as a line: the statement that makes it, and its rows as tab-separated
+    values.
+    """
     listed = ask_clickhouse(
         url, b"SELECT name, engine FROM system.tables WHERE database = currentDatabase() ORDER BY 1"
     )
@@ -98,10 +114,15 @@ def dump_clickhouse(url: str, into: Path) -> None:
     with into.open("w") as lines:
         for name, engine in sorted(tables, key=lambda table: (table[1] == "View", table)):
             made = ask_clickhouse(url, f"SHOW CREATE TABLE {name} FORMAT TSVRaw".encode()).decode()
-            rows = b"" if engine == "View" else ask_clickhouse(url, f"SELECT * FROM {name} FORMAT TSV".encode())
+            rows = (
+                b""
+                if engine == "View"
+                else ask_clickhouse(url, f"SELECT * FROM {name} FORMAT TSV".encode())
+            )
             columns = ask_clickhouse(
                 url,
-                f"SELECT name FROM system.columns WHERE database = currentDatabase() AND table = '{name}' "
+                "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = "
+                f"'{name}' "
                 "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')".encode(),
             )
             entry = {
@@ -122,4 +143,6 @@ def load_clickhouse(dump: Path, url: str) -> None:
         if entry["rows"]:
             columns = ", ".join(entry["columns"])
             rows = "".join(entry["rows"]).encode(errors=_SURROGATES)
-            ask_clickhouse(url, f"INSERT INTO {entry['table']} ({columns}) FORMAT TSV\n".encode() + rows)
+            ask_clickhouse(
+                url, f"INSERT INTO {entry['table']} ({columns}) FORMAT TSV\n".encode() + rows
+            )

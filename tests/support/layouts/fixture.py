@@ -1,7 +1,8 @@
-"""The files of one version: a data directory as a kill leaves it, two databases, and what the program answered then.
+"""The files of one version: a data directory as a kill leaves it, two databases, and what the
+program answered then.
 
-Strategy: what is text stays text, so that a change shows in a review. The rest is compressed: rings and segments of the
-spool are mostly zeros.
+Strategy: what is text stays text, so that a change shows in a review. The rest is compressed: rings
+and segments of the spool are mostly zeros.
 """
 
 import gzip
@@ -23,7 +24,8 @@ from proxy.ring.key_snapshot import SNAPSHOT_FILE
 
 FIXTURES: Final = Path(__file__).parents[2] / "fixtures" / "layouts"
 NEXT: Final = "1.0.0"
-"""The version whose fixture `make layouts` makes: the next one that is released with other layouts."""
+"""The version whose fixture `make layouts` makes: the next one that is released with other layouts.
+"""
 STORE_FILE: Final = "sidelog.db"
 _RINGS: Final = "rings"
 _SPOOL: Final = "spool"
@@ -45,7 +47,9 @@ class Fixture:
 
     @property
     def is_released(self) -> bool:
-        """Whether that version is out; until then layouts may change without a migration, and it is made anew."""
+        """Whether that version is out; until then layouts may change without a migration, and it is
+        made anew.
+        """
         return Version(VERSION) >= self.version
 
     @property
@@ -75,8 +79,12 @@ class Fixture:
         for name in _COPIED:
             shutil.copy(data_dir / name, self.path / name)
         with closing(sqlite3.connect(data_dir / STORE_FILE)) as store:
-            pragmas = [f"PRAGMA {name} = {store.execute(f'PRAGMA {name}').fetchone()[0]};" for name in _PRAGMAS]
+            pragmas = [
+                f"PRAGMA {name} = {store.execute(f'PRAGMA {name}').fetchone()[0]};"
+                for name in _PRAGMAS
+            ]
             (self.path / "sqlite.sql").write_text("\n".join((*pragmas, *store.iterdump())) + "\n")
+
         _pack((data_dir / _SPOOL).iterdir(), self.path / _SPOOL)
         _pack(Path(read_state(data_dir)[STATE_NAME]).glob("*.ring"), self.path / _RINGS)
 
@@ -116,4 +124,6 @@ def _unpack(packed: Path, into: Path) -> None:
 
 def fixtures() -> list[Fixture]:
     """Find the fixtures of all versions, the oldest first."""
-    return sorted((Fixture(path) for path in FIXTURES.iterdir()), key=lambda fixture: fixture.version)
+    return sorted(
+        (Fixture(path) for path in FIXTURES.iterdir()), key=lambda fixture: fixture.version
+    )

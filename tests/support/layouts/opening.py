@@ -18,7 +18,9 @@ KINDS: Final = ("sqlite", "postgres", "clickhouse")
 
 @contextmanager
 def database(fixture: Fixture, kind: str) -> Iterator[str]:
-    """Make the database of a fixture; gives its address, which is empty for the file of a data directory."""
+    """Make the database of a fixture; gives its address, which is empty for the file of a data
+    directory.
+    """
     if kind == "postgres":
         url = asyncio.run(load_postgres((fixture.path / "postgres.sql").read_text()))
         try:
@@ -34,23 +36,29 @@ def database(fixture: Fixture, kind: str) -> Iterator[str]:
 
 
 def sidelog_over(fixture: Fixture, url: str, directory: Path, upstream: str) -> Sidelog:
-    """Prepare one with a fixture's configuration, over its database, or its data directory where `url` is empty."""
+    """Prepare one with a fixture's configuration, over its database, or its data directory where
+    `url` is empty.
+    """
     config = directory / "config.toml"
     config.write_text(fixture.config.replace("{upstream}", upstream))
     rings = directory / "rings"
     rings.mkdir(mode=0o700)
     environ = {"SIDELOG_RING__DIRECTORY": str(rings)}
+
     if url:
         environ["SIDELOG_STORAGE__URL"] = url
     else:
         fixture.restore_data_dir(directory / "data", rings)
+
     return Sidelog(directory / "data", upstream, "--config", str(config), environ=environ)
 
 
 def read_ledger(sidelog: Sidelog, kind: str) -> dict[str, Any]:
-    """Wait until everything is stored that a fixture holds, and something behind it; return the ledger.
+    """Wait until everything is stored that a fixture holds, and something behind it; return the
+    ledger.
 
-    Figures go until the newest record. A start adds one of its own where the rings are of another boot, and else none.
+    Figures go until the newest record. A start adds one of its own where the rings are of another
+    boot, and else none.
     """
     eventually(lambda: not sidelog.ready_answer()["degraded"])
     if kind == "sqlite":

@@ -19,7 +19,9 @@ _COMMENT: Final = re.compile(r"--[^\n]*")
 
 
 def layouts() -> dict[str, dict[str, Any]]:
-    """Describe each layout: its number, and a digest of what it is made of; of SQL, the digest of each migration."""
+    """Describe each layout: its number, and a digest of what it is made of; of SQL, the digest of
+    each migration.
+    """
     ring = (
         *(entry.PREFIX.format, exchange.FIXED.format, message.FIXED.format, inflight._FIXED.format),
         *(segment_layout._STATIC.format, inflight._CALLER.format, exchange.ACCESS.format),
@@ -27,11 +29,18 @@ def layouts() -> dict[str, dict[str, Any]]:
     clickhouse = (TYPES, ATTEMPT_TYPES, clickhouse_tables.REGISTER_TYPES)
     snapshot = key_snapshot.KnownKey.__struct_fields__
     return {
-        "sqlite": {"migrations": [_digest([_plain(script)]) for script in sqlite_schema.migrations()]},
-        "postgres": {"migrations": [_digest([_plain(script)]) for script in postgres_schema.migrations()]},
+        "sqlite": {
+            "migrations": [_digest([_plain(script)]) for script in sqlite_schema.migrations()]
+        },
+        "postgres": {
+            "migrations": [_digest([_plain(script)]) for script in postgres_schema.migrations()]
+        },
         "clickhouse": {"number": clickhouse_tables.LAYOUT, "digest": _digest(map(str, clickhouse))},
         "ring": {"number": segment_layout.LAYOUT_VERSION, "digest": _digest(ring)},
-        "spool": {"number": spool_frames.MAGIC.decode(), "digest": _digest([spool_frames._HEADER.format])},
+        "spool": {
+            "number": spool_frames.MAGIC.decode(),
+            "digest": _digest([spool_frames._HEADER.format]),
+        },
         "key snapshot": {"number": key_snapshot._FORMAT, "digest": _digest(snapshot)},
     }
 
@@ -51,9 +60,14 @@ def unlawful(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         new = now.get(name, {})
         if "migrations" in old:
             if new.get("migrations", [])[: len(old["migrations"])] != old["migrations"]:
-                wrong.append(f"{name}: a migration that was released is another one now: add one behind it")
+                wrong.append(
+                    f"{name}: a migration that was released is another one now: add one behind it"
+                )
         elif new.get("digest") != old["digest"] and new.get("number") == old["number"]:
-            wrong.append(f"{name}: the layout is another one and has the number of before, {old['number']}")
+            wrong.append(
+                f"{name}: the layout is another one and has the number of before, {old['number']}"
+            )
+
     return wrong
 
 
@@ -64,7 +78,9 @@ def promises(sidelog: Sidelog) -> dict[str, list[str]]:
         shown = answer.read().decode()
     return {
         "metrics": sorted(re.findall(r"^# TYPE (\S+)", shown, re.MULTILINE)),
-        "operations": sorted(f"{method.upper()} {path}" for path, of in described.items() for method in of),
+        "operations": sorted(
+            f"{method.upper()} {path}" for path, of in described.items() for method in of
+        ),
         "settings": sorted(_names(tomllib.loads((ROOT / "deploy" / "example.toml").read_text()))),
     }
 
@@ -72,7 +88,13 @@ def promises(sidelog: Sidelog) -> dict[str, list[str]]:
 def _names(section: dict[str, Any], prefix: str = "") -> Iterable[str]:
     for name, value in section.items():
         if isinstance(value, list):
-            value = {member: held for entry in value if isinstance(entry, dict) for member, held in entry.items()}
+            value = {
+                member: held
+                for entry in value
+                if isinstance(entry, dict)
+                for member, held in entry.items()
+            }
+
         yield prefix + name
         if isinstance(value, dict):
             yield from _names(value, f"{prefix}{name}.")

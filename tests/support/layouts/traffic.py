@@ -44,7 +44,12 @@ max_bytes = 4194304
 [ring]
 bytes = 1048576
 """
-VIEW: Final = {"name": "Failures", "query": "status:5xx", "columns": ["started", "path"], "since": "24h"}
+VIEW: Final = {
+    "name": "Failures",
+    "query": "status:5xx",
+    "columns": ["started", "path"],
+    "since": "24h",
+}
 KEY_NAME: Final = "Kept key"
 BEFORE_STOP: Final = ("/api/users/3", "/api/users/4", "/api/errors/503")
 """Asked while the store is away, and in the spool after a stop."""
@@ -53,8 +58,23 @@ BEFORE_KILL: Final = ("/api/users/5", "/api/compressed", "/api/errors/500")
 KNOWN, UNKNOWN = 404, 401
 """Statuses of calls with a key that is known, whose path the upstream has not, and with another."""
 _VISITS: Final = (
-    *("/api/users", "/api/users/latest", "/api/old/users", "/api/compressed", "/caf%C3%A9?q=%00&q=a%20b"),
-    *("one user", "new user", "log in", "failure", "prices for a moment", "chat", "streamed chat", "busy chat"),
+    *(
+        "/api/users",
+        "/api/users/latest",
+        "/api/old/users",
+        "/api/compressed",
+        "/caf%C3%A9?q=%00&q=a%20b",
+    ),
+    *(
+        "one user",
+        "new user",
+        "log in",
+        "failure",
+        "prices for a moment",
+        "chat",
+        "streamed chat",
+        "busy chat",
+    ),
     *("message", "streamed message", "tools"),
 )
 
@@ -80,23 +100,33 @@ def ask_with(sidelog: Sidelog, secret: str) -> int:
 async def record_all(sidelog: Sidelog, draw: random.Random) -> str:
     """Make a key and a view and record everything; returns the secret of the key."""
     async with aiohttp.ClientSession(headers={"User-Agent": "layouts/1"}) as session:
-        key = await _change(session, sidelog, "POST", "/api/keys", {"name": KEY_NAME, "scopes": ["agent"]})
+        key = await _change(
+            session, sidelog, "POST", "/api/keys", {"name": KEY_NAME, "scopes": ["agent"]}
+        )
         await _change(session, sidelog, "PUT", "/api/views", VIEW)
         for name in _VISITS:
-            steps = (Step(request=f"GET {name}"),) if name.startswith("/") else visit(draw, name=name)
+            steps = (
+                (Step(request=f"GET {name}"),) if name.startswith("/") else visit(draw, name=name)
+            )
             await perform(session, sidelog.url, steps)
+
         nicknames = Step(request="POST /api/users", body='{"name": "Ada", "nickname": "secret"}')
         await perform(session, sidelog.url, (nicknames,))
         async with session.ws_connect(f"{sidelog.url.replace('http', 'ws')}/ws") as socket:
             for text in ("first of the session", "second", "größer"):
                 await socket.send_str(text)
                 await socket.receive(60)
+
     secret: str = key["secret"]
     return secret
 
 
-async def _change(session: aiohttp.ClientSession, sidelog: Sidelog, method: str, path: str, body: Any) -> Any:
+async def _change(
+    session: aiohttp.ClientSession, sidelog: Sidelog, method: str, path: str, body: Any
+) -> Any:
     headers = {"Authorization": f"Bearer {sidelog.token}"}
-    async with session.request(method, sidelog.admin_url + path, json=body, headers=headers) as answer:
+    async with session.request(
+        method, sidelog.admin_url + path, json=body, headers=headers
+    ) as answer:
         assert answer.status < 300, await answer.text()
         return await answer.json()

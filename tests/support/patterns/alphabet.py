@@ -1,4 +1,5 @@
-"""The characters that a pattern is judged over, as sets of bits: all bytes, or a choice of all text.
+"""The characters that a pattern is judged over, as sets of bits: all bytes, or a choice of all
+text.
 
 Two bits stand for no character: the place before the first, and the one behind the last.
 """
@@ -12,7 +13,9 @@ _TEXT: Final = (
     *map(chr, range(0x250)),
     *"\u0301\u0663\u2003\u2028\u3042\u4e2d\u212a\ufeff\uff10\uff21\U0001f600\ud800",
 )
-"""Of each kind that a pattern may tell from others: letters of any case, marks, digits, spaces, surrogates."""
+"""Of each kind that a pattern may tell from others: letters of any case, marks, digits, spaces,
+surrogates.
+"""
 _BYTES: Final = tuple(bytes([byte]) for byte in range(256))
 
 
@@ -37,6 +40,7 @@ class Alphabet:
             matches = compiler.compile(parser.SubPattern(state, [node])).match
             bits = (1 << at for at, character in enumerate(self._characters) if matches(character))
             self._memo[key] = sum(bits)
+
         return self._memo[key]
 
     def words(self, flags: int) -> int:

@@ -1,8 +1,10 @@
-"""The automaton of a pattern (Glushkov): a position for each leaf of its parse tree, and which may follow which.
+"""The automaton of a pattern (Glushkov): a position for each leaf of its parse tree, and which may
+follow which.
 
-Strategy: what `re` parses is walked once. An assertion of one character is a condition of the gap that it stands in; a
-longer look ahead is a branch that leads nowhere. Small counted repeats are written out, others are loops that know
-their bound. Leaving a possessive repeat or an atomic group, a path must not go on with what the group would have taken.
+Strategy: what `re` parses is walked once. An assertion of one character is a condition of the gap
+that it stands in; a longer look ahead is a branch that leads nowhere. Small counted repeats are
+written out, others are loops that know their bound. Leaving a possessive repeat or an atomic group,
+a path must not go on with what the group would have taken.
 """
 
 import re
@@ -55,7 +57,9 @@ class Automaton:
     """The positions of a pattern and the steps between them."""
 
     def __init__(self, pattern: re.Pattern[bytes] | re.Pattern[str], use: Use) -> None:
-        """Walk a pattern's parse tree: searched for, it may begin anywhere; a full match ends with the text."""
+        """Walk a pattern's parse tree: searched for, it may begin anywhere; a full match ends with
+        the text.
+        """
         self.alphabet = Alphabet(is_bytes=isinstance(pattern.pattern, bytes))
         self.sets = [self.alphabet.any | self.alphabet.begin]
         self.steps: list[Step] = []
@@ -86,14 +90,19 @@ class Automaton:
     def _join(self, before: Fragment, behind: Fragment, **marks: Any) -> None:
         for source, (left, right), taken in before.last:
             for target, (also_left, also_right) in behind.first:
-                step = Step(source, target, left & also_left, right & also_right, taken=taken, **marks)
+                step = Step(
+                    source, target, left & also_left, right & also_right, taken=taken, **marks
+                )
                 if step.before & self.sets[source] and step.behind & self.sets[target]:
                     self.steps.append(step)
 
     def _then(self, before: Fragment, behind: Fragment) -> Fragment:
         self._join(before, behind)
         passed = [
-            (target, both) for empty in before.empty for target, gap in behind.first if (both := _and(empty, gap))
+            (target, both)
+            for empty in before.empty
+            for target, gap in behind.first
+            if (both := _and(empty, gap))
         ]
         held = [
             (source, both, taken)
@@ -101,7 +110,9 @@ class Automaton:
             for empty in behind.empty
             if (both := _and(gap, empty))
         ]
-        empty = [both for gap in before.empty for other in behind.empty if (both := _and(gap, other))]
+        empty = [
+            both for gap in before.empty for other in behind.empty if (both := _and(gap, other))
+        ]
         return Fragment(before.first + passed, behind.last + held, empty)
 
     def _sequence(self, nodes: Iterable[tuple[Any, Any]], flags: int) -> Fragment:
@@ -117,7 +128,9 @@ class Automaton:
         kind, value = node
         if kind in {constants.MAX_REPEAT, constants.MIN_REPEAT, constants.POSSESSIVE_REPEAT}:
             low, high, body = value
-            return self._repeat(low, high, body, flags, is_possessive=kind is constants.POSSESSIVE_REPEAT)
+            return self._repeat(
+                low, high, body, flags, is_possessive=kind is constants.POSSESSIVE_REPEAT
+            )
         if kind is constants.SUBPATTERN:
             _, added, removed, body = value
             return self._sequence(body, (flags | added) & ~removed)
@@ -132,6 +145,7 @@ class Automaton:
             return self._assertion(value[0], value[1], flags, is_wanted=kind is constants.ASSERT)
         if kind is constants.GROUPREF:
             return self._leaf(self.alphabet.any)
+
         return self._leaf(self.alphabet.set_of(node, flags))
 
     def _at(self, where: Any, flags: int) -> list[Gap]:
@@ -154,36 +168,60 @@ class Automaton:
         characters = self._one_character(body, flags)
         if characters is not None:
             allowed = characters if is_wanted else alphabet.all & ~characters
-            return Fragment(empty=[(allowed, alphabet.all) if direction < 0 else (alphabet.all, allowed)])
+            return Fragment(
+                empty=[(allowed, alphabet.all) if direction < 0 else (alphabet.all, allowed)]
+            )
         if direction < 0:  # of a fixed width: it costs the same everywhere
             last = self._one_character(list(body)[-1:], flags) if is_wanted else None
-            return Fragment(empty=[(self.alphabet.all if last is None else last, self.alphabet.all)])
+            return Fragment(
+                empty=[(self.alphabet.all if last is None else last, self.alphabet.all)]
+            )
+
         first = len(self.sets)
         looked_at = self._sequence(body, flags)
         self.ahead.update(range(first, len(self.sets)))
         return Fragment(looked_at.first, [], self._nothing().empty)
 
     def _one_character(self, body: Any, flags: int) -> int | None:
-        """Return the characters, or ends of the text, one of which an assertion looks at; None where it sees more."""
+        """Return the characters, or ends of the text, one of which an assertion looks at; None
+        where it sees more.
+        """
         nodes = list(body)
         if len(nodes) != 1:
             return None
+
         kind, value = nodes[0]
         if kind is constants.BRANCH:
             parts = [self._one_character(part, flags) for part in value[1]]
-            return None if None in parts else _union(part for part in parts if part is not None)
+            if None in parts:
+                return None
+            return _union(part for part in parts if part is not None)
+
         if kind is constants.SUBPATTERN:
             return self._one_character(value[3], (flags | value[1]) & ~value[2])
         if kind is constants.AT:
-            ends = {constants.AT_END_STRING: self.alphabet.end, constants.AT_BEGINNING_STRING: self.alphabet.begin}
+            ends = {
+                constants.AT_END_STRING: self.alphabet.end,
+                constants.AT_BEGINNING_STRING: self.alphabet.begin,
+            }
             return ends.get(value)
-        if kind in {constants.LITERAL, constants.NOT_LITERAL, constants.ANY, constants.IN, constants.CATEGORY}:
+        if kind in {
+            constants.LITERAL,
+            constants.NOT_LITERAL,
+            constants.ANY,
+            constants.IN,
+            constants.CATEGORY,
+        }:
             return self.alphabet.set_of(nodes[0], flags)
+
         return None
 
-    def _repeat(self, low: int, high: Any, body: Any, flags: int, *, is_possessive: bool) -> Fragment:
+    def _repeat(
+        self, low: int, high: Any, body: Any, flags: int, *, is_possessive: bool
+    ) -> Fragment:
         first = len(self.sets)
         whole = self._sequence(body, flags)
+
         size = len(self.sets) - first
         if 1 < high <= _MAX_COPIES and size * high <= _MAX_COPIED:
             whole = self._copies(whole, low, high, body, flags)
@@ -191,12 +229,18 @@ class Automaton:
             bound = None if high is constants.MAXREPEAT else int(high)
             if low != high or bound is None:
                 self._join(whole, whole, repeat=(first, bound), is_possessive=is_possessive)
+
         if not low:
             whole.empty = [*whole.empty, (self.alphabet.all, self.alphabet.all)]
-        return self._closed(whole, first) if is_possessive else whole
+        if is_possessive:
+            return self._closed(whole, first)
+
+        return whole
 
     def _copies(self, whole: Fragment, low: int, high: int, body: Any, flags: int) -> Fragment:
-        """Write a repeat out: what may be left out is nested, so that there is one way for each number of turns."""
+        """Write a repeat out: what may be left out is nested, so that there is one way for each
+        number of turns.
+        """
         behind = self._nothing()
         for turn in range(high - 1, 0, -1):
             behind = self._then(self._sequence(body, flags), behind)
@@ -209,15 +253,23 @@ class Automaton:
         inside = set(range(first, len(self.sets)))
         self.groups[first] = inside
         stays: dict[int, int] = {}
+
         for step in self.steps:
             if step.source in inside and step.target in inside:
-                stays[step.source] = stays.get(step.source, 0) | (self.sets[step.target] & step.behind)
-        last = [(source, gap, (*taken, (first, stays.get(source, 0)))) for source, gap, taken in body.last]
+                stays[step.source] = stays.get(step.source, 0) | (
+                    self.sets[step.target] & step.behind
+                )
+
+        last = [
+            (source, gap, (*taken, (first, stays.get(source, 0))))
+            for source, gap, taken in body.last
+        ]
         return Fragment(body.first, last, body.empty)
 
 
 def _and(one: Gap, other: Gap) -> Gap | None:
-    before, behind = one[0] & other[0], one[1] & other[1]
+    before = one[0] & other[0]
+    behind = one[1] & other[1]
     return (before, behind) if before and behind else None
 
 

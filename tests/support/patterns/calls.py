@@ -51,8 +51,12 @@ def calls() -> dict[Call, ast.Call]:
     return {call: node for path in files() for call, node in _calls_in(path, wanted)}
 
 
-def _calls_in(path: Path, wanted: dict[tuple[str, str], set[str]]) -> Iterator[tuple[Call, ast.Call]]:
-    parents = {child: node for node in ast.walk(source(path)) for child in ast.iter_child_nodes(node)}
+def _calls_in(
+    path: Path, wanted: dict[tuple[str, str], set[str]]
+) -> Iterator[tuple[Call, ast.Call]]:
+    parents = {
+        child: node for node in ast.walk(source(path)) for child in ast.iter_child_nodes(node)
+    }
     file = str(path.relative_to(ROOT))
     for node in parents:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
@@ -61,7 +65,9 @@ def _calls_in(path: Path, wanted: dict[tuple[str, str], set[str]]) -> Iterator[t
             continue
         if node.func.attr == "escape":
             continue
-        asked, name = {node.func.attr}, ""
+
+        asked = {node.func.attr}
+        name = ""
         if node.func.attr == "compile":
             asked, name = _asked_of(node, parents, wanted, file)
         known = asked - _FACTS
@@ -71,20 +77,25 @@ def _calls_in(path: Path, wanted: dict[tuple[str, str], set[str]]) -> Iterator[t
 
 
 def _asked_of(
-    node: ast.Call, parents: dict[ast.AST, ast.AST], wanted: dict[tuple[str, str], set[str]], file: str
+    node: ast.Call,
+    parents: dict[ast.AST, ast.AST],
+    wanted: dict[tuple[str, str], set[str]],
+    file: str,
 ) -> tuple[set[str], str]:
-    """Return the methods that are called of a compiled pattern, one that is no method where it is handed on, and its
-    name.
+    """Return the methods that are called of a compiled pattern, one that is no method where it is
+    handed on, and its name.
     """
     parent = parents[node]
     if isinstance(parent, ast.Attribute):
         return {parent.attr}, ""
+
     if isinstance(parent, ast.AnnAssign | ast.Assign):
         target = parent.target if isinstance(parent, ast.AnnAssign) else parent.targets[0]
         if isinstance(target, ast.Attribute):
             return {"handed on"}, target.attr
         if isinstance(target, ast.Name) and isinstance(parents[parent], ast.Module):
             return wanted[(file, target.id)], target.id
+
     return {"handed on"}, ""
 
 
@@ -95,13 +106,21 @@ def _uses_of_names() -> dict[tuple[str, str], set[str]]:
         tree = source(path)
         file = str(path.relative_to(ROOT))
         origins: dict[str, tuple[str, str]] = {}
+
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and node.module:
                 for name in node.names:
-                    origins[name.asname or name.name] = (node.module.replace(".", "/") + ".py", name.name)
-        asked = {id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+                    origins[name.asname or name.name] = (
+                        node.module.replace(".", "/") + ".py",
+                        name.name,
+                    )
+
+        asked = {
+            id(node.value): node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)
+        }
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                 origin = origins.get(node.id, (file, node.id))
                 wanted[origin].add(asked.get(id(node), "handed on"))
+
     return wanted

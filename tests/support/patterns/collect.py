@@ -1,7 +1,8 @@
-"""Collects the patterns that `re` compiles for the program: `python -m tests.support.patterns.collect`.
+"""Collects the patterns that `re` compiles for the program: `python -m
+tests.support.patterns.collect`.
 
-Imports each module of the program while `re` is watched, and then makes what compiles patterns of its own. Prints them
-as JSON, with where each was compiled.
+Imports each module of the program while `re` is watched, and then makes what compiles patterns of
+its own. Prints them as JSON, with where each was compiled.
 """
 
 import importlib
@@ -28,7 +29,9 @@ class Compiled:
 
     def again(self) -> re.Pattern[bytes] | re.Pattern[str]:
         flags = self.flags & ~re.TEMPLATE
-        return re.compile(self.pattern.encode("latin-1"), flags) if self.is_bytes else re.compile(self.pattern, flags)
+        if self.is_bytes:
+            return re.compile(self.pattern.encode("latin-1"), flags)
+        return re.compile(self.pattern, flags)
 
 
 def watch(found: set[Compiled]) -> None:
@@ -41,10 +44,19 @@ def watch(found: set[Compiled]) -> None:
         while frame.f_back is not None and frame.f_code.co_filename == re.__file__:
             frame = frame.f_back
         path = Path(frame.f_code.co_filename)
-        if path.is_relative_to(ROOT) and ".venv" not in path.parts and isinstance(pattern, bytes | str):
+        if (
+            path.is_relative_to(ROOT)
+            and ".venv" not in path.parts
+            and isinstance(pattern, bytes | str)
+        ):
             text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
             place = str(path.relative_to(ROOT))
-            found.add(Compiled(place, frame.f_lineno, text, int(compiled.flags), isinstance(pattern, bytes)))
+            found.add(
+                Compiled(
+                    place, frame.f_lineno, text, int(compiled.flags), isinstance(pattern, bytes)
+                )
+            )
+
         return compiled
 
     re._compile = noted  # type: ignore[attr-defined]
@@ -56,6 +68,7 @@ def compile_all() -> None:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         if not name.endswith("__main__"):
             importlib.import_module(name)
+
     from proxy.enrich.endpoints.endpoints import _pattern_of
     from proxy.enrich.formats.json_parts import find_text
     from proxy.enrich.redact.redactor import Redactor

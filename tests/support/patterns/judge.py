@@ -1,9 +1,10 @@
 """Judges whether a pattern of `re` takes linear time, by the ambiguity of its automaton.
 
-A pattern takes exponential time where some position is reached again from itself in two ways by one text (EDA), and at
-least quadratic time where a text leads from a position to itself, from it to another one, and from that to itself
-(IDA): each split of the text's repetitions between both is tried. A search is a position before the pattern, which
-goes on over all text. (Weber and Seidl, On the degree of ambiguity of finite automata, 1991.)
+A pattern takes exponential time where some position is reached again from itself in two ways by one
+text (EDA), and at least quadratic time where a text leads from a position to itself, from it to
+another one, and from that to itself (IDA): each split of the text's repetitions between both is
+tried. A search is a position before the pattern, which goes on over all text. (Weber and Seidl, On
+the degree of ambiguity of finite automata, 1991.)
 
 Neither costs anything where the second could end the pattern at once: then no other way is tried.
 """
@@ -42,10 +43,14 @@ def _is_exponential(automaton: Automaton) -> str:
     loops = _components(steps)
     component = {position: at for at, loop in enumerate(loops) for position in loop}
     inside: _Steps = defaultdict(list)
+
     for source, found in steps.items():
         inside[source] = [
-            step for step in found if source in component and component.get(step.target) == component[source]
+            step
+            for step in found
+            if source in component and component.get(step.target) == component[source]
         ]
+
     for loop in loops:
         doubled = _doubled(automaton, inside, loop)
         if doubled is not None:
@@ -53,6 +58,7 @@ def _is_exponential(automaton: Automaton) -> str:
         pair = _split_pair(automaton, inside, loop)
         if pair is not None:
             return f"{_show(automaton, pair[0])} or {_show(automaton, pair[1])}"
+
     return ""
 
 
@@ -61,19 +67,27 @@ def _doubled(automaton: Automaton, inside: _Steps, loop: set[int]) -> int | None
     for source in loop:
         for at, step in enumerate(inside[source]):
             for other in inside[source][:at]:
-                if step.target != other.target or not step.before & other.before & automaton.sets[source]:
+                if (
+                    step.target != other.target
+                    or not step.before & other.before & automaton.sets[source]
+                ):
                     continue
+
                 characters = _target_set(automaton, step) & _target_set(automaton, other)
                 if characters and not _ends(automaton, source, characters):
                     return source
+
     return None
 
 
 def _split_pair(automaton: Automaton, inside: _Steps, loop: set[int]) -> tuple[int, int] | None:
-    """Find two positions that one text reaches from one position, and from which one text leads to one again."""
+    """Find two positions that one text reaches from one position, and from which one text leads to
+    one again.
+    """
     begun = [(position, position, automaton.sets[position]) for position in loop]
     back: dict[tuple[int, int, int], set[tuple[int, int, int]]] = defaultdict(set)
     seen = set(begun)
+
     todo = list(begun)
     while todo:
         state = todo.pop()
@@ -83,9 +97,11 @@ def _split_pair(automaton: Automaton, inside: _Steps, loop: set[int]) -> tuple[i
                 seen.add(following)
                 todo.append(following)
                 _check(seen)
+
     parted = [state for state in seen if state[0] != state[1]]
     if not parted:
         return None
+
     reaching = {state for state in seen if state[0] == state[1]}
     todo = list(reaching)
     while todo:
@@ -93,10 +109,16 @@ def _split_pair(automaton: Automaton, inside: _Steps, loop: set[int]) -> tuple[i
             if state not in reaching:
                 reaching.add(state)
                 todo.append(state)
-    return next(((one, other) for one, other, _ in parted if any(s[:2] == (one, other) for s in reaching)), None)
+
+    return next(
+        ((one, other) for one, other, _ in parted if any(s[:2] == (one, other) for s in reaching)),
+        None,
+    )
 
 
-def _next_pairs(automaton: Automaton, inside: _Steps, state: tuple[int, int, int]) -> Iterator[tuple[int, int, int]]:
+def _next_pairs(
+    automaton: Automaton, inside: _Steps, state: tuple[int, int, int]
+) -> Iterator[tuple[int, int, int]]:
     one, other, characters = state
     for step in inside[one]:
         for second in inside[other]:
@@ -112,6 +134,7 @@ def _is_polynomial(automaton: Automaton) -> str:
     steps = _by_source(step for step in automaton.steps if not _is_short(step))
     loops = _components(steps)
     chains = _Chains(automaton)
+
     for first in loops:
         reached = _reached(steps, first)
         for second in loops:
@@ -121,6 +144,7 @@ def _is_polynomial(automaton: Automaton) -> str:
                 for other in second:
                     if one != other and other in reached and chains.has(one, other):
                         return f"{_show(automaton, one)}, then {_show(automaton, other)}"
+
     return ""
 
 
@@ -132,15 +156,19 @@ class _Chains:
         self._graphs: dict[frozenset[int], tuple[_Steps, _Steps, dict[int, set[int]]]] = {}
 
     def _graph(self, groups: frozenset[int]) -> tuple[_Steps, _Steps, dict[int, set[int]]]:
-        """Return the steps within a turn of possessive groups, them backwards, and the loop of each position in one."""
+        """Return the steps within a turn of possessive groups, them backwards, and the loop of each
+        position in one.
+        """
         if groups not in self._graphs:
             steps = _by_source(
                 step
                 for step in self._automaton.steps
-                if not _is_short(step) and not (step.is_possessive and step.repeat and step.repeat[0] in groups)
+                if not _is_short(step)
+                and not (step.is_possessive and step.repeat and step.repeat[0] in groups)
             )
             loops = {position: loop for loop in _components(steps) for position in loop}
             self._graphs[groups] = (steps, _turned(steps), loops)
+
         return self._graphs[groups]
 
     def has(self, one: int, other: int) -> bool:
@@ -152,10 +180,14 @@ class _Chains:
         characters = self._automaton.sets[one] & self._automaton.sets[other]
         if one not in loops or other not in loops or not characters:
             return False
-        if any(one in inside and other not in inside and loops[one] <= inside for _, inside in groups):
+        if any(
+            one in inside and other not in inside and loops[one] <= inside for _, inside in groups
+        ):
             return False  # where a group is left for good is tried once
+
         within = (loops[one], _reached(steps, {one}) & _reached(turned, {other}), loops[other])
         seen = {(one, one, other, characters)}
+
         todo = list(seen)
         while todo:
             for state in _next_triples(self._automaton, steps, within, todo.pop()):
@@ -165,6 +197,7 @@ class _Chains:
                     seen.add(state)
                     todo.append(state)
                     _check(seen)
+
         return False
 
 
@@ -183,6 +216,7 @@ def _next_triples(
             behind = _target_set(automaton, step) & _target_set(automaton, third)
             if third.target not in within[2] or not before or not behind:
                 continue
+
             behind &= ~_accepted(automaton, other, before)
             for second in steps[middle]:
                 following = behind & _target_set(automaton, second)
@@ -191,7 +225,9 @@ def _next_triples(
 
 
 def _accepted(automaton: Automaton, position: int, characters: int) -> int:
-    """Return the characters before which a pattern may end at a position that any of `characters` has led to."""
+    """Return the characters before which a pattern may end at a position that any of `characters`
+    has led to.
+    """
     accepted = 0
     for before, behind in automaton.accepts.get(position, ()):
         if not characters & automaton.alphabet.any & ~before:
@@ -229,6 +265,7 @@ def _reached(steps: _Steps, begun: set[int]) -> set[int]:
             if step.target not in seen:
                 seen.add(step.target)
                 todo.append(step.target)
+
     return seen
 
 
@@ -247,11 +284,13 @@ def _components(steps: _Steps) -> list[set[int]]:
     low: dict[int, int] = {}
     stack: list[int] = []
     found: list[set[int]] = []
+
     for root in list(steps):
         if root in index:
             continue
         index[root] = low[root] = len(index)
         stack.append(root)
+
         todo = [(root, iter(steps.get(root, ())))]
         while todo:
             position, left = todo[-1]
@@ -264,7 +303,10 @@ def _components(steps: _Steps) -> list[set[int]]:
                     at = stack.index(position)
                     loop = set(stack[at:])
                     del stack[at:]
-                    if len(loop) > 1 or any(step.target == position for step in steps.get(position, ())):
+
+                    if len(loop) > 1 or any(
+                        step.target == position for step in steps.get(position, ())
+                    ):
                         found.append(loop)
             elif step.target not in index:
                 index[step.target] = low[step.target] = len(index)
@@ -272,11 +314,14 @@ def _components(steps: _Steps) -> list[set[int]]:
                 todo.append((step.target, iter(steps.get(step.target, ()))))
             elif step.target in stack:
                 low[position] = min(low[position], index[step.target])
+
     return found
 
 
 def _show(automaton: Automaton, position: int) -> str:
-    return "the beginning" if position == START else automaton.alphabet.show(automaton.sets[position])
+    if position == START:
+        return "the beginning"
+    return automaton.alphabet.show(automaton.sets[position])
 
 
 def _check(seen: set[tuple[int, int, int]] | set[tuple[int, int, int, int]]) -> None:

@@ -10,7 +10,9 @@ _MIN_BYTES: Final = 2
 
 def literals(patterns: Iterable[bytes]) -> list[bytes]:
     """Return the runs of literal bytes in patterns, in order, each once."""
-    return list(dict.fromkeys(piece for pattern in patterns for piece in _pieces(parser.parse(pattern))))
+    return list(
+        dict.fromkeys(piece for pattern in patterns for piece in _pieces(parser.parse(pattern)))
+    )
 
 
 def _pieces(nodes: Iterable[tuple[Any, Any]]) -> Iterator[bytes]:
@@ -23,6 +25,7 @@ def _pieces(nodes: Iterable[tuple[Any, Any]]) -> Iterator[bytes]:
             yield run
         run = b""
         yield from _within(kind, value)
+
     if len(run) >= _MIN_BYTES:
         yield run
 

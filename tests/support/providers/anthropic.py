@@ -1,9 +1,10 @@
 """A fake Anthropic API: messages, plain and streamed, on their public wire format.
 
-In a stream, `message_start` has the input's counts and each `message_delta` the counts *so far*: they replace what
-came before and are never added up; two of them are sent here to show it. Who offers tools has the first one called.
-Model `claude-busy` is always overloaded, `claude-limited` rate-limited, `claude-broken` always fails, `claude-faulty`
-fails in the middle of its streams, and a model whose name does not begin with `claude` does not exist.
+In a stream, `message_start` has the input's counts and each `message_delta` the counts *so far*:
+they replace what came before and are never added up; two of them are sent here to show it. Who
+offers tools has the first one called. Model `claude-busy` is always overloaded, `claude-limited`
+rate-limited, `claude-broken` always fails, `claude-faulty` fails in the middle of its streams, and
+a model whose name does not begin with `claude` does not exist.
 """
 
 import asyncio
@@ -37,7 +38,9 @@ FAILING_MODELS: Final = {
 
 def error(status: int, kind: str, message: str) -> web.Response:
     """Return an error in this API's shape."""
-    return web.json_response({"type": "error", "error": {"type": kind, "message": message}}, status=status)
+    return web.json_response(
+        {"type": "error", "error": {"type": kind, "message": message}}, status=status
+    )
 
 
 def refusal(body: dict[str, Any]) -> web.Response | None:
@@ -49,6 +52,7 @@ def refusal(body: dict[str, Any]) -> web.Response | None:
         return error(*failure)
     if not str(body["model"]).startswith("claude"):
         return error(404, "not_found_error", f"model: {body['model']}")
+
     return None
 
 
@@ -64,16 +68,32 @@ def usage(body: dict[str, Any], output_tokens: int) -> dict[str, Any]:
 
 
 def called_tool(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the `tool_use` block of the answer, None when it is in words: no tool, or its result was just sent."""
-    tools, last = body.get("tools"), body["messages"][-1]
+    """Return the `tool_use` block of the answer, None when it is in words: no tool, or its result
+    was just sent.
+    """
+    tools = body.get("tools")
+    last = body["messages"][-1]
+
     parts = last["content"] if isinstance(last.get("content"), list) else []
-    if not isinstance(tools, list) or not tools or any(part.get("type") == "tool_result" for part in parts):
+    if (
+        not isinstance(tools, list)
+        or not tools
+        or any(part.get("type") == "tool_result" for part in parts)
+    ):
         return None
+
     arguments = tool_arguments(tools[0].get("input_schema"), [last])
-    return {"type": "tool_use", "id": answer_id("toolu_", body), "name": tools[0]["name"], "input": arguments}
+    return {
+        "type": "tool_use",
+        "id": answer_id("toolu_", body),
+        "name": tools[0]["name"],
+        "input": arguments,
+    }
 
 
-def message(body: dict[str, Any], content: list[dict[str, Any]], stop_reason: str | None, count: int) -> dict[str, Any]:
+def message(
+    body: dict[str, Any], content: list[dict[str, Any]], stop_reason: str | None, count: int
+) -> dict[str, Any]:
     """Return the message object."""
     return {
         "id": answer_id("msg_", body),
@@ -93,21 +113,29 @@ async def messages(request: web.Request) -> web.StreamResponse:
         body = await read_object(request)
     except BadRequest as refused:
         return error(400, "invalid_request_error", str(refused))
+
     if (refused_with := refusal(body)) is not None:
         return refused_with
-    words, tool = answer_words(body["messages"]), called_tool(body)
+
+    words = answer_words(body["messages"])
+    tool = called_tool(body)
     limit = body["max_tokens"] if isinstance(body["max_tokens"], int) else len(words)
     stop_reason = "max_tokens" if limit < len(words) else "end_turn"
     words = words[:limit]
     content: list[dict[str, Any]] = [{"type": "text", "text": " ".join(words)}]
+
     if tool is not None:
-        stop_reason, words, content = "tool_use", [tool["name"]], [tool]
+        stop_reason = "tool_use"
+        words = [tool["name"]]
+        content = [tool]
+
     headers = {"request-id": answer_id("req_", body)}
     if body.get("stream"):
         deltas = text_frames(words) if tool is None else tool_frames(tool)
         return await event_stream(
             request, frames(body, deltas, words, stop_reason, request.config_dict[PACE_S]), headers
         )
+
     return web.json_response(message(body, content, stop_reason, len(words)), headers=headers)
 
 
@@ -124,7 +152,9 @@ def tool_frames(tool: dict[str, Any]) -> Iterator[bytes]:
     yield event("content_block_start", index=0, content_block=tool | {"input": {}})
     text = json.dumps(tool["input"])
     for part in (text[: len(text) // 2], text[len(text) // 2 :]):
-        yield event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": part})
+        yield event(
+            "content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": part}
+        )
 
 
 async def frames(
@@ -138,10 +168,15 @@ async def frames(
         if number == 2 and body["model"] == FAULTY_MODEL:
             yield event("error", error={"type": "overloaded_error", "message": "overloaded"})
             return
+
     yield event("content_block_stop", index=0)
     unfinished = {"stop_reason": None, "stop_sequence": None}
     yield event("message_delta", delta=unfinished, usage={"output_tokens": len(words) // 2})
-    yield event("message_delta", delta=unfinished | {"stop_reason": stop_reason}, usage=usage(body, len(words)))
+    yield event(
+        "message_delta",
+        delta=unfinished | {"stop_reason": stop_reason},
+        usage=usage(body, len(words)),
+    )
     yield event("message_stop")
 
 

@@ -1,4 +1,6 @@
-"""Fake interactions of Gemini, plain and streamed, on their public wire format: one step that thinks, one that says."""
+"""Fake interactions of Gemini, plain and streamed, on their public wire format: one step that
+thinks, one that says.
+"""
 
 import asyncio
 import json
@@ -8,7 +10,14 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.providers.gemini import error
-from tests.support.providers.llm import BadRequest, answer_id, answer_words, count_tokens, pieces, read_object
+from tests.support.providers.llm import (
+    BadRequest,
+    answer_id,
+    answer_words,
+    count_tokens,
+    pieces,
+    read_object,
+)
 from tests.support.providers.streams import PACE_S, event_stream
 
 THOUGHTS = 5
@@ -60,11 +69,14 @@ async def interact(request: web.Request) -> web.StreamResponse:
         body = await read_object(request)
     except BadRequest as refused:
         return error(400, "INVALID_ARGUMENT", str(refused))
+
     if not str(body.get("model")).startswith("gemini"):
         return error(404, "NOT_FOUND", f"models/{body.get('model')} is not found")
+
     words = answer_words(body["input"])
     if body.get("stream"):
         return await event_stream(request, frames(events(body, words), request.config_dict[PACE_S]))
+
     steps = [
         {"type": "thought", "signature": "c2ln"},
         {"type": "model_output", "content": [{"type": "text", "text": " ".join(words)}]},

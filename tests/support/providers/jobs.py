@@ -39,7 +39,9 @@ class Jobs:
         """GET /v1/responses/{id}."""
         name = request.match_info["id"]
         body = self._kept[name]
-        response = response_object(body, answer_words(body["input"]), is_complete=self._is_done(name))
+        response = response_object(
+            body, answer_words(body["input"]), is_complete=self._is_done(name)
+        )
         return web.json_response(response | {"background": True})
 
     async def begin_batch(self, request: web.Request) -> web.Response:
@@ -48,15 +50,30 @@ class Jobs:
 
     async def read_batch(self, _: web.Request) -> web.Response:
         """GET /v1/batches/{id}."""
-        shown = batch({"input_file_id": "file-in", "endpoint": "/v1/chat/completions", "completion_window": "24h"})
+        shown = batch(
+            {
+                "input_file_id": "file-in",
+                "endpoint": "/v1/chat/completions",
+                "completion_window": "24h",
+            }
+        )
         ended = {"status": "completed", "output_file_id": FILE} if self._is_done("batch") else {}
         return web.json_response(shown | ended)
 
     async def read_file(self, _: web.Request) -> web.Response:
         """GET /v1/files/{id}/content."""
-        answer = {"object": "chat.completion", "model": "gpt-4o-2024-08-06", "choices": [], "usage": USAGE}
+        answer = {
+            "object": "chat.completion",
+            "model": "gpt-4o-2024-08-06",
+            "choices": [],
+            "usage": USAGE,
+        }
         lines = [
-            {"id": f"batch_req_{n}", "custom_id": f"r{n}", "response": {"status_code": 200, "body": answer}}
+            {
+                "id": f"batch_req_{n}",
+                "custom_id": f"r{n}",
+                "response": {"status_code": 200, "body": answer},
+            }
             for n in range(3)
         ]
         return web.Response(body=written(lines), content_type="application/octet-stream")
@@ -68,12 +85,17 @@ class Jobs:
 
     async def read_messages(self, request: web.Request) -> web.Response:
         """GET /v1/messages/batches/{id}."""
-        return web.json_response(message_batch(request, "ended" if self._is_done("messages") else "in_progress"))
+        return web.json_response(
+            message_batch(request, "ended" if self._is_done("messages") else "in_progress")
+        )
 
     async def read_results(self, _: web.Request) -> web.Response:
         """GET /v1/messages/batches/{id}/results."""
         lines = [
-            {"custom_id": one["custom_id"], "result": {"type": "succeeded", "message": message(one["params"])}}
+            {
+                "custom_id": one["custom_id"],
+                "result": {"type": "succeeded", "message": message(one["params"])},
+            }
             for one in self._kept["messages"]["requests"]
         ]
         return web.Response(body=written(lines), content_type="application/x-jsonl")
@@ -94,7 +116,12 @@ def add_routes(app: web.Application) -> None:
 
 def batch(asked: dict[str, Any]) -> dict[str, Any]:
     """Show a batch of OpenAI that runs."""
-    return asked | {"id": "batch_1", "object": "batch", "status": "in_progress", "created_at": CREATED}
+    return asked | {
+        "id": "batch_1",
+        "object": "batch",
+        "status": "in_progress",
+        "created_at": CREATED,
+    }
 
 
 def message_batch(request: web.Request, status: str) -> dict[str, Any]:

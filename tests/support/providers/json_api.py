@@ -1,6 +1,8 @@
-"""A small JSON API of the usual kind: lists, details, writes, and everything that goes wrong with them.
+"""A small JSON API of the usual kind: lists, details, writes, and everything that goes wrong with
+them.
 
-No state: an answer is a function of its request. Errors are RFC 9457 problem details; streams are server-sent events.
+No state: an answer is a function of its request. Errors are RFC 9457 problem details; streams are
+server-sent events.
 """
 
 import asyncio
@@ -20,7 +22,18 @@ LARGE_BYTES: Final = 1 << 20
 MAX_SLOW_S: Final = 10.0
 MAX_EVENTS: Final = 1000
 
-_NAMES: Final = ("Ada", "Grace", "Edsger", "Barbara", "Alan", "Radia", "Donald", "Margaret", "Ken", "Frances")
+_NAMES: Final = (
+    "Ada",
+    "Grace",
+    "Edsger",
+    "Barbara",
+    "Alan",
+    "Radia",
+    "Donald",
+    "Margaret",
+    "Ken",
+    "Frances",
+)
 _TEAMS: Final = ("payments", "search", "platform", "mobile")
 
 
@@ -37,15 +50,25 @@ def user(number: int) -> dict[str, object]:
 
 
 def problem(status: int, detail: str, **more: object) -> web.Response:
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
     headers = {"Retry-After": "5"} if status in (429, 503) else None
-    return web.json_response(body, status=status, headers=headers, content_type="application/problem+json")
+    return web.json_response(
+        body, status=status, headers=headers, content_type="application/problem+json"
+    )
 
 
 def whole_number(request: web.Request, name: str, default: int, most: int) -> int:
     """Read a query parameter as a number between 0 and `most`; the default for anything else."""
     text = request.query.get(name, "")
-    return min(int(text), most) if text.isascii() and text.isdigit() and len(text) < 10 else default
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return min(int(text), most)
+    return default
 
 
 async def list_users(request: web.Request) -> web.Response:
@@ -66,14 +89,26 @@ async def get_user(request: web.Request) -> web.Response:
 
 
 async def create_user(request: web.Request) -> web.Response:
-    """POST /api/users; 400 for what is not JSON, 422 without name or address. The id follows from the address."""
+    """POST /api/users; 400 for what is not JSON, 422 without name or address. The id follows from
+    the address.
+    """
     try:
         given = json.loads(await request.read())
     except ValueError:
         return problem(400, "the body is not JSON")
-    missing = [key for key in ("name", "email") if not isinstance(given, dict) or not isinstance(given.get(key), str)]
+
+    missing = [
+        key
+        for key in ("name", "email")
+        if not isinstance(given, dict) or not isinstance(given.get(key), str)
+    ]
     if missing:
-        return problem(422, "the user is not complete", errors=[{"field": key, "code": "missing"} for key in missing])
+        return problem(
+            422,
+            "the user is not complete",
+            errors=[{"field": key, "code": "missing"} for key in missing],
+        )
+
     number = 1000 + zlib.crc32(given["email"].encode(errors="replace")) % 9000
     created = {"id": number, "name": given["name"], "email": given["email"], "is_active": True}
     return web.json_response(created, status=201, headers={"Location": f"/api/users/{number}"})
@@ -85,8 +120,14 @@ async def delete_user(request: web.Request) -> web.Response:
 
 
 async def log_in(request: web.Request) -> web.Response:
-    """POST /api/login: secrets in body, answer and cookie, for sidelog to redact. None of them opens anything."""
-    answer = {"access_token": "demo-access-token-0001", "refresh_token": "demo-refresh-token-0001", "expires_in": 3600}
+    """POST /api/login: secrets in body, answer and cookie, for sidelog to redact. None of them
+    opens anything.
+    """
+    answer = {
+        "access_token": "demo-access-token-0001",
+        "refresh_token": "demo-refresh-token-0001",
+        "expires_in": 3600,
+    }
     response = web.json_response(answer)
     response.set_cookie("session", "demo-session-0001", httponly=True, samesite="Strict")
     return response
@@ -106,8 +147,10 @@ async def fail(request: web.Request) -> web.Response:
         status = HTTPStatus(int(text))
     except ValueError:
         status = HTTPStatus.NOT_FOUND
+
     if status < 400:
         return problem(404, f"{text} is not an error")
+
     return problem(status, f"this address always answers {status.value}")
 
 
@@ -124,7 +167,9 @@ async def compressed(request: web.Request) -> web.Response:
     """GET /api/compressed: a list of all users, always gzip'd."""
     body = json.dumps({"users": [user(number) for number in range(1, USERS + 1)]}).encode()
     return web.Response(
-        body=gzip.compress(body, mtime=0), content_type="application/json", headers={"Content-Encoding": "gzip"}
+        body=gzip.compress(body, mtime=0),
+        content_type="application/json",
+        headers={"Content-Encoding": "gzip"},
     )
 
 
@@ -142,7 +187,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     """GET /api/events?count=: a stream of prices; resumes behind Last-Event-ID."""
     last = request.headers.get("Last-Event-ID", "")
     first = int(last) + 1 if last.isascii() and last.isdigit() and len(last) < 10 else 1
-    return await event_stream(request, prices(request, first, whole_number(request, "count", 10, MAX_EVENTS)))
+    return await event_stream(
+        request, prices(request, first, whole_number(request, "count", 10, MAX_EVENTS))
+    )
 
 
 async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[bytes]:
@@ -154,10 +201,13 @@ async def prices(request: web.Request, first: int, count: int) -> AsyncIterator[
 
 
 async def orders(request: web.Request) -> web.WebSocketResponse:
-    """GET /api/orders/live?shop=: a WebSocket that announces orders once asked to; that of shop `south` is lost."""
+    """GET /api/orders/live?shop=: a WebSocket that announces orders once asked to; that of shop
+    `south` is lost.
+    """
     socket = web.WebSocketResponse()
     await socket.prepare(request)
     shop = request.query.get("shop", "north")
+
     asked = await socket.receive()
     for number in range(1, 9 if asked.type is WSMsgType.TEXT else 1):
         if shop == "south" and number == 4:
@@ -165,6 +215,7 @@ async def orders(request: web.Request) -> web.WebSocketResponse:
             break
         await socket.send_json({"order": 4000 + number, "shop": shop, "total_usd": 12.5 * number})
         await pause(request)
+
     await socket.close()
     return socket
 

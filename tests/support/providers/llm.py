@@ -1,7 +1,8 @@
-"""What the fake model providers share: the text they write, how they count tokens, how they read a request.
+"""What the fake model providers share: the text they write, how they count tokens, how they read a
+request.
 
-Strategy: the answer follows from the prompt alone, a token is a word. Who offers tools has the first of them called.
-Nothing here knows a wire format; those are in `openai.py` and `anthropic.py`.
+Strategy: the answer follows from the prompt alone, a token is a word. Who offers tools has the
+first of them called. Nothing here knows a wire format; those are in `openai.py` and `anthropic.py`.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ CREATED: Final = 1767225600
 """Every answer was made at the beginning of 2026, so that equal requests get equal answers."""
 
 _TEXT: Final = (
-    "A sidecar stands beside the service it records. It forwards every request unchanged, keeps both bodies, "
+    "A sidecar stands beside the service it records. It forwards every request unchanged, keeps "
+    "both bodies, "
     "and tells afterwards what was said, how long it took and what it cost. You asked about:"
 )
 _QUOTED_WORDS: Final = 12
@@ -35,13 +37,16 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         found = json.loads(await request.read())
     except ValueError as error:
         raise BadRequest("could not parse the JSON body of the request") from error
+
     if not isinstance(found, dict):
         raise BadRequest("expected a JSON object as the body of the request")
     return found
 
 
 def texts(content: object) -> Iterable[str]:
-    """Yield every text of a prompt, which may be a string, a list of parts or of messages, at any depth."""
+    """Yield every text of a prompt, which may be a string, a list of parts or of messages, at any
+    depth.
+    """
     if isinstance(content, str):
         yield content
     elif isinstance(content, list):
@@ -70,14 +75,23 @@ def answer_id(prefix: str, body: dict[str, Any]) -> str:
 
 
 def tool_arguments(schema: object, prompt: object) -> dict[str, Any]:
-    """Make up arguments that fit a tool's schema: the last word asked for texts, the count of words for numbers."""
+    """Make up arguments that fit a tool's schema: the last word asked for texts, the count of words
+    for numbers.
+    """
     asked = list(texts(prompt))
     word = (asked[-1].split() or [""])[-1] if asked else ""
     properties = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(properties, dict):
         return {}
-    kinds = {name: str(given.get("type")).lower() for name, given in properties.items() if isinstance(given, dict)}
-    return {name: word if kind == "string" else count_tokens(prompt) for name, kind in kinds.items()}
+
+    kinds = {
+        name: str(given.get("type")).lower()
+        for name, given in properties.items()
+        if isinstance(given, dict)
+    }
+    return {
+        name: word if kind == "string" else count_tokens(prompt) for name, kind in kinds.items()
+    }
 
 
 def pieces(words: Iterable[str]) -> Iterable[str]:

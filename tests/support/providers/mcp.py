@@ -1,8 +1,9 @@
-"""A small MCP server over streamable HTTP (revision 2025-06-18): initialize, tools/list, tools/call, ping, DELETE.
+"""A small MCP server over streamable HTTP (revision 2025-06-18): initialize, tools/list,
+tools/call, ping, DELETE.
 
-JSON-RPC 2.0 in each POST; notifications get 202 and no body. A call with a progress token is answered by an event
-stream, progress first, everything else by JSON. Any session is taken. A failed tool is a *result* with `isError` and
-HTTP 200; only a broken request is an error.
+JSON-RPC 2.0 in each POST; notifications get 202 and no body. A call with a progress token is
+answered by an event stream, progress first, everything else by JSON. Any session is taken. A failed
+tool is a *result* with `isError` and HTTP 200; only a broken request is an error.
 """
 
 import json
@@ -29,7 +30,11 @@ def _tool(name: str, description: str, **kinds: str) -> dict[str, Any]:
 TOOLS: Final = (
     _tool("add", "Add two numbers", a="number", b="number"),
     _tool("search_documents", "Find documents about a subject", query="string"),
-    _tool("restart_service", "Restart a service; always refused, to show a failing tool", service="string"),
+    _tool(
+        "restart_service",
+        "Restart a service; always refused, to show a failing tool",
+        service="string",
+    ),
 )
 
 
@@ -48,7 +53,9 @@ def call_tool(params: dict[str, Any]) -> dict[str, Any]:
         case "add", {"a": int() | float() as a, "b": int() | float() as b}:
             return text_result(str(a + b), structuredContent={"sum": a + b})
         case "search_documents", {"query": str() as query}:
-            found = [{"title": f"{query}, part {number}", "score": 1 / number} for number in (1, 2, 3)]
+            found = [
+                {"title": f"{query}, part {number}", "score": 1 / number} for number in (1, 2, 3)
+            ]
             return text_result(json.dumps(found), structuredContent={"documents": found})
         case "restart_service", {"service": str() as service}:
             return text_result(f"permission denied: cannot restart {service}", is_error=True)
@@ -72,6 +79,7 @@ def respond(message: dict[str, Any]) -> dict[str, Any]:
             result = {}
         case method:
             return rpc_error(METHOD_NOT_FOUND, f"method not found: {method}", message["id"])
+
     return {"jsonrpc": "2.0", "id": message["id"], "result": result}
 
 
@@ -81,16 +89,19 @@ async def post(request: web.Request) -> web.StreamResponse:
         message = json.loads(await request.read())
     except ValueError:
         return web.json_response(rpc_error(PARSE_ERROR, "parse error"), status=400)
+
     if not is_message(message):
         return web.json_response(rpc_error(INVALID_REQUEST, "invalid request"), status=400)
     if message["method"] == "initialize":
         return initialize(request, message)
     if "id" not in message:
         return web.Response(status=202)
+
     answer = respond(message)
     token = progress_token(message)
     if token is None or "text/event-stream" not in request.headers.get("Accept", ""):
         return web.json_response(answer)
+
     return await event_stream(request, messages(request, token, answer))
 
 
@@ -113,10 +124,14 @@ def progress_token(message: dict[str, Any]) -> object:
     """Return the token a client wants progress under, None when it wants none."""
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
-    return meta.get("progressToken") if isinstance(meta, dict) else None
+    if isinstance(meta, dict):
+        return meta.get("progressToken")
+    return None
 
 
-async def messages(request: web.Request, token: object, answer: dict[str, Any]) -> AsyncIterator[bytes]:
+async def messages(
+    request: web.Request, token: object, answer: dict[str, Any]
+) -> AsyncIterator[bytes]:
     for done in (1, 2):
         params = {"progressToken": token, "progress": done, "total": 2}
         yield frame({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})

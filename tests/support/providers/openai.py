@@ -1,4 +1,5 @@
-"""The rest of the fake OpenAI API: responses, embeddings and the older completions, on their wire formats.
+"""The rest of the fake OpenAI API: responses, embeddings and the older completions, on their wire
+formats.
 
 The models that fail are those of `openai_chat.py`.
 """
@@ -13,7 +14,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from tests.support.providers.llm import CREATED, answer_id, answer_words, count_tokens, pieces, tool_arguments
+from tests.support.providers.llm import (
+    CREATED,
+    answer_id,
+    answer_words,
+    count_tokens,
+    pieces,
+    tool_arguments,
+)
 from tests.support.providers.openai_chat import checked, data_frame, fault
 from tests.support.providers.streams import PACE_S, event_stream
 
@@ -39,7 +47,9 @@ def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool
         "incomplete_details": None,
         "instructions": body.get("instructions"),
         "model": body["model"],
-        "output": [called_function(body) or output_item(body, words, is_complete=True)] if is_complete else [],
+        "output": [called_function(body) or output_item(body, words, is_complete=True)]
+        if is_complete
+        else [],
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": body.get("tools") or [],
@@ -48,11 +58,15 @@ def response_object(body: dict[str, Any], words: list[str], *, is_complete: bool
 
 
 def called_function(body: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the call of the first function offered, None without one, or when its output was just sent."""
-    tools, asked = body.get("tools"), body["input"]
+    """Return the call of the first function offered, None without one, or when its output was just
+    sent.
+    """
+    tools = body.get("tools")
+    asked = body["input"]
     is_answered = isinstance(asked, list) and asked[-1].get("type") == "function_call_output"
     if not isinstance(tools, list) or not tools or is_answered:
         return None
+
     arguments = json.dumps(tool_arguments(tools[0].get("parameters"), asked))
     call = {"type": "function_call", "call_id": answer_id("call_", body), "name": tools[0]["name"]}
     return call | {"id": answer_id("fc_", body), "arguments": arguments, "status": "completed"}
@@ -74,12 +88,18 @@ async def responses(request: web.Request, body: dict[str, Any]) -> web.StreamRes
     """POST /v1/responses"""
     words = answer_words(body["input"])
     if body.get("stream"):
-        return await event_stream(request, response_frames(body, words, request.config_dict[PACE_S]))
+        return await event_stream(
+            request, response_frames(body, words, request.config_dict[PACE_S])
+        )
     return web.json_response(response_object(body, words, is_complete=True))
 
 
-async def response_frames(body: dict[str, Any], words: list[str], pace_s: float) -> AsyncIterator[bytes]:
-    """Yield the events of a response stream, numbered, the last one `response.completed` with the usage."""
+async def response_frames(
+    body: dict[str, Any], words: list[str], pace_s: float
+) -> AsyncIterator[bytes]:
+    """Yield the events of a response stream, numbered, the last one `response.completed` with the
+    usage.
+    """
     number = 0
 
     def event(kind: str, **fields: object) -> bytes:
@@ -95,55 +115,88 @@ async def response_frames(body: dict[str, Any], words: list[str], pace_s: float)
         began = call | {"arguments": "", "status": "in_progress"}
         yield event("response.output_item.added", output_index=0, item=began)
         yield event("response.function_call_arguments.delta", **place, delta=call["arguments"])
-        yield event("response.function_call_arguments.done", **place, name=call["name"], arguments=call["arguments"])
+        yield event(
+            "response.function_call_arguments.done",
+            **place,
+            name=call["name"],
+            arguments=call["arguments"],
+        )
         yield event("response.output_item.done", output_index=0, item=call)
         yield event("response.completed", response=response_object(body, words, is_complete=True))
         return
-    item_id, text = answer_id("msg_", body), " ".join(words)
+
+    item_id = answer_id("msg_", body)
+    text = " ".join(words)
     place = {"item_id": item_id, "output_index": 0, "content_index": 0}
     empty = {"type": "output_text", "text": "", "annotations": []}
-    yield event("response.output_item.added", output_index=0, item=output_item(body, words, is_complete=False))
+    yield event(
+        "response.output_item.added",
+        output_index=0,
+        item=output_item(body, words, is_complete=False),
+    )
     yield event("response.content_part.added", **place, part=empty)
+
     for piece in pieces(words):
         yield event("response.output_text.delta", **place, delta=piece, logprobs=[])
         await asyncio.sleep(pace_s)
         if (found := fault(body)) is not None:
             yield event("error", **found, param=None)
             return
+
     yield event("response.output_text.done", **place, text=text, logprobs=[])
     yield event("response.content_part.done", **place, part=empty | {"text": text})
-    yield event("response.output_item.done", output_index=0, item=output_item(body, words, is_complete=True))
+    yield event(
+        "response.output_item.done", output_index=0, item=output_item(body, words, is_complete=True)
+    )
     yield event("response.completed", response=response_object(body, words, is_complete=True))
 
 
 def vector(text: str, dimensions: int) -> list[float]:
     """Return an embedding: numbers between -1 and 1 that follow from the text."""
-    return [zlib.crc32(f"{index}:{text}".encode(errors="replace")) / 2**31 - 1 for index in range(dimensions)]
+    return [
+        zlib.crc32(f"{index}:{text}".encode(errors="replace")) / 2**31 - 1
+        for index in range(dimensions)
+    ]
 
 
 async def embeddings(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """POST /v1/embeddings; `encoding_format: base64`, which the official client asks for, is float32, little-endian."""
+    """POST /v1/embeddings; `encoding_format: base64`, which the official client asks for, is
+    float32, little-endian.
+    """
     inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
     given = body.get("dimensions")
     dimensions = given if isinstance(given, int) and 1 <= given <= 3072 else DEFAULT_DIMENSIONS
     data = []
+
     for index, text in enumerate(inputs):
         numbers = vector(str(text), dimensions)
         packed = base64.b64encode(struct.pack(f"<{dimensions}f", *numbers)).decode()
         embedding = packed if body.get("encoding_format") == "base64" else numbers
         data.append({"object": "embedding", "index": index, "embedding": embedding})
+
     tokens = count_tokens(body["input"])
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+    return web.json_response(
+        {"object": "list", "data": data, "model": body["model"], "usage": usage}
+    )
 
 
 async def legacy(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
     """POST /v1/completions: the older endpoint, plain only."""
     words = answer_words(body["prompt"])
     prompt = count_tokens(body["prompt"])
-    usage = {"prompt_tokens": prompt, "completion_tokens": len(words), "total_tokens": prompt + len(words)}
+    usage = {
+        "prompt_tokens": prompt,
+        "completion_tokens": len(words),
+        "total_tokens": prompt + len(words),
+    }
     choice = {"index": 0, "text": " ".join(words), "logprobs": None, "finish_reason": "stop"}
-    head = {"id": answer_id("cmpl-", body), "object": "text_completion", "created": CREATED, "model": body["model"]}
+    head = {
+        "id": answer_id("cmpl-", body),
+        "object": "text_completion",
+        "created": CREATED,
+        "model": body["model"],
+    }
     return web.json_response(head | {"choices": [choice], "usage": usage})
 
 

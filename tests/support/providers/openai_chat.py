@@ -1,11 +1,13 @@
-"""Chat of the fake OpenAI API: chat completions, plain and streamed, in words or as a call of a tool.
+"""Chat of the fake OpenAI API: chat completions, plain and streamed, in words or as a call of a
+tool.
 
-Usage in a stream comes only when `stream_options.include_usage` asks for it: then every chunk has `usage: null` and one
-more chunk, without choices, has the counts before `[DONE]`. With `continuous_usage_stats`, as vLLM has it, every chunk
-has the counts so far instead.
+Usage in a stream comes only when `stream_options.include_usage` asks for it: then every chunk has
+`usage: null` and one more chunk, without choices, has the counts before `[DONE]`. With
+`continuous_usage_stats`, as vLLM has it, every chunk has the counts so far instead.
 
-Model `gpt-busy` is always rate-limited, `gpt-broken` always fails, `gpt-faulty` fails in the middle of its streams, and
-a model whose name begins with neither `gpt`, `o` nor `text-embedding` does not exist.
+Model `gpt-busy` is always rate-limited, `gpt-broken` always fails, `gpt-faulty` fails in the middle
+of its streams, and a model whose name begins with neither `gpt`, `o` nor `text-embedding` does not
+exist.
 """
 
 import asyncio
@@ -37,34 +39,48 @@ Step = tuple[dict[str, Any], str | None, int]
 """What a chunk adds, why the output ended, tokens written so far."""
 
 
-def error(status: int, message: str, kind: str, code: str | None, param: str | None = None) -> web.Response:
+def error(
+    status: int, message: str, kind: str, code: str | None, param: str | None = None
+) -> web.Response:
     """Return an error in this API's shape."""
     headers = {"Retry-After": "2", "x-ratelimit-remaining-requests": "0"} if status == 429 else None
     body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
     return web.json_response(body, status=status, headers=headers)
 
 
-def checked(answer: Answer, required: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """Wrap an endpoint: read the body, refuse what lacks `required`, unknown models and the busy one."""
+def checked(
+    answer: Answer, required: str
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """Wrap an endpoint: read the body, refuse what lacks `required`, unknown models and the busy
+    one.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             body = await read_object(request)
         except BadRequest as refused:
             return error(400, str(refused), "invalid_request_error", None)
+
         model = body.get("model")
         if not isinstance(model, str):
-            return error(400, "you must provide a model parameter", "invalid_request_error", None, "model")
+            return error(
+                400, "you must provide a model parameter", "invalid_request_error", None, "model"
+            )
         if model == BUSY_MODEL:
             return error(429, f"rate limit reached for {model}", "requests", "rate_limit_exceeded")
         if model == BROKEN_MODEL:
-            return error(500, "the server had an error while processing your request", "server_error", None)
+            return error(
+                500, "the server had an error while processing your request", "server_error", None
+            )
         if not model.startswith(("gpt", "o", "text-embedding")):
             message = f"the model `{model}` does not exist or you do not have access to it"
             return error(404, message, "invalid_request_error", "model_not_found", "model")
         if not body.get(required):
             message = f"missing required parameter: '{required}'"
-            return error(400, message, "invalid_request_error", "missing_required_parameter", required)
+            return error(
+                400, message, "invalid_request_error", "missing_required_parameter", required
+            )
+
         return await answer(request, body)
 
     return handle
@@ -74,7 +90,10 @@ def fault(body: dict[str, Any]) -> dict[str, Any] | None:
     """Return what goes wrong in the middle of a stream, None when nothing does."""
     if body["model"] != FAULTY_MODEL:
         return None
-    return {"message": "the server had an error while processing your request", "code": "server_error"}
+    return {
+        "message": "the server had an error while processing your request",
+        "code": "server_error",
+    }
 
 
 def chat_usage(body: dict[str, Any], completion: int) -> dict[str, Any]:
@@ -95,10 +114,14 @@ def chat_usage(body: dict[str, Any], completion: int) -> dict[str, Any]:
 
 
 def called_tool(body: dict[str, Any]) -> dict[str, str] | None:
-    """Return the function that the answer calls: the first one offered, unless its result was just sent."""
-    tools, last = body.get("tools"), body["messages"][-1]
+    """Return the function that the answer calls: the first one offered, unless its result was just
+    sent.
+    """
+    tools = body.get("tools")
+    last = body["messages"][-1]
     if not isinstance(tools, list) or not tools or last.get("role") == "tool":
         return None
+
     function = tools[0]["function"]
     arguments = tool_arguments(function.get("parameters"), [last])
     return {"name": function["name"], "arguments": json.dumps(arguments)}
@@ -106,20 +129,42 @@ def called_tool(body: dict[str, Any]) -> dict[str, str] | None:
 
 async def chat(request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
     """POST /v1/chat/completions"""
-    words, function = answer_words(body["messages"]), called_tool(body)
-    head = {"id": answer_id("chatcmpl-", body), "created": CREATED, "model": body["model"], "service_tier": "default"}
+    words = answer_words(body["messages"])
+    function = called_tool(body)
+    head = {
+        "id": answer_id("chatcmpl-", body),
+        "created": CREATED,
+        "model": body["model"],
+        "service_tier": "default",
+    }
     headers = {"x-request-id": answer_id("req_", body)}
+
     if body.get("stream"):
-        steps = word_steps(words) if function is None else tool_steps(answer_id("call_", body), function)
-        return await event_stream(request, chat_frames(head, steps, body, request.config_dict[PACE_S]), headers)
+        steps = (
+            word_steps(words)
+            if function is None
+            else tool_steps(answer_id("call_", body), function)
+        )
+        return await event_stream(
+            request, chat_frames(head, steps, body, request.config_dict[PACE_S]), headers
+        )
+
     message: dict[str, Any] = {"role": "assistant", "content": " ".join(words), "refusal": None}
-    reason, count = "stop", len(words)
+    reason = "stop"
+    count = len(words)
+
     if function is not None:
         call = {"id": answer_id("call_", body), "type": "function", "function": function}
         message |= {"content": None, "tool_calls": [call]}
-        reason, count = "tool_calls", 1
+        reason = "tool_calls"
+        count = 1
+
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
-    answer = head | {"object": "chat.completion", "choices": [choice], "usage": chat_usage(body, count)}
+    answer = head | {
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": chat_usage(body, count),
+    }
     return web.json_response(answer, headers=headers)
 
 
@@ -135,7 +180,12 @@ def tool_steps(call_id: str, function: dict[str, str]) -> Iterator[Step]:
     """Yield the call of a tool: its name, then its arguments in two parts."""
     arguments = function["arguments"]
     half = len(arguments) // 2
-    named = {"index": 0, "id": call_id, "type": "function", "function": function | {"arguments": ""}}
+    named = {
+        "index": 0,
+        "id": call_id,
+        "type": "function",
+        "function": function | {"arguments": ""},
+    }
     yield {"role": "assistant", "content": None, "tool_calls": [named]}, None, 0
     for part in (arguments[:half], arguments[half:]):
         yield {"tool_calls": [{"index": 0, "function": {"arguments": part}}]}, None, 1
@@ -147,8 +197,10 @@ async def chat_frames(
 ) -> AsyncIterator[bytes]:
     """Yield the frames of a chat stream, the last one `[DONE]`, or an error that ends it."""
     options = body["stream_options"] if isinstance(body.get("stream_options"), dict) else {}
-    has_usage, is_continuous = bool(options.get("include_usage")), bool(options.get("continuous_usage_stats"))
+    has_usage = bool(options.get("include_usage"))
+    is_continuous = bool(options.get("continuous_usage_stats"))
     common = head | {"object": "chat.completion.chunk"} | ({"usage": None} if has_usage else {})
+
     count = 0
     for delta, finish_reason, count in steps:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
@@ -158,6 +210,7 @@ async def chat_frames(
         if count and (found := fault(body)) is not None:
             yield data_frame({"error": found | {"type": "server_error", "param": None}})
             return
+
     if has_usage:
         yield data_frame(common | {"choices": [], "usage": chat_usage(body, count)})
     yield b"data: [DONE]\n\n"
@@ -170,10 +223,15 @@ def data_frame(value: dict[str, Any]) -> bytes:
 
 async def models(request: web.Request) -> web.Response:
     """GET /v1/models"""
-    data = [{"id": name, "object": "model", "created": CREATED, "owned_by": "demo"} for name in MODELS]
+    data = [
+        {"id": name, "object": "model", "created": CREATED, "owned_by": "demo"} for name in MODELS
+    ]
     return web.json_response({"object": "list", "data": data})
 
 
 def routes() -> list[web.RouteDef]:
     """Return the routes of this API."""
-    return [web.post("/v1/chat/completions", checked(chat, "messages")), web.get("/v1/models", models)]
+    return [
+        web.post("/v1/chat/completions", checked(chat, "messages")),
+        web.get("/v1/models", models),
+    ]

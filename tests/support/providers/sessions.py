@@ -1,7 +1,8 @@
 """Fake sessions with models over a WebSocket: OpenAI's Realtime and Responses, Gemini's Live.
 
-Messages as in https://platform.openai.com/docs/api-reference/realtime-server-events, .../docs/guides/websocket-mode and
-https://ai.google.dev/api/live. A token is a word, as everywhere here; audio is one token for ten bytes.
+Messages as in https://platform.openai.com/docs/api-reference/realtime-server-events,
+.../docs/guides/websocket-mode and https://ai.google.dev/api/live. A token is a word, as everywhere
+here; audio is one token for ten bytes.
 """
 
 import json
@@ -41,8 +42,14 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
     """Answer each `response.create` with what was said so far."""
     ws = await _opened(request)
     said: list[object] = []
-    session = {"type": "realtime", "object": "realtime.session", "id": "sess_1", "model": request.query["model"]}
+    session = {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": "sess_1",
+        "model": request.query["model"],
+    }
     await ws.send_json({"type": "session.created", "event_id": "event_0", "session": session})
+
     async for message in ws:
         event = json.loads(message.data)
         if event["type"] == "conversation.item.create":
@@ -53,18 +60,35 @@ async def realtime(request: web.Request) -> web.WebSocketResponse:
                 "object": "realtime.response", "id": answer_id("resp_", {"said": said}), "status": "in_progress",
                 "status_details": None, "output": [], "conversation_id": "conv_1", "usage": None, "metadata": None,
             }  # fmt: skip
-            await ws.send_json({"type": "response.created", "event_id": "event_1", "response": response})
-            place = {"response_id": response["id"], "item_id": "item_1", "output_index": 0, "content_index": 0}
+            await ws.send_json(
+                {"type": "response.created", "event_id": "event_1", "response": response}
+            )
+            place = {
+                "response_id": response["id"],
+                "item_id": "item_1",
+                "output_index": 0,
+                "content_index": 0,
+            }
             for word in words:
                 delta = {"type": "response.output_text.delta", "event_id": "e", "delta": word}
                 await ws.send_json(delta | place)
             audio = {"type": "response.output_audio.delta", "event_id": "e", "delta": "QUFB" * 8000}
             await ws.send_json(audio | place)
             content = [{"type": "output_text", "text": " ".join(words)}]
-            item = {"id": "item_1", "object": "realtime.item", "type": "message", "status": "completed"}
+            item = {
+                "id": "item_1",
+                "object": "realtime.item",
+                "type": "message",
+                "status": "completed",
+            }
             output = [item | {"role": "assistant", "content": content}]
-            ended = response | {"status": "completed", "output": output, "usage": realtime_usage(said, words)}
+            ended = response | {
+                "status": "completed",
+                "output": output,
+                "usage": realtime_usage(said, words),
+            }
             await ws.send_json({"type": "response.done", "event_id": "event_2", "response": ended})
+
     return ws
 
 
@@ -87,6 +111,7 @@ async def responses(request: web.Request) -> web.WebSocketResponse:
         await ws.send_json({"type": "response.created", "sequence_number": 0, "response": response})
         ended = response | {"status": "completed", "usage": usage}
         await ws.send_json({"type": "response.completed", "sequence_number": 1, "response": ended})
+
     return ws
 
 
@@ -111,6 +136,7 @@ async def live(request: web.Request) -> web.WebSocketResponse:
             }  # fmt: skip
             end = {"serverContent": {"turnComplete": True}, "usageMetadata": usage}
             await ws.send_bytes(json.dumps(end).encode())
+
     return ws
 
 

@@ -1,4 +1,6 @@
-"""Event streams of the demo: how fast they run, and that a reader may leave them (WHATWG HTML §9.2)."""
+"""Event streams of the demo: how fast they run, and that a reader may leave them (WHATWG HTML
+§9.2).
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -25,12 +27,14 @@ async def event_stream(
     response.content_type = content_type
     response.charset = "utf-8"
     await response.prepare(request)
+
     try:
         async for frame in frames:
             await response.write(frame)
         await response.write_eof()
     except ConnectionResetError:
         pass  # half of the sample traffic does it
+
     return response
 
 

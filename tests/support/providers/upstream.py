@@ -5,7 +5,16 @@ from typing import Final
 from aiohttp import web
 
 from proxy.demo.upstream import echo, index
-from tests.support.providers import anthropic, gemini, interactions, json_api, mcp, ollama, openai, openai_chat
+from tests.support.providers import (
+    anthropic,
+    gemini,
+    interactions,
+    json_api,
+    mcp,
+    ollama,
+    openai,
+    openai_chat,
+)
 from tests.support.providers.streams import PACE_S
 
 _PARTS: Final = (json_api, openai_chat, openai, anthropic, gemini, interactions, ollama, mcp)
