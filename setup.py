@@ -1,13 +1,14 @@
 """The optional compiled build; everything else about the package is in pyproject.toml.
 
-`SIDELOG_COMPILE=1` compiles the modules below with mypyc, the same source, nothing else to install at run time; without
-it everything stays Python. They are what runs for each request in a worker, and what makes a record of it in the
-collector, because there the compiler removes calls and look-ups of attributes.
+`SIDELOG_COMPILE=1` compiles the modules below with mypyc, the same source, nothing else to install
+at run time; without it everything stays Python. They are what runs for each request in a worker,
+and what makes a record of it in the collector, because there the compiler removes calls and
+look-ups of attributes.
 
-What stays out, and why: `Timeline` inherits from list; the opening of connections and the sockets' ports wait for the
-kernel; structs of msgspec would lose `frozen` and `gc` without a word,
-so they have files of their own; rows, blocks and rollups, whose time is in SQLite, msgspec and zstd, gain nothing
-(1.02 to 1.10 of the time, bench/micro).
+What stays out, and why: `Timeline` inherits from list; the opening of connections and the sockets'
+ports wait for the kernel; structs of msgspec would lose `frozen` and `gc` without a word, so they
+have files of their own; rows, blocks and rollups, whose time is in SQLite, msgspec and zstd, gain
+nothing (1.02 to 1.10 of the time, bench/micro).
 """
 
 import os

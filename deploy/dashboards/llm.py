@@ -24,8 +24,22 @@ def tokens(kind: str, period: str, by: str = "") -> str:
 OVERVIEW: Final = Row(
     title="Overview",
     panels=(
-        panel("Cost", over(COST, "$__range"), kind="stat", **DOLLARS, width=4, text="Of the time shown."),
-        panel("Cost of 24 hours", over(COST, "24h"), kind="stat", **DOLLARS, width=4, text="Whatever time is shown."),
+        panel(
+            "Cost",
+            over(COST, "$__range"),
+            kind="stat",
+            **DOLLARS,
+            width=4,
+            text="Of the time shown.",
+        ),
+        panel(
+            "Cost of 24 hours",
+            over(COST, "24h"),
+            kind="stat",
+            **DOLLARS,
+            width=4,
+            text="Whatever time is shown.",
+        ),
         panel("Input tokens", tokens("input", "$__range"), kind="stat", width=4),
         panel("Output tokens", tokens("output", "$__range"), kind="stat", width=4),
         panel(
@@ -45,14 +59,20 @@ MONEY: Final = Row(
     panels=(
         panel(
             "Cost per hour, by model",
-            (f"3600 * sum by (provider, model) (rate({COST}{{{MODEL}}}[$__rate_interval]))", "{{provider}} {{model}}"),
+            (
+                f"3600 * sum by (provider, model) (rate({COST}{{{MODEL}}}[$__rate_interval]))",
+                "{{provider}} {{model}}",
+            ),
             **DOLLARS,
             width=12,
             is_stacked=True,
         ),
         panel(
             "Cost per hour, by provider",
-            (f"3600 * sum by (provider) (rate({COST}{{{MODEL}}}[$__rate_interval]))", "{{provider}}"),
+            (
+                f"3600 * sum by (provider) (rate({COST}{{{MODEL}}}[$__rate_interval]))",
+                "{{provider}}",
+            ),
             **DOLLARS,
             width=12,
             is_stacked=True,
@@ -84,12 +104,18 @@ USE: Final = Row(
         ),
         panel(
             "Output tokens by model",
-            (f'sum by (model) (rate({TOKENS}{{{MODEL}, type="output"}}[$__rate_interval]))', "{{model}}"),
+            (
+                f'sum by (model) (rate({TOKENS}{{{MODEL}, type="output"}}[$__rate_interval]))',
+                "{{model}}",
+            ),
             is_stacked=True,
         ),
         panel(
             "Input tokens by model",
-            (f'sum by (model) (rate({TOKENS}{{{MODEL}, type="input"}}[$__rate_interval]))', "{{model}}"),
+            (
+                f'sum by (model) (rate({TOKENS}{{{MODEL}, type="input"}}[$__rate_interval]))',
+                "{{model}}",
+            ),
             is_stacked=True,
         ),
     ),
@@ -100,7 +126,10 @@ MCP: Final = Row(
     panels=(
         panel(
             "Calls by tool",
-            (f"topk(15, sum by (server, tool) (rate({TOOLS}{{SELF}}[$__rate_interval])))", "{{server}} {{tool}}"),
+            (
+                f"topk(15, sum by (server, tool) (rate({TOOLS}{{SELF}}[$__rate_interval])))",
+                "{{server}} {{tool}}",
+            ),
             unit="reqps",
             is_stacked=True,
         ),
@@ -113,7 +142,8 @@ MCP: Final = Row(
         panel(
             "Failed, by tool",
             (
-                f'topk(15, sum by (server, tool) (increase({TOOLS}{{SELF, status!="success"}}[$__rate_interval])))',
+                "topk(15, sum by (server, tool) "
+                f'(increase({TOOLS}{{SELF, status!="success"}}[$__rate_interval])))',
                 "{{server}} {{tool}}",
             ),
             text="`other` are tools that have not succeeded yet.",

@@ -1,7 +1,8 @@
 """Dashboards as values, and the JSON that Grafana imports.
 
-A panel is a title, its queries and a unit; where it is placed, its colours and its number follow from the order. Two
-words stand for matchers in queries: `SELF`, the sidecars that are chosen at the top, and `ROUTE`, those and the routes.
+A panel is a title, its queries and a unit; where it is placed, its colours and its number follow
+from the order. Two words stand for matchers in queries: `SELF`, the sidecars that are chosen at the
+top, and `ROUTE`, those and the routes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,7 +37,9 @@ class Panel:
     queries: tuple[Query, ...]
     kind: Literal["stat", "timeseries", "heatmap", "table"] = "timeseries"
     unit: str = "short"
-    """One of Grafana's: https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats."""
+    """One of Grafana's:
+    https://github.com/grafana/grafana/blob/main/packages/grafana-data/src/valueFormats.
+    """
     width: int = 8
     text: str = ""
     """What it means, shown at the title."""
@@ -94,7 +97,9 @@ def rate(metric: str, by: str = "", matchers: str = "SELF") -> str:
 
 
 def quantile(which: float, histogram: str, by: str = "", matchers: str = "ROUTE") -> str:
-    """Return a quantile, of classic buckets or, where Prometheus keeps native histograms instead, of those."""
+    """Return a quantile, of classic buckets or, where Prometheus keeps native histograms instead,
+    of those.
+    """
     classic = f"sum{_by(by, 'le')} (rate({histogram}_bucket{{{matchers}}}[{RATE}]))"
     native = f"sum{_by(by)} (rate({histogram}{{{matchers}}}[{RATE}]))"
     return f"histogram_quantile({which}, {classic}) or histogram_quantile({which}, {native})"
@@ -108,7 +113,9 @@ def observations(histogram: str, by: str = "", matchers: str = "ROUTE") -> str:
 
 def mean(histogram: str, by: str = "", matchers: str = "SELF") -> str:
     """Return the mean of the values a histogram of either kind gets."""
-    classic = f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"
+    classic = (
+        f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"
+    )
     native = f"sum{_by(by)} (rate({histogram}{{{matchers}}}[{RATE}]))"
     return f"({classic}) or histogram_sum({native}) / histogram_count({native})"
 
@@ -143,18 +150,31 @@ def render(dashboard: Dashboard) -> dict[str, Any]:
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "browser",
         "links": [_links()],
-        "templating": {"list": [_source(), *(_variable(each) for each in (*SIDECARS, *dashboard.choices))]},
+        "templating": {
+            "list": [_source(), *(_variable(each) for each in (*SIDECARS, *dashboard.choices))]
+        },
         "annotations": {"list": [_restarts()]},
         "panels": list(_placed(dashboard.rows)),
     }
 
 
 def _links() -> dict[str, Any]:
-    return {"type": "dashboards", "title": "sidelog", "tags": ["sidelog"], "includeVars": True, "keepTime": True}
+    return {
+        "type": "dashboards",
+        "title": "sidelog",
+        "tags": ["sidelog"],
+        "includeVars": True,
+        "keepTime": True,
+    }
 
 
 def _source() -> dict[str, Any]:
-    return {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}
+    return {
+        "name": "datasource",
+        "label": "Prometheus",
+        "type": "datasource",
+        "query": "prometheus",
+    }
 
 
 def _variable(choice: Choice) -> dict[str, Any]:
@@ -175,23 +195,49 @@ def _variable(choice: Choice) -> dict[str, Any]:
 
 def _restarts() -> dict[str, Any]:
     """Return the lines that mark starts of a supervisor: all counters begin at 0 there."""
-    started = f'changes(process_start_time_seconds{{{SELF}, process=~"supervisor|sidelog"}}[{RATE}]) > 0'
-    return {"name": "Starts", "enable": True, "iconColor": "blue", "datasource": SOURCE, "expr": started}
+    started = (
+        f'changes(process_start_time_seconds{{{SELF}, process=~"supervisor|sidelog"}}[{RATE}]) > 0'
+    )
+    return {
+        "name": "Starts",
+        "enable": True,
+        "iconColor": "blue",
+        "datasource": SOURCE,
+        "expr": started,
+    }
 
 
 def _placed(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
     """Return rows and panels, numbered and placed: a line is as high as its highest panel."""
-    number, y = 1, 0
+    number = 1
+    y = 0
     for row in rows:
         place = {"x": 0, "y": y, "w": COLUMNS, "h": 1}
-        yield {"id": number, "type": "row", "title": row.title, "collapsed": False, "gridPos": place, "panels": []}
-        number, x, y, height = number + 1, 0, y + 1, 0
+        yield {
+            "id": number,
+            "type": "row",
+            "title": row.title,
+            "collapsed": False,
+            "gridPos": place,
+            "panels": [],
+        }
+        number = number + 1
+        x = 0
+        y = y + 1
+        height = 0
+
         for each in row.panels:
             if x + each.width > COLUMNS:
-                x, y, height = 0, y + height, 0
+                x = 0
+                y = y + height
+                height = 0
+
             place = {"x": x, "y": y, "w": each.width, "h": HEIGHTS[each.kind]}
             yield {"id": number, "gridPos": place, **_panel(each)}
-            number, x, height = number + 1, x + each.width, max(height, HEIGHTS[each.kind])
+            number = number + 1
+            x = x + each.width
+            height = max(height, HEIGHTS[each.kind])
+
         y += height
 
 
@@ -209,7 +255,11 @@ def _panel(each: Panel) -> dict[str, Any]:
 
 
 def _target(each: Panel, index: int, query: Query) -> dict[str, Any]:
-    target: dict[str, Any] = {"refId": chr(ord("A") + index), "datasource": SOURCE, "expr": expression(query.text)}
+    target: dict[str, Any] = {
+        "refId": chr(ord("A") + index),
+        "datasource": SOURCE,
+        "expr": expression(query.text),
+    }
     match each.kind:
         case "table":
             return target | {"format": "table", "instant": True}
@@ -224,10 +274,18 @@ def _target(each: Panel, index: int, query: Query) -> dict[str, Any]:
 def _defaults(each: Panel) -> dict[str, Any]:
     steps: list[dict[str, Any]] = [{"color": "green", "value": None}]
     steps += [{"color": colour, "value": value} for colour, value in each.thresholds]
-    defaults: dict[str, Any] = {"unit": each.unit, "thresholds": {"mode": "absolute", "steps": steps}}
+    defaults: dict[str, Any] = {
+        "unit": each.unit,
+        "thresholds": {"mode": "absolute", "steps": steps},
+    }
+
     if each.names:
-        named = {str(value): {"index": index, "text": text} for index, (value, text) in enumerate(each.names)}
+        named = {
+            str(value): {"index": index, "text": text}
+            for index, (value, text) in enumerate(each.names)
+        }
         defaults["mappings"] = [{"type": "value", "options": named}]
+
     if each.kind == "timeseries":
         defaults["min"] = 0
         defaults["custom"] = {
@@ -235,13 +293,18 @@ def _defaults(each: Panel) -> dict[str, Any]:
             "showPoints": "never",
             "stacking": {"mode": "normal" if each.is_stacked else "none"},
         }
+
     return defaults
 
 
 def _options(each: Panel) -> dict[str, Any]:
     match each.kind:
         case "stat":
-            return {"colorMode": "value", "graphMode": "none", "reduceOptions": {"calcs": ["lastNotNull"]}}
+            return {
+                "colorMode": "value",
+                "graphMode": "none",
+                "reduceOptions": {"calcs": ["lastNotNull"]},
+            }
         case "heatmap":
             return {
                 "calculate": False,
@@ -251,7 +314,10 @@ def _options(each: Panel) -> dict[str, Any]:
                 "tooltip": {"mode": "single", "yHistogram": True},
             }
         case "table":
-            return {"showHeader": True, "sortBy": [{"displayName": each.queries[0].legend, "desc": True}]}
+            return {
+                "showHeader": True,
+                "sortBy": [{"displayName": each.queries[0].legend, "desc": True}],
+            }
         case "timeseries":
             return {
                 "legend": {"displayMode": "list", "placement": "bottom"},
@@ -260,8 +326,12 @@ def _options(each: Panel) -> dict[str, Any]:
 
 
 def _columns(each: Panel) -> list[dict[str, Any]]:
-    """Return what makes one table of the queries: a row for each set of labels, a column for each query."""
-    names = {f"Value #{chr(ord('A') + index)}": query.legend for index, query in enumerate(each.queries)}
+    """Return what makes one table of the queries: a row for each set of labels, a column for each
+    query.
+    """
+    names = {
+        f"Value #{chr(ord('A') + index)}": query.legend for index, query in enumerate(each.queries)
+    }
     return [
         {"id": "merge", "options": {}},
         {"id": "organize", "options": {"excludeByName": {"Time": True}, "renameByName": names}},

@@ -39,9 +39,18 @@ OVERVIEW: Final = Row(
             kind="stat",
             width=4,
             thresholds=RED_ABOVE_0,
-            text="received - (stored + spooled + waiting + sampled + dropped): other than 0 is a bug of sidelog.",
+            text=(
+                "received - (stored + spooled + waiting + sampled + dropped): other than 0 is a "
+                "bug of sidelog."
+            ),
         ),
-        panel("Oldest not stored", "max(sidelog_oldest_unstored_seconds{SELF})", kind="stat", unit="s", width=4),
+        panel(
+            "Oldest not stored",
+            "max(sidelog_oldest_unstored_seconds{SELF})",
+            kind="stat",
+            unit="s",
+            width=4,
+        ),
         panel(
             "Unread rings",
             "sum(sidelog_rings_unread{SELF})",
@@ -111,26 +120,35 @@ PIPELINE: Final = Row(
         panel(
             "Spool, how full",
             (
-                "max by (instance) (sidelog_spool_bytes{SELF} / (sidelog_spool_capacity_bytes{SELF} > 0))",
+                "max by (instance) (sidelog_spool_bytes{SELF} / "
+                "(sidelog_spool_capacity_bytes{SELF} > 0))",
                 "{{instance}}",
             ),
             unit="percentunit",
             text="Batches that wait on disk while the store is away; `[spool] max_bytes` is 100 %.",
         ),
         panel(
-            "Oldest not stored", ("max by (instance) (sidelog_oldest_unstored_seconds{SELF})", "{{instance}}"), unit="s"
+            "Oldest not stored",
+            ("max by (instance) (sidelog_oldest_unstored_seconds{SELF})", "{{instance}}"),
+            unit="s",
         ),
         panel("Batches", (rate("sidelog_batches_total", "outcome"), "{{outcome}}"), unit="wps"),
         panel("Records in a batch", (mean("sidelog_batch_records"), "mean")),
         panel(
             "Duration of a commit",
-            *((quantile(q, "sidelog_flush_duration_seconds", matchers="SELF"), f"p{q * 100:g}") for q in (0.5, 0.99)),
+            *(
+                (quantile(q, "sidelog_flush_duration_seconds", matchers="SELF"), f"p{q * 100:g}")
+                for q in (0.5, 0.99)
+            ),
             unit="s",
         ),
         panel(
             "Replicas of the store",
             ("max by (state) (sidelog_store_replicas{SELF})", "{{state}}"),
-            text="Of a ClickHouse with `cluster=`: whole ones have all that is committed; none elsewhere.",
+            text=(
+                "Of a ClickHouse with `cluster=`: whole ones have all that is committed; none "
+                "elsewhere."
+            ),
         ),
     ),
 )
@@ -141,7 +159,10 @@ UPKEEP: Final = Row(
     title="Retention, index and live streams",
     panels=(
         panel(
-            "Reaches back", ("time() - min(sidelog_oldest_record_timestamp_seconds{SELF})", "age"), unit="s", width=6
+            "Reaches back",
+            ("time() - min(sidelog_oldest_record_timestamp_seconds{SELF})", "age"),
+            unit="s",
+            width=6,
         ),
         panel(
             "Deleted",
@@ -166,7 +187,10 @@ UPKEEP: Final = Row(
         panel(
             "Index of words",
             (rate("sidelog_text_index_records_total"), "indexed/s"),
-            ("max by (instance) (sidelog_text_index_waiting_records{SELF})", "waiting, {{instance}}"),
+            (
+                "max by (instance) (sidelog_text_index_waiting_records{SELF})",
+                "waiting, {{instance}}",
+            ),
             width=6,
             text=SHARED,
         ),
@@ -187,10 +211,16 @@ UPKEEP: Final = Row(
         panel(
             "What should not happen",
             (f"sum(increase(sidelog_spool_errors_total{{SELF}}[{RATE}]))", "errors of the spool"),
-            (f"sum(increase(sidelog_text_index_errors_total{{SELF}}[{RATE}]))", "errors of the index"),
+            (
+                f"sum(increase(sidelog_text_index_errors_total{{SELF}}[{RATE}]))",
+                "errors of the index",
+            ),
             (f"sum(increase(sidelog_store_replaced_total{{SELF}}[{RATE}]))", "stores replaced"),
             (f"sum(increase(sidelog_places_removed_total{{SELF}}[{RATE}]))", "directories removed"),
-            (f"sum(increase(sidelog_metric_overflow_total{{SELF}}[{RATE}]))", "labels above their limit"),
+            (
+                f"sum(increase(sidelog_metric_overflow_total{{SELF}}[{RATE}]))",
+                "labels above their limit",
+            ),
             width=6,
         ),
     ),
@@ -229,8 +259,14 @@ PROCESSES: Final = Row(
         ),
         panel(
             "Reloads and lost lines",
-            (f"sum by (result) (increase(sidelog_reloads_total{{SELF}}[{RATE}]))", "reloads {{result}}"),
-            (f"sum by (process) (increase(sidelog_log_lines_dropped_total{{SELF}}[{RATE}]))", "lines of {{process}}"),
+            (
+                f"sum by (result) (increase(sidelog_reloads_total{{SELF}}[{RATE}]))",
+                "reloads {{result}}",
+            ),
+            (
+                f"sum by (process) (increase(sidelog_log_lines_dropped_total{{SELF}}[{RATE}]))",
+                "lines of {{process}}",
+            ),
             width=6,
             text="Lines of its own log that stderr did not take.",
         ),
@@ -240,6 +276,9 @@ PROCESSES: Final = Row(
 PIPELINE_DASHBOARD: Final = Dashboard(
     name="pipeline",
     title="sidelog: pipeline and ledger",
-    text="What becomes of records on their way to the store: nothing is lost without being counted here.",
+    text=(
+        "What becomes of records on their way to the store: nothing is lost without being counted "
+        "here."
+    ),
     rows=(OVERVIEW, LEDGER, PIPELINE, UPKEEP, PROCESSES),
 )

@@ -2,7 +2,17 @@
 
 from typing import Final
 
-from deploy.dashboards.model import RATE, Choice, Dashboard, Row, heat, observations, panel, quantile, rate
+from deploy.dashboards.model import (
+    RATE,
+    Choice,
+    Dashboard,
+    Row,
+    heat,
+    observations,
+    panel,
+    quantile,
+    rate,
+)
 
 REQUESTS: Final = rate("sidelog_requests_total", matchers="ROUTE")
 FAULTS: Final = "UNKNOWN|DEADLINE_EXCEEDED|UNIMPLEMENTED|INTERNAL|UNAVAILABLE|DATA_LOSS"
@@ -24,14 +34,26 @@ OVERVIEW: Final = Row(
         panel(
             "Failed",
             f"{FAILED} / {REQUESTS}",
-            **{"kind": "stat", "unit": "percentunit", "width": 4, "thresholds": (("orange", 0.001), ("red", 0.01))},
-            text="Share of exchanges whose status is 5xx, of the upstream or of sidelog, and of failed calls of gRPC.",
+            **{
+                "kind": "stat",
+                "unit": "percentunit",
+                "width": 4,
+                "thresholds": (("orange", 0.001), ("red", 0.01)),
+            },
+            text=(
+                "Share of exchanges whose status is 5xx, of the upstream or of sidelog, and of "
+                "failed calls of gRPC."
+            ),
         ),
         panel("p50", quantile(0.5, DURATION), kind="stat", unit="s", width=4),
         panel("p99", quantile(0.99, DURATION), kind="stat", unit="s", width=4),
         panel("In flight", "sum(sidelog_requests_in_flight{SELF})", kind="stat", width=4),
         panel(
-            "Sent to clients", rate("sidelog_response_bytes_total", matchers="ROUTE"), kind="stat", unit="Bps", width=4
+            "Sent to clients",
+            rate("sidelog_response_bytes_total", matchers="ROUTE"),
+            kind="stat",
+            unit="Bps",
+            width=4,
         ),
     ),
 )
@@ -64,7 +86,14 @@ TRAFFIC: Final = Row(
 LATENCY: Final = Row(
     title="Latency",
     panels=(
-        panel("Durations", heat(DURATION), kind="heatmap", unit="s", width=12, text="Darker: more exchanges."),
+        panel(
+            "Durations",
+            heat(DURATION),
+            kind="heatmap",
+            unit="s",
+            width=12,
+            text="Darker: more exchanges.",
+        ),
         panel(
             "Quantiles",
             *((quantile(q, DURATION), f"p{q * 100:g}") for q in (0.5, 0.9, 0.99)),
@@ -81,7 +110,10 @@ LATENCY: Final = Row(
             "p95 of the upstream",
             (quantile(0.95, "sidelog_upstream_duration_seconds", "route"), "{{route}}"),
             unit="s",
-            text="What is above it in the panel of all routes is sidelog's own time and that of slow clients.",
+            text=(
+                "What is above it in the panel of all routes is sidelog's own time and that of "
+                "slow clients."
+            ),
         ),
     ),
 )
@@ -119,17 +151,27 @@ CONNECTIONS: Final = Row(
     panels=(
         panel(
             "Upstream errors",
-            (rate("sidelog_upstream_errors_total", "route, reason", "ROUTE"), "{{route}}: {{reason}}"),
+            (
+                rate("sidelog_upstream_errors_total", "route, reason", "ROUTE"),
+                "{{route}}: {{reason}}",
+            ),
             unit="reqps",
         ),
-        panel("Refused for their key", (rate("sidelog_auth_failures_total", "code"), "{{code}}"), unit="reqps"),
+        panel(
+            "Refused for their key",
+            (rate("sidelog_auth_failures_total", "code"), "{{code}}"),
+            unit="reqps",
+        ),
         panel(
             "Body bytes",
             (rate("sidelog_request_bytes_total", matchers="ROUTE"), "from clients"),
             (rate("sidelog_response_bytes_total", matchers="ROUTE"), "to clients"),
             unit="Bps",
         ),
-        panel("Connections", ("sum by (side, protocol) (sidelog_connections_open{SELF})", "{{side}} {{protocol}}")),
+        panel(
+            "Connections",
+            ("sum by (side, protocol) (sidelog_connections_open{SELF})", "{{side}} {{protocol}}"),
+        ),
         panel(
             "Connections above a limit",
             (rate("sidelog_connections_refused_total"), "refused"),

@@ -1,1 +1,3 @@
-"""A release: what the tree says of it, its packages, and what is tagged and uploaded (`make release`)."""
+"""A release: what the tree says of it, its packages, and what is tagged and uploaded (`make
+release`).
+"""

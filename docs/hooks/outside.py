@@ -38,7 +38,9 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
         named = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         if named == "docs/decisions":
             named = "docs/decisions/README.md"
-        on_site = PAGES.get(named) or (named.removeprefix("docs/") if named.startswith("docs/") else None)
+        on_site = PAGES.get(named) or (
+            named.removeprefix("docs/") if named.startswith("docs/") else None
+        )
         if on_site is None:
             return f"{text} (`{named}`)" if text != named and f"`{named}`" != text else f"`{named}`"
         return f"[{text}]({posixpath.relpath(on_site, posixpath.dirname(here) or '.')}{anchor})"
