@@ -84,6 +84,7 @@ HANDED_ON: dict[tuple[str, str], Use] = {
 """How those are asked for that are handed on to a function."""
 ASSEMBLED = {
     "proxy/http1/memo/varying_fields.py": "names and literal pieces of a head, whose values are possessive and bounded",
+    "proxy/enrich/redact/forms.py": "rules of our files, which test_rule_files.py judges, behind a bounded beginning",
     "proxy/otel/sender.py": "words of the configuration, escaped: nothing in them repeats",
     "proxy/settings/route_model.py": "a model's name of the configuration, for the price list that is read once",
     "proxy/worker/admission/opt_out.py": "a name of the configuration, then a line",

@@ -41,8 +41,8 @@ class Form:
     """A rule with its expression, once its literal was seen."""
 
     __slots__ = (
-        "_before", "_check", "_group", "_is_own", "_literals", "_pattern", "_regex", "id", "is_token", "is_within",
-        "look",
+        "_before", "_check", "_group", "_is_own", "_literals", "_pattern", "_regex", "_whole", "id", "is_token",
+        "is_within", "look",
     )  # fmt: skip
 
     def __init__(self, rule: Rule) -> None:
@@ -50,11 +50,13 @@ class Form:
         self._before: Final = rule.before
         self.is_within: Final = rule.before > 0
         self.is_token: Final = not rule.before and not rule.group
-        self._group: Final = rule.group
+        self._is_own: Final = not is_built_in(rule)
+        # Of what begins before its literal the whole is the first group: see `_compiled`.
+        self._whole: Final = 1 if rule.before and not self._is_own else 0
+        self._group: Final = self._whole + rule.group
         self._check: Final = CHECKS[rule.check] if rule.check else None
         literals = sorted((literal.encode() for literal in rule.literals), key=len, reverse=True)
         self._literals: Final = tuple(literals) if rule.check in BEHIND_LITERAL else ()
-        self._is_own: Final = not is_built_in(rule)
         self._regex: Final = rule.regex.encode()
         self._pattern: re.Pattern[bytes] | None = None
         self.look: Callable[[bytes, int, int], object] = self._first_look
@@ -85,7 +87,7 @@ class Form:
             return None
 
         start, stop = found.span(self._group)
-        begin = found.start()
+        begin = found.start(self._whole)
         within = _WORD_BYTES if is_octets else _UNDERSCORES
         if self._before and begin and not self._may_begin(text, begin, is_octets):
             return None
@@ -103,6 +105,9 @@ class Form:
             return self._pattern
         if self._is_own:
             self._pattern = compile_bytes(self._regex, MAX_STATE_BYTES)
+        elif self._before:
+            # Not searched for: a search would go on behind the literal, over all that is looked at.
+            self._pattern = re.compile(rb"(?s:.{0,%d}?)(%b)" % (self._before, self._regex))
         else:
             self._pattern = re.compile(self._regex)
         return self._pattern
@@ -147,8 +152,12 @@ class Form:
         pattern = self._compiled()
         if not self._before:
             return pattern.match(text, at, stop)
-        found = pattern.search(text, max(0, at - self._before), stop)
-        if found is not None and found.start() <= at < found.end():
+        begin = max(0, at - self._before)
+        if self._is_own:
+            found = pattern.search(text, begin, stop)
+        else:
+            found = pattern.match(text, begin, stop)
+        if found is not None and found.start(self._whole) <= at < found.end():
             return found
         return None
 
@@ -167,4 +176,7 @@ class Form:
         ):
             return True
 
-        return not self._group and _ESCAPE.search(text, max(0, at - _ESCAPE_BYTES), at) is not None
+        return (
+            self._group == self._whole
+            and _ESCAPE.search(text, max(0, at - _ESCAPE_BYTES), at) is not None
+        )

@@ -30,11 +30,15 @@ _TYPED: Final = (
     *PASSWORDS,
 )
 _ENDINGS: Final = tuple(
-    normalise(form.encode())
-    for name in (*ENDINGS, "pwd", "token", *_TYPED)
-    for form in spelled_forms(name)
+    dict.fromkeys(
+        normalise(form.encode())
+        for name in (*ENDINGS, "pwd", "token", *_TYPED)
+        for form in spelled_forms(name)
+    )
 )
 """Of names that mean a secret in any text; others mean more there."""
+_RANKS: Final = {ending: rank for rank, ending in enumerate(_ENDINGS)}
+_LENGTHS: Final = tuple(sorted({len(ending) for ending in _ENDINGS}))
 PHRASES: Final = (b"mnemonic", b"seedphrase", b"recoveryphrase")
 _DIGITS: Final = (b"cvv", b"cvc", b"otp", b"pin")
 """Names of what is made of digits."""
@@ -198,17 +202,23 @@ def _is_own_word(name: bytes, ending: bytes) -> bool:
     )
 
 
+def _ending_of(name: bytes) -> bytes | None:
+    """Return the first of the endings that a name has; they are asked for by their lengths."""
+    ends = (name[-length:] for length in _LENGTHS)
+    return min((end for end in ends if end in _RANKS), key=_RANKS.__getitem__, default=None)
+
+
 def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value) -> bool:
     """Judge a value by its name, by the sign between them, and by how it is written."""
     content = value.content
     last = name.rpartition(b".")[2]
     compared = normalise(last)
 
-    ending = next(
-        filter(compared.endswith, _ENDINGS), b"pass" if _PASS.fullmatch(last) is not None else b""
-    )
+    ending = _ending_of(compared)
+    if ending is None and _PASS.fullmatch(last) is not None:
+        ending = b"pass"
     if (
-        not ending
+        ending is None
         or normalise(content) in (ending, compared)
         or (ending == b"pwd" and content[:1] in b"/~.")
     ):
