@@ -13,7 +13,7 @@ UPSTREAM ?=
 LISTEN ?= $(if $(SIDELOG_PROXY__LISTEN),,127.0.0.1:8080)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test collected test-clickhouse retest compiled test-compiled retest-compiled check check-types check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup version clean
+.PHONY: help setup run test test-all collected collected-all test-clickhouse retest compiled test-compiled retest-compiled check check-types check-product check-rest ui-setup ui-check lint format lock layouts sbom screenshots coverage bench bench-setup bench-micro fuzz long realworld clickhouse-setup helm helm-setup docs docs-setup docs-serve release release-setup version clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,12 +46,19 @@ run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host
 SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
 USUAL := 'not long and not realworld and not clickhouse and not helm'
 
-test: $(VENV)/.dev ## format, lint, types, layers, and the tests that have no target of their own
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest $(if $(wildcard .mypy_cache),,collected)
+test: $(VENV)/.dev ## what protects a change: format, lint, types, layers, and the tests that tests/tiers.py chooses
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-product check-rest $(if $(wildcard .mypy_cache),,collected)
+	@$(BIN)/python -m pytest -q $(SPREAD) --brief -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
+
+test-all: $(VENV)/.dev ## make check, and every test that has no target of its own
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest $(if $(wildcard .mypy_cache),,collected-all)
 	@$(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
 
 # In a new checkout: rewrites asserts while the types have the other core, as else each process of a run would.
 collected:
+	@$(BIN)/python -m pytest --collect-only -q --brief -p no:xdist -p no:cacheprovider > .collected.log || (cat .collected.log; exit 1)
+
+collected-all:
 	@$(BIN)/python -m pytest --collect-only -q -p no:xdist -p no:cacheprovider > .collected.log || (cat .collected.log; exit 1)
 
 CLICKHOUSE_TESTS := tests/storage/clickhouse tests/contract tests/proxy/cli/commands/doctor tests/api/test_hostile.py tests/e2e/test_no_data_port.py tests/e2e/test_clickhouse.py tests/e2e/test_clickhouse_cluster.py tests/e2e/test_layouts.py
@@ -61,7 +68,7 @@ test-clickhouse: $(VENV)/.dev ## the ClickHouse backend and the storage contract
 
 MAX_RETESTS := 10
 
-retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last make test: at most ten tests
+retest: $(VENV)/.dev ## run alone, one at a time, what failed in the last run: at most ten tests
 	@failed=$$(grep -c '::.*": true' .pytest_cache/v/cache/lastfailed 2>/dev/null); \
 	if [ "$${failed:-0}" -eq 0 ] || [ "$$failed" -gt $(MAX_RETESTS) ]; then \
 	echo "$${failed:-0} failed tests in the last run, at least 1 and at most $(MAX_RETESTS) are run again"; exit 1; fi; \
@@ -90,6 +97,10 @@ check: $(VENV)/.dev ## format, lint, types, layers, and the UI after make ui-set
 # Half of the time of a check, where nothing of it is remembered: beside the rest, not before it.
 check-types:
 	@$(BIN)/mypy
+
+# Tests and benchmarks are half of the time: their types are for `make check` and `make test-all`.
+check-product:
+	@$(BIN)/mypy -p proxy -p storage -p api -p deploy -m setup
 
 check-rest: $(if $(wildcard node_modules/.bin/tsc),ui-check)
 	@$(BIN)/ruff format --check --quiet .
@@ -193,7 +204,7 @@ FUZZ ?= --seconds 60
 fuzz: $(VENV)/.dev ## mutation fuzzing of the data port, FUZZ="--seconds N --seed S"
 	@$(BIN)/python -m tests.fuzz $(FUZZ)
 
-long: $(VENV)/.dev ## the second tier: variants of what make test tests, properties with examples drawn anew, soak and mass-kill runs
+long: $(VENV)/.dev ## the last tier: variants of what make test-all tests, properties with examples drawn anew, soak and mass-kill runs
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m long --hypothesis-profile=explored
 
 $(REALWORLD)/.python: $(VENV)/.uv requirements/realworld.lock

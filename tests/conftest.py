@@ -7,6 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -16,7 +17,8 @@ from storage.postgres import connection
 from storage.postgres import store as postgres_store
 from storage.postgres.store import PostgresStorage
 from storage.sqlite.store import SqliteStorage
-from tests.contract import tiers
+from tests import tiers
+from tests.contract import tiers as tiers_of_contract
 from tests.contract.backends import READ_BUDGET_S
 
 # How long an example takes depends on what else the machine does: on busy ones the suite must pass,
@@ -27,6 +29,20 @@ settings.register_profile("explored", deadline=None, suppress_health_check=[Heal
 settings.register_profile("fixed", settings.get_profile("explored"), derandomize=True)
 settings.register_profile("few", settings.get_profile("fixed"), max_examples=20)
 settings.load_profile("fixed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test` say that it is meant."""
+    parser.addoption(
+        "--brief", action="store_true", help="what protects a change: tests/tiers.py says which"
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of what `make test` leaves to `make test-all`."""
+    if config.getoption("brief") and tiers.is_left_out(collection_path):
+        return True
+    return None
 
 
 def pytest_configure() -> None:
@@ -108,7 +124,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the files that take long, so that all processes of a run end at the same time."""
     if config.getoption("hypothesis_profile") == "explored":
         mark_properties(items)
-    tiers.mark(items)
+    tiers_of_contract.mark(items)
+    if config.getoption("brief"):
+        tiers.select(config, items)
     tests = Counter(item.path for item in items)
 
     def place(item: pytest.Item) -> tuple[int, int]:
