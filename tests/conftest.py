@@ -104,14 +104,14 @@ LONG: Final = ("e2e", "ui", "openapi", "contract")
 
 
 FEW: Final = ("storage", "api")
-"""Rooms whose properties `make test` alone would ask, of few examples; others are asked of the
+"""Rooms whose properties `make test-all` alone would ask, of few examples; others are asked of the
 compiled build, too.
 """
 
 
 def mark_properties(items: list[pytest.Item]) -> None:
-    """Have `make long`, which names the profile `explored`, ask with all examples what `make test`
-    asks with few.
+    """Have `make long`, which names the profile `explored`, ask with all examples what the
+    others ask with few.
     """
     for item in items:
         if item.path.relative_to(item.config.rootpath / "tests").parts[

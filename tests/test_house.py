@@ -1,7 +1,8 @@
 """The plan of the house: what CONTRIBUTING.md promises of files, functions, folders, imports and
 citations holds.
 
-`make check` runs this file, and `make test`, which begins with it, does not run it again.
+`make check` runs this file; `make test` and `make test-all`, which begin with its checks, do not run
+it again.
 """
 
 import ast

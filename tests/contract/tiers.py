@@ -1,10 +1,10 @@
 """Which cases of the contract run where: over SQLite, the backend of every start, all with `make
 test`.
 
-Strategy: of a test with many cases over another backend `make test` has every fifth, five being no
-width of what the cases are made of; the others are of the second tier, as are tests of hundreds of
-statements where each is a round trip. Over ClickHouse `make test` asks Debian's server alone, and
-few files; the rest is for `make test-clickhouse`.
+Strategy: of a test with many cases over another backend `make test-all` has every fifth, five being
+no width of what the cases are made of; the others are left to `make long`, as are tests of hundreds
+of statements where each is a round trip, and all cases of the variants. Over ClickHouse
+`make test-all` asks Debian's server alone, and few files; the rest is for `make test-clickhouse`.
 """
 
 from collections import defaultdict
@@ -14,6 +14,11 @@ import pytest
 
 from tests.contract.backends import backend_of
 
+VARIANTS: Final = frozenset({"model", "sqlite-sparse"})
+"""The model that the others are judged by, and SQLite with gaps between its numbers: both change
+less often than what they stand beside.
+"""
+
 ONE_IN: Final = 5
 MANY: Final = 5
 """Cases of one test over one backend, of which a sample is enough; over ClickHouse it is of any
@@ -21,7 +26,7 @@ number.
 """
 
 BRIEF: Final = frozenset({"test_storage.py"})
-"""Files of which `make test` asks Debian's ClickHouse."""
+"""Files of which `make test-all` asks Debian's ClickHouse."""
 CROWDED: Final = "test_a_reader_of_greater_than_misses_nothing"
 """Not there: its readers keep the server busy for 13 s, where the others take a third of one."""
 CLUSTERED: Final = frozenset({
@@ -44,7 +49,7 @@ TALKATIVE: Final = frozenset({
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark what is not for `make test`."""
+    """Mark what is not for `make test-all`."""
     cases: defaultdict[tuple[str, str], list[pytest.Item]] = defaultdict(list)
     for item in items:
         backend = backend_of(item)
@@ -56,8 +61,10 @@ def mark(items: list[pytest.Item]) -> None:
             is_sample = number % ONE_IN == 0
             if name.startswith("clickhouse"):
                 _mark_clickhouse(item, name, test.rpartition("::")[2], is_sample=is_sample)
-            elif (len(of_one_test) >= MANY and not is_sample) or (
-                name == "postgres" and test.rpartition("::")[2] in TALKATIVE
+            elif (
+                name in VARIANTS
+                or (len(of_one_test) >= MANY and not is_sample)
+                or (name == "postgres" and test.rpartition("::")[2] in TALKATIVE)
             ):
                 item.add_marker(pytest.mark.long)
 

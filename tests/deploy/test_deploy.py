@@ -18,7 +18,7 @@ from proxy.settings.model import Settings
 from proxy.settings.sources import ENV_PREFIX, leaves
 from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 from tests.support.cases import each_of
-from tests.support.programs import PROGRAM_S
+from tests.support.programs import PROGRAM_S, find
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
@@ -252,3 +252,12 @@ def test_what_make_run_installs_is_what_tests_run_with() -> None:
     )
     assert {"genai-prices", "asyncpg"} <= {pin.partition("==")[0] for pin in run}
     assert run - dev == set()
+
+
+def test_the_image_is_without_a_finding() -> None:
+    """As hadolint reads its file."""
+    hadolint = find(str(ROOT / ".venv-release/bin/hadolint"), "hadolint")
+    done = subprocess.run(
+        [hadolint, DOCKERFILE], cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S
+    )
+    assert (done.returncode, done.stdout) == (0, "")

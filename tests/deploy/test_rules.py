@@ -309,7 +309,7 @@ CASES: Final = (
 )
 
 SLOW: Final = ("SidelogErrorBudgetBurnsSlowly", "SidelogCostBudgetSpent")
-"""Days of series, half of the time of all: `make test` asks the faster of each pair."""
+"""Days of series, half of the time of all: `make test-all` asks the faster of each pair."""
 
 
 def rules(kind: str) -> dict[str, dict[str, Any]]:

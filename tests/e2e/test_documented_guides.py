@@ -26,8 +26,8 @@ _PAGES: Final = [
 """All but the one whose commands need a package index."""
 _RUNBOOK: Final = ROOT / "docs/runbook.md"
 SAMPLE: Final = ("web-app", "backup")
-"""Pages whose commands `make test` executes; `make long` those of the others, whole, as one command
-needs another.
+"""Pages whose commands `make test-all` executes; `make long` those of the others, whole, as one
+command needs another.
 """
 _NEW_DIRECTORY: Final = "/var/backups"
 _WITH_TOKENS: Final = "query=model:*%20tokens:>0"

@@ -1,4 +1,4 @@
-"""The second tier: what `make test` leaves to `make long`, variants of its tests and runs that take
+"""The last tier: what `make test-all` leaves to `make long`, variants of its tests and runs that take
 minutes.
 """
 
