@@ -2,17 +2,19 @@
 told.
 """
 
+import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from proxy.cli import app
 from proxy.cli.commands.health import NEXT
 from proxy.process.data_dir import read_state
 from proxy.ring.segment import segments_in
@@ -54,6 +56,15 @@ def health(sidelog: Sidelog) -> tuple[int, str]:
         command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def query(data_dir: Path) -> str:
+    """What `sidelog query` answers, without a process of its own: it is asked again and again."""
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
+    with redirect_stdout(out), redirect_stderr(io.StringIO()):
+        app.main(["query", "--json", "--data-dir", str(data_dir)])
+    out.seek(0)
+    return out.read()
 
 
 @pytest.mark.long
@@ -244,21 +255,10 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
         sidelog.await_log("the data directory was removed or replaced while sidelog runs")
-        command = [
-            sys.executable,
-            "-m",
-            "proxy",
-            "query",
-            "--json",
-            "--data-dir",
-            str(sidelog.data_dir),
-        ]
         eventually((sidelog.data_dir / "sidelog.db").exists)
         # It is asked, and answers, as soon as there is something in the store that replaced the
         # other, and not before.
-        eventually(
-            lambda: subprocess.run(command, cwd=ROOT, capture_output=True, check=False).stdout
-        )
+        eventually(lambda: query(sidelog.data_dir))
         await_more(load.completed, 20)
 
 
