@@ -84,9 +84,13 @@ compiled: $(VENV)/.dev ## data plane and record making compiled by mypyc, in a c
 	@cd $(COMPILED) && SIDELOG_COMPILE=1 $(BIN)/python setup.py --quiet build_ext --inplace > ../compiled.log 2>&1 || { tail -40 ../compiled.log; exit 1; }
 	@cd $(COMPILED) && $(BIN)/python -m proxy version | head -1
 
-# What compiled modules can break: themselves, their processes, and what is read of records. The rest does not import them.
+# What compiled modules can break: themselves, their processes, and what is read of records. The rest does not import them,
+# or is the command line, which is the same.
+COMPILED_TESTS := $(addprefix tests/proxy/,collector enrich http1 http2 network otel ring worker) tests/fuzz tests/e2e
+SAME := documented_commands documented_guides layouts mock replay replay_calls replay_truth run sample_clients terminal
+
 test-compiled: compiled ## the tests of what is compiled, over the compiled build
-	@cd $(COMPILED) && $(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) tests/proxy tests/fuzz tests/e2e
+	@cd $(COMPILED) && $(BIN)/python -m pytest -q $(SPREAD) -m $(USUAL) $(COMPILED_TESTS) $(SAME:%=--ignore=tests/e2e/test_%.py)
 
 retest-compiled:
 	@$(MAKE) --no-print-directory -C $(COMPILED) retest
