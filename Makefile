@@ -48,7 +48,7 @@ USUAL := 'not long and not realworld and not clickhouse and not helm'
 
 test: $(VENV)/.dev ## what protects a change: format, lint, types, layers, and the tests that tests/tiers.py chooses
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-product check-rest $(if $(wildcard .mypy_cache),,collected)
-	@$(BIN)/python -m pytest -q $(SPREAD) --brief -m $(USUAL) --hypothesis-profile=few --ignore=tests/test_house.py
+	@$(BIN)/python -m pytest -q $(SPREAD) --brief -m $(USUAL) --hypothesis-profile=fewest --ignore=tests/test_house.py
 
 test-all: $(VENV)/.dev ## make check, and every test that has no target of its own
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest $(if $(wildcard .mypy_cache),,collected-all)

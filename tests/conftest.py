@@ -28,6 +28,7 @@ settings.register_profile("explored", deadline=None, suppress_health_check=[Heal
 # `make long`.
 settings.register_profile("fixed", settings.get_profile("explored"), derandomize=True)
 settings.register_profile("few", settings.get_profile("fixed"), max_examples=20)
+settings.register_profile("fewest", settings.get_profile("fixed"), max_examples=8)
 settings.load_profile("fixed")
 
 
@@ -124,6 +125,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with the files that take long, so that all processes of a run end at the same time."""
     if config.getoption("hypothesis_profile") == "explored":
         mark_properties(items)
+    tiers.mark(items)
     tiers_of_contract.mark(items)
     if config.getoption("brief"):
         tiers.select(config, items)

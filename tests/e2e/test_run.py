@@ -1,5 +1,6 @@
 """`sidelog run`: a real command behind a real sidelog, and what is said of it in the end."""
 
+import io
 import json
 import os
 import pty
@@ -10,11 +11,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
+from proxy.cli import app
 from proxy.process.data_dir import project_directory
 from tests.support.long import long
 from tests.support.programs import PROGRAM_S
@@ -41,6 +44,18 @@ except Exception as error:
 sys.exit(3)
 """
 """Asks two providers, by what the environment says, three times in all."""
+ASK_ONCE: Final = """
+import json, os, sys, urllib.request
+body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello."}]}
+asked = urllib.request.Request(
+    os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+    json.dumps(body).encode(),
+    {"Content-Type": "application/json"},
+)
+urllib.request.urlopen(asked).read()
+sys.exit(3)
+"""
+"""Asks one provider, without the clients that take a second each to be imported."""
 WAITING: Final = """
 import signal, sys, time, urllib.request, os
 seen = []
@@ -94,6 +109,18 @@ class Place:
             check=False,
             timeout=PROGRAM_S,
         )
+
+    def refused(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
+        """Run a command that starts nothing, without a process of its own; its code and outputs."""
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(io.StringIO()) as out,
+            redirect_stderr(io.StringIO()) as err,
+        ):
+            patch.chdir(self.project)
+            patch.setattr(os, "environ", self.environ | environ)
+            code = app.main([*arguments])
+        return code, out.getvalue(), err.getvalue()
 
     def records(self, *options: str) -> list[dict[str, object]]:
         """What was recorded, newest first."""
@@ -220,10 +247,16 @@ def test_how_a_command_ends_is_how_we_end(place: Place) -> None:
     (place.project / "script").write_text("#!/nowhere/interpreter\n")
     (place.project / "script").chmod(0o755)
 
-    cases = {
-        ("run", "--", "true"): (0, "nothing was called"),
-        ("run", "sh", "-c", "exit 42"): (42, "nothing was called"),
-        ("run", "--", "sh", "-c", "kill -TERM $$"): (143, "nothing was called"),
+    ended = {
+        ("run", "sh", "-c", "exit 42"): 42,
+        ("run", "--", "sh", "-c", "kill -TERM $$"): 143,
+    }
+    for arguments, code in ended.items():
+        done = place.sidelog(*arguments)
+        assert (done.returncode, done.stdout) == (code, ""), (arguments, done.stderr)
+        assert "nothing was called" in done.stderr
+
+    refused = {
         ("run", "--", "no-such-program"): (127, "sidelog: no-such-program: command not found"),
         ("run", "--", "./text"): (126, "sidelog: ./text: it is there, but cannot be executed"),
         ("run", "--", "./script"): (126, "its interpreter is not there"),
@@ -232,23 +265,25 @@ def test_how_a_command_ends_is_how_we_end(place: Place) -> None:
         ("run", "--route", "x=ftp://a", "--", "true"): (2, "--route 'x=ftp://a'"),
         ("run", "--again", "--data-dir", "none"): (1, "no run has ended yet with none"),
     }
-    for arguments, (code, text) in cases.items():
-        done = place.sidelog(*arguments)
-        assert (done.returncode, done.stdout) == (code, ""), (arguments, done.stderr)
-        assert text in done.stderr, (arguments, done.stderr)
-        assert "Traceback" not in done.stderr
+    for arguments, (code, text) in refused.items():
+        returned, stdout, stderr = place.refused(*arguments)
+        assert (returned, stdout) == (code, ""), (arguments, stderr)
+        assert text in stderr, (arguments, stderr)
+        assert "Traceback" not in stderr
 
 
 def test_what_keeps_sidelog_from_starting_is_said_in_one_line(place: Place, tmp_path: Path) -> None:
     """The command is not started then."""
     (tmp_path / "file").write_text("")
     command = ("--", "sh", "-c", "echo started")
-    done = place.sidelog("run", *command, SIDELOG_CAPTURE__REQUEST_BODY_BYTES="many")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "capture.request_body_bytes" in done.stderr
-    done = place.sidelog("run", "--data-dir", str(tmp_path / "file"), *command)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "it is a file" in done.stderr
+    code, stdout, stderr = place.refused(
+        "run", *command, SIDELOG_CAPTURE__REQUEST_BODY_BYTES="many"
+    )
+    assert (code, stdout) == (2, "")
+    assert "capture.request_body_bytes" in stderr
+    code, stdout, stderr = place.refused("run", "--data-dir", str(tmp_path / "file"), *command)
+    assert (code, stdout) == (1, "")
+    assert "it is a file" in stderr
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "admin-token").write_bytes(b"\xff")
     done = place.sidelog("run", "--data-dir", str(tmp_path / "data"), *command)
@@ -374,12 +409,12 @@ def test_two_runs_of_a_project_at_once_have_a_directory_each(place: Place) -> No
         command, cwd=place.project, env=place.environ, stdin=subprocess.PIPE, stderr=subprocess.PIPE
     ) as first:
         eventually(lambda: (place.data_dir / "state.json").exists())
-        second = place.sidelog("run", "--", sys.executable, "-c", ASK, input="Say hello.")
-        taken = place.sidelog("run", "--data-dir", str(place.data_dir), "--", "true")
+        second = place.sidelog("run", "--", sys.executable, "-c", ASK_ONCE)
+        taken, _, complaint = place.refused("run", "--data-dir", str(place.data_dir), "--", "true")
         first.communicate(timeout=PROGRAM_S)
 
     assert f"--data-dir {place.data_dir}-2" in second.stderr
-    assert (taken.returncode, "is in use" in taken.stderr) == (1, True)
+    assert (taken, "is in use" in complaint) == (1, True)
     assert first.returncode == 0
 
 
@@ -387,27 +422,22 @@ def test_a_sidelog_that_runs_is_used(place: Place, models: str, tmp_path: Path) 
     """Its routes lead where the variables of the user lead; its page of the conversation is named."""
     with Sidelog(tmp_path / "data", models) as running_one:
         option = ("--data-dir", str(running_one.data_dir))
-        command = ("--", sys.executable, "-c", ASK)
-        done = place.sidelog(
-            "run", "--proxy", running_one.url, *option, *command, input="Say hello."
-        )
+        command = ("--", sys.executable, "-c", ASK_ONCE)
+        done = place.sidelog("run", "--proxy", running_one.url, *option, *command)
         assert done.returncode == 3, done.stderr
-        assert "sidelog: 3 calls: " in done.stderr
+        assert "sidelog: 1 call: " in done.stderr
         assert f"sidelog: the run: {running_one.admin_url}/conversations/" in done.stderr
-        assert len(running_one.records()) == 3
+        assert len(running_one.records()) == 1
         nowhere = "http://127.0.0.1:9"
-        done = place.sidelog(
-            *("run", "--proxy", running_one.url, *option, "--", "true"),
-            OPENAI_BASE_URL=nowhere,
-            ANTHROPIC_BASE_URL=nowhere,
+        using = ("run", "--proxy", running_one.url, *option)
+        code, _, stderr = place.refused(
+            *using, "--", "true", OPENAI_BASE_URL=nowhere, ANTHROPIC_BASE_URL=nowhere
         )
-        route = ("--route", "search=http://127.0.0.1:9")
-        refused = place.sidelog("run", "--proxy", running_one.url, *option, *route, "--", "true")
-
-    assert refused.returncode == 1
-    assert "has no route to http://127.0.0.1:9, as --route search asks" in refused.stderr
-    assert done.returncode == 1
-    assert f"its routes lead to {models}" in done.stderr
+        assert code == 1
+        assert f"its routes lead to {models}" in stderr
+        code, _, stderr = place.refused(*using, "--route", f"search={nowhere}", "--", "true")
+        assert code == 1
+        assert f"has no route to {nowhere}, as --route search asks" in stderr
 
 
 GUIDE: Final = (ROOT / "docs/guides/run.md").read_text()
