@@ -43,12 +43,13 @@ run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host
 	@$(BIN)/sidelog $(if $(UPSTREAM),serve --greet --upstream $(UPSTREAM),demo) $(if $(LISTEN),--listen $(LISTEN))
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
-SPREAD := -n 4 --dist loadfile --no-loadscope-reorder
+BY_FILE := --dist loadfile --no-loadscope-reorder
+SPREAD := -n 4 $(BY_FILE)
 USUAL := 'not long and not realworld and not clickhouse and not helm'
 
 test: $(VENV)/.dev ## what protects a change: format, lint, types, layers, and the tests that tests/tiers.py chooses
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-product check-rest $(if $(wildcard .mypy_cache),,collected)
-	@$(BIN)/python -m pytest -q $(SPREAD) --brief -m $(USUAL) --hypothesis-profile=fewest --ignore=tests/test_house.py
+	@$(BIN)/python -m pytest -q -n 3 $(BY_FILE) --brief -m $(USUAL) --hypothesis-profile=fewest --ignore=tests/test_house.py
 
 test-all: $(VENV)/.dev ## make check, and every test that has no target of its own
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-rest $(if $(wildcard .mypy_cache),,collected-all)

@@ -2,8 +2,8 @@
 
 Rule: a file is in one tier. Folders and files of LATER are left to `make test-all`, and of
 `tests/e2e` all files but those of FIRST; they are not even imported. Of the contract, `make test`
-asks SQLite, and not what writes megabytes. A case that has a marker (`long`, `clickhouse`, `helm`,
-`realworld`) is run by the target of that name only.
+asks SQLite, and not what writes megabytes, and of all files not the tests of COSTLY. A case that
+has a marker (`long`, `clickhouse`, `helm`, `realworld`) is run by the target of that name only.
 """
 
 from pathlib import Path
@@ -23,6 +23,20 @@ LATER: Final = frozenset({
 })  # fmt: skip
 """Folders that start browsers, servers or programs of others, or ask at random; files that take
 more than five seconds of CPU, more than a tenth of all of `make test` together.
+"""
+
+COSTLY: Final = frozenset({
+    "test_a_kill_leaves_whole_batches", "test_all_characters_that_fold_to_ascii_are_known",
+    "test_choices_full_of_secrets_are_linear", "test_fields_of_bodies_are_found_whole",
+    "test_halves_at_the_edges_of_windows", "test_hostile_answers_make_a_record",
+    "test_hostile_repetition_costs_no_more_than_its_length", "test_hostile_text_is_linear",
+    "test_it_can_stand_in_a_pipe", "test_one_call_reads_a_bounded_number_of_frames",
+    "test_overlapping_reads_of_our_own_leave_gaps_for_the_journal", "test_parts_list_hashes_and_cells",
+    "test_sums_of_a_search_are_those_of_its_rows", "test_ten_thousand_pipelined_requests",
+    "test_the_apis_answer_alike_over_each_store", "test_what_waits_is_bounded_in_bytes",
+})  # fmt: skip
+"""Tests of other files that take more than a second and a half of CPU, as they ask for a lot at
+once.
 """
 
 LONG: Final = frozenset({
@@ -56,13 +70,16 @@ def mark(items: list[pytest.Item]) -> None:
 
 
 def select(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take away the cases of the contract that `make test` does not run."""
+    """Take away what `make test` does not run of the files that it looks into."""
     left_out = [item for item in items if not _is_first(item)]
     items[:] = [item for item in items if _is_first(item)]
     config.hook.pytest_deselected(items=left_out)
 
 
 def _is_first(item: pytest.Item) -> bool:
+    if _name(item) in COSTLY:
+        return False
+
     backend = backend_of(item)
     return backend is None or (backend.name == "sqlite" and _name(item) not in TALKATIVE)
 

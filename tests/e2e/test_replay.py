@@ -3,7 +3,6 @@ compared.
 """
 
 import asyncio
-import io
 import json
 import os
 import signal
@@ -15,16 +14,15 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from aiohttp import web
 
-from proxy.cli import app
 from tests.support.certificate import self_signed
 from tests.support.client import Client
+from tests.support.here import run_here
 from tests.support.programs import PROGRAM_S
 from tests.support.script import Script
 from tests.support.sidelog import ROOT, Sidelog, eventually
@@ -147,11 +145,9 @@ def call(
     secret is.
     """
     _, known = command(*words, data_dir=data_dir, environ=environ or {})
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "environ", known)
-        returned = app.main(list(words))
-    written, complaints = (text.buffer.getvalue().decode() for text in (out, err))
+        returned, written, complaints = run_here(*words)
     assert returned == code, written + complaints
     assert_clean(written + complaints)
     return written if code == 0 else written + complaints

@@ -2,24 +2,23 @@
 told.
 """
 
-import io
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from proxy.cli import app
 from proxy.cli.commands.health import NEXT
 from proxy.process.data_dir import read_state
 from proxy.ring.segment import segments_in
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
+from tests.support.here import run_here
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.long import long
@@ -56,15 +55,6 @@ def health(sidelog: Sidelog) -> tuple[int, str]:
         command, cwd=ROOT, capture_output=True, text=True, timeout=PROGRAM_S, check=False
     )
     return done.returncode, done.stdout + done.stderr
-
-
-def query(data_dir: Path) -> str:
-    """What `sidelog query` answers, without a process of its own: it is asked again and again."""
-    out = io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True)
-    with redirect_stdout(out), redirect_stderr(io.StringIO()):
-        app.main(["query", "--json", "--data-dir", str(data_dir)])
-    out.seek(0)
-    return out.read()
 
 
 @pytest.mark.long
@@ -258,7 +248,8 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         eventually((sidelog.data_dir / "sidelog.db").exists)
         # It is asked, and answers, as soon as there is something in the store that replaced the
         # other, and not before.
-        eventually(lambda: query(sidelog.data_dir))
+        query = ("query", "--json", "--data-dir", str(sidelog.data_dir))
+        eventually(lambda: run_here(*query)[1])
         await_more(load.completed, 20)
 
 

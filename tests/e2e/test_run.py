@@ -1,6 +1,5 @@
 """`sidelog run`: a real command behind a real sidelog, and what is said of it in the end."""
 
-import io
 import json
 import os
 import pty
@@ -11,14 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
-from proxy.cli import app
 from proxy.process.data_dir import project_directory
+from tests.support.here import run_here
 from tests.support.long import long
 from tests.support.programs import PROGRAM_S
 from tests.support.providers.upstream import application
@@ -112,15 +110,10 @@ class Place:
 
     def refused(self, *arguments: str, **environ: str) -> tuple[int, str, str]:
         """Run a command that starts nothing, without a process of its own; its code and outputs."""
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            redirect_stdout(io.StringIO()) as out,
-            redirect_stderr(io.StringIO()) as err,
-        ):
+        with pytest.MonkeyPatch.context() as patch:
             patch.chdir(self.project)
             patch.setattr(os, "environ", self.environ | environ)
-            code = app.main([*arguments])
-        return code, out.getvalue(), err.getvalue()
+            return run_here(*arguments)
 
     def records(self, *options: str) -> list[dict[str, object]]:
         """What was recorded, newest first."""

@@ -20,6 +20,7 @@ from proxy.demo.run import CannotStart, start
 from proxy.process.data_dir import lock_data_dir
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
+from tests.support.here import run_here
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
 
@@ -59,19 +60,9 @@ def read_welcome(process: subprocess.Popen[str]) -> str:
 
 def await_visits(data_dir: Path) -> None:
     """Return when traffic came through."""
-    command = [
-        sys.executable,
-        "-m",
-        "proxy",
-        "query",
-        "--json",
-        "--limit",
-        "1",
-        "--data-dir",
-        str(data_dir),
-    ]
+    words = ("query", "--json", "--limit", "1", "--data-dir", str(data_dir))
     deadline = time.monotonic() + PROGRAM_S
-    while not subprocess.run(command, capture_output=True, check=False).stdout:
+    while not run_here(*words)[1]:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
