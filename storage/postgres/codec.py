@@ -16,7 +16,7 @@ from asyncpg.pgproto.pgproto import UUID
 
 from storage.grpc import Grpc
 from storage.postgres.connection import Connection
-from storage.postgres.dictionary import Dictionary, Names, Value
+from storage.postgres.dictionary import Dictionary, Value
 from storage.postgres.index_keys import id_bucket
 from storage.postgres.text import escape, unescape
 from storage.record import Record, Stream
@@ -24,9 +24,10 @@ from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.combinations import pack
 from storage.relational.rollups import DIMENSIONS, LIMITED, dimensions_of
-from storage.relational.sql import CODED, PART_KINDS
+from storage.relational.sql import CODED, PART_KINDS, Statements
 from storage.relational.weights import weight_code
 from storage.relational.writes import packing, redactions
+from storage.relational.writes.remembered import Names
 
 _TEXT: Final = ("path", "query", "trace_id", "span_id", "request_id")
 _ALONE: Final = (
@@ -213,10 +214,10 @@ def _origin(key: packing.Combined) -> str:
     return packing.pack_origin(key[len(packing.COMBINED) :])
 
 
-async def decode_rows(connection: Connection, rows: Sequence[Any], names: Names) -> list[Record]:
+async def decode_rows(statements: Statements, rows: Sequence[Any], names: Names) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
     ids = {row[place] for row in rows for place in packing.REPEATED_PLACES}
-    text = await names.load(connection, ids)
+    text = await names.load(statements, ids)
     return [_record(row, text) for row in rows]
 
 

@@ -11,20 +11,16 @@ Invariant: the writer remembers committed ids only, and forgets them with the co
 them over. No row starts on a later day than the values it uses.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from storage.postgres.connection import BEGIN, Connection, affected, transaction
-from storage.postgres.text import escape, unescape
-from storage.relational.sql import DIMENSIONS, PART_KINDS, TOOL_KINDS, Texts
-from storage.relational.writes.packing import ORIGIN_KIND
-from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
+from storage.postgres.connection import BEGIN, Connection, transaction
+from storage.postgres.text import escape
+from storage.relational.sql import DICTIONARY_KINDS, Texts
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
 
-_KINDS: Final = (
-    {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
-)
 _LEARN: Final = (
     "WITH given AS (SELECT * FROM unnest($1::uuid[], $2::smallint[], $3::text[]) AS given "
     "(digest, kind, value)), "
@@ -61,7 +57,7 @@ class Dictionary:
     def forget(self) -> None:
         """Remember nothing: the server may have been replaced."""
         self._ids_bytes = 0
-        self.ids = {column: {None: None} for column in _KINDS}
+        self.ids = {column: {None: None} for column in DICTIONARY_KINDS}
 
     def begin(self, day: int) -> bool:
         """Begin a batch whose newest row starts on a day, at the latest; returns whether all ids
@@ -80,7 +76,8 @@ class Dictionary:
         missing = {digest(column, text): (column, text) for column, text in values}
         while missing:
             rows = sorted(
-                (key, _KINDS[column], escape(text)) for key, (column, text) in missing.items()
+                (key, DICTIONARY_KINDS[column], escape(text))
+                for key, (column, text) in missing.items()
             )
             async with transaction(connection, BEGIN):
                 found = await connection.fetch(
@@ -93,52 +90,6 @@ class Dictionary:
                 column, text = missing.pop(key)
                 self.ids[column][text] = number
                 self._ids_bytes += entry_bytes(text)
-
-
-class Names:
-    """Id to text, for readers; never stale, because readers see committed ids only and no id is
-    given twice.
-    """
-
-    def __init__(self) -> None:
-        self._remembered = RememberedNames()
-
-    def forget(self) -> None:
-        """Remember nothing: the server may have been replaced."""
-        self._remembered = RememberedNames()
-
-    async def load(
-        self, connection: Connection, ids: Iterable[int | None]
-    ) -> Mapping[int | None, str | None]:
-        """Find the text of ids; null and 0 are null."""
-        wanted = {number for number in ids if number}
-        remembered = self._remembered  # of this server
-
-        names = remembered.known(wanted)
-        if missing := list(wanted - names.keys()):
-            sql = "SELECT id, value FROM sidelog.dictionary WHERE id = ANY($1::integer[])"
-            found = {
-                number: unescape(value) for number, value in await connection.fetch(sql, missing)
-            }
-            remembered.add(found)
-            names |= found
-
-        # None where retention deleted the text, and the row with it, since the reader saw the row.
-        answer: dict[int | None, str | None] = {number: names.get(number) for number in wanted}
-        answer[None] = answer[0] = None
-        return answer
-
-
-async def delete_unused(connection: Connection, day: int, max_values: int) -> int:
-    """Delete values that no row of a day, or of a later one, can use; returns how many."""
-    tag = await connection.execute(
-        "DELETE FROM sidelog.dictionary WHERE used_day < $1 AND id = ANY(ARRAY("
-        "SELECT id FROM sidelog.dictionary WHERE used_day < $1 ORDER BY digest LIMIT $2 FOR "
-        "UPDATE SKIP LOCKED))",
-        day,
-        max_values,
-    )
-    return affected(tag)
 
 
 async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:
@@ -160,6 +111,6 @@ def digest(column: str, text: str) -> UUID:
     """Make the key of a value: 128 bits of its column's number and its text."""
     return UUID(
         bytes=blake2b(
-            text.encode(), digest_size=16, salt=_KINDS[column].to_bytes(2, "big")
+            text.encode(), digest_size=16, salt=DICTIONARY_KINDS[column].to_bytes(2, "big")
         ).digest()
     )

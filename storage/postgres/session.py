@@ -12,9 +12,9 @@ from uuid import UUID
 from storage.postgres import index_keys
 from storage.postgres.codec import decode_rows
 from storage.postgres.connection import Budget, Connection
-from storage.postgres.dictionary import Names, find
+from storage.postgres.dictionary import find
+from storage.postgres.histograms import bucket_of, unpack_histogram
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
-from storage.postgres.rollups import bucket_of, unpack_histogram
 from storage.postgres.text import escape, like, unescape
 from storage.query import Filter
 from storage.record import Record
@@ -26,10 +26,11 @@ from storage.relational.reads.text_index.narrow import can_have as words_can_hav
 from storage.relational.search.condition import asked_fields
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
+from storage.relational.session import State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
-from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
+from storage.relational.writes.remembered import Names
 
 T = TypeVar("T")
 
@@ -66,8 +67,12 @@ DIALECT: Final = Dialect(
     has_grouping_sets=True,
     joins_ranges=True,
     row_lock=" FOR UPDATE",
+    skip_locked=" FOR UPDATE SKIP LOCKED",
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
-    key_change="UPDATE sidelog.state SET key_version = key_version + 1",
+    change_state=lambda name, then: f"UPDATE sidelog.state SET {name} = {then.format(name)}",
+    seq_between=index_keys.seq_between,
+    limited=lambda column, query: f"{column} = ANY(ARRAY({query}))",
+    clock_us="(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
     from_id=lambda record_id: UUID(bytes=record_id),
     to_id=lambda value: bytes(value.bytes),
     unescape=unescape,
@@ -114,16 +119,34 @@ def bounds(first_parameter: int) -> str:
     return f"{index_keys.seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
 
 
-class PostgresSession:
-    """`storage.relational.session.Session` over a connection, inside a transaction."""
+class PostgresStatements:
+    """`storage.relational.rollup_tables.Statements` over a connection, inside a transaction."""
 
     dialect: Final = DIALECT
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
+        return await self.connection.fetch(sql, *_escaped(parameters))
+
+    async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
+        if rows:
+            await self.connection.execute(sql, *map(list, zip(*rows, strict=True)))
+
+    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
+        return await find(self.connection, texts)
+
+
+class PostgresSession(PostgresStatements):
+    """`storage.relational.session.Session` over the same."""
+
     numbers_per_row = 1
 
     def __init__(
         self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget
     ) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self.known_counts = known_counts
         self.budget = budget
         self._names = names
@@ -155,11 +178,8 @@ class PostgresSession:
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
         await self.connection.executemany(sql, [_escaped(row) for row in rows])
 
-    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
-        return await find(self.connection, texts)
-
     async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
-        return await self._names.load(self.connection, {number or None for number in ids})
+        return await self._names.load(self, ids)
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
         if since_us is not None or until_us is not None:
@@ -196,7 +216,7 @@ class PostgresSession:
         )
 
     async def records(self, rows: Rows) -> list[Record]:
-        return await decode_rows(self.connection, rows, self._names)
+        return await decode_rows(self, rows, self._names)
 
     payloads = unpacked
     can_have = words_can_have

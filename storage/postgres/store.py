@@ -19,7 +19,6 @@ import asyncpg
 from storage.base import READERS, Kept
 from storage.errors import StorageMisconfigured, StorageUnavailable
 from storage.keys import ApiKey
-from storage.postgres import purge
 from storage.postgres.connection import (
     BEGIN,
     Address,
@@ -32,19 +31,23 @@ from storage.postgres.connection import (
     transaction,
     translated,
 )
-from storage.postgres.dictionary import Names
-from storage.postgres.erase import erase_slice
 from storage.postgres.lease import Lease
+from storage.postgres.purge import drop_day
 from storage.postgres.schema import check_layout, migrate, read_version
-from storage.postgres.session import PostgresSession
-from storage.postgres.trim import trim
+from storage.postgres.space import reclaim, vacuum
+from storage.postgres.upkeep import LOCK, PostgresUpkeep
 from storage.postgres.write import BatchStore, raise_counter, read_positions
 from storage.purge import Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.store import RelationalStorage
+from storage.relational.upkeep.erase import erase_slice
+from storage.relational.upkeep.purge import purge, retention
+from storage.relational.upkeep.trim import trim
+from storage.relational.upkeep.turn import WholeTurn
 from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
+from storage.relational.writes.remembered import Names
 
 T = TypeVar("T")
 
@@ -75,7 +78,7 @@ _SIZE: Final = (
 )
 
 
-class PostgresStorage(RelationalStorage[PostgresSession]):
+class PostgresStorage(RelationalStorage[PostgresUpkeep]):
     """`storage.base.Storage` over one Postgres database. Made by `open`, which returns it ready."""
 
     def __init__(
@@ -96,6 +99,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         self._read_budget_s = read_budget_s
         self._lease = lease
         self._begin_write = _begin_write(durability, lock_limit_s)
+        self._begin_delete = f"{self._begin_write}; SELECT pg_advisory_xact_lock({LOCK})"
         self._batches = BatchStore(self._begin_write, is_leased=lease is not None)
         self._keepsake = Keepsake()
         self._names = Names()
@@ -181,27 +185,20 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         return self._keepsake.keys
 
     async def retention(self) -> RetentionState:
-        return await self._read(purge.retention)
-
-    async def move_floors(
-        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
-    ) -> None:
-        await self._write(
-            lambda session: purge.move_floors(
-                session.connection, purge_floor_us, body_floor_us, down
-            )
-        )
+        return await self._read(retention)
 
     async def purge(self, max_rows: int) -> Purged:
         async with self._write_connection() as connection:
-            return await purge.purge(connection, self._begin_write, max_rows)
+            dropped = await drop_day(self._session(connection, math.inf), self._begin_delete)
+        if dropped is not None:
+            return dropped
+        return await self._delete(lambda session: purge(session, WholeTurn(max_rows)))
 
     async def trim(self, max_rows: int) -> Trimmed:
-        async with self._write_connection() as connection:
-            return await trim(self._session(connection, math.inf), self._begin_write, max_rows)
+        return await self._delete(lambda session: trim(session, WholeTurn(max_rows)))
 
     async def reclaim(self) -> None:
-        await self._tidy(purge.reclaim)
+        await self._tidy(reclaim)
 
     async def is_in_place(self) -> bool:
         if self._lease is not None and self._lease.is_due:
@@ -222,7 +219,7 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
         return lost
 
     async def vacuum(self) -> None:
-        await self._tidy(purge.vacuum)
+        await self._tidy(vacuum)
 
     async def _tidy(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         with translated():
@@ -257,21 +254,24 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
                         link.expire()
                     raise
 
-    async def _write(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
-        async with (
-            self._write_connection() as connection,
-            transaction(connection, self._begin_write),
-        ):
+    async def _write(self, work: Callable[[PostgresUpkeep], Awaitable[T]]) -> T:
+        return await self._transact(self._begin_write, work)
+
+    async def _delete(self, work: Callable[[PostgresUpkeep], Awaitable[T]]) -> T:
+        return await self._transact(self._begin_delete, work)
+
+    async def _transact(self, begin: str, work: Callable[[PostgresUpkeep], Awaitable[T]]) -> T:
+        async with self._write_connection() as connection, transaction(connection, begin):
             return await work(self._session(connection, math.inf))
 
-    async def _read(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
+    async def _read(self, work: Callable[[PostgresUpkeep], Awaitable[T]]) -> T:
         return await self._read_among(self._idle, work)
 
-    async def _read_soon(self, work: Callable[[PostgresSession], Awaitable[T]]) -> T:
+    async def _read_soon(self, work: Callable[[PostgresUpkeep], Awaitable[T]]) -> T:
         return await self._read_among(self._idle_urgent, work)
 
     async def _read_among(
-        self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresSession], Awaitable[T]]
+        self, links: asyncio.LifoQueue[Link], work: Callable[[PostgresUpkeep], Awaitable[T]]
     ) -> T:
         reader = await links.get()
         try:
@@ -285,16 +285,13 @@ class PostgresStorage(RelationalStorage[PostgresSession]):
             links.put_nowait(reader)
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
-        async with self._write_connection() as connection:
-            return await erase_slice(
-                self._session(connection, math.inf), self._begin_write, filter, from_seq
-            )
+        return await self._delete(lambda session: erase_slice(session, filter, from_seq))
 
-    async def _size_bytes(self, session: PostgresSession) -> int:
+    async def _size_bytes(self, session: PostgresUpkeep) -> int:
         return int(await session.connection.fetchval(_SIZE))
 
-    def _session(self, connection: Connection, budget_s: float) -> PostgresSession:
-        return PostgresSession(connection, self._names, self._known_counts, Budget(budget_s))
+    def _session(self, connection: Connection, budget_s: float) -> PostgresUpkeep:
+        return PostgresUpkeep(connection, self._names, self._known_counts, Budget(budget_s))
 
 
 @asynccontextmanager

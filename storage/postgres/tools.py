@@ -18,7 +18,6 @@ from storage.postgres.dictionary import Value
 from storage.postgres.index_keys import SEQ_AMONG
 from storage.postgres.text import escape
 from storage.record import Entry, ToolCall
-from storage.relational.session import State
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
@@ -27,8 +26,6 @@ _KEYS: Final = (
     "hour", "project", "container", "client", "server_label", "tool_name", "key_id", "key_name", "status", "weight",
     "instance",
 )  # fmt: skip
-_DROPPED_ROWS: Final = 1000
-"""Rows of one slice of retention."""
 _MERGE: Final = (
     f"INSERT INTO sidelog.tool_rollups AS known ({', '.join(_KEYS)}, calls, timed, latency_us, "
     "cost_usd) "
@@ -157,26 +154,15 @@ async def erase_calls(connection: Connection, seqs: list[int]) -> None:
     await _merge(connection, sums)
 
 
-async def drop_calls(connection: Connection, state: State) -> int:
-    """Delete calls below the purge floor, and arguments and results below that of bodies, a slice;
-    returns how many.
-    """
+async def drop_orphans(connection: Connection, floor_us: int, max_calls: int) -> int:
+    """Forget calls below the floor, and sums of hours below it; returns how many calls."""
     gone = await connection.execute(
         "DELETE FROM sidelog.tool_calls WHERE id = ANY(ARRAY("
         "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 LIMIT $2))",
-        state.purge_floor_us,
-        _DROPPED_ROWS,
-    )
-    emptied = await connection.execute(
-        "UPDATE sidelog.tool_calls SET detail = '', search = '' WHERE id = ANY(ARRAY("
-        "SELECT id FROM sidelog.tool_calls WHERE started_at_us < $1 AND detail <> '' LIMIT $2))",
-        state.body_floor_us,
-        _DROPPED_ROWS,
+        floor_us,
+        max_calls,
     )
     await connection.execute(
-        "DELETE FROM sidelog.waiting_calls WHERE started_at_us < $1", state.body_floor_us
+        "DELETE FROM sidelog.tool_rollups WHERE hour < $1", floor_us // HOUR_US
     )
-    await connection.execute(
-        "DELETE FROM sidelog.tool_rollups WHERE hour < $1", state.purge_floor_us // HOUR_US
-    )
-    return affected(gone) + affected(emptied)
+    return affected(gone)

@@ -26,11 +26,13 @@ from uuid import UUID
 import asyncpg
 
 from storage.errors import StorageRemoved
-from storage.postgres import partitions, rollups
+from storage.postgres import partitions
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
 from storage.postgres.growing_blocks import BlocksChanged, grow
 from storage.postgres.jobs import jobs_of, merge_jobs
+from storage.postgres.rollups import ROLLUPS
+from storage.postgres.session import PostgresStatements
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Position, now_us
@@ -207,7 +209,7 @@ class BatchStore:
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
         if until > self._folded_until:
             async with transaction(connection, self._begin):
-                self._folded_until = await rollups.fold(connection, until)
+                self._folded_until = await ROLLUPS.fold(PostgresStatements(connection), until)
 
     def _forget_batches(self) -> None:
         self._folded_until = 0
@@ -245,9 +247,10 @@ class BatchStore:
                     records=_block_rows(packer),
                 )
 
-            await rollups.merge(connection, counts, self._limits)
+            statements = PostgresStatements(connection)
+            await ROLLUPS.merge(statements, counts, self._limits)
             if used:
-                await rollups.merge_usage(connection, used, self._usage_limits, instance)
+                await ROLLUPS.merge_usage(statements, used, self._usage_limits, instance)
             await calls.merge(connection)
             if packer.growths:
                 await grow(connection, packer.growths)

@@ -20,15 +20,11 @@ from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Dialect, Ids, Texts, Where
+from storage.relational.sql import MAX_INT, Dialect, Ids, Parameters, Rows, Texts, Where
 from storage.search.clues import Clue
 from storage.search.index.needs import Need
 
 T = TypeVar("T")
-
-Parameters = Sequence[Any]
-Rows = Sequence[Any]
-"""Each a sequence of the values of its columns."""
 
 
 class State(NamedTuple):

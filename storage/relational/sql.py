@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from storage.query import Order
 from storage.record import LEVELS
@@ -26,6 +26,14 @@ PART_KINDS: Final = {
 }  # fmt: skip
 """The same of columns that have a part of what `stream`, `grpc` and `redactions` of a record say.
 """
+DICTIONARY_KINDS: Final = (
+    {column: kind for kind, column in enumerate(DIMENSIONS)}
+    | TOOL_KINDS
+    | PART_KINDS
+    # What is packed into one text, behind the columns that are appended.
+    | {"origin": 300}
+)
+"""Column of repeated text → its kind in the dictionary."""
 COMBINATIONS: Final = {
     "called_tool": "called_tools",
     "redacted": "redactions",
@@ -41,6 +49,9 @@ CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
 MAX_INT: Final = (1 << 63) - 1
 """What an integer column holds at most; the least is `-MAX_INT - 1`."""
 
+Parameters = Sequence[Any]
+Rows = Sequence[Any]
+"""Each a sequence of the values of its columns."""
 Texts = dict[str, tuple[str, ...]]
 """Column → values that a filter names."""
 Ids = Mapping[str, Mapping[str, Any]]
@@ -152,14 +163,31 @@ class Dialect:
     """Whether one pass can count the values of several columns, each by itself."""
     row_lock: str = ""
     """What follows the query of a row that is then changed."""
+    skip_locked: str = ""
+    """The same, where rows that others have locked are left out."""
     erasures: str = ""
     """The query that reads how often records were erased, and keeps it so until the transaction
     ends.
     """
-    key_change: str = ""
-    """The statement that counts a change of an API key."""
+    change_state: Callable[[str, str], str] = lambda name, then: ""
+    """From a number of the store's state, and what it becomes, where `{}` is what it was, to the
+    statement.
+    """
     meta_prefix: str = ""
     """What stands before the names of values that belong to the store as a whole."""
+    seq_between: Callable[[str, str], str] = lambda first, last: f"seq BETWEEN {first} AND {last}"
+    """From two marks to the condition that `seq` lies between them, both inclusive."""
+    limited: Callable[[str, str], str] = lambda column, query: f"{column} IN ({query})"
+    """From a column and a query with a limit to the condition that the column is among its rows."""
+    span_key: str = "first_seq"
+    """The column by which `spans` are found."""
+    least: str = "least"
+    """The function of two numbers that is the lower one."""
+    greatest: str = "greatest"
+    no_bytes: str = "''"
+    """A constant of bytes, without any."""
+    clock_us: str = "NULL"
+    """The time of a server that several sidecars share, Unix µs; null where there is none."""
     from_id: Callable[[bytes], object] = bytes
     """From the id of a record, of 16 bytes, to a parameter."""
     to_id: Callable[[Any], bytes] = bytes
@@ -205,3 +233,22 @@ class Where:
 
     text: str
     parameters: tuple[Any, ...]
+
+
+class Statements(Protocol):
+    """A transaction, where it is all that is needed of a session."""
+
+    @property
+    def dialect(self) -> Dialect: ...
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
+        """Run a statement and fetch what it returns."""
+        ...
+
+    async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
+        """Run a statement of `storage.relational.rollup_tables` for some rows."""
+        ...
+
+    async def ids_of(self, texts: Texts) -> Ids:
+        """Look up the dictionary ids of text, by column."""
+        ...

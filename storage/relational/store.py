@@ -41,6 +41,7 @@ from storage.relational.reads import (
 from storage.relational.reads.text_index.build import TextIndexer
 from storage.relational.reads.text_index.tables import describe, drop_some
 from storage.relational.session import Session
+from storage.relational.upkeep import purge
 from storage.tools import ToolQuery, ToolStatsQuery, ToolValuesQuery
 
 S = TypeVar("S", bound=Session)
@@ -145,6 +146,7 @@ class RelationalStorage(ABC, Generic[S]):
     views = _passed("_read", small_tables.read_views)
     put_view = _passed("_write", small_tables.put_view)
     delete_view = _passed("_write", small_tables.delete_view)
+    move_floors = _passed("_write", purge.move_floors)
 
     async def read(self, query: Query[T]) -> T:
         return await self._read(lambda session: self._answers[type(query)](session, query))

@@ -21,10 +21,11 @@ from storage.record import Record, Stream, format_id
 from storage.relational.blocks.payloads import Place
 from storage.relational.combinations import pack
 from storage.relational.rollups import DIMENSIONS, dimensions_of
-from storage.relational.sql import CODED
+from storage.relational.sql import CODED, Statements
 from storage.relational.weights import weight_code
 from storage.relational.writes import packing, redactions
-from storage.sqlite.dictionary import Dictionary, Names
+from storage.relational.writes.remembered import Names
+from storage.sqlite.dictionary import Dictionary
 
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
 """Columns of texts that clients choose, of which one client repeats the same."""
@@ -280,16 +281,16 @@ def has_few(record: Record) -> bool:
     return record.grpc is not None or record.message is not None
 
 
-def decode_rows(
-    connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], names: Names
+async def decode_rows(
+    statements: Statements, rows: Sequence[Sequence[Any]], names: Names
 ) -> list[Record]:
     """Make records of rows that have `COLUMNS`, in their order."""
     ids = {row[place] for row in rows for place in packing.REPEATED_PLACES}
-    text = names.load(connection, ids)
+    text = await names.load(statements, ids)
     return [_record(row, text) for row in rows]
 
 
-def _record(row: Sequence[Any], text: Mapping[int, str | None]) -> Record:
+def _record(row: Sequence[Any], text: Mapping[int | None, str | None]) -> Record:
     # By place, not by name: 7 instead of 11 µs a row, reading it included.
     values = list(row)
     for place in packing.REPEATED_PLACES:

@@ -12,19 +12,12 @@ value's.
 """
 
 import sqlite3
-from collections.abc import Iterable
 from typing import Final
 
-from storage.relational.sql import DIMENSIONS, PART_KINDS, TOOL_KINDS, Texts
-from storage.relational.writes.packing import ORIGIN_KIND
-from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, RememberedNames, entry_bytes
-from storage.sqlite.connection import ID_AMONG, number_list
+from storage.relational.sql import DICTIONARY_KINDS, Texts
+from storage.relational.writes.remembered import MAX_REMEMBERED_BYTES, entry_bytes
 
 _SELECT_ID: Final = "SELECT id, used_day FROM dictionary WHERE kind = ? AND value = ?"
-_SELECT_VALUES: Final = f"SELECT id, value FROM dictionary WHERE {ID_AMONG}"
-_KINDS: Final = (
-    {column: kind for kind, column in enumerate(DIMENSIONS)} | TOOL_KINDS | PART_KINDS | ORIGIN_KIND
-)
 
 
 class Dictionary:
@@ -62,7 +55,7 @@ class Dictionary:
         return found
 
     def _insert(self, connection: sqlite3.Connection, column: str, value: str) -> int:
-        kind = _KINDS[column]
+        kind = DICTIONARY_KINDS[column]
         text = str(value)
 
         row = connection.execute(_SELECT_ID, (kind, text)).fetchone()
@@ -81,46 +74,13 @@ class Dictionary:
         return int(row[0])
 
 
-class Names:
-    """Id to text, for readers. What they see is committed, and ids are never given twice, so it
-    stays true.
-    """
-
-    def __init__(self) -> None:
-        self._remembered = RememberedNames()
-
-    def load(self, connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, str | None]:
-        """Find the text of ids; 0 is null."""
-        wanted = set(ids) - {0}
-        names = self._remembered.known(wanted)
-        if unknown := list(wanted - names.keys()):
-            found: dict[int, str] = dict(
-                connection.execute(_SELECT_VALUES, (number_list(unknown),)).fetchall()
-            )
-            self._remembered.add(found)
-            names |= found
-
-        # None where retention was quicker than this reader: the row is gone too.
-        answer: dict[int, str | None] = {number: names.get(number) for number in wanted}
-        answer[0] = None
-        return answer
-
-
-def delete_unused(connection: sqlite3.Connection, day: int, max_values: int) -> int:
-    """Delete values that no row of a day, or of a later one, can use; returns how many."""
-    sql = (
-        "DELETE FROM dictionary WHERE id IN (SELECT id FROM dictionary WHERE used_day < ? LIMIT ?)"
-    )
-    return connection.execute(sql, (day, max_values)).rowcount
-
-
 def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, int]]:
     """Look up the ids of a filter's values, by column; unknown values are left out."""
     found: dict[str, dict[str, int]] = {}
     for column, values in wanted.items():
         known = found.setdefault(column, {})
         for value in values:
-            row = connection.execute(_SELECT_ID, (_KINDS[column], value)).fetchone()
+            row = connection.execute(_SELECT_ID, (DICTIONARY_KINDS[column], value)).fetchone()
             if row is not None:
                 known[value] = row[0]
 

@@ -17,13 +17,14 @@ from storage.relational.reads.text_index.narrow import can_have as words_can_hav
 from storage.relational.search.condition import asked_fields
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import Parameters, Rows, State, spanned, spanned_ids
+from storage.relational.session import State, spanned, spanned_ids
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Texts, Where
+from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
+from storage.relational.writes.remembered import Names
 from storage.sqlite.codec import Row, decode_rows
 from storage.sqlite.connection import AMONG, ID_AMONG, SEQ_AMONG, Budget, number_list
-from storage.sqlite.dictionary import Names, find
+from storage.sqlite.dictionary import find
 from storage.sqlite.histograms import SUM, bucket_of, unpack_histogram
 from storage.sqlite.search_functions import ID_TEXT, like
 
@@ -55,7 +56,13 @@ DIALECT: Final = Dialect(
     of_keys=AMONG.format("seq", "{}"),
     record_columns=", ".join(COLUMNS),
     erasures="SELECT value FROM meta WHERE name = 'erasures'",
-    key_change="UPDATE meta SET value = value + 1 WHERE name = 'key_version'",
+    change_state=lambda name, then: (
+        f"UPDATE meta SET value = {then.format('value')} WHERE name = '{name}'"
+    ),
+    span_key="last_seq",
+    least="min",
+    greatest="max",
+    no_bytes="x''",
     # Counters of the batches are in the same table.
     meta_prefix="value:",
 )
@@ -75,12 +82,29 @@ async def _bind(part: Range) -> Bound:
     return _in_slice
 
 
-class SqliteSession:
-    """`storage.relational.session.Session` over a connection, on its thread and inside a
+class SqliteStatements:
+    """`storage.relational.rollup_tables.Statements` over a connection, on its thread and inside a
     transaction.
     """
 
     dialect: Final = DIALECT
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        return self.connection.execute(sql, parameters).fetchall()
+
+    async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
+        self.connection.executemany(sql, rows)
+
+    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
+        return find(self.connection, texts)
+
+
+class SqliteSession(SqliteStatements):
+    """`storage.relational.session.Session` over the same."""
+
     numbers_per_row = 1
 
     def __init__(
@@ -90,7 +114,7 @@ class SqliteSession:
         known_counts: KnownCounts,
         budget: Budget,
     ) -> None:
-        self.connection = connection
+        super().__init__(connection)
         self.known_counts = known_counts
         self._names = names
         self.budget = budget
@@ -108,9 +132,6 @@ class SqliteSession:
             self._state = State(*self.connection.execute(f"SELECT {_STATE}").fetchone())
         return self._state
 
-    async def fetch(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        return self.connection.execute(sql, parameters).fetchall()
-
     async def fetch_in_budget(
         self, sql: str, parameters: Parameters, *, is_part: bool = False
     ) -> list[Row] | None:
@@ -119,14 +140,10 @@ class SqliteSession:
     async def aside(self, work: Callable[[], T]) -> T:
         return work()  # this is a thread of the store's own
 
-    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
-        self.connection.executemany(sql, rows)
+    execute_many = SqliteStatements.write_rows
 
-    async def ids_of(self, texts: Texts) -> dict[str, dict[str, int]]:
-        return find(self.connection, texts)
-
-    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int, str | None]:
-        return self._names.load(self.connection, {number or 0 for number in ids})
+    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
+        return await self._names.load(self, ids)
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
         if since_us is not None or until_us is not None:
@@ -156,7 +173,7 @@ class SqliteSession:
         return await Found.of(self, filter, bind, lambda order: f"ORDER BY id {order}")
 
     async def records(self, rows: Rows) -> list[Record]:
-        return decode_rows(self.connection, rows, self._names)
+        return await decode_rows(self, rows, self._names)
 
     payloads = unpacked
     can_have = words_can_have

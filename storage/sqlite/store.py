@@ -21,18 +21,20 @@ from storage.query import Durability, Filter
 from storage.record import Batch, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.session import run_sync
+from storage.relational.sql import MAX_INT
 from storage.relational.store import RelationalStorage
-from storage.sqlite import purge
+from storage.relational.upkeep.erase import erase_slice
+from storage.relational.upkeep.purge import purge, retention
+from storage.relational.upkeep.trim import trim
+from storage.relational.upkeep.turn import Turn
+from storage.relational.writes.remembered import Names
 from storage.sqlite.connection import Budget, Connection, connect, snapshot, transaction
-from storage.sqlite.dictionary import Names
-from storage.sqlite.erase import empty_journal, erase_slice
-from storage.sqlite.journal import Journal
+from storage.sqlite.journal import Journal, journal_left_alone
 from storage.sqlite.readers import Readers
 from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
-from storage.sqlite.session import SqliteSession
-from storage.sqlite.trim import trim
 from storage.sqlite.unused_texts import UnusedTexts
+from storage.sqlite.upkeep import JOURNAL_SLICES, PURGE_S, TRIM_S, SqliteUpkeep, empty_journal
 from storage.sqlite.write import BatchStore, read_positions
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ unavailable.
 """
 
 
-class SqliteStorage(RelationalStorage[SqliteSession]):
+class SqliteStorage(RelationalStorage[SqliteUpkeep]):
     """`storage.base.Storage` over one SQLite file. Made by `open`, which returns it ready."""
 
     def __init__(
@@ -142,45 +144,18 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
     async def retention(self) -> RetentionState:
         def look(connection: sqlite3.Connection) -> RetentionState:
             with self._journal.upkeep(connection):
-                return purge.retention(connection)
+                return run_sync(retention(self._session(connection, self._budget())))
 
         # Not on a reader: batches may wait for it, and searches take long.
         return await self._upkeep.run(look)
 
-    async def move_floors(
-        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
-    ) -> None:
-        await self._writer.run(
-            lambda connection: purge.move_floors(connection, purge_floor_us, body_floor_us, down)
-        )
-
     async def purge(self, max_rows: int) -> Purged:
-        purged = await self._change(
-            lambda connection: purge.purge(connection, max_rows, lambda: self._writer.is_wanted)
-        )
+        purged = await self._slice(purge, max_rows, PURGE_S)
         await self._note_slice(is_last=purged.is_done)
         return purged
 
     async def trim(self, max_rows: int) -> Trimmed:
-        def work(connection: sqlite3.Connection) -> Trimmed:
-            session = self._session(connection, self._budget())
-            try:
-                limits = self._batches.limits
-                usage_limits = self._batches.usage_limits
-                return trim(
-                    session,
-                    max_rows,
-                    limits,
-                    usage_limits,
-                    self._unused,
-                    lambda: self._writer.is_wanted,
-                )
-            except BaseException:
-                self._batches.forget()
-                self._unused.forget()
-                raise
-
-        trimmed = await self._change(work)
+        trimmed = await self._slice(trim, max_rows, TRIM_S)
         await self._note_slice()
         return trimmed
 
@@ -209,9 +184,7 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         return int(records)
 
     async def vacuum(self) -> None:
-        while await self._change(
-            lambda connection: purge.vacuum(connection, lambda: self._writer.is_wanted)
-        ):
+        while await self._slice(SqliteUpkeep.give_all_back, MAX_INT, PURGE_S):
             await self._note_slice()
         await self._writer.run(empty_journal)
 
@@ -224,29 +197,23 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         for connection in (*self._readers, self._upkeep, self._writer):
             await connection.finish()
 
-    async def _read(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
+    async def _read(self, work: Callable[[SqliteUpkeep], Awaitable[T]]) -> T:
         return await self._reads.run(partial(self._answer, work))
 
-    async def _read_soon(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
+    async def _read_soon(self, work: Callable[[SqliteUpkeep], Awaitable[T]]) -> T:
         return await self._writer.run(
             lambda connection: self._answer(work, connection, self._budget())
         )
 
-    async def _write(self, work: Callable[[SqliteSession], Awaitable[T]]) -> T:
-        def write(connection: sqlite3.Connection) -> T:
-            with transaction(connection):
-                return run_sync(work(self._session(connection, self._budget())))
-
-        return await self._writer.run(write)
+    async def _write(self, work: Callable[[SqliteUpkeep], Awaitable[T]]) -> T:
+        return await self._writer.run(partial(self._transact, work))
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         return await self._change(
-            lambda connection: erase_slice(
-                self._session(connection, self._budget()), filter, from_seq
-            )
+            partial(self._transact, lambda session: erase_slice(session, filter, from_seq))
         )
 
-    async def _size_bytes(self, session: SqliteSession) -> int:
+    async def _size_bytes(self, session: SqliteUpkeep) -> int:
         file_bytes = (
             self._path.stat().st_size if self._path is not None and self._path.exists() else 0
         )
@@ -254,8 +221,20 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
 
     async def _note_slice(self, *, is_last: bool = False) -> None:
         self._slices += 1
-        if is_last or self._slices % purge.JOURNAL_SLICES == 0 or self._journal.is_long:
+        if is_last or self._slices % JOURNAL_SLICES == 0 or self._journal.is_long:
             await self._upkeep.run(self._journal.write_back)
+
+    async def _slice(
+        self, work: Callable[[SqliteUpkeep, Turn], Awaitable[T]], max_items: int, seconds: float
+    ) -> T:
+        """Do a slice of work, of so many items and so long at most, that leaves the journal alone."""
+
+        def do(connection: sqlite3.Connection) -> T:
+            turn = Turn(max_items, seconds, lambda: self._writer.is_wanted)
+            with journal_left_alone(connection):
+                return self._transact(lambda session: work(session, turn), connection)
+
+        return await self._change(do)
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do work that may write much, on the write connection, unless another program keeps the
@@ -274,17 +253,31 @@ class SqliteStorage(RelationalStorage[SqliteSession]):
         await self._reads.make_room()
         return await self._writer.run(change)
 
+    def _transact(
+        self, work: Callable[[SqliteUpkeep], Awaitable[T]], connection: sqlite3.Connection
+    ) -> T:
+        try:
+            with transaction(connection):
+                return run_sync(work(self._session(connection, self._budget())))
+        except BaseException:
+            # What was learned meanwhile is not so.
+            self._batches.forget()
+            self._unused.forget()
+            raise
+
     def _answer(
         self,
-        work: Callable[[SqliteSession], Awaitable[T]],
+        work: Callable[[SqliteUpkeep], Awaitable[T]],
         connection: sqlite3.Connection,
         budget: Budget,
     ) -> T:
         with snapshot(connection):
             return run_sync(work(self._session(connection, budget)))
 
-    def _session(self, connection: sqlite3.Connection, budget: Budget) -> SqliteSession:
-        return SqliteSession(connection, self._names, self._known_counts, budget)
+    def _session(self, connection: sqlite3.Connection, budget: Budget) -> SqliteUpkeep:
+        return SqliteUpkeep(
+            connection, self._names, self._known_counts, budget, self._batches, self._unused
+        )
 
     def _budget(self) -> Budget:
         return Budget(self._read_budget_s)

@@ -49,14 +49,3 @@ def _waiting_row(instance: str, call: ToolCall) -> tuple[Any, ...]:
 def _row(connection: sqlite3.Connection, call: ToolCall, seq: int, id_of: IdOf) -> tuple[Any, ...]:
     stored = (0 if value is None else value for value in row_of(call))
     return seq, *stored, *(id_of(connection, column, getattr(call, column)) for column in REPEATED)
-
-
-def drop_details(connection: sqlite3.Connection, body_floor_us: int, max_calls: int) -> int:
-    """Forget arguments and results of calls below the floor of bodies, of so many; returns of how
-    many.
-    """
-    sql = "SELECT id FROM tool_calls WHERE started_at_us < ? AND detail <> x'' LIMIT ?"
-    ids = connection.execute(sql, (body_floor_us, max_calls)).fetchall()
-    connection.execute("DELETE FROM waiting_calls WHERE started_at_us < ?", (body_floor_us,))
-    connection.executemany("UPDATE tool_calls SET detail = x'', search = '' WHERE id = ?", ids)
-    return len(ids)

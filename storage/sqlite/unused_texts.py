@@ -16,27 +16,15 @@ from itertools import islice
 from typing import Final
 
 from storage.record import Record
-from storage.relational.sql import DIMENSIONS, PART_KINDS
 from storage.relational.writes.packing import COLUMNS
 from storage.sqlite.codec import Row
 from storage.sqlite.connection import ID_AMONG, number_list
 
 _TEXTS: Final = (
-    *(
-        "host",
-        "user_agent",
-        "user_id",
-        "project",
-        "method",
-        "model",
-        "resolved_model",
-        "redactions",
-        "message",
-    ),
-)
+    "host", "user_agent", "user_id", "project", "method", "model", "resolved_model", "redactions",
+    "message",
+)  # fmt: skip
 """Columns that clients may fill without end."""
-_ALL_KINDS: Final = {column: kind for kind, column in enumerate(DIMENSIONS)} | PART_KINDS
-KINDS: Final = {column: _ALL_KINDS[column] for column in _TEXTS}
 _PLACES: Final = tuple((column, COLUMNS.index(column)) for column in _TEXTS)
 _USED: Final = f"SELECT {', '.join(_TEXTS)} FROM records WHERE seq > ? AND seq <= ?"
 _USED_BY_CALLS: Final = (

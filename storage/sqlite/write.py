@@ -16,11 +16,11 @@ from storage.relational.by_id import id_ms
 from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import LIMITED, Limits, Rollups
+from storage.relational.session import run_sync
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
-from storage.sqlite import rollups
 from storage.sqlite.codec import (
     FEW,
     FULL,
@@ -33,6 +33,8 @@ from storage.sqlite.codec import (
 )
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
+from storage.sqlite.rollups import ROLLUPS
+from storage.sqlite.session import SqliteStatements
 from storage.sqlite.tools import insert_calls
 
 _MERGE_JOBS: Final = (
@@ -115,7 +117,8 @@ class BatchStore:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
         if until > self._folded_until:
-            self._folded_until = rollups.fold(connection, until)
+            with transaction(connection):
+                self._folded_until = run_sync(ROLLUPS.fold(SqliteStatements(connection), until))
 
     def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
         """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a
@@ -141,7 +144,7 @@ class BatchStore:
         counts = Rollups()
         for record, combination in zip(records, combinations, strict=True):
             counts.add(record, combination.rollup, combination.error_type)
-        rollups.merge(connection, counts, self.limits)
+        run_sync(ROLLUPS.merge(SqliteStatements(connection), counts, self.limits))
         packer.finish()
         _write_blocks(connection, packer)
         _write_span(connection, records, last_seq + 1)
@@ -192,7 +195,7 @@ class BatchStore:
                 used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
 
         if used:
-            rollups.merge_usage(connection, used, self.usage_limits)
+            run_sync(ROLLUPS.merge_usage(SqliteStatements(connection), used, self.usage_limits, 0))
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:

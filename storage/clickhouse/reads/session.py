@@ -29,9 +29,9 @@ from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import Parameters, ReadBudget, Rows, State, within_int
+from storage.relational.session import ReadBudget, State, within_int
 from storage.relational.slices import Range
-from storage.relational.sql import KINDS, MAX_INT, Dialect, Ids, Texts, Where
+from storage.relational.sql import KINDS, MAX_INT, Dialect, Ids, Parameters, Rows, Texts, Where
 from storage.relational.time_ranges import DAY_HOURS, DAY_US
 from storage.relational.usage import HAS_EVENTS
 from storage.relational.weights import HAS_WEIGHTS

@@ -23,9 +23,9 @@ from storage.relational import rollup_sql
 from storage.relational.reads.scan import fetch_exact_if_small, scan, start_range
 from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.search.condition import residual
-from storage.relational.session import Rows, Session
+from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
-from storage.relational.sql import EVENT, MAX_INT, Where
+from storage.relational.sql import EVENT, MAX_INT, Rows, Where
 from storage.relational.tally import Tally
 from storage.relational.time_ranges import DAY_HOURS, DAY_US, HOUR_US, Hours, Split, split
 from storage.relational.usage import TOKENS, cost_sum, token_sum

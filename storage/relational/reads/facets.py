@@ -19,8 +19,8 @@ from storage.relational.reads.aggregate import Sums
 from storage.relational.reads.scan import scan
 from storage.relational.reads.totals import count_hours
 from storage.relational.rollups import LIMITED, OTHER, STATUS_KEYS, STATUS_TABLES, TABLES
-from storage.relational.session import Rows, Session
-from storage.relational.sql import CODED, COMBINATIONS, Dialect, Where
+from storage.relational.session import Session
+from storage.relational.sql import CODED, COMBINATIONS, Dialect, Rows, Where
 from storage.relational.usage import OTHERS
 from storage.relational.weights import COLUMN, count_rows, has_weights
 

@@ -19,9 +19,9 @@ from storage.relational.by_id import FIRST_SLICE_MS, ID_BYTES, id_number, id_sli
 from storage.relational.reads.scan import seq_range
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.reads.totals import count_hours
-from storage.relational.session import Rows, Selection, Session, Sifted, within_int
+from storage.relational.session import Selection, Session, Sifted, within_int
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Dialect, Where
+from storage.relational.sql import MAX_INT, Dialect, Rows, Where
 from storage.relational.time_ranges import hours_inside
 from storage.relational.writes.packing import COLUMNS
 

@@ -25,7 +25,8 @@ from storage.relational.reads.conversations import (
     read_conversations,
 )
 from storage.relational.reads.scan import scan
-from storage.relational.session import Rows, Session
+from storage.relational.session import Session
+from storage.relational.sql import Rows
 from storage.relational.usage import token_sum
 
 _COMPARED: Final = 1000

@@ -12,8 +12,9 @@ from typing import Any, Final
 from storage.aggregates import EXACT_ROWS
 from storage.query import Filter, Order, Scope
 from storage.relational.reads.text_index.walk import Slices
-from storage.relational.session import Rows, Session, Sifted
+from storage.relational.session import Session, Sifted
 from storage.relational.slices import Range
+from storage.relational.sql import Rows
 from storage.relational.writes.packing import COLUMNS
 
 

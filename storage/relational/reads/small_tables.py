@@ -30,7 +30,7 @@ async def create_key(session: Session, key: ApiKey) -> None:
     marks = ", ".join(map(session.dialect.placeholder, range(1, len(_COLUMNS) + 1)))
     sql = f"INSERT INTO {session.dialect.schema}api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})"
     await session.execute_many(sql, [_row(key)])
-    await session.execute_many(session.dialect.key_change, [()])
+    await session.fetch(session.dialect.change_state("key_version", "{} + 1"))
 
 
 async def update_key(session: Session, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
@@ -95,7 +95,7 @@ async def _replace(
         f"{dialect.placeholder(len(_COLUMNS) + 1)}"
     )
     await session.execute_many(sql, [(*_row(after), key_id)])
-    await session.execute_many(dialect.key_change, [()])
+    await session.fetch(dialect.change_state("key_version", "{} + 1"))
     return KeyUpdate(before, after)
 
 

@@ -12,8 +12,8 @@ from storage.relational.reads.aggregate import LATENCIES, Added, Sums
 from storage.relational.reads.facets import count_values, named
 from storage.relational.reads.scan import scan, scope_range, start_range
 from storage.relational.rollups import OTHER, STATUS_KEYS, STATUS_TABLES
-from storage.relational.session import Rows, Session, State
-from storage.relational.sql import Where
+from storage.relational.session import Session, State
+from storage.relational.sql import Rows, Where
 from storage.relational.tally import Tally, extent
 from storage.relational.time_ranges import HOUR_US, Hours, Split, hours_around, split
 from storage.relational.weights import count_rows

@@ -13,9 +13,9 @@ import msgspec
 
 from storage.record import ToolCall
 from storage.relational.by_id import ID_BYTES
-from storage.relational.session import Parameters, Rows, Session
+from storage.relational.session import Session
 from storage.relational.slices import FIRST_SLICE, Pace, Range, slices
-from storage.relational.sql import MAX_INT, Dialect, Where
+from storage.relational.sql import MAX_INT, Dialect, Parameters, Rows, Where
 from storage.relational.tools.rows import (
     COLUMNS,
     FIRST_REPEATED,

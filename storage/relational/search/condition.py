@@ -58,9 +58,6 @@ _SUMS: Final = {
 }
 _LEAST: Final = {"status": 1}
 """The least value that is one, where that is not 0."""
-_KINDS: Final = (
-    {column: kind for kind, column in enumerate(sql.DIMENSIONS)} | sql.TOOL_KINDS | sql.PART_KINDS
-)
 _INDEXED: Final = (
     "project", "service", "key_id", "finish_reason", "endpoint", "called_tool", "grpc_status", "redacted",
     "tool_error", "message",
@@ -352,7 +349,7 @@ class Writer:
             column = column_of(field)
             marks = [self._add(part_of(value)) for value in values]
             if marks:
-                return self._dialect.combination(column, _KINDS[column], marks)
+                return self._dialect.combination(column, sql.DICTIONARY_KINDS[column], marks)
             return _NEVER
 
         if field in _PLAIN:
@@ -401,7 +398,7 @@ class Writer:
         """Write the query of the stored forms of a field's texts that fulfil a condition."""
         if not self._dialect.has_dictionary:
             return f"{self._dialect.tool_names} AND {condition}"
-        kind = _KINDS[column_of(field)]
+        kind = sql.DICTIONARY_KINDS[column_of(field)]
         return (
             f"SELECT id FROM {self._dialect.schema}dictionary WHERE kind = {kind} AND {condition}"
         )

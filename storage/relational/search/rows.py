@@ -15,9 +15,9 @@ from storage.query import Filter, Order
 from storage.relational.search import condition
 from storage.relational.search.sieve import Sieve, with_keys
 from storage.relational.search.ways import Way, ways_of
-from storage.relational.session import Rows, Session, Sifted
+from storage.relational.session import Session, Sifted
 from storage.relational.slices import Range, Window, spread
-from storage.relational.sql import Dialect, Where
+from storage.relational.sql import Dialect, Rows, Where
 from storage.relational.writes.packing import COLUMNS
 from storage.search.index.needs import NOTHING, Need
 

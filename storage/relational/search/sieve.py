@@ -13,8 +13,8 @@ from typing import Any, Final, Literal
 
 from storage.record import Record
 from storage.relational.blocks.portions import body_bytes, portions
-from storage.relational.session import Rows, Session
-from storage.relational.sql import Dialect, Where
+from storage.relational.session import Session
+from storage.relational.sql import Dialect, Rows, Where
 from storage.search.clues import clues_of
 from storage.search.expression import Expression, needs_payload, needs_tools
 from storage.search.meaning import fulfils

@@ -58,8 +58,6 @@ Times = tuple[int, int | None, int | None, int | None, int | None]
 
 PACKED: Final = (*ORIGIN_FIELDS, *TIME_FIELDS)
 """The fields of a record that have no column of their own."""
-ORIGIN_KIND: Final = {"origin": 300}
-"""Dictionary kind of the column, far behind those of other columns, which are appended."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
 COLUMNS: Final = (*(field for field in _FIELDS if field not in PACKED), "origin", "times")
 """Columns of a record, in the order that `unpacked` expects: that of its fields, then what is

@@ -6,10 +6,16 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from storage.relational.sql import Statements
+
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 """Of one direction: ids of texts, or texts of ids. Room for 50 000 ordinary values."""
 _ENTRY_BYTES: Final = 150
 """Beside the text: its place, key and number."""
+
+
+Texts = Mapping[int | None, str | None]
+"""Id → text."""
 
 
 def entry_bytes(text: str) -> int:
@@ -17,23 +23,45 @@ def entry_bytes(text: str) -> int:
     return _ENTRY_BYTES + sys.getsizeof(text)
 
 
-class RememberedNames:
-    """Number to text, for readers."""
-
-    __slots__ = ("_texts", "_texts_bytes")
+class Names:
+    """Id to text, for readers; never stale, because readers see committed ids only and no id is
+    given twice.
+    """
 
     def __init__(self) -> None:
         self._texts: dict[int, str] = {}
         self._texts_bytes = 0
 
-    def known(self, numbers: Iterable[int]) -> dict[int, str]:
-        """Return the texts that are remembered, of these numbers."""
-        return {number: text for number in numbers if (text := self._texts.get(number)) is not None}
+    def forget(self) -> None:
+        """Remember nothing: the store may have been replaced."""
+        self._texts = {}
+        self._texts_bytes = 0
 
-    def add(self, found: Mapping[int, str]) -> None:
+    async def load(self, statements: Statements, ids: Iterable[int | None]) -> Texts:
+        """Find the text of ids; null and 0 are null."""
+        wanted = {number for number in ids if number}
+        remembered = self._texts  # of this store
+        names = {number: remembered[number] for number in wanted if number in remembered}
+        if unknown := list(wanted - names.keys()):
+            found = await _read(statements, unknown)
+            self._remember(remembered, found)
+            names |= found
+
+        # None where retention deleted the text, and the row with it, since the reader saw the row.
+        return {number: names.get(number or 0) for number in (None, 0, *wanted)}
+
+    def _remember(self, remembered: dict[int, str], found: Mapping[int, str]) -> None:
         """Remember texts, or nothing any more where that is too much."""
-        self._texts.update(found)
-        self._texts_bytes += sum(map(entry_bytes, found.values()))
-        if self._texts_bytes > MAX_REMEMBERED_BYTES:
-            self._texts = {}
-            self._texts_bytes = 0
+        remembered.update(found)
+        if remembered is self._texts:
+            self._texts_bytes += sum(map(entry_bytes, found.values()))
+            if self._texts_bytes > MAX_REMEMBERED_BYTES:
+                self.forget()
+
+
+async def _read(statements: Statements, ids: list[int]) -> dict[int, str]:
+    dialect = statements.dialect
+    among = dialect.among.format("id", dialect.placeholder(1))
+    sql = f"SELECT id, value FROM {dialect.schema}dictionary WHERE {among}"
+    rows = await statements.fetch(sql, (dialect.number_list(ids),))
+    return {number: dialect.unescape(value) for number, value in rows}

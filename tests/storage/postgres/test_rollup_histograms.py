@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.aggregates import BOUNDS_US, BUCKETS
-from storage.postgres.rollups import LANE, bucket_of, pack_histogram, unpack_histogram
+from storage.postgres.histograms import LANE, bucket_of, pack_histogram, unpack_histogram
 
 Other = asyncpg.Connection
 counts = st.dictionaries(

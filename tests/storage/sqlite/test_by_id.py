@@ -10,8 +10,8 @@ from storage.record import new_id
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.page import read_page
 from storage.relational.session import run_sync
+from storage.relational.writes.remembered import Names
 from storage.sqlite.connection import Budget
-from storage.sqlite.dictionary import Names
 from storage.sqlite.schema import prepare_reader
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage

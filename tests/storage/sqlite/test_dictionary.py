@@ -13,6 +13,7 @@ from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
 from storage.relational.writes import remembered
 from storage.sqlite import dictionary
+from storage.sqlite.session import SqliteStatements
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
 from tests.support.filters import make_filter
@@ -123,15 +124,16 @@ async def test_what_is_remembered_is_bounded_in_bytes(
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(make_record()))
     ids = dictionary.Dictionary()
-    names = dictionary.Names()
+    names = remembered.Names()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         numbers = [ids.id_of(connection, "user_agent", agent) for agent in agents]
         assert 0 < sum(len(text) for _, text in ids._ids) < 60_000
         assert [ids.id_of(connection, "user_agent", agent) for agent in agents] == numbers
-        assert set(names.load(connection, numbers).values()) == {None, *agents}
-        assert not names._remembered.known(numbers)
-        assert set(names.load(connection, numbers[:3]).values()) == {None, *agents[:3]}
-        assert len(names._remembered.known(numbers)) == 3
+        session = SqliteStatements(connection)
+        assert set((await names.load(session, numbers)).values()) == {None, *agents}
+        assert not names._texts
+        assert set((await names.load(session, numbers[:3])).values()) == {None, *agents[:3]}
+        assert len(names._texts) == 3
 
 
 async def test_records_with_long_texts_are_stored_as_others_are(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import pytest
 from storage.purge import Slice
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry
+from storage.relational.upkeep import erase
 from storage.search.expression import Substring
-from storage.sqlite import erase
-from storage.sqlite.session import SqliteSession
+from storage.sqlite import store as sqlite_store
 from storage.sqlite.store import SqliteStorage
+from storage.sqlite.upkeep import SqliteUpkeep
 from tests.storage.samples import make_batch, make_body, make_payload, make_record
 from tests.support.filters import make_filter
 
@@ -77,12 +78,11 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
     """Each slice is a transaction, and batches wait for its end."""
     slices: list[Slice] = []
 
-    def erase_slice(session: SqliteSession, filter: Filter, from_seq: int) -> Slice:
-        slices.append(inner(session, filter, from_seq))
+    async def erase_slice(session: SqliteUpkeep, filter: Filter, from_seq: int) -> Slice:
+        slices.append(await erase.erase_slice(session, filter, from_seq))
         return slices[-1]
 
-    inner = erase._erase
-    monkeypatch.setattr(erase, "_erase", erase_slice)
+    monkeypatch.setattr(sqlite_store, "erase_slice", erase_slice)
     monkeypatch.setattr(erase, "SLICE_ROWS", 10)
 
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:

@@ -4,17 +4,40 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 from storage.query import CountQuery, Filter
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
-from storage.sqlite.erase import empty_journal
-from storage.sqlite.purge import JOURNAL_SLICES, purge, vacuum
+from storage.relational.upkeep.purge import purge
+from storage.relational.upkeep.turn import Turn
+from storage.sqlite.journal import journal_left_alone
 from storage.sqlite.store import SqliteStorage
+from storage.sqlite.upkeep import JOURNAL_SLICES, PURGE_S, SqliteUpkeep, empty_journal
 from tests.storage.samples import make_batch, make_record
+
+T = TypeVar("T")
+
+
+async def slice_of(
+    store: SqliteStorage,
+    work: Callable[[SqliteUpkeep, Turn], Awaitable[T]],
+    max_items: int,
+    *,
+    is_wanted: bool,
+) -> T:
+    """Do one slice, as if a batch waited all the time, or never."""
+
+    def do(connection: sqlite3.Connection) -> T:
+        turn = Turn(max_items, PURGE_S, lambda: is_wanted)
+        with journal_left_alone(connection):
+            return store._transact(lambda session: work(session, turn), connection)
+
+    return await store._writer.run(do)
 
 
 async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
@@ -26,7 +49,7 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
         )
         await store.commit(make_batch(make_record(started_at_us=now)))
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
-        waited = await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))
+        waited = await slice_of(store, purge, 5000, is_wanted=True)
         assert 0 < waited.rows < 1000
         rows = waited.rows
         while not (purged := await store.purge(5000)).is_done:
@@ -83,7 +106,7 @@ async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
         await store._writer.run(
             lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall()
         )
-        assert (await store._writer.run(partial(purge, max_rows=10))).rows == 10
+        assert (await slice_of(store, purge, 10, is_wanted=False)).rows == 10
         assert in_file() == 1000
         for _ in range(JOURNAL_SLICES):
             await store.purge(10)
@@ -114,9 +137,7 @@ async def test_sums_go_in_slices(tmp_path: Path) -> None:
         await store.move_floors(now // HOUR_US * HOUR_US, 0)
         left = [sums()]
 
-        while not (
-            await store._writer.run(partial(purge, max_rows=5000, is_wanted=lambda: True))
-        ).is_done:
+        while not (await slice_of(store, purge, 5000, is_wanted=True)).is_done:
             left.append(sums())
 
         assert (left[0], left[-1]) == (250, 0)
@@ -146,7 +167,7 @@ async def test_a_slice_gives_back_more_than_a_page(tmp_path: Path) -> None:
             pass
         before = free()
         assert before > 40  # of so small a file nothing was given back yet
-        assert await store._writer.run(partial(vacuum, is_wanted=lambda: True))
+        assert await slice_of(store, SqliteUpkeep.give_all_back, 5000, is_wanted=True)
         assert before - free() == 20
         await store.vacuum()
         assert free() == 0

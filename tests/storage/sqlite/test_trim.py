@@ -13,20 +13,19 @@ import pytest
 
 from storage.base import READERS
 from storage.errors import StorageRejected
-from storage.purge import KEPT_ROWS, Trimmed
+from storage.purge import KEPT_ROWS
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record
+from storage.relational.sql import DICTIONARY_KINDS
+from storage.relational.upkeep.trim import STEP_ROWS, trim
 from storage.sqlite import unused_texts
-from storage.sqlite.connection import Budget
-from storage.sqlite.erase import empty_journal
-from storage.sqlite.purge import JOURNAL_SLICES
 from storage.sqlite.store import SqliteStorage
-from storage.sqlite.trim import STEP_ROWS, trim
+from storage.sqlite.upkeep import JOURNAL_SLICES, empty_journal
 from storage.writer.size_cap import SizeCap
 from tests.contract.test_storage_cap import files_bytes
 from tests.contract.test_storage_tools import make_call
 from tests.storage.samples import make_payload, make_record
-from tests.storage.sqlite.test_purge import number
+from tests.storage.sqlite.test_purge import number, slice_of
 from tests.storage.sqlite.test_readers import LongRead
 from tests.support.filters import make_filter
 
@@ -64,7 +63,7 @@ def texts(path: Path, column: str) -> set[str]:
     """Read which texts of a column the dictionary has."""
     sql = "SELECT value FROM dictionary WHERE kind = ?"
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return {value for (value,) in connection.execute(sql, (unused_texts.KINDS[column],))}
+        return {value for (value,) in connection.execute(sql, (DICTIONARY_KINDS[column],))}
 
 
 async def listed(store: SqliteStorage) -> list[Record]:
@@ -231,17 +230,10 @@ async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
             Batch("sidecar-1", [Entry(make_record(), make_payload(seq)) for seq in range(1000)])
         )
 
-        def take(connection: sqlite3.Connection) -> Trimmed:
-            batches = store._batches
-            session = store._session(connection, Budget(60))
-            return trim(
-                session, 400, batches.limits, batches.usage_limits, store._unused, lambda: True
-            )
-
         left = 1000
         steps = []
         while left > 900:
-            steps.append(await store._writer.run(take))
+            steps.append(await slice_of(store, trim, 400, is_wanted=True))
             left -= steps[-1].rows
             assert (await store.read(CountQuery(Filter()))).exchanges == left
 

@@ -18,8 +18,8 @@ from typing import Any, Final, TypeVar
 
 from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import read_bodies, read_heads
-from storage.relational.session import BlockSession, Rows
-from storage.relational.sql import Where
+from storage.relational.session import BlockSession
+from storage.relational.sql import Rows, Where
 from storage.search.clues import Clue
 from storage.search.glance import Pattern, pattern
 

@@ -14,8 +14,9 @@ from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import body_texts, head_texts
 from storage.relational.reads.text_index.narrow import COLUMNS, RowTexts, blocks_of
 from storage.relational.search.holders import Cell
-from storage.relational.session import BlockSession, Rows
+from storage.relational.session import BlockSession
 from storage.relational.slices import Range
+from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
 from storage.search.searched_text import without_long_runs
 

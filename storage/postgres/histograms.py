@@ -1,0 +1,52 @@
+"""Histograms of latencies in Postgres: numbers that SQL adds up by itself.
+
+A histogram is one `numeric`, which has as many digits as are wanted: the count of bucket n is in
+the `LANE` decimal digits from n * `LANE` on, counted from the right. So the server adds histograms
+up by itself, and zeros at both ends take no space. No count, and no sum of counts, reaches 10 **
+`LANE`; all counts of a histogram have the same sign.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from storage.aggregates import BOUNDS_US
+
+LANE: Final = 10
+"""Ten billion exchanges of one bucket; five bytes of each bucket between the first and the last
+that are not empty.
+"""
+_ZEROS: Final = "0" * LANE
+_BOUNDS: Final = f"'{{{','.join(map(str, BOUNDS_US))}}}'::bigint[]"
+
+
+def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> str:
+    """Write counts by bucket, times 1 or -1, as the text of a number."""
+    buckets = [bucket for bucket, count in counts.items() if count]
+    if not buckets:
+        return "0"
+
+    least = min(buckets)
+    digits = "".join(
+        f"{counts.get(bucket, 0):0{LANE}}" for bucket in range(max(buckets), least - 1, -1)
+    )
+    return f"{'-' if sign < 0 else ''}{digits}e{least * LANE}"
+
+
+def unpack_histogram(number: str | None) -> dict[int, int]:
+    """Read counts of the digits of a number that is not negative; nothing of null."""
+    if number is None:
+        return {}
+    empty = (len(number) - len(number.rstrip("0"))) // LANE
+    digits = number[: len(number) - empty * LANE]
+    digits = digits.zfill(-(-len(digits) // LANE) * LANE)
+    lanes = [digits[start : start + LANE] for start in range(0, len(digits), LANE)]
+    return {
+        bucket: int(lane) for bucket, lane in enumerate(reversed(lanes), empty) if lane != _ZEROS
+    }
+
+
+def bucket_of(column: str) -> str:
+    """Write the bucket of a column of µs. The function counts the bounds that are not above a
+    number.
+    """
+    return f"width_bucket({column} - 1, {_BOUNDS})"

@@ -1,0 +1,196 @@
+"""The tables of rollups: sums are merged into them, folded into days, and deleted with their hours.
+
+Strategy: rows are merged in the order of their keys, so that two writers cannot wait for each other
+in a circle, and a SQLite writes a tenth faster. Of what other sidecars add to a running hour nothing
+is known: each of them may count `MAX_VALUES` values of a dimension apart.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from storage.relational import usage
+from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings
+from storage.relational.rollups import (
+    CUBES,
+    HISTOGRAMS,
+    LEAST,
+    MAX_FOLDED_HOURS,
+    MEASURES,
+    MOST,
+    Limits,
+    Rollups,
+)
+from storage.relational.sql import Dialect, Statements
+from storage.relational.time_ranges import DAY_HOURS
+
+ADDED: Final = "known.{0} + excluded.{0}"
+
+
+def merged_columns(least: str, most: str, histogram: str) -> dict[str, str]:
+    """Map each column to what it becomes where there is a row of its key, given the forms of
+    `{}` that databases differ in.
+    """
+    return {
+        **dict.fromkeys(MEASURES, ADDED),
+        **dict.fromkeys(LEAST, least),
+        **dict.fromkeys(MOST, most),
+        **dict.fromkeys(HISTOGRAMS, histogram),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollupSql:
+    """Where databases differ in how they keep rollups."""
+
+    merged: Mapping[str, str]
+    """Of `merged_columns`."""
+    merging: Callable[[str, Sequence[str], Mapping[str, str]], str]
+    """From a table, its keys, and `merged` to the statement that adds rows."""
+    emptying: Callable[[str, Sequence[str], Sequence[str]], str]
+    """From a table, its keys and measures to the statement that deletes rows of keys whose measures
+    are 0.
+    """
+    deletion: Callable[[str, Sequence[str]], str]
+    """From a table and its keys, the first of which numbers the period, to the statement that
+    deletes so many rows of periods before one, and returns each.
+    """
+    pack: Callable[[Mapping[int, int], int], Any]
+    """Makes a histogram of counts by bucket and a sign."""
+    cap: str
+    """The statement that notes dimensions that hold `OTHER`; of one parameter."""
+    folded_until: str
+    """The query of the hour before which all are folded; it stays so until the transaction ends."""
+    take_folded: str
+    """The same, to change it; without a row while others add to rollups."""
+    set_folded: str
+    """The statement that changes it."""
+    usage_owner: Sequence[str] = ()
+    """The column of the sidecar, where usage is kept by sidecar."""
+
+
+class RollupTables:
+    """The tables of a database."""
+
+    def __init__(self, sql: RollupSql, dialect: Dialect) -> None:
+        self._sql = sql
+        mark = dialect.number_mark
+        schema = dialect.schema
+        tables = [
+            (tier, f"{schema}{table}", table, (period, *keys))
+            for by_tier, keys in CUBES
+            for tier, (table, period) in by_tier.items()
+        ]
+        self._merge = {
+            name: sql.merging(table, keys, sql.merged) for _, table, name, keys in tables
+        }
+        self._empty = {
+            name: sql.emptying(table, keys, ("exchanges", "events"))
+            for _, table, name, keys in tables
+        }
+        self._deletions = [(tier, sql.deletion(table, keys)) for tier, table, _, keys in tables]
+        self._folds = foldings(schema, sql.merged, mark(1), mark(2))
+        self._counted = counted_apart(schema, mark(1))
+        # Every record is in these rollups.
+        self._next_to_fold = (
+            f"SELECT min(hour) FROM {schema}rollups WHERE hour >= {mark(1)} AND hour < {mark(2)}"
+        )
+
+        usage_table = f"{schema}{USAGE_TABLE}"
+        usage_keys = ("hour", *usage.KEYS, *sql.usage_owner)
+        self._usage_merge = sql.merging(
+            usage_table, usage_keys, dict.fromkeys(usage.MEASURES, ADDED)
+        )
+        self._usage_empty = sql.emptying(usage_table, usage_keys, ("calls",))
+        self._usage_counted = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage_table} WHERE hour = {mark(1)}"
+        self._deletions.append(("hour", sql.deletion(usage_table, usage_keys)))
+
+    async def merge(
+        self, statements: Statements, rollups: Rollups, limits: Limits, *, sign: int = 1
+    ) -> None:
+        """Add counts to the tables, inside the batch's transaction; take them off with a sign of
+        -1, and what is empty.
+        """
+        await _learn(statements, limits, rollups.hours, self._counted)
+        admitted = rollups.admitted(limits, await statements.ids_of(rollups.texts))
+        await self._cap(statements, admitted.capped)
+
+        [(folded_until,)] = await statements.fetch(self._sql.folded_until)
+        for table, sums in admitted.by_table(folded_until):
+            keys = sorted(sums)
+            rows = [(*key, *sums[key].row(sign, self._sql.pack)) for key in keys]
+            await statements.write_rows(self._merge[table], rows)
+            if sign < 0:
+                await statements.write_rows(self._empty[table], keys)
+
+    async def merge_usage(
+        self,
+        statements: Statements,
+        sums: usage.UsageSums,
+        limits: Limits,
+        instance: int,
+        *,
+        sign: int = 1,
+    ) -> None:
+        """Add the sums of a sidecar to the table of usage, as `merge` does."""
+        await _learn(statements, limits, sums.hours, [self._usage_counted])
+        admitted, capped = sums.admitted(limits)
+        await self._cap(statements, capped)
+
+        owner = (instance,) if self._sql.usage_owner else ()
+        rows = [
+            (*key, *owner, *(sign * measure for measure in measures))
+            for key, measures in sorted(admitted.items())
+        ]
+        await statements.write_rows(self._usage_merge, rows)
+        if sign < 0:
+            await statements.write_rows(
+                self._usage_empty, [(*key, *owner) for key in sorted(admitted)]
+            )
+
+    async def fold(self, statements: Statements, until: int) -> int:
+        """Add hours before one to their days, the oldest, inside a transaction of their own.
+
+        Returns:
+            Before which hour all are in their days; 0 when that is not known, for others add to
+            rollups.
+        """
+        found = await statements.fetch(self._sql.take_folded)
+        if not found:
+            return 0
+
+        [(folded_until,)] = found
+        for _ in range(MAX_FOLDED_HOURS):
+            [(hour,)] = await statements.fetch(self._next_to_fold, (folded_until, until))
+            if hour is None:
+                folded_until = max(folded_until, until)
+                break
+
+            for sql in self._folds:
+                await statements.fetch(sql, (hour // DAY_HOURS, hour))
+            folded_until = hour + 1
+
+        await statements.fetch(self._sql.set_folded, (folded_until,))
+        return int(folded_until)
+
+    async def delete_before(self, statements: Statements, hour: int, max_rows: int) -> int:
+        """Delete sums of hours before one, and of days that ended before it, so many of each;
+        returns how many went.
+        """
+        until = {"hour": hour, "day": hour // DAY_HOURS}
+        gone = [
+            await statements.fetch(sql, (until[tier], max_rows)) for tier, sql in self._deletions
+        ]
+        return sum(map(len, gone))
+
+    async def _cap(self, statements: Statements, capped: int) -> None:
+        if capped:
+            await statements.fetch(self._sql.cap, (capped,))
+
+
+async def _learn(
+    statements: Statements, limits: Limits, hours: Iterable[int], counted: Sequence[str]
+) -> None:
+    """Read which values the hours count apart that the limits do not know."""
+    for hour in limits.unknown(hours):
+        limits.learn(hour, *[await statements.fetch(sql, (hour,)) for sql in counted])

@@ -1,0 +1,137 @@
+"""What upkeep needs of a database, beside the session that reads are written over."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from storage.record import Record
+from storage.relational.rollup_tables import RollupTables
+from storage.relational.rollups import Limits
+from storage.relational.session import BlockSession
+from storage.relational.slices import Range
+from storage.relational.sql import Rows, Statements, Where
+
+
+class SharedBlock(NamedTuple):
+    """A block that is packed anew, and between which rows those are that have something in it."""
+
+    kind: int
+    frame: bytes
+    part: Range
+
+
+class Upkeep(BlockSession, Statements, Protocol):
+    """One transaction that deletes; there is one at a time.
+
+    Where batches may lock the same rows, they are locked in the order of a batch: state, rollups,
+    blocks, the counter, then spans, jobs and calls.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """Which values the rollups count apart, as far as that is known."""
+        ...
+
+    @property
+    def usage_limits(self) -> Limits:
+        """The same of usage."""
+        ...
+
+    @property
+    def rollups(self) -> RollupTables: ...
+
+    async def used_bytes(self) -> int:
+        """Measure the space in use, what the running transaction freed not counted."""
+        ...
+
+    async def lock_counter(self) -> None:
+        """Lock what batches get their numbers from, where they may wait for it."""
+        ...
+
+    async def count_bytes(self, change: int) -> None:
+        """Note by how much the blocks have become longer, after the last of them, where the store
+        keeps count.
+        """
+        ...
+
+    async def delete_rows(self, rows: Rows) -> None:
+        """Delete rows, of `removal.select`, with their tool calls and jobs."""
+        ...
+
+    async def within(self, part: Range, first_mark: int) -> Where:
+        """Write the conditions on the rows of a part, with marks numbered from one on."""
+        ...
+
+    async def trim_spans(self, last_seq: int) -> None:
+        """Forget the spans of rows up to one, which are gone."""
+        ...
+
+    async def delete_unshared(
+        self, name: str, blocks: Collection[int], conversations: Collection[Any], last_seq: int
+    ) -> int:
+        """Delete blocks of the rows up to one, but for those that rows behind it have something in,
+        too.
+
+        `name` is that of their columns, the conversations are the rows' own. Returns what the
+        blocks took.
+        """
+        ...
+
+    async def shared_block(self, block: int, name: str, row: Sequence[Any]) -> SharedBlock | None:
+        """Lock and read a block, given one of the rows that are in it; None when retention took it."""
+        ...
+
+    async def replace_block(
+        self,
+        block: int,
+        name: str,
+        left: Rows,
+        size: int,
+        frame: bytes,
+        conversation: Sequence[Any],
+    ) -> None:
+        """Write what is left of a block, and the new places of its rows: seq, offset and length.
+
+        `conversation` is theirs, of a block that grows; else it is empty.
+        """
+        ...
+
+    async def forget_texts(self, rows: Rows, records: list[Record], *, may_search: bool) -> None:
+        """Note repeated text of rows that went, where it is not left to retention."""
+        ...
+
+    async def drop_orphans(self, floor_us: int, max_calls: int) -> int:
+        """Forget calls and jobs of records below a floor, where no triggers do so; returns how many
+        calls.
+        """
+        ...
+
+    async def give_back(self, max_pages: int) -> int:
+        """Give free pages back to the file system; returns how many."""
+        ...
+
+
+async def raise_state(session: Upkeep, name: str, value: int) -> None:
+    """Raise a number of the state; a higher one stays."""
+    dialect = session.dialect
+    raised = f"{dialect.greatest}({{}}, {dialect.number_mark(1)})"
+    await session.fetch(dialect.change_state(name, raised), (value,))
+
+
+async def first_row(session: Upkeep, column: str, within: Range) -> int | None:
+    """Read a column of the first row of a range; None without one."""
+    dialect = session.dialect
+    mark = dialect.placeholder
+    rows = await session.fetch(
+        f"SELECT {column} FROM {dialect.schema}records "
+        f"WHERE {dialect.seq_between(mark(1), mark(2))} {dialect.by_seq('asc')} LIMIT 1",
+        (within.first, within.last),
+    )
+    return rows[0][0] if rows else None
+
+
+async def rows_within(session: Upkeep, part: Range, columns: Iterable[str]) -> Rows:
+    """Fetch columns of the rows of a part, in order."""
+    dialect = session.dialect
+    where = await session.within(part, 1)
+    sql = f"SELECT {', '.join(columns)} FROM {dialect.schema}records WHERE {where.text}"
+    return await session.fetch(f"{sql} {dialect.by_seq('asc')}", where.parameters)

@@ -1,0 +1,169 @@
+"""Deleting in SQLite: what `storage.relational.upkeep` needs, in slices of the write connection.
+
+Strategy: a slice works in steps of about a millisecond, that ends when its time is over or a batch
+waits: with its commit it holds the write connection for about 8 ms at the median. Tool calls and
+jobs go with their record by triggers. What is freed is overwritten, by a slice and by whatever came
+before (`secure_delete` of the write connection), and the journal is emptied behind an erasure, so
+that nothing of its heads, bodies and rows is left in the files.
+
+A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait
+for (`journal.py`). Repeated text follows the rows that the cap on size takes (`unused_texts.py`).
+"""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from functools import partial
+from typing import Any, Final
+
+from storage.record import Record
+from storage.relational.facet_counts import KnownCounts
+from storage.relational.rollups import Limits
+from storage.relational.slices import Range
+from storage.relational.sql import Rows, Where
+from storage.relational.upkeep.erase import offsets
+from storage.relational.upkeep.purge import STEP_PAGES
+from storage.relational.upkeep.session import SharedBlock
+from storage.relational.upkeep.turn import Turn
+from storage.relational.writes.packing import COLUMNS
+from storage.relational.writes.remembered import Names
+from storage.sqlite.connection import ID_AMONG, SEQ_AMONG, Budget, number_list
+from storage.sqlite.rollups import ROLLUPS
+from storage.sqlite.session import SqliteSession
+from storage.sqlite.unused_texts import UnusedTexts
+from storage.sqlite.write import BatchStore
+
+PURGE_S: Final = 0.004
+"""How long a slice works before it commits; to sync what it wrote takes about as long again."""
+TRIM_S: Final = 0.05
+"""The same of the cap on size, where no batch waits: to commit, and to measure, takes some 15 ms."""
+JOURNAL_SLICES: Final = 4
+"""Slices between two times that the journal is written back: about 1 100 pages of slices of 460
+rows.
+"""
+_KEPT_PAGES: Final = 512
+"""Free pages that are not given back, 4 MiB: the next batches need them."""
+_KEPT_SHARE: Final = 64
+"""A 64th of the file is not given back either: the hour that comes needs what the hour that went
+has left.
+"""
+_USED: Final = (
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "
+    "pragma_freelist_count, pragma_page_size"
+)
+_ID: Final = COLUMNS.index("id")
+
+
+class SqliteUpkeep(SqliteSession):
+    """`storage.relational.upkeep.session.Upkeep` on the write connection."""
+
+    rollups: Final = ROLLUPS
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        names: Names,
+        known_counts: KnownCounts,
+        budget: Budget,
+        batches: BatchStore,
+        unused: UnusedTexts,
+    ) -> None:
+        """Begin a session; if it fails, the caller forgets what `batches` and `unused` know."""
+        super().__init__(connection, names, known_counts, budget)
+        self._batches = batches
+        self._unused = unused
+
+    @property
+    def limits(self) -> Limits:
+        return self._batches.limits
+
+    @property
+    def usage_limits(self) -> Limits:
+        return self._batches.usage_limits
+
+    async def used_bytes(self) -> int:
+        return int(self.connection.execute(_USED).fetchone()[0])
+
+    async def lock_counter(self) -> None:
+        pass  # the transaction has everything
+
+    async def count_bytes(self, change: int) -> None:
+        pass  # the file tells
+
+    async def drop_orphans(self, floor_us: int, max_calls: int) -> int:
+        return 0  # triggers do so
+
+    async def delete_rows(self, rows: Rows) -> None:
+        seqs = number_list([row[0] for row in rows])
+        self.connection.execute(f"DELETE FROM records WHERE {SEQ_AMONG}", (seqs,))
+        # With the record that asked, too; a trigger knows the one that a call is stored with.
+        self.connection.executemany(
+            "DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows]
+        )
+
+    async def within(self, part: Range, first_mark: int) -> Where:
+        return Where("seq BETWEEN ? AND ?", (part.first, part.last))
+
+    async def trim_spans(self, last_seq: int) -> None:
+        first = last_seq + 1
+        await self.fetch("DELETE FROM spans WHERE last_seq < ?", (first,))
+        await self.fetch("UPDATE spans SET first_seq = ? WHERE first_seq < ?", (first, first))
+
+    async def delete_unshared(
+        self, name: str, blocks: Collection[int], conversations: Collection[Any], last_seq: int
+    ) -> int:
+        # A block knows the last row that has something in it.
+        sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"
+        await self.fetch(sql, (number_list(sorted(blocks)), last_seq))
+        return 0
+
+    async def shared_block(self, block: int, name: str, row: Sequence[Any]) -> SharedBlock | None:
+        sql = "SELECT kind, data, first_seq, last_seq FROM blocks WHERE id = ?"
+        for kind, frame, first, last in await self.fetch(sql, (block,)):
+            return SharedBlock(kind, frame, Range(first, last))
+        return None
+
+    async def replace_block(
+        self,
+        block: int,
+        name: str,
+        left: Rows,
+        size: int,
+        frame: bytes,
+        conversation: Sequence[Any],
+    ) -> None:
+        # The last row takes the block with it when the cap on size does: it has to be one that is
+        # left.
+        last_seq = left[-1][0]
+        sql = "UPDATE blocks SET last_seq = ?, raw_bytes = ?, data = ? WHERE id = ?"
+        await self.fetch(sql, (last_seq, size, frame, block))
+        moved = [(offset, row[0]) for offset, row in zip(offsets(left), left, strict=True)]
+        self.connection.executemany(f"UPDATE records SET {name}_offset = ? WHERE seq = ?", moved)
+
+    async def forget_texts(self, rows: Rows, records: list[Record], *, may_search: bool) -> None:
+        self._unused.take(self.connection, rows, records, may_search=may_search)
+
+    async def give_back(self, max_pages: int) -> int:
+        kept = max(_KEPT_PAGES, self._pragma("page_count") // _KEPT_SHARE)
+        return await self._give_back(kept, max_pages)
+
+    async def give_all_back(self, turn: Turn) -> bool:
+        """Give free pages back, a slice of them; False when there are none."""
+        return await turn.take(partial(self._give_back, 0), STEP_PAGES) > 0
+
+    async def _give_back(self, kept_pages: int, max_pages: int) -> int:
+        free = self._pragma("freelist_count")
+        for _ in range(min(max_pages, free - kept_pages)):
+            # One at a time: sqlite3 takes a single step of a statement without columns, which moves
+            # one page.
+            self.connection.execute("PRAGMA incremental_vacuum(1)")
+        return max(0, free - self._pragma("freelist_count"))
+
+    def _pragma(self, name: str) -> int:
+        return int(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def empty_journal(connection: sqlite3.Connection) -> None:
+    """Write the journal into the file and cut it, as far as readers let us: it holds pages as they
+    were.
+    """
+    connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()
