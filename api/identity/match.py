@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from api.compare.json_changes import Change, json_changes
 from api.compare.part import write_path
+from api.http.accept import weights
 from api.identity.apart import Judge, is_drawn, is_id, is_loose, without
 from api.identity.request import Document, Request
 from api.native.projection import split_head
@@ -133,24 +134,9 @@ def accepts(accept: str, media_type: str) -> bool:
     """Whether a media type is acceptable: the most specific range decides (RFC 9110 §12.5.1)."""
     if not accept or not media_type:
         return True
-    ranges = {media_type: 3, f"{media_type.partition('/')[0]}/*": 2, "*/*": 1}
-    best = 0
-    quality = 0.0
-
-    for each in accept.lower().split(","):
-        name, *parameters = (part.strip() for part in each.split(";"))
-        if ranges.get(name, 0) > best:
-            best = ranges[name]
-            quality = next((_number(p[2:]) for p in parameters if p.startswith("q=")), 1.0)
-
-    return quality > 0
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 1.0
+    named = weights(accept)
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((named[each] for each in ranges if each in named), 0.0) > 0
 
 
 def level_of(recorded: Request, answer: Answered, asked: Request) -> Level:

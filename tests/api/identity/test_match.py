@@ -92,7 +92,8 @@ def test_the_answer_says_which_headers_count(
         ("a/b;q=0", "a/b", False),
         ("a/b;q=0, */*", "a/b", False),
         ("a/*;q=0, a/b", "a/b", True),
-        ("a/b;q=x", "a/b", True),
+        ("a/b;q=x", "a/b", False),
+        ("a/b;q=0.5;level=1", "a/b", True),
         ("a/c", "", True),
     ],
 )
