@@ -20,7 +20,7 @@ _HEADER: Final = "header:"
 _MEMBER: Final = r'(?:"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4}))*"|[^.\[\]"]+)'
 _ELEMENT: Final = r"\.?\[(?:[0-9]{1,9}|\*|)\]"
 _PLACE: Final = re.compile(
-    r"(?:header:[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+    r"(?:header:[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-]+"
     rf"|(?!header:)(?:\.?{_MEMBER}|{_ELEMENT})(?:\.{_MEMBER}|{_ELEMENT})*)"
 )
 _STEP: Final = re.compile(rf"\.?(?:\[(?P<index>[0-9]*|\*)\]|(?P<member>{_MEMBER}))")
@@ -77,7 +77,7 @@ def read_places(texts: Iterable[str]) -> frozenset[Place]:
     Raises:
         ValueError: one is no place, or there are too many; the message says which, or the limit.
     """
-    places = frozenset(map(_read, texts))
+    places = frozenset(map(read_place, texts))
     if len(places) > MAX_PLACES:
         raise ValueError(f"{len(places):,} places to ignore, at most {MAX_PLACES:,}")
     return places
@@ -93,12 +93,17 @@ def header_steps(path: Path) -> Steps:
     return (_INDEX.sub("", str(path[0])),) if path else ()
 
 
-def _read(text: str) -> Place:
+def read_place(text: str) -> Place:
+    """Read a place as it is written.
+
+    Raises:
+        ValueError: it is none; the message names it.
+    """
     if not _PLACE.fullmatch(text):
         expected = "expected .generated_at, items[*].id or header:x-runtime"
         raise ValueError(f"{text!r} is no place; {expected}")
     if text.startswith(_HEADER):
-        return Place(True, (text.removeprefix(_HEADER).lower(),))
+        return Place(True, (text.removeprefix(_HEADER).strip().lower(),))
 
     steps: list[str | int] = []
     at = 0

@@ -26,6 +26,9 @@ def taken(apart: Apart, old: object, new: object, part: str = "response_body") -
         ("users.*.at", Place(False, ("users", "*", "at"))),
         ('."odd \\"name".x', Place(False, ('odd "name', "x"))),
         ("header:X-Runtime", Place(True, ("x-runtime",))),
+        ("header: x", Place(True, ("x",))),
+        ("header x", Place(False, ("header x",))),
+        ("items.3", Place(False, ("items", "3"))),
         (".header:x", Place(False, ("header:x",))),
     ],
 )
