@@ -8,7 +8,7 @@ Standard: RFC 2046 §5.1 (syntax), RFC 7578 (forms).
 
 import hashlib
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from api.compare.json_changes import parse
 from api.native.projection import decode_window, split_fields
@@ -16,7 +16,8 @@ from api.native.projection import decode_window, split_fields
 _DELIMITER: Final = re.compile(
     rb"--([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])[ \t]*\r?\n"
 )
-_NAME: Final = re.compile(r';\s*name="?([^";]*+)')
+NAME: Final = re.compile(r';\s*name="?([^";]*+)')
+FILENAME: Final = re.compile(r';\s*filename="?([^";]*+)')
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"[^"]*+"|[^;]*+)', re.IGNORECASE)
 
 
@@ -25,11 +26,24 @@ def without_boundary(content_type: str) -> str:
     return _BOUNDARY.sub("", content_type)
 
 
-def read_multipart(body: bytes) -> Any:
-    """Return the parts of a whole body: by name where each has one of its own, else in their order.
+class Part(NamedTuple):
+    """One part."""
+
+    headers: dict[str, str]
+    """By lower-case name."""
+    content: bytes
+
+    def parameter(self, name: re.Pattern[str]) -> str:
+        """Return what `NAME` or `FILENAME` finds; empty where it has none."""
+        found = name.search(self.headers.get("content-disposition", ""))
+        return found[1] if found else ""
+
+
+def split_parts(body: bytes) -> list[Part]:
+    """Split a whole body into its parts.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no multipart body.
     """
     begin = _DELIMITER.match(body)
     if begin is None:
@@ -39,22 +53,28 @@ def read_multipart(body: bytes) -> Any:
     pieces = (b"\n" + body).split(b"\n" + delimiter)[1:]
     if not pieces[-1].startswith(b"--"):
         raise ValueError("it does not end with its delimiter")
-
-    parts = [_part(piece.removesuffix(b"\r")) for piece in pieces[:-1]]
-    names = [name for name, _ in parts]
-    if all(names) and len(set(names)) == len(names):
-        return dict(parts)
-
-    return [part for _, part in parts]
+    return [_part(piece.removesuffix(b"\r")) for piece in pieces[:-1]]
 
 
-def _part(piece: bytes) -> tuple[str, dict[str, Any]]:
-    """Return the name of a part, empty where it has none, and the part."""
+def _part(piece: bytes) -> Part:
     _, lines = re.split(rb"\r?\n", piece, maxsplit=1)
     head, content = re.split(rb"\r?\n\r?\n|\A\r?\n", lines, maxsplit=1)
-    headers = {name.lower(): value for name, value in split_fields(head)}
-    named = _NAME.search(headers.get("content-disposition", ""))
-    return named[1] if named else "", {"headers": headers, "content": _content(content)}
+    return Part({name.lower(): value for name, value in split_fields(head)}, content)
+
+
+def read_multipart(body: bytes) -> Any:
+    """Return the parts of a whole body: by name where each has one of its own, else in their order.
+
+    Raises:
+        ValueError: it is none.
+    """
+    parts = split_parts(body)
+    shown = [{"headers": part.headers, "content": _content(part.content)} for part in parts]
+    names = [part.parameter(NAME) for part in parts]
+    if all(names) and len(set(names)) == len(names):
+        return dict(zip(names, shown, strict=True))
+
+    return shown
 
 
 def _content(content: bytes) -> Any:

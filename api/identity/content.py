@@ -9,13 +9,13 @@ Standards: RFC 7578 (multipart/form-data), the WHATWG URL standard (urlencoded f
 """
 
 import re
-from email import message_from_bytes
-from email.message import EmailMessage, Message
-from email.policy import HTTP
+from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from api.compare.bodies import fields_of, read_whole
+from api.compare.multipart import FILENAME, NAME, Part, split_parts
 from storage.record import Body
 from storage.search.subject import readable
 
@@ -62,8 +62,9 @@ def content_of(body: Body | None, content_type: str) -> Content:
 
 def _content(raw: bytes, content_type: str) -> Content:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith(_MULTIPART) and (parts := _parts(raw, content_type)) is not None:
-        return Content("multipart", parts)
+    if media_type.startswith(_MULTIPART):
+        with suppress(ValueError):
+            return Content("multipart", _by_name(split_parts(raw)))
 
     text = readable(raw)
     # Curl labels JSON as a form by default.
@@ -89,29 +90,17 @@ def by_name(text: str) -> dict[str, list[str]]:
     return values
 
 
-def _parts(raw: bytes, content_type: str) -> dict[str, list[dict[str, Any]]] | None:
-    """Return what the parts of each name say, in their order; None where there are none."""
-    head = b"Content-Type: " + content_type.encode("utf-8", "replace") + b"\r\n\r\n"
+def _by_name(parts: Iterable[Part]) -> dict[str, list[dict[str, Any]]]:
+    """Return what the parts of each name say, in their order."""
     found: dict[str, list[dict[str, Any]]] = {}
-    message = message_from_bytes(head + raw, _class=EmailMessage, policy=HTTP)
-    if not message.is_multipart():
-        return None
-
-    for part in message.get_payload():
-        if isinstance(part, Message):
-            name = part.get_param("name", "", header="content-disposition")
-            found.setdefault(str(name), []).append(_part(part))
+    for part in parts:
+        content_type = part.headers.get("content-type", "")
+        shown: dict[str, Any] = {"content": _content(part.content, content_type).value}
+        if filename := part.parameter(FILENAME):
+            shown["filename"] = filename
+        found.setdefault(part.parameter(NAME), []).append(shown)
 
     return found
-
-
-def _part(part: Message) -> dict[str, Any]:
-    nested = part.get_payload(decode=True)
-    raw = nested if isinstance(nested, bytes) else part.as_bytes()
-    shown: dict[str, Any] = {"content": _content(raw, str(part.get("content-type", ""))).value}
-    if (filename := part.get_filename()) is not None:
-        shown["filename"] = filename
-    return shown
 
 
 def _is_graphql(value: Any) -> bool:
