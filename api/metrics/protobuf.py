@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.utils import INF
 
 from api.metrics.histogram import SCHEMA, Histograms, Tally
+from storage.varint import varint
 
 MEDIA_TYPE: Final = "application/vnd.google.protobuf"
 CONTENT_TYPE: Final = f"{MEDIA_TYPE}; proto=io.prometheus.client.MetricFamily; encoding=delimited"
@@ -52,7 +53,7 @@ def is_wanted(accept: str) -> bool:
 def encode(families: Iterable[Metric]) -> bytes:
     """Write families one behind the other; those without a value are left out."""
     encoded = (_family(family) for family in families if family.samples)
-    return b"".join(_varint(len(message)) + message for message in encoded)
+    return b"".join(varint(len(message)) + message for message in encoded)
 
 
 def _family(family: Metric) -> bytes:
@@ -101,21 +102,12 @@ def _histogram(tally: Tally) -> bytes:
     return b"".join(parts)
 
 
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
-
-
 def _key(field: int, wire_type: int) -> bytes:
-    return _varint(field << 3 | wire_type)
+    return varint(field << 3 | wire_type)
 
 
 def _whole(field: int, number: int) -> bytes:
-    return _key(field, _VARINT) + _varint(number)
+    return _key(field, _VARINT) + varint(number)
 
 
 def _signed(field: int, number: int) -> bytes:
@@ -129,7 +121,7 @@ def _double(field: int, number: float) -> bytes:
 
 def encoded_message(field: int, content: bytes) -> bytes:
     """Write a field that has a length."""
-    return _key(field, _LENGTH) + _varint(len(content)) + content
+    return _key(field, _LENGTH) + varint(len(content)) + content
 
 
 def encoded_text(field: int, text: str) -> bytes:
