@@ -16,7 +16,7 @@ from typing import Any, Final
 from api.http.errors import Refused
 from storage.base import READERS
 from storage.query import Query, RecordQuery
-from storage.search.expression import Between, Has, Is, field_of, leaves
+from storage.search.expression import Between, Has, Is, leaf_field, leaves
 
 MAX_LONG: Final = READERS - 2
 """Of the queries that run at once, how many may be long."""
@@ -29,7 +29,9 @@ def is_short(query: Query[Any]) -> bool:
     if not isinstance(query, RecordQuery):
         return False
     asked = leaves(query.filter.where)
-    return all(isinstance(leaf, Is | Between | Has) and "." not in field_of(leaf) for leaf in asked)
+    return all(
+        isinstance(leaf, Is | Between | Has) and "." not in leaf_field(leaf) for leaf in asked
+    )
 
 
 class QueryGate:

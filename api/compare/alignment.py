@@ -16,7 +16,7 @@ of its length.
 """
 
 
-class Run(NamedTuple):
+class CommonRun(NamedTuple):
     """Equal elements that follow each other on both sides."""
 
     old: int
@@ -24,11 +24,11 @@ class Run(NamedTuple):
     size: int
 
 
-def runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Run]:
+def runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[CommonRun]:
     """Find the runs that hold two sequences together: rising on both sides, the last one empty and
     at their ends.
     """
-    found: list[Run] = []
+    found: list[CommonRun] = []
     spans = [(0, len(old), 0, len(new), MAX_ROUNDS)]
     while spans:
         i, i_end, j, j_end, rounds = spans.pop()
@@ -40,20 +40,20 @@ def runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Run]:
         while i < i_end and j < j_end and old[i_end - 1] == new[j_end - 1]:
             i_end = i_end - 1
             j_end = j_end - 1
-        found += [Run(start, j - i + start, i - start), Run(i_end, j_end, last - i_end)]
+        found += [CommonRun(start, j - i + start, i - start), CommonRun(i_end, j_end, last - i_end)]
         if rounds and i < i_end and j < j_end:
             ours = _once(old, i, i_end)
             theirs = _once(new, j, j_end)
-            common = [Run(at, theirs[key], 1) for key, at in ours.items() if key in theirs]
+            common = [CommonRun(at, theirs[key], 1) for key, at in ours.items() if key in theirs]
             anchors = [common[place] for place in rising([run.new for run in common])]
             found += anchors
 
-            for at, to, _ in [*anchors, Run(i_end, j_end, 0)] if anchors else []:
+            for at, to, _ in [*anchors, CommonRun(i_end, j_end, 0)] if anchors else []:
                 spans.append((i, at, j, to, rounds - 1))
                 i = at + 1
                 j = to + 1
 
-    return [*sorted(run for run in found if run.size), Run(len(old), len(new), 0)]
+    return [*sorted(run for run in found if run.size), CommonRun(len(old), len(new), 0)]
 
 
 def differing(

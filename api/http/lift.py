@@ -23,8 +23,8 @@ from storage.search.expression import (
     Text,
     both,
     conjuncts,
-    field_of,
     joined,
+    leaf_field,
     leaves,
 )
 
@@ -57,7 +57,7 @@ def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filt
     """
     left: list[Expression] = []
     names_kind = any(
-        field_of(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part)
+        leaf_field(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part)
     )
     if (
         names_kind

@@ -17,7 +17,7 @@ from storage.postgres.space import used_bytes
 from storage.postgres.tools import drop_orphans, erase_calls
 from storage.record import Record
 from storage.relational.blocks.payloads import GROWN
-from storage.relational.rollups import Limits
+from storage.relational.rollups import ValueLimits
 from storage.relational.slices import Range
 from storage.relational.sql import Rows, Where
 from storage.relational.upkeep.erase import offsets
@@ -34,11 +34,11 @@ class PostgresUpkeep(PostgresSession):
     rollups: Final = ROLLUPS
 
     @property
-    def limits(self) -> Limits:
-        return Limits()
+    def limits(self) -> ValueLimits:
+        return ValueLimits()
 
     @property
-    def usage_limits(self) -> Limits:
+    def usage_limits(self) -> ValueLimits:
         return limits()
 
     async def used_bytes(self) -> int:

@@ -41,7 +41,7 @@ from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
 from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
-from storage.relational.rollups import Limits, Rollups
+from storage.relational.rollups import Rollups, ValueLimits
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.doubts import Doubts
@@ -157,7 +157,7 @@ class BatchStore:
         self._rows = RowEncoder()
         self._blocks = _BlockIds()
         self._growing = GrowingBlocks()
-        self._limits = Limits()
+        self._limits = ValueLimits()
         self._usage_limits = limits()
         self._folded_until = 0
         self._prepared_day: int | None = None

@@ -327,7 +327,7 @@ def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> lis
 
 
 def counted_apart(schema: str, mark: str) -> list[str]:
-    """Write the queries of the values that an hour counts apart, in the order of `Limits.learn`."""
+    """Write the queries of the values that an hour counts apart, in the order of `ValueLimits.learn`."""
     return [
         f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
         for columns, tables in rollups.LEARNED

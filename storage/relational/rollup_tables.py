@@ -18,8 +18,8 @@ from storage.relational.rollups import (
     MAX_FOLDED_HOURS,
     MEASURES,
     MOST,
-    Limits,
     Rollups,
+    ValueLimits,
 )
 from storage.relational.sql import Dialect, Statements
 from storage.relational.time_ranges import DAY_HOURS
@@ -106,7 +106,7 @@ class RollupTables:
         self._deletions.append(("hour", sql.deletion(usage_table, usage_keys)))
 
     async def merge(
-        self, statements: Statements, rollups: Rollups, limits: Limits, *, sign: int = 1
+        self, statements: Statements, rollups: Rollups, limits: ValueLimits, *, sign: int = 1
     ) -> None:
         """Add counts to the tables, inside the batch's transaction; take them off with a sign of
         -1, and what is empty.
@@ -127,7 +127,7 @@ class RollupTables:
         self,
         statements: Statements,
         sums: usage.UsageSums,
-        limits: Limits,
+        limits: ValueLimits,
         instance: int,
         *,
         sign: int = 1,
@@ -189,7 +189,7 @@ class RollupTables:
 
 
 async def _learn(
-    statements: Statements, limits: Limits, hours: Iterable[int], counted: Sequence[str]
+    statements: Statements, limits: ValueLimits, hours: Iterable[int], counted: Sequence[str]
 ) -> None:
     """Read which values the hours count apart that the limits do not know."""
     for hour in limits.unknown(hours):

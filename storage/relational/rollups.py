@@ -194,7 +194,7 @@ class Measured:
         return (*self.numbers, *ends, *packed)
 
 
-Cell = tuple[str | None, ...]
+NameTexts = tuple[str | None, ...]
 """What a record is counted by besides: the text of `_NAMES`."""
 Sums = dict[tuple[int, ...], Measured]
 """Hour or day, and the columns of a key → measures of their records."""
@@ -248,7 +248,7 @@ def by_day(hours: Sums) -> Sums:
     return days
 
 
-class Limits:
+class ValueLimits:
     """Which values of each dimension an hour counts apart, for the one writer of a store."""
 
     def __init__(
@@ -325,7 +325,7 @@ class Rollups:
     """The counts of one batch, or of the records that one statement removes."""
 
     def __init__(self) -> None:
-        self._sums: dict[Counted, dict[Cell, Measured]] = {}
+        self._sums: dict[Counted, dict[NameTexts, Measured]] = {}
 
     @property
     def hours(self) -> set[int]:
@@ -387,7 +387,7 @@ class Rollups:
         if first_byte_us is not None:
             cell.first_bytes.append(first_byte_us)
 
-    def admitted(self, limits: Limits, ids: Mapping[str, Mapping[str, int]]) -> Admitted:
+    def admitted(self, limits: ValueLimits, ids: Mapping[str, Mapping[str, int]]) -> Admitted:
         """Return the sums by hour within limits that have learned all `hours`. Call it once: it
         moves the counts.
 
@@ -438,7 +438,7 @@ class Rollups:
 
 
 def _admitted_names(
-    cell: Cell, limits: Limits, hour: int, ids: Mapping[str, Mapping[str, int]]
+    cell: NameTexts, limits: ValueLimits, hour: int, ids: Mapping[str, Mapping[str, int]]
 ) -> tuple[list[int], int]:
     """Return the ids of a cell within limits, and the bits of those that became `OTHER`."""
     kept = []

@@ -23,7 +23,7 @@ from storage.relational.rollups import (
     MAX_COST_USD,
     MAX_TOKENS,
     NANO,
-    Limits,
+    ValueLimits,
     cost_nano_usd,
 )
 from storage.relational.time_ranges import HOUR_US
@@ -78,9 +78,9 @@ def has_events(capped_dimensions: int) -> bool:
     return bool(capped_dimensions >> _EVENTS_SHIFT & 1)
 
 
-def limits() -> Limits:
+def limits() -> ValueLimits:
     """Make the limits of usage: which values of its dimensions an hour counts apart."""
-    return Limits(places=range(len(DIMENSIONS)))
+    return ValueLimits(places=range(len(DIMENSIONS)))
 
 
 def is_counted(filter: Filter) -> bool:
@@ -126,7 +126,7 @@ class UsageSums:
         _add(self._sums.setdefault(key, [0] * len(MEASURES)), measures_of(record))
         self._has_events |= record.kind == "event"
 
-    def admitted(self, limits: Limits) -> tuple[dict[Key, Measures], int]:
+    def admitted(self, limits: ValueLimits) -> tuple[dict[Key, Measures], int]:
         """Return the sums within limits that know all `hours`, and the store's bits of dimensions
         that hold others.
         """

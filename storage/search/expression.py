@@ -190,7 +190,7 @@ def leaves(expression: Expression | None) -> Iterator[Leaf]:
             yield expression
 
 
-def field_of(leaf: Leaf) -> str:
+def leaf_field(leaf: Leaf) -> str:
     """Name the field that a leaf asks, `text` where it asks all texts of a record."""
     match leaf:
         case InNetwork():
@@ -203,10 +203,10 @@ def field_of(leaf: Leaf) -> str:
 
 def needs_payload(expression: Expression | None) -> bool:
     """Whether heads or bodies are needed to tell."""
-    names = {field_of(leaf).partition(".")[0] for leaf in leaves(expression)}
+    names = {leaf_field(leaf).partition(".")[0] for leaf in leaves(expression)}
     return not names.isdisjoint({*HEAD_FIELDS, *BODY_FIELDS, "text"})
 
 
 def needs_tools(expression: Expression | None) -> bool:
     """Whether the record's MCP calls are needed to tell."""
-    return any(field_of(leaf) == "tool" for leaf in leaves(expression))
+    return any(leaf_field(leaf) == "tool" for leaf in leaves(expression))

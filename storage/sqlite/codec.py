@@ -74,7 +74,7 @@ Texts = tuple[str | None, str | None, str | None, str | None]
 """In the order of `_TEXTS`."""
 
 
-class Shape:
+class RowKind:
     """Columns of a row, and the statements that insert rows of them."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
@@ -102,9 +102,9 @@ _GROUP_ROWS: Final = 50
 hands less often.
 """
 
-PLAIN: Final = Shape(_PLAIN)
-FEW: Final = Shape(_PLAIN + _FEW)
-FULL: Final = Shape(_PLAIN + _RARE)
+PLAIN: Final = RowKind(_PLAIN)
+FEW: Final = RowKind(_PLAIN + _FEW)
+FULL: Final = RowKind(_PLAIN + _RARE)
 
 
 class Combination(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from storage.record import Record
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.rollups import Limits
+from storage.relational.rollups import ValueLimits
 from storage.relational.slices import Range
 from storage.relational.sql import Rows, Where
 from storage.relational.upkeep.erase import offsets
@@ -73,11 +73,11 @@ class SqliteUpkeep(SqliteSession):
         self._unused = unused
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ValueLimits:
         return self._batches.limits
 
     @property
-    def usage_limits(self) -> Limits:
+    def usage_limits(self) -> ValueLimits:
         return self._batches.usage_limits
 
     async def used_bytes(self) -> int:

@@ -15,7 +15,7 @@ from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
-from storage.relational.rollups import LIMITED, Limits, Rollups
+from storage.relational.rollups import LIMITED, Rollups, ValueLimits
 from storage.relational.session import run_sync
 from storage.relational.time_ranges import DAY_US, fold_before
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
@@ -70,7 +70,7 @@ class BatchStore:
     def __init__(self) -> None:
         self._rows = RowEncoder(Dictionary())
         self._growing = GrowingBlocks()
-        self.limits = Limits()
+        self.limits = ValueLimits()
         """What the rollups count apart, as far as it is known."""
         self.usage_limits = limits()
         self._folded_until = 0

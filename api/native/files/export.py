@@ -51,7 +51,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ExportForm:
     """What of each record is written, and how."""
 
     format: Format
@@ -91,8 +91,8 @@ async def export(request: web.Request) -> web.StreamResponse:
         end = 0 if filter.kind == "event" else end
         filter = replace(filter, kind="exchange")
     bounded = replace(filter, seq_until=end)
-    shape = _read_shape(query, format)
-    limit = PAGE_RECORDS_WITH_BODIES if shape.needs_payloads else PAGE_RECORDS
+    form = _read_form(query, format)
+    limit = PAGE_RECORDS_WITH_BODIES if form.needs_payloads else PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
         headers={
@@ -104,8 +104,8 @@ async def export(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
 
     if request.method != "HEAD":
-        await response.write(_begin(shape, services.version))
-        started_at_us = await _write_pages(services, response, page, shape)
+        await response.write(_begin(form, services.version))
+        started_at_us = await _write_pages(services, response, page, form)
         if format == "har":
             await response.write(b'\n],"pages":' + _ENCODER.encode(pages(started_at_us)) + b"}}\n")
 
@@ -113,23 +113,23 @@ async def export(request: web.Request) -> web.StreamResponse:
     return response
 
 
-def _read_shape(query: Query, format: Format) -> Shape:
-    shape = Shape(
+def _read_form(query: Query, format: Format) -> ExportForm:
+    form = ExportForm(
         format,
         with_bodies=read_bool(query, "bodies"),
         fields=read_fields(query, csv_rows.COLUMNS),
         has_bom=read_bool(query, "bom"),
     )
-    if shape.fields and format == "har":
+    if form.fields and format == "har":
         raise BadParameter("fields", query["fields"], "only with ndjson or csv")
-    if shape.has_bom and format != "csv":
+    if form.has_bom and format != "csv":
         raise BadParameter("bom", query["bom"], "only with csv")
 
-    return shape
+    return form
 
 
 async def _write_pages(
-    services: Services, response: web.StreamResponse, query: RecordQuery, shape: Shape
+    services: Services, response: web.StreamResponse, query: RecordQuery, form: ExportForm
 ) -> int | None:
     """Write page after page, waiting for the client at each record: a slow one holds one page and
     no query.
@@ -141,8 +141,8 @@ async def _write_pages(
     Returns:
         When the first of them started; None of none.
     """
-    write = _writer(shape)
-    is_har = shape.format == "har"
+    write = _writer(form)
+    is_har = form.format == "har"
     separator = b""
     started_at_us = None
 
@@ -151,7 +151,7 @@ async def _write_pages(
             page = await services.storage.read(query)
         for some in portions(page.records, query.limit, body_bytes):
             async with services.export_turns:
-                lines = await _lines(services, some, write, shape)
+                lines = await _lines(services, some, write, form)
             for line in lines:
                 await response.write(separator + line)
                 separator = b",\n" if is_har else b""
@@ -165,33 +165,33 @@ async def _write_pages(
 
 
 async def _lines(
-    services: Services, records: Sequence[Record], write: Writer, shape: Shape
+    services: Services, records: Sequence[Record], write: Writer, form: ExportForm
 ) -> list[bytes]:
     """Return what is written of some records."""
     storage = services.storage
     payloads = (
-        await storage.payloads([record.seq for record in records]) if shape.needs_payloads else {}
+        await storage.payloads([record.seq for record in records]) if form.needs_payloads else {}
     )
     lines = []
 
     for record in records:
         messages = (
-            await archived_messages(storage, record) if shape.format == "har" else NOTHING_ARCHIVED
+            await archived_messages(storage, record) if form.format == "har" else NOTHING_ARCHIVED
         )
         lines.append(write(record, payloads.get(record.seq), messages))
 
     return lines
 
 
-def _writer(shape: Shape) -> Writer:
+def _writer(form: ExportForm) -> Writer:
     """Choose how one record is written."""
-    columns = shape.fields or csv_rows.COLUMNS
-    match shape.format:
+    columns = form.fields or csv_rows.COLUMNS
+    match form.format:
         case "ndjson":
-            return lambda record, payload, messages: _ndjson_line(record, payload, shape)
+            return lambda record, payload, messages: _ndjson_line(record, payload, form)
         case "csv":
             return lambda record, payload, messages: csv_rows.row(
-                record, payload, columns, with_bodies=shape.with_bodies
+                record, payload, columns, with_bodies=form.with_bodies
             ).encode("utf-8", "replace")
         case "har":
             return lambda record, payload, messages: _ENCODER.encode(
@@ -199,26 +199,26 @@ def _writer(shape: Shape) -> Writer:
             )
 
 
-def _ndjson_line(record: Record, payload: Payload | None, shape: Shape) -> bytes:
+def _ndjson_line(record: Record, payload: Payload | None, form: ExportForm) -> bytes:
     shown = (
         record_json(record)
-        if payload is None or not shape.with_bodies
+        if payload is None or not form.with_bodies
         else detail_json(record, payload)
     )
-    if shape.fields:
-        bodies = ("request", "response", "timeline") if shape.with_bodies else ()
-        shown = {name: shown[name] for name in (*shape.fields, *bodies) if name in shown}
-        if shape.cell_fields:
-            shown["fields"] = fields_shown(record, payload, shape.cell_fields)
+    if form.fields:
+        bodies = ("request", "response", "timeline") if form.with_bodies else ()
+        shown = {name: shown[name] for name in (*form.fields, *bodies) if name in shown}
+        if form.cell_fields:
+            shown["fields"] = fields_shown(record, payload, form.cell_fields)
 
     return _ENCODER.encode(shown) + b"\n"
 
 
-def _begin(shape: Shape, version: str) -> bytes:
-    if shape.format == "csv":
-        header = csv_rows.header(shape.fields or csv_rows.COLUMNS, with_bodies=shape.with_bodies)
-        return header.encode("utf-8-sig" if shape.has_bom else "utf-8")
-    if shape.format == "har":
+def _begin(form: ExportForm, version: str) -> bytes:
+    if form.format == "csv":
+        header = csv_rows.header(form.fields or csv_rows.COLUMNS, with_bodies=form.with_bodies)
+        return header.encode("utf-8-sig" if form.has_bom else "utf-8")
+    if form.format == "har":
         return (
             b'{"log":{"version":"1.2","creator":'
             + _ENCODER.encode(creator(version))

@@ -84,7 +84,7 @@ class Steps:
 
 
 @dataclass(slots=True)
-class Cell:
+class GroupSums:
     """The sums of the records that have the same values, and are in the same step."""
 
     sums: Sequence[Any]
@@ -118,7 +118,7 @@ class Sums:
     """Values that are counted apart before the search ends."""
     is_weighed: bool = True
     """Whether records count as those that they stand for."""
-    found: dict[Values, dict[int, Cell]] = field(default_factory=dict)
+    found: dict[Values, dict[int, GroupSums]] = field(default_factory=dict)
     """Values → step, 0 without steps → sums."""
     exact: list[tuple[Values, int, Sequence[int | None]]] = field(default_factory=list)
     """Values, step and latencies of each exchange, where they are few, and stand for no others."""
@@ -344,7 +344,7 @@ class Sums:
             cells = self.found[values] = {}
         cell = cells.get(place)
         if cell is None:
-            cell = cells[place] = Cell(
+            cell = cells[place] = GroupSums(
                 counts, [Latencies() for _ in self.latencies] if self.latencies else ()
             )
         else:

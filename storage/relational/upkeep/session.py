@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from storage.record import Record
 from storage.relational.rollup_tables import RollupTables
-from storage.relational.rollups import Limits
+from storage.relational.rollups import ValueLimits
 from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows, Statements, Where
@@ -27,12 +27,12 @@ class Upkeep(BlockSession, Statements, Protocol):
     """
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ValueLimits:
         """Which values the rollups count apart, as far as that is known."""
         ...
 
     @property
-    def usage_limits(self) -> Limits:
+    def usage_limits(self) -> ValueLimits:
         """The same of usage."""
         ...
 

@@ -22,7 +22,7 @@ from storage.query import CountQuery, Durability, Filter, Order, RecordQuery, Sc
 from storage.record import Batch, Entry
 from storage.relational import slices
 from storage.relational.reads import page as page_module
-from storage.relational.rollups import Limits
+from storage.relational.rollups import ValueLimits
 from storage.relational.search import rows as rows_module
 from storage.relational.writes import packing, remembered
 from storage.search.expression import Substring
@@ -274,7 +274,7 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
     store: PostgresStorage,
 ) -> None:
     """Where rollups count values together, stats of one of them come from the rows."""
-    store._batches._limits = Limits(3)
+    store._batches._limits = ValueLimits(3)
     await store.commit(
         make_batch(*[make_record(project=f"p{number}", container=None) for number in range(6)])
     )

@@ -1,6 +1,6 @@
 """Use of models, added up: what counts, what is cut, and what an hour counts apart."""
 
-from storage.relational.rollups import OTHER, Limits
+from storage.relational.rollups import OTHER, ValueLimits
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.usage import (
     CAPPED_SHIFT,
@@ -63,7 +63,7 @@ def test_the_total_is_that_of_all_models() -> None:
 def test_an_hour_counts_so_many_models_apart() -> None:
     """Further ones are counted as others, and the store is told of which dimension."""
     sums = UsageSums()
-    limits = Limits(max_values=2, places=range(len(DIMENSIONS)))
+    limits = ValueLimits(max_values=2, places=range(len(DIMENSIONS)))
     for model in range(1, 6):
         sums.add(
             make_record(provider="p", started_at_us=7 * HOUR_US, input_tokens=1),

@@ -10,8 +10,8 @@ from storage.search.expression import (
     Or,
     Substring,
     conjuncts,
-    field_of,
     joined,
+    leaf_field,
     leaves,
     needs_payload,
     needs_tools,
@@ -36,7 +36,7 @@ def test_leaves() -> None:
     """Every leaf, wherever it stands, and the field it asks."""
     assert list(leaves(And((Not(A), Or((B, C)))))) == [A, B, C]
     assert list(leaves(None)) == []
-    assert [field_of(leaf) for leaf in (A, B, C, InNetwork(b"", b""))] == [
+    assert [leaf_field(leaf) for leaf in (A, B, C, InNetwork(b"", b""))] == [
         "method",
         "header.x",
         "text",

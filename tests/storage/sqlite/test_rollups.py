@@ -19,7 +19,7 @@ from storage.query import (
     SummaryQuery,
     TopQuery,
 )
-from storage.relational.rollups import Limits
+from storage.relational.rollups import ValueLimits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
 from storage.sqlite.store import SqliteStorage
@@ -313,7 +313,7 @@ async def test_users_and_models_beyond_the_limit_are_rows_again(tmp_path: Path) 
     ever.
     """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = Limits(max_values=3)
+        store._batches.limits = ValueLimits(max_values=3)
         records = [
             make_record(user_id=f"u{n}", model=f"m{n}", provider="p")
             for n in range(6)
@@ -336,7 +336,7 @@ async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> No
     not touched by it.
     """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = Limits(max_values=3)
+        store._batches.limits = ValueLimits(max_values=3)
         for start in (0, 4):
             hosts = [f"h{number}" for number in range(start, start + 4)]
             await store.commit(
@@ -364,7 +364,7 @@ async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> N
     exact.
     """
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = Limits(max_values=3)
+        store._batches.limits = ValueLimits(max_values=3)
         for start in (0, 4):
             await store.commit(
                 make_batch(
@@ -408,7 +408,7 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
     """
     hour = START_US // HOUR_US * HOUR_US
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = Limits(max_values=3)
+        store._batches.limits = ValueLimits(max_values=3)
         for number, names in enumerate(("abcd", "defaaa", "")):
             at = {"started_at_us": hour + number * HOUR_US, "level": "error"}
             records = [
@@ -452,7 +452,7 @@ async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
     found = []
     for _ in range(2):
         async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-            store._batches.limits = Limits(max_values=2)
+            store._batches.limits = ValueLimits(max_values=2)
             await store.commit(
                 make_batch(*[make_record(project=f"p{number}") for number in range(4)])
             )
