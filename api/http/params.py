@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 from multidict import MultiMapping
 
-from api.http.cursor import decode_cursor
+from api.http.cursor import decode_cursor, read_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
 from api.http.lift import lifted
 from api.http.times import read_moment_us
@@ -91,6 +91,17 @@ def read_int(
         raise BadParameter(name, text, f"a decimal number from {minimum} to {maximum}")
 
     return number
+
+
+def read_page(query: Query, default: int, maximum: int) -> tuple[int, int | None]:
+    """Read `limit` and `cursor` of a list that begins with the oldest and takes nothing else.
+
+    Raises:
+        BadParameter: as `read_int`, `read_cursor` and `refuse_unknown`.
+    """
+    refuse_unknown(query, frozenset(("limit", "cursor")))
+    limit = read_int(query, "limit", default, minimum=1, maximum=maximum)
+    return limit, read_cursor(query.get("cursor"), "asc")
 
 
 def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:

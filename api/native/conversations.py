@@ -22,6 +22,7 @@ from api.http.params import (
     read_choice,
     read_filter,
     read_int,
+    read_page,
     refuse_unknown,
 )
 from api.http.responses import ApiObject, encode_rows, filled, json_response, true_or_unset
@@ -151,10 +152,7 @@ async def list_conversations(request: web.Request) -> web.Response:
 async def get_conversation(request: web.Request) -> web.Response:
     """Return one conversation with its calls, oldest first."""
     services = services_of(request)
-    query = request.query
-    refuse_unknown(query, frozenset(("limit", "cursor")))
-    limit = read_int(query, "limit", DEFAULT_CALLS, minimum=1, maximum=MAX_NATIVE_LIMIT)
-    after = read_cursor(query.get("cursor"), "asc")
+    limit, after = read_page(request.query, DEFAULT_CALLS, MAX_NATIVE_LIMIT)
     found, shown = await read_conversation(services.storage, request.match_info["id"])
     filter = Filter(where=in_conversations([found.id]), kind="all")
     calls = await services.storage.read(

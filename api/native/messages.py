@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from api.http.cursor import encode_cursor, read_cursor
-from api.http.params import read_int, refuse_unknown
+from api.http.cursor import encode_cursor
+from api.http.params import read_page
 from api.http.responses import ApiObject, encode_rows, filled, json_response
 from api.http.times import format_time
 from api.native.find import find_record
@@ -123,10 +123,7 @@ class MessagePage(ApiObject):
 async def list_messages(request: web.Request) -> web.Response:
     """List the messages of an exchange, both directions, in the order they passed."""
     services = services_of(request)
-    query = request.query
-    refuse_unknown(query, frozenset(("limit", "cursor")))
-    limit = read_int(query, "limit", DEFAULT_LIMIT, minimum=1, maximum=MAX_LIMIT)
-    after = read_cursor(query.get("cursor"), "asc")
+    limit, after = read_page(request.query, DEFAULT_LIMIT, MAX_LIMIT)
     record = await find_record(services, request.match_info["id"])
     page = await services.storage.read(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from api.assets import load_assets, resolved_imports
 from api.http.cursor import encode_cursor, read_cursor
-from api.http.params import read_int, refuse_unknown
+from api.http.params import read_page, refuse_unknown
 from api.http.responses import JsonObject, encode_rows, filled, json_response
 from api.native.conversations import ConversationShown, read_conversation
 from api.native.projection import detail_json
@@ -66,14 +66,8 @@ class Run(ConversationShown, kw_only=True):
 async def get_run(request: web.Request) -> web.Response:
     """Return one conversation with its calls whole, and the MCP calls between them, oldest first."""
     services = services_of(request)
-    query = request.query
-    refuse_unknown(query, frozenset(("limit", "cursor")))
-    limit = read_int(query, "limit", DEFAULT_STEPS, minimum=1, maximum=MAX_STEPS)
-    return json_response(
-        await _read(
-            services, request.match_info["id"], limit, read_cursor(query.get("cursor"), "asc")
-        )
-    )
+    limit, after = read_page(request.query, DEFAULT_STEPS, MAX_STEPS)
+    return json_response(await _read(services, request.match_info["id"], limit, after))
 
 
 async def _read(services: Services, text: str, limit: int, after: int | None) -> Run:

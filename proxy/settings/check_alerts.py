@@ -11,23 +11,13 @@ from typing import Final
 
 from proxy.settings.alert_model import AlertSettings
 from proxy.settings.alert_template import check_template
-from proxy.settings.check_outgoing import Problem, check_headers, problem_of
+from proxy.settings.check_outgoing import MESSAGE_HEADERS, Problem, check_headers, problem_of
 from storage.aggregates import TOP_FIELDS
 from storage.search.cell import is_cell_field
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 
-_OWN_HEADERS: Final = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-    }
-    | {"webhook-id", "webhook-timestamp", "webhook-signature"}
-)
+_OWN_HEADERS: Final = MESSAGE_HEADERS | {"webhook-id", "webhook-timestamp", "webhook-signature"}
 """What a message says of itself."""
 _MARKDOWN: Final = frozenset({"markdown", "x-markdown", "md"})
 """With these ntfy would read what clients wrote as Markdown."""

@@ -15,7 +15,7 @@ from proxy.settings.outgoing_model import OtelSettings
 
 Problem = tuple[str, str]
 
-_OWN_HEADERS: Final = frozenset(
+MESSAGE_HEADERS: Final = frozenset(
     {
         "connection",
         "content-encoding",
@@ -104,7 +104,7 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
             "has no effect without a data port: each sidecar sends what it records itself",
         )
 
-    yield from check_headers("otel.headers", otel.headers, _OWN_HEADERS, "the export")
+    yield from check_headers("otel.headers", otel.headers, MESSAGE_HEADERS, "the export")
     if not otel.signals or len(set(otel.signals)) < len(otel.signals):
         yield "otel.signals", f"expected traces, logs or both, got {list(otel.signals)}"
 

@@ -8,12 +8,12 @@ program knows, or with another digest, is left untouched.
 
 import hashlib
 import re
-from importlib import resources
 from typing import Final
 
 from storage.errors import SchemaBeforeRelease, SchemaTooNew, SchemaTooOld, StorageUnavailable
 from storage.postgres.connection import BEGIN, Connection, transaction
 from storage.postgres.partitions import LOCK
+from storage.relational.migrations import read_migrations
 
 _ENCODING: Final = "UTF8"
 _LOCK_WAIT_MS: Final = 10_000
@@ -22,12 +22,7 @@ _COMMENT_OR_SPACE: Final = re.compile(r"--[^\n]*|\s+")
 
 def migrations() -> list[str]:
     """Read the migrations; the first makes version 1."""
-    files = resources.files("storage.postgres.migrations").iterdir()
-    return [
-        file.read_text()
-        for file in sorted(files, key=lambda file: file.name)
-        if file.name.endswith(".sql")
-    ]
+    return read_migrations("storage.postgres.migrations")
 
 
 async def migrate(connection: Connection) -> int:

@@ -11,12 +11,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
-from importlib import resources
 from typing import Final
 from zlib import crc32
 
 from storage.errors import SchemaBeforeRelease, SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
+from storage.relational.migrations import read_migrations
 from storage.sqlite.connection import transaction
 from storage.sqlite.histograms import add_histogram_functions
 from storage.sqlite.search_functions import add_search_functions
@@ -49,12 +49,7 @@ _MIN_CHECKPOINT_PAGES: Final = 16
 
 def migrations() -> list[str]:
     """Read the migrations; the first makes version 1."""
-    files = resources.files("storage.sqlite.migrations").iterdir()
-    return [
-        file.read_text()
-        for file in sorted(files, key=lambda file: file.name)
-        if file.name.endswith(".sql")
-    ]
+    return read_migrations("storage.sqlite.migrations")
 
 
 def checkpoint_pages(max_bytes: int) -> int:
