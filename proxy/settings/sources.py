@@ -30,7 +30,6 @@ from proxy.settings.model import (
     TokenSettings,
 )
 from proxy.settings.redact_rules import Rule
-from proxy.settings.retired import what_became_of
 
 TABLES: Final[Mapping[str, type[msgspec.Struct]]] = {
     "routes": RouteSettings,
@@ -234,11 +233,7 @@ def _flatten(
     for key, value in tree.items():
         name = prefix + key
         if key not in known:
-            within = [f"{name}.{inner}" for inner in value] if isinstance(value, dict) else []
-            gone = list(filter(what_became_of, within))  # of a section that is gone as a whole
-            problems += [
-                f"{each}: {_unknown(each, key, known)} ({origin(each)})" for each in gone or [name]
-            ]
+            problems.append(f"{name}: {_unknown(name, key, known)} ({origin(name)})")
         elif name in TABLES:
             _flatten_tables(name, value, origin, found, problems)
         elif (inner := section_of(known[key].type)) is None:
@@ -275,9 +270,7 @@ def _tables_from_text(
 
 
 def _unknown(name: str, key: str, known: typing.Iterable[str]) -> str:
-    """Say what became of a setting that is gone, or which one may be meant."""
-    if text := what_became_of(name):
-        return f"is no setting any more: {text}"
+    """Say that there is no such setting, and which one may be meant."""
     return f"unknown setting{_elsewhere(name) or _suggestion(key, known)}"
 
 
