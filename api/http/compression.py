@@ -36,7 +36,6 @@ _TYPES: Final = frozenset(
             "application/openmetrics-text",
         ),
         *("text/plain", "text/csv", "text/html", "text/css", "text/javascript", "image/svg+xml"),
-        "application/vnd.google.protobuf",
     )
 )
 

@@ -17,9 +17,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.metrics import protobuf
 from api.metrics.endpoint_metrics import EndpointMetrics
-from api.metrics.histogram import MAX_WAITING, Histograms, Tally, durations, sizes
+from api.metrics.histogram import MAX_WAITING, Histograms, Scale, Tally, durations
 from api.metrics.redaction_metrics import RedactionMetrics
 from api.stream.tail import Tail
 from storage.grpc import Grpc
@@ -130,7 +129,7 @@ def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
 
 NO_ROUTE: Final = "none"
 """Label of exchanges that matched no route."""
-BATCH_SIZES: Final = sizes((1, 3, 10, 30, 100, 300, 1000, 3000))
+BATCH_SIZES: Final = Scale((1, 3, 10, 30, 100, 300, 1000, 3000))
 """Of `batch_records`, up to what a batch has with the default `queue_max_bytes`."""
 DURATIONS: Final = durations(
     (
@@ -234,16 +233,13 @@ class Metrics:
         """Write all metrics in the format the scraper accepts.
 
         Args:
-            accept: media types, the one that is wanted most first; protobuf and OpenMetrics are used when asked for.
+            accept: media types, the one that is wanted most first; OpenMetrics is used when asked for.
             ledger: the accounting just read, None when the store could not be asked: its metrics are then left out.
 
         Returns:
             The body, and its content type.
         """
         self._ledger = ledger
-        if protobuf.is_wanted(accept):
-            return protobuf.encode(self.collect()), protobuf.CONTENT_TYPE
-
         try:
             encode, content_type = choose_encoder(accept)
         except (TypeError, ValueError):  # a version that is no number

@@ -27,7 +27,6 @@ from api.http.params import (
     OUTCOME_NAMES,
 )
 from api.identity.handler import MAX_CANDIDATES, LastSuccess
-from api.metrics.protobuf import MEDIA_TYPE as PROTOBUF
 from api.native import (
     aggregates,
     conversations,
@@ -533,7 +532,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/healthz"): Operation({}, errors=()),
     ("GET", "/readyz"): Operation({}, errors=()),
     ("GET", "/metrics"): Operation(
-        {}, media_types=("text/plain", "application/openmetrics-text", PROTOBUF), errors=()
+        {}, media_types=("text/plain", "application/openmetrics-text"), errors=()
     ),
     ("POST", "/login"): Operation(
         {},

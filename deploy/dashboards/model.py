@@ -97,33 +97,24 @@ def rate(metric: str, by: str = "", matchers: str = "SELF") -> str:
 
 
 def quantile(which: float, histogram: str, by: str = "", matchers: str = "ROUTE") -> str:
-    """Return a quantile, of classic buckets or, where Prometheus keeps native histograms instead,
-    of those.
-    """
-    classic = f"sum{_by(by, 'le')} (rate({histogram}_bucket{{{matchers}}}[{RATE}]))"
-    native = f"sum{_by(by)} (rate({histogram}{{{matchers}}}[{RATE}]))"
-    return f"histogram_quantile({which}, {classic}) or histogram_quantile({which}, {native})"
+    """Return a quantile of a histogram."""
+    buckets = f"sum{_by(by, 'le')} (rate({histogram}_bucket{{{matchers}}}[{RATE}]))"
+    return f"histogram_quantile({which}, {buckets})"
 
 
 def observations(histogram: str, by: str = "", matchers: str = "ROUTE") -> str:
-    """Return how many values a histogram of either kind gets a second."""
-    native = f"histogram_count(sum{_by(by)} (rate({histogram}{{{matchers}}}[{RATE}])))"
-    return f"{rate(f'{histogram}_count', by, matchers)} or {native}"
+    """Return how many values a histogram gets a second."""
+    return rate(f"{histogram}_count", by, matchers)
 
 
 def mean(histogram: str, by: str = "", matchers: str = "SELF") -> str:
-    """Return the mean of the values a histogram of either kind gets."""
-    classic = (
-        f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"
-    )
-    native = f"sum{_by(by)} (rate({histogram}{{{matchers}}}[{RATE}]))"
-    return f"({classic}) or histogram_sum({native}) / histogram_count({native})"
+    """Return the mean of the values a histogram gets."""
+    return f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"
 
 
 def heat(histogram: str, matchers: str = "ROUTE") -> str:
-    """Return the buckets of a heat map; native ones only where there are no classic ones."""
-    classic = f"sum by (le) (increase({histogram}_bucket{{{matchers}}}[{RATE}]))"
-    return f"{classic} or on () sum(increase({histogram}{{{matchers}}}[{RATE}]))"
+    """Return the buckets of a heat map."""
+    return f"sum by (le) (increase({histogram}_bucket{{{matchers}}}[{RATE}]))"
 
 
 def _by(*labels: str) -> str:

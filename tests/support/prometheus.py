@@ -44,9 +44,7 @@ class Prometheus:
 
 
 @contextmanager
-def scraping(
-    directory: Path, *targets: str, rules: Sequence[Path] = (), has_native_histograms: bool = True
-) -> Iterator[Prometheus]:
+def scraping(directory: Path, *targets: str, rules: Sequence[Path] = ()) -> Iterator[Prometheus]:
     """Run a Prometheus that scrapes some admin ports and evaluates some files of rules, both every
     second.
     """
@@ -58,16 +56,14 @@ def scraping(
     }
     (directory / "prometheus.yml").write_text(json.dumps(config))
     port = free_port()
-    feature = ("--enable-feature=native-histograms",) if has_native_histograms else ()
 
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(
             [
-                *(program, f"--config.file={directory / 'prometheus.yml'}", *feature),
-                *(
-                    f"--web.listen-address=127.0.0.1:{port}",
-                    f"--storage.tsdb.path={directory / 'tsdb'}",
-                ),
+                program,
+                f"--config.file={directory / 'prometheus.yml'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                f"--storage.tsdb.path={directory / 'tsdb'}",
             ],
             stdout=log,
             stderr=log,

@@ -42,15 +42,11 @@ def names_in(expression: str) -> Names:
 
 
 def labels_of(exposition: str) -> dict[str, set[str]]:
-    """Return the labels of every metric of a scrape; histograms are there as native ones, too, by
-    their own name.
-    """
+    """Return the labels of every metric of a scrape."""
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)
-            if family.type == "histogram":
-                found.setdefault(family.name, set()).update(set(sample.labels) - {"le"})
 
     return found
 

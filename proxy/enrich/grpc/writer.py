@@ -103,7 +103,7 @@ class _Writer:
         if field is not None and field.type == MESSAGE:
             values = value if isinstance(value, list) else [value]
             return b"".join(
-                _sized(int(name), self.message(field.of, each, depth + 1)) for each in values
+                sized(int(name), self.message(field.of, each, depth + 1)) for each in values
             )
 
         wire_type = VARINT if field is None else WIRE_TYPES.get(field.type, VARINT)
@@ -127,21 +127,21 @@ class _Writer:
         if self._schema.is_map(field.of):
             entries = ({"key": key, "value": each} for key, each in value.items())
             return b"".join(
-                _sized(number, self.message(field.of, entry, depth + 1)) for entry in entries
+                sized(number, self.message(field.of, entry, depth + 1)) for entry in entries
             )
 
         values = value if field.is_repeated else [value]
         if field.type == MESSAGE:
             return b"".join(
-                _sized(number, self.message(field.of, each, depth + 1)) for each in values
+                sized(number, self.message(field.of, each, depth + 1)) for each in values
             )
         if field.type in (STRING, BYTES):
-            return b"".join(_sized(number, _octets(field.type, each)) for each in values)
+            return b"".join(sized(number, _octets(field.type, each)) for each in values)
 
         wire_type = WIRE_TYPES[field.type]
         pieces = [self._number(field, each) for each in values]
         if field.is_repeated:  # packed: every parser takes both
-            return _sized(number, b"".join(pieces)) if pieces else b""
+            return sized(number, b"".join(pieces)) if pieces else b""
 
         return _tag(number, wire_type) + pieces[0]
 
@@ -266,9 +266,9 @@ def _guess(shown: Any, fraction: int, whole: int, depth: int) -> bytes:
 
 def _guessed(number: int, value: Any, fraction: int, whole: int, depth: int) -> bytes:
     if isinstance(value, str):
-        return _sized(number, value.encode(errors="replace"))
+        return sized(number, value.encode(errors="replace"))
     if isinstance(value, dict):
-        return _sized(number, _guess(value, fraction, whole, depth + 1))
+        return sized(number, _guess(value, fraction, whole, depth + 1))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NotWritable(f"{value!r} is nothing that the wire shows")
     if isinstance(value, float) and not math.isnan(value):
@@ -279,7 +279,8 @@ def _guessed(number: int, value: Any, fraction: int, whole: int, depth: int) -> 
     return _tag(number, whole) + int(value).to_bytes(FIXED_BYTES[whole], "little")
 
 
-def _sized(number: int, piece: bytes) -> bytes:
+def sized(number: int, piece: bytes) -> bytes:
+    """Write a field of octets, behind their length."""
     return _tag(number, LENGTH) + _varint(len(piece)) + piece
 
 

@@ -70,12 +70,13 @@ def test_openmetrics_is_used_when_asked_for() -> None:
     "accept",
     [
         "application/openmetrics-text;version=x",
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited",
         "text/plain;version=1.a.3",
         "text/plain;version=",
         "text/plain;escaping=x",
     ],
 )
-def test_a_version_that_is_none_is_answered_in_plain_text(accept: str) -> None:
+def test_a_format_that_is_none_of_ours_is_answered_in_plain_text(accept: str) -> None:
     """Anybody may ask an open path, and say what they like."""
     body, content_type = Metrics().render(accept, None)
     assert content_type.startswith("text/plain")

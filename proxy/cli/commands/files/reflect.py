@@ -11,7 +11,6 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from api.metrics.protobuf import encoded_message, encoded_text
 from proxy.cli.commands.files.call_messages import framed
 from proxy.cli.commands.files.export import write_file, write_out
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
@@ -19,6 +18,7 @@ from proxy.cli.commands.output import CommandError, complain
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
 from proxy.enrich.grpc.status import status_in
 from proxy.enrich.grpc.wire import Cut, NotWire
+from proxy.enrich.grpc.writer import sized
 from proxy.http1.errors import why_unreached
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
@@ -52,7 +52,7 @@ class _Call:
 
     def ask(self, field: int, text: str) -> Values:
         """Send a request and wait for its response."""
-        data = encoded_text(field, text)
+        data = sized(field, text.encode())
         body = self._call.body
         self._call.send(framed([data]))
         while len(body) < 5 or len(body) < 5 + int.from_bytes(body[1:5], "big"):
@@ -112,7 +112,7 @@ def reflect(*, address: str, output: Path | None) -> int:
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise CommandError(f"{address} does not answer as reflection does") from error
 
-    written = (encoded_message(1, file) for file in files.values())
+    written = (sized(1, file) for file in files.values())
     if output is None:
         write_out(written)
     else:
