@@ -16,7 +16,6 @@ from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.live.pending import PendingCall
 from proxy.enrich.live.turns import LiveTurns
-from proxy.enrich.redact.documents.mqtt import MqttLogins
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http1.websocket_frames import Message as Frame
 from proxy.http1.websocket_frames import Opcode, close_code
@@ -65,7 +64,6 @@ class MessageReader:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._inflaters = MessageInflaters()
-        self._logins = MqttLogins()
         self._turns = LiveTurns()
 
     def read(self, message: CapturedMessage) -> Content:
@@ -176,7 +174,6 @@ class MessageReader:
             if message.keeps_text:
                 content = content._replace(data=message.data[2:], size=max(0, message.size - 2))
             self._inflaters.forget((message.exchange_id, message.direction))
-            self._logins.forget(message.exchange_id)
             self._turns.forget(message.exchange_id)
 
         if content.data is None:
@@ -193,27 +190,12 @@ class MessageReader:
 
         if message.opcode == Opcode.BINARY:
             redacted = self._redactor.redact_value(redacted, "binary")
-            if message.direction == IN and content.data:
-                redacted = self._without_login(message, content, redacted)
             fields["base64"] = base64.b64encode(redacted).decode()
         else:
             fields["text"] = redacted.decode("utf-8", "replace")
 
         if not content.is_whole:
             fields["truncated"], fields["kept"] = True, len(content.data)
-
-    def _without_login(self, message: CapturedMessage, content: Content, redacted: bytes) -> bytes:
-        """Return binary content without a password of MQTT, the only secret in it with a known
-        place.
-        """
-        if message.follows_gap:
-            self._logins.forget(message.exchange_id)
-        data = content.data or b""
-        without = self._logins.redact(message.exchange_id, data, content.size)
-        if without is data:
-            return redacted
-
-        return self._redactor.redact_by_pattern(without)
 
 
 _ENDING: Final = ".delta"
