@@ -36,7 +36,7 @@ GROUPS: Final = {
 }
 """First words of commands, and what help says of them."""
 SECTIONS: Final = {
-    "Run": "serve run demo health doctor config redact token version completion man",
+    "Run": "serve run demo health doctor config redact token version completion",
     "Look": "query tail get open compare stats top conversations view export mcp",
     "Send again": "save replay mock",
     "Manage": "keys db alerts grpc",
@@ -135,22 +135,14 @@ COMMANDS: Final = (
         "and the main libraries.",
         "--json",
         "as_json",
-        run="manual:version",
+        run="about:version",
     ),
     Row(
         "completion",
         'Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".',
         "bash",
         "shell",
-        run="manual:completion",
-    ),
-    Row(
-        "man",
-        "Print the manual page; `sidelog man > ~/.local/share/man/man1/sidelog.1` installs it for "
-        "man.",
-        "",
-        "",
-        run="manual:manual",
+        run="about:completion",
     ),
     Row(
         "keys create",

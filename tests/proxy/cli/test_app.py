@@ -350,7 +350,7 @@ def test_reader_that_leaves_is_no_traceback() -> None:
 
 def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
     """Also with PYTHONUNBUFFERED, where a short write raises nothing."""
-    command = [sys.executable, "-m", "proxy", "man"]
+    command = [sys.executable, "-m", "proxy", "redact", "list"]
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
@@ -418,7 +418,7 @@ def test_what_may_not_be_read_is_no_traceback(
             errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json"
         )
 
-    monkeypatch.setattr("proxy.cli.commands.manual.version", refused)
+    monkeypatch.setattr("proxy.cli.commands.about.version", refused)
     monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
     assert app.main(["version"]) == 1
     assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
@@ -428,7 +428,7 @@ def test_what_is_nested_too_deep_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An answer may hold JSON that Python does not read."""
-    monkeypatch.setattr("proxy.cli.commands.manual.version", lambda **_: json.loads("[" * 5000))
+    monkeypatch.setattr("proxy.cli.commands.about.version", lambda **_: json.loads("[" * 5000))
     assert app.main(["version"]) == 1
     assert capsys.readouterr().err == "sidelog: JSON is nested too deep to be read here\n"
 
@@ -449,7 +449,7 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(**_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("proxy.cli.commands.manual.version", interrupted)
+    monkeypatch.setattr("proxy.cli.commands.about.version", interrupted)
     assert app.main(["version"]) == 130
 
 
@@ -493,7 +493,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**_: object) -> int:
         raise RuntimeError("bug: broken")
 
-    monkeypatch.setattr("proxy.cli.commands.manual.version", broken)
+    monkeypatch.setattr("proxy.cli.commands.about.version", broken)
     with pytest.raises(RuntimeError, match="bug: broken"):
         app.main(["version"])
 

@@ -73,7 +73,6 @@ ARGUMENTS = {
 }
 WITHOUT_SIDELOG = {
     "config check": 0, "config show": 0, "redact list": 0, "redact try": 0, "version": 0, "completion": 0, "doctor": 0,
-    "man": 0,
 }  # fmt: skip
 """What commands end with where no sidelog ever ran; the others need one and end with 1."""
 
@@ -102,7 +101,7 @@ def test_the_documented_commands_are_there() -> None:
             *(
                 "serve", "run", "demo", "tail", "query", "get", "open", "compare", "stats", "top", "mcp",
                 "grpc reflect", "conversations", "export", "save", "replay", "mock", "health", "doctor", "version",
-                "completion", "man",
+                "completion",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("alerts list", "alerts test", "alerts silence"),
