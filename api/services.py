@@ -12,7 +12,7 @@ from aiohttp import web
 from api.access.front import Front
 from api.access.principal import ANONYMOUS, Credentials, Principal
 from api.access.query_gate import QueryGate
-from api.access.scoped import EndpointNames, ScopedStorage
+from api.access.scoped import ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics
@@ -35,6 +35,10 @@ class Alerts(Protocol):
 
     async def test(self, name: str) -> dict[str, Any]:
         """Evaluate one and call its webhook."""
+
+
+async def _forget_nothing() -> None:
+    """Do nothing: no endpoint was learned."""
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
@@ -105,8 +109,8 @@ class Services:
     """Tool calls that run on this sidecar now, any order."""
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     """The configured routes, by id."""
-    endpoints: EndpointNames = field(default_factory=EndpointNames)
-    """What endpoints are called that were learned."""
+    forget_endpoints: Callable[[], Awaitable[None]] = _forget_nothing
+    """Called after an erasure: names that no record has any more must be forgotten."""
     retention_s: int | None = None
     """How long records are kept; None: without limit."""
     add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
@@ -151,9 +155,7 @@ def view_for(services: Services, principal: Principal) -> Services:
     routes = {
         name: route for name, route in services.routes.items() if is_visible(route, principal.scope)
     }
-    scoped = cast(
-        Storage, ScopedStorage(services.storage, principal, services.gate, services.endpoints)
-    )
+    scoped = cast(Storage, ScopedStorage(services.storage, principal, services.gate))
     view = replace(services, storage=scoped, in_flight=in_flight, running_tools=running_tools)
     return replace(view, routes=routes, principal=principal)
 

@@ -18,7 +18,7 @@ from storage.aggregates import (
     TopSeries,
 )
 from storage.record import Payload, Record
-from storage.search.expression import And, Expression, Has, Is, Not, needs_payload, needs_tools
+from storage.search.expression import Expression, needs_payload, needs_tools
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 
@@ -72,26 +72,6 @@ ROLLUP_METHODS: Final = frozenset(
 """Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its
 heirs); clients may invent others without end.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class FormerEndpoints:
-    """Names that records of one route and project have, which endpoints of others may have for
-    something else.
-    """
-
-    route: str | None
-    project: str | None
-    names: tuple[str, ...]
-
-    @property
-    def expression(self) -> Expression:
-        """What the records fulfil that are meant."""
-        place = (("route_id", self.route), ("project", self.project))
-        is_there = (
-            Not(Has(field)) if value is None else Is(field, (value,)) for field, value in place
-        )
-        return And((Is("endpoint", self.names), *is_there))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

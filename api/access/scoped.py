@@ -4,16 +4,10 @@ can forget the scope.
 Strategy: reads are narrowed to the caller's scope. All other methods, those added to the store
 later included, are refused to a restricted caller. Payloads are read by `seq`, which has no scope:
 a restricted caller gets those of the records that the same view has shown it.
-
-When the collector learns that an endpoint is part of another, it takes the other's name. Rows keep
-the name they were stored with, so the view translates: rows to the present name, and a filter to
-all names the endpoint has had. A former name counts only in records of the route and project it was
-learned from, because another one may still have an endpoint of that name. Names learned from other
-tenants' traffic are not used.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -29,7 +23,6 @@ from storage.query import (
     Answer,
     FacetQuery,
     Filter,
-    FormerEndpoints,
     Page,
     Query,
     Scope,
@@ -38,33 +31,12 @@ from storage.query import (
     is_visible,
 )
 from storage.record import Payload, Record, ToolCall
-from storage.search.expression import Expression, Is, Leaf, either, with_leaves
 from storage.search.reason import reason_of
 from storage.search.view import PutView, View
 from storage.tools import ToolFilter
 
-Current = Callable[[str | None, str | None, str], str]
-"""Route, project and name of a row → the endpoint's present name."""
-Former = Callable[[str, Scope], Iterable[FormerEndpoints]]
-"""Present name → all former names that a scope's traffic taught."""
-
-
-async def _forget() -> None:
-    """Nothing was learned."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointNames:
-    """Present and former names of endpoints."""
-
-    current: Current = lambda route, project, name: name
-    former: Former = lambda name, scope: ()
-    forget: Callable[[], Awaitable[None]] = _forget
-    """Called after an erasure: names that no record has any more must be forgotten."""
-
-
 _RENAMED: Final = ("endpoint", "error", "failure")
-"""Groups whose names differ from those in the rows."""
+"""Groups whose names are made of more than those in the rows."""
 
 Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
@@ -74,18 +46,9 @@ class ScopedStorage:
     `storage.base.Storage` mean.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        principal: Principal,
-        gate: QueryGate,
-        names: EndpointNames | None = None,
-    ) -> None:
-        """Show `storage` to `principal`, a few queries of all callers at a time; endpoints by their
-        names of today.
-        """
+    def __init__(self, storage: Storage, principal: Principal, gate: QueryGate) -> None:
+        """Show `storage` to `principal`, a few queries of all callers at a time."""
         self._storage = storage
-        self._names = names or EndpointNames()
         self._principal = principal
         self._gate = gate
         self._shown_seqs: set[int] = set()
@@ -96,7 +59,7 @@ class ScopedStorage:
         return self._principal.scope
 
     async def read(self, query: Query[Answer]) -> Answer:
-        """Answer a query of what the caller may see; endpoints go by their names of today.
+        """Answer a query of what the caller may see.
 
         Raises:
             OutOfScope: It asks for another scope.
@@ -107,32 +70,10 @@ class ScopedStorage:
         return self._shown(query, found)
 
     def _narrow(self, filter: Narrowed) -> Narrowed:
-        """Put the caller's scope on a filter, and look for endpoints under all names that they had
-        within it.
-        """
+        """Put the caller's scope on a filter."""
         if isinstance(filter, ToolFilter):
             return replace(filter, scope=intersect(filter.scope, self.scope))
-        if filter.where is not None:
-            filter = replace(filter, where=with_leaves(filter.where, self._with_former))
         return narrow(filter, self.scope)
-
-    def _with_former(self, leaf: Leaf) -> Expression:
-        match leaf:
-            case Is("endpoint", values):
-                return either((leaf, *(former.expression for former in self._former(values))))
-            case _:
-                return leaf
-
-    def _former(self, names: Sequence[str]) -> Iterator[FormerEndpoints]:
-        """Find the former names, once for each route and project: SQL nests alternatives."""
-        found: dict[tuple[str | None, str | None], dict[str, None]] = {}
-        for name in dict.fromkeys(names):
-            for former in self._names.former(name, self.scope):
-                found.setdefault((former.route, former.project), {}).update(
-                    dict.fromkeys(former.names)
-                )
-
-        return (FormerEndpoints(*place, tuple(known)) for place, known in found.items())
 
     def _shown(self, query: Query[Answer], found: Answer) -> Answer:
         shown: Any = found
@@ -142,30 +83,11 @@ class ScopedStorage:
             case ConversationPage(conversations):
                 self._show([conversation.first for conversation in conversations])
             case Top(rows) if isinstance(query, TopQuery) and query.by in _RENAMED:
-                shown = replace(found, rows=most(rows, partial(self._rename, query.by)))
+                shown = replace(found, rows=most(rows, partial(_group_names, query.by)))
             case TopSeries() if isinstance(query, SeriesQuery) and query.by in _RENAMED:
-                shown = replace(found, counts=merged(found.counts, partial(self._rename, query.by)))
+                shown = replace(found, counts=merged(found.counts, partial(_group_names, query.by)))
 
         return shown  # type: ignore[no-any-return]
-
-    def _rename(self, by: str, names: Names) -> Names:
-        """Call endpoints by their names of today, and failures by their reason.
-
-        Beside endpoints these have the status and the message, too.
-        """
-        renamed: Names = ()
-        if by != "error":
-            method, name, route, project, *_ = names
-            renamed = method, None if name is None else self._names.current(route, project, name)
-        if by == "endpoint":
-            return renamed
-
-        message, error, outcome, status = (None, *names)[-4:]
-        reason = reason_of(error, outcome, int(status) if status else None)
-        if by == "error":
-            return (*renamed, reason)
-
-        return (*renamed, reason, status, message)
 
     async def erase(self, filter: Filter) -> Erased:
         return await self._storage.erase(self._narrow(filter))
@@ -246,11 +168,6 @@ class ScopedStorage:
         return await self._storage.delete_view(owner_of(self.scope), name)
 
     def _show(self, records: Sequence[Record]) -> None:
-        for record in records:
-            if record.endpoint is not None:
-                record.endpoint = self._names.current(
-                    record.route_id, record.project, record.endpoint
-                )
         if not self._principal.is_unrestricted:
             self._shown_seqs.update(record.seq for record in records)
 
@@ -263,3 +180,18 @@ class ScopedStorage:
         if not self._principal.is_unrestricted or self._principal.role != "admin":
             raise OutOfScope
         return getattr(self._storage, name)
+
+
+def _group_names(by: str, names: Names) -> Names:
+    """Name a group of `_RENAMED`: endpoints of all routes and projects are one, failures go by
+    their reason.
+    """
+    if by == "endpoint":
+        return names[:2]
+
+    message, error, outcome, status = (None, *names)[-4:]
+    reason = reason_of(error, outcome, int(status) if status else None)
+    if by == "error":
+        return (reason,)
+
+    return (*names[:2], reason, status, message)

@@ -3,8 +3,7 @@ that are seen.
 
 Names come from paths, so their number is bounded here whatever the traffic, and an erasure takes
 those that no record has any more. What has no series of its own is counted under `other`. An
-endpoint that turns out to be a part of another adds its counts to that one at the next scrape, and
-frees its place.
+endpoint that turns out to be a part of another keeps its series.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -12,7 +11,6 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from api.access.scoped import Current
 from api.metrics.histogram import Histograms, Scale, Tally
 from storage.query import ROLLUP_METHODS
 from storage.record import Entry, Record
@@ -31,12 +29,10 @@ Key = tuple[str | None, str | None, str | None, str | None]
 class EndpointMetrics:
     """Counts since the start of this process."""
 
-    def __init__(self, scale: Scale, max_endpoints: int, current: Current) -> None:
-        """`current` returns the present name of an endpoint."""
+    def __init__(self, scale: Scale, max_endpoints: int) -> None:
         self.overflow = 0
         self._scale = scale
         self._max_endpoints = max_endpoints
-        self._current = current
         self._counted: dict[Key, Tally] = {}
         self._others = Tally(scale)
 
@@ -61,16 +57,13 @@ class EndpointMetrics:
         """
         for key, tally in [*self._counted.items()]:
             route, project, _, endpoint = key
-            left = names.get((route, project), ())
-            now = {self._current(route, project, name) for name in left}
-            if endpoint is None or endpoint in left or endpoint in now:
+            if endpoint is None or endpoint in names.get((route, project), ()):
                 continue
 
             self._others.merge(tally)
             del self._counted[key]
 
     def collect(self) -> Iterator[Metric]:
-        self._rename()
         shown: dict[tuple[str, ...], Tally] = {(OTHER,) * 3: self._others}
         for (route, _, method, endpoint), tally in self._counted.items():
             labels = (route or NONE, method or NONE, endpoint or NONE)
@@ -95,16 +88,6 @@ class EndpointMetrics:
 
         tally = self._counted[key] = Tally(self._scale)
         return tally
-
-    def _rename(self) -> None:
-        for key, tally in [*self._counted.items()]:
-            route, project, method, endpoint = key
-            now = endpoint if endpoint is None else self._current(route, project, endpoint)
-            if now != endpoint:
-                del self._counted[key]
-                known = self._counted.setdefault((route, project, method, now), tally)
-                if known is not tally:
-                    known.merge(tally)
 
 
 def merged(one: Tally, other: Tally) -> Tally:

@@ -93,7 +93,7 @@ async def _forget(services: Services, erased: Erased) -> None:
     """Drop what memory still holds of erased records."""
     services.streams.tail.forget()
     if erased.exchanges:
-        await services.endpoints.forget()
+        await services.forget_endpoints()
 
 
 async def destroy_container(request: web.Request) -> web.Response:

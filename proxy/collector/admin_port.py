@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 from api.access.hosts import remember_server_name
 from api.access.principal import Credential, Credentials, Principal
-from api.access.scoped import EndpointNames
 from api.access.sessions import Sessions
 from api.access.stream_limits import StreamLimits
 from api.app import make_app, make_open_app
@@ -84,9 +83,7 @@ def _services(
             )
             for route in settings.routes
         },
-        endpoints=EndpointNames(
-            plane.endpoints.current, plane.endpoints.former, plane.endpoints.forget
-        ),
+        forget_endpoints=plane.endpoints.forget,
         retention_s=round(settings.retention.max_age_days * 86_400) or None,
         fanout=plane.fanout,
         host_scopes={host.name: scope_of(host) for host in settings.admin_hosts},

@@ -267,7 +267,7 @@ def _build(
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, keys=keys,
         builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
-        alerting=make_alerting(settings, data.instance, storage, endpoints),
+        alerting=make_alerting(settings, data.instance, storage),
     )  # fmt: skip
     _measure(plane, state, places, settings)
     return plane
@@ -322,7 +322,7 @@ def _stored_records(committed: CommittedPositions, writer: Writer) -> int:
 
 def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:
     if max_endpoints:
-        by_endpoint = EndpointMetrics(DURATIONS, max_endpoints, endpoints.current)
+        by_endpoint = EndpointMetrics(DURATIONS, max_endpoints)
         endpoints.subscribe(by_endpoint.keep)
         metrics.watch_endpoints(by_endpoint)
 

@@ -22,7 +22,7 @@ from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import StorageError
-from storage.query import Filter, FormerEndpoints, Scope, TopQuery
+from storage.query import Filter, TopQuery
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,6 @@ class LearnedEndpoints:
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
-        self._routes = {route.id: route for route in settings.routes}
         self.endpoints = Endpoints(
             {route.id: route.endpoints for route in settings.routes if route.endpoints}
         )
@@ -141,20 +140,3 @@ class LearnedEndpoints:
             if name is not None and row.exchanges:
                 names[route, project].add(name)
         return names
-
-    def current(self, route: str | None, project: str | None, name: str) -> str:
-        """Return the present name of an endpoint; see `api.access.scoped`."""
-        return self.endpoints.current(route, project, name)
-
-    def former(self, name: str, scope: Scope) -> list[FormerEndpoints]:
-        """Return the names that an endpoint had before within a scope."""
-        routes = None
-        if scope.containers or scope.clients:
-            routes = {
-                id
-                for id, route in self._routes.items()
-                if (not scope.containers or route.container in scope.containers)
-                and (not scope.clients or route.client in scope.clients)
-            }
-
-        return self.endpoints.former(name, scope.projects, routes)

@@ -6,7 +6,7 @@ A leaf names a field by its place in a record (`status`, `duration_us`), or by w
 once, in `storage.search.meaning`; a leaf never fulfils itself by a value that is not there.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Union
 
@@ -164,17 +164,6 @@ def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Ex
             return negated_at_leaves(part, is_negated=not is_negated)
         case _:
             return Not(expression) if is_negated else expression
-
-
-def with_leaves(expression: Expression, change: Callable[[Leaf], "Expression"]) -> Expression:
-    """Say the same of something else in the place of each leaf."""
-    match expression:
-        case And(parts) | Or(parts):
-            return type(expression)(tuple(with_leaves(part, change) for part in parts))
-        case Not(part):
-            return Not(with_leaves(part, change))
-        case _:
-            return change(expression)
 
 
 def leaves(expression: Expression | None) -> Iterator[Leaf]:

@@ -25,7 +25,6 @@ from storage.base import Storage
 from storage.query import (
     FacetQuery,
     Filter,
-    FormerEndpoints,
     HistogramQuery,
     Scope,
     SeriesQuery,
@@ -35,7 +34,7 @@ from storage.query import (
 from storage.record import Batch, Entry, Payload, Record
 from storage.relational.reads import scan
 from storage.relational.time_ranges import HOUR_US
-from storage.search.expression import Is
+from storage.search.expression import And, Is, Or
 from tests.contract.backends import JUDGED, USUAL, Backend
 from tests.contract.listing import of_store
 from tests.contract.test_storage_reading import Reader, make_dataset
@@ -89,16 +88,10 @@ ENDPOINT_FILTERS = (
         endpoints=("a", "b"), since_us=HOUR + HOUR_US // 2, until_us=HOUR + 28 * HOUR_US + 5
     ),
     make_filter(endpoints=("a",), statuses=(404,)),
-    make_filter(
-        endpoints=("a",),
-        former_endpoints=(FormerEndpoints("a", "b", ("b", "A")), FormerEndpoints("b", "a", ("b",))),
-    ),
-    make_filter(
-        former_endpoints=(
-            FormerEndpoints(None, "a", ("a", "b")),
-            FormerEndpoints("a", None, ("",)),
-        ),
-        kind="all",
+    Filter(
+        where=Or(
+            (Is("endpoint", ("a",)), And((Is("endpoint", ("b", "A")), Is("route_id", ("a",)))))
+        )
     ),
 )
 """Some of which only the rollups by endpoint can tell, and only in part."""

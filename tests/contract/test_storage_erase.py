@@ -7,7 +7,6 @@ from storage.query import (
     CountQuery,
     FacetQuery,
     Filter,
-    FormerEndpoints,
     RecordQuery,
     Scope,
     matches,
@@ -53,9 +52,7 @@ async def fill(store: Storage) -> tuple[list[Record], dict[int, Payload]]:
         make_filter(scope=Scope(projects=("b",)), levels=("error", "warn")),
         long(make_filter(path_contains="items", methods=("GET", "BREW"), kind="all")),
         Filter(kind="event"),
-        make_filter(
-            endpoints=("a",), former_endpoints=(FormerEndpoints("a", None, ("b", "A")),), kind="all"
-        ),
+        make_filter(endpoints=("a", "b"), kind="all"),
         long(make_filter(projects=("unknown",))),
     ],
 )

@@ -19,7 +19,6 @@ from storage.grpc import Grpc
 from storage.query import (
     CountQuery,
     Filter,
-    FormerEndpoints,
     Order,
     RecordQuery,
     Scope,
@@ -228,15 +227,6 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "tool_errors": _some((*TOOLS, "unknown")),
     "redacted": _some((*REDACTED, "token", "name:", "\udc80")),
     "endpoints": _names,
-    "former_endpoints": st.lists(
-        st.builds(
-            FormerEndpoints,
-            st.sampled_from((*NAMES, None)),
-            st.sampled_from((*NAMES, None)),
-            _names,
-        ),
-        max_size=3,
-    ).map(tuple),
     "is_llm": st.booleans(),
     "tools": _names,  # no record here holds a call: see test_storage_calls.py
     "conversations": st.sampled_from(((), (bytes(16),))),  # none of these records is in one

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage.conversations import in_conversations
-from storage.query import Filter, FormerEndpoints
+from storage.query import Filter
 from storage.search.expression import (
     Between,
     Expression,
     Has,
     both,
-    conjuncts,
     fields,
-    one_of,
     status_among,
 )
 from storage.search.language.terms import path_contains
@@ -38,7 +36,6 @@ def make_filter(
     min_duration_us: int | None = None,
     max_duration_us: int | None = None,
     endpoints: Sequence[str] = (),
-    former_endpoints: Sequence[FormerEndpoints] = (),
     where: Expression | None = None,
     **others: Any,
 ) -> Filter:
@@ -46,13 +43,7 @@ def make_filter(
     values = {field: others.pop(name) for name, field in _FIELDS.items() if name in others}
     has_bound = min_duration_us is not None or max_duration_us is not None
     asked = both(
-        fields(**values),
-        one_of(
-            [
-                *conjuncts(fields(endpoint=endpoints)),
-                *(former.expression for former in former_endpoints),
-            ]
-        ),
+        fields(**values, endpoint=endpoints),
         status_among(statuses, status_classes),
         None if path_contains is None else _path(path_contains),
         None if trace_id is None else fields(trace_id=(trace_id,)),

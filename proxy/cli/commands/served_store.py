@@ -23,7 +23,6 @@ from storage.errors import SchemaTooOld, StorageError
 if TYPE_CHECKING:
     from aiohttp.web import Application
 
-    from api.access.scoped import EndpointNames
 
 _STOP_S: Final = 5.0
 
@@ -66,17 +65,10 @@ def _run(
     async def serve() -> None:
         from aiohttp import web
 
-        from api.access.scoped import EndpointNames
-        from proxy.collector.learned_endpoints import LearnedEndpoints
-
         stopping = asyncio.Event()
 
         async with await open_store(settings, is_read_only=True) as storage:
-            endpoints = LearnedEndpoints(storage, settings)
-            await endpoints.read()
-            application = _application(
-                storage, token, EndpointNames(endpoints.current, endpoints.former)
-            )
+            application = _application(storage, token)
             runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
 
@@ -96,7 +88,7 @@ def _run(
         started.set_exception(error)
 
 
-def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "Application":
+def _application(storage: Storage, token: str) -> "Application":
     """Make the admin application over a store that does not change."""
     from api.access.auth import token_digest
     from api.access.principal import Credential, Credentials, Principal
@@ -124,6 +116,5 @@ def _application(storage: Storage, token: str, endpoints: "EndpointNames") -> "A
             is_ready=lambda: (True, {}),
             metrics=Metrics(),
             streams=StreamServices(tail=Tail(storage)),
-            endpoints=endpoints,
         )
     )

@@ -17,7 +17,6 @@ from typing import Final
 from proxy.enrich.endpoints import tree
 from proxy.enrich.endpoints.node import Node
 from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
-from storage.query import FormerEndpoints
 from storage.record import Record
 
 MAX_PATH_CHARACTERS: Final = 1024
@@ -248,7 +247,7 @@ class Endpoints:
                 self._forget([service])
 
     def keep(self, names: Mapping[Key, Collection[str]]) -> None:
-        """Forget all endpoints but some, by any of their names."""
+        """Forget all endpoints but some."""
         with self._lock:
             for key, service in [*self._services.items()]:
                 left = tree.reduced(service.tree.learned(), names.get(key, ()))
@@ -257,26 +256,6 @@ class Endpoints:
                 if left.endpoints:
                     service = self._services[key] = Service()
                     service.tree.merge(left)
-
-    def current(self, route: str | None, project: str | None, name: str) -> str:
-        """Return what an endpoint is called now that was counted under a name."""
-        service = self._services.get((route, project))
-        if service is None:
-            return name
-        return service.tree.former.get(name, name)
-
-    def former(
-        self, name: str, projects: Collection[str] = (), routes: Collection[str] | None = None
-    ) -> list[FormerEndpoints]:
-        """Return the names that an endpoint had before, of some projects or, without any, of all."""
-        found = []
-        with self._lock:
-            for (route, project), service in self._services.items():
-                if (not projects or project in projects) and (routes is None or route in routes):
-                    names = tuple(old for old, now in service.tree.former.items() if now == name)
-                    found += [FormerEndpoints(route, project, names)] if names else []
-
-        return found
 
 
 def _known(learned: Tree, path: str, operation: str | None) -> Node | None:

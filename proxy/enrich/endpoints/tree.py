@@ -2,11 +2,10 @@
 
 Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static
 files are recognised by their kind below the first segment, trees of WebDAV by the paths its methods
-were used on. An endpoint that turns out to be a value is replaced; `former` maps it to its
-successor, so its counts appear under the new name.
+were used on. An endpoint that turns out to be a value is replaced for new requests; records keep
+the name they were stored with.
 
-Invariant: at most `MAX_ENDPOINTS` endpoints and `MAX_FORMER` names of before; once something is a
-value, it stays one.
+Invariant: at most `MAX_ENDPOINTS` endpoints; once something is a value, it stays one.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,8 +19,6 @@ from proxy.enrich.endpoints.node import ANY, BELOW, LITERAL, NAME, SLUG, Node, i
 from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, asset, placeholder, split
 
 MAX_ENDPOINTS: Final = 500
-MAX_FORMER: Final = 1000
-"""Beyond, the oldest are forgotten: what is stored under them keeps its old name."""
 MAX_OPERATIONS: Final = 100
 """Names of operations, GraphQL's and MCP's, of one path; further ones share an endpoint."""
 MAX_SHARES: Final = 8
@@ -59,16 +56,11 @@ class Learned(msgspec.Struct):
     values: dict[str, int]
     """Place → what are values below it."""
     shares: list[list[str]]
-    former: dict[str, str]
 
 
 def reduced(learned: Learned, names: Collection[str]) -> Learned:
-    """Return what remains of the learned state when only some endpoints, by any of their names,
-    stay.
-    """
-    former = {old: now for old, now in learned.former.items() if old in names}
-    kept = {*former.values(), *names}
-    endpoints = [name for name in learned.endpoints if (name or "/") in kept]
+    """Return what remains of the learned state when only some endpoints stay."""
+    endpoints = [name for name in learned.endpoints if (name or "/") in names]
 
     def leads_on(place: str) -> bool:
         return any(name == place or name.startswith(f"{place}/") for name in endpoints)
@@ -81,15 +73,12 @@ def reduced(learned: Learned, names: Collection[str]) -> Learned:
             for share in learned.shares
             if leads_on("".join(f"/{segment}" for segment in share))
         ],
-        former,
     )
 
 
 class Tree:
     def __init__(self) -> None:
         self.root = Node("")
-        self.former: dict[str, str] = {}
-        """Former name of an endpoint → its present name."""
         self.endpoints = 0
         self.is_settled = False
         """Whether no place has many names, and none was added since: looking again takes 1 ms."""
@@ -174,9 +163,7 @@ class Tree:
                 marks[node.template] = node.takes
 
         endpoints = [end.template for end in self.root.ends()]
-        return Learned(
-            endpoints, dict(sorted(marks.items())), list(self._shares.values()), self.former.copy()
-        )
+        return Learned(endpoints, dict(sorted(marks.items())), list(self._shares.values()))
 
     def merge(self, learned: Learned) -> None:
         """Learn what `learned` returned before, or elsewhere."""
@@ -191,9 +178,6 @@ class Tree:
         for template in learned.endpoints:
             if self.endpoints < MAX_ENDPOINTS:
                 self._end(self._walk(_parts(template), marks))
-        for old, now in learned.former.items():
-            if len(self.former) < MAX_FORMER:
-                self.former.setdefault(old, self.former.get(now, now))
 
     def _segments(self, path: str, operation: str | None) -> list[str]:
         segments = split(path)
@@ -318,8 +302,6 @@ class Tree:
         node.children[PATH] = rest
         self.endpoints += (0 if rest.is_end else 1) - len(gone)
         rest.is_end = True
-        for each in gone:
-            self._rename(each.template, rest.template)
 
     def _merge(self, source: Node, target: Node) -> None:
         """Move an endpoint, and all below it, into another place."""
@@ -327,7 +309,6 @@ class Tree:
             if target.is_end:
                 self.endpoints -= 1
             target.is_end = True
-            self._rename(source.template, target.template)
 
         if source.takes > target.takes:
             self._generalise(target, source.takes)
@@ -340,15 +321,6 @@ class Tree:
 
         if target.takes == BELOW:
             self._sink(target)
-
-    def _rename(self, old: str, new: str) -> None:
-        for name, now in self.former.items():
-            if now == old:
-                self.former[name] = new
-        self.former[old] = new
-        self.former.pop(new, None)
-        if len(self.former) > MAX_FORMER:
-            del self.former[next(iter(self.former))]
 
 
 def _key(node: Node, segment: str) -> str:

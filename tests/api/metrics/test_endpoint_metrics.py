@@ -1,4 +1,4 @@
-"""Latency by endpoint: bounded, renamed with what is learned, and forgotten with what is erased."""
+"""Latency by endpoint: bounded, and forgotten with what is erased."""
 
 from collections.abc import Iterable
 
@@ -19,9 +19,8 @@ def entries(*endpoints: str | None, **given: str | None) -> list[Entry]:
     ]
 
 
-def made(max_endpoints: int, names: dict[str, str] | None = None) -> EndpointMetrics:
-    known = {} if names is None else names
-    return EndpointMetrics(SCALE, max_endpoints, lambda route, project, name: known.get(name, name))
+def made(max_endpoints: int) -> EndpointMetrics:
+    return EndpointMetrics(SCALE, max_endpoints)
 
 
 def counts(metrics: EndpointMetrics) -> dict[tuple[str, ...], float]:
@@ -69,24 +68,12 @@ def test_endpoints_beyond_the_limit_share_a_label() -> None:
     assert metrics.overflow == 48
 
 
-def test_an_endpoint_that_is_a_part_of_another_gives_it_its_counts_and_its_place() -> None:
-    """Nothing is counted twice or lost."""
-    names: dict[str, str] = {}
-    metrics = made(2, names)
-    metrics.observe(entries("/users/ann", "/users/ben"))
-    names |= {"/users/ann": "/users/{name}", "/users/ben": "/users/{name}"}
-    assert counts_by_endpoint(metrics) == {"/users/{name}": 2}
-    metrics.observe(entries("/users/{name}", "/orders"))
-    assert counts_by_endpoint(metrics) == {"/users/{name}": 3, "/orders": 1}
-
-
 def test_erased_endpoints_are_forgotten() -> None:
-    """Their counts go to the others; a name of before keeps the endpoint that it is called now."""
-    names = {"/users/ann": "/users/{name}"}
-    metrics = made(10, names)
+    """Their counts go to the others."""
+    metrics = made(10)
     metrics.observe(entries("/users/{name}", "/secret", "/orders", None))
     metrics.observe(entries("/orders", route_id="gone"))
-    metrics.keep({("default", make_record(1).project): {"/users/ann", "/orders"}})
+    metrics.keep({("default", make_record(1).project): {"/users/{name}", "/orders"}})
     assert counts(metrics) == {
         ("/users/{name}", "GET", "default"): 1,
         ("/orders", "GET", "default"): 1,

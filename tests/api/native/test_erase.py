@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 
-from api.access.scoped import EndpointNames
 from api.services import Services
 from api.stream.tail import Tail
 from storage.purge import Erased
@@ -83,7 +82,7 @@ async def test_names_of_endpoints_are_forgotten(world: World, start: Start) -> N
         told.append("forget")
 
     await world.storage.commit(make_batch(make_record(project="a")))
-    client = await start(replace(world.services(), endpoints=EndpointNames(forget=forget)))
+    client = await start(replace(world.services(), forget_endpoints=forget))
     for _ in range(2):
         assert (await client.delete("/api/records?project=a", headers=BEARER)).status == 200
         assert told == ["forget"]

@@ -1,24 +1,18 @@
 """What was learned of endpoints outlives the process that learned it."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 import msgspec
 import pytest
 
-from api.access.principal import Principal
-from api.access.query_gate import QueryGate
-from api.access.scoped import EndpointNames, ScopedStorage
 from proxy.collector.learned_endpoints import META, LearnedEndpoints
 from proxy.enrich.endpoints.endpoints import Key
 from proxy.settings.model import Settings
 from proxy.settings.route_model import RouteSettings
 from storage.aggregates import Top
 from storage.errors import StorageUnavailable
-from storage.query import CountQuery, Filter, RecordQuery, Scope, TopQuery
+from storage.query import Filter
 from storage.record import Batch, Entry, Record
-from storage.sqlite.store import SqliteStorage
-from tests.storage.samples import make_record
 from tests.support.filters import make_filter
 from tests.support.memory_store import MemoryStorage
 
@@ -93,44 +87,6 @@ async def test_a_store_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPat
         assert not await learned.save()
     assert await learned.save()
     assert await storage.meta(META) is not None
-
-
-def test_names_of_before_are_those_of_a_scope() -> None:
-    """Only what the scope's own routes taught is told."""
-    learned = LearnedEndpoints(MemoryStorage(), SETTINGS)
-    ask_many(learned, "blog")
-    [former] = learned.former("/people/{name}", Scope())
-    assert former.route == "blog"
-    assert "/people/b" in former.names
-    assert learned.former("/people/{name}", Scope(containers=("b",))) == [former]
-    assert learned.former("/people/{name}", Scope(containers=("a",))) == []
-    assert learned.current("blog", None, "/people/b") == "/people/{name}"
-    assert learned.current("shop", None, "/people/b") == "/people/b"
-
-
-async def test_who_erases_an_endpoint_leaves_those_of_other_routes(tmp_path: Path) -> None:
-    """Names of before are of the route that learned them; what another one has under such a name is
-    its own.
-    """
-    async with await SqliteStorage.open(tmp_path / "log.db") as storage:
-        learned = LearnedEndpoints(storage, SETTINGS)
-        ask_many(learned, "blog")
-        records = [
-            make_record(endpoint="/people/b", route_id=route, project=project)
-            for route, project in (("blog", None), ("shop", None), ("blog", "p"))
-        ]
-        await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
-        names = EndpointNames(learned.current, learned.former, learned.forget)
-        view = ScopedStorage(storage, Principal("admin", "admin"), QueryGate(), names)
-        filter = make_filter(endpoints=("/people/{name}",))
-        assert (await view.read(CountQuery(filter))).exchanges == 1
-        assert (await view.read(TopQuery(filter, "endpoint"))).seen == 1
-        assert (await view.erase(filter)).exchanges == 1
-        left = (await storage.read(RecordQuery())).records
-        assert {(record.route_id, record.project) for record in left} == {
-            ("shop", None),
-            ("blog", "p"),
-        }
 
 
 async def test_names_of_erased_records_are_forgotten() -> None:

@@ -16,7 +16,6 @@ from storage.search.expression import (
     needs_payload,
     needs_tools,
     negated_at_leaves,
-    with_leaves,
 )
 
 A, B, C = Is("method", ("A",)), Like("header.x", ("b",)), Substring("c")
@@ -42,13 +41,6 @@ def test_leaves() -> None:
         "text",
         "client_ip",
     ]
-
-
-def test_leaves_are_replaced_where_they_stand() -> None:
-    """And nothing else is."""
-    whole = And((Not(A), Or((B, A)), C))
-    assert with_leaves(whole, lambda leaf: B if leaf == A else leaf) == And((Not(B), Or((B, B)), C))
-    assert with_leaves(A, lambda leaf: leaf) == A
 
 
 def test_what_is_needed() -> None:

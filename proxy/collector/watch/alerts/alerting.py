@@ -24,10 +24,9 @@ from yarl import URL
 
 from api.access.principal import ADMIN
 from api.access.query_gate import QueryGate
-from api.access.scoped import EndpointNames, ScopedStorage
+from api.access.scoped import ScopedStorage
 from api.http.errors import Refused
 from api.metrics.metrics import counters, gauge, gauges, keyed
-from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
 from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
@@ -337,12 +336,9 @@ class Alerting:
         )
 
 
-def make_alerting(
-    settings: Settings, instance: str, storage: Storage, endpoints: LearnedEndpoints
-) -> Alerting:
+def make_alerting(settings: Settings, instance: str, storage: Storage) -> Alerting:
     """Make the alerts of the settings over a store."""
-    names = EndpointNames(endpoints.current, endpoints.former)
-    reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1), names))
+    reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1)))
     is_fleet = is_shared(settings.storage.url)
     return Alerting(settings.alerts, storage, reader, instance, is_fleet, settings.admin.public_url)
 

@@ -1,14 +1,9 @@
 """Endpoints and other fields over HTTP: sums of each, compared with the period before."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from api.access.scoped import EndpointNames
-from api.services import Services
-from storage.query import FormerEndpoints
 from storage.record import Batch, Entry, Stream
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import START_US, make_body, make_payload, make_record, make_tool_call
@@ -344,29 +339,6 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
 async def test_what_is_no_parameter_is_refused(client: Client, path: str, named: str) -> None:
     """Unknown fields, parameters and limits are errors of the caller, which name the parameter."""
     assert named in (await ask(client, path, 400))["detail"]
-
-
-async def test_endpoints_of_today_have_the_sums_of_before(
-    start: Callable[[Services], Awaitable[Client]], world: World
-) -> None:
-    """What was stored under a name that is none any more is added to the endpoint that it is part
-    of.
-    """
-    await fill(world)
-    names = EndpointNames(
-        lambda route, project, name: "/{name}" if name == "/b" else name,
-        lambda name, scope: (
-            [FormerEndpoints("default", "proj_a", ("/b",))] if name == "/{name}" else []
-        ),
-    )
-    client = await start(replace(world.services(), endpoints=names))
-    found = await ask(client, "/api/endpoints?endpoint=/{name}")
-    assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [("/{name}", 2)]
-    found = await ask(client, f"/api/endpoints?{RANGE}&buckets=2")
-    assert [(row["value"], row["series"]) for row in found["rows"]] == [
-        ("/a/{id}", [4, 0]),
-        ("/{name}", [2, 0]),
-    ]
 
 
 @pytest.mark.parametrize(

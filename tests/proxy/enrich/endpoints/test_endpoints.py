@@ -72,14 +72,6 @@ def test_projects_learn_apart() -> None:
 
     assert name(endpoints, "/people/ann", project="a") == "/people/{name}"
     assert name(endpoints, "/people/ann", project="b") == "/people/ann"
-    assert endpoints.current(None, "a", "/people/b") == "/people/{name}"
-    assert endpoints.current(None, "b", "/people/b") == "/people/b"
-    [former] = endpoints.former("/people/{name}", ("a",))
-    assert (former.route, former.project) == (None, "a")
-    assert "/people/b" in former.names
-    assert endpoints.former("/people/{name}") == [former]
-    assert endpoints.former("/people/{name}", ("b",)) == []
-    assert endpoints.former("/people/{name}", (), {"shop"}) == []
 
 
 def test_projects_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +115,7 @@ def check(asked: list[Asked]) -> set[str | None]:
     """Learn from requests in their order; returns the endpoints."""
     endpoints = Endpoints()
     given = [endpoints.name(each.record, each.operation) for each in asked]
-    now = [None if each is None else endpoints.current("default", None, each) for each in given]
+    now = [endpoints.name(each.record, each.operation) for each in asked]
     wrong = Counter(
         (each.endpoint, name)
         for each, name in zip(asked, now, strict=True)
@@ -152,9 +144,7 @@ def test_endpoints_are_those_that_a_person_would_write(count: int) -> None:
 
 
 def test_what_no_record_has_any_more_is_forgotten() -> None:
-    """Names, places of values and names of before go; what is left is found as before, and again
-    what is new.
-    """
+    """Names and places of values go; what is left is found as before, and again what is new."""
     endpoints = Endpoints()
     for number in range(100):
         name(endpoints, "/people/" + "".join(chr(97 + int(digit)) for digit in str(number)))
@@ -162,12 +152,11 @@ def test_what_no_record_has_any_more_is_forgotten() -> None:
     for path in ("/", "/orders/1", "/patients/smith", "/people/zoe/address"):
         name(endpoints, path, project=None)
         name(endpoints, path, project="other")
-    endpoints.keep({(None, None): {"/", "/people/b", "/orders/{id}"}})
+    endpoints.keep({(None, None): {"/", "/people/b", "/people/{name}", "/orders/{id}"}})
     [(_, project, learned)] = endpoints.take_changes()
     assert project is None
     assert set(learned.endpoints) == {"", "/people/{name}", "/orders/{id}"}
     assert learned.values == {"/people": 2}
-    assert learned.former == {"/people/b": "/people/{name}"}
     assert "smith" not in repr(endpoints.take_changes())
     assert name(endpoints, "/people/yan") == "/people/{name}"
     assert name(endpoints, "/patients/smith") == "/patients/smith"

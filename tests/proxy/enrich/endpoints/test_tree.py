@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import product
 
 from proxy.enrich.endpoints.node import MAX_LITERALS, MAX_NUMBERED
-from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_FORMER, MAX_OPERATIONS, MAX_SHARES, Tree
+from proxy.enrich.endpoints.tree import MAX_ENDPOINTS, MAX_OPERATIONS, MAX_SHARES, Tree
 from tests.support.cases import each_of
 
 
@@ -31,7 +31,6 @@ def test_names_stay_until_there_are_too_many() -> None:
     tree = learned([*few, "/people/zoe/posts", "/people/zoe"])
     assert endpoints(tree) == {"/people/{name}/posts", "/people/{name}"}
     assert tree.endpoints == 2
-    assert tree.former[few[0]] == "/people/{name}/posts"
 
 
 @each_of("stem", ["u", "user", "Room", "acct"])
@@ -150,12 +149,11 @@ def test_what_is_unknown_stays_unknown() -> None:
 
 
 def test_endpoints_are_bounded() -> None:
-    """However paths are made up, endpoints and names of before stay within their limits."""
+    """However paths are made up, endpoints stay within their limit."""
     tree = learned(
         f"/{word(a)}/{word(b)}/{word(c)}" for a in range(30) for b in range(30) for c in range(30)
     )
     assert tree.endpoints == len(endpoints(tree)) <= MAX_ENDPOINTS
-    assert len(tree.former) <= MAX_FORMER
     calls = learned(
         f"/rpc/{word(a)}.get{word(b).title()}/{word(b)}" for a in range(40) for b in range(40)
     )
@@ -184,7 +182,6 @@ def test_what_was_learned_is_learned_again() -> None:
     again.merge(tree.learned())
     assert endpoints(again) == endpoints(tree)
     assert again.learned().values == tree.learned().values
-    assert again.former == tree.former
     assert again.endpoints == tree.endpoints
     assert again.find("/people/zoe/posts") is not None
 
@@ -195,7 +192,6 @@ def test_what_two_learned_is_put_together() -> None:
     other = learned(["/people/zoe", "/x"])
     other.merge(one.learned())
     assert endpoints(other) == {"/people/{name}", "/x"}
-    assert other.former["/people/zoe"] == "/people/{name}"
     other.merge(one.learned())
     assert endpoints(other) == {"/people/{name}", "/x"}
 

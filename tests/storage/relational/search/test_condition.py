@@ -86,9 +86,9 @@ def test_alternatives_name_what_each_of_them_asks() -> None:
     """The partial index is asked for all names, then each row what else it must say; rollups have
     the same columns.
     """
-    former = And((Is("endpoint", ("/a", "/never")), Is("route_id", ("shop",)), Not(Has("project"))))
+    other = And((Is("endpoint", ("/a", "/never")), Is("route_id", ("shop",)), Not(Has("project"))))
     filter = Filter(
-        kind="all", where=Or((Is("endpoint", ("/{name}",)), former, Is("endpoint", ("/unknown",))))
+        kind="all", where=Or((Is("endpoint", ("/{name}",)), other, Is("endpoint", ("/unknown",))))
     )
     ids = {"endpoint": {"/{name}": 1, "/a": 2}, "route_id": {"shop": 7}}
     assert texts(filter) == {
