@@ -37,9 +37,9 @@ from storage.search.expression import (
     Text,
     asked_values,
     conjuncts,
-    field_of,
     fields,
     joined,
+    leaf_field,
     leaves,
 )
 from storage.search.meaning import NUMBERS
@@ -157,7 +157,7 @@ def residual(expression: Expression | None) -> Expression | None:
 def is_sql_expressible(expression: Expression) -> bool:
     """Whether SQL can express all of it."""
     for leaf in leaves(expression):
-        field = field_of(leaf)
+        field = leaf_field(leaf)
         if isinstance(leaf, Text | Substring) or "." in field or field in _PACKED:
             return False
         if isinstance(leaf, Like) and field in sql.COMBINATIONS:
