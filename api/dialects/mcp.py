@@ -52,7 +52,7 @@ _OWN_HEADERS: Final = (
 """Of a message, and not of what it asks for."""
 
 
-class RpcMessage(msgspec.Struct):
+class Message(msgspec.Struct):
     """One message of a client: a request, or without `id` a notification."""
 
     jsonrpc: Literal["2.0"]
@@ -61,9 +61,9 @@ class RpcMessage(msgspec.Struct):
     params: dict[str, Any] = {}
 
 
-_DECODER: Final = msgspec.json.Decoder(RpcMessage)
+_DECODER: Final = msgspec.json.Decoder(Message)
 _BATCH: Final = msgspec.json.Decoder(
-    Annotated[list[RpcMessage], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+    Annotated[list[Message], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
 )
 
 
@@ -100,7 +100,7 @@ async def serve_mcp(request: web.Request) -> web.Response:
     return web.Response(status=202)
 
 
-async def _reply(request: web.Request, message: RpcMessage) -> dict[str, Any] | None:
+async def _reply(request: web.Request, message: Message) -> dict[str, Any] | None:
     """Answer one message; None for a notification."""
     if message.id is UNSET:
         return None
@@ -111,7 +111,7 @@ async def _reply(request: web.Request, message: RpcMessage) -> dict[str, Any] | 
         return reply | {"error": failed.error}
 
 
-async def _result(request: web.Request, message: RpcMessage) -> dict[str, Any]:
+async def _result(request: web.Request, message: Message) -> dict[str, Any]:
     match message.method:
         case "initialize":
             return _introduction(
