@@ -54,7 +54,7 @@ class Upkeep(BlockSession, Statements, Protocol):
         ...
 
     async def delete_rows(self, rows: Rows) -> None:
-        """Delete rows, of `removal.select`, with their tool calls and jobs."""
+        """Delete rows, of `removal.REMOVED`, with their tool calls and jobs."""
         ...
 
     async def within(self, part: Range, first_mark: int) -> Where:
