@@ -20,10 +20,6 @@ MAX_KEYS: Final = 5_000
 """Keys of one store that are not deleted: workers hold them all, and read them anew in 1 to 2 ms
 (measured).
 """
-CALLS: Final = frozenset(
-    {"keys", "key_version", "create_key", "update_key", "delete_key", "touch_keys"}
-)
-"""What of `storage.base.Storage` is about keys; all of it goes where they are."""
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_BYTES: Final = 32
 _SECRET_DIGITS: Final = 43

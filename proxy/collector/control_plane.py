@@ -246,7 +246,7 @@ def _build(
     replicas = ReplicaWatch(storage)
     export = _build_export(settings, data, state, committed, writer)
     status = StatusView(
-        settings=settings, instance=data.instance, sources=sources, writer=writer, deferred=state.deferred,
+        settings=settings, instance=data.instance, sources=sources, writer=writer, deferred=state.storage,
         retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, workers=workers,
         keys=keys, export=export,
     )  # fmt: skip
@@ -279,7 +279,7 @@ def _measure(
     """Let the metrics read the parts."""
     metrics = plane.metrics
     ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
-    store = plane.writer, plane.retention, plane.size_cap, state.spool, state.deferred
+    store = plane.writer, plane.retention, plane.size_cap, state.spool, state.storage
     metrics.watch(lambda: families.worker_families(plane.sources.counters()))
     metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
     metrics.watch(lambda: families.store_families(*store))

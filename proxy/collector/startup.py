@@ -84,8 +84,7 @@ class Recalled:
 class StartState:
     """What a collector starts from."""
 
-    deferred: DeferredStorage
-    storage: Storage
+    storage: DeferredStorage
     committed: dict[bytes, Position]
     """As they are in the store, or were when they were last known."""
     spool: Spool | None
@@ -220,9 +219,7 @@ async def _start(
     settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
 ) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
-        storage = deferred.as_storage()
-        tail = make_tail(settings, storage)
-
+        tail = make_tail(settings, deferred)
         answer = await _read_store(settings, data, deferred, tail, ANSWER_S)
         if answer is not None:
             deferred.enable()
@@ -230,7 +227,6 @@ async def _start(
             fanout = _fanout(answer.secret)
             return StartState(
                 deferred,
-                storage,
                 answer.positions,
                 spool,
                 tail,
@@ -245,7 +241,6 @@ async def _start(
 def _start_offline(
     settings: Settings, data: DataDir, deferred: DeferredStorage, notices: StoreNotices
 ) -> StartState:
-    storage = deferred.as_storage()
     offline_since = now_us()
     last_known = positions_file(data.path / SPOOL_DIRECTORY).value
     committed = last_known or {}
@@ -256,9 +251,9 @@ def _start_offline(
         # somewhere else.
         spool.start_at(offline_since)
 
-    tail = make_tail(settings, storage)
+    tail = make_tail(settings, deferred)
     fanout = _fanout(b"")
-    return StartState(deferred, storage, committed, spool, tail, fanout, notices, offline_since)
+    return StartState(deferred, committed, spool, tail, fanout, notices, offline_since)
 
 
 def load_spool(
@@ -396,7 +391,7 @@ async def reconcile(
 
     Before that, and before anything is committed, `on_known` is called.
     """
-    deferred = state.deferred
+    deferred = state.storage
     await deferred.opened()
     deferred.reason = "connected; reading this sidecar's positions"
 

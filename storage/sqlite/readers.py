@@ -61,8 +61,13 @@ class Readers:
             # Handed to the thread before anything else happens on this loop: who cuts the journal
             # waits for the thread.
             budget = Budget(self._budget_s)
+
+            def read(connection: sqlite3.Connection) -> T:
+                with self._journal.reading(connection):
+                    return work(connection, budget)
+
             try:
-                return await reader.run(lambda connection: self._read(connection, work, budget))
+                return await reader.run(read)
             finally:
                 # After a cancellation the thread may still be busy: it is asked to stop, and the
                 # next waits behind it.
@@ -82,15 +87,6 @@ class Readers:
                 await self._wait_for_reads()
                 waiting.reschedule(None)
                 await self._journal.cut(self._upkeep, self._writer)
-
-    def _read(
-        self,
-        connection: sqlite3.Connection,
-        work: Callable[[sqlite3.Connection, Budget], T],
-        budget: Budget,
-    ) -> T:
-        with self._journal.reading(connection):
-            return work(connection, budget)
 
     async def _wait_for_reads(self) -> None:
         """Wait until the reads that run have ended."""

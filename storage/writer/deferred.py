@@ -1,9 +1,9 @@
-"""A store that may be away at the start: calls raise `StorageUnavailable` until it is open and
-enabled.
+"""A store that may be away at the start: calls raise `StorageUnavailable` until it is open.
 
-Strategy: one task opens the store, trying again for as long as it takes. An open store is handed
-out by `enable` only, after its positions were reconciled with what was assumed: nothing is
-committed whose place in it is not known.
+Strategy: a handle that is `opening`, `away` or `open`, and answers in the last state only, by the
+store behind it. One task opens the store, trying again for as long as it takes. The handle is
+open after `enable` only, when the store's positions were reconciled with what was assumed:
+nothing is committed whose place in it is not known.
 
 API keys may be in a store of their own, which is opened beside it and is away or there by itself.
 
@@ -19,13 +19,19 @@ wrote. An address that the driver cannot read ends the start.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from types import TracebackType
+from typing import Final, Literal, Self
 
 from storage import errors
-from storage.base import Kept, Storage
-from storage.keys import CALLS as KEY_CALLS
+from storage.base import Kept, Prepared, Storage
+from storage.keys import ApiKey, KeyChanges, KeyUpdate
+from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
+from storage.query import Answer, Filter, Query, Replica, StorageInfo
+from storage.record import Batch, Entry, Job, Payload, Position, Record, ToolCall
+from storage.search.view import PutView, View
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +40,6 @@ WATCH_S: Final = 1.0
 """How often it is looked whether the store is still where it was."""
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
-_COMMITS_NEED: Final = frozenset({"commit", "retention", "trim"})
-"""Calls that a batch waits for, the last two because of the cap on size: where they fail nothing is
-stored any more.
-"""
 
 
 @dataclass(slots=True)
@@ -46,7 +48,7 @@ class _Replacement:
 
     why: str
     reason: str
-    was_enabled: bool
+    was_open: bool
     kept: Kept = field(default_factory=dict)
     is_closed: bool = False
 
@@ -78,10 +80,11 @@ class DeferredStorage:
         self._replacement: _Replacement | None = None
         self.replaced = {"damaged": 0, "removed": 0}
         """How often the store was replaced since the start, by reason."""
-        self._is_enabled = False
         self._has_attempted = asyncio.Event()
-        self._is_open = asyncio.Event()
-        self._has_failed = False
+        self._is_there = asyncio.Event()
+        """Set while there is a store that is not to be replaced."""
+        self.state: Literal["opening", "away", "open"] = "opening"
+        """`opening`: nothing has gone wrong so far. `away`: it is tried again. `open`: it answers."""
         self.reason = "it has not answered yet"
         """Why it is not open."""
 
@@ -97,7 +100,7 @@ class DeferredStorage:
             try:
                 self._store = await self._open_store("")
             except (errors.StorageUnavailable, errors.SchemaRefused) as error:
-                self._has_failed = True
+                self.state = "away"
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error(
@@ -122,70 +125,31 @@ class DeferredStorage:
             )
 
         self._has_attempted.set()
-        self._is_open.set()
+        self._is_there.set()
 
     async def first_attempt(self, timeout_s: float) -> bool:
         """Wait for the end of the first attempt, `timeout_s` at most; return whether the store is
-        open.
+        there.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 await self._has_attempted.wait()
         except TimeoutError:
             self._has_attempted.set()
-        return self._is_open.is_set()
+        return self._is_there.is_set()
 
     async def opened(self) -> Storage:
         """Wait for the store itself, which is for reading positions before it is enabled; not one
         to be replaced.
         """
-        await self._is_open.wait()
+        await self._is_there.wait()
         assert self._store is not None
         return self._store
 
     def enable(self) -> None:
+        """Let the store answer."""
         assert self._store is not None
-        self._is_enabled = True
-
-    @property
-    def has_late_prefix(self) -> bool:
-        return self._store is not None and self._store.has_late_prefix
-
-    @property
-    def warning(self) -> str:
-        return "" if self._store is None else self._store.warning
-
-    @property
-    def is_enabled(self) -> bool:
-        return self._is_enabled
-
-    @property
-    def is_opening(self) -> bool:
-        """Whether it is being opened, and nothing has gone wrong so far."""
-        return not self._is_enabled and self._replacement is None and not self._has_failed
-
-    async def close(self) -> None:
-        if self._store is not None:
-            await self._store.close()
-
-    async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
-        if self._keys is not None and name in KEY_CALLS:
-            return await self._keys._call(name, *arguments, **options)
-        if self._store is None or not self._is_enabled:
-            if self.is_opening:
-                raise errors.StorageOpening(f"{self._name} is being opened")
-            raise errors.StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
-
-        store = self._store
-        try:
-            return await getattr(store, name)(*arguments, **options)
-        except errors.StorageDamaged as error:
-            if name in _COMMITS_NEED:
-                self.note_damage(error)
-            raise
-        except errors.StorageRemoved as error:
-            self._begin_replacing("removed", str(error))
-            raise
+        self.state = "open"
 
     def note_damage(self, error: errors.StorageDamaged) -> None:
         """Have the store replaced by an empty one, which is enabled if this one was."""
@@ -206,14 +170,14 @@ class DeferredStorage:
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:
-            self._replacement = _Replacement(why, reason, self._is_enabled)
-            self._is_enabled = False
+            self._replacement = _Replacement(why, reason, self.state == "open")
+            self.state = "away"
             self.reason = reason
-            self._is_open.clear()
+            self._is_there.clear()
             log.error("%s is %s, an empty one replaces it: %s", self._name, why, reason)
 
     async def _look(self) -> None:
-        if self._is_enabled and self._store is not None and not await self._store.is_in_place():
+        if self.state == "open" and not await self._current().is_in_place():
             self._begin_replacing("removed", "what was stored is not where it was")
         pending = self._replacement
         store = self._store
@@ -230,24 +194,179 @@ class DeferredStorage:
         lost_records = await replacement.keep(pending.kept) if pending.kept else 0
         self._store = replacement
         self._replacement = None
-        self._is_enabled = pending.was_enabled
-        self._is_open.set()
+        if pending.was_open:
+            self.state = "open"
+        self._is_there.set()
         self.replaced[pending.why] += 1
         if pending.why == "removed":
             self._on_removed(lost_records)
 
-    def as_storage(self) -> Storage:
-        return cast(Storage, self)
+    def _current(self) -> Storage:
+        """Return the store behind an open handle.
 
+        Raises:
+            StorageUnavailable: The handle is not open.
+        """
+        if self.state == "open" and self._store is not None:
+            return self._store
+        if self.state == "opening":
+            raise errors.StorageOpening(f"{self._name} is being opened")
+        raise errors.StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
 
-def _forward(name: str) -> Callable[..., Awaitable[Any]]:
-    async def call(self: DeferredStorage, *arguments: Any, **options: Any) -> Any:
-        return await self._call(name, *arguments, **options)
+    def _keys_store(self) -> Storage:
+        return self._current() if self._keys is None else self._keys._current()
 
-    return call
+    @contextmanager
+    def _watched(self) -> Iterator[Storage]:
+        """Use the store for what commits depend on: a store that fails here is replaced."""
+        try:
+            yield self._current()
+        except errors.StorageDamaged as error:
+            self.note_damage(error)
+            raise
+        except errors.StorageRemoved as error:
+            self._begin_replacing("removed", str(error))
+            raise
 
+    @property
+    def has_late_prefix(self) -> bool:
+        return self._store is not None and self._store.has_late_prefix
 
-# Every method is awaited and forwarded, so none is written out.
-for _name in dir(Storage):
-    if not _name.startswith("_") and not hasattr(DeferredStorage, _name):
-        setattr(DeferredStorage, _name, _forward(_name))
+    @property
+    def warning(self) -> str:
+        return "" if self._store is None else self._store.warning
+
+    async def close(self) -> None:
+        if self._store is not None:
+            await self._store.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        await self.close()
+
+    async def commit(self, batch: Batch) -> int:
+        with self._watched() as store:
+            return await store.commit(batch)
+
+    async def retention(self) -> RetentionState:
+        with self._watched() as store:  # asked before batches, because of the cap on size
+            return await store.retention()
+
+    async def trim(self, max_rows: int) -> Trimmed:
+        with self._watched() as store:
+            return await store.trim(max_rows)
+
+    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
+        return await self._current().prepare(entries)
+
+    async def positions(self, instance: str) -> dict[bytes, Position]:
+        return await self._current().positions(instance)
+
+    async def read(self, query: Query[Answer]) -> Answer:
+        return await self._current().read(query)
+
+    async def get(self, record_id: bytes) -> Record | None:
+        return await self._current().get(record_id)
+
+    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
+        return await self._current().payloads(seqs)
+
+    async def move_floors(
+        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
+    ) -> None:
+        await self._current().move_floors(purge_floor_us, body_floor_us, down=down)
+
+    async def purge(self, max_rows: int) -> Purged:
+        return await self._current().purge(max_rows)
+
+    async def reclaim(self) -> None:
+        await self._current().reclaim()
+
+    async def is_in_place(self) -> bool:
+        return await self._current().is_in_place()
+
+    async def kept(self) -> Kept:
+        return await self._current().kept()
+
+    async def keep(self, kept: Kept) -> int:
+        return await self._current().keep(kept)
+
+    async def vacuum(self) -> None:
+        await self._current().vacuum()
+
+    async def erase(self, filter: Filter) -> Erased:
+        return await self._current().erase(filter)
+
+    async def erasing(self) -> int:
+        return await self._current().erasing()
+
+    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+        return await self._current().index_text(is_wanted=is_wanted)
+
+    async def text_index(self) -> TextIndex:
+        return await self._current().text_index()
+
+    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
+        return await self._current().tool_call(record_id, position)
+
+    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
+        return await self._current().tool_calls_of(record_seq)
+
+    async def waiting_calls(self, instance: str) -> list[ToolCall]:
+        return await self._current().waiting_calls(instance)
+
+    async def last_seq(self) -> int:
+        return await self._current().last_seq()
+
+    async def jobs(self, limit: int) -> list[Job]:
+        return await self._current().jobs(limit)
+
+    async def answers_of(self, record_id: bytes) -> list[bytes]:
+        return await self._current().answers_of(record_id)
+
+    async def meta(self, name: str) -> str | None:
+        return await self._current().meta(name)
+
+    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
+        return await self._current().put_meta(name, value, replace=replace)
+
+    async def keys(self) -> list[ApiKey]:
+        return await self._keys_store().keys()
+
+    async def key_version(self) -> int:
+        return await self._keys_store().key_version()
+
+    async def create_key(self, key: ApiKey) -> None:
+        await self._keys_store().create_key(key)
+
+    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
+        return await self._keys_store().update_key(key_id, changes)
+
+    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
+        return await self._keys_store().delete_key(key_id, at_us)
+
+    async def touch_keys(self, uses: Mapping[str, int]) -> None:
+        await self._keys_store().touch_keys(uses)
+
+    async def views(self, owner: str) -> list[View]:
+        return await self._current().views(owner)
+
+    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
+        return await self._current().put_view(owner, view, replaced)
+
+    async def delete_view(self, owner: str, name: str) -> bool:
+        return await self._current().delete_view(owner, name)
+
+    async def info(self) -> StorageInfo:
+        return await self._current().info()
+
+    async def replicas(self) -> list[Replica]:
+        return await self._current().replicas()

@@ -283,7 +283,7 @@ async def test_a_store_that_is_being_opened_is_said_and_soon_there(
     async def never(damage: str) -> Storage:
         raise AssertionError("nobody opens it")
 
-    storage = DeferredStorage(never).as_storage()
+    storage = DeferredStorage(never)
     services = replace(world.services(), storage=storage)
     tail = Tail(storage, head_seq=0, offset=0)
     tail.is_begun = False

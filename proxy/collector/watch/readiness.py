@@ -81,7 +81,7 @@ class Readiness:
         return away
 
     def _how_away(self, what: str) -> str:
-        if what == "store" and self.status.deferred.is_opening:
+        if what == "store" and self.status.deferred.state == "opening":
             return "being opened"
         return "away"
 

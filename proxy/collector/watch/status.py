@@ -87,7 +87,7 @@ class StatusView:
     def describe(self) -> dict[str, object]:
         writer = self.writer
         deferred = self.deferred
-        reason = "" if deferred.is_enabled else deferred.reason
+        reason = "" if deferred.state == "open" else deferred.reason
         return {
             "version": VERSION,
             "build": BUILD,

@@ -62,8 +62,8 @@ async def test_a_store_whose_positions_cannot_be_read_is_set_aside(
     async with started(SETTINGS, lock_data_dir(tmp_path)) as state:
         assert state.offline_since is not None
         async with asyncio.timeout(30):
-            store = await state.deferred.opened()
+            store = await state.storage.opened()
         assert await store.positions("sidecar-1") == {}
-        assert state.deferred.replaced["damaged"] == 1
+        assert state.storage.replaced["damaged"] == 1
 
     assert set_aside(tmp_path)

@@ -19,7 +19,6 @@ from storage.errors import (
     StorageRejected,
     StorageUnavailable,
 )
-from storage.keys import CALLS as KEY_CALLS
 from storage.keys import KeyChanges
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Position
@@ -55,7 +54,7 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(
         *[StorageUnavailable("refused") for _ in range(4)], StorageUnavailable("starting up")
     )
     deferred = DeferredStorage(opening, retry_s=0.0)
-    storage = deferred.as_storage()
+    storage: Storage = deferred
     with pytest.raises(StorageOpening, match="the store is being opened"):
         await storage.last_seq()
     await deferred.open()
@@ -110,7 +109,7 @@ async def test_keys_have_a_store_of_their_own() -> None:
     keys = Opening(StorageUnavailable("refused"))
     own = DeferredStorage(keys, retry_s=0.0, name="the store of API keys")
     deferred = DeferredStorage(records, retry_s=0.0, keys=own)
-    storage = deferred.as_storage()
+    storage: Storage = deferred
     await deferred.open()
     deferred.enable()
     with pytest.raises(StorageOpening, match="the store of API keys is being opened"):
@@ -127,12 +126,6 @@ async def test_keys_have_a_store_of_their_own() -> None:
     assert (await records.store.keys(), await records.store.key_version()) == ([], 0)
     assert (await keys.store.last_seq(), await storage.last_seq()) == (0, 1)
     await deferred.close()
-
-
-def test_whatever_a_store_does_with_keys_is_known() -> None:
-    """A new call about keys goes where keys are, too."""
-    about = {name for name in vars(Storage) if "key" in name and not name.startswith("_")}
-    assert about == KEY_CALLS
 
 
 class Files:
@@ -163,7 +156,7 @@ class Files:
 
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(self.deferred.watch())
-            yield self.deferred.as_storage()
+            yield self.deferred
             watching.cancel()
 
         await self.deferred.close()
@@ -179,7 +172,7 @@ class Files:
     async def replaced(self, why: str) -> None:
         """Wait until another store is there."""
         async with asyncio.timeout(30):
-            while not self.deferred.replaced[why] or not self.deferred.is_enabled:  # noqa: ASYNC110 - nothing tells
+            while not self.deferred.replaced[why] or self.deferred.state != "open":  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.005)
 
 
@@ -295,9 +288,9 @@ async def test_damage_that_is_met_before_it_is_enabled_is_mended_first(
         files.deferred.note_damage(StorageDamaged("sqlite: database disk image is malformed"))
         async with asyncio.timeout(30):
             assert await files.deferred.opened() is not before
-        assert not files.deferred.is_enabled
+        assert files.deferred.state == "away"
         files.deferred.enable()
-        assert await files.deferred.as_storage().commit(batch(1)) == 1
+        assert await files.deferred.commit(batch(1)) == 1
         watching.cancel()
 
     await files.deferred.close()
@@ -313,7 +306,7 @@ async def test_a_store_that_cannot_be_replaced_yet_is_tried_again(
         shutil.rmtree(files.directory)
         files.directory.write_text("in the way")
         async with asyncio.timeout(30):
-            while files.deferred.is_enabled:  # noqa: ASYNC110 - nothing tells
+            while files.deferred.state == "open":  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.005)
         await asyncio.sleep(0.05)
         files.directory.unlink()

@@ -19,7 +19,7 @@ class Fake:
 
     is_draining = False
     is_storage_up = True
-    is_opening = False
+    state = "away"
     reason = ""
 
     @property
