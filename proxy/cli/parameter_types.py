@@ -1,6 +1,7 @@
 """Types of options, which refuse a value with what was expected."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import click
@@ -16,6 +17,8 @@ _SECONDS: Final = Annotated[int, msgspec.Meta(ge=0)]
 
 class WholeNumber(click.IntRange):
     """A whole number, refused with its value and its limits."""
+
+    name = "n"
 
     def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
@@ -73,3 +76,6 @@ class PositiveNumber(click.ParamType[float]):
                 f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx
             )
         return number
+
+
+FILE: Final = click.Path(path_type=Path)

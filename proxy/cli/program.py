@@ -1,64 +1,171 @@
-"""The program of click, made from the table of commands.
+"""The program: names of commands, and where each is declared.
 
-Strategy: one class for commands, which shows options by panel, and one for groups, which keeps the
-order of the table. What a command does is in `proxy/cli/commands/`, imported when it runs.
+Invariant: a command is imported when it is asked for, so that no command pays for another; what the
+list of commands says of each therefore stands here. A test compares it with the command's own help.
 """
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
 from importlib import import_module
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import click
-
-from proxy.cli.command_table import COMMANDS, GROUPS, SECTIONS, Row
-from proxy.cli.options import OWN_PANEL, PARAMETERS
-
-_HELP: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
+from click.shell_completion import CompletionItem
 
 
-class _WithPanels(click.Command):
-    """Shows each option in its panel, and in the list of commands its whole sentence."""
+class _Place(NamedTuple):
+    """Where a command is declared."""
 
-    def get_short_help_str(self, limit: int = 45) -> str:
-        return (self.help or "").partition("\n")[0]
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        panels: dict[str, list[tuple[str, str]]] = {}
-        for each in self.get_params(ctx):
-            if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
-                panels.setdefault(getattr(each, "panel", OWN_PANEL), []).append(record)
-        for title, records in panels.items():
-            with formatter.section(title):
-                formatter.write_dl(records)
+    name: str
+    """Module below `proxy/cli/commands`, and name of the command or group in it."""
+    help: str
+    """First paragraph of its help, or the first sentence of that."""
 
 
-class _Group(_WithPanels, click.Group):
-    """Commands in the order of the table."""
+SECTIONS: Final = {
+    "Run": {
+        "serve": _Place("serve:serve", "Run the proxy."),
+        "run": _Place(
+            "run.command:run",
+            "Run a command, such as a coding agent, and record the calls of models that it makes; "
+            "at its end say what they were, what failed and what they cost.",
+        ),
+        "demo": _Place(
+            "serve:demo",
+            "Run a demo upstream with sample traffic, and the proxy in front of it; its records "
+            "are in ./sidelog-demo.",
+        ),
+        "health": _Place(
+            "health:health",
+            "Say whether sidelog is ready, and exit with 0 if it is; for container health checks.",
+        ),
+        "doctor": _Place(
+            "doctor.command:doctor",
+            "Check this machine and the settings, and suggest a fix for each problem.",
+        ),
+        "config": _Place("config:config_group", "Check or show the configuration."),
+        "redact": _Place(
+            "redact:redact_group", "What is taken out before anything is stored, and by which rule."
+        ),
+        "token": _Place("token:token", "The admin token."),
+        "version": _Place(
+            "about:version",
+            "Print the version and build (pure or compiled) of sidelog, and the versions of Python "
+            "and the main libraries.",
+        ),
+        "completion": _Place(
+            "about:completion",
+            "Print a completion script for a shell; load it with: "
+            'eval "$(sidelog completion bash)".',
+        ),
+    },
+    "Look": {
+        "query": _Place("records:query", "Search records."),
+        "tail": _Place(
+            "tail:tail",
+            "Follow new records as they are stored; resumes without a gap when the connection "
+            "breaks or sidelog restarts.",
+        ),
+        "get": _Place("records:get", "Show one exchange: its outcome, headers and bodies."),
+        "open": _Place(
+            "records:open_record",
+            "Open one record in the web UI: print its address, and show it in a browser, if this "
+            "machine has a screen.",
+        ),
+        "compare": _Place(
+            "compare:compare",
+            "Show what differs between two exchanges, part by part; exits with 1 if anything does.",
+        ),
+        "stats": _Place(
+            "stats:stats",
+            "Show totals by status, level, project, container and service, and latency "
+            "percentiles.",
+        ),
+        "top": _Place(
+            "stats:top",
+            "Show the most frequent endpoints, or values of another field, with errors, latency, "
+            "bytes and cost.",
+        ),
+        "conversations": _Place(
+            "conversations:conversations",
+            "List LLM conversations, or show one: turns, tools, tokens, cost, time, where it "
+            "failed.",
+        ),
+        "view": _Place("views:view", "Saved searches."),
+        "export": _Place(
+            "files.export:export",
+            "Export all matching records, oldest first, with a progress bar on stderr.",
+        ),
+        "mcp": _Place(
+            "mcp:mcp",
+            "Serve the log to a coding agent on stdin and stdout (Model Context Protocol), "
+            "read-only.",
+        ),
+    },
+    "Send again": {
+        "save": _Place(
+            "files.export:save",
+            "Save matching exchanges with their bodies as a suite, a plain file that can be "
+            "replayed.",
+        ),
+        "replay": _Place(
+            "files.replay:replay",
+            "Send recorded requests again, and compare each answer with the recorded one; exits "
+            "with 1 if any differs.",
+        ),
+        "mock": _Place(
+            "mock.command:mock",
+            "Answer requests from a suite or a HAR file, streams with their recorded timing.",
+        ),
+    },
+    "Manage": {
+        "keys": _Place("keys:keys", "API keys of the proxied service."),
+        "db": _Place("db:db", "Inspect, migrate and back up the store."),
+        "alerts": _Place("alerts:alerts", "Alerts on figures of the log."),
+        "grpc": _Place("files.reflect:grpc", "Schemas of gRPC services."),
+    },
+}
+"""Title in help → the commands below it."""
+_PLACES: Final = {name: place for places in SECTIONS.values() for name, place in places.items()}
+
+
+class _Program(click.Group):
+    """Imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(_PLACES)
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        super().format_options(ctx, formatter)
-        if ctx.parent is not None:
-            self.format_commands(ctx, formatter)
-            return
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = _PLACES.get(cmd_name)
+        if place is None:
+            return None
+        module, _, name = place.name.partition(":")
+        command = getattr(import_module(f"proxy.cli.commands.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
 
-        width = max(map(len, self.commands))  # one column for all sections
-        for title, words in SECTIONS.items():
-            rows = [
-                (word.ljust(width), self.commands[word].get_short_help_str())
-                for word in words.split()
-            ]
-            with formatter.section(title):
-                formatter.write_dl(rows)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if self.name == "keys" and args[0] == "revoke":
-            ctx.fail("no such command 'revoke': `keys disable` can be undone, `keys delete` cannot")
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _PLACES and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=_PLACES, ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, _PLACES))  # one column for all sections
+        for title, places in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(width), place.help) for name, place in places.items()]
+                )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer names of commands without importing them."""
+        names = [
+            CompletionItem(name, help=place.help)
+            for name, place in _PLACES.items()
+            if name.startswith(incomplete)
+        ]
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
 def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
@@ -69,64 +176,14 @@ def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> Non
         ctx.exit()
 
 
-def _program() -> click.Group:
-    """Make the program; what a command returns is its exit code."""
-    version = click.Option(
-        ["--version"],
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_version,
-        help="Print the version and exit.",
-    )
-    program = _Group(
-        "sidelog",
-        help="A logging reverse proxy that keeps a redacted, searchable record of every exchange.",
-        params=[version],
-        no_args_is_help=True,
-        context_settings=_HELP,
-    )
-    groups: dict[str, click.Group] = {}
-
-    for row in COMMANDS:
-        *group, name = row.words.split()
-        for word in group:
-            if word not in groups:
-                groups[word] = _Group(
-                    word, help=GROUPS[word], no_args_is_help=True, context_settings=_HELP
-                )
-                program.add_command(groups[word])
-
-        (groups[group[0]] if group else program).add_command(_command(name, row))
-
-    return program
-
-
-def _command(name: str, row: Row) -> click.Command:
-    before = "" if f"sidelog {row.words}" in row.example else f"sidelog {row.words} "
-    parameters = [
-        PARAMETERS.get(f"{row.words} {each}") or PARAMETERS[each] for each in row.parameters.split()
-    ]
-    for shared in row.shared:
-        parameters += shared.parameters
-    help = f"{row.help}\n\nExample: {f'{before}{row.example}'.strip()}"
-    settings = {**_HELP, "allow_interspersed_args": not row.has_command}
-    return _WithPanels(
-        name, help=help, params=parameters, callback=_callback(row), context_settings=settings
-    )
-
-
-def _callback(row: Row) -> Callable[..., int]:
-    def run(**given: Any) -> int:
-        with ExitStack() as stack:
-            for shared in reversed(row.shared):
-                shared.gather(given, stack)
-            first, *others = row.words.split()
-            module, _, function = (row.run or f"{first}:{'_'.join(others) or 'run'}").partition(":")
-            code: int = getattr(import_module(f"proxy.cli.commands.{module}"), function)(**given)
-        return code
-
-    return run
-
-
-PROGRAM: Final = _program()
+@click.group("sidelog", cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version and exit.",
+)
+def program() -> None:
+    """A logging reverse proxy that keeps a redacted, searchable record of every exchange."""

@@ -19,7 +19,7 @@ import msgspec
 from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.alert_model import AlertSettings
-from proxy.settings.check import check
+from proxy.settings.check import NO_UPSTREAM, check
 from proxy.settings.conversion import convert
 from proxy.settings.sources import (
     TABLES,
@@ -59,6 +59,9 @@ NEEDS_RESTART: typing.Final = (
 )
 """What a running sidelog cannot change: its sockets, its number of processes, where records are."""
 
+_PLACEHOLDER_UPSTREAM: typing.Final = "http://127.0.0.1:1"
+"""Settings need something to proxy to; not all commands do."""
+
 
 Trial = Callable[[model.Settings], Iterable[tuple[str, str]]]
 """What yields (dotted setting, reason) for valid settings that do not work as they say."""
@@ -89,6 +92,18 @@ def load(
         raise model.SettingsError(problems)
 
     return settings
+
+
+def load_without_upstream(
+    overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
+) -> model.Settings:
+    """Load as `load` does, also where nothing to proxy to is configured."""
+    try:
+        return load(overrides, environ, config_path)
+    except model.SettingsError as error:
+        if not any(NO_UPSTREAM in problem for problem in error.problems):
+            raise
+        return load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config_path)
 
 
 def load_again(

@@ -16,8 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from proxy.cli.commands import stats
-from proxy.cli.commands.client import Client as CommandClient
+from proxy.cli import app
 from proxy.collector.rings.capture_rules import CaptureRules
 from proxy.collector.watch.alerts.figures import read_figures
 from proxy.settings.alert_model import AlertSettings
@@ -188,14 +187,11 @@ async def test_agents_are_told_the_same(client: Client, left_out: int) -> None:
 
 async def test_commands_say_that_they_estimate(client: Client, left_out: int) -> None:
     """`stats` and `top`, in words; they have their figures of the API."""
-    commands = CommandClient(str(client.make_url("")).rstrip("/"), TOKEN)
-    for run in (
-        lambda: stats.run(commands, {}, None, as_json=False),
-        lambda: stats.run_top(commands, {"by": "endpoint"}, as_json=False),
-    ):
+    source = ["--url", str(client.make_url("")).rstrip("/"), "--token", TOKEN]
+    for command in ("stats", "top"):
         shown = io.StringIO()
         with redirect_stdout(shown):
-            assert await asyncio.to_thread(run) == 0
+            assert await asyncio.to_thread(app.main, [command, *source]) == 0
         assert "Of a sample" in shown.getvalue()
 
 

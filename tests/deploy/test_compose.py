@@ -8,12 +8,12 @@ from typing import Any, Final
 import yaml
 
 from deploy.dashboards.__main__ import FOLDER as DASHBOARDS
-from proxy.cli.program import PROGRAM
 from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from tests.deploy.test_deploy import DOCKERFILE, LONGEST_STOP_S
 from tests.deploy.test_rules import FILES as RULES
+from tests.support.commands import command_of
 from tests.support.programs import find
 from tests.support.sidelog import ROOT
 
@@ -134,7 +134,7 @@ def test_what_is_mounted_is_there() -> None:
     assert [source for source in files if not (FOLDER / source).exists()] == []
     assert sources - files == COMPOSE["volumes"].keys()
     assert DASHBOARDS.resolve() in {(FOLDER / source).resolve() for source in files}
-    assert SERVICES["viewer"]["command"][0] in PROGRAM.commands
+    assert command_of(SERVICES["viewer"]["command"][0])
 
 
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:

@@ -7,17 +7,16 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from proxy.cli.program import PROGRAM
 from proxy.settings.addresses import parse_address
 from proxy.settings.load import load
 from proxy.settings.model import Settings
 from proxy.settings.sources import ENV_PREFIX, leaves
 from proxy.supervisor.supervisor import COLLECTOR_STOP_S, KILL_AFTER_S
 from tests.support.cases import each_of
+from tests.support.commands import command_of
 from tests.support.programs import PROGRAM_S, find
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +75,6 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 @each_of("path", FILES)
 def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     """Commands in the files and in their comments can be run as they stand."""
-    root: Any = PROGRAM
     calls = re.findall(
         r"(?:bin/|exec CONTAINER |-- )sidelog ((?:[a-z]+ ?)+)((?: ?--[a-z-]+ \S+)*)",
         path.read_text(),
@@ -84,10 +82,8 @@ def test_every_command_of_sidelog_exists_with_its_flags(path: Path) -> None:
     assert calls or path != UNIT
 
     for words, flags in calls:
-        command = root
-        for word in words.split():
-            command = command.commands[word]
-        options = {option for parameter in command.params for option in parameter.opts}
+        params = command_of(*words.split()).params
+        options = {option for parameter in params for option in parameter.opts}
         assert set(re.findall(r"--[a-z-]+", flags)) <= options
 
 

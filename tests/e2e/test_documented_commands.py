@@ -25,9 +25,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from proxy.cli import app
-from proxy.cli.program import PROGRAM
 from tests.proxy.cli.commands.test_reflect import service as reflecting
-from tests.proxy.cli.test_help import walk
+from tests.support.commands import example_of, walk
 from tests.support.long import long
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
@@ -51,12 +50,7 @@ EXAMPLE_ID: Final = re.compile(r"0192f3c4-[0-9a-f-]+|0192f3c4-…")
 
 def help_examples() -> list[str]:
     """The example of each command."""
-    commands = dict(walk(PROGRAM))
-    return [
-        found[1]
-        for command in commands.values()
-        if (found := re.search(r"Example: (.+)", command.help))
-    ]
+    return [example_of(command) for _, command in walk()]
 
 
 def shell_lines(document: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the program says of itself: `sidelog version` and `sidelog completion`."""
+"""What sidelog says of itself: versions, and what a shell evaluates to complete commands."""
 
 import platform
 import sqlite3
@@ -6,8 +6,12 @@ from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Final
 
+import click
+
+from proxy.cli.command import command
 from proxy.cli.commands.output import say, say_json
-from proxy.cli.completion import SCRIPTS
+from proxy.cli.completion import SCRIPTS, SHELLS
+from proxy.cli.options import argument, json_option
 from proxy.process.version import BUILD, VERSION
 
 LIBRARIES: Final = (
@@ -23,14 +27,14 @@ LIBRARIES: Final = (
 """Whose versions matter in a bug report."""
 
 
-def completion(shell: str) -> int:
-    """Print what a shell evaluates to complete."""
-    say(SCRIPTS[shell])
-    return 0
+@command()
+@json_option
+def version(as_json: bool) -> int:
+    """Print the version and build (pure or compiled) of sidelog, and the versions of Python and the
+    main libraries.
 
-
-def version(*, as_json: bool) -> int:
-    """Print versions."""
+    Example: sidelog version --json
+    """
     versions = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
     for name in LIBRARIES:
         try:
@@ -45,4 +49,20 @@ def version(*, as_json: bool) -> int:
         for name, text in versions.items():
             say(f"  {name} {text}")
 
+    return 0
+
+
+@command()
+@argument(
+    "shell",
+    "Which shell: bash, zsh or fish.",
+    metavar="SHELL",
+    type=click.Choice(SHELLS),
+)
+def completion(shell: str) -> int:
+    """Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".
+
+    Example: sidelog completion bash
+    """
+    say(SCRIPTS[shell])
     return 0

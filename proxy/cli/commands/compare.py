@@ -8,10 +8,18 @@ from urllib.parse import quote
 
 from rich.text import Text
 
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.listing import View, column_text
 from proxy.cli.commands.output import complain, console, say_json
 from proxy.cli.commands.record_id import find_id
+from proxy.cli.options import (
+    argument,
+    ignore_option,
+    json_option,
+    reader_options,
+    record_argument,
+)
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 100
@@ -25,11 +33,25 @@ _WORDS: Final = {
 """As wdiff(1) marks them."""
 
 
-def run(
-    client: Client, *, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool
+@command()
+@record_argument
+@argument(
+    "other_id",
+    "Id of the second, likewise. Without it, the first is compared with the last success of its "
+    "endpoint, the one whose request is most alike.",
+    metavar="[OTHER-ID]",
+    required=False,
+)
+@ignore_option
+@json_option
+@reader_options
+def compare(
+    client: Client, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool
 ) -> int:
-    """Print what differs from the first record to the second, or from the last success to the only
-    one; 1 if any.
+    """Show what differs between two exchanges, part by part; exits with 1 if anything does.
+
+    Example: sidelog compare 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6
+    0192f3c4-77d1-7f3a-8f10-5e0c9d2b6a41
     """
     ids = [find_id(client, each) for each in (record_id, other_id) if each is not None]
     a, b = ids if len(ids) > 1 else (_last_success(client, ids[0]), ids[0])

@@ -7,20 +7,38 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
+from proxy.cli.command import Group
 from proxy.cli.commands.output import complain, say, say_json
+from proxy.cli.options import config_option, json_option, settings_options
 from proxy.process.terminal import json_escaped
-from proxy.settings.check import NO_UPSTREAM, warnings
+from proxy.settings.check import warnings
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, redacted
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 """What TOML takes without quotes."""
-_PLACEHOLDER_UPSTREAM: Final = "http://127.0.0.1:1"
-"""Settings need something to proxy to; not all commands do."""
 
 
-def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
-    """Validate; every problem on its own line. Returns the exit code: 0, or 2 with problems."""
+_SETTINGS: Final = ("proxy.upstream", "data_dir")
+"""Those with flags here."""
+
+
+@click.group("config", cls=Group)
+def config_group() -> None:
+    """Check or show the configuration."""
+
+
+@config_group.command()
+@config_option
+@json_option
+@settings_options(*_SETTINGS)
+def check(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
+    """Validate the configuration and report every problem at once.
+
+    Example: sidelog config check --config sidelog.toml
+    """
     try:
         settings = load(overrides, os.environ, config, examples)
     except SettingsError as error:
@@ -48,22 +66,6 @@ def check(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -
     return 0
 
 
-def load_anywhere(
-    overrides: Mapping[str, str], environ: Mapping[str, str], config: Path | None
-) -> Settings:
-    """Load the settings as `serve` would, also where nothing to proxy to is configured.
-
-    Raises:
-        SettingsError: with every problem found.
-    """
-    try:
-        return load(overrides, environ, config)
-    except SettingsError as error:
-        if not any(NO_UPSTREAM in problem for problem in error.problems):
-            raise
-        return load({**overrides, "proxy.upstream": _PLACEHOLDER_UPSTREAM}, environ, config)
-
-
 def examples(settings: Settings) -> Iterator[tuple[str, str]]:
     """Yield own rules that do not find their examples, as (dotted setting, reason): a trial of
     `load`.
@@ -74,8 +76,15 @@ def examples(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from problems_of(settings.redact.rules)
 
 
-def show(overrides: Mapping[str, str], config: Path | None, *, as_json: bool) -> int:
-    """Print the effective settings without secrets, as TOML or JSON."""
+@config_group.command()
+@config_option
+@json_option
+@settings_options(*_SETTINGS)
+def show(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
+    """Print the effective configuration, secrets redacted.
+
+    Example: sidelog config show --config sidelog.toml --json
+    """
     shown = redacted(load(overrides, os.environ, config))
     if as_json:
         say_json(shown)

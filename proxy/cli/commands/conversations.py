@@ -12,9 +12,18 @@ from urllib.parse import quote
 import click
 from rich.text import Text
 
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client, Filters, client_pages, refusal
 from proxy.cli.commands.listing import View, column_text, print_fitted, print_records
 from proxy.cli.commands.output import CommandError, complain, say, say_json
+from proxy.cli.options import (
+    argument,
+    filter_options,
+    json_lines_option,
+    limit_option,
+    reader_options,
+)
+from proxy.cli.parameter_types import FILE, WholeNumber
 from proxy.process.terminal import visible_line
 
 MAX_PAGE: Final = 100
@@ -34,11 +43,51 @@ _SHOWN: Final = (
 )
 
 
-def run(
+@command()
+@argument(
+    "conversation_id",
+    "One conversation, with its calls: its id, or the beginning of it.",
+    metavar="[ID]",
+    required=False,
+)
+@click.option(
+    "--min-turns",
+    type=WholeNumber(1),
+    default=1,
+    show_default=True,
+    help="Leave out those with fewer calls.",
+)
+@click.option(
+    "--min-failed", type=WholeNumber(0), default=0, help="Leave out those with fewer failures."
+)
+@click.option(
+    "--min-cost",
+    "min_cost_usd",
+    metavar="USD",
+    default="",
+    help="Leave out those that cost less.",
+)
+@click.option(
+    "--sort",
+    metavar="FIGURE",
+    default="newest",
+    show_default=True,
+    help="What is first: newest, or most cost, turns, failures, tokens or duration.",
+)
+@limit_option("Maximum number of conversations.", 20)
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=FILE,
+    help="Write one conversation into an HTML file that shows the whole run.",
+)
+@filter_options
+@json_lines_option
+@reader_options
+def conversations(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     conversation_id: str | None,
     min_turns: int,
     min_failed: int,
@@ -48,7 +97,10 @@ def run(
     html: Path | None,
     as_json: bool,
 ) -> int:
-    """Print conversations, newest first, or one of them."""
+    """List LLM conversations, or show one: turns, tools, tokens, cost, time, where it failed.
+
+    Example: sidelog conversations --since 24h --sort cost
+    """
     view = View(zone=zone)
     if html is not None:
         return _save(client, conversation_id, html)

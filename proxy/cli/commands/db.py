@@ -11,14 +11,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+import click
 import msgspec
 
+from proxy.cli.command import Group
 from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError, say, say_json
 from proxy.cli.commands.store import check_exists, settings_of, with_store
+from proxy.cli.options import argument, config_option, data_dir_option, json_option
+from proxy.cli.parameter_types import FILE
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooOld, StorageUnavailable
+
+
+@click.group(cls=Group)
+def db() -> None:
+    """Inspect, migrate and back up the store."""
 
 
 def _existing(config: Path | None, data_dir: str | None) -> Settings:
@@ -27,8 +36,15 @@ def _existing(config: Path | None, data_dir: str | None) -> Settings:
     return settings
 
 
-def status(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Print what the store holds."""
+@db.command()
+@config_option
+@data_dir_option
+@json_option
+def status(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+    """Show the store's contents, layout, size and retention. Changes nothing.
+
+    Example: sidelog db status --data-dir /var/lib/sidelog
+    """
     settings = _existing(config, data_dir)
     found = _look_into(settings)
     if "newest_layout" in found:
@@ -37,8 +53,15 @@ def status(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def migrate(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Bring the store to the newest layout; opening does it."""
+@db.command()
+@config_option
+@data_dir_option
+@json_option
+def migrate(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+    """Migrate the store to the newest layout, as a start of sidelog does.
+
+    Example: sidelog db migrate --data-dir /var/lib/sidelog
+    """
     settings = _existing(config, data_dir)
     try:
         before = with_store(settings, _layout, is_read_only=True)
@@ -46,6 +69,7 @@ def migrate(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
         before = old.layout
 
     async def read(storage: Storage) -> dict[str, object]:
+        # Opening the store brings it to the newest layout.
         info = await storage.info()
         return {"location": info.location, "layout_before": before, "layout": info.schema_version}
 
@@ -53,8 +77,15 @@ def migrate(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def vacuum(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Give free space back."""
+@db.command()
+@config_option
+@data_dir_option
+@json_option
+def vacuum(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+    """Return free space to the file system; works while sidelog is running.
+
+    Example: sidelog db vacuum --data-dir /var/lib/sidelog
+    """
 
     async def read(storage: Storage) -> dict[str, object]:
         before = (await storage.info()).size_bytes
@@ -70,11 +101,20 @@ def vacuum(config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
     return 0
 
 
-def backup(file: Path, config: Path | None, data_dir: str | None, *, as_json: bool) -> int:
-    """Copy a store on SQLite, and look into the copy; in a directory it is named by the time.
+@db.command()
+@argument(
+    "file",
+    "File for the copy; must not exist. In a directory it is named by the time: "
+    "sidelog-2026-11-28T020000Z.db.",
+    type=FILE,
+)
+@config_option
+@data_dir_option
+@json_option
+def backup(file: Path, config: Path | None, data_dir: str | None, as_json: bool) -> int:
+    """Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.
 
-    Raises:
-        CommandError: the store is another one, or the copy cannot be made.
+    Example: sidelog db backup records.db
     """
     settings = _existing(config, data_dir)
     source = sqlite_path(settings)

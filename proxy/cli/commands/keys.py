@@ -6,10 +6,12 @@ else about a new key goes to stderr.
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
+import click
+
+from proxy.cli.command import Group
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import (
     WIDE_COLUMNS,
@@ -19,6 +21,7 @@ from proxy.cli.commands.output import (
     report,
     report_list,
 )
+from proxy.cli.options import argument, client_options, json_option
 from proxy.cli.parameter_types import NUMBER_WITH_UNIT
 from proxy.process.terminal import visible
 
@@ -55,19 +58,60 @@ def moment(text: str, now: datetime) -> str:
         ) from error
 
 
+class _Keys(Group):
+    """Knows what else `revoke` may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "revoke":
+            ctx.fail("no such command 'revoke': `keys disable` can be undone, `keys delete` cannot")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Keys)
+def keys() -> None:
+    """API keys of the proxied service."""
+
+
+_key_argument: Final = argument("key", "Id of a key, or its name if that is unique.")
+
+
+@keys.command()
+@argument("name", "Display name.")
+@click.option(
+    "--scope",
+    metavar="TEXT …",
+    multiple=True,
+    help="Scope of the key; may be repeated. Default: all.",
+)
+@click.option(
+    "--agent",
+    metavar="TEXT …",
+    multiple=True,
+    help="Agent of the key; may be repeated. Default: all.",
+)
+@click.option("--expires", help="Expiry: RFC 3339, or relative to now: 12h, 30d. Default: never.")
+@click.option("--disabled", is_flag=True, help="Create the key disabled.")
+@click.option("--project", help="Project of the records of its requests.")
+@click.option("--user", help="User of the records of its requests.")
+@json_option
+@client_options
 def create(
     client: Client,
     name: str,
-    *,
-    scope: list[str] | None,
-    agent: list[str] | None,
+    scope: tuple[str, ...],
+    agent: tuple[str, ...],
     expires: str | None,
     disabled: bool,
     project: str | None,
     user: str | None,
     as_json: bool,
 ) -> int:
-    """Create a key and print its secret."""
+    """Create a key and print its secret, which is not shown again.
+
+    Example: sidelog keys create "Mobile app" --scope agent --expires 30d
+    """
     given = {
         "name": name,
         "scopes": scope or None,
@@ -88,9 +132,39 @@ def create(
     return report(key, key["secret"], as_json=as_json)
 
 
-def list_keys(client: Client, *, as_json: bool) -> int:
-    """Print all keys, oldest first."""
+@keys.command("list")
+@json_option
+@client_options
+def list_keys(client: Client, as_json: bool) -> int:
+    """List the keys.
+
+    Example: sidelog keys list --json
+    """
     return report_list(client.get_json("/api/keys")["keys"], "keys", _print_table, as_json=as_json)
+
+
+@keys.command()
+@_key_argument
+@json_option
+@client_options
+def disable(client: Client, key: str, as_json: bool) -> int:
+    """Disable a key. Takes effect within a second.
+
+    Example: sidelog keys disable "Mobile app"
+    """
+    return _switch(client, key, is_disabled=True, as_json=as_json)
+
+
+@keys.command()
+@_key_argument
+@json_option
+@client_options
+def enable(client: Client, key: str, as_json: bool) -> int:
+    """Enable a key again.
+
+    Example: sidelog keys enable "Mobile app"
+    """
+    return _switch(client, key, is_disabled=False, as_json=as_json)
 
 
 def _switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
@@ -98,33 +172,31 @@ def _switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> in
     changed = client.send_json(
         "PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled}
     )
-    text = (
-        f"{'disabled' if is_disabled else 'enabled'} key {changed['id']} "
-        f"({visible(changed['name'])})"
-    )
+    done = "disabled" if is_disabled else "enabled"
+    text = f"{done} key {changed['id']} ({visible(changed['name'])})"
     return report(changed, text, as_json=as_json)
 
 
-disable: Final = partial(_switch, is_disabled=True)
-enable: Final = partial(_switch, is_disabled=False)
+@keys.command()
+@_key_argument
+@json_option
+@client_options
+def delete(client: Client, key: str, as_json: bool) -> int:
+    """Delete a key permanently. Records keep its name.
 
-
-def delete(client: Client, key: str, *, as_json: bool) -> int:
-    """Delete a key."""
+    Example: sidelog keys delete "Mobile app"
+    """
     found = _find(client, key)
     client.send_json("DELETE", f"/api/keys/{quote(found['id'], safe='')}")
-    return report(
-        {"deleted": found["id"]},
-        f"deleted key {found['id']} ({visible(found['name'])})",
-        as_json=as_json,
-    )
+    text = f"deleted key {found['id']} ({visible(found['name'])})"
+    return report({"deleted": found["id"]}, text, as_json=as_json)
 
 
 def _find(client: Client, text: str) -> dict[str, Any]:
     """Find a key by its id, or by its name when only one has it."""
-    keys: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
-    found = [key for key in keys if key["id"] == text] or [
-        key for key in keys if key["name"] == text
+    there: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
+    found = [key for key in there if key["id"] == text] or [
+        key for key in there if key["name"] == text
     ]
     if len(found) != 1:
         raise CommandError(
@@ -134,7 +206,7 @@ def _find(client: Client, text: str) -> dict[str, Any]:
     return found[0]
 
 
-def _print_table(keys: list[dict[str, Any]]) -> None:
+def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -154,7 +226,7 @@ def _print_table(keys: list[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles[:shown]:
         table.add_column(title, no_wrap=title in ("id", "secret", "state"))
-    for key in keys:
+    for key in rows:
         state = "disabled" if key["disabled"] else _state(key["expires_at"])
         cells = (
             key["id"], key["name"], f"····{key['last4']}", state, _list(key["scopes"]), _list(key["agents"]),

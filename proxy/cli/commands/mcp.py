@@ -6,16 +6,23 @@ import json
 import sys
 from typing import Any, Final
 
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.output import CommandError, flush, say
+from proxy.cli.options import reader_options
 from proxy.process.terminal import json_escaped
 
 _PARSE_ERROR: Final = -32700
 _INTERNAL_ERROR: Final = -32603
 
 
-def run(client: Client) -> int:
-    """Answer messages until stdin ends."""
+@command()
+@reader_options
+def mcp(client: Client) -> int:
+    """Serve the log to a coding agent on stdin and stdout (Model Context Protocol), read-only.
+
+    Example: sidelog mcp --data-dir /var/lib/sidelog
+    """
     for line in sys.stdin.buffer:
         if line.strip() and (answer := _answer(client, line)) is not None:
             say(json_escaped(answer))

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import click
 
+from proxy.cli.command import command
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
 from proxy.cli.commands.listing import (
@@ -35,6 +36,19 @@ from proxy.cli.commands.output import (
 )
 from proxy.cli.commands.record_id import find_id
 from proxy.cli.commands.zone import with_offsets, zone_name
+from proxy.cli.options import (
+    client_options,
+    fields_option,
+    from_view_option,
+    json_lines_option,
+    json_option,
+    limit_option,
+    order_option,
+    reader_options,
+    record_argument,
+    search_options,
+    wide_option,
+)
 from proxy.process.terminal import visible, visible_line
 
 PAGE_RECORDS: Final = 1000
@@ -76,11 +90,20 @@ _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none"
 """Of calls of gRPC that were not reset."""
 
 
+@command()
+@order_option
+@limit_option("Maximum number of records.", 100)
+@fields_option
+@wide_option
+@click.option("--no-header", is_flag=True, help="Leave out the line with the titles.")
+@from_view_option
+@search_options
+@json_lines_option
+@reader_options
 def query(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     order: str | None,
     limit: int,
     fields: str | None,
@@ -89,7 +112,10 @@ def query(
     from_view: str | None,
     as_json: bool,
 ) -> int:
-    """Print up to `limit` records, newest first unless asked otherwise: NDJSON, or a table."""
+    """Search records.
+
+    Example: sidelog query 'status:5xx path:/api/*' --since 15m
+    """
     if from_view is not None:
         found = views.find(client, from_view)
         filters = with_offsets(views.applied(found, filters), zone)
@@ -158,10 +184,21 @@ def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str,
     )
 
 
+@command()
+@record_argument
+@click.option("--raw", is_flag=True, help="Print only the stored bytes of the response body.")
+@click.option("--request", is_flag=True, help="With --raw: the request body instead.")
+@click.option(
+    "--around", is_flag=True, help="List what the same service did a minute before and after."
+)
+@click.option("--curl", is_flag=True, help="Print a curl command that repeats the request.")
+@click.option("--har", is_flag=True, help="Print the exchange as an HTTP Archive (HAR 1.2).")
+@click.option("--all", "has_all", is_flag=True, help="Print all fields, with timings and usage.")
+@json_option
+@reader_options
 def get(
     client: Client,
     record_id: str,
-    *,
     raw: bool,
     request: bool,
     around: bool,
@@ -170,7 +207,10 @@ def get(
     has_all: bool,
     as_json: bool,
 ) -> int:
-    """Print one exchange, or the requested part of it."""
+    """Show one exchange: its outcome, headers and bodies.
+
+    Example: sidelog get 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6 --curl
+    """
     if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
         raise click.BadParameter(
             "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for "
@@ -193,8 +233,15 @@ def get(
     return _print(client, record, has_all, as_json)
 
 
+@command()
+@record_argument
+@client_options
 def open_record(client: Client, record_id: str) -> int:
-    """Print the address of a record in the web UI, and show it where there is a screen."""
+    """Open one record in the web UI: print its address, and show it in a browser, if this machine
+    has a screen.
+
+    Example: sidelog open 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6
+    """
     record = client.get_json(f"/api/records/{quote(find_id(client, record_id), safe='')}")
     address = f"{client.url.rstrip('/')}/requests?record={record['id']}"
     say(address)

@@ -14,19 +14,41 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import click
+
+from proxy.cli.command import command
 from proxy.cli.commands.config import examples
 from proxy.cli.commands.output import CommandError
+from proxy.cli.options import config_option, settings_options
 from proxy.demo.welcome import welcome
 from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
 from proxy.process.terminal import visible
+from proxy.settings.flags import FLAGS
 from proxy.settings.load import load
 from proxy.settings.model import Settings, freeze
 from proxy.supervisor.host import hold_back
 
 
-def run(
+@command()
+@config_option
+@click.option(
+    "--greet",
+    "greets",
+    is_flag=True,
+    help="Print addresses and commands to try, as on a terminal.",
+)
+@settings_options(*FLAGS)
+def serve(overrides: Mapping[str, str], config: Path | None, greets: bool) -> NoReturn:
+    """Run the proxy.
+
+    Example: sidelog serve --upstream http://127.0.0.1:3000 --listen 127.0.0.1:8080
+    """
+    become(overrides, config, greets=greets)
+
+
+def become(
     overrides: Mapping[str, str], config: Path | None, *, greets: bool, before: str = ""
 ) -> NoReturn:
     """Become the supervisor; raises SettingsError first when the settings are wrong.
@@ -54,15 +76,38 @@ def run(
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours
 
 
+@command()
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Address of the data port.",
+)
+@click.option(
+    "--admin-listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:8090",
+    show_default=True,
+    help="Address of the admin port.",
+)
+@click.option(
+    "--data-dir", metavar="DIR", help="Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."
+)
 def demo(listen: str, admin_listen: str, data_dir: str | None) -> NoReturn:
-    """Run the demo, whose imports `serve` does without."""
+    """Run a demo upstream with sample traffic, and the proxy in front of it; its records are in
+    ./sidelog-demo.
+
+    Example: sidelog demo --listen 127.0.0.1:8888
+    """
+    # `serve` does without these imports.
     from proxy.demo.run import BEFORE, CannotStart, start
 
     try:
         overrides = start(listen, admin_listen, data_dir, os.environ)
     except CannotStart as error:
         raise CommandError(str(error)) from error
-    run(overrides, None, greets=True, before=BEFORE)
+    become(overrides, None, greets=True, before=BEFORE)
 
 
 def _greeting(settings: Settings, before: str) -> str:

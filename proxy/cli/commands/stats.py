@@ -6,11 +6,21 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
+import click
+
+from proxy.cli.command import command
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import print_figures
 from proxy.cli.commands.output import GAP, console, say, say_json
 from proxy.cli.commands.zone import with_offsets, zone_name
+from proxy.cli.options import (
+    from_view_option,
+    json_option,
+    limit_option,
+    reader_options,
+    search_options,
+)
 from proxy.process.terminal import visible_line
 
 FACETS: Final = ("level", "project", "container", "service")
@@ -48,8 +58,15 @@ _FIRST_TO_GO: Final = (
 """Columns that a narrow terminal has no room for."""
 
 
-def run(client: Client, filters: Filters, zone: tzinfo | None, *, as_json: bool) -> int:
-    """Print the totals."""
+@command()
+@search_options
+@json_option
+@reader_options
+def stats(client: Client, filters: Filters, zone: tzinfo | None, as_json: bool) -> int:
+    """Show totals by status, level, project, container and service, and latency percentiles.
+
+    Example: sidelog stats --since 24h --route default
+    """
     summary = client.get_json("/api/summary", filters)
     facets = client.get_json("/api/facets", {**filters, "name": ",".join(FACETS)})["facets"]
     if as_json:
@@ -174,18 +191,42 @@ def _print_values(name: str, values: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
+@command()
+@click.option(
+    "--by",
+    metavar="FIELD",
+    help="What to group by: endpoint (default), path, ip, ua, key, user, status, outcome, error, "
+    "message, failure (endpoint, reason, status and message), method, host, model, provider, tool "
+    "(calls of MCP tools), route, service, project, container, client, instance, a header "
+    "(header.x-tenant) or place in JSON bodies (body.user.id).",
+)
+@click.option(
+    "--sort",
+    metavar="FIGURE",
+    default="requests",
+    show_default=True,
+    help="Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+)
+@from_view_option
+@limit_option("Maximum number of rows.", 20, 1000)
+@search_options
+@json_option
+@reader_options
 def top(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     by: str | None,
     sort: str,
     from_view: str | None,
     limit: int,
     as_json: bool,
 ) -> int:
-    """Print the most frequent values of a field."""
+    """Show the most frequent endpoints, or values of another field, with errors, latency, bytes and
+    cost.
+
+    Example: sidelog top --since 1h --sort p95
+    """
     if from_view is not None:
         found = views.find(client, from_view)
         filters = with_offsets(views.applied(found, filters), zone)

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 import msgspec
 
-from proxy.cli.commands.config import load_anywhere
 from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
+from proxy.settings.load import load_without_upstream
 from proxy.settings.model import Settings, StorageSettings
 from storage.backends import open_storage
 from storage.base import Storage
@@ -31,7 +31,7 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
         SettingsError: with every problem found.
     """
     overrides = {} if data_dir is None else {"data_dir": data_dir}
-    settings = load_anywhere(overrides, environ, config)
+    settings = load_without_upstream(overrides, environ, config)
     last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
     if not last or settings.storage.url != StorageSettings().url:
         return settings

@@ -15,10 +15,21 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+import click
+
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
 from proxy.cli.commands.listing import View, line_of, read_fields, selected
 from proxy.cli.commands.output import check_reader, complain, console, flush, say_json, say_styled
 from proxy.cli.commands.records import pages
+from proxy.cli.options import (
+    client_options,
+    fields_option,
+    json_lines_option,
+    search_options,
+    wide_option,
+)
+from proxy.cli.parameter_types import WholeNumber
 
 READ_TIMEOUT_S: Final = 45.0
 """Three heartbeats of the server: after that the connection is taken for dead."""
@@ -36,18 +47,32 @@ class Event(NamedTuple):
     data: str
 
 
-def run(
+@command()
+@click.option(
+    "--lines",
+    "-n",
+    type=WholeNumber(0, 1000),
+    default=0,
+    help="Print so many of the newest records first.",
+)
+@fields_option
+@wide_option
+@search_options
+@json_lines_option
+@client_options
+def tail(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     lines: int,
     fields: str | None,
     wide: bool,
     as_json: bool,
 ) -> int:
-    """Print new records, maybe behind some of the newest, until interrupted, or until reader or
-    server leave.
+    """Follow new records as they are stored; resumes without a gap when the connection breaks or
+    sidelog restarts.
+
+    Example: sidelog tail --level warn --level error
     """
     view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
     if "since" in filters:

@@ -13,13 +13,14 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from proxy.cli import app
 from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
 from proxy.cli.completion import COMPLETE_VARIABLE
-from proxy.cli.program import PROGRAM
+from proxy.cli.program import program
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_environment
 from proxy.process.version import BUILD, VERSION
@@ -28,6 +29,7 @@ from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import leaves
 from proxy.supervisor.host import held_back
+from tests.support.commands import command_of
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
@@ -75,12 +77,11 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     """Each has the description and the default declared with its setting, but for the value that a
     flag alone sets.
     """
-    command: Any = PROGRAM
-    options = command.commands["serve"].params
+    options = command_of("serve").params
     helps = {
         option.opts[0]: option.help
         for option in options
-        if option.opts[0] not in ("--config", "--greet", "-h")
+        if isinstance(option, click.Option) and option.opts[0] not in ("--config", "--greet", "-h")
     }
     declared = dict(leaves())
     described = {name: declared[name].type.__metadata__[0].description for name in FLAGS}
@@ -350,7 +351,7 @@ def test_reader_that_leaves_is_no_traceback() -> None:
 
 def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
     """Also with PYTHONUNBUFFERED, where a short write raises nothing."""
-    command = [sys.executable, "-m", "proxy", "redact", "list"]
+    command = [sys.executable, "-m", "proxy", "man"]
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
@@ -418,7 +419,7 @@ def test_what_may_not_be_read_is_no_traceback(
             errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json"
         )
 
-    monkeypatch.setattr("proxy.cli.commands.about.version", refused)
+    monkeypatch.setattr("proxy.cli.commands.about.version.callback", refused)
     monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
     assert app.main(["version"]) == 1
     assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
@@ -428,7 +429,9 @@ def test_what_is_nested_too_deep_is_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An answer may hold JSON that Python does not read."""
-    monkeypatch.setattr("proxy.cli.commands.about.version", lambda **_: json.loads("[" * 5000))
+    monkeypatch.setattr(
+        "proxy.cli.commands.about.version.callback", lambda **_: json.loads("[" * 5000)
+    )
     assert app.main(["version"]) == 1
     assert capsys.readouterr().err == "sidelog: JSON is nested too deep to be read here\n"
 
@@ -439,7 +442,7 @@ def test_interruption_before_the_command_ends_with_130(monkeypatch: pytest.Monke
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PROGRAM, "main", interrupted)
+    monkeypatch.setattr(program, "main", interrupted)
     assert app.main(["version"]) == 130
 
 
@@ -449,7 +452,7 @@ def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(**_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("proxy.cli.commands.about.version", interrupted)
+    monkeypatch.setattr("proxy.cli.commands.about.version.callback", interrupted)
     assert app.main(["version"]) == 130
 
 
@@ -493,7 +496,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(**_: object) -> int:
         raise RuntimeError("bug: broken")
 
-    monkeypatch.setattr("proxy.cli.commands.about.version", broken)
+    monkeypatch.setattr("proxy.cli.commands.about.version.callback", broken)
     with pytest.raises(RuntimeError, match="bug: broken"):
         app.main(["version"])
 

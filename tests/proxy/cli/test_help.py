@@ -11,32 +11,20 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from proxy.cli import app
-from proxy.cli.command_table import SECTIONS
-from proxy.cli.program import PROGRAM
+from proxy.cli.program import SECTIONS
 from tests.support.cases import each_of
+from tests.support.commands import command_of, example_of, walk
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
 
 
-def walk(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every command that does something, with the words that call it."""
-    inner = getattr(command, "commands", None)
-    if inner is None:
-        yield path, command
-        return
-    for name, child in inner.items():
-        yield from walk(child, (*path, name))
-
-
-COMMANDS = dict(walk(PROGRAM))
+COMMANDS = dict(walk())
 NAMES = [" ".join(path) for path in COMMANDS]
 JSON_NAMES = [
     " ".join(path)
@@ -116,12 +104,41 @@ def test_commands_stand_in_sections(capsys: pytest.CaptureFixture[str]) -> None:
     """Each once, all in one column."""
     assert app.main(["--help"]) == 0
     out = capsys.readouterr().out
-    listed = [word for words in SECTIONS.values() for word in words.split()]
+    listed = [word for places in SECTIONS.values() for word in places]
     assert sorted(listed) == sorted({path[0] for path in COMMANDS})
     assert [line[:-1] for line in out.splitlines() if line.rstrip(":") in SECTIONS] == [*SECTIONS]
     starts = {re.match(rf"  {word} +", line).end() for line in out.splitlines() for word in listed  # type: ignore[union-attr]
               if re.match(rf"  {word}  ", line)}  # fmt: skip
     assert len(starts) == 1
+
+
+def test_the_list_of_commands_says_what_their_help_says() -> None:
+    """It is written apart, so that nothing is imported for it."""
+    for places in SECTIONS.values():
+        for word, place in places.items():
+            help = " ".join((command_of(word).help or "").split())
+            assert place.help.endswith(".")
+            assert f"{help} ".startswith(f"{place.help} ")
+
+
+def test_no_command_is_imported_for_the_list() -> None:
+    """Nor for its completion."""
+    code = (
+        "import sys; from proxy.cli.app import main; code = main(['--help']);"
+        "assert not [name for name in sys.modules if name.startswith('proxy.cli.commands.')];"
+        "sys.exit(code)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    environ = {**os.environ, "COMP_LINE": "sidelog v", "_SIDELOG_COMPLETE": "bash_complete"}
+    offered = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environ,
+    )
+    assert offered.stdout.split() == ["version", "view"]
 
 
 @each_of("name", NAMES)
@@ -135,15 +152,14 @@ def test_help_has_an_example_that_is_a_command(
     assert f"Usage: sidelog {name}" in out
     assert "\x1b" not in out
     assert re.findall(r"<(?:str|int|bool|list|path)\b.*?>", out) == [], "a type of Python's"
-    found = re.search(r"Example: (.+)", command.help)
-    assert found is not None
-    inner = re.search(r"\$\((sidelog [^)]+)\)", found[1])  # `curl … $(sidelog token show)`
-    words = shlex.split(inner[1] if inner else found[1])
+    example = example_of(command)
+    inner = re.search(r"\$\((sidelog [^)]+)\)", example)  # `curl … $(sidelog token show)`
+    words = shlex.split(inner[1] if inner else example)
     assert words[: len(name.split()) + 1] == ["sidelog", *name.split()]
     command.make_context(name, words[len(name.split()) + 1 :], resilient_parsing=False)
     undescribed = [option.name for option in command.params if not getattr(option, "help", None)]
     assert undescribed == []
-    helps = {option.name: option.help for option in command.params}
+    helps = {option.name: option.help or "" for option in command.params}
     assert {name: text for name, text in helps.items() if not text.endswith((".", "…"))} == {}
     assert {name: text for name, text in helps.items() if text[0].islower()} == {}
 

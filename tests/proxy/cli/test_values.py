@@ -5,22 +5,20 @@ they are.
 from typing import Any
 
 import pytest
-from click import BadParameter, Group
+from click import BadParameter
 
-from proxy.cli.program import PROGRAM
 from tests.support.cases import each_of
+from tests.support.commands import command_of
 
 
 def got(command: str, *arguments: str) -> dict[str, Any]:
     """What a command gets of its arguments."""
-    return PROGRAM.commands[command].make_context(command, list(arguments)).params
+    return command_of(command).make_context(command, list(arguments)).params
 
 
 def got_of(group: str, command: str, *arguments: str) -> dict[str, Any]:
     """What a command of a group gets."""
-    commands = PROGRAM.commands[group]
-    assert isinstance(commands, Group)
-    return commands.commands[command].make_context(command, list(arguments)).params
+    return command_of(group, command).make_context(command, list(arguments)).params
 
 
 @each_of("value", ["twelve", "", "1.5", "9" * 30, "0", "-3", "١"])

@@ -13,7 +13,7 @@ import resource
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -27,14 +27,12 @@ from proxy.cli.commands.doctor.network import (
     check_receiver,
     check_upstreams,
 )
-from proxy.cli.commands.doctor.rate import check_rate
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY
 from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM, warnings
-from proxy.settings.load import read
 from proxy.settings.model import Settings
 
 JSON_KEYS: Final = ("state", "name", "text", "mend")
@@ -52,14 +50,6 @@ _ANONYMOUS: Final = "until then rings are anonymous memory, which ends with the 
 
 Check = Callable[[Settings], Iterator[Finding]]
 Leave = Callable[[int], object]
-
-
-def diagnose(
-    overrides: Mapping[str, str], config: Path | None, *, rate: bool, as_json: bool
-) -> int:
-    """Read the settings as `serve` would, and look everything over; with `rate`, measure as well."""
-    more = [check_rate] if rate else []
-    return run(*read(overrides, os.environ, config), as_json=as_json, more=more)
 
 
 def run(

@@ -14,26 +14,53 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import click
+
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client, Filters, no_response, reason_of
 from proxy.cli.commands.files.progress import Progress
 from proxy.cli.commands.output import CommandError, ReaderGone, Verbatim
+from proxy.cli.options import (
+    argument,
+    ignore_option,
+    limit_option,
+    output_option,
+    reader_options,
+    search_options,
+)
+from proxy.cli.parameter_types import WholeNumber
 
 PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
 
 
-def run(
+@command()
+@argument("format", "What to write: har, ndjson or csv.")
+@output_option("Output file; default: standard output.")
+@click.option("--bodies", is_flag=True, help="Include bodies (NDJSON, CSV).")
+@click.option(
+    "--fields",
+    metavar="NAME,…",
+    help="Columns of CSV, or members of NDJSON: members of records, headers (header.x-tenant), "
+    "places in JSON bodies (body.user.id). Default: all columns.",
+)
+@click.option("--bom", is_flag=True, help="CSV: begin with a byte order mark, for Excel.")
+@search_options
+@reader_options
+def export(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     format: str,
     output: Path | None,
     bodies: bool,
     fields: str | None,
     bom: bool,
 ) -> int:
-    """Write the export to a file, or to standard output; the zone is that of the filters."""
+    """Export all matching records, oldest first, with a progress bar on stderr.
+
+    Example: sidelog export csv --since yesterday --until today --bom -o yesterday.csv
+    """
     options = {
         "format": format,
         "bodies": "true" if bodies else "",
@@ -45,18 +72,32 @@ def run(
     return 0
 
 
+@command()
+@argument("name", "Name of the suite.")
+@limit_option("Save so many at most, the newest. Default: all.")
+@click.option(
+    "--per-request",
+    type=WholeNumber(1),
+    help="Save so many exchanges of the same request at most, the newest. Default: all.",
+)
+@ignore_option
+@output_option("Output file; default: standard output.")
+@search_options
+@reader_options
 def save(
     client: Client,
     filters: Filters,
     zone: tzinfo | None,
-    *,
     name: str,
     limit: int | None,
     per_request: int | None,
     ignore: tuple[str, ...],
     output: Path | None,
 ) -> int:
-    """Write exchanges with their bodies as a suite: a line that names it, then a line each."""
+    """Save matching exchanges with their bodies as a suite, a plain file that can be replayed.
+
+    Example: sidelog save checkout method:GET --since 1h -o checkout.ndjson
+    """
     from api.compare.apart import read_places
 
     try:

@@ -11,10 +11,14 @@ import socket
 from pathlib import Path
 from typing import Final
 
+import click
+
+from proxy.cli.command import Group
 from proxy.cli.commands.files.call_messages import framed
 from proxy.cli.commands.files.export import write_file, write_out
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
 from proxy.cli.commands.output import CommandError, complain
+from proxy.cli.options import argument, output_option
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
 from proxy.enrich.grpc.status import status_in
 from proxy.enrich.grpc.wire import Cut, NotWire
@@ -93,8 +97,19 @@ class _Call:
             raise (_Unimplemented if status.code == _UNIMPLEMENTED else CommandError)(text)
 
 
-def reflect(*, address: str, output: Path | None) -> int:
-    """Write a set of file descriptors with all that a service offers."""
+@click.group(cls=Group)
+def grpc() -> None:
+    """Schemas of gRPC services."""
+
+
+@grpc.command()
+@argument("address", "Address of the service: host:port, or https://host:port.")
+@output_option("Output file; default: standard output.")
+def reflect(address: str, output: Path | None) -> int:
+    """Fetch the schema of a service that offers reflection, for `protobuf` of its route.
+
+    Example: sidelog grpc reflect 127.0.0.1:50051 -o api.pb
+    """
     try:
         service = parse_upstream(address if "://" in address else f"http://{address}")
     except ValueError:

@@ -1,121 +1,119 @@
 """`sidelog replay`: send again what was recorded, and compare each answer with the recorded one.
 
-Strategy: the suite is read twice. The first time nothing is sent: shapes are learned, and whatever
-must be given for a redacted part is named. The second time each request is sent and its answer
-judged, one behind the other, or at a pace. Invariant: nothing that was redacted is sent, nothing
-that is not safe unless it is asked for, and no value that came from the environment is written
-anywhere.
+What the sending needs is imported when it begins: it is much, and help and completion do without.
 """
 
-import asyncio
-import os
-import ssl
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING
 
-import msgspec
+import click
 
-from api.compare.apart import Place, read_places
-from api.native.files.cut_bodies import describe_loss
-from api.native.projection import field_of
-from api.replay.judge import EXPECTATIONS, Judge
-from api.replay.request import (
-    SAFE_METHODS,
-    Given,
-    Outgoing,
-    is_call,
-    outgoing_of,
-    read_given,
-    refusal_of,
-    replay_of,
+from proxy.cli.command import command
+from proxy.cli.commands.output import CommandError
+from proxy.cli.options import (
+    ignore_option,
+    json_option,
+    later_reader_options,
+    output_option,
+    protobuf_option,
+    search_options,
 )
-from api.replay.sender import Answer, NoAnswer, Sender
-from api.replay.suite import Recorded
-from proxy.cli.commands.client import RECORD_ID, Filters
-from proxy.cli.commands.files.call_messages import schema_in
-from proxy.cli.commands.files.calls import Calls, with_status_in_trailers
-from proxy.cli.commands.files.junit import junit_xml
-from proxy.cli.commands.files.progress import Progress
-from proxy.cli.commands.files.report import Report
-from proxy.cli.commands.files.results import Result, Results
-from proxy.cli.commands.files.shown_report import show
-from proxy.cli.commands.files.source import Reader, ignored_in, recorded_in, suite_of, template_of
-from proxy.cli.commands.output import CommandError, complain
-from proxy.enrich.endpoints.endpoints import UNKNOWN
-from proxy.enrich.http.answer import recorded_answer
-from proxy.enrich.redact.redactor import Redactor
-from proxy.process.tls import upstream_context
-from proxy.settings.addresses import UpstreamAddress, parse_upstream
-from storage.record import Payload, Record
+from proxy.cli.parameter_types import FILE, PositiveNumber, WholeNumber
 
-MAX_OPEN: Final = 64
-"""Requests at a time, where they begin at a pace, unless it is said otherwise."""
-_IS_REPLAY: Final = "it was a replay itself"
-_UNSAFE: Final = "its method is not safe: --unsafe sends it"
-_UNANSWERED: Final = "it had no answer that another could be compared with"
+if TYPE_CHECKING:
+    from api.replay.judge import Expect
+    from proxy.cli.commands.client import Client, Filters
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When requests begin."""
-
-    rate: int | None
-    """So many in a second; None: each when the one before it is answered."""
-    speed: float
-    """So many times as fast as they were recorded; 0: not as they were recorded."""
-    rounds: int
-    concurrency: int
-    """Requests at a time."""
-    timeout_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How a suite is replayed."""
-
-    suite: Path
-    hosts: frozenset[str]
-    """Only requests to these; empty: to all."""
-    against: str
-    is_insecure: bool
-    given: Given
-    pace: Pace
-    is_unsafe: bool
-    calls: Calls
-
-    def recorded(self) -> Iterator[Recorded]:
-        """Yield the exchanges of the suite."""
-        for recorded in recorded_in(self.suite):
-            payload = recorded.payload
-            if payload is not None and is_call(payload):
-                recorded = recorded._replace(payload=with_status_in_trailers(payload))
-            if not self.hosts or recorded.record.host in self.hosts:
-                yield recorded
-
-    def refusal(self, recorded: Recorded) -> str:
-        """Say why a request is not sent; empty if it is."""
-        reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded, may_call=True)
-        if not reason and recorded.payload is not None and is_call(recorded.payload):
-            reason = self.calls.refusal(recorded)
-        if not reason and recorded.record.status is None:
-            reason = _UNANSWERED
-        return reason or (
-            "" if self.is_unsafe or recorded.record.method in SAFE_METHODS else _UNSAFE
-        )
-
-
-def run(
-    reader: Reader,
-    filters: Filters,
+@command()
+@click.option(
+    "--against",
+    metavar="URL",
+    required=True,
+    help="Where to send: scheme, host, port, and what comes before the path.",
+)
+@click.option("--insecure", is_flag=True, help="Do not verify the certificate of --against.")
+@click.option(
+    "--expect",
+    metavar="WHAT",
+    type=click.Choice(("status", "shape", "same")),
+    default="shape",
+    show_default=True,
+    help="What an answer must have in common with the recorded one: status, shape (of all that its "
+    "endpoint answered: types, members, enums), or same.",
+)
+@ignore_option
+@click.option(
+    "--slower",
+    metavar="FACTOR",
+    type=PositiveNumber(1000),
+    help="An endpoint is not as expected if its answers take so many times as long as the recorded "
+    "ones: 1.5.",
+)
+@click.option("--rate", type=WholeNumber(1, 10_000), help="Begin so many requests a second.")
+@click.option("--as-recorded", is_flag=True, help="Begin requests as far apart as they were.")
+@click.option(
+    "--speed",
+    metavar="FACTOR",
+    type=PositiveNumber(1000),
+    help="As --as-recorded, so many times as fast: 2, 0.5.",
+)
+@click.option(
+    "--loop",
+    type=WholeNumber(1, 100_000),
+    default=1,
+    show_default=True,
+    help="Send all of it so many times.",
+)
+@click.option(
+    "--concurrency",
+    type=WholeNumber(1, 1000),
+    help="Requests at a time, at most. Default: 1, or 64 at a pace.",
+)
+@click.option(
+    "--timeout-s",
+    metavar="SECONDS",
+    type=PositiveNumber(86_400),
+    default=60,
+    show_default=True,
+    help="Wait so long for an answer.",
+)
+@click.option(
+    "--set-header",
+    metavar="NAME=VALUE …",
+    multiple=True,
+    help="Send this header instead; env:NAME takes a variable, an empty value leaves it out.",
+)
+@click.option(
+    "--edit",
+    metavar="PART=VALUE …",
+    multiple=True,
+    help="Change path, query.NAME, body or a place in it (body.user.id), where it is; env:NAME "
+    "takes a variable.",
+)
+@click.option(
+    "--unsafe",
+    is_flag=True,
+    help="Send methods that are not safe, too: POST, PUT, PATCH, DELETE, …",
+)
+@protobuf_option
+@output_option(
+    "Write a line for each result; what a run that was interrupted left there is not sent again."
+)
+@click.option("--junit", metavar="FILE", type=FILE, help="Write a report as JUnit XML, too.")
+@search_options
+@json_option
+@later_reader_options
+def replay(
+    reader: "Callable[[], AbstractContextManager[Client]]",
+    filters: "Filters",
     zone: tzinfo | None,
-    *,
     against: str,
     insecure: bool,
-    expect: str,
+    expect: "Expect",
     ignore: tuple[str, ...],
     slower: float | None,
     rate: int | None,
@@ -132,275 +130,52 @@ def run(
     junit: Path | None,
     as_json: bool,
 ) -> int:
-    """Replay a suite, or what a search finds; 0 if something was sent and all answers are as
-    expected.
+    """Send recorded requests again, and compare each answer with the recorded one; exits with 1 if
+    any differs. Instead of a search, a suite or a HAR file can be given.
+
+    Example: sidelog replay 'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000
     """
-    address = _target(against)
-    tls = (
-        upstream_context("", "h2", is_verified=not insecure) if address.scheme == "https" else None
+    from api.replay.judge import Judge
+    from proxy.cli.commands.files.junit import junit_xml
+    from proxy.cli.commands.files.progress import Progress
+    from proxy.cli.commands.files.replaying import (
+        Plan,
+        calls_to,
+        given_of,
+        ignored_places,
+        pace_of,
+        prepare,
+        send_all,
     )
-    calls = Calls(address, tls, timeout_s, schema_in(protobuf), Redactor())
-    pace = _pace(rate, speed or (1.0 if as_recorded else 0.0), loop, concurrency, timeout_s)
+    from proxy.cli.commands.files.report import Report
+    from proxy.cli.commands.files.results import Results
+    from proxy.cli.commands.files.shown_report import show
+    from proxy.cli.commands.files.source import suite_of
 
-    try:
-        given = read_given(set_header, edit, os.environ)
-    except ValueError as error:
-        raise CommandError(str(error), exit_code=2) from error
-
+    calls = calls_to(against, insecure, timeout_s, protobuf)
+    pace = pace_of(rate, speed or (1.0 if as_recorded else 0.0), loop, concurrency, timeout_s)
+    given = given_of(set_header, edit)
     report = Report(slower)
     with suite_of(reader, filters) as (suite, hosts):
-        judge = Judge(
-            next(each for each in EXPECTATIONS if each == expect), _ignored(suite, ignore)
-        )
+        judge = Judge(expect, ignored_places(suite, ignore))
         plan = Plan(suite, hosts, against, insecure, given, pace, unsafe, calls)
-        expected = _prepare(plan, judge)
+        expected = prepare(plan, judge)
         of = {"of": str(filters.get("query", "")), "against": against, "expect": expect}
         results = Results(output, of, report.add)
-
         progress = Progress(expected * loop)
         try:
-            asyncio.run(_Replay(plan, judge, results, progress).run())
+            send_all(plan, judge, results, progress)
         finally:
             progress.end(is_kept=False)
             results.close()
 
+    endpoints = report.endpoints()
     if junit is not None:
-        _write_junit(junit, junit_xml(report.endpoints(), results.reasons, against))
-    return show(results, report.endpoints(), as_json=as_json)
-
-
-def _target(against: str) -> UpstreamAddress:
-    try:
-        address = parse_upstream(against)
-    except ValueError:
-        address = None
-
-    if address is None or address.scheme == "unix":
-        text = f"--against {against!r} is not a URL; expected one such as http://127.0.0.1:3000"
-        raise CommandError(text, exit_code=2)
-
-    return address
-
-
-def _pace(
-    rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float
-) -> Pace:
-    if rate and speed:
-        text = "--rate and --as-recorded, or --speed, are two paces: give one"
-        raise CommandError(text, exit_code=2)
-    usual = MAX_OPEN if rate or speed else 1
-    return Pace(rate, speed, rounds, concurrency or usual, timeout_s)
-
-
-def _ignored(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
-    """Return the places that the suite and the command line name."""
-    try:
-        return read_places([*ignored_in(suite), *given])
-    except ValueError as error:
-        raise CommandError(
-            f"--ignore, or the first line of {suite}: {error}", exit_code=2
-        ) from error
-
-
-def _write_junit(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, errors="backslashreplace")
-    except OSError as error:
-        raise CommandError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _prepare(plan: Plan, judge: Judge) -> int:
-    """Learn shapes, and return how many exchanges there are.
-
-    Raises:
-        CommandError: redacted parts are not given, or an edit is of no part of any request.
-    """
-    missing: Counter[str] = Counter()
-    unused = set(plan.given.edits)
-    expected = 0
-    bodiless = 0
-    judge.learn(plan.recorded())
-
-    for recorded in plan.recorded():
-        expected += 1
-        if not plan.refusal(recorded):
-            missing.update(_outgoing(plan, recorded, plan.given).missing)
-            bodiless += _lacks_body(recorded)
-            for name in [*unused]:
-                only = Given({}, {name: plan.given.edits[name]})
-                if _outgoing(plan, recorded, only) != _outgoing(plan, recorded, Given()):
-                    unused.discard(name)
-
-    if not expected:
-        raise CommandError("no exchanges match: there is nothing to send")
-    if missing:
-        raise CommandError(_missing_text(missing), exit_code=2)
-    if unused:
-        raise CommandError(
-            f"no request that is sent has {', '.join(sorted(unused))}, or it is the same",
-            exit_code=2,
-        )
-
-    if bodiless:
-        complain(f"{bodiless:,} recorded answers are without their whole body, which is not judged")
-    return expected
-
-
-def _lacks_body(recorded: Recorded) -> bool:
-    body = None if recorded.payload is None else recorded.payload.response_body
-    return body is not None and describe_loss(body) != ""
-
-
-def _missing_text(missing: Mapping[str, int]) -> str:
-    lines = ["nothing was sent: parts were redacted when they were recorded, and must be given"]
-    for part, times in sorted(missing.items()):
-        kind, _, name = part.partition(" ")
-        option = (
-            f"--set-header {name}=env:NAME, or {name}= to leave it out"
-            if name
-            else f"--edit {kind}=env:NAME"
-        )
-        lines.append(f"  {part} in {times:,} request{'s' * (times > 1)}: {option}")
-
-    return "\n".join(lines)
-
-
-def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
-    try:
-        made = outgoing_of(recorded, given)
-        is_called = recorded.payload is not None and is_call(recorded.payload)
-        if is_called:
-            return plan.calls.outgoing(recorded, made)
-        return made
-    except ValueError as error:
-        raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
-
-
-class _Replay:
-    """Sends the requests of a suite, each at its time."""
-
-    def __init__(self, plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
-        self._plan = plan
-        self._judge = judge
-        self._results = results
-        self._progress = progress
-        self._redactor = Redactor()
-        self._room = asyncio.Semaphore(plan.pace.concurrency)
-
-    async def run(self) -> None:
-        plan = self._plan
-        loop = asyncio.get_running_loop()
-        tls: ssl.SSLContext | bool = True
-        if plan.against.startswith("https:"):
-            tls = upstream_context("", is_verified=not plan.is_insecure)
-        async with (
-            Sender(plan.against, tls, timeout_s=plan.pace.timeout_s) as sender,
-            asyncio.TaskGroup() as group,
-        ):
-            for number in range(1, plan.pace.rounds + 1):
-                began_s = loop.time()
-                for after_s, recorded in self._due(number):
-                    if (pause_s := began_s + after_s - loop.time()) > 0:
-                        await asyncio.sleep(pause_s)
-                    await self._room.acquire()
-                    group.create_task(
-                        self._send(sender, recorded, number), name=f"replay {recorded.id}"
-                    )
-
-    def _due(self, number: int) -> Iterator[tuple[float, Recorded]]:
-        """Yield what is to be sent in a round, and when, from its beginning on."""
-        pace = self._plan.pace
-        first_us = None
-        place = 0
-
-        for recorded in self._plan.recorded():
-            if self._results.has(recorded.id, number):
-                continue
-            if reason := self._plan.refusal(recorded):
-                if number == 1:
-                    self._add(_result(recorded, number, "not_sent", reason))
-                continue
-
-            first_us = recorded.record.started_at_us if first_us is None else first_us
-            after_s = 0.0
-            if pace.speed:
-                after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed
-            elif pace.rate:
-                after_s = place / pace.rate
-
-            yield after_s, recorded
-            place += 1
-
-    async def _send(self, sender: Sender, recorded: Recorded, number: int) -> None:
         try:
-            if recorded.record.method not in SAFE_METHODS:
-                self._results.begin(recorded.id, number)
-            outgoing = _outgoing(self._plan, recorded, self._plan.given)
-            answer, payload = await self._answered(sender, recorded, outgoing)
-        except NoAnswer as error:
-            text = str(error)
-            for secret in self._plan.given.secrets:
-                text = text.replace(secret, "[REDACTED]")
-            self._add(_result(recorded, number, "failed", text))
-        else:
-            self._add(self._judged(recorded, number, answer, payload))
-        finally:
-            self._room.release()
+            junit.write_text(
+                junit_xml(endpoints, results.reasons, against), errors="backslashreplace"
+            )
+        except OSError as error:
+            raise CommandError(f"cannot write {junit}: {error.strerror or error}") from error
 
-    async def _answered(
-        self, sender: Sender, recorded: Recorded, outgoing: Outgoing
-    ) -> tuple[Answer, Payload]:
-        """Send a request; return the answer, and what would be recorded of it."""
-        secrets = self._plan.given.secrets
-        if recorded.payload is not None and is_call(recorded.payload):
-            answer, trailers = await self._plan.calls.send(outgoing)
-            return answer, self._plan.calls.payload(recorded, answer, trailers, secrets)
-
-        answer = await sender.send(outgoing)
-        _, head, body, is_whole, *_ = answer
-        return answer, recorded_answer(
-            recorded.payload, head, body, is_whole, self._redactor, secrets
-        )
-
-    def _judged(self, recorded: Recorded, number: int, answer: Answer, payload: Payload) -> Result:
-        record = _record(answer, len(answer.body))
-        parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
-        result = _result(recorded, number, "different" if parts else "equal")
-        result.status = answer.status
-        result.duration_us = answer.duration_us
-        result.record = field_of(payload.response_head, RECORD_ID)
-        result.parts = [msgspec.to_builtins(part) for part in parts]
-        return result
-
-    def _add(self, result: Result) -> None:
-        self._results.add(result)
-        counts = self._results.counts
-        shown = ", ".join(f"{times:,} {name.replace('_', ' ')}" for name, times in counts.items())
-        self._progress.show(counts.total(), shown)
-
-
-def _record(answer: Answer, size: int) -> Record:
-    ended_at_us = answer.started_at_us + answer.duration_us
-    return Record(
-        1,
-        b"",
-        "",
-        "exchange",
-        answer.started_at_us,
-        ended_at_us,
-        status=answer.status,
-        response_bytes=size,
-    )
-
-
-def _result(recorded: Recorded, number: int, verdict: Any, reason: str = "") -> Result:
-    record = recorded.record
-    target = (record.path or "") + ("" if record.query is None else f"?{record.query}")
-    result = Result(
-        recorded.id, verdict, record.method, target, record.status, reason=reason, round=number
-    )
-    result.endpoint = record.endpoint or UNKNOWN
-    if result.endpoint == UNKNOWN:
-        result.endpoint = template_of(record.path or "")
-    result.recorded_duration_us = record.duration_us
-    return result
+    return show(results, endpoints, as_json=as_json)

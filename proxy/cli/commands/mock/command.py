@@ -1,30 +1,44 @@
 """`sidelog mock`: answer from a suite, streams with their recorded timing."""
 
-import asyncio
-import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
-from aiohttp import web
+import click
 
-from api.identity.match import Level
-from api.identity.places import read_places
-from proxy.cli.commands.files.call_messages import schema_in
-from proxy.cli.commands.files.source import recorded_in
-from proxy.cli.commands.mock.http1 import Http1
-from proxy.cli.commands.mock.http2 import Door
-from proxy.cli.commands.mock.recording import MAX_REQUEST_BYTES
-from proxy.cli.commands.mock.service import Service
+from proxy.cli.command import command
 from proxy.cli.commands.output import CommandError, complain
-from proxy.settings.addresses import parse_address
+from proxy.cli.options import argument, protobuf_option
+from proxy.cli.parameter_types import FILE
 
-LEVELS: Final = tuple(level.name.lower() for level in Level if level)
 
-
-def run(
-    *,
+@command()
+@argument("suite", "Suite or HAR file.", type=FILE)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    default="127.0.0.1:9000",
+    show_default=True,
+    help="Address.",
+)
+@click.option(
+    "--match",
+    metavar="STRENGTH",
+    type=click.Choice(("exact", "same", "endpoint")),
+    default="same",
+    show_default=True,
+    help="Answer no weaker match: exact; same, but for moments and ids made anew; endpoint, by "
+    "method and template.",
+)
+@click.option(
+    "--ignore",
+    metavar="PLACE …",
+    multiple=True,
+    help="Leave a place of requests out: body.requested_at, items[*].id, query.t, header:accept.",
+)
+@click.option(
+    "--lenient", is_flag=True, help="Answer by the endpoint, whatever query, body and headers are."
+)
+@protobuf_option
+def mock(
     suite: Path,
     listen: str,
     match: str,
@@ -32,7 +46,21 @@ def run(
     lenient: bool,
     protobuf: Path | None,
 ) -> int:
-    """Serve until interrupted."""
+    """Answer requests from a suite or a HAR file, streams with their recorded timing.
+
+    Example: sidelog mock checkout.ndjson --listen 127.0.0.1:9000 --ignore body.requested_at
+    """
+    # It is much that answers are read and given with; help and completion do without.
+    import asyncio
+
+    from api.identity.match import Level
+    from api.identity.places import read_places
+    from proxy.cli.commands.files.call_messages import schema_in
+    from proxy.cli.commands.files.source import recorded_in
+    from proxy.cli.commands.mock.service import Service
+    from proxy.cli.commands.mock.serving import serve
+    from proxy.settings.addresses import parse_address
+
     try:
         places = read_places(ignore)
     except ValueError as error:
@@ -51,44 +79,8 @@ def run(
         raise CommandError(f"{suite} has no answer that was kept whole")
 
     try:
-        asyncio.run(_serve(service, host, port, listen))
+        asyncio.run(serve(service, host, port, listen))
     except OSError as error:
         raise CommandError(f"cannot listen at {listen}: {error.strerror or error}") from error
 
     return 0
-
-
-async def _serve(service: Service, host: str, port: int, listen: str) -> None:
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    async with listening(service, host, port):
-        complain(f"answering for {service.answers:,} recorded exchanges on http://{listen}")
-        await stopped.wait()
-
-
-@asynccontextmanager
-async def listening(service: Service, host: str, port: int) -> AsyncIterator[int]:
-    """Answer requests, of HTTP/1.1 and HTTP/2; yield the port, which was chosen where 0 is given."""
-    app = web.Application(
-        client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware]
-    )
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    other = runner.server
-    assert other is not None
-
-    opened: set[asyncio.Transport] = set()
-    try:
-        server = await asyncio.get_running_loop().create_server(
-            lambda: Door(service, other, opened), host, port
-        )
-        try:
-            yield server.sockets[0].getsockname()[1]
-        finally:
-            server.close()
-    finally:
-        for transport in [*opened]:
-            transport.abort()
-        await runner.cleanup()

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from proxy.cli.command import command
 from proxy.cli.commands.client import Client, Filters, connect
 from proxy.cli.commands.output import CommandError, complain, say, show_in_browser
 from proxy.cli.commands.run.child import executable_of, run_child
@@ -26,6 +27,8 @@ from proxy.cli.commands.run.programs import Program, program_of
 from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
 from proxy.cli.commands.run.running_sidelog import addresses_in, settled
 from proxy.cli.commands.run.summary import Figures, lines_of, read_figures, save_page
+from proxy.cli.completion import complete_command
+from proxy.cli.options import argument, output_option
 from proxy.demo.welcome import own_program
 from proxy.process.data_dir import read_state, token_of, update_state
 from proxy.settings.addresses import parse_upstream
@@ -62,8 +65,35 @@ class Wrapped(NamedTuple):
         return os.path.basename(self.command[0])
 
 
+@command(context_settings={"allow_interspersed_args": False})
+@argument(
+    "command",
+    "The command with its arguments; its options are its own, with or without the -- before it.",
+    nargs=-1,
+    type=click.UNPROCESSED,
+    shell_complete=complete_command,
+)
+@click.option(
+    "--route",
+    metavar="NAME=URL …",
+    multiple=True,
+    help="Also record what goes to this URL; the command gets its address here as NAME_BASE_URL. "
+    "For a known provider: where it is reached instead.",
+)
+@click.option(
+    "--proxy",
+    metavar="URL",
+    help="Use a sidelog that runs, by the URL of its data port; --data-dir is then that of it.",
+)
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    help="Data directory. Default: one for each project, below ~/.local/state.",
+)
+@output_option("Write the whole run into this HTML file; default: run.html in the data directory.")
+@click.option("--open", "opens", is_flag=True, help="Show the run in a browser at the end.")
+@click.option("--again", is_flag=True, help="Run nothing; show what was said of the last run.")
 def run(
-    *,
     command: tuple[str, ...],
     route: tuple[str, ...],
     proxy: str | None,
@@ -72,7 +102,11 @@ def run(
     opens: bool,
     again: bool,
 ) -> int:
-    """Run the command to its end; return its exit code."""
+    """Run a command, such as a coding agent, and record the calls of models that it makes; at its
+    end say what they were, what failed and what they cost. Its exit code is that of the command.
+
+    Example: sidelog run -- claude
+    """
     asked = Asked(dict(map(_read_route, route)), data_dir, output, opens)
     if again:
         return _show_last(asked)

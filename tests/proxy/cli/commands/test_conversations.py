@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from proxy.cli.commands import listing
-from proxy.cli.program import PROGRAM
+from proxy.cli.program import program
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
 from tests.storage.samples import make_body, make_record
@@ -41,7 +41,7 @@ async def data_dir(tmp_path: Path) -> Path:
 def told(data_dir: Path, *arguments: str) -> str:
     """Run the command and return what it prints."""
     run = CliRunner().invoke(
-        PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)], env={"COLUMNS": "200"}
+        program, ["conversations", *arguments, "--data-dir", str(data_dir)], env={"COLUMNS": "200"}
     )
     assert run.exit_code == 0, run.output
     return run.output
@@ -68,7 +68,7 @@ def test_the_list_fits_the_terminal(
     """
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
     monkeypatch.setattr(listing, "console", lambda: out)
-    CliRunner().invoke(PROGRAM, ["conversations", "--data-dir", str(data_dir)])
+    CliRunner().invoke(program, ["conversations", "--data-dir", str(data_dir)])
     assert isinstance(out.file, io.StringIO)
     head, *lines = out.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
@@ -130,7 +130,7 @@ def test_a_run_is_written_into_a_file(data_dir: Path, tmp_path: Path) -> None:
 
     for arguments in (("--html", str(path)), ("f" * 32, "--html", str(tmp_path / "no"))):
         run = CliRunner().invoke(
-            PROGRAM, ["conversations", *arguments, "--data-dir", str(data_dir)]
+            program, ["conversations", *arguments, "--data-dir", str(data_dir)]
         )
         assert run.exit_code != 0
 

@@ -1,11 +1,12 @@
 """Tables of counts: what names them comes from recorded traffic."""
 
 import io
-from datetime import UTC
+from contextlib import nullcontext
 
 import pytest
 from rich.console import Console
 
+from proxy.cli import app
 from proxy.cli.commands import listing, stats
 
 LATENCY = {"p50": 1.0, "p95": 2.0, "estimated": False}
@@ -78,7 +79,7 @@ def test_calls_of_tools_fail_without_a_status(capsys: pytest.CaptureFixture[str]
     ],
 )
 def test_a_rate_says_of_what_time_it_is(
-    until: str, span: str, capsys: pytest.CaptureFixture[str]
+    until: str, span: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the time that has records, not of the one asked for."""
 
@@ -93,7 +94,10 @@ def test_a_rate_says_of_what_time_it_is(
                 "since": "2026-11-22T02:00:00Z", "until": until, "complete": True,
             }  # fmt: skip
 
-    assert stats.run(Totals(), {}, UTC, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    monkeypatch.setattr(
+        "proxy.cli.commands.reading.reading_client", lambda *_: nullcontext(Totals())
+    )
+    assert app.main(["stats", "--utc"]) == 0
     assert capsys.readouterr().out.splitlines()[0] == f"exchanges            300{span}"
 
 

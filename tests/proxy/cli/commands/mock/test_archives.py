@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from proxy.cli.commands.files.source import recorded_in
-from proxy.cli.commands.mock.command import listening
+from proxy.cli.commands.mock.serving import listening
 from proxy.cli.commands.mock.service import Service
 
 ARCHIVES = sorted((Path(__file__).parents[4] / "fixtures/har").glob("*.har"))

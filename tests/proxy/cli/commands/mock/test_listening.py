@@ -8,7 +8,7 @@ from typing import TypeVar
 import pytest
 
 from api.replay.suite import Recorded
-from proxy.cli.commands.mock.command import listening
+from proxy.cli.commands.mock.serving import listening
 from proxy.cli.commands.mock.reply import Reply
 from tests.proxy.cli.commands.mock.exchanges import JSON, exchange, service
 from tests.proxy.cli.commands.mock.test_calls import ADD, DOWN, call, framed, grpc, order

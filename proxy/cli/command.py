@@ -1,0 +1,61 @@
+"""What commands are made of, beyond click: options in panels, and groups that keep their order."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+OWN_PANEL: Final = "Options"
+SOURCE_PANEL: Final = "Which sidelog"
+FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
+
+
+class PanelOption(click.Option):
+    """An option that help shows in a panel of its own."""
+
+    def __init__(self, *declarations: Any, panel: str, **more: Any) -> None:
+        super().__init__(*declarations, **more)
+        self.panel = panel
+
+
+class Command(click.Command):
+    """Shows its options by panel, and in the list of its group its whole first paragraph."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        return " ".join((self.help or "").partition("\n\n")[0].split())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        panels: dict[str, list[tuple[str, str]]] = {
+            OWN_PANEL: [],
+            SOURCE_PANEL: [],
+            FILTER_PANEL: [],
+        }
+        for each in self.get_params(ctx):
+            if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
+                panels[panel_of(each)].append(record)
+
+        for title, records in panels.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def panel_of(option: click.Option) -> str:
+    """Return the title of the panel that shows an option."""
+    if isinstance(option, PanelOption):
+        return option.panel
+    return OWN_PANEL
+
+
+class Group(click.Group):
+    """Commands in the order of their declaration."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def command(**settings: Any) -> Callable[[Callable[..., int]], Command]:
+    """Declare a command of the program; its function returns the exit code."""
+    return click.command(cls=Command, **settings)

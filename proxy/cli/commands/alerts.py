@@ -1,0 +1,138 @@
+"""`sidelog alerts`: what fires, what was sent, and a trial of it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import click
+
+from api.http.times import format_time
+from proxy.cli.command import Group
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.output import print_table, report, report_list, say
+from proxy.cli.options import argument, client_options, json_option
+from proxy.cli.parameter_types import Seconds
+from proxy.collector.watch.alerts.wording import span_text, value_text
+
+MAX_MESSAGES: Final = 20
+"""Of those that were sent, in the table."""
+_alert_argument: Final = argument("name", "Name of the alert.")
+
+
+@click.group(cls=Group)
+def alerts() -> None:
+    """Alerts on figures of the log."""
+
+
+@alerts.command("list")
+@json_option
+@client_options
+def list_alerts(client: Client, as_json: bool) -> int:
+    """List the alerts: the figure of each, its limit, what fires, and what was sent.
+
+    Example: sidelog alerts list
+    """
+    answer = client.get_json("/api/alerts")
+    messages = [*reversed(answer["waiting"]), *answer["history"]]
+    found = answer["alerts"]
+
+    if as_json:
+        for alert in found:
+            alert["messages"] = [
+                message for message in messages if message["alert"] == alert["name"]
+            ]
+
+    report_list(found, "alerts", _print_alerts, as_json=as_json)
+    if messages and not as_json:
+        say("")
+        _print_messages(
+            messages[:MAX_MESSAGES], {alert["name"]: alert["figure"] for alert in found}
+        )
+
+    return 0
+
+
+def _print_alerts(found: list[dict[str, Any]]) -> None:
+    rows = []
+    for alert in found:
+        side = "below" if alert["above"] is None else "above"
+        what = f"share of {alert['of']}" if alert["of"] else alert["figure"]
+        limit = value_text(alert["figure"], alert[side])
+        figure = f"{what} {side} {limit} over {span_text(alert['window_s'])}"
+        figure += f" by {alert['by']}" if alert["by"] else ""
+        rows.append((alert["name"], _state_of(alert), figure, alert["query"] or "all"))
+
+    print_table(("name", "state", "figure", "search"), rows)
+
+
+def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) -> None:
+    rows = []
+    for message in messages:
+        about = f"{message['alert']} {message['group']}".strip()
+        value = value_text(figures.get(message["alert"], ""), message["value"])
+        outcome = "taken" if message["taken_us"] else message["problem"] or "waits"
+        rows.append((format_time(message["at_us"]), message["status"], about, value, outcome))
+    print_table(("sent", "message", "alert", "value", "outcome"), rows)
+
+
+def _state_of(alert: Mapping[str, Any]) -> str:
+    """Say what fires, with its value, or why nothing can be said."""
+    fires = [
+        f"{group} {value_text(alert['figure'], firing['value'])}".strip()
+        for group, firing in alert["firing"].items()
+    ]
+    state = f"firing: {', '.join(fires)}" if fires else alert["problem"] or "not firing"
+    if (alert["silenced_until_us"] or 0) > time.time() * 1e6:
+        return f"{state}, silent"
+
+    return state
+
+
+@alerts.command("test")
+@_alert_argument
+@json_option
+@client_options
+def test_alert(client: Client, name: str, as_json: bool) -> int:
+    """Evaluate an alert now and call its webhook; exits with 1 if the webhook did not accept it.
+
+    Example: sidelog alerts test "checkout fails"
+    """
+    done = client.send_json("POST", f"/api/alerts/{quote(name, safe='')}/test")
+    problem = done["problem"]
+    outcome = f"not delivered: {problem}" if problem else "delivered"
+    report(done, f"{done['text']}\n{outcome}, {done['id']}", as_json=as_json)
+    return 1 if problem else 0
+
+
+@alerts.command()
+@_alert_argument
+@click.option(
+    "--for",
+    "seconds",
+    metavar="TIME",
+    type=Seconds(),
+    default="1h",
+    show_default=True,
+    help="For how long, such as 90s or 2h; 0: no longer.",
+)
+@json_option
+@client_options
+def silence(client: Client, name: str, seconds: int, as_json: bool) -> int:
+    """Hold back the messages of an alert that begins to fire, for some time.
+
+    Example: sidelog alerts silence "checkout fails" --for 2h
+    """
+    client.send_json("PUT", f"/api/alerts/{quote(name, safe='')}/silence", {"seconds": seconds})
+    text = (
+        f"{name}: silenced for {_duration_text(seconds)}" if seconds else f"{name}: silence ended"
+    )
+    return report({"name": name, "seconds": seconds}, text, as_json=as_json)
+
+
+def _duration_text(seconds: int) -> str:
+    """Return a duration in whole hours, minutes and seconds, such as `1 h 30 min`."""
+    minutes, rest_s = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest_s, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)

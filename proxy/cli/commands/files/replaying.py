@@ -1,0 +1,356 @@
+"""The sending of a suite: what of it is sent, at what pace, and how each answer is judged.
+
+Strategy: the suite is read twice. The first time nothing is sent: shapes are learned, and whatever
+must be given for a redacted part is named. The second time each request is sent and its answer
+judged, one behind the other, or at a pace. Invariant: nothing that was redacted is sent, nothing
+that is not safe unless it is asked for, and no value that came from the environment is written
+anywhere.
+"""
+
+import asyncio
+import os
+import ssl
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from api.compare.apart import Place, read_places
+from api.native.files.cut_bodies import describe_loss
+from api.native.projection import field_of
+from api.replay.judge import Judge
+from api.replay.request import (
+    SAFE_METHODS,
+    Given,
+    Outgoing,
+    is_call,
+    outgoing_of,
+    read_given,
+    refusal_of,
+    replay_of,
+)
+from api.replay.sender import Answer, NoAnswer, Sender
+from api.replay.suite import Recorded
+from proxy.cli.commands.client import RECORD_ID
+from proxy.cli.commands.files.call_messages import schema_in
+from proxy.cli.commands.files.calls import Calls, with_status_in_trailers
+from proxy.cli.commands.files.progress import Progress
+from proxy.cli.commands.files.results import Result, Results
+from proxy.cli.commands.files.source import ignored_in, recorded_in, template_of
+from proxy.cli.commands.output import CommandError, complain
+from proxy.enrich.endpoints.endpoints import UNKNOWN
+from proxy.enrich.http.answer import recorded_answer
+from proxy.enrich.redact.redactor import Redactor
+from proxy.process.tls import upstream_context
+from proxy.settings.addresses import parse_upstream
+from storage.record import Payload, Record
+
+MAX_OPEN: Final = 64
+"""Requests at a time, where they begin at a pace, unless it is said otherwise."""
+_IS_REPLAY: Final = "it was a replay itself"
+_UNSAFE: Final = "its method is not safe: --unsafe sends it"
+_UNANSWERED: Final = "it had no answer that another could be compared with"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When requests begin."""
+
+    rate: int | None
+    """So many in a second; None: each when the one before it is answered."""
+    speed: float
+    """So many times as fast as they were recorded; 0: not as they were recorded."""
+    rounds: int
+    concurrency: int
+    """Requests at a time."""
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a suite is replayed."""
+
+    suite: Path
+    hosts: frozenset[str]
+    """Only requests to these; empty: to all."""
+    against: str
+    is_insecure: bool
+    given: Given
+    pace: Pace
+    is_unsafe: bool
+    calls: Calls
+
+    def recorded(self) -> Iterator[Recorded]:
+        """Yield the exchanges of the suite."""
+        for recorded in recorded_in(self.suite):
+            payload = recorded.payload
+            if payload is not None and is_call(payload):
+                recorded = recorded._replace(payload=with_status_in_trailers(payload))
+            if not self.hosts or recorded.record.host in self.hosts:
+                yield recorded
+
+    def refusal(self, recorded: Recorded) -> str:
+        """Say why a request is not sent; empty if it is."""
+        reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded, may_call=True)
+        if not reason and recorded.payload is not None and is_call(recorded.payload):
+            reason = self.calls.refusal(recorded)
+        if not reason and recorded.record.status is None:
+            reason = _UNANSWERED
+        return reason or (
+            "" if self.is_unsafe or recorded.record.method in SAFE_METHODS else _UNSAFE
+        )
+
+
+def calls_to(against: str, is_insecure: bool, timeout_s: float, protobuf: Path | None) -> Calls:
+    """Return what sends calls of gRPC to a service.
+
+    Raises:
+        CommandError: its URL is none, or the schema cannot be read.
+    """
+    try:
+        address = parse_upstream(against)
+    except ValueError:
+        address = None
+
+    if address is None or address.scheme == "unix":
+        text = f"--against {against!r} is not a URL; expected one such as http://127.0.0.1:3000"
+        raise CommandError(text, exit_code=2)
+
+    tls = None
+    if address.scheme == "https":
+        tls = upstream_context("", "h2", is_verified=not is_insecure)
+    return Calls(address, tls, timeout_s, schema_in(protobuf), Redactor())
+
+
+def given_of(headers: Sequence[str], edits: Sequence[str]) -> Given:
+    """Read what `--set-header` and `--edit` give."""
+    try:
+        return read_given(headers, edits, os.environ)
+    except ValueError as error:
+        raise CommandError(str(error), exit_code=2) from error
+
+
+def pace_of(
+    rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float
+) -> Pace:
+    """Return when requests begin, by what the command line says of it."""
+    if rate and speed:
+        text = "--rate and --as-recorded, or --speed, are two paces: give one"
+        raise CommandError(text, exit_code=2)
+    usual = MAX_OPEN if rate or speed else 1
+    return Pace(rate, speed, rounds, concurrency or usual, timeout_s)
+
+
+def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
+    """Return the places that the suite and the command line name."""
+    try:
+        return read_places([*ignored_in(suite), *given])
+    except ValueError as error:
+        raise CommandError(
+            f"--ignore, or the first line of {suite}: {error}", exit_code=2
+        ) from error
+
+
+def prepare(plan: Plan, judge: Judge) -> int:
+    """Learn shapes, and return how many exchanges there are.
+
+    Raises:
+        CommandError: redacted parts are not given, or an edit is of no part of any request.
+    """
+    missing: Counter[str] = Counter()
+    unused = set(plan.given.edits)
+    expected = 0
+    bodiless = 0
+    judge.learn(plan.recorded())
+
+    for recorded in plan.recorded():
+        expected += 1
+        if not plan.refusal(recorded):
+            missing.update(_outgoing(plan, recorded, plan.given).missing)
+            bodiless += _lacks_body(recorded)
+            for name in [*unused]:
+                only = Given({}, {name: plan.given.edits[name]})
+                if _outgoing(plan, recorded, only) != _outgoing(plan, recorded, Given()):
+                    unused.discard(name)
+
+    if not expected:
+        raise CommandError("no exchanges match: there is nothing to send")
+    if missing:
+        raise CommandError(_missing_text(missing), exit_code=2)
+    if unused:
+        raise CommandError(
+            f"no request that is sent has {', '.join(sorted(unused))}, or it is the same",
+            exit_code=2,
+        )
+
+    if bodiless:
+        complain(f"{bodiless:,} recorded answers are without their whole body, which is not judged")
+    return expected
+
+
+def _lacks_body(recorded: Recorded) -> bool:
+    body = None if recorded.payload is None else recorded.payload.response_body
+    return body is not None and describe_loss(body) != ""
+
+
+def _missing_text(missing: Mapping[str, int]) -> str:
+    lines = ["nothing was sent: parts were redacted when they were recorded, and must be given"]
+    for part, times in sorted(missing.items()):
+        kind, _, name = part.partition(" ")
+        option = (
+            f"--set-header {name}=env:NAME, or {name}= to leave it out"
+            if name
+            else f"--edit {kind}=env:NAME"
+        )
+        lines.append(f"  {part} in {times:,} request{'s' * (times > 1)}: {option}")
+
+    return "\n".join(lines)
+
+
+def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
+    try:
+        made = outgoing_of(recorded, given)
+        is_called = recorded.payload is not None and is_call(recorded.payload)
+        if is_called:
+            return plan.calls.outgoing(recorded, made)
+        return made
+    except ValueError as error:
+        raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
+
+
+class _Replay:
+    """Sends the requests of a suite, each at its time."""
+
+    def __init__(self, plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
+        self._plan = plan
+        self._judge = judge
+        self._results = results
+        self._progress = progress
+        self._redactor = Redactor()
+        self._room = asyncio.Semaphore(plan.pace.concurrency)
+
+    async def run(self) -> None:
+        plan = self._plan
+        loop = asyncio.get_running_loop()
+        tls: ssl.SSLContext | bool = True
+        if plan.against.startswith("https:"):
+            tls = upstream_context("", is_verified=not plan.is_insecure)
+        async with (
+            Sender(plan.against, tls, timeout_s=plan.pace.timeout_s) as sender,
+            asyncio.TaskGroup() as group,
+        ):
+            for number in range(1, plan.pace.rounds + 1):
+                began_s = loop.time()
+                for after_s, recorded in self._due(number):
+                    if (pause_s := began_s + after_s - loop.time()) > 0:
+                        await asyncio.sleep(pause_s)
+                    await self._room.acquire()
+                    group.create_task(
+                        self._send(sender, recorded, number), name=f"replay {recorded.id}"
+                    )
+
+    def _due(self, number: int) -> Iterator[tuple[float, Recorded]]:
+        """Yield what is to be sent in a round, and when, from its beginning on."""
+        pace = self._plan.pace
+        first_us = None
+        place = 0
+
+        for recorded in self._plan.recorded():
+            if self._results.has(recorded.id, number):
+                continue
+            if reason := self._plan.refusal(recorded):
+                if number == 1:
+                    self._add(_result(recorded, number, "not_sent", reason))
+                continue
+
+            first_us = recorded.record.started_at_us if first_us is None else first_us
+            after_s = 0.0
+            if pace.speed:
+                after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed
+            elif pace.rate:
+                after_s = place / pace.rate
+
+            yield after_s, recorded
+            place += 1
+
+    async def _send(self, sender: Sender, recorded: Recorded, number: int) -> None:
+        try:
+            if recorded.record.method not in SAFE_METHODS:
+                self._results.begin(recorded.id, number)
+            outgoing = _outgoing(self._plan, recorded, self._plan.given)
+            answer, payload = await self._answered(sender, recorded, outgoing)
+        except NoAnswer as error:
+            text = str(error)
+            for secret in self._plan.given.secrets:
+                text = text.replace(secret, "[REDACTED]")
+            self._add(_result(recorded, number, "failed", text))
+        else:
+            self._add(self._judged(recorded, number, answer, payload))
+        finally:
+            self._room.release()
+
+    async def _answered(
+        self, sender: Sender, recorded: Recorded, outgoing: Outgoing
+    ) -> tuple[Answer, Payload]:
+        """Send a request; return the answer, and what would be recorded of it."""
+        secrets = self._plan.given.secrets
+        if recorded.payload is not None and is_call(recorded.payload):
+            answer, trailers = await self._plan.calls.send(outgoing)
+            return answer, self._plan.calls.payload(recorded, answer, trailers, secrets)
+
+        answer = await sender.send(outgoing)
+        _, head, body, is_whole, *_ = answer
+        return answer, recorded_answer(
+            recorded.payload, head, body, is_whole, self._redactor, secrets
+        )
+
+    def _judged(self, recorded: Recorded, number: int, answer: Answer, payload: Payload) -> Result:
+        record = _record(answer, len(answer.body))
+        parts = [part for part in self._judge.judge(recorded, record, payload) if not part.equal]
+        result = _result(recorded, number, "different" if parts else "equal")
+        result.status = answer.status
+        result.duration_us = answer.duration_us
+        result.record = field_of(payload.response_head, RECORD_ID)
+        result.parts = [msgspec.to_builtins(part) for part in parts]
+        return result
+
+    def _add(self, result: Result) -> None:
+        self._results.add(result)
+        counts = self._results.counts
+        shown = ", ".join(f"{times:,} {name.replace('_', ' ')}" for name, times in counts.items())
+        self._progress.show(counts.total(), shown)
+
+
+def send_all(plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
+    """Send what is to be sent of a suite, and note how each answer is judged."""
+    asyncio.run(_Replay(plan, judge, results, progress).run())
+
+
+def _record(answer: Answer, size: int) -> Record:
+    ended_at_us = answer.started_at_us + answer.duration_us
+    return Record(
+        1,
+        b"",
+        "",
+        "exchange",
+        answer.started_at_us,
+        ended_at_us,
+        status=answer.status,
+        response_bytes=size,
+    )
+
+
+def _result(recorded: Recorded, number: int, verdict: Any, reason: str = "") -> Result:
+    record = recorded.record
+    target = (record.path or "") + ("" if record.query is None else f"?{record.query}")
+    result = Result(
+        recorded.id, verdict, record.method, target, record.status, reason=reason, round=number
+    )
+    result.endpoint = record.endpoint or UNKNOWN
+    if result.endpoint == UNKNOWN:
+        result.endpoint = template_of(record.path or "")
+    result.recorded_duration_us = record.duration_us
+    return result
