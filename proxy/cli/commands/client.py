@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from proxy.cli.commands.output import CommandError, complain
 from proxy.http1.errors import why_unreached
@@ -223,6 +223,19 @@ class Client:
             if refused is not None:
                 raise _refused(refused)
             yield response
+
+    def get_file(self, path: str) -> Answer:
+        """GET a file; refusals as in `get_json`, but for their exit code, which is 1."""
+        answer = self.get(path)
+        if answer.status >= 400:
+            raise CommandError(refusal(answer))
+        return answer
+
+    def save_conversation(self, conversation_id: str, path: Path) -> int:
+        """Write the page of a conversation into a file; return its size."""
+        return path.write_bytes(
+            self.get_file(f"/api/conversations/{quote(conversation_id, safe='')}/file").body
+        )
 
     def get_json(self, path: str, parameters: Filters | None = None) -> Any:
         """GET JSON; a refusal is raised as a CommandError with the server's message."""

@@ -13,9 +13,9 @@ import click
 from rich.text import Text
 
 from proxy.cli.command import command
-from proxy.cli.commands.client import Client, Filters, client_pages, refusal
+from proxy.cli.commands.client import Client, Filters, client_pages
 from proxy.cli.commands.listing import View, column_text, print_fitted, print_records
-from proxy.cli.commands.output import CommandError, complain, say, say_json
+from proxy.cli.commands.output import complain, say, say_json
 from proxy.cli.options import (
     argument,
     filter_options,
@@ -132,12 +132,8 @@ def _save(client: Client, conversation_id: str | None, path: Path) -> int:
     """Write one conversation into a file that shows it by itself."""
     if conversation_id is None:
         raise click.BadParameter("--html needs the id of a conversation")
-    answer = client.get(f"/api/conversations/{quote(conversation_id, safe='')}/file")
-    if answer.status >= 400:
-        raise CommandError(refusal(answer))
-
-    path.write_bytes(answer.body)
-    complain(f"wrote {path}, {len(answer.body):,} bytes")
+    size = client.save_conversation(conversation_id, path)
+    complain(f"wrote {path}, {size:,} bytes")
     return 0
 
 

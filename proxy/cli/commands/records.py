@@ -16,7 +16,7 @@ import click
 
 from proxy.cli.command import command
 from proxy.cli.commands import views
-from proxy.cli.commands.client import Answer, Client, Filters, client_pages, refusal
+from proxy.cli.commands.client import Answer, Client, Filters, client_pages
 from proxy.cli.commands.listing import (
     View,
     column_text,
@@ -27,7 +27,6 @@ from proxy.cli.commands.listing import (
 )
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import (
-    CommandError,
     Verbatim,
     complain,
     say,
@@ -35,7 +34,7 @@ from proxy.cli.commands.output import (
     show_in_browser,
 )
 from proxy.cli.commands.record_id import find_id
-from proxy.cli.commands.zone import with_offsets, zone_name
+from proxy.cli.commands.zone import zone_name
 from proxy.cli.options import (
     client_options,
     fields_option,
@@ -117,8 +116,7 @@ def query(
     Example: sidelog query 'status:5xx path:/api/*' --since 15m
     """
     if from_view is not None:
-        found = views.find(client, from_view)
-        filters = with_offsets(views.applied(found, filters), zone)
+        found, filters = views.begun_with(client, from_view, filters, zone)
         order = order or found["order"]
         fields = fields or views.fields_of(found)
 
@@ -221,7 +219,9 @@ def get(
     path = f"/api/records/{quote(find_id(client, record_id), safe='')}"
     if raw or har:
         return _download(
-            client.get(f"{path}/{'har' if har else 'request-body' if request else 'response-body'}")
+            client.get_file(
+                f"{path}/{'har' if har else 'request-body' if request else 'response-body'}"
+            )
         )
     if curl:
         return _print_curl(client.get_json(f"{path}/curl"))
@@ -450,8 +450,6 @@ def _print_curl(line: Mapping[str, Any]) -> int:
 
 def _download(answer: Answer) -> int:
     """Write a file of one record to stdout, nothing else."""
-    if answer.status >= 400:
-        raise CommandError(refusal(answer))
     out = Verbatim()
     out.write(answer.body)
     out.flush()

@@ -13,7 +13,7 @@ from proxy.cli.commands import views
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import print_figures
 from proxy.cli.commands.output import GAP, console, say, say_json
-from proxy.cli.commands.zone import with_offsets, zone_name
+from proxy.cli.commands.zone import zone_name
 from proxy.cli.options import (
     from_view_option,
     json_option,
@@ -228,8 +228,7 @@ def top(
     Example: sidelog top --since 1h --sort p95
     """
     if from_view is not None:
-        found = views.find(client, from_view)
-        filters = with_offsets(views.applied(found, filters), zone)
+        found, filters = views.begun_with(client, from_view, filters, zone)
         by = by or found["group_by"]
 
     return run_top(

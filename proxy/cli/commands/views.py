@@ -16,7 +16,7 @@ from proxy.cli.command import Group
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import COMPUTED, read_fields
 from proxy.cli.commands.output import CommandError, print_table, report, report_list, say, say_json
-from proxy.cli.commands.zone import with_offsets, zone_of
+from proxy.cli.commands.zone import with_offsets
 from proxy.cli.completion import complete_view
 from proxy.cli.options import (
     argument,
@@ -88,9 +88,7 @@ def save(
     Example: sidelog view save "slow tenants" 'status:5xx duration:>1s' --since 24h
     --fields time,code,header.x-tenant
     """
-    return _put(
-        client, members(name, filters, fields, order, by, is_utc=zone is not None), as_json=as_json
-    )
+    return _put(client, members(name, filters, fields, order, by), as_json=as_json)
 
 
 @view.command()
@@ -166,16 +164,13 @@ def members(
     fields: str | None,
     order: str | None,
     by: str | None,
-    *,
-    is_utc: bool,
 ) -> dict[str, object]:
-    """Return the members of the API's request; times get the zone's offset.
+    """Return the members of the API's request.
 
     Raises:
         CommandError: a filter that is no part of a search.
     """
-    given = with_offsets(filters, zone_of(is_utc))
-    others = [filter for filter in given if filter not in ("query", "since", "until")]
+    others = [filter for filter in filters if filter not in ("query", "since", "until")]
     if others:
         option = others[0].replace("_", "-")
         raise CommandError(
@@ -184,7 +179,15 @@ def members(
         )
 
     columns = list(read_fields(fields))
-    return {"name": name, "columns": columns, "order": order or "desc", "group_by": by, **given}
+    return {"name": name, "columns": columns, "order": order or "desc", "group_by": by, **filters}
+
+
+def begun_with(
+    client: Client, name: str, filters: Filters, zone: tzinfo | None
+) -> tuple[dict[str, Any], Filters]:
+    """Find a view; return it, and the given filters over its own."""
+    found = find(client, name)
+    return found, with_offsets(applied(found, filters), zone)
 
 
 def applied(found: Mapping[str, Any], filters: Filters) -> dict[str, str | list[str]]:

@@ -1,7 +1,7 @@
 """What is promised of every command there is: help with an example, no colour and no traceback in a
 pipe, exit codes.
 
-The table of commands is read from the application itself, so a new command is in these tests by
+The commands are read from the program itself, so a new one is in these tests by
 being declared.
 """
 

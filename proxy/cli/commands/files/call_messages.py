@@ -15,7 +15,7 @@ import msgspec
 
 from api.native.projection import field_of
 from proxy.cli.commands.output import CommandError
-from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema, read_schema
+from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
 from proxy.enrich.grpc.wire_tree import WireReader
 from proxy.enrich.grpc.writer import NotWritable, guesses, write_message
 from proxy.enrich.redact.redactor import Redactor
@@ -36,6 +36,11 @@ def schema_in(path: Path | None) -> Schema:
         return read_schema(path.read_bytes())
     except (OSError, ValueError) as error:
         raise CommandError(f"--protobuf {path}: {error}", exit_code=2) from error
+
+
+def method_in(schema: Schema, path: str | None) -> Method:
+    """Return what a schema knows of the method that a path calls."""
+    return schema.methods.get(path or "", NO_METHOD)
 
 
 def messages_of(body: Body | None) -> list[Any] | None:

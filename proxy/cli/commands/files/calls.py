@@ -19,9 +19,16 @@ from api.native.projection import field_of, octets_of
 from api.replay.request import Outgoing
 from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer
 from api.replay.suite import Recorded
-from proxy.cli.commands.files.call_messages import PROTOBUF, is_json, messages_of, shown, written
+from proxy.cli.commands.files.call_messages import (
+    PROTOBUF,
+    is_json,
+    messages_of,
+    method_in,
+    shown,
+    written,
+)
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
-from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Schema
+from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema
 from proxy.enrich.grpc.messages import split
 from proxy.enrich.grpc.status import encoding_in
 from proxy.enrich.http.answer import without_secrets
@@ -59,7 +66,7 @@ class Calls:
         if "-web" in field_of(payload.request_head, "content-type").lower():
             return "it is a call of gRPC-Web"
 
-        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).kind
+        kind = method_in(self._schema, recorded.record.path).kind
         messages = messages_of(payload.request_body)
         if kind in ("client", "bidi") or messages is None or len(messages) != 1:
             return "it is a call of gRPC whose client sent several messages, or none that was kept"
@@ -88,7 +95,7 @@ class Calls:
         """Write messages, each behind its length; None where nothing tells how."""
         payload = recorded.payload
         assert payload is not None
-        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).request
+        kind = method_in(self._schema, recorded.record.path).request
         return written(self._schema, kind, payload.request_head, payload.request_body, messages)
 
     async def send(self, request: Outgoing) -> tuple[Answer, bytes]:
@@ -155,7 +162,7 @@ class Calls:
     def _shown(self, recorded: Recorded, messages: Iterable[bytes]) -> bytes:
         payload = recorded.payload
         assert payload is not None
-        kind = self._schema.methods.get(recorded.record.path or "", NO_METHOD).response
+        kind = method_in(self._schema, recorded.record.path).response
         schema = self._schema if _has_names(messages_of(payload.response_body)) else NO_SCHEMA
         return shown(
             schema, kind, self._redactor, messages, are_json=is_json(payload.response_head)

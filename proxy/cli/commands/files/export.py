@@ -6,6 +6,7 @@ An export that ended early fails with a message: a file written with exit code 0
 import http.client
 import sys
 import tempfile
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from datetime import tzinfo
@@ -109,8 +110,6 @@ def save(
         write_suite(client, filters, output, name, limit, ignore)
         return 0
 
-    from proxy.cli.commands.files.distinct import distinct_lines
-
     # Read and written by its owner only.
     with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:
         write_suite(client, filters, Path(file.name), name, ignore=ignore)
@@ -121,6 +120,27 @@ def save(
             write_file(lines, output)
 
     return 0
+
+
+def distinct_lines(suite: Path, per_request: int, limit: int | None) -> Iterator[bytes]:
+    """Yield the lines of a suite: the newest so many of each request, and of those the newest.
+
+    The suite is read twice, first for which exchanges stay, then to copy their lines. Kept in
+    memory are a key of 16 bytes and the positions that stay, of each request that is not the same
+    as another.
+    """
+    from api.identity.match import keys_of
+    from api.identity.request import request_of
+    from api.replay.suite import read_suite
+
+    newest: dict[bytes, deque[int]] = defaultdict(lambda: deque(maxlen=per_request))
+    for position, (_, record, payload) in enumerate(read_suite(suite, str)):
+        newest[keys_of(request_of(record, payload)).drawn].append(position)
+    kept = sorted(position for positions in newest.values() for position in positions)
+    chosen = {*(kept if limit is None else kept[-limit:])}
+    with suite.open("rb") as file:
+        yield file.readline()  # which names it
+        yield from (line for position, line in enumerate(file) if position in chosen)
 
 
 def write_suite(

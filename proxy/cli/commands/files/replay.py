@@ -136,7 +136,6 @@ def replay(
     Example: sidelog replay 'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000
     """
     from api.replay.judge import Judge
-    from proxy.cli.commands.files.junit import junit_xml
     from proxy.cli.commands.files.progress import Progress
     from proxy.cli.commands.files.replaying import (
         Plan,
@@ -149,7 +148,7 @@ def replay(
     )
     from proxy.cli.commands.files.report import Report
     from proxy.cli.commands.files.results import Results
-    from proxy.cli.commands.files.shown_report import show
+    from proxy.cli.commands.files.shown_report import junit_xml, show
     from proxy.cli.commands.files.source import suite_of
 
     calls = calls_to(against, insecure, timeout_s, protobuf)

@@ -95,7 +95,7 @@ class Plan:
     def refusal(self, recorded: Recorded) -> str:
         """Say why a request is not sent; empty if it is."""
         reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded, may_call=True)
-        if not reason and recorded.payload is not None and is_call(recorded.payload):
+        if not reason and _is_call(recorded):
             reason = self.calls.refusal(recorded)
         if not reason and recorded.record.status is None:
             reason = _UNANSWERED
@@ -210,13 +210,14 @@ def _missing_text(missing: Mapping[str, int]) -> str:
     return "\n".join(lines)
 
 
+def _is_call(recorded: Recorded) -> bool:
+    return recorded.payload is not None and is_call(recorded.payload)
+
+
 def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
     try:
         made = outgoing_of(recorded, given)
-        is_called = recorded.payload is not None and is_call(recorded.payload)
-        if is_called:
-            return plan.calls.outgoing(recorded, made)
-        return made
+        return plan.calls.outgoing(recorded, made) if _is_call(recorded) else made
     except ValueError as error:
         raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
 
@@ -297,7 +298,7 @@ class _Replay:
     ) -> tuple[Answer, Payload]:
         """Send a request; return the answer, and what would be recorded of it."""
         secrets = self._plan.given.secrets
-        if recorded.payload is not None and is_call(recorded.payload):
+        if _is_call(recorded):
             answer, trailers = await self._plan.calls.send(outgoing)
             return answer, self._plan.calls.payload(recorded, answer, trailers, secrets)
 

@@ -15,11 +15,10 @@ from typing import Final
 from api.native.projection import exact_text, field_of, split_fields, split_head
 from api.replay.request import CONNECTION_FIELDS
 from api.replay.suite import Recorded
-from proxy.cli.commands.files.call_messages import messages_of, shown, written
+from proxy.cli.commands.files.call_messages import messages_of, method_in, shown, written
 from proxy.cli.commands.mock.reply import Reply
-from proxy.enrich.grpc.descriptors import NO_METHOD, Schema
+from proxy.enrich.grpc.descriptors import Schema
 from proxy.enrich.grpc.messages import split
-from proxy.enrich.grpc.reader import is_grpc
 from proxy.enrich.grpc.writer import NotWritable, write_message
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.redact.redactor import Redactor
@@ -29,11 +28,6 @@ from storage.record import Body, Payload
 _NOT_FOUND: Final = 404
 _OWN: Final = frozenset(("grpc-encoding", "content-encoding"))
 """Fields about the bytes as they were sent."""
-
-
-def is_call(payload: Payload) -> bool:
-    """Whether an exchange is a call of gRPC, or of gRPC-Web."""
-    return is_grpc(field_of(payload.request_head, "content-type").encode())
 
 
 class Calls:
@@ -47,7 +41,7 @@ class Calls:
         """Say why a call answers no other; empty if it does."""
         _, record, payload = recorded
         assert payload is not None
-        kind = self._schema.methods.get(record.path or "", NO_METHOD).kind
+        kind = method_in(self._schema, record.path).kind
         if "-web" in field_of(payload.request_head, "content-type").lower():
             return "they are calls of gRPC-Web"
         if kind in ("client", "bidi") or len(messages_of(payload.request_body) or ()) > 1:
@@ -65,7 +59,7 @@ class Calls:
     def recorded_request(self, path: str, body: Body) -> Body:
         """Return the messages of a recorded request as those that come are shown."""
         messages = messages_of(body)
-        request = self._schema.methods.get(path, NO_METHOD).request
+        request = method_in(self._schema, path).request
         if messages is None or not request:
             return body
 
@@ -86,7 +80,7 @@ class Calls:
         )
 
     def _shown(self, path: str, messages: Iterable[bytes], *, is_json: bool) -> Body:
-        kind = self._schema.methods.get(path, NO_METHOD).request
+        kind = method_in(self._schema, path).request
         text = shown(self._schema, kind, self._redactor, messages, are_json=is_json)
         return Body(text, b"", len(text), False, None, None)
 
@@ -114,7 +108,7 @@ class Calls:
         if messages is None:
             return None
 
-        kind = self._schema.methods.get(record.path or "", NO_METHOD).response
+        kind = method_in(self._schema, record.path).response
         return written(self._schema, kind, payload.response_head, payload.response_body, messages)
 
 

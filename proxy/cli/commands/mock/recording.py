@@ -13,9 +13,10 @@ from api.identity.places import Places
 from api.identity.request import Request, request_of
 from api.native.files.cut_bodies import describe_loss
 from api.native.projection import exact_text, field_of, octets_of
+from api.replay.request import is_call
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.source import template_of
-from proxy.cli.commands.mock.calls import Calls, is_call
+from proxy.cli.commands.mock.calls import Calls
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.grpc.descriptors import Schema
 from proxy.enrich.grpc.reader import is_grpc

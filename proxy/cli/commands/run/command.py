@@ -26,7 +26,7 @@ from proxy.cli.commands.run.own_sidelog import own_sidelog, settings_environment
 from proxy.cli.commands.run.programs import Program, program_of
 from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
 from proxy.cli.commands.run.running_sidelog import addresses_in, settled
-from proxy.cli.commands.run.summary import Figures, lines_of, read_figures, save_page
+from proxy.cli.commands.run.summary import Figures, lines_of, read_figures
 from proxy.cli.completion import complete_command
 from proxy.cli.options import argument, output_option
 from proxy.demo.welcome import own_program
@@ -268,7 +268,7 @@ def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: 
         return f"{client.url}/conversations/{figures.conversation['id']}"
 
     path = asked.output or Path(data_dir or ".", PAGE_FILE)
-    save_page(client, figures.conversation["id"], path)
+    client.save_conversation(figures.conversation["id"], path)
     return path.absolute().as_uri()
 
 

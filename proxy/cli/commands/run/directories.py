@@ -27,8 +27,7 @@ def claimed_directory(data_dir: str | None, environ: Mapping[str, str]) -> tuple
     Raises:
         CommandError: the one that is asked for is in use, or none can be made.
     """
-    places = _directories(environ) if data_dir is None else iter([Path(data_dir).absolute()])
-    for place in places:
+    for place in _directories(data_dir, environ):
         claim = _claim(place)
         if claim is not None:
             return place, claim
@@ -47,8 +46,7 @@ def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
     Raises:
         CommandError: there is none.
     """
-    places = _directories(environ) if data_dir is None else iter([Path(data_dir).absolute()])
-    runs = {place: read_state(place).get(LAST_RUN) for place in places}
+    runs = {place: read_state(place).get(LAST_RUN) for place in _directories(data_dir, environ)}
     ended = {place: str(run["until"]) for place, run in runs.items() if run}
     if not ended:
         where = f"with {data_dir}" if data_dir else "in this project"
@@ -57,7 +55,12 @@ def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
     return max(ended, key=lambda place: ended[place])
 
 
-def _directories(environ: Mapping[str, str]) -> Iterator[Path]:
+def _directories(data_dir: str | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the one that is asked for, else those of the project."""
+    if data_dir is not None:
+        yield Path(data_dir).absolute()
+        return
+
     first = project_directory(Path.cwd(), environ)
     if first is None:
         raise CommandError("there is no home directory for the records; pass --data-dir")

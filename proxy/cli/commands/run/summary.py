@@ -5,12 +5,9 @@ sidelog that runs.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
-from proxy.cli.commands.client import Client, Filters, refusal
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.client import Client, Filters
 from proxy.process.terminal import visible_line
 
 MAX_NAMED: Final = 4
@@ -53,19 +50,6 @@ def lines_of(figures: Figures) -> list[str]:
     """Write what was called, and below it what failed and what it cost."""
     parts = (_failed(figures), _cost(figures))
     return [_called(figures), "; ".join(filter(None, parts))]
-
-
-def save_page(client: Client, conversation_id: str, path: Path) -> None:
-    """Write the page of a conversation into a file.
-
-    Raises:
-        CommandError: the page cannot be read.
-        OSError: the file cannot be written.
-    """
-    answer = client.get(f"/api/conversations/{quote(conversation_id, safe='')}/file")
-    if answer.status >= 400:
-        raise CommandError(refusal(answer))
-    path.write_bytes(answer.body)
 
 
 def _called(figures: Figures) -> str:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from proxy.cli.commands.files.distinct import distinct_lines
+from proxy.cli.commands.files.export import distinct_lines
 
 
 def line(number: int, target: str) -> str:

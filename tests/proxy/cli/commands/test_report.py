@@ -3,9 +3,9 @@
 import xml.etree.ElementTree as ET
 from typing import Any
 
-from proxy.cli.commands.files.junit import junit_xml
 from proxy.cli.commands.files.report import MAX_CHANGES, Endpoint, Report, lines_of
 from proxy.cli.commands.files.results import Result, Verdict
+from proxy.cli.commands.files.shown_report import junit_xml
 
 
 def change(

@@ -39,18 +39,16 @@ def test_columns_of_the_web_ui_have_names_here() -> None:
 
 
 def test_a_view_holds_a_search_and_no_options() -> None:
-    """An option that is a filter belongs into the search; times get an offset."""
-    given = views.members(
-        "a", {"query": "x", "since": "2026-01-01"}, "time,body.a", None, None, is_utc=True
-    )
+    """An option that is a filter belongs into the search."""
+    given = views.members("a", {"query": "x", "since": "24h"}, "time,body.a", None, None)
     assert given == {
         "name": "a", "columns": ["time", "body.a"], "order": "desc", "group_by": None, "query": "x",
-        "since": "2026-01-01T00:00:00+00:00",
+        "since": "24h",
     }  # fmt: skip
     with pytest.raises(
         CommandError, match="--error-type is not part of a view; write it into the search"
     ):
-        views.members("a", {"error_type": ["x"]}, None, None, None, is_utc=False)
+        views.members("a", {"error_type": ["x"]}, None, None, None)
 
 
 def test_views_are_saved_asked_named_anew_and_deleted(

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from proxy.cli.commands.files.source import recorded_in
-from proxy.cli.commands.mock.serving import listening
 from proxy.cli.commands.mock.service import Service
+from proxy.cli.commands.mock.serving import listening
 
 ARCHIVES = sorted((Path(__file__).parents[4] / "fixtures/har").glob("*.har"))
 ENTRIES = {path.stem: json.loads(path.read_text())["log"]["entries"] for path in ARCHIVES}

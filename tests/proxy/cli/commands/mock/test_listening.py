@@ -8,8 +8,8 @@ from typing import TypeVar
 import pytest
 
 from api.replay.suite import Recorded
-from proxy.cli.commands.mock.serving import listening
 from proxy.cli.commands.mock.reply import Reply
+from proxy.cli.commands.mock.serving import listening
 from tests.proxy.cli.commands.mock.exchanges import JSON, exchange, service
 from tests.proxy.cli.commands.mock.test_calls import ADD, DOWN, call, framed, grpc, order
 from tests.support.http2_client import GET, POST, Fields, Http2Client
