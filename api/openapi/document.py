@@ -73,11 +73,16 @@ class _Components:
         return schema
 
 
+def _summary(documentation: str) -> str:
+    """Return the first sentence or sentences, up to an empty line, on one line."""
+    return " ".join(documentation.strip().partition("\n\n")[0].split())
+
+
 def _operation(route: Route, components: _Components) -> dict[str, Any]:
     operation = operation_of(route.method, route.path)
     shown: dict[str, Any] = {
         "operationId": _operation_id(route),
-        "summary": (route.handler.__doc__ or route.path).strip().partition("\n")[0],
+        "summary": _summary(route.handler.__doc__ or route.path),
         "parameters": [*_path_parameters(route.path), *_parameters(operation)],
         "responses": _responses(route, operation, components),
     }

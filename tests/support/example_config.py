@@ -124,7 +124,7 @@ def _tables(name: str) -> Iterator[str]:
 
 
 def _header(header: str, section: type[msgspec.Struct]) -> str:
-    help_text = str(section.__doc__).partition(": ")[2].removesuffix(".")
+    help_text = " ".join(str(section.__doc__).split()).partition(": ")[2].removesuffix(".")
     return f"{header:{COLUMN}}# {help_text}"
 
 
