@@ -49,7 +49,7 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/rollup_sql.py": "the same, against the model of tests/support",
     "storage/relational/rollup_tables.py": "the same",
     "storage/relational/migrations.py": "tests/storage/sqlite/test_schema.py and its twin for Postgres",
-    "storage/relational/upkeep": "the conformance suite; tests/storage/sqlite and tests/storage/postgres have slices and locks",
+    "storage/relational/upkeep": "the same; tests/storage/sqlite and tests/storage/postgres have slices and locks",
     "storage/relational/tools/sql.py": "the same, against the model of tests/support",
     "api/middleware.py": "tests/api/test_app.py asks through a whole application",
     "api/app.py": "tests/api/test_health.py and tests/e2e/test_open_ports.py",
