@@ -27,7 +27,7 @@ more than five seconds of CPU, more than a tenth of all of `make test` together.
 
 COSTLY: Final = frozenset({
     "test_a_kill_leaves_whole_batches", "test_all_characters_that_fold_to_ascii_are_known",
-    "test_choices_full_of_secrets_are_linear", "test_fields_of_bodies_are_found_whole",
+    "test_choices_full_of_secrets_are_linear", "test_clients_read_events_alike", "test_fields_of_bodies_are_found_whole",
     "test_halves_at_the_edges_of_windows", "test_hostile_answers_make_a_record",
     "test_hostile_repetition_costs_no_more_than_its_length", "test_hostile_text_is_linear",
     "test_it_can_stand_in_a_pipe", "test_one_call_reads_a_bounded_number_of_frames",
