@@ -25,16 +25,31 @@ LATER: Final = frozenset({
 more than five seconds of CPU, more than a tenth of all of `make test` together.
 """
 
-COSTLY: Final = frozenset({
-    "test_a_kill_leaves_whole_batches", "test_all_characters_that_fold_to_ascii_are_known",
-    "test_choices_full_of_secrets_are_linear", "test_clients_read_events_alike", "test_fields_of_bodies_are_found_whole",
-    "test_halves_at_the_edges_of_windows", "test_hostile_answers_make_a_record",
-    "test_hostile_repetition_costs_no_more_than_its_length", "test_hostile_text_is_linear",
-    "test_it_can_stand_in_a_pipe", "test_one_call_reads_a_bounded_number_of_frames",
-    "test_overlapping_reads_of_our_own_leave_gaps_for_the_journal", "test_parts_list_hashes_and_cells",
-    "test_sums_of_a_search_are_those_of_its_rows", "test_ten_thousand_pipelined_requests",
-    "test_the_apis_answer_alike_over_each_store", "test_what_waits_is_bounded_in_bytes",
-})  # fmt: skip
+COSTLY: Final = frozenset(
+    {
+        "test_a_kill_leaves_whole_batches",
+        "test_all_characters_that_fold_to_ascii_are_known",
+        "test_choices_full_of_secrets_are_linear",
+        "test_clients_read_events_alike",
+        "test_cut_and_client_gone",
+        "test_fields_of_bodies_are_found_whole",
+        "test_halves_at_the_edges_of_windows",
+        "test_hostile_answers_make_a_record",
+        "test_hostile_repetition_costs_no_more_than_its_length",
+        "test_hostile_text_is_linear",
+        "test_it_can_stand_in_a_pipe",
+        "test_it_is_found_across_the_frames_of_a_stream",
+        "test_it_is_found_in_every_encoding",
+        "test_one_call_reads_a_bounded_number_of_frames",
+        "test_overlapping_reads_of_our_own_leave_gaps_for_the_journal",
+        "test_parts_list_hashes_and_cells",
+        "test_secrets_within_a_run_are_found",
+        "test_sums_of_a_search_are_those_of_its_rows",
+        "test_ten_thousand_pipelined_requests",
+        "test_the_apis_answer_alike_over_each_store",
+        "test_what_waits_is_bounded_in_bytes",
+    }
+)
 """Tests of other files that take more than a second and a half of CPU, as they ask for a lot at
 once.
 """
