@@ -134,7 +134,7 @@ def test_what_is_mounted_is_there() -> None:
     assert [source for source in files if not (FOLDER / source).exists()] == []
     assert sources - files == COMPOSE["volumes"].keys()
     assert DASHBOARDS.resolve() in {(FOLDER / source).resolve() for source in files}
-    assert command_of(SERVICES["viewer"]["command"][0])
+    assert command_of(SERVICES["viewer"]["command"][0]).name == SERVICES["viewer"]["command"][0]
 
 
 def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
