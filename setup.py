@@ -17,7 +17,6 @@ from typing import Any
 from setuptools import setup
 
 COMPILED = (
-    "proxy/enrich/calls.py",
     "proxy/enrich/columns.py",
     "proxy/enrich/endpoints/node.py",
     "proxy/enrich/endpoints/operation.py",
@@ -33,6 +32,7 @@ COMPILED = (
     "proxy/enrich/http/field_lines.py",
     "proxy/enrich/http/head_reader.py",
     "proxy/enrich/http/request_lines.py",
+    "proxy/enrich/merge.py",
     "proxy/enrich/records.py",
     "proxy/enrich/redact/compact.py",
     "proxy/enrich/redact/names.py",

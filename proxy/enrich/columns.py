@@ -43,8 +43,6 @@ _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tl
 """Codes of clients that only probed which protocol this port speaks: no reason to alert an
 operator.
 """
-_UNUSUAL: Final = (0, 202)
-"""Statuses of exchanges that ended before an answer, or whose answer comes elsewhere (MCP)."""
 MAX_COMMON: Final = 8192
 """Rings × statuses × routes × clients; about 5 MB."""
 
@@ -69,16 +67,6 @@ class Common:
         self._level: Level = "info"
         if (outcome != OK or status >= 400) and error not in _NO_FAULTS:
             self._level = level_of(status or None, _OUTCOMES[outcome])
-        self.is_success = status < 400
-        self.is_usual = (
-            outcome == OK
-            and not error
-            and status not in _UNUSUAL
-            and self.labels.provider in (None, "auto")
-        )
-        """Whether calls, and failures behind a success, are the only things that may be read of its
-        bodies.
-        """
         self._outcome = _OUTCOMES[outcome]
         self._status = status or None
         self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"

@@ -1,9 +1,9 @@
 """Build stored records from ring entries: the one place where raw, unredacted bytes become what is
 kept.
 
-Steps: decode the exchange, fill the columns, attribute it to a key, read its calls, redact the
-payload. Invariant: no content of a head or body makes a record fail; what cannot be read stays
-null.
+Steps: decode the exchange, fill the columns, attribute it to a key, ask the readers that may read
+it, name its endpoint, redact the payload. Invariant: no content of a head or body makes a record
+fail; what cannot be read stays null.
 """
 
 import secrets
@@ -20,16 +20,18 @@ from proxy.enrich.attribution import (
     attribute_in_flight,
     attribute_message,
 )
-from proxy.enrich.calls import CallReader, may_hold_calls
 from proxy.enrich.columns import Common, Commons, labels_of, message_record
 from proxy.enrich.endpoints.endpoints import Endpoints
-from proxy.enrich.grpc.reader import GrpcReader, is_grpc, is_long_call
+from proxy.enrich.facts import Facts
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
 from proxy.enrich.http.content_coding import MAX_OUTPUT_BYTES
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange, omitted_reason
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
-from proxy.enrich.live.websocket_messages import Content, MessageReader
+from proxy.enrich.llm.prices import Prices
+from proxy.enrich.merge import Merger
+from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.readers import Readers
 from proxy.enrich.redact.aside import without_aside
 from proxy.enrich.redact.edits import Hits
 from proxy.enrich.redact.redactor import Redactor
@@ -50,7 +52,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
-from proxy.ring.message import KIND_GRPC, CapturedMessage
+from proxy.ring.message import CapturedMessage
 from proxy.ring.ring import RingEntry
 from proxy.settings.model import Settings
 from storage.failure_message import failure_line
@@ -90,8 +92,8 @@ _TRAILERS: Final = {
 }
 
 _Decoded = tuple[CapturedExchange, Common, DecodedExchange]
-_Begun = tuple[CapturedExchange, DecodedExchange, Record, bool]
-"""The last says whether it may hold calls."""
+_Begun = tuple[CapturedExchange, DecodedExchange, Record, list[Reader]]
+"""The last are those that may read it."""
 
 
 class RecordBuilder:
@@ -114,15 +116,11 @@ class RecordBuilder:
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
-        self._max_message_bytes = settings.capture.websocket_message_bytes
         self._redactor = redactor_of(settings)
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
         self._commons = Commons(instance, self._decoder.asked_of)
-        self._messages = MessageReader(self._redactor)
-        self._calls = CallReader(self._redactor, settings.llm.prices)
-        self._grpc = GrpcReader(
-            self._redactor, settings.routes, settings.capture.grpc_message_bytes
-        )
+        self._merger = Merger(self._redactor)
+        self._readers = Readers(Means(self._redactor, settings, Prices(own=settings.llm.prices)))
         self._nonce = secrets.randbits(42)
         self._counter = 0
 
@@ -140,7 +138,7 @@ class RecordBuilder:
                 has set a limit. It can be called again with none.
         """
         decoded = self._decode(descriptor, limit_bytes, False, captured)
-        return self._finish(limit_bytes, 0, self._begin(decoded))
+        return self._finish(0, self._begin(decoded))
 
     def build_each(
         self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
@@ -158,7 +156,7 @@ class RecordBuilder:
         )
         decoded = whole_stage(partial(self._decode, descriptor, limit_bytes, are_clean), captured)
         begun = whole_stage(self._begin, decoded)
-        return stage(partial(self._finish, limit_bytes, self._clean_bytes(begun)), begun)
+        return stage(partial(self._finish, self._clean_bytes(begun)), begun)
 
     def _clean_bytes(self, begun: Iterable[_Begun | Exception]) -> int:
         """Return up to which length a body is known to hold no secret: those that are short are
@@ -191,8 +189,6 @@ class RecordBuilder:
     ) -> _Decoded:
         common = self._commons.of(captured, descriptor)
         exchange = self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
-        if limit_bytes < MAX_OUTPUT_BYTES and is_long_call(exchange):
-            raise TooLong
         return captured, common, exchange
 
     def _begin(self, decoded: _Decoded) -> _Begun:
@@ -206,45 +202,51 @@ class RecordBuilder:
             captured.id, numbers, exchange.line, exchange.request, self._data(captured)
         )
         record.redactions = united(exchange.line.redactions, exchange.request.redactions)
-        is_of_grpc = is_grpc(exchange.request.content_type) or is_grpc(
-            exchange.response.content_type
-        )
-        if is_of_grpc:
-            self._grpc.read(record, captured, exchange)
         if captured.access or common.labels.auth:
             attribute_exchange(
                 record, captured.access, captured.request_head, common.labels, self._keys
             )
 
-        if is_of_grpc:
-            record.endpoint = self._endpoints.name_call(record)
-            return captured, exchange, record, False
-
-        may_be_read = not common.is_usual or may_hold_calls(exchange, is_success=common.is_success)
-        operation = self._calls.operation_of(record, exchange) if may_be_read else None
+        readers = self._readers.of(exchange)
+        operation = self._name(record, exchange, readers) if readers else None
         record.endpoint = self._endpoints.name(record, operation)
-        return captured, exchange, record, may_be_read
+        return captured, exchange, record, readers
 
-    def _finish(self, limit_bytes: int, clean_bytes: int, begun: _Begun) -> Entry:
-        """Read the calls of an exchange, and redact what is kept of it; bodies of `clean_bytes` at
-        most are clean.
+    def _name(self, record: Record, exchange: DecodedExchange, readers: list[Reader]) -> str | None:
+        """Take over what names an exchange; return the operation, where its path is shared."""
+        for reader in readers:
+            facts = self._readers.ask(reader.name, record, exchange)
+            if facts is None:
+                continue
+            self._merger.merge(record, facts, exchange)
+            if facts.operation is not None:
+                return self._redactor.redact_text(facts.operation.name) or None
+
+        return None
+
+    def _finish(self, clean_bytes: int, begun: _Begun) -> Entry:
+        """Take over what readers read, and redact what is kept of an exchange; bodies of
+        `clean_bytes` at most are clean.
         """
-        captured, exchange, record, may_be_read = begun
-        if captured.status == SWITCHING_PROTOCOLS:
-            self._calls.end_session(record)
+        captured, exchange, record, readers = begun
         has_heads = not captured.flags & FLAG_HEADS_OFF
+        is_captured = has_heads or bool(captured.request_window or captured.response_window)
         entry = Entry(record)
-        if not has_heads and not (captured.request_window or captured.response_window):
-            return _with_message(entry)
+        merged: list[Facts] = []
+        for reader in readers:
+            if not is_captured and reader.needs_capture:
+                continue
+            facts = self._readers.ask(reader.read, record, exchange)
+            if facts is not None:
+                self._merger.merge(record, facts, exchange)
+                entry.tool_calls += facts.tools
+                entry.jobs += facts.jobs
+                merged.append(facts)
 
-        if may_be_read:
-            calls = self._calls.read(
-                record, exchange, may_take_long=limit_bytes >= MAX_OUTPUT_BYTES
-            )
-            entry = Entry(record, None, *calls)
-
+        if is_captured:
+            self._merger.settle(record, merged)
         if has_heads:
-            # Calls repeat what is in the bodies.
+            # What was read repeats what is in the bodies.
             self._redactor.take_hits()
             entry.payload = self._payload(captured, exchange, clean_bytes)
             in_answer = exchange.response.redactions
@@ -341,39 +343,22 @@ class RecordBuilder:
             TooLong: the price list must be loaded first, or the message takes long to show, and the caller has set a
                 limit. It can be called again.
         """
-        is_of_call = captured.kind == KIND_GRPC
-        is_long = (
-            self._grpc.is_long(captured)
-            if is_of_call
-            else captured.session and not self._calls.is_prepared
-        )
-        if is_long and limit_bytes < MAX_OUTPUT_BYTES:
+        reader = self._readers.of_message(captured)
+        if limit_bytes < MAX_OUTPUT_BYTES and reader.is_long(captured):
             raise TooLong
 
         labels = labels_of(descriptor, captured.route)
         self._redactor.take_hits()  # of what went before, and is no record of its own
-        content = Content(None, "") if is_of_call else self._messages.read(captured)
-
-        if is_of_call:
-            shown = self._grpc.describe(captured, labels.id)
-        else:
-            shown = self._messages.describe(captured, content, self._max_message_bytes)
-
+        shown, content = reader.describe(captured, labels.id)
         record = message_record(captured, descriptor, self._instance, shown)
         record.redactions = self._redactor.take_hits()
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
-        if is_of_call:
+        facts = self._readers.ask(reader.read_message, record, captured, content)
+        if facts is None:
             return Entry(record)
-        if not captured.session:
-            self._calls.note_operation_error(record, captured, content.data)
-            return Entry(record)
-
-        begun = self._calls.read_message(record, captured, content.data, content.size)
-        if begun is None or not captured.keeps_text:
-            return Entry(record)
-
-        return Entry(record, self._messages.call(begun, content, self._max_body_bytes))
+        self._merger.merge(record, facts)
+        return Entry(record, facts.payload)
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Build the records of what a dead worker left in its in-flight table: outcome
@@ -405,7 +390,10 @@ class RecordBuilder:
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
         decoded = self._decode_in_flight(exchange, descriptor)
-        return self._calls.mcp.in_flight(self._in_flight(exchange, descriptor, decoded), decoded)
+        record = self._in_flight(exchange, descriptor, decoded)
+        return [
+            call for reader in self._readers.all for call in reader.running_tools(record, decoded)
+        ]
 
     def _decode_in_flight(
         self, exchange: InflightExchange, descriptor: Descriptor
@@ -423,43 +411,47 @@ class RecordBuilder:
         record.ended_at_us = 0
         attribute_in_flight(record, exchange.caller, common.labels, self._keys)
 
-        if is_grpc(decoded.request.content_type):
-            self._grpc.begin(record, decoded.request.redacted)
-            record.endpoint = self._endpoints.name_call(record)
-        else:
-            self._calls.begin(record, decoded)
-            record.endpoint = self._endpoints.name(record)
+        for reader in self._readers.of(decoded):
+            facts = self._readers.ask(reader.running, record, decoded)
+            if facts is not None:
+                self._merger.merge(record, facts, decoded)
 
+        record.endpoint = self._endpoints.name(record)
         return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:
         """Wait for the responses of tool calls that were stored as `processing` before this process
         started.
         """
-        self._calls.mcp.await_responses(calls)
+        awaited = list(calls)
+        for reader in self._readers.all:
+            reader.await_responses(awaited)
 
     def know_jobs(self, jobs: Iterable[Job]) -> None:
         """Know the jobs that were stored before this process started, newest first."""
-        self._calls.jobs.load(jobs)
+        known = list(jobs)
+        for reader in self._readers.all:
+            reader.know_jobs(known)
 
     def recall_conversations(self, records: Iterable[Record]) -> None:
         """Remember LLM calls that were stored before this process started, oldest first."""
-        self._calls.conversations.recall(records)
+        self._merger.conversations.recall(records)
 
     @property
     def call_evictions(self) -> tuple[int, int]:
         """Calls that later ones are not known any more to continue; requests over WebSockets,
         before their response.
         """
-        return self._calls.conversations.evictions, self._calls.sessions.evictions
+        evictions = sum(reader.evictions for reader in self._readers.all)
+        return self._merger.conversations.evictions, evictions
 
     def waiting_tools(self) -> list[ToolCall]:
         """Return the tool calls whose response is awaited on another stream."""
-        return self._calls.mcp.pending()
+        return [call for reader in self._readers.all for call in reader.pending()]
 
     def expired(self) -> list[Entry]:
         """Return the tool calls without a response in time, on an event with their number."""
-        calls = self._calls.mcp.expired()
+        calls = [call for reader in self._readers.all for call in reader.expired()]
         if not calls:
             return []
         entry = self.event("unanswered_tool_calls", {"count": len(calls)})

@@ -150,6 +150,8 @@ class Endpoints:
         path = record.path
         if path is None:
             return None
+        if record.grpc is not None:
+            return self.name_call(record)
 
         service = self._services.get((record.route_id, record.project))
         if service is not None and operation is None:

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from proxy.enrich.facts import Facts
 from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
 from proxy.enrich.grpc.messages import (
     WEB_TRAILERS,
@@ -111,18 +112,14 @@ class GrpcReader:
                         error,
                     )
 
-    def begin(self, record: Record, request_head: bytes) -> None:
-        """Note that a call runs, by the head of its request."""
+    def begin(self, record: Record, request_head: bytes) -> Grpc:
+        """Return what the head of its request says of a call that runs."""
         _, method = self._method(record.route_id, record.path)
         is_stream = False if method.kind == "unary" else None
-        record.grpc = Grpc(
-            timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream
-        )
+        return Grpc(timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream)
 
-    def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> None:
-        """Fill the record with what its call says: status, counts, how it ended; make JSON of the
-        bodies.
-        """
+    def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> Facts:
+        """Return what a call says: status, counts, how it ended; make JSON of the bodies."""
         request = exchange.request
         response = exchange.response
         sent = encoding_in(request.redacted)
@@ -135,15 +132,15 @@ class GrpcReader:
         grpc = Grpc(
             timeout_us=timeout_us(request.redacted), encoding=received or sent, is_stream=False
         )
-        record.grpc = grpc
         _count(grpc, captured, asked, answered)
         schema, method = self._method(record.route_id, record.path)
-        self._read_end(record, grpc, captured)
+        self._read_end(grpc, captured)
         grpc.kind = method.kind or _kind_of(grpc, is_asked=record.request_complete)
         if grpc.status is None:
             grpc.status = unsaid_status(record, grpc, captured, exchange)
+        facts = Facts(grpc=grpc)
         if grpc.status:
-            _note_failure(record, grpc, self._details(captured))
+            _note_failure(facts, grpc, self._details(captured))
         if asked is not None and exchange.request_body is not None:
             show = self._shown(schema, method.request, request.content_type)
             exchange.request_body = show.as_json(exchange.request_body, asked, sent)
@@ -153,6 +150,8 @@ class GrpcReader:
             show = self._shown(schema, method.response, response.content_type)
             exchange.response_body = show.as_json(exchange.response_body, answered, received)
             exchange.response = replace(response, content_type=_AS_JSON)
+
+        return facts
 
     def is_long(self, message: CapturedMessage) -> bool:
         """Whether a message of a stream takes long to show."""
@@ -191,7 +190,7 @@ class GrpcReader:
             fields["truncated"], fields["kept"] = True, len(data)
         return fields
 
-    def _read_end(self, record: Record, grpc: Grpc, captured: CapturedExchange) -> None:
+    def _read_end(self, grpc: Grpc, captured: CapturedExchange) -> None:
         status = status_in(captured.notes.get(NOTES_RESPONSE_TRAILERS[0], b""))
         if status is not None:
             grpc.end = "trailers"
@@ -238,19 +237,16 @@ class GrpcReader:
         return self._redactor.redact_body(data, b"", b"", True)[0]
 
 
-def _note_failure(record: Record, grpc: Grpc, details: msgspec.Raw | None) -> None:
+def _note_failure(facts: Facts, grpc: Grpc, details: msgspec.Raw | None) -> None:
     """Note a status that is not OK as the reason; its message and details where searches for words
     find them.
     """
-    record.error_type = record.error_type or grpc.status_name
-    record.level = "error" if grpc.is_fault or record.level == "error" else "warn"
-
-    said: dict[str, object] = {"error_message": grpc.message} if grpc.message else {}
+    facts.error_type = grpc.status_name
+    facts.level = "error" if grpc.is_fault else "warn"
+    if grpc.message:
+        facts.data["error_message"] = grpc.message
     if details is not None:
-        said["error_details"] = details
-    if said:
-        noted = msgspec.json.decode(record.data or b"{}")
-        record.data = msgspec.json.encode(said | noted)
+        facts.data["error_details"] = details
 
 
 class _Shown:

@@ -98,6 +98,12 @@ class DecodedExchange(msgspec.Struct, gc=False):
     """Whether of the timeline only the first entries are a chunk each (`proxy.ring.timeline`)."""
     keeps_text: bool = True
     """Whether anything of the bodies may be stored; else they are here for their counts alone."""
+    status: int = 0
+    """That the client got; 0: none."""
+    may_take_long: bool = True
+    """Whether other work may wait while the exchange is read."""
+    captured: CapturedExchange | None = None
+    """As it came from the worker; None while it is in flight."""
 
 
 def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:

@@ -82,7 +82,9 @@ class ExchangeDecoder:
         is_read = bool(captured.request_window or captured.response_window)
         keeps_text = not captured.flags & FLAG_BODIES_OFF
         if captured.flags & FLAG_HEADS_OFF and not is_read:
-            return DecodedExchange(labels, line, request, head)
+            return DecodedExchange(
+                labels, line, request, head, status=captured.status, captured=captured
+            )
 
         status_line, block = split_head(captured.response_head)
         status_line = self.read_status_line(status_line)
@@ -119,7 +121,7 @@ class ExchangeDecoder:
         return DecodedExchange(
             labels, line, request, head,
             status_line, response, request_body, response_body, timeline, captured.longest_gap_us,
-            captured.is_thinned, keeps_text,
+            captured.is_thinned, keeps_text, captured.status, limit_bytes >= MAX_OUTPUT_BYTES, captured,
         )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.cut_json import members_at_start, write_members
 from proxy.enrich.formats.json_parts import (
     count_of,
@@ -25,7 +26,7 @@ from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
 from proxy.enrich.llm import anthropic, gemini, interactions, openai
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.reader import Call, is_provider, is_refusal, provider_name, read_answer
 from proxy.enrich.llm.recognise import PROVIDERS
 from storage.record import Record

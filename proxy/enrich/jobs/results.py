@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
+from proxy.enrich.facts import OTHER_MODELS, CallUsage
 from proxy.enrich.formats.json_parts import decode, is_array, is_object, members_of, value_in
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
-from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 
 _LENGTHS: Final = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
 """Tokens of an input behind which some model of the list is dearer."""

@@ -15,6 +15,7 @@ import msgspec
 
 from proxy.enrich.conversations.session import session_of, short
 from proxy.enrich.conversations.tool_results import failed_tools
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.cut_json import Members, members_at_start
 from proxy.enrich.formats.json_parts import (
     Member,
@@ -28,7 +29,6 @@ from proxy.enrich.formats.json_parts import (
 from proxy.enrich.live.pending import UNNAMED, PendingCall, id_of
 from proxy.enrich.live.session import EndedCall, FailedMessage, LiveSession
 from proxy.enrich.llm import gemini, openai
-from proxy.enrich.llm.call import CallUsage
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = re.compile(

@@ -8,10 +8,11 @@ from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qs
 
 from proxy.enrich.conversations.session import session_of
+from proxy.enrich.facts import MAX_TOOLS, CallUsage
 from proxy.enrich.formats.json_parts import text_of
 from proxy.enrich.live.pending import UNNAMED, PendingCall, PendingCalls
 from proxy.enrich.llm import gemini, openai
-from proxy.enrich.llm.call import MAX_TOOLS, CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.reader import provider_name
 from proxy.ring.handshake import read_handshake
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.facts import MAX_TOOLS, OTHER_MODELS, CallUsage
 from proxy.enrich.formats.json_parts import (
     count_of,
     is_object,
@@ -26,7 +27,7 @@ from proxy.enrich.formats.json_parts import (
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import MAX_TOOLS, OTHER_MODELS, CallUsage, Provider, charged
+from proxy.enrich.llm.provider import Provider, charged
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8

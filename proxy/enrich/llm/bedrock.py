@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     count_of,
     first_count,
@@ -31,7 +32,7 @@ from proxy.enrich.formats.json_parts import (
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     amount_of,
     count_of,
@@ -22,7 +23,7 @@ from proxy.enrich.formats.json_parts import (
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 
 def read(usage: CallUsage, data: bytes) -> None:

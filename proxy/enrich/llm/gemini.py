@@ -9,9 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.facts import KINDS, CallUsage
 from proxy.enrich.formats import json_parts
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import KINDS, CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(

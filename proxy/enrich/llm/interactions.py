@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     count_of,
     members_of,
@@ -22,7 +23,7 @@ from proxy.enrich.formats.json_parts import (
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 _UNDER_WAY: Final = ("in_progress", "queued")
 _TOOLS: Final = ("function_call", "mcp_server_tool_call")

@@ -7,9 +7,10 @@ the timings.
 import re
 from typing import Final
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import count_of, members_of, object_in, value_in
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 
 def read(usage: CallUsage, data: bytes) -> None:

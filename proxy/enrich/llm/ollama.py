@@ -6,9 +6,10 @@ Only the line with `done: true` has the counts. A prompt that was cached has no 
 import re
 from typing import Final
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import count_of, members_of, text_of, value_in, values_at
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 _WANTED: Final = compile_bytes(rb'"done"\s*:\s*true|"error"|"tool_calls"')
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     amount_of,
     count_of,
@@ -29,7 +30,7 @@ from proxy.enrich.formats.json_parts import (
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.call import CallUsage, Provider, charged
+from proxy.enrich.llm.provider import Provider, charged
 
 _RAW: Final = msgspec.Raw()
 _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from proxy.enrich.facts import OTHER_MODELS, CallUsage, Cost
 from proxy.enrich.formats.json_parts import amount_of
-from proxy.enrich.llm.call import OTHER_MODELS, CallUsage
 from proxy.settings.model import PriceSettings
 
 log = logging.getLogger(__name__)
@@ -83,16 +83,6 @@ know.
 """
 
 
-class Cost(NamedTuple):
-    """A cost and where it comes from."""
-
-    usd: float
-    source: str
-    """With `PARTLY` behind it where something is not included."""
-    lacks: tuple[str, ...] = ()
-    """What it does not include."""
-
-
 def add_costs(costs: Sequence[Cost]) -> Cost:
     """Add up the costs of the parts of one call, one at least."""
     lacks = tuple(dict.fromkeys(lack for cost in costs for lack in cost.lacks))
@@ -154,6 +144,18 @@ class Prices:
             if price is not None:
                 return Cost(price.usd, LISTED + PARTLY * bool(price.lacks), price.lacks)
 
+        return None
+
+    def cost_of_parts(
+        self, provider: str, usage: CallUsage, parts: Sequence[CallUsage]
+    ) -> Cost | None:
+        """Add up what the parts of a call cost; None where one has no price, or is not whole."""
+        if usage.usage_state != "exact" and usage.cost_usd is None:
+            return None  # counts that stop short would be priced too cheap
+
+        costs = [self.cost_of(provider, part) for part in parts]
+        if costs and None not in costs:
+            return add_costs([cost for cost in costs if cost is not None])
         return None
 
     def _own_cost(self, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:

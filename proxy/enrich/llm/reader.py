@@ -12,12 +12,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import Member, amount_of
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.llm import anthropic, bedrock, gemini, openai
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
 from proxy.ring.timeline import FIRST_CHUNKS

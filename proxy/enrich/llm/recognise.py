@@ -26,7 +26,7 @@ from proxy.enrich.llm import (
     ollama,
     openai,
 )
-from proxy.enrich.llm.call import Provider
+from proxy.enrich.llm.provider import Provider
 from storage.record import Record
 
 PROVIDERS: Final = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.aws_events import DAMAGED, split_aws
 from proxy.enrich.formats.cut_json import Members, elements_at_end, members_at_end, write_members
 from proxy.enrich.formats.frames import (
@@ -24,7 +25,7 @@ from proxy.enrich.formats.frames import (
     split_of,
 )
 from proxy.enrich.http.exchange import DecodedBody
-from proxy.enrich.llm.call import CallUsage, Provider
+from proxy.enrich.llm.provider import Provider
 
 _MAX_READ: Final = 256
 """Frames of one stream that are read in order; of the rest only the last ones: later counts replace

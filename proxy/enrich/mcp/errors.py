@@ -10,12 +10,13 @@ from typing import Final
 
 import msgspec
 
+from proxy.enrich.facts import Facts
 from proxy.enrich.formats.json_parts import decode, text_of, value_at, values_at
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
 from proxy.enrich.redact.redactor import Redactor
-from storage.record import Outcome, Record, ToolCall, level_of, now_us
+from storage.record import Outcome, Record, ToolCall, now_us
 from storage.tools import TOOL_ERROR, FailedTool, search_text
 
 _CODES: Final = {
@@ -32,8 +33,6 @@ _CODES: Final = {
     -32042: "url_elicitation_required",
 }
 """Those of JSON-RPC, and those that revisions of MCP give a meaning."""
-CALLER_ERRORS: Final = frozenset(_CODES.values()) - {"internal_error"}
-"""Failures that are the caller's own, as statuses from 400 to 499 are."""
 _FAILED: Final = 400
 """From this status on a response of HTTP is a failure."""
 _NO_ANSWER: Final = "no_answer"
@@ -76,14 +75,15 @@ def failure_of(
     return details_of(http_status, TOOL_ERROR, None, _message(text, redactor))
 
 
-def transport_failure(record: Record) -> Failure | None:
+def transport_failure(record: Record, facts: Facts) -> Failure | None:
     """Return how the exchange itself failed, with what was noted of the reason; None when it did
     not.
     """
-    if record.error_type is not None:
-        noted = value_at(record.data or b"", "error_message")
+    error_type = record.error_type or facts.error_type
+    if error_type is not None:
+        noted = value_at(record.data or b"", "error_message") or facts.data.get("error_message")
         return details_of(
-            record.status, record.error_type, None, noted if isinstance(noted, str) else None
+            record.status, error_type, None, noted if isinstance(noted, str) else None
         )
     if record.outcome != Outcome.OK:
         return details_of(record.status, record.outcome)
@@ -118,10 +118,10 @@ def reported_failure(
     return next((_kind_of(value_at(error, "code")) for error in errors), None)
 
 
-def failed_tool_of(call: ToolCall) -> FailedTool:
+def failed_tool_of(call: ToolCall, *, keeps_text: bool) -> FailedTool:
     """Return the tool of a call that failed, and the reason that is kept of it."""
     message = value_at(call.error_details or b"", "error", "message")
-    return FailedTool(call.tool_name, message if isinstance(message, str) else "")
+    return FailedTool(call.tool_name, message if isinstance(message, str) and keeps_text else "")
 
 
 def without_message(failure: Failure) -> Failure:
@@ -213,21 +213,17 @@ def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:
     return call
 
 
-def correct_outcome(
+def has_everything(
     record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool
-) -> None:
-    """A client that leaves when it has all responses was not interrupted.
+) -> bool:
+    """Whether a client that leaves has all responses, so that it was not interrupted.
 
     Neither is one that stops listening to what a server says unasked, which is how such a stream
     ends; of a session, where that `is_idle`: none of its calls waits, or was lost with the stream.
     """
     if record.outcome != Outcome.CLIENT_CLOSED:
-        return
+        return False
+    if record.method == "GET":
+        return is_idle
     asked = {request.id for request in requests if request.method != _LISTEN}
-    if (
-        is_idle
-        if record.method == "GET"
-        else requests and asked <= {response.id for response in responses}
-    ):
-        record.outcome = Outcome.OK.value
-        record.level = level_of(record.status, record.outcome)
+    return bool(requests) and asked <= {response.id for response in responses}

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from proxy.enrich.facts import Facts
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import (
     decode,
@@ -25,9 +26,10 @@ from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.mcp import sessions, tasks
 from proxy.enrich.mcp.errors import (
     MAX_MESSAGE_CHARACTERS,
-    correct_outcome,
     failed,
+    failed_tool_of,
     failure_of,
+    has_everything,
     missing_response,
     reported_failure,
     transport_failure,
@@ -48,7 +50,7 @@ from proxy.enrich.mcp.shown_ids import ShownIds
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import RouteLabels
-from storage.record import Record, Stream, ToolCall, format_id, now_us
+from storage.record import Record, ToolCall, now_us
 from storage.tools import search_text
 
 TEXT: Final = "text"
@@ -67,30 +69,33 @@ MCP_PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
 """The last is Spring's, where a message is accepted with 200 instead of 202."""
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
+ACCEPTED: Final = 202
+"""The response comes elsewhere."""
 _RAW: Final = msgspec.Raw()
 
 
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
-def is_mcp(provider: str, record: Record, exchange: DecodedExchange) -> bool:
+def is_mcp(exchange: DecodedExchange) -> bool:
     """Whether an exchange may carry MCP, quickly: by its route's setting, its headers, or the end
     of its path.
     """
+    provider = exchange.labels.provider or "auto"
     if provider != "auto":
         return provider == "mcp"
-    if (
-        exchange.request.mcp_session
-        or exchange.request.mcp_version
-        or exchange.response.mcp_session
-    ):
-        return True
-    if record.method == "POST":
-        return record.path is not None and (record.path.endswith(MCP_PATHS) or record.status == 202)
 
-    return exchange.response_body is not None and sessions.opens_sse_transport(
-        exchange.response_body.head
-    )
+    request = exchange.request
+    if request.mcp_session or request.mcp_version or exchange.response.mcp_session:
+        return True
+
+    line = exchange.line
+    if line.method == "POST":
+        return line.path is not None and (
+            line.path.endswith(MCP_PATHS) or exchange.status == ACCEPTED
+        )
+    body = exchange.response_body
+    return body is not None and sessions.opens_sse_transport(body.head)
 
 
 class McpReader:
@@ -101,15 +106,16 @@ class McpReader:
         self._sessions = sessions.Sessions()
         self._ids = ShownIds(redactor)
 
-    def read(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls that have ended with this exchange, and those now pending; corrects what
-        the record says.
+    def read(self, record: Record, exchange: DecodedExchange) -> Facts:
+        """Return the calls that have ended with this exchange, those now pending, and why it
+        failed.
         """
+        facts = Facts()
         request = exchange.request_body
         response = exchange.response_body
         session = sessions.session_of(record, exchange)
         requests = [] if request is None else self._requests_of(request)
-        responses = self._responses_of(record, exchange, requests)
+        responses = self._responses_of(record, exchange, requests, facts)
         by_id = {found.id: found for found in responses}
         calls: list[ToolCall] = []
         lost: list[ToolCall] = []
@@ -127,7 +133,7 @@ class McpReader:
                 call = self._new_call(record, exchange, session, message, position)
                 position += 1
                 calls += self._end_or_wait(
-                    call, record, exchange, found, session, has_others=bool(by_id)
+                    call, record, exchange, found, session, facts, has_others=bool(by_id)
                 )
             elif found is not None and (task := tasks.task_of_request(message)) is not None:
                 calls += self._read_task(
@@ -136,6 +142,7 @@ class McpReader:
                     message.method,
                     found,
                     (session or sessions.endpoint_of(record), task),
+                    facts,
                 )
 
         if requests and session is not None:  # of other calls, whose own stream broke off
@@ -155,21 +162,25 @@ class McpReader:
             if is_deleted or (response is not None and sessions.opens_sse_transport(response.head)):
                 lost = self._end_session(exchange, session)
 
-        calls += self._end_notified_tasks(record, exchange, session)
+        calls += self._end_notified_tasks(record, exchange, session, facts)
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
-        correct_outcome(record, requests, responses, is_idle=is_idle)
-        calls += lost
-        record.error_type = record.error_type or reported_failure(record, calls, responses)
-        return calls
+        facts.is_whole = has_everything(record, requests, responses, is_idle=is_idle)
+        facts.tools = calls + lost
+        _note_failures(facts, record, exchange, responses)
+        return facts
 
     def _requests_of(self, body: DecodedBody) -> list[RpcRequest]:
         return [request._replace(id=self._ids.shown(request.id)) for request in read_requests(body)]
 
     def _responses_of(
-        self, record: Record, exchange: DecodedExchange, requests: list[RpcRequest]
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        requests: list[RpcRequest],
+        facts: Facts,
     ) -> list[RpcResponse]:
-        """Read the responses; a request that was refused for its token has none, which its record
-        then says.
+        """Read the responses; a request that was refused for its token has none, which is its
+        failure.
         """
         body = exchange.response_body
         refusal = None if record.error_type is not None else refusal_of(record, exchange)
@@ -181,11 +192,10 @@ class McpReader:
             )
             return [response._replace(id=self._ids.shown(response.id)) for response in found]
 
-        record.error_type = refusal.code
+        facts.error_type = refusal.code
         if refusal.message and exchange.keeps_text:
             message = self._redactor.redact_text(refusal.message[:MAX_MESSAGE_CHARACTERS])
-            noted = msgspec.json.decode(record.data or b"{}")
-            record.data = msgspec.json.encode({"error_message": message} | noted)
+            facts.data["error_message"] = message
 
         return []
 
@@ -328,6 +338,7 @@ class McpReader:
         exchange: DecodedExchange,
         response: RpcResponse | None,
         session: str | None,
+        facts: Facts,
         *,
         has_others: bool,
     ) -> list[ToolCall]:
@@ -349,7 +360,7 @@ class McpReader:
                 self._end(call, response, latency_us, transport, record.status, exchange.labels)
             ]
 
-        failure = transport_failure(record)
+        failure = transport_failure(record, facts)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
         if failure is None and session is not None and call.rpc_id:
             key = (session, call.rpc_id)
@@ -397,10 +408,9 @@ class McpReader:
         method: str,
         response: RpcResponse,
         key: tuple[str, str],
+        facts: Facts,
     ) -> list[ToolCall]:
-        """End the call of a task with its result, or its cancellation; the record then names what
-        began it.
-        """
+        """End the call of a task with its result, or its cancellation, and name what began it."""
         ending = tasks.ending(response) or (response if method == "tasks/result" else None)
         key = (key[0], _TASK_KEY + key[1])
         call = (
@@ -411,8 +421,7 @@ class McpReader:
         if call is None:
             return []
 
-        record.stream = record.stream or Stream(None, None, None, False, is_document=True)
-        record.stream.begun_by = format_id(call.record_id)
+        facts.begun_by = call.record_id
         if ending is None:
             return []
 
@@ -420,7 +429,7 @@ class McpReader:
         return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
 
     def _end_notified_tasks(
-        self, record: Record, exchange: DecodedExchange, session: str | None
+        self, record: Record, exchange: DecodedExchange, session: str | None, facts: Facts
     ) -> list[ToolCall]:
         """End the calls of tasks whose end a stream notifies."""
         body = exchange.response_body
@@ -430,7 +439,7 @@ class McpReader:
             for state in states
             if (task := tasks.task_of_notification(state)) is not None
             for call in self._read_task(
-                record, exchange, "", state, (session or sessions.endpoint_of(record), task)
+                record, exchange, "", state, (session or sessions.endpoint_of(record), task), facts
             )
         ]
 
@@ -522,6 +531,17 @@ class McpReader:
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
         size = {} if sent_bytes is None else {"bytes": sent_bytes}
         return msgspec.json.encode({"omitted": "truncated", **size, "text": text})
+
+
+def _note_failures(
+    facts: Facts, record: Record, exchange: DecodedExchange, responses: list[RpcResponse]
+) -> None:
+    """Note which tools failed, and what that makes of the exchange."""
+    if record.error_type is None and facts.error_type is None:
+        facts.error_type = reported_failure(record, facts.tools, responses)
+    facts.is_tools_fault = record.error_type is not None or facts.error_type is not None
+    failed = [call for call in facts.tools if call.status == "error"]
+    facts.failed_tools = [failed_tool_of(call, keeps_text=exchange.keeps_text) for call in failed]
 
 
 def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResponse) -> int:

@@ -12,7 +12,7 @@ from proxy.demo.steps import Step
 from proxy.demo.traffic import perform, visit
 from proxy.demo.upstream import serving
 from proxy.demo.visits import VISITS
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.prices import Prices, load_list
 from tests.support.ports import free_port
 

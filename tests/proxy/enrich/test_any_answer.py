@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.enrich.calls import CallReader
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.readers.llm import Llm
 from proxy.enrich.records import RecordBuilder
-from proxy.process.version import BUILD
+from storage.record import Record
 from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
 
 PATHS = (
@@ -93,23 +94,19 @@ def test_whatever_is_answered_can_be_read(
         (raw[0], "application/json"),
         (b"".join(b"data: %b\n\n" % each for each in raw), "text/event-stream"),
     )
-    calls = builder._calls
+    readers = builder._readers
 
     for body, kind in bodies:
         made = exchange(
             path, json.dumps(asked).encode(), body, method=method, status=status, content_type=kind
         )
-        calls._reported_s = -1e9
-        before = calls._reported_s
+        readers._reported_s = -1e9
+        before = readers._reported_s
         entry = builder.build(made, descriptor_of(settings()))
-        assert calls._reported_s == before, (path, asked, answered)
+        assert readers._reported_s == before, (path, asked, answered)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
 
 
-@pytest.mark.skipif(
-    BUILD == "compiled",
-    reason="a compiled reader calls its own methods, whatever stands in their place",
-)
 def test_what_cannot_be_read_costs_no_record(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -117,10 +114,10 @@ def test_what_cannot_be_read_costs_no_record(
     not what.
     """
 
-    def fail(self: CallReader, *arguments: object, **options: object) -> None:
+    def fail(self: Llm, record: Record, read: DecodedExchange) -> None:
         raise ValueError("secret of a client")
 
-    monkeypatch.setattr(CallReader, "_read", fail)
+    monkeypatch.setattr(Llm, "read", fail)
     builder = RecordBuilder("i", settings())
     for _ in range(3):
         entry = builder.build(exchange(body=b"{}", answer=b'{"a": 1}'), descriptor_of(settings()))
@@ -155,8 +152,8 @@ def test_what_cannot_be_read_costs_no_record(
 )
 def test_kinds_that_are_no_text(builder: RecordBuilder, path: str, answer: object) -> None:
     """Objects where a word is expected cannot be looked up."""
-    calls = builder._calls
-    calls._reported_s = -1e9
+    readers = builder._readers
+    readers._reported_s = -1e9
     made = exchange(
         path,
         b'{"model": "m"}',
@@ -164,4 +161,4 @@ def test_kinds_that_are_no_text(builder: RecordBuilder, path: str, answer: objec
         method="GET" if path[-2] in "bv" else "POST",
     )
     builder.build(made, descriptor_of(settings()))
-    assert calls._reported_s == -1e9
+    assert readers._reported_s == -1e9

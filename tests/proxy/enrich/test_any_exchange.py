@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.micro import enrich
-from proxy.enrich.calls import CallReader, may_hold_calls
 from proxy.enrich.columns import MAX_COMMON, Commons
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
+from proxy.enrich.llm.prices import Prices
+from proxy.enrich.readers.reader import Means
+from proxy.enrich.readers.readers import Readers
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
@@ -187,6 +189,10 @@ def descriptor_of(given_settings: Settings) -> Descriptor:
     return read_descriptor(write_descriptor(msgspec.to_builtins(given_settings)))
 
 
+def readers_of(given_settings: Settings) -> Readers:
+    return Readers(Means(Redactor(), given_settings, Prices()))
+
+
 def outcome_of(
     builder: RecordBuilder, descriptor: Descriptor, entry: tuple[bytes, bytes]
 ) -> Entry | str:
@@ -214,34 +220,6 @@ def test_records_are_those_of_exchanges_built_alone(
         ]
 
 
-@given(exchanges())
-def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> None:
-    """What is skipped for most exchanges would change nothing of their records."""
-    decoder = ExchangeDecoder(Redactor())
-    captured = CapturedExchange(*entry)
-    common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
-    decoded = decoder.decode(captured, common.labels)
-    if not common.is_usual or may_hold_calls(decoded, is_success=common.is_success):
-        return
-
-    numbers = (
-        captured.started_at_ns,
-        -1,
-        -1,
-        -1,
-        -1,
-        1000,
-        captured.request_bytes,
-        captured.response_bytes,
-    )
-    record = common.record(captured.id, numbers, decoded.line, decoded.request)
-    calls = CallReader(Redactor())
-    before = msgspec.structs.replace(record)
-    assert calls.operation_of(record, decoded) is None
-    assert calls.read(record, decoded, may_take_long=True) == ([], [])
-    assert record == before
-
-
 @each_of(
     ("entry", "expected"),
     [
@@ -257,28 +235,12 @@ def test_where_no_call_may_be_held_none_is_read(entry: tuple[bytes, bytes]) -> N
     ],
 )
 def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool) -> None:
-    """Or the test above would test nothing."""
+    """No reader is asked to read them."""
     decoder = ExchangeDecoder(Redactor())
     captured = CapturedExchange(*entry)
     common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
-    assert common.is_usual
-    assert (
-        may_hold_calls(decoder.decode(captured, common.labels), is_success=common.is_success)
-        == expected
-    )
-
-
-@each_of("changes", [{"status": 0}, {"status": 202}, {"outcome": 3}, {"error": 2}, {"route": 1}])
-def test_what_ended_otherwise_is_read_in_any_case(changes: dict[str, int]) -> None:
-    made = exchange()
-    for name, value in changes.items():
-        setattr(made, name, value)
-    decoder = ExchangeDecoder(Redactor())
-    assert (
-        not Commons("a", decoder.asked_of)
-        .of(CapturedExchange(*packed(made)), descriptor_of(SETTINGS))
-        .is_usual
-    )
+    found = readers_of(SETTINGS).of(decoder.decode(captured, common.labels))
+    assert bool(found) == expected
 
 
 def test_the_reason_of_a_response_is_redacted() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from proxy.enrich.calls import CallReader
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.ring.inflight import BODY_BYTES, InflightExchange
@@ -31,7 +30,6 @@ def entry_of(flags: int, path: str, body: object, reply: bytes, **more: Any) -> 
 @pytest.mark.parametrize("flags", [FLAG_BODIES_OFF, FLAG_BODIES_OFF | FLAG_HEADS_OFF])
 def test_counts_without_texts(flags: int) -> None:
     """Model, tokens, reason and tools are there, no word of the request or the response anywhere."""
-    assert CallReader is not None
     tool = {"index": 0, "id": "c", "function": {"name": "weather", "arguments": SECRET}}
     asked = CHAT | {"messages": [{"role": "user", "content": SECRET}]}
     stream = sse(

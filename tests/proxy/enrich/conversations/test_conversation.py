@@ -390,7 +390,7 @@ def test_what_is_remembered_is_bounded() -> None:
     """What was not used for long goes first, and is counted."""
     conversations = Conversations(max_marks=2)
     client = Client()
-    client.builder._calls.conversations = conversations
+    client.builder._merger.conversations = conversations
     first = client.chat(user("0"))
     for number in range(1, 4):
         client.chat(user(str(number)))

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from proxy.enrich.live.pending import MAX_PENDING
+from proxy.enrich.readers.live import Live
 from proxy.ring.message import IN
 from storage.record import Entry
 from tests.proxy.enrich.live.world import World
@@ -192,7 +193,8 @@ def test_streams_are_bounded() -> None:
     world = World(RESPONSES)
     for number in range(10 * MAX_PENDING):
         ask(world, f"s{number}", at_s=number, input=str(number))
-    sessions = world._builder._calls.sessions
+    (live,) = (each for each in world._builder._readers.all if isinstance(each, Live))
+    sessions = live._sessions
     (session,) = sessions._sessions.values()
     assert len(session.pending) == MAX_PENDING
     assert sessions._request_bytes == session.pending.held_bytes < MAX_PENDING * 200

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.anthropic import read
-from proxy.enrich.llm.call import CallUsage
 from tests.proxy.enrich.calls import ANTHROPIC, ANTHROPIC_USAGE, facts_of, named, record_of
 from tests.support.cases import each_of
 

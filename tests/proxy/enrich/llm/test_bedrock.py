@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.bedrock import PROVIDER
-from proxy.enrich.llm.call import CallUsage
 from storage.record import Outcome, Record
 from tests.proxy.enrich.calls import facts_of, record_of
 

@@ -1,7 +1,7 @@
 """What other models say on Bedrock: plain, in binary events, and by the head of the response."""
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.bedrock import read_headers
-from proxy.enrich.llm.call import CallUsage
 from tests.proxy.enrich.calls import record_of
 
 HEADERS = "X-Amzn-Bedrock-Input-Token-Count: 11\r\nx-amzn-bedrock-output-token-count: 22\r\n"

@@ -1,6 +1,6 @@
 """Calls of Cohere: chat with tools, embed and rerank; plain and streamed chat stand in the table."""
 
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.cohere import read
 
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm import bedrock
-from proxy.enrich.llm.call import CallUsage
 from proxy.enrich.llm.ollama import read as read_ollama
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named, record_of, sse
@@ -68,7 +68,11 @@ STRANGE: Final = {
         *(b"[]", b"1", b"{", b'{"results": [1]}'),
         b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
     ),
-    read_ollama: (b"[]", b'{"done": "true", "eval_count": -1}', b'{"message": {"tool_calls": 5}}'),
+    read_ollama: (
+        b"[]",
+        b'{"done": "true", "eval_count": -1}',
+        b'{"message": {"tool_calls": 5}}',
+    ),
 }
 
 

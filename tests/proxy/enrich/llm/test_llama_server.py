@@ -1,6 +1,6 @@
 """Calls of llama-server in its own words; plain and streamed completions stand in the table."""
 
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.llama_server import read
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from proxy.enrich.llm.call import CallUsage
-from proxy.enrich.llm.prices import LISTED, OWN, PARTLY, REPORTED, Cost, Price, Prices
+from proxy.enrich.facts import CallUsage, Cost
+from proxy.enrich.llm.prices import LISTED, OWN, PARTLY, REPORTED, Price, Prices
 from proxy.settings.model import PriceSettings
 from tests.support.cases import each_of
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.llm.call import CallUsage
+from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.prices import (
     LISTED,
     PARTLY,

@@ -1,11 +1,16 @@
-"""What is read of one LLM call, and how one provider's API is read."""
+"""What readers say of an exchange: one vocabulary, from which the record builder fills a record.
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+A reader knows its protocol and no column; the builder knows the columns and no protocol. Texts
+stand here as they came: the builder redacts them as it takes them over.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
-from proxy.enrich.formats.json_parts import amount_of, count_of, text_of
+from proxy.enrich.formats.json_parts import Member, count_of, text_of
+from storage.grpc import Grpc
+from storage.record import Job, Level, Payload, Stream, StreamEnd, ToolCall
 from storage.tools import FailedTool
 
 UsageState = Literal["exact", "partial", "lost", "absent"]
@@ -16,6 +21,21 @@ KINDS: Final = ("audio", "image", "video")
 """Of tokens that are no text."""
 OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
 """Meters of what `CallUsage.others` used."""
+CALLER_ERRORS: Final = frozenset(
+    (
+        "parse_error",
+        "invalid_request",
+        "method_not_found",
+        "invalid_params",
+        "cancelled",
+        "resource_not_found",
+        "header_mismatch",
+        "missing_client_capability",
+        "unsupported_protocol_version",
+        "url_elicitation_required",
+    )
+)
+"""Errors of JSON-RPC that are the caller's own, as statuses from 400 to 499 are."""
 
 
 @dataclass(slots=True)
@@ -161,41 +181,82 @@ class CallUsage:
         return "partial"
 
 
-def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
-    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the
-    provider will.
-    """
-    amount = amount_of(cost)
-    upstream = (
-        amount_of(details.get("upstream_inference_cost"))
-        if is_own_key and isinstance(details, dict)
-        else None
-    )
-    if amount is None or upstream is None:
-        return amount
+class Cost(NamedTuple):
+    """A cost and where it comes from."""
 
-    return amount + upstream
+    usd: float
+    source: str
+    """With `PARTLY` behind it where something is not included."""
+    lacks: tuple[str, ...] = ()
+    """What it does not include."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """How the responses of one provider, and of all compatible ones, are read."""
+class Operation(NamedTuple):
+    """What a request asks for at a path that many operations share."""
 
     name: str
-    """Whom the call is attributed to, unless the upstream's host is known to be another's."""
-    wanted: re.Pattern[bytes]
-    """Found, by google-re2, in every frame that `read` finds anything in."""
-    read: Callable[[CallUsage, bytes], None]
-    """Reads one frame, or one whole response."""
-    content: re.Pattern[bytes]
-    """Found in the first frame that carries output."""
-    members: frozenset[bytes]
-    """Members of a response, or of a frame, that are looked for where the rest of it is missing."""
-    reason: bytes
-    """Name of the reason why the output ended."""
-    choices: bytes = b""
-    """Array of the response whose elements have the reason; empty: the response has it itself."""
-    read_head: Callable[[CallUsage, bytes], None] | None = None
-    """Reads the head of a response, where it may say what the body does not."""
-    wrapper: bytes = b""
-    """Member of a frame that may hold the response."""
+    """Behind the path in the name of the endpoint; empty: the request names none."""
+    data: dict[str, Any] | None = None
+    """Said of it in the data of the record."""
+
+
+class Thread(NamedTuple):
+    """What tells to which conversation a call belongs."""
+
+    members: Mapping[str, Member] = {}
+    """Of the request, undecoded."""
+    response_id: str | None = None
+    """That later calls may continue."""
+    job: str | None = None
+    """Name of the job whose result this is."""
+    connection: bytes | None = None
+    """Id of the handshake of the WebSocket that the call was made over."""
+    caller: bytes = b""
+    """Hash of the credentials of that handshake."""
+    session: bytes | None = None
+    """Name of the session that the call states there."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What one reader says of an exchange or a message; what it leaves out it does not know."""
+
+    operation: Operation | None = None
+    grpc: Grpc | None = None
+    provider: str | None = None
+    model: str | None = None
+    """As requested; a usage has its own."""
+    usage: CallUsage | None = None
+    usage_state: str | None = None
+    """Instead of a usage: why there is none."""
+    stream: Stream | None = None
+    """How the answer came, where it came in frames."""
+    cost: Cost | None = None
+    is_whole: bool = False
+    """Whether a client that left had everything."""
+    stream_end: StreamEnd | None = None
+    """How the stream ended, where another reader did not see that."""
+    error_type: str | None = None
+    error_message: str | None = None
+    is_callers: bool = False
+    """Whether the error is the caller's fault."""
+    suspicion: str | None = None
+    """Error type, if no reader knows a better one."""
+    level: Level | None = None
+    """That the record has at least."""
+    failed_tools: list[FailedTool] = field(default_factory=list)
+    is_tools_fault: bool = False
+    """Whether these tools are the reason why the exchange failed."""
+    begun_by: bytes | None = None
+    """Id of the record that began what this one ends."""
+    started_at_us: int | None = None
+    """Of what a message ends."""
+    thread: Thread | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    """Members of the record's data, redacted."""
+    tools: list[ToolCall] = field(default_factory=list)
+    """Calls of tools that have ended or now wait."""
+    jobs: list[Job] = field(default_factory=list)
+    """Those that something new is known of."""
+    payload: Payload | None = None
+    """What was asked and answered, of a message."""

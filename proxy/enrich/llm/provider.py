@@ -1,0 +1,48 @@
+"""How the API of one provider of language models is read, as a table."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from proxy.enrich.facts import CallUsage
+from proxy.enrich.formats.json_parts import amount_of
+
+
+def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
+    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the
+    provider will.
+    """
+    amount = amount_of(cost)
+    upstream = (
+        amount_of(details.get("upstream_inference_cost"))
+        if is_own_key and isinstance(details, dict)
+        else None
+    )
+    if amount is None or upstream is None:
+        return amount
+
+    return amount + upstream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """How the responses of one provider, and of all compatible ones, are read."""
+
+    name: str
+    """Whom the call is attributed to, unless the upstream's host is known to be another's."""
+    wanted: re.Pattern[bytes]
+    """Found, by google-re2, in every frame that `read` finds anything in."""
+    read: Callable[[CallUsage, bytes], None]
+    """Reads one frame, or one whole response."""
+    content: re.Pattern[bytes]
+    """Found in the first frame that carries output."""
+    members: frozenset[bytes]
+    """Members of a response, or of a frame, that are looked for where the rest of it is missing."""
+    reason: bytes
+    """Name of the reason why the output ended."""
+    choices: bytes = b""
+    """Array of the response whose elements have the reason; empty: the response has it itself."""
+    read_head: Callable[[CallUsage, bytes], None] | None = None
+    """Reads the head of a response, where it may say what the body does not."""
+    wrapper: bytes = b""
+    """Member of a frame that may hold the response."""

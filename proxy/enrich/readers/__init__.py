@@ -1,0 +1,1 @@
+"""The readers of protocols, one a module, and the list of them."""

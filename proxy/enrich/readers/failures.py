@@ -1,0 +1,43 @@
+"""Failures behind a status that says success, whatever the protocol is."""
+
+from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
+from proxy.enrich.endpoints.error_documents import failure_of
+from proxy.enrich.endpoints.operation import is_graphql
+from proxy.enrich.facts import Facts
+from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
+from proxy.enrich.readers.reader import Means, Reader
+from storage.record import Record
+
+_FAILED = 400
+"""From this status on the status itself says it."""
+
+
+class Failures(Reader):
+    """Reads errors in answers, after all other readers, who know better what failed."""
+
+    def __init__(self, means: Means) -> None:
+        """Nothing is kept."""
+
+    def may_read(self, exchange: DecodedExchange) -> bool:
+        body = exchange.response_body
+        head = b"" if body is None else body.head
+        if exchange.status < _FAILED and may_fail(exchange.response.content_type, head):
+            return True
+        return is_graphql(exchange.line.method, exchange.line.path or "")
+
+    def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
+        answer = exchange.response_body
+        failure = None
+        if is_graphql(record.method, record.path or ""):
+            failure = failure_of(answer)
+        if failure is None and record.error_type is None and 0 < exchange.status < _FAILED:
+            failure = failure_behind(exchange.response, answer or DecodedBody.beginning(b"", 0))
+        if failure is None:
+            return None
+
+        return Facts(
+            error_type=failure.code,
+            error_message=failure.message if exchange.keeps_text else None,
+            is_callers=failure.is_callers,
+            stream_end="error" if failure.code == STREAM_ERROR else None,
+        )

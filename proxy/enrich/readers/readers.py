@@ -1,0 +1,76 @@
+"""The list of readers, and how they are asked.
+
+Order: the first who names a fact is believed, so who knows a protocol comes before who only knows
+the shapes of errors. Invariant: a reader that fails costs its facts, never the record.
+"""
+
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from typing import Final, ParamSpec
+
+from proxy.enrich.facts import Facts
+from proxy.enrich.http.bodies import TooLong
+from proxy.enrich.http.exchange import DecodedExchange
+from proxy.enrich.readers.failures import Failures
+from proxy.enrich.readers.graphql import GraphQl
+from proxy.enrich.readers.grpc import Grpc
+from proxy.enrich.readers.live import Live
+from proxy.enrich.readers.llm import Llm
+from proxy.enrich.readers.mcp import Mcp
+from proxy.enrich.readers.reader import Means, Reader
+from proxy.ring.message import CapturedMessage
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
+READERS: Final[tuple[type[Reader], ...]] = (Grpc, GraphQl, Live, Llm, Mcp, Failures)
+_REPORT_EVERY_S: Final = 60.0
+
+
+class Readers:
+    """The readers of one sidecar. Not thread-safe."""
+
+    def __init__(self, means: Means, kinds: tuple[type[Reader], ...] = READERS) -> None:
+        self.all = [kind(means) for kind in kinds]
+        self._questions = [(reader.may_read, reader) for reader in self.all]
+        self._reported_s = -_REPORT_EVERY_S
+
+    def of(self, exchange: DecodedExchange) -> list[Reader]:
+        """Return the readers that may read an exchange: of nearly all, none."""
+        found = [reader for may_read, reader in self._questions if may_read(exchange)]
+        if found and found[0].is_alone:
+            return found[:1]
+        return found
+
+    def of_message(self, message: CapturedMessage) -> Reader:
+        """Return the reader of a message."""
+        return next(reader for reader in self.all if reader.may_read_message(message))
+
+    def ask(
+        self, question: Callable[P, Facts | None], *about: P.args, **more: P.kwargs
+    ) -> Facts | None:
+        """Return what a reader answers; of an unforeseen error, which is logged, nothing."""
+        try:
+            return question(*about, **more)
+        except TooLong:
+            raise
+        except Exception as error:
+            self._report(error)
+            return None
+
+    def _report(self, error: Exception) -> None:
+        """Log the place and nothing of the content; once a minute, because its sender may send
+        more.
+        """
+        if (now_s := time.monotonic()) - self._reported_s >= _REPORT_EVERY_S:
+            self._reported_s = now_s
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{frame.filename.rpartition('/')[2]}:{frame.lineno}"
+            log.error(
+                "bug: the calls of an exchange could not be read: %s at %s",
+                type(error).__name__,
+                where,
+            )
