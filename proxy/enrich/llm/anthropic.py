@@ -211,4 +211,10 @@ PROVIDER: Final = Provider(
         (b"usage", b"model", b"error", b"type", b"stop_reason", b"message", b"delta")
     ),
     reason=b"stop_reason",
+    ends=("/messages", "awPredict"),
+    paths=r"/messages|/publishers/anthropic/models/(?!count-tokens:)[^/:]+:(?:streamR|r)awPredict",
+    sure=r"/v\d+/messages$|awPredict$",
+    asks={"messages": (b"max_tokens", b"anthropic_version")},
+    answers=(b'"stop_reason"', b'"message_start"', b'"error"'),
+    region_of=region_of,
 )

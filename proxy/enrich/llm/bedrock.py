@@ -214,4 +214,12 @@ PROVIDER: Final = Provider(
     members=_MEMBERS,
     reason=b"stopReason",
     read_head=read_headers,
-)
+    ends=("/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream"),
+    paths=r"/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)",
+    sure=r"/model/[^/]+/[a-z-]+$",
+    answers=(
+        b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"',
+    ),
+    model_of=model_of,
+    is_model_in_path=True,
+)  # fmt: skip

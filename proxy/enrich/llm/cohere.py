@@ -79,4 +79,11 @@ PROVIDER: Final = Provider(
     members=frozenset((b"usage", b"meta", b"type", b"model", b"delta", b"finish_reason", b"error")),
     reason=b"finish_reason",
     wrapper=b"delta",
-)
+    ends=("/chat", "/embed", "/rerank"),
+    paths=r"/v2/(?:chat|embed)|/v1/embed|/rerank",
+    asks={"rerank": (b"documents",)},
+    answers=(
+        b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"',
+    ),
+    errors=(b'"message"', b'"id"'),
+)  # fmt: skip

@@ -150,4 +150,10 @@ PROVIDER: Final = Provider(
     choices=b"candidates",
     wrapper=b"response",
     read_head=_read_tier,
+    is_array=True,
+    ends=("Content", "Contents", "/interactions"),
+    paths=r"/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions",
+    sure=r"Contents?$",
+    answers=(b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
+    model_of=model_of,
 )

@@ -43,4 +43,9 @@ PROVIDER: Final = Provider(
         (b"model", b"stop", b"tokens_evaluated", b"tokens_predicted", b"timings", b"error")
     ),
     reason=b"stop_type",
+    ends=("/completion", "/infill"),
+    paths=r"/(?:completion|infill)",
+    asks={"completion": (b"prompt",), "infill": (b"input_prefix", b"input_suffix")},
+    answers=(b'"tokens_predicted"', b'"stop_type"'),
+    errors=(b'"error"', b'"code"', b'"type"'),
 )

@@ -348,4 +348,32 @@ PROVIDER: Final = Provider(
     reason=b"finish_reason",
     choices=b"choices",
     wrapper=b"response",
-)
+    ends=(
+        "/completions", "/responses", "/responses/compact", "/embeddings", "/generations", "/edits", "/variations",
+        "/speech", "/transcriptions", "/translations", "/moderations", "awPredict", "/ocr", "/conversations",
+        "/restart", "/decisions",
+    ),
+    paths=r"/(?:(?:chat/|fim/|agents/)?completions|responses(?:/compact)?|embeddings|moderations"
+    r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
+    r"|decisions|ocr|conversations|conversations/[^/]+(?:/restart)?"
+    r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict)",
+    sure=r"/(?:chat|fim)/completions$|/responses/compact$|/openai/|/codex/responses$"
+    r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$",
+    asks={
+        "completions": (b"prompt", b"messages"),
+        "responses": (b"input", b"previous_response_id", b"conversation", b"instructions"),
+        "embeddings": (b"input",),
+        "moderations": (b"input",),
+        "ocr": (b"document",),
+        "decisions": (b"questions",),
+        "conversations": (b"inputs",),
+    },
+    answers=(
+        b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.',
+    ),
+    answers_at={
+        "conversations": (b'"conversation.response',),
+        "ocr": (b'"usage_info"',),
+        "decisions": (b'"answers"',),
+    },
+)  # fmt: skip

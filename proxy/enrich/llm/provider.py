@@ -1,8 +1,8 @@
 """How the API of one provider of language models is read, as a table."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import amount_of
@@ -46,3 +46,27 @@ class Provider:
     """Reads the head of a response, where it may say what the body does not."""
     wrapper: bytes = b""
     """Member of a frame that may hold the response."""
+    is_array: bool = False
+    """Whether a stream may be one array of documents."""
+    ends: tuple[str, ...] = ()
+    """Ends of the paths of calls: nearly all paths of other services end in something else."""
+    paths: str = ""
+    """Pattern of the ends of these paths."""
+    sure: str = ""
+    """Pattern of those that no other service has: they need neither a readable request nor a
+    response of the right shape.
+    """
+    asks: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """Members of a request by the last segment of its path, one of which must be there."""
+    answers: tuple[bytes, ...] = ()
+    """Members, one of which every response has near its beginning or its end."""
+    answers_at: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """The same by the last segment of a path that has others."""
+    errors: tuple[bytes, ...] = (b'"error"',)
+    """Members that an error has, all of them."""
+    model_of: Callable[[str], str | None] | None = None
+    """Reads the model out of a path."""
+    is_model_in_path: bool = False
+    """Whether the request never names the model."""
+    region_of: Callable[[str], str | None] | None = None
+    """Reads out of a path where the call is served, if that has a price of its own."""

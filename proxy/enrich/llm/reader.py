@@ -17,7 +17,7 @@ from proxy.enrich.formats.cut_json import members_at_end, members_at_start
 from proxy.enrich.formats.frames import time_at
 from proxy.enrich.formats.json_parts import Member, amount_of
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
-from proxy.enrich.llm import anthropic, bedrock, gemini, openai
+from proxy.enrich.llm import bedrock, gemini, openai
 from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
@@ -106,8 +106,8 @@ def read_answer(
 ) -> Call | None:
     """Read the response of a call to a provider; None when none of its values can be read."""
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
-    if provider is anthropic.PROVIDER:
-        usage.region = anthropic.region_of(record.path or "")
+    if provider.region_of is not None:
+        usage.region = provider.region_of(record.path or "")
     stream = None
     response = exchange.response_body
     if response is not None and response.head and not response.is_coded:

@@ -29,124 +29,42 @@ from proxy.enrich.llm import (
 from proxy.enrich.llm.provider import Provider
 from storage.record import Record
 
-PROVIDERS: Final = {
-    provider.name: provider
-    for provider in (
-        openai.PROVIDER,
-        anthropic.PROVIDER,
-        gemini.PROVIDER,
-        ollama.PROVIDER,
-        bedrock.PROVIDER,
-        cohere.PROVIDER,
-        llama_server.PROVIDER,
-    )
-}
+TABLES: Final = (
+    openai.PROVIDER,
+    anthropic.PROVIDER,
+    gemini.PROVIDER,
+    bedrock.PROVIDER,
+    ollama.PROVIDER,
+    cohere.PROVIDER,
+    llama_server.PROVIDER,
+)
+"""Where two have the same path, the first is asked for."""
+PROVIDERS: Final = {provider.name: provider for provider in TABLES}
 """By the value of a route's `provider`, or by the path."""
-
+_ALL: Final = (*TABLES, interactions.PROVIDER)
 _BY_GROUP: Final = {name.partition(".")[0]: provider for name, provider in PROVIDERS.items()}
-
-_SUFFIXES: Final = (
-    "/completions", "/responses", "/responses/compact", "/embeddings", "/messages", "Content", "Contents", "/chat",
-    "/generate", "/embed", "/generations", "/edits", "/variations", "/speech", "/transcriptions", "/translations",
-    "/moderations", "awPredict", "/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream",
-    "/rerank", "/completion", "/infill", "/interactions", "/ocr", "/conversations", "/restart",
-    "/decisions",
-)  # fmt: skip
-"""Cheap test before the pattern: nearly all paths of other services end in something else."""
+_SUFFIXES: Final = tuple({end: None for provider in TABLES for end in provider.ends})
+"""Cheap test before the pattern."""
 _CONTINUED: Final = "/conversations/"
 """Of Mistral's: what comes behind it is an id."""
 _PATHS: Final = re.compile(
-    r"(?P<openai>/(?:(?:chat/|fim/|agents/)?completions|responses(?:/compact)?|embeddings|moderations"
-    r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
-    r"|decisions|ocr|conversations|conversations/[^/]+(?:/restart)?"
-    r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict))$"
-    r"|(?P<anthropic>/messages|/publishers/anthropic/models/(?!count-tokens:)[^/:]+:(?:streamR|r)awPredict)$"
-    r"|(?P<gemini>/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions)$"
-    r"|(?P<bedrock>/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream))$"
-    r"|(?P<ollama>/api/(?:chat|generate|embed))$"
-    r"|(?P<cohere>/v2/(?:chat|embed)|/v1/embed|/rerank)$"
-    r"|(?P<llama>/(?:completion|infill))$"
+    "|".join(f"(?P<{group}>{provider.paths})$" for group, provider in _BY_GROUP.items())
 )
-_SURE: Final = re.compile(
-    r"/chat/completions$|/model/[^/]+/[a-z-]+$|/fim/completions$|/responses/compact$|/v\d+/messages$|awPredict$|Contents?$"
-    r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$|/openai/|/codex/responses$"
-)
-"""Paths that no other service has: they need neither a readable request nor a response of the right
-shape.
-"""
+_SURE: Final = re.compile("|".join(provider.sure for provider in TABLES if provider.sure))
 _NO_CALL: Final = re.compile(
     r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
 )
 """Of a route that names its provider: what creates, counts, uploads or cancels is no call."""
-_ASKS: Final[dict[str, tuple[bytes, ...]]] = {
-    "completions": (b"prompt", b"messages"),
-    "responses": (b"input", b"previous_response_id", b"conversation", b"instructions"),
-    "embeddings": (b"input",),
-    "moderations": (b"input",),
-    "messages": (b"max_tokens", b"anthropic_version"),
-    "chat": (b"messages",),
-    "generate": (b"prompt",),
-    "embed": (b"input", b"texts", b"inputs", b"images"),
-    "rerank": (b"documents",),
-    "interactions": (b"input", b"previous_interaction_id"),
-    "ocr": (b"document",),
-    "decisions": (b"questions",),
-    "conversations": (b"inputs",),
-    "completion": (b"prompt",),
-    "infill": (b"input_prefix", b"input_suffix"),
-}
-"""Members of a request by the last segment of its path, one of which must be there; else one of
-`_INPUTS`.
-"""
+_ASKS: Final = {kind: names for provider in _ALL for kind, names in provider.asks.items()}
+"""One of these must be there, else one of `_INPUTS`."""
 _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
     b"previous_response_id", b"previous_interaction_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
-_ANSWERS: Final[dict[str, tuple[bytes, ...]]] = {
-    "openai": (
-        b'"choices"',
-        b'"usage"',
-        b'"object"',
-        b'"output"',
-        b'"data"',
-        b'"error"',
-        b'"results"',
-        b'"response.',
-    ),
-    "anthropic": (b'"stop_reason"', b'"message_start"', b'"error"'),
-    "gemini": (b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
-    "bedrock": (
-        b'"usage"',
-        b'"stopReason"',
-        b'"stop_reason"',
-        b'"bytes"',
-        b'"inputTextTokenCount"',
-        b'"generation"',
-    ),
-    "cohere": (
-        b'"billed_units"',
-        b'"message-start"',
-        b'"finish_reason"',
-        b'"embeddings"',
-        b'"relevance_score"',
-    ),
-    "llama.cpp": (b'"tokens_predicted"', b'"stop_type"'),
-    "ollama": (b'"done"', b'"embeddings"', b'"total_duration"'),
-}
-"""Members, one of which every response of the API has near its beginning or its end."""
 _ANSWERS_AT: Final = {
-    "conversations": (b'"conversation.response',),
-    "interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"'),
-    "ocr": (b'"usage_info"',),
-    "decisions": (b'"answers"',),
+    kind: names for provider in _ALL for kind, names in provider.answers_at.items()
 }
-"""The same of one path."""
-_ERRORS: Final = {
-    "cohere": (b'"message"', b'"id"'),
-    "llama.cpp": (b'"error"', b'"code"', b'"type"'),
-}
-"""Members that an error has, all of them, where it is not `error` alone."""
 _LOOK_BYTES: Final = 4096
 _DEPLOYMENT: Final = re.compile(
     r"/deployments/([^/]{1,256})/|/publishers/[^/]+/models/([^/:]{1,256}):"
@@ -327,9 +245,9 @@ def _answers(provider: Provider, record: Record, response: DecodedBody | None) -
         return False
     look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
-        return all(name in look for name in _ERRORS.get(provider.name, (b'"error"',)))
+        return all(name in look for name in provider.errors)
 
-    names = _ANSWERS_AT.get(_kind_of(record.path or ""), _ANSWERS[provider.name])
+    names = _ANSWERS_AT.get(_kind_of(record.path or ""), provider.answers)
     return any(name in look for name in names)
 
 
@@ -348,10 +266,10 @@ def _has(response: DecodedBody | None, name: bytes) -> bool:
 
 
 def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
-    if provider is gemini.PROVIDER and (model := gemini.model_of(path)):
-        return model
-    if provider is bedrock.PROVIDER:
-        return bedrock.model_of(path)
+    if provider.model_of is not None:
+        model = provider.model_of(path)
+        if model or provider.is_model_in_path:
+            return model
     if asked is not None and asked.model is not None:
         return asked.model
 

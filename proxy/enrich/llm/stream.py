@@ -64,7 +64,7 @@ def frames_of(
     if b"amazon.eventstream" in content_type.lower():
         return Frames(body, split_aws, is_cut)
     split = split_of(content_type, body.head)
-    if split is None and provider.choices == b"candidates" and body.head.lstrip()[:1] == b"[":
+    if split is None and provider.is_array and body.head.lstrip()[:1] == b"[":
         split = split_array
     if split is None:
         return None

@@ -14,8 +14,7 @@ from typing import Any, Final
 import pytest
 
 from proxy.enrich.facts import CallUsage
-from proxy.enrich.llm import bedrock
-from proxy.enrich.llm.ollama import read as read_ollama
+from proxy.enrich.llm import bedrock, ollama
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named, record_of, sse
 from tests.support.cases import each_of
@@ -68,7 +67,7 @@ STRANGE: Final = {
         *(b"[]", b"1", b"{", b'{"results": [1]}'),
         b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
     ),
-    read_ollama: (
+    ollama.PROVIDER.read: (
         b"[]",
         b'{"done": "true", "eval_count": -1}',
         b'{"message": {"tool_calls": 5}}',

@@ -1,0 +1,104 @@
+"""Responses whose members say all plainly: which member has what, as a table.
+
+A member of a member is written with a dot: `usage.input_tokens`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from proxy.enrich.facts import CallUsage
+from proxy.enrich.formats.json_parts import (
+    first_count,
+    members_of,
+    text_of,
+    value_at,
+    value_in,
+    values_at,
+)
+
+_RAW = msgspec.Raw()
+Members = dict[str, msgspec.Raw]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fields:
+    """Where a response, or a frame of a stream, has what; of several names the first counts."""
+
+    model: str = "model"
+    reason: str
+    """Why the output ended."""
+    end: tuple[str, object]
+    """A member, and the value that only the last frame has there."""
+    input: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    cache_read: tuple[str, ...] = ()
+    cache_write: tuple[str, ...] = ()
+    reasoning: tuple[str, ...] = ()
+    is_end_final: bool = False
+    """Whether counts hold once the last frame was seen, though the client left."""
+    is_cache_apart: bool = False
+    """Whether the input excludes what a cache delivered or took; ours includes it."""
+    is_reasoning_apart: bool = False
+    """Whether the output excludes the reasoning; ours includes it."""
+    error: str = "error"
+    """Of any shape, but null, where the response is or ended with an error."""
+    error_types: tuple[str, ...] = ()
+    """Names of the error, the most specific first."""
+    tools: str = ""
+    """Names of the tools that the model called."""
+
+
+def reader_of(fields: Fields) -> Callable[[CallUsage, bytes], None]:
+    """Return a function that reads one frame, or one whole response."""
+    tools = tuple(fields.tools.split("."))
+
+    def read(usage: CallUsage, data: bytes) -> None:
+        document = members_of(data)
+        usage.set_resolved_model(_value(document, fields.model))
+        if _value(document, fields.error) is not None:
+            usage.fail(*(_value(document, name) for name in fields.error_types))
+        usage.finish_reason = text_of(_value(document, fields.reason)) or usage.finish_reason
+        _count(usage, fields, document)
+
+        name, value = fields.end
+        if _value(document, name) == value:
+            usage.is_finished = True
+            usage.is_settled |= fields.is_end_final and usage.has_usage
+        if tools[0] and tools[0] in document:
+            usage.add_tools(values_at(document[tools[0]], *tools[1:]))
+
+    return read
+
+
+def _count(usage: CallUsage, fields: Fields, document: Members) -> None:
+    given = _first(document, fields.input)
+    output = _first(document, fields.output)
+    cache_read = _first(document, fields.cache_read)
+    cache_write = _first(document, fields.cache_write)
+    reasoning = _first(document, fields.reasoning)
+    if given is not None and fields.is_cache_apart:
+        given += (cache_read or 0) + (cache_write or 0)
+    if output is not None and fields.is_reasoning_apart:
+        output += reasoning or 0
+
+    usage.update(
+        input_tokens=given,
+        output_tokens=output,
+        cache_read_tokens=cache_read,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=reasoning,
+    )
+
+
+def _first(document: Members, names: tuple[str, ...]) -> int | None:
+    return first_count(*(_value(document, name) for name in names))
+
+
+def _value(document: Members, name: str) -> Any:
+    first, _, rest = name.partition(".")
+    if not rest:
+        return value_in(document, first)
+    return value_at(document.get(first, _RAW), *rest.split("."))
