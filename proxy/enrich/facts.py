@@ -237,6 +237,7 @@ class Facts:
     stream_end: StreamEnd | None = None
     """How the stream ended, where another reader did not see that."""
     error_type: str | None = None
+    """A code, redacted where a body may say anything in its place."""
     error_message: str | None = None
     is_callers: bool = False
     """Whether the error is the caller's fault."""

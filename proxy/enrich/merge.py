@@ -38,7 +38,7 @@ class Merger:
         if facts.started_at_us is not None:
             record.duration_us = max(0, record.ended_at_us - facts.started_at_us)
 
-        record.error_type = record.error_type or text(facts.error_type)
+        record.error_type = record.error_type or facts.error_type
         if facts.level is not None:
             _raise_level(record, facts.level)
         if facts.stream_end is not None and record.stream is not None:

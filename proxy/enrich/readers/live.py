@@ -68,7 +68,7 @@ class Live(Reader):
             level = "info"
 
         facts.model = session.model
-        facts.error_type = facts.error_type or session.error_type
+        facts.error_type = facts.error_type or self._redactor.redact_text(session.error_type)
         has_failed = record.error_type is not None or facts.error_type is not None
         if has_failed and level == "info":
             facts.level = "error"  # neither its status nor its end says so
@@ -109,7 +109,8 @@ class Live(Reader):
         self._prices.prepare()
         found = self._sessions.read(message, content.data, content.size)
         if isinstance(found, FailedMessage):
-            return Facts(error_type=found.error_type, level="error")
+            error_type = self._redactor.redact_text(found.error_type)
+            return Facts(error_type=error_type, level="error")
         if found is None:
             return None
 
@@ -119,7 +120,7 @@ class Live(Reader):
         if begun is not None:
             usage.failed_tools += begun.failed_tools
         pace = None if begun is None else _pace_of(usage, begun)
-        facts = counted(self._prices, Call(session.provider, usage, pace), (usage,))
+        facts = counted(self._redactor, self._prices, Call(session.provider, usage, pace), (usage,))
         blame_tools(facts, record, keeps_text=message.keeps_text)
         session.add(usage, None if facts.cost is None else facts.cost.usd)
         if facts.error_type is not None:

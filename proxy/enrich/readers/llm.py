@@ -20,6 +20,7 @@ from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
 from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.redact.redactor import Redactor
 from storage.record import Job, Outcome, Record, Stream
 from storage.tools import TOOL_ERROR
 
@@ -84,7 +85,7 @@ class Llm(Reader):
         usage = call.usage
         has_input = (record.path or "").endswith(WITH_INPUT)
         usage.failed_tools += failed_tools(call.members, has_input=has_input)
-        facts = counted(self._prices, call, usage.parts)
+        facts = counted(self._redactor, self._prices, call, usage.parts)
         blame_tools(facts, record, keeps_text=exchange.keeps_text)
         if _is_short(record, call):
             facts.suspicion = STREAM_CUT
@@ -120,7 +121,9 @@ class Llm(Reader):
         if report.is_ended and report.call is not None and not is_counted and not is_unsure:
             is_counted_now = True
             counted_by = record.id
-            facts = counted(self._prices, report.call, report.parts or (report.call.usage,))
+            facts = counted(
+                self._redactor, self._prices, report.call, report.parts or (report.call.usage,)
+            )
             blame_tools(facts, record, keeps_text=False)
             if _is_short(record, report.call):
                 facts.suspicion = STREAM_CUT
@@ -146,7 +149,7 @@ class Llm(Reader):
         return facts
 
 
-def counted(prices: Prices, call: Call, parts: Iterable[CallUsage]) -> Facts:
+def counted(redactor: Redactor, prices: Prices, call: Call, parts: Iterable[CallUsage]) -> Facts:
     """Return what a call used and cost, and how its answer came."""
     usage = call.usage
     return Facts(
@@ -156,7 +159,7 @@ def counted(prices: Prices, call: Call, parts: Iterable[CallUsage]) -> Facts:
         cost=prices.cost_of_parts(call.provider, usage, [*parts]),
         # Clients leave at the terminator, before the last chunk of the transfer coding.
         is_whole=call.stream is not None and call.stream.end in ("complete", "error"),
-        error_type=usage.error_type,
+        error_type=redactor.redact_text(usage.error_type),
         failed_tools=usage.failed_tools,
     )
 

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.facts import CallUsage
+from proxy.enrich.facts import CallUsage, Cost
 from proxy.enrich.llm.prices import (
     LISTED,
     PARTLY,
     REPORTED,
-    Cost,
     Price,
     PriceOf,
     Prices,
