@@ -351,7 +351,7 @@ def test_reader_that_leaves_is_no_traceback() -> None:
 
 def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
     """Also with PYTHONUNBUFFERED, where a short write raises nothing."""
-    command = [sys.executable, "-m", "proxy", "man"]
+    command = [sys.executable, "-m", "proxy", "redact", "list"]
     environ = os.environ | {"PYTHONUNBUFFERED": "1"}
     read_end, write_end = os.pipe()
     fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
