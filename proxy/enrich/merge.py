@@ -28,11 +28,11 @@ class Merger:
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
 
-        text = self._redactor.redact_text
         record.grpc = record.grpc or facts.grpc
         record.provider = record.provider or facts.provider
-        record.model = record.model or text(facts.model)
         record.usage_state = record.usage_state or facts.usage_state
+        if record.model is None and facts.model is not None:
+            record.model = self._redactor.redact_text(facts.model)
         if facts.usage is not None:
             self._count(record, facts, facts.usage)
         if facts.started_at_us is not None:

@@ -8,7 +8,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import Final
 
 from proxy.enrich.facts import Facts
 from proxy.enrich.http.bodies import TooLong
@@ -24,7 +24,6 @@ from proxy.ring.message import CapturedMessage
 
 log = logging.getLogger(__name__)
 
-P = ParamSpec("P")
 
 READERS: Final[tuple[type[Reader], ...]] = (Grpc, GraphQl, Live, Llm, Mcp, Failures)
 _REPORT_EVERY_S: Final = 60.0
@@ -49,12 +48,10 @@ class Readers:
         """Return the reader of a message."""
         return next(reader for reader in self.all if reader.may_read_message(message))
 
-    def ask(
-        self, question: Callable[P, Facts | None], *about: P.args, **more: P.kwargs
-    ) -> Facts | None:
+    def ask(self, question: Callable[..., Facts | None], *about: object) -> Facts | None:
         """Return what a reader answers; of an unforeseen error, which is logged, nothing."""
         try:
-            return question(*about, **more)
+            return question(*about)
         except TooLong:
             raise
         except Exception as error:
