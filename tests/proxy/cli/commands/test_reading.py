@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli import app
-from proxy.collector.learned_endpoints import META, LearnedEndpoints
 from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
-from proxy.settings.model import Settings
 from storage.backends import open_storage
 from storage.record import Batch, Entry, format_id, new_id
 from storage.relational.reads import scan
@@ -73,37 +71,6 @@ def test_every_reading_command_reads_the_store(
     rows = list(csv.DictReader(io.StringIO(output(capsys, "export csv --status 200"), newline="")))
     assert len(rows) == 20
     assert len(output(capsys, "export ndjson --bodies").splitlines()) == RECORDS
-
-
-async def test_endpoints_have_their_names_of_today(
-    ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As a running sidelog shows and finds them; what it learned is in the store, which stays as it
-    is.
-    """
-    async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
-        learned = LearnedEndpoints(store, Settings())
-        for number in range(100):
-            path = "/people/" + "".join(chr(97 + int(digit)) for digit in str(number))
-            learned.endpoints.name(make_record(RECORDS, path=path))
-        assert await learned.save()
-        kept = await store.meta(META)
-        record = make_record(RECORDS, method="GET", endpoint="/people/b")
-        await store.commit(Batch("side-1", [Entry(record)]))
-
-    for line in (
-        "query --json --endpoint /people/{name}",
-        "query --json endpoint:/people/{name}",
-        f"get {format_id(record.id)} --json",
-        "export ndjson --endpoint /people/{name}",
-    ):
-        shown = await asyncio.to_thread(output, capsys, line)
-        assert json.loads(shown)["endpoint"] == "/people/{name}", line
-
-    assert "/people/{name}" in await asyncio.to_thread(output, capsys, "top")
-    assert "/people/{name}" not in await asyncio.to_thread(output, capsys, "top --by path")
-    async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
-        assert await store.meta(META) == kept
 
 
 def test_percentiles_that_are_estimated_say_so(

@@ -106,7 +106,8 @@ def test_built_in_rules_would_pass() -> None:
 
 def test_the_rule_that_contributors_are_shown_works() -> None:
     """It is written as those of the files are, and none of them finds its near miss."""
-    (diff,) = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    diffs = re.findall(r"```diff\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    (diff,) = (each for each in diffs if "enrich/redact/rules" in each)
     lines = [
         line[1:]
         for line in diff.splitlines()
