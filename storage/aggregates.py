@@ -110,11 +110,10 @@ class Latencies:
         start = 0
         while start < len(values):
             bucket = bisect_left(BOUNDS_US, values[start])
-            end = (
-                bisect_right(values, BOUNDS_US[bucket], start)
-                if bucket < len(BOUNDS_US)
-                else len(values)
-            )
+            if bucket < len(BOUNDS_US):
+                end = bisect_right(values, BOUNDS_US[bucket], start)
+            else:
+                end = len(values)
             counts[bucket] = end - start
             start = end
 
@@ -161,7 +160,10 @@ class Latencies:
                 break
 
         is_open = bucket == len(BOUNDS_US)
-        value = self.most_us or BOUNDS_US[-1] if is_open else _MIDDLES_US[bucket]
+        if is_open:
+            value = self.most_us or BOUNDS_US[-1]
+        else:
+            value = _MIDDLES_US[bucket]
         value = value if self.most_us is None else min(value, self.most_us)
         if self.least_us is None:
             return value

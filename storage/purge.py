@@ -146,5 +146,8 @@ class TextIndex:
 
 def bounded(filter: Filter, through_seq: int) -> Filter:
     """Leave out what is committed from now on."""
-    until = through_seq if filter.seq_until is None else min(through_seq, filter.seq_until)
+    if filter.seq_until is None:
+        until = through_seq
+    else:
+        until = min(through_seq, filter.seq_until)
     return replace(filter, seq_until=until)

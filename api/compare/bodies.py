@@ -209,7 +209,10 @@ def _end_of(value: Any) -> Path:
     """Return the path of the last value of a document: where it was cut."""
     path: Path = ()
     while isinstance(value, dict | list) and value:
-        last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
+        if isinstance(value, dict):
+            last = next(reversed(value))
+        else:
+            last = len(value) - 1
         path = (*path, last)
         value = value[last]
     return path

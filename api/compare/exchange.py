@@ -163,7 +163,10 @@ def _half(half: str, a: Side, b: Side, apart: Apart) -> list[Part]:
     compared: list[Part] = []
     if bodies != [_kept(None), _kept(None)]:
         compared = body_parts(f"{half}_body", *bodies, is_form=is_form, apart=apart)
-    volatile = f"host|{_FRAMING}" if all(part.complete for part in compared) else "host"
+    if all(part.complete for part in compared):
+        volatile = f"host|{_FRAMING}"
+    else:
+        volatile = "host"
     parts = [_headers(f"{half}_headers", *heads, apart=apart, volatile=volatile), *compared]
     trailers = [_lower(split_fields(getattr(side.payload, f"{half}_trailers"))) for side in (a, b)]
     if any(trailers):

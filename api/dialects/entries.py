@@ -128,7 +128,10 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Pend
 def project_entry(entry: PendingEntry) -> LogEntry:
     """Return an entry as it is shown."""
     record, kind = entry
-    time_us = record.ended_at_us if kind == "response" else record.started_at_us
+    if kind == "response":
+        time_us = record.ended_at_us
+    else:
+        time_us = record.started_at_us
     return filled(
         LogEntry,
         record,
@@ -209,7 +212,10 @@ async def read_bodies(
     left = max_bytes
     for part in portions(entries, _SLICE_RECORDS, lambda entry: body_bytes(entry.record)):
         seqs = {entry.record.seq for entry in part if entry.kind in wanted}
-        payloads = await storage.payloads(sorted(seqs)) if seqs and left > 0 else {}
+        if seqs and left > 0:
+            payloads = await storage.payloads(sorted(seqs))
+        else:
+            payloads = {}
         for entry in part:
             shown, taken = _entry_fields(entry, payloads.get(entry.record.seq), wanted, left)
             fields.append(shown)
@@ -233,10 +239,14 @@ def _entry_fields(
     if entry.kind not in wanted:
         return {}, 0
     is_request = entry.kind == "request"
-    body = (
-        None if payload is None else (payload.request_body if is_request else payload.response_body)
-    )
-    size = entry.record.request_bytes if is_request else entry.record.response_bytes
+    if payload is None:
+        body = None
+    else:
+        body = payload.request_body if is_request else payload.response_body
+    if is_request:
+        size = entry.record.request_bytes
+    else:
+        size = entry.record.response_bytes
     kept = 0 if body is None else len(body.head) + len(body.tail)
     if kept > left:
         body = None

@@ -148,11 +148,10 @@ async def _seq_at(storage: Storage, query: EntryQuery, record_offset: int) -> in
 async def _events_before(storage: Storage, query: EntryQuery, seq: int) -> int:
     """Count the events a reader in the query's order meets before a record."""
     events = replace(query.filter, kind="event")
-    bounded = (
-        replace(events, seq_until=seq - 1)
-        if query.order == "asc"
-        else replace(events, seq_after=seq)
-    )
+    if query.order == "asc":
+        bounded = replace(events, seq_until=seq - 1)
+    else:
+        bounded = replace(events, seq_after=seq)
     count = await storage.read(CountQuery(bounded))
     if not count.exact:
         raise out_of_time()

@@ -66,9 +66,10 @@ async def answer_snapshot(
         return await _answer_lines(request, reader, binding, limit)
 
     rows, is_last = await reader.read(query.limit)
-    total = (
-        await storage.read(CountQuery(reader.filter)) if query.halves.uniform != 0 else Count(0, 0)
-    )
+    if query.halves.uniform != 0:
+        total = await storage.read(CountQuery(reader.filter))
+    else:
+        total = Count(0, 0)
     shown = LogEntryPage(
         entries=rows,
         total=query.halves.total(total),
@@ -134,11 +135,16 @@ class _SnapshotReader:
         searched.
         """
         if len(page.entries) > limit:
-            after_id = page.entries[limit - 1].id if limit else self.position.after_id
+            if limit:
+                after_id = page.entries[limit - 1].id
+            else:
+                after_id = self.position.after_id
         elif page.next_after_id is not None:
             after_id = page.next_after_id
+        elif page.entries:
+            after_id = page.entries[-1].id
         else:
-            after_id = page.entries[-1].id if page.entries else self.position.after_id
+            after_id = self.position.after_id
 
         self.position = replace(self.position, after_id=after_id)
 
@@ -146,7 +152,10 @@ class _SnapshotReader:
         oldest = await self._storage.read(
             RecordQuery(filter=Filter(kind="all"), order="asc", limit=1)
         )
-        kept_seq = oldest.records[0].seq if oldest.records else self.position.snapshot_seq + 1
+        if oldest.records:
+            kept_seq = oldest.records[0].seq
+        else:
+            kept_seq = self.position.snapshot_seq + 1
         if (
             kept_seq > self.position.after_id // 2 + 1
             and self.position.after_id < 2 * self.position.snapshot_seq

@@ -173,11 +173,10 @@ async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, An
     try:
         text = await tool.call(partial(_ask, request), given, MAX_CHARACTERS)
     except (Refused, RecursionError) as error:
-        reason = (
-            error.detail
-            if isinstance(error, Refused)
-            else "the answer is nested too deep to be shown"
-        )
+        if isinstance(error, Refused):
+            reason = error.detail
+        else:
+            reason = "the answer is nested too deep to be shown"
         return {"content": [{"type": "text", "text": reason}], "isError": True}
 
     return {"content": [{"type": "text", "text": text}]}

@@ -258,7 +258,10 @@ def merge_page(
     query: ToolQuery, stored: Sequence[ToolCall], running: Sequence[ToolCall]
 ) -> list[ToolCall]:
     """Return a page of the stored calls of `stored_window` and the chosen running ones."""
-    merged = _sorted([*stored, *running], query.sort, query.order) if running else list(stored)
+    if running:
+        merged = _sorted([*stored, *running], query.sort, query.order)
+    else:
+        merged = list(stored)
     first = query.offset - stored_window(query, len(running))[0]
     return merged[first : first + query.limit]
 

@@ -156,7 +156,10 @@ class Tool(NamedTuple):
         arguments = read_arguments(self.takes, self.needs, given)
         while True:
             answer = await self.answer(ask, arguments)
-            text = answer if isinstance(answer, str) else msgspec.json.encode(answer).decode()
+            if isinstance(answer, str):
+                text = answer
+            else:
+                text = msgspec.json.encode(answer).decode()
             if len(text) <= max_characters:
                 return text
 
@@ -357,7 +360,10 @@ async def _transcript(ask: Ask, given: Arguments) -> str:
         f"({found['id']})\n{'; '.join(filter(None, sums))}\n\n"
     )
     cursor = found["next_cursor"]
-    goes_on = "" if cursor is None else f"\nMore calls follow: transcript with cursor {cursor}"
+    if cursor is None:
+        goes_on = ""
+    else:
+        goes_on = f"\nMore calls follow: transcript with cursor {cursor}"
     return f"{head}{found['text']}{goes_on}"
 
 

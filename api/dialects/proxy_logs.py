@@ -114,7 +114,10 @@ def read_query(query: params.Query) -> EntryQuery:
     limit = params.read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     offset = params.read_int(query, "offset", 0)
     after_id = params.read_optional_int(query, "afterId")
-    last = params.read_clamped(query, "last", 0, MAX_LIMIT) if "last" in query else None
+    if "last" in query:
+        last = params.read_clamped(query, "last", 0, MAX_LIMIT)
+    else:
+        last = None
     return EntryQuery(
         filter=read_filter(query, halves),
         halves=halves,

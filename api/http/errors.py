@@ -37,7 +37,10 @@ class BadParameter(Refused):
     """A query parameter that cannot be read: always 400."""
 
     def __init__(self, parameter: str, value: str, limit: str) -> None:
-        cut = value if len(value) <= MAX_SHOWN_CHARACTERS else value[:MAX_SHOWN_CHARACTERS] + "…"
+        if len(value) <= MAX_SHOWN_CHARACTERS:
+            cut = value
+        else:
+            cut = value[:MAX_SHOWN_CHARACTERS] + "…"
         super().__init__(
             400,
             f"{parameter} is {cut!r}, expected {limit}",

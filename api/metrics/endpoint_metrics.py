@@ -75,9 +75,10 @@ class EndpointMetrics:
         yield Histograms(_NAME, text, _LABELS, shown.items())
 
     def _bind(self, record: Record) -> Tally:
-        method = (
-            record.method if record.method is None or record.method in ROLLUP_METHODS else "OTHER"
-        )
+        if record.method is None or record.method in ROLLUP_METHODS:
+            method = record.method
+        else:
+            method = "OTHER"
         key = (record.route_id, record.project, method, record.endpoint)
         tally = self._counted.get(key)
         if tally is not None:

@@ -73,7 +73,10 @@ class Tally:
         end = len(values)
         while at < end:
             bucket = bisect_left(bounds, values[at])
-            next_at = bisect_right(values, bounds[bucket], at) if bucket < len(bounds) else end
+            if bucket < len(bounds):
+                next_at = bisect_right(values, bounds[bucket], at)
+            else:
+                next_at = end
             counts[bucket] += next_at - at
             at = next_at
 

@@ -305,7 +305,10 @@ def _range(filter: Filter, now_us: int) -> tuple[int, int]:
     since_us = filter.since_us
     until_us = filter.until_us
     if until_us is None:
-        until_us = now_us if since_us is None or since_us < now_us else since_us + DEFAULT_RANGE_US
+        if since_us is None or since_us < now_us:
+            until_us = now_us
+        else:
+            until_us = since_us + DEFAULT_RANGE_US
     return until_us - DEFAULT_RANGE_US if since_us is None else since_us, until_us
 
 

@@ -145,7 +145,10 @@ async def list_conversations(request: web.Request) -> web.Response:
     page = await services.storage.read(wanted)
     titles = await _titles(services.storage, page.conversations)
     shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
-    cursor = None if page.next_before is None else encode_cursor("desc", page.next_before)
+    if page.next_before is None:
+        cursor = None
+    else:
+        cursor = encode_cursor("desc", page.next_before)
     return json_response(ConversationPage(shown, cursor, page.complete))
 
 
@@ -158,7 +161,10 @@ async def get_conversation(request: web.Request) -> web.Response:
     calls = await services.storage.read(
         RecordQuery(filter=filter, order="asc", limit=limit, after=after)
     )
-    cursor = None if calls.next_after is None else encode_cursor("asc", calls.next_after)
+    if calls.next_after is None:
+        cursor = None
+    else:
+        cursor = encode_cursor("asc", calls.next_after)
     rows = await encode_rows(calls.records, record_json)
     return json_response(filled(ConversationDetail, shown, calls, calls=rows, next_cursor=cursor))
 

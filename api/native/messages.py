@@ -127,7 +127,10 @@ async def list_messages(request: web.Request) -> web.Response:
     record = await find_record(services, request.match_info["id"])
     page = await services.storage.read(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]
-    next_cursor = None if page.next_after is None else encode_cursor("asc", page.next_after)
+    if page.next_after is None:
+        next_cursor = None
+    else:
+        next_cursor = encode_cursor("asc", page.next_after)
     return json_response(
         MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete)
     )

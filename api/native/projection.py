@@ -157,7 +157,10 @@ def exact_target(line: str | None) -> str | None:
     """Return the path and query of a request line with octets beyond ASCII, which are escaped in
     the record's own.
     """
-    target = "" if line is None or line.isascii() else line.partition(" ")[2].rpartition(" ")[0]
+    if line is None or line.isascii():
+        target = ""
+    else:
+        target = line.partition(" ")[2].rpartition(" ")[0]
     return target if target.startswith("/") else None
 
 

@@ -96,13 +96,19 @@ async def list_records(request: web.Request) -> web.Response:
     names = read_fields(request.query)
     # Taken before the page, so that an exchange that ends in between is in one of them; then it is
     # shown once.
-    flying = _in_flight(services, query) if read_bool(request.query, "in_flight") else []
+    if read_bool(request.query, "in_flight"):
+        flying = _in_flight(services, query)
+    else:
+        flying = []
     page = await services.storage.read(query)
     page, payloads = await with_payloads(services.storage, page) if names else (page, {})
     stored = {record.id for record in page.records}
     shown = [entry for entry in flying if entry.record.id not in stored]
     shown.extend(Entry(record, payloads.get(record.seq)) for record in page.records)
-    cursor = None if page.next_after is None else encode_cursor(query.order, page.next_after)
+    if page.next_after is None:
+        cursor = None
+    else:
+        cursor = encode_cursor(query.order, page.next_after)
     return json_response(
         RecordPage(await encode_rows(shown, partial(_row, names)), cursor, page.complete)
     )
@@ -163,7 +169,10 @@ async def get_record(request: web.Request) -> web.Response:
     record, payload = await find_entry(services, request.match_info["id"])
     shown = detail_json(record, payload)
     shown["usage"] = usage_json(record)
-    answers = await services.storage.answers_of(record.id) if record.usage_state == "later" else []
+    if record.usage_state == "later":
+        answers = await services.storage.answers_of(record.id)
+    else:
+        answers = []
     shown["answered_by"] = [format_id(answer) for answer in answers]
     shown["tools"] = [project_call(call) for call in await _tools_of(services, record)]
     return json_response(shown)
@@ -221,11 +230,10 @@ async def _download(request: web.Request, side: BodySide) -> web.Response:
     """
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
-    body = (
-        None
-        if payload is None
-        else (payload.request_body if side == "request" else payload.response_body)
-    )
+    if payload is None:
+        body = None
+    else:
+        body = payload.request_body if side == "request" else payload.response_body
     if body is None:
         raise Refused(404, f"no {side} body is stored for record {format_id(record.id)}")
     if body.omitted is not None:

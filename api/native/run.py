@@ -148,7 +148,10 @@ async def _mcp_calls(
     """Find the MCP calls that belong to a page of calls, oldest first, each with why."""
     if not records:
         return []
-    until_us = records[-1].ended_at_us + _AFTER_US if end_us is None else end_us - 1
+    if end_us is None:
+        until_us = records[-1].ended_at_us + _AFTER_US
+    else:
+        until_us = end_us - 1
     filter = ToolFilter(since_us=records[0].started_at_us, until_us=until_us)
     found = await services.storage.read(ToolQuery(filter=filter, order="asc", limit=MAX_MCP_CALLS))
     if not found.calls:

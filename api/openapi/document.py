@@ -126,7 +126,10 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
 
 
 def _responses(route: Route, operation: Operation, components: _Components) -> dict[str, Any]:
-    answer = {"type": "object"} if operation.answer is None else components.schema(operation.answer)
+    if operation.answer is None:
+        answer = {"type": "object"}
+    else:
+        answer = components.schema(operation.answer)
     content = {
         name: {"schema": answer if name == JSON else {"type": "string"}}
         for name in operation.media_types

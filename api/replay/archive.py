@@ -106,7 +106,10 @@ def _sent(request: Line) -> Line | None:
 def _answered(request: Line, response: Line) -> Line | None:
     content = response.get("content") or {}
     has_none = request["method"] == "HEAD" or response.get("status") in (204, 304)
-    size = 0 if has_none else max(content.get("size") or 0, response.get("bodySize") or 0)
+    if has_none:
+        size = 0
+    else:
+        size = max(content.get("size") or 0, response.get("bodySize") or 0)
     return _body(response, content, size)
 
 

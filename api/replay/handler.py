@@ -76,7 +76,10 @@ _decoder: Final = msgspec.json.Decoder(Again)
 async def describe_replay(request: web.Request) -> web.Response:
     """Say whether the caller may send requests again, and where to."""
     services = services_of(request)
-    sender = services.send_again if services.principal.role != "reader" else None
+    if services.principal.role != "reader":
+        sender = services.send_again
+    else:
+        sender = None
     return json_response(Sending(sender is not None, [*sender.targets] if sender else []))
 
 
@@ -135,7 +138,10 @@ def _edited(record: Record, payload: Payload | None, again: Again, sender: SendA
     body = None if payload is None else payload.request_body
     if again.body is not None:
         content = again.body.encode(errors="replace")
-        body = Body(content, b"", len(content), False, None, None) if content else None
+        if content:
+            body = Body(content, b"", len(content), False, None, None)
+        else:
+            body = None
     changes = {
         "method": again.method,
         "path": path,
@@ -162,7 +168,10 @@ def _head(record: Record, payload: Payload | None, again: Again) -> bytes:
     """
     line, fields = split_head(b"" if payload is None else payload.request_head, exact_text)
     shown = (record.path or "") + ("" if record.query is None else f"?{record.query}")
-    target = again.target if again.target != shown else exact_target(line) or shown
+    if again.target != shown:
+        target = again.target
+    else:
+        target = exact_target(line) or shown
     exact = {(name.lower(), readable(octets_of(value))): value for name, value in fields}
     headers = [
         f"{name}: {exact.get((name.lower(), value), value)}" for name, value in again.headers

@@ -137,9 +137,10 @@ class Shape:
         if self._words is not None and other._words is not None:
             for word, times in other._words.items():
                 self._words[word] = self._words.get(word, 0) + times
-        self._words = (
-            None if other._words is None or len(self._words or "") > MAX_WORDS else self._words
-        )
+        if other._words is None or len(self._words or "") > MAX_WORDS:
+            self._words = None
+        else:
+            self._words = self._words
 
     def judge(self, value: Any, path: Path, found: Changes) -> None:
         """Add what does not fit: a type, a member that is missing or new, a word that an enum does
@@ -332,9 +333,10 @@ def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
     ignored = apart.take("response_headers", found)
     form, content = _content_of(payload.response_body)
     if form is None or not seen.forms:
-        notes = (
-            [describe_body(payload.response_body)] if form is None and payload.response_body else []
-        )
+        if form is None and payload.response_body:
+            notes = [describe_body(payload.response_body)]
+        else:
+            notes = []
         notes += [] if seen.forms else ["no recorded body of this endpoint was kept whole"]
         return [
             shown("response_headers", found, apart=ignored),

@@ -74,7 +74,10 @@ def read_ignored(path: Path) -> list[str]:
         except ValueError:
             return []
 
-    ignored = header.get("ignore", []) if isinstance(header, dict) and "suite" in header else []
+    if isinstance(header, dict) and "suite" in header:
+        ignored = header.get("ignore", [])
+    else:
+        ignored = []
     if not isinstance(ignored, list) or not all(isinstance(place, str) for place in ignored):
         raise SuiteError(
             f'{path}, line 1: expected `ignore` to be a list of places, such as [".generated_at"]'
@@ -113,11 +116,10 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
                     )
                     yield read
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            where = (
-                f"{path}, line or entry {number}"
-                if number
-                else f"{path} is neither a suite nor an HTTP Archive"
-            )
+            if number:
+                where = f"{path}, line or entry {number}"
+            else:
+                where = f"{path} is neither a suite nor an HTTP Archive"
             raise SuiteError(
                 f"{where}: {'there is no ' * isinstance(error, KeyError)}{error}"
             ) from error

@@ -292,7 +292,10 @@ class Tail:
         # Read last, so that records removed in between are reported, and the page lacks none
         # silently.
         oldest = await self._storage.read(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
-        kept_seq = oldest.records[0].seq if oldest.records else self._committed_seq + 1
+        if oldest.records:
+            kept_seq = oldest.records[0].seq
+        else:
+            kept_seq = self._committed_seq + 1
         if kept_seq > after_id // 2 + 1 and await self._has_removed():
             return [self._gap(interest, after_id, min(kept_seq - 1, until_seq))]
 
@@ -321,7 +324,10 @@ class Tail:
 
     async def _has_removed(self) -> bool:
         """Whether numbers that no record has are those of records that retention removed."""
-        state = await self._storage.retention() if self._storage.has_late_prefix else None
+        if self._storage.has_late_prefix:
+            state = await self._storage.retention()
+        else:
+            state = None
         return state is None or bool(state.purge_floor_us or state.purged_through_seq)
 
     def _gap(self, interest: Interest, after_id: int, last_seq: int) -> Chunk:

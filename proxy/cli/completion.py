@@ -173,7 +173,10 @@ def search_completions(before: Sequence[str], incomplete: str, values: Values) -
         incomplete = ""
     if len(before) > 1 and before[-1] == ":":
         # The value itself may have a colon, as in `redacted:name:password`.
-        value = f"{before[-2]}:" if len(before) > 3 and before[-3] == ":" else ""
+        if len(before) > 3 and before[-3] == ":":
+            value = f"{before[-2]}:"
+        else:
+            value = ""
         found = _values_of(before[-4 if value else -2].lstrip(_SIGNS), value + incomplete, values)
         return [each.removeprefix(value) for each in found]
 

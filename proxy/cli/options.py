@@ -317,7 +317,10 @@ def search_options(function: Function) -> Function:
     @wraps(filtered)
     def run(search: tuple[str, ...], query: str | None, **given: Any) -> int:
         both = [text for text in (" ".join(search), query) if text]
-        joined = both[0] if len(both) == 1 else " ".join(f"({each})" for each in both)
+        if len(both) == 1:
+            joined = both[0]
+        else:
+            joined = " ".join(f"({each})" for each in both)
         return filtered(query=joined, **given)
 
     return argument(

@@ -29,9 +29,10 @@ class WholeNumber(click.IntRange):
             or number < (self.min or 0)
             or (self.max is not None and number > self.max)
         ):
-            limits = (
-                f", at least {self.min}" if self.max is None else f" from {self.min} to {self.max}"
-            )
+            if self.max is None:
+                limits = f", at least {self.min}"
+            else:
+                limits = f" from {self.min} to {self.max}"
             self.fail(f"expected a whole number{limits}, got {value!r}", param, ctx)
 
         return number
@@ -70,7 +71,10 @@ class PositiveNumber(click.ParamType[float]):
         self._most = most
 
     def convert(self, value: Any, param: Parameter | None, ctx: click.Context | None) -> float:
-        number = float(value) if isinstance(value, float | int) or _NUMBER.fullmatch(value) else 0.0
+        if isinstance(value, float | int) or _NUMBER.fullmatch(value):
+            number = float(value)
+        else:
+            number = 0.0
         if not 0 < number <= self._most:
             self.fail(
                 f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx

@@ -57,7 +57,10 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
     token = read_token(data_dir) or secrets.token_urlsafe(32)
     data = DataDir(data_dir, options.instance, token, options.lock_fd)
     listener = socket.socket(fileno=options.admin_fd)
-    metrics = None if options.metrics_fd is None else socket.socket(fileno=options.metrics_fd)
+    if options.metrics_fd is None:
+        metrics = None
+    else:
+        metrics = socket.socket(fileno=options.metrics_fd)
     control = Control(socket.socket(fileno=options.control_fd))
     wakeup = Wakeup(*options.wake_fds)
     commands = SupervisorCommands(control)

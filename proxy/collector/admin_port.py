@@ -49,7 +49,10 @@ async def admin_port(
     """Serve the admin port on a listening socket, and the open ports if there are any, until the
     context exits.
     """
-    resender = Resender(settings, plane.events.add_event) if settings.replay.enabled else None
+    if settings.replay.enabled:
+        resender = Resender(settings, plane.events.add_event)
+    else:
+        resender = None
     services = _services(settings, data, plane, resender)
     tls = server_context(settings.admin.tls_cert_file, settings.admin.tls_key_file)
     remember_server_name(tls)

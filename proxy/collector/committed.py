@@ -130,9 +130,10 @@ class CommittedPositions:
 
             if not position.closed:
                 lost = max(0, pushed - position.taken)
-                dropped = (
-                    with_dropped(position.dropped, "corrupt", lost) if lost else position.dropped
-                )
+                if lost:
+                    dropped = with_dropped(position.dropped, "corrupt", lost)
+                else:
+                    dropped = position.dropped
                 received = position.taken + lost + position.dropped.get("ring_full", 0)
                 position = msgspec.structs.replace(
                     position, received=received, dropped=dropped, closed=True

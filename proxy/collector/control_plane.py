@@ -358,7 +358,10 @@ def _build_writer(
 
 def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
     """Record what the cap on size deleted, and since when there still are records."""
-    reaches_back_ms = None if reaches_back_us is None else reaches_back_us // 1000
+    if reaches_back_us is None:
+        reaches_back_ms = None
+    else:
+        reaches_back_ms = reaches_back_us // 1000
     events.add_event(
         "retention",
         {

@@ -54,7 +54,10 @@ def is_sendable(address: str) -> bool:
 
     if isinstance(ip, IPv6Address):
         is_translated = any(ip in network for network in _TRANSLATED)
-        ip = IPv4Address(int(ip) & 0xFFFFFFFF) if is_translated else ip.sixtofour or ip
+        if is_translated:
+            ip = IPv4Address(int(ip) & 0xFFFFFFFF)
+        else:
+            ip = ip.sixtofour or ip
     return not any(ip in network for network in _METADATA)
 
 
@@ -180,7 +183,10 @@ def _sender(address: UpstreamAddress, route: RouteSettings | None) -> Sender:
     tls: ssl.SSLContext | bool = True
     if route is not None and address.scheme == "https":
         tls = route.tls_context()
-    proxy = "" if route is None or parse_via(route.via) is None else route.via
+    if route is None or parse_via(route.via) is None:
+        proxy = ""
+    else:
+        proxy = route.via
     return Sender(
         f"{address.scheme}://{address.authority}", tls, proxy=proxy, is_allowed=is_sendable
     )

@@ -80,11 +80,10 @@ def draw_for(steps: Sequence[Step], draw: random.Random) -> dict[str, str]:
     for text in (text for step in steps for text in step.texts):
         for found in _PLACEHOLDER.finditer(text):
             first, last, choices = found.groups()
-            value = (
-                draw.choice(choices.split("|"))
-                if choices
-                else str(draw.randint(int(first), int(last)))
-            )
+            if choices:
+                value = draw.choice(choices.split("|"))
+            else:
+                value = str(draw.randint(int(first), int(last)))
             drawn.setdefault(found[0], value)
 
     return drawn
@@ -105,7 +104,10 @@ class Answers:
         """Return the first step with the form of a request, filled; None where there is none."""
         for form, placeholders, step in self._known:
             found = form.fullmatch(f"{request}\n{body}")
-            drawn = dict(zip(placeholders, found.groups(), strict=True)) if found else None
+            if found:
+                drawn = dict(zip(placeholders, found.groups(), strict=True))
+            else:
+                drawn = None
             if drawn is not None and all(map(_is_in, drawn, drawn.values())):
                 return step.filled(drawn)
         return None

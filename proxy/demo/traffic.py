@@ -46,7 +46,10 @@ def visit(draw: random.Random, key: str = "", name: str = "") -> tuple[Step, ...
     common = {"User-Agent": draw.choice(_AGENTS), "X-Request-Id": f"{draw.getrandbits(64):016x}"}
 
     def with_common(step: Step) -> Step:
-        keyed = {"api-key": key} if key and step.target.startswith(KEYED) else {}
+        if key and step.target.startswith(KEYED):
+            keyed = {"api-key": key}
+        else:
+            keyed = {}
         parent = {"traceparent": f"00-{trace}-{draw.getrandbits(64):016x}-01"}
         return msgspec.structs.replace(step, headers={**common, **keyed, **parent, **step.headers})
 
@@ -75,7 +78,10 @@ async def _made(session: ClientSession, base_url: str, step: Step) -> int:
     if method == "SOCKET":
         return await _listen(session, base_url + target, step)
 
-    headers = {"Content-Type": "application/json", **step.headers} if step.body else step.headers
+    if step.body:
+        headers = {"Content-Type": "application/json", **step.headers}
+    else:
+        headers = step.headers
     data = step.body.encode() or None
     async with session.request(
         method, base_url + target, data=data, headers=headers, allow_redirects=False

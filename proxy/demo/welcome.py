@@ -39,7 +39,10 @@ def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, t
     (host, _), admin_url = parse_listen(listen), url_of(admin_listen)
     is_unix = listen.startswith(UNIX_PREFIX)
     proxy_url = listen if is_unix else url_of(listen)
-    request = f"--unix-socket {shlex.quote(host)} http://localhost/" if is_unix else f"{proxy_url}/"
+    if is_unix:
+        request = f"--unix-socket {shlex.quote(host)} http://localhost/"
+    else:
+        request = f"{proxy_url}/"
     reach = (
         "this machine only; --listen 0.0.0.0:PORT, or make run LISTEN=0.0.0.0:PORT, lets others in"
     )
@@ -47,7 +50,10 @@ def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, t
         OWN_DIRECTORY,
         DEMO_DIRECTORY,
     )
-    where = "" if is_found else f" --data-dir {shlex.quote(str(data_directory))}"
+    if is_found:
+        where = ""
+    else:
+        where = f" --data-dir {shlex.quote(str(data_directory))}"
     return f"""
   sidelog
 

@@ -126,7 +126,10 @@ class CallUsage:
 
     def add_failed_tool(self, call_id: object, name: object, said: object = None) -> None:
         """Note that a tool failed which the provider ran."""
-        known = self.tool_names.get(call_id) if isinstance(call_id, str) else None
+        if isinstance(call_id, str):
+            known = self.tool_names.get(call_id)
+        else:
+            known = None
         if len(self.failed_tools) < MAX_TOOLS:
             self.failed_tools.append(
                 FailedTool(text_of(name) or known or "unknown", text_of(said) or "")

@@ -185,7 +185,10 @@ class ChunkedDecoder:
                 if body:
                     pieces.append(body)
                     is_whole = next_at - at > run_bytes // 2
-                    run_bytes = min(2 * run_bytes, _RUN_BYTES[1]) if is_whole else _RUN_BYTES[0]
+                    if is_whole:
+                        run_bytes = min(2 * run_bytes, _RUN_BYTES[1])
+                    else:
+                        run_bytes = _RUN_BYTES[0]
                     at = next_at
                     continue
 

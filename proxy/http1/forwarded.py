@@ -139,9 +139,10 @@ def _network(text: str) -> Network:
     are.
     """
     network = ipaddress.ip_network(text, strict=False)
-    mapped = (
-        network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
-    )
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+    else:
+        mapped = None
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
 
@@ -228,7 +229,10 @@ def forwarded_lines(
     An empty host is left out: services take an empty value for their own name, and refuse the
     request.
     """
-    chain = head.forwarded_for + b", " + peer if head.forwarded_for else peer
+    if head.forwarded_for:
+        chain = head.forwarded_for + b", " + peer
+    else:
+        chain = peer
     if b":" in head.forwarded_for:
         chain = _MAPPED.sub(b"", chain)
     host = original.host or host

@@ -245,7 +245,10 @@ def _request_cookie(head: RequestHead, line: bytes, value: bytes, dropped: set[b
 def _request_forwarded_for(
     head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
 ) -> None:
-    head.forwarded_for = head.forwarded_for + b", " + value if head.forwarded_for else value
+    if head.forwarded_for:
+        head.forwarded_for = head.forwarded_for + b", " + value
+    else:
+        head.forwarded_for = value
 
 
 def _request_forwarded_proto(
@@ -261,7 +264,10 @@ def _request_forwarded_host(
 
 
 def _request_forwarded(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    head.forwarded = head.forwarded + b", " + value if head.forwarded else value
+    if head.forwarded:
+        head.forwarded = head.forwarded + b", " + value
+    else:
+        head.forwarded = value
     head.lines.append(line)
 
 

@@ -138,11 +138,10 @@ class MessageScanner:
                 work += 1 + count // _FRAMES_PER_STEP
                 if count < 2:
                     run_from = 2 * work
-                run_bytes = (
-                    min(2 * run_bytes, _RUN_BYTES[1])
-                    if end - at > run_bytes // 2
-                    else _RUN_BYTES[0]
-                )
+                if end - at > run_bytes // 2:
+                    run_bytes = min(2 * run_bytes, _RUN_BYTES[1])
+                else:
+                    run_bytes = _RUN_BYTES[0]
                 at = end
                 continue
             elif (
@@ -211,7 +210,10 @@ class MessageScanner:
         is_final = bool(header[0] & 0x80)
         short = header[1] & 0x7F
         extended = {126: 2, 127: 8}.get(short, 0)
-        length = int.from_bytes(header[2 : 2 + extended], "big") if extended else short
+        if extended:
+            length = int.from_bytes(header[2 : 2 + extended], "big")
+        else:
+            length = short
         self._mask = header[2 + extended :]
         self._offset = 0
         self._remaining = length

@@ -74,7 +74,10 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; they continue what is in hand."""
-        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
+        if self._at < len(self._data):
+            self._data = self._data[self._at :] + data
+        else:
+            self._data = data
         self._at = 0
 
     def read(self) -> bool:

@@ -138,9 +138,10 @@ class HttpPort:
         now_s = self._loop.time()
         for connection in list(self.connections):
             connection.check(now_s)
-        self._timer = (
-            self._loop.call_later(CHECK_EVERY_S, self._check) if self.connections else None
-        )
+        if self.connections:
+            self._timer = self._loop.call_later(CHECK_EVERY_S, self._check)
+        else:
+            self._timer = None
 
 
 class _Connection(web.RequestHandler):

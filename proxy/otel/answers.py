@@ -141,7 +141,10 @@ def _message(answer: Answer) -> str:
     try:
         words = _status.decode(answer.body).message
     except _UNREADABLE:
-        words = "" if "protobuf" in answer.content_type else answer.body.decode("utf-8", "replace")
+        if "protobuf" in answer.content_type:
+            words = ""
+        else:
+            words = answer.body.decode("utf-8", "replace")
 
     words = _in_one_line(words)
     if words:

@@ -51,8 +51,14 @@ class Reader:
         page = await self._storage.read(
             RecordQuery(filter=filter, order="asc", limit=self._max_records, after=after)
         )
-        end = until if page.next_after is None and page.complete else page.next_after or after
-        calls = await self._calls(page.records) if signal == "traces" and page.records else {}
+        if page.next_after is None and page.complete:
+            end = until
+        else:
+            end = page.next_after or after
+        if signal == "traces" and page.records:
+            calls = await self._calls(page.records)
+        else:
+            calls = {}
         items: list[Item] = []
         slice_ends_s = time.monotonic() + SLICE_S
 

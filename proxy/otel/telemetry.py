@@ -49,7 +49,10 @@ def trace_id_of(record: Record) -> str:
 def exchange_span(record: Record) -> Span:
     """Return the span of an exchange."""
     own_id = span_id_of(record.id)
-    parent_id = record.span_id if record.trace_id and record.span_id != own_id else None
+    if record.trace_id and record.span_id != own_id:
+        parent_id = record.span_id
+    else:
+        parent_id = None
     span: Span = {
         "traceId": trace_id_of(record),
         "spanId": own_id,

@@ -184,7 +184,10 @@ def _bind(address: str, flag: str, *, is_shared: bool) -> socket.socket:
 
 def _cannot_listen(address: str, error: OSError, flag: str) -> ListenError:
     reason = error.strerror or str(error)
-    holder = "stop what uses it, or " if error.errno == errno.EADDRINUSE else ""
+    if error.errno == errno.EADDRINUSE:
+        holder = "stop what uses it, or "
+    else:
+        holder = ""
     return ListenError(
         f"cannot listen on {address}: {reason[:1].lower()}{reason[1:]}; {holder}choose another "
         f"address with {flag}"

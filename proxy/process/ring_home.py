@@ -91,11 +91,10 @@ def claim_ring_home(
         home = _claim(parent, data_dir, is_configured=bool(configured))
         _sweep(parent, home, _identity(data_dir))
     except OSError as error:
-        reason = (
-            str(error)
-            if isinstance(error, SharedMemoryError)
-            else f"{error.filename}: {error.strerror}"
-        )
+        if isinstance(error, SharedMemoryError):
+            reason = str(error)
+        else:
+            reason = f"{error.filename}: {error.strerror}"
         if configured:
             raise SharedMemoryError(f"cannot use the ring directory {parent}: {reason}") from error
 

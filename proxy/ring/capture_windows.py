@@ -80,15 +80,17 @@ class CaptureWindows:
         Calls get no more than a ring of `ring_bytes` takes beside others.
         """
         keeps = level == "body"
-        plain = (
-            Windows.of(capture.request_body_bytes, capture.response_body_bytes)
-            if keeps
-            else Windows.of(0, 0)
-        )
+        if keeps:
+            plain = Windows.of(capture.request_body_bytes, capture.response_body_bytes)
+        else:
+            plain = Windows.of(0, 0)
         size = min(CALL_BYTES, ring_bytes // 8)
         tail = min(CALL_TAIL_BYTES, ring_bytes // 16)
         is_wide = level in _READS_CALLS and provider != "none"
-        self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64) if is_wide else 0
+        if is_wide:
+            self._session_bytes = min(SESSION_MESSAGE_BYTES, ring_bytes // 64)
+        else:
+            self._session_bytes = 0
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), tail, tail)
         self.call: Final = wide if is_wide else plain
         self.paced: Final = self.call if is_wide else None

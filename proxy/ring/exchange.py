@@ -205,11 +205,10 @@ class Exchange:
 
         shed = SHED_NONE
         if pressure and not self.flags & FLAG_BODIES_OFF:
-            shed = (
-                pressure
-                if request_head < request_size or response_head < response_size
-                else SHED_NONE
-            )
+            if request_head < request_size or response_head < response_size:
+                shed = pressure
+            else:
+                shed = SHED_NONE
 
         if self.stream is not None:
             self._note_stream(self.stream)

@@ -169,13 +169,19 @@ def parse_via(text: str) -> Via | None:
     url = urlsplit(text)
     credentials, _, place = url.netloc.rpartition("@")
 
-    address = parse_upstream(f"{url.scheme}://{place}{url.path}") if url.scheme == "http" else None
+    if url.scheme == "http":
+        address = parse_upstream(f"{url.scheme}://{place}{url.path}")
+    else:
+        address = None
     if address is None or address.base_path or url.query or url.fragment:
         raise ValueError(
             "expected off, or http://host:port, perhaps with user:password@ before the host"
         )
 
-    encoded = base64.b64encode(unquote(credentials).encode()) if credentials else b""
+    if credentials:
+        encoded = base64.b64encode(unquote(credentials).encode())
+    else:
+        encoded = b""
     return Via(address.host, address.port, b"Basic " + encoded if encoded else b"")
 
 

@@ -362,11 +362,10 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
     seen: dict[str, str] = {}
     for name, route in _named_routes(settings):
         if route.id in seen:
-            what = (
-                f"is the id of {seen[route.id]} too"
-                if name != "proxy"
-                else f"makes the route `default`, as {seen[route.id]} is"
-            )
+            if name != "proxy":
+                what = f"is the id of {seen[route.id]} too"
+            else:
+                what = f"makes the route `default`, as {seen[route.id]} is"
             yield f"{name}.id" if name != "proxy" else "proxy.upstream", f"{what}, got {route.id!r}"
 
         seen.setdefault(route.id, name)

@@ -98,7 +98,10 @@ def _compiled(regex: str) -> re.Pattern[str] | str:
     try:
         pattern: re.Pattern[str] = re2.compile(regex, options)
     except re2.error as error:
-        reason = error.args[0].decode() if isinstance(error.args[0], bytes) else error.args[0]
+        if isinstance(error.args[0], bytes):
+            reason = error.args[0].decode()
+        else:
+            reason = error.args[0]
         return f"of RE2: {reason}"
 
     return pattern
@@ -135,7 +138,10 @@ def _problem_of_id(text: str, known: list[str], *, has_patterns: bool) -> str | 
 
     if text not in known and text not in rules_by_id():
         near = difflib.get_close_matches(text, (*known, *rules_by_id()), n=1)
-        meant = f"did you mean {near[0]!r}?" if near else "`sidelog redact list` shows all"
+        if near:
+            meant = f"did you mean {near[0]!r}?"
+        else:
+            meant = "`sidelog redact list` shows all"
         return f"unknown rule {text!r}; {meant}"
 
     if has_patterns:

@@ -51,11 +51,10 @@ def convert(name: str, given: Given, kind: Any) -> Any:
     bare, bounds = _taken_apart(kind)
     is_composite = typing.get_origin(bare) in (tuple, dict) or _is_list_beside(bare, given.value)
 
-    value = (
-        parse_text(str(given.value))
-        if given.is_text and is_composite
-        else _in_own_unit(name, given.value)
-    )
+    if given.is_text and is_composite:
+        value = parse_text(str(given.value))
+    else:
+        value = _in_own_unit(name, given.value)
     try:
         converted = msgspec.convert(value, kind, strict=is_composite or not given.is_text)
     except msgspec.ValidationError:

@@ -178,7 +178,10 @@ def _read(
     """
     problems: list[str] = []
     found: Found = {}
-    file = from_file(config_path, problems) if config_path is not None else {}
+    if config_path is not None:
+        file = from_file(config_path, problems)
+    else:
+        file = {}
     is_file_lost = bool(problems) and not file
 
     sources = (
@@ -372,7 +375,10 @@ def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
 
 
 def _describe(name: str, given: Given, what: str) -> str:
-    shown = "" if name.endswith(_SECRET_VALUES) else f", got {_shortened(given.value)}"
+    if name.endswith(_SECRET_VALUES):
+        shown = ""
+    else:
+        shown = f", got {_shortened(given.value)}"
     return f"{name}: {what[:1].lower()}{what[1:]}{shown} ({given.origin})"
 
 

@@ -280,7 +280,10 @@ def _elsewhere(name: str) -> str:
     """
     owner, _, key = name.rpartition(".")
     table = TABLES.get(owner.partition("[")[0])
-    known = leaves(table, f"{owner.partition('.')[0]}.") if table else leaves()
+    if table:
+        known = leaves(table, f"{owner.partition('.')[0]}.")
+    else:
+        known = leaves()
     same = [other for other, _ in known if other.rpartition(".")[2] == key]
     if 0 < len(same) <= MAX_SUGGESTIONS:
         return f"; did you mean {' or '.join(same)}?"

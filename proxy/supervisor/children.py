@@ -134,12 +134,14 @@ class Child:
         """Decide when to start again: at once after a long life, else later and later; return the
         delay in seconds.
         """
-        self._failures = 0 if now - self._started_at >= STABLE_S else self._failures + 1
-        delay_s = (
-            0.0
-            if self._failures <= 1
-            else min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._failures - 2))
-        )
+        if now - self._started_at >= STABLE_S:
+            self._failures = 0
+        else:
+            self._failures = self._failures + 1
+        if self._failures <= 1:
+            delay_s = 0.0
+        else:
+            delay_s = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** (self._failures - 2))
         self.due_at = now + delay_s
         return delay_s
 

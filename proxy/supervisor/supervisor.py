@@ -82,9 +82,10 @@ class Supervisor:
         self._hand_over_by_s: float | None = None
         self._selector = selectors.DefaultSelector()
         health = listeners.health
-        self._health = (
-            None if health is None else HealthPort(health, self._selector, self._readiness)
-        )
+        if health is None:
+            self._health = None
+        else:
+            self._health = HealthPort(health, self._selector, self._readiness)
         self._signals: list[int] = []
         self._is_stopping = False
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6

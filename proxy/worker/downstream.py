@@ -296,9 +296,10 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client takes bytes again; of a closing connection the rest is timed to the end."""
-        self._stalled_ns = (
-            time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
-        )
+        if self._is_lingering or self._transport.is_closing():
+            self._stalled_ns = time.monotonic_ns()
+        else:
+            self._stalled_ns = 0
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()

@@ -151,7 +151,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
         self._follow(held + found, now_ns - self._held_ns if held else -1)
         since_ns = self._head_since_ns if not self._codec.inbound.heads else 0
-        self._head_since_ns = (since_ns or now_ns) if reader.is_within_head else 0
+        if reader.is_within_head:
+            self._head_since_ns = since_ns or now_ns
+        else:
+            self._head_since_ns = 0
         if (self._has_more or len(data) >= TURN_BYTES) and not (self._paused or self._is_lingering):
             self._await_turn(reader.in_hand)
         if self.eof_ns:
@@ -325,9 +328,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client takes bytes again."""
-        self._stalled_ns = (
-            time.monotonic_ns() if self._is_lingering or self._transport.is_closing() else 0
-        )
+        if self._is_lingering or self._transport.is_closing():
+            self._stalled_ns = time.monotonic_ns()
+        else:
+            self._stalled_ns = 0
         for stream_id, relay in list(self._relays.items()):
             if stream_id not in self._waiting:
                 relay.resume_response()

@@ -113,7 +113,10 @@ class Recorder:
         exchange.ended_ns = now_ns - exchange.started_ns
         layout = self._layout
         cells = self._cells
-        route = exchange.route if exchange.route != NO_ROUTE else layout.no_route
+        if exchange.route != NO_ROUTE:
+            route = exchange.route
+        else:
+            route = layout.no_route
         cells[layout.request_cell(route, exchange.method, exchange.status)] += 1
         window = exchange.request_body
         size = len(exchange.request_whole) if window is None else window.size

@@ -116,7 +116,10 @@ class Tunnel:
         for message in messages:
             self._note_close(message)
         if self._is_recorded and (messages or cut):
-            wanted = list(filter(self._has_counts, messages)) if self._counts_only else messages
+            if self._counts_only:
+                wanted = list(filter(self._has_counts, messages))
+            else:
+                wanted = messages
             self._log.take(direction, wanted, taken=min(len(messages), room), cut=cut)
             if messages and not scanner.has_more:
                 self._log.hold(self._sides[direction])

@@ -135,7 +135,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             SchemaTooNew: A newer program wrote it.
             SchemaTooOld: An older one did, and it was to be read only.
         """
-        delay_ms = address.order_delay_ms if order_delay_ms is None else order_delay_ms
+        if order_delay_ms is None:
+            delay_ms = address.order_delay_ms
+        else:
+            delay_ms = order_delay_ms
         shards = await open_shards(address, is_read_only=is_read_only, order_delay_ms=delay_ms)
 
         store = cls(shards, read_budget_s=read_budget_s, holder=holder)
@@ -172,7 +175,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return await self._prefix.end()
 
     async def replicas(self) -> list[Replica]:
-        each = await self._shards.on_each(look) if self._link.address.cluster else []
+        if self._link.address.cluster:
+            each = await self._shards.on_each(look)
+        else:
+            each = []
         return [replica for shard in each for replica in shard]
 
     async def index_text(self, *, is_wanted: bool = True) -> TextStep:

@@ -275,7 +275,10 @@ class Budget(ReadBudget):
             return None
 
         if limit.ms is None or not limit.ms >= rest_ms >= max(limit.ms * 4 // 5, _LEAST_LIMIT_MS):
-            before = "SAVEPOINT slice" if limit.ms is None else "ROLLBACK TO SAVEPOINT slice"
+            if limit.ms is None:
+                before = "SAVEPOINT slice"
+            else:
+                before = "ROLLBACK TO SAVEPOINT slice"
             await connection.execute(f"{before}; SET LOCAL statement_timeout = {rest_ms}")
             limit.ms = rest_ms
 

@@ -73,11 +73,10 @@ async def _is_gone(connection: Connection, partition: Partition, state: State) -
 
 async def _drop(session: PostgresUpkeep, partition: Partition) -> Purged:
     connection = session.connection
-    measured = (
-        "count(*), 0"
-        if partition.table == "records"
-        else "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
-    )
+    if partition.table == "records":
+        measured = "count(*), 0"
+    else:
+        measured = "count(*), coalesce(sum(octet_length(data)), 0)::bigint"
     [(number, size)] = await connection.fetch(f"SELECT {measured} FROM sidelog.{partition.name}")
     await connection.execute(f"DROP TABLE sidelog.{partition.name}")
     if partition.table == "records":

@@ -76,7 +76,10 @@ class PostgresUpkeep(PostgresSession):
             return 0
 
         named = [conversation for conversation in conversations if conversation is not None]
-        used = await used_behind(self.connection, gone, named, last_seq) if named else set[int]()
+        if named:
+            used = await used_behind(self.connection, gone, named, last_seq)
+        else:
+            used = set[int]()
         used |= await self._used_by_span(name, gone, last_seq)
         sizes = await self.fetch(
             "DELETE FROM sidelog.blocks WHERE id = ANY($1::bigint[]) RETURNING octet_length(data)",

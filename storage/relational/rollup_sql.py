@@ -216,7 +216,10 @@ async def rollup_rows(
     has_days = "day" in tables and not only_hours
     for part in parts(hours, (await session.state()).folded_until) if has_days else (whole,):
         table, period = tables[part.tier]
-        hour = f"{period} * {DAY_HOURS} AS hour" if part.tier == "day" else period
+        if part.tier == "day":
+            hour = f"{period} * {DAY_HOURS} AS hour"
+        else:
+            hour = period
         read = ", ".join(hour if name == "hour" else name for name in columns)
         # Numbered marks name the same parameters in every select.
         if not selects or dialect.placeholder(1) == dialect.placeholder(2):

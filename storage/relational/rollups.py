@@ -444,7 +444,10 @@ def _admitted_names(
     kept = []
     capped = 0
     for name, bit, text in zip(_NAMES, _NAME_BITS, cell, strict=True):
-        value = 0 if text is None else limits.admit_value(hour, bit, ids[name][text])
+        if text is None:
+            value = 0
+        else:
+            value = limits.admit_value(hour, bit, ids[name][text])
         if value == OTHER:
             capped |= 1 << bit
         kept.append(value)

@@ -77,8 +77,14 @@ class Tally:
 
 
 def narrowed(filter: Filter, since_us: int, until_us: int) -> Filter:
-    since = since_us if filter.since_us is None else max(since_us, filter.since_us)
-    until = until_us if filter.until_us is None else min(until_us, filter.until_us)
+    if filter.since_us is None:
+        since = since_us
+    else:
+        since = max(since_us, filter.since_us)
+    if filter.until_us is None:
+        until = until_us
+    else:
+        until = min(until_us, filter.until_us)
     return replace(filter, since_us=since, until_us=until)
 
 
@@ -90,6 +96,12 @@ def extent(
     """
     if oldest_us is None or newest_us is None:
         return None, None
-    start = oldest_us if filter.since_us is None else max(oldest_us, filter.since_us)
-    end = newest_us if filter.until_us is None else min(newest_us, filter.until_us)
+    if filter.since_us is None:
+        start = oldest_us
+    else:
+        start = max(oldest_us, filter.since_us)
+    if filter.until_us is None:
+        end = newest_us
+    else:
+        end = min(newest_us, filter.until_us)
     return (start, end) if start < end else (None, None)

@@ -150,7 +150,10 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
         return step, list(range(since_us, until_us, step))
 
     # A step that whole hours would make a day is a day: it begins at midnight like any other.
-    unit = HOUR_US * DAY_HOURS if step > HOUR_US * (DAY_HOURS - 1) else HOUR_US
+    if step > HOUR_US * (DAY_HOURS - 1):
+        unit = HOUR_US * DAY_HOURS
+    else:
+        unit = HOUR_US
     step = -(-step // unit) * unit
     return step, list(range(since_us // unit * unit, until_us, step))
 

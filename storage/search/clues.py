@@ -77,9 +77,10 @@ def _either(parts: Iterable[tuple[Clue, ...]]) -> tuple[Clue, ...]:
     """Widen alternatives, each with clues of its own, to clues of them all: each with each."""
     found: tuple[Clue, ...] | None = None
     for part in parts:
-        found = (
-            part if found is None else _chosen((*one, *other) for one in found for other in part)
-        )
+        if found is None:
+            found = part
+        else:
+            found = _chosen((*one, *other) for one in found for other in part)
     return found or ()
 
 

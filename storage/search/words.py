@@ -60,7 +60,10 @@ LEVELS: Final = 2
 
 def words(text: str) -> list[str]:
     """List the words of a text as it is written, in their order, folded and cut."""
-    found = _ASCII_WORD.findall(text.lower()) if text.isascii() else _WORD.findall(fold(text))
+    if text.isascii():
+        found = _ASCII_WORD.findall(text.lower())
+    else:
+        found = _WORD.findall(fold(text))
     return [word[:MAX_WORD_CHARACTERS] for word in found]
 
 

@@ -62,7 +62,10 @@ class Journal:
         """Watch the journal of the database at `path`, none of one in memory; with a cap on size, 0
         for none.
         """
-        self._path = None if path is None else path.with_name(f"{path.name}-wal")
+        if path is None:
+            self._path = None
+        else:
+            self._path = path.with_name(f"{path.name}-wal")
         self._long_bytes = checkpoint_pages(max_bytes) * PAGE_BYTES
         self._limit_bytes = journal_limit(max_bytes)
         self._step_bytes = min(_MOST_DUE_BYTES, self._limit_bytes // 2)

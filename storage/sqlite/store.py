@@ -109,11 +109,10 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             StorageDamaged: It is broken.
         """
         opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
-        prepare = (
-            prepare_sole_reader
-            if is_read_only
-            else partial(prepare_writer, durability=durability, max_bytes=max_bytes)
-        )
+        if is_read_only:
+            prepare = prepare_sole_reader
+        else:
+            prepare = partial(prepare_writer, durability=durability, max_bytes=max_bytes)
         connections: list[Connection] = []
         has_content = path is not None and await asyncio.to_thread(_has_content, path)
 
@@ -214,9 +213,10 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         )
 
     async def _size_bytes(self, session: SqliteUpkeep) -> int:
-        file_bytes = (
-            self._path.stat().st_size if self._path is not None and self._path.exists() else 0
-        )
+        if self._path is not None and self._path.exists():
+            file_bytes = self._path.stat().st_size
+        else:
+            file_bytes = 0
         return file_bytes + self._journal.size_bytes
 
     async def _note_slice(self, *, is_last: bool = False) -> None:

@@ -191,7 +191,10 @@ class DeferredStorage:
             pending.is_closed = True
 
         replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
-        lost_records = await replacement.keep(pending.kept) if pending.kept else 0
+        if pending.kept:
+            lost_records = await replacement.keep(pending.kept)
+        else:
+            lost_records = 0
         self._store = replacement
         self._replacement = None
         if pending.was_open:

@@ -158,11 +158,10 @@ class PendingBatch:
         for run in self.runs:
             known = stored.get(run.source)
             end = done + len(run.positions)
-            skipped = (
-                0
-                if known is None
-                else bisect_right(run.positions, known.offset, key=lambda step: step.offset)
-            )
+            if known is None:
+                skipped = 0
+            else:
+                skipped = bisect_right(run.positions, known.offset, key=lambda step: step.offset)
             if done + skipped < end:
                 entries += self.entries[done + skipped : end]
                 runs.append(SourceRun(run.source, run.positions[skipped:]))

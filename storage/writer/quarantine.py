@@ -41,7 +41,10 @@ def escape(entry: Entry) -> Entry:
     values = {
         name: _storable(name, value) for name, value in msgspec.structs.asdict(entry.record).items()
     }
-    payload = None if entry.payload is None else _without_bodies(entry.payload)
+    if entry.payload is None:
+        payload = None
+    else:
+        payload = _without_bodies(entry.payload)
     return Entry(
         Record(**values), payload, [_escaped_call(call) for call in entry.tool_calls], entry.jobs
     )

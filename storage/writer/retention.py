@@ -124,9 +124,15 @@ class Retention:
         """Raise the floors and delete everything below them."""
         state = await self._look()
         # Of sidecars that share a store one whose clock is ahead would delete what the others have.
-        latest_us = self._clock_us() if state.server_now_us is None else state.server_now_us
+        if state.server_now_us is None:
+            latest_us = self._clock_us()
+        else:
+            latest_us = state.server_now_us
         believed_us = await self._believed_us()
-        now_us = latest_us if believed_us is None else min(believed_us, latest_us)
+        if believed_us is None:
+            now_us = latest_us
+        else:
+            now_us = min(believed_us, latest_us)
 
         if max(state.purge_floor_us, state.body_floor_us) > latest_us:
             log.error(

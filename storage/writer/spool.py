@@ -135,7 +135,10 @@ class Spool:
     def inspect(self, replayed: Position) -> None:
         """Read the index as `load` does without changing any file."""
         last = replayed.offset
-        self._paths = sorted(self.directory.glob("*" + SUFFIX)) if self.directory.is_dir() else []
+        if self.directory.is_dir():
+            self._paths = sorted(self.directory.glob("*" + SUFFIX))
+        else:
+            self._paths = []
 
         locations = [location for path in self._paths for location in _frames_in(path)]
         for location in sorted(locations, key=lambda location: location.frame.number):

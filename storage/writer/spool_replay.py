@@ -292,7 +292,10 @@ class SpoolReplay:
         else:
             known = self._known.get(source)
             low = bisect_left(records, done)
-            high = len(records) if known is None else origins.until(records, known.offset)
+            if known is None:
+                high = len(records)
+            else:
+                high = origins.until(records, known.offset)
             probe = low if known is None else high - 1
 
         while low < high:

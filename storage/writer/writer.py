@@ -77,7 +77,10 @@ class Writer:
         """
         self._storage = storage
         self._spool = spool
-        self._timeout = CommitTimeout(None) if spool is None else timeout or CommitTimeout()
+        if spool is None:
+            self._timeout = CommitTimeout(None)
+        else:
+            self._timeout = timeout or CommitTimeout()
         self._backlog = Backlog(limits)
         self.availability = availability or Availability()
         self._committer = Committer(
@@ -153,7 +156,10 @@ class Writer:
     def oldest_unstored_s(self) -> float:
         """Age of the oldest entry that is not settled; 0 without one."""
         opened_at_s = self._backlog.opened_at_s
-        queued_s = 0.0 if opened_at_s is None else max(0.0, time.monotonic() - opened_at_s)
+        if opened_at_s is None:
+            queued_s = 0.0
+        else:
+            queued_s = max(0.0, time.monotonic() - opened_at_s)
         if self._spool is None:
             return queued_s
         return max(queued_s, self._spool.oldest_s)

@@ -36,7 +36,10 @@ def messages_sent(body: Body | None) -> list[Message]:
 
 
 def _instructions(given: Any) -> Message:
-    content = given.get("parts", given) if isinstance(given, dict) else given
+    if isinstance(given, dict):
+        content = given.get("parts", given)
+    else:
+        content = given
     return Message("system", tuple(parts_of(content)))
 
 

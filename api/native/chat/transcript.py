@@ -78,7 +78,10 @@ async def get_transcript(request: web.Request) -> web.Response:
 
         turns.append(turn)
 
-    cursor = None if next_after is None else encode_cursor("asc", next_after)
+    if next_after is None:
+        cursor = None
+    else:
+        cursor = encode_cursor("asc", next_after)
     text = written(turns, characters)
     return json_response(
         filled(Transcript, shown, page, text=text, calls_shown=len(turns), next_cursor=cursor)

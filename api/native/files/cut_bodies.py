@@ -56,7 +56,10 @@ def describe_loss(body: Body) -> str:
 
 def describe_body(body: Body) -> str:
     """Say what is missing of a body, and what its text is not as it came; empty for most."""
-    coding = f"content coding not undone ({body.coding_error})" if body.coding_error else ""
+    if body.coding_error:
+        coding = f"content coding not undone ({body.coding_error})"
+    else:
+        coding = ""
     return ", ".join(
         filter(
             None, (describe_loss(body), coding, f"sent in {body.charset}" if body.charset else "")

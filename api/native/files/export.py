@@ -92,7 +92,10 @@ async def export(request: web.Request) -> web.StreamResponse:
         filter = replace(filter, kind="exchange")
     bounded = replace(filter, seq_until=end)
     form = _read_form(query, format)
-    limit = PAGE_RECORDS_WITH_BODIES if form.needs_payloads else PAGE_RECORDS
+    if form.needs_payloads:
+        limit = PAGE_RECORDS_WITH_BODIES
+    else:
+        limit = PAGE_RECORDS
     page = RecordQuery(filter=bounded, order=order, limit=limit, after=after)
     response = web.StreamResponse(
         headers={
@@ -169,15 +172,17 @@ async def _lines(
 ) -> list[bytes]:
     """Return what is written of some records."""
     storage = services.storage
-    payloads = (
-        await storage.payloads([record.seq for record in records]) if form.needs_payloads else {}
-    )
+    if form.needs_payloads:
+        payloads = await storage.payloads([record.seq for record in records])
+    else:
+        payloads = {}
     lines = []
 
     for record in records:
-        messages = (
-            await archived_messages(storage, record) if form.format == "har" else NOTHING_ARCHIVED
-        )
+        if form.format == "har":
+            messages = await archived_messages(storage, record)
+        else:
+            messages = NOTHING_ARCHIVED
         lines.append(write(record, payloads.get(record.seq), messages))
 
     return lines
@@ -200,11 +205,10 @@ def _writer(form: ExportForm) -> Writer:
 
 
 def _ndjson_line(record: Record, payload: Payload | None, form: ExportForm) -> bytes:
-    shown = (
-        record_json(record)
-        if payload is None or not form.with_bodies
-        else detail_json(record, payload)
-    )
+    if payload is None or not form.with_bodies:
+        shown = record_json(record)
+    else:
+        shown = detail_json(record, payload)
     if form.fields:
         bodies = ("request", "response", "timeline") if form.with_bodies else ()
         shown = {name: shown[name] for name in (*form.fields, *bodies) if name in shown}

@@ -200,12 +200,14 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
 
 def _timings(record: Record) -> dict[str, float]:
     """Split the duration into the phases that were reached; they add up to it."""
-    first_us = (
-        record.duration_us
-        if record.first_byte_us is None
-        else min(record.first_byte_us, record.duration_us)
-    )
-    connect_us = None if record.connect_us is None else min(record.connect_us, first_us)
+    if record.first_byte_us is None:
+        first_us = record.duration_us
+    else:
+        first_us = min(record.first_byte_us, record.duration_us)
+    if record.connect_us is None:
+        connect_us = None
+    else:
+        connect_us = min(record.connect_us, first_us)
     return {
         "blocked": -1,
         "dns": -1,

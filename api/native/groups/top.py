@@ -297,8 +297,14 @@ async def _top(request: web.Request, by: str) -> web.Response:
     sort = read_choice(query, "sort", SORTS, "requests")
     found = await _added_up(services.storage, filter, by)
     rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
-    before = await _read_before(request, filter, by, now_us) if found.complete else None
-    known = {} if before is None else {row.names: row for row in before.rows}
+    if found.complete:
+        before = await _read_before(request, filter, by, now_us)
+    else:
+        before = None
+    if before is None:
+        known = {}
+    else:
+        known = {row.names: row for row in before.rows}
     series = await _series(request, filter, by, now_us)
     shown = TopShown(
         by=by,
@@ -345,7 +351,10 @@ async def _read_before(request: web.Request, filter: Filter, by: str, now_us: in
     """Add up the period before; None when it was not asked for, or the log does not cover all of
     it.
     """
-    earlier = _before(filter, now_us) if read_bool(request.query, "before") else None
+    if read_bool(request.query, "before"):
+        earlier = _before(filter, now_us)
+    else:
+        earlier = None
     storage = services_of(request).storage
     if (
         earlier is None

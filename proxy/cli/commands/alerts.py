@@ -71,7 +71,10 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
     for message in messages:
         about = f"{message['alert']} {message['group']}".strip()
         value = value_text(figures.get(message["alert"], ""), message["value"])
-        outcome = "taken" if message["taken_us"] else message["problem"] or "waits"
+        if message["taken_us"]:
+            outcome = "taken"
+        else:
+            outcome = message["problem"] or "waits"
         rows.append((format_time(message["at_us"]), message["status"], about, value, outcome))
     print_table(("sent", "message", "alert", "value", "outcome"), rows)
 
@@ -82,7 +85,10 @@ def _state_of(alert: Mapping[str, Any]) -> str:
         f"{group} {value_text(alert['figure'], firing['value'])}".strip()
         for group, firing in alert["firing"].items()
     ]
-    state = f"firing: {', '.join(fires)}" if fires else alert["problem"] or "not firing"
+    if fires:
+        state = f"firing: {', '.join(fires)}"
+    else:
+        state = alert["problem"] or "not firing"
     if (alert["silenced_until_us"] or 0) > time.time() * 1e6:
         return f"{state}, silent"
 
@@ -124,9 +130,10 @@ def silence(client: Client, name: str, seconds: int, as_json: bool) -> int:
     Example: sidelog alerts silence "checkout fails" --for 2h
     """
     client.send_json("PUT", f"/api/alerts/{quote(name, safe='')}/silence", {"seconds": seconds})
-    text = (
-        f"{name}: silenced for {_duration_text(seconds)}" if seconds else f"{name}: silence ended"
-    )
+    if seconds:
+        text = f"{name}: silenced for {_duration_text(seconds)}"
+    else:
+        text = f"{name}: silence ended"
     return report({"name": name, "seconds": seconds}, text, as_json=as_json)
 
 

@@ -189,7 +189,10 @@ class Client:
         """Yield the response, unread; of a refusal that is not soon over what it says, too."""
         connection = _connection(self.url, self.cert_file)
         connection.timeout = timeout_s
-        authorization = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if self.token:
+            authorization = {"Authorization": f"Bearer {self.token}"}
+        else:
+            authorization = {}
 
         until_s = time.monotonic() + PATIENCE_S
         try:
@@ -296,7 +299,10 @@ def connect(
         raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
 
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
-        token = read_token(directory) if (directory / TOKEN_FILE).exists() else ""
+        if (directory / TOKEN_FILE).exists():
+            token = read_token(directory)
+        else:
+            token = ""
     return Client(url, token, _own_certificate(url, state))
 
 
@@ -356,7 +362,10 @@ def refusal(answer: Answer) -> str:
     if detail is None and answer.status == 404:
         return f"{status_text(answer)}; is this the admin port?"
 
-    fix = "; pass --token, or --data-dir of the running sidelog" if answer.status == 401 else ""
+    if answer.status == 401:
+        fix = "; pass --token, or --data-dir of the running sidelog"
+    else:
+        fix = ""
     return f"{detail or status_text(answer)}{fix}"
 
 

@@ -72,11 +72,10 @@ def _last_success(client: Client, record_id: str) -> str:
     """
     found = client.get_json(f"/api/records/{quote(record_id, safe='')}/last-success")
     if found["match"] == "endpoint":
-        first = (
-            visible_line(found["differences"][0])
-            if found["differences"]
-            else "its body, which was not kept"
-        )
+        if found["differences"]:
+            first = visible_line(found["differences"][0])
+        else:
+            first = "its body, which was not kept"
         complain(
             "no success of the same request is stored; of the same endpoint the nearest differs "
             f"in {first}"
@@ -138,7 +137,10 @@ def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
 def change_line(change: Mapping[str, Any]) -> Text:
     """Write a change: its sign, where it is, and what was and is there."""
     sign, style = _SIGNS.get(change["change"], ("~", ""))
-    was = "" if change["old_path"] is None else f" (was {change['old_path']})"
+    if change["old_path"] is None:
+        was = ""
+    else:
+        was = f" (was {change['old_path']})"
     if sign == ">" and not was:
         was = " is in another order:"
     line = Text(visible_line(f"  {sign} {change['path']}{was}  "), style)

@@ -196,7 +196,10 @@ def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:
 
 def _print_sums(each: Mapping[str, Any]) -> None:
     say(f"about     {visible_line(each['title'] or '–')}")
-    of_sample = " (of a sample: what is stored)" if each.get("sampled") else ""
+    if each.get("sampled"):
+        of_sample = " (of a sample: what is stored)"
+    else:
+        of_sample = ""
     say(f"turns     {each['turns']:,}, {each['failed']:,} failed{of_sample}")
     say(f"models    {_counts(each['models'])}")
     say(f"tools     {_counts(each['tools'])}")

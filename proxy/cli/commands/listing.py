@@ -275,7 +275,10 @@ def line_of(row: Row, view: View, out: "Console") -> str:
 
 
 def _cell(name: str, row: Row, view: View) -> Text:
-    style = _STYLES.get(row.get("level") or "", "") if name in _STYLED else ""
+    if name in _STYLED:
+        style = _STYLES.get(row.get("level") or "", "")
+    else:
+        style = ""
     return Text(visible_line(column_text(name, row, view)), style=style)
 
 
@@ -300,7 +303,10 @@ def _id_digits(row: Row) -> str:
 
 
 def _result_text(row: Row, *, has_message: bool) -> str:
-    message = (row.get("data") or {}).get("error_message") if has_message else None
+    if has_message:
+        message = (row.get("data") or {}).get("error_message")
+    else:
+        message = None
     result = _result_of(row, message)
     weight = row.get("weight") or 1
     return result if weight == 1 else f"{result} ×{weight:g}"

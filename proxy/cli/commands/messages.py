@@ -74,11 +74,10 @@ def _content(message: Mapping[str, Any]) -> str:
         return f"[{message['count']:,} of these, one after the other]"
 
     code = "" if message["code"] is None else f"{message['code']} "
-    text = (
-        visible_line(message["text"] or "")
-        if message["base64"] is None
-        else _binary_text(message["base64"])
-    )
+    if message["base64"] is None:
+        text = visible_line(message["text"] or "")
+    else:
+        text = _binary_text(message["base64"])
     return f"{code}{text}" + (
         f" [cut: the first {message['kept']:,} bytes]" if message["truncated"] else ""
     )

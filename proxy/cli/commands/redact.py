@@ -144,7 +144,10 @@ def try_rules(
     rows = list(_described(explanation.found, settings.redact))
 
     if as_json:
-        text = {"redacted": explanation.redacted.decode(errors="replace")} if show else {}
+        if show:
+            text = {"redacted": explanation.redacted.decode(errors="replace")}
+        else:
+            text = {}
         say_json({"found": rows, **text})
         return int(bool(rows))
 

@@ -92,11 +92,10 @@ def _say_sampled(found: Mapping[str, Any]) -> None:
 
 
 def _print_totals(summary: Mapping[str, Any], zone: tzinfo | None) -> None:
-    rate = (
-        ""
-        if summary["rate_per_s"] is None
-        else f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
-    )
+    if summary["rate_per_s"] is None:
+        rate = ""
+    else:
+        rate = f"   {summary['rate_per_s']:.2f}/s{_span(summary, zone)}"
     say(f"exchanges   {summary['exchanges']:>12,}{rate}")
     if summary["events"]:  # which are counted only where they are asked for
         say(f"events      {summary['events']:>12,}")
@@ -115,7 +114,10 @@ def _span(summary: Mapping[str, Any], zone: tzinfo | None) -> str:
     first, last = (
         datetime.fromisoformat(summary[name]).astimezone(zone) for name in ("since", "until")
     )
-    until = f"{last:%H:%M:%S}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M:%S}"
+    if first.date() == last.date():
+        until = f"{last:%H:%M:%S}"
+    else:
+        until = f"{last:%Y-%m-%d %H:%M:%S}"
     return f" from {first:%Y-%m-%d %H:%M:%S} to {until} {zone_name(zone)}"
 
 

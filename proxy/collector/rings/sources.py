@@ -157,11 +157,10 @@ class Source:
         old = self.position
         counts = self.producer_counts
         received = counts.pushed + counts.refused + counts.messages_shed
-        dropped = (
-            {**old.dropped, "message_limit": counts.messages_shed}
-            if counts.messages_shed
-            else old.dropped
-        )
+        if counts.messages_shed:
+            dropped = {**old.dropped, "message_limit": counts.messages_shed}
+        else:
+            dropped = old.dropped
         self.position = Position(old.offset, old.taken, old.stored, received, dropped, True)
         self.is_closing = True
         return self.position

@@ -147,7 +147,10 @@ def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Met
         "too, or given up."
     )
     yield gauges("rings_hopeless", text, "reason", said)
-    capacity = attached[0].segment.capacity if attached else default_capacity_bytes
+    if attached:
+        capacity = attached[0].segment.capacity
+    else:
+        capacity = default_capacity_bytes
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)
 
 

@@ -128,7 +128,10 @@ def _canonical(raw: bytes, message: _Message) -> bytes:
     text: msgspec.Raw | None = message.content
     if is_array(message.content):
         blocks = decode(_BLOCKS, message.content) or []
-        text = blocks[0].text if len(blocks) == 1 and isinstance(blocks[0].type, str) else None
+        if len(blocks) == 1 and isinstance(blocks[0].type, str):
+            text = blocks[0].text
+        else:
+            text = None
     if text is None or bytes(text)[:1] != b'"':
         return raw
 

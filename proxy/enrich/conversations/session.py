@@ -113,12 +113,14 @@ def _in_head(fields: Sequence[Field]) -> bytes | None:
     named = {name: value for name, value in fields if value and name in _SESSIONS}
     vendors = (value for name, value in fields if value and _VENDOR_SESSION.fullmatch(name))
     found = next(iter((*vendors, *(named[name] for name in _SESSIONS if name in named))), None)
-    turn = (
-        None
-        if found is not None
-        else next((value for name, value in fields if name == _TURN.encode()), None)
-    )
-    session = None if turn is None else _turn_session(turn.decode("utf-8", "replace"))
+    if found is not None:
+        turn = None
+    else:
+        turn = next((value for name, value in fields if name == _TURN.encode()), None)
+    if turn is None:
+        session = None
+    else:
+        session = _turn_session(turn.decode("utf-8", "replace"))
     if session is None:
         return found
 

@@ -82,7 +82,10 @@ def _blocks(message: Block) -> Iterator[Block]:
 def _has_failed(block: Block) -> bool:
     kind = text_of(block.get("type")) or ""
     role = block.get("role")
-    response = block.get("response") if "functionResponse" in block else None
+    if "functionResponse" in block:
+        response = block.get("response")
+    else:
+        response = None
     if isinstance(response, dict):
         return response.get("error") is not None
 

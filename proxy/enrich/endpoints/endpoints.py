@@ -193,7 +193,10 @@ class Endpoints:
     def _name(self, record: Record, path: str, operation: str | None) -> str:
         service = self._services.get((record.route_id, record.project))
         if record.status in NO_LESSON:
-            node = None if service is None else _known(service.tree, path, operation)
+            if service is None:
+                node = None
+            else:
+                node = _known(service.tree, path, operation)
             return UNKNOWN if node is None else node.template or "/"
 
         if service is None:

@@ -95,20 +95,25 @@ def may_fail(content_type: bytes, head: bytes) -> bool:
 
 def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     """Find the failure that an answer reports in its head or body; None without one."""
-    envelope = _envelope_of(facts.content_type) if may_fail(facts.content_type, body.head) else None
+    if may_fail(facts.content_type, body.head):
+        envelope = _envelope_of(facts.content_type)
+    else:
+        envelope = None
     if envelope is None:
         return None
 
     if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
         split = split_of(facts.content_type, body.head)
-        envelope = _EVENTS if split is split_events else _LINES if split is split_lines else _JSON
+        if split is split_events:
+            envelope = _EVENTS
+        else:
+            envelope = _LINES if split is split_lines else _JSON
     head = body.head
     tail = body.tail
-    text = (
-        head + tail
-        if len(head) + len(tail) <= 2 * MAX_BYTES
-        else head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
-    )
+    if len(head) + len(tail) <= 2 * MAX_BYTES:
+        text = head + tail
+    else:
+        text = head[:MAX_BYTES] + (tail or head)[-MAX_BYTES:]
     if any(map(text.__contains__, envelope.marks)):
         return envelope.judge(facts, body)
 
@@ -118,9 +123,10 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 def _connect(_: HeadFacts, body: DecodedBody) -> Failure | None:
     ending = decode(ANY, last_frame(body, _END_STREAM) or b"")
     error = ending.get("error") if isinstance(ending, dict) else None
-    name = (
-        str(error.get("code")).replace("canceled", "cancelled") if isinstance(error, dict) else ""
-    )
+    if isinstance(error, dict):
+        name = str(error.get("code")).replace("canceled", "cancelled")
+    else:
+        name = ""
     if name:
         return failure(f"connect_{name if name in _CODES else 'unknown'}", error)
 
@@ -193,7 +199,10 @@ def _xml(_: HeadFacts, body: DecodedBody) -> Failure | None:
 
 def _aws_events(_: HeadFacts, body: DecodedBody) -> Failure | None:
     for event, data, _end in body.frames(split_aws):
-        report = decode(ANY, data) if data.startswith(b'{"%b":' % event) else None
+        if data.startswith(b'{"%b":' % event):
+            report = decode(ANY, data)
+        else:
+            report = None
         if isinstance(report, dict) and len(report) == 1:
             return failure(
                 "aws_exception", {"code": event.decode("utf-8", "replace")}, *report.values()

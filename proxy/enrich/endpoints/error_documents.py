@@ -138,7 +138,10 @@ def _rpc_failure(found: object) -> Failure | None:
 def document_failure(data: bytes) -> Failure | None:
     """Find out whether a document, or the only one of a list, is nothing but an error."""
     found = decode(ANY, data) if len(data) <= MAX_BYTES else None
-    root = found[0] if isinstance(found, list) and len(found) == 1 else found
+    if isinstance(found, list) and len(found) == 1:
+        root = found[0]
+    else:
+        root = found
     error = _error_in(root) if isinstance(root, dict) else None
     return _rpc_failure(found) or (
         None if error is None else failure("error_response", error, root)

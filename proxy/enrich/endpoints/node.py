@@ -102,7 +102,10 @@ class Node:
     def find_values(self) -> int:
         """Decide which children are values, by their names."""
         literals = self.literals
-        max_words = MAX_LITERALS["word"] if self.takes == LITERAL else MAX_WORDS_BESIDE_VALUES
+        if self.takes == LITERAL:
+            max_words = MAX_LITERALS["word"]
+        else:
+            max_words = MAX_WORDS_BESIDE_VALUES
         if literals["word"] > max_words or literals["call"] > MAX_LITERALS["call"]:
             return ANY
 

@@ -244,7 +244,10 @@ class Tree:
             common = [same for same, _ in pairs]
         if common != known:
             self._shares[segments[0]] = common
-            node = self.root if len(self._shares) > MAX_SHARES else self._walk(common)
+            if len(self._shares) > MAX_SHARES:
+                node = self.root
+            else:
+                node = self._walk(common)
             if node.takes != BELOW:
                 self._generalise(node, BELOW)
 

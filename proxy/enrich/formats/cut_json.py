@@ -171,7 +171,10 @@ def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
             break
 
         depth += (token in (b"{", b"[")) - (token in (b"}", b"]"))
-        colon = _COLON.match(data, found.end()) if depth == 1 and token[1:-1] in names else None
+        if depth == 1 and token[1:-1] in names:
+            colon = _COLON.match(data, found.end())
+        else:
+            colon = None
         if colon is not None and data.startswith(b"[", colon.end()):
             return [frame.data for frame in split_array(data[colon.end() :])]
 

@@ -56,7 +56,10 @@ def split_events(
     data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
 ) -> list[Frame]:
     """Split a window of an event stream, see `Split`."""
-    begin = len(_BYTE_ORDER_MARK) if data.startswith(_BYTE_ORDER_MARK) else 0
+    if data.startswith(_BYTE_ORDER_MARK):
+        begin = len(_BYTE_ORDER_MARK)
+    else:
+        begin = 0
     if is_inside:
         cut = BLANK_LINE.search(data)
         begin = len(data) if cut is None else cut.end()

@@ -87,7 +87,10 @@ def value_in(members: Mapping[str, msgspec.Raw], name: str) -> Any:
 
 def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] | None:
     """Read a member that is an object and not large; None where it is missing or something else."""
-    found = decode(_ANY, members[name]) if name in members and is_object(members[name]) else None
+    if name in members and is_object(members[name]):
+        found = decode(_ANY, members[name])
+    else:
+        found = None
     return found if isinstance(found, dict) else None
 
 

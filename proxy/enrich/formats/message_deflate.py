@@ -69,7 +69,10 @@ class MessageInflaters:
         """
         inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
         self._countable_bytes = min(self._countable_bytes + _COUNTED_PER_MESSAGE, MAX_COUNTED_BYTES)
-        most = bounds.inflated_bytes + self._countable_bytes if is_whole else bounds.inflated_bytes
+        if is_whole:
+            most = bounds.inflated_bytes + self._countable_bytes
+        else:
+            most = bounds.inflated_bytes
 
         try:
             kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, bounds.kept_bytes)

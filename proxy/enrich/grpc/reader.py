@@ -155,7 +155,10 @@ class GrpcReader:
 
     def is_long(self, message: CapturedMessage) -> bool:
         """Whether a message of a stream takes long to show."""
-        size = self._max_message_bytes if message.is_compressed else len(message.data)
+        if message.is_compressed:
+            size = self._max_message_bytes
+        else:
+            size = len(message.data)
         return size > LONG_BYTES
 
     def describe(self, message: CapturedMessage, route_id: str) -> dict[str, object]:

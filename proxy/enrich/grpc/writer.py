@@ -106,7 +106,10 @@ class _Writer:
                 sized(int(name), self.message(field.of, each, depth + 1)) for each in values
             )
 
-        wire_type = VARINT if field is None else WIRE_TYPES.get(field.type, VARINT)
+        if field is None:
+            wire_type = VARINT
+        else:
+            wire_type = WIRE_TYPES.get(field.type, VARINT)
         is_fixed = wire_type in FIXED_BYTES
         return _guess(
             {name: value},

@@ -135,7 +135,10 @@ def omitted_body(size: int, content_encoding: bytes, reason: OmittedReason) -> B
     """Return the stored form of a body that was not captured or could not be decoded: only its
     size.
     """
-    coding = (", ".join(codings_of(content_encoding)) or None) if content_encoding else None
+    if content_encoding:
+        coding = ", ".join(codings_of(content_encoding)) or None
+    else:
+        coding = None
     return Body(b"", b"", size, size > 0, coding, reason if size else None)
 
 

@@ -131,14 +131,20 @@ def decode(
         redacted, and a reader with another decoder could read their secrets.
     """
     limit = min(max_bytes, MAX_RATIO * len(data))
-    walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data)) if tail_bytes else limit
+    if tail_bytes:
+        walk = min(MAX_WALK_BYTES, MAX_WALK_RATIO * len(data))
+    else:
+        walk = limit
     decoded = Decoded(data, True, marks=tuple(marks))
 
     # Clients name it first, though it is applied last.
     left = sorted(codings, key=_AWS_CHUNKED.__eq__)
     while left and decoded.data:
         coding = left.pop()
-        window = Window(limit, 0) if left or not tail_bytes else Window(max_bytes, tail_bytes)
+        if left or not tail_bytes:
+            window = Window(limit, 0)
+        else:
+            window = Window(max_bytes, tail_bytes)
         decoded = _undo(coding, decoded, window, limit if left else walk)
 
     for magic, coding in CODING_OF.items():
@@ -283,7 +289,10 @@ class _Zlib:
 
             self._is_started = True
             self.is_done = self._decoder.eof
-            data = self._decoder.unused_data if self._decoder.eof else self._decoder.unconsumed_tail
+            if self._decoder.eof:
+                data = self._decoder.unused_data
+            else:
+                data = self._decoder.unconsumed_tail
             if output or not self._decoder.eof:
                 self._pending = data
                 return output

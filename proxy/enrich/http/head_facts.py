@@ -51,7 +51,10 @@ def facts_of(
     agent = found.get(b"user-agent")
     request_id = found.get(b"x-request-id", b"")
     linked = found.get(b"x-llm-request-id", b"")
-    trace = TRACEPARENT.fullmatch(found[b"traceparent"]) if b"traceparent" in found else None
+    if b"traceparent" in found:
+        trace = TRACEPARENT.fullmatch(found[b"traceparent"])
+    else:
+        trace = None
     return HeadFacts(
         redacted,
         None if host is None else text_of(host),

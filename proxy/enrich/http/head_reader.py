@@ -162,8 +162,14 @@ class _Template(Template[HeadFacts]):
         super().__init__(len(names))
         self._head = head
         self._format = redacted
-        self._trace_at = names.index(b"traceparent") if b"traceparent" in names else -1
-        self._request_at = names.index(b"x-request-id") if b"x-request-id" in names else -1
+        if b"traceparent" in names:
+            self._trace_at = names.index(b"traceparent")
+        else:
+            self._trace_at = -1
+        if b"x-request-id" in names:
+            self._request_at = names.index(b"x-request-id")
+        else:
+            self._request_at = -1
 
     def fill(self, values: list[bytes]) -> HeadFacts:
         head = self._head

@@ -39,7 +39,10 @@ class KnownJobs:
         stored = list(jobs)
         since = self._jobs
         self._jobs = OrderedDict()
-        self._unknown_until_us = stored[-1].started_at_us if len(stored) >= self._max_jobs else 0
+        if len(stored) >= self._max_jobs:
+            self._unknown_until_us = stored[-1].started_at_us
+        else:
+            self._unknown_until_us = 0
 
         for job in (*reversed(stored), *since.values()):
             known = self._jobs.get(job.id, job)

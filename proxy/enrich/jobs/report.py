@@ -146,11 +146,10 @@ def report_of(
         asked = _ASKED.search(path)
         kind = None if asked is None else asked.lastgroup
 
-        report = (
-            None
-            if asked is None or kind is None
-            else _ASKS[kind](record, exchange, asked[kind], body)
-        )
+        if asked is None or kind is None:
+            report = None
+        else:
+            report = _ASKS[kind](record, exchange, asked[kind], body)
         if (
             report is not None
             and kind in _FILES

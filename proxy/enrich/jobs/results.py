@@ -85,7 +85,10 @@ class Results:
         """Sum up all models; of more than one the call has no model."""
         models = list(self.models.values())
         usage = CallUsage(service_tier=BATCH_TIER, is_finished=True, is_settled=True)
-        usage.resolved_model = models[0].resolved_model if len(models) == 1 else None
+        if len(models) == 1:
+            usage.resolved_model = models[0].resolved_model
+        else:
+            usage.resolved_model = None
 
         for model in models:
             model.is_finished = True

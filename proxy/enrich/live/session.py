@@ -137,7 +137,10 @@ class LiveSession:
         """Sum up; `complete` says whether nothing is missing, the cost is null where a call has
         none.
         """
-        cost_usd = self.cost_usd if self.calls and self.priced == self.calls else None
+        if self.calls and self.priced == self.calls:
+            cost_usd = self.cost_usd
+        else:
+            cost_usd = None
         counts = {name: self.counts.get(name) for name in _COUNTS}
         return {
             "provider": self.provider, "model": self.model, "calls": self.calls, **counts, "cost_usd": cost_usd,

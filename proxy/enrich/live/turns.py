@@ -183,5 +183,8 @@ def _holders(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
 
 def _parts_in(content: dict[str, Any]) -> list[Any]:
     model_turn = content.get("modelTurn")
-    parts = model_turn.get("parts") if isinstance(model_turn, dict) else None
+    if isinstance(model_turn, dict):
+        parts = model_turn.get("parts")
+    else:
+        parts = None
     return parts if isinstance(parts, list) else []

@@ -257,7 +257,10 @@ def _without_cut(data: bytes) -> bytes:
     taken for one.
     """
     members = members_at_start(data, _RAW_NAMES, _MAX_TOKENS)
-    found = {name.decode(): value for name, value in members[0].items()} if members else {}
+    if members:
+        found = {name.decode(): value for name, value in members[0].items()}
+    else:
+        found = {}
 
     kind = decode_text(found.get("type"))
     if kind in _AUDIO or (

@@ -55,7 +55,10 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
     feedback = json_parts.object_in(document, "promptFeedback")
-    reason = None if feedback is None else json_parts.text_of(feedback.get("blockReason"))
+    if feedback is None:
+        reason = None
+    else:
+        reason = json_parts.text_of(feedback.get("blockReason"))
     for candidate in json_parts.objects_in(document, "candidates"):
         reason = json_parts.text_of(json_parts.value_in(candidate, "finishReason")) or reason
         content = candidate.get("content", _RAW)
@@ -123,7 +126,10 @@ def measure_kinds(usage: CallUsage, given: object, output: object, cached: objec
 
 def _by_kind(parts: object) -> dict[str, int | None]:
     """Return modality → tokens, which interactions call otherwise."""
-    found = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    if isinstance(parts, list):
+        found = [part for part in parts if isinstance(part, dict)]
+    else:
+        found = []
     return {
         str(part.get("modality")).lower(): json_parts.first_count(
             part.get("tokenCount"), part.get("tokens")

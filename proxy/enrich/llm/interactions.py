@@ -51,7 +51,10 @@ def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
     if text_of(status) not in _UNDER_WAY:
         usage.finish_reason = text_of(status) or usage.finish_reason
     error = object_in(found, "error")
-    errors = _objects(value_in(found, "errors")) if error is None else [error]
+    if error is None:
+        errors = _objects(value_in(found, "errors"))
+    else:
+        errors = [error]
     if errors or status == _FAILED:
         first = errors[0] if errors else {}
         usage.fail(first.get("status"), first.get("code"), status)

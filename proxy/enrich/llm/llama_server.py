@@ -29,7 +29,10 @@ def read(usage: CallUsage, data: bytes) -> None:
 
     if value_in(document, "stop") is True:
         reason = value_in(document, "stop_type")
-        usage.finish_reason = reason if reason in ("eos", "limit", "word") else "stop"
+        if reason in ("eos", "limit", "word"):
+            usage.finish_reason = reason
+        else:
+            usage.finish_reason = "stop"
         usage.is_finished = True
         usage.is_settled |= predicted is not None
 

@@ -13,11 +13,10 @@ def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
     provider will.
     """
     amount = amount_of(cost)
-    upstream = (
-        amount_of(details.get("upstream_inference_cost"))
-        if is_own_key and isinstance(details, dict)
-        else None
-    )
+    if is_own_key and isinstance(details, dict):
+        upstream = amount_of(details.get("upstream_inference_cost"))
+    else:
+        upstream = None
     if amount is None or upstream is None:
         return amount
 

@@ -94,8 +94,14 @@ class Call(NamedTuple):
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
     """Read the call of an exchange; None when it was none, or none of its values can be read."""
     provider = candidate_of(setting, record.method, record.path or "")
-    found = None if provider is None else recognise(provider, record, exchange)
-    call = None if found is None else read_answer(found.provider, found.model, record, exchange)
+    if provider is None:
+        found = None
+    else:
+        found = recognise(provider, record, exchange)
+    if found is None:
+        call = None
+    else:
+        call = read_answer(found.provider, found.model, record, exchange)
     if found is None or call is None:
         return None
     return call._replace(members=found.members)
@@ -250,9 +256,10 @@ def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> N
 
     names = provider.members | {provider.reason}
     at_start = members_at_start(body.head, names)
-    at_end = (
-        members_at_end(body.tail or body.head, names) if body.has_end and not usage.is_cut else []
-    )
+    if body.has_end and not usage.is_cut:
+        at_end = members_at_end(body.tail or body.head, names)
+    else:
+        at_end = []
     for chain in (at_start, at_end):
         if chain:
             provider.read(usage, rebuilt(provider, chain))

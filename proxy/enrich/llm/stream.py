@@ -107,16 +107,18 @@ def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Fr
     if len(hits) == _MAX_HITS:
         wanted.update(range(max(0, len(found) - _LAST_READ), len(found)))
     places = sorted(wanted)
-    chosen = (
-        wanted
-        if len(places) <= _MAX_READ + _LAST_READ
-        else {*places[:_MAX_READ], *places[-_LAST_READ:]}
-    )
+    if len(places) <= _MAX_READ + _LAST_READ:
+        chosen = wanted
+    else:
+        chosen = {*places[:_MAX_READ], *places[-_LAST_READ:]}
     for place in sorted(chosen.union(range(_FIRST_FRAMES))):
         if place < len(found) and (place in wanted or usage.resolved_model is None):
             provider.read(usage, found[place].data)
     content = provider.content.search(text)
-    place = len(found) if content is None else bisect_left(ends, content.start() + 1)
+    if content is None:
+        place = len(found)
+    else:
+        place = bisect_left(ends, content.start() + 1)
     return ends[place] if place < len(found) else -1
 
 

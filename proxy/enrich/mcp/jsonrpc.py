@@ -195,7 +195,10 @@ def _read_truncated_response(body: DecodedBody) -> RpcResponse:
     text = b"" if error else body.head + b"\n" + body.tail
     is_error = result.get(b"isError") == b"true"
     begun = _RESULT_BEGINS.search(body.head)
-    sent_bytes = None if begun is None else body.text_size - begun.end() - len(b"}")
+    if begun is None:
+        sent_bytes = None
+    else:
+        sent_bytes = body.text_size - begun.end() - len(b"}")
     return RpcResponse(
         id_of(msgspec.Raw(response.get(b"id", b""))), text, error, False, -1, is_error, sent_bytes
     )
@@ -208,7 +211,10 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
     gaps = list(BLANK_LINE.finditer(body.head))
     begun = _DATA_BEGINS.search(body.head, gaps[-1].end() if gaps else 0)
     head = b"" if begun is None else body.head[begun.end() :]
-    message = members_at_start(head, _METHOD) if _RESULT_BEGINS.search(head) is not None else []
+    if _RESULT_BEGINS.search(head) is not None:
+        message = members_at_start(head, _METHOD)
+    else:
+        message = []
     # What the server asks, or notifies, has a method.
     if begun is None or not message or message[0]:
         return None
@@ -232,7 +238,10 @@ def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members,
 
 
 def _members_of(value: bytes | None) -> Members:
-    found = members_at_start(value, _INNER_NAMES) if value is not None else []
+    if value is not None:
+        found = members_at_start(value, _INNER_NAMES)
+    else:
+        found = []
     return found[0] if found else {}
 
 
@@ -286,6 +295,9 @@ def read_operation(body: DecodedBody) -> Operation | None:
         return Operation(method, None)
 
     params = message.get(b"params")
-    inner = members_at_start(params, _NAMES) if params is not None else chain[1:]
+    if params is not None:
+        inner = members_at_start(params, _NAMES)
+    else:
+        inner = chain[1:]
     name = decode_text(inner[0].get(b"name")) if inner else None
     return Operation(method, name if name is not None and _NAME.fullmatch(name) else None)

@@ -96,7 +96,10 @@ class Live(Reader):
             return self._read_call(record, message, content)
 
         # It may answer an operation with an error.
-        data = b"" if content.data is None or message.direction == IN else content.data
+        if content.data is None or message.direction == IN:
+            data = b""
+        else:
+            data = content.data
         failure = message_failure(data) or rpc_failure(data)
         if failure is None:
             return None
@@ -129,7 +132,10 @@ class Live(Reader):
         facts.thread = Thread(
             connection=message.exchange_id, caller=session.caller, session=found.name
         )
-        facts.started_at_us = record.started_at_us if begun is None else begun.started_at_us
+        if begun is None:
+            facts.started_at_us = record.started_at_us
+        else:
+            facts.started_at_us = begun.started_at_us
         if message.keeps_text:
             asked = begun or PendingCall(record.started_at_us)
             facts.payload = self._messages.call(asked, content, self._max_body_bytes)

@@ -52,7 +52,10 @@ class Llm(Reader):
 
         setting = _setting(exchange)
         call = read_call(setting, record, exchange)
-        report = report_of(setting, record, exchange, call) if is_candidate else None
+        if is_candidate:
+            report = report_of(setting, record, exchange, call)
+        else:
+            report = None
         counted = call or (None if report is None else report.call)
         if (
             counted is not None
@@ -138,7 +141,10 @@ class Llm(Reader):
             facts.usage_state = "lost" if is_lost else _LATER
 
         begun_by = record.id if known is None else known.begun_by
-        started_at_us = record.started_at_us if known is None else known.started_at_us
+        if known is None:
+            started_at_us = record.started_at_us
+        else:
+            started_at_us = known.started_at_us
         if begun_by != record.id:
             facts.begun_by = begun_by
         if is_counted_now or report.is_begun or known is not None:

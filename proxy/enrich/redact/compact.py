@@ -76,7 +76,10 @@ def _without_base64(found: re.Match[bytes]) -> bytes:
         return found[0]
 
     digest = hashlib.sha256(raw).hexdigest().encode()
-    kind = b'"type": "%b", ' % found[1][5:-1].partition(b";")[0] if found[1] else b""
+    if found[1]:
+        kind = b'"type": "%b", ' % found[1][5:-1].partition(b";")[0]
+    else:
+        kind = b""
     return b'{"omitted": "base64", %b"bytes": %d, "sha256": "%b"}' % (kind, len(raw), digest)
 
 

@@ -147,7 +147,10 @@ class _Cursor:
         if gone:
             start, stop = _span_of(gone)
         else:
-            start = self._left[-1].start if self._left else self._made[-1].stop if self._made else 0
+            if self._left:
+                start = self._left[-1].start
+            else:
+                start = self._made[-1].stop if self._made else 0
             stop = start
 
         if size:

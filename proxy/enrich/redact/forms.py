@@ -82,7 +82,10 @@ class Form:
         # Nearly all literals that are none of a secret's stand within a word.
         if not self._before and at and not self._may_begin(text, at, is_octets):
             return None
-        found = self._longest_own(text, at) if self._is_own else self._longest(text, at)
+        if self._is_own:
+            found = self._longest_own(text, at)
+        else:
+            found = self._longest(text, at)
         if found is None:
             return None
 

@@ -530,9 +530,10 @@ def may_be_one(name: bytes, compared: bytes) -> bool:
 
     for word, others in _NOT_BEFORE.items():
         if compared.endswith(word):
-            joined = (
-                words[-1][: -len(word)] if words and words[-1] != word else b"".join(words[-2:-1])
-            )
+            if words and words[-1] != word:
+                joined = words[-1][: -len(word)]
+            else:
+                joined = b"".join(words[-2:-1])
             return joined not in others
 
     return True

@@ -141,7 +141,10 @@ class Redactor:
         names = named(json_keys)
         found = SecretPatterns(own, (*built_in_rules(), *rules), disabled, self.hits, names)
         self._patterns = None if patterns is False else found
-        self._min_bytes = MIN_BYTES if self._patterns is None else self._patterns.min_bytes
+        if self._patterns is None:
+            self._min_bytes = MIN_BYTES
+        else:
+            self._min_bytes = self._patterns.min_bytes
         by_names = names, self.hits, found.scanner
         self._json = JsonRedactor(names, places, self.hits, found.scanner)
         self._graphql, self._markup = GraphqlRedactor(*by_names), MarkupRedactor(*by_names)
@@ -314,7 +317,10 @@ class Redactor:
             return head, b""
 
         kind = kind_of(content_type, head)
-        boundary = boundary_of(content_type, head) if kind == "multipart" else None
+        if kind == "multipart":
+            boundary = boundary_of(content_type, head)
+        else:
+            boundary = None
         self._parts_left = MAX_PARTS
         if not is_truncated and tail:
             head = head + tail

@@ -33,7 +33,10 @@ def encode_field(name: bytes, value: bytes) -> bytes:
 
     form = 0x10 if name in _SECRET else 0
     index = INDEX_OF_NAME.get(name, 0)
-    begin = encode_integer(index, 0x0F, form) if index else _OCTETS[form] + _string(name)
+    if index:
+        begin = encode_integer(index, 0x0F, form)
+    else:
+        begin = _OCTETS[form] + _string(name)
     return begin + _string(value)
 
 

@@ -78,7 +78,10 @@ class Admission:
             self._rendered = rendered
         exchange.client = rendered[3]
         lines = rendered[2] % request.gaps if request.gaps else rendered[2]
-        id_line = b"" if head.request_id else b"X-Request-Id: %b\r\n" % exchange.id_text
+        if head.request_id:
+            id_line = b""
+        else:
+            id_line = b"X-Request-Id: %b\r\n" % exchange.id_text
         if route.changes_target:
             target = route.target(target)
         return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)

@@ -142,7 +142,10 @@ def evaluate(
     if not any(presented):
         return None, "missing_token"
 
-    key = keys.get(secret_digest(presented[0])) if len(presented) == 1 else None
+    if len(presented) == 1:
+        key = keys.get(secret_digest(presented[0]))
+    else:
+        key = None
     if key is None:
         return None, "invalid_token"
 

@@ -48,7 +48,10 @@ class Http1Exit(Exit):
             self._write(head.status_line + head.fields + b"\r\n")
 
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
-        prefix = head.prefix if self.is_keep_alive and not self._is_http10 else self._prefix(head)
+        if self.is_keep_alive and not self._is_http10:
+            prefix = head.prefix
+        else:
+            prefix = self._prefix(head)
         self._out = self._format % (prefix, id_text) + body
 
     def start(self, head: ResponseHead, id_text: bytes) -> None:
@@ -67,10 +70,14 @@ class Http1Exit(Exit):
         length = head.content_length
         if length < 0 and head.body_length(self._method) < 0:
             self.is_keep_alive = False
-        framing = b"Content-Length: %d\r\n" % length if length >= 0 and head.status != 204 else b""
-        connection = (
-            b"Connection: keep-alive\r\n" if self.is_keep_alive else b"Connection: close\r\n"
-        )
+        if length >= 0 and head.status != 204:
+            framing = b"Content-Length: %d\r\n" % length
+        else:
+            framing = b""
+        if self.is_keep_alive:
+            connection = b"Connection: keep-alive\r\n"
+        else:
+            connection = b"Connection: close\r\n"
         return head.status_line + without_trailer_field(head.fields) + framing + connection
 
     def data(self, data: bytes) -> None:

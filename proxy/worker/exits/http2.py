@@ -124,7 +124,10 @@ class Http2Exit(Exit):
         """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2,
         Responses).
         """
-        status = DEADLINE_EXCEEDED if self._state.is_expired else grpc_status_of(STATUS_OF[code])
+        if self._state.is_expired:
+            status = DEADLINE_EXCEEDED
+        else:
+            status = grpc_status_of(STATUS_OF[code])
         lines = status_lines(status, message)
         return self.end_call(
             lines + b"x-sidelog-error: %b\r\n" % code.encode(), id_text, has_begun=False

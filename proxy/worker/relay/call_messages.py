@@ -29,7 +29,10 @@ def count_messages(call: Call, direction: int, data: bytes) -> None:
     stream.
     """
     stream = call.stream
-    counter = None if stream is None else stream.requests if direction == IN else stream.responses
+    if stream is None:
+        counter = None
+    else:
+        counter = stream.requests if direction == IN else stream.responses
     if counter is None:
         return
     if call.message_log is not None:
@@ -90,7 +93,10 @@ def _recorded(
     exchange = call.exchange
     assert exchange is not None
     copying = MessageCounter(call.engine.capture.grpc_message_bytes)
-    window = exchange.request_body if direction == IN else exchange.response_body
+    if direction == IN:
+        window = exchange.request_body
+    else:
+        window = exchange.response_body
     kept: list[bytes] = []
     before = 0
     if window is not None:
@@ -147,7 +153,10 @@ def _session_of(call: Call, direction: int) -> bytes:
     assert exchange is not None
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
     path = line.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
-    head = exchange.request_head if direction == IN else exchange.response_head
+    if direction == IN:
+        head = exchange.request_head
+    else:
+        head = exchange.response_head
     kind = _TYPE.search(head)
     encoding = _ENCODING.search(head)
     return b"%b\n%b\n%b" % (

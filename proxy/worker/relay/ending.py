@@ -166,7 +166,10 @@ def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> No
         exchange.status = exchange.status or STATUS_OF[error.code]
         _break_off(call, exchange, error.code)
     elif not call.is_responding:
-        outcome = _UPSTREAM_TIMEOUT if error.code == "upstream_timeout" else _UPSTREAM_ERROR
+        if error.code == "upstream_timeout":
+            outcome = _UPSTREAM_TIMEOUT
+        else:
+            outcome = _UPSTREAM_ERROR
         _respond(call, exchange, error.code, error.message, outcome, close=not may_go_on(call))
         end(call, exchange, time.monotonic_ns())
     else:

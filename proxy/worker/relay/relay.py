@@ -106,11 +106,10 @@ class Relay(Call):
         engine.in_flight.add(exchange)
         if has_body:
             outgoing += request_side.begin_body(self, exchange, route, request)
-        self.phase = (
-            Phase.BODY
-            if not self.is_request_complete and request_side.is_body_next(self)
-            else Phase.WAITING
-        )
+        if not self.is_request_complete and request_side.is_body_next(self):
+            self.phase = Phase.BODY
+        else:
+            self.phase = Phase.WAITING
         self.since_ns = now_ns
         self.is_http2 = self.is_grpc or (route.is_http2 and not head.is_websocket)
         if self.is_http2:
@@ -179,7 +178,10 @@ class Relay(Call):
         before_ns = time.monotonic_ns()
 
         try:
-            openers = self.engine.http2_openers if self.is_http2 else self.engine.openers
+            if self.is_http2:
+                openers = self.engine.http2_openers
+            else:
+                openers = self.engine.openers
             upstream = await openers[route.index].open(may_repeat=self.may_be_retried(exchange))
         except UpstreamError as error:
             self.connecting = None
@@ -207,7 +209,10 @@ class Relay(Call):
         exchange.upstream = upstream.address_text
         self.upstream = upstream
         if self.phase == Phase.CONNECTING:
-            self.phase = Phase.BODY if request_side.is_body_next(self) else Phase.WAITING
+            if request_side.is_body_next(self):
+                self.phase = Phase.BODY
+            else:
+                self.phase = Phase.WAITING
             self.since_ns = now_ns
         upstream.begin(self, request_side.take_unsent(self))
         self.client.resume(BY_UNSENT)
@@ -415,7 +420,10 @@ class Relay(Call):
         self.is_paused = False
         if self.upstream is not None:
             self.upstream.resume(BY_CLIENT)
-        self.since_ns = time.monotonic_ns() if self.phase == Phase.STREAMING else self.since_ns
+        if self.phase == Phase.STREAMING:
+            self.since_ns = time.monotonic_ns()
+        else:
+            self.since_ns = self.since_ns
 
     def client_sent_eof(self) -> None:
         end_client_side(self)

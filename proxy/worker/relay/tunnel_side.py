@@ -61,7 +61,10 @@ def upgrade_lines(lines: bytes) -> bytes:
     need not have.
     """
     has_key = b"\r\nsec-websocket-key: " in lines
-    key = b"" if has_key else b"sec-websocket-key: %b\r\n" % b64encode(os.urandom(16))
+    if has_key:
+        key = b""
+    else:
+        key = b"sec-websocket-key: %b\r\n" % b64encode(os.urandom(16))
     return UPGRADE_LINES + key
 
 

@@ -22,7 +22,10 @@ async def open_tunnel(connected: socket.socket, authority: str, credentials: byt
     """
     loop = asyncio.get_running_loop()
     name = authority.encode()
-    allowed = b"Proxy-Authorization: %b\r\n" % credentials if credentials else b""
+    if credentials:
+        allowed = b"Proxy-Authorization: %b\r\n" % credentials
+    else:
+        allowed = b""
     await loop.sock_sendall(
         connected, b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (name, name, allowed)
     )

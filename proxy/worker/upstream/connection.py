@@ -127,7 +127,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         """Take the transport."""
         self.transport = cast(asyncio.Transport, transport)
         self.write = bound_buffers(self.transport)
-        self.held_bytes = HELD_BYTES if transport.get_extra_info("sslcontext") is not None else 0
+        if transport.get_extra_info("sslcontext") is not None:
+            self.held_bytes = HELD_BYTES
+        else:
+            self.held_bytes = 0
 
     def abandon(self) -> None:
         """Be let go of by a transport that was given up while it was opened: each would hold the
@@ -231,11 +234,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         """
         beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
         if not _VERSION_PREFIX.startswith(beginning):
-            said = (
-                "TLS: write https:// for this upstream"
-                if beginning.startswith(_TLS_ALERT)
-                else "not HTTP"
-            )
+            if beginning.startswith(_TLS_ALERT):
+                said = "TLS: write https:// for this upstream"
+            else:
+                said = "not HTTP"
             self._fail(
                 UpstreamError("upstream_bad_response", f"what the upstream speaks is {said}", data)
             )
@@ -260,7 +262,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         now_ns = time.monotonic_ns()
         self.has_failed = head.status >= 500
 
-        length = 0 if handler.method == b"HEAD" or head.has_no_body else head.content_length
+        if handler.method == b"HEAD" or head.has_no_body:
+            length = 0
+        else:
+            length = head.content_length
         if length == len(rest):
             if head.keep_alive_s >= 0:
                 self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
@@ -270,9 +275,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._finish(handler, now_ns, is_reusable=False)
             handler.send_full_response(head, raw, rest[:length], now_ns)
         else:
-            self.keep_alive_ns = (
-                self._pool.keep_alive_of(head.keep_alive_s) if head.is_keep_alive else -1
-            )
+            if head.is_keep_alive:
+                self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
+            else:
+                self.keep_alive_ns = -1
             self._state = _BODY
             self._framer = BodyFramer(length, is_chunked=head.is_chunked, is_response=True)
             handler.start_response(head, raw, now_ns)

@@ -33,9 +33,10 @@ class Opener(Generic[Lane_co]):
         self._own = own
         via = pool.route.via
         self._via = via
-        self._dialer = (
-            _dialer_for(pool.route.address) if via is None else Dialer(via.host, via.port)
-        )
+        if via is None:
+            self._dialer = _dialer_for(pool.route.address)
+        else:
+            self._dialer = Dialer(via.host, via.port)
 
     async def open(self, *, may_repeat: bool) -> Lane_co:
         """Open a connection, or wait for a lane of one when the limit is reached.

@@ -226,11 +226,10 @@ class ClickhouseSession:
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
         state = self._state
         floor_us = state.purge_floor_us or -MAX_INT - 1
-        rows = (
-            await self.fetch(f"{_PAYLOADS} AND {self.dialect.committed}", (seqs, floor_us))
-            if seqs
-            else ()
-        )
+        if seqs:
+            rows = await self.fetch(f"{_PAYLOADS} AND {self.dialect.committed}", (seqs, floor_us))
+        else:
+            rows = ()
         found = {}
 
         for seq, started_at_us, *values in sorted(rows):

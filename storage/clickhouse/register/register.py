@@ -139,9 +139,10 @@ class Register:
         try:
             if not self._server.has_tokens:
                 address = self._link.address
-                replicas = (
-                    f"{address.cluster}/{address.database}" if self._link.is_replicated else ""
-                )
+                if self._link.is_replicated:
+                    replicas = f"{address.cluster}/{address.database}"
+                else:
+                    replicas = ""
                 await self._link.execute(
                     f"CREATE TABLE {self._server.claim(token, replicas)}", limit_s=LIMIT_S
                 )

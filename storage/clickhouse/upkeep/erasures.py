@@ -92,7 +92,10 @@ async def _delete(shards: Shards, session: Session, seqs: Sequence[int]) -> None
     with others.
     """
     asked = [literal(id) for (id,) in await session.fetch(_ASKED, (seqs,))]
-    also = f" OR (kind IN ({CALL}, {WAITING}) AND id IN ({', '.join(asked)}))" if asked else ""
+    if asked:
+        also = f" OR (kind IN ({CALL}, {WAITING}) AND id IN ({', '.join(asked)}))"
+    else:
+        also = ""
     where = f"writer = '' AND (seq IN $1{also})"
 
     async def delete(link: Link) -> None:

@@ -60,7 +60,10 @@ async def trim(shards: Shards, change: Change, upkeep: Upkeep, max_rows: int) ->
     if step is None:
         return Trimmed(0, 0)
 
-    after = gone if step.what == "rows" else max(gone, upkeep.bodies_through_seq)
+    if step.what == "rows":
+        after = gone
+    else:
+        after = max(gone, upkeep.bodies_through_seq)
     wanted = step.last_seq - step.first_seq + 1
     [(taken, through, until_us)] = await link.fetch(_SLICE, (after, wanted), limit_s=LIMIT_S)
     if not taken:

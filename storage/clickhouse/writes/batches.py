@@ -44,11 +44,10 @@ class BatchStore:
         fresh = Batch(batch.instance, entries, batch.positions, batch.retired)
 
         with refusing():
-            rows = (
-                await asyncio.to_thread(rows_of, fresh)
-                if len(entries) > _LOOP_ENTRIES
-                else rows_of(fresh)
-            )
+            if len(entries) > _LOOP_ENTRIES:
+                rows = await asyncio.to_thread(rows_of, fresh)
+            else:
+                rows = rows_of(fresh)
 
         await slots.settle()
         self._doubts.note(entries)

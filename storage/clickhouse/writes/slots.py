@@ -340,7 +340,10 @@ class Slots:
         held = await self._lanes.of(self._instance)
         is_new = not held.lanes
 
-        held = held if held.lanes else await self._lanes.claim(self._instance, 1)
+        if held.lanes:
+            held = held
+        else:
+            held = await self._lanes.claim(self._instance, 1)
         if held.shard > len(self._links):
             raise StorageUnavailable(
                 f"clickhouse: {self._instance!r} writes to shard {held.shard}, which the cluster "

@@ -177,7 +177,10 @@ def inflate(frames: bytes) -> bytes:
     """
     parts: list[bytes] = []
     while frames:
-        before = zstd.ZstdDict(parts[-1], is_raw=True).as_prefix if parts else None
+        if parts:
+            before = zstd.ZstdDict(parts[-1], is_raw=True).as_prefix
+        else:
+            before = None
         decompressor = zstd.ZstdDecompressor(zstd_dict=before)
         parts.append(decompressor.decompress(frames))
         frames = decompressor.unused_data
@@ -217,7 +220,10 @@ class Unpacker:
 
         head = self._heads.decode(raw_heads)
         raw_bodies = self._slice(bodies)
-        body = Bodies(None, None) if raw_bodies is None else self._bodies.decode(raw_bodies)
+        if raw_bodies is None:
+            body = Bodies(None, None)
+        else:
+            body = self._bodies.decode(raw_bodies)
         return Payload(
             head.request_head, head.response_head, body.request_body, body.response_body, head.timeline,
             head.request_trailers, head.response_trailers,

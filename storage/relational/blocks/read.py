@@ -29,7 +29,10 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
         bodies_length,
         started_at_us,
     ) in places:
-        heads = (heads_block, heads_at, heads_length) if heads_block else NOWHERE
+        if heads_block:
+            heads = (heads_block, heads_at, heads_length)
+        else:
+            heads = NOWHERE
         has_bodies = (
             bodies_block and started_at_us >= state.body_floor_us and seq > state.bodies_through_seq
         )

@@ -182,7 +182,10 @@ class Sums:
 
         first = oldest_us // HOUR_US if hours.first is None else hours.first
         until = newest_us // HOUR_US + 1 if hours.until is None else hours.until
-        days = Range(first // DAY_HOURS, (until - 1) // DAY_HOURS) if first < until else Range(1, 0)
+        if first < until:
+            days = Range(first // DAY_HOURS, (until - 1) // DAY_HOURS)
+        else:
+            days = Range(1, 0)
         return (
             Hours(max(first, some.first * DAY_HOURS), min(until, (some.last + 1) * DAY_HOURS))
             for some in slices(days, "desc", Pace(least=SLICE_DAYS))
@@ -217,7 +220,10 @@ class Sums:
         rows, parameters = await rollup_sql.rollup_rows(
             session, tables, where, hours, tuple(dict.fromkeys(read)), only_hours=only_hours
         )
-        grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}" if keys else ""
+        if keys:
+            grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}"
+        else:
+            grouped = ""
         selected = [
             *([self._hour_place()] if steps else ()),
             *self.by,

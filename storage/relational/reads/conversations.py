@@ -90,7 +90,10 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
             if is_full is not False:
                 return walk.page(complete=is_full is True)
 
-            rest = Range(rest.first, min(met.values()) - 1) if len(met) == _CHUNK else Range(1, 0)
+            if len(met) == _CHUNK:
+                rest = Range(rest.first, min(met.values()) - 1)
+            else:
+                rest = Range(1, 0)
 
         walk.edge = part.first
 
@@ -135,7 +138,10 @@ class _Walk:
             for number in listed:
                 del new[number]
 
-        described = await describe(self._session, self._query.filter, list(new)) if new else {}
+        if new:
+            described = await describe(self._session, self._query.filter, list(new))
+        else:
+            described = {}
         self._found += [
             (seq, described[number])
             for number, seq in new.items()
@@ -158,7 +164,10 @@ class _Walk:
         before = self._query.before
         assert before is not None
         # Of the first that are met it is found out in any case, so that every page makes progress.
-        session = self._session.limited(0.0) if self.edge == before else self._session
+        if self.edge == before:
+            session = self._session.limited(0.0)
+        else:
+            session = self._session
         filter = self._query.filter
         filter = replace(
             filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1

@@ -147,9 +147,10 @@ async def count_values(
 
     for tier in TABLES:
         numbers = [number for missed, number in missing if missed == tier]
-        counted = (
-            await _count_ranges(session, tables, where, tier, numbers, names) if numbers else {}
-        )
+        if numbers:
+            counted = await _count_ranges(session, tables, where, tier, numbers, names)
+        else:
+            counted = {}
         for number, counts in counted.items():
             session.known_counts.learn(question, (tier, number), stamps[tier, number], counts)
             found.append(counts)
@@ -248,17 +249,15 @@ def _passes(
                 yield TABLES[tier], [aggregates.FACETS[name]], [name]
         return
 
-    small = (
-        [name for name in names if aggregates.FACETS[name] in STATUS_KEYS]
-        if tables is STATUS_TABLES
-        else []
-    )
+    if tables is STATUS_TABLES:
+        small = [name for name in names if aggregates.FACETS[name] in STATUS_KEYS]
+    else:
+        small = []
     large = [name for name in names if name not in small]
-    first = (
-        []
-        if dialect.has_grouping_sets
-        else [name for name in large if aggregates.FACETS[name] in LIMITED]
-    )
+    if dialect.has_grouping_sets:
+        first = []
+    else:
+        first = [name for name in large if aggregates.FACETS[name] in LIMITED]
     rest = [name for name in large if name not in first]
     if small:
         yield STATUS_TABLES[tier], [aggregates.FACETS[name] for name in small], small
@@ -288,11 +287,10 @@ async def named(
     else:
         # More than wanted are looked up, so that equal counts are sorted by name; but not ten
         # thousands.
-        most = (
-            aggregates.SAMPLE_ROWS
-            if name in COMBINATIONS
-            else min(4 * limit, aggregates.MAX_FACET_LIMIT)
-        )
+        if name in COMBINATIONS:
+            most = aggregates.SAMPLE_ROWS
+        else:
+            most = min(4 * limit, aggregates.MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value and value != OTHER]
         text = await session.text_of(ids)

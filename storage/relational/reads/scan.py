@@ -91,8 +91,14 @@ async def _scan(
 async def seq_range(session: Session, filter: Filter) -> Range:
     """Find the rows that a filter's bounds on time and `seq` leave to be searched."""
     whole = await session.seq_ends(filter.since_us, filter.until_us)
-    first = whole.first if filter.seq_after is None else max(whole.first, filter.seq_after + 1)
-    last = whole.last if filter.seq_until is None else min(whole.last, filter.seq_until)
+    if filter.seq_after is None:
+        first = whole.first
+    else:
+        first = max(whole.first, filter.seq_after + 1)
+    if filter.seq_until is None:
+        last = whole.last
+    else:
+        last = min(whole.last, filter.seq_until)
     return Range(first, last)
 
 

@@ -65,7 +65,10 @@ async def read_meta(session: Session, name: str) -> str | None:
 async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
     """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
     dialect = session.dialect
-    conflict = "DO UPDATE SET value = excluded.value" if replace else "DO NOTHING"
+    if replace:
+        conflict = "DO UPDATE SET value = excluded.value"
+    else:
+        conflict = "DO NOTHING"
     sql = (
         f"INSERT INTO {dialect.schema}meta (name, value) "
         f"VALUES ({dialect.placeholder(1)}, {dialect.placeholder(2)}) ON CONFLICT (name) {conflict}"

@@ -386,9 +386,10 @@ class Writer:
 
         name = "value" if self._dialect.has_dictionary else column_of(field)
         ids = self._names(field, self._dialect.like(name, parts, self._add))
-        found = (
-            self._dialect.tool.format(ids) if field == "tool" else f"{column_of(field)} IN ({ids})"
-        )
+        if field == "tool":
+            found = self._dialect.tool.format(ids)
+        else:
+            found = f"{column_of(field)} IN ({ids})"
         if is_combined:
             return f"({self._has(field)} AND {found})"
 
@@ -429,12 +430,14 @@ class Writer:
             return self.among(self._dialect.unindexed.format(field), [low])
 
         columns = _SUMS.get(field)
-        number = field if columns is None else self._dialect.sum.format(*columns)
-        bounds = (
-            []
-            if columns is None
-            else [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
-        )
+        if columns is None:
+            number = field
+        else:
+            number = self._dialect.sum.format(*columns)
+        if columns is None:
+            bounds = []
+        else:
+            bounds = [f"({' OR '.join(f'{column} IS NOT NULL' for column in columns)})"]
         # Below, some backends say that there is none.
         bounds.append(f"{number} >= {self._number(low)}")
         if most is not None:

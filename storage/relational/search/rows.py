@@ -95,11 +95,10 @@ class Found:
         def found(way: Way) -> _Way:
             wide = condition.sql_superset(way.search)
             left = condition.residual(way.search)
-            said = (
-                None
-                if wide is None
-                else condition.search_condition(wide, ids, dialect, 1 + len(where.parameters))
-            )
+            if wide is None:
+                said = None
+            else:
+                said = condition.search_condition(wide, ids, dialect, 1 + len(where.parameters))
             return _Way(said, _both(where, said), None if left is None else Sieve(left), way.need)
 
         return cls(session, bind, order_by, where, tuple(map(found, ways_of(filter.where))))
@@ -108,9 +107,10 @@ class Found:
     def first_rows(self) -> int | None:
         dialect = self.session.dialect
         has_sieve = any(way.sieve for way in self.ways)
-        rows = (
-            dialect.scan_rows // _SCANNED_FASTER or FIRST_ROWS if has_sieve else dialect.scan_rows
-        )
+        if has_sieve:
+            rows = dialect.scan_rows // _SCANNED_FASTER or FIRST_ROWS
+        else:
+            rows = dialect.scan_rows
         return rows * self.session.numbers_per_row or None
 
     @property

@@ -104,7 +104,10 @@ async def purge(session: Upkeep, turn: Turn) -> Purged:
 async def note_oldest(session: Upkeep) -> None:
     """Note which rows are gone."""
     first = await first_row(session, "seq", _ALL)
-    through = (await session.state()).last_seq if first is None else first - 1
+    if first is None:
+        through = (await session.state()).last_seq
+    else:
+        through = first - 1
     await raise_state(session, "purged_through_seq", through)
 
 

@@ -73,11 +73,10 @@ def _check_value(name: str | None, value: Value) -> None:
     for joint, operator in _JOINTS.items():
         if joint in text:
             parts = [part for part in text.split(joint) if part]
-            alternatives = (
-                before + ",".join(parts)
-                if name and operator == "or"
-                else f" {operator} ".join(parts)
-            )
+            if name and operator == "or":
+                alternatives = before + ",".join(parts)
+            else:
+                alternatives = f" {operator} ".join(parts)
             _refuse(value, f"{joint} joins nothing", alternatives if len(parts) > 1 else operator)
 
     if (

@@ -122,16 +122,14 @@ def _word(name: str, term: Term) -> Word:
     if word is None:
         near = closest(name)
         names = tuple(all_names())
-        meant = (
-            f"; did you mean {' or '.join(near)}?"
-            if near
-            else f"; the words are {', '.join(names)}."
-        )
-        as_text = (
-            'text in a body, write it alone: "…"'
-            if is_place
-            else f'it as text, put it in quotes: "{name}:…"'
-        )
+        if near:
+            meant = f"; did you mean {' or '.join(near)}?"
+        else:
+            meant = f"; the words are {', '.join(names)}."
+        if is_place:
+            as_text = 'text in a body, write it alone: "…"'
+        else:
+            as_text = f'it as text, put it in quotes: "{name}:…"'
         reason = f"{shown(name)} is an unknown search word{meant} To find {as_text}"
         raise SearchError(
             reason, term.position, len(name), expected=tuple(dict.fromkeys((*near, *names)))
@@ -169,7 +167,10 @@ def _text(value: Value, word: Word) -> Expression:
 
     phrase = Phrase.of(parts[0], is_prefix=len(parts) == 2)
     if phrase is None:
-        hint = f"; *{escaped(parts[0])}* finds it as it is written" if parts[0] else ""
+        if parts[0]:
+            hint = f"; *{escaped(parts[0])}* finds it as it is written"
+        else:
+            hint = ""
         reason = f"{shown(value.text)} holds no letter or digit{hint}"
         raise SearchError(reason, value.position, max(value.length, 1))
 
@@ -188,9 +189,10 @@ def _place(value: Value, word: Word) -> Expression:
 def _name(value: Value, word: Word) -> Expression:
     if value.is_pattern:
         return Like(word.field, value.parts)
-    text = (
-        value.text.upper() if word.is_upper else value.text.lower() if word.is_lower else value.text
-    )
+    if word.is_upper:
+        text = value.text.upper()
+    else:
+        text = value.text.lower() if word.is_lower else value.text
     return Is(word.field, (text,))
 
 

@@ -71,7 +71,10 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
         return Finding("fail", name, f"{place}: no permission to create the schema sidelog", fix)
 
     pooled = ", through a pooler" if seen.is_pooled else ""
-    layout = f"layout {seen.layout}" if seen.layout else "will be created at the first start"
+    if seen.layout:
+        layout = f"layout {seen.layout}"
+    else:
+        layout = "will be created at the first start"
     return Finding("ok", name, f"{place}: Postgres {seen.server_version}{pooled}, {layout}")
 
 
@@ -155,7 +158,10 @@ def _judge_clickhouse(
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
 
-    tables = f"layout {seen.layout}" if seen.layout else "tables will be created at the first start"
+    if seen.layout:
+        tables = f"layout {seen.layout}"
+    else:
+        tables = "tables will be created at the first start"
     return Finding("ok", name, f"{place}: ClickHouse {seen.server_version}, {tables}")
 
 

@@ -55,7 +55,10 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
         except ValueError:
             continue  # reported with the settings
 
-        error = path_error(host) if text.startswith(UNIX_PREFIX) else _bind_error(host, port)
+        if text.startswith(UNIX_PREFIX):
+            error = path_error(host)
+        else:
+            error = _bind_error(host, port)
         if error is None:
             yield Finding("ok", name, f"{text} is free")
         elif error.errno == errno.EADDRINUSE and (port or host) in held:
@@ -93,11 +96,10 @@ def check_certificates(settings: Settings) -> Iterator[Finding]:
             continue
 
         fix = "renew it, then send SIGHUP: connections go on"
-        when = (
-            f"expires in {left_days:.1f} days"
-            if left_days > 0
-            else f"expired {-left_days:.1f} days ago"
-        )
+        if left_days > 0:
+            when = f"expires in {left_days:.1f} days"
+        else:
+            when = f"expired {-left_days:.1f} days ago"
         yield Finding(
             "warn" if left_days > 0 else "fail",
             "certificate",

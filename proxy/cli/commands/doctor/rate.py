@@ -84,7 +84,10 @@ def available_cores() -> float:
     cores = float(len(os.sched_getaffinity(0)))
     with suppress(OSError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        cores = cores if quota == "max" else min(cores, int(quota) / int(period))
+        if quota == "max":
+            cores = cores
+        else:
+            cores = min(cores, int(quota) / int(period))
     return cores
 
 

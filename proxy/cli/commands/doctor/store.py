@@ -93,7 +93,10 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
     if layout > newest:
         yield newer(name, str(path), layout, newest)
     elif found == "ok":
-        step = f", which the next start brings to {newest}" if layout < newest else ""
+        if layout < newest:
+            step = f", which the next start brings to {newest}"
+        else:
+            step = ""
         text = (
             f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found, layout {layout}{step}"
         )
@@ -114,7 +117,10 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", "spool", "none: storage.durability is fast")
         return
 
-    segments = sorted(directory.glob("*" + SUFFIX)) if directory.is_dir() else []
+    if directory.is_dir():
+        segments = sorted(directory.glob("*" + SUFFIX))
+    else:
+        segments = []
     taken = sum(path.stat().st_size for path in segments)
     place = next(path for path in (directory, *directory.parents) if path.is_dir())
     space = os.statvfs(place)

@@ -163,7 +163,10 @@ class Calls:
         payload = recorded.payload
         assert payload is not None
         kind = method_in(self._schema, recorded.record.path).response
-        schema = self._schema if _has_names(messages_of(payload.response_body)) else NO_SCHEMA
+        if _has_names(messages_of(payload.response_body)):
+            schema = self._schema
+        else:
+            schema = NO_SCHEMA
         return shown(
             schema, kind, self._redactor, messages, are_json=is_json(payload.response_head)
         )

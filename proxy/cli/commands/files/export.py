@@ -172,7 +172,10 @@ def _write(
     begin: bytes = b"",
     limit: int | None = None,
 ) -> None:
-    expected = _expected_lines(client, filters) if sys.stderr.isatty() else None
+    if sys.stderr.isatty():
+        expected = _expected_lines(client, filters)
+    else:
+        expected = None
     progress = Progress(expected if limit is None or expected is None else min(limit, expected))
 
     found = _pieces if limit is None else partial(_newest, limit)

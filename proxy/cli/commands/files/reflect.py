@@ -140,7 +140,10 @@ def reflect(address: str, output: Path | None) -> int:
 def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
     """Ask by the newer name first, each over a connection of its own."""
     refusal = CommandError("no version of reflection is known")
-    tls = upstream_context("", "h2", is_verified=True) if address.scheme == "https" else None
+    if address.scheme == "https":
+        tls = upstream_context("", "h2", is_verified=True)
+    else:
+        tls = None
     for service in _SERVICES:
         with connect(address, _TIMEOUT_S, tls) as connection:
             try:

@@ -94,7 +94,10 @@ class Plan:
 
     def refusal(self, recorded: Recorded) -> str:
         """Say why a request is not sent; empty if it is."""
-        reason = _IS_REPLAY if replay_of(recorded) else refusal_of(recorded, may_call=True)
+        if replay_of(recorded):
+            reason = _IS_REPLAY
+        else:
+            reason = refusal_of(recorded, may_call=True)
         if not reason and _is_call(recorded):
             reason = self.calls.refusal(recorded)
         if not reason and recorded.record.status is None:
@@ -192,7 +195,10 @@ def prepare(plan: Plan, judge: Judge) -> int:
 
 
 def _lacks_body(recorded: Recorded) -> bool:
-    body = None if recorded.payload is None else recorded.payload.response_body
+    if recorded.payload is None:
+        body = None
+    else:
+        body = recorded.payload.response_body
     return body is not None and describe_loss(body) != ""
 
 
@@ -200,11 +206,10 @@ def _missing_text(missing: Mapping[str, int]) -> str:
     lines = ["nothing was sent: parts were redacted when they were recorded, and must be given"]
     for part, times in sorted(missing.items()):
         kind, _, name = part.partition(" ")
-        option = (
-            f"--set-header {name}=env:NAME, or {name}= to leave it out"
-            if name
-            else f"--edit {kind}=env:NAME"
-        )
+        if name:
+            option = f"--set-header {name}=env:NAME, or {name}= to leave it out"
+        else:
+            option = f"--edit {kind}=env:NAME"
         lines.append(f"  {part} in {times:,} request{'s' * (times > 1)}: {option}")
 
     return "\n".join(lines)
@@ -267,7 +272,10 @@ class _Replay:
                     self._add(_result(recorded, number, "not_sent", reason))
                 continue
 
-            first_us = recorded.record.started_at_us if first_us is None else first_us
+            if first_us is None:
+                first_us = recorded.record.started_at_us
+            else:
+                first_us = first_us
             after_s = 0.0
             if pace.speed:
                 after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed

@@ -212,7 +212,10 @@ def _changes_of(result: Result) -> Iterator[tuple[_Key, str]]:
 
 
 def _key(part: str, change: Mapping[str, Any]) -> _Key:
-    values = (change["a"], change["b"]) if part == "status" else (None, None)
+    if part == "status":
+        values = (change["a"], change["b"])
+    else:
+        values = (None, None)
     return _Key(part, change["change"], _general(change["path"]), values)
 
 

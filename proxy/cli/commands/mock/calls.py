@@ -94,7 +94,10 @@ class Calls:
             for name, value in split_head(payload.response_head, exact_text)[1]
             if name.lower() not in left_out
         ]
-        content = b"" if payload.response_body is None else self._answer(recorded) or b""
+        if payload.response_body is None:
+            content = b""
+        else:
+            content = self._answer(recorded) or b""
         trailers = tuple((name, value) for name, value in split_fields(payload.response_trailers))
         return Reply(record.status or 200, "", fields, content, trailers=trailers)
 

@@ -82,7 +82,10 @@ def _response_of(request: web.Request, reply: Reply) -> _Response:
         return response
 
     if reply.length is not None or not reply.timeline:
-        response.content_length = len(reply.content) if reply.length is None else reply.length
+        if reply.length is None:
+            response.content_length = len(reply.content)
+        else:
+            response.content_length = reply.length
     elif request.version >= (1, 1):
         response.enable_chunked_encoding()
 

@@ -79,7 +79,10 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
 
     body = payload.response_body
     if body is None:
-        reason = "the body of the answer was not recorded" if _lacks_body(record, payload) else ""
+        if _lacks_body(record, payload):
+            reason = "the body of the answer was not recorded"
+        else:
+            reason = ""
     else:
         loss = describe_loss(body).partition(":")[0]
         reason = f"the body of the answer was {loss}" if loss else ""

@@ -66,7 +66,10 @@ def recorded_reply(recorded: Recorded) -> Reply:
     is_bare = record.method == "HEAD" or record.status == _NOT_MODIFIED
     length = int(lengths[0]) if lengths and is_bare else None
     parts = (line or "").split(" ", _REASON_AT)
-    reason = parts[_REASON_AT] if len(parts) > _REASON_AT and parts[1] == str(record.status) else ""
+    if len(parts) > _REASON_AT and parts[1] == str(record.status):
+        reason = parts[_REASON_AT]
+    else:
+        reason = ""
     kept = [(name, value) for name, value in fields if name.lower() not in left_out]
     return Reply(record.status, reason, kept, content, length, tuple(payload.timeline))
 

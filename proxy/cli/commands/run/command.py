@@ -275,8 +275,14 @@ def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: 
 def _where(page: str, figures: Figures, data_dir: Path | None) -> str:
     """Say where the run is, and how each of its requests is seen."""
     others = figures.conversations - 1
-    more = f" (the longest of {figures.conversations} conversations)" if others > 0 else ""
-    option = f" --data-dir {shlex.quote(str(data_dir))}" if data_dir is not None else ""
+    if others > 0:
+        more = f" (the longest of {figures.conversations} conversations)"
+    else:
+        more = ""
+    if data_dir is not None:
+        option = f" --data-dir {shlex.quote(str(data_dir))}"
+    else:
+        option = ""
     each = f"each request: {own_program()} query{option}"
     return f"the run: {page}{more}; {each}" if page else each
 

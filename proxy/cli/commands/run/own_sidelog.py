@@ -164,7 +164,10 @@ def _stop(process: subprocess.Popen[bytes], data_dir: Path) -> None:
     ended_before = process.poll() is not None
     code = _end(process)
     if code or ended_before:
-        what = "ended before the command" if ended_before else "did not store all that it received"
+        if ended_before:
+            what = "ended before the command"
+        else:
+            what = "did not store all that it received"
         text = f"the sidelog of this run {what} (exit code {code})"
         complain(f"sidelog: {text}; its log: {data_dir / LOG_FILE}")
 

@@ -274,7 +274,10 @@ class Alerting:
             message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us
         )
         message.begin_us = at_us - round(alert.window_s * 1e6)
-        message.search = figures[group].search if group in figures else alert.query
+        if group in figures:
+            message.search = figures[group].search
+        else:
+            message.search = alert.query
         await self._name_requests(message)
         async with _client() as client:
             problem, _ = await self._send(client, alert, message)

@@ -74,9 +74,10 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
 
     figures = {}
     for group, sums in whole.items():
-        value = (
-            _value(alert, sums, other.get(group)) if sums.requests >= alert.min_requests else None
-        )
+        if sums.requests >= alert.min_requests:
+            value = _value(alert, sums, other.get(group))
+        else:
+            value = None
         figures[group] = Figure(value, search_of(alert, sums.names))
 
     return figures

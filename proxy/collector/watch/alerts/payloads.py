@@ -97,7 +97,10 @@ def call_of(notice: Notice, now_s: int) -> Call:
     """Write a message, with the headers of Standard Webhooks; those of the settings replace them."""
     alert = notice.alert
     message = notice.message
-    call = Call(_filled(notice)) if alert.body else _FORMATS[alert.format](notice)
+    if alert.body:
+        call = Call(_filled(notice))
+    else:
+        call = _FORMATS[alert.format](notice)
     headers = {**call.headers, "webhook-id": message.id, "webhook-timestamp": str(now_s)}
 
     if alert.secret and alert.format != "pagerduty":
@@ -204,7 +207,10 @@ def _discord(notice: Notice) -> Call:
     """Write an embed; its texts are Markdown, and none of them may mention anyone."""
     message = notice.message
     query = query_text(notice.alert)
-    fields = [{"name": "Search", "value": _plain_markdown(query)}] if query else []
+    if query:
+        fields = [{"name": "Search", "value": _plain_markdown(query)}]
+    else:
+        fields = []
     requests = message.ids
     if notice.public_url:
         requests = [f"[{id}]({notice.link_of(id)})" for id in message.ids]

@@ -35,13 +35,19 @@ def span_text(seconds: float) -> str:
 
 def title_of(alert: AlertSettings, status: str, group: str) -> str:
     """Return what it is about: `[firing] spend (key k1)`."""
-    where = f" ({alert.by} {line_of(group, MAX_GROUP_CHARACTERS)})" if group else ""
+    if group:
+        where = f" ({alert.by} {line_of(group, MAX_GROUP_CHARACTERS)})"
+    else:
+        where = ""
     return f"[{status}] {alert.name}{where}"
 
 
 def about(alert: AlertSettings, value: float | None) -> str:
     """Return what a figure is, and its limit."""
-    what = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}" if alert.of else alert.figure
+    if alert.of:
+        what = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}"
+    else:
+        what = alert.figure
     shown = value_text(alert.figure, value)
     return f"{what} over {span_text(alert.window_s)} is {shown}, the limit is {limit_text(alert)}"
 

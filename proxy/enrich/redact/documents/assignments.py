@@ -78,7 +78,10 @@ class AssignmentRedactor(ValueRedactor):
         while text[start : start + 1] in (b" ", b"\t"):
             start += 1
         is_inline = text[found.start : found.start + 1] in (b"{", b",")
-        stop = _inline_end(text, start) if is_inline else _end(text, start, found.start)
+        if is_inline:
+            stop = _inline_end(text, start)
+        else:
+            stop = _end(text, start, found.start)
         value = text[start:stop].strip()
         plain = value.strip(b"\"'")
         if value.lower() in _NULLS or plain == MARK or is_fact(normalise(found.name), plain):

@@ -110,11 +110,10 @@ def _writing(window: bytes, lines: _Lines, redacted: bytes) -> Iterator[Edit]:
     for ((start, stop), document), line in zip(
         lines.items(), chain(shown, repeat(None)), strict=False
     ):
-        value = (
-            window[start:stop]
-            if line == document
-            else base64.b64encode(MARK if line is None else line)
-        )
+        if line == document:
+            value = window[start:stop]
+        else:
+            value = base64.b64encode(MARK if line is None else line)
         behind = at if line is None else at + 1
         yield Edit(at, behind, window[kept:start])
         yield Edit(behind, behind + len(line or b""), value)

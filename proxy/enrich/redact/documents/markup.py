@@ -165,9 +165,10 @@ def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
     between its tags.
     """
     begin = text.rfind(b"<", max(0, start - _MAX_TAG_BYTES), start)
-    name = (
-        _TAG_NAME.match(text, begin) if begin >= 0 and text.find(b">", begin, start) < 0 else None
-    )
+    if begin >= 0 and text.find(b">", begin, start) < 0:
+        name = _TAG_NAME.match(text, begin)
+    else:
+        name = None
     if name is None:
         return stop, stop, End.OUTSIDE
 

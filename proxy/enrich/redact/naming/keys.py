@@ -85,5 +85,8 @@ class KeyFinder:
                 yield Key(quote, rest.end(), name)
 
     def _is_secret(self, name: bytes) -> bool:
-        has = self._names.has_phrase if _BLANK.search(name) is not None else self._names.has
+        if _BLANK.search(name) is not None:
+            has = self._names.has_phrase
+        else:
+            has = self._names.has
         return has(name)

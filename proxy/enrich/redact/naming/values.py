@@ -243,7 +243,10 @@ class PlaceFinder:
     __slots__ = ("_frames", "_places", "_position", "_text")
 
     def __init__(self, text: bytes, places: Iterable[tuple[bytes, ...]]) -> None:
-        self._places = tuple(places) if _DOCUMENT.match(text) is not None else ()
+        if _DOCUMENT.match(text) is not None:
+            self._places = tuple(places)
+        else:
+            self._places = ()
         self._text = text
         self._position = 0
         self._frames: list[bytes | None] = []

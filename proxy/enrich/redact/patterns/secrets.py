@@ -226,7 +226,10 @@ class SecretPatterns:
         if not self._excepted.isdisjoint((normalise(name), normalise(name.rpartition(b".")[2]))):
             return True
 
-        before = text[max(0, edit.start - _NEAR_BYTES) : edit.start] if self._members else b""
+        if self._members:
+            before = text[max(0, edit.start - _NEAR_BYTES) : edit.start]
+        else:
+            before = b""
         return normalise(before.rstrip(_BETWEEN)).endswith(self._members)
 
 
