@@ -20,6 +20,7 @@ from typing import Any, Final
 from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, Field, Schema
 from proxy.enrich.grpc.scalars import BYTES, FORMATS, STRING, WIRE_TYPES, ZIGZAG
 from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT
+from storage.varint import varint
 
 _PREFIX: Final = "google.protobuf."
 _ANY: Final = "google.protobuf.Any"
@@ -292,11 +293,5 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Write a number of seven bits a byte; a negative one in two's complement of 64 bits."""
-    value &= _MASK
-    written = bytearray()
-    while value > 0x7F:
-        written.append(value & 0x7F | 0x80)
-        value >>= 7
-    written.append(value)
-    return bytes(written)
+    """Write a number; a negative one in two's complement of 64 bits."""
+    return varint(value & _MASK)
