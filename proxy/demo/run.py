@@ -135,7 +135,12 @@ async def _accompany(
         await asyncio.get_running_loop().sock_recv(notices, MAX_NOTICE_BYTES)
         await await_ready(url_of(admin_listen))
         token = (data_directory / TOKEN_FILE).read_text().strip()
-        await trickle(url_of(listen), key=await new_key(url_of(admin_listen), token))
+        try:
+            key = await new_key(url_of(admin_listen), token)
+        except ClientError:
+            # Sidelog was stopped in between, and this process ends with it.
+            return
+        await trickle(url_of(listen), key=key)
 
 
 async def await_ready(admin_url: str) -> None:

@@ -12,17 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from proxy.cli import app
 from proxy.cli.commands.client import data_directory
 from proxy.demo import run
 from proxy.demo.run import CannotStart, start
-from proxy.process.data_dir import lock_data_dir
+from proxy.process.data_dir import TOKEN_FILE, lock_data_dir
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
 from tests.support.here import run_here
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
+from tests.support.upstream import running
 
 URL = "http://127.0.0.1:9"
 
@@ -209,3 +211,32 @@ def test_a_taken_port_is_one_line_and_gets_nothing(tmp_path: Path, taken: str) -
         other.setblocking(False)
         with pytest.raises(BlockingIOError):
             other.accept()
+
+
+def test_a_sidelog_that_is_stopped_before_the_first_key_ends_it_in_silence(tmp_path: Path) -> None:
+    """Its end is that of the demo: no traceback stands behind the log."""
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async def leave(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    admin = web.Application()
+    admin.add_routes([web.get("/readyz", ready), web.get("/api/keys", leave)])
+    (tmp_path / TOKEN_FILE).write_text("token")
+    with running(admin) as url:
+        address = url.removeprefix("http://")
+        command = [sys.executable, "-m", "proxy.demo.run", free_address(), address, str(tmp_path)]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            _, _, name = process.stdout.readline().strip().partition(" ")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+                notices.sendto(b"READY=1", "\0" + name.removeprefix("@"))
+            _, complaints = process.communicate(timeout=PROGRAM_S)
+
+    assert (process.returncode, complaints) == (0, "")
