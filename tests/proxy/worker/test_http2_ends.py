@@ -85,7 +85,8 @@ def test_an_upload_whose_client_ends_its_side_is_over_at_once(
     while (P15).
     """
     monkeypatch.setattr(http2_downstream, "HALF_CLOSE_NS", 3_600_000_000_000)
-    is_gone = threading.Event()
+    asked = threading.Semaphore(0)
+    gone = threading.Semaphore(0)
     may_end = threading.Event()
 
     def upstream(connection: socket.socket, number: int) -> None:
@@ -93,9 +94,10 @@ def test_an_upload_whose_client_ends_its_side_is_over_at_once(
             may_end.wait(PATIENCE_S)
             connection.sendall(OK)
             return
+        asked.release()
         while connection.recv(1 << 16):
             pass
-        is_gone.set()
+        gone.release()
 
     plane = start(upstream)
     with speaking(plane) as client:
@@ -103,9 +105,13 @@ def test_an_upload_whose_client_ends_its_side_is_over_at_once(
         client.begin(POST, b"half", is_end=False)
         client.begin((*POST, ("content-length", "9000000")), bytes(10_000), is_end=False)
         eventually(lambda: len(plane.engine.in_flight) == 3)
+        # Of an upload that ends before its upstream is reached, the upstream hears nothing.
+        for _ in range(2):
+            assert asked.acquire(timeout=PATIENCE_S)
         client.socket.shutdown(socket.SHUT_WR)
         found = plane.exchanges(2)
-        assert is_gone.wait(PATIENCE_S)
+        for _ in range(2):
+            assert gone.acquire(timeout=PATIENCE_S)
         may_end.set()
         received = b""
         while not received.endswith(b"ok"):
