@@ -24,7 +24,6 @@ from proxy.ring.message import CapturedMessage
 
 log = logging.getLogger(__name__)
 
-
 READERS: Final[tuple[type[Reader], ...]] = (Grpc, GraphQl, Live, Llm, Mcp, Failures)
 _REPORT_EVERY_S: Final = 60.0
 
