@@ -22,6 +22,8 @@ from storage.query import Replica
 _LOOK_AGAIN_S: Final = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2)
 _CLOCK_S: Final = 1
 """Servers tell whole seconds."""
+_WHOLE_S: Final = 30.0
+"""A server that could not fetch what it lacks looks again after 10 to 11 s."""
 _LOG: Final = (
     "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), "
     "toInt64(log_pointer), "
@@ -105,7 +107,7 @@ async def all_whole(link: Link, table: str) -> None:
 async def _await_whole(replica: Link, table: str) -> None:
     began_s = time.monotonic()
     while await whole_until_s(replica, table) < began_s:
-        if time.monotonic() - began_s > LIMIT_S:
+        if time.monotonic() - began_s > _WHOLE_S:
             raise StorageUnavailable(
                 f"clickhouse: {replica.hosts[0]} lacks rows of {table} that were committed"
             )

@@ -24,6 +24,15 @@ _RUNNING: Final = (
     "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND table = "
     "'records' AND is_done = 0"
 )
+_KNOWN: Final = (
+    "SELECT max(mutation_id), countIf(is_done = 0) FROM system.mutations WHERE database = "
+    "currentDatabase() AND table = 'records'"
+)
+_SHARED_PATH: Final = (
+    "SELECT zookeeper_path FROM system.replicas WHERE database = currentDatabase() AND table = "
+    "'records'"
+)
+_NEWEST: Final = "SELECT max(name) FROM system.zookeeper WHERE path = $1"
 _LOOK_AGAIN_S: Final = 0.05
 KEPT_DAYS: Final = 2
 """Days before this one that are never dropped: an idle sidecar writes its positions anew every day.
@@ -82,13 +91,34 @@ async def mutate(
         StorageUnavailable: They are not, within the limit; the server goes on by itself.
     """
     await link.execute(f"ALTER TABLE records {command}", parameters, limit_s=LIMIT_S)
+    newest = await _newest_mutation(link)
     ends_at = time.monotonic() + limit_s
-    while await is_busy(link):
+    while not await _is_done(link, newest):
         if time.monotonic() > ends_at:
             raise StorageUnavailable(
                 f"clickhouse: the server still writes parts of records anew after {limit_s:g} s"
             )
         await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _newest_mutation(link: Link) -> str:
+    """Return the name of the newest command that replicas share; empty where there are none.
+
+    Replicas take commands from the coordinator in their own time, the one that was asked as well:
+    until then a replica says that it has nothing to do.
+    """
+    shared = await link.fetch(_SHARED_PATH, limit_s=LIMIT_S)
+    if not shared:
+        return ""
+    [(path,)] = shared
+    [(newest,)] = await link.fetch(_NEWEST, (f"{path}/mutations",), limit_s=LIMIT_S)
+    return str(newest)
+
+
+async def _is_done(link: Link, newest: str) -> bool:
+    """Whether each server of the shard that answers has carried out commands up to one."""
+    answers = await link.fetch_each(_KNOWN, limit_s=LIMIT_S)
+    return all(known >= newest and not waiting for [(known, waiting)] in filter(None, answers))
 
 
 async def is_busy(link: Link) -> bool:
