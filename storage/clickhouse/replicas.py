@@ -28,13 +28,15 @@ _LOG: Final = (
     "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), "
     "toInt64(log_pointer), "
     "toInt64(inserts_in_queue), toInt64(toUnixTimestamp(now())) - "
-    "toInt64(toUnixTimestamp(inserts_oldest_time)) "
+    "toInt64(toUnixTimestamp(inserts_oldest_time)), zookeeper_path "
     "FROM system.replicas WHERE database = currentDatabase() AND table = {}"
 )
+_ENTRIES: Final = "SELECT toInt64(count()) FROM system.zookeeper WHERE path = $1"
 _STATE: Final = (
     "SELECT replica_name, is_readonly, toInt64(queue_size), absolute_delay, "
     "toInt64(total_replicas), "
-    "log_pointer > log_max_index AND inserts_in_queue = 0 "
+    "log_pointer > log_max_index AND inserts_in_queue = 0, "
+    "log_pointer = 0 AND log_max_index = 0, zookeeper_path "
     "FROM system.replicas WHERE database = currentDatabase() AND table = 'records'"
 )
 
@@ -56,7 +58,7 @@ async def whole_until_s(link: Link, table: str) -> float:
         if not rows:
             return asked_s  # it is alone
 
-        [(replicas, newest, following, inserts, age_s)] = rows
+        [(replicas, newest, following, inserts, age_s, path)] = rows
         if not replicas:
             # It has no coordinator, or has just begun.
             asked_s = time.monotonic()
@@ -67,12 +69,23 @@ async def whole_until_s(link: Link, table: str) -> float:
             if not inserts:
                 return asked_s
             return min(asked_s, looked_s - float(age_s) - _CLOCK_S)
+        elif not newest and not following and await _is_empty(link, path):
+            return asked_s
         elif end < 0:
             end = newest
 
         is_behind_end = end >= 0 and following > end
 
     return -math.inf
+
+
+async def _is_empty(link: Link, path: str) -> bool:
+    """Whether the log of a table has no entries.
+
+    A log of none looks like one whose first entry, number 0, was not taken yet.
+    """
+    [(entries,)] = await link.fetch(_ENTRIES, (f"{path}/log",), limit_s=LIMIT_S)
+    return not entries
 
 
 async def whole(link: Link, table: str) -> Link:
@@ -130,7 +143,13 @@ async def _look(link: Link) -> Replica:
     if not rows:
         return Replica(host=host, version=version, has_all=True)
 
-    [(name, is_read_only, waiting, delay_s, replicas, has_all)] = rows
+    [(name, is_read_only, waiting, delay_s, replicas, has_all, is_at_first, path)] = rows
+    if replicas and is_at_first:
+        try:
+            has_all = await _is_empty(link, path)
+        except StorageUnavailable:
+            has_all = False
+
     return Replica(
         host=host, name=name, version=version, has_all=bool(has_all) if replicas else None,
         is_read_only=bool(is_read_only), waiting=waiting, delay_s=float(delay_s),

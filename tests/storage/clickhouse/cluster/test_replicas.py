@@ -103,6 +103,17 @@ async def test_an_erasure_waits_for_a_replica_that_lags(own: Cluster) -> None:
         eventually(lambda: paths(own, database) == [[], []], timeout_s=CATCH_UP_S)
 
 
+async def test_a_store_that_nothing_was_written_to(own: Cluster) -> None:
+    """Its replicas show all that there is: nobody waits for what was never committed."""
+    database = own.database()
+    async with opened(own.url(database)) as store:
+        assert [each.state for each in await store.replicas()] == ["whole", "whole"]
+        began_s = time.monotonic()
+        for link in store._shards.links[0].each:
+            assert await whole_until_s(link, "records") >= began_s
+        assert (await store.erase(Filter())).exchanges == 0
+
+
 async def test_a_coordinator_that_is_away(own: Cluster) -> None:
     """What is there is read, and the end of the stable prefix stays; a batch that waits is stored
     once.
