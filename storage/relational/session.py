@@ -11,6 +11,7 @@ makes progress.
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
@@ -21,7 +22,7 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT, Dialect, Ids, Parameters, Rows, Texts, Where
-from storage.search.clues import Clue
+from storage.search.clues import Clue, Part
 from storage.search.index.needs import Need
 
 T = TypeVar("T")
@@ -211,9 +212,11 @@ class Session(Protocol):
         """
         ...
 
-    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
-        """Find which of some rows can have a word of each of some clues, by the dialect's
-        `row_key`.
+    async def can_have(
+        self, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
+    ) -> list[Any] | None:
+        """Find which of some rows can have a word of each of some clues in some parts, by the
+        dialect's `row_key`.
 
         None when out of budget.
         """

@@ -12,9 +12,21 @@ texts.
 import re
 from collections.abc import Iterable
 from itertools import groupby
-from typing import Final
+from typing import Final, Literal
 
-from storage.search.expression import And, Between, Expression, Has, Is, Like, Or, Substring, Text
+from storage.search.expression import (
+    BODY_FIELDS,
+    HEAD_FIELDS,
+    And,
+    Between,
+    Expression,
+    Has,
+    Is,
+    Like,
+    Or,
+    Substring,
+    Text,
+)
 from storage.search.phrase import MAX_TELLING, telling
 from storage.search.spelling import are_spelled, is_spelled, name_words
 from storage.search.words import fold, is_unspaced, runs
@@ -24,6 +36,9 @@ Clue = tuple[str, ...]
 spaces between them, or a stretch of a value, in ASCII with its signs.
 """
 
+Part = Literal["row", "heads", "bodies"]
+"""A part of what is stored of a record, which can be read without the others."""
+PARTS: Final[frozenset[Part]] = frozenset(("row", "heads", "bodies"))
 _STRETCH: Final = re.compile(r"[ !#-.0-\[\]-~]+")
 """Of a value: ASCII without what JSON escapes in ways of its own."""
 
@@ -51,6 +66,26 @@ def clues_of(expression: Expression) -> tuple[Clue, ...]:
             return _each(name_words(field))
         case _:
             return ()
+
+
+def parts_of(expression: Expression) -> frozenset[Part]:
+    """Return the parts of a record in which the clues of a search are found."""
+    match expression:
+        case And(parts) | Or(parts):
+            return frozenset[Part]().union(*map(parts_of, parts))
+        case Text() | Substring():
+            return PARTS
+        case Is(field) | Like(field) | Has(field) | Between(field):
+            return frozenset((_part_of(field),))
+        case _:
+            return frozenset()
+
+
+def _part_of(field: str) -> Part:
+    kind = field.partition(".")[0]
+    if kind in HEAD_FIELDS:
+        return "heads"
+    return "bodies" if kind in BODY_FIELDS else "row"
 
 
 def _rows_of(words: Iterable[str]) -> list[str]:

@@ -10,6 +10,7 @@ meanwhile may be seen or not.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import replace
 from typing import Any, Final, Self, TypeVar
@@ -35,7 +36,7 @@ from storage.relational.sql import KINDS, MAX_INT, Dialect, Ids, Parameters, Row
 from storage.relational.time_ranges import DAY_HOURS, DAY_US
 from storage.relational.usage import HAS_EVENTS
 from storage.relational.weights import HAS_WEIGHTS
-from storage.search.clues import Clue
+from storage.search.clues import Clue, Part
 from storage.search.index.needs import NOTHING
 
 T = TypeVar("T")
@@ -243,7 +244,9 @@ class ClickhouseSession:
 
         return found
 
-    async def can_have(self, where: Where, clues: Sequence[Clue]) -> list[int] | None:
+    async def can_have(
+        self, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
+    ) -> list[int] | None:
         return await can_have(self, where, clues)
 
 

@@ -15,7 +15,7 @@ from storage.record import Record
 from storage.relational.blocks.portions import body_bytes, portions
 from storage.relational.session import Session
 from storage.relational.sql import Dialect, Rows, Where
-from storage.search.clues import clues_of
+from storage.search.clues import clues_of, parts_of
 from storage.search.expression import Expression, needs_payload, needs_tools
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
@@ -38,7 +38,7 @@ class Sieve:
         """
         clues = clues_of(self.search)
         if clues:
-            possible = await session.can_have(where, clues)
+            possible = await session.can_have(where, clues, parts_of(self.search))
             if not possible:
                 return possible
             where = with_keys(where, "AND", possible, session.dialect, 1)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.record import Body, Payload
-from storage.search.clues import Clue, clues_of
+from storage.search.clues import PARTS, Clue, clues_of, parts_of
 from storage.search.expression import (
     And,
     Between,
@@ -86,6 +86,18 @@ def test_values_of_headers_and_of_members() -> None:
     assert clues_of(Like("body.price", ("4.", ""))) == (("price",),)
     assert clues_of(Substring("tion RESET")) == (("tion",), ("reset",))
     assert clues_of(Is("host", ("acme",))) == ()
+
+
+def test_what_is_read_of_records_is_where_the_words_can_be() -> None:
+    """Of a search for headers no body is inflated, and the other way round."""
+    header = Is("header.x-tenant", ("acme-1",))
+    body = Like("response_body.user", ("an", ""))
+    assert parts_of(header) == {"heads"}
+    assert parts_of(And((body, Not(header)))) == {"bodies"}
+    assert parts_of(Or((header, Has("request_body.id")))) == {"heads", "bodies"}
+    assert parts_of(Is("error_type", ("reset",))) == {"row"}
+    assert parts_of(And((header, text("reset")))) == PARTS
+    assert parts_of(Substring("reset")) == PARTS
 
 
 STRINGS = st.sampled_from(

@@ -11,7 +11,8 @@ Invariant: no row is left out that has a word of each clue (`storage.search.clue
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from operator import add, eq, itemgetter
 from typing import Any, Final, TypeVar
@@ -20,32 +21,43 @@ from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import read_bodies, read_heads
 from storage.relational.session import BlockSession
 from storage.relational.sql import Rows, Where
-from storage.search.clues import Clue
+from storage.search.clues import PARTS, Clue, Part
 from storage.search.glance import Pattern, pattern
 
 T = TypeVar("T")
 
 COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, "
-    "bodies_offset, "
-    "bodies_length, data"
+    "bodies_offset, bodies_length, data"
 )
-_SEQ, _ERROR, _HEADS, _BODIES, _DATA = 0, 3, 4, 7, 10
-blocks_of: Final = itemgetter(_HEADS, _BODIES)
+HEADS: Final = 4
+BODIES: Final = 7
+"""Places of the numbers of the blocks."""
+_SEQ, _ERROR, _DATA = 0, 3, 10
+_COLUMN_OF: Final[dict[Part, int]] = {"heads": HEADS, "bodies": BODIES}
+_BLOCK_COLUMNS: Final = (
+    "seq, NULL, NULL, NULL, heads_block, heads_offset, heads_length, bodies_block, "
+    "bodies_offset, bodies_length, NULL"
+)
+"""The same columns, where what is in the rows themselves does not count."""
 _MAX_BYTES: Final = 4 * 1024 * 1024
 """Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes
 up to 2 MiB.
 """
 
 
-async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -> list[Any] | None:
-    """Find which rows can have a word of each clue, by the dialect's `row_key`; None when the
-    budget ended the search.
+async def can_have(
+    session: BlockSession, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
+) -> list[Any] | None:
+    """Find which rows can have a word of each clue in some of their parts, by the dialect's
+    `row_key`; None when the budget ended the search.
 
     The parameters of the conditions on the rows are numbered from 1.
     """
     key = session.dialect.row_key
-    columns = COLUMNS if key == "seq" else f"{COLUMNS}, {key}"
+    columns = COLUMNS if "row" in parts else _BLOCK_COLUMNS
+    if key != "seq":
+        columns = f"{columns}, {key}"
     sql = f"SELECT {columns} FROM {session.dialect.schema}records WHERE {where.text}"
     rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
     if rows is None:
@@ -54,13 +66,14 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     found: list[int] = []
+    block_columns = [column for part, column in _COLUMN_OF.items() if part in parts]
 
-    for some in _portions(rows):
+    for some in _portions(rows, block_columns):
         if session.budget.ends_next:
             return None
-        numbers = {block for row in some for block in blocks_of(row) if block}
+        numbers = {row[column] for column in block_columns for row in some if row[column]}
         found += await session.aside(
-            partial(_look, some, await contents(session, numbers), errors, clues)
+            partial(_look, some, await contents(session, numbers), errors, clues, parts)
         )
 
     if key == "seq":
@@ -70,14 +83,14 @@ async def can_have(session: BlockSession, where: Where, clues: Sequence[Clue]) -
     return [keys[seq] for seq in found]
 
 
-def _portions(rows: Rows) -> Iterator[Rows]:
-    """Cut rows where what is to be read of their blocks at once becomes much."""
+def _portions(rows: Rows, columns: Sequence[int]) -> Iterator[Rows]:
+    """Cut rows where what is to be read at once of the blocks that some columns name becomes much."""
     ends: dict[int, int] = {}
     first = 0
     size = 0
 
     for place, row in enumerate(rows, 1):
-        for column in (_HEADS, _BODIES):
+        for column in columns:
             block = row[column]
             if not block:  # 0 or null, and so is where it is in it
                 continue
@@ -96,12 +109,21 @@ def _portions(rows: Rows) -> Iterator[Rows]:
 
 
 def _look(
-    rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None], clues: Sequence[Clue]
+    rows: Rows,
+    blocks: Mapping[int, bytes],
+    errors: Mapping[Any, str | None],
+    clues: Sequence[Clue],
+    parts: AbstractSet[Part] = PARTS,
 ) -> list[int]:
-    """Find which of some rows can have a word of each clue."""
-    texts: list[_Stretch | _Own] = [_Own(rows, errors), *_stretches(rows, blocks)]
+    """Find which of some rows can have a word of each clue in some of their parts."""
+    texts: list[_Stretch | _Own] = [*_stretches(rows, blocks, parts)]
+    if "row" in parts:
+        texts.append(_Own(rows, errors))
+
     places = set(range(len(rows)))
     for wanted in map(pattern, clues):
+        # What no row is left of is not looked into for the next clue.
+        texts = [text for text in texts if not places.isdisjoint(text.places)]
         places &= set().union(*(text.places_of(wanted) for text in texts))
         if not places:
             break
@@ -117,7 +139,7 @@ class _Stretch:
     ) -> None:
         """Take the content of a block, the places of the rows among all, and where theirs is in it."""
         self._content = content
-        self._places = places
+        self.places = places
         self._offsets = offsets
         self._lengths = lengths
         self._first = min(offsets)
@@ -137,7 +159,7 @@ class _Stretch:
             # Bodies that are alike may be stored once, for several rows.
             for index in range(bisect_left(offsets, offsets[behind - 1]), behind):
                 if at < offsets[index] + self._lengths[order[index]]:
-                    yield self._places[order[index]]
+                    yield self.places[order[index]]
             if behind == len(offsets):
                 return
 
@@ -150,6 +172,7 @@ class _Own:
     def __init__(self, rows: Rows, errors: Mapping[Any, str | None]) -> None:
         """Take rows and the texts of their errors."""
         self._rows = rows
+        self.places: Collection[int] = range(len(rows))
         self._errors = errors
         self._whole = _own_text(rows, errors)
 
@@ -161,9 +184,11 @@ class _Own:
                     yield place
 
 
-def _stretches(rows: Rows, blocks: Mapping[int, bytes]) -> Iterator[_Stretch]:
-    """List what some blocks hold of rows."""
-    for column in (_BODIES, _HEADS):
+def _stretches(
+    rows: Rows, blocks: Mapping[int, bytes], parts: AbstractSet[Part]
+) -> Iterator[_Stretch]:
+    """List what some blocks hold of rows, of some of their parts."""
+    for column in (column for part, column in _COLUMN_OF.items() if part in parts):
         held: defaultdict[int, list[int]] = defaultdict(list)
         for place, block in enumerate(map(itemgetter(column), rows)):
             held[block].append(place)

@@ -6,13 +6,14 @@ Invariant: everything that a search looks for words in is read, or is gone.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from storage.query import Filter
 from storage.relational.blocks.portions import portions
 from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import body_texts, head_texts
-from storage.relational.reads.text_index.narrow import COLUMNS, RowTexts, blocks_of
+from storage.relational.reads.text_index.narrow import BODIES, COLUMNS, HEADS, RowTexts
 from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession
 from storage.relational.slices import Range
@@ -20,9 +21,11 @@ from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
 from storage.search.searched_text import without_long_runs
 
-_SEQ, _ERROR, _BODIES, _STARTED = (f"{COLUMNS}, started_at_us".split(", ").index(name) for name in (
-    "seq", "error_type", "bodies_block", "started_at_us",
-))  # fmt: skip
+_SEQ, _ERROR, _STARTED = (
+    f"{COLUMNS}, started_at_us".split(", ").index(name)
+    for name in ("seq", "error_type", "started_at_us")
+)
+_BLOCKS: Final = itemgetter(HEADS, BODIES)
 _LENGTHS: Final = [COLUMNS.split(", ").index(name) for name in ("heads_length", "bodies_length")]
 _TEXTS: Final = [COLUMNS.split(", ").index(name) for name in ("path", "query", "data")]
 
@@ -62,15 +65,15 @@ async def cell_of_rows(session: BlockSession, rows: Rows, whole: Range) -> Cell:
 
     for seq, path, query, *row in rows:
         texts = [text and unescape(text) for text in (path, query)]
-        if row[_BODIES - 3] and row[-1] >= state.body_floor_us and seq > state.bodies_through_seq:
+        if row[BODIES - 3] and row[-1] >= state.body_floor_us and seq > state.bodies_through_seq:
             newest_body_us = max(newest_body_us, row[-1])
         else:  # older ones are not shown, and go
-            row[_BODIES - 3] = 0
+            row[BODIES - 3] = 0
         shown.append((seq, *texts, *row))
 
-    groups = [list(group) for _, group in groupby(shown, blocks_of)]
+    groups = [list(group) for _, group in groupby(shown, _BLOCKS)]
     blocks = await contents(
-        session, {block for group in groups for block in blocks_of(group[0]) if block}
+        session, {block for group in groups for block in _BLOCKS(group[0]) if block}
     )
     return Cell(
         whole, await session.aside(partial(_signature, groups, blocks, errors)), newest_body_us

@@ -10,6 +10,7 @@ from storage.query import RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.sql import Where
+from storage.search.clues import PARTS
 from storage.search.expression import Expression, Substring, Text
 from storage.search.phrase import Phrase
 from tests.storage.samples import make_body, make_record
@@ -70,9 +71,11 @@ async def test_few_rows_can_have_a_word(link: Link) -> None:
     async with await ClickhouseStorage.open(link.address) as store:
         seqs = await fill(store)
         session = await ClickhouseSession.begin(link, KnownCounts(), 60.0)
-        can_have = session.can_have(Where("seq > $1", (0,)), [("needle", "foo_bar"), ("京",)])
+        can_have = session.can_have(
+            Where("seq > $1", (0,)), [("needle", "foo_bar"), ("京",)], PARTS
+        )
         assert await can_have == [seqs[place] for place in (0, 1, 3, 5)]
-        assert await session.can_have(Where("seq > 0", ()), [("hay",), ("needle",)]) == []
+        assert await session.can_have(Where("seq > 0", ()), [("hay",), ("needle",)], PARTS) == []
 
 
 @pytest.mark.parametrize("word", ["needle", "foo_bar", "hay", "xb"])

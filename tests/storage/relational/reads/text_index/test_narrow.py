@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.record import Body, Payload
 from storage.relational.blocks.payloads import NOWHERE, Packer, inflate
-from storage.relational.reads.text_index.narrow import _look, _portions
+from storage.relational.reads.text_index.narrow import BODIES, HEADS, _look, _portions
 from storage.search.clues import Clue
 from storage.search.phrase import Phrase, SearchedText
 from storage.search.words import decoded, fold, readings, words
@@ -74,11 +74,17 @@ def test_of_many_rows_those_are_told_that_are_told_one_by_one(
     packer.finish()
     blocks = {block[0]: inflate(bytes(block[-1])) for block in packer.blocks}
     clues: list[Clue] = [tuple(words) for words in wanted]
-    assert [row for some in _portions(rows) for row in some] == rows
+    assert [row for some in _portions(rows, (HEADS, BODIES)) for row in some] == rows
 
     for step in (1, 2, 3):
         told = _look(rows[::step], blocks, ERRORS, clues)
         assert told == [row[0] for row in rows[::step] if _look([row], blocks, ERRORS, clues)]
+        heads = _look(rows[::step], blocks, ERRORS, clues, {"heads"})
+        assert heads == [
+            row[0]
+            for row in rows[::step]
+            if _look([(row[0], None, None, None, *row[4:7], *NOWHERE, None)], blocks, ERRORS, clues)
+        ]
         assert {seq for seq in range(0, len(rows), step) if has_all(alone[seq], clues)} <= set(told)
 
 
