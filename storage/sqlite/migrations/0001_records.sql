@@ -109,9 +109,10 @@ CREATE INDEX records_failed_tools ON records (failed_tools, seq) WHERE failed_to
 CREATE INDEX records_message ON records (message, seq) WHERE message <> 0;
 CREATE INDEX records_grpc_status ON records (grpc_status, seq) WHERE grpc_status <> 0;
 CREATE INDEX records_redactions ON records (redactions, seq) WHERE redactions <> 0;
--- Conversations: each with its calls, and the calls of all; other rows cost nothing.
-CREATE INDEX records_conversation ON records (conversation, seq) WHERE conversation IS NOT NULL;
-CREATE INDEX records_conversations ON records (seq) WHERE conversation IS NOT NULL;
+-- Conversations: each with its calls, and the calls of all; other rows cost nothing. What a conversation costs, and whether
+-- a call of it failed, is read without the rows, of which a hundred thousand are in as many places.
+CREATE INDEX records_conversation ON records (conversation, seq, started_at_us, kind, level, error_type, cost_usd) WHERE conversation IS NOT NULL;
+CREATE INDEX records_conversations ON records (seq, conversation, started_at_us, kind) WHERE conversation IS NOT NULL;
 -- What sidelog did by itself: few rows among many. Exchanges and WebSocket messages, of level debug, cost nothing.
 CREATE INDEX records_events ON records (seq) WHERE kind = 1 AND level >= 1;
 CREATE INDEX records_trace ON records (trace_id) WHERE trace_id <> 0;
