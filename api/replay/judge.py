@@ -139,8 +139,6 @@ class Shape:
                 self._words[word] = self._words.get(word, 0) + times
         if other._words is None or len(self._words or "") > MAX_WORDS:
             self._words = None
-        else:
-            self._words = self._words
 
     def judge(self, value: Any, path: Path, found: Changes) -> None:
         """Add what does not fit: a type, a member that is missing or new, a word that an enum does

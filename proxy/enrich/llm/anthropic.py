@@ -120,9 +120,7 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
         text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo")
     )
     usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
-    if place in (None, _ANYWHERE, "not_available"):
-        usage.region = usage.region
-    else:
+    if place not in (None, _ANYWHERE, "not_available"):
         usage.region = place
 
     iterations = counts.get("iterations")

@@ -1,6 +1,16 @@
 """The state of one exchange at a time, which both directions and its end share: what each does is
 in a file of its own.
 
+The state of an exchange is its `phase`, which also says whose turn it is, and so whose clock runs:
+
+    begun ─► BODY ⇄ CONNECTING ⇄ WAITING ─► STREAMING, or TUNNEL ─► ENDING ─► recorded
+             the request goes up            the response comes      the rest of its request is
+                                            down                    waited for (P24)
+
+A response that is here as a whole skips STREAMING, a request that is complete skips BODY and
+ENDING; whatever fails goes to the end. `relay` moves it forward, `request_side` to and fro on the
+way up, `ending` to its end.
+
 The invariant: an exchange is recorded exactly once, by `record`.
 """
 
@@ -66,8 +76,8 @@ class Call:
 
     __slots__ = (
         "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "expires_ns",
-        "flags", "has_long_body", "head", "is_answered", "is_continue_due", "is_grpc", "is_http2", "is_paused",
-        "is_request_complete", "is_responding", "is_retried", "is_upload_paused", "message_log", "method", "peer",
+        "flags", "has_long_body", "head", "is_continue_due", "is_grpc", "is_http2", "is_paused",
+        "is_request_complete", "is_retried", "is_upload_paused", "message_log", "method", "peer",
         "phase", "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upload_bytes",
         "upstream", "upstream_head",
     )  # fmt: skip
@@ -105,7 +115,7 @@ class Call:
         self.method = b""
         self.head: RequestHead | None = None
         self.route: Route | None = None
-        self.phase: int = Phase.WAITING
+        self.phase: int = Phase.IDLE
         self.since_ns = 0
         """When the phase began, or last moved."""
         self.tunnel: Tunnel | None = None
@@ -128,10 +138,16 @@ class Call:
         """Whether the upstream takes no more of the request for now."""
         self.upload_bytes = 0
         """What was under way to the upstream when it was last looked at."""
-        # of its response
-        self.is_responding = False
-        self.is_answered = False
+
+    @property
+    def is_responding(self) -> bool:
+        """Whether the client has a part of the response, or all of it."""
+        return self.phase >= Phase.STREAMING
+
+    @property
+    def is_answered(self) -> bool:
         """Whether all of a response is sent, and its record waits for more of the request (P24)."""
+        return self.phase == Phase.ENDING
 
     @property
     def deadlines(self) -> Deadlines:
@@ -161,7 +177,7 @@ class Call:
 
     def record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None
-        self.is_answered = False
+        self.phase = Phase.IDLE
         self.engine.in_flight.discard(exchange)
         self.engine.recorder.finish(exchange, now_ns)
 

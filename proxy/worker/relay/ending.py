@@ -2,7 +2,7 @@
 P24).
 
 Functions over the state of a call. Each records the exchange, or leaves that to a later one where
-more of the request is waited for: the state `is_answered`.
+more of the request is waited for: the phase `ENDING`.
 """
 
 import time
@@ -59,7 +59,6 @@ def end(call: Call, exchange: Exchange, now_ns: int) -> None:
         call.client.exchange_ended(now_ns, linger=not call.is_request_complete)
         return
 
-    call.is_answered = True
     call.phase = Phase.ENDING
     call.since_ns = now_ns
     exit.release()
@@ -243,7 +242,7 @@ def end_call(call: Call, exchange: Exchange) -> None:
     exchange.status = 200
     exchange.flags |= FLAG_OWN_RESPONSE
     exchange.response_body = Window(0, 0)
-    call.is_responding = True
+    call.phase = Phase.STREAMING
 
 
 def refuse(call: Call, refusal: Refused) -> None:
@@ -261,7 +260,6 @@ def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     exchange.method = request.method
     exchange.flags = call.flags
     lower_outside(exchange, call.engine.level)
-    call.is_responding = False
     # What it was meant to be shapes the response: none to HEAD has a body (P6).
     call.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
     call.exit.begin(call.method, is_keep_alive=False, is_http10=False)

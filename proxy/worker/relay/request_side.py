@@ -70,7 +70,7 @@ def forward_body(call: Call, body: bytes, trailers: bytes, *, is_last: bool) -> 
     if is_last:
         call.is_request_complete = True
         exchange.flags |= FLAG_REQUEST_COMPLETE
-        if not call.is_responding and not call.is_answered:
+        if not call.is_responding:
             call.phase = Phase.WAITING if call.connecting is None else Phase.CONNECTING
             call.since_ns = time.monotonic_ns()
 

@@ -27,7 +27,6 @@ def open_tunnel(call: Call, head: ResponseHead, raw: bytes) -> None:
     exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
     exchange.status = head.status
     exchange.response_head = raw
-    call.is_responding = True
     call.exit.is_keep_alive = False
     call.phase = Phase.TUNNEL
     call.tunnel = tunnel = Tunnel(

@@ -340,9 +340,7 @@ class Slots:
         held = await self._lanes.of(self._instance)
         is_new = not held.lanes
 
-        if held.lanes:
-            held = held
-        else:
+        if is_new:
             held = await self._lanes.claim(self._instance, 1)
         if held.shard > len(self._links):
             raise StorageUnavailable(

@@ -84,9 +84,7 @@ def available_cores() -> float:
     cores = float(len(os.sched_getaffinity(0)))
     with suppress(OSError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota == "max":
-            cores = cores
-        else:
+        if quota != "max":
             cores = min(cores, int(quota) / int(period))
     return cores
 

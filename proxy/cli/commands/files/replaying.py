@@ -274,8 +274,6 @@ class _Replay:
 
             if first_us is None:
                 first_us = recorded.record.started_at_us
-            else:
-                first_us = first_us
             after_s = 0.0
             if pace.speed:
                 after_s = (recorded.record.started_at_us - first_us) / 1e6 / pace.speed
