@@ -204,7 +204,7 @@ async def _run(options: argparse.Namespace) -> None:
     if options.storage:
         environ["SIDELOG_STORAGE__URL"] = options.storage
     if options.max_mib:
-        environ["SIDELOG_STORAGE__MAX_BYTES"] = str(options.max_mib << 20)
+        environ["SIDELOG_RETENTION__MAX_BYTES"] = str(options.max_mib << 20)
     limit = aiohttp.ClientTimeout(total=_ANSWER_S)
     with (
         demo_upstream() as upstream,
