@@ -24,11 +24,11 @@ from storage.clickhouse.register import keys as kept_keys
 from storage.clickhouse.register import values as kept_values
 from storage.clickhouse.register.register import Register
 from storage.clickhouse.replicas import all_whole, look
-from storage.clickhouse.upkeep.erasures import erase_slice, left_on_disk
+from storage.clickhouse.upkeep.erase import delete_erased, erase_slice
 from storage.clickhouse.upkeep.purge import Purge, size_bytes
 from storage.clickhouse.upkeep.purge import retention as read_retention
 from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
-from storage.clickhouse.upkeep.trim import give_back, trim
+from storage.clickhouse.upkeep.trim import reclaim, trim
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.answers import Away, NotThere
 from storage.clickhouse.wire.link import LIMIT_S, RECORDS
@@ -98,7 +98,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self._batches = BatchStore(
             lambda instance: Slots(links, server, lanes, delay_ms, instance, number)
         )
-        self._purge = Purge(shards, self._change)
+        self._purge = Purge(shards, self._register)
         self._prefix = Prefix(links, server, delay_ms)
         self._keepsake = Keepsake()
         self._known_counts = KnownCounts()
@@ -196,18 +196,18 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
     ) -> None:
         move = Upkeep.lowered if down else Upkeep.raised
-        await self._change(lambda upkeep: move(upkeep, purge_floor_us, body_floor_us))
-
-    async def purge(self, max_rows: int) -> Purged:
-        return await self._purge.purge(
-            await read_upkeep(self._register), await self.last_seq(), max_rows
+        await change_upkeep(
+            self._register, lambda upkeep: move(upkeep, purge_floor_us, body_floor_us)
         )
 
+    async def purge(self, max_rows: int) -> Purged:
+        return await self._purge.purge(await self.last_seq(), max_rows)
+
     async def trim(self, max_rows: int) -> Trimmed:
-        return await trim(self._shards, self._change, await read_upkeep(self._register), max_rows)
+        return await trim(self._shards, self._register, max_rows)
 
     async def reclaim(self) -> None:
-        await give_back(self._shards, self._change, await read_upkeep(self._register))
+        await reclaim(self._shards, self._register)
 
     async def vacuum(self) -> None:
         await self.reclaim()  # the server merges parts by itself
@@ -222,7 +222,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return replace(erased, through_seq=through_seq, is_finished=not await self.erasing())
 
     async def erasing(self) -> int:
-        return sum(await self._shards.on_each(lambda link: left_on_disk(link, self._shards.server)))
+        server = self._shards.server
+        return sum(await self._shards.on_each(lambda link: delete_erased(link, server)))
 
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         session = await self._session(math.inf)
@@ -232,10 +233,10 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             return await erase_slice(self._shards, session, filter, from_seq)
         finally:
             # Counts from now on are without it; so are those that ran beside it.
-            await self._change(lambda upkeep: structs.replace(upkeep, erasures=upkeep.erasures + 1))
-
-    async def _change(self, work: Callable[[Upkeep], Upkeep]) -> None:
-        await change_upkeep(self._register, work)
+            await change_upkeep(
+                self._register,
+                lambda upkeep: structs.replace(upkeep, erasures=upkeep.erasures + 1),
+            )
 
     async def keys(self) -> list[ApiKey]:
         self._keepsake.keys = await kept_keys.read_keys(self._register)

@@ -1,1 +1,1 @@
-"""What is done to rows that are stored: retention, erasure, the cap on size."""
+"""Deletion of stored rows: retention, erasure, the cap on size."""

@@ -1,150 +1,148 @@
-"""Retention by age: what is below the floors goes by the day; where a day is small, its rows go
-before.
+"""Retention by age: deletes rows below the purge floor, and bodies below theirs.
 
-Strategy: a day of numbers is dropped when nothing in it is shown. Days of which some is shown would
-have to be written anew: that is done while they are small, else what is hidden waits for the day's
-end. Everything goes in the first call; how many rows that were is said in slices of the size asked
-for. Bodies are taken out once a day.
+Strategy: a day without a row that is shown is dropped. From a day that has some, the rows below the
+floor are deleted while it is small; a larger one waits until it can be dropped. Bodies are deleted
+by whole days, so that each day is written anew once. All of it happens in one call; the calls
+behind it report the number of deleted records in slices of the size asked for.
 
 Invariant: only rows that no reader sees any more are deleted.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from msgspec.structs import replace
 
 from storage.clickhouse.cluster import Shards
 from storage.clickhouse.numbers import DAY
-from storage.clickhouse.upkeep.parts import WITHOUT_BODIES, Day, drop_days, listed, mutate
-from storage.clickhouse.upkeep.state import Upkeep
+from storage.clickhouse.register.register import Register
+from storage.clickhouse.upkeep.parts import WITHOUT_BODIES, drop_hidden_days, list_days, mutate
+from storage.clickhouse.upkeep.state import Upkeep, change_upkeep, read_upkeep
 from storage.clickhouse.wire.link import LIMIT_S, Link
 from storage.clickhouse.writes.rows import CALL, WAITING
 from storage.purge import Purged, RetentionState
 from storage.relational.time_ranges import DAY_US
 
 REWRITTEN_BYTES: Final = 256 << 20
-"""A day of at most this size is written anew without the rows below a floor."""
-QUIET_S: Final = 30.0
-"""How long is waited for that."""
+"""Largest day from which single rows are deleted: the server writes all of it anew."""
+MUTATION_S: Final = 30.0
 _BELOW: Final = (
-    f"SELECT intDiv(seq, {DAY}), countIf(kind < {CALL} AND seq > $2), count() FROM records "
+    f"SELECT intDiv(seq, {DAY}), countIf(kind < {CALL} AND seq > $2) FROM records "
     f"WHERE started_at_us < $1 AND writer = '' GROUP BY intDiv(seq, {DAY})"
 )
+"""Each day with rows below the floor, and how many of these are records that are not purged yet."""
 _FIRST: Final = (
-    f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 AND started_at_us "
-    ">= $2 "
-    "ORDER BY seq LIMIT 1"
+    f"SELECT seq, started_at_us FROM records WHERE kind < {CALL} AND seq > $1 "
+    "AND started_at_us >= $2 ORDER BY seq LIMIT 1"
 )
 _SIZE: Final = (
     "SELECT sum(bytes_on_disk) FROM system.parts WHERE database = currentDatabase() AND active"
 )
 _OLDEST: Final = (
-    "SELECT count(), min(started_at_us), toInt64(toUnixTimestamp(now())) FROM records WHERE kind "
-    f"< {CALL} "
-    f"AND seq < (SELECT min(seq) FROM records WHERE kind < {CALL}) + {DAY}"
+    "SELECT count(), min(started_at_us), toInt64(toUnixTimestamp(now())) FROM records "
+    f"WHERE kind < {CALL} AND seq < (SELECT min(seq) FROM records WHERE kind < {CALL}) + {DAY}"
 )
-
-Change = Callable[[Callable[[Upkeep], Upkeep]], Awaitable[None]]
-"""Changes what is true of the store beside its rows."""
+"""Of the records of the first day: their number and oldest start. And the server's clock."""
 
 
 class Purge:
     """Deletes what is below the floors of one store."""
 
-    def __init__(self, shards: Shards, change: Change) -> None:
+    def __init__(self, shards: Shards, register: Register) -> None:
         self._shards = shards
-        self._change = change
-        self._uncounted = 0
-        """Rows that went, and were in no answer yet."""
+        self._register = register
+        self._unreported = 0
+        """Deleted records that no call has reported yet."""
 
-    async def purge(self, upkeep: Upkeep, last_seq: int, max_rows: int) -> Purged:
-        """Delete, or count more of what was deleted; see `Storage.purge`.
+    async def purge(self, last_seq: int, max_rows: int) -> Purged:
+        """Delete everything below the floors, or report more of it; see `Storage.purge`.
 
         Args:
-            upkeep: What is true of the store.
             last_seq: The end of the stable prefix.
-            max_rows: How many are counted at most.
+            max_rows: Most records that are reported.
         """
-        if not self._uncounted:
+        if not self._unreported:
+            upkeep = await read_upkeep(self._register)
+            # The purge floor is never above the one of bodies.
             if upkeep.body_floor_us:
-                self._uncounted = sum(
-                    await self._shards.on_each(lambda link: self._delete(link, upkeep))
-                )
-                await self._take_bodies(upkeep)
+                await self._delete(upkeep, last_seq)
 
-            if self._uncounted:
-                await self._note_first(upkeep, last_seq)
-
-        rows = min(self._uncounted, max_rows)
-        self._uncounted -= rows
+        rows = min(self._unreported, max_rows)
+        self._unreported -= rows
         return Purged(rows, 0, is_done=not rows)
 
-    async def _delete(self, link: Link, upkeep: Upkeep) -> int:
+    async def _delete(self, upkeep: Upkeep, last_seq: int) -> None:
+        deleted = await self._shards.on_each(lambda link: self._delete_rows(link, upkeep))
+        self._unreported = sum(deleted)
+        await self._delete_bodies(upkeep)
+        if self._unreported:
+            await self._raise_purged_through(upkeep, last_seq)
+
+    async def _delete_rows(self, link: Link, upkeep: Upkeep) -> int:
+        """Delete rows of a shard that are below the floor; return the number of records."""
         floor_us = upkeep.first_shown_us
         found = await link.fetch(_BELOW, (floor_us, upkeep.purged_through_seq), limit_s=LIMIT_S)
-        below = {day: (records, rows) for day, records, rows in found}
-        gone = await drop_days(link, self._shards.server, upkeep)
+        below: dict[int, int] = dict(found)
+        dropped = await drop_hidden_days(link, self._shards.server, upkeep)
+
         small = [
             day
-            for day in await listed(link)
+            for day in await list_days(link)
             if day.number in below and day.size_bytes <= REWRITTEN_BYTES
         ]
         if small:
-            where = f"started_at_us < $1 AND writer = '' AND ({_of_days(small)})"
-            await mutate(link, f"DELETE WHERE {where}", (floor_us,), limit_s=QUIET_S)
-        return sum(below[day][0] for day in (*gone, *(day.number for day in small)) if day in below)
+            of_days = " OR ".join("seq BETWEEN {} AND {}".format(*day.seqs) for day in small)
+            where = f"started_at_us < $1 AND writer = '' AND ({of_days})"
+            await mutate(link, f"DELETE WHERE {where}", (floor_us,), limit_s=MUTATION_S)
 
-    async def _take_bodies(self, upkeep: Upkeep) -> None:
-        """Take out the bodies of the days that have come below their floor since the last time."""
-        before_us = upkeep.bodies_gone_us
+        return sum(below.get(number, 0) for number in (*dropped, *(day.number for day in small)))
+
+    async def _delete_bodies(self, upkeep: Upkeep) -> None:
+        """Delete the bodies of the days that have come below the floor of bodies since last time."""
+        first_us = upkeep.bodies_gone_us
         until_us = upkeep.body_floor_us // DAY_US * DAY_US
-        if until_us <= max(before_us, upkeep.purge_floor_us):
+        if until_us <= max(first_us, upkeep.purge_floor_us):
             return
 
-        where = f"started_at_us >= {before_us} AND started_at_us < {until_us} AND writer = ''"
+        where = f"started_at_us >= {first_us} AND started_at_us < {until_us} AND writer = ''"
         commands = (
-            f"{WITHOUT_BODIES} WHERE {where} AND kind <> {WAITING}, DELETE WHERE {where} AND kind "
-            f"= {WAITING}"
+            f"{WITHOUT_BODIES} WHERE {where} AND kind <> {WAITING}, "
+            f"DELETE WHERE {where} AND kind = {WAITING}"
         )
-        await self._shards.on_each(lambda link: mutate(link, commands, limit_s=QUIET_S))
-        await self._change(
-            lambda now: replace(now, bodies_gone_us=max(now.bodies_gone_us, until_us))
+        await self._shards.on_each(lambda link: mutate(link, commands, limit_s=MUTATION_S))
+        await change_upkeep(
+            self._register,
+            lambda now: replace(now, bodies_gone_us=max(now.bodies_gone_us, until_us)),
         )
 
-    async def _note_first(self, upkeep: Upkeep, last_seq: int) -> None:
-        """Note up to where nothing is left, and nothing will come."""
-        first = await first_row(self._shards.reads, upkeep)
+    async def _raise_purged_through(self, upkeep: Upkeep, last_seq: int) -> None:
+        """Hide all before the first record that is shown, but nothing beyond the stable prefix:
+        records with a lower `seq` may still come there.
+        """
+        first = await first_record(self._shards.reads, upkeep)
         through = last_seq if first is None else min(last_seq, first[0] - 1)
-        await self._change(
-            lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through))
+        await change_upkeep(
+            self._register,
+            lambda now: replace(now, purged_through_seq=max(now.purged_through_seq, through)),
         )
 
 
-async def first_row(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
-    """Find the first record that is shown, and when it started."""
-    found = await link.fetch(
-        _FIRST, (upkeep.purged_through_seq, upkeep.first_shown_us), limit_s=LIMIT_S
-    )
+async def first_record(link: Link, upkeep: Upkeep) -> tuple[int, int] | None:
+    """Return `seq` and start of the first record that is shown."""
+    marks = (upkeep.purged_through_seq, upkeep.first_shown_us)
+    found = await link.fetch(_FIRST, marks, limit_s=LIMIT_S)
     return (found[0][0], found[0][1]) if found else None
 
 
-def _of_days(days: list[Day]) -> str:
-    return " OR ".join(
-        f"seq BETWEEN {first} AND {last}" for first, last in (day.ends for day in days)
-    )
-
-
 async def size_bytes(shards: Shards) -> int:
-    """Measure what the shards that are there have, each of one replica."""
+    """Add up the sizes of all shards that answer, with one replica of each."""
     return sum(int(size or 0) for (size,) in await shards.there(_SIZE))
 
 
 async def retention(shards: Shards, upkeep: Upkeep, last_seq: int) -> RetentionState:
-    """Describe the store, the end of whose stable prefix is `last_seq`."""
-    first = await first_row(shards.reads, upkeep)
+    """Return the state of a store whose stable prefix ends at `last_seq`."""
+    first = await first_record(shards.reads, upkeep)
     [(rows, oldest_us, now_s)] = await shards.reads.fetch(_OLDEST, limit_s=LIMIT_S)
     return RetentionState(
         purge_floor_us=upkeep.purge_floor_us,

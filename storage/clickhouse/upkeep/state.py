@@ -1,7 +1,7 @@
-"""What is true of the store as a whole beside its rows: how far retention, erasure and the cap on
-size have come.
+"""How far retention, erasure and the cap on size have come in one store.
 
-It is one entry of the register, so that it changes as a whole, and every read begins with it.
+Strategy: all marks are one entry of the register, so that they change together. Every read begins
+with it: rows below a mark are hidden at once, and deleted from the server's parts later.
 """
 
 from collections.abc import Callable
@@ -14,60 +14,63 @@ from storage.clickhouse.register.register import Register, encoded
 from storage.relational.sql import MAX_INT
 
 ENTRY: Final = "upkeep"
-"""Its name in the register."""
+"""Name of the entry in the register."""
 
 
 class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """See the module."""
+    """The marks of one store. Reads take those that `storage.relational.session.State` names."""
+
+    # Hidden from all readers, whether it is still in the parts or not.
 
     purge_floor_us: int = 0
-    """Rows that started before are not shown; 0 is none."""
+    """Rows that started before are hidden; 0 without retention."""
     body_floor_us: int = 0
-    """Bodies of rows that started before are not shown."""
+    """Bodies of rows that started before are hidden. Never below `purge_floor_us`."""
     purged_through_seq: int = 0
-    """No row up to it is shown: it was purged, or the cap on size took it."""
+    """Rows up to this `seq` are hidden: retention or the cap on size deleted them."""
     bodies_through_seq: int = 0
-    """No bodies of rows up to it are shown: the cap on size took them."""
+    """Bodies of rows up to this `seq` are hidden: the cap on size deleted them."""
+
+    # Deleted from the parts as well.
+
     bodies_gone_us: int = 0
-    """Bodies of rows that started before are out of the parts: they were below their floor."""
+    """Bodies of rows that started before are deleted: they were below `body_floor_us`."""
     given_back_through_seq: int = 0
-    """Bodies of rows up to it are out of the parts: the cap on size took them."""
+    """Bodies of rows up to this `seq` are deleted: they were below `bodies_through_seq`."""
     hidden_bytes: int = 0
-    """About how much of the parts is of what the cap on size took."""
+    """Estimated size of what the cap on size has hidden and the parts still have."""
+
+    # Versions: counts that a reader remembers are valid as long as these stay.
+
     erasures: int = 0
     """Rises with every erasure."""
     trims: int = 0
-    """Rises with every slice of rows that the cap on size takes."""
+    """Rises with every slice of rows that the cap on size deletes."""
     trimmed_until_us: int = 0
-    """No row that the cap on size took started later."""
+    """Newest start of a row that the cap on size deleted."""
 
     @property
     def first_shown_us(self) -> int:
-        """No row that started before is shown."""
+        """Rows that started before are hidden; the least integer without retention."""
         return self.purge_floor_us or -MAX_INT - 1
 
     def raised(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Raise floors; a lower one than before changes nothing, and that of bodies is never below
-        that of rows.
-        """
+        """Raise floors. A lower one than before changes nothing."""
         purge_us = max(self.purge_floor_us, purge_floor_us)
-        body_us = max(self.body_floor_us, purge_floor_us, body_floor_us)
+        body_us = max(self.body_floor_us, body_floor_us, purge_us)
         return replace(self, purge_floor_us=purge_us, body_floor_us=body_us)
 
     def lowered(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Lower floors; a higher one than before changes nothing. To figures it is an erasure of
-        what was deleted.
-        """
+        """Lower floors. A higher one than before changes nothing."""
         purge_us = min(self.purge_floor_us, purge_floor_us)
         body_us = min(self.body_floor_us, max(purge_floor_us, body_floor_us))
-        erasures = self.erasures + (purge_us != self.purge_floor_us)
-        gone_us = min(self.bodies_gone_us, body_us)
         return replace(
             self,
             purge_floor_us=purge_us,
             body_floor_us=body_us,
-            bodies_gone_us=gone_us,
-            erasures=erasures,
+            bodies_gone_us=min(self.bodies_gone_us, body_us),
+            # Counts that readers remember of these hours include rows that may be deleted by now.
+            erasures=self.erasures + (purge_us != self.purge_floor_us),
         )
 
 
@@ -75,7 +78,7 @@ _decoder: Final = msgspec.json.Decoder(Upkeep)
 
 
 def upkeep_of(value: str) -> Upkeep:
-    """Read the value of the entry; as it is before there is one, of an empty text."""
+    """Decode the entry of the register. An empty one is that of a new store."""
     return _decoder.decode(value) if value else Upkeep()
 
 
@@ -84,9 +87,9 @@ async def read_upkeep(register: Register) -> Upkeep:
 
 
 async def change_upkeep(register: Register, work: Callable[[Upkeep], Upkeep]) -> None:
-    """Change it by a function of what it is; others may change it at the same time.
+    """Apply a function to the marks. It is called again where another sidecar was first.
 
     Raises:
-        StorageUnavailable: It is not known whether it was changed.
+        StorageUnavailable: Whether they have changed is unknown.
     """
     await register.change(ENTRY, lambda value: (encoded(work(upkeep_of(value))), None))

@@ -12,8 +12,8 @@ from proxy.cli.commands.doctor.finding import Finding
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
+    from storage.clickhouse.inspect import Inspection as ClickHouseInspection
     from storage.clickhouse.tables import Place
-    from storage.clickhouse.upkeep.inspect import Inspection as ClickHouseInspection
     from storage.clickhouse.wire.address import Address
     from storage.postgres.inspect import Inspection as PostgresInspection
 
@@ -114,7 +114,7 @@ def _judge_cluster(name: str, address: "Address", places: Sequence["Place"]) -> 
 def _check_clickhouse_host(
     name: str, address: "Address", host: str, places: "list[Place]"
 ) -> Iterator[Finding]:
-    from storage.clickhouse.upkeep.inspect import inspect
+    from storage.clickhouse.inspect import inspect
 
     place = f"{host.partition('://')[2]}/{address.database}"
     asked_s = time.time()

@@ -1,4 +1,4 @@
-"""What retention, erasure and the cap on size leave behind on the server, which no answer shows."""
+"""What retention, erasure and the cap on size leave in the server's parts."""
 
 import asyncio
 import random
@@ -8,7 +8,7 @@ import pytest
 
 from storage.clickhouse.store import ClickhouseStorage
 from storage.clickhouse.upkeep import parts, purge
-from storage.clickhouse.upkeep.parts import is_busy
+from storage.clickhouse.upkeep.parts import is_mutating
 from storage.clickhouse.upkeep.state import Upkeep, read_upkeep
 from storage.clickhouse.wire.link import Link
 from storage.purge import KEPT_ROWS
@@ -63,15 +63,15 @@ async def size_of_bodies(link: Link) -> int:
 
 @pytest.fixture
 def all_days_end(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
-    """As if all days of numbers were long over, and none the newest."""
-    listed = parts.listed
+    """Make all days old enough to be dropped, and none the newest."""
+    list_days = parts.list_days
 
     async def and_a_newer_one(link: Link) -> list[parts.Day]:
-        return [*await listed(link), parts.Day(1 << 20, 0, 1 << 60)]
+        return [*await list_days(link), parts.Day(1 << 20, 1 << 60)]
 
     def end() -> None:
         monkeypatch.setattr(parts, "KEPT_DAYS", -10)
-        monkeypatch.setattr(parts, "listed", and_a_newer_one)
+        monkeypatch.setattr(parts, "list_days", and_a_newer_one)
 
     return end
 
@@ -94,7 +94,7 @@ def test_floors_rise_and_fall() -> None:
 async def test_rows_below_a_floor_are_written_out_of_a_small_day(
     link: Link, store: ClickhouseStorage
 ) -> None:
-    """They are counted once, in slices; what is told of positions stays."""
+    """Records are counted once, in slices. Rows of positions stay."""
     records = await fill(store, *(DAY + hour * HOUR_US for hour in range(5)))
     await store.move_floors(DAY + 3 * HOUR_US, 0)
     assert await shown(store) == records[3:]
@@ -112,7 +112,7 @@ async def test_a_large_day_waits_for_its_end(
     monkeypatch: pytest.MonkeyPatch,
     all_days_end: Callable[[], None],
 ) -> None:
-    """Nobody sees its rows meanwhile, and the lag says so; then it is dropped."""
+    """Its rows are hidden meanwhile, and the lag shows that they are there; then it is dropped."""
     monkeypatch.setattr(purge, "REWRITTEN_BYTES", 0)
     await fill(store, DAY + HOUR_US, DAY + 20 * HOUR_US)
     await store.move_floors(DAY + 2 * HOUR_US, 0)
@@ -136,7 +136,7 @@ async def test_what_comes_late_below_what_was_purged_is_shown(store: ClickhouseS
 
 
 async def test_bodies_of_whole_days_go_before_rows(link: Link, store: ClickhouseStorage) -> None:
-    """Once for each day."""
+    """Each day is written anew once."""
     records = await fill(store, DAY, DAY + DAY_US, DAY + DAY_US + HOUR_US)
     await store.move_floors(0, DAY + DAY_US + HOUR_US)
     for _ in range(2):
@@ -148,7 +148,7 @@ async def test_bodies_of_whole_days_go_before_rows(link: Link, store: Clickhouse
 
 
 async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) -> None:
-    """Of all answers at once, out of the parts in the server's time; positions and numbers stay."""
+    """Answers lack them at once, the parts when the server has time. Positions and `last_seq` stay."""
     await store.commit(make_batch(make_record(started_at_us=DAY + 4), offset=7))
     records = await fill(store, *range(DAY, DAY + 10))
     before = await store.last_seq()
@@ -158,7 +158,7 @@ async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) ->
     while left := await store.erasing():
         assert 0 < left <= 7
         await asyncio.sleep(0.05)
-    assert not await is_busy(link)
+    assert not await is_mutating(link)
     assert await stored(link) == 4
     assert await store.last_seq() == before
     again = await store.erase(Filter(since_us=DAY + 4))
@@ -169,7 +169,7 @@ async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) ->
 
 
 async def test_what_is_not_in_the_stable_prefix_is_erased_too(store: ClickhouseStorage) -> None:
-    """It is shown, so it has to go."""
+    """Readers see it already."""
     await store.commit(Batch("sidecar-1", [Entry(make_record())]))
     assert (await store.erase(ALL)).exchanges == 1
     assert await shown(store) == []
@@ -178,7 +178,7 @@ async def test_what_is_not_in_the_stable_prefix_is_erased_too(store: ClickhouseS
 async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(
     link: Link, store: ClickhouseStorage
 ) -> None:
-    """What is taken counts as free at once, about as much as it is when it is out of the parts."""
+    """Hidden bytes count as free at once; the estimate is close to what is freed later."""
     records = await fill(store, *range(DAY, DAY + KEPT_ROWS + 100))
     full = (await store.retention()).used_bytes
     assert (await store.trim(60)).bodies == 60
@@ -205,7 +205,7 @@ async def test_bodies_go_before_rows_for_the_cap_and_space_is_given_back(
 async def test_days_that_the_cap_took_are_dropped(
     link: Link, store: ClickhouseStorage, all_days_end: Callable[[], None]
 ) -> None:
-    """When nothing in them is shown any more."""
+    """As soon as no row in them is shown."""
     await fill(store, *range(DAY, DAY + KEPT_ROWS + 20))
     while not (await store.trim(1000)).is_done:
         pass

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from storage.clickhouse.engine.version import read_server
+from storage.clickhouse.inspect import inspect
 from storage.clickhouse.tables import make_tables
-from storage.clickhouse.upkeep.inspect import inspect
 from storage.clickhouse.wire.address import Address
 from storage.clickhouse.wire.link import Link
 from storage.errors import StorageUnavailable

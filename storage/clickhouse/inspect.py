@@ -1,4 +1,6 @@
-"""Inspection of servers and a database that leaves nothing behind, for `sidelog doctor`."""
+"""Inspection of a server and its database, for `sidelog doctor`. It leaves nothing behind."""
+
+# ruff: noqa: S608 -- all names are made here
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,12 +19,10 @@ from storage.clickhouse.wire.native import Column
 from storage.errors import StorageError
 
 LIMIT_S: Final = 2.0
-_WHO: Final = "SELECT version(), toUnixTimestamp(now())"
+_SERVER: Final = "SELECT version(), toUnixTimestamp(now())"
 _DATABASES: Final = "SELECT count() FROM system.databases WHERE name = $1"
-_SYSTEM: Final = (
-    "SELECT count() FROM system.processes", "SELECT count() FROM system.parts", "SELECT count() FROM system.mutations",
-)  # fmt: skip
-"""Where sidelog looks."""
+_SYSTEM_TABLES: Final = ("processes", "parts", "mutations")
+"""System tables that sidelog reads."""
 _SETTINGS: Final = {"index_granularity": 8192}
 _ANYWHERE: Final = {"database": "system"}
 
@@ -34,27 +34,27 @@ class Inspection:
     server_version: str
     has_database: bool
     layout: int
-    """Number of the layout of our tables; 0 where no sidelog has used the database."""
+    """Layout of sidelog's tables; 0 where it has never used the database."""
     newest_layout: int
-    """The newest this program knows."""
+    """The newest layout that this program knows."""
     refusal: str
-    """What this user may not do there, though sidelog has to; empty: nothing."""
+    """Why this user may not do what sidelog has to; empty where it may."""
     clock_s: int
-    """Its time, in whole Unix seconds."""
+    """The server's clock, Unix seconds."""
     place: Place
-    """Where it is in the cluster of the address."""
+    """Shard and replica of the server in the cluster of the address."""
     misplaced: str = ""
-    """Why it is no server of that cluster; empty: it is one, or there is no cluster."""
+    """Why the server is not of that cluster; empty where it is, or without a cluster."""
 
 
 async def inspect(address: Address, host: str) -> Inspection:
-    """Connect to one host of an address and inspect.
+    """Connect to one host of an address and inspect it.
 
     Raises:
         StorageError: It cannot be reached, does not let us in, or is too old.
     """
     async with _linked(replace(address, hosts=(host,))) as link:
-        [(version, clock_s)] = await link.fetch(_WHO, limit_s=LIMIT_S, settings=_ANYWHERE)
+        [(version, clock_s)] = await link.fetch(_SERVER, limit_s=LIMIT_S, settings=_ANYWHERE)
         [(databases,)] = await link.fetch(
             _DATABASES, (address.database,), limit_s=LIMIT_S, settings=_ANYWHERE
         )
@@ -84,7 +84,7 @@ async def _placed(link: Link, host: str) -> tuple[Place, str]:
 
 
 async def _refusal(link: Link, server: Server) -> str:
-    """Do what sidelog does with tables, and undo it; return what speaks against it."""
+    """Try the statements that sidelog needs on a table of its own; return why one is refused."""
     table = f"sidelog_doctor_{uuid4().hex}"
     try:
         settings = ", ".join(
@@ -94,18 +94,18 @@ async def _refusal(link: Link, server: Server) -> str:
         await link.execute(f"CREATE TABLE {table} {columns}", limit_s=LIMIT_S)
 
         try:
+            # Two inserts with one token are one insert, or commits would be stored twice.
             for x in (1, 2):
                 await link.insert(
                     table, [Column("x", "UInt8", [x])], limit_s=LIMIT_S, settings=server.once(table)
                 )
-
-            found = await link.fetch(f"SELECT x FROM {table}", limit_s=LIMIT_S)  # noqa: S608 -- the name is made here
+            found = await link.fetch(f"SELECT x FROM {table}", limit_s=LIMIT_S)
             if server.has_tokens and len(found) > 1:
                 return STORES_TWICE
 
             await link.execute(f"ALTER TABLE {table} DELETE WHERE x = 0", limit_s=LIMIT_S)
-            for sql in _SYSTEM:
-                await link.fetch(sql, limit_s=LIMIT_S)
+            for name in _SYSTEM_TABLES:
+                await link.fetch(f"SELECT count() FROM system.{name}", limit_s=LIMIT_S)
         finally:
             await link.execute(f"DROP TABLE {table}", limit_s=LIMIT_S)
     except StorageError as error:
