@@ -15,12 +15,11 @@ from typing import Final
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.internal_events import InternalEvents
 from proxy.collector.rings.capture_rules import CaptureRules
-from proxy.collector.rings.prospects import Prospects, outlook
 from proxy.collector.rings.slices import Observer, SliceReader
 from proxy.collector.rings.sources import Source, Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
-from proxy.ring.outlook import Outlook
+from proxy.ring.outlook import Outlook, Prospects
 from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.settings.model import CaptureRuleSettings
 from storage.base import Storage
@@ -149,14 +148,13 @@ class Drain:
     def _tell_workers(self) -> None:
         """Say in every ring that is read whether requests may wait for room in it."""
         writer = self._writer
-        said = outlook(
-            Prospects(
-                is_stuck=writer.is_full or self._is_holding,
-                away_s=writer.availability.away_s,
-                has_spool=writer.has_spool,
-                is_spool_full=writer.is_spool_full,
-            )
+        prospects = Prospects(
+            is_stuck=writer.is_full or self._is_holding,
+            away_s=writer.availability.away_s,
+            has_spool=writer.has_spool,
+            is_spool_full=writer.is_spool_full,
         )
+        said = prospects.outlook
         if said != self._outlook:
             self._outlook = said
             log.log(logging.ERROR if said else logging.WARNING, "requests %s", _TOLD[said])

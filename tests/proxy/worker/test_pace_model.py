@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.collector.rings.prospects import GIVE_UP_S, Prospects, outlook
-from proxy.ring.outlook import Outlook
+from proxy.ring.outlook import GIVE_UP_S, Outlook, Prospects
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.worker.recording_pace import LOOK_NS, STANDSTILL_NS, RecordingPace
@@ -182,7 +181,7 @@ class World:
             has_spool=self.has_spool,
             is_spool_full=self.has_spool and self.spool_records >= SPOOL_RECORDS,
         )
-        collector.reader.say(outlook(prospects))
+        collector.reader.say(prospects.outlook)
 
     def record(self) -> None:
         """Push a record; check what may be dropped."""

@@ -11,9 +11,9 @@ import pytest
 
 from proxy.collector.rings import drain
 from proxy.collector.rings.drain import IDLE_AFTER_S
-from proxy.collector.rings.prospects import GIVE_UP_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
+from proxy.ring.outlook import GIVE_UP_S
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
