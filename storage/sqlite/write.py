@@ -7,9 +7,11 @@ counter rows read in the transaction, so a failed batch leaves no hole.
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
-from storage.record import Batch, Entry, Position, Record, now_us
+import msgspec
+
+from storage.record import Batch, Entry, Position, Record, ToolCall, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
@@ -18,6 +20,8 @@ from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import LIMITED, Rollups, ValueLimits
 from storage.relational.session import run_sync
 from storage.relational.time_ranges import DAY_US, fold_before
+from storage.relational.tools.rows import COLUMNS as CALL_COLUMNS
+from storage.relational.tools.rows import REPEATED, row_of
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call, limits
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
@@ -35,7 +39,7 @@ from storage.sqlite.connection import ID_AMONG, counter, number_list, transactio
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.rollups import ROLLUPS
 from storage.sqlite.session import SqliteStatements
-from storage.sqlite.tools import insert_calls
+from storage.tools import awaited_calls, ended_calls
 
 _MERGE_JOBS: Final = (
     "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT "
@@ -46,6 +50,16 @@ _MERGE_JOBS: Final = (
     "counted_by = coalesce(counted_by, excluded.counted_by)"
 )
 
+_INSERT_CALL: Final = (
+    f"INSERT INTO tool_calls ({', '.join(CALL_COLUMNS)}) "
+    f"VALUES ({', '.join('?' * len(CALL_COLUMNS))})"
+)
+_FORGET_CALL: Final = "DELETE FROM waiting_calls WHERE record_id = ? AND position = ?"
+_AWAIT_CALL: Final = (
+    "INSERT OR REPLACE INTO waiting_calls SELECT ?, ?, ?, ?, ? "
+    # The batch with the answer may have overtaken this one, when it was in the spool.
+    "WHERE NOT EXISTS (SELECT 1 FROM tool_calls WHERE record_id = ? AND position = ?)"
+)
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -139,7 +153,7 @@ class BatchStore:
         ]
         combinations = [rows.combination(connection, record) for record in records]
         self._insert_rows(connection, records, combinations, places, last_seq + 1)
-        insert_calls(connection, entries, last_seq + 1, rows.id_of)
+        _insert_calls(connection, entries, last_seq + 1, rows)
         _merge_jobs(connection, entries)
         counts = Rollups()
         for record, combination in zip(records, combinations, strict=True):
@@ -257,6 +271,41 @@ def _write_span(connection: sqlite3.Connection, records: list[Record], first_seq
     connection.execute(
         "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds)
     )
+
+
+def _insert_calls(
+    connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, rows: RowEncoder
+) -> None:
+    """Write tool calls: ended ones beside the records, where triggers keep the rollups, and those
+    that wait for their answer.
+    """
+    called = [(seq, entry) for seq, entry in enumerate(entries, first_seq) if entry.tool_calls]
+    if not called:
+        return
+
+    ended = [(seq, call) for seq, entry in called for call in ended_calls(entry)]
+    ended_rows = [_call_row(connection, call, seq, rows) for seq, call in ended]
+    connection.executemany(_INSERT_CALL, ended_rows)
+    connection.executemany(_FORGET_CALL, [(call.record_id, call.position) for _, call in ended])
+    waiting_rows = [
+        _waiting_row(entry.record.instance, call)
+        for _, entry in called
+        for call in awaited_calls(entry)
+    ]
+    connection.executemany(_AWAIT_CALL, waiting_rows)
+
+
+def _call_row(
+    connection: sqlite3.Connection, call: ToolCall, seq: int, rows: RowEncoder
+) -> tuple[Any, ...]:
+    stored = (0 if value is None else value for value in row_of(call))
+    ids = (rows.id_of(connection, column, getattr(call, column)) for column in REPEATED)
+    return seq, *stored, *ids
+
+
+def _waiting_row(instance: str, call: ToolCall) -> tuple[Any, ...]:
+    key = (call.record_id, call.position)
+    return (*key, instance, call.started_at_us, msgspec.msgpack.encode(call), *key)
 
 
 def _merge_jobs(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
