@@ -1,10 +1,10 @@
 """The task that evaluates alerts and calls webhooks.
 
-Strategy: the state of all alerts is one value beside the records in the store (`state.py`), read at
-the beginning of each look and written before a message is sent, and again behind each that was
-taken. So a kill at any moment loses no message and repeats at most the one that was under way,
-under its id. Of sidecars that share a store one evaluates: who renewed last, until it has not for
-`LEASE_S`. Two that take over at once make the same messages with the same ids.
+Strategy: the state of all alerts is one value in the store (`state.py`). Each look reads it first
+and writes it before a message is sent, and again after each message that was taken or not. So a
+kill at any moment loses no message, and repeats at most the one that was under way, under its id.
+Of the sidecars that share a store, the holder of a lease evaluates. Two that take the lease at once
+make the same messages with the same ids.
 
 Invariant: nothing follows from figures that are incomplete, and nothing is sent that is not stored.
 """
@@ -43,56 +43,60 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 5.0
 MAX_REST_S: Final = 60.0
-"""An alert is evaluated a hundred times in its window, and once a minute at least."""
+"""Longest rest of an alert between evaluations; it is a hundredth of the window where less."""
 MIN_RESTS: Final = 20
-"""Times that an evaluation took, in which its alert rests: the store has others to serve."""
+"""The rest is at least so many times as long as the evaluation: the store has others to serve."""
 LEASE_S: Final = 30.0
+"""How long the lease lasts that was not renewed."""
 TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
 """Pauses between tries double up to here."""
 MAX_WANTED_PAUSE_S: Final = 3600.0
-"""The longest pause that a receiver may ask for (`Retry-After`); a message that is later is of no
-use.
-"""
+"""Longest pause that a receiver may ask for (`Retry-After`): a later message would be useless."""
 MAX_FAILURES: Final = 3
-"""Of one look: a receiver that is away is not called for all that waits."""
+"""Most failed calls of a webhook in one look: one that is away is not called for each message."""
 STATE: Final = "alerts"
+"""Name of the state in the store."""
 SILENCES: Final = "alert_silences"
-"""Apart from the state, as any sidecar may be asked to silence."""
+"""Name of the silences. They are apart, as a sidecar without the lease may be asked to silence."""
 MAX_MESSAGES_WITH_IDS: Final = 10
-"""Of one evaluation, as the requests of each are one search."""
+"""Most messages of one evaluation that name requests: finding these takes a search for each."""
 _HIDDEN: Final = ("url", "secret", "headers", "body")
-"""Of an alert: they are secrets, or may hold one."""
+"""Settings that are secrets, or may hold one."""
 _DECODER: Final = msgspec.json.Decoder(State)
 _SILENCES: Final = msgspec.json.Decoder(dict[str, int])
 
 
 @dataclass(slots=True, eq=False)
 class Alerting:
-    """Evaluates alerts until cancelled. Nothing that it needs is owned by it but its connections."""
+    """Evaluates alerts and sends messages, until cancelled."""
 
     alerts: Sequence[AlertSettings]
     storage: Storage
-    """Keeps the state."""
+    """Has the state."""
     reader: Storage
-    """The same, with endpoints under their names of today."""
+    """The same store, with endpoints under their names of today."""
     instance: str
     is_shared: bool
     """Whether other sidecars may have the same alerts on the same store."""
     public_url: str = ""
-    """Address of the web UI, for links; empty: messages have none."""
+    """Address of the web UI, for links; empty for messages without."""
     look_every_s: float = LOOK_EVERY_S
     now_us: Callable[[], int] = wall_us
     state: State = field(default_factory=State, init=False)
     """As of the last look."""
     values: dict[str, dict[str, float | None]] = field(default_factory=dict, init=False)
+    """Alert → group → figure of the last evaluation."""
     problems: dict[str, str] = field(default_factory=dict, init=False)
-    """Why an alert could not be evaluated last time."""
+    """Alert → why its last evaluation failed."""
     sent: dict[str, int] = field(default_factory=lambda: {"taken": 0, "failed": 0}, init=False)
-    _kept: bytes = field(default=b"", init=False)
+    """Calls of webhooks, by outcome."""
+    _stored: bytes = field(default=b"", init=False)
+    """The state as it is in the store."""
     _due_us: dict[str, int] = field(default_factory=dict, init=False)
+    """Alert → when it is evaluated again."""
     _rest_until_us: dict[str, int] = field(default_factory=dict, init=False)
-    """Webhook → before when it does not want to be called."""
+    """Webhook → until when it asked not to be called."""
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
@@ -105,17 +109,17 @@ class Alerting:
                     await self.look(client)
                 except StorageError as error:
                     log.debug("alerts wait for the store: %s", error)
-                except Exception:  # it must not end what it watches
+                except Exception:
+                    # A bug here must not end the collector.
                     log.exception("bug: the alerts could not be evaluated")
 
                 await asyncio.sleep(self.look_every_s)
 
     async def look(self, client: aiohttp.ClientSession) -> None:
-        """Evaluate every alert once, and send what waits."""
-        kept = await self.storage.meta(STATE)
-        self._kept = b"" if kept is None else kept.encode()
-        self.state = _read(self._kept)
-        if not await self._is_ours():
+        """Evaluate the alerts that are due, and send the messages that wait."""
+        self._stored = await self._read_state()
+        self.state = _decoded(self._stored)
+        if not await self._has_lease():
             return
 
         self.state.seed = self.state.seed or secrets.token_hex(8)
@@ -125,27 +129,30 @@ class Alerting:
                 await self._evaluate(alert, silences.get(alert.name, 0) > self.now_us())
         self.state.forget({alert.name for alert in self.alerts}, self.now_us())
         await self._save()
+
         try:
             async with asyncio.TaskGroup() as tasks:
                 for alert in self.alerts:
                     tasks.create_task(self._deliver(client, alert), name=f"alert {alert.name}")
         except* StorageError as group:
-            # What was taken is sent again: the next look reads what is stored.
+            # A message that was taken is sent again, as the next look reads the stored state.
             log.debug("alerts wait for the store: %s", group.exceptions[0])
 
-    async def _is_ours(self) -> bool:
-        """Whether this sidecar evaluates, taking over from one that has not for too long."""
+    async def _has_lease(self) -> bool:
+        """Whether this sidecar has the lease; renew it, or take it where it has run out."""
         if not self.is_shared:
             return True
         age_s = (self.now_us() - self.state.renewed_us) / 1e6
-        if self.state.evaluator not in ("", self.instance) and 0 <= age_s < LEASE_S:
+        is_ours = self.state.evaluator == self.instance
+        if not is_ours and self.state.evaluator and 0 <= age_s < LEASE_S:
             return False
 
-        is_taken_over = self.state.evaluator != self.instance
-        if is_taken_over or age_s > LEASE_S / 3:
-            self.state.evaluator, self.state.renewed_us = self.instance, self.now_us()
+        if not is_ours or age_s > LEASE_S / 3:
+            self.state.evaluator = self.instance
+            self.state.renewed_us = self.now_us()
             await self._save()
-        return not is_taken_over  # another may have taken it, too: the next look sees who was last
+        # Others may have taken it at the same time: the next look sees who was last.
+        return is_ours
 
     async def _evaluate(self, alert: AlertSettings, is_silenced: bool) -> None:
         begun_s = time.monotonic()
@@ -163,28 +170,31 @@ class Alerting:
         self.problems.pop(alert.name, None)
         self.values[alert.name] = {group: figure.value for group, figure in figures.items()}
         made = self.state.advance(alert, figures, self.now_us(), is_silenced=is_silenced)
-        for message in [each for each in made if each.status == "firing"][:MAX_MESSAGES_WITH_IDS]:
-            await self._name_requests(message)
+        firing = [message for message in made if message.status == "firing"]
+        for message in firing[:MAX_MESSAGES_WITH_IDS]:
+            await self._add_ids(message)
 
-    async def _name_requests(self, message: Message) -> None:
-        """Put the ids of some requests into a message that is about them."""
+    async def _add_ids(self, message: Message) -> None:
+        """Add the ids of some requests that a message is about."""
         try:
-            period = (message.begin_us, message.at_us)
-            message.ids = await read_examples(self.reader, message.search, *period)
+            message.ids = await read_examples(
+                self.reader, message.search, message.begin_us, message.at_us
+            )
         except Refused as error:
             log.debug("the search of the message %s finds nothing: %s", message.id, error)
 
     async def _save(self) -> None:
         """Store the state if it has changed."""
-        async with self._saving:  # a later state is never overwritten by an earlier one
+        # One at a time, so that an earlier state never overwrites a later one.
+        async with self._saving:
             document = msgspec.json.encode(self.state)
-            if document != self._kept:
+            if document != self._stored:
                 await self.storage.put_meta(STATE, document.decode(), replace=True)
-                self._kept = document
+                self._stored = document
 
     async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
-        """Send what waits of one alert, the oldest first; behind what is not taken the same value
-        waits.
+        """Send the messages of one alert, the oldest first. Behind one that is not taken, those of
+        its group wait.
         """
         held: set[str] = set()
         failures = 0
@@ -196,37 +206,42 @@ class Alerting:
 
             problem, retry_after_s = await self._send(client, alert, message)
             self.sent["failed" if problem else "taken"] += 1
-            if not problem:
+            if problem:
+                held.add(message.group)
+                failures += 1
+                self._postpone(alert, message, problem, retry_after_s)
+            else:
                 self.state.settle(message, self.now_us())
-                await self._save()
-                continue
-
-            held.add(message.group)
-            message.tries += 1
-            pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
-            message.next_us = self.now_us() + round(max(pause_s, retry_after_s) * 1e6)
-            if retry_after_s:
-                self._rest_until_us[alert.url] = message.next_us
-            message.problem = problem
-            log.warning(
-                "the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem
-            )
             await self._save()
-            failures += 1
             if failures == MAX_FAILURES:
                 return
+
+    def _postpone(
+        self, alert: AlertSettings, message: Message, problem: str, retry_after_s: float
+    ) -> None:
+        """Have a message that was not taken wait for its next try."""
+        message.tries += 1
+        message.problem = problem
+        pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
+        message.next_us = self.now_us() + round(max(pause_s, retry_after_s) * 1e6)
+        if retry_after_s:
+            self._rest_until_us[alert.url] = message.next_us
+        log.warning(
+            "the webhook of the alert %s did not take %s: %s", alert.name, message.id, problem
+        )
 
     async def _send(
         self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message
     ) -> tuple[str, float]:
-        """Call the webhook; return why it did not take the message, empty if it did, and for how
-        long it wants rest.
+        """Call the webhook. Return why it did not take the message, empty if it did, and the pause
+        in seconds that it asked for.
         """
         now_s = self.now_us() / 1e6
         call = call_of(Notice(alert, message, self.public_url), int(now_s))
         headers = {"user-agent": f"sidelog/{VERSION}", **call.headers}
+        # The address is used as it is written, because its query may be signed.
+        url = URL(alert.url, encoded=alert.url.isascii())
 
-        url = URL(alert.url, encoded=alert.url.isascii())  # as written: its query may be signed
         try:
             async with client.post(
                 url, data=call.body, headers=headers, allow_redirects=False
@@ -237,17 +252,22 @@ class Alerting:
                 return f"status {response.status}", min(wanted_s, MAX_WANTED_PAUSE_S)
         except TimeoutError:
             return f"no answer within {TIMEOUT_S:g} s", 0.0
-        except aiohttp.InvalidURL as error:  # its text would show a URL that is a secret
+        except aiohttp.InvalidURL as error:
+            # Its text has the URL, which is a secret.
             return type(error).__name__, 0.0
         except (aiohttp.ClientError, OSError) as error:
             return str(error) or type(error).__name__, 0.0
 
+    async def _read_state(self) -> bytes:
+        stored = await self.storage.meta(STATE)
+        return b"" if stored is None else stored.encode()
+
     async def _silences(self) -> dict[str, int]:
-        kept = await self.storage.meta(SILENCES)
-        return {} if kept is None else _SILENCES.decode(kept)
+        stored = await self.storage.meta(SILENCES)
+        return {} if stored is None else _SILENCES.decode(stored)
 
     async def silence(self, name: str, seconds: int) -> None:
-        """Send nothing of an alert that begins to fire, for some time; 0: no longer."""
+        """Make no messages of groups that fire, for some time; 0 ends a silence."""
         until_us = self.now_us() + seconds * 1_000_000
         silences = {
             known: us for known, us in (await self._silences()).items() if us > self.now_us()
@@ -256,9 +276,7 @@ class Alerting:
         await self.storage.put_meta(SILENCES, msgspec.json.encode(silences).decode(), replace=True)
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one alert and send a message that says that it is a test; neither changes what
-        fires.
-        """
+        """Evaluate one alert and send a test message. The state stays as it is."""
         alert = self._alert(name)
         at_us = self.now_us()
         try:
@@ -270,17 +288,14 @@ class Alerting:
             (figure.value, group) for group, figure in figures.items() if figure.value is not None
         ]
         value, group = max(known, default=(None, ""))
-        message = Message(
-            message_id(secrets.token_hex(8)), name, group, "test", value, at_us, at_us
-        )
+        id = message_id(secrets.token_hex(8))
+        message = Message(id, name, group, "test", value, at_us, at_us)
         message.begin_us = at_us - round(alert.window_s * 1e6)
-        if group in figures:
-            message.search = figures[group].search
-        else:
-            message.search = alert.query
-        await self._name_requests(message)
+        message.search = figures[group].search if group in figures else alert.query
+        await self._add_ids(message)
         async with _client() as client:
             problem, _ = await self._send(client, alert, message)
+
         text = Notice(alert, message).text
         values = {group: figure.value for group, figure in figures.items()}
         return {"id": message.id, "text": text, "values": values, "problem": problem or None}
@@ -292,37 +307,35 @@ class Alerting:
         raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar")
 
     async def describe(self) -> dict[str, Any]:
-        """Describe alerts, what fires, what waits, and what was sent, as the store has it."""
-        kept = await self.storage.meta(STATE)
-        state = _read(b"" if kept is None else kept.encode())
+        """Describe the alerts and their messages, as the store has them now."""
+        state = _decoded(await self._read_state())
         silences = await self._silences()
         return {
             "evaluator": state.evaluator or self.instance,
             "alerts": [
-                {
-                    name: value
-                    for name, value in msgspec.to_builtins(alert).items()
-                    if name not in _HIDDEN
-                }
-                | {
-                    "silenced_until_us": us
-                    if (us := silences.get(alert.name, 0)) > self.now_us()
-                    else None
-                }
-                | {"firing": msgspec.to_builtins(state.firing.get(alert.name, {}))}
-                | {"pending": state.pending.get(alert.name, {})}
-                | {
-                    "values": self.values.get(alert.name, {}),
-                    "problem": self.problems.get(alert.name),
-                }
+                self._describe_alert(alert, state, silences.get(alert.name, 0))
                 for alert in self.alerts
             ],
             "waiting": msgspec.to_builtins(state.outbox),
             "history": msgspec.to_builtins(state.history),
         }
 
+    def _describe_alert(
+        self, alert: AlertSettings, state: State, silenced_until_us: int
+    ) -> dict[str, Any]:
+        settings = msgspec.to_builtins(alert)
+        is_silenced = silenced_until_us > self.now_us()
+        return {
+            **{name: value for name, value in settings.items() if name not in _HIDDEN},
+            "silenced_until_us": silenced_until_us if is_silenced else None,
+            "firing": msgspec.to_builtins(state.firing.get(alert.name, {})),
+            "pending": state.pending.get(alert.name, {}),
+            "values": self.values.get(alert.name, {}),
+            "problem": self.problems.get(alert.name),
+        }
+
     def families(self) -> Iterator[Metric]:
-        """Yield the metrics; none without alerts."""
+        """Yield the metrics; nothing without alerts."""
         if not self.alerts:
             return
         text = "Values of an alert beyond its threshold; 0: it does not fire."
@@ -340,7 +353,7 @@ class Alerting:
 
 
 def make_alerting(settings: Settings, instance: str, storage: Storage) -> Alerting:
-    """Make the alerts of the settings over a store."""
+    """Make the alerts of some settings over a store."""
     reader = cast(Storage, ScopedStorage(storage, ADMIN, QueryGate(max_queries=1)))
     is_fleet = is_shared(settings.storage.url)
     return Alerting(settings.alerts, storage, reader, instance, is_fleet, settings.admin.public_url)
@@ -351,9 +364,9 @@ def _client() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
 
 
-def _read(kept: bytes) -> State:
+def _decoded(stored: bytes) -> State:
     try:
-        return _DECODER.decode(kept) if kept else State()
+        return _DECODER.decode(stored) if stored else State()
     except msgspec.MsgspecError as error:
         log.error("cannot read the state of alerts, it begins anew: %s", error)
         return State()

@@ -1,4 +1,4 @@
-"""The figures of an alert, read from what the store adds up: one for each value, or one for all."""
+"""Reads the figures of an alert from the store: one for each value of a field, or one for all."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -6,24 +6,22 @@ from typing import Final
 from multidict import MultiDict
 
 from api.http.params import read_filter
-from proxy.collector.watch.alerts.searches import narrowed, search_of
+from proxy.collector.watch.alerts.searches import joined, search_of
 from proxy.settings.alert_model import AlertSettings
+from storage.aggregates import Percentiles
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery
 from storage.record import format_id
 from storage.search.cell import is_cell_field
 
 ALL: Final = ""
-"""The only value of an alert that is not apart by a field."""
+"""The only group of an alert without a field."""
 MAX_EXAMPLES: Final = 3
 """Requests that a message names."""
-_PERCENTILES: Final = {"p50": "p50_us", "p95": "p95_us", "p99": "p99_us"}
 
 
 class IncompleteFigures(Exception):
-    """The time budget of the store ended before all was added up: nothing follows from lower
-    bounds.
-    """
+    """The store ran out of time, so that the figures are lower bounds. Nothing follows from these."""
 
     def __init__(self) -> None:
         super().__init__("the store ran out of time: a shorter window or a plainer query helps")
@@ -31,18 +29,18 @@ class IncompleteFigures(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure of an alert."""
+    """The figure of one group of an alert."""
 
     value: float | None
-    """None where there is none, as without requests."""
+    """None where it is undefined, as a percentile without requests is."""
     search: str
-    """Finds the requests that it is about."""
+    """Finds the requests of the group."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
     names: tuple[str | None, ...]
-    """Of the group; none where an alert is not apart by a field."""
+    """Values of the group, by column; empty without a field."""
     requests: int
     cost_usd: float
     percentile_ms: float | None
@@ -51,43 +49,39 @@ class _Sums:
 async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, Figure]:
     """Read the figures of the window that ends now, by group.
 
-    For what is missing the log has to reach back over the window: a new one has little of
-    everything.
-
     Raises:
-        IncompleteFigures: see there.
-        StorageError: the store is away.
+        IncompleteFigures: The store ran out of time.
+        StorageError: The store is away.
     """
     window_us = round(alert.window_s * 1_000_000)
-    if alert.below is not None and not await _reaches_back(storage, now_us - window_us):
+    since_us = now_us - window_us
+    # A log that is younger than the window has too little of everything.
+    if alert.below is not None and not await _reaches_back(storage, since_us):
         return {}
 
-    whole = await _sums(storage, alert, _filter(alert.query, now_us - window_us, now_us))
-    other: dict[str, _Sums] = {}
+    sums_by_group = await _sums(storage, alert, _filter(alert.query, since_us, now_us))
+    compared: dict[str, _Sums] = {}
     if alert.figure == "share":
-        counted = narrowed(alert.query, alert.of)
-        other = await _sums(storage, alert, _filter(counted, now_us - window_us, now_us))
+        part = joined(alert.query, alert.of)
+        compared = await _sums(storage, alert, _filter(part, since_us, now_us))
     elif alert.figure == "change":
-        other = await _sums(
-            storage, alert, _filter(alert.query, now_us - 2 * window_us, now_us - window_us)
-        )
+        before = _filter(alert.query, since_us - window_us, since_us)
+        compared = await _sums(storage, alert, before)
 
     figures = {}
-    for group, sums in whole.items():
+    for group, sums in sums_by_group.items():
+        value = None
         if sums.requests >= alert.min_requests:
-            value = _value(alert, sums, other.get(group))
-        else:
-            value = None
+            value = _value(alert, sums, compared.get(group))
         figures[group] = Figure(value, search_of(alert, sums.names))
 
     return figures
 
 
 async def read_examples(storage: Storage, search: str, since_us: int, until_us: int) -> list[str]:
-    """Return the ids of the newest requests of a search, `MAX_EXAMPLES` at most."""
-    page = await storage.read(
-        RecordQuery(filter=_filter(search, since_us, until_us), limit=MAX_EXAMPLES)
-    )
+    """Return the ids of the newest requests that a search finds, `MAX_EXAMPLES` at most."""
+    filter = _filter(search, since_us, until_us)
+    page = await storage.read(RecordQuery(filter=filter, limit=MAX_EXAMPLES))
     return [format_id(record.id) for record in page.records]
 
 
@@ -96,59 +90,67 @@ async def _reaches_back(storage: Storage, to_us: int) -> bool:
     return bool((await storage.read(older)).records)
 
 
-def _value(alert: AlertSettings, sums: _Sums, other: _Sums | None) -> float | None:
-    before = 0 if other is None else other.requests
+def _value(alert: AlertSettings, sums: _Sums, compared: _Sums | None) -> float | None:
+    others = 0 if compared is None else compared.requests
     match alert.figure:
         case "count":
             return float(sums.requests)
         case "cost":
             return sums.cost_usd
         case "share":
-            return before / sums.requests if sums.requests else None
+            return others / sums.requests if sums.requests else None
         case "change":
-            return sums.requests / before if before else None
+            return sums.requests / others if others else None
         case _:
             return sums.percentile_ms
 
 
 def _filter(query: str, since_us: int, until_us: int) -> Filter:
-    read = read_filter(MultiDict({"query": query}), until_us)
-    later = read.since_us
-    earlier = read.until_us
-    return replace(
-        read,
-        since_us=since_us if later is None else max(later, since_us),
-        until_us=until_us if earlier is None else min(earlier, until_us),
-    )
+    """Return the filter of a search within a period, which the search may narrow."""
+    filter = read_filter(MultiDict({"query": query}), until_us)
+    if filter.since_us is not None:
+        since_us = max(filter.since_us, since_us)
+    if filter.until_us is not None:
+        until_us = min(filter.until_us, until_us)
+    return replace(filter, since_us=since_us, until_us=until_us)
 
 
 async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[str, _Sums]:
-    name = _PERCENTILES.get(alert.figure, "p50_us")
     if alert.by:
-        top = await storage.read(TopQuery(filter, alert.by))
-        if not top.complete:
-            raise IncompleteFigures
-        return {
-            _label(names): _Sums(
-                names, row.exchanges, row.cost_nano_usd / 1e9, _ms(getattr(row.duration, name))
-            )
-            for row in top.rows
-            for names in [row.names[:1] if is_cell_field(alert.by) else row.names]
-            # A session that runs has cost before it is an exchange.
-            if row.exchanges or alert.figure == "cost"
-        }
+        return await _sums_by_group(storage, alert, filter)
 
     summary = await storage.read(SummaryQuery(filter, only_totals=alert.figure != "cost"))
     if not summary.complete:
         raise IncompleteFigures
 
-    cost = sum(model.cost_usd or 0.0 for model in summary.models or ())
-    return {ALL: _Sums((), summary.exchanges, cost, _ms(getattr(summary.duration, name)))}
+    cost_usd = sum(model.cost_usd or 0.0 for model in summary.models or ())
+    percentile_ms = _percentile_ms(alert, summary.duration)
+    return {ALL: _Sums((), summary.exchanges, cost_usd, percentile_ms)}
+
+
+async def _sums_by_group(
+    storage: Storage, alert: AlertSettings, filter: Filter
+) -> dict[str, _Sums]:
+    top = await storage.read(TopQuery(filter, alert.by))
+    if not top.complete:
+        raise IncompleteFigures
+
+    found = {}
+    for row in top.rows:
+        # A session that runs has cost before it is an exchange.
+        if row.exchanges or alert.figure == "cost":
+            names = row.names[:1] if is_cell_field(alert.by) else row.names
+            cost_usd = row.cost_nano_usd / 1e9
+            percentile_ms = _percentile_ms(alert, row.duration)
+            found[_label(names)] = _Sums(names, row.exchanges, cost_usd, percentile_ms)
+    return found
 
 
 def _label(names: tuple[str | None, ...]) -> str:
     return " ".join(name for name in names if name) or "none"
 
 
-def _ms(value_us: int | None) -> float | None:
+def _percentile_ms(alert: AlertSettings, duration: Percentiles) -> float | None:
+    """Return the percentile that an alert is about; None for one about something else."""
+    value_us = getattr(duration, f"{alert.figure}_us", None)
     return None if value_us is None else value_us / 1000

@@ -1,7 +1,7 @@
-"""What a webhook is sent: a payload in the form that its receiver reads, and headers. Pure.
+"""Payloads and headers of messages, in the format that the receiver of a webhook reads. Pure.
 
-Strategy: one `Call` a format. Names, searches and values of groups come from operators and from
-traffic, so each format has them escaped, or in a place where its receiver reads no mark-up.
+Strategy: one function a format. Names, searches and values of groups come from operators and from
+traffic, so each format escapes them, or puts them where its receiver reads no mark-up.
 
 Standards: Standard Webhooks (ids, timestamps, HMAC-SHA256 signatures); Alertmanager's API v2
 (`POST /api/v2/alerts`); PagerDuty's Events API v2 (`POST /v2/enqueue`); incoming webhooks of Slack
@@ -36,11 +36,11 @@ from proxy.settings.alert_template import NUMBER, fill
 from proxy.settings.check_alerts import secret_of
 
 _FAR_US: Final = 366 * 86_400_000_000
-"""Alertmanager ends what has no end by itself; ours ends when it does."""
+"""Time to the end of a firing alert, as Alertmanager would end one without `endsAt` by itself."""
 _MAX_DATA_CHARACTERS: Final = 1000
-"""Of a text within the details of a format that has a limit on its size."""
+"""Longest text within the details of an event of PagerDuty, whose size is limited."""
 _MAX_TITLE_CHARACTERS: Final = 80
-"""Of an embed of Discord, which takes 256; escaped, a character becomes three."""
+"""Longest title of an embed of Discord, which takes 256: a character is escaped by up to three."""
 _MARKDOWN: Final = re.compile(r"([\\*_~`|<>#\[\]()@:-])")
 _COLOURS: Final = {"firing": 0xC62828, "resolved": 0x2E7D32, "test": 0x546E7A}
 _CARD_COLOURS: Final = {"firing": "Attention", "resolved": "Good", "test": "Default"}
@@ -54,7 +54,7 @@ _NTFY: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is sent."""
+    """A call of a webhook."""
 
     body: bytes
     headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
@@ -62,12 +62,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message and what it is made of."""
+    """A message with its alert: the texts and links that formats show."""
 
     alert: AlertSettings
     message: Message
     public_url: str = ""
-    """Address of the web UI; empty: there are no links."""
+    """Address of the web UI; empty for messages without links."""
 
     @property
     def title(self) -> str:
@@ -79,13 +79,14 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """All of it in a line."""
+        """Title, figure and search on one line."""
+        text = f"{self.title}: {self.about}"
         query = query_text(self.alert)
-        return f"{self.title}: {self.about}" + (f"; {query}" if query else "")
+        return f"{text}; {query}" if query else text
 
     @property
     def link(self) -> str:
-        """The page of the requests that it is about."""
+        """Address of the page of the requests that it is about."""
         message = self.message
         return page_of(self.public_url, message.search, message.begin_us, message.at_us)
 
@@ -94,13 +95,12 @@ class Notice:
 
 
 def call_of(notice: Notice, now_s: int) -> Call:
-    """Write a message, with the headers of Standard Webhooks; those of the settings replace them."""
+    """Return the call for a message, with the headers of Standard Webhooks. Headers of the settings
+    replace these.
+    """
     alert = notice.alert
     message = notice.message
-    if alert.body:
-        call = Call(_filled(notice))
-    else:
-        call = _FORMATS[alert.format](notice)
+    call = Call(_filled(notice)) if alert.body else _FORMATS[alert.format](notice)
     headers = {**call.headers, "webhook-id": message.id, "webhook-timestamp": str(now_s)}
 
     if alert.secret and alert.format != "pagerduty":
@@ -112,6 +112,7 @@ def call_of(notice: Notice, now_s: int) -> Call:
 
 
 def _filled(notice: Notice) -> bytes:
+    """Fill the body of the settings."""
     alert = notice.alert
     message = notice.message
     number = "null" if message.value is None else f"{message.value:.15g}"
@@ -138,6 +139,7 @@ def _filled(notice: Notice) -> bytes:
 
 
 def _data(notice: Notice) -> dict[str, Any]:
+    """Return the members of our own format."""
     alert = notice.alert
     message = notice.message
     return {
@@ -183,7 +185,7 @@ def _alertmanager(notice: Notice) -> Call:
 
 
 def _slack(notice: Notice) -> Call:
-    """Write a text; all mark-up that would reach people begins with `<` or `&` in Slack."""
+    """Write a text. Mark-up of Slack that could notify people begins with `<` or `&`."""
     lines = [_for_slack(notice.text)]
     requests = [_slack_link(notice.link_of(id), id) for id in notice.message.ids]
     if requests:
@@ -204,13 +206,10 @@ def _slack_link(address: str, text: str) -> str:
 
 
 def _discord(notice: Notice) -> Call:
-    """Write an embed; its texts are Markdown, and none of them may mention anyone."""
+    """Write an embed. Its texts are Markdown, and none of them may mention anyone."""
     message = notice.message
     query = query_text(notice.alert)
-    if query:
-        fields = [{"name": "Search", "value": _plain_markdown(query)}]
-    else:
-        fields = []
+    fields = [{"name": "Search", "value": _plain_markdown(query)}] if query else []
     requests = message.ids
     if notice.public_url:
         requests = [f"[{id}]({notice.link_of(id)})" for id in message.ids]
@@ -230,12 +229,12 @@ def _discord(notice: Notice) -> Call:
 
 
 def _plain_markdown(text: str) -> str:
-    """Escape a text for Discord, CommonMark §2.4; behind each `@` no name can begin."""
+    """Escape a text for Discord, CommonMark §2.4. A zero-width space after `@` ends each mention."""
     return _MARKDOWN.sub(r"\\\1", text).replace("@", "@\u200b")
 
 
 def _teams(notice: Notice) -> Call:
-    """Write an Adaptive Card of runs of text, of which none is read as Markdown."""
+    """Write an Adaptive Card of text runs: these are never read as Markdown."""
     message = notice.message
     query = query_text(notice.alert)
     colour = _CARD_COLOURS[message.status]
@@ -267,7 +266,7 @@ def _rich(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ntfy(notice: Notice) -> Call:
-    """Write a text, which ntfy shows as it is unless a header says that it is Markdown."""
+    """Write a text. ntfy shows it as it is unless a header says that it is Markdown."""
     message = notice.message
     query = query_text(notice.alert)
     priority, tag = _NTFY[message.status]
@@ -284,16 +283,21 @@ def _ntfy(notice: Notice) -> Call:
 
 
 def _encoded_word(text: str) -> str:
-    """Write a text for a header, RFC 2047 §2."""
+    """Encode a text for a header, RFC 2047 §2."""
     if text.isascii():
         return text
     return f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="
 
 
 def _pagerduty(notice: Notice) -> Call:
-    """Write an event. From firing to resolved all messages have one key: they are one incident."""
+    """Write an event. All messages from firing to resolved have one key, so they are one incident."""
     alert = notice.alert
     message = notice.message
+    details = _data(notice)
+    for name, value in details.items():
+        if isinstance(value, str):
+            details[name] = value[:_MAX_DATA_CHARACTERS]
+
     event: dict[str, Any] = {
         "routing_key": alert.secret,
         "event_action": "resolve" if message.status == "resolved" else "trigger",
@@ -305,10 +309,7 @@ def _pagerduty(notice: Notice) -> Call:
             "severity": "info" if message.status == "test" else "error",
             "timestamp": format_time(message.at_us),
             "class": alert.figure,
-            "custom_details": {
-                name: value[:_MAX_DATA_CHARACTERS] if isinstance(value, str) else value
-                for name, value in _data(notice).items()
-            },
+            "custom_details": details,
         },
     }
     if notice.link:

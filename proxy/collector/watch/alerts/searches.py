@@ -1,4 +1,4 @@
-"""The search for the requests that a figure is about, and the page that shows them. Pure."""
+"""Searches for the requests behind a figure, and the pages that show them. Pure."""
 
 import re
 from typing import Final
@@ -9,48 +9,44 @@ from proxy.settings.alert_model import AlertSettings
 from storage.aggregates import TOP_FIELDS
 from storage.search.language.words import WORDS, word_of
 
-_WORDS: Final = {word.field: word.name for word in WORDS.values()}
-"""Column → what a search calls it."""
+_WORD_OF_COLUMN: Final = {word.field: word.name for word in WORDS.values()}
 _CUT_MARK: Final = "…"
+"""Last character of a text that the store has cut."""
 _MAX_NAME_CHARACTERS: Final = 200
-"""Of a group; a longer one, as a whole path may be, would make searches and addresses too long."""
+"""Longest value that goes into a search: with a longer one, addresses would be too long."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
-"""What a search reads as it is written; other values stand in quotes."""
+"""Values that need no quotes in a search."""
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
-"""A search with it needs brackets beside another; all else binds closer."""
+"""A search with `or` needs brackets beside another one."""
 
 
 def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
-    """Return the search for what an alert counts: of a share the part, of a percentile the slow.
+    """Return the search for the requests that an alert is about: those that a share counts, those
+    above the threshold of a percentile.
 
-    `names` are those of the group, in the order of its columns; none without a group.
+    `names` are the values of a group, in the order of the columns of `alert.by`.
     """
     parts = [alert.query, alert.of]
     if alert.figure in ("p50", "p95", "p99") and alert.above is not None:
         parts.append(f"duration:>{format(alert.above, '.3f').rstrip('0').rstrip('.')}ms")
     columns = TOP_FIELDS.get(alert.by, (alert.by,))
     for column, name in zip(columns, names, strict=False):
-        if name and _can_be_sought(name):
-            parts.append(_term(_WORDS.get(column, column), name))
-    return narrowed(*parts)
+        if name and len(name) <= _MAX_NAME_CHARACTERS and not name.endswith(_CUT_MARK):
+            parts.append(_term(_WORD_OF_COLUMN.get(column, column), name))
+    return joined(*parts)
 
 
-def _can_be_sought(name: str) -> bool:
-    """Whether a search can find a value: one that was cut, or is too long for an address, it
-    cannot.
-    """
-    return len(name) <= _MAX_NAME_CHARACTERS and not name.endswith(_CUT_MARK)
+def _term(name: str, value: str) -> str:
+    word = word_of(name)
+    # Without the sign, a part of the text would do.
+    sign = "=" if word is not None and word.kind == "part" else ""
+    if not _PLAIN.fullmatch(value):
+        value = '"' + re.sub(r'["\\]', r"\\\g<0>", value) + '"'
+    return f"{name}:{sign}{value}"
 
 
-def _term(word: str, value: str) -> str:
-    found = word_of(word)
-    exactly = "=" if found is not None and found.kind == "part" else ""
-    quoted = '"' + re.sub(r'["\\]', r"\\\g<0>", value) + '"'
-    return f"{word}:{exactly}{value if _PLAIN.fullmatch(value) else quoted}"
-
-
-def narrowed(*searches: str) -> str:
-    """Join searches that must hold together; empty ones find all."""
+def joined(*searches: str) -> str:
+    """Return the search for what all of some searches find. An empty one finds everything."""
     given = [search.strip() for search in searches if search.strip()]
     if len(given) == 1:
         return given[0]
@@ -58,7 +54,7 @@ def narrowed(*searches: str) -> str:
 
 
 def page_of(public_url: str, search: str, since_us: int, until_us: int) -> str:
-    """Return the address of the requests of a search in a period; empty without that of the UI."""
+    """Return the address of the page of a search and period; empty without a `public_url`."""
     if not public_url:
         return ""
     state = {"filter": search, "since": format_time(since_us), "until": format_time(until_us)}
@@ -67,7 +63,7 @@ def page_of(public_url: str, search: str, since_us: int, until_us: int) -> str:
 
 
 def page_of_record(public_url: str, record: str) -> str:
-    """Return the address of one request; empty without the address of the web UI."""
-    if public_url:
-        return f"{public_url.rstrip('/')}/requests?record={record}"
-    return ""
+    """Return the address of the page of one record; empty without a `public_url`."""
+    if not public_url:
+        return ""
+    return f"{public_url.rstrip('/')}/requests?record={record}"

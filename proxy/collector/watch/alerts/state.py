@@ -1,10 +1,9 @@
-"""What fires, what is to be sent, and what was: the state of all alerts, and how figures change it.
-Pure.
+"""The state of all alerts: groups that fire, messages to be sent, messages that were. Pure.
 
-Invariant: a message is made by the same step that changes what fires, and both are one value, so
-that they are stored together. Its id follows from that state: who makes the same step again, after
-a kill or on another sidecar, makes the same message. One is in the outbox until a receiver has
-taken it.
+Invariant: the step that changes which groups fire makes the messages on it, and both are stored as
+one value. The id of a message follows from that state, so the same step makes the same message
+again after a kill or on another sidecar. A message stays in the outbox until a receiver has taken
+it.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ from proxy.collector.watch.alerts.figures import Figure
 from proxy.settings.alert_model import AlertSettings
 
 MAX_GROUPS: Final = 100
-"""Values of one alert that fire at the same time; further ones are left out."""
+"""Most groups of one alert that fire at the same time; further ones are left out."""
 MAX_OUTBOX: Final = 1000
 MAX_HISTORY: Final = 200
 EXPIRES_US: Final = 86_400_000_000
@@ -27,19 +26,19 @@ _ID_BYTES: Final = 12
 Status = Literal["firing", "resolved", "test"]
 
 
-class Group(msgspec.Struct):
-    """One value that is beyond the threshold; the empty one where an alert is not apart by a field."""
+class Firing(msgspec.Struct):
+    """A group that fires: a value of the alert's field, or `figures.ALL`."""
 
     since_us: int
     value: float
     sent_us: int = 0
-    """When its last message was made; 0: none was, as it is silenced."""
+    """When its last message was made; 0 where none was, as the alert is silenced."""
     search: str = ""
     """Finds the requests that it is about."""
 
 
 class Message(msgspec.Struct):
-    """What is sent to a receiver until it has taken it."""
+    """A message to a webhook."""
 
     id: str
     alert: str
@@ -50,37 +49,38 @@ class Message(msgspec.Struct):
     at_us: int
     tries: int = 0
     next_us: int = 0
-    """Not to be sent before."""
+    """When it may be sent again."""
     problem: str = ""
-    """Why it was not taken; in the history: not at all."""
+    """Why the last try failed; in the history, why it was given up."""
     taken_us: int = 0
     search: str = ""
     """Finds the requests that it is about, from `begin_us` to `at_us`."""
     begin_us: int = 0
     ids: list[str] = []
-    """Of some of these requests."""
+    """Ids of some of these requests."""
 
 
 class State(msgspec.Struct):
-    """All of it."""
+    """The state of all alerts."""
 
     seed: str = ""
-    """Random, made with the first state: ids of another store's messages are others."""
+    """Random, made with the first state, so that messages of another store have other ids."""
     sequence: int = 0
-    """Messages that were made."""
+    """Number of messages that were made."""
     evaluator: str = ""
-    """The sidecar that evaluates, where several share a store."""
+    """Holder of the lease, where several sidecars share a store."""
     renewed_us: int = 0
-    firing: dict[str, dict[str, Group]] = {}
-    """By alert, then by value."""
+    """When the holder last renewed the lease."""
+    firing: dict[str, dict[str, Firing]] = {}
+    """Alert → group → its firing."""
     pending: dict[str, dict[str, int]] = {}
-    """Since when values are beyond the threshold that have to stay there (`for_s`), as above."""
+    """Alert → group → since when it is beyond the threshold, but not yet for `for_s`."""
     outbox: list[Message] = []
-    """The oldest first."""
+    """Messages that no receiver has taken yet, the oldest first."""
     history: list[Message] = []
-    """What was taken or given up, the newest first."""
+    """Messages that were taken or given up, the newest first."""
     dropped: int = 0
-    """Messages that were given up."""
+    """Number of messages that were given up."""
 
     def advance(
         self,
@@ -90,35 +90,37 @@ class State(msgspec.Struct):
         *,
         is_silenced: bool = False,
     ) -> list[Message]:
-        """Take the figures of an alert: what is beyond its threshold fires, what is back is over.
+        """Take over new figures of an alert: groups beyond its threshold fire, others are over.
 
-        Returns: The messages that were made, which are the last of the outbox.
+        Returns:
+            The messages that this has added to the outbox.
         """
         before = len(self.outbox)
-        known = self.firing.get(alert.name, {})
-
+        firing = self.firing.get(alert.name, {})
         beyond = {
             group: figure.value
             for group, figure in figures.items()
-            if figure.value is not None and is_beyond(alert, figure.value, fires=group in known)
+            if figure.value is not None and is_beyond(alert, figure.value, fires=group in firing)
         }
-        for group in [group for group in known if group not in beyond]:
-            over = known.pop(group)
+
+        for group in [group for group in firing if group not in beyond]:
+            over = firing.pop(group)
+            # No message was made of a group that fired while the alert was silenced.
             if over.sent_us:
                 value = figures[group].value if group in figures else None
                 self._post(alert, group, over, "resolved", value, now_us)
 
         wait_us = round(alert.for_s * 1_000_000)
-        begun_us = self._wait(alert, known, beyond, now_us)
-        for group, value in sorted(
-            beyond.items(), key=lambda item: (item[0] not in known, -item[1], item[0])
-        ):
+        begun_us = self._wait(alert, firing, beyond, now_us)
+        # The greatest values go first, as not all may fit in.
+        for group in sorted(beyond, key=lambda group: (group not in firing, -beyond[group], group)):
+            value = beyond[group]
             since_us = begun_us.get(group, now_us)
             has_lasted = now_us - since_us >= wait_us
-            if group not in known and (len(known) >= MAX_GROUPS or not has_lasted):
+            if group not in firing and (len(firing) >= MAX_GROUPS or not has_lasted):
                 continue
 
-            one = known.setdefault(group, Group(since_us, value))
+            one = firing.setdefault(group, Firing(since_us, value))
             one.value = value
             one.search = figures[group].search
             is_due = not one.sent_us or (
@@ -128,31 +130,36 @@ class State(msgspec.Struct):
                 one.sent_us = now_us
                 self._post(alert, group, one, "firing", value, now_us)
 
-        self.firing = {**self.firing, alert.name: known}
+        self.firing = {**self.firing, alert.name: firing}
         return self.outbox[before:]
 
     def _wait(
         self,
         alert: AlertSettings,
-        known: Mapping[str, Group],
+        firing: Mapping[str, Firing],
         beyond: Mapping[str, float],
         now_us: int,
     ) -> dict[str, int]:
-        """Return since when values are beyond the threshold that do not fire yet, and keep it."""
+        """Return since when groups that do not fire yet are beyond the threshold, and keep those
+        that have to stay there for longer.
+        """
         before = self.pending.get(alert.name, {})
-        waiting = [group for group in beyond if group not in known]
+        waiting = [group for group in beyond if group not in firing]
         waiting.sort(key=lambda group: (group not in before, -beyond[group], group))
         begun_us = {group: before.get(group, now_us) for group in waiting[:MAX_GROUPS]}
+
         wait_us = round(alert.for_s * 1_000_000)
-        still = {group: us for group, us in begun_us.items() if now_us - us < wait_us}
+        pending = {group: us for group, us in begun_us.items() if now_us - us < wait_us}
         self.pending = {name: groups for name, groups in self.pending.items() if name != alert.name}
-        if still:
-            self.pending[alert.name] = still
+        if pending:
+            self.pending[alert.name] = pending
         return begun_us
 
     def forget(self, names: set[str], now_us: int) -> None:
-        """End what fires of alerts that are configured no more, and give up messages that are too
+        """Forget alerts that are configured no more; give up their messages, and those that are too
         old or too many.
+
+        `names` are those of the configured alerts.
         """
         self.firing = {
             name: groups for name, groups in self.firing.items() if name in names and groups
@@ -162,11 +169,8 @@ class State(msgspec.Struct):
             is_old = now_us - message.at_us > EXPIRES_US or len(self.outbox) > MAX_OUTBOX
             if message.alert not in names or is_old:
                 self.dropped += 1
-                self.settle(
-                    message,
-                    0,
-                    message.problem or "given up: the alert is gone, or it waited for too long",
-                )
+                reason = "given up: the alert is gone, or it waited for too long"
+                self.settle(message, 0, message.problem or reason)
 
     def settle(self, message: Message, taken_us: int, problem: str = "") -> None:
         """Move a message from the outbox to the history."""
@@ -179,29 +183,31 @@ class State(msgspec.Struct):
         self,
         alert: AlertSettings,
         group: str,
-        one: Group,
+        firing: Firing,
         status: Status,
         value: float | None,
         now_us: int,
     ) -> None:
         self.sequence += 1
-        name = message_id(self.seed, alert.name, group, self.sequence)
-        end_us = now_us if status == "firing" else one.since_us
-        begin_us = end_us - round(alert.window_s * 1_000_000)
-        message = Message(name, alert.name, group, status, value, one.since_us, now_us)
-        message.search = one.search
-        message.begin_us = begin_us
+        id = message_id(self.seed, alert.name, group, self.sequence)
+        # A message that it is over is about all requests since the window in which it began.
+        end_us = now_us if status == "firing" else firing.since_us
+        message = Message(id, alert.name, group, status, value, firing.since_us, now_us)
+        message.search = firing.search
+        message.begin_us = end_us - round(alert.window_s * 1_000_000)
         self.outbox.append(message)
 
 
 def message_id(*parts: object) -> str:
-    """Return the id of a message: of the same step always the same."""
+    """Return the id of a message, which is always the same for the same parts."""
     digest = blake2b(msgspec.json.encode(parts), digest_size=_ID_BYTES)
     return f"msg_{digest.hexdigest()}"
 
 
 def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> bool:
-    """Whether a value is beyond the threshold; where it fires, whether it is not back from it yet."""
+    """Whether a value is beyond the threshold; for a group that fires, whether it has not come back
+    behind `resolve_below` or `resolve_above`.
+    """
     if fires and alert.resolve_below is not None:
         return value >= alert.resolve_below
     if fires and alert.resolve_above is not None:

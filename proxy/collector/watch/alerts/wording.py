@@ -1,4 +1,4 @@
-"""What a message says in words: figures as a person reads them, texts of traffic in a line. Pure."""
+"""Texts of messages: figures as a person reads them, texts of traffic on one line. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -7,7 +7,7 @@ from proxy.settings.alert_model import AlertSettings
 
 MAX_GROUP_CHARACTERS: Final = 200
 MAX_QUERY_CHARACTERS: Final = 300
-"""Of what a message shows; all of it is in the payload of our own."""
+"""Longest search that is shown. The payload of our own format has all of it."""
 _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
@@ -26,7 +26,7 @@ def limit_text(alert: AlertSettings) -> str:
 
 
 def span_text(seconds: float) -> str:
-    """Return a span in the largest unit that needs no fraction: `10 min`, `90 s`."""
+    """Return a time span in the largest unit that needs no fraction: `10 min`, `90 s`."""
     for unit_s, unit in _SPANS:
         if seconds >= unit_s and seconds % unit_s == 0:
             return f"{seconds / unit_s:g} {unit}"
@@ -34,31 +34,30 @@ def span_text(seconds: float) -> str:
 
 
 def title_of(alert: AlertSettings, status: str, group: str) -> str:
-    """Return what it is about: `[firing] spend (key k1)`."""
+    """Return the title of a message: `[firing] spend (key k1)`."""
+    title = f"[{status}] {alert.name}"
     if group:
-        where = f" ({alert.by} {line_of(group, MAX_GROUP_CHARACTERS)})"
-    else:
-        where = ""
-    return f"[{status}] {alert.name}{where}"
+        title += f" ({alert.by} {line_of(group, MAX_GROUP_CHARACTERS)})"
+    return title
 
 
 def about(alert: AlertSettings, value: float | None) -> str:
-    """Return what a figure is, and its limit."""
+    """Return the sentence on a figure: `cost over 10 min is $7.25, the limit is above $5.00`."""
+    name: str = alert.figure
     if alert.of:
-        what = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}"
-    else:
-        what = alert.figure
+        name = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}"
+    window = span_text(alert.window_s)
     shown = value_text(alert.figure, value)
-    return f"{what} over {span_text(alert.window_s)} is {shown}, the limit is {limit_text(alert)}"
+    return f"{name} over {window} is {shown}, the limit is {limit_text(alert)}"
 
 
 def query_text(alert: AlertSettings) -> str:
-    """Return the search of an alert, empty where it is about all requests."""
+    """Return the search of an alert; empty where it is about all requests."""
     return line_of(alert.query, MAX_QUERY_CHARACTERS)
 
 
 def line_of(text: str, max_characters: int) -> str:
-    """Return a text as a line that is not too long, without controls and marks of direction."""
+    """Return a text as one line of bounded length, without control and direction characters."""
     begin = text[: max_characters + 1]
     shown = "".join(character if character.isprintable() else " " for character in begin)
     if len(text) <= max_characters:
@@ -73,7 +72,7 @@ def _number(value: float) -> str:
 
 
 def _rounded(value: float) -> str:
-    """Return a number in three digits, without an exponent."""
+    """Return a number with three significant digits, without an exponent."""
     return f"{float(f'{value:.3g}'):,.12g}"
 
 

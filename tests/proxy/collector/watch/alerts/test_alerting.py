@@ -1,4 +1,6 @@
-"""Alerts over a real store and a real receiver: at least once, under one id, by one of many."""
+"""Alerts over a real store and a real receiver: messages arrive at least once, under one id, from
+one of many sidecars.
+"""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -24,7 +26,7 @@ from tests.api.samples import START_US, make_batch, make_record
 
 
 class Receiver:
-    """A webhook that answers as it is asked to, and keeps what it got."""
+    """A webhook that answers as a test says, and keeps its calls."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
@@ -86,7 +88,7 @@ def alerting(
 
 
 async def test_an_alert_fires_and_recovers(tmp_path: Path) -> None:
-    """Each is sent once, also by who starts anew."""
+    """Each message is sent once, also after a restart."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -106,7 +108,7 @@ async def test_an_alert_fires_and_recovers(tmp_path: Path) -> None:
 
 
 async def test_what_is_not_taken_is_sent_again_under_its_id(tmp_path: Path) -> None:
-    """Later and later, in order, until it is taken."""
+    """With growing pauses, in order, until it is taken."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -134,9 +136,7 @@ REST_DATE = format_datetime(datetime.fromtimestamp(START_US / 1e6 + 46, UTC), us
 async def test_a_receiver_that_wants_rest_gets_it(
     tmp_path: Path, retry_after: str, rest_s: int
 ) -> None:
-    """One that answers 429 with Retry-After (seconds or a date) is not called before, but within
-    the hour.
-    """
+    """One that answers 429 is not called before `Retry-After` (seconds or a date), an hour at most."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -155,7 +155,7 @@ async def test_a_receiver_that_wants_rest_gets_it(
 
 
 async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path) -> None:
-    """What others have for it, and what is made meanwhile, waits as well."""
+    """Messages of other alerts to it wait as well, also those that are made meanwhile."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -195,7 +195,7 @@ async def test_a_receiver_that_wants_rest_gets_it_from_all_alerts(tmp_path: Path
 async def test_each_format_arrives_with_page_and_requests(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    """And with the headers of the settings; a test of it as well."""
+    """And with the headers of the settings. So does a test message."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -226,7 +226,7 @@ async def test_each_format_arrives_with_page_and_requests(
 
 
 async def test_an_address_is_called_as_it_is_written(tmp_path: Path) -> None:
-    """A webhook of a workflow signs its query, of which no escape may change."""
+    """The query of a workflow's webhook is signed, so no escape in it may change."""
     query = "?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sig=a_b-c%2Bd~"
     async with await open_storage("sqlite:///r.db", tmp_path) as storage, receiving() as receiver:
         receiver.url += query
@@ -235,7 +235,7 @@ async def test_an_address_is_called_as_it_is_written(tmp_path: Path) -> None:
 
 
 async def test_what_must_last_survives_a_restart(tmp_path: Path) -> None:
-    """The wait of `for_s` goes on in who takes over."""
+    """The wait of `for_s` goes on after a restart."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -252,7 +252,7 @@ async def test_what_must_last_survives_a_restart(tmp_path: Path) -> None:
 
 
 async def test_a_receiver_that_is_away_holds_nothing_else(tmp_path: Path) -> None:
-    """Nothing listens there: the reason is shown, and the figures go on."""
+    """Nothing listens there: the reason is shown, and evaluation goes on."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -290,9 +290,7 @@ class _Failing:
 async def test_what_dies_between_two_steps_sends_nothing_unstored_and_loses_nothing(
     tmp_path: Path, writes: int, calls: int
 ) -> None:
-    """Before the state is stored nothing is sent; behind the call, the call may come twice, under
-    one id.
-    """
+    """Nothing is sent before the state is stored. A kill behind the call repeats it under its id."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -314,7 +312,7 @@ async def test_what_dies_between_two_steps_sends_nothing_unstored_and_loses_noth
 
 
 async def test_of_many_one_evaluates(tmp_path: Path) -> None:
-    """Until it is heard of no more: then another does, and goes on with its state."""
+    """When it is gone, another takes the lease and goes on with its state."""
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,
         receiving() as receiver,
@@ -344,8 +342,8 @@ async def test_of_many_one_evaluates(tmp_path: Path) -> None:
 
 
 async def test_an_alert_is_silenced_and_tested_by_its_name(tmp_path: Path) -> None:
-    """A test says that it is one and changes nothing; of a silenced alert nothing is sent until the
-    silence is over.
+    """A test message says that it is one and changes nothing. A silenced alert sends nothing until
+    the silence is over.
     """
     async with (
         await open_storage("sqlite:///r.db", tmp_path) as storage,

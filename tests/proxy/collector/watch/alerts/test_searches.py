@@ -1,10 +1,10 @@
-"""Searches for the requests that alerts are about, and their page; that they find them is in
-test_figures.py.
+"""Searches for the requests that alerts are about, and their pages. test_figures.py shows that they
+find these.
 """
 
 import pytest
 
-from proxy.collector.watch.alerts.searches import narrowed, page_of, page_of_record, search_of
+from proxy.collector.watch.alerts.searches import joined, page_of, page_of_record, search_of
 from proxy.settings.alert_model import AlertSettings
 from storage.search.language.parser import parse_search
 
@@ -12,7 +12,7 @@ HOSTILE = '"x" not *\\ (y), a..b <1 ,'
 
 
 @pytest.mark.parametrize(
-    ("searches", "joined"),
+    ("searches", "expected"),
     [
         (("", " "), ""),
         (("status:5xx", ""), "status:5xx"),
@@ -20,16 +20,16 @@ HOSTILE = '"x" not *\\ (y), a..b <1 ,'
         (("a\tOR b", "c d"), "(a\tOR b) c d"),
     ],
 )
-def test_searches_are_joined_so_that_both_hold(searches: tuple[str, str], joined: str) -> None:
+def test_searches_are_joined_so_that_both_hold(searches: tuple[str, str], expected: str) -> None:
     """An `or` of one does not reach into the other."""
-    assert narrowed(*searches) == joined
+    assert joined(*searches) == expected
 
 
 @pytest.mark.parametrize(
     "value", ["*", ">5", "a..b", "!OK", "-x", "", HOSTILE, "…", "a" * 201, "cut…"]
 )
 def test_a_value_is_searched_as_it_is(value: str) -> None:
-    """Nothing in it is read as a pattern, a comparison or a word; what was cut is left out."""
+    """Nothing in it is read as a pattern, comparison or word. A cut or long value is left out."""
     alert = AlertSettings(
         name="a", url="http://x/", above=1, query="status:5xx", by="header.x-tenant"
     )

@@ -1,4 +1,4 @@
-"""What fires and what is told of it, as figures come in."""
+"""Which groups fire as figures come in, and which messages this makes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,12 +25,12 @@ def figures(values: Mapping[str, float | None]) -> dict[str, Figure]:
 
 
 def told(state: State) -> list[tuple[str, str, float | None]]:
-    """What waits to be sent."""
+    """Return group, status and value of each message in the outbox."""
     return [(message.group, message.status, message.value) for message in state.outbox]
 
 
 def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
-    """Not while it stays beyond, nor while it stays within."""
+    """One message at each crossing, none in between."""
     state = State()
     for second, value in enumerate((5.0, 11.0, 12.0, 10.0, None, 20.0)):
         state.advance(alert(), figures({"": value}), second * S)
@@ -41,14 +41,14 @@ def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
 
 @pytest.mark.parametrize(("value", "fires"), [(0.0, True), (1.0, False), (None, False)])
 def test_what_is_missing_fires_below(value: float | None, fires: bool) -> None:
-    """No traffic is a figure; no figure is none."""
+    """A count of 0 is below the threshold, an undefined figure is not."""
     state = State()
     state.advance(alert(above=None, below=1.0), figures({"": value}), S)
     assert bool(state.outbox) == fires
 
 
 def test_each_value_fires_by_itself() -> None:
-    """A budget by key: one that is used up says nothing of others, and one that is gone is over."""
+    """One key of a budget fires and others do not; a group without a figure is over."""
     state = State()
     state.advance(alert(by="key"), figures({"k1": 11.0, "k2": 3.0}), S)
     state.advance(alert(by="key"), figures({"k2": 30.0}), 2 * S)
@@ -62,7 +62,7 @@ def test_each_value_fires_by_itself() -> None:
 
 
 def test_the_same_step_makes_the_same_message() -> None:
-    """After a kill, or on another sidecar: what was stored decides the id, and no clock."""
+    """After a kill or on another sidecar: the id follows from the stored state, not from a clock."""
     stored = msgspec.json.encode(State(seed="s"))
     ids = []
     for now_us in (S, 2 * S):
@@ -77,7 +77,7 @@ def test_the_same_step_makes_the_same_message() -> None:
 
 
 def test_a_silenced_alert_is_told_of_when_the_silence_is_over() -> None:
-    """If it still fires; its recovery is told only where its beginning was."""
+    """If it still fires then. Its end is reported only where its beginning was."""
     state = State()
     state.advance(alert(), figures({"": 11.0}), S, is_silenced=True)
     state.advance(alert(), figures({"": 1.0}), 2 * S, is_silenced=True)
@@ -89,7 +89,7 @@ def test_a_silenced_alert_is_told_of_when_the_silence_is_over() -> None:
 
 
 def test_it_is_told_again_where_that_is_wanted() -> None:
-    """After each `repeat_s` that it still fires, under ids of their own."""
+    """While it fires, every `repeat_s`, each time under a new id."""
     state = State()
     for second in range(0, 25, 5):
         state.advance(alert(repeat_s=10), figures({"": 11.0}), (second + 1) * S)
@@ -97,7 +97,7 @@ def test_it_is_told_again_where_that_is_wanted() -> None:
 
 
 def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
-    """And is counted; the history stays bounded."""
+    """And counted. The history stays bounded."""
     state = State()
     state.advance(alert(), figures({"": 11.0}), S)
     state.advance(alert(name="b"), figures({"": 11.0}), S)
@@ -116,8 +116,8 @@ def test_what_is_no_longer_configured_or_too_old_is_given_up() -> None:
 
 
 def test_what_does_not_last_is_not_told() -> None:
-    """With `for_s` it fires when it has been so for that long, also for who reads the state anew; a
-    gap begins anew.
+    """With `for_s` it fires when it has been beyond for that long without a gap, also where the
+    state is read anew.
     """
     state = State()
     for second, value in ((0, 11.0), (20, 12.0), (40, 9.0), (50, 11.0), (80, 12.0), (109, 13.0)):
@@ -133,7 +133,7 @@ def test_what_does_not_last_is_not_told() -> None:
 
 
 def test_what_waits_to_fire_is_bounded_and_goes_with_its_alert() -> None:
-    """Of many values those that have waited longest stay."""
+    """Of too many groups, those stay that have waited longest."""
     state = State()
     state.advance(alert(by="key", for_s=60), figures({"first": 11.0}), S)
     state.advance(
@@ -168,7 +168,7 @@ def test_what_comes_and_goes_around_the_threshold_is_told_once(
     values: tuple[float | None, ...],
     expected: list[tuple[str, float | None]],
 ) -> None:
-    """It is over behind a second threshold; what has not fired is judged by the first."""
+    """A group that fires is over behind the second threshold; others are judged by the first."""
     state = State()
     for second, value in enumerate(values, 1):
         state.advance(alert(**settings), figures({"": value}), second * S)
@@ -176,7 +176,7 @@ def test_what_comes_and_goes_around_the_threshold_is_told_once(
 
 
 def test_a_message_says_which_requests_it_is_about() -> None:
-    """Those of its group within the window; when it is over, all since it began."""
+    """Those of its group within the window; at the end, all since the first window."""
     state = State()
     state.advance(alert(by="path", window_s=60), figures({"x": 11.0}), 100 * S)
     state.advance(alert(by="path", window_s=60), {}, 200 * S)
