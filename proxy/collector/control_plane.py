@@ -289,7 +289,7 @@ def _measure(
     metrics.watch(lambda: families.otel_families(plane.export.exporters))
     metrics.watch(plane.alerting.families)
     metrics.watch(certificates_of(settings).families)
-    metrics.watch(lambda: usage_families(families.process_ids(plane.workers)))
+    metrics.watch(lambda: usage_families(plane.workers.process_ids()))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
     access_log = plane.access_log
     if access_log is not None:

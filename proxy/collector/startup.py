@@ -27,7 +27,7 @@ from api.stream.tail import Tail
 from proxy.collector.committed import CommittedPositions
 from proxy.collector.rings.drain import Drain
 from proxy.collector.tail_offset import make_tail, read_secret, start_tail
-from proxy.collector.watch.store import StoreNotices
+from proxy.collector.watch.store_notices import StoreNotices
 from proxy.enrich.jobs.known import MAX_JOBS
 from proxy.enrich.records import RecordBuilder
 from proxy.process.data_dir import DataDir, read_state, update_state

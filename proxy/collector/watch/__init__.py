@@ -1,3 +1,1 @@
-"""What the collector sees of the running processes and of the places they need, and whether that is
-enough.
-"""
+"""State of the running parts as operators, probes, scrapers and webhooks see it."""

@@ -1,6 +1,6 @@
-"""When the certificates of sidelog's own ports expire, as a metric.
+"""The metric of when the certificates of sidelog's own ports expire.
 
-A renewed file is read anew. New handshakes get it after a reload; the date shows that it is there.
+A renewed file is read anew, so its date is shown before a reload has handshakes use it.
 """
 
 import logging
@@ -17,7 +17,7 @@ from proxy.settings.model import Settings
 log = logging.getLogger(__name__)
 
 Files = tuple[str, str]
-"""Certificate, and its key."""
+"""Certificate and key; the key is empty where the certificate's file has it."""
 
 
 class _Known(NamedTuple):
@@ -29,33 +29,35 @@ class Certificates:
     """Reads each certificate once, and again when its file has changed."""
 
     def __init__(self, files: Mapping[str, Files]) -> None:
-        """Take the files of each port that has some."""
+        """`files`: by port, of those that have a certificate."""
         self._files = files
         self._known: dict[str, _Known] = {}
 
     def families(self) -> Iterator[Metric]:
-        """Yield the metric; none where no port has a certificate."""
-        if self._files:
-            text = "When the certificate of a port expires, in seconds since 1970."
-            known = {port: self._expiry_s(port, *files) for port, files in self._files.items()}
-            found = {port: seconds for port, seconds in known.items() if seconds is not None}
-            yield gauges("certificate_expiry_timestamp_seconds", text, "port", found)
+        """Yield the metric; nothing where no port has a certificate."""
+        if not self._files:
+            return
+        expiries_s = {port: self._expiry_s(port, *files) for port, files in self._files.items()}
+        known = {port: seconds for port, seconds in expiries_s.items() if seconds is not None}
+        text = "When the certificate of a port expires, in seconds since 1970."
+        yield gauges("certificate_expiry_timestamp_seconds", text, "port", known)
 
     def _expiry_s(self, port: str, cert_file: str, key_file: str) -> float | None:
+        known = self._known.get(port)
         try:
             modified_ns = (_modified_ns(cert_file), _modified_ns(key_file or cert_file))
-        except OSError:  # between two states of a renewal; what was read before still serves
-            known = self._known.get(port)
+        except OSError:
+            # A renewal is under way, and the port still serves the certificate of before.
             return None if known is None else known.expires_at_s
 
-        known = self._known.get(port)
         if known is None or known.modified_ns != modified_ns:
-            known = self._known[port] = _Known(modified_ns, _read(port, cert_file, key_file))
+            known = _Known(modified_ns, _read(port, cert_file, key_file))
+            self._known[port] = known
         return known.expires_at_s
 
 
 def certificates_of(settings: Settings) -> Certificates:
-    """Return the certificates of the settings' ports."""
+    """Watch the certificates of the ports of some settings."""
     files = {
         "data": (settings.proxy.tls_cert_file, settings.proxy.tls_key_file),
         "admin": (settings.admin.tls_cert_file, settings.admin.tls_key_file),

@@ -1,8 +1,8 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
 Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would fail, or
-records get lost unnoticed. Where records only wait, as while the store is away, or a restart would
-lose them, the instance is `degraded`: taking it out of service would not help.
+records would get lost unnoticed. The instance is `degraded` where taking it out of service would
+not help: records only wait, as while the store is away, or would be lost by a restart.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ LOOK_EVERY_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Decides by the state of all watched parts."""
+    """Decides by the state of the other parts."""
 
     status: StatusView
     writer: Writer
@@ -32,16 +32,15 @@ class Readiness:
     has_data_port: bool = True
 
     def answer(self) -> tuple[bool, dict[str, object]]:
-        """Return whether traffic may come, and members to show beside it."""
+        """Return whether traffic may come, and the other members of the answer."""
         workers = self.workers
-        against = self._objections()
+        objections = self._objections()
         away = self._away()
         gone = self.places.gone
         members: dict[str, object] = {
             "draining": self.status.is_draining,
             "degraded": bool(away or gone),
         }
-
         if not self.has_data_port:
             members["data_port"] = False
         elif workers.shown is not None:
@@ -51,42 +50,50 @@ class Readiness:
             members["away"] = away
         if gone:
             members["gone"] = gone
-        degrading = [f"the {what} is {self._how_away(what)}" for what in away]
-        degrading += [f"the {what} was removed: restart" for what in gone]
-        if reasons := against + degrading:
+
+        reasons = [
+            *objections,
+            *(f"the {store} is {self._how_away(store)}" for store in away),
+            *(f"the {place} was removed: restart" for place in gone),
+        ]
+        if reasons:
             members["reasons"] = reasons
-        return not against, members
+        return not objections, members
 
     def _objections(self) -> list[str]:
-        """Return why no traffic may come."""
+        """Return the reasons why no traffic may come."""
         workers = self.workers
-        found = []
+        reasons = []
         if self.status.is_draining:
-            found.append("it is stopping")
-        if workers.shown is not None and not workers.accepting and self.has_data_port:
-            found.append("no worker accepts connections")
-        found += [
+            reasons.append("it is stopping")
+        if self.has_data_port and workers.shown is not None and not workers.accepting:
+            reasons.append("no worker accepts connections")
+        reasons += [
             f"the ring of {name} is unread: its records are lost when it ends"
             for name in workers.unread
         ]
-        return found
+        return reasons
 
     def _away(self) -> list[str]:
-        """Return the stores that records or keys wait for."""
-        away = [] if self.writer.is_storage_up else ["store"]
-        if self.keys.reason and self.own_keys:
+        """Return the names of the stores that cannot be reached."""
+        are_keys_away = bool(self.keys.reason)
+        is_store_away = not self.writer.is_storage_up
+        if not self.has_data_port and not self.own_keys:
+            # Nothing is written without a data port, so that only reads of the keys can fail.
+            is_store_away |= are_keys_away
+
+        away = ["store"] if is_store_away else []
+        if are_keys_away and self.own_keys:
             away.append("store of API keys")
-        elif self.keys.reason and not self.has_data_port:
-            away = ["store"]  # nothing is written here that would fail
         return away
 
-    def _how_away(self, what: str) -> str:
-        if what == "store" and self.status.deferred.state == "opening":
+    def _how_away(self, store: str) -> str:
+        if store == "store" and self.status.deferred.state == "opening":
             return "being opened"
         return "away"
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Look at workers and places again and again, until cancelled."""
         try:
             while True:
                 self.workers.look()

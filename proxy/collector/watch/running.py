@@ -1,7 +1,6 @@
-"""What runs at the moment: exchanges and tool calls that have no record yet, made into preliminary
-ones.
+"""Preliminary records of exchanges and tool calls that have not ended.
 
-They are read from shared memory on request; nothing here is kept up to date.
+They are made on request, from the in-flight tables of the rings.
 """
 
 from collections.abc import Iterator
@@ -15,27 +14,30 @@ from storage.record import Entry, ToolCall
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The exchanges of living workers that have run for 100 ms or more."""
+    """Reads the exchanges of living workers that have run for 100 ms or more."""
 
     sources: Sources
     builder: RecordBuilder
 
     def exchanges(self) -> list[Entry]:
-        """Return what is known of each."""
+        """Return a preliminary record of each exchange."""
         return [
-            self.builder.running(exchange, source.descriptor) for source, exchange in self._each()
+            self.builder.running(exchange, source.descriptor)
+            for source, exchange in self._in_flight()
         ]
 
     def tools(self) -> list[ToolCall]:
-        """Return their tool calls, and those that wait for another stream."""
-        running = [
+        """Return the tool calls of these exchanges, and those whose answer comes on another
+        stream.
+        """
+        calls = [
             call
-            for source, exchange in self._each()
+            for source, exchange in self._in_flight()
             for call in self.builder.running_tools(exchange, source.descriptor)
         ]
-        return running + self.builder.waiting_tools()
+        return calls + self.builder.waiting_tools()
 
-    def _each(self) -> Iterator[tuple[Source, InflightExchange]]:
+    def _in_flight(self) -> Iterator[tuple[Source, InflightExchange]]:
         for source in self.sources.attached.values():
             if source.segment.producer_alive():
                 for exchange in source.in_flight():

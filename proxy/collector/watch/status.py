@@ -1,7 +1,7 @@
-"""The state of the running processes as the collector sees it: the answer of `/api/status`.
+"""The state of the running parts: the answer of `/api/status`.
 
-Everything is read from shared memory and counters on request; only the copies of a store on several
-servers are asked for now and then.
+Everything is read from shared memory and counters on request, except the replicas of a store: these
+are asked for every ten seconds.
 """
 
 import asyncio
@@ -37,21 +37,21 @@ LOOK_EVERY_S: Final = 10.0
 
 
 class ReplicaWatch:
-    """Asks the store for them every ten seconds."""
+    """Asks the store for its replicas every ten seconds."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.seen: Sequence[Replica] = ()
-        """As of the last look; none before the store is open, and where it is on one server."""
+        """As of the last look. Empty before the store is open, and where it is on one server."""
 
     async def run(self) -> None:
-        """Ask, until cancelled."""
+        """Look again and again, until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def look(self) -> None:
-        """Ask once; that the store is away is reported elsewhere."""
+        """Ask once. Other parts report a store that is away."""
         with suppress(StorageError):
             self.seen = await self._storage.replicas()
 
@@ -64,7 +64,7 @@ class ReplicaWatch:
 
 @dataclass(slots=True, kw_only=True)
 class StatusView:
-    """The parts of a running collector whose state the status shows."""
+    """Shows the state of a collector's parts."""
 
     settings: Settings
     instance: str
@@ -87,22 +87,20 @@ class StatusView:
     def describe(self) -> dict[str, object]:
         writer = self.writer
         deferred = self.deferred
+        uptime_s = round(time.monotonic() - self._started_s, 1)
         reason = "" if deferred.state == "open" else deferred.reason
         return {
             "version": VERSION,
             "build": BUILD,
             "instance": self.instance,
-            "uptime_s": round(time.monotonic() - self._started_s, 1),
+            "uptime_s": uptime_s,
             "draining": self.is_draining,
             "workers": [
                 _describe_worker(worker, self.workers.unread) for worker in self.workers.shown or ()
             ],
             "rings": [_describe_ring(source) for source in self.sources.attached.values()],
             "writer": filled(WriterShown, writer, writer.counters),
-            "collector": {
-                "pid": os.getpid(),
-                "uptime_s": round(time.monotonic() - self._started_s, 1),
-            },
+            "collector": {"pid": os.getpid(), "uptime_s": uptime_s},
             "storage": {
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
@@ -119,23 +117,23 @@ class StatusView:
 
 
 def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, object]:
-    """Return the state of retention as of its last look, and the size as of the last look of it or
-    of the cap.
+    """Return the state of retention. Times are Unix ms, None before the first look.
 
-    Times are Unix ms, None before the first look.
+    Retention and the cap on size look at the store in turn: size and time are those of the later
+    look.
     """
     state = retention.state
+    oldest_us = state.oldest_us if state else None
+    reaches_back_us = state.reaches_back_us if state else None
+    used_bytes = state.used_bytes if state else None
     looked_at_us = retention.looked_at_us
-    used_bytes = None if state is None else state.used_bytes
     if size_cap.looked_at_us > (looked_at_us or 0):
         looked_at_us = size_cap.looked_at_us
         used_bytes = size_cap.used_bytes
-    oldest_us = None if state is None else state.oldest_us
-    reaches_back_us = size_cap.reaches_back_us or (None if state is None else state.reaches_back_us)
     return {
-        "looked_at_ms": None if looked_at_us is None else looked_at_us // 1000,
-        "reaches_back_ms": None if reaches_back_us is None else reaches_back_us // 1000,
-        "oldest_ms": None if oldest_us is None else oldest_us // 1000,
+        "looked_at_ms": _ms(looked_at_us),
+        "reaches_back_ms": _ms(size_cap.reaches_back_us or reaches_back_us),
+        "oldest_ms": _ms(oldest_us),
         "used_bytes": used_bytes,
         "lag_s": retention.lag_s,
         "erasing_records": retention.erasing,
@@ -143,6 +141,10 @@ def describe_retention(retention: Retention, size_cap: SizeCap) -> dict[str, obj
         "rows_trimmed": size_cap.total.rows,
         "bodies_trimmed": size_cap.total.bodies,
     }
+
+
+def _ms(us: int | None) -> int | None:
+    return None if us is None else us // 1000
 
 
 def _describe_worker(worker: WorkerShown, unread: Collection[str]) -> dict[str, object]:
@@ -155,13 +157,15 @@ def _describe_ring(source: Source) -> dict[str, object]:
     counters = source.counters()
     is_alive = source.segment.producer_alive()
     held_since_us = source.segment.cells[HELD_SINCE_US]
+    uptime_s = None
+    if is_alive and held_since_us:
+        uptime_s = round(max(0.0, time.time() - held_since_us / 1e6), 1)
+
     return {
         "source": source.id.hex(),
         "worker_alive": is_alive,
         "pid": source.segment.cells[PRODUCER_PID] or None,
-        "uptime_s": round(max(0.0, time.time() - held_since_us / 1e6), 1)
-        if is_alive and held_since_us
-        else None,
+        "uptime_s": uptime_s,
         "requests": None if counters is None else sum(counters.requests.values()),
         "in_flight": None if counters is None or not is_alive else counters.requests_in_flight,
         "capacity_bytes": source.segment.capacity,

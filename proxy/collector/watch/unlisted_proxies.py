@@ -1,9 +1,9 @@
-"""Proxies in front that `[proxy] trusted_proxies` does not list, found by the redirect loop that
+"""Finds proxies in front that `[proxy] trusted_proxies` does not list, by the redirect loop that
 this causes.
 
-Such a proxy says that its client speaks TLS, which is not passed on, so a service that wants TLS
-redirects to the URL that was asked for. Only here both are known. Each address is named once: in
-the log, as an event, to `sidelog doctor`.
+Such a proxy says that its client uses TLS. sidelog does not pass that on, so a service that wants
+TLS redirects to the very URL that was asked for. Each address is reported once: in the log, as an
+event, and to `sidelog doctor`.
 """
 
 import logging
@@ -20,69 +20,65 @@ from storage.record import Entry
 log = logging.getLogger(__name__)
 
 MAX_ADDRESSES: Final = 16
-"""Any client can look like a proxy: further ones are not named."""
+"""Most addresses that are reported: any client can pretend to be a proxy."""
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 
 
 class UnlistedProxies:
-    """Finds such proxies among the redirects."""
+    """Reports such proxies."""
 
     def __init__(self, add_event: Callable[[str, dict[str, object]], None], data_dir: Path) -> None:
         self._add_event = add_event
         self._data_dir = data_dir
-        self._named: set[str] = set()
+        self._reported: set[str] = set()
 
     def observe(self, entries: Iterable[Entry]) -> None:
-        """Look for redirects of peers that claim TLS and are not trusted; other records cost 0.1
-        µs.
-        """
+        """Look for redirect loops. A record that is no redirect costs 0.1 µs."""
         for entry in entries:
-            if (
-                entry.record.status in _REDIRECTS
-                and entry.record.scheme == "http"
-                and leads_back(entry)
-            ):
-                self._name(entry.record.client_ip or "")
+            record = entry.record
+            if record.status in _REDIRECTS and record.scheme == "http" and is_redirect_loop(entry):
+                self._report(record.client_ip or "")
 
-    def _name(self, address: str) -> None:
-        if address in self._named or len(self._named) >= MAX_ADDRESSES:
+    def _report(self, address: str) -> None:
+        if address in self._reported or len(self._reported) >= MAX_ADDRESSES:
             return
-        self._named.add(address)
+        self._reported.add(address)
         log.warning(
             "redirect loop: %s says that its client uses TLS, and is redirected to the same URL "
-            "with https; "
-            "if it is your ingress, add it to [proxy] trusted_proxies; sidelog ignores what other "
-            "peers say",
+            "with https; if it is your ingress, add it to [proxy] trusted_proxies; sidelog ignores "
+            "what other peers say",
             address,
         )
         self._add_event("unlisted_proxy", {"address": address, "setting": "proxy.trusted_proxies"})
 
         try:
             known = read_state(self._data_dir).get(UNLISTED_NAME) or []
-            update_state(
-                self._data_dir, **{UNLISTED_NAME: sorted({*known, address})[:MAX_ADDRESSES]}
-            )
+            addresses = sorted({*known, address})[:MAX_ADDRESSES]
+            update_state(self._data_dir, **{UNLISTED_NAME: addresses})
         except OSError as error:
             log.warning("the address was not saved for `sidelog doctor`: %s", error)
 
 
-def leads_back(entry: Entry) -> bool:
-    """Whether a peer that says TLS was redirected to the URL it asked for, with https."""
+def is_redirect_loop(entry: Entry) -> bool:
+    """Whether a peer whose client uses TLS was redirected to the URL it asked for, with https."""
     record = entry.record
     payload = entry.payload
     if payload is None:
         return False
 
-    sent = parse_head(payload.request_head)[1]
-    answered = parse_head(payload.response_head)[1]
-    hops = forwarded_elements(field_of(sent, b"forwarded") or b"")
-    said = [field_of(sent, b"x-forwarded-proto") or b"", *(hop.get(b"proto", b"") for hop in hops)]
+    request_fields = parse_head(payload.request_head)[1]
+    response_fields = parse_head(payload.response_head)[1]
+    hops = forwarded_elements(field_of(request_fields, b"forwarded") or b"")
+    protocols = [hop.get(b"proto", b"") for hop in hops]
+    protocols.append(field_of(request_fields, b"x-forwarded-proto") or b"")
+    if b"https" not in map(bytes.lower, protocols):
+        return False
 
     try:
-        target = urlsplit((field_of(answered, b"location") or b"").decode())
+        target = urlsplit((field_of(response_fields, b"location") or b"").decode())
         asked = urlsplit(f"//{record.host}{record.path}")
     except ValueError:
         return False
 
     is_same = (target.hostname, unquote(target.path)) == (asked.hostname, unquote(asked.path))
-    return is_same and target.scheme == "https" and b"https" in map(bytes.lower, said)
+    return is_same and target.scheme == "https"

@@ -1,10 +1,10 @@
-"""Whether the directories that a running sidelog needs, the files by which commands find it, and
-those of its rings, are still there.
+"""Checks that the paths of a running sidelog are still there: its directories, the files by which
+commands find it, the files of its rings.
 
 A process goes on after the names of its files are removed, and all looks well until the next start
-finds nothing. So the paths are checked: a removed or replaced one is logged, counted and shown as
-degraded, and a restart mends it. The directories are kept open meanwhile, because a file system
-reuses the inode number of a removed one for the next (ext4: always).
+finds nothing. So a removed or replaced path is logged, counted and shown as degraded; a restart
+mends it. The directories are kept open meanwhile, because a file system gives the inode number of a
+removed one to the next (ext4: always).
 """
 
 import logging
@@ -26,7 +26,7 @@ RING_DIR: Final = "ring directory"
 RING: Final = "file of a ring"
 STATE: Final = "state or token file of the data directory"
 
-_MEANING: Final = {
+_CONSEQUENCES: Final = {
     DATA_DIR: "the next start will not find its data",
     RING_DIR: "unread records are lost if all processes end at once",
     RING: "its unread records are lost if all processes end at once",
@@ -35,7 +35,7 @@ _MEANING: Final = {
 
 
 class WatchedPaths:
-    """Remembers the directories of the start, and checks them."""
+    """Remembers the paths of the start, and checks them."""
 
     def __init__(
         self,
@@ -43,32 +43,36 @@ class WatchedPaths:
         attached: Mapping[bytes, Source],
         token: str = "",
     ) -> None:
-        """Prepare for the directories as they are now.
+        """Remember the directories as they are now.
 
         Args:
-            directories: None stands for one that is not used.
-            attached: The rings.
-            token: It is written into the data directory once that can be, where it is read-only now.
+            directories: By kind; None where there is none.
+            attached: The rings, by source.
+            token: The admin token. A data directory that is read-only now lacks its file, which is
+                written as soon as that succeeds.
         """
         self._directories = {
-            what: (path, _identity(path)) for what, path in directories.items() if path is not None
+            kind: (path, _identity(path)) for kind, path in directories.items() if path is not None
         }
         self._held = [
             os.open(path, os.O_PATH | os.O_CLOEXEC)
-            for path, found in self._directories.values()
-            if found
+            for path, identity in self._directories.values()
+            if identity is not None
         ]
+        self._files: list[Path] = []
+        self._unwritten_token: tuple[Path, str] | None = None
         data_dir = directories.get(DATA_DIR)
-        own = (data_dir / TOKEN_FILE, data_dir / STATE_FILE) if data_dir else ()
-        self._files = [path for path in own if path.exists()]
-        self._unwritten = {
-            path: f"{token}\n".encode() for path in own[:1] if token and not path.exists()
-        }
+        if data_dir is not None:
+            token_file = data_dir / TOKEN_FILE
+            self._files = [path for path in (token_file, data_dir / STATE_FILE) if path.exists()]
+            if token and token_file not in self._files:
+                self._unwritten_token = token_file, token
+
         self._attached = attached
         self._gone_rings: set[bytes] = set()
         self._gone: set[str] = set()
         self.removed = dict.fromkeys((DATA_DIR, RING_DIR, RING, STATE), 0)
-        """How often one of the kind was found removed or replaced."""
+        """Kind → how often one was found removed or replaced."""
 
     @property
     def gone(self) -> list[str]:
@@ -77,17 +81,27 @@ class WatchedPaths:
 
     def look(self) -> None:
         """Check every path, and report those that are gone since the last check."""
-        for what, (path, identity) in self._directories.items():
-            if what not in self._gone and identity is not None and _identity(path) != identity:
-                self._gone.add(what)
-                self._report(what, str(path))
+        self._check_directories()
+        self._write_token()
+        self._check_files()
+        self._check_rings()
 
-        for path, content in list(self._unwritten.items()):
-            with suppress(OSError):
-                replace_file(path, content)
-                self._files.append(path)
-                del self._unwritten[path]
+    def _check_directories(self) -> None:
+        for kind, (path, identity) in self._directories.items():
+            if kind not in self._gone and identity is not None and _identity(path) != identity:
+                self._gone.add(kind)
+                self._report(kind, str(path))
 
+    def _write_token(self) -> None:
+        if self._unwritten_token is None:
+            return
+        path, token = self._unwritten_token
+        with suppress(OSError):
+            replace_file(path, f"{token}\n".encode())
+            self._files.append(path)
+            self._unwritten_token = None
+
+    def _check_files(self) -> None:
         missing = [path for path in self._files if not path.exists()]
         if not missing:
             self._gone.discard(STATE)
@@ -95,6 +109,7 @@ class WatchedPaths:
             self._gone.add(STATE)
             self._report(STATE, str(missing[0]))
 
+    def _check_rings(self) -> None:
         self._gone_rings &= self._attached.keys()
         for source in self._attached.values():
             if source.id not in self._gone_rings and _is_removed(source.segment):
@@ -109,12 +124,12 @@ class WatchedPaths:
         self._directories.clear()
         self._files.clear()
 
-    def _report(self, what: str, name: str) -> None:
-        self.removed[what] += 1
+    def _report(self, kind: str, name: str) -> None:
+        self.removed[kind] += 1
         log.error(
             "the %s was removed or replaced while sidelog runs: %s",
-            what,
-            _MEANING[what],
+            kind,
+            _CONSEQUENCES[kind],
             extra={"name_was": name},
         )
 
@@ -128,7 +143,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _is_removed(segment: Segment) -> bool:
-    """Whether the file of a ring has lost its name; an anonymous one never had any."""
+    """Whether the file of a ring has lost its name. An anonymous one never had any."""
     try:
         if os.fstat(segment.fd).st_nlink:
             return False

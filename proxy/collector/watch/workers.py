@@ -1,11 +1,13 @@
-"""The workers the supervisor reports, and whether this collector reads the ring of each.
+"""The workers that the supervisor reports, and whether this collector reads the ring of each.
 
 A collector that knows only the rings it finds cannot know which ones it misses. The supervisor
-knows which processes it started and which ring each of them pushes into, so an unread ring raises
-an error within seconds, long before a user searches for a record that was never stored.
+knows which processes it started and which ring each of them pushes into, so an unread ring is
+logged as an error within seconds, long before a user searches for a record that was never stored.
 """
 
+import itertools
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -21,15 +23,15 @@ GRACE_S: Final = 1.0
 
 
 class WorkerShown(msgspec.Struct, frozen=True):
-    """One worker process, in the supervisor's words."""
+    """One worker process, as the supervisor reports it."""
 
     name: str
     pid: int | None
     ready: bool
     ring: str
-    """Its source as hex; empty until the worker has one."""
+    """The source of its ring as hex; empty until it has one."""
     leaving: bool = False
-    """It serves its last clients; other workers accept new ones."""
+    """Whether it only serves its last clients, as after a reload."""
 
 
 class SupervisorCounts(msgspec.Struct, frozen=True):
@@ -40,52 +42,67 @@ class SupervisorCounts(msgspec.Struct, frozen=True):
 
 
 class Workers:
-    """Compares what the supervisor says with the rings that are attached."""
+    """Compares the workers that the supervisor reports with the rings that are attached."""
 
     def __init__(
         self, attached: Mapping[bytes, Source], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Before the first `update` no worker is known, and none is missing."""
         self._attached = attached
         self._clock = clock
         self._unread_since: dict[str, float] = {}
         self.on_unread: Callable[[int], object] = lambda unread: None
-        """Called with the number of unread rings when it changes, and at every look while there are
-        any.
+        """Called with the number of unread rings: at every look that finds some, and at the first
+        that finds none again.
         """
         self.shown: tuple[WorkerShown, ...] | None = None
+        """None before the first report."""
         self.supervisor: SupervisorCounts | None = None
-        """None: there is none, as with `workers = 0`, or it has said nothing yet."""
+        """None before the first report, and without a supervisor (`workers = 0`)."""
         self.unread: tuple[str, ...] = ()
-        """Names of the workers whose ring the collector did not read at the last look."""
+        """Names of the workers whose ring was unread at the last look."""
 
     def update(self, raw: bytes | str) -> None:
-        """Take over what the supervisor says, as JSON."""
+        """Take over the supervisor's report of its workers, as JSON."""
         self.shown = msgspec.json.decode(raw, type=tuple[WorkerShown, ...])
 
     def update_counts(self, raw: bytes | str) -> None:
-        """Take over what the supervisor counts, as JSON."""
+        """Take over the supervisor's counts, as JSON."""
         self.supervisor = msgspec.json.decode(raw, type=SupervisorCounts)
 
     @property
     def accepting(self) -> int:
-        """How many accept new connections."""
+        """The number of workers that accept new connections."""
         return sum(worker.ready and not worker.leaving for worker in self.shown or ())
 
     @property
-    def old(self) -> int:
-        """How many of before a reload still serve their last clients."""
+    def leaving(self) -> int:
+        """The number of workers that only serve their last clients."""
         return sum(worker.leaving for worker in self.shown or ())
 
+    def process_ids(self) -> dict[str, int]:
+        """Return the ids of all processes of this sidecar, by name; without a supervisor there is
+        but one process.
+        """
+        own = os.getpid()
+        shown = self.shown or ()
+        if not shown or any(worker.pid == own for worker in shown):
+            return {"sidelog": own}
+
+        found = {"supervisor": os.getppid(), "collector": own}
+        for worker in shown:
+            if worker.pid is not None:
+                name = f"{worker.name} leaving" if worker.leaving else worker.name
+                found[_unused(name, found)] = worker.pid
+        return found
+
     def look(self) -> None:
-        """Judge now, and report what has changed."""
+        """Find the unread rings, and log those that are new or read again."""
         now_s = self._clock()
-        unread = {
-            worker.name: worker
-            for worker in self.shown or ()
-            if worker.ready and not self._is_read(worker)
-        }
+        unread = [
+            worker.name for worker in self.shown or () if worker.ready and not self._is_read(worker)
+        ]
         self._unread_since = {name: self._unread_since.get(name, now_s) for name in unread}
+
         before = self.unread
         self.unread = tuple(
             name for name, since_s in self._unread_since.items() if now_s - since_s >= GRACE_S
@@ -106,3 +123,12 @@ class Workers:
         except ValueError:
             return False
         return source is not None and not source.is_closing
+
+
+def _unused(name: str, found: dict[str, int]) -> str:
+    """Return a name with a number where others have it: several workers of one name may leave."""
+    numbers = itertools.count(2)
+    unused = name
+    while unused in found:
+        unused = f"{name} {next(numbers)}"
+    return unused

@@ -1,20 +1,15 @@
-"""What runs is in the exposition: sums over all workers, processes and ports, the way to the store,
-exports.
-"""
+"""Metric families of workers, rings, processes, ports, the way to the store, exports."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
 from prometheus_client import Metric
 
 from proxy.collector.watch.families import (
     otel_families,
     port_families,
     process_families,
-    process_ids,
     replica_families,
     ring_families,
     store_families,
@@ -22,7 +17,7 @@ from proxy.collector.watch.families import (
     worker_families,
 )
 from proxy.collector.watch.watched_paths import DATA_DIR, RING, RING_DIR, STATE, WatchedPaths
-from proxy.collector.watch.workers import Workers, WorkerShown
+from proxy.collector.watch.workers import Workers
 from proxy.otel.exporter import Exporter, Progress
 from proxy.otel.reading import Reader
 from proxy.otel.requests import Signal
@@ -41,7 +36,7 @@ from tests.support.rings import RingWorker, collecting
 
 
 def values(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
-    """Name without its prefix, and values of its labels → value."""
+    """Return the samples: name without prefix, and label values → value."""
     return {
         (family.name.removeprefix("sidelog_"), *sample.labels.values()): sample.value
         for family in families
@@ -50,7 +45,7 @@ def values(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
 
 
 def test_every_counter_of_the_data_plane_has_its_value() -> None:
-    """Unknown methods are one, and requests without a route have a name."""
+    """Unknown methods are counted together; requests without a route have the route `none`."""
     counted = CounterSnapshot(
         requests={
             ("default", "GET", "2xx"): 5,
@@ -92,7 +87,7 @@ def test_every_counter_of_the_data_plane_has_its_value() -> None:
 
 
 async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
-    """Metrics see all workers as one, and each ring by its own."""
+    """Counters are sums of all workers; each ring has a gauge of its own."""
     workers = [RingWorker(tmp_path) for _ in range(2)]
     for worker in workers:
         worker.record(2)
@@ -115,7 +110,7 @@ async def test_totals_add_up_over_workers(tmp_path: Path) -> None:
 
 
 async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
-    """With a spool, and as far as the cap on size has come."""
+    """With a spool and a cap on size."""
     store = MemoryStorage()
 
     async def open_store(_: str) -> Storage:
@@ -144,7 +139,7 @@ async def test_the_way_to_the_store_has_its_values(tmp_path: Path) -> None:
 
 
 async def test_every_process_has_its_values(tmp_path: Path) -> None:
-    """What the supervisor counts, what is gone, and rings that nobody reads."""
+    """The supervisor's counts, removed places, unread rings, leaving workers."""
     async with collecting(None, MemoryStorage(), is_draining=False) as plane:
         workers = Workers({})
         places = WatchedPaths({}, {})
@@ -153,7 +148,7 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
             for pid in (7, 8, 9)
         )
         workers.update(json.dumps([*left]))
-        assert {name for name in process_ids(workers) if "worker" in name} == {
+        assert {name for name in workers.process_ids() if "worker" in name} == {
             "worker 0",
             "worker 0 leaving",
             "worker 0 leaving 2",
@@ -186,29 +181,8 @@ def test_ports_have_every_reason_from_the_start() -> None:
     }
 
 
-def test_the_processes_are_those_the_supervisor_names() -> None:
-    """A worker that leaves beside its successor has a name of its own; with one process there is
-    one name.
-    """
-    workers = Workers({})
-    assert process_ids(workers) == {"sidelog": os.getpid()}
-    shown = [
-        WorkerShown(name="worker 0", pid=11, ready=True, ring=""),
-        WorkerShown(name="worker 0", pid=12, ready=True, ring="", leaving=True),
-        WorkerShown(name="worker 1", pid=None, ready=False, ring=""),
-    ]
-    workers.update(msgspec.json.encode(shown))
-    assert process_ids(workers) == {
-        "supervisor": os.getppid(), "collector": os.getpid(), "worker 0": 11, "worker 0 leaving": 12,
-    }  # fmt: skip
-    workers.update(
-        msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")])
-    )
-    assert process_ids(workers) == {"sidelog": os.getpid()}
-
-
 async def test_the_index_has_sizes_once_they_are_known() -> None:
-    """Counts from the start, how far it has come and how large it is from the first look on."""
+    """Its counters are there from the start, its sizes from the first look on."""
     indexing = TextIndexing(MemoryStorage())
     counted = {("text_index_records",): 0, ("text_index_errors",): 0}
     assert values(text_index_families(indexing)) == counted
@@ -218,7 +192,7 @@ async def test_the_index_has_sizes_once_they_are_known() -> None:
 
 
 def test_replicas_are_counted_by_state_and_told_apart_by_host() -> None:
-    """One that is away says nothing of how far it is behind."""
+    """One that is away has no gauges of how far it is behind."""
     replicas = (
         Replica(host="a", has_all=True),
         Replica(host="b", has_all=False, waiting=7, delay_s=61.0),
@@ -245,7 +219,7 @@ def test_replicas_are_counted_by_state_and_told_apart_by_host() -> None:
 
 
 def test_a_store_on_one_server_has_no_replicas() -> None:
-    """Their number is there all the same: an alert names it."""
+    """Their numbers are 0, and there for alerts to name."""
     states = ("whole", "left_out", "away", "unknown")
     assert values(replica_families(())) == {("store_replicas", state): 0 for state in states}
 

@@ -51,7 +51,7 @@ def test_without_a_supervisor_one_who_answers_is_ready() -> None:
 
 
 def test_without_a_worker_nobody_is_ready() -> None:
-    """It is the first thing to know; it goes with the first that accepts."""
+    """The first worker that accepts makes it ready."""
     world = World()
     world.workers.update("[]")
     assert world.readiness.answer() == (
@@ -69,7 +69,7 @@ def test_without_a_worker_nobody_is_ready() -> None:
 
 
 def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
-    """What would be answered would not be recorded."""
+    """Exchanges would be answered and not recorded."""
     world = World()
     world.workers.update(READY)
     world.workers.look()
@@ -84,7 +84,7 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
 
 
 def test_keys_that_are_away_degrade() -> None:
-    """Workers keep those they have: traffic may come."""
+    """Workers keep the keys that they have, so traffic may come."""
     world = World()
     world.fake.reason = "refused"
     is_ready, members = world.other(own_keys=True).answer()
@@ -93,7 +93,7 @@ def test_keys_that_are_away_degrade() -> None:
 
 
 def test_without_a_data_port_no_worker_is_missed() -> None:
-    """One that only shows what others record is ready without any."""
+    """A sidelog that only shows records of others is ready without a worker."""
     world = World()
     world.workers.update("[]")
     readiness = world.other(has_data_port=False)
@@ -103,7 +103,7 @@ def test_without_a_data_port_no_worker_is_missed() -> None:
 
 
 def test_a_stop_and_a_store_that_is_away_are_told_apart() -> None:
-    """The first is a reason to send nothing more, the second only one to look."""
+    """A stop makes it not ready, a store that is away only degraded."""
     world = World()
     world.fake.is_storage_up = False
     expected = {
@@ -135,7 +135,7 @@ def test_a_place_that_was_removed_degrades(tmp_path: Path) -> None:
 
 
 async def test_it_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to ask for a worker to be missed."""
+    """An unread ring is found without a request."""
     monkeypatch.setattr(readiness, "LOOK_EVERY_S", 0.001)
     world = World()
     world.workers.update(READY)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from proxy.collector.watch.unlisted_proxies import MAX_ADDRESSES, UnlistedProxies, leads_back
+from proxy.collector.watch.unlisted_proxies import MAX_ADDRESSES, UnlistedProxies, is_redirect_loop
 from proxy.process.data_dir import UNLISTED_NAME, read_state
 from storage.record import Entry, Payload
 from tests.api.samples import make_record
@@ -48,9 +48,9 @@ def redirect(
         redirect(host="[::1]:80", location="https://[::1]/cart"),
     ],
 )
-def test_a_redirect_to_the_same_url_with_https_leads_back(entry: Entry) -> None:
+def test_a_redirect_to_the_same_url_with_https_is_a_redirect_loop(entry: Entry) -> None:
     """Where its peer says that the client speaks TLS already."""
-    assert leads_back(entry)
+    assert is_redirect_loop(entry)
 
 
 @each_of(
@@ -74,9 +74,9 @@ def test_a_redirect_to_the_same_url_with_https_leads_back(entry: Entry) -> None:
         redirect(has_heads=False),
     ],
 )
-def test_any_other_redirect_does_not(entry: Entry) -> None:
+def test_any_other_redirect_is_none(entry: Entry) -> None:
     """To another place, or of a client that came without TLS."""
-    assert not leads_back(entry)
+    assert not is_redirect_loop(entry)
 
 
 def test_each_address_is_reported_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

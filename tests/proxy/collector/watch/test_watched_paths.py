@@ -1,4 +1,4 @@
-"""What is taken away under a running sidelog is noticed, once."""
+"""Paths that are removed under a running sidelog are reported once."""
 
 import gc
 import logging
@@ -23,7 +23,7 @@ def ring(tmp_path: Path) -> Iterator[RingWorker]:
 
 
 def test_what_is_there_is_not_missed(tmp_path: Path, ring: RingWorker) -> None:
-    """Nor is what never was: no directory for rings, and a ring without a name."""
+    """Neither a directory of rings that is not used, nor an anonymous ring is missed."""
     anonymous = RingWorker(None)
     sources = Sources(tmp_path / "rings", {})
     sources.find()
@@ -40,7 +40,7 @@ def test_what_is_there_is_not_missed(tmp_path: Path, ring: RingWorker) -> None:
 def test_a_directory_that_is_gone_or_another_is_said_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_replaced: bool
 ) -> None:
-    """It stays so: what is in the old one cannot be found by the next start."""
+    """It stays gone, as the next start will not find what the old one has."""
     (tmp_path / "data").mkdir()
     places = WatchedPaths({DATA_DIR: tmp_path / "data", RING_DIR: tmp_path}, {})
     (tmp_path / "data").rename(tmp_path / "moved")
@@ -59,7 +59,7 @@ def test_a_directory_that_is_gone_or_another_is_said_once(
 
 
 def test_a_directory_that_was_made_anew_is_another(tmp_path: Path) -> None:
-    """Even where the file system gives it the number of the one that was removed, as ext4 does."""
+    """Even where the file system gives it the inode number of the removed one, as ext4 does."""
     made = tmp_path / "data"
     made.mkdir()
     places = WatchedPaths({DATA_DIR: made}, {})
@@ -71,7 +71,7 @@ def test_a_directory_that_was_made_anew_is_another(tmp_path: Path) -> None:
 
 
 def test_what_was_watched_can_be_let_go(tmp_path: Path) -> None:
-    """Nothing stays open, and what becomes of the directories later is nobody's concern."""
+    """Nothing stays open, and nothing is checked any more."""
     gc.collect()  # what tests before left keeps the number of its descriptor until then
     before = set(os.listdir("/proc/self/fd"))
     places = WatchedPaths({DATA_DIR: tmp_path, RING_DIR: tmp_path / "none"}, {})
@@ -86,7 +86,7 @@ def test_what_was_watched_can_be_let_go(tmp_path: Path) -> None:
 def test_a_ring_without_its_name_is_missed_until_it_is_empty(
     tmp_path: Path, ring: RingWorker
 ) -> None:
-    """Whoever found it by name, or was given its descriptor later."""
+    """Whether it was found by name or received as a descriptor."""
     assert ring.segment.path is not None
     sources = Sources(tmp_path / "rings", {})
     sources.find()
@@ -108,7 +108,7 @@ def test_a_ring_without_its_name_is_missed_until_it_is_empty(
 def test_a_file_that_commands_need_is_missed_until_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """Replacing it is no removal; one that never was there is not missed."""
+    """Replacing a file is no removal. One that was not there at the start is not missed."""
     (tmp_path / name).write_text("x")
     places = WatchedPaths({DATA_DIR: tmp_path}, {})
     (tmp_path / "new").write_text("y")

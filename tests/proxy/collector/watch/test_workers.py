@@ -1,6 +1,7 @@
 """A worker whose ring nobody reads is noticed soon, and nobody else is accused."""
 
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_before_the_first_word_nothing_is_missing() -> None:
 
 
 def test_a_ring_nobody_reads_is_an_error_after_a_moment(caplog: pytest.LogCaptureFixture) -> None:
-    """It is said once and told at every look; a new process of the same name starts over."""
+    """The log has it once, the supervisor hears it at every look. A new process starts over."""
     world = World()
     world.say(WorkerShown("worker 0", 7, ready=True, ring="00" * 16))
     assert world.look() == ()
@@ -67,7 +68,7 @@ def test_a_ring_nobody_reads_is_an_error_after_a_moment(caplog: pytest.LogCaptur
 
 
 def test_a_ring_that_is_attached_is_read(ring: RingWorker) -> None:
-    """Until it is closed under a worker that lives, because nothing in it can be trusted."""
+    """A ring that is closed under a living worker, because it is damaged, is unread."""
     world = World()
     world.sources.attach_fd(ring.segment.fd)
     world.say(WorkerShown("worker 0", 7, ready=True, ring=ring.source.hex()))
@@ -82,7 +83,7 @@ def test_a_ring_that_is_attached_is_read(ring: RingWorker) -> None:
 
 @pytest.mark.parametrize("ring", ["", "no hex", "ab"])
 def test_a_worker_that_serves_without_a_ring_is_unread(ring: str) -> None:
-    """Whatever stands in its place."""
+    """Whatever the report has in place of the ring."""
     world = World()
     world.say(WorkerShown("worker 0", 7, ready=True, ring=ring))
     world.look()
@@ -90,7 +91,7 @@ def test_a_worker_that_serves_without_a_ring_is_unread(ring: str) -> None:
 
 
 def test_who_does_not_serve_yet_needs_no_ring() -> None:
-    """It is starting; and one that leaves accepts nothing more."""
+    """A worker that starts is not missed. One that leaves does not count as accepting."""
     world = World()
     world.say(
         WorkerShown("worker 0", 7, ready=False, ring=""),
@@ -99,3 +100,24 @@ def test_who_does_not_serve_yet_needs_no_ring() -> None:
     world.look()
     assert world.look(GRACE_S) == ("worker 1",)
     assert world.workers.accepting == 0
+
+
+def test_the_processes_are_those_the_supervisor_names() -> None:
+    """A worker that leaves beside its successor has a name of its own. A single process is
+    `sidelog`.
+    """
+    workers = Workers({})
+    assert workers.process_ids() == {"sidelog": os.getpid()}
+    shown = [
+        WorkerShown(name="worker 0", pid=11, ready=True, ring=""),
+        WorkerShown(name="worker 0", pid=12, ready=True, ring="", leaving=True),
+        WorkerShown(name="worker 1", pid=None, ready=False, ring=""),
+    ]
+    workers.update(msgspec.json.encode(shown))
+    assert workers.process_ids() == {
+        "supervisor": os.getppid(), "collector": os.getpid(), "worker 0": 11, "worker 0 leaving": 12,
+    }  # fmt: skip
+    workers.update(
+        msgspec.json.encode([WorkerShown(name="worker 0", pid=os.getpid(), ready=True, ring="")])
+    )
+    assert workers.process_ids() == {"sidelog": os.getpid()}

@@ -1,35 +1,33 @@
-"""A store that was replaced is told in the log at once, and as an event as soon as there can be
-one.
-"""
+"""A store that was replaced is reported in the log at once, and as an event once there is a store."""
 
 from typing import Any, cast
 
 import pytest
 
-from proxy.collector.watch.store import StoreNotices
+from proxy.collector.watch.store_notices import StoreNotices
 
 
 class Seen:
-    """Notes events and counts."""
+    """Keeps events and counts."""
 
     def __init__(self) -> None:
         self.events: list[tuple[object, ...]] = []
 
     def add_event(self, name: str, data: dict[str, object]) -> None:
-        """Note one."""
+        """Keep one."""
         self.events.append((name, data["place"], data["reason"], data["count"]))
 
     def count_removed(self, records: int) -> None:
-        """Note some."""
+        """Keep a count."""
         self.events.append(("dropped", records))
 
     def add_gap(self, reason: str, count: int) -> None:
-        """Note one."""
+        """Keep one."""
         self.events.append(("gap", reason, count))
 
 
 def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -> None:
-    """Each is told once, in order."""
+    """Each is reported once, in order."""
     notices = StoreNotices()
     seen = Seen()
     notices.on_set_aside("records.db.damaged-1", "malformed")
