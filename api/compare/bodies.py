@@ -90,14 +90,26 @@ def fields_changes(old: Fields, new: Fields) -> Changes:
             side[name].append(value)
     found = json_changes(ours, theirs)
     found.kept = [
-        c._replace(path=_field_path(c.path), old_path=_field_path(c.old_path)) for c in found.kept
+        change._replace(
+            path=_field_path(change.path),
+            old_path=_field_path(change.old_path),
+            old=_field_value(change.old),
+            new=_field_value(change.new),
+        )
+        for change in found.kept
     ]
     return found
 
 
 def _field_path(path: Path) -> Path:
-    """Write the place of a value of a name: `tag`, `tag[1]`."""
-    return (f"{path[0]}[{path[1]}]" if path[1] else path[0],)
+    """Write name and index as one step: `tag`, `tag[1]`; for all values of a name, the name."""
+    name, *index = path
+    return (f"{name}[{index[0]}]" if any(index) else name,)
+
+
+def _field_value(value: str | list[str] | None) -> str | None:
+    """Write a value, or all values of a name, which are one change if only their order differs."""
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def fields_of(text: str) -> Fields:

@@ -94,6 +94,12 @@ def test_a_form_is_compared_by_name() -> None:
     ]
 
 
+def test_values_of_a_name_in_another_order_are_one_change() -> None:
+    """All of them are shown, as several lines of a header would be joined (RFC 9110, 5.3)."""
+    part = compared(b"tag=a&tag=b&n=1", b"tag=b&n=1&tag=a", is_form=True)
+    assert lines(part) == ["moved tag: a, b | b, a"]
+
+
 def test_json_that_is_labelled_as_a_form_is_compared_by_path() -> None:
     """As curl labels it by default."""
     part = compared(b'{"a": {"b": 1}, "c": 1}', b' {"c": 1, "a": {"b": 2}}', is_form=True)
