@@ -8,6 +8,7 @@ read at scrape time (`watch`). Labels come only from closed sets, or are bounded
 exceeds that is counted under `other` and as overflow.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final, cast
@@ -19,18 +20,21 @@ from prometheus_client.registry import Collector
 
 from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Scale, Tally, durations
-from api.metrics.redaction_metrics import RedactionMetrics
 from api.stream.tail import Tail
 from storage.grpc import Grpc
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry, Record, ToolCall
+from storage.redactions import name_of
 
 MAX_MODELS: Final = 200
 MAX_TOOLS: Final = 500
+MAX_RULES: Final = 32
 OTHER: Final = "other"
 NO_STATUS: Final = "none"
 
 _KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")
+_NAMED: Final = "name"
+_RULE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
 class CallMetrics:
@@ -112,6 +116,39 @@ class CallMetrics:
 
         known.add(key)
         return key
+
+
+class RedactionMetrics:
+    """Counts of redacted places by rule since the start of this process, with labels that no client
+    can blow up.
+
+    Places that were redacted for the name of their value count under `name`: clients choose these
+    names. Rules count apart up to a cap. Everything else is `other`, and counted as overflow.
+    """
+
+    def __init__(self) -> None:
+        self.places = Counter[tuple[str, ...]]()
+        self.overflow = 0
+
+    def observe(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.record.redactions is not None:
+                self._add(entry.record.redactions)
+
+    def _add(self, redactions: Mapping[str, int]) -> None:
+        for redaction, count in redactions.items():
+            rule = redaction if name_of(redaction) is None else _NAMED
+            # A record has `other` itself, for rules beyond those it names.
+            if rule != OTHER and not self._is_admitted(rule):
+                self.overflow += 1
+                rule = OTHER
+            self.places[rule,] += count
+
+    def _is_admitted(self, rule: str) -> bool:
+        if (rule,) in self.places:
+            return True
+        known = len(self.places) - ((OTHER,) in self.places)
+        return known < MAX_RULES and _RULE.fullmatch(rule) is not None
 
 
 def eviction_families(marks: int, requests: int) -> Iterator[Metric]:

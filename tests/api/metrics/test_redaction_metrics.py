@@ -1,7 +1,6 @@
 """Redactions are counted by rule, with few labels."""
 
-from api.metrics.metrics import Metrics
-from api.metrics.redaction_metrics import MAX_RULES
+from api.metrics.metrics import MAX_RULES, Metrics
 from storage.record import Entry
 from tests.api.samples import make_event, make_record
 
