@@ -1,25 +1,25 @@
-"""What differs between two JSON values, by path. Pure.
+"""Changes between two JSON values, by path. Pure.
 
-Strategy: objects by name, in any order; arrays by what aligns their elements: a member that names
-each (`id`, `name`, …) where all of both sides have a distinct one and some are the same, else their
-content, else their position. Strings are compared by code point, integers exactly, fractions as
-doubles (IEEE 754), `1` and `1.0` as the same number. Of a name that an object has twice the last
-counts, as for most readers; `NaN` is no JSON (RFC 8259).
+Strategy: members of objects are compared by name, in any order. Elements of arrays are aligned by
+an identifying member (`id`, `name`, …) if all elements of both sides have a distinct one and the
+sides share one; else by content, else by position. Strings are compared by code point, integers
+exactly, fractions as doubles (IEEE 754), and `1` equals `1.0`. If a name is repeated in an object,
+its last value counts, as for most readers. `NaN` is not JSON (RFC 8259).
 
-Invariant: there are no changes exactly if the values are equal, and as long as all are kept, the
-changes applied to the first give the second. What is nested deeper than `MAX_DEPTH` is compared as
-a whole, so that depth and width together cost no more than the length times that.
+Invariant: there are no changes exactly if the values are equal, and the changes applied to the
+first value give the second, unless there are too many to keep. Below `MAX_DEPTH` values are
+compared as a whole: the cost is at most the length of both times that depth.
 """
 
 import json
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
-from api.compare.alignment import differing, rising
+from api.compare.alignment import longest_increasing, unmatched
 
 Kind = Literal["added", "removed", "changed", "type", "moved"]
 Path = tuple[str | int, ...]
@@ -27,19 +27,19 @@ Pairs = Iterable[tuple[int | None, int | None]]
 
 MAX_DEPTH: Final = 64
 MAX_CHANGES: Final = 10_000
-"""Kept of two values; what differs beyond is counted, each place with all below it as one."""
-_NAMING: Final = ("id", "_id", "uuid", "guid", "key", "name", "slug", "index")
-"""Members that name an element of an array, the surest first."""
+"""Changes that are kept. Those beyond are counted, each with all below its path as one."""
+_IDENTIFYING: Final = ("id", "_id", "uuid", "guid", "key", "name", "slug", "index")
+"""Members that may identify an element of an array, the surest first."""
 _LARGE: Final = 1 << 60
 _EXACT: Final = json.JSONEncoder(sort_keys=True)
 
 
 class Change(NamedTuple):
-    """One difference; where a side has no value, its path is where it would be, and the value None."""
+    """One difference. A side without the value has None, and the path at which it would be."""
 
     kind: Kind
-    """`type`: to a value of another JSON type; `moved`: of an element whose name is at another
-    index, or of an array whose elements are the same in another order.
+    """`type`: the value has another JSON type. `moved`: an identified element is at another index,
+    or an array has the same elements in another order.
     """
     path: Path
     """In the second value."""
@@ -50,13 +50,14 @@ class Change(NamedTuple):
 
 
 class Changes:
-    """What was found, and how much more there is."""
+    """The changes found so far."""
 
     __slots__ = ("kept", "more")
 
     def __init__(self) -> None:
         self.kept: list[Change] = []
         self.more = 0
+        """Changes beyond the limit, which were counted only."""
 
     def add(self, kind: Kind, path: Path, old_path: Path, old: Any, new: Any) -> None:
         if len(self.kept) < MAX_CHANGES:
@@ -64,12 +65,24 @@ class Changes:
         else:
             self.more += 1
 
+    def take(self, is_taken: Callable[[Change], bool]) -> list[Change]:
+        """Remove the kept changes that satisfy a predicate, and return them."""
+        taken: list[Change] = []
+        left: list[Change] = []
+        for change in self.kept:
+            if is_taken(change):
+                taken.append(change)
+            else:
+                left.append(change)
+        self.kept = left
+        return taken
+
 
 def parse(text: str) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: it is none, or nested too deep, or has a number that is too large.
+        ValueError: the text is not JSON, is nested too deep, or has a number that is too large.
     """
     try:
         return _READER.decode(text)
@@ -78,7 +91,7 @@ def parse(text: str) -> Any:
 
 
 def _number(text: str) -> float | int:
-    """Read a number with a fraction or an exponent; `1.0` is the integer."""
+    """Read a number with a fraction or an exponent; `1.0` becomes the integer."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no double")
@@ -90,7 +103,7 @@ _READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=_number)
 
 
 def json_changes(old: Any, new: Any) -> Changes:
-    """Return what differs, in the order of the second value.
+    """Return the changes from one value to another, in the order of the second.
 
     Raises:
         RecursionError: the values are nested nearly too deep to be read.
@@ -101,11 +114,13 @@ def json_changes(old: Any, new: Any) -> Changes:
 
 
 def _compare(old: Any, new: Any, old_path: Path, path: Path, found: Changes) -> None:
-    if type(old) is type(new) is dict and len(path) < MAX_DEPTH and not found.more:
+    may_descend = len(path) < MAX_DEPTH and not found.more
+    if may_descend and type(old) is type(new) is dict:
         _compare_members(old, new, old_path, path, found)
-    elif type(old) is type(new) is list and len(path) < MAX_DEPTH and not found.more:
+    elif may_descend and type(old) is type(new) is list:
         _compare_elements(old, new, old_path, path, found)
     elif key_of(old) != key_of(new):
+        # JSON has one type of number.
         types = {float if type(value) is int else type(value) for value in (old, new)}
         found.add("changed" if len(types) == 1 else "type", path, old_path, old, new)
 
@@ -117,7 +132,8 @@ def _compare_members(
         before = old.get(name)
         if name not in old:
             found.add("added", (*path, name), (*old_path, name), None, value)
-        elif value != before or key_of(value) != key_of(before):  # to Python, true is 1
+        # The keys differ for `true` and `1`, which are equal in Python.
+        elif value != before or key_of(value) != key_of(before):
             _compare(before, value, (*old_path, name), (*path, name), found)
 
     for name, value in old.items():
@@ -128,16 +144,18 @@ def _compare_members(
 def _compare_elements(
     old: list[Any], new: list[Any], old_path: Path, path: Path, found: Changes
 ) -> None:
-    pairs, moved = _paired(old, new)
-    if moved is None or len(moved) > 1:
+    pairs, moved = _align(old, new)
+    if len(moved) > 1:
+        # One change of the array says more than a move of each element.
         found.add("moved", path, old_path, old, new)
         moved = set()
+
     for i, j in pairs:
-        if j is None:
-            assert i is not None
-            found.add("removed", (*path, i), (*old_path, i), old[i], None)
-        elif i is None:
+        if i is None:
+            assert j is not None
             found.add("added", (*path, j), (*old_path, j), None, new[j])
+        elif j is None:
+            found.add("removed", (*path, i), (*old_path, i), old[i], None)
         else:
             if j in moved:
                 found.add("moved", (*path, j), (*old_path, i), old[i], new[j])
@@ -145,55 +163,62 @@ def _compare_elements(
                 _compare(old[i], new[j], (*old_path, i), (*path, j), found)
 
 
-def _paired(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int] | None]:
-    """Pair elements that may differ, and say which of the second array are out of order; None: only
-    their order is.
+def _align(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int]]:
+    """Pair the elements that may differ.
+
+    Returns:
+        Pairs of indices, None for no counterpart, and the indices in `new` that are out of order.
     """
-    names = _names_of(old, new)
-    if names is None:
-        if len(old) == len(new) == 1:
-            return [(0, 0)], set()
-        ours = [*map(key_of, old)]
-        theirs = [*map(key_of, new)]
-        if len(ours) == len(theirs) and Counter(ours) == Counter(theirs):
-            return [], set() if ours == theirs else None
+    identifiers = _identifiers(old, new)
+    if identifiers is None:
+        return _align_by_content(old, new)
 
-        return differing(ours, theirs), set()
-
-    places = {name: i for i, name in enumerate(names[0])}
-    pairs = [(places.pop(name, None), j) for j, name in enumerate(names[1])]
+    ours, theirs = identifiers
+    unpaired = {identifier: i for i, identifier in enumerate(ours)}
+    pairs = [(unpaired.pop(identifier, None), j) for j, identifier in enumerate(theirs)]
     common = [(i, j) for i, j in pairs if i is not None]
-    in_order = {common[place][1] for place in rising([i for i, _ in common])}
-    return [*pairs, *((i, None) for i in places.values())], {j for _, j in common} - in_order
+    in_order = {common[place][1] for place in longest_increasing([i for i, _ in common])}
+    moved = {j for _, j in common} - in_order
+    return [*pairs, *((i, None) for i in unpaired.values())], moved
 
 
-def _names_of(
-    old: list[Any], new: list[Any]
-) -> tuple[Sequence[Hashable], Sequence[Hashable]] | None:
-    """Return what names the elements of either side; None where nothing does, or no name is on
-    both.
+def _align_by_content(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int]]:
+    if len(old) == len(new) == 1:
+        return [(0, 0)], set()
+    ours = [key_of(each) for each in old]
+    theirs = [key_of(each) for each in new]
+    if len(ours) == len(theirs) and Counter(ours) == Counter(theirs):
+        return [], {j for j, key in enumerate(theirs) if key != ours[j]}
+    return unmatched(ours, theirs), set()
+
+
+def _identifiers(old: list[Any], new: list[Any]) -> tuple[list[Hashable], list[Hashable]] | None:
+    """Return the values of the identifying member on either side; None: there is no such member.
+
+    Identifiers of which the sides share none are no use: they are made anew for each response.
     """
     if not all(type(each) is dict for each in (*old, *new)):
         return None
-    for member in _NAMING:
+    for member in _IDENTIFYING:
         if all(type(each.get(member)) in (str, int) for each in (*old, *new)):
             ours = [key_of(each[member]) for each in old]
             theirs = [key_of(each[member]) for each in new]
-            distinct = set(ours)
-            others = set(theirs)
-            if len(distinct) == len(ours) and len(others) == len(theirs) and distinct & others:
+            is_distinct = len({*ours}) == len(ours) and len({*theirs}) == len(theirs)
+            if is_distinct and not {*ours}.isdisjoint(theirs):
                 return ours, theirs
 
     return None
 
 
 def key_of(value: Any) -> Hashable:
-    """Return what is the same exactly for equal values, and has no hash that a sender chose, as
-    large integers have.
+    """Return a key that is the same for equal values only.
+
+    Large integers are keyed by their text: a sender can choose many that have the same hash.
     """
     if type(value) is str or (type(value) is int and -_LARGE < value < _LARGE):
         return value
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a larger integer, half a surrogate pair, or too deep for it
+    except TypeError:
+        # orjson refuses integers of more than 64 bits, lone surrogates, and deep nesting.
         return _EXACT.encode(value).encode()
