@@ -90,7 +90,6 @@ ASSEMBLED = {
     "proxy/worker/admission/opt_out.py": "a name of the configuration, then a line",
     "storage/search/language/moments.py": "an age, which was matched as a whole before",
     "proxy/demo/steps.py": "the demo reads requests of its own",
-    "api/compare/exchange.py": "names of header fields, escaped",
     "api/native/run.py": "the name of a tool, escaped, at an end",
 }
 """Files that assemble patterns of what is configured or asked, and of what."""

@@ -1,1 +1,1 @@
-"""Two records side by side: what differs, by path, line and position, and what was set apart."""
+"""Two records side by side: their differences by path, line and position, and ignored places."""

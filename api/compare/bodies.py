@@ -1,21 +1,23 @@
-"""What differs between two bodies. Pure.
+"""Changes between two bodies. Pure.
 
-Strategy: what they are is seen by their content: JSON under any media type by path, streams of
-events event by event (without comments and pings, which only keep a connection open), multipart
-bodies part by part, other text by lines, the rest by its first byte that differs; only forms are
-known by their media type. Of a cut body the same number of first, and of last, bytes is compared on
-both sides; what only the cut has parted from its container is no difference.
+Strategy: the form of a body is recognised by its content. JSON is compared by path under any media
+type, an event stream event by event (without comments and pings, which only keep a connection
+open), a multipart body part by part, other text by lines, and other bytes by the first that
+differs. Only forms of a browser are recognised by their media type.
+
+Of a cut body, as many of the first and of the last bytes are compared as both sides have. Members
+and elements that may be missing because of the cut are no difference.
 """
 
 import re
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
-from api.compare.apart import NOTHING_APART, Apart
+from api.compare.ignored import NOTHING_IGNORED, Ignored
 from api.compare.json_changes import Change, Changes, Path, json_changes, parse
 from api.compare.multipart import read_multipart
-from api.compare.part import Part, shown
+from api.compare.part import Part, make_part
 from api.compare.text_changes import text_changes
 from api.native.chat.document import closed
 from api.native.files.cut_bodies import describe_body
@@ -26,7 +28,7 @@ from storage.search.subject import readable
 SAME_VALUE: Final = "written differently, with the same meaning"
 NOT_COMPARED: Final = "redacted on both sides, so not compared"
 DOCUMENTS: Final = frozenset(("json", "events", "multipart"))
-"""What is compared by path."""
+"""Forms that are compared by path."""
 _REDACTED: Final = "[REDACTED"
 _PING: Final = "ping"
 _EVENT: Final = re.compile(r"(?:data|event|id|retry)?:")
@@ -35,70 +37,91 @@ _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 _SHOWN_BYTES: Final = 16
 
 Fields = list[tuple[str, str]]
+Expected = Literal["document", "form", "text"]
+"""What to read a body as, if it can be; `document`: any of `DOCUMENTS`."""
 
 
 def body_parts(
-    part: str, old: Body, new: Body, *, is_form: bool = False, apart: Apart = NOTHING_APART
+    name: str, old: Body, new: Body, *, is_form: bool = False, ignored: Ignored = NOTHING_IGNORED
 ) -> list[Part]:
-    """Compare two bodies, an empty one for none; of cut ones, the ends are a part of their own
-    where they differ.
+    """Compare two bodies; an empty body stands for none.
+
+    The tails of cut bodies are a part of their own, if they differ.
     """
     try:
-        whole = _whole(part, old, new, "form" if is_form else "json", apart)
-    except RecursionError:  # JSON that can be read, and is nested too deep for the rest
-        whole = _whole(part, old, new, "text", apart)
-    return [whole, *_ends(part, old, new)]
+        heads = _compare_heads(name, old, new, "form" if is_form else "document", ignored)
+    except RecursionError:
+        # JSON may be read and yet be nested too deep to be compared, or written.
+        heads = _compare_heads(name, old, new, "text", ignored)
+    return [heads, *_compare_tails(name, old, new)]
 
 
-def _whole(part: str, old: Body, new: Body, expected: str, apart: Apart) -> Part:
-    notes = [
-        f"{side}: {note}"
-        for side, body in (("a", old), ("b", new))
-        if (note := describe_body(body))
-    ]
+def _compare_heads(name: str, old: Body, new: Body, expected: Expected, ignored: Ignored) -> Part:
+    """Compare as many of the first bytes as both sides have."""
     is_cut = old.truncated or new.truncated
     is_gone = bool(old.omitted or new.omitted)
-    size = min([len(body.head) for body in (old, new) if body.truncated], default=None)
-    head, other = (b"", b"") if is_gone else (old.head[:size], new.head[:size])
+    size = min((len(body.head) for body in (old, new) if body.truncated), default=None)
+    ours = b"" if is_gone else old.head[:size]
+    theirs = b"" if is_gone else new.head[:size]
+    form, changes = _compare(ours, theirs, expected, is_cut=is_cut)
 
-    form, changes = _compare(head, other, expected, is_cut=is_cut)
-    if (
-        (is_cut or is_gone or form == "bytes")
-        and old.size != new.size
-        and not (old.coding or new.coding)
-    ):
+    # Sizes are those on the wire, so that a coding makes them say nothing about the content.
+    is_coded = old.coding or new.coding
+    if (is_cut or is_gone or form == "bytes") and old.size != new.size and not is_coded:
         changes.add("changed", ("size",), ("size",), f"{old.size} bytes", f"{new.size} bytes")
 
-    if head != other and not is_cut and not changes.kept:
+    losses = ("a", describe_body(old)), ("b", describe_body(new))
+    notes = [f"{side}: {loss}" for side, loss in losses if loss]
+    if ours != theirs and not is_cut and not changes.kept:
         notes.append(SAME_VALUE)
-    if is_redacted(readable(head), readable(other)):
+    if is_redacted(readable(ours), readable(theirs)):
         notes.append(NOT_COMPARED)
-    set_apart = apart.take(part, changes)
-    is_complete = not (is_cut or is_gone)
-    name = "events" if form == "events" else part
-    return shown(
-        name, changes, notes, is_json=form in DOCUMENTS, is_complete=is_complete, apart=set_apart
+
+    set_apart = ignored.take(name, changes)
+    return make_part(
+        "events" if form == "events" else name,
+        changes,
+        notes,
+        is_json=form in DOCUMENTS,
+        is_complete=not (is_cut or is_gone),
+        set_apart=set_apart,
     )
+
+
+def _compare_tails(name: str, old: Body, new: Body) -> list[Part]:
+    """Compare the last bytes of cut bodies; a whole body has them at the end of its head."""
+    size = min((len(body.tail) for body in (old, new) if body.truncated), default=0)
+    ours, theirs = ((body.tail if body.truncated else body.head)[-size:] for body in (old, new))
+    if not size or ours == theirs or old.omitted or new.omitted:
+        return []
+
+    changes = Changes()
+    place = (f"the last {size} bytes",)
+    texts = (decode_window(tail, cut_start=True) or readable(tail) for tail in (ours, theirs))
+    changes.add("changed", place, place, *texts)
+    return [make_part(f"{name}_end", changes, is_complete=False)]
 
 
 def fields_changes(old: Fields, new: Fields) -> Changes:
     """Compare fields by name; the order counts within a name."""
+    # Each side has a list for every name, so that every value is a change of its own.
     ours: dict[str, list[str]] = {name: [] for name, _ in (*new, *old)}
     theirs: dict[str, list[str]] = {name: [] for name in ours}
-    for side, fields in ((ours, old), (theirs, new)):
+    for values, fields in ((ours, old), (theirs, new)):
         for name, value in fields:
-            side[name].append(value)
-    found = json_changes(ours, theirs)
-    found.kept = [
+            values[name].append(value)
+
+    changes = json_changes(ours, theirs)
+    changes.kept = [
         change._replace(
             path=_field_path(change.path),
             old_path=_field_path(change.old_path),
             old=_field_value(change.old),
             new=_field_value(change.new),
         )
-        for change in found.kept
+        for change in changes.kept
     ]
-    return found
+    return changes
 
 
 def _field_path(path: Path) -> Path:
@@ -112,98 +135,135 @@ def _field_value(value: str | list[str] | None) -> str | None:
     return ", ".join(value) if isinstance(value, list) else value
 
 
-def fields_of(text: str) -> Fields:
-    """Read a query or a form; bytes that are no UTF-8 stay apart."""
+def read_form(text: str) -> Fields:
+    """Read a query or a form; bytes that are not UTF-8 stay distinct."""
     return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+
+
+def is_json_sent_as_form(text: str) -> bool:
+    """Whether a body with the media type of a form is JSON, as curl sends it by default."""
+    return text.lstrip().startswith(("{", "["))
 
 
 def is_redacted(old: str, new: str) -> bool:
     return _REDACTED in old and _REDACTED in new
 
 
-def _compare(old: bytes, new: bytes, expected: str, *, is_cut: bool) -> tuple[str, Changes]:
-    """Return what the bodies are taken for, and what differs."""
-    ours = decode_window(old, cut_end=is_cut)
-    theirs = decode_window(new, cut_end=is_cut)
+def _compare(old: bytes, new: bytes, expected: Expected, *, is_cut: bool) -> tuple[str, Changes]:
+    """Return the form by which two bodies are compared, and the changes."""
     changes = Changes()
     if old == new:
         return "text", changes
-
-    if expected == "json" and not is_cut:
+    if expected == "document" and not is_cut:
         with suppress(ValueError):
             return "multipart", json_changes(read_multipart(old), read_multipart(new))
+
+    ours = decode_window(old, cut_end=is_cut)
+    theirs = decode_window(new, cut_end=is_cut)
     if ours is None or theirs is None:
-        pairs = enumerate(zip(old, new, strict=False))
-        at = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
-        pieces = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
-        changes.add("changed", (f"byte {at}",), (f"byte {at}",), *pieces)
-        return "bytes", changes
-
-    if not (old and new):
-        changes.add("removed" if old else "added", ("all of it",), ("all of it",), ours, theirs)
+        return "bytes", _byte_changes(old, new)
+    if not old or not new:
+        everything = ("all of it",)
+        changes.add("removed" if old else "added", everything, everything, ours, theirs)
         return "text", changes
-    # Curl labels JSON as a form by default.
-    if expected == "form" and not ours.lstrip().startswith(("{", "[")):
-        return expected, fields_changes(fields_of(ours), fields_of(theirs))
 
-    for name, read in _READERS if expected != "text" else ():
-        try:
-            documents = read(ours, is_cut), read(theirs, is_cut)
-        except ValueError:
-            continue
-
-        changes = json_changes(*documents)
-        if is_cut:
-            ends = _end_of(documents[0]), _end_of(documents[1])
-            changes.kept = [change for change in changes.kept if not _is_parted(change, *ends)]
-        return name, changes
-
+    if expected == "form" and not is_json_sent_as_form(ours):
+        return "form", fields_changes(read_form(ours), read_form(theirs))
+    if expected != "text":
+        for form, read in _READERS:
+            with suppress(ValueError):
+                return form, _document_changes(read(ours, is_cut), read(theirs, is_cut), is_cut)
     return "text", text_changes(ours, theirs)
 
 
-def _document_of(text: str, is_cut: bool) -> Any:
-    return parse(closed(text.encode()).decode() if is_cut else text)
+def _byte_changes(old: bytes, new: bytes) -> Changes:
+    """Return the first byte that differs, with those behind it, as one change."""
+    pairs = enumerate(zip(old, new, strict=False))
+    at = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
+    ours, theirs = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
+    changes = Changes()
+    changes.add("changed", (f"byte {at}",), (f"byte {at}",), ours, theirs)
+    return changes
 
 
-def _events_of(text: str, is_cut: bool) -> Any:
-    """Read server-sent events (WHATWG HTML, 9.2), or JSON line by line; those that are whole."""
-    is_stream = _EVENT.match(text) is not None
-    blocks = [
-        block
-        for block in (_BLOCK_END.split(text) if is_stream else text.split("\n"))
-        if block.strip()
-    ]
-    whole = blocks[:-1] if is_cut else blocks
-    if not whole:
-        raise ValueError("there is none")
-    if not is_stream:
-        return [parse(block) for block in whole]
-
-    return [event for event in map(_event_of, whole) if event and event.get("event") != _PING]
+def _document_changes(old: Any, new: Any, is_cut: bool) -> Changes:
+    changes = json_changes(old, new)
+    if is_cut:
+        old_end = _last_path(old)
+        new_end = _last_path(new)
+        changes.take(lambda change: _may_be_cut_off(change, old_end, new_end))
+    return changes
 
 
-_READERS: Final = (("json", _document_of), ("events", _events_of))
+def _last_path(value: Any) -> Path:
+    """Return the path of the last value of a document: of a cut one, where it was cut."""
+    path: Path = ()
+    while isinstance(value, dict | list) and value:
+        last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
+        path = (*path, last)
+        value = value[last]
+    return path
 
 
-def read_whole(body: Body) -> tuple[str, Any]:
-    """Return what a whole body is taken for, and its content.
+def _may_be_cut_off(change: Change, old_end: Path, new_end: Path) -> bool:
+    """Whether a change may be due to the cut: a side may have had the same behind it."""
+    kind, path, old_path, old, new = change
+    if kind == "added":
+        return old_end[: len(old_path) - 1] == old_path[:-1]
+    if kind == "removed":
+        return new_end[: len(path) - 1] == path[:-1]
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return False
 
-    One of `DOCUMENTS`, `text` or `bytes`; of events a list, of multipart bodies their parts.
+    is_old_cut = old_path == old_end and new.startswith(old)
+    is_new_cut = path == new_end and old.startswith(new)
+    return is_old_cut or is_new_cut
+
+
+def read_body(content: bytes) -> tuple[str, Any]:
+    """Return the form of a whole body, and its value.
+
+    The form is one of `DOCUMENTS`, `text` or `bytes`. The value of events is a list, of text the
+    text, of bytes None.
     """
     with suppress(ValueError):
-        return "multipart", read_multipart(body.head)
-    text = decode_window(body.head)
+        return "multipart", read_multipart(content)
+    text = decode_window(content)
     if text is None:
         return "bytes", None
 
-    for name, read in _READERS:
+    for form, read in _READERS:
         with suppress(ValueError):
-            return name, read(text, False)
+            return form, read(text, False)
     return "text", text
 
 
-def _event_of(block: str) -> dict[str, Any]:
-    """Return the fields of an event, with JSON in its data read; empty for a comment."""
+def _read_json(text: str, is_cut: bool) -> Any:
+    return parse(closed(text.encode()).decode() if is_cut else text)
+
+
+def _read_events(text: str, is_cut: bool) -> Any:
+    """Read server-sent events (WHATWG HTML, 9.2), or JSON by lines; a cut last one is left out.
+
+    Raises:
+        ValueError: there is no event, or a line is not JSON.
+    """
+    is_stream = _EVENT.match(text) is not None
+    blocks = _BLOCK_END.split(text) if is_stream else text.split("\n")
+    blocks = [block for block in blocks if block.strip()]
+    if is_cut:
+        blocks = blocks[:-1]
+    if not blocks:
+        raise ValueError("there is no event")
+    if not is_stream:
+        return [parse(block) for block in blocks]
+
+    events = [_read_event(block) for block in blocks]
+    return [event for event in events if event and event.get("event") != _PING]
+
+
+def _read_event(block: str) -> dict[str, Any]:
+    """Return the fields of an event, its data as JSON if it is; a comment has no fields."""
     event: dict[str, Any] = {}
     for line in _LINE_END.split(block):
         name, _, value = line.partition(":")
@@ -211,48 +271,10 @@ def _event_of(block: str) -> dict[str, Any]:
         if name:
             event[name] = f"{event[name]}\n{value}" if name in event else value
 
-    try:
-        return event | {"data": parse(event["data"])}
-    except (KeyError, ValueError):
-        return event
+    if "data" in event:
+        with suppress(ValueError):
+            event["data"] = parse(event["data"])
+    return event
 
 
-def _end_of(value: Any) -> Path:
-    """Return the path of the last value of a document: where it was cut."""
-    path: Path = ()
-    while isinstance(value, dict | list) and value:
-        if isinstance(value, dict):
-            last = next(reversed(value))
-        else:
-            last = len(value) - 1
-        path = (*path, last)
-        value = value[last]
-    return path
-
-
-def _is_parted(change: Change, old_end: Path, new_end: Path) -> bool:
-    """Whether a side may have what it lacks here behind the cut."""
-    kind, path, old_path, old, new = change
-    if kind == "added":
-        return old_end[: len(old_path) - 1] == old_path[:-1]
-    if kind == "removed":
-        return new_end[: len(path) - 1] == path[:-1]
-
-    is_text = isinstance(old, str) and isinstance(new, str)
-    return is_text and (
-        (old_path == old_end and new.startswith(old)) or (path == new_end and old.startswith(new))
-    )
-
-
-def _ends(part: str, old: Body, new: Body) -> list[Part]:
-    """Compare what was kept of the end of cut bodies."""
-    size = min([len(body.tail) for body in (old, new) if body.truncated], default=0)
-    ours, theirs = ((body.tail if body.truncated else body.head)[-size:] for body in (old, new))
-    if not size or ours == theirs or old.omitted or new.omitted:
-        return []
-
-    changes = Changes()
-    place = (f"the last {size} bytes",)
-    texts = (decode_window(side, cut_start=True) or readable(side) for side in (ours, theirs))
-    changes.add("changed", place, place, *texts)
-    return [shown(f"{part}_end", changes, is_complete=False)]
+_READERS: Final = (("json", _read_json), ("events", _read_events))

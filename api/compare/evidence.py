@@ -1,18 +1,18 @@
-"""What is drawn anew for each answer, as three recorded answers to one request show. Pure.
+"""Volatile places of answers, learned from three recorded answers to the same request. Pure.
 
-A place is so for one request where each of its three answers has another value there, and for all
-requests of an endpoint where more of those with three answers say so than have the same value in
-all. Invariant: what waits for a third answer takes `MAX_WAITING_BYTES` at most; what comes beyond
-is no evidence.
+A place is volatile for a request if its three answers have three values there. It is volatile for
+an endpoint if more of its requests with three answers find it volatile than find it constant.
+Invariant: answers that wait for a third take `MAX_WAITING_BYTES` at most; others are not learned.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from itertools import islice
 from typing import Any, Final
 
-from api.compare.apart import Place, general
-from api.compare.bodies import DOCUMENTS, read_whole
+from api.compare.bodies import DOCUMENTS, read_body
+from api.compare.ignored import Place, any_element
 from api.compare.json_changes import Path, key_of
 from api.native.projection import split_head
 from storage.record import Payload, Record
@@ -20,29 +20,32 @@ from storage.record import Payload, Record
 ANSWERS: Final = 3
 MAX_WAITING_BYTES: Final = 64 << 20
 MAX_REQUESTS: Final = 100_000
-"""Of which three answers were seen; others are judged by their endpoint alone."""
+"""Requests that are learned one by one; others are judged by their endpoint alone."""
 MAX_VALUES: Final = 20_000
-"""Looked at in one answer."""
+"""Values of one answer that are compared."""
 _OVERHEAD_BYTES: Final = 500
-"""Of what holds an answer."""
+"""Memory of a waiting answer beside its head and body."""
 _Endpoint = tuple[str | None, str | None, int | None]
+"""Method, template of the path, and status of the answer."""
 _Values = dict[tuple[bool, Path], Hashable]
+"""Value by place: whether it is a header, and its path."""
 
 
 class Evidence:
-    """Learns from recorded answers, and says what is drawn anew."""
+    """Learns from recorded answers which of their places are volatile."""
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, list[Payload]] = {}
+        """Answers by request, fewer than three of each."""
         self._waiting_bytes = 0
         self._own: dict[bytes, frozenset[Place]] = {}
-        """By request, of those with three answers."""
+        """Volatile places by request, of those with three answers."""
         self._votes: dict[_Endpoint, Counter[Place]] = {}
-        """Requests in whose answers a place always differs, less those where it is the same."""
+        """Requests that find a place volatile, less those that find it constant."""
 
     def learn(self, record: Record, payload: Payload) -> None:
-        """Note an answer."""
-        request = _request_of(record, payload)
+        """Note an answer, and judge the request with its third."""
+        request = _request_digest(record, payload)
         size = _size(payload)
         if request in self._own or len(self._own) >= MAX_REQUESTS:
             return
@@ -56,18 +59,18 @@ class Evidence:
         if len(answers) == ANSWERS:
             del self._waiting[request]
             self._waiting_bytes -= sum(map(_size, answers))
-            drawn, same = _verdict([_values(each) for each in answers])
-            self._own[request] = frozenset(drawn)
+            volatile, constant = _judge([_values(each) for each in answers])
+            self._own[request] = frozenset(volatile)
             votes = self._votes.setdefault(_endpoint_of(record), Counter())
-            votes.update(drawn)
-            votes.subtract(same)
+            votes.update(volatile)
+            votes.subtract(constant)
 
-    def drawn(self, record: Record, payload: Payload | None) -> frozenset[Place]:
-        """Return the places that are drawn anew in each answer to a request."""
+    def volatile(self, record: Record, payload: Payload | None) -> frozenset[Place]:
+        """Return the volatile places of the answers to a request."""
         if payload is None:
             return frozenset()
         votes = self._votes.get(_endpoint_of(record), Counter())
-        own = self._own.get(_request_of(record, payload), frozenset())
+        own = self._own.get(_request_digest(record, payload), frozenset())
         return own | {place for place, balance in votes.items() if balance > 0}
 
 
@@ -75,8 +78,8 @@ def _endpoint_of(record: Record) -> _Endpoint:
     return record.method, record.endpoint or record.path, record.status
 
 
-def _request_of(record: Record, payload: Payload) -> bytes:
-    """Return a digest of what makes requests the same, and of the status of the answer."""
+def _request_digest(record: Record, payload: Payload) -> bytes:
+    """Return a digest of method, target, body, and the status of the answer."""
     body = payload.request_body.head if payload.request_body else b""
     asked = (record.method, record.path, record.query, record.status)
     return hashlib.sha256(repr(asked).encode(errors="surrogatepass") + body).digest()
@@ -88,41 +91,43 @@ def _size(payload: Payload) -> int:
     return _OVERHEAD_BYTES + len(payload.response_head) + len(content)
 
 
-def _verdict(answers: list[_Values]) -> tuple[set[Place], set[Place]]:
-    """Return the places that differ in all answers, and those that are the same in all."""
-    drawn: set[Place] = set()
-    same: set[Place] = set()
+def _judge(answers: list[_Values]) -> tuple[set[Place], set[Place]]:
+    """Return the places that differ in all answers, and the places with one value in all.
+
+    All elements of an array are one place. It is constant if one of its elements is.
+    """
+    volatile: set[Place] = set()
+    constant: set[Place] = set()
     for at in answers[0].keys() & answers[1].keys() & answers[2].keys():
-        different = len({values[at] for values in answers})
         is_header, path = at
-        place = Place(is_header, general(path))
+        place = Place(is_header, any_element(path))
+        distinct = len({values[at] for values in answers})
+        if distinct == ANSWERS:
+            volatile.add(place)
+        elif distinct == 1:
+            constant.add(place)
 
-        if different == ANSWERS:
-            drawn.add(place)
-        elif different == 1:
-            same.add(place)
-
-    return drawn - same, same
+    return volatile - constant, constant
 
 
 def _values(payload: Payload) -> _Values:
-    """Return the values of an answer by their places: headers, and the scalars of a body."""
+    """Return the headers of an answer and the scalars of its body, if that is whole."""
     _, fields = split_head(payload.response_head)
     found: _Values = {(True, (name.lower(),)): value for name, value in fields}
     body = payload.response_body
     if body is None or body.truncated or body.omitted or body.coding_error:
         return found
 
-    form, content = read_whole(body)
-    for path, value in _scalars(content) if form in DOCUMENTS else ():
-        if len(found) >= MAX_VALUES:
-            break
-        found[False, path] = key_of(value)
+    form, content = read_body(body.head)
+    if form in DOCUMENTS:
+        for path, value in islice(_scalars(content), max(MAX_VALUES - len(found), 0)):
+            found[False, path] = key_of(value)
 
     return found
 
 
 def _scalars(content: Any) -> Iterator[tuple[Path, Any]]:
+    """Yield the scalars of a JSON value with their paths, without recursion at any depth."""
     waiting: list[tuple[Path, Any]] = [((), content)]
     while waiting:
         path, value = waiting.pop()

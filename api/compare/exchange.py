@@ -1,32 +1,31 @@
-"""What differs between two records, part by part. Pure.
+"""Changes between two records, part by part. Pure.
 
-What changes from request to request by itself (dates, ids, timings, the order of headers) is set
-apart: it is shown, and is no difference. Nor are figures, such as durations, tokens and cost, which
-stand beside each other.
+Headers that differ from request to request by themselves (dates, ids, timings), and the order of
+headers, are no difference: the former are shown under `set_apart`. Nor are figures, such as
+durations, tokens and cost, which are measures of either record.
 """
 
 import json
 import re
 from collections.abc import Callable
-from itertools import compress
-from operator import not_
 from typing import Final, NamedTuple
 
 import msgspec
 
-from api.compare.apart import NOTHING_APART, Apart
 from api.compare.bodies import (
     NOT_COMPARED,
     SAME_VALUE,
     Fields,
     body_parts,
     fields_changes,
-    fields_of,
     is_redacted,
+    read_form,
 )
+from api.compare.ignored import NOTHING_IGNORED, Ignored, header_name
 from api.compare.json_changes import Changes, parse
 from api.compare.multipart import without_boundary
-from api.compare.part import Part, shown
+from api.compare.part import Part, make_part
+from api.http.accept import media_type_of
 from api.http.responses import ApiObject
 from api.native.messages import MessageShown
 from api.native.projection import split_fields, split_head
@@ -34,156 +33,157 @@ from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body, Payload, Record
 
 MAX_BODY_BYTES: Final = 4 << 20
-"""Compared of the beginning of a body: a few seconds of CPU at most, whatever it is."""
-_VOLATILE: Final = (
-    r"date|age|expires|etag|last-modified|set-cookie|server-timing|nel|report-to|alt-svc|idempotency-key"
-    r"|traceparent|tracestate|baggage|b3|sentry-trace|x-(?:b3|datadog|sidelog)-.*|x-cloud-trace-context"
-    r"|(?:.*-)?(?:request|trace|correlation|invocation)-?id|.*-amz-id-2|cf-ray|x-vercel-id|x-served-by|x-timer"
-    r"|(?:.*-)?rate-?limit(?:-.*)?|x-runtime|.*-processing-ms|x-(?:response|process)-time|x-envoy-upstream-service-time"
+"""Bytes of a body that are compared, so that it takes a few seconds of CPU at most."""
+_VOLATILE: Final = re.compile(
+    r"\A(?:date|age|expires|etag|last-modified|set-cookie|server-timing|nel|report-to|alt-svc"
+    r"|idempotency-key|traceparent|tracestate|baggage|b3|sentry-trace|x-cloud-trace-context"
+    r"|cf-ray|x-vercel-id|x-served-by|x-timer|x-runtime|x-(?:response|process)-time"
+    r"|x-envoy-upstream-service-time)\Z"
+    r"|\Ax-(?:b3|datadog|sidelog)-"
+    r"|(?:\A|-)(?:request|trace|correlation|invocation)-?id\Z"
+    r"|(?:\A|-)rate-?limit(?:-|\Z)"
+    r"|-(?:amz-id-2|processing-ms)\Z"
 )
-_FRAMING: Final = r"content-length|transfer-encoding"
-"""Follow from the body, which is compared itself."""
+"""Names of headers whose values differ from request to request by themselves."""
+_HOST: Final = frozenset(("host",))
+_FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
+_FORM: Final = "application/x-www-form-urlencoded"
 _MEASURES: Final = (
-    *(
-        "duration_us",
-        "connect_us",
-        "first_byte_us",
-        "upstream_us",
-        "request_bytes",
-        "response_bytes",
-    ),
-    *(
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "reasoning_tokens",
-        "cost_usd",
-    ),
+    "duration_us",
+    "connect_us",
+    "first_byte_us",
+    "upstream_us",
+    "request_bytes",
+    "response_bytes",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_usd",
 )
 _STREAM_MEASURES: Final = ("first_content_us", "frames", "longest_gap_us")
+_NO_BODY: Final = Body(b"", b"", 0, False, None, None)
 
 
 class Side(NamedTuple):
-    """One of two records, with what is kept of it."""
+    """One of two records, with its stored payload and messages."""
 
     record: Record
     payload: Payload | None
     messages: list[MessageShown]
     has_more_messages: bool
-    """Than were read."""
+    """Whether the record has messages beyond those."""
 
 
 class Measure(ApiObject):
-    """A figure of both; null where it is not known."""
+    """A figure of both records; null where it is not known."""
 
     name: str
     a: float | None
     b: float | None
 
 
-def compare_parts(a: Side, b: Side, apart: Apart = NOTHING_APART) -> list[Part]:
-    """Compare everything that one of them has."""
+def compare_parts(a: Side, b: Side, ignored: Ignored = NOTHING_IGNORED) -> list[Part]:
+    """Compare everything that one of two records has."""
     parts = [_status(a, b, "status", "outcome", "error_type")]
-    ours, theirs = (
-        _fields(side.record, "method", "scheme", "host", "path", "http_version", "name")
-        for side in (a, b)
-    )
-    parts += [
-        shown("request", fields_changes(ours, theirs)),
-        *_query(a.record.query or "", b.record.query or ""),
-    ]
+    changes = _column_changes(a, b, "method", "scheme", "host", "path", "http_version", "name")
+    parts.append(make_part("request", changes))
+    parts += _query(a.record.query or "", b.record.query or "")
 
     if a.payload is not None and b.payload is not None:
-        parts += [part for half in ("request", "response") for part in _half(half, a, b, apart)]
+        parts += _half("request", a, b, ignored)
+        parts += _half("response", a, b, ignored)
     elif a.record.kind == b.record.kind == "exchange":
-        notes = _notes(
-            a, b, "neither headers nor bodies are stored", lambda side: side.payload is None
-        )
-        parts.append(shown("headers and bodies", Changes(), notes, is_complete=False))
+        text = "neither headers nor bodies are stored"
+        notes = _notes(a, b, text, lambda side: side.payload is None)
+        parts.append(make_part("headers and bodies", Changes(), notes, is_complete=False))
 
     if SWITCHING_PROTOCOLS in (a.record.status, b.record.status):
-        parts += _messages(a, b, apart)
-    data = [_kept(side.record.data if side.record.kind == "event" else None) for side in (a, b)]
-    if any(body.size for body in data):
-        parts += body_parts("data", *data, apart=apart)
+        parts += _messages(a, b, ignored)
+    data = [side.record.data if side.record.kind == "event" else None for side in (a, b)]
+    if any(data):
+        parts += body_parts("data", *(_whole(each or b"") for each in data), ignored=ignored)
     return parts
 
 
-def response_parts(a: Side, b: Side, apart: Apart = NOTHING_APART) -> list[Part]:
-    """Compare what was answered."""
+def response_parts(a: Side, b: Side, ignored: Ignored = NOTHING_IGNORED) -> list[Part]:
+    """Compare the status and the response of two records."""
     parts = [_status(a, b, "status")]
     if a.payload is not None and b.payload is not None:
-        parts += _half("response", a, b, apart)
+        parts += _half("response", a, b, ignored)
     return parts
-
-
-def _status(a: Side, b: Side, *names: str) -> Part:
-    ours, theirs = (_fields(side.record, *names) for side in (a, b))
-    notes = _notes(a, b, "in progress", lambda side: side.record.seq == 0)
-    return shown("status", fields_changes(ours, theirs), notes, is_complete=not notes)
 
 
 def measures(a: Record, b: Record) -> list[Measure]:
-    """Put the figures beside each other that one of them has."""
-    found = [(name, getattr(a, name), getattr(b, name)) for name in _MEASURES]
-    found += [
+    """Return the figures that one of two records has."""
+    figures = [(name, getattr(a, name), getattr(b, name)) for name in _MEASURES]
+    figures += [
         (name, getattr(a.stream, name, None), getattr(b.stream, name, None))
         for name in _STREAM_MEASURES
     ]
-    return [Measure(*each) for each in found if each[1:] != (None, None)]
+    return [Measure(*figure) for figure in figures if figure[1:] != (None, None)]
 
 
 def _notes(a: Side, b: Side, text: str, applies: Callable[[Side], bool]) -> list[str]:
     return [f"{name}: {text}" for name, side in (("a", a), ("b", b)) if applies(side)]
 
 
-def _fields(record: Record, *names: str) -> Fields:
-    return [(name, str(value)) for name in names if (value := getattr(record, name)) is not None]
+def _status(a: Side, b: Side, *columns: str) -> Part:
+    notes = _notes(a, b, "in progress", lambda side: side.record.seq == 0)
+    changes = _column_changes(a, b, *columns)
+    return make_part("status", changes, notes, is_complete=not notes)
+
+
+def _column_changes(a: Side, b: Side, *columns: str) -> Changes:
+    """Compare columns of two records; null is no value."""
+    return fields_changes(_columns(a.record, columns), _columns(b.record, columns))
+
+
+def _columns(record: Record, names: tuple[str, ...]) -> Fields:
+    values = [(name, getattr(record, name)) for name in names]
+    return [(name, str(value)) for name, value in values if value is not None]
 
 
 def _query(ours: str, theirs: str) -> list[Part]:
-    changes = fields_changes(fields_of(ours), fields_of(theirs))
-    notes = [NOT_COMPARED] if is_redacted(ours, theirs) else []
+    if not (ours or theirs):
+        return []
+    changes = fields_changes(read_form(ours), read_form(theirs))
+    notes: list[str] = []
+    if is_redacted(ours, theirs):
+        notes.append(NOT_COMPARED)
     if ours != theirs and not changes.kept:
         notes.append(SAME_VALUE)
-    if ours or theirs:
-        return [shown("query", changes, notes)]
-    return []
+    return [make_part("query", changes, notes)]
 
 
-def _half(half: str, a: Side, b: Side, apart: Apart) -> list[Part]:
-    """Compare headers, body and trailers of the requests, or of the responses."""
+def _half(half: str, a: Side, b: Side, ignored: Ignored) -> list[Part]:
+    """Compare headers, body and trailers of two requests, or of two responses."""
     heads = [_lower(split_head(getattr(side.payload, f"{half}_head"))[1]) for side in (a, b)]
     bodies = [_body(side, half) for side in (a, b)]
-    is_form = all(
-        ("content-type", "application/x-www-form-urlencoded") in map(_media_type, head)
-        for head in heads
-    )
     compared: list[Part] = []
-    if bodies != [_kept(None), _kept(None)]:
-        compared = body_parts(f"{half}_body", *bodies, is_form=is_form, apart=apart)
+    if bodies != [_NO_BODY, _NO_BODY]:
+        is_form = all(map(_is_form, heads))
+        compared = body_parts(f"{half}_body", *bodies, is_form=is_form, ignored=ignored)
+
+    volatile = _HOST
     if all(part.complete for part in compared):
-        volatile = f"host|{_FRAMING}"
-    else:
-        volatile = "host"
-    parts = [_headers(f"{half}_headers", *heads, apart=apart, volatile=volatile), *compared]
+        # The framing follows from the body, which was compared itself.
+        volatile |= _FRAMING
+    parts = [_headers(f"{half}_headers", *heads, ignored=ignored, volatile=volatile), *compared]
+
     trailers = [_lower(split_fields(getattr(side.payload, f"{half}_trailers"))) for side in (a, b)]
     if any(trailers):
-        return [*parts, _headers(f"{half}_trailers", *trailers, apart=apart)]
-
+        parts.append(_headers(f"{half}_trailers", *trailers, ignored=ignored))
     return parts
 
 
-def _kept(content: bytes | None) -> Body:
-    content = content or b""
-    return Body(
-        head=content, tail=b"", size=len(content), truncated=False, coding=None, omitted=None
-    )
+def _whole(content: bytes) -> Body:
+    return Body(content, b"", len(content), False, None, None)
 
 
 def _lower(fields: list[list[str]]) -> Fields:
-    """Names of fields have no case (RFC 9110, 5.1), and delimiters of multipart bodies no meaning."""
+    """Return fields with names in lower case (RFC 9110, 5.1), and media types without boundary."""
     lower = [(name.lower(), value) for name, value in fields]
     return [
         (name, without_boundary(value) if name == "content-type" else value)
@@ -191,50 +191,57 @@ def _lower(fields: list[list[str]]) -> Fields:
     ]
 
 
-def _media_type(field: tuple[str, str]) -> tuple[str, str]:
-    return field[0], field[1].partition(";")[0].strip().lower()
+def _is_form(head: Fields) -> bool:
+    return any(name == "content-type" and media_type_of(value) == _FORM for name, value in head)
 
 
 def _body(side: Side, half: str) -> Body:
-    """Return a body to compare: an empty one for none, and one that was not kept where retention
-    has removed it.
-    """
+    """Return the body to compare: `_NO_BODY` for none, and an omitted one if it was removed."""
     body: Body | None = getattr(side.payload, f"{half}_body")
-    size = getattr(side.record, f"{half}_bytes")
     if body is None:
-        is_gone = size > 0 and side.record.status != SWITCHING_PROTOCOLS
-        if is_gone:
-            return msgspec.structs.replace(_kept(None), size=size, omitted="no longer stored")
-        return _kept(None)
+        size = getattr(side.record, f"{half}_bytes")
+        if size and side.record.status != SWITCHING_PROTOCOLS:
+            return msgspec.structs.replace(_NO_BODY, size=size, omitted="no longer stored")
+        return _NO_BODY
 
     if len(body.head) <= MAX_BODY_BYTES:
         return body
-
     return msgspec.structs.replace(body, head=body.head[:MAX_BODY_BYTES], tail=b"", truncated=True)
 
 
-def _headers(part: str, ours: Fields, theirs: Fields, *, apart: Apart, volatile: str = "") -> Part:
-    found = fields_changes(ours, theirs)
-    pattern = re.compile(rf"(?:{volatile}|{_VOLATILE})(?:\[[0-9]+\])?")
-    is_volatile = [pattern.fullmatch(str(change.path[0])) is not None for change in found.kept]
-    set_apart = [*compress(found.kept, is_volatile)]
-    found.kept = [*compress(found.kept, map(not_, is_volatile))]
-    set_apart += apart.take(part, found)
+def _headers(
+    name: str,
+    ours: Fields,
+    theirs: Fields,
+    *,
+    ignored: Ignored,
+    volatile: frozenset[str] = frozenset(),
+) -> Part:
+    """Compare headers; those that are volatile here, or everywhere, are set apart."""
+    changes = fields_changes(ours, theirs)
+    set_apart = changes.take(lambda change: _is_volatile(header_name(change.path), volatile))
+    set_apart += ignored.take(name, changes)
+
     before = dict(ours)
     after = dict(theirs)
-    redacted = [name for name in before if is_redacted(before[name], after.get(name, ""))]
-    notes = [f"{', '.join(redacted)}: {NOT_COMPARED}"] if redacted else []
-    if [name for name in before if name in after] != [name for name in after if name in before]:
+    notes: list[str] = []
+    redacted = [field for field in before if is_redacted(before[field], after.get(field, ""))]
+    if redacted:
+        notes.append(f"{', '.join(redacted)}: {NOT_COMPARED}")
+    common = [field for field in before if field in after]
+    if common != [field for field in after if field in before]:
         notes.append("the names are in another order")
-    return shown(part, found, notes, apart=set_apart)
+    return make_part(name, changes, notes, set_apart=set_apart)
 
 
-def _messages(a: Side, b: Side, apart: Apart) -> list[Part]:
-    """Compare what was sent either way, each for itself: how these meet is a matter of time, as
-    pings are.
-    """
-    sides = (_kept(_transcript(side.messages).encode()) for side in (a, b))
-    part, *ends = body_parts("messages", *sides, apart=apart)
+def _is_volatile(name: str, volatile: frozenset[str]) -> bool:
+    return name in volatile or _VOLATILE.search(name) is not None
+
+
+def _messages(a: Side, b: Side, ignored: Ignored) -> list[Part]:
+    """Compare the messages of each direction; how these interleave depends on timing."""
+    transcripts = (_whole(_transcript(side.messages).encode()) for side in (a, b))
+    part, *ends = body_parts("messages", *transcripts, ignored=ignored)
     part.notes += _notes(a, b, "not all messages were kept, or kept whole", _lacks_messages)
     part.complete = not part.notes
     return [part, *ends]
@@ -242,34 +249,39 @@ def _messages(a: Side, b: Side, apart: Apart) -> list[Part]:
 
 def _lacks_messages(side: Side) -> bool:
     return side.has_more_messages or any(
-        m.truncated or m.omitted or m.follows_gap for m in side.messages
+        message.truncated or message.omitted or message.follows_gap for message in side.messages
     )
 
 
 def _transcript(messages: list[MessageShown]) -> str:
-    """Write messages as JSON, as which they may have come."""
-    ways: dict[str, list[str]] = {"in": [], "out": []}
+    """Write messages by direction as JSON; a text that is JSON stands in it as it is."""
+    directions: dict[str, list[str]] = {"in": [], "out": []}
     for message in messages:
-        content: object = message.text if message.base64 is None else message.base64
+        if message.opcode in ("ping", "pong"):
+            continue
+
+        text = message.text if message.base64 is None else message.base64
         if message.omitted is not None or message.opcode == "close":
-            content = {
-                "opcode": message.opcode,
-                "code": message.code,
-                "size": message.size,
-                "text": message.text,
-            }
-
-        if message.opcode not in ("ping", "pong"):
-            ways[message.direction or "in"].append(
-                str(content) if _is_json(content) else json.dumps(content)
+            written = json.dumps(
+                {
+                    "opcode": message.opcode,
+                    "code": message.code,
+                    "size": message.size,
+                    "text": message.text,
+                }
             )
+        elif text is not None and _is_json(text):
+            written = text
+        else:
+            written = json.dumps(text)
+        directions[message.direction or "in"].append(written)
 
-    return f'{{"in":[{",".join(ways["in"])}],"out":[{",".join(ways["out"])}]}}'
+    return f'{{"in":[{",".join(directions["in"])}],"out":[{",".join(directions["out"])}]}}'
 
 
-def _is_json(content: object) -> bool:
+def _is_json(text: str) -> bool:
     try:
-        parse(str(content))
+        parse(text)
     except ValueError:
         return False
     return True

@@ -1,6 +1,6 @@
 """`GET /api/records/{a}/compare/{b}`: two records side by side.
 
-Comparing is CPU: it runs on a thread, one comparison at a time, and others wait for it a little.
+A comparison takes CPU. It runs on a thread, one at a time, and others wait a while for their turn.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from api.compare.apart import Apart, read_places
 from api.compare.exchange import Measure, Side, compare_parts, measures
+from api.compare.ignored import Ignored, read_places
 from api.compare.part import Part
 from api.http.errors import Refused
 from api.http.params import refuse_unknown
@@ -26,13 +26,13 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Comparison(ApiObject):
-    """Two records and what differs."""
+    """Two records and their differences."""
 
     a: RecordShown
     b: RecordShown
     equal: bool
     complete: bool
-    """Whether all parts were there to be compared."""
+    """Whether all of every part could be compared."""
     parts: list[Part]
     measures: list[Measure]
     """Figures, which are never a difference."""
@@ -43,13 +43,14 @@ async def compare_records(request: web.Request) -> web.Response:
     services = services_of(request)
     refuse_unknown(request.query, _PARAMETERS, _PARAMETERS)
     try:
-        apart = Apart(read_places(request.query.getall("ignore", [])))
+        ignored = Ignored(read_places(request.query.getall("ignore", [])))
     except ValueError as error:
         raise Refused(400, f"ignore: {error}") from error
 
-    a, b = [await _side(services, request.match_info[name]) for name in ("a", "b")]
+    a = await _side(services, request.match_info["a"])
+    b = await _side(services, request.match_info["b"])
     async with services.comparing.turn():
-        body = await asyncio.to_thread(_compared, a, b, apart)
+        body = await asyncio.to_thread(_compare, a, b, ignored)
     return web.Response(body=body, content_type="application/json")
 
 
@@ -58,11 +59,15 @@ async def _side(services: Services, record_id: str) -> Side:
     return Side(record, payload, *await kept_messages(services.storage, record))
 
 
-def _compared(a: Side, b: Side, apart: Apart) -> bytes:
-    parts = compare_parts(a, b, apart)
-    is_equal = all(part.equal for part in parts)
-    is_complete = all(part.complete for part in parts)
-    shown = record_json(a.record), record_json(b.record)
-    return _ENCODER.encode(
-        Comparison(*shown, is_equal, is_complete, parts, measures(a.record, b.record))
+def _compare(a: Side, b: Side, ignored: Ignored) -> bytes:
+    """Return the comparison as JSON, which takes CPU as well."""
+    parts = compare_parts(a, b, ignored)
+    comparison = Comparison(
+        a=record_json(a.record),
+        b=record_json(b.record),
+        equal=all(part.equal for part in parts),
+        complete=all(part.complete for part in parts),
+        parts=parts,
+        measures=measures(a.record, b.record),
     )
+    return _ENCODER.encode(comparison)

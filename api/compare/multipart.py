@@ -1,7 +1,7 @@
-"""A multipart body as its parts, whatever their delimiter is. Pure.
+"""Multipart bodies as values of JSON, without their boundary. Pure.
 
-Each part is an object with its headers and its content, which is JSON, text, or of other bytes the
-size and a digest. Those of a form are found by their name, those of other bodies by their position.
+Each body part becomes an object of its headers and its content: JSON, text, or for other bytes the
+size and a digest. Parts of a form are members by name, parts of other bodies are an array.
 
 Standard: RFC 2046 §5.1 (syntax), RFC 7578 (forms).
 """
@@ -16,34 +16,43 @@ from api.native.projection import decode_window, split_fields
 _DELIMITER: Final = re.compile(
     rb"--([0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-])[ \t]*\r?\n"
 )
-NAME: Final = re.compile(r';\s*name="?([^";]*+)')
-FILENAME: Final = re.compile(r';\s*filename="?([^";]*+)')
+_NAME: Final = re.compile(r';\s*name="?([^";]*+)')
+_FILENAME: Final = re.compile(r';\s*filename="?([^";]*+)')
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"[^"]*+"|[^;]*+)', re.IGNORECASE)
 
 
 def without_boundary(content_type: str) -> str:
-    """Return a value of `Content-Type` without the delimiter, which clients draw anew each time."""
+    """Return a value of `Content-Type` without its boundary, which is random in each request."""
     return _BOUNDARY.sub("", content_type)
 
 
-class Part(NamedTuple):
-    """One part."""
+class BodyPart(NamedTuple):
+    """One part of a multipart body."""
 
     headers: dict[str, str]
     """By lower-case name."""
     content: bytes
 
-    def parameter(self, name: re.Pattern[str]) -> str:
-        """Return what `NAME` or `FILENAME` finds; empty where it has none."""
-        found = name.search(self.headers.get("content-disposition", ""))
+    @property
+    def name(self) -> str:
+        """The name in a form; empty if there is none."""
+        return self._parameter(_NAME)
+
+    @property
+    def filename(self) -> str:
+        """The name of an uploaded file; empty if there is none."""
+        return self._parameter(_FILENAME)
+
+    def _parameter(self, pattern: re.Pattern[str]) -> str:
+        found = pattern.search(self.headers.get("content-disposition", ""))
         return found[1] if found else ""
 
 
-def split_parts(body: bytes) -> list[Part]:
-    """Split a whole body into its parts.
+def split_parts(body: bytes) -> list[BodyPart]:
+    """Split a whole body at its delimiter, which is the first line.
 
     Raises:
-        ValueError: it is no multipart body.
+        ValueError: the body is not multipart.
     """
     begin = _DELIMITER.match(body)
     if begin is None:
@@ -53,28 +62,32 @@ def split_parts(body: bytes) -> list[Part]:
     pieces = (b"\n" + body).split(b"\n" + delimiter)[1:]
     if not pieces[-1].startswith(b"--"):
         raise ValueError("it does not end with its delimiter")
-    return [_part(piece.removesuffix(b"\r")) for piece in pieces[:-1]]
+    return [_read_part(piece.removesuffix(b"\r")) for piece in pieces[:-1]]
 
 
-def _part(piece: bytes) -> Part:
+def _read_part(piece: bytes) -> BodyPart:
+    """Read what follows a delimiter: the rest of its line, the headers and the content.
+
+    Raises:
+        ValueError: one of them is missing.
+    """
     _, lines = re.split(rb"\r?\n", piece, maxsplit=1)
     head, content = re.split(rb"\r?\n\r?\n|\A\r?\n", lines, maxsplit=1)
-    return Part({name.lower(): value for name, value in split_fields(head)}, content)
+    return BodyPart({name.lower(): value for name, value in split_fields(head)}, content)
 
 
 def read_multipart(body: bytes) -> Any:
-    """Return the parts of a whole body: by name where each has one of its own, else in their order.
+    """Return the parts of a whole body: an object if each has a distinct name, else an array.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the body is not multipart.
     """
     parts = split_parts(body)
-    shown = [{"headers": part.headers, "content": _content(part.content)} for part in parts]
-    names = [part.parameter(NAME) for part in parts]
-    if all(names) and len(set(names)) == len(names):
-        return dict(zip(names, shown, strict=True))
-
-    return shown
+    values = [{"headers": part.headers, "content": _content(part.content)} for part in parts]
+    names = [part.name for part in parts]
+    if all(names) and len({*names}) == len(names):
+        return dict(zip(names, values, strict=True))
+    return values
 
 
 def _content(content: bytes) -> Any:

@@ -1,8 +1,8 @@
-"""One part of a comparison, as it is shown. Pure.
+"""One part of a comparison, as the API shows it. Pure.
 
-Values and paths are text: of JSON as JSON and jq write them, else as sent. Whatever a service sent
-can be encoded. The same change at many places of an array, such as the id of each event of a
-stream, is shown once, with how often.
+Values and paths are text: in JSON as JSON and jq write them, else as sent. All text can be encoded,
+whatever a service sent. The same change at many indices of an array, such as the id of each event
+of a stream, is shown once, with the number of times.
 """
 
 import json
@@ -15,7 +15,7 @@ from api.compare.text_changes import CUT, MAX_SHOWN_CHARACTERS, Segment, segment
 from api.http.responses import ApiObject
 
 MAX_SHOWN: Final = 1000
-"""Changes of one part."""
+"""Changes of one part that are shown."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -24,56 +24,58 @@ class ChangeShown(ApiObject):
     """One difference."""
 
     change: Kind
-    """`type`: the value is of another JSON type; `moved`: an element with this name is at another
+    """`type`: the value is of another JSON type; `moved`: an identified element is at another
     index.
     """
     path: str
-    """In b; of what b lacks, in a."""
+    """The place in b; of a removed value, in a."""
     old_path: str | None
-    """In a, where it differs."""
+    """The place in a, if it is another."""
     a: str | None
+    """The value in a; null if there is none. A cut value ends with `…`."""
     b: str | None
-    """These two are null where there is none, and end with `…` where they were longer."""
+    """The value in b, likewise."""
     segments: list[Segment]
-    """How a string became another; empty where there is nothing in common."""
+    """How a string became another; empty if they have no word in common."""
     times: int
-    """How often the same was found, at other indices."""
+    """How often the same change was found, at other indices."""
 
 
 class Part(ApiObject):
-    """One part of two records; one that neither has is left out."""
+    """One part of two records; a part that neither record has is left out."""
 
     part: str
     equal: bool
     complete: bool
-    """Whether all of it was there to be compared; a note says what was not."""
+    """Whether all of it could be compared; if not, a note says what is missing."""
     changes: list[ChangeShown]
     set_apart: list[ChangeShown]
-    """What differs from request to request, and is no difference."""
+    """Differences that are ignored."""
     notes: list[str]
     more: int
     """Changes that are not shown."""
 
 
-def shown(
-    part: str,
+def make_part(
+    name: str,
     changes: Changes,
     notes: Sequence[str] = (),
     *,
     is_json: bool = False,
     is_complete: bool = True,
-    apart: Iterable[Change] = (),
+    set_apart: Iterable[Change] = (),
 ) -> Part:
-    """Write what was found of a part."""
-    found, more = _shown(changes.kept, is_json)
+    """Return the part with the given changes; it is equal if there are none."""
+    found, more = _show_all(changes.kept, is_json)
+    ignored, _ = _show_all(set_apart, is_json)
     return Part(
-        part,
-        not found,
-        is_complete,
-        found,
-        _shown(apart, is_json)[0],
-        [*notes],
-        more + changes.more,
+        part=name,
+        equal=not found,
+        complete=is_complete,
+        changes=found,
+        set_apart=ignored,
+        notes=[*notes],
+        more=more + changes.more,
     )
 
 
@@ -89,28 +91,53 @@ def write_path(path: Path) -> str:
     return text or "."
 
 
-def _shown(changes: Iterable[Change], is_json: bool) -> tuple[list[ChangeShown], int]:
+def _show_all(changes: Iterable[Change], is_json: bool) -> tuple[list[ChangeShown], int]:
+    """Return the changes as shown, and the number of those beyond the limit."""
     found: dict[tuple[object, ...], ChangeShown] = {}
     more = 0
-    for kind, path, old_path, old, new in changes:
-        a, b = (_encodable(_JSON.encode(value) if is_json else str(value)) for value in (old, new))
-        key = kind, tuple(None if isinstance(step, int) else step for step in path), a, b
+    for change in changes:
+        old = _write_value(change.old, is_json)
+        new = _write_value(change.new, is_json)
+        steps = tuple(None if isinstance(step, int) else step for step in change.path)
+        key = change.kind, steps, old, new
         if key in found:
             found[key].times += 1
         elif len(found) == MAX_SHOWN:
             more += 1
         else:
-            at, to = (
-                _encodable(write_path(each) if is_json else str(each[0]))
-                for each in (old_path, path)
-            )
-            at, to = (at, at) if kind == "removed" else (to, to) if kind == "added" else (at, to)
-            is_text = kind == "changed" and isinstance(old, str) and isinstance(new, str)
-            pieces = segments(_encodable(old), _encodable(new)) if is_text else []
-            values = None if kind == "added" else _cut(a), None if kind == "removed" else _cut(b)
-            found[key] = ChangeShown(kind, to, None if at == to else at, *values, pieces, 1)
+            found[key] = _show(change, old, new, is_json)
 
     return list(found.values()), more
+
+
+def _show(change: Change, old: str, new: str, is_json: bool) -> ChangeShown:
+    """Return a change as shown, given its values as text."""
+    kind = change.kind
+    path = _write_place(change.old_path if kind == "removed" else change.path, is_json)
+    old_path = None
+    if kind not in ("added", "removed") and change.old_path != change.path:
+        old_path = _write_place(change.old_path, is_json)
+    pieces: list[Segment] = []
+    if kind == "changed" and isinstance(change.old, str) and isinstance(change.new, str):
+        pieces = segments(_encodable(change.old), _encodable(change.new))
+
+    return ChangeShown(
+        change=kind,
+        path=path,
+        old_path=old_path,
+        a=None if kind == "added" else _cut(old),
+        b=None if kind == "removed" else _cut(new),
+        segments=pieces,
+        times=1,
+    )
+
+
+def _write_place(path: Path, is_json: bool) -> str:
+    return _encodable(write_path(path) if is_json else str(path[0]))
+
+
+def _write_value(value: object, is_json: bool) -> str:
+    return _encodable(_JSON.encode(value) if is_json else str(value))
 
 
 def _cut(text: str) -> str:
@@ -120,5 +147,5 @@ def _cut(text: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Write half a surrogate pair, which JSON may hold and UTF-8 not, as JSON escapes it."""
+    """Write lone surrogates, which JSON may hold and UTF-8 may not, as JSON escapes them."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a client accepts: the weights of its `Accept` and `Accept-Encoding` headers (RFC 9110
+"""Media types, and the weights in the headers `Accept` and `Accept-Encoding` (RFC 9110 §8.3.1,
 §12.4.2, §12.5).
 
 Pure. An element of weight 0 is not acceptable, however the 0 is written; a weight that cannot be
@@ -14,13 +14,18 @@ _WEIGHT = re.compile(r";[ \t]*[qQ]=([^;,]*)")
 _QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 
 
+def media_type_of(content_type: str) -> str:
+    """Return a media type in lower case, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def weights(header: str) -> dict[str, float]:
     """Return the weight of each name a header lists, lower case and without parameters; the first
     of several counts.
     """
     found: dict[str, float] = {}
     for element, weight in _elements(header):
-        found.setdefault(element.partition(";")[0].strip().lower(), weight)
+        found.setdefault(media_type_of(element), weight)
     return found
 
 

@@ -1,13 +1,13 @@
 """Places of a request that are left out: `body.requested_at`, `query.t`, `header:accept`. Pure.
 
-A place is written as comparisons show it (`api.compare.apart`). `.requested_at`, without the part
+A place is written as comparisons show it (`api.compare.ignored`). `.requested_at`, without the part
 of the request, is a place of the body. A member of an array is that of each of its elements.
 """
 
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from api.compare.apart import ANY, Steps, read_place
+from api.compare.ignored import ANY, Steps, read_place
 
 _PARTS: Final = ("body", "query", "path")
 _BODY: Final = ("body",)

@@ -14,9 +14,9 @@ from typing import Any, Final, get_args
 
 from api import health
 from api.assets import TYPES
-from api.compare.apart import MAX_PLACES
 from api.compare.exchange import MAX_BODY_BYTES
 from api.compare.handler import Comparison
+from api.compare.ignored import MAX_PLACES
 from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
 from api.http.params import (

@@ -8,12 +8,12 @@ from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
-from api.compare.apart import Apart, Place
-from api.compare.bodies import DOCUMENTS, read_whole
+from api.compare.bodies import DOCUMENTS, read_body
 from api.compare.evidence import Evidence
 from api.compare.exchange import Side, response_parts
+from api.compare.ignored import Ignored, Place
 from api.compare.json_changes import MAX_DEPTH, Changes, Path
-from api.compare.part import Part, shown
+from api.compare.part import Part, make_part
 from api.native.files.cut_bodies import describe_body
 from api.native.projection import split_fields, split_head
 from api.replay.request import is_call
@@ -259,12 +259,13 @@ class Judge:
         changes = Changes()
         if old != new:
             changes.add("changed", ("status",), ("status",), old, new)
-        status = shown("status", changes)
+        status = make_part("status", changes)
         if self._expect == "same":
             a = Side(recorded.record, _comparable(recorded.payload), [], False)
             b = Side(record, payload, [], False)
-            apart = Apart(self._ignored, self._evidence.drawn(recorded.record, recorded.payload))
-            return [status, *(_without_redacted(part) for part in response_parts(a, b, apart)[1:])]
+            volatile = self._evidence.volatile(recorded.record, recorded.payload)
+            parts = response_parts(a, b, Ignored(self._ignored, volatile))
+            return [status, *map(_without_redacted, parts[1:])]
 
         seen = self._seen.get(_key_of(recorded.record, new))
         if seen is None and is_alike(old, new):
@@ -272,7 +273,7 @@ class Judge:
         if seen is None:
             return [status]
 
-        return [status, *_judged(seen, payload, Apart(self._ignored))]
+        return [status, *_judged(seen, payload, Ignored(self._ignored))]
 
 
 def said_status(record: Record, payload: Payload | None) -> str:
@@ -319,16 +320,18 @@ def _content_of(body: Body | None) -> tuple[str | None, object]:
         return "none", ""
     if body.truncated or body.omitted or body.coding_error:
         return (None, "")
-    return read_whole(body)
+    return read_body(body.head)
 
 
-def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
+def _judged(seen: _Seen, payload: Payload, ignored: Ignored) -> list[Part]:
     found = Changes()
     media_type = _media_type(payload)
     if media_type not in seen.media_types:
         at = ("content-type",)
         found.add("changed", at, at, " | ".join(sorted(seen.media_types)), media_type)
-    ignored = apart.take("response_headers", found)
+    set_apart = ignored.take("response_headers", found)
+    headers = make_part("response_headers", found, set_apart=set_apart)
+
     form, content = _content_of(payload.response_body)
     if form is None or not seen.forms:
         if form is None and payload.response_body:
@@ -336,10 +339,7 @@ def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
         else:
             notes = []
         notes += [] if seen.forms else ["no recorded body of this endpoint was kept whole"]
-        return [
-            shown("response_headers", found, apart=ignored),
-            shown("response_body", Changes(), notes, is_complete=False),
-        ]
+        return [headers, make_part("response_body", Changes(), notes, is_complete=False)]
 
     changes = Changes()
     if form not in seen.forms:
@@ -347,11 +347,8 @@ def _judged(seen: _Seen, payload: Payload, apart: Apart) -> list[Part]:
     elif form in DOCUMENTS:
         seen.shapes[form].judge(content, (), changes)
 
-    set_apart = apart.take("response_body", changes)
-    return [
-        shown("response_headers", found, apart=ignored),
-        shown("response_body", changes, is_json=True, apart=set_apart),
-    ]
+    set_apart = ignored.take("response_body", changes)
+    return [headers, make_part("response_body", changes, is_json=True, set_apart=set_apart)]
 
 
 def _without_redacted(part: Part) -> Part:

@@ -1,4 +1,4 @@
-"""What is drawn anew for each answer is learned from recorded answers to the same request."""
+"""Volatile places are learned from recorded answers to the same request."""
 
 import json
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from api.compare import evidence as module
-from api.compare.apart import Place
 from api.compare.evidence import Evidence
+from api.compare.ignored import Place
 from storage.record import Payload, Record
 from tests.api.samples import make_body, make_record
 
@@ -28,30 +28,30 @@ def learned(*answers: tuple[Record, Payload]) -> Evidence:
 
 
 def body(number: int) -> Any:
-    """Make an answer with what is drawn anew, what is fixed, and what has few values."""
+    """Make an answer with values that are volatile, constant, and of a few."""
     items = [{"id": number * 10 + at, "sku": f"s{at}"} for at in range(3)]
     return {"at": f"t{number}", "name": "a", "state": ("on", "off")[number % 2], "items": items}
 
 
-def test_what_differs_in_each_of_three_answers_is_drawn_anew() -> None:
+def test_a_place_that_differs_in_each_of_three_answers_is_volatile() -> None:
     """In bodies and headers; not what only sometimes differs."""
     answers = [answered(body(number), runtime=str(number)) for number in range(3)]
-    drawn = {
+    volatile = {
         Place(False, ("at",)),
         Place(False, ("items", "*", "id")),
         Place(True, ("x-runtime-of-ours",)),
     }
-    assert learned(*answers).drawn(*answers[0]) == drawn
+    assert learned(*answers).volatile(*answers[0]) == volatile
 
 
 def test_two_answers_are_no_evidence() -> None:
     """Nor are three to different requests, or with different statuses."""
     answers = [answered(body(number)) for number in range(2)]
-    assert learned(*answers).drawn(*answers[0]) == frozenset()
+    assert learned(*answers).volatile(*answers[0]) == frozenset()
     answers = [answered(body(number), query=f"n={number}") for number in range(3)]
-    assert learned(*answers).drawn(*answers[0]) == frozenset()
+    assert learned(*answers).volatile(*answers[0]) == frozenset()
     answers = [answered(body(number), status=200 + number) for number in range(3)]
-    assert learned(*answers).drawn(*answers[0]) == frozenset()
+    assert learned(*answers).volatile(*answers[0]) == frozenset()
 
 
 def test_what_most_requests_say_holds_for_the_endpoint() -> None:
@@ -65,12 +65,12 @@ def test_what_most_requests_say_holds_for_the_endpoint() -> None:
     evidence = learned(*three, *changed)
     at = Place(False, ("at",))
     name = Place(False, ("name",))
-    assert evidence.drawn(*answered({}, query="n=4")) == {at}
-    assert evidence.drawn(*changed[0]) == {at, name}
+    assert evidence.volatile(*answered({}, query="n=4")) == {at}
+    assert evidence.volatile(*changed[0]) == {at, name}
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes beyond the limit is no evidence."""
     monkeypatch.setattr(module, "MAX_WAITING_BYTES", 1000)
     answers = [answered(body(number)) for number in range(3)]
-    assert learned(*answers).drawn(*answers[0]) == frozenset()
+    assert learned(*answers).volatile(*answers[0]) == frozenset()

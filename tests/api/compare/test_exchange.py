@@ -1,9 +1,9 @@
-"""Records part by part: what counts as a difference, and what is set apart."""
+"""Records part by part: differences, and headers and places that are set apart."""
 
 import msgspec
 
-from api.compare.apart import Apart, read_places
 from api.compare.exchange import Side, compare_parts, measures
+from api.compare.ignored import Ignored, read_places
 from api.compare.part import Part
 from api.native.messages import show_message
 from storage.record import Payload, Stream
@@ -24,8 +24,9 @@ def side(payload: Payload | None = None, **changes: object) -> Side:
 
 def heads(request: str, response: str = "") -> Payload:
     """Make a payload of two heads."""
-    first = f"GET / HTTP/1.1\r\n{request}", f"HTTP/1.1 200 OK\r\n{response}"
-    return Payload(first[0].encode(), first[1].encode(), None, None)
+    request_head = f"GET / HTTP/1.1\r\n{request}".encode()
+    response_head = f"HTTP/1.1 200 OK\r\n{response}".encode()
+    return Payload(request_head, response_head, None, None)
 
 
 def test_a_record_is_equal_to_itself() -> None:
@@ -46,8 +47,16 @@ def test_each_part_has_its_changes() -> None:
         request_bytes=0,
         response_bytes=0,
     )
-    b = side(heads("x-a: 1\r\nX-A: 3", "Server: y"), query="tag=a&page=2", request_bytes=0, response_bytes=0,
-             status=503, error_type="upstream_timeout", outcome="upstream_timeout", method="POST")  # fmt: skip
+    b = side(
+        heads("x-a: 1\r\nX-A: 3", "Server: y"),
+        query="tag=a&page=2",
+        request_bytes=0,
+        response_bytes=0,
+        status=503,
+        error_type="upstream_timeout",
+        outcome="upstream_timeout",
+        method="POST",
+    )
     found = {
         name: [f"{each.change} {each.path}: {each.a} | {each.b}" for each in part.changes]
         for name, part in compared(a, b).items()
@@ -96,12 +105,10 @@ def test_named_places_are_set_apart() -> None:
     kind = "Content-Type: multipart/form-data; boundary"
     a = heads(f"X-A: 1\r\n{kind}=a")
     b = heads(f"X-A: 2\r\n{kind}=b")
-    a.response_body, b.response_body = (
-        make_body(b'{"at": 1, "n": 1}'),
-        make_body(b'{"at": 2, "n": 2}'),
-    )
-    apart = Apart(read_places(["header:x-a", "at"]))
-    parts = {part.part: part for part in compare_parts(side(a), side(b), apart)}
+    a.response_body = make_body(b'{"at": 1, "n": 1}')
+    b.response_body = make_body(b'{"at": 2, "n": 2}')
+    ignored = Ignored(read_places(["header:x-a", "at"]))
+    parts = {part.part: part for part in compare_parts(side(a), side(b), ignored)}
     assert (parts["request_headers"].equal, parts["response_body"].equal) == (True, False)
     assert [change.path for change in parts["response_body"].changes] == [".n"]
     assert [change.path for change in parts["response_body"].set_apart] == [".at"]
@@ -185,9 +192,11 @@ def test_messages_are_compared_each_way() -> None:
 
 def test_events_are_compared_by_their_data() -> None:
     """And by their name."""
-    events = [Side(make_event(1, seq=1, name=name, data=data), None, [], has_more_messages=False)
-              for name, data in (("gap", b'{"n": 1}'), ("stop", b'{"n": 2}'))]  # fmt: skip
-    parts = compared(*events)
+    gap, stop = (
+        Side(make_event(1, seq=1, name=name, data=data), None, [], has_more_messages=False)
+        for name, data in (("gap", b'{"n": 1}'), ("stop", b'{"n": 2}'))
+    )
+    parts = compared(gap, stop)
     assert [each.path for each in parts["request"].changes] == ["name"]
     assert [each.path for each in parts["data"].changes] == [".n"]
 

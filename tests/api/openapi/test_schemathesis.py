@@ -19,7 +19,7 @@ from multidict import MultiDict
 
 from api.access.stream_limits import StreamLimits
 from api.app import make_app, routes
-from api.compare.apart import read_places
+from api.compare.ignored import read_places
 from api.http.errors import Refused
 from api.http.params import read_filter
 from storage.backends import open_storage

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from api.compare.apart import read_places
+from api.compare.ignored import read_places
 from api.replay.judge import Expect, Judge
 from api.replay.suite import Recorded
 from storage.record import Body, Payload

@@ -99,7 +99,7 @@ def save(
 
     Example: sidelog save checkout method:GET --since 1h -o checkout.ndjson
     """
-    from api.compare.apart import read_places
+    from api.compare.ignored import read_places
 
     try:
         read_places(ignore)

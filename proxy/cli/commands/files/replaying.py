@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.compare.apart import Place, read_places
+from api.compare.ignored import Place, read_places
 from api.native.files.cut_bodies import describe_loss
 from api.native.projection import field_of
 from api.replay.judge import Judge

@@ -1,16 +1,16 @@
-"""Places that are set apart: how they are written, and which changes they take."""
+"""Places that are ignored: how they are written, and which changes they take."""
 
 import pytest
 
-from api.compare.apart import MAX_PLACES, Apart, Place, read_places
+from api.compare.ignored import MAX_PLACES, Ignored, Place, read_places
 from api.compare.json_changes import json_changes
 from tests.support.cases import each_of
 
 
-def taken(apart: Apart, old: object, new: object, part: str = "response_body") -> list[str]:
-    """Return the places that are set apart of what differs, as paths with dots."""
+def taken(ignored: Ignored, old: object, new: object, part: str = "response_body") -> list[str]:
+    """Return the ignored places of all that differ, as paths with dots."""
     changes = json_changes(old, new)
-    found = apart.take(part, changes)
+    found = ignored.take(part, changes)
     assert not {*map(id, found)} & {*map(id, changes.kept)}
     return [".".join(map(str, change.path)) for change in found]
 
@@ -50,31 +50,31 @@ def test_there_are_not_too_many() -> None:
         read_places([f".a{number}" for number in range(MAX_PLACES + 1)])
 
 
-def test_a_named_place_is_set_apart_with_all_below_it() -> None:
+def test_a_named_place_is_ignored_with_all_below_it() -> None:
     """Whatever the change; not what is above it, and not another one."""
-    apart = Apart(read_places(["meta", "items[*].id", "x.*"]))
-    assert taken(apart, {"meta": {"a": 1}, "b": 1}, {"meta": {"a": 2}, "b": 2}) == ["meta.a"]
-    assert taken(apart, {"meta": 1}, {}) == ["meta"]
-    assert taken(apart, {"items": [{"id": 1}]}, {"items": 1}) == []
-    assert taken(apart, {"items": [{"id": 1, "n": 1}]}, {"items": [{"id": 2, "n": 2}]}) == [
+    ignored = Ignored(read_places(["meta", "items[*].id", "x.*"]))
+    assert taken(ignored, {"meta": {"a": 1}, "b": 1}, {"meta": {"a": 2}, "b": 2}) == ["meta.a"]
+    assert taken(ignored, {"meta": 1}, {}) == ["meta"]
+    assert taken(ignored, {"items": [{"id": 1}]}, {"items": 1}) == []
+    assert taken(ignored, {"items": [{"id": 1, "n": 1}]}, {"items": [{"id": 2, "n": 2}]}) == [
         "items.0.id"
     ]
-    assert taken(apart, {"x": {"u1": 1}}, {"x": {"u1": 2, "u2": 1}}) == ["x.u1", "x.u2"]
+    assert taken(ignored, {"x": {"u1": 1}}, {"x": {"u1": 2, "u2": 1}}) == ["x.u1", "x.u2"]
 
 
 def test_a_header_is_no_member() -> None:
     """Its name has no case, and may be numbered."""
-    apart = Apart(read_places(["header:X-A", "b"]))
+    ignored = Ignored(read_places(["header:X-A", "b"]))
     old = {"x-a[1]": "1", "b": "1"}
     new = {"x-a[1]": "2", "b": "2"}
-    assert taken(apart, old, new, "response_headers") == ["x-a[1]"]
-    assert taken(apart, old, new) == ["b"]
+    assert taken(ignored, old, new, "response_headers") == ["x-a[1]"]
+    assert taken(ignored, old, new) == ["b"]
 
 
-def test_what_is_drawn_anew_is_set_apart_while_its_type_stays() -> None:
+def test_a_volatile_place_is_ignored_while_its_type_stays() -> None:
     """A place that is gone, or has another type, is a difference."""
-    apart = Apart(drawn=read_places([".items[*].at"]))
+    ignored = Ignored(volatile=read_places([".items[*].at"]))
     old = {"items": [{"at": "1", "n": 1}]}
-    assert taken(apart, old, {"items": [{"at": "2", "n": 1}]}) == ["items.0.at"]
-    assert taken(apart, old, {"items": [{"at": 2, "n": 1}]}) == []
-    assert taken(apart, old, {"items": [{"n": 1}]}) == []
+    assert taken(ignored, old, {"items": [{"at": "2", "n": 1}]}) == ["items.0.at"]
+    assert taken(ignored, old, {"items": [{"at": 2, "n": 1}]}) == []
+    assert taken(ignored, old, {"items": [{"n": 1}]}) == []
