@@ -1,3 +1,1 @@
-"""When two requests are the same: for mocks, suites, and the success that a failure is compared
-with.
-"""
+"""Identity of requests: for mocks, for suites, and to find the last success for a failure."""

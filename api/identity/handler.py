@@ -1,12 +1,13 @@
-"""`GET /api/records/{id}/last-success`: what a failure is best compared with.
+"""`GET /api/records/{id}/last-success`: the success to compare a failure with.
 
-Of the newest successes of its endpoint the one whose request is most alike: a call with other
-parameters says less about why this one failed. Reading bodies is CPU: it runs on a thread, in turn
-with comparisons.
+It is the newest success of the same endpoint with the most similar request: a call with other
+parameters says less about the cause. Reading bodies takes CPU. It runs on a thread, in turn with
+comparisons.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from aiohttp import web
@@ -15,25 +16,31 @@ from multidict import MultiDict
 from api.http.errors import Refused
 from api.http.params import read_filter
 from api.http.responses import ApiObject, json_response
-from api.identity.match import answered, differences, level_of
+from api.identity.match import Level, differences, level_of, read_answer
 from api.identity.request import request_of
 from api.native.find import find_entry
 from api.services import Services, services_of
 from storage.query import RecordQuery
 from storage.record import Payload, Record, format_id
 
+Match = Literal["exact", "same", "endpoint"]
+
 MAX_CANDIDATES: Final = 20
 """Successes that are compared, the newest."""
 _SUCCESS: Final = {"status": "1xx,2xx,3xx", "outcome": "ok"}
+_MATCHES: Final[dict[Level, Match]] = {
+    Level.ENDPOINT: "endpoint",
+    Level.SAME: "same",
+    Level.EXACT: "exact",
+}
 
 
 class LastSuccess(ApiObject):
     """A success of the same endpoint."""
 
     id: str
-    match: Literal["exact", "same", "endpoint"]
-    """How alike its request is; `same`: but for what is made anew each time, and ids in the path.
-    """
+    match: Match
+    """How alike its request is; `same`: except volatile values, ids, and headers without effect."""
     differences: list[str]
     """Places of the request that differ, with both values."""
 
@@ -56,23 +63,19 @@ async def last_success(request: web.Request) -> web.Response:
 
 
 async def _successes(services: Services, record: Record) -> list[Record]:
-    """Return the newest successes of route, method and endpoint, but for the record itself."""
-    asked = {"method": record.method, "endpoint": record.endpoint, "route": record.route_id}
-    given = MultiDict(
-        {name: value for name, value in asked.items() if value is not None} | _SUCCESS
-    )
-    filter = read_filter(given, services.now_us())
-    after: int | None = None
-
+    """Return the newest successes of route, method and endpoint, without the record itself."""
+    columns = {"method": record.method, "endpoint": record.endpoint, "route": record.route_id}
+    given = {name: value for name, value in columns.items() if value is not None}
+    filter = read_filter(MultiDict(given | _SUCCESS), services.now_us())
+    query = RecordQuery(filter=filter, limit=MAX_CANDIDATES + 1)
     while True:
-        page = await services.storage.read(
-            RecordQuery(filter=filter, limit=MAX_CANDIDATES + 1, after=after)
-        )
+        page = await services.storage.read(query)
         found = [each for each in page.records if each.id != record.id][:MAX_CANDIDATES]
         if found or page.next_after is None:
             return found
 
-        after = page.next_after
+        # A page may have no record although others follow, when a read ran out of time.
+        query = replace(query, after=page.next_after)
 
 
 def _most_alike(
@@ -81,16 +84,18 @@ def _most_alike(
     candidates: Sequence[Record],
     payloads: Mapping[int, Payload],
 ) -> LastSuccess:
-    asked = request_of(record, payload)
-    shown = []
-    for each in candidates:
-        kept = payloads.get(each.seq)
-        recorded = request_of(each, kept)
-        answer = answered(each, kept)
-        differing = differences(recorded, answer, asked)
-        level = max(level_of(recorded, answer, asked), 1)
-        shown.append((-level, len(differing), each, differing))
+    """Return the candidate with the highest level, then with the fewest differences.
 
-    level, _, best, differing = min(shown, key=lambda one: one[:2])
-    names: tuple[Literal["endpoint", "same", "exact"], ...] = ("endpoint", "same", "exact")
-    return LastSuccess(format_id(best.id), names[-level - 1], differing)
+    Of several, `max` returns the first, which is the newest.
+    """
+    asked = request_of(record, payload)
+    ranked: list[tuple[Level, list[str], Record]] = []
+    for candidate in candidates:
+        recorded = request_of(candidate, payloads.get(candidate.seq))
+        answer = read_answer(candidate, payloads.get(candidate.seq))
+        # Candidates are of the same endpoint, even if headers exclude their answers.
+        level = max(level_of(recorded, answer, asked), Level.ENDPOINT)
+        ranked.append((level, differences(recorded, answer, asked), candidate))
+
+    level, found, best = max(ranked, key=lambda one: (one[0], -len(one[1])))
+    return LastSuccess(format_id(best.id), _MATCHES[level], found)

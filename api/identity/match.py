@@ -1,9 +1,9 @@
-"""How alike two requests are, and what makes the first difference. Pure.
+"""Matching of requests: how alike two requests are, and their differences. Pure.
 
-Strategy: a request has a key of each strength, so that thousands are searched by look-ups. Headers
-are compared one by one, because which of them count is said by the recorded answer: those that its
-`Vary` names, `SOAPAction`, `Range`; conditions where the answer depended on them. `Accept` counts
-by what it accepts. `Accept-Encoding` never does, because bodies are kept decoded.
+Strategy: a request has a key for each level, so that one of thousands is found by a look-up.
+Headers are compared one by one, because the recorded answer decides which of them count: those in
+its `Vary`, `SOAPAction`, `Range`, and conditions if the answer depended on them. `Accept` counts by
+the media types it allows. `Accept-Encoding` never counts, because bodies are stored decoded.
 
 Standards: RFC 9110 §12.5.1 (Accept), §12.5.5 (Vary), §13.1 (conditions), §14.2 (Range).
 """
@@ -15,10 +15,9 @@ from typing import Any, Final, NamedTuple
 
 from api.compare.json_changes import Change, json_changes
 from api.compare.part import write_path
-from api.http.accept import weights
-from api.identity.apart import Judge, is_drawn, is_id, is_loose, without
-from api.identity.request import Document, Request
-from api.native.projection import split_head
+from api.http.accept import media_type_of, weights
+from api.identity.request import Document, Request, header_fields
+from api.identity.volatile import Predicate, is_generated_id, is_volatile, masked
 from storage.record import Payload, Record
 
 _KEY_BYTES: Final = 16
@@ -31,54 +30,54 @@ _CONDITIONS: Final = (
     "if-range",
 )
 _CONDITIONAL: Final = (304, 412)
-"""Statuses that only a condition brings about."""
-_APART_IN: Final = ("query", "body")
+"""Statuses that only a conditional request gets."""
+_NEVER_VARIED_BY: Final = frozenset(("", "*", "accept", "accept-encoding"))
+_MASKED_IN: Final = ("query", "body")
 _WHOLE: Final = 200
 """The status of an answer from which any range can be taken."""
 
 
 class Level(IntEnum):
-    """How strong a match is, the weakest first."""
+    """The strength of a match."""
 
     NONE = 0
     ENDPOINT = 1
-    """The same method and template of the path."""
+    """Method and template of the path are equal."""
     SAME = 2
-    """The same but for what is set apart, and for headers that the answer serves as well."""
+    """All is equal, except volatile values, ids, and headers that the answer also satisfies."""
     EXACT = 3
 
 
 class Keys(NamedTuple):
-    """A request by strength: equal keys are equal requests."""
+    """Digests of a request, from the strictest: requests with equal digests match."""
 
     exact: bytes
-    drawn: bytes
-    """Without moments and ids of requests."""
+    stable: bytes
+    """Without volatile values."""
     loose: bytes
-    """Also without ids of the path's template, and ids that were drawn."""
+    """Also without generated ids, and with the template in place of the path."""
 
 
-class Answered(NamedTuple):
-    """What the recorded answer says of the headers that count."""
+class Answer(NamedTuple):
+    """The properties of a recorded answer that decide which headers of a request count."""
 
     status: int
     media_type: str
     varies_by: frozenset[str]
-    """Lower-case names of fields."""
+    """Header names in `Vary`, in lower case."""
 
 
 def keys_of(request: Request) -> Keys:
-    """Return the keys of a request."""
-    document = request.document
-    drawn = _apart(document, is_drawn)
-    loose = _apart({**drawn, "path": request.endpoint}, is_id)
-    return Keys(_key(document), _key(drawn), _key(loose))
+    exact = request.document
+    stable = _mask(exact, is_volatile)
+    loose = _mask({**stable, "path": request.endpoint}, is_generated_id)
+    return Keys(_key(exact), _key(stable), _key(loose))
 
 
-def _apart(document: Document, judge: Judge) -> Document:
+def _mask(document: Document, is_masked: Predicate) -> Document:
     return {
-        **document,
-        **{name: without(document[name], judge) for name in _APART_IN if name in document},
+        part: masked(value, is_masked) if part in _MASKED_IN else value
+        for part, value in document.items()
     }
 
 
@@ -86,21 +85,17 @@ def _key(document: Document) -> bytes:
     return blake2b(json.dumps(document, sort_keys=True).encode(), digest_size=_KEY_BYTES).digest()
 
 
-def answered(record: Record, payload: Payload | None) -> Answered:
-    """Read what an answer says of the headers that count."""
-    named: dict[str, str] = {}
-    for name, value in split_head(b"" if payload is None else payload.response_head)[1]:
-        lower = name.lower()
-        named[lower] = f"{named[lower]},{value}" if lower in named else value
-    varies = {name.strip().lower() for name in named.get("vary", "").split(",")}
-    media_type = named.get("content-type", "").partition(";")[0].strip().lower()
-    return Answered(
-        record.status or 0, media_type, frozenset(varies - {"", "*", "accept", "accept-encoding"})
+def read_answer(record: Record, payload: Payload | None) -> Answer:
+    fields = header_fields(b"" if payload is None else payload.response_head)
+    return Answer(
+        status=record.status or 0,
+        media_type=media_type_of(fields.get("content-type", "")),
+        varies_by=frozenset(fields.get("vary", "").lower().split(", ")) - _NEVER_VARIED_BY,
     )
 
 
-def header_level(recorded: Request, answer: Answered, asked: Request) -> tuple[Level, str]:
-    """Say how far headers allow a recorded answer, and by which field they do no more."""
+def header_level(recorded: Request, answer: Answer, asked: Request) -> tuple[Level, str]:
+    """Return the highest level that the headers allow, and the name of the one that limits it."""
     level = Level.EXACT
     by = ""
 
@@ -111,10 +106,11 @@ def header_level(recorded: Request, answer: Answered, asked: Request) -> tuple[L
         if ours == theirs:
             continue
 
-        is_served = (name == "accept" and accepts(theirs, answer.media_type)) or (
-            name == "range" and answer.status == _WHOLE
-        )
-        if not is_served:
+        if name == "accept":
+            is_satisfied = accepts(theirs, answer.media_type)
+        else:
+            is_satisfied = name == "range" and answer.status == _WHOLE
+        if not is_satisfied:
             return Level.NONE, name
 
         level = Level.SAME
@@ -124,10 +120,13 @@ def header_level(recorded: Request, answer: Answered, asked: Request) -> tuple[L
 
 
 def _value(request: Request, name: str) -> str:
+    """Return the value of a header in a form that is equal for equal meanings."""
     value = request.fields.get(name, "")
     if name == "accept":
         return ", ".join(sorted(value.lower().replace("; ", ";").split(", "))) or "*/*"
-    return value.strip('"') if name == "soapaction" else value
+    if name == "soapaction":
+        return value.strip('"')
+    return value
 
 
 def accepts(accept: str, media_type: str) -> bool:
@@ -139,13 +138,13 @@ def accepts(accept: str, media_type: str) -> bool:
     return next((named[each] for each in ranges if each in named), 0.0) > 0
 
 
-def level_of(recorded: Request, answer: Answered, asked: Request) -> Level:
-    """Say how alike two requests are."""
-    by_header = header_level(recorded, answer, asked)[0]
+def level_of(recorded: Request, answer: Answer, asked: Request) -> Level:
+    """Return the level of the match between a recorded request and another."""
+    allowed, _ = header_level(recorded, answer, asked)
     ours = keys_of(recorded)
     theirs = keys_of(asked)
-    if by_header and ours.loose == theirs.loose:
-        return min(by_header, Level.EXACT if ours.exact == theirs.exact else Level.SAME)
+    if allowed and ours.loose == theirs.loose:
+        return allowed if ours.exact == theirs.exact else Level.SAME
 
     is_same_endpoint = recorded.endpoint == asked.endpoint and _method(recorded) == _method(asked)
     return Level.ENDPOINT if is_same_endpoint else Level.NONE
@@ -156,37 +155,47 @@ def _method(request: Request) -> str:
 
 
 def differences(
-    recorded: Request, answer: Answered, asked: Request, least: Level = Level.EXACT
+    recorded: Request, answer: Answer, asked: Request, least: Level = Level.EXACT
 ) -> list[str]:
-    """Name what differs, each place with both values; below `EXACT` without what is set apart."""
+    """Return the differences that prevent a match of a level, each place with both values.
+
+    Below `EXACT` these are not volatile values, ids, or other paths of the same template.
+    """
     changes = json_changes(recorded.document, asked.document).kept
     if least < Level.EXACT:
         is_same_path = recorded.endpoint == asked.endpoint
-        changes = [each for each in changes if not _is_apart(each, is_same_path=is_same_path)]
+        changes = [each for each in changes if not _is_masked(each, is_same_path=is_same_path)]
     found = [
-        f"{write_path(path).lstrip('.')}: {_shown(old)} recorded, {_shown(new)} asked for"
-        for _, path, _, old, new in changes
+        _difference(write_path(change.path).lstrip("."), change.old, change.new)
+        for change in changes
     ]
+
     level, name = header_level(recorded, answer, asked)
     if level is Level.NONE:
-        ours = recorded.fields.get(name)
-        theirs = asked.fields.get(name)
-        found.append(f"header:{name}: {_shown(ours)} recorded, {_shown(theirs)} asked for")
-
+        found.append(
+            _difference(f"header:{name}", recorded.fields.get(name), asked.fields.get(name))
+        )
     return found
 
 
-def _is_apart(change: Change, *, is_same_path: bool) -> bool:
-    """Whether a difference is one of values that are set apart on both sides."""
-    part, *_ = change.path
+def _difference(place: str, recorded: Any, asked: Any) -> str:
+    return f"{place}: {_abbreviated(recorded)} recorded, {_abbreviated(asked)} asked for"
+
+
+def _is_masked(change: Change, *, is_same_path: bool) -> bool:
+    """Whether the loose keys leave both values of a change out."""
+    part = change.path[0]
     if part == "path":
         return is_same_path
-    name = next((step for step in reversed(change.path) if isinstance(step, str)), "")
-    return part in _APART_IN and is_loose(name, change.old) and is_loose(name, change.new)
+    name = next(step for step in reversed(change.path) if isinstance(step, str))
+    return part in _MASKED_IN and all(
+        is_volatile(name, value) or is_generated_id(name, value)
+        for value in (change.old, change.new)
+    )
 
 
-def _shown(value: Any) -> str:
-    """Write a value shortly; None is what is not there."""
+def _abbreviated(value: Any) -> str:
+    """Write a value, cut to a few characters; None stands for a missing one."""
     if value is None:
         return "nothing"
     text = json.dumps(value)

@@ -1,7 +1,7 @@
 """Places of a request that are left out: `body.requested_at`, `query.t`, `header:accept`. Pure.
 
-A place is written as comparisons show it (`api.compare.ignored`). `.requested_at`, without the part
-of the request, is a place of the body. A member of an array is that of each of its elements.
+A place is written as in comparisons (`api.compare.ignored`). `.requested_at`, without a part of the
+request, is a place of the body. A member of an array is a member of each of its elements.
 """
 
 from collections.abc import Iterable
@@ -12,37 +12,42 @@ from api.compare.ignored import ANY, Steps, read_place
 _PARTS: Final = ("body", "query", "path")
 _BODY: Final = ("body",)
 _KIND: Final = ("kind",)
-"""What kind of body it is, which is no place of its own."""
+"""The kind of the body, which is left out with it."""
 
 
-class Places(NamedTuple):
-    """What is left out."""
+class RequestPlaces(NamedTuple):
+    """The places of a request that are left out."""
 
     paths: tuple[Steps, ...] = ()
-    """Beginning with the part of the request."""
+    """Each begins with the part of the request."""
     headers: frozenset[str] = frozenset()
     """Lower-case names."""
 
 
-def read_places(texts: Iterable[str]) -> Places:
-    """Read places.
+NO_PLACES: Final = RequestPlaces()
+
+
+def read_request_places(texts: Iterable[str]) -> RequestPlaces:
+    """Read places of a request.
 
     Raises:
-        ValueError: one is malformed; the message names it.
+        ValueError: a text is not a place; the message names it.
     """
-    places = [read_place(text) for text in texts]
-    return Places(
-        tuple(
-            place.steps if place.steps[0] in _PARTS else ("body", *place.steps)
-            for place in places
-            if not place.is_header
-        ),
-        frozenset(str(place.steps[0]) for place in places if place.is_header),
-    )
+    paths: list[Steps] = []
+    headers: set[str] = set()
+    for place in map(read_place, texts):
+        if place.is_header:
+            headers.add(str(place.steps[0]))
+        elif place.steps[0] in _PARTS:
+            paths.append(place.steps)
+        else:
+            paths.append(("body", *place.steps))
+
+    return RequestPlaces(tuple(paths), frozenset(headers))
 
 
-def without_places(document: dict[str, Any], places: Places) -> dict[str, Any]:
-    """Return a document without these places."""
+def without_places(document: dict[str, Any], places: RequestPlaces) -> dict[str, Any]:
+    """Return a document of a request without some places."""
     for path in places.paths:
         document = _without(document, path)
         if path == _BODY:
@@ -52,6 +57,7 @@ def without_places(document: dict[str, Any], places: Places) -> dict[str, Any]:
 
 def _without(value: Any, path: Steps) -> Any:
     if not path:
+        # An element becomes null rather than go, so that the others keep their indices.
         return None
     step = path[0]
     rest = path[1:]
@@ -66,4 +72,6 @@ def _without(value: Any, path: Steps) -> Any:
         return value
     if isinstance(step, int):
         return [_without(each, rest) if place == step else each for place, each in enumerate(value)]
-    return [_without(each, rest if step == ANY else path) for each in value]
+    if step == ANY:
+        return [_without(each, rest) for each in value]
+    return [_without(each, path) for each in value]

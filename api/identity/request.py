@@ -1,9 +1,8 @@
-"""What a request asks for, as a value that is equal for requests that mean the same. Pure.
+"""Requests in a normal form, which is equal for requests that mean the same. Pure.
 
-Strategy: method, path, query and body become one document of JSON, whatever their spelling: escapes
-of a path undone, a query as a multiset, the body by its kind (`content.py`). Header fields stand
-beside it, because the recorded answer says which of them count (`match.py`). Redacted values are
-equal to all others that were redacted.
+Strategy: method, path, query and body become one JSON document, with path segments unescaped, the
+query as a multiset, and the body by its kind (`content.py`). Header fields are kept beside it: the
+recorded answer decides which of them count (`match.py`). All redacted values are equal.
 
 Standards: RFC 3986 §6.2.2 (escapes), RFC 9110 §5.3 (fields in several lines), GraphQL over HTTP
 §6.1.
@@ -17,75 +16,78 @@ from urllib.parse import unquote
 
 from api.compare.json_changes import parse
 from api.identity.content import by_name, content_of, graphql_value
-from api.identity.places import Places, without_places
+from api.identity.places import NO_PLACES, RequestPlaces, without_places
 from api.native.projection import split_head
 from storage.record import Payload, Record
 
 _MARK: Final = re.compile(r"(?:\[|%5[Bb])REDACTED(?::[0-9a-f]+)?(?:\]|%5[Dd])")
-"""A secret, also where its mark has a fingerprint."""
+"""The mark of a redacted value, with or without a fingerprint."""
 _PLAIN_MARK: Final = "[REDACTED]"
 
 Document = dict[str, Any]
 
 
 class Request(NamedTuple):
-    """What is asked for."""
+    """A request in its normal form."""
 
     endpoint: str
-    """Template of the path."""
+    """The template of the path."""
     document: Document
     """`method`, `path`, `query`, `kind` and `body`."""
     fields: Mapping[str, str]
     """Header fields by lower-case name, several lines as one."""
 
 
-NO_PLACES: Final = Places()
+def request_of(
+    record: Record, payload: Payload | None, places: RequestPlaces = NO_PLACES
+) -> Request:
+    """Return the request of an exchange, without some places."""
+    head = b""
+    body = None
+    if payload is not None:
+        head = payload.request_head
+        body = payload.request_body
+    fields = header_fields(head)
+    content = content_of(body, fields.get("content-type", ""))
 
-
-def request_of(record: Record, payload: Payload | None, places: Places = NO_PLACES) -> Request:
-    """Read the request of an exchange, without the places that are left out."""
-    fields = _fields(b"" if payload is None else payload.request_head)
-    content = content_of(
-        None if payload is None else payload.request_body, fields.get("content-type", "")
-    )
+    segments = _without_fingerprints(record.path or "").split("/")
     document: Document = {
         "method": record.method or "",
-        "path": [
-            unquote(segment, errors="surrogateescape")
-            for segment in _plain(record.path or "").split("/")
-        ],
-        "query": _query(_plain(record.query or "")),
+        "path": [unquote(segment, errors="surrogateescape") for segment in segments],
+        "query": _query(_without_fingerprints(record.query or "")),
         "kind": content.kind,
-        "body": _without_marks(content.value),
+        "body": _without_fingerprints(content.value),
     }
-    kept = {name: _plain(value) for name, value in fields.items() if name not in places.headers}
-    return Request(record.endpoint or record.path or "", without_places(document, places), kept)
+    for name in places.headers:
+        fields.pop(name, None)
+    return Request(
+        record.endpoint or record.path or "",
+        without_places(document, places),
+        _without_fingerprints(fields),
+    )
 
 
-def _fields(head: bytes) -> dict[str, str]:
+def header_fields(head: bytes) -> dict[str, str]:
+    """Return the header fields of a stored head by lower-case name, each in one spelling.
+
+    Several lines are one list (RFC 9110 §5.3), with a space behind each comma.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in split_head(head)[1]:
-        found[name.lower()].append(value.strip())
-    return {name: _listed(",".join(values)) for name, values in found.items()}
-
-
-def _listed(value: str) -> str:
-    """Write a list with one space behind each comma."""
-    return ", ".join(part.strip() for part in value.split(","))
+        found[name.lower()] += [element.strip() for element in value.split(",")]
+    return {name: ", ".join(elements) for name, elements in found.items()}
 
 
 def _query(text: str) -> Document:
-    """Return the values of each name, in the order of their text; documents in them are read."""
+    """Return the values of each name, sorted; values that are JSON are read."""
     values = by_name(text)
     if len(values.get("query", ())) == 1 and ("variables" in values or "operationName" in values):
+        # GraphQL over HTTP §6.1: a request in the query of a GET.
         asked = {name: _json_or_text(each[0]) for name, each in values.items() if len(each) == 1}
         if isinstance(asked["query"], str):
             return {**values, **graphql_value(asked)}
 
-    return {
-        name: sorted((_json_or_text(each) for each in found), key=repr)
-        for name, found in values.items()
-    }
+    return {name: sorted(map(_json_or_text, found), key=repr) for name, found in values.items()}
 
 
 def _json_or_text(text: str) -> Any:
@@ -95,17 +97,15 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def _plain(text: str) -> str:
-    return _MARK.sub(_PLAIN_MARK, text)
-
-
-def _without_marks(value: Any) -> Any:
-    """Take the fingerprints out of what was redacted."""
+def _without_fingerprints(value: Any) -> Any:
+    """Return a value of JSON with the plain mark for all redacted values in it."""
     if isinstance(value, str):
-        return _plain(value)
+        return _MARK.sub(_PLAIN_MARK, value)
     if isinstance(value, dict):
-        return {_plain(name): _without_marks(each) for name, each in value.items()}
+        return {
+            _MARK.sub(_PLAIN_MARK, name): _without_fingerprints(each)
+            for name, each in value.items()
+        }
     if isinstance(value, list):
-        return [_without_marks(each) for each in value]
-
+        return [_without_fingerprints(each) for each in value]
     return value

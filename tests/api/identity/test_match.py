@@ -3,11 +3,11 @@
 from api.identity.match import (
     Level,
     accepts,
-    answered,
     differences,
     header_level,
     keys_of,
     level_of,
+    read_answer,
 )
 from api.identity.request import Request, request_of
 from storage.record import Payload, Record
@@ -40,16 +40,16 @@ def request(
 def test_strength_is_that_of_the_strongest_equal_key(asked: Request, level: Level) -> None:
     """And of what the headers allow."""
     record = Record(1, b"", "", "exchange", 0, 0, status=200)
-    assert level_of(request(), answered(record, None), asked) == level
+    assert level_of(request(), read_answer(record, None), asked) == level
 
 
 def test_keys_leave_out_what_is_set_apart() -> None:
-    """The second moments and ids of requests, the third ids as well."""
+    """The second key volatile values, the third ids as well."""
     first, second = (keys_of(request(f"/u/7?nonce={number}")) for number in (1, 2))
     assert first.exact != second.exact
     assert first[1:] == second[1:]
     other = keys_of(request("/u/8?nonce=1"))
-    assert other.drawn != first.drawn
+    assert other.stable != first.stable
     assert other.loose == first.loose
 
 
@@ -77,7 +77,7 @@ def test_the_answer_says_which_headers_count(
     """Those it varies by, and those that choose what is sent."""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nVary: {vary}".encode()
     record = Record(1, b"", "", "exchange", 0, 0, status=status)
-    answer = answered(record, Payload(b"", head, None, None))
+    answer = read_answer(record, Payload(b"", head, None, None))
     assert header_level(request(lines=recorded), answer, request(lines=asked)) == (level, by)
 
 
@@ -107,7 +107,7 @@ def test_a_type_is_acceptable_by_the_most_specific_range(
 def test_differences_are_named_with_both_values() -> None:
     """In the order of the request, the header last; long ones are cut."""
     record = Record(1, b"", "", "exchange", 0, 0, status=200)
-    answer = answered(record, Payload(b"", b"HTTP/1.1 200 OK\r\nVary: x", None, None))
+    answer = read_answer(record, Payload(b"", b"HTTP/1.1 200 OK\r\nVary: x", None, None))
     recorded = request("/u/7?a=1&b=2", "X: 1")
     asked = request(f"/u/8?a={'9' * 200}&c=3")
     assert differences(recorded, answer, asked) == [

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.identity.places import Places, read_places, without_places
+from api.identity.places import RequestPlaces, read_request_places, without_places
 from tests.support.cases import each_of
 
 
@@ -33,14 +33,16 @@ def test_a_place_is_written_as_it_is_shown(text: str, path: tuple[str, ...] | No
     """What is none is refused by its name."""
     if path is None:
         with pytest.raises(ValueError, match="is no place"):
-            read_places([text])
+            read_request_places([text])
     else:
-        assert read_places([text]) == Places((path,))
+        assert read_request_places([text]) == RequestPlaces((path,))
 
 
 def test_headers_are_named_in_any_case() -> None:
     """With or without a space."""
-    assert read_places(["header:X-A", "header: x-b"]) == Places((), frozenset(("x-a", "x-b")))
+    assert read_request_places(["header:X-A", "header: x-b"]) == RequestPlaces(
+        (), frozenset(("x-a", "x-b"))
+    )
 
 
 @each_of(
@@ -61,5 +63,5 @@ def test_headers_are_named_in_any_case() -> None:
 def test_what_is_there_is_left_out(place: str, left: dict[str, Any]) -> None:
     """The document itself stays as it was."""
     document = {"body": {"a": 0, "b": [{"c": 1, "d": 2}, {"c": 3}]}}
-    assert without_places(document, read_places([place])) == left
+    assert without_places(document, read_request_places([place])) == left
     assert document["body"]["a"] == 0

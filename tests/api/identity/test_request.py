@@ -2,7 +2,7 @@
 
 import msgspec
 
-from api.identity.places import read_places
+from api.identity.places import read_request_places
 from api.identity.request import request_of
 from storage.record import Body, Payload, Record
 
@@ -59,5 +59,7 @@ def test_fingerprints_of_what_was_redacted_do_not_count() -> None:
 def test_places_are_left_out() -> None:
     """Of headers as well."""
     payload = Payload(b"GET / HTTP/1.1\r\nX: 1\r\nY: 2", b"", None, None)
-    found = request_of(record("/u/7", "a=1&b=2"), payload, read_places(["query.a", "header:x"]))
+    found = request_of(
+        record("/u/7", "a=1&b=2"), payload, read_request_places(["query.a", "header:x"])
+    )
     assert (found.document["query"], found.fields) == ({"b": ["2"]}, {"y": "2"})

@@ -135,7 +135,7 @@ def distinct_lines(suite: Path, per_request: int, limit: int | None) -> Iterator
 
     newest: dict[bytes, deque[int]] = defaultdict(lambda: deque(maxlen=per_request))
     for position, (_, record, payload) in enumerate(read_suite(suite, str)):
-        newest[keys_of(request_of(record, payload)).drawn].append(position)
+        newest[keys_of(request_of(record, payload)).stable].append(position)
     kept = sorted(position for positions in newest.values() for position in positions)
     chosen = {*(kept if limit is None else kept[-limit:])}
     with suite.open("rb") as file:

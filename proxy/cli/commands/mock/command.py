@@ -54,7 +54,7 @@ def mock(
     import asyncio
 
     from api.identity.match import Level
-    from api.identity.places import read_places
+    from api.identity.places import read_request_places
     from proxy.cli.commands.files.call_messages import schema_in
     from proxy.cli.commands.files.source import recorded_in
     from proxy.cli.commands.mock.service import Service
@@ -62,7 +62,7 @@ def mock(
     from proxy.settings.addresses import parse_address
 
     try:
-        places = read_places(ignore)
+        places = read_request_places(ignore)
     except ValueError as error:
         raise CommandError(f"--ignore {error}", exit_code=2) from error
 

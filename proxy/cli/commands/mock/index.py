@@ -57,7 +57,7 @@ class Index:
         """Take a recording, in its order."""
         self.members.append(member)
         self._hosts.add(member.recorded.record.host)
-        for kind, key in zip(("exact", "drawn", "loose"), member.keys, strict=True):
+        for kind, key in zip(("exact", "stable", "loose"), member.keys, strict=True):
             self._by_key[kind, key].append(member)
 
     def finish(self) -> None:
@@ -94,11 +94,11 @@ class Index:
         same = self._by_headers(asked, self._by_key.get(("exact", keys.exact), []))
         yield Level.EXACT, same[Level.EXACT]
         yield Level.SAME, same[Level.SAME]
-        drawn = self._by_headers(asked, self._by_key.get(("drawn", keys.drawn), []))
-        yield Level.SAME, drawn[Level.EXACT] or drawn[Level.SAME]
+        stable = self._by_headers(asked, self._by_key.get(("stable", keys.stable), []))
+        yield Level.SAME, stable[Level.EXACT] or stable[Level.SAME]
         loose = self._by_headers(asked, self._by_key.get(("loose", keys.loose), []))
         found = loose[Level.EXACT] or loose[Level.SAME]
-        yield Level.SAME, [each for each in found if each.keys.drawn == found[0].keys.drawn]
+        yield Level.SAME, [each for each in found if each.keys.stable == found[0].keys.stable]
         if self._least > Level.ENDPOINT:
             return
 

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from api.identity.match import Answered, Keys, answered, keys_of
-from api.identity.places import Places
+from api.identity.match import Answer, Keys, keys_of, read_answer
+from api.identity.places import RequestPlaces
 from api.identity.request import Request, request_of
 from api.native.files.cut_bodies import describe_loss
 from api.native.projection import exact_text, field_of, octets_of
@@ -42,7 +42,7 @@ class Member(NamedTuple):
     number: int
     recorded: Recorded
     request: Request
-    answer: Answered
+    answer: Answer
     keys: Keys
     operation: str | None
     """Of GraphQL."""
@@ -110,7 +110,7 @@ def unconditional(recorded: Recorded) -> Recorded:
 class Reader:
     """Reads requests as they would be recorded."""
 
-    def __init__(self, places: Places, schema: Schema) -> None:
+    def __init__(self, places: RequestPlaces, schema: Schema) -> None:
         self._places = places
         self._redactor = Redactor()
         self.calls = Calls(schema, self._redactor)
@@ -130,7 +130,12 @@ class Reader:
         redacted = msgspec.structs.replace(payload, request_body=body)
         asked = self._asked(record, redacted)
         return Member(
-            number, recorded, asked.request, answered(record, payload), asked.keys, asked.operation
+            number=number,
+            recorded=recorded,
+            request=asked.request,
+            answer=read_answer(record, payload),
+            keys=asked.keys,
+            operation=asked.operation,
         )
 
     def asked(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Asked:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from api.identity.match import Level, keys_of
-from api.identity.places import Places
-from api.identity.request import NO_PLACES
+from api.identity.places import NO_PLACES, RequestPlaces
 from api.replay.suite import Recorded
 from proxy.cli.commands.mock.calls import miss_reply as call_miss
 from proxy.cli.commands.mock.index import Found, Index, Miss
@@ -25,7 +24,7 @@ class Service:
         self,
         suite: Iterable[Recorded],
         least: Level = Level.SAME,
-        places: Places = NO_PLACES,
+        places: RequestPlaces = NO_PLACES,
         schema: Schema = NO_SCHEMA,
         *,
         is_lenient: bool = False,

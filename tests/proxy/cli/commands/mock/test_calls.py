@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from api.identity.match import Level
-from api.identity.request import NO_PLACES
+from api.identity.places import NO_PLACES
 from api.replay.suite import Recorded
 from proxy.cli.commands.mock.service import Service
 from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema

@@ -6,7 +6,7 @@ import gzip
 import json
 
 from api.identity.match import Level
-from api.identity.places import read_places
+from api.identity.places import read_request_places
 from proxy.cli.commands.mock.reply import Reply
 from proxy.cli.commands.mock.service import Service
 from storage.record import Body
@@ -208,7 +208,7 @@ def test_a_miss_names_the_nearest_and_its_first_difference() -> None:
 def test_places_are_left_out(places: list[str], body: str, is_found: bool) -> None:
     """On both sides, also where one has nothing there."""
     recorded = exchange(("POST", "/x", JSON, '{"t": 1, "items": [{"id": 1, "n": 1}]}'), "yes")
-    mock = Service([recorded], places=read_places(places))
+    mock = Service([recorded], places=read_request_places(places))
     assert (ask(mock, ("POST", "/x", JSON, body)).status == 200) is is_found
 
 
@@ -216,7 +216,7 @@ def test_a_header_is_left_out() -> None:
     """One that the answer varies by."""
     recorded = exchange(("GET", "/x", "Origin: http://a", ""), fields="Vary: Origin")
     for places, status in ((["header:Origin"], 200), ([], 404)):
-        mock = Service([recorded], places=read_places(places))
+        mock = Service([recorded], places=read_request_places(places))
         assert ask(mock, ("GET", "/x", "Origin: http://b", "")).status == status
 
 
