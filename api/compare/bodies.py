@@ -68,7 +68,7 @@ def _compare_heads(name: str, old: Body, new: Body, expected: Expected, ignored:
     # Sizes are those on the wire, so that a coding makes them say nothing about the content.
     is_coded = old.coding or new.coding
     if (is_cut or is_gone or form == "bytes") and old.size != new.size and not is_coded:
-        changes.add("changed", ("size",), ("size",), f"{old.size} bytes", f"{new.size} bytes")
+        changes.add("changed", ("size",), f"{old.size} bytes", f"{new.size} bytes")
 
     losses = ("a", describe_body(old)), ("b", describe_body(new))
     notes = [f"{side}: {loss}" for side, loss in losses if loss]
@@ -96,9 +96,8 @@ def _compare_tails(name: str, old: Body, new: Body) -> list[Part]:
         return []
 
     changes = Changes()
-    place = (f"the last {size} bytes",)
     texts = (decode_window(tail, cut_start=True) or readable(tail) for tail in (ours, theirs))
-    changes.add("changed", place, place, *texts)
+    changes.add("changed", (f"the last {size} bytes",), *texts)
     return [make_part(f"{name}_end", changes, is_complete=False)]
 
 
@@ -163,8 +162,7 @@ def _compare(old: bytes, new: bytes, expected: Expected, *, is_cut: bool) -> tup
     if ours is None or theirs is None:
         return "bytes", _byte_changes(old, new)
     if not old or not new:
-        everything = ("all of it",)
-        changes.add("removed" if old else "added", everything, everything, ours, theirs)
+        changes.add("removed" if old else "added", ("all of it",), ours, theirs)
         return "text", changes
 
     if expected == "form" and not is_json_sent_as_form(ours):
@@ -180,9 +178,9 @@ def _byte_changes(old: bytes, new: bytes) -> Changes:
     """Return the first byte that differs, with those behind it, as one change."""
     pairs = enumerate(zip(old, new, strict=False))
     at = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
-    ours, theirs = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
+    pieces = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
     changes = Changes()
-    changes.add("changed", (f"byte {at}",), (f"byte {at}",), ours, theirs)
+    changes.add("changed", (f"byte {at}",), *pieces)
     return changes
 
 

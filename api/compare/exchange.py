@@ -159,7 +159,7 @@ def _query(ours: str, theirs: str) -> list[Part]:
 
 def _half(half: str, a: Side, b: Side, ignored: Ignored) -> list[Part]:
     """Compare headers, body and trailers of two requests, or of two responses."""
-    heads = [_lower(split_head(getattr(side.payload, f"{half}_head"))[1]) for side in (a, b)]
+    heads = [_normalised(split_head(getattr(side.payload, f"{half}_head"))[1]) for side in (a, b)]
     bodies = [_body(side, half) for side in (a, b)]
     compared: list[Part] = []
     if bodies != [_NO_BODY, _NO_BODY]:
@@ -172,7 +172,9 @@ def _half(half: str, a: Side, b: Side, ignored: Ignored) -> list[Part]:
         volatile |= _FRAMING
     parts = [_headers(f"{half}_headers", *heads, ignored=ignored, volatile=volatile), *compared]
 
-    trailers = [_lower(split_fields(getattr(side.payload, f"{half}_trailers"))) for side in (a, b)]
+    trailers = [
+        _normalised(split_fields(getattr(side.payload, f"{half}_trailers"))) for side in (a, b)
+    ]
     if any(trailers):
         parts.append(_headers(f"{half}_trailers", *trailers, ignored=ignored))
     return parts
@@ -182,7 +184,7 @@ def _whole(content: bytes) -> Body:
     return Body(content, b"", len(content), False, None, None)
 
 
-def _lower(fields: list[list[str]]) -> Fields:
+def _normalised(fields: list[list[str]]) -> Fields:
     """Return fields with names in lower case (RFC 9110, 5.1), and media types without boundary."""
     lower = [(name.lower(), value) for name, value in fields]
     return [

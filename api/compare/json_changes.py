@@ -59,9 +59,12 @@ class Changes:
         self.more = 0
         """Changes beyond the limit, which were counted only."""
 
-    def add(self, kind: Kind, path: Path, old_path: Path, old: Any, new: Any) -> None:
+    def add(
+        self, kind: Kind, path: Path, old: Any, new: Any, *, old_path: Path | None = None
+    ) -> None:
+        """Add a change, at the same path in both values unless the old one is given."""
         if len(self.kept) < MAX_CHANGES:
-            self.kept.append(Change(kind, path, old_path, old, new))
+            self.kept.append(Change(kind, path, path if old_path is None else old_path, old, new))
         else:
             self.more += 1
 
@@ -122,7 +125,8 @@ def _compare(old: Any, new: Any, old_path: Path, path: Path, found: Changes) -> 
     elif key_of(old) != key_of(new):
         # JSON has one type of number.
         types = {float if type(value) is int else type(value) for value in (old, new)}
-        found.add("changed" if len(types) == 1 else "type", path, old_path, old, new)
+        kind: Kind = "changed" if len(types) == 1 else "type"
+        found.add(kind, path, old, new, old_path=old_path)
 
 
 def _compare_members(
@@ -131,14 +135,14 @@ def _compare_members(
     for name, value in new.items():
         before = old.get(name)
         if name not in old:
-            found.add("added", (*path, name), (*old_path, name), None, value)
+            found.add("added", (*path, name), None, value, old_path=(*old_path, name))
         # The keys differ for `true` and `1`, which are equal in Python.
         elif value != before or key_of(value) != key_of(before):
             _compare(before, value, (*old_path, name), (*path, name), found)
 
     for name, value in old.items():
         if name not in new:
-            found.add("removed", (*path, name), (*old_path, name), value, None)
+            found.add("removed", (*path, name), value, None, old_path=(*old_path, name))
 
 
 def _compare_elements(
@@ -147,18 +151,18 @@ def _compare_elements(
     pairs, moved = _align(old, new)
     if len(moved) > 1:
         # One change of the array says more than a move of each element.
-        found.add("moved", path, old_path, old, new)
+        found.add("moved", path, old, new, old_path=old_path)
         moved = set()
 
     for i, j in pairs:
         if i is None:
             assert j is not None
-            found.add("added", (*path, j), (*old_path, j), None, new[j])
+            found.add("added", (*path, j), None, new[j], old_path=(*old_path, j))
         elif j is None:
-            found.add("removed", (*path, i), (*old_path, i), old[i], None)
+            found.add("removed", (*path, i), old[i], None, old_path=(*old_path, i))
         else:
             if j in moved:
-                found.add("moved", (*path, j), (*old_path, i), old[i], new[j])
+                found.add("moved", (*path, j), old[i], new[j], old_path=(*old_path, i))
             if key_of(old[i]) != key_of(new[j]):
                 _compare(old[i], new[j], (*old_path, i), (*path, j), found)
 

@@ -30,11 +30,11 @@ def text_changes(old: str, new: str) -> Changes:
     for i, j in unmatched(ours, theirs):
         if i is None:
             assert j is not None
-            found.add("added", _line(j), _line(j), None, theirs[j])
+            found.add("added", _line(j), None, theirs[j])
         elif j is None:
-            found.add("removed", _line(i), _line(i), ours[i], None)
+            found.add("removed", _line(i), ours[i], None)
         else:
-            found.add("changed", _line(j), _line(i), ours[i], theirs[j])
+            found.add("changed", _line(j), ours[i], theirs[j], old_path=_line(i))
 
     return found
 

@@ -101,8 +101,8 @@ def header_level(recorded: Request, answer: Answer, asked: Request) -> tuple[Lev
 
     conditions = _CONDITIONS if answer.status in _CONDITIONAL else ()
     for name in sorted({"accept", "range", "soapaction", *conditions, *answer.varies_by}):
-        ours = _value(recorded, name)
-        theirs = _value(asked, name)
+        ours = _normal_value(recorded, name)
+        theirs = _normal_value(asked, name)
         if ours == theirs:
             continue
 
@@ -119,7 +119,7 @@ def header_level(recorded: Request, answer: Answer, asked: Request) -> tuple[Lev
     return level, by
 
 
-def _value(request: Request, name: str) -> str:
+def _normal_value(request: Request, name: str) -> str:
     """Return the value of a header in a form that is equal for equal meanings."""
     value = request.fields.get(name, "")
     if name == "accept":

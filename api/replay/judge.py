@@ -155,16 +155,16 @@ class Shape:
             return
 
         if name not in self._types:
-            found.add("type", path, path, " | ".join(self._types), name)
+            found.add("type", path, " | ".join(self._types), name)
         elif name == "object":
             self._judge_members(value, path, found)
         elif name == "array" and self._elements is not None:
             if not value and not self._is_ever_empty and self._types[name] >= _MIN_TIMES:
-                found.add("changed", path, path, "never empty", "empty")
+                found.add("changed", path, "never empty", "empty")
             for place, each in enumerate(value):
                 self._elements.judge(each, (*path, place), found)
         elif name == "string" and self._words and value not in self._words and self._is_enum:
-            found.add("changed", path, path, " | ".join(self._words), value)
+            found.add("changed", path, " | ".join(self._words), value)
 
     @property
     def _is_enum(self) -> bool:
@@ -180,19 +180,14 @@ class Shape:
             common = []
         for key in common:
             if key not in value:
-                found.add(
-                    "removed",
-                    (*path, key),
-                    (*path, key),
-                    " | ".join(self._members[key]._types),
-                    None,
-                )
+                types = " | ".join(self._members[key]._types)
+                found.add("removed", (*path, key), types, None)
 
         for key, each in value.items():
             if (shape := self._members.get(self._name_of(key))) is not None:
                 shape.judge(each, (*path, key), found)
             else:
-                found.add("added", (*path, key), (*path, key), None, _type_of(each))
+                found.add("added", (*path, key), None, _type_of(each))
 
     def _are_data(self, named: list[str], common: list[str]) -> bool:
         """Whether names of members, of which some are common to all objects, are data."""
@@ -258,7 +253,7 @@ class Judge:
         new = said_status(record, payload)
         changes = Changes()
         if old != new:
-            changes.add("changed", ("status",), ("status",), old, new)
+            changes.add("changed", ("status",), old, new)
         status = make_part("status", changes)
         if self._expect == "same":
             a = Side(recorded.record, _comparable(recorded.payload), [], False)
@@ -327,8 +322,8 @@ def _judged(seen: _Seen, payload: Payload, ignored: Ignored) -> list[Part]:
     found = Changes()
     media_type = _media_type(payload)
     if media_type not in seen.media_types:
-        at = ("content-type",)
-        found.add("changed", at, at, " | ".join(sorted(seen.media_types)), media_type)
+        expected = " | ".join(sorted(seen.media_types))
+        found.add("changed", ("content-type",), expected, media_type)
     set_apart = ignored.take("response_headers", found)
     headers = make_part("response_headers", found, set_apart=set_apart)
 
@@ -343,7 +338,7 @@ def _judged(seen: _Seen, payload: Payload, ignored: Ignored) -> list[Part]:
 
     changes = Changes()
     if form not in seen.forms:
-        changes.add("type", (), (), " | ".join(sorted(seen.forms)), form)
+        changes.add("type", (), " | ".join(sorted(seen.forms)), form)
     elif form in DOCUMENTS:
         seen.shapes[form].judge(content, (), changes)
 
