@@ -1,40 +1,39 @@
 """The chunked transfer coding, read strictly (RFC 9112 §7.1). Pure: bytes in, pieces of body out.
 
-llhttp does not show where a chunked body ends, so what follows it could not be kept apart; hence
-this small decoder. It takes hexadecimal digits only, bounds size lines and trailers, and drops
-extensions, which a proxy that frames anew must not forward (RFC 9112 §7.1.1). Trailer fields are
-judged as those of heads are, and kept. Any split of the input gives the same body.
+llhttp does not show where a chunked body ends, so the bytes behind it could not be kept apart;
+hence this small decoder. It takes hexadecimal digits only, bounds size lines and trailers, and
+drops extensions, which a proxy that frames anew must not forward (RFC 9112 §7.1.1). Trailer fields
+are judged like those of heads, and kept. Any split of the input gives the same body.
 
-Chunks read one by one cost 2 µs each, whatever is in them. Small ones in a row are therefore taken
-in one go (0.15 µs), and one call does a bounded amount of work: what it leaves in hand, `has_more`
-says, is for another turn (P23).
+A chunk read by itself costs 2 µs, however small it is. Runs of small chunks are therefore taken in
+one go (0.15 µs each). One call does a bounded amount of work, counted in chunks read by themselves;
+with `has_more`, the bytes in hand are for another turn (P23).
 """
 
 import re
 from typing import Final
 
-from proxy.http1.field_lines import without_blanks
+from proxy.http1.field_lines import without_blanks_before_colons
 
 MAX_LINE_BYTES: Final = 4096
-"""Size line with its extensions (P4)."""
+"""The longest size line, with its extensions (P4)."""
 MAX_TRAILER_BYTES: Final = 32768
-"""All trailer fields together: the limit of a head."""
+"""The most bytes of all trailer fields: the limit of a head."""
 MAX_TRAILER_FIELDS: Final = 100
-"""As many as a head may have."""
+"""The most trailer fields: as many as a head may have."""
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 STEP_CHUNKS: Final = 256
-"""What one call does, in chunks read one by one: 0.5 ms."""
+"""The work of one call, in chunks read by themselves: 0.5 ms."""
 _RUN_AFTER: Final = 4
-"""Chunks read one by one before small ones in a row are looked for; hardly a body has so many in
-one read.
-"""
+"""So many chunks of a read are taken by themselves before a run is looked for; few have more."""
 _RUN_BYTES: Final = (256, 16384)
-"""How far they are looked for: each time twice as far, until the row ends."""
+"""The fewest and the most bytes in which a run is looked for; doubled as long as it goes on."""
 _LINE_BYTES: Final = 256
-"""So many bytes of a line, and so many parts of a row, cost as much as a chunk read by itself."""
+"""So many bytes of a line cost as much as a chunk read by itself."""
 _PARTS_PER_CHUNK: Final = 12
+"""So many parts of a run, its lines and bodies, cost as much as a chunk read by itself."""
 
 # RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: a name, and no controls
 # but tab.
@@ -42,48 +41,49 @@ _SIZE_LINE: Final = re.compile(
     rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[ \t]*[!#$%&'*+.^_`|~0-9A-Za-z-][\t\x20-\x7e\x80-\xff]*)?"
 )
 _PADDED_SIZE_LINE: Final = re.compile(_SIZE_LINE.pattern + rb"[ \t]*")
-"""Of a response: servers have padded sizes to a width, and no proxy is fooled by what only we read
-and frame anew.
-"""
+"""The size line of a response: some servers pad it. We frame anew, so no other proxy reads it."""
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 _VALUE: Final = re.compile(rb"[:=\"]")
 _MAX_SHOWN_BYTES: Final = 40
 
 _SMALL_SIZES: Final = {form % size: size for size in range(1, 1024) for form in (b"%x", b"%X")}
-"""Plain size lines of the chunks that come in runs."""
+"""Size line without extensions → size, for the chunks of runs."""
 
-_SIZE, _DATA, _DATA_END, _TRAILER, _DONE = range(5)
+# What the next bytes are.
+_SIZE: Final = 0
+_DATA: Final = 1
+_DATA_END: Final = 2
+_TRAILER: Final = 3
+_DONE: Final = 4
 
 
 class ChunkError(ValueError):
     """The body is not well-formed chunked coding; the connection's framing is lost."""
 
 
-def _beginning(line: bytes) -> bytes:
-    """Return of a line what a message may show: no value of a field, nor of what is text in the
-    wrong place.
-    """
+def _shown(line: bytes) -> bytes:
+    """Return the beginning of a line for a message, without values, which may be secrets."""
     return _VALUE.split(line[:_MAX_SHOWN_BYTES], maxsplit=1)[0]
 
 
 def _size_of(line: bytes, form: re.Pattern[bytes]) -> int:
-    """Return the size in a line, 0 where it is none or cannot be part of a run."""
+    """Return the size in a line; 0 for a line that cannot be part of a run."""
     match = form.fullmatch(line)
     if match is not None and len(line) <= MAX_LINE_BYTES:
         return int(match[1], 16)
     return 0
 
 
-def take_run(
-    data: bytes, at: int, end: int, form: re.Pattern[bytes] = _SIZE_LINE
-) -> tuple[bytes, int, int]:
-    """Take the small chunks in a row that are whole in a slice; return their body, its end, and
-    what it cost in chunks.
+def _take_run(data: bytes, at: int, end: int, form: re.Pattern[bytes]) -> tuple[bytes, int, int]:
+    """Read the run of whole small chunks at the beginning of `data[at:end]`.
 
-    Between two line ends lies either a size or the data it announces. Where one is not as long as
-    the other says (data with a line end in it, the last chunk, anything malformed) the run is over
-    and the next chunk is read by itself.
+    Split at line ends, a run is sizes and bodies in turn. It ends where a body is not as long as
+    its size says: at data with a line end in it, at the last chunk, and at anything malformed. The
+    next chunk is then read by itself.
+
+    Returns:
+        The body, where the run ends, and its work in chunks.
     """
     parts = data[at:end].split(b"\r\n")
     lines = parts[0:-1:2]
@@ -94,6 +94,7 @@ def take_run(
     if None in sizes:
         cost *= 3
         sizes = [_SMALL_SIZES.get(line) or _size_of(line, form) for line in lines]
+
     lengths = list(map(len, bodies))
     if sizes != lengths or 0 in lengths:
         count = next(
@@ -101,20 +102,18 @@ def take_run(
         )
         del lines[count:], bodies[count:]
 
-    return (
-        b"".join(bodies),
-        at + sum(map(len, lines)) + sum(map(len, bodies)) + 4 * len(bodies),
-        cost,
-    )
+    # Each chunk has two line ends.
+    run_end = at + sum(map(len, lines)) + sum(map(len, bodies)) + 4 * len(bodies)
+    return b"".join(bodies), run_end, cost
 
 
 def frame(data: bytes) -> bytes:
-    """Return one non-empty piece of body as a chunk."""
+    """Return a non-empty piece of body as a chunk."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(trailers: bytes) -> bytes:
-    """Return the end of a body with trailer lines, each with its CRLF."""
+    """Return the end of a chunked body with trailer lines, each with its CRLF."""
     return b"0\r\n%b\r\n" % trailers
 
 
@@ -123,8 +122,8 @@ class ChunkedDecoder:
 
     __slots__ = (
         "_buffer",
-        "_form",
         "_remaining",
+        "_size_line",
         "_state",
         "_trailer_fields",
         "has_more",
@@ -132,22 +131,21 @@ class ChunkedDecoder:
     )
 
     def __init__(self, *, is_response: bool = False) -> None:
-        """Begin a body; in that of a response blanks may follow a size, or come before the colon of
-        a trailer.
-        """
-        self._form = _PADDED_SIZE_LINE if is_response else _SIZE_LINE
+        """Begin a body. In that of a response, blanks may follow a size or a trailer's name."""
+        self._size_line = _PADDED_SIZE_LINE if is_response else _SIZE_LINE
         self.has_more = False
-        """Whether bytes are left over from the last call; the next one begins with them."""
+        """Whether bytes are left from the last call for another turn."""
         self._state = _SIZE
         self._remaining = 0
+        """How many bytes of the current chunk are to come."""
         self._buffer = b""
         self.trailers = b""
-        """Trailer lines as received, each with its CRLF; all of them once `is_done`."""
+        """The trailer lines as received, each with its CRLF; complete once it `is_done`."""
         self._trailer_fields = 0
 
     @property
     def in_hand(self) -> int:
-        """How many bytes were fed and not read."""
+        """Return how many bytes were fed and not read."""
         return len(self._buffer)
 
     @property
@@ -155,8 +153,7 @@ class ChunkedDecoder:
         return self._state == _DONE
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """Return pieces of body among the next bytes, in order, and what follows the body (only
-        once `is_done`).
+        """Return the pieces of body in the next bytes, and, once it `is_done`, the bytes behind it.
 
         Raises:
             ChunkError: malformed or over a limit; the decoder cannot be used again.
@@ -167,39 +164,41 @@ class ChunkedDecoder:
             self._buffer = b""
         self.has_more = False
         at = 0
+        end = len(data)
         work = 0
-        run_from = _RUN_AFTER
+        run_from = _RUN_AFTER  # the work after which a run is looked for
         run_bytes = _RUN_BYTES[0]
 
-        end = len(data)
         while at < end and self._state != _DONE:
             if self._state == _DATA:
-                at = self._take(data, at, pieces)
+                at = self._take_data(data, at, pieces)
                 continue
+
             if self._state == _SIZE and work >= run_from:
                 if work >= STEP_CHUNKS:
                     self.has_more = True
                     break
-                body, next_at, cost = take_run(data, at, at + run_bytes, self._form)
+
+                body, next_at, cost = _take_run(data, at, at + run_bytes, self._size_line)
                 work += 1 + cost
                 if body:
                     pieces.append(body)
-                    is_whole = next_at - at > run_bytes // 2
-                    if is_whole:
+                    is_long = next_at - at > run_bytes // 2
+                    if is_long:
                         run_bytes = min(2 * run_bytes, _RUN_BYTES[1])
                     else:
                         run_bytes = _RUN_BYTES[0]
                     at = next_at
                     continue
 
-                run_from = work + run_from
+                run_from = work + run_from  # no run here: look again, at growing distances
 
             line_end = self._line_end(data, at)
             if line_end < 0:
                 break
 
             work += (self._state == _SIZE) + (line_end - at) // _LINE_BYTES
-            self._line(data[at:line_end])
+            self._read_line(data[at:line_end])
             at = line_end + 2
 
         if self._state == _DONE:
@@ -208,7 +207,8 @@ class ChunkedDecoder:
         self._buffer = data[at:]
         return pieces, b""
 
-    def _take(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+    def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
+        """Add the data of the current chunk to `pieces`; return where it ends."""
         piece = data[at : at + self._remaining]
         pieces.append(piece)
         self._remaining -= len(piece)
@@ -217,6 +217,7 @@ class ChunkedDecoder:
         return at + len(piece)
 
     def _line_end(self, data: bytes, at: int) -> int:
+        """Return where the line at `at` ends, -1 if that has not come; behind data it is empty."""
         if self._state == _DATA_END:
             if not b"\r\n".startswith(data[at : at + 2]):
                 raise ChunkError("chunk data is longer than its size")
@@ -227,17 +228,17 @@ class ChunkedDecoder:
             if len(data) - at > MAX_LINE_BYTES + 1:  # the CR of a longest line may be the last byte
                 raise ChunkError(f"{self._line_name} over {MAX_LINE_BYTES} bytes")
             if data.find(b"\n", at) >= 0:
-                raise ChunkError(f"bare LF in {self._line_name} {_beginning(data[at:])!r}")
+                raise ChunkError(f"bare LF in {self._line_name} {_shown(data[at:])!r}")
 
         return line_end
 
-    def _line(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         if self._state == _DATA_END:
             self._state = _SIZE
         elif self._state == _SIZE:
-            match = self._form.fullmatch(line)
+            match = self._size_line.fullmatch(line)
             if match is None:
-                raise ChunkError(f"invalid chunk size line {_beginning(line)!r}")
+                raise ChunkError(f"invalid chunk size line {_shown(line)!r}")
 
             self._remaining = int(match[1], 16)
             if self._remaining >= 1 << 63:
@@ -256,10 +257,10 @@ class ChunkedDecoder:
         return "chunk size line"
 
     def _take_trailer(self, line: bytes) -> None:
-        if self._form is _PADDED_SIZE_LINE:
-            line = without_blanks(b"\r\n" + line)[2:]
+        if self._size_line is _PADDED_SIZE_LINE:
+            line = without_blanks_before_colons(b"\r\n" + line)[2:]
         if not _TRAILER_LINE.fullmatch(line):
-            raise ChunkError(f"invalid trailer field {_beginning(line)!r}")
+            raise ChunkError(f"invalid trailer field {_shown(line)!r}")
 
         self._trailer_fields += 1
         if self._trailer_fields > MAX_TRAILER_FIELDS:

@@ -1,5 +1,6 @@
-"""Why the proxy answers an exchange itself; the type says whose fault it was and what the client
-receives.
+"""The errors that the proxy answers itself: their codes, their messages and the response.
+
+The type says whose fault it was: `Refused` is the client's, `UpstreamError` the upstream's.
 """
 
 import json
@@ -44,63 +45,60 @@ STATUS_OF: Final = {
     "stream_refused": 503,
     "grpc_needs_http2": 502,
 }
-"""Error code → status of the response. Rings store a code as its position in this table: only ever
-append.
-"""
+"""Error code → status of the response. Only append: rings store a code as its position here."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"
 AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status in (401, 403))
-"""Why a key does not open a route, in the order of evaluation."""
+"""The reasons why a key does not open a route, in the order of evaluation."""
 KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
-"""Refusals of a request that was read without doubt: the connection may go on."""
+"""Refusals of requests that were framed without doubt: the connection may go on."""
 _PARAMETERS: Final = re.compile(rb"[?;#]")
 _UNSHOWN: Final = re.compile(rb"(?:\A|(?<=//))[^/]*@|(?<=[?;#=]).+", re.DOTALL)
+"""The user of a URL, and the parameters of a target: often secrets."""
 _MAX_SHOWN_BYTES: Final = 80
 
 
 class Refused(Exception):
-    """The client's request is refused before it reaches an upstream; nothing of it was forwarded."""
+    """The client's request is refused, before anything of it was forwarded."""
 
     def __init__(self, code: str, message: str) -> None:
-        """Refuse with one of `STATUS_OF`; the message is shown to the client, so it names value and
-        limit.
-        """
+        """Refuse with a code of `STATUS_OF`; the client sees the message: name value and limit."""
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 class UpstreamError(Exception):
-    """The upstream failed us: could not be reached, closed early, was silent too long, or spoke no
-    HTTP.
-    """
+    """The upstream could not be reached, closed early, was silent too long, or spoke no HTTP."""
 
     def __init__(self, code: str, message: str, refused_head: bytes = b"") -> None:
-        """Report with one of the `upstream_*` codes or `overloaded`, and the bytes that were no
-        response head.
-        """
+        """Fail with an `upstream_*` code or `overloaded`, and the bytes of a malformed head."""
         super().__init__(message)
         self.code = code
         self.message = message
         self.refused_head = refused_head
         self.reset_code = -1
-        """With which it reset a stream of HTTP/2; -1: it did not."""
+        """The code with which it reset an HTTP/2 stream; -1: it reset none."""
 
 
 class NotHttp2(UpstreamError):
-    """The upstream speaks something else, so it cannot carry gRPC."""
+    """The upstream does not speak HTTP/2, so it cannot carry gRPC."""
+
+
+def bad_response(message: str, head: bytes = b"") -> UpstreamError:
+    """Return the error for a response that breaks a rule, with the head that does so."""
+    return UpstreamError("upstream_bad_response", message, head)
 
 
 def shown(value: bytes) -> str:
-    """Write the beginning of a target, a host or what is in its place: without users and
-    parameters, often secrets.
-    """
+    """Quote the beginning of a target or host for a message, without user and parameters."""
     value = _UNSHOWN.sub(lambda found: b"...@" if found[0].endswith(b"@") else b"...", value)
     return _quoted(value[:_MAX_SHOWN_BYTES])
 
 
 def no_route(host: bytes, target: bytes) -> Refused:
-    """Say that no route has a host and path: not the query, nor parameters or half a segment, which
-    may be secrets.
+    """Return the error for a host and path without a route.
+
+    The message has no query, no parameters and no half of a segment: those may be secrets.
     """
     path = _PARAMETERS.split(target, maxsplit=1)[0]
     if len(path) > _MAX_SHOWN_BYTES:
@@ -111,14 +109,12 @@ def no_route(host: bytes, target: bytes) -> Refused:
 
 
 def _quoted(value: bytes) -> str:
-    """Write octets between quotes, as a text that a person reads."""
+    """Return bytes in quotes, with escapes for control characters."""
     return repr(value)[1:]
 
 
 def unreached(error: Exception) -> str:
-    """Name why no connection to an upstream came about: its name, its certificate, or whatever
-    else.
-    """
+    """Return the error code for a connection that could not be opened."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "upstream_untrusted"
     # UnicodeError: a host name that IDNA cannot write.
@@ -128,7 +124,7 @@ def unreached(error: Exception) -> str:
 
 
 def why_unreached(error: Exception) -> str:
-    """Return why a connection failed, and reword what OpenSSL says where it would not help."""
+    """Return the reason why a connection failed, without OpenSSL's words where they mislead."""
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return "the port does not speak TLS, as in http://"
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)
@@ -137,7 +133,7 @@ def why_unreached(error: Exception) -> str:
 def error_response(
     code: str, message: str, *, close: bool, record_id_line: bytes = b""
 ) -> tuple[bytes, bytes]:
-    """Make the proxy's own answer: head with final empty line, and JSON body."""
+    """Return the head of the proxy's own response, with its empty line, and the JSON body."""
     status = STATUS_OF[code]
     body = json.dumps({"error": {"code": code, "message": message}}).encode()
     lines = [
@@ -150,7 +146,7 @@ def error_response(
     if status == 503:
         lines.append(b"Retry-After: 1\r\n")
     if status == 401:
-        # RFC 9110 §11.6.1: never without.
+        # A 401 must have this field (RFC 9110 §11.6.1).
         lines.append(b'WWW-Authenticate: ApiKey realm="sidelog"\r\n')
     if status == 405:
         lines.append(b"Allow: GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS\r\n")

@@ -1,8 +1,8 @@
-"""Field lines: what requests and responses have in common. Pure.
+"""Field lines of requests and responses: their syntax, their names, and a memo of lines. Pure.
 
 llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting
-lengths); what it lets pass is refused by `request_head.py` and `response_head.py` (RULES.md). Most
-lines of most messages are forwarded as the bytes they came as, so they are remembered as such.
+lengths). `request_head.py` and `response_head.py` refuse what it lets pass (RULES.md). Most lines
+of most messages are forwarded unchanged; those are remembered.
 """
 
 import re
@@ -30,26 +30,24 @@ HOP_BY_HOP: Final = frozenset(
 UPGRADE_LINES: Final = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
 """The only upgrade that is passed on, in both directions (P7)."""
 TE_LINES: Final = b"Connection: TE\r\nTE: trailers\r\n"
-"""What says that trailers are wanted; TE is between two neighbours, and so named in Connection (RFC
-9110 §10.1.4).
-"""
+"""The lines that ask for trailers. TE is hop-by-hop, so Connection names it (RFC 9110 §10.1.4)."""
 
 MAX_PLAIN_LINES: Final = 4096
 MAX_HOST_LINES: Final = 1024
 MAX_PLAIN_LINE_BYTES: Final = 256
 """With the limits above at most 1.5 MiB of lines are remembered."""
-_BLANK_NAMES: Final = re.compile(rb"(\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]+:")
+_BLANKS_BEFORE_COLON: Final = re.compile(rb"(\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]+:")
 _VARYING: Final = frozenset(
     (b"traceparent", b"tracestate", b"authorization", b"if-none-match", b"date", b"etag", b"age")
 )
-"""Differ from message to message, so remembering them would only push others out."""
+"""Fields that differ from message to message: remembering them would only push others out."""
 
 
 class PlainLines:
-    """Field lines that were read before and are forwarded as they are: most lines of most messages.
+    """Field lines that were read before and are forwarded unchanged: most lines of most messages.
 
-    A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro): it matters for heads that
-    differ in one line.
+    A look-up costs 0.03 µs where reading a line costs 0.3 (bench/micro). That matters for heads
+    that differ in one line; whole heads are looked up in `memo/`.
     """
 
     __slots__ = ("hosts", "known")
@@ -57,7 +55,7 @@ class PlainLines:
     def __init__(self) -> None:
         self.known: set[bytes] = set()
         self.hosts: dict[bytes, bytes] = {}
-        """Host lines and the host each names: one is in every request."""
+        """Host line → the host that it names; every request has one."""
 
     def remember(self, name: bytes, line: bytes) -> None:
         """Remember a line with this lower-case name, if it is likely to come again."""
@@ -67,7 +65,7 @@ class PlainLines:
             self.known.add(line)
 
     def remember_host(self, line: bytes, host: bytes) -> None:
-        """Remember that a Host line names this host, which was checked."""
+        """Remember that a Host line names this well-formed host."""
         if len(line) <= MAX_PLAIN_LINE_BYTES:
             if len(self.hosts) >= MAX_HOST_LINES:
                 self.hosts.clear()
@@ -75,9 +73,7 @@ class PlainLines:
 
 
 class _Sink:
-    """llhttp calls nothing: only its verdict is wanted. The names spare the parser failing
-    look-ups.
-    """
+    """Takes no callbacks: only the verdict is wanted. The attributes spare failing look-ups."""
 
     on_message_begin = None
     on_url = None
@@ -94,11 +90,11 @@ _SINK: Final = _Sink()
 
 
 def judge(parser: Callable[[object], object], head: bytes) -> str | None:
-    """Let llhttp read a complete head; return what it objects to, or None."""
+    """Return the syntax error that llhttp finds in a complete head, None without one."""
     try:
         parser(_SINK).feed_data(head)  # type: ignore[attr-defined]
     except httptools.HttpParserUpgrade:
-        # The head is well-formed; whether it upgrades is decided here, not by the parser.
+        # The head is well-formed; whether it upgrades is decided elsewhere, not by the parser.
         return None
     except httptools.HttpParserError as error:
         return str(error)
@@ -106,11 +102,9 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
     return None
 
 
-def without_blanks(head: bytes) -> bytes:
-    """Return the head of a response without blanks before colons, which a proxy has to remove (RFC
-    9112 §5.1).
-    """
-    return _BLANK_NAMES.sub(rb"\1:", head)
+def without_blanks_before_colons(head: bytes) -> bytes:
+    """Return a response head without blanks between names and colons (RFC 9112 §5.1)."""
+    return _BLANKS_BEFORE_COLON.sub(rb"\1:", head)
 
 
 def name_of(line: bytes) -> bytes:
@@ -118,14 +112,12 @@ def name_of(line: bytes) -> bytes:
 
 
 def hyphenated(names: Iterable[bytes]) -> frozenset[bytes]:
-    """Return names with hyphens in the place of underscores, so that `is_named` takes both
-    spellings for them.
-    """
+    """Return names with hyphens for underscores, so that `is_named` finds both spellings."""
     return frozenset(name.replace(b"_", b"-") for name in names)
 
 
 def is_named(line: bytes, names: Set[bytes]) -> bool:
-    """Whether a line has one of some lower-case names, those with hyphens in either spelling.
+    """Return whether a line has one of some lower-case names; hyphens match underscores.
 
     CGI-style servers take names with underscores for those with hyphens (P18).
     """
@@ -134,13 +126,11 @@ def is_named(line: bytes, names: Set[bytes]) -> bool:
 
 
 def options_of(value: bytes) -> list[bytes]:
-    """Split a comma list into lower-case options, empty ones left out."""
+    """Return the lower-case options in a comma-separated list, without empty ones."""
     return [option for part in value.lower().split(b",") if (option := part.strip(b" \t"))]
 
 
 def has_bare_line_end(head: bytes) -> bool:
-    """Whether an incomplete head contains a bare CR or LF, which makes waiting for its end
-    pointless (P3).
-    """
+    """Return whether an incomplete head has a bare CR or LF: its end will never come (P3)."""
     pairs = head.count(b"\r\n")
     return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs

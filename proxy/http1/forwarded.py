@@ -1,9 +1,9 @@
-"""Who the client is, and which of that the upstream receives (P18). Pure.
+"""Finds the client behind trusted proxies, and writes the X-Forwarded-* fields (P18). Pure.
 
-X-Forwarded-For is appended to. Its earlier entries are believed only when the connection comes from
-a trusted proxy; the right-most entry that is not itself a trusted proxy is then the client, unless
-such a proxy has a field of its own for it. What it says in Forwarded (RFC 7239) counts where it
-sends none of the older fields.
+Fields are believed only when the connection comes from a trusted proxy. The client is then, in this
+order: the address in the proxies' own field for it, if the settings name one; the right-most entry
+of X-Forwarded-For that is no trusted proxy; the peer. Forwarded (RFC 7239) counts where a proxy
+sends none of the older fields. The upstream gets X-Forwarded-For with the peer appended.
 """
 
 import ipaddress
@@ -18,27 +18,26 @@ from proxy.http1.request_head import RequestHead
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_PROXIES: Final = 16
-"""In a row that are looked for: to look one up costs 20 µs and more, and a head has room for
-thousands.
+"""The longest chain of proxies that is followed. Each costs 20 µs and more to look up, and a head
+has room for thousands.
 """
 MAX_FORWARDED_BYTES: Final = 4096
-"""Of a Forwarded field that is read, four times what so many proxies write; 32 KiB of it took 100
-ms.
+"""The longest Forwarded field that is read: four times as much as so many proxies write. 32 KiB
+took 100 ms.
 """
 
 _MAPPED_BITS: Final = 96
-"""What all IPv4-mapped addresses begin with."""
+"""The length of the prefix of all IPv4-mapped addresses."""
 _PAIR: Final = re.compile(
     rb"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s;,"]*)[ \t]*([;,]|$)"""
 )
 _MAPPED: Final = re.compile(rb"(?<![^\s,])::ffff:(?=[0-9.]+(?:[\s,]|$))", re.IGNORECASE)
-"""What stands before an address of IPv4 in a chain, where a proxy has a socket for both families.
-"""
+"""The prefix of an IPv4 address in a chain, as a socket for both families shows it."""
 _WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0-9]{1,5})?")
 
 
 class Original(NamedTuple):
-    """What the client asked the first proxy for; empty if unknown."""
+    """The client's address, and scheme and host it asked the first proxy for; empty: unknown."""
 
     client: bytes
     proto: bytes
@@ -49,14 +48,14 @@ class TrustedProxies:
     """The networks whose X-Forwarded-* and Forwarded fields are trusted."""
 
     def __init__(self, networks: Sequence[str], client_header: str = "") -> None:
-        """Read CIDRs, validated by the settings; `client_header` is the field in which proxies name
-        the client.
+        """Read CIDRs, validated by the settings; `client_header` is the proxies' own field for the
+        client, if any.
         """
         self._client_header = client_header.lower().encode()
         self._networks: list[Network] = [_network(network) for network in networks]
 
     def has(self, address: str) -> bool:
-        """Return whether an address is in one of the networks; anything that is no address is not."""
+        """Return whether a text is an address in one of the networks."""
         if not self._networks:
             return False
         try:
@@ -67,9 +66,7 @@ class TrustedProxies:
         return any(ip in network for network in self._networks)
 
     def original(self, peer: bytes, head: RequestHead) -> Original:
-        """Return the request as the proxies behind `peer` saw it; only trusted if `peer` is a
-        trusted proxy.
-        """
+        """Return the origin of a request; fields count only if `peer` is a trusted proxy."""
         if not self.has(peer.decode()):
             return Original(peer, b"", b"")
         proto = head.forwarded_proto
@@ -87,9 +84,7 @@ class TrustedProxies:
         return Original(named or peer, proto, host)
 
     def _named_client(self, head: RequestHead) -> bytes:
-        """Return the address in the field for it; empty where it is none, or where several may be
-        meant.
-        """
+        """Return the address in `client_header`; empty if malformed or the field is repeated."""
         values = [
             line.partition(b":")[2] for line in head.lines if name_of(line) == self._client_header
         ]
@@ -98,9 +93,7 @@ class TrustedProxies:
         return b""
 
     def _forwarded(self, peer: bytes, value: bytes) -> Original:
-        """Read the elements from the right, as `client` reads entries: that of the client has its
-        scheme and host.
-        """
+        """Return the origin in the right-most element of Forwarded that is no trusted proxy's."""
         found = Original(peer, b"", b"")
         for element in reversed(forwarded_elements(value)[-MAX_PROXIES - 1 :]):
             address = _address(element.get(b"for", b"").decode("latin-1"))
@@ -115,11 +108,11 @@ class TrustedProxies:
         return found
 
     def client(self, peer: str, forwarded_for: bytes) -> str:
-        """Return the client behind `peer`, which must be trusted: the right-most entry that is not.
+        """Return the right-most entry that is no trusted proxy; `peer`, which is one, without such.
 
-        Behind more than `MAX_PROXIES` it is the last of those.
+        Behind more than `MAX_PROXIES` proxies it is the last of those.
         """
-        # The rest is no address.
+        # The first part has the rest of a longer chain; with its commas it is no address.
         for entry in reversed(forwarded_for.decode("latin-1").rsplit(",", MAX_PROXIES)):
             if not entry.strip():
                 continue
@@ -135,9 +128,7 @@ class TrustedProxies:
 
 
 def _network(text: str) -> Network:
-    """Read a CIDR; that of mapped addresses is one of IPv4, as addresses that are compared with it
-    are.
-    """
+    """Return a CIDR as a network; one of IPv4-mapped addresses as IPv4, like `plain_address`."""
     network = ipaddress.ip_network(text, strict=False)
     if isinstance(network, ipaddress.IPv6Network):
         mapped = network.network_address.ipv4_mapped
@@ -150,14 +141,14 @@ def _network(text: str) -> Network:
 
 
 def plain_address(text: str) -> str:
-    """Return an address as others write it.
+    """Return an address in its canonical form.
 
-    Of IPv4 where a socket for both families maps it (RFC 4291 §2.5.5.2), else of IPv6 in its short
-    form (RFC 5952): Java's proxies say `2001:db8:0:0:0:0:0:1`. Without its zone (RFC 4007 §11),
-    which means something on one machine only, and may be any text.
+    An IPv4-mapped one becomes IPv4 (RFC 4291 §2.5.5.2), any other IPv6 address is shortened (RFC
+    5952): Java's proxies write `2001:db8:0:0:0:0:0:1`. The zone (RFC 4007 §11) is dropped: it has a
+    meaning on one machine only, and may be any text.
 
     Raises:
-        ValueError: it is none of IPv6; whether one without a colon is of IPv4 is not looked at.
+        ValueError: a text with a colon is no IPv6 address; one without a colon is not checked.
     """
     if ":" not in text:
         return text
@@ -168,10 +159,9 @@ def plain_address(text: str) -> str:
 
 
 def peer_address(name: object) -> bytes:
-    """Return the address in the name of a socket's other end; empty where there is none.
+    """Return the address in a socket's peer name; empty without one.
 
-    A client of a Unix socket, whose name is a path, rarely one that says anything, is on this
-    machine.
+    The peer name of a Unix socket is a path: its client is on this machine.
     """
     if isinstance(name, str | bytes):
         return b"127.0.0.1"
@@ -183,8 +173,10 @@ def peer_address(name: object) -> bytes:
 def _address(text: str) -> str:
     """Return the address in an entry, which may have a port or brackets; empty if there is none."""
     found = _WITH_PORT.fullmatch(text)
+    if found:
+        text = found["six"] or found["four"]
     try:
-        address = plain_address((found["six"] or found["four"]) if found else text)
+        address = plain_address(text)
         ipaddress.ip_address(address)
     except ValueError:
         return ""
@@ -193,9 +185,9 @@ def _address(text: str) -> str:
 
 
 def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
-    """Read a Forwarded field (RFC 7239 §4): lower-case parameter → value, for each hop.
+    """Return the elements of a Forwarded field (RFC 7239 §4), each lower-case parameter → value.
 
-    None if it is malformed, or longer than `MAX_FORWARDED_BYTES`.
+    There are none if the field is malformed, or longer than `MAX_FORWARDED_BYTES`.
     """
     if len(value) > MAX_FORWARDED_BYTES:
         return []
@@ -224,7 +216,7 @@ def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
 def forwarded_lines(
     head: RequestHead, peer: bytes, scheme: bytes, host: bytes, original: Original
 ) -> bytes:
-    """Return the X-Forwarded-* field lines for the upstream, each with its CRLF.
+    """Return the X-Forwarded-* lines for the upstream, each with its CRLF.
 
     An empty host is left out: services take an empty value for their own name, and refuse the
     request.
@@ -235,6 +227,7 @@ def forwarded_lines(
         chain = peer
     if b":" in head.forwarded_for:
         chain = _MAPPED.sub(b"", chain)
+
     host = original.host or host
     host_line = b"X-Forwarded-Host: %b\r\n" % host if host else b""
     return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n%b" % (

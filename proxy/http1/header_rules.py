@@ -1,8 +1,8 @@
-"""Header rules: fields that the settings set or remove on the way, in either direction. Pure.
+"""Header rules: fields that the settings set or remove, in either direction. Pure.
 
-Compiled once for each route, the general rules first, then the route's own, which win. They are
-applied where a head is built or read for the first time, never to a message: a route without rules
-pays nothing, and one with rules next to it.
+They are compiled once for each route, the general rules first, then the route's own, which win.
+They are applied when a head is read or rendered for the first time, not when it is looked up: rules
+cost next to nothing.
 """
 
 from collections.abc import Mapping
@@ -17,23 +17,21 @@ class HeaderRules:
     """The rules of one route for one direction, ready to be applied."""
 
     without: frozenset[bytes] = frozenset()
-    """Lower-case names of the fields that go."""
+    """Lower-case names of the fields to remove; those that are set among them."""
     lines: bytes = b""
-    """Fields that come, each with its CRLF."""
+    """The field lines to add, each with its CRLF."""
 
     def and_without(self, name: str) -> "HeaderRules":
-        """Return these rules and one more that removes a field; an empty name is none."""
+        """Return these rules and one that removes a field; an empty name adds none."""
         if name:
             return replace(self, without=self.without | {name.lower().encode()})
         return self
 
     def apply(self, head: ResponseHead) -> None:
-        """Change the head of a final response, as 101 is; informational ones are between the
-        connections.
-        """
-        if (head.status < 200 and head.status != 101) or not (
-            self.lines or self._may_remove(head.prefix)
-        ):
+        """Apply the rules to a final response, or a 101; other informational ones stay."""
+        if head.status < 200 and head.status != 101:
+            return
+        if not self.lines and not self._may_remove(head.prefix):
             return
 
         kept = [
@@ -52,14 +50,14 @@ class HeaderRules:
 
 
 def compile_rules(*layers: Mapping[str, str]) -> HeaderRules:
-    """Put rules together, each a name and its value, empty to remove the field; a later layer wins.
+    """Compile name → value mappings, where an empty value removes the field; a later layer wins.
 
     Values are text that Latin-1 can encode.
     """
     lines: dict[str, str] = {}
     for layer in layers:
         for name, value in layer.items():
-            lines.pop(name.lower(), None)  # so that the later layer's come last
+            lines.pop(name.lower(), None)  # so that the later layer's lines come last
             lines[name.lower()] = f"{name}: {value}\r\n" if value else ""
 
     return HeaderRules(

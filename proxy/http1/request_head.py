@@ -1,13 +1,13 @@
-"""Request heads: read once, strictly, and rebuilt canonically for the upstream (RFC 9110 §7.6, RFC
-9112 §6, §9).
+"""Request heads: read once, strictly, and rebuilt for the upstream (RFC 9110 §7.6, RFC 9112 §6,
+§9).
 
-Pure functions of bytes. The fields that steer the connection are taken out by name, all others are
-forwarded as the bytes they came as, and framing and forwarding fields of our own are added last, so
-that a client can never remove them. The invariant: what is forwarded is read by every strict parser
-as the one message that was recorded.
+Pure functions of bytes. Fields that steer the connection are taken out by name; all others are
+forwarded unchanged. Our own framing and forwarding fields are added last (`Route.render`), so that
+a client can never remove them. The invariant: every strict parser reads the forwarded bytes as the
+one message that was recorded.
 
-Heads repeat on kept-alive connections, so a parsed head is an immutable value that can be memoised
-by its bytes.
+Heads repeat on kept-alive connections. A parsed head is therefore treated as immutable, and
+memoised by its bytes (`memo/`).
 """
 
 import re
@@ -22,10 +22,15 @@ from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, is_named, judge, nam
 from proxy.http1.request_line import check_host
 
 OptOutLevel = Literal["none", "meta", "usage", "headers"]
-"""What a request may ask to be recorded at most."""
+"""The most that a request allows to be recorded."""
+
+VERSION_LINE_BYTES: Final = 10
+"""The length of the version, as in `HTTP/1.1`, and the CRLF that ends the request line."""
+_EMPTY_BLOCK_BYTES: Final = 12
+"""The length of those and the empty line: a head without fields."""
 
 _ESSENTIAL: Final = frozenset((b"host", b"content-length", b"authorization", b"cookie"))
-"""Naming one of these in Connection would make us strip it silently: refused instead (P1)."""
+"""Fields that Connection must not name, since they would be removed silently (P1)."""
 
 OUR_FIELDS: Final = frozenset(
     (
@@ -47,64 +52,56 @@ _SESSION_PAIR: Final = re.compile(
 
 @dataclass(slots=True, eq=False)
 class RequestHead:
-    """What the field lines of one request say; independent of the request line and of the
-    connection.
-    """
+    """The parsed field lines of a request; independent of request line and connection."""
 
     is_keep_alive: bool
     content_length: int = -1
     is_chunked: bool = False
     is_websocket: bool = False
-    """It asks to become a WebSocket (RFC 6455 §4.1); any other upgrade is cut out and not offered
-    (P7).
-    """
+    """Whether it asks to become a WebSocket (RFC 6455 §4.1); no other upgrade is offered (P7)."""
     expects_continue: bool = False
     accepts_trailers: bool = False
-    """It says that it keeps trailers (RFC 9110 §10.1.4)."""
+    """Whether the client takes trailers (RFC 9110 §10.1.4)."""
     host: bytes = b""
     forwarded_for: bytes = b""
     forwarded_proto: bytes = b""
     forwarded_host: bytes = b""
     forwarded: bytes = b""
-    """Forwarded unchanged."""
+    """The value of Forwarded (RFC 7239); the field is also among `lines`."""
     hops: list[bytes] = field(default_factory=list)
+    """The sidelogs that the request has passed (X-Sidelog-Hop, P19)."""
     request_id: bytes = b""
     lacks_trace: bool = False
-    """Whether it is to get a trace context; set by engines that make them (`trace_context.py`)."""
+    """Whether it is to get a trace context; set by engines that make one (`trace_context.py`)."""
     opt_out: OptOutLevel | None = None
-    """Set by engines that allow it (`opt_out.py`)."""
+    """The level that the client asks for; set by engines that allow it (`opt_out.py`)."""
     lines: list[bytes] = field(default_factory=list)
     """Forwarded field lines, without their CRLF."""
     rendered: dict[int, bytes] = field(default_factory=dict)
-    """Route index → the field lines for its upstream, kept with the memoised head."""
+    """Route index → the field lines for its upstream; memoised with the head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Return the forwarded field lines, each with its CRLF, leaving out some names, in either
-        spelling.
-        """
+        """Return the forwarded lines, each with its CRLF, but for some names in either spelling."""
         lines = self.lines
         if without:
             lines = [line for line in lines if not is_named(line, without)]
         return b"\r\n".join(lines) + b"\r\n" if lines else b""
 
     def with_host(self, host: bytes) -> "RequestHead":
-        """Return a copy with another host: the authority of an absolute-form target (RFC 9112
-        §3.2.2).
-        """
+        """Return a copy with the authority of an absolute-form target as host (RFC 9112 §3.2.2)."""
         return replace(self, host=host, rendered={})
-
-    def leave_out(self, names: set[bytes]) -> None:
-        """Remove the fields that Connection named (P1)."""
-        self.lines = [line for line in self.lines if name_of(line) not in names]
 
 
 def parse_request_head(
     block: bytes, *, max_headers: int, max_line_bytes: int, plain: PlainLines | None = None
 ) -> RequestHead:
-    r"""Read the field lines of a request: from the version to the empty line, `HTTP/1.1\r\nHost:
-    a\r\n\r\n`.
+    r"""Read the field lines of a request.
 
-    Lines that are forwarded as they are are remembered in `plain`.
+    Args:
+        block: the head from the version to the empty line, as in `HTTP/1.1\r\nHost: a\r\n\r\n`.
+        max_headers: the most fields it may have.
+        max_line_bytes: the longest field line.
+        plain: remembers lines that are forwarded unchanged.
 
     Raises:
         Refused: `bad_request`, `header_too_large` or `expectation_failed`.
@@ -113,7 +110,10 @@ def parse_request_head(
     if objection:
         raise Refused("bad_request", f"malformed request head: {objection}")
 
-    lines = block[10:-4].split(b"\r\n") if len(block) > 12 else []
+    if len(block) > _EMPTY_BLOCK_BYTES:
+        lines = block[VERSION_LINE_BYTES:-4].split(b"\r\n")
+    else:
+        lines = []
     if len(lines) > max_headers:
         raise Refused("header_too_large", f"{len(lines)} header fields, the limit is {max_headers}")
 
@@ -123,7 +123,7 @@ def parse_request_head(
     known = plain.known
     known_hosts = plain.hosts
     keep = head.lines.append
-    dropped: set[bytes] = set()
+    options: set[bytes] = set()
     hosts = 0
 
     for line in lines:
@@ -141,41 +141,45 @@ def parse_request_head(
                 f"header field of {len(line)} bytes, the limit is {max_line_bytes}",
             )
 
-        hosts += _request_field(head, line, dropped, plain)
+        hosts += _read_field(head, line, options, plain)
 
-    _check_request(head, hosts, dropped, is_http10=is_http10)
+    _check_request(head, hosts, options, is_http10=is_http10)
     return head
 
 
-def _check_request(head: RequestHead, hosts: int, dropped: set[bytes], *, is_http10: bool) -> None:
+def _check_request(head: RequestHead, hosts: int, options: set[bytes], *, is_http10: bool) -> None:
     if hosts > 1 or (hosts == 0 and not is_http10):
         raise Refused("bad_request", f"{hosts} Host fields, exactly one is needed")
     if is_http10 and head.is_chunked:
         raise Refused("bad_request", "Transfer-Encoding in an HTTP/1.0 request")
 
-    if dropped:
-        if dropped & _ESSENTIAL:
+    if options:
+        if options & _ESSENTIAL:
             raise Refused("bad_request", "Connection names an end-to-end field")
-        head.leave_out(dropped)
+        head.lines = [line for line in head.lines if name_of(line) not in options]
 
     if head.is_websocket:
-        head.is_websocket = b"upgrade" in dropped and not is_http10
+        head.is_websocket = b"upgrade" in options and not is_http10
         if head.is_websocket and (head.is_chunked or head.content_length > 0):
             raise Refused("bad_request", "an upgrade to WebSocket with a body")
 
 
-def _request_field(head: RequestHead, line: bytes, dropped: set[bytes], plain: PlainLines) -> bool:
-    """Take in one field line; return whether it was Host."""
+def _read_field(head: RequestHead, line: bytes, options: set[bytes], plain: PlainLines) -> bool:
+    """Read one field line into `head`; return whether it was Host.
+
+    `options` collects what Connection names; those fields are removed once all lines are read (P1).
+    """
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
 
     reader = _REQUEST_FIELDS.get(name)
     if reader is not None:
-        reader(head, line, value.strip(b" \t"), dropped)
+        reader(head, line, value.strip(b" \t"), options)
         if name == b"host":
             plain.remember_host(line, head.host)
             return True
 
+        # A cookie without our session is forwarded unchanged; any other field here was read.
         if name == b"cookie" and head.lines and head.lines[-1] is line:
             plain.remember(name, line)
         return False
@@ -186,22 +190,22 @@ def _request_field(head: RequestHead, line: bytes, dropped: set[bytes], plain: P
     return False
 
 
-def _request_connection(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_connection(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     for option in options_of(value):
         if option == b"close":
             head.is_keep_alive = False
         elif option == b"keep-alive":
-            head.is_keep_alive = head.is_keep_alive or b"close" not in dropped
+            head.is_keep_alive = head.is_keep_alive or b"close" not in options
         elif not _TOKEN.fullmatch(option):
             raise Refused("bad_request", f"invalid option in Connection: {value[:80]!r}")
 
-        dropped.add(option)
+        options.add(option)
 
-    if b"close" in dropped:
+    if b"close" in options:
         head.is_keep_alive = False
 
 
-def _request_length(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_length(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     if not value.isdigit() or head.content_length >= 0:
         raise Refused("bad_request", f"invalid Content-Length {value[:40]!r}")
     head.content_length = int(value[:20])
@@ -209,61 +213,58 @@ def _request_length(head: RequestHead, line: bytes, value: bytes, dropped: set[b
         raise Refused("bad_request", f"Content-Length {value[:40]!r} is over 2^63-1")
 
 
-def _request_coding(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_coding(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     if value.lower() != b"chunked" or head.is_chunked:
         raise Refused("bad_request", f"Transfer-Encoding {value[:40]!r} is not exactly chunked")
     head.is_chunked = True
 
 
-def _request_te(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_te(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     head.accepts_trailers = head.accepts_trailers or b"trailers" in options_of(value)
 
 
-def _request_expect(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_expect(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     if value.lower() != b"100-continue":
         raise Refused("expectation_failed", f"expectation {value[:40]!r} cannot be met")
     head.expects_continue = True
     head.lines.append(line)
 
 
-def _request_host(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_host(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     head.host = check_host(value) if value else b""
 
 
-def _request_cookie(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_cookie(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     # Browsers send the admin port's cookie to every port of a host (P11).
     if b"sidelog_session" in value:
         rest = _SESSION_PAIR.sub(b"", value)
         if rest != value:
-            line = b"Cookie: " + rest.lstrip(b"; \t")
-            if len(line) == 8:
+            rest = rest.lstrip(b"; \t")
+            if not rest:
                 return
+            line = b"Cookie: " + rest
 
     head.lines.append(line)
 
 
-def _request_forwarded_for(
-    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
-) -> None:
+def _read_forwarded_for(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     if head.forwarded_for:
         head.forwarded_for = head.forwarded_for + b", " + value
     else:
         head.forwarded_for = value
 
 
-def _request_forwarded_proto(
-    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
+def _read_forwarded_proto(
+    head: RequestHead, line: bytes, value: bytes, options: set[bytes]
 ) -> None:
     head.forwarded_proto = value
 
 
-def _request_forwarded_host(
-    head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]
-) -> None:
+def _read_forwarded_host(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     head.forwarded_host = value
 
 
-def _request_forwarded(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_forwarded(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     if head.forwarded:
         head.forwarded = head.forwarded + b", " + value
     else:
@@ -271,47 +272,45 @@ def _request_forwarded(head: RequestHead, line: bytes, value: bytes, dropped: se
     head.lines.append(line)
 
 
-def _request_request_id(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_request_id(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     head.request_id = value if _REQUEST_ID.fullmatch(value) else b""
 
 
-def _request_hop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    # Names: letters keep their case.
+def _read_hop(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
+    # Not `options_of`: names of hops keep their case.
     head.hops.extend(hop for part in value.split(b",") if (hop := part.strip(b" \t")))
 
 
-def _request_upgrade(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
+def _read_upgrade(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
     head.is_websocket = head.is_websocket or b"websocket" in options_of(value)
 
 
-def _request_draft_key(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    """A WebSocket draft before RFC 6455 sends eight bytes after its head that no framing covers."""
+def _refuse_draft_key(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
+    """Refuse a WebSocket draft before RFC 6455: nothing frames the eight bytes behind its head."""
     raise Refused("bad_request", "a WebSocket handshake older than RFC 6455")
 
 
-def _drop(head: RequestHead, line: bytes, value: bytes, dropped: set[bytes]) -> None:
-    """Hop-by-hop: not forwarded."""
+def _drop(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
+    """Do not forward a hop-by-hop field."""
 
 
 _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[bytes]], None]]] = {
     **dict.fromkeys(HOP_BY_HOP, _drop),
-    b"connection": _request_connection,
-    b"te": _request_te,
-    b"upgrade": _request_upgrade,
-    b"content-length": _request_length,
-    b"transfer-encoding": _request_coding,
-    b"expect": _request_expect,
-    b"host": _request_host,
-    b"cookie": _request_cookie,
-    b"x-forwarded-for": _request_forwarded_for,
-    b"x-forwarded-proto": _request_forwarded_proto,
-    b"x-forwarded-host": _request_forwarded_host,
-    b"forwarded": _request_forwarded,
-    b"x-request-id": _request_request_id,
-    b"x-sidelog-hop": _request_hop,
-    b"sec-websocket-key1": _request_draft_key,
+    b"connection": _read_connection,
+    b"te": _read_te,
+    b"upgrade": _read_upgrade,
+    b"content-length": _read_length,
+    b"transfer-encoding": _read_coding,
+    b"expect": _read_expect,
+    b"host": _read_host,
+    b"cookie": _read_cookie,
+    b"x-forwarded-for": _read_forwarded_for,
+    b"x-forwarded-proto": _read_forwarded_proto,
+    b"x-forwarded-host": _read_forwarded_host,
+    b"forwarded": _read_forwarded,
+    b"x-request-id": _read_request_id,
+    b"x-sidelog-hop": _read_hop,
+    b"sec-websocket-key1": _refuse_draft_key,
 }
 _TWINS: Final = HOP_BY_HOP | OUR_FIELDS | {b"content-length", b"host"}
-"""Names whose underscore spellings are dropped: CGI-style servers would take them for the real ones
-(P18).
-"""
+"""Names whose spelling with underscores is dropped: CGI-style servers read it as these (P18)."""

@@ -1,8 +1,8 @@
 """The request line: method, target and version, judged byte for byte (RFC 9112 §3, RFC 9110 §7.1).
 
-Pure. The common case, a known method with an origin-form target and HTTP/1.1, is one regular
-expression; everything else takes the slow path, which either brings it into origin form or says why
-it is refused. Path bytes are never changed.
+Pure. The common case, a known method with an origin-form target, is one regular expression, which
+`request_reader.py` tries first. Any other line takes the slow path here, which brings its target
+into origin form or refuses it. Path bytes are never changed.
 """
 
 import re
@@ -11,17 +11,13 @@ from typing import Final, NamedTuple
 from proxy.http1.errors import Refused, shown
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
-"""The methods that counters keep apart; any other token is forwarded too, unless it is one of these
-in disguise.
-"""
+"""The methods that counters keep apart. Others are forwarded too, but not these in another case."""
 
 IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
-"""RFC 9110 §9.2.2: may be sent again when a kept-alive connection turns out to be closed."""
+"""Methods that may be sent again if a reused connection was closed (RFC 9110 §9.2.2)."""
 
 _HTTP2_PREFACE: Final = b"PRI * HTTP/2.0"
-"""How a client begins that knows, or believes, that the other side speaks HTTP/2 (RFC 9113 §3.4):
-gRPC, for one.
-"""
+"""The first line of a client that expects HTTP/2 unnegotiated, as gRPC does (RFC 9113 §3.4)."""
 
 _REFUSED_METHODS: Final = (b"CONNECT", b"TRACE")
 
@@ -36,7 +32,7 @@ _REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+)://([^/?#]*+)([^#]*+)")
-"""Possessive: where a `#` follows, no other way to part what is before it is tried."""
+"""Possessive, so that a `#` behind the match costs no backtracking."""
 # RFC 3986 §3.2.2: reg-name or bracketed IPv6; userinfo is not allowed (RFC 9110 §4.2.4).
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 
@@ -59,7 +55,7 @@ def is_host(value: bytes) -> bool:
 
 
 def check_host(value: bytes) -> bytes:
-    """Return a Host value or authority that is well-formed, else refuse it.
+    """Return a Host value or authority if it is well-formed.
 
     Raises:
         Refused: `bad_request`, naming the value.
@@ -73,8 +69,8 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
     """Read a request line without its CRLF.
 
     Raises:
-        Refused: with the code that fits: `bad_request`, `uri_too_long`, `method_unknown`, `method_not_allowed`,
-            `version_not_supported`, `http2_unsupported`.
+        Refused: `bad_request`, `uri_too_long`, `method_unknown`, `method_not_allowed`,
+            `version_not_supported` or `http2_unsupported`.
     """
     if len(line) > max_bytes:
         raise Refused(
@@ -82,9 +78,9 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
         )
 
     match = _REQUEST_LINE.fullmatch(line)
-    if match is None and line.startswith(b"PROXY "):
-        raise Refused("bad_request", NO_PROXY_PROTOCOL)
     if match is None:
+        if line.startswith(b"PROXY "):
+            raise Refused("bad_request", NO_PROXY_PROTOCOL)
         raise Refused("bad_request", f"malformed request line {shown(line)}")
 
     method, target, version = match.groups()
@@ -104,10 +100,10 @@ def parse_request_line(line: bytes, *, max_bytes: int, is_tls: bool = False) -> 
 
 
 def _check_method(method: bytes) -> None:
-    """Refuse what is no method, or one that a lenient server would take for another: its framing
-    might differ.
+    """Refuse a malformed method, or one that a lenient server would take for another.
 
-    PRI is reserved, so that no server takes the preface of HTTP/2 for a request (RFC 9113 §11.6).
+    The other method might be framed otherwise. PRI is reserved, so that no server takes the preface
+    of HTTP/2 for a request (RFC 9113 §11.6).
     """
     if method in METHODS:
         return
@@ -120,8 +116,9 @@ def _check_method(method: bytes) -> None:
 
 
 def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:
-    """Bring a target into origin form; the upstream comes from the route table, so this never makes
-    an open proxy.
+    """Return a target in origin form, and the authority of an absolute-form one.
+
+    Routes choose the upstream, not the authority, so this makes no open proxy.
     """
     if target.startswith(b"/"):
         return target, None

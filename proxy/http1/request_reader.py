@@ -1,14 +1,14 @@
-"""The requests of one client connection, cut out of its bytes: head, body, next head (RFC 9112 §2,
+"""Cuts the requests out of one client connection's bytes: head, body, next head (RFC 9112 §2,
 §9.3). Pure.
 
-Strategy: a head is cut at its empty line, within a bound, and judged: the request line here, the
-field lines by the parser handed in, which may remember them. Its body is framed by what it says.
-What follows a request stays in `buffer` until the next head is asked for, so pipelined requests are
-read one at a time (P20).
+Strategy: a head ends at its empty line, within a bound. The request line is judged here, the field
+lines by the parser handed in, which may remember them; the head says how its body is framed. Bytes
+behind a request stay in `buffer` until the next head is asked for, so pipelined requests are read
+one at a time (P20).
 
-The invariant: any split of the input gives the same requests, and what does not frame exactly is
-refused. After a refusal nothing more is read. Results are attributes, not values: a tuple costs 0.1
-µs per request (measured).
+The invariant: any split of the input gives the same requests, and bytes that do not frame exactly
+are refused. After a refusal nothing more is read. Results are attributes, not return values: a
+tuple costs 0.1 µs per request (measured).
 """
 
 import re
@@ -20,20 +20,22 @@ from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import Refused
 from proxy.http1.field_lines import has_bare_line_end
 from proxy.http1.memo.request_heads import Reading
-from proxy.http1.request_head import RequestHead
+from proxy.http1.request_head import VERSION_LINE_BYTES, RequestHead
 from proxy.http1.request_line import FAST_REQUEST_LINE, NO_PROXY_PROTOCOL, parse_request_line
 
 MAX_EMPTY_LINES: Final = 16
-"""Before a request; what was ever sent behind a body is one or two (RFC 9112 §2.2)."""
+"""The most empty lines before a request. Clients have sent one or two behind a body (RFC 9112
+§2.2).
+"""
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,%d}" % (MAX_EMPTY_LINES + 1))
 _PROXY_V2: Final = b"\x00\r\nQUIT\n"
-"""How a header of the PROXY protocol's version 2 goes on behind two empty lines."""
+"""The rest of a PROXY header of version 2, whose first bytes are read as empty lines."""
 _FIRST_BYTES: Final = (
     b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
-"""Of a method, or of an empty line before it."""
+"""The first bytes of a method, or of an empty line before it."""
 _TLS_HANDSHAKE: Final = b"\x16"
-"""How every TLS connection begins (RFC 8446 §5.1)."""
+"""The first byte of every TLS connection (RFC 8446 §5.1)."""
 
 
 class RequestReader:
@@ -45,7 +47,7 @@ class RequestReader:
     )  # fmt: skip
 
     _framer: BodyFramer
-    """Of the body that is due."""
+    """The framer of the last body; set by the first head with a body that did not come with it."""
 
     def __init__(
         self,
@@ -55,40 +57,50 @@ class RequestReader:
         max_line_bytes: int,
         is_tls: bool,
     ) -> None:
-        """Begin before the first request; `parse` reads a block (`memo/request_heads.py`)."""
+        """Begin before the first request.
+
+        Args:
+            parse: reads the part of a head from its version on (`memo/request_heads.py`).
+            max_head_bytes: the longest head.
+            max_line_bytes: the longest request line.
+            is_tls: whether the client speaks TLS, and may name `https` URLs.
+        """
         self._parse = parse
         self._max_head_bytes = max_head_bytes
         self._max_line_bytes = max_line_bytes
         self._is_tls = is_tls
         self._empty_lines = 0
-        """How many came before the next request."""
+        """How many empty lines came before the next request."""
         self.buffer = b""
         """Bytes that were not read yet."""
         self.raw = b""
-        """The head read last; of one that is not complete, the first `max_line_bytes`."""
+        """The last head; of an incomplete one, the first `max_line_bytes`."""
         self.method = b""
-        """Its method, empty when its request line could not be read."""
+        """The method; empty when the request line could not be read."""
         self.target = b""
         self.authority: bytes | None = None
-        """Of an absolute-form target."""
+        """The authority of an absolute-form target."""
         self.is_http10 = False
         self.content_length = -1
-        """Of its body, -1 if it names none."""
+        """The value of Content-Length; -1: none."""
         self.gaps: tuple[bytes, ...] = ()
-        """What fills the gaps in what its head is rendered to."""
+        """The values of the varying fields, in the order of the gaps in the rendered head
+        (`memo/`).
+        """
         self.body = b""
-        """What came of a body of known length together with its head; of a request without a body
-        an earlier one's.
+        """The part of a body of known length that came with its head. Stale after a request without
+        a body: callers look at `content_length` first.
         """
         self.is_body_due = False
-        """Whether there is more body to come of the request whose head was read last."""
+        """Whether more of the last request's body is to come."""
 
     def read_head(self, data: bytes) -> RequestHead | None:
-        """Return the head of the next request, None while it is not complete; `data` continues
-        `buffer`.
+        """Return the head of the next request, None while it is incomplete.
+
+        `data` continues `buffer`. The attributes describe the request afterwards.
 
         Raises:
-            Refused: it can not be read; `raw` and `method` are what is known of it.
+            Refused: the head cannot be read; `raw` and `method` have the part that can.
         """
         if self.buffer:
             data = self.buffer + data
@@ -116,7 +128,7 @@ class RequestReader:
                 data[: line_end - 2], max_bytes=self._max_line_bytes, is_tls=self._is_tls
             )
 
-        head, length, self.gaps = self._parse(data[line_end - 10 : end])
+        head, length, self.gaps = self._parse(data[line_end - VERSION_LINE_BYTES : end])
         self.content_length = length
         if length > 0:
             body = data[end : end + length]
@@ -136,9 +148,7 @@ class RequestReader:
         return head
 
     def _skip_empty_lines(self, data: bytes) -> RequestHead | None:
-        """Read on behind a few: clients have sent one behind a body, and it says nothing (RFC 9112
-        §2.2).
-        """
+        """Read the head behind empty lines: some clients send one behind a body (RFC 9112 §2.2)."""
         skipped = _EMPTY_LINES.match(data)
         assert skipped is not None
         self._empty_lines += skipped.end() // 2
@@ -154,7 +164,7 @@ class RequestReader:
         return self.read_head(data[skipped.end() :])
 
     def _check_first_byte(self, data: bytes) -> None:
-        """Refuse at once bytes that are no request: the end of their head might never come."""
+        """Refuse bytes that begin no request at once: the end of their head might never come."""
         if data[:1] in _FIRST_BYTES:
             return
         if data[:1] == _TLS_HANDSHAKE and not self._is_tls:
@@ -165,11 +175,13 @@ class RequestReader:
         raise Refused("bad_request", f"a request does not begin with {data[:8]!r}")
 
     def _check_incomplete(self, data: bytes) -> None:
+        """Keep an incomplete head, unless it is over a limit or will never be complete."""
+        limit = self._max_line_bytes
         self.buffer = data
-        self.raw = data[: self._max_line_bytes]
+        self.raw = data[:limit]
         self.method = b""
         self._check_first_byte(data)
-        limit = self._max_line_bytes
+
         if len(data) > limit and b"\r\n" not in data[: limit + 2]:
             raise Refused("uri_too_long", f"request line over {limit} bytes")
         if len(data) > self._max_head_bytes:
@@ -179,21 +191,21 @@ class RequestReader:
 
     @property
     def has_more_body(self) -> bool:
-        """Whether the last `read_body` left some of the body over (P23)."""
+        """Whether the last `read_body` left bytes for another turn (P23)."""
         return self.is_body_due and self._framer.has_more
 
     @property
     def in_hand(self) -> int:
-        """How many bytes came and were not read."""
+        """Return how many bytes came and were not read."""
         return len(self.buffer) + (self._framer.in_hand if self.is_body_due else 0)
 
     @property
     def trailers(self) -> bytes:
-        """The trailer lines of the body that was read last, once no more of it is due."""
+        """The trailer lines of the last body, once no more of it is due."""
         return self._framer.trailers
 
     def read_body(self, data: bytes) -> bytes:
-        """Return the body among the next bytes, without its framing; `data` continues `buffer`.
+        """Return the body in the next bytes, without its framing; `data` continues `buffer`.
 
         Raises:
             Refused: `bad_request`, the chunked coding is malformed.

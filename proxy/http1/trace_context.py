@@ -1,10 +1,8 @@
-"""Trace context (W3C, level 1): whether a request has one, and the one it gets where it has none.
-Pure.
+"""Trace context (W3C, level 1): checks that of a request, and makes one where it is missing. Pure.
 
-A context made here is derived from the record's id, a UUID of version 7, so the id leads to the
-trace before a byte is stored: worker, in-flight table and collector compute the same. The parent id
-is the last eight bytes of the record's id, which begin with the variant's bit and are therefore
-never zero.
+A context made here is derived from the record's id, a UUID of version 7: worker, in-flight table
+and collector compute the same, before anything is stored. The trace id is the whole id; the parent
+id is its last eight bytes, which begin with the variant's bit and are therefore never zero.
 """
 
 import re
@@ -16,15 +14,13 @@ from proxy.http1.request_head import RequestHead
 TRACEPARENT: Final = re.compile(
     rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 )
-"""Version, trace id, parent id, flags; ids of zeros are invalid (§3.2.2)."""
+"""Version, trace id, parent id and flags; ids of zeros are invalid (§3.2.2)."""
 _NAME: Final = b"traceparent"
 TRACE_FIELDS: Final = frozenset((_NAME, b"tracestate"))
 
 
 def drop_invalid_context(head: RequestHead) -> bool:
-    """Return whether a request has no valid context; what it has of an invalid one is left out
-    (§3.2, §3.3).
-    """
+    """Remove an invalid context from a head (§3.2, §3.3); return whether it now has none."""
     values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
     if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
         return False
@@ -33,12 +29,10 @@ def drop_invalid_context(head: RequestHead) -> bool:
 
 
 def context_of(record_id: bytes) -> tuple[str, str]:
-    """Return trace id and parent id of the context made for an exchange."""
+    """Return the trace id and the parent id of the context made for an exchange."""
     return record_id.hex(), record_id[8:].hex()
 
 
 def traceparent_line(record_id: bytes) -> bytes:
-    """Return the field line of the context made for an exchange, with its CRLF; it is sampled, as
-    it is recorded.
-    """
+    """Return the traceparent line made for an exchange, with its CRLF; `01` says it is recorded."""
     return b"traceparent: 00-%b-%b-01\r\n" % tuple(part.encode() for part in context_of(record_id))

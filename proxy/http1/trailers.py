@@ -1,10 +1,9 @@
-"""Trailer fields: what of them goes on behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2).
-Pure.
+"""Trailer fields: which are forwarded behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2). Pure.
 
-Recipients merge trailers into the head of a message, or read them after they acted on it. A field
-that frames, routes, authenticates or says what the content is may therefore stand in the head only
-(RFC 9110 §6.5.1), where it was judged; those fields, in either spelling, do not go on. The syntax
-of the section was judged by `chunked.py`.
+Recipients merge trailers into the head of a message, or read them after they have acted on it.
+Fields that frame, route, authenticate or describe the content may therefore stand in the head only
+(RFC 9110 §6.5.1), where they were judged. As trailers they are dropped, in either spelling.
+`chunked.py` has judged the syntax.
 """
 
 import re
@@ -29,43 +28,48 @@ _CONTENT: Final = {
     b"content-location",
 }
 _CONTROL: Final = {
-    *(
-        b"age",
-        b"cache-control",
-        b"date",
-        b"expires",
-        b"location",
-        b"pragma",
-        b"range",
-        b"retry-after",
-        b"vary",
-    ),
-    *(b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since", b"if-range"),
+    b"age",
+    b"cache-control",
+    b"date",
+    b"expires",
+    b"location",
+    b"pragma",
+    b"range",
+    b"retry-after",
+    b"vary",
+    b"if-match",
+    b"if-none-match",
+    b"if-modified-since",
+    b"if-unmodified-since",
+    b"if-range",
 }
 _CONNECTION: Final = re.compile(rb"(?i)\r\nconnection:([^\r\n]*)")
 HEAD_ONLY: Final = HOP_BY_HOP | _FRAMING | _AUTHENTICATION | _CONTENT | _CONTROL
-"""Lower-case names of the fields that have a meaning in a head only."""
+"""Lower-case names of the fields that are allowed in a head only."""
 
 
 def forwarded_trailers(
     section: bytes, head: bytes, without: Set[bytes], *, takes_any: bool = True
 ) -> tuple[bytes, list[bytes]]:
-    """Return the trailer lines that go on, each with its CRLF, and the lower-case names of those
-    that do not.
+    """Return the trailer lines to forward, each with its CRLF, and the lower-case names of the
+    others.
 
-    The section has no empty line at its end. What `Connection` names in the head of the same
-    message, as received, stays here (P1), and so do the names in `without`, `HEAD_ONLY` among them.
-    Behind a body that has no place for trailers none goes on: `takes_any` is false then (P4).
+    Args:
+        section: the trailer lines received, without the empty line at their end.
+        head: of the same message, as received; fields that its `Connection` names are dropped (P1).
+        without: lower-case names to drop, `HEAD_ONLY` among them.
+        takes_any: whether the forwarded body has a place for trailers (P4).
     """
     if not takes_any:
         return b"", trailer_names(section)
     named = _named_by_connection(head)
-    gone = without | named if named else without
+    if named:
+        without = without | named
     kept = []
     dropped = []
 
     for line in section.splitlines(keepends=True):
-        if is_named(line, gone):
+        if is_named(line, without):
             dropped.append(name_of(line))
         else:
             kept.append(line)
@@ -79,9 +83,7 @@ def trailer_names(section: bytes) -> list[bytes]:
 
 
 def without_trailer_field(fields: bytes) -> bytes:
-    """Return field lines, each with its CRLF, without `Trailer`, for a recipient that gets no
-    trailers.
-    """
+    """Return field lines without `Trailer`, each with its CRLF: the recipient gets no trailers."""
     if b"trailer" not in fields.lower():
         return fields
     return b"".join(

@@ -1,17 +1,16 @@
-"""WebSocket messages seen in passing: a frame-header scanner over one direction of a relayed
-connection (RFC 6455 §5).
+"""Scans the WebSocket frames of one direction of a relayed connection (RFC 6455 §5).
 
 Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows
-frame headers and cuts a capped, unmasked copy out of each message; inflating (RFC 7692) is the
-collector's work. Frames of a message are joined, control frames may come between them. Where the
+frame headers and copies the beginning of each message, unmasked; inflating (RFC 7692) is the
+collector's work. Frames of a message are joined; control frames may come between them. Where the
 bytes are no WebSocket frames the scanner gives up (`is_lost`), and the relay goes on. Memory is
-bounded by the cap and one read.
+bounded by the cap of a copy and one read.
 
-A frame read by itself costs 2 µs, however small, a small message that is there as a whole 1.2. One
-call therefore reads a bounded number; what it leaves in hand, `has_more` says, is for another turn
-(P23). Messages above the number that the caller has room for are only counted (`dropped`), and
-equal frames in a row are then counted in one go: 0.02 µs each. So are empty messages of one kind
-that follow each other: a row of them is one message with a count.
+A frame read by itself costs 2 µs, however small; a small message that has come as a whole costs
+1.2. One call therefore reads a bounded number; with `has_more`, the bytes in hand are for another
+turn (P23). Messages for which the caller has no room are only counted (`dropped`); a run of equal
+frames is then counted in one go, 0.02 µs each. A run of empty messages of one kind is reported as
+one message with a count.
 """
 
 import sys
@@ -19,11 +18,13 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 MAX_HEADER_BYTES: Final = 14
-"""Two bytes, an extended length of eight, a mask of four."""
+"""The longest header: two bytes, an extended length of eight, a mask of four."""
+_EXTENDED_BYTES: Final = {126: 2, 127: 8}
+"""Short length → how many bytes of extended length follow."""
 
 
 class Opcode(IntEnum):
-    """What a frame carries (RFC 6455 §11.8)."""
+    """The kind of a frame (RFC 6455 §11.8)."""
 
     CONTINUATION = 0
     TEXT = 1
@@ -34,28 +35,28 @@ class Opcode(IntEnum):
 
 
 STEP_FRAMES: Final = 128
-"""What one call reads: 0.2 ms, and 0.5 with their records. In steps of 64 mixed frames cost half as
-much again.
+"""The frames read by one call: 0.2 ms, and 0.5 with their records. In steps of 64, mixed frames
+cost half as much again.
 """
 _RUN_BYTES: Final = (256, 65536)
-"""How far equal frames are looked for: each time twice as far, until the row ends."""
+"""The fewest and the most bytes in which a run is looked for; doubled as long as it goes on."""
 _FRAMES_PER_STEP: Final = 64
 """So many frames of a run cost as much as one read by itself."""
 _MESSAGES: Final = b"\x81\x82\xc1\xc2"
-"""First bytes of messages of one frame."""
+"""The first bytes of text and binary messages of one frame, plain and compressed."""
 _WHOLE: Final = _MESSAGES + b"\x89\x8a"
 """Those, and the first bytes of pings and pongs."""
 _EMPTY: Final = b"\x81\x82\x89\x8a"
-"""First bytes of frames that may be empty; compressed ones are left out, because each must pass the
-inflater.
+"""The first bytes of frames whose empty ones are joined. Not compressed ones: each must be
+inflated.
 """
-_ROW_BYTES: Final = 16384
+_MAX_EMPTY_RUN_BYTES: Final = 16384
 """The longest run of empty messages that is reported as one."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
 _CODE_BYTES: Final = 2
-"""Kept of a control frame also when nothing is copied: the code of a close."""
+"""The bytes of a control frame that are copied whatever the cap: the code of a close."""
 
 
 class Message(NamedTuple):
@@ -65,75 +66,85 @@ class Message(NamedTuple):
     size: int
     """Payload bytes of all its frames, as sent (compressed, if it was)."""
     data: bytes
-    """The first bytes, unmasked, at most the cap."""
+    """The first bytes, unmasked, up to the cap."""
     is_compressed: bool
     """RSV1 of the first frame: permessage-deflate."""
     times: int = 1
-    """More than one: so many empty messages of this kind, one after the other."""
+    """How many empty messages of this kind followed each other."""
 
 
 class MessageScanner:
     """Follows one direction of one connection."""
 
     __slots__ = (
-        "_compressed", "_control", "_copy", "_header", "_is_final", "_mask", "_max_bytes", "_offset", "_opcode",
-        "_remaining", "_rest", "_size", "dropped", "is_lost",
+        "_control", "_copy", "_header", "_is_compressed", "_is_final", "_mask", "_max_bytes", "_offset", "_opcode",
+        "_remaining", "_size", "_unread", "dropped", "is_lost",
     )  # fmt: skip
 
     def __init__(self, max_bytes: int) -> None:
         """Copy at most `max_bytes` of each message."""
         self._max_bytes = max_bytes
         self.is_lost = False
+        """Whether the bytes were no WebSocket frames; nothing more is read then."""
         self.dropped = 0
-        """Messages that there was no room for, so far."""
-        self._rest = b""
+        """How many messages there was no room for, so far."""
+        self._unread = b""
+        """Bytes left from the last call for another turn."""
+
+        # The frame that is being read.
         self._header = b""
+        """The beginning of a header whose rest has not come."""
         self._remaining = 0
+        """How many bytes of its payload are to come."""
         self._mask = b""
         self._offset = 0
+        """How many bytes of its payload have come."""
         self._is_final = False
+
+        # The message that its frames make up.
         self._opcode = -1
-        self._compressed = False
+        """-1 between messages."""
+        self._is_compressed = False
         self._copy = bytearray()
         self._size = 0
         self._control: tuple[int, int, bytearray] | None = None
-        """A control frame in the making: opcode, size, copy."""
+        """The control frame that is being read: opcode, size, copy."""
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes are left over from the last call; the next one begins with them."""
-        return bool(self._rest)
+        """Whether bytes are left from the last call for another turn."""
+        return bool(self._unread)
 
     @property
     def in_hand(self) -> int:
-        """How many bytes were fed and not read."""
-        return len(self._rest)
+        """Return how many bytes were fed and not read."""
+        return len(self._unread)
 
     def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
-        """Take the next bytes of the stream; return at most `room` of the messages they complete,
-        in order.
+        """Read the next bytes; return at most `room` of the messages that they complete, in order.
 
-        The first close frame is returned whatever the room.
+        A close frame is returned whatever the room.
         """
-        if self._rest:
-            data = self._rest + data
-            self._rest = b""
+        if self._unread:
+            data = self._unread + data
+            self._unread = b""
         found: list[Message] = []
         at = 0
         work = 0
-        run_from = 0
+        run_from = 0  # the work after which a run is looked for
         run_bytes = _RUN_BYTES[0]
 
         while at < len(data) and not self.is_lost:
             if self._remaining:
                 piece = data[at : at + self._remaining]
                 at += len(piece)
-                self._take(piece)
+                self._take_payload(piece)
             elif work >= STEP_FRAMES and not self._header:
-                self._rest = data[at:]
+                self._unread = data[at:]
                 break
             elif work >= run_from and len(found) >= room and self._is_between_messages:
-                count, end = equal_frames(data, at, at + run_bytes)
+                # No room: count a run without reading it.
+                count, end = _equal_frames(data, at, at + run_bytes)
                 self.dropped += count
                 work += 1 + count // _FRAMES_PER_STEP
                 if count < 2:
@@ -149,6 +160,7 @@ class MessageScanner:
                 and self._is_between_messages
                 and (end := self._take_whole(data, at, found))
             ):
+                # A small message has come as a whole: the common case.
                 at = end
                 work = work + 1 + found[-1].times // _FRAMES_PER_STEP
                 continue
@@ -166,9 +178,7 @@ class MessageScanner:
         return self._opcode < 0 and not self._header
 
     def _take_whole(self, data: bytes, at: int, found: list[Message]) -> int:
-        """Take a small message of one frame that is there as a whole, as most are; return its end,
-        0 for any other.
-        """
+        """Read a small message of one frame if it has come as a whole; return its end, else 0."""
         if len(data) < at + 2:
             return 0
         first = data[at]
@@ -176,7 +186,7 @@ class MessageScanner:
         size = second & 0x7F
         start = at + (6 if second & 0x80 else 2)
         if not size and start <= len(data) and first in _EMPTY:
-            return _take_row(data, at, start, found)
+            return _take_empty_run(data, at, start, found)
         if first not in _MESSAGES:
             return 0
 
@@ -191,9 +201,7 @@ class MessageScanner:
         return end
 
     def _read_header(self, data: bytes, at: int) -> int:
-        """Add bytes to the header until it is whole, then begin its frame; return where the rest
-        begins.
-        """
+        """Read a header and begin its frame, or keep its beginning; return its end in `data`."""
         header = self._header + data[at : at + MAX_HEADER_BYTES - len(self._header)]
         size = _header_bytes(header)
         if len(header) < size:
@@ -208,12 +216,11 @@ class MessageScanner:
     def _begin_frame(self, header: bytes) -> None:
         opcode = header[0] & 0x0F
         is_final = bool(header[0] & 0x80)
-        short = header[1] & 0x7F
-        extended = {126: 2, 127: 8}.get(short, 0)
+        length = header[1] & 0x7F
+        extended = _EXTENDED_BYTES.get(length, 0)
         if extended:
             length = int.from_bytes(header[2 : 2 + extended], "big")
-        else:
-            length = short
+
         self._mask = header[2 + extended :]
         self._offset = 0
         self._remaining = length
@@ -226,21 +233,24 @@ class MessageScanner:
             self._control = (opcode, length, bytearray())
         elif opcode in _DATA:
             self.is_lost = self._opcode >= 0  # the message before is not finished
-            self._opcode, self._size, self._compressed = opcode, length, bool(header[0] & 0x40)
+            self._opcode = opcode
+            self._size = length
+            self._is_compressed = bool(header[0] & 0x40)
             self._copy = bytearray()
         else:
             self.is_lost = self._opcode < 0  # nothing to continue
             self._size += length
 
-    def _take(self, piece: bytes) -> None:
+    def _take_payload(self, piece: bytes) -> None:
         copy = self._copy
-        most = self._max_bytes
+        max_bytes = self._max_bytes
         if self._control is not None:
             copy = self._control[2]
-            most = max(most, _CODE_BYTES)
-        room = most - len(copy)
+            max_bytes = max(max_bytes, _CODE_BYTES)
+        room = max_bytes - len(copy)
         if room > 0:
             copy += _unmask(piece[:room], self._mask, self._offset)
+
         self._offset += len(piece)
         self._remaining -= len(piece)
 
@@ -263,31 +273,34 @@ class MessageScanner:
             self._control = None
             found.append(Message(opcode, size, bytes(copy), is_compressed=False))
         elif self._is_final and self._opcode >= 0:
-            found.append(Message(self._opcode, self._size, bytes(self._copy), self._compressed))
+            found.append(Message(self._opcode, self._size, bytes(self._copy), self._is_compressed))
             self._opcode = -1
 
 
-def _take_row(data: bytes, at: int, end: int, found: list[Message]) -> int:
-    """Take an empty message, which ends at `end`, and those of its kind that follow it; return
-    where they end.
+def _take_empty_run(data: bytes, at: int, end: int, found: list[Message]) -> int:
+    """Read an empty message, which ends at `end`, and those of its kind behind it; return their
+    end.
     """
     times = 1
     if data[end : end + 2] == data[at : at + 2]:
         size = _RUN_BYTES[0]
-        times, end = equal_frames(data, at, at + size, data[at : at + 1])
-        while end - at > size // 2 and size < _ROW_BYTES:
+        times, end = _equal_frames(data, at, at + size, data[at : at + 1])
+        while end - at > size // 2 and size < _MAX_EMPTY_RUN_BYTES:
             size *= 2
-            times, end = equal_frames(data, at, at + size, data[at : at + 1])
+            times, end = _equal_frames(data, at, at + size, data[at : at + 1])
 
     found.append(Message(data[at] & 0x0F, 0, b"", is_compressed=False, times=times))
     return end
 
 
-def equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tuple[int, int]:
-    """Count the small frames of one length in a row that are whole in a slice; return also where
-    they end.
+def _equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tuple[int, int]:
+    """Count the whole small frames of one length at the beginning of `data[at:end]`.
 
-    Each of them is a message of its own, and begins with one of `firsts`.
+    Each is a message of its own and begins with one of `firsts`, so a stride of the data has all
+    first bytes, and another all length bytes.
+
+    Returns:
+        How many there are, and where they end.
     """
     length = data[at + 1 : at + 2]
     size = length[0] & 0x7F if length else _MAX_CONTROL_BYTES + 1
@@ -303,22 +316,24 @@ def equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tupl
 
 
 def close_code(message: Message) -> int | None:
-    """Read the status code of a close frame (RFC 6455 §5.5.1); None when it carries none."""
+    """Return the status code of a close frame (RFC 6455 §5.5.1), None without one."""
     if len(message.data) >= 2:
         return int.from_bytes(message.data[:2], "big")
     return None
 
 
 def _header_bytes(header: bytes) -> int:
-    """Size of the header that begins with these bytes, or of the part they reveal."""
+    """Return the size of the header that begins with these bytes; before the length has come, 2."""
     if len(header) < 2:
         return 2
-    return 2 + {126: 2, 127: 8}.get(header[1] & 0x7F, 0) + (4 if header[1] & 0x80 else 0)
+    mask_bytes = 4 if header[1] & 0x80 else 0
+    return 2 + _EXTENDED_BYTES.get(header[1] & 0x7F, 0) + mask_bytes
 
 
 def _unmask(data: bytes, mask: bytes, offset: int) -> bytes:
-    """Apply the mask from `offset` on, as one long number: 1 µs for 4 KiB, where a loop takes 300
-    (bench/micro).
+    """Unmask payload bytes from `offset` on.
+
+    They are XORed as one long number: 1 µs for 4 KiB, where a loop takes 300 (bench/micro).
     """
     if not mask:
         return data

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
-from proxy.http1 import websocket_handshake
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
 from proxy.http1.errors import UpstreamError
-from proxy.http1.field_lines import has_bare_line_end, without_blanks
+from proxy.http1.field_lines import has_bare_line_end, without_blanks_before_colons
 from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
-from proxy.http1.response_head import ResponseHead
+from proxy.http1.response_head import ResponseHead, accepts_websocket
 from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
@@ -185,7 +184,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             try:
                 head = self._read_response(raw)
             except UpstreamError as error:
-                if (mended := without_blanks(raw)) != raw:
+                if (mended := without_blanks_before_colons(raw)) != raw:
                     data = data[:at] + mended + data[end:]
                     continue
                 error.refused_head = raw
@@ -219,9 +218,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                     "upstream_bad_response", "101 to a request that asked for no upgrade", raw
                 )
             )
-        elif handler.stream is not None and not websocket_handshake.agrees(
-            handler.upstream_head, raw
-        ):
+        elif handler.stream is not None and not accepts_websocket(handler.upstream_head, raw):
             message = "101 without the Sec-WebSocket-Accept that belongs to the key"
             self._fail(UpstreamError("upstream_bad_response", message, raw))
         else:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from proxy.http1.errors import UpstreamError
 from proxy.http1.field_lines import UPGRADE_LINES, PlainLines
-from proxy.http1.response_head import ResponseHead, parse_response_head
+from proxy.http1.response_head import ResponseHead, accepts_websocket, parse_response_head
 from tests.support.cases import each_of
 
 
@@ -134,7 +134,9 @@ def test_fields_pass_as_they_came() -> None:
     ("status", "offer", "is_passed_on"),
     [(426, b"websocket", True), (426, b"TLS/1.2", False), (200, b"h2c", False)],
 )
-def test_what_upgrade_is_required_is_told(status: int, offer: bytes, is_passed_on: bool) -> None:
+def test_a_426_keeps_its_offer_of_a_websocket(
+    status: int, offer: bytes, is_passed_on: bool
+) -> None:
     """RFC 9110 §15.5.22; of an upgrade that cannot be had here nothing is said (P7)."""
     head = parse(
         b"HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: %b\r\nContent-Length: 0\r\n"
@@ -170,3 +172,51 @@ def test_a_reason_phrase_may_be_in_any_language() -> None:
     """It frames nothing, and passes as it came (RFC 9112 §4)."""
     response = parse(b"HTTP/1.1 404 F\xc3\xa4hlt \xe4\r\n")
     assert (response.status, response.status_line) == (404, b"HTTP/1.1 404 F\xc3\xa4hlt \xe4\r\n")
+
+
+# The example of RFC 6455 §1.3.
+WEBSOCKET_REQUEST = (
+    b"GET /chat HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+WEBSOCKET_ACCEPT = b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+def switching_protocols(*lines: bytes) -> bytes:
+    return b"\r\n".join((b"HTTP/1.1 101 Switching Protocols", *lines, b"", b""))
+
+
+def test_the_answer_to_the_key_is_accepted() -> None:
+    """Whatever the case of the names, and blanks around the values."""
+    assert accepts_websocket(
+        WEBSOCKET_REQUEST, switching_protocols(b"Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT)
+    )
+    assert accepts_websocket(
+        WEBSOCKET_REQUEST,
+        switching_protocols(
+            b"upgrade: websocket", b"sec-websocket-accept:\t" + WEBSOCKET_ACCEPT + b" "
+        ),
+    )
+
+
+@each_of(
+    "lines",
+    [
+        (),
+        (b"Sec-WebSocket-Accept:",),
+        (b"Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT.swapcase(),),
+        (
+            b"Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT,
+            b"Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT,
+        ),
+        (b"X-Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT,),
+    ],
+)
+def test_any_other_answer_is_not_accepted(lines: tuple[bytes, ...]) -> None:
+    """A missing, another, a repeated answer, and one under another name."""
+    assert not accepts_websocket(WEBSOCKET_REQUEST, switching_protocols(*lines))
+
+
+def test_without_a_key_no_answer_is_accepted() -> None:
+    assert not accepts_websocket(
+        b"GET / HTTP/1.1\r\n\r\n", switching_protocols(b"Sec-WebSocket-Accept: " + WEBSOCKET_ACCEPT)
+    )

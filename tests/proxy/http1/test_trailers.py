@@ -22,7 +22,9 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         (b"Set-Cookie: a=1\r\nAuthorization: x\r\n", b"", [b"set-cookie", b"authorization"]),
     ],
 )
-def test_fields_of_a_head_do_not_go_on(section: bytes, kept: bytes, dropped: list[bytes]) -> None:
+def test_fields_allowed_in_a_head_only_are_dropped(
+    section: bytes, kept: bytes, dropped: list[bytes]
+) -> None:
     """The others go on byte for byte and in order."""
     assert forwarded_trailers(section, HEAD, HEAD_ONLY) == (kept, dropped)
 
@@ -37,7 +39,7 @@ def test_each_of_them_is_dropped_in_any_spelling(name: bytes) -> None:
         )
 
 
-def test_what_connection_or_a_rule_names_does_not_go_on() -> None:
+def test_trailers_named_by_connection_or_a_rule_are_dropped() -> None:
     """A trailer is no way around what was taken out of the head."""
     head = b"HTTP/1.1 200 OK\r\nconnection: close, X-Hop\r\nConnection:X-Other\r\n\r\n"
     section = b"x-hop: 1\r\nX-Other: 2\r\nServer: s\r\nX: 3\r\n"
@@ -46,7 +48,7 @@ def test_what_connection_or_a_rule_names_does_not_go_on() -> None:
     assert trailer_names(section) == [b"x-hop", b"x-other", b"server", b"x"]
 
 
-def test_who_gets_no_trailers_gets_no_list_of_them() -> None:
+def test_a_recipient_without_trailers_gets_no_list_of_them() -> None:
     """Only the one field goes."""
     fields = b"A: trailer\r\nTRAILER: x\r\nX-Trailer: y\r\n"
     assert without_trailer_field(fields) == b"A: trailer\r\nX-Trailer: y\r\n"
