@@ -1,1 +1,1 @@
-"""Heads that were read before, whole or but for what differs in each message."""
+"""Looks up heads that were read before, whole or with other values in the fields that vary."""

@@ -1,10 +1,11 @@
-"""Heads that were read before, as a whole or but for the values that differ in every message. Pure.
+"""A memo of heads, which are looked up in one of three ways before they are parsed. Pure.
 
-Strategy: a head that comes again as it was is looked up by its bytes, one that differs in what
-always does by what is left of it (`varying_fields.py`). That was judged once with other values in
-the same places, and these are of a form in which none matters for how a head is read. A template
-that is used a lot gets a regular expression, by which a connection that repeats its heads finds
-their values at once. The invariant: what is given back is what `parse` gives of the same bytes.
+Strategy: a head that repeats byte for byte is looked up by its bytes (`known`). One that differs
+only in the fields that always vary is looked up by its bytes with gaps (`varying_fields.py`); the
+*template* found there was made of a head that was parsed once, and is filled with the values. A
+template that is used a lot gets a regular expression, its *matcher*, by which a connection that
+repeats its heads finds their values at once. The invariant: a look-up returns what `parse` returns
+for the same bytes.
 """
 
 from abc import ABC, abstractmethod
@@ -17,70 +18,65 @@ from proxy.http1.memo.varying_fields import MAX_MEMO_BYTES, VaryingFields
 Head = TypeVar("Head")
 
 MAX_MEMO_HEADS: Final = 1024
-"""At this size a memo is emptied; with the limit above it holds at most 2 MiB of keys."""
+"""A memo of so many heads is emptied; with `MAX_MEMO_BYTES` it holds at most 2 MiB of keys."""
+MATCHED_FROM_USES: Final = 100
+"""How often a template is used before it gets a matcher. That takes 1 ms to compile, so a client
+whose heads always differ costs the worker 10 µs for each.
+"""
+MAX_MATCHERS: Final = 128
+"""So many matchers are dropped with their templates; with the limit below, 2 MiB at most."""
+MAX_MATCHED_BYTES: Final = 1024
+"""The longest head for which a matcher is compiled."""
 
 
 def remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
-    """Remember what some bytes were read as, within the limits."""
+    """Remember the value of some bytes, within the limits."""
     if len(raw) <= MAX_MEMO_BYTES:
         if len(known) >= MAX_MEMO_HEADS:
             known.clear()
         known[raw] = head
 
 
-MATCHED_FROM_USES: Final = 100
-"""A regular expression takes 1 ms to compile, so a client whose heads always differ costs the
-worker 10 µs for each.
-"""
-MAX_MATCHERS: Final = 128
-"""At this number templates and expressions are dropped; with the limit below they take at most 2
-MiB.
-"""
-MAX_MATCHED_BYTES: Final = 1024
-
-
 class Template(ABC, Generic[Head]):
     """A head with gaps."""
 
-    __slots__ = ("gaps", "place", "uses")
+    __slots__ = ("gaps", "matcher_at", "uses")
 
     def __init__(self, gaps: int) -> None:
-        """Have so many gaps."""
         self.gaps = gaps
+        """How many values `fill` takes."""
         self.uses = 0
-        self.place = -1
-        """Of its regular expression; -1: it has none."""
+        self.matcher_at = -1
+        """The index of its matcher; -1: none."""
 
     @abstractmethod
     def fill(self, values: list[bytes]) -> Head:
-        """Return the head with the values cut out of one, which are used up."""
+        """Return the head with these values in its gaps; the list is used up."""
 
 
 class HeadTemplates(ABC, Generic[Head]):
-    """Reads heads, and remembers them: those that are alike share one immutable value."""
+    """Reads heads and remembers them; equal heads share one immutable value."""
 
-    __slots__ = ("_fields", "_parser", "_templates", "known", "matchers", "place", "unless")
+    __slots__ = ("_fields", "_parser", "_templates", "known", "matcher_at", "matchers", "unless")
 
     def __init__(self, parse: Callable[[bytes], Head], fields: VaryingFields) -> None:
-        """Read with `parse`, whose errors are raised each time; what `fields` cuts out need not be
-        alike.
-        """
+        """Read unknown heads with `parse`, whose errors are raised each time; cut out `fields`."""
         self._parser = parse
         self.known: dict[bytes, Head] = {}
-        """Heads that were read as a whole, by their bytes."""
+        """Bytes → the head that they were parsed to."""
         self._fields = fields
         self.unless = fields.unless
+        """Heads with these bytes are no template's, even if its matcher matches."""
         self._templates: dict[bytes, Template[Head]] = {}
-        """By what is left of a head."""
+        """Bytes with gaps → the template."""
         self.matchers: list[tuple[Callable[[bytes], Match[bytes] | None], Template[Head]]] = []
-        """Regular expressions and whose they are; what one matches, that template fills, unless it
-        has `unless`.
-        """
-        self.place = -1
-        """Where the regular expression for heads like the last one is; -1: there is none."""
+        """Matchers, each with its template."""
+        self.matcher_at = -1
+        """The index of the matcher for heads like the last one; -1: none."""
 
     def read(self, raw: bytes) -> Head:
-        self.place = -1
+        """Look up a head, or parse it; sets `matcher_at`."""
+        self.matcher_at = -1
         head = self.known.get(raw)
         if head is not None:
             return head
@@ -90,12 +86,12 @@ class HeadTemplates(ABC, Generic[Head]):
             return self._parse_whole(raw)
 
         template = self._templates.get(left)
-        # Gaps of its own, in a head that is malformed, are no gaps.
+        # The number differs where a malformed head has bytes of its own that look like gaps.
         if template is not None and template.gaps == len(values):
             template.uses += 1
             if template.uses == MATCHED_FROM_USES and len(raw) <= MAX_MATCHED_BYTES:
-                self._match_by(template, left)
-            self.place = template.place
+                self._add_matcher(template, left)
+            self.matcher_at = template.matcher_at
             return template.fill(values)
 
         head = self._parse_whole(raw)
@@ -109,49 +105,57 @@ class HeadTemplates(ABC, Generic[Head]):
         remember(self.known, raw, head)
         return head
 
-    def _match_by(self, template: Template[Head], left: bytes) -> None:
+    def _add_matcher(self, template: Template[Head], left: bytes) -> None:
         if len(self.matchers) >= MAX_MATCHERS:
             self.matchers.clear()
             self._templates.clear()
             self._templates[left] = template
-        template.place = len(self.matchers)
+        template.matcher_at = len(self.matchers)
         self.matchers.append((self._fields.matcher(left), template))
 
     @abstractmethod
     def _template_of(
         self, head: Head, left: bytes, names: list[bytes], values: list[bytes]
     ) -> Template[Head] | None:
-        """Make a template of a head with some values cut out, which are used up; None where that
-        cannot be.
+        """Return a template for heads that differ from a parsed one in the varying values alone.
+
+        None where its value depends on them otherwise.
+
+        Args:
+            head: the parsed head.
+            left: its bytes with gaps.
+            names: the text before each of the values; the list is used up.
+            values: the values cut out; the list is used up.
         """
 
 
 class ConnectionHeads(Generic[Head]):
-    """Reads heads by the templates that all connections share."""
+    """Reads the heads of one connection: by the last matcher, then by the shared templates."""
 
-    __slots__ = ("_known", "_matchers", "_place", "_templates", "_unless")
+    __slots__ = ("_known", "_matcher_at", "_matchers", "_templates", "_unless")
 
     def __init__(self, templates: HeadTemplates[Head]) -> None:
         self._templates = templates
         self._known = templates.known
         self._matchers = templates.matchers
         self._unless = templates.unless
-        self._place = -1
+        self._matcher_at = -1
 
     def read(self, raw: bytes) -> Head:
-        """Read a head; what the templates do is written out, since two calls are 0.3 µs of 11
-        (bench/micro/worker).
+        """Look up a head, or have the templates read it.
+
+        Their first look-up is repeated here: two calls would be 0.3 µs of 11 (bench/micro/worker).
         """
-        if self._place < 0:
+        if self._matcher_at < 0:
             head = self._known.get(raw)
             if head is not None:
                 return head
-        elif self._place < len(self._matchers):
-            matched, template = self._matchers[self._place]
+        elif self._matcher_at < len(self._matchers):
+            matched, template = self._matchers[self._matcher_at]
             found = matched(raw)
             if found is not None and not (self._unless and raw.find(self._unless) >= 0):
                 return template.fill(list(found.groups()))
 
         head = self._templates.read(raw)
-        self._place = self._templates.place
+        self._matcher_at = self._templates.matcher_at
         return head

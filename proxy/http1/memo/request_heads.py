@@ -1,6 +1,6 @@
-"""Request heads, which are alike but for ids, cookies, credentials and lengths. Pure.
+"""The memo of request heads, in which ids, cookies, credentials and lengths vary. Pure.
 
-A head with gaps is rendered with gaps, once, and these are filled for each request.
+A template is rendered for its upstream once, with its gaps; those are filled for each request.
 """
 
 from collections.abc import Callable, Collection
@@ -13,45 +13,41 @@ from proxy.http1.memo.varying_fields import GAP, LENGTH, VARIES, VaryingFields, 
 from proxy.http1.request_head import RequestHead
 
 Reading = tuple[RequestHead, int, tuple[bytes, ...]]
-"""A head, the length of its body, -1 if it names none, and what fills the gaps in what it is
-rendered to, in order. A plain tuple: it is made once for a head that repeats.
+"""A head, its content length (-1: none), and the values that fill the gaps in the rendered head, in
+order. A plain tuple, as for a head that repeats one is made once.
 """
 
 _ID: Final = b"x-request-id"
 _NAMES: Final = (
-    *(
-        b"authorization",
-        b"b3",
-        b"baggage",
-        LENGTH,
-        b"cookie",
-        b"idempotency-key",
-        b"if-modified-since",
-    ),
-    *(
-        b"if-none-match",
-        b"range",
-        b"sentry-trace",
-        b"traceparent",
-        b"tracestate",
-        b"x-amzn-trace-id",
-    ),
-    *(
-        b"x-b3-parentspanid",
-        b"x-b3-spanid",
-        b"x-b3-traceid",
-        b"x-cloud-trace-context",
-        b"x-correlation-id",
-    ),
-    *(b"x-datadog-parent-id", b"x-datadog-trace-id", _ID),
+    b"authorization",
+    b"b3",
+    b"baggage",
+    LENGTH,
+    b"cookie",
+    b"idempotency-key",
+    b"if-modified-since",
+    b"if-none-match",
+    b"range",
+    b"sentry-trace",
+    b"traceparent",
+    b"tracestate",
+    b"x-amzn-trace-id",
+    b"x-b3-parentspanid",
+    b"x-b3-spanid",
+    b"x-b3-traceid",
+    b"x-cloud-trace-context",
+    b"x-correlation-id",
+    b"x-datadog-parent-id",
+    b"x-datadog-trace-id",
+    _ID,
 )
-"""Their values differ from request to request, or from client to client."""
+"""Fields whose values differ from request to request, or from client to client."""
 _OUR_COOKIE: Final = b"sidelog_session"
-"""Cut out of a cookie, so one that may have it is read (P11)."""
+"""A head with our session cookie is parsed, since that is removed (P11)."""
 
 
 class RequestHeads(HeadTemplates[Reading]):
-    """Reads blocks as `parse_request_head` takes them."""
+    """Reads request heads from the version on, the blocks that `parse_request_head` takes."""
 
     __slots__ = ()
 
@@ -62,11 +58,11 @@ class RequestHeads(HeadTemplates[Reading]):
         max_line_bytes: int,
         kept: Collection[bytes] = (),
     ) -> None:
-        """Read with `parse`, to which longer lines are left.
+        """Begin empty.
 
         Args:
-            parse: what it raises is raised each time.
-            max_line_bytes: of one field.
+            parse: reads unknown heads; its errors are raised each time.
+            max_line_bytes: the longest line that it takes.
             kept: lower-case names of fields that callers read, remove or set in the returned heads.
         """
         fields = VaryingFields(_NAMES, kept=kept, max_line_bytes=max_line_bytes, unless=_OUR_COOKIE)
@@ -99,13 +95,21 @@ def _whole(parse: Callable[[bytes], RequestHead], block: bytes) -> Reading:
 
 
 class _Template(Template[Reading]):
-    """Which of the values that were cut out mean something here: id and length come last."""
+    """A request head with gaps. Among the values, the id and then the length go to the end.
+
+    That is where `Route.render` has their gaps: it writes both fields itself, behind the others.
+    """
 
     __slots__ = ("_head", "_id_at", "_length_at")
 
     def __init__(self, head: RequestHead, gaps: int, length_at: int, id_at: int) -> None:
-        """Fill the gaps of `head` with so many values; -1 where none of them is the length, none of
-        the rest the id.
+        """Fill `head` with so many values.
+
+        Args:
+            head: the head with gaps.
+            gaps: how many values there are.
+            length_at: the index of the content length among them; -1: none.
+            id_at: the index of the request id among the rest; -1: none.
         """
         super().__init__(gaps)
         self._head = head

@@ -1,4 +1,4 @@
-"""Response heads, which are alike but for dates, entity tags, ids, cookies and lengths. Pure."""
+"""The memo of response heads, in which dates, entity tags, ids, cookies and lengths vary. Pure."""
 
 from collections.abc import Callable, Collection
 from typing import Final
@@ -8,53 +8,49 @@ from proxy.http1.memo.varying_fields import LENGTH, VaryingFields, as_format, ta
 from proxy.http1.response_head import ResponseHead
 
 _NAMES: Final = (
-    *(
-        b"age",
-        b"cf-ray",
-        LENGTH,
-        b"content-range",
-        b"date",
-        b"etag",
-        b"expires",
-        b"last-modified",
-        b"location",
-    ),
-    *(
-        b"openai-processing-ms",
-        b"ratelimit-remaining",
-        b"ratelimit-reset",
-        b"request-id",
-        b"server-timing",
-    ),
-    *(
-        b"set-cookie",
-        b"traceparent",
-        b"traceresponse",
-        b"x-amzn-requestid",
-        b"x-amzn-trace-id",
-        b"x-correlation-id",
-    ),
-    *(
-        b"x-envoy-upstream-service-time",
-        b"x-ratelimit-remaining",
-        b"x-ratelimit-reset",
-        b"x-request-id",
-    ),
-    *(b"x-response-time", b"x-runtime"),
+    b"age",
+    b"cf-ray",
+    LENGTH,
+    b"content-range",
+    b"date",
+    b"etag",
+    b"expires",
+    b"last-modified",
+    b"location",
+    b"openai-processing-ms",
+    b"ratelimit-remaining",
+    b"ratelimit-reset",
+    b"request-id",
+    b"server-timing",
+    b"set-cookie",
+    b"traceparent",
+    b"traceresponse",
+    b"x-amzn-requestid",
+    b"x-amzn-trace-id",
+    b"x-correlation-id",
+    b"x-envoy-upstream-service-time",
+    b"x-ratelimit-remaining",
+    b"x-ratelimit-reset",
+    b"x-request-id",
+    b"x-response-time",
+    b"x-runtime",
 )
-"""Their values differ from response to response."""
+"""Fields whose values differ from response to response."""
 
 
 class ResponseHeads(HeadTemplates[ResponseHead]):
-    """Reads heads, status line to empty line."""
+    """Reads response heads, from the status line to the empty line."""
 
     __slots__ = ()
 
     def __init__(
         self, parse: Callable[[bytes], ResponseHead], *, kept: Collection[bytes] = ()
     ) -> None:
-        """Read with `parse`, whose errors are raised each time; `kept`: names of fields that it
-        removes or sets.
+        """Begin empty.
+
+        Args:
+            parse: reads unknown heads; its errors are raised each time.
+            kept: lower-case names of fields that it removes or sets.
         """
         super().__init__(parse, VaryingFields(_NAMES, kept=kept))
 
@@ -70,13 +66,18 @@ class ResponseHeads(HeadTemplates[ResponseHead]):
 
 
 class _Template(Template[ResponseHead]):
-    """Where the length is among the values that were cut out."""
+    """A response head with gaps, one of which may be the content length."""
 
     __slots__ = ("_head", "_length_at", "_prefix")
 
     def __init__(self, head: ResponseHead, prefix: bytes, gaps: int, length_at: int) -> None:
-        """Fill the gaps of `prefix`, a format, with so many values; -1 where none of them is the
-        length.
+        """Fill `prefix` with so many values.
+
+        Args:
+            head: the parsed head, whose other attributes are taken over.
+            prefix: the format of its status line and fields.
+            gaps: how many values there are.
+            length_at: the index of the content length among them; -1: none.
         """
         super().__init__(gaps)
         self._head = head

@@ -1,4 +1,4 @@
-"""A connection that repeats its heads is given what it would be had nothing been read before."""
+"""A connection that repeats its heads gets the same as from a memo that knows nothing."""
 
 from functools import partial
 
@@ -84,9 +84,9 @@ def test_a_template_that_is_used_a_lot_is_matched_at_once() -> None:
     assert heads.matchers == []
     connection.read(FRAME % (1000, 1000, 1000, b"*/*"))
     assert len(heads.matchers) == 1
-    heads.place = -1
+    heads.matcher_at = -1
     assert connection.read(FRAME % (7, 8, 9, b"*/*"))[1:] == (9, (b"a=8", b"7", b"9"))
-    assert heads.place == -1, "the templates were not asked"
+    assert heads.matcher_at == -1, "the templates were not asked"
 
 
 def test_heads_of_others_in_between_do_no_harm() -> None:

@@ -1,6 +1,4 @@
-"""Heads that differ in the lines that always do are looked up, and are what they would be had they
-been read.
-"""
+"""Request heads that differ in varying fields only are looked up, and equal the parsed heads."""
 
 from dataclasses import fields
 from functools import partial
@@ -134,7 +132,7 @@ def test_one_line_with_other_values(
             )
 
 
-def test_what_varies_is_not_parsed_again() -> None:
+def test_heads_with_other_values_are_not_parsed_again() -> None:
     """Trace context, id, cookie, credentials and length: one head for all, with what fills its
     gaps.
     """
@@ -165,7 +163,7 @@ def test_what_varies_is_not_parsed_again() -> None:
         b"X-Request-Id: %d/", b"Cookie: " + b"x" * MAX_LINE_BYTES + b"%d",
     ],
 )  # fmt: skip
-def test_what_means_something_is_parsed_each_time(line: bytes) -> None:
+def test_fields_that_are_read_are_parsed_each_time(line: bytes) -> None:
     """Our own cookie, names that somebody reads, values of an unusual form, lines over the limit."""
     parsed: list[bytes] = []
 

@@ -1,6 +1,4 @@
-"""Response heads that differ in what always does are looked up, and are what they would be had they
-been read.
-"""
+"""Response heads that differ in varying fields only are looked up, and equal the parsed heads."""
 
 import pytest
 from hypothesis import example, given
@@ -130,7 +128,7 @@ def test_one_line_with_other_values(
             assert read(together, raw) == read(reader(), raw)
 
 
-def test_what_varies_is_not_parsed_again() -> None:
+def test_heads_with_other_values_are_not_parsed_again() -> None:
     """Date, entity tag and length, framed anew behind the fields."""
     parsed: list[bytes] = []
 
