@@ -1,8 +1,17 @@
-"""The upstream side of the default engine: one kept-alive connection and the response it reads.
+"""One kept-alive HTTP/1.1 connection to an upstream, and the responses it reads.
 
-A connection belongs to at most one downstream at a time and goes back to its pool only when the
-response ended exactly where its framing said (RFC 9112 §6.3, §9.3): anything unexpected, surplus
-bytes first of all, closes it.
+A connection carries one exchange at a time. It goes back to its pool only when the response ended
+exactly where its framing said (RFC 9112 §6.3, §9.3). Anything unexpected closes it, surplus bytes
+first of all.
+
+State: `handler` is the exchange that has borrowed the connection. It is None while the connection
+is idle in its pool, drains, or is closed. With a handler, `_state` says what the next bytes belong
+to: a head, a body or a tunnel.
+
+Ends: `_finish` follows a complete response and `_fail` a malformed one. `close` closes at once and
+notifies no handler. `detach` closes once the upstream has taken the last bytes of a tunnel. When
+the upstream ends the connection, `_lose` first has the buffered bytes read; `_report_end` then says
+what the end means for the exchange (P14).
 """
 
 import asyncio
@@ -13,7 +22,7 @@ from typing import Final, Protocol, cast
 
 from proxy.http1.body_framing import BodyFramer
 from proxy.http1.chunked import ChunkError
-from proxy.http1.errors import UpstreamError
+from proxy.http1.errors import UpstreamError, bad_response
 from proxy.http1.field_lines import has_bare_line_end, without_blanks_before_colons
 from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
@@ -25,54 +34,59 @@ from proxy.network.tls_buffers import bound_buffers
 from proxy.worker.deadlines import STALLED_NS
 from proxy.worker.upstream.response_handler import ResponseHandler
 
-_HEAD, _BODY, _TUNNEL, _DRAINING = range(4)
+_HEAD: Final = 0
+_BODY: Final = 1
+_TUNNEL: Final = 2
+_DRAINING: Final = 3
+
 _VERSION_PREFIX: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
-"""What a TLS server says to a request in plain text, and closes (RFC 8446 §5.1, §6)."""
+"""The answer of a TLS server to a request in plain text (RFC 8446 §5.1, §6)."""
+
+NEVER_NS: Final = 1 << 61
+"""A point in time that no clock reaches."""
 
 MAX_INTERIM: Final = 16
-"""Interim responses that are passed on in one turn (P23): each is a write, and a read has room for
+"""The most interim responses passed on in one turn (P23). Each is a write, and one read may hold
 thousands.
 """
 
 
 class ConnectionPool(Protocol):
-    """The pool that an upstream connection returns to."""
+    """The pool that an upstream connection returns to; declared here, as `pool.py` imports this."""
 
     keep_alive_ns: int
     max_requests: int
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """Return how long to keep an idle connection whose upstream announces its time."""
+        """Return for how long to keep an idle connection, given the upstream's `Keep-Alive`."""
 
     def release(self, connection: "UpstreamConnection", now_ns: int) -> None:
-        """Take a connection back, whose response ended where it should."""
+        """Take back a connection whose response ended where its framing said."""
 
     def remove(self, connection: "UpstreamConnection") -> None:
         """Remove a connection that is closed or about to be; idempotent."""
 
-    def ending(self, connection: "UpstreamConnection") -> None:
+    def note_eof(self, connection: "UpstreamConnection") -> None:
         """Note that the upstream has ended its side."""
 
-    def draining(self, connection: "UpstreamConnection") -> None:
-        """Check from time to time whether the upstream has taken what a client left behind
-        (`close_if_taken`).
-        """
+    def drain(self, connection: "UpstreamConnection") -> None:
+        """Call `close_if_taken` from time to time, until the connection is closed."""
 
 
 class UpstreamConnection(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_buffer", "_framer", "_has_heads", "_is_lost", "_left_bytes", "_left_since_ns", "_max_head_bytes", "_pool",
-        "_read_response", "_state", "address_text", "handler", "has_failed", "idle_since_ns", "is_reused",
-        "keep_alive_ns", "retires_ns", "transport", "uses_left", "write",
+        "_buffer", "_drained_at_ns", "_framer", "_has_unread_heads", "_is_lost", "_max_head_bytes", "_pool",
+        "_read_response", "_state", "_undrained_bytes", "address_text", "handler", "idle_since_ns", "is_after_5xx",
+        "is_reused", "keep_alive_ns", "retires_ns", "transport", "uses_left", "write",
     )  # fmt: skip
 
     transport: asyncio.Transport
     write: Callable[[bytes], None]
     _framer: BodyFramer
-    """Of the response, once its head is read."""
+    """The framer of the response's body; set once its head is read."""
 
     def __init__(
         self,
@@ -82,38 +96,45 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         address_text: bytes,
         turns: FairLoop,
     ) -> None:
-        """Belong to a pool; `max_head_bytes` bounds what is buffered, `address_text` is shown on
-        records.
+        """Belong to a pool.
+
+        Args:
+            pool: takes the connection back when a response has ended.
+            responses: reads response heads, for all connections with the same header rules.
+            max_head_bytes: the longest response head, and so the most bytes buffered.
+            address_text: the upstream's address as records show it.
+            turns: shares the worker's time among its connections (P23).
         """
         super().__init__(turns)
         self.address_text = address_text
         self._pool = pool
         self._is_lost = False
-        """Whether the connection ended while some of the body was in hand; what that means is said
-        when it is read.
-        """
+        """Whether the connection ended with bytes in hand: its end is reported behind them."""
         self._read_response = ConnectionHeads(responses).read
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
         self.is_reused = False
+        """Whether an earlier response ended here; false again behind an interim response."""
         self.idle_since_ns = 0
         self.keep_alive_ns = pool.keep_alive_ns
+        """How long to keep the idle connection; -1: its current response is the last."""
         self.uses_left = pool.max_requests
-        self.retires_ns = 1 << 61  # when it is used no more
-        self.has_failed = False  # its last response was a 5xx
+        self.retires_ns = NEVER_NS
+        """When the connection is too old for another request."""
+        self.is_after_5xx = False
+        """Whether the status of the last response was 5xx."""
         self._state = _HEAD
         self._buffer = b""
-        self._left_bytes = 0
-        self._left_since_ns = 0
-        """While draining: how much of the client's bytes is not taken yet, and since when none was
-        taken.
-        """
-        self._has_heads = False
-        """Whether what is in hand may hold a whole head: the last turn came to an end before it."""
+        """The beginning of a head; or, with `_has_unread_heads`, heads left for another turn."""
+        self._has_unread_heads = False
+        self._undrained_bytes = 0
+        """While draining: how many bytes of the client the upstream has not taken."""
+        self._drained_at_ns = 0
+        """While draining: when the upstream last took some."""
 
     @property
-    def is_waiting(self) -> bool:
-        """Whether it was given all of a request, and nothing came back yet."""
+    def is_unanswered(self) -> bool:
+        """Whether all of a request was sent and nothing of its response has come."""
         handler = self.handler
         return (
             handler is not None
@@ -132,20 +153,18 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.held_bytes = 0
 
     def abandon(self) -> None:
-        """Be let go of by a transport that was given up while it was opened: each would hold the
-        other.
-        """
+        """Break the reference cycle with a transport that was given up while it was opened."""
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
 
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
-        """Lend the connection to a handler and send its request head, and what body there is."""
+        """Lend the connection to a handler; send its request head and the body read so far."""
         self.handler = handler
         self._state = _HEAD
         self.write(data)
 
     def data_received(self, data: bytes) -> None:
-        """Read the response; whatever comes without being asked for closes the connection."""
+        """Read the response; bytes that no request asked for close the connection."""
         handler = self.handler
         if handler is None:
             if self._state != _DRAINING:
@@ -165,15 +184,15 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-            self._has_heads = False
+            self._has_unread_heads = False
 
         at = 0
         interim = 0
         while interim < MAX_INTERIM:
+            # Below 4, the end of the head has not come.
             end = data.find(b"\r\n\r\n", at) + 4
             if (end if end >= 4 else len(data)) - at > self._max_head_bytes:
-                message = f"head over {self._max_head_bytes} bytes"
-                self._fail(UpstreamError("upstream_bad_response", message, data[at:]))
+                self._fail(bad_response(f"head over {self._max_head_bytes} bytes", data[at:]))
                 return
 
             if end < 4:
@@ -184,9 +203,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             try:
                 head = self._read_response(raw)
             except UpstreamError as error:
-                if (mended := without_blanks_before_colons(raw)) != raw:
+                # A proxy removes blanks before colons (RFC 9112 §5.1); the rest is judged again.
+                mended = without_blanks_before_colons(raw)
+                if mended != raw:
                     data = data[:at] + mended + data[end:]
                     continue
+
                 error.refused_head = raw
                 self._fail(error)
                 return
@@ -195,10 +217,11 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self._begin_body(handler, head, raw, data[end:])
                 return
             if head.status == 101:
-                self._switch(handler, head, raw, data[end:])
+                self._switch_protocols(handler, head, raw, data[end:])
                 return
 
-            self.is_reused = False  # it has begun to answer: its end is no staleness any more (P13)
+            # The upstream has begun to answer: a close is no sign of a stale connection now (P13).
+            self.is_reused = False
             handler.send_informational(head)
             at = end
             interim = interim + 1
@@ -206,42 +229,32 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 return
 
         self._buffer = data[at:]
-        self._has_heads = True
+        self._has_unread_heads = True
         self._await_turn(len(self._buffer))
 
-    def _switch(
+    def _switch_protocols(
         self, handler: ResponseHandler, head: ResponseHead, raw: bytes, rest: bytes
     ) -> None:
         if not head.is_websocket or not handler.wants_websocket:
-            self._fail(
-                UpstreamError(
-                    "upstream_bad_response", "101 to a request that asked for no upgrade", raw
-                )
-            )
+            self._fail(bad_response("101 to a request that asked for no upgrade", raw))
         elif handler.stream is not None and not accepts_websocket(handler.upstream_head, raw):
             message = "101 without the Sec-WebSocket-Accept that belongs to the key"
-            self._fail(UpstreamError("upstream_bad_response", message, raw))
+            self._fail(bad_response(message, raw))
         else:
             self._state = _TUNNEL
             handler.open_tunnel(head, raw, rest)
 
     def _await_head(self, data: bytes) -> None:
-        """Wait for the rest of a head, unless its sender takes it for complete (P3), or speaks
-        something else.
-        """
+        """Buffer an incomplete head; fail at once where its end will never come (P3)."""
         beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
         if not _VERSION_PREFIX.startswith(beginning):
             if beginning.startswith(_TLS_ALERT):
                 said = "TLS: write https:// for this upstream"
             else:
                 said = "not HTTP"
-            self._fail(
-                UpstreamError("upstream_bad_response", f"what the upstream speaks is {said}", data)
-            )
+            self._fail(bad_response(f"what the upstream speaks is {said}", data))
         elif has_bare_line_end(data):
-            self._fail(
-                UpstreamError("upstream_bad_response", "bare CR or LF in the response head", data)
-            )
+            self._fail(bad_response("bare CR or LF in the response head", data))
         else:
             self._buffer = data
 
@@ -253,22 +266,25 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 f"{head.status} in place of 101, which a client of HTTP/2 would take for an open "
                 "WebSocket"
             )
-            self._fail(UpstreamError("upstream_bad_response", message, raw))
+            self._fail(bad_response(message, raw))
             return
 
         now_ns = time.monotonic_ns()
-        self.has_failed = head.status >= 500
+        self.is_after_5xx = head.status >= 500
 
+        # The length is -1 for a chunked body, and for one that ends with the connection.
         if handler.method == b"HEAD" or head.has_no_body:
             length = 0
         else:
             length = head.content_length
+
         if length == len(rest):
             if head.keep_alive_s >= 0:
                 self.keep_alive_ns = self._pool.keep_alive_of(head.keep_alive_s)
             self._finish(handler, now_ns, is_reusable=head.is_keep_alive)
             handler.send_full_response(head, raw, rest, now_ns)
         elif 0 <= length < len(rest):
+            # Surplus bytes behind the body: whatever they answer, no request asked for it.
             self._finish(handler, now_ns, is_reusable=False)
             handler.send_full_response(head, raw, rest[:length], now_ns)
         else:
@@ -287,13 +303,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         try:
             body, surplus = framer.feed(data)
         except ChunkError as error:
-            self._fail(UpstreamError("upstream_bad_response", str(error)))
+            self._fail(bad_response(str(error)))
             return
 
         if framer.is_done:
-            self._finish(
-                handler, time.monotonic_ns(), is_reusable=not surplus and self.keep_alive_ns >= 0
-            )
+            is_reusable = not surplus and self.keep_alive_ns >= 0
+            self._finish(handler, time.monotonic_ns(), is_reusable=is_reusable)
             handler.response_end(body, framer.trailers)
             return
 
@@ -302,7 +317,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if framer.has_more or len(data) >= TURN_BYTES:
             self._await_turn(framer.in_hand)
 
-    # Whose turn it is (P23).
+    # Turns (P23): what `PacedReader` asks of a connection.
 
     @property
     def _has_more(self) -> bool:
@@ -310,7 +325,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             return False
         if self._state == _BODY:
             return self._framer.has_more
-        return self._has_heads
+        return self._has_unread_heads
 
     def _read_in_hand(self) -> None:
         handler = self.handler
@@ -327,19 +342,20 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     def _read_on(self) -> None:
         if self._is_lost:
-            self._end(None)
+            self._report_end(None)
         elif not self.transport.is_closing():
             self.transport.resume_reading()
 
     def _finish(self, handler: ResponseHandler, now_ns: int, *, is_reusable: bool) -> None:
-        """Part from the handler before it is notified: it may want this very connection for its
-        next request.
+        """Release or close the connection at the end of a response.
+
+        Callers notify the handler afterwards: its next request may want this very connection.
         """
         self.handler = None
         if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
         elif handler.has_long_body and is_flushing(self.transport):
-            # The upstream answered half a body, and may read the other half as the next request.
+            # The upstream answered half a request body; it may take the rest for the next request.
             self.close()
         else:
             self._pool.release(self, now_ns)
@@ -351,64 +367,65 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             handler.upstream_failed(error, is_stale=False)
 
     def unsent_bytes(self) -> int:
-        """Bytes of the request that the upstream's kernel has not acknowledged."""
+        """Return how many bytes of the request the upstream's kernel has not acknowledged."""
         return unsent_bytes(self.transport)
 
     def close(self) -> None:
-        """Close at once, without notifying anyone; idempotent."""
+        """Close at once, without notifying the handler; idempotent."""
         self.handler = None
         self._pool.remove(self)
         self.transport.abort()
 
     def detach(self) -> None:
-        """Leave a tunnel whose client is gone: close once the upstream has taken all it sent, or
-        nothing for a while.
+        """Drain a tunnel whose client is gone: close once the upstream has taken the client's
+        bytes.
 
         Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close
         into a reset (P15).
         """
-        self._left_bytes = self.unsent_bytes()
-        if self.handler is None or self.transport.is_closing() or not self._left_bytes:
+        self._undrained_bytes = self.unsent_bytes()
+        if self.handler is None or self.transport.is_closing() or not self._undrained_bytes:
             self.close()
             return
 
-        self._left_since_ns = time.monotonic_ns()
+        self._drained_at_ns = time.monotonic_ns()
         self._state = _DRAINING
-        self._pool.draining(self)
+        self._pool.drain(self)
         self.handler = None
         self._paused = 0
         self.transport.resume_reading()
         if self.transport.can_write_eof():
-            with suppress(OSError):  # it is reset already
+            with suppress(OSError):  # the connection is reset already
                 self.transport.write_eof()
 
     def close_if_taken(self, now_ns: int) -> None:
-        """Close if the upstream has taken all, or nothing for too long: a closing transport has no
-        limit of its own.
+        """Close a draining connection if the upstream has taken all, or nothing for too long.
+
+        A transport that closes by itself would wait without a limit.
         """
         unsent = self.unsent_bytes()
-        if unsent < self._left_bytes:
-            self._left_bytes = unsent
-            self._left_since_ns = now_ns
-        if not unsent or now_ns - self._left_since_ns >= STALLED_NS:
+        if unsent < self._undrained_bytes:
+            self._undrained_bytes = unsent
+            self._drained_at_ns = now_ns
+        if not unsent or now_ns - self._drained_at_ns >= STALLED_NS:
             self.close()
 
     def eof_received(self) -> bool:
-        """The upstream is done sending: close; `connection_lost` sorts out what that means.
+        """Close, as the upstream is done sending; `connection_lost` follows.
 
-        A transport closes only when all is sent: an upstream that reads no more would keep that
-        news back.
+        A transport closes only when all is sent. Where the upstream may read no more, the end is
+        reported without waiting for that.
         """
-        self._pool.ending(self)
+        self._pool.note_eof(self)
         if self.handler is not None and is_flushing(self.transport):
             self._lose(None)
             self.transport.abort()
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Notify the handler, once what is in hand of the response is read.
+        """Notify the handler, once the bytes in hand are read.
 
-        A failure to send is no failure to answer: what came before it is read first (P16).
+        An upstream that cannot be sent to may have answered before: that is read first (P16).
         """
         if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
             self.data_received(data)
@@ -419,10 +436,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if self._has_more:
             self._is_lost = True
         else:
-            self._end(error)
+            self._report_end(error)
 
-    def _end(self, error: Exception | None) -> None:
-        """Notify the handler of what the end of the connection means in this state (P14)."""
+    def _report_end(self, error: Exception | None) -> None:
+        """Notify the handler: the end of the connection means the end of a body, or a failure
+        (P14).
+        """
         handler = self.handler
         self.handler = None
         if handler is None:
@@ -431,7 +450,6 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             handler.response_end(b"", b"")
             return
 
-        is_stale = self.is_reused and self._state == _HEAD and not self._buffer
         if error is not None:
             message = f"the connection to the upstream failed: {error}"
         elif self._state == _HEAD:
@@ -441,14 +459,15 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         else:
             message = "the upstream closed the connection before the end of the response"
 
+        is_stale = self.is_reused and self._state == _HEAD and not self._buffer
         handler.upstream_failed(UpstreamError("upstream_reset", message), is_stale=is_stale)
 
     def pause_writing(self) -> None:
-        """Our send buffer is full."""
+        """Stop sending request body: our send buffer is full."""
         if self.handler is not None:
             self.handler.pause_request()
 
     def resume_writing(self) -> None:
-        """It has drained."""
+        """Send on: the buffer has drained."""
         if self.handler is not None:
             self.handler.resume_request()

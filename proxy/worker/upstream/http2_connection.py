@@ -1,14 +1,14 @@
-"""The upstream side of HTTP/2: one connection, and its lanes, each a stream that carries one
-exchange (RFC 9113).
+"""One HTTP/2 connection to an upstream, and its lanes: streams that carry one exchange each (RFC
+9113).
 
-Strategy: as on a client's connection the codec (`proxy/http2`) reads frames and returns events; a
-response's head becomes the text of HTTP/1.1, which the reader of responses judges again (P22), and
-its handler gets what it gets from a connection of HTTP/1.1. Credit for a body is given when its
-client has taken it, and reading from a client stops while the upstream grants its stream no window,
-so one that stalls holds up nothing but itself (F13).
+Strategy: the codec (`proxy/http2`) reads frames and returns events, as on a client's connection.
+The head of a response is written as text of HTTP/1.1 and judged again by the reader of response
+heads (P22), so a handler gets the same calls from either protocol. The upstream gets credit for a
+body when the client has taken it. A client is not read while the upstream grants its stream no
+window. A peer that stalls therefore holds up nothing but its own stream (F13).
 
-The invariant: a handler gets the end of its exchange exactly once; a lane whose handler has parted
-from it is reset unless both ends were done, and its place is free again.
+The invariant: each handler is notified of the end of its exchange exactly once. A stream that its
+handler has left is reset, unless both sides had ended it, and makes room for another.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import time
 from http import HTTPStatus
 from typing import Final, Protocol, cast
 
-from proxy.http1.errors import NotHttp2, UpstreamError
+from proxy.http1.errors import NotHttp2, UpstreamError, bad_response
 from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead
@@ -32,6 +32,7 @@ from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
 from proxy.process.tls import is_fit_for_http2
 from proxy.worker.exits.frame_writer import FrameWriter, Steps
+from proxy.worker.upstream.connection import NEVER_NS
 from proxy.worker.upstream.http2_lane import Http2Lane
 from proxy.worker.upstream.response_handler import ResponseHandler
 
@@ -40,11 +41,11 @@ _STATUS_LINES: Final = {
 }
 
 
-class LanePool(Protocol):
-    """The pool that a connection belongs to."""
+class Http2ConnectionPool(Protocol):
+    """The pool of a connection; declared here, as `http2_pool.py` imports this module."""
 
-    def freed(self, connection: "Http2Upstream") -> None:
-        """Note that a lane of a connection may be free again."""
+    def note_free_lane(self, connection: "Http2Upstream") -> None:
+        """Note that a connection may have a free lane again."""
 
     def retire(self, connection: "Http2Upstream") -> None:
         """Lend no more lanes of a connection."""
@@ -60,9 +61,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     """One connection to an upstream."""
 
     __slots__ = (
-        "_failing", "_fields", "_head", "_lanes", "_pool", "_read_response", "_steps", "_writer", "address_text",
-        "begun", "codec", "failure", "has_served", "idle_since_ns", "is_full", "is_retired", "retires_ns", "scheme",
-        "transport", "uses_left",
+        "_lane_failure", "_lanes", "_last_fields", "_last_head", "_pool", "_read_response", "_steps", "_writer",
+        "address_text", "codec", "failure", "has_served", "idle_since_ns", "is_retired", "is_write_paused", "ready",
+        "retires_ns", "scheme", "transport", "uses_left",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -70,7 +71,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     def __init__(
         self,
-        pool: LanePool,
+        pool: Http2ConnectionPool,
         steps: Steps,
         codec: tuple[Limits, LineEncoder],
         responses: ResponseHeads,
@@ -78,67 +79,80 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         turns: FairLoop,
         max_requests: int,
     ) -> None:
-        """Belong to a pool; `address_text` is shown on records."""
+        """Belong to a pool.
+
+        Args:
+            pool: which lends the lanes.
+            steps: has frames written in batches, for all connections of the worker.
+            codec: limits and encoder of the codec.
+            responses: reads response heads.
+            address_text: the upstream's address as records show it.
+            turns: shares the worker's time among connections (P23).
+            max_requests: how many exchanges the connection carries before it retires.
+        """
         super().__init__(turns)
         self._pool = pool
         self.codec = Connection(*codec, time.monotonic_ns(), is_server=False)
         self._read_response = ConnectionHeads(responses).read
-        self._fields: ResponseFields | None = None
-        self._head: ResponseHead | None = None
-        """What the last head of a response was read as."""
+        self._last_fields: ResponseFields | None = None
+        """The fields of the last response; the codec returns the same object for equal ones."""
+        self._last_head: ResponseHead | None = None
+        """The head that those were read as."""
         self.address_text = address_text
         self._lanes: dict[int, Http2Lane] = {}
-        self._failing: tuple[UpstreamError, bool] | None = None
-        """Why what runs on it fails, and whether it was lost: a few exchanges in a turn."""
-        self.begun = asyncio.Event()
-        """Set when the upstream has sent settings by which it takes streams, or failed to."""
+        self._lane_failure: tuple[UpstreamError, bool] | None = None
+        """Why the lanes fail, a few in each turn, and whether the connection was lost."""
+        self.ready = asyncio.Event()
+        """Set when the upstream has sent settings that allow streams, or has failed to."""
         self.failure: UpstreamError | None = None
-        """Why it is of no use; a connection that is lost has one."""
+        """Why the connection is of no use; one that is lost always has a reason."""
         self.scheme = b"http"
         self.has_served = False
+        """Whether an exchange has ended here."""
         self.is_retired = False
-        self.is_full = False
-        """Whether our buffer is full: the upstream reads nothing."""
+        """Whether no exchange may begin any more."""
+        self.is_write_paused = False
+        """Whether our send buffer is full: the upstream reads nothing."""
         self.idle_since_ns = 0
-        self.retires_ns = 1 << 61  # when it is used no more
+        self.retires_ns = NEVER_NS
+        """When the connection is too old for another exchange."""
         self.uses_left = max_requests
         self._steps = steps
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport, and say hello; over TLS the upstream has to have agreed."""
-        own = cast(asyncio.Transport, transport)
-        self.transport = own
-        self._writer = FrameWriter(self._steps, self.codec, own, self._take_all)
+        """Take the transport and send the preface; over TLS, ALPN has to have chosen HTTP/2."""
+        self.transport = cast(asyncio.Transport, transport)
+        self._writer = FrameWriter(self._steps, self.codec, self.transport, self._handle_events)
 
         tls = transport.get_extra_info("ssl_object")
         if tls is not None:
             self.scheme = b"https"
             self.held_bytes = HELD_BYTES
             if tls.selected_alpn_protocol() != "h2":
-                self._fail_begin("it chose another protocol by ALPN")
+                self._fail_as_not_http2("it chose another protocol by ALPN")
                 return
-            if not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
-                self._fail(UpstreamError("upstream_bad_response", f"HTTP/2 over the cipher {name}"))
+
+            cipher = tls.cipher()[0]
+            if not is_fit_for_http2(tls.version(), cipher):
+                self._fail(bad_response(f"HTTP/2 over the cipher {cipher}"))
                 return
 
         self._writer.write()
 
     def abandon(self) -> None:
-        """Be let go of by a transport that was given up while it was opened: each would hold the
-        other.
-        """
+        """Break the reference cycle with a transport that was given up while it was opened."""
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
             self._writer.close()
 
-    def _fail_begin(self, why: str) -> None:
+    def _fail_as_not_http2(self, why: str) -> None:
         self._fail(NotHttp2("upstream_bad_response", f"the upstream does not speak HTTP/2: {why}"))
 
     # Lanes.
 
     @property
     def free_lanes(self) -> int:
-        """How many exchanges may begin now."""
+        """Return how many exchanges may begin now."""
         if self.is_retired or self.transport.is_closing():
             return 0
         return self.codec.free_streams
@@ -147,9 +161,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     def has_lanes(self) -> bool:
         return bool(self._lanes)
 
-    def open(self, lane: Http2Lane, head: bytes, *, is_end: bool) -> int:
-        """Send a head, as it is rendered for HTTP/1.1 with Host as its first field; return the id
-        of the stream.
+    def open_stream(self, lane: Http2Lane, head: bytes, *, is_end: bool) -> int:
+        """Send the head of a request on a new stream; return the stream's id.
+
+        The head is rendered as for HTTP/1.1, with Host as its first field.
         """
         line, host, lines = head.split(b"\r\n", 2)
         method, target, _ = line.split(b" ", 2)
@@ -164,8 +179,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     def flush(self) -> None:
         self._writer.flush()
 
-    def part(self, lane: Http2Lane) -> None:
-        """Let go of a lane; what is left of its stream is cancelled."""
+    def release(self, lane: Http2Lane) -> None:
+        """Take back a lane; its stream is cancelled where it has not ended."""
         self._lanes.pop(lane.id, None)
         if lane.id in self.codec.streams.open:
             self.codec.release(lane.id)
@@ -176,10 +191,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         elif self.is_retired:
             self._close_if_done()
         else:
-            self._pool.freed(self)
+            self._pool.note_free_lane(self)
 
     def retire(self) -> None:
-        """Begin no more exchanges; close behind the last."""
+        """Begin no more exchanges, and close when the last has ended."""
         self.is_retired = True
         self._pool.retire(self)
         self._close_if_done()
@@ -189,7 +204,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Say goodbye, and close at once; what runs was ended before."""
+        """Send GOAWAY and close at once; callers have ended or will fail the running exchanges."""
         self._pool.remove(self)
         self.codec.end(ErrorCode.NO_ERROR)
         self._writer.write()
@@ -198,8 +213,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes."""
-        self._step(data)
+        """Read some frames; the rest waits for another turn."""
+        self._read_frames(data)
         if (self._has_more or len(data) >= TURN_BYTES) and not self.transport.is_closing():
             self._await_turn(self.codec.reader.in_hand)
 
@@ -218,71 +233,70 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def _step(self, data: bytes) -> None:
-        """Read some frames, and pass on what they say."""
+    def _read_frames(self, data: bytes) -> None:
+        """Read some frames and handle their events; writes go out together at the end."""
         self._steps.begin()
         try:
-            self._take_all(self.codec.receive(data, time.monotonic_ns()))
+            self._handle_events(self.codec.receive(data, time.monotonic_ns()))
             self.flush()
         finally:
             self._steps.end()
 
-    def _take_all(self, found: list[events.Event]) -> None:
+    def _handle_events(self, found: list[events.Event]) -> None:
         at = 0
         count = len(found)
         while at < count:
             event = found[at]
             at += 1
             if isinstance(event, events.ResponseReceived):
-                at += self._take_head(event, found[at] if at < count else None)
+                at += self._handle_head(event, found[at] if at < count else None)
             else:
-                self._take(event)
+                self._handle_event(event)
 
-    def _take(self, event: events.Event) -> None:
+    def _handle_event(self, event: events.Event) -> None:
         if isinstance(event, events.DataReceived):
-            self._take_body(event)
+            self._handle_body(event)
         elif isinstance(event, events.TrailersReceived):
-            self._take_trailers(event)
+            self._handle_trailers(event)
         elif isinstance(event, events.StreamDrained):
             lane = self._lanes.get(event.stream_id)
-            if lane is not None and not self.is_full:
-                lane.drained()
+            if lane is not None and not self.is_write_paused:
+                lane.resume_request()
         elif isinstance(event, events.StreamReset):
-            self._take_reset(event)
+            self._handle_reset(event)
         elif isinstance(event, events.SettingsReceived):
-            self._take_settings()
+            self._handle_settings()
         elif isinstance(event, events.GoawayReceived):
             self.retire()
         elif isinstance(event, events.ConnectionEnded):
             if self.codec.reader.has_begun:
-                self._fail(
-                    UpstreamError(
-                        "upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"
-                    )
-                )
+                self._fail(_broken_rule(event.reason))
             else:
-                self._fail_begin(event.reason)
+                self._fail_as_not_http2(event.reason)
 
-    def _take_settings(self) -> None:
-        """Lend its lanes, if it has some: at its first settings, or at later ones that allow more."""
+    def _handle_settings(self) -> None:
+        """Lend the lanes that settings allow, the first ones or later ones that allow more."""
         if self.codec.free_streams:
-            self.begun.set()
-            self._pool.freed(self)
+            self.ready.set()
+            self._pool.note_free_lane(self)
 
-    def _take_head(self, event: events.ResponseReceived, following: events.Event | None) -> int:
-        """Pass on a head; return how many of the events that follow it were part of it: a body that
-        is all here.
+    def _handle_head(self, event: events.ResponseReceived, following: events.Event | None) -> int:
+        """Pass on the head of a response, together with its body where all of that is here.
+
+        Returns:
+            How many of the events behind the head were handled with it: 1 if `following` was the
+            body, else 0.
         """
         lane = self._lanes.get(event.stream_id)
         if lane is None or lane.handler is None:
             return 0
 
-        lane.has_begun = True
+        lane.has_response = True
         handler = lane.handler
         fields = event.head
 
-        head = self._head
-        if head is None or fields is not self._fields:
+        head = self._last_head
+        if head is None or fields is not self._last_fields:
             try:
                 head = self._read_head(fields)
             except UpstreamError as error:
@@ -306,7 +320,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             body = following.data
             is_whole = True
 
-        # A client of HTTP/1.1 needs to know the length beforehand, or gets chunks.
+        # A client of HTTP/1.1 gets chunks unless the head has the length.
         has_length = head.content_length >= 0 or head.has_no_body or handler.method == b"HEAD"
         if is_whole and (has_length or handler.stream is not None):
             self._finish(lane).send_full_response(head, fields.text, body, now_ns)
@@ -318,14 +332,14 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return 0
 
     def _read_head(self, fields: ResponseFields) -> ResponseHead:
-        """Read a head as text, and remember it: the codec says so where the next one is the same."""
+        """Read a head written as text of HTTP/1.1, and keep it for the next response."""
         line = _STATUS_LINES.get(fields.status) or b"HTTP/1.1 %d \r\n" % fields.status
         head = self._read_response(b"%b%b\r\n" % (line, fields.lines))
-        self._head = head
-        self._fields = fields
+        self._last_head = head
+        self._last_fields = fields
         return head
 
-    def _take_body(self, event: events.DataReceived) -> None:
+    def _handle_body(self, event: events.DataReceived) -> None:
         lane = self._lanes.get(event.stream_id)
         if lane is None or lane.handler is None:
             return
@@ -335,12 +349,12 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             lane.handler.response_data(event.data)
             self.codec.credit(lane.id, len(event.data))
 
-    def _take_trailers(self, event: events.TrailersReceived) -> None:
+    def _handle_trailers(self, event: events.TrailersReceived) -> None:
         lane = self._lanes.get(event.stream_id)
         if lane is not None:
             self._finish(lane).response_end(b"", event.lines)
 
-    def _take_reset(self, event: events.StreamReset) -> None:
+    def _handle_reset(self, event: events.StreamReset) -> None:
         if not event.reason:
             self._pool.count_reset(event.code)
         lane = self._lanes.get(event.stream_id)
@@ -348,16 +362,14 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             return
 
         if event.reason:
-            error = UpstreamError(
-                "upstream_bad_response", f"a rule of HTTP/2 was broken: {event.reason}"
-            )
+            error = _broken_rule(event.reason)
         else:
             error = UpstreamError(
                 "upstream_reset", f"the upstream reset the stream ({name_of(event.code)})"
             )
             error.reset_code = event.code
 
-        sent = lane.sent()
+        sent = lane.sent_body()
         handler = self._finish(lane)
         if event.is_retryable:
             handler.upstream_refused(error, sent)
@@ -365,7 +377,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             handler.upstream_failed(error, is_stale=False)
 
     def _finish(self, lane: Http2Lane) -> ResponseHandler:
-        """Part from a handler before it is notified: it may begin its next exchange at once."""
+        """Release a lane; return its handler, to be notified now: its next exchange may begin at
+        once.
+        """
         handler = lane.handler
         assert handler is not None
         self.has_served = True
@@ -375,44 +389,47 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     # Ends.
 
     def _fail(self, error: UpstreamError) -> None:
-        """Give up the connection; what runs on it fails."""
+        """Give up the connection; its running exchanges fail."""
         self.failure = self.failure or error
-        if self.begun.is_set():
+        if self.ready.is_set():
             self.close()
         else:
             self.transport.abort()
         self._fail_lanes(error, is_lost=False)
 
     def _fail_lanes(self, error: UpstreamError, *, is_lost: bool) -> None:
-        self.begun.set()
-        self._failing = self._failing or (error, is_lost)
+        self.ready.set()
+        self._lane_failure = self._lane_failure or (error, is_lost)
         self.take_turn()
 
     def take_turn(self) -> None:
-        """Let some more of what runs fail, in the time of a turn, or read on: a hundred at once
-        hold all others up.
+        """Fail lanes for the time of a turn, or read on where none fails.
+
+        A hundred that fail at once would hold up all other connections.
         """
-        if self._failing is None:
+        if self._lane_failure is None:
             super().take_turn()
             return
-        (error, is_lost), until_ns = self._failing, time.monotonic_ns() + TURN_NS
+
+        error, is_lost = self._lane_failure
+        until_ns = time.monotonic_ns() + TURN_NS
         while self._lanes:
             lane = self._lanes.pop(next(iter(self._lanes)))
             handler = lane.handler
             lane.handler = None
 
             if handler is not None:
-                handler.upstream_failed(
-                    error, is_stale=is_lost and self.has_served and not lane.has_begun
-                )
+                is_stale = is_lost and self.has_served and not lane.has_response
+                handler.upstream_failed(error, is_stale=is_stale)
 
             if self._lanes and time.monotonic_ns() >= until_ns:
                 self._turns.add(self)
                 return
 
     def eof_received(self) -> bool:
-        """The upstream is done sending: close, at once where it takes nothing; `connection_lost`
-        sorts out the rest.
+        """Close, as the upstream is done sending; `connection_lost` follows.
+
+        A transport closes only when all is sent: it is aborted where the upstream takes nothing.
         """
         self.is_retired = True
         self._pool.retire(self)
@@ -421,15 +438,16 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Read what is in hand, and notify the handlers that are left.
+        """Read the bytes in hand, then notify the handlers that are left.
 
-        A failure to send is no failure to answer: what came before it is read first (P16).
+        An upstream that cannot be sent to may have answered before: that is read first (P16).
         """
         self._pool.remove(self)
         if error is not None and (data := last_bytes(self.transport)):
-            self._step(data)
+            self._read_frames(data)
         while self._has_more:
-            self._step(b"")
+            self._read_frames(b"")
+
         if self.failure is None:
             why = f"failed: {error}" if error is not None else "was closed by it"
             self.failure = UpstreamError("upstream_reset", f"the connection to the upstream {why}")
@@ -437,17 +455,19 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self._writer.close()
 
     def pause_writing(self) -> None:
-        """Our send buffer is full."""
-        self.is_full = True
+        """Stop sending request bodies: our send buffer is full."""
+        self.is_write_paused = True
         for lane in list(self._lanes.values()):
-            if lane.handler is not None and not lane.is_waiting:
-                lane.is_waiting = True
-                lane.handler.pause_request()
+            lane.pause_request()
 
     def resume_writing(self) -> None:
-        """It has drained."""
-        self.is_full = False
+        """Send on where the stream's window allows it: the buffer has drained."""
+        self.is_write_paused = False
         for lane in list(self._lanes.values()):
             stream = self.codec.streams.open.get(lane.id)
             if stream is None or not stream.queue:
-                lane.drained()
+                lane.resume_request()
+
+
+def _broken_rule(reason: str) -> UpstreamError:
+    return bad_response(f"a rule of HTTP/2 was broken: {reason}")

@@ -1,10 +1,9 @@
-"""One stream of HTTP/2 to an upstream: what carries one exchange there and back, at the pace of
-both sides (F13).
+"""One HTTP/2 stream to an upstream: it carries one exchange, at the pace of both sides (F13).
 
-Credit for the response is given when its client has taken it, and the client is read no further
+The upstream gets credit for the response when the client has taken it, and the client is not read
 while the upstream grants no window. The beginning of a request's body is kept until a response
-begins: an upstream may refuse a stream before it works on it, which is then opened once more (RFC
-9113 §8.7).
+begins: an upstream may refuse a stream before it works on it, and the request is then sent once
+more (RFC 9113 §8.7).
 """
 
 import asyncio
@@ -18,30 +17,30 @@ from proxy.worker.upstream.response_handler import ResponseHandler
 
 
 class LaneOwner(Protocol):
-    """The connection of some lanes."""
+    """The connection of a lane; declared here, as `http2_connection.py` imports this module."""
 
     codec: Connection
     transport: asyncio.Transport
     address_text: bytes
-    is_full: bool
-    """Whether our buffer is full: the upstream reads nothing."""
+    is_write_paused: bool
+    """Whether our send buffer is full: the upstream reads nothing."""
 
-    def open(self, lane: "Http2Lane", head: bytes, *, is_end: bool) -> int:
-        """Send the head of a request; return the id of its stream."""
+    def open_stream(self, lane: "Http2Lane", head: bytes, *, is_end: bool) -> int:
+        """Send the head of a request on a new stream; return the stream's id."""
 
     def flush(self) -> None:
-        """Write what the codec has to send."""
+        """Write the frames that the codec has to send."""
 
-    def part(self, lane: "Http2Lane") -> None:
-        """Let go of a lane; what is left of its stream is cancelled."""
+    def release(self, lane: "Http2Lane") -> None:
+        """Take back a lane; its stream is cancelled where it has not ended."""
 
 
 class Http2Lane:
-    """One stream: what carries one exchange to the upstream, and back."""
+    """One stream, which carries one exchange to the upstream and back."""
 
     __slots__ = (
-        "_codec", "_connection", "_sent", "_sent_bytes", "address_text", "handler", "has_begun",
-        "id", "is_waiting", "transport",
+        "_codec", "_connection", "_is_request_paused", "_sent", "_sent_bytes", "address_text", "handler",
+        "has_response", "id", "transport",
     )  # fmt: skip
 
     def __init__(self, connection: LaneOwner) -> None:
@@ -52,20 +51,20 @@ class Http2Lane:
         self.handler: ResponseHandler | None = None
         self.id = 0
         self._sent: list[bytes] = []
+        """The pieces of a short request body, which may have to be sent once more."""
         self._sent_bytes = 0
-        """Of the request's body, kept as far as it is short: it may have to be sent once more."""
-        self.has_begun = False
-        """Whether anything of a response came."""
-        self.is_waiting = False
+        self.has_response = False
+        """Whether the response has begun."""
+        self._is_request_paused = False
         """Whether the upstream takes no more of the request for now."""
 
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
-        """Open the stream for a handler: send its head, and what there is of its body."""
+        """Open the stream for a handler: send its request head and the body read so far."""
         self.handler = handler
         is_complete = handler.is_request_complete
         trailers = handler.request_trailers
         is_all = is_complete and not (data or trailers)
-        self.id = self._connection.open(self, handler.upstream_head, is_end=is_all)
+        self.id = self._connection.open_stream(self, handler.upstream_head, is_end=is_all)
 
         if data or (is_complete and not is_all):
             self.send(data, trailers, is_last=is_complete)
@@ -73,60 +72,64 @@ class Http2Lane:
             self._connection.flush()
 
     def send(self, data: bytes, trailers: bytes, *, is_last: bool) -> None:
-        """Send more of the request's body; behind the last of it trailer lines, each with its CRLF."""
+        """Send more of the request's body, and behind its end trailer lines, each with its CRLF."""
         handler = self.handler
         if handler is None:
             return
 
         self._sent_bytes += len(data)
-        if data and not self.has_begun and self._sent_bytes <= MAX_READ_AHEAD_BYTES:
+        if data and not self.has_response and self._sent_bytes <= MAX_READ_AHEAD_BYTES:
             self._sent.append(data)
+
         now_ns = time.monotonic_ns()
         has_room = self._codec.send_data(self.id, data, now_ns, is_end=is_last and not trailers)
         if trailers:
             has_room = self._codec.send_trailers(self.id, trailers, now_ns)
         self._connection.flush()
-        if (
-            (not has_room or self._connection.is_full)
-            and not self.is_waiting
-            and self.handler is handler
-        ):
-            self.is_waiting = True
-            handler.pause_request()
+        if not has_room or self._connection.is_write_paused:
+            self.pause_request()
 
-    def drained(self) -> None:
-        """The upstream takes the request again."""
-        if self.is_waiting and self.handler is not None:
-            self.is_waiting = False
+    def pause_request(self) -> None:
+        """Have the handler send no more; idempotent."""
+        if not self._is_request_paused and self.handler is not None:
+            self._is_request_paused = True
+            self.handler.pause_request()
+
+    def resume_request(self) -> None:
+        """Have the handler send on; idempotent."""
+        if self._is_request_paused and self.handler is not None:
+            self._is_request_paused = False
             self.handler.resume_request()
 
-    def sent(self) -> bytes | None:
-        """Return what was sent of the body; None: it is not at hand any more."""
-        if self._sent_bytes <= MAX_READ_AHEAD_BYTES and not self.has_begun:
+    def sent_body(self) -> bytes | None:
+        """Return the body sent so far; None if it was too long to keep or the response began."""
+        if self._sent_bytes <= MAX_READ_AHEAD_BYTES and not self.has_response:
             return b"".join(self._sent)
         return None
 
     def unsent_bytes(self) -> int:
-        """Bytes of the request that wait for windows; where none do, those of the connection its
-        peer has not taken.
+        """Return how many bytes of the request the upstream has not taken.
+
+        Bytes that wait for a window count. Without any, those of the whole connection do that the
+        upstream's kernel has not acknowledged.
         """
         stream = self._codec.streams.open.get(self.id)
         queued = 0 if stream is None else stream.queued_bytes
         return queued or unsent_bytes(self.transport)
 
-    # The response, as far as its client takes it.
+    # Credit for the response, as its client takes it.
 
     def pause(self, reason: int) -> None:
-        """Give no credit, for a reason."""
+        """Give no credit, for one of the `BY_` reasons."""
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give it again, as far as this reason goes."""
+        """Give credit again if no other reason is left."""
         self._codec.resume(self.id, reason)
         self._connection.flush()
 
     def close(self) -> None:
-        """Cancel it, without notifying anyone; idempotent."""
+        """Cancel the exchange, without notifying the handler; idempotent."""
         if self.handler is not None:
             self.handler = None
-            self._connection.part(self)
+            self._connection.release(self)

@@ -1,10 +1,10 @@
-"""The pool of one route's connections of HTTP/2: which lends its next lane, and when another is
+"""The HTTP/2 connections of one route: which of them lends its next lane, and when another is
 opened.
 
-Strategy: lanes are those of the connection that is open longest, as long as it has some; another is
-opened when none has, one at a time, since one may serve all that wait. It is lent once its upstream
-has sent settings by which it takes exchanges; then it is known how many, and that it speaks HTTP/2
-at all.
+Strategy: the connection open longest lends its lanes as long as it has some. Another is opened when
+none has, one at a time, since one may serve all that wait. A connection lends nothing before its
+upstream has sent settings: only they say how many streams it takes, and that it speaks HTTP/2 at
+all.
 """
 
 import time
@@ -20,12 +20,11 @@ from proxy.worker.exits.frame_writer import Steps
 from proxy.worker.routes import Route
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.http2_lane import Http2Lane
-from proxy.worker.upstream.places import AnyConnection, Places
-from proxy.worker.upstream.pool import RESPONSE_BYTES
+from proxy.worker.upstream.places import AnyConnection, LanePool
 
 
-class Http2Pool(Places[Http2Lane]):
-    """Connections of HTTP/2: each has as many lanes as its upstream allows."""
+class Http2Pool(LanePool[Http2Lane]):
+    """The HTTP/2 connections of one route; each has a lane for every stream it may open."""
 
     def __init__(
         self,
@@ -38,8 +37,17 @@ class Http2Pool(Places[Http2Lane]):
         steps: Steps,
         count_reset: Callable[[int], None],
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1, `count_reset` the code of each stream that the
-        upstream resets.
+        """Begin empty.
+
+        Args:
+            route: whose upstream the connections lead to.
+            limits: those of the route.
+            on_open: gets +1 and -1 as connections open and close.
+            turns: shares the worker's time among connections (P23).
+            responses: reads response heads.
+            encoder: compresses the field lines of requests.
+            steps: has frames written in batches, for all connections of the worker.
+            count_reset: gets the error code of each stream that an upstream resets.
         """
         super().__init__(route, limits, on_open)
         self.tls = route.http2_tls
@@ -49,13 +57,13 @@ class Http2Pool(Places[Http2Lane]):
         self._count_reset = count_reset
         self._connections: dict[Http2Upstream, None] = {}
         self._lending: dict[Http2Upstream, None] = {}
-        """Those that may have free lanes, the one that is open longest first."""
-        own = Limits(
-            max_header_bytes=RESPONSE_BYTES * limits.max_header_bytes or 1 << 24,
+        """The connections that may have free lanes, the one open longest first."""
+        codec_limits = Limits(
+            max_header_bytes=self.max_head_bytes,
             stream_window_bytes=limits.http2_stream_window_bytes,
             connection_window_bytes=MAX_WINDOW_BYTES,
         )
-        self._codec = own, encoder
+        self._codec = codec_limits, encoder
 
     def new_connection(self) -> Http2Upstream:
         return Http2Upstream(
@@ -69,12 +77,12 @@ class Http2Pool(Places[Http2Lane]):
         )
 
     def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> Http2Lane | None:
-        if ((self._waiting or self._woken) and not is_turn) or not self.has_free:
+        if ((self._waiting or self._woken) and not is_turn) or not self.has_free_lane:
             return None
         return Http2Lane(next(iter(self._lending)))
 
     @property
-    def has_free(self) -> bool:
+    def has_free_lane(self) -> bool:
         while self._lending:
             connection = next(iter(self._lending))
             if connection.free_lanes > 0:
@@ -84,7 +92,7 @@ class Http2Pool(Places[Http2Lane]):
 
     @property
     def is_full(self) -> bool:
-        return self._opening > 0 or self.has_free or self.is_at_limit
+        return self._opening > 0 or self.has_free_lane or self.is_at_limit
 
     def make_room(self) -> bool:
         return not self.is_full
@@ -96,13 +104,14 @@ class Http2Pool(Places[Http2Lane]):
         connection.retires_ns = self._count_opened(now_ns)
         self._connections[connection] = None
         self._lending[connection] = None
-        self.share()
+        self.wake_if_free()
         return Http2Lane(connection)
 
-    def freed(self, connection: Http2Upstream) -> None:
+    def note_free_lane(self, connection: Http2Upstream) -> None:
+        """Lend the lanes of a connection again."""
         if connection in self._connections:
             self._lending[connection] = None
-            self.share()
+            self.wake_if_free()
 
     def retire(self, connection: Http2Upstream) -> None:
         self._lending.pop(connection, None)

@@ -1,11 +1,18 @@
-"""Opens connections for a pool, within its limits and its time."""
+"""Opens connections for a pool, within its limits and its time.
+
+`open` finds a free lane or room for a connection, and waits for either. A new connection is made in
+one of two ways: `_connect_by_name` tries the addresses of a name, or leads through a proxy (`via`);
+`_connect_directly` has the loop connect to a literal address or a path.
+"""
 
 import asyncio
+import re
+import socket
 import ssl
 import time
 from collections.abc import Callable, Coroutine
 from ipaddress import ip_address
-from typing import Generic
+from typing import Final, Generic
 
 from proxy.http1.errors import NotHttp2, UpstreamError, unreached, why_unreached
 from proxy.network.dialer import Dialer
@@ -13,24 +20,27 @@ from proxy.network.lookup import Address
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.settings.addresses import UpstreamAddress, is_loopback
-from proxy.worker.upstream.connect_tunnel import open_tunnel
 from proxy.worker.upstream.http2_connection import Http2Upstream
-from proxy.worker.upstream.places import AnyConnection, Lane_co, Places
+from proxy.worker.upstream.places import AnyConnection, Lane_co, LanePool
 
 Connect = Callable[
     [Callable[[], asyncio.Protocol]],
     Coroutine[None, None, tuple[asyncio.BaseTransport, asyncio.Protocol]],
 ]
-"""What opens a connection for the protocol that its argument returns."""
+"""Opens a transport for the protocol object that its argument returns."""
+
+MAX_TUNNEL_HEAD_BYTES: Final = 8192
+"""The longest head of a proxy's answer to CONNECT."""
+_TUNNEL_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 
 
 class Opener(Generic[Lane_co]):
     """Opens connections to one route's upstream."""
 
-    def __init__(self, pool: Places[Lane_co], own: frozenset[tuple[str, int]]) -> None:
-        """Open for a pool; `own` are addresses we listen on."""
+    def __init__(self, pool: LanePool[Lane_co], own: frozenset[tuple[str, int]]) -> None:
+        """Open for a pool; `own` are the addresses that we listen on."""
         self._pool = pool
-        self._own = own
+        self._own_addresses = own
         via = pool.route.via
         self._via = via
         if via is None:
@@ -39,22 +49,23 @@ class Opener(Generic[Lane_co]):
             self._dialer = Dialer(via.host, via.port)
 
     async def open(self, *, may_repeat: bool) -> Lane_co:
-        """Open a connection, or wait for a lane of one when the limit is reached.
+        """Open a connection, or wait for a free lane when the limit is reached.
 
         Raises:
-            UpstreamError: one of `errors.unreached`, `upstream_timeout`, or `overloaded` when the limit held too long.
+            UpstreamError: one of `errors.unreached`; `upstream_timeout`; or `overloaded`, when all
+                connections were busy for too long.
         """
         pool = self._pool
-        limits = self._pool.limits
+        limits = pool.limits
 
         is_waiting = True
         try:
             async with asyncio.timeout(limits.timeout_connect_s or None) as deadline:
-                idle = await self._find_place(may_repeat=may_repeat)
+                lane = await self._await_lane_or_room(may_repeat=may_repeat)
                 is_waiting = False
-                if idle is None:
-                    return await self._connect(deadline)
-                return idle
+                if lane is None:
+                    lane = await self._connect(deadline)
+                return lane
         except TimeoutError as error:
             if is_waiting and pool.is_at_limit:
                 raise UpstreamError(
@@ -73,8 +84,8 @@ class Opener(Generic[Lane_co]):
                 unreached(error), f"cannot connect to the upstream: {why_unreached(error)}"
             ) from error
 
-    async def _find_place(self, *, may_repeat: bool) -> Lane_co | None:
-        """Return a free lane, or None when there is a place for a new connection; first come, first
+    async def _await_lane_or_room(self, *, may_repeat: bool) -> Lane_co | None:
+        """Return a free lane, or None when there is room for a connection; first come, first
         served.
         """
         pool = self._pool
@@ -82,42 +93,45 @@ class Opener(Generic[Lane_co]):
         while True:
             if is_turn or not pool.has_queue:
                 if is_turn or pool.is_full:
-                    idle = pool.acquire(time.monotonic_ns(), may_repeat=may_repeat, is_turn=is_turn)
-                    if idle is not None:
-                        pool.share()
-                        return idle
+                    lane = pool.acquire(time.monotonic_ns(), may_repeat=may_repeat, is_turn=is_turn)
+                    if lane is not None:
+                        pool.wake_if_free()
+                        return lane
 
                 if pool.make_room():
                     return None
 
             waiter = asyncio.get_running_loop().create_future()
-            pool.await_place(waiter, is_next=is_turn)
+            pool.add_waiter(waiter, is_first=is_turn)
             await self._wait_turn(waiter)
             is_turn = True
 
     async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
-        """Wait to be woken; a waiter that is cancelled as it is woken passes the turn on."""
+        """Wait to be woken; a waiter cancelled after that wakes the next one in its place."""
+        pool = self._pool
         try:
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._pool.leave(waiter)
+                pool.remove_waiter(waiter)
             else:
-                self._pool.take_turn()
-                self._pool.pass_on()
+                pool.note_awake()
+                pool.wake_next()
             raise
 
-        self._pool.take_turn()
+        pool.note_awake()
 
     async def _connect(self, deadline: asyncio.Timeout) -> Lane_co:
         pool = self._pool
         pool.begin_opening()
-        pool.share()
+        pool.wake_if_free()
 
         try:
-            connection = await (
-                self._open() if self._dialer is None else self._dial(self._dialer, deadline)
-            )
+            if self._dialer is None:
+                connection = await self._connect_directly()
+            else:
+                connection = await self._connect_by_name(self._dialer, deadline)
+
             if self._is_ourselves(connection.transport):
                 connection.transport.abort()
                 raise UpstreamError(
@@ -127,31 +141,31 @@ class Opener(Generic[Lane_co]):
             if isinstance(connection, Http2Upstream):
                 await _await_settings(connection)
         except BaseException:
-            pool.failed()
+            pool.fail_opening()
             raise
 
         probe_silent_peers(connection.transport.get_extra_info("socket"))
         return pool.opened(connection)
 
-    async def _open(self) -> AnyConnection:
-        """Connect to the one address there is."""
+    async def _connect_directly(self) -> AnyConnection:
+        """Connect to a literal address or a path."""
         loop = asyncio.get_running_loop()
         tls = self._pool.tls
         address = self._pool.route.address
         if address.scheme == "unix":
-            return await self._plain(lambda make: loop.create_unix_connection(make, address.path))
+            return await self._connect_plain(
+                lambda make: loop.create_unix_connection(make, address.path)
+            )
         if tls is None:
-            return await self._plain(
+            return await self._connect_plain(
                 lambda make: loop.create_connection(make, address.host, address.port)
             )
 
         raw, _ = await loop.create_connection(asyncio.Protocol, address.host, address.port)
         return await self._secure(raw, tls)
 
-    async def _plain(self, connect: Connect) -> AnyConnection:
-        """Have the loop connect; cancelled, it closes the transport, and may tell no one that it is
-        lost.
-        """
+    async def _connect_plain(self, connect: Connect) -> AnyConnection:
+        """Have the loop connect. Cancelled, it may close a transport without `connection_lost`."""
         connection = self._pool.new_connection()
         try:
             await connect(lambda: connection)
@@ -161,10 +175,8 @@ class Opener(Generic[Lane_co]):
 
         return connection
 
-    async def _dial(self, dialer: Dialer, deadline: asyncio.Timeout) -> AnyConnection:
-        """Connect to one of a name's addresses; one that connects and goes no further is avoided,
-        too.
-        """
+    async def _connect_by_name(self, dialer: Dialer, deadline: asyncio.Timeout) -> AnyConnection:
+        """Connect to one of a name's addresses; avoid one that accepts and gets no further."""
         connected, address = await dialer.connect()
         try:
             loop = asyncio.get_running_loop()
@@ -175,7 +187,7 @@ class Opener(Generic[Lane_co]):
                 )
 
             if tls is None:
-                connection = await self._plain(
+                connection = await self._connect_plain(
                     lambda make: loop.create_connection(make, sock=connected)
                 )
             else:
@@ -193,6 +205,7 @@ class Opener(Generic[Lane_co]):
         return connection
 
     async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> AnyConnection:
+        """Speak TLS over a connected transport."""
         route = self._pool.route
         connection = self._pool.new_connection()
         try:
@@ -208,36 +221,72 @@ class Opener(Generic[Lane_co]):
         return connection
 
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:
-        """Whether the peer is one of our own listeners: what a name leads to may change after the
-        start (P19).
+        """Return whether the peer is one of our own listeners (P19).
+
+        It is asked of each connection: a name may get another address after the start.
         """
         peer = transport.get_extra_info("peername")
         own = transport.get_extra_info("sockname")
         if isinstance(peer, str):
-            return (peer, 0) in self._own
+            return (peer, 0) in self._own_addresses
         if not isinstance(peer, tuple) or not (peer[0] == own[0] or is_loopback(peer[0])):
             return False  # another machine
 
         host, port = peer[:2]
-        return any(port == mine and listen in (host, "0.0.0.0", "::") for listen, mine in self._own)  # noqa: S104
+        return any(
+            port == own_port and own_host in (host, "0.0.0.0", "::")  # noqa: S104
+            for own_host, own_port in self._own_addresses
+        )
+
+
+async def open_tunnel(connected: socket.socket, authority: str, credentials: bytes) -> None:
+    """Send CONNECT to the proxy at the other end (RFC 9110 §9.3.6); the socket then leads to
+    `authority`, a `host:port`.
+
+    The head of the answer is read octet by octet, in some hundred calls: what is behind it belongs
+    to the upstream, which may speak first.
+
+    Raises:
+        OSError: the proxy refuses, or its answer is no HTTP/1.1.
+    """
+    loop = asyncio.get_running_loop()
+    name = authority.encode()
+    credentials_line = b"Proxy-Authorization: %b\r\n" % credentials if credentials else b""
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (name, name, credentials_line)
+    await loop.sock_sendall(connected, request)
+
+    head = bytearray()
+    while not head.endswith(b"\r\n\r\n"):
+        octet = await loop.sock_recv(connected, 1)
+        if not octet or len(head) >= MAX_TUNNEL_HEAD_BYTES:
+            raise OSError(
+                "the proxy on the way (via) closed the connection or sent no answer of HTTP/1.1"
+            )
+        head += octet
+
+    status = _TUNNEL_STATUS.match(head)
+    if status is None or status[1][:1] != b"2":
+        answer = head.partition(b"\r\n")[0][:80].decode("ascii", "backslashreplace")
+        raise OSError(f"the proxy on the way (via) answered {answer!r} to CONNECT")
 
 
 async def _await_settings(connection: Http2Upstream) -> None:
-    """Wait until the upstream has begun to speak HTTP/2, and takes streams; how many is known then."""
+    """Wait until the upstream has sent settings that allow streams."""
     try:
-        await connection.begun.wait()
+        await connection.ready.wait()
     except BaseException:
         connection.transport.abort()
         raise
 
     failure = connection.failure
-    # Raised itself, it would hold the frames that hold the connection, which holds it.
+    # A copy: the failure itself, once raised, would refer to frames that refer to the connection,
+    # which refers to the failure.
     if failure is not None:
         raise type(failure)(failure.code, failure.message, failure.refused_head)
 
 
 def _dialer_for(address: UpstreamAddress) -> Dialer | None:
-    """Return a dialer for a name; a literal address and a path need none."""
+    """Return a dialer for a host name; a literal address and a path need none."""
     if address.scheme == "unix":
         return None
     try:
@@ -250,4 +299,6 @@ def _dialer_for(address: UpstreamAddress) -> Dialer | None:
 
 def _text_of(address: Address) -> bytes:
     host, port = address[1][:2]
-    return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+    if ":" in host:
+        host = f"[{host}]"
+    return f"{host}:{port}".encode()

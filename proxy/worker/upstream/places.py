@@ -1,9 +1,12 @@
-"""Places for the connections of one route's upstream, and the requests that wait for one: first
-come, first served.
+"""The base of both pools: the connections of one route to its upstream, and the requests that wait.
 
-Decides synchronously; `opener` acts on it, which takes time. Each pool lends *lanes*, one exchange
-to a lane: a connection of HTTP/1.1 is one (`pool.py`), a connection of HTTP/2 has many
-(`http2_pool.py`).
+A pool lends *lanes*. A lane carries one exchange at a time: an HTTP/1.1 connection is a single lane
+(`pool.py`), an HTTP/2 connection has one for each stream (`http2_pool.py`).
+
+Strategy: a pool decides synchronously, and `opener.py` acts, which takes time. A request that finds
+neither a free lane nor room for a connection queues a future here, its waiter. Whatever frees a
+lane or room wakes the first waiter, and the opener looks again for it. The invariant: waiters are
+served in the order of arrival, and none sleeps while something is free.
 """
 
 import asyncio
@@ -11,11 +14,11 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable
 from secrets import randbelow
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
-from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.connection import NEVER_NS, UpstreamConnection
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.http2_lane import Http2Lane
 
@@ -23,9 +26,13 @@ Lane = UpstreamConnection | Http2Lane
 Lane_co = TypeVar("Lane_co", covariant=True)
 AnyConnection = UpstreamConnection | Http2Upstream
 
+RESPONSE_HEAD_FACTOR: Final = 4
+"""A response head may be so many times as long as a request head: it has more cookies and policies.
+"""
 
-class Places(ABC, Generic[Lane_co]):
-    """At most so many connections to one upstream."""
+
+class LanePool(ABC, Generic[Lane_co]):
+    """Counts the connections to one upstream, up to a limit, and queues the waiters."""
 
     def __init__(self, route: Route, limits: LimitSettings, on_open: Callable[[int], None]) -> None:
         """Begin empty; `on_open` gets +1 and -1 as connections open and close."""
@@ -38,38 +45,45 @@ class Places(ABC, Generic[Lane_co]):
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
         """How many waiters were woken and have not run yet."""
+
+        # Settings; 0 stands for no limit.
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
         self.max_requests = limits.upstream_max_requests or 1 << 60
+        self.max_head_bytes = RESPONSE_HEAD_FACTOR * limits.max_header_bytes or 1 << 24
+        """The longest response head."""
         self._max_age_ns = int(limits.upstream_max_age_s * 1e9)
 
     @abstractmethod
     def new_connection(self) -> AnyConnection:
-        """Make what a new transport will belong to."""
+        """Return an unconnected protocol object, for a transport that is about to be opened."""
 
     @abstractmethod
     def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> Lane_co | None:
-        """Return a free lane, if there is one and no request waits; or the caller's turn has come."""
+        """Return a free lane, None without one.
+
+        While requests wait there is none, unless it `is_turn` of the caller: a woken waiter.
+        """
 
     @abstractmethod
     def opened(self, connection: AnyConnection) -> Lane_co:
-        """Take a connection that was opened; return a lane of it."""
+        """Take in a connection that was opened; return a lane of it."""
 
     @abstractmethod
     def make_room(self) -> bool:
-        """Return whether there is a place, if need be by closing an idle connection."""
+        """Return whether a connection may be opened, if need be by closing an idle one."""
 
     @abstractmethod
     def expire(self, now_ns: int) -> None:
-        """Close idle connections that are too old; called a few times a second."""
+        """Close idle connections that are too old. Called a few times a second."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
 
     @property
     @abstractmethod
-    def has_free(self) -> bool:
+    def has_free_lane(self) -> bool:
         """Whether a lane is free."""
 
     @property
@@ -79,12 +93,12 @@ class Places(ABC, Generic[Lane_co]):
 
     @property
     def is_full(self) -> bool:
-        """Whether no other connection may be opened now."""
+        """Whether no other connection may be opened for now."""
         return self.is_at_limit
 
     @property
     def is_awaited(self) -> bool:
-        """Whether requests wait for a connection, or for a place to open one."""
+        """Whether requests wait for a lane, or for room to open a connection."""
         return bool(self._waiting)
 
     @property
@@ -92,24 +106,21 @@ class Places(ABC, Generic[Lane_co]):
         """Whether requests wait, or were woken and have not run yet."""
         return bool(self._waiting or self._woken)
 
-    def await_place(self, waiter: "asyncio.Future[None]", *, is_next: bool) -> None:
-        """Resolve a future when a connection or a place for one becomes free; first come, first
-        served.
+    def add_waiter(self, waiter: "asyncio.Future[None]", *, is_first: bool) -> None:
+        """Queue a future, resolved when a lane, or room for a connection, becomes free.
 
-        `is_next` puts a waiter that was woken in vain back to the front.
+        A waiter that was woken in vain `is_first` again; others go to the end.
         """
         self._waiting[waiter] = None
-        if is_next:
+        if is_first:
             self._waiting.move_to_end(waiter, last=False)
 
-    def leave(self, waiter: "asyncio.Future[None]") -> None:
-        """Forget a waiter that gave up: a place may be taken for days, and thousands may time out
-        waiting.
-        """
+    def remove_waiter(self, waiter: "asyncio.Future[None]") -> None:
+        """Remove a waiter that gave up: thousands may, while connections are busy for days."""
         self._waiting.pop(waiter, None)
 
-    def pass_on(self) -> None:
-        """Wake the next that waits, if any; it calls `take_turn`."""
+    def wake_next(self) -> None:
+        """Wake the first waiter, if any; it calls `note_awake` when it runs."""
         while self._waiting:
             waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
@@ -117,37 +128,38 @@ class Places(ABC, Generic[Lane_co]):
                 self._woken += 1
                 return
 
-    def take_turn(self) -> None:
-        """Note that a woken waiter goes on."""
+    def note_awake(self) -> None:
+        """Note that a woken waiter runs."""
         self._woken -= 1
 
-    def share(self) -> None:
-        """Wake the next if there is something for it: the waiter before it may have needed less
-        than was free.
-        """
-        if self._waiting and (self.has_free or not self.is_full):
-            self.pass_on()
+    def wake_if_free(self) -> None:
+        """Wake the first waiter if a lane or room is free: the one before it may have left some."""
+        if self._waiting and (self.has_free_lane or not self.is_full):
+            self.wake_next()
 
     def begin_opening(self) -> None:
-        """Take a place for a connection; `opened` or `failed` follows."""
+        """Count a connection that is about to be opened; `opened` or `fail_opening` follows."""
         self._opening += 1
 
-    def failed(self) -> None:
+    def fail_opening(self) -> None:
+        """Uncount a connection that was not opened."""
         self._opening -= 1
-        self.pass_on()
+        self.wake_next()
 
     def _count_opened(self, now_ns: int) -> int:
-        """Count a connection; return when it is to retire: not all at once, those of a busy minute
-        are of one age.
+        """Count an open connection; return when it is to retire.
+
+        Ages differ by up to a tenth, so that the connections of a busy minute do not retire at
+        once.
         """
         self._opening -= 1
         self._open += 1
         self._on_open(1)
         if self._max_age_ns:
             return now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
-        return 1 << 61
+        return NEVER_NS
 
     def _count_closed(self) -> None:
         self._open -= 1
         self._on_open(-1)
-        self.pass_on()
+        self.wake_next()

@@ -1,8 +1,12 @@
-"""The pool of one route's connections of HTTP/1.1: which one is lent, and whether there is room for
-another.
+"""The HTTP/1.1 connections of one route: which of them is lent, and for how long an idle one is
+kept.
 
-Last in, first out: the connection used most recently is the least likely to have been closed by the
-other side.
+Strategy: last in, first out, since the connection used most recently is the least likely to have
+been closed by its upstream. After a 5xx a connection rests first (P13). Idle ones are closed early
+where they may keep a new one from being served (P27).
+
+Every open connection is in `_connections`; one that no exchange uses is also in `_idle`, `_resting`
+or `_draining`. `_unanswered` and `_answered` show how many connections the upstream serves at once.
 """
 
 import time
@@ -16,25 +20,18 @@ from proxy.network.socket_queues import has_ended
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
-from proxy.worker.upstream.places import AnyConnection, Places
+from proxy.worker.upstream.places import AnyConnection, LanePool
 
 POST_IDLE_NS: Final = 1_000_000_000
-"""A request that must not be sent twice uses a pooled connection only if idle for less than this
-(P13).
-"""
+"""A request that must not be sent twice takes no connection idle for longer than this (P13)."""
 
 REST_NS: Final = 100_000_000
 """How long a connection rests after a 5xx: servers close after an error, once they have logged it.
 """
 
-RESPONSE_BYTES: Final = 4
-"""The head of a response may have so many times the bytes of a request's: cookies and policies are
-many.
-"""
 
-
-class Pool(Places[UpstreamConnection]):
-    """Connections of HTTP/1.1: each is one lane."""
+class Pool(LanePool[UpstreamConnection]):
+    """The HTTP/1.1 connections of one route; each is one lane."""
 
     def __init__(
         self,
@@ -44,38 +41,42 @@ class Pool(Places[UpstreamConnection]):
         turns: FairLoop,
         responses: ResponseHeads,
     ) -> None:
-        """Begin empty; `on_open` gets +1 and -1 as connections open and close, `responses` reads
-        heads of responses.
+        """Begin empty.
+
+        Args:
+            route: whose upstream the connections lead to.
+            limits: those of the route.
+            on_open: gets +1 and -1 as connections open and close.
+            turns: shares the worker's time among connections (P23).
+            responses: reads response heads.
         """
         super().__init__(route, limits, on_open)
         self._turns = turns
         self._idle: dict[UpstreamConnection, None] = {}
-        """In the order in which they became idle: any of many is found at once."""
+        """In the order in which they became idle; a dict, so any of many is removed at once."""
         self._resting: dict[UpstreamConnection, None] = {}
-        """Idle ones that have just carried a 5xx, in the same order."""
+        """Idle connections whose last response was a 5xx, in the same order."""
         self._connections: set[UpstreamConnection] = set()
         self._unanswered: dict[UpstreamConnection, int] = {}
-        """Connections on which no response has ended yet, and since when they are open, ns."""
+        """Connections on which no response has ended yet → when they were opened, ns."""
         self._answered: set[UpstreamConnection] = set()
-        """Open connections on which a response has ended, and whose upstream has not ended its
-        side.
-        """
+        """Connections on which a response has ended, and whose upstream has not ended its side."""
         self._draining: set[UpstreamConnection] = set()
-        """Open connections whose tunnel has ended, and whose upstream has not taken all of it."""
+        """Connections of ended tunnels, whose upstream has not taken all bytes of the client."""
         self._concurrency = Concurrency()
-        self._max_head_bytes = RESPONSE_BYTES * limits.max_header_bytes or 1 << 24
         self._responses = responses
 
     def new_connection(self) -> UpstreamConnection:
         return UpstreamConnection(
-            self, self._responses, self._max_head_bytes, self.route.address_text, self._turns
+            self, self._responses, self.max_head_bytes, self.route.address_text, self._turns
         )
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """Return how long to keep an idle connection, ns: a second less than the upstream
-        announces, or the setting.
+        """Return for how long to keep an idle connection, ns: the setting, unless the upstream
+        announces a time.
 
-        Of a single second half is kept: a request must not meet its end.
+        It is kept for a second less than announced (half a second, where one is announced), so that
+        no request meets the upstream's close.
         """
         if announced_s > 0:
             return max((announced_s - 1) * 1_000_000_000, 500_000_000)
@@ -84,13 +85,13 @@ class Pool(Places[UpstreamConnection]):
     def acquire(
         self, now_ns: int, *, may_repeat: bool, is_turn: bool = False
     ) -> UpstreamConnection | None:
-        """Return the most recently used idle connection that is young enough for a request, if any.
+        """Return the most recently used idle connection that is fresh enough for a request, if any.
 
-        One that may be sent once more, where the connection turns out to be closed, may use an
-        older one.
+        A request that may be repeated, should the connection turn out to be closed, takes an older
+        one too.
 
-        While others wait there is none, unless it is the caller's turn: a client with its next
-        request ready whenever a connection comes back would otherwise keep it for good.
+        While others wait there is none, unless it is the caller's turn. A client whose next request
+        is ready whenever its connection comes back would otherwise keep it for good.
         """
         if (self._waiting or self._woken) and not is_turn:
             return None
@@ -103,6 +104,8 @@ class Pool(Places[UpstreamConnection]):
             if age_ns < connection.keep_alive_ns and not connection.transport.is_closing():
                 if may_repeat or age_ns < POST_IDLE_NS:
                     return connection
+
+                # Too old for a request that must not be sent twice, but not for others.
                 idle[connection] = None
                 return None
 
@@ -111,34 +114,34 @@ class Pool(Places[UpstreamConnection]):
         return None
 
     def release(self, connection: UpstreamConnection, now_ns: int) -> None:
-        """Take a connection back, whose response ended where it should."""
+        """Take back a connection whose response ended where its framing said."""
         if connection.transport.is_closing():
             return
         if not connection.is_reused:
             self._note_answered(connection)
         connection.uses_left -= 1
         is_spent = not connection.uses_left or now_ns >= connection.retires_ns
-        if is_spent or (self._concurrency.is_wary and self._holds_others(now_ns, 0)):
+        if is_spent or (self._concurrency.is_wary and self._may_block_others(now_ns, 0)):
             connection.close()
             return
 
         connection.idle_since_ns = now_ns
-        if connection.has_failed:
-            if (
-                self._waiting or self._concurrency.seen < 2
-            ):  # an upstream that serves one at a time would wait for its end
+        if connection.is_after_5xx:
+            # While it rests, an upstream that serves one connection at a time serves no other.
+            if self._waiting or self._concurrency.seen < 2:
                 connection.close()
             else:
                 self._resting[connection] = None
-
             return
 
         self._idle[connection] = None
         if self._waiting:
-            self.pass_on()
+            self.wake_next()
 
     def _end_rests(self, now_ns: int) -> None:
-        """Lend connections again that had time enough to be closed, and were not."""
+        """Make connections idle that have rested for long enough, unless their upstream closed
+        them.
+        """
         while self._resting:
             connection = next(iter(self._resting))
             if now_ns - connection.idle_since_ns < REST_NS:
@@ -156,19 +159,19 @@ class Pool(Places[UpstreamConnection]):
         self._answered.add(connection)
         self._concurrency.served(len(self._answered))
 
-    def _holds_others(self, now_ns: int, silent_ns: int) -> bool:
-        """Whether idle connections may keep a new one from being served: it has had no answer for
-        so long.
+    def _may_block_others(self, now_ns: int, silent_ns: int) -> bool:
+        """Return whether idle connections may keep a new one from being served (P27).
+
+        They are as many as the upstream was ever seen to serve, and a new one has had no answer for
+        `silent_ns`.
         """
         return self._concurrency.may_hold(len(self._answered)) and any(
-            connection.is_waiting and now_ns - since_ns >= silent_ns
+            connection.is_unanswered and now_ns - since_ns >= silent_ns
             for connection, since_ns in self._unanswered.items()
         )
 
-    def ending(self, connection: UpstreamConnection) -> None:
-        """Note that the upstream has ended its side: it may serve another in its place already
-        (P27).
-        """
+    def note_eof(self, connection: UpstreamConnection) -> None:
+        """Note that the upstream has ended its side: it may serve another one already (P27)."""
         self._answered.discard(connection)
 
     def remove(self, connection: UpstreamConnection) -> None:
@@ -183,21 +186,22 @@ class Pool(Places[UpstreamConnection]):
             self._count_closed()
 
     @property
-    def has_free(self) -> bool:
+    def has_free_lane(self) -> bool:
         return bool(self._idle)
 
     @property
     def is_draining(self) -> bool:
-        """Whether an upstream has yet to take what a client left behind."""
+        """Whether an upstream has yet to take the last bytes of a client that is gone."""
         return bool(self._draining)
 
-    def draining(self, connection: UpstreamConnection) -> None:
-        """Check with each sweep whether the upstream has taken what a client left behind."""
+    def drain(self, connection: UpstreamConnection) -> None:
+        """Check with each `expire` whether the upstream has taken the last bytes of a client."""
         self._draining.add(connection)
 
     def make_room(self) -> bool:
-        """Return whether there is a place, if need be by closing the connection idle longest,
-        unusable here (P13).
+        """Return whether a connection may be opened, if need be by closing the one idle longest.
+
+        Callers have found no idle connection that their request may use (P13).
         """
         if self.is_full and (idle := self._idle or self._resting):
             next(iter(idle)).close()
@@ -211,9 +215,7 @@ class Pool(Places[UpstreamConnection]):
         return own
 
     def expire(self, now_ns: int) -> None:
-        """Close idle connections that are too old or hold others, and drained ones; called a few
-        times a second.
-        """
+        """Close idle connections that are too old or may block others, and drained ones."""
         for connection in list(self._draining):
             connection.close_if_taken(now_ns)
         self._end_rests(now_ns)
@@ -221,7 +223,7 @@ class Pool(Places[UpstreamConnection]):
         if not idle:
             return
 
-        if self._holds_others(now_ns, SILENT_NS):
+        if self._may_block_others(now_ns, SILENT_NS):
             self._concurrency.is_wary = True
             expired = list(idle)
         elif self.route.tls is not None:

@@ -1,5 +1,7 @@
-"""The borrower of a lane: what a connection of either protocol asks and says of the exchange that
-it carries.
+"""The borrower of a lane: a connection of either protocol reads from it and reports to it.
+
+The relay of an exchange implements this. It is a protocol because the relay imports the
+connections.
 """
 
 from typing import Protocol
@@ -10,32 +12,28 @@ from proxy.ring.http2_notes import StreamState
 
 
 class ResponseHandler(Protocol):
-    """Gets the response. Called in this order, never concurrently."""
+    """Gets the response. Methods are called in the order below, never concurrently."""
 
     method: bytes
     is_request_complete: bool
     """Whether the connection has been given all of the request."""
     is_continue_due: bool
-    """Whether the request waits for a 100: until then the upstream has not promised to read its
-    body.
-    """
+    """Whether the request waits for a 100: the upstream has not promised to read its body yet."""
     upstream_head: bytes
-    """The head of the request as HTTP/1.1 has it, `Host` first."""
+    """The head of the request as text of HTTP/1.1, `Host` first."""
     request_trailers: bytes
-    """Lines that follow the body of a complete request in HTTP/2."""
+    """The trailer lines of a complete request, for an upstream that speaks HTTP/2."""
     stream: StreamState | None
-    """Of a client that speaks HTTP/2."""
+    """The stream of a client that speaks HTTP/2; None for a client of HTTP/1.1."""
     has_long_body: bool
-    """Whether our buffer may still hold a part of the body; for a request without one, that of an
-    earlier request.
-    """
+    """Whether our send buffer may still hold a part of the request body, or of an earlier one."""
 
     @property
     def wants_websocket(self) -> bool:
         """Whether the request asked to become a WebSocket."""
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Handle the 101, with the bytes that came along."""
+        """Handle the 101, with the bytes behind its head."""
 
     def tunnel_data(self, data: bytes) -> None:
         """Handle more bytes of an open tunnel."""
@@ -53,18 +51,16 @@ class ResponseHandler(Protocol):
         """Handle more body."""
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
-        """Handle the last of the body, possibly nothing, and its trailer lines, each with its CRLF."""
+        """Handle the last of the body, perhaps empty, and trailer lines, each with its CRLF."""
 
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
-        """Handle the failure; `is_stale`: a reused connection was closed before it sent anything."""
+        """Handle a failure; `is_stale`: a reused connection was closed before anything came."""
 
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
-        """Handle a refusal before any work was done; what was sent of the body is there if it was
-        short.
-        """
+        """Handle a refusal before any work was done; `sent` is a short body, to be sent again."""
 
     def pause_request(self) -> None:
         """Stop sending request body: the upstream's buffer is full."""
 
     def resume_request(self) -> None:
-        """Send on."""
+        """Send on: the buffer has drained."""

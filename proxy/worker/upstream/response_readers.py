@@ -1,8 +1,7 @@
-"""The readers of response heads: routes with the same rules share a reader and its memo.
+"""The readers of response heads: routes with the same header rules share a reader and its memo.
 
-So what is remembered is bounded for all of them together, and what one upstream often sends is
-known of its neighbours. A reader of its own for each took 2 to 7 MiB a route (tracemalloc), of
-upstreams whose heads never repeat.
+One memo bounds what is remembered for all of them, and knows the heads that several upstreams send.
+A reader for each route took 2 to 7 MiB (tracemalloc), where the upstream's heads never repeat.
 """
 
 from functools import partial
@@ -23,8 +22,8 @@ class ResponseReaders:
         self._readers: dict[tuple[HeaderRules, int], ResponseHeads] = {}
 
     def reader(self, rules: HeaderRules, max_headers: int) -> ResponseHeads:
-        """Return the reader of heads with at most `max_headers` fields, to which the rules are
-        applied; 0: any.
+        """Return the reader that applies some rules to heads of at most `max_headers` fields; 0:
+        any number.
         """
         found = self._readers.get((rules, max_headers))
         if found is None:

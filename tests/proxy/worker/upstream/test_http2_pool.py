@@ -167,7 +167,7 @@ def test_exchanges_at_once_share_a_connection(start: Start) -> None:
     assert len(upstream.connections) == 1
 
 
-def test_what_is_beyond_the_streams_of_a_connection_opens_another_or_waits(start: Start) -> None:
+def test_exchanges_beyond_the_streams_of_a_connection_open_another_or_wait(start: Start) -> None:
     """Two streams each on two connections at most: five requests, the last waits for the first to
     end.
     """

@@ -1,4 +1,4 @@
-"""Opening connections: who waits for a place, and who is woken."""
+"""Opening connections: who waits for a lane or room, who is woken, and tunnels through a proxy."""
 
 import asyncio
 import socket
@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from proxy.http1.errors import UpstreamError
+from proxy.worker.upstream.opener import MAX_TUNNEL_HEAD_BYTES, open_tunnel
 from proxy.worker.upstream.pool import POST_IDLE_NS
 from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, silent_pool
 from tests.support.ports import free_port
@@ -61,7 +62,7 @@ async def test_an_idle_connection_that_is_too_old_makes_room() -> None:
         assert await opener_of(pool).open(may_repeat=True) is idle[1]
 
 
-async def test_who_waited_in_vain_leaves_nothing() -> None:
+async def test_a_waiter_that_timed_out_leaves_the_queue() -> None:
     """A place may be taken for days, by a WebSocket; requests that give up meanwhile are not
     remembered.
     """
@@ -74,7 +75,7 @@ async def test_who_waited_in_vain_leaves_nothing() -> None:
         assert not pool._waiting
 
 
-async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
+async def test_a_newcomer_takes_nothing_from_waiters() -> None:
     """One that asks as a connection comes back, such as a client with its next request at hand, is
     the last in line.
     """
@@ -95,10 +96,8 @@ async def test_a_newcomer_takes_nothing_from_who_waits() -> None:
         assert pool.acquire(time.monotonic_ns(), may_repeat=True) is connection
 
 
-async def test_who_was_woken_for_nothing_is_next_again() -> None:
-    """A connection may be lost between waking one for it and its turn, and its place taken: then it
-    is still next.
-    """
+async def test_a_waiter_woken_in_vain_is_first_again() -> None:
+    """The connection it was woken for may be lost, and the room be taken, before it runs."""
     async with silent_pool(upstream_max_connections=1) as pool:
         lost = await opener_of(pool).open(may_repeat=True)
         async with asyncio.TaskGroup() as tasks:
@@ -118,10 +117,8 @@ async def test_who_was_woken_for_nothing_is_next_again() -> None:
                 assert await task is connection
 
 
-async def test_who_queued_behind_one_that_needed_less_is_woken_by_it() -> None:
-    """Two places become free for one that waits: a newcomer that lined up meanwhile is given the
-    other.
-    """
+async def test_a_waiter_that_needed_less_wakes_the_next() -> None:
+    """Two connections become free for one waiter: a newcomer gets the other one."""
     async with silent_pool(upstream_max_connections=2) as pool:
         both = [await opener_of(pool).open(may_repeat=True) for _ in range(2)]
         async with asyncio.TaskGroup() as tasks:
@@ -173,3 +170,54 @@ async def test_only_what_an_address_did_counts_against_it(leaves: bool) -> None:
     pool.close()
     assert opener._dialer is not None
     assert (address in opener._dialer._order._avoided) is not leaves
+
+
+async def ask_for_tunnel(answer: bytes, credentials: bytes = b"") -> tuple[bytes, bytes]:
+    """Open a tunnel at a proxy that gives an answer; return what it was asked, and what is left to
+    read.
+    """
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        theirs.sendall(answer)
+        theirs.shutdown(socket.SHUT_WR)
+        await open_tunnel(ours, "app.example:443", credentials)
+        left = await asyncio.get_running_loop().sock_recv(ours, 1000)
+        return theirs.recv(1000), left
+
+
+async def test_bytes_behind_the_answer_to_connect_belong_to_the_upstream() -> None:
+    """It is not read; a server of HTTP/2 may speak first."""
+    asked, left = await ask_for_tunnel(
+        b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nhello"
+    )
+    assert asked == b"CONNECT app.example:443 HTTP/1.1\r\nHost: app.example:443\r\n\r\n"
+    assert left == b"hello"
+
+
+async def test_connect_carries_the_credentials_of_the_setting() -> None:
+    """As the setting has them."""
+    asked, _ = await ask_for_tunnel(b"HTTP/1.0 200 OK\r\n\r\n", b"Basic eDp5")
+    assert asked.endswith(b"\r\nProxy-Authorization: Basic eDp5\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (
+            b"HTTP/1.1 407 Authentication Required\r\n\r\n",
+            "answered 'HTTP/1.1 407 Authentication Required' to CONNECT",
+        ),
+        (b"HTTP/1.1 503 \x1b[31m\r\n\r\n", "answered 'HTTP/1.1 503"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "answered 'SSH-2.0-OpenSSH'"),
+        (b"HTTP/1.1 200 OK\r\n", "closed the connection"),
+        (b"", "closed the connection"),
+        (b"x" * (MAX_TUNNEL_HEAD_BYTES + 10), "no answer of HTTP/1.1"),
+    ],
+    ids=["407", "503", "ssh", "cut", "empty", "long"],
+)
+async def test_a_refused_tunnel_is_an_error_with_its_reason(answer: bytes, reason: str) -> None:
+    """The message names the setting that led there, and holds no control characters."""
+    with pytest.raises(OSError, match=reason) as caught:
+        await ask_for_tunnel(answer)
+    assert str(caught.value).isprintable()

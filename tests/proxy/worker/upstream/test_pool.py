@@ -76,7 +76,7 @@ async def _answered(pool: Pool, count: int) -> list[UpstreamConnection]:
 async def _failed(pool: Pool, now_ns: int) -> UpstreamConnection:
     """A connection that has just carried a 5xx."""
     connection = await opener_of(pool).open(may_repeat=True)
-    connection.has_failed = True
+    connection.is_after_5xx = True
     pool.release(connection, now_ns)
     return connection
 
@@ -201,7 +201,7 @@ class Looked:
     keep_alive_ns = 1 << 62
     retires_ns = keep_alive_ns
     uses_left = keep_alive_ns
-    has_failed = False
+    is_after_5xx = False
 
     @property
     def transport(self) -> Self:
@@ -247,6 +247,6 @@ def test_one_that_its_upstream_ended_is_not_counted_beside_the_next() -> None:
         pool.begin_opening()
         pool.opened(connection)
     pool.release(first, 0)
-    pool.ending(first)
+    pool.note_eof(first)
     pool.release(second, 0)
     assert pool._concurrency.seen == 1
