@@ -52,9 +52,13 @@ class Connection:
         self.h2.local_settings = Settings(client=False, initial_values=settings)
         self.h2.initiate_connection()
         self.requests: dict[int, Request] = {}
+        self.lock = threading.RLock()
+        """Held while `h2` changes: the thread that serves, and that of the test, both speak."""
 
     def flush(self) -> None:
-        self.socket.sendall(self.h2.data_to_send())
+        """Send what is to be sent, in the order in which it was said."""
+        with self.lock:
+            self.socket.sendall(self.h2.data_to_send())
 
     def respond(
         self,
@@ -67,12 +71,14 @@ class Connection:
     ) -> None:
         """Send a response, or its beginning."""
         request.is_answered = True
-        self.h2.send_headers(request.id, list(fields), end_stream=is_end and not (body or trailers))
-        if body:
-            self.h2.send_data(request.id, body, end_stream=is_end and not trailers)
-        if trailers:
-            self.h2.send_headers(request.id, list(trailers), end_stream=True)
-        self.flush()
+        with self.lock:
+            is_alone = is_end and not (body or trailers)
+            self.h2.send_headers(request.id, list(fields), end_stream=is_alone)
+            if body:
+                self.h2.send_data(request.id, body, end_stream=is_end and not trailers)
+            if trailers:
+                self.h2.send_headers(request.id, list(trailers), end_stream=True)
+            self.flush()
 
 
 Answer = Callable[[Connection, Request], None]
@@ -120,7 +126,9 @@ class Http2Upstream:
         try:
             connection.flush()
             while data := accepted.recv(65536):
-                for event in connection.h2.receive_data(data):
+                with connection.lock:
+                    happened = connection.h2.receive_data(data)
+                for event in happened:
                     self._take(connection, event)
                 connection.flush()
         except (OSError, ProtocolError):

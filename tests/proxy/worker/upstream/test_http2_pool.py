@@ -225,8 +225,9 @@ def test_an_upstream_that_takes_more_streams_than_before_gets_what_waits(start: 
 
 
 def _allow(connection: Connection, streams: int) -> None:
-    connection.h2.update_settings({MAX_STREAMS: streams})
-    connection.flush()
+    with connection.lock:
+        connection.h2.update_settings({MAX_STREAMS: streams})
+        connection.flush()
 
 
 def test_waiting_for_a_lane_ends_with_its_time(start: Start) -> None:
