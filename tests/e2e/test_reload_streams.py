@@ -139,8 +139,11 @@ def streaming(
 
 
 def old_workers(sidelog: Sidelog) -> int:
-    """How many the metrics say there are."""
-    text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+    """How many the metrics say there are; -1 while a collector makes room for the next."""
+    try:
+        text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
+    except OSError:
+        return -1
     return int(float(text.partition("\nsidelog_old_workers ")[2].partition("\n")[0]))
 
 
