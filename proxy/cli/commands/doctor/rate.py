@@ -2,8 +2,9 @@
 measuring.
 
 Strategy: a short burst sustains nothing, the ring and the queue swallow it. So a temporary sidelog,
-its store beside the configured one, gets requests that all differ, and the CPU of its processes is
-read once they rest: records stored, words indexed, sums made. What a request costs, divided into
+its store beside the configured one, gets requests of a web application that all differ
+(`web_traffic`), and the CPU of its processes is read once they rest: records stored, words indexed,
+sums made. What a request costs, divided into
 the processor there is, is the rate. Load and upstream are this process, whose CPU does not count.
 """
 
@@ -12,14 +13,16 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from api.metrics.process_usage import read_usage
 from proxy.cli.commands.client import Client, connect
 from proxy.cli.commands.doctor.finding import Finding
+from proxy.cli.commands.doctor.web_traffic import Sample, web_traffic
 from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.process.data_dir import LISTENS_NAME, read_state
 from proxy.process.event_loop import new_event_loop
@@ -35,13 +38,8 @@ REST_S: Final = IDLE_S + 1.0
 RESTING_CPU: Final = 0.05
 """Part of a core that an idle sidelog takes."""
 CONNECTIONS: Final = 32
-_REQUEST: Final = (
-    b"GET /items/%d?page=%d HTTP/1.1\r\nHost: doctor\r\nAccept: */*\r\nX-Request-Id: %032x\r\n\r\n"
-)
-_BODY: Final = b'{"id":%010d,"text":"' + b"lorem ipsum dolor sit amet " * 36 + b'"}\n'
-_ANSWER: Final = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n" + _BODY
-)
+CONTENTS: Final = "JSON of 1 and 16 KB, uploads of it, pages, pictures"
+"""Of `web_traffic`, for who reads the rate."""
 
 
 def check_rate(settings: Settings) -> Iterator[Finding]:
@@ -70,7 +68,7 @@ def check_rate(settings: Settings) -> Iterator[Finding]:
     )
     parts = (
         f"{worker_us:.0f} in workers, {collector_us:.0f} in the collector, over {requests:,} "
-        "requests"
+        f"requests of a web application: {CONTENTS}"
     )
     yield Finding(
         "ok",
@@ -93,7 +91,8 @@ async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float
     """Return the number of requests, and the CPU µs that one cost workers and collector until they
     were idle.
     """
-    upstream = await asyncio.start_server(_answer, "127.0.0.1", 0)
+    samples = web_traffic()
+    upstream = await asyncio.start_server(partial(_answer, samples), "127.0.0.1", 0)
     url = f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}"
     command = ["serve", "--upstream", url, "--data-dir", data_dir, "--log-level", "error"]
     command += [
@@ -126,7 +125,7 @@ async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float
 
             async with asyncio.TaskGroup() as tasks:
                 loads = [
-                    tasks.create_task(_load(port, number), name="load")
+                    tasks.create_task(_load(samples, port, number), name="load")
                     for number in range(CONNECTIONS)
                 ]
 
@@ -140,13 +139,18 @@ async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float
     return requests, worker_s * 1e6 / requests, collector_s * 1e6 / requests
 
 
-async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _answer(
+    samples: Sequence[Sample], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):
         while head := await reader.readuntil(b"\r\n\r\n"):
-            writer.write(_ANSWER % (hash(head) % 10**10))
+            sample = samples[int(head.split(b"/", 2)[1])]
+            await reader.readexactly(len(sample.body))
+            writer.write(sample.response(hash(head) % 2**64))
+            await writer.drain()
 
 
-async def _load(port: int, number: int) -> int:
+async def _load(samples: Sequence[Sample], port: int, number: int) -> int:
     """Send a request when the answer to the last one is there; return how many."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     end_s = time.monotonic() + LOAD_S
@@ -155,8 +159,10 @@ async def _load(port: int, number: int) -> int:
     with closing(writer):
         while time.monotonic() < end_s:
             value = requests * CONNECTIONS + number
-            writer.write(_REQUEST % (value % 5000, value, value))
-            await reader.readuntil(b'"}\n')
+            index = value % len(samples)
+            writer.write(samples[index].request(value, index))
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(samples[index].answer_bytes)
             requests += 1
 
     return requests
