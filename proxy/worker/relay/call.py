@@ -8,7 +8,7 @@ The state of an exchange is its `phase`, which also says whose turn it is, and s
                                             down                    waited for (P24)
 
 A response that is here as a whole skips STREAMING, a request that is complete skips BODY and
-ENDING; whatever fails goes to the end. `relay` moves it forward, `request_side` to and fro on the
+ENDING; whatever fails goes to the end. `relay` moves it forward, `request_side` back and forth on the
 way up, `ending` to its end.
 
 The invariant: an exchange is recorded exactly once, by `record`.
