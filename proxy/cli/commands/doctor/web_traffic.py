@@ -1,8 +1,8 @@
 """Requests of a web application and their answers, as people send them: JSON with ids, mails, times
 and sentences in several languages, pages, pictures. Pure.
 
-What a record costs depends on what is in it. Text of one phrase again and again costs a tenth of
-real JSON, so that a rate measured with it is true of nobody.
+What a record costs depends on its contents. One phrase, repeated, costs a tenth of real JSON: a
+rate that is measured with it is ten times too high.
 """
 
 from collections.abc import Callable, Sequence
