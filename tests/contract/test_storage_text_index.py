@@ -14,9 +14,9 @@ from storage.base import Storage
 from storage.query import CountQuery, Filter, Order, RecordQuery
 from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge
+from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search import rows, sieve
-from storage.relational.search.holders import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text

@@ -11,9 +11,9 @@ import pytest
 from storage.errors import StorageUnavailable
 from storage.record import Batch, Entry, Position
 from storage.relational.reads.text_index import batch_cells, build, merge
+from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.making import CellMaking
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows
-from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 from storage.search.index.segment import unpacked
 from storage.writer.backlog import BacklogLimits

@@ -11,7 +11,7 @@ from typing import Self
 from storage.base import Prepared
 from storage.record import Batch, Entry
 from storage.relational.blocks.portions import data_bytes
-from storage.relational.search.holders import Cell
+from storage.relational.reads.text_index.cells import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
 from storage.search.searched_text import searched_windows, without_long_runs

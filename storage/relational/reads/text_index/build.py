@@ -22,6 +22,7 @@ from storage.purge import TextStep
 from storage.record import Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.batch_cells import PreparedCells, cells_of, has_cells
+from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.making import CellMaking
 from storage.relational.reads.text_index.merge import (
     LEAST_CELLS,
@@ -39,7 +40,6 @@ from storage.relational.reads.text_index.tables import (
     lock_erasures,
 )
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows, text_bytes
-from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
 

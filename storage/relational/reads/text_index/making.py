@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from storage.relational.search.holders import Cell
+from storage.relational.reads.text_index.cells import Cell
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from storage.relational.reads.text_index.cells import Segment
 from storage.relational.reads.text_index.tables import (
     add_parts,
     add_segment,
@@ -18,7 +19,6 @@ from storage.relational.reads.text_index.tables import (
     lock_erasures,
     read_cells,
 )
-from storage.relational.search.holders import Segment
 from storage.relational.session import Session
 from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS

@@ -1,10 +1,9 @@
-"""The three tables of the index of words, and what is in them.
+"""Statements over the three tables of the index of words: cells, segments and parts of segments.
 
-A cell is some hundred neighbouring records with the hashes of all words in them. When there are
-enough that follow each other they become a segment, whose parts say of each hash which cells have
-it (`storage.search.index.segment`).
+Enough consecutive cells are merged into a segment (`cells`), whose parts are searched by hash
+(`storage.search.index.segment`).
 
-Invariant: no two of them cover the same record. Records that none covers are looked at one by one.
+Invariant: no two entries cover the same record. A search reads records without an entry one by one.
 """
 
 from bisect import bisect_left
@@ -12,18 +11,18 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from storage.purge import TextIndex
-from storage.relational.search.holders import Cell, Segment, part_key
+from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT
 from storage.search.index.segment import PARTS
 
 _DROPPED_AT_ONCE: Final = 2
-"""Segments that go in one transaction of retention: 5 ms of the writer each."""
+"""Entries that one transaction of retention drops: 5 ms of the writer for a segment."""
 
 
 async def covered(session: Session, within: Range) -> list[Range]:
-    """List which rows are covered, in order, by cells and segments that reach into a range."""
+    """List the rows of the entries that overlap a range, in order."""
     sql = " UNION ALL ".join(
         f"SELECT first_seq, last_seq {_overlapping(session, table, place)}"
         for table, place in (("text_segments", 1), ("text_cells", 4))
@@ -33,7 +32,7 @@ async def covered(session: Session, within: Range) -> list[Range]:
 
 
 async def read_segments(session: Session, within: Range) -> list[Segment]:
-    """Read what of the segments is read at once, in order."""
+    """Read the segments that overlap a range, in order, without their parts."""
     sql = (
         f"SELECT first_seq, last_seq, starts {_overlapping(session, 'text_segments')} ORDER BY "
         "first_seq"
@@ -43,7 +42,7 @@ async def read_segments(session: Session, within: Range) -> list[Segment]:
 
 
 async def read_cells(session: Session, within: Range) -> list[Cell]:
-    """Read the cells that are in no segment, in order."""
+    """Read the cells that overlap a range, in order; those in segments are gone."""
     sql = (
         "SELECT first_seq, last_seq, signature, newest_body_us "
         f"{_overlapping(session, 'text_cells')} ORDER BY first_seq"
@@ -72,13 +71,13 @@ async def add_cells(session: Session, cells: Iterable[Cell]) -> None:
 
 
 def cell_row(cell: Cell, first_seq: int = 0) -> tuple[int, int, int, bytes]:
-    """Return the row of a cell whose rows are counted from `first_seq`."""
+    """Return the table's row of a cell whose rows are counted from `first_seq`."""
     rows = cell.rows
     return rows.first + first_seq, rows.last + first_seq, cell.newest_body_us, cell.signature
 
 
 async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int, bytes]]) -> None:
-    """Write parts of a segment that begins with a row, neighbours; it is not there yet for readers."""
+    """Write consecutive parts of the segment that begins at a row. It is not readable yet."""
     table = _table(session, "text_parts")
     dialect = session.dialect
     first, last = (part_key(first_seq, part) for part, _ in (parts[0], parts[-1]))
@@ -96,13 +95,13 @@ async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int,
 async def add_segment(
     session: Session, segment: Segment, newest_body_us: int, size_bytes: int
 ) -> None:
-    """Put a segment, whose parts are there, in the place of its cells."""
+    """Replace cells by a segment whose parts are written."""
     rows = segment.rows
-    sql = (
-        f"DELETE FROM {_table(session, 'text_cells')} WHERE first_seq >= {{}} AND last_seq <= {{}}"
-    )
     mark = session.dialect.placeholder
-    await session.execute_many(sql.format(mark(1), mark(2)), [(rows.first, rows.last)])
+    where = f"first_seq >= {mark(1)} AND last_seq <= {mark(2)}"
+    sql = f"DELETE FROM {_table(session, 'text_cells')} WHERE {where}"
+    await session.execute_many(sql, [(rows.first, rows.last)])
+
     sql = f"INSERT INTO {_table(session, 'text_segments')} VALUES ({_marks(session, 5)})"
     await session.execute_many(
         sql, [(rows.first, rows.last, newest_body_us, size_bytes, segment.starts)]
@@ -110,37 +109,38 @@ async def add_segment(
 
 
 async def drop(session: Session, gone: Sequence[Range]) -> None:
-    """Drop cells and segments, each by its rows, with everything that is theirs."""
+    """Drop the entries that cover these rows, and the parts of segments."""
     mark = session.dialect.placeholder
-    # Of a segment that is not finished there may be parts already, wherever among the cells it
-    # begins.
+    # A merge may have written parts of a segment that begins at any of the cells.
     cells = await session.fetch(f"SELECT first_seq FROM {_table(session, 'text_cells')}")
     firsts = {rows.first for rows in gone} | {first for (first,) in cells}
     sql = f"DELETE FROM {_table(session, 'text_parts')} WHERE id BETWEEN {mark(1)} AND {mark(2)}"
     await session.execute_many(
         sql, [(part_key(first, 0), part_key(first, PARTS - 1)) for first in sorted(firsts)]
     )
+
     for table in ("text_cells", "text_segments"):
         sql = f"DELETE FROM {_table(session, table)} WHERE first_seq = {mark(1)}"
         await session.execute_many(sql, [(rows.first,) for rows in gone])
 
 
 async def drop_holders(session: Session, seqs: Sequence[int]) -> None:
-    """Drop what covers some rows that are erased, in their order: their words must be in no answer
-    any more.
+    """Drop the entries that cover erased rows, given in rising order.
+
+    No answer may depend on the words of an erased row.
     """
-    holders = await covered(session, Range(seqs[0], seqs[-1]))
-    gone = [
-        rows
-        for rows in holders
-        if (place := bisect_left(seqs, rows.first)) < len(seqs) and seqs[place] <= rows.last
-    ]
+    gone = []
+    for rows in await covered(session, Range(seqs[0], seqs[-1])):
+        place = bisect_left(seqs, rows.first)
+        if place < len(seqs) and seqs[place] <= rows.last:
+            gone.append(rows)
+
     if gone:
         await drop(session, gone)
 
 
 async def drop_some(session: Session) -> int:
-    """Drop some of all there is; returns how many cells and segments."""
+    """Drop the oldest entries, whatever they cover; return how many."""
     gone = (await covered(session, Range(0, MAX_INT)))[:_DROPPED_AT_ONCE]
     if gone:
         await drop(session, gone)
@@ -148,7 +148,7 @@ async def drop_some(session: Session) -> int:
 
 
 async def expired(session: Session) -> list[Range]:
-    """Find what tells of words in records, or in bodies, that are gone."""
+    """List some entries whose records, or some of whose bodies, are past their retention."""
     mark = session.dialect.number_mark
     schema = session.dialect.schema
     state = await session.state()
@@ -164,25 +164,26 @@ async def expired(session: Session) -> list[Range]:
 
 
 async def lock_erasures(session: Session) -> int:
-    """Read how often records were erased, and keep it so until the transaction ends."""
+    """Return the count of erasures, which no other transaction changes before this one ends."""
     [(erasures,)] = await session.fetch(session.dialect.erasures)
     return int(erasures)
 
 
 async def describe(session: Session) -> TextIndex:
-    """Tell how far the index has come, and how large it is."""
+    """Return how many rows the index lacks, and its size."""
     whole = await session.seq_ends()
+    indexed = 0
+    for rows in await covered(session, whole):
+        indexed += min(rows.last, whole.last) - max(rows.first, whole.first) + 1
+
     schema = session.dialect.schema
-    rows = await covered(session, whole)
-    known = sum(min(each.last, whole.last) - max(each.first, whole.first) + 1 for each in rows)
     sql = (
         f"SELECT (SELECT coalesce(sum(size_bytes), 0) FROM {schema}text_segments) + "
         f"(SELECT coalesce(sum(length(signature)), 0) FROM {schema}text_cells)"
     )
     [(size_bytes,)] = await session.fetch(sql)
-    return TextIndex(
-        waiting=max(0, whole.last - whole.first + 1 - known), size_bytes=int(size_bytes)
-    )
+    waiting = max(0, whole.last - whole.first + 1 - indexed)
+    return TextIndex(waiting=waiting, size_bytes=int(size_bytes))
 
 
 def _table(session: Session, name: str) -> str:
@@ -190,10 +191,10 @@ def _table(session: Session, name: str) -> str:
 
 
 def _overlapping(session: Session, name: str, number: int = 1) -> str:
-    """Select from a table what reaches into a range, with parameters of `_ends` from a number on.
+    """Write FROM and WHERE for entries that overlap a range; the parameters are `_ends`.
 
-    As no two overlap, what begins before the last one that begins before the range does not: it is
-    not read.
+    Entries do not overlap each other. So the scan begins at the last one that begins before the
+    range: an earlier one ends before it.
     """
     mark = session.dialect.placeholder
     table = _table(session, name)

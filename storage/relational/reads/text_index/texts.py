@@ -13,8 +13,8 @@ from storage.query import Filter
 from storage.relational.blocks.portions import portions
 from storage.relational.blocks.read import contents
 from storage.relational.blocks.searched import body_texts, head_texts
+from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.narrow import BODIES, COLUMNS, HEADS, RowTexts
-from storage.relational.search.holders import Cell
 from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows

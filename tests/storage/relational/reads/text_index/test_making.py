@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.making import CellMaking
-from storage.relational.search.holders import Cell
 from storage.relational.slices import Range
 
 CELLS = [Cell(Range(first, first + 6), b"", 0) for first in range(0, 35, 7)]

@@ -1,4 +1,8 @@
-"""The parts of the index of words: cells, and segments of some cells. Pure."""
+"""Cells and segments, the two kinds of entries in the index of words. Pure.
+
+A cell covers some hundred consecutive records. A segment covers consecutive cells, whose hashes it
+holds inverted: hash → cells. It is stored in `PARTS` parts, each with the hashes of one range.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,35 +14,37 @@ from storage.search.index.segment import PARTS, offsets_of, packed_offsets
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The hashes of all words in some hundred neighbouring records."""
+    """The hashes of all words in some hundred consecutive records."""
 
     rows: Range
     signature: bytes
     newest_body_us: int
-    """Start of the newest of its records with bodies; 0: none has any."""
+    """Start of the newest record with a body; 0 when none has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive cells; its parts list for each hash the cells that have it."""
+    """Consecutive cells. Its parts, stored apart, map each hash to the cells that have it."""
 
     rows: Range
     starts: bytes
-    """Offsets of the first row of each cell from that of the segment, packed, because a search
-    reads those of all segments and unpacks few.
+    """First row of each cell, relative to the first row of the segment. Packed: a search reads
+    those of all segments and unpacks few.
     """
 
     @classmethod
     def of(cls, rows: Range, offsets: Sequence[int]) -> Self:
-        """Make a segment of cells that begin at some offsets."""
+        """Return the segment of cells that begin at these offsets."""
         return cls(rows, packed_offsets(offsets))
 
     def cells(self, mask: int) -> list[Range]:
-        """Return the rows of the cells whose bits are set, in order; there may be more bits than
-        cells.
+        """Return the rows of the cells whose bits are set, in order.
+
+        Bits beyond the last cell are ignored.
         """
         if not mask:
             return []
+
         first = self.rows.first
         offsets = offsets_of(self.starts)
         mask &= (1 << len(offsets)) - 1
@@ -54,10 +60,10 @@ class Segment:
         return found
 
 
-Holder = Segment | Cell
-"""A part of the index that covers some rows."""
+IndexEntry = Segment | Cell
+"""An entry of the index. No two cover the same row."""
 
 
 def part_key(first_seq: int, part: int) -> int:
-    """Number a part of the segment that begins with a row."""
+    """Return the key of a part of the segment that begins at a row."""
     return first_seq * PARTS + part
