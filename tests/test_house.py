@@ -34,8 +34,6 @@ TESTED_ELSEWHERE: Final = {
     "storage/relational/reads": "the same",
     "storage/relational/store.py": "the same",
     "storage/relational/session.py": "the same",
-    "storage/relational/search/rows.py": "the same, in test_storage_search.py",
-    "storage/relational/search/sieve.py": "the same",
     "storage/relational/tally.py": "the same, against the model of tests/support",
     "storage/clickhouse/reads": "the same, most of it with make test-clickhouse",
     "storage/clickhouse/store.py": "the same",

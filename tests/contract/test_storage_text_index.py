@@ -16,7 +16,7 @@ from storage.record import Batch, Entry, Payload
 from storage.relational.reads.text_index import build, merge
 from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
-from storage.relational.search import rows, sieve
+from storage.relational.search import rows
 from storage.relational.session import Session
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
@@ -330,7 +330,7 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
         judged.append(subject.record.seq)
         return fulfils(subject, search)
 
-    monkeypatch.setattr(sieve, "fulfils", judge)
+    monkeypatch.setattr(rows, "fulfils", judge)
     entries = await fill(celled, 1, ROWS)
     await index(celled)
 

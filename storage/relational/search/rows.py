@@ -1,90 +1,135 @@
-"""The rows of a filter with its search: the conditions they fulfil, and those among them that hold
-what none can say.
+"""The rows of a filter: found by SQL where that can express its search, else read and judged.
 
-Strategy: rows are walked in slices (`reads.text_index.walk`). Of each slice, every way of the
-search (`ways`) finds its rows: by a condition, which becomes that of the slice's statement, or by
-looking into those that fulfil one (`sieve`), which become a parameter of it. Rows that the read has
-found before (`known_rows`) are not looked into again.
+Strategy: a search is split into ways (access paths), whose rows together are those of the search.
+Mostly there is one. Where the index of words serves only some alternatives, as in
+`reset or status:500`, there are two: one for the alternatives without words, which columns answer,
+and one for those with words, whose rows are in few cells. Negations are moved to the leaves first,
+so that each part can be judged by itself.
+
+Rows are walked in slices (`reads.text_index.walk`). A way whose search is all SQL is a condition of
+the slice's statement. For any other, the rows of the slice that fulfil an SQL superset are examined:
+the stored bytes rule out most that lack a word (`reads.text_index.narrow`), the others are decoded
+and judged by `storage.search.meaning`. The keys of those that match become a parameter of the
+statement. Rows that this read has examined before (`known_rows`) are not examined again.
+
+Invariant: a record matches a filter when it fulfils the filter's SQL conditions and the search of
+one of the ways.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from functools import partial
+from itertools import compress
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from storage.query import Filter, Order
-from storage.relational.search import condition
-from storage.relational.search.sieve import Sieve, with_keys
-from storage.relational.search.ways import Way, ways_of
+from storage.record import Record
+from storage.relational.blocks.portions import body_bytes, portions
+from storage.relational.search.condition import (
+    conditions,
+    is_sql_expressible,
+    residual,
+    search_condition,
+    sql_superset,
+    texts,
+)
 from storage.relational.session import Session, Sifted
 from storage.relational.slices import Range, Window, spread
 from storage.relational.sql import Dialect, Rows, Where
 from storage.relational.writes.packing import COLUMNS
-from storage.search.index.needs import NOTHING, Need
+from storage.search.clues import clues_of, parts_of
+from storage.search.expression import (
+    And,
+    Expression,
+    Is,
+    Like,
+    Or,
+    conjuncts,
+    either,
+    joined,
+    leaves,
+    needs_payload,
+    needs_tools,
+    negated_at_leaves,
+    one_of,
+)
+from storage.search.index.needs import NOTHING, Need, expression_need
+from storage.search.index.needs import joined as joined_needs
+from storage.search.meaning import fulfils
+from storage.search.subject import Subject
 
 FIRST_ROWS: Final = 16
-"""Of a walk that looks into each, which no budget ends: 0.5 s with 1 MB each way. Quick slices make
-it wide at once.
+"""Rows of the first slice that are examined, whatever the budget: 0.5 s with 1 MB each way. After
+quick slices the next are wide at once.
 """
-
-_SCANNED_FASTER: Final = 200
-"""How many times as many rows are scanned in the time that so many are looked into."""
+_SCANNED_PER_EXAMINED: Final = 200
+"""Rows that are scanned in the time in which one is examined."""
+_JUDGED_ROWS: Final = 100
+"""Rows judged between two looks at the clock."""
 
 Bound = Callable[[Where, Range], Where]
-"""Adds to conditions that rows are in a slice."""
+"""Adds to conditions that rows are in a slice, or in a part of it."""
 Bind = Callable[[Range], Awaitable[Bound]]
-"""Makes that of a slice, or of parts of it."""
+"""Returns the `Bound` of a slice."""
+
+
+class Way(NamedTuple):
+    """An access path to rows."""
+
+    search: Expression | None
+    """None: all rows that fulfil the filter's SQL conditions."""
+    need: Need
+    """The words by which the index finds these rows; `NOTHING`: all rows are candidates."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """How the rows of one way are found."""
-
+class _CompiledWay:
     condition: Where | None
-    """What of its search a condition says, its parameters numbered behind those of the filter;
-    None: nothing.
+    """SQL superset of the search, its parameters numbered behind those of the filter; None: all
+    rows.
     """
-    plain: Where
-    """All conditions on them."""
-    sieve: Sieve | None
-    """What they must fulfil beside."""
+    where: Where
+    """The same with the filter's conditions."""
+    residual: Expression | None
+    """The part of the search that SQL cannot express."""
     need: Need
 
-    async def look(self, session: Session, part: Range, bound: Bound) -> Rows | None:
-        """Read those rows of a slice that the sieve lets through; None when the budget ended it."""
+    async def examine(self, session: Session, part: Range, bound: Bound) -> Rows | None:
+        """Read the rows of a slice that fulfil the residual; None when the budget ended it."""
         found: list[Any] = []
-        if self.sieve is None:
+        if self.residual is None:
             return found
 
-        for some in _parts(part, self.need, session.dialect):
-            passed = await self.sieve.pass_through(session, bound(self.plain, some))
-            if passed is None:
+        for candidates in _candidates(part, self.need, session.dialect):
+            rows = await _matching(session, bound(self.where, candidates), self.residual)
+            if rows is None:
                 return None
-            found += passed
+            found += rows
 
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The rows of a filter, as `Selection` has them."""
+    """Implements `Selection`: the rows of a filter, slice by slice."""
 
     session: Session
     bind: Bind
     order_by: Callable[[Order], str]
     where: Where
-    """What the filter says beside its search."""
-    ways: tuple[_Way, ...]
+    """The filter's SQL conditions, those of the search only where they hold as a whole."""
+    ways: tuple[_CompiledWay, ...]
     known: list[Any] | None = None
-    """The rows, where the read has found them before."""
+    """Keys of rows that the read has examined before; None: of this filter it has not."""
 
     @classmethod
     async def of(
         cls, session: Session, filter: Filter, bind: Bind, order_by: Callable[[Order], str]
     ) -> Self | None:
-        """Write the conditions of a filter over the table of records; None when nothing can match."""
-        ids = await session.ids_of(condition.texts(filter))
+        """Compile a filter over the table of records; None when nothing can match."""
+        ids = await session.ids_of(texts(filter))
         dialect = session.dialect
-        where = condition.conditions(filter, ids, dialect)
+        where = conditions(filter, ids, dialect)
         if where is None:
             return None
 
@@ -92,23 +137,21 @@ class Found:
         if known is not None:
             return cls(session, bind, order_by, where, (), known)
 
-        def found(way: Way) -> _Way:
-            wide = condition.sql_superset(way.search)
-            left = condition.residual(way.search)
-            if wide is None:
-                said = None
-            else:
-                said = condition.search_condition(wide, ids, dialect, 1 + len(where.parameters))
-            return _Way(said, _both(where, said), None if left is None else Sieve(left), way.need)
+        ways: list[_CompiledWay] = []
+        for search, need in ways_of(filter.where):
+            superset = sql_superset(search)
+            condition = None
+            if superset is not None:
+                condition = search_condition(superset, ids, dialect, 1 + len(where.parameters))
+            ways.append(_CompiledWay(condition, _both(where, condition), residual(search), need))
 
-        return cls(session, bind, order_by, where, tuple(map(found, ways_of(filter.where))))
+        return cls(session, bind, order_by, where, tuple(ways))
 
     @property
     def first_rows(self) -> int | None:
         dialect = self.session.dialect
-        has_sieve = any(way.sieve for way in self.ways)
-        if has_sieve:
-            rows = dialect.scan_rows // _SCANNED_FASTER or FIRST_ROWS
+        if any(way.residual for way in self.ways):
+            rows = dialect.scan_rows // _SCANNED_PER_EXAMINED or FIRST_ROWS
         else:
             rows = dialect.scan_rows
         return rows * self.session.numbers_per_row or None
@@ -118,28 +161,175 @@ class Found:
         return tuple(way.need for way in self.ways) or (NOTHING,)
 
     async def within(self, part: Range) -> Where | None:
-        session, dialect, rows = self.session, self.session.dialect, dict[Any, Any]()
+        dialect = self.session.dialect
         bound = await self.bind(part)
         if self.known is not None:
-            return with_keys(bound(self.where, part), "AND", self.known, dialect, 1)
+            return _with_keys(bound(self.where, part), "AND", self.known, dialect, 1)
 
         key = COLUMNS.index(dialect.row_key)
+        matching: dict[Any, Any] = {}
         for way in self.ways:
-            passed = await way.look(session, part, bound)
-            if passed is None:
+            rows = await way.examine(self.session, part, bound)
+            if rows is None:
                 return None
-            rows.update((row[key], row) for row in passed)
+            matching.update((row[key], row) for row in rows)
 
-        keys = list(rows)
+        keys = list(matching)
         for way in self.ways:
-            if way.sieve is None:
-                said = way.condition
-                if keys and said is not None:
-                    said = with_keys(said, "OR", keys, dialect, 1 + len(self.where.parameters))
-                return bound(_both(self.where, said), part)
+            if way.residual is None:
+                # SQL finds the rows of this way. Those of the other are added by their keys.
+                condition = way.condition
+                if keys and condition is not None:
+                    first_parameter = 1 + len(self.where.parameters)
+                    condition = _with_keys(condition, "OR", keys, dialect, first_parameter)
+                return bound(_both(self.where, condition), part)
 
-        where = with_keys(bound(self.where, part), "AND", keys, dialect, 1)
-        return Sifted(where.text, where.parameters, list(rows.values()))
+        where = _with_keys(bound(self.where, part), "AND", keys, dialect, 1)
+        return Sifted(where.text, where.parameters, list(matching.values()))
+
+
+def ways_of(where: Expression | None) -> tuple[Way, ...]:
+    """Return the one or two ways to the rows of a search.
+
+    Conditions that SQL expresses as a whole are in the search of none of them.
+    """
+    parts = [negated_at_leaves(part) for part in conjuncts(where)]
+    need = joined_needs(
+        expression_need(part) for part in parts if is_sql_expressible(part) and not _is_quick(part)
+    )
+    search = joined(tuple(part for part in parts if not is_sql_expressible(part)))
+    if search is None:
+        return (Way(None, need),)
+
+    return tuple(
+        Way(each, joined_needs((need, expression_need(each)))) for each in _split_by_index(search)
+    )
+
+
+def _is_quick(part: Expression) -> bool:
+    """Whether a scan for a condition is faster than the index of words: 4 instead of 8 ms."""
+    return all(
+        isinstance(leaf, Is) or (isinstance(leaf, Like) and len(leaf.parts) == 3)
+        for leaf in leaves(part)
+    )
+
+
+def _split_by_index(search: Expression) -> tuple[Expression, ...]:
+    """Split a search in two where the index serves only some alternatives.
+
+    The first has no such alternative, the second asks for one of them.
+    """
+    if expression_need(search) != NOTHING:
+        return (search,)
+
+    rest, indexed = _without_indexed(search)
+    # Where both have the same superset, the same rows would be examined twice.
+    if rest is None or not indexed or sql_superset(rest) == sql_superset(search):
+        return (search,)
+    return rest, And((*conjuncts(either(indexed)), *conjuncts(search)))
+
+
+def _without_indexed(search: Expression) -> tuple[Expression | None, list[Expression]]:
+    """Remove the alternatives that only the index finds; return the rest, if any, and them.
+
+    A record that fulfils the search but not the rest fulfils one of those removed.
+    """
+    if is_sql_expressible(search):
+        return search, []
+    if expression_need(search) != NOTHING:
+        return None, [search]
+    if not isinstance(search, And | Or):
+        return search, []
+
+    kept: list[Expression] = []
+    removed: list[Expression] = []
+    for part in search.parts:
+        rest, indexed = _without_indexed(part)
+        if rest is not None:
+            kept.append(rest)
+        removed += indexed
+
+    if isinstance(search, And):
+        return joined(tuple(kept)), removed
+    return one_of(kept), removed
+
+
+def _candidates(part: Range, need: Need, dialect: Dialect) -> tuple[Range, ...]:
+    """List the rows of a slice that can have the words of a need."""
+    if not isinstance(part, Window) or need == NOTHING:
+        return (part,)
+    if dialect.joins_ranges and part.possible:
+        return (spread(part.possible),)
+    return part.possible
+
+
+async def _matching(session: Session, where: Where, search: Expression) -> Rows | None:
+    """Read the rows of some conditions that fulfil a search; None when the budget ended it.
+
+    The rows have the dialect's `record_columns`; parameters of the conditions are numbered from 1.
+    """
+    clues = clues_of(search)
+    if clues:
+        possible = await session.can_have(where, clues, parts_of(search))
+        if not possible:
+            return possible
+        where = _with_keys(where, "AND", possible, session.dialect, 1)
+
+    dialect = session.dialect
+    sql = f"SELECT {dialect.record_columns} FROM {dialect.schema}records WHERE {where.text}"
+    rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
+    if rows is None:
+        return None
+
+    found: list[Any] = []
+    for start in range(0, len(rows), _JUDGED_ROWS):
+        if session.budget.ends_next:
+            return None
+        some = rows[start : start + _JUDGED_ROWS]
+        found += compress(some, await _judge(session, search, await session.records(some)))
+
+    return found
+
+
+async def _judge(session: Session, search: Expression, records: Sequence[Record]) -> list[bool]:
+    """Return of each record whether it fulfils a search."""
+    has_payloads = needs_payload(search)
+    has_tools = needs_tools(search)
+    parts: Iterable[Sequence[Record]] = (records,)
+    if has_payloads:
+        parts = portions(records, _JUDGED_ROWS, body_bytes)
+
+    judged: list[bool] = []
+    for some in parts:
+        seqs = [record.seq for record in some]
+        payloads = await session.payloads(seqs) if has_payloads else {}
+        tools = await _tools_of(session, seqs) if has_tools else {}
+        subjects = [
+            Subject(record, payloads.get(record.seq), tools.get(record.seq, ())) for record in some
+        ]
+        judged += await session.aside(partial(_fulfil, search, subjects))
+
+    return judged
+
+
+def _fulfil(search: Expression, subjects: Sequence[Subject]) -> list[bool]:
+    return [fulfils(subject, search) for subject in subjects]
+
+
+async def _tools_of(session: Session, seqs: list[int]) -> dict[int, tuple[str, ...]]:
+    """Return the names of the tools that records call, by `seq`."""
+    dialect = session.dialect
+    among = dialect.among.format("record_seq", dialect.placeholder(1))
+    sql = f"SELECT DISTINCT record_seq, tool_name FROM {dialect.schema}tool_calls WHERE {among}"
+    rows = await session.fetch(sql, (dialect.number_list(seqs),))
+    names = await session.text_of({name for _, name in rows})
+
+    found: dict[int, tuple[str, ...]] = {}
+    for seq, name in rows:
+        text = names[name]
+        if text is not None:
+            found[seq] = (*found.get(seq, ()), text)
+    return found
 
 
 def _both(where: Where, other: Where | None) -> Where:
@@ -148,10 +338,15 @@ def _both(where: Where, other: Where | None) -> Where:
     return Where(f"{where.text} AND {other.text}", (*where.parameters, *other.parameters))
 
 
-def _parts(part: Range, need: Need, dialect: Dialect) -> tuple[Range, ...]:
-    """List what of a slice is looked into for a need."""
-    if not isinstance(part, Window) or need == NOTHING:
-        return (part,)
-    if dialect.joins_ranges and part.possible:
-        return (spread(part.possible),)
-    return part.possible
+def _with_keys(
+    where: Where,
+    operator: Literal["AND", "OR"],
+    keys: list[Any],
+    dialect: Dialect,
+    first_parameter: int,
+) -> Where:
+    """Restrict conditions to the rows of some keys (AND), or add those rows (OR)."""
+    among = dialect.of_keys.format(dialect.placeholder(first_parameter + len(where.parameters)))
+    return Where(
+        f"({where.text} {operator} {among})", (*where.parameters, dialect.number_list(keys))
+    )

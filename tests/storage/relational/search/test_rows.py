@@ -1,5 +1,5 @@
-"""Ways to the rows of a filter: together they find what it asks, and where it can be, few rows are
-looked into.
+"""Ways to the rows of a search find all of them, and examine few rows where the index of words
+serves.
 """
 
 import random
@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 
 from storage.relational.search.condition import is_sql_expressible, residual, sql_superset
-from storage.relational.search.ways import ways_of
+from storage.relational.search.rows import ways_of
 from storage.search.expression import And, Expression, Is, Like, Not, Or, Substring, Text, conjuncts
 from storage.search.index.needs import NOTHING, OneOf, phrase_need
 from storage.search.meaning import fulfils
@@ -21,7 +21,7 @@ PART = Substring("nect")
 
 
 def searches(where: Expression) -> list[Expression | None]:
-    """List what is searched in each way."""
+    """Return the search of each way."""
     return [way.search for way in ways_of(where)]
 
 
@@ -32,7 +32,7 @@ def test_what_must_not_be_missing_is_needed() -> None:
 
 
 def test_a_word_or_a_column_are_two_ways() -> None:
-    """A condition says all of the first; only rows with the word are looked into."""
+    """SQL expresses the first as a whole; only rows with the word are examined."""
     column, word = ways_of(Or((RESET, METHOD)))
     assert (column.search, column.need) == (METHOD, NOTHING)
     assert residual(column.search) is None
@@ -40,7 +40,7 @@ def test_a_word_or_a_column_are_two_ways() -> None:
 
 
 def test_what_else_must_hold_must_in_both_ways() -> None:
-    """Also what no condition says, and alternatives within alternatives."""
+    """Even what SQL cannot express, and of alternatives within alternatives."""
     either = Or((RESET, METHOD))
     other = Not(PEER)
     assert searches(And((either, other))) == [And((METHOD, other)), And((RESET, either, other))]
@@ -51,8 +51,8 @@ def test_what_else_must_hold_must_in_both_ways() -> None:
     )
 
 
-def test_one_way_where_two_would_look_into_the_same_rows() -> None:
-    """What the index tells, what a condition says, and what neither does."""
+def test_one_way_where_two_would_examine_the_same_rows() -> None:
+    """Where the index finds all alternatives, SQL does, or neither."""
     for search in (Or((RESET, PEER)), Or((RESET, PART))):
         assert searches(search) == [search]
     for said in (Or((METHOD, HOST)), METHOD, Not(METHOD)):
@@ -61,9 +61,7 @@ def test_one_way_where_two_would_look_into_the_same_rows() -> None:
 
 
 def test_words_of_the_path_are_looked_up_where_a_condition_is_slow() -> None:
-    """A part of a path, or an exact value, is found in rows more quickly than the index leaves some
-    of them out.
-    """
+    """An exact value or an inner part of a path is found faster by scanning than by the index."""
     for quick in (Like("path", ("", "/items/4", "")), Is("error_type", ("boom",))):
         assert [way.need for way in ways_of(quick)] == [NOTHING]
     assert [way.need for way in ways_of(Like("path", ("/a/items/", "")))] != [NOTHING]
@@ -77,9 +75,7 @@ SUBJECTS = [
 
 @given(SEARCHES)
 def test_a_record_fulfils_a_search_when_it_fulfils_one_of_its_ways(search: Expression) -> None:
-    """However alternatives, what must hold and what must not are joined; nor does a condition leave
-    any out.
-    """
+    """However and, or and not are combined; superset and residual together are the search."""
     parts = [part for part in searches(search) if part is not None]
     whole = [part for part in conjuncts(search) if is_sql_expressible(part)]
     for subject in SUBJECTS:
