@@ -1,11 +1,9 @@
-"""The rows that one read has found by looking into them, for its next questions about the same
-records. Pure.
+"""A cache of the rows that one read has found by examining them. Pure.
 
-A summary asks for totals, for the most frequent values and for models, the top of a search for sums
-and for latencies: each of all rows of the search. To look into a body takes a hundred times as long
-as to read its row.
+A summary asks several questions about all rows of a search: totals, most frequent values, models.
+So does the top of a search. To examine a body takes a hundred times as long as to read its row.
 
-Invariant: of one read, in one state of the store.
+Invariant: a cache belongs to one read, which sees one state of the store.
 """
 
 from collections.abc import Collection
@@ -16,23 +14,24 @@ from storage.relational.search.condition import is_sql_expressible
 from storage.search.expression import conjuncts
 
 MAX_ROWS: Final = 20_000
-"""Known of a search: each statement that follows names them all."""
+"""Rows of a search that are cached: each following statement names them all."""
 
 
 class KnownRows:
-    """What was found, each time for a filter."""
+    """Filters with the keys of their rows."""
 
     def __init__(self) -> None:
         self._found: list[tuple[Filter, Collection[Any]]] = []
 
     def note(self, filter: Filter, keys: Collection[Any]) -> None:
-        """Remember all rows of a filter, by the dialect's `row_key`, unless there are too many."""
+        """Cache the keys (the dialect's `row_key`) of all rows of a filter, unless too many."""
         if len(keys) <= MAX_ROWS:
             self._found.append((filter, keys))
 
     def keys_of(self, filter: Filter) -> list[Any] | None:
-        """Return rows among which are all of a filter, which fulfil what of its search no condition
-        says.
+        """Return keys of all rows of a filter, maybe of more; None when they are not known.
+
+        All of them fulfil the residual of its search.
         """
         for wide, keys in self._found:
             if is_narrower(filter, wide):
@@ -41,24 +40,24 @@ class KnownRows:
 
 
 def is_narrower(filter: Filter, wide: Filter) -> bool:
-    """Whether all records of a filter are those of another that fulfil some conditions more."""
+    """Whether a filter is another one with further conditions that SQL can express."""
     asked = conjuncts(filter.where)
     known = conjuncts(wide.where)
     return (
         filter.scope == wide.scope
         and wide.kind in ("all", filter.kind)
-        and _is_least(wide.since_us, filter.since_us)
-        and _is_least(wide.seq_after, filter.seq_after)
-        and _is_most(wide.until_us, filter.until_us)
-        and _is_most(wide.seq_until, filter.seq_until)
+        and _is_lower(wide.since_us, filter.since_us)
+        and _is_lower(wide.seq_after, filter.seq_after)
+        and _is_upper(wide.until_us, filter.until_us)
+        and _is_upper(wide.seq_until, filter.seq_until)
         and all(part in asked for part in known)
         and all(part in known or is_sql_expressible(part) for part in asked)
     )
 
 
-def _is_least(bound: int | None, other: int | None) -> bool:
+def _is_lower(bound: int | None, other: int | None) -> bool:
     return bound is None or (other is not None and bound <= other)
 
 
-def _is_most(bound: int | None, other: int | None) -> bool:
+def _is_upper(bound: int | None, other: int | None) -> bool:
     return bound is None or (other is not None and bound >= other)
