@@ -1,15 +1,14 @@
-"""The cells that a batch of records brings with it, made before its transaction and written in it.
-No I/O.
+"""Makes the cells of a batch of records before its transaction, which writes them. No I/O.
 
-What is stored is at hand then; to look it up later, inflate and decode it takes twice as long as
-the cell itself. What comes in batches too small for a cell is left to the indexer.
+The texts are at hand then: to read, inflate and decode them later takes twice as long as making the
+cell. Batches too small for a cell are left to the indexer (`build`).
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Self
 
 from storage.base import Prepared
-from storage.record import Batch, Entry
+from storage.record import Batch, Body, Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.cells import Cell
 from storage.relational.slices import Range
@@ -18,7 +17,7 @@ from storage.search.searched_text import searched_windows, without_long_runs
 
 
 class PreparedCells(Prepared, frozen=True, gc=False):
-    """The cells of the entries of a batch, or the first of them; rows are counted from 0."""
+    """The cells of a batch, or the first of them; rows are counted from 0."""
 
     cells: tuple[Cell, ...] = ()
 
@@ -28,7 +27,7 @@ class PreparedCells(Prepared, frozen=True, gc=False):
 
 
 def cells_in(batch: Batch) -> Sequence[Cell]:
-    """Return the cells that a batch brings with it."""
+    """Return the cells that were prepared for a batch."""
     prepared = batch.prepared
     if isinstance(prepared, PreparedCells):
         return prepared.cells
@@ -36,23 +35,14 @@ def cells_in(batch: Batch) -> Sequence[Cell]:
 
 
 def has_cells(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> bool:
-    """Whether records are enough for a cell: they have most of its text, or as many rows as one has
-    at most.
-    """
+    """Whether records suffice for a cell, by their rows or by three quarters of its text."""
     return len(entries) >= max_rows or sum(map(data_bytes, entries)) >= cell_bytes * 3 // 4
 
 
 def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterator[Cell]:
-    """Make the cells of records that will be neighbours, one after the other. They must be enough
-    (`has_cells`).
+    """Make the cells of a batch for which `has_cells` is true; rows are counted from 0.
 
-    Args:
-        entries: Of a batch, in order.
-        cell_bytes: Of the text of a cell, about.
-        max_rows: Of a cell.
-
-    Yields:
-        Cells whose rows are counted from 0.
+    A cell has about `cell_bytes` of text, and all have as many rows, but for the last.
     """
     count = len(entries)
     size_bytes = sum(map(data_bytes, entries))
@@ -62,31 +52,28 @@ def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterat
 
 
 def cell_of(entries: Sequence[Entry], first: int) -> Cell:
-    """Make the cell of neighbouring records, numbered from `first` on."""
+    """Make the cell of consecutive records, numbered from `first` on."""
+    texts: set[str] = set()
+    heads: list[bytes] = []
+    bodies: list[Body] = []
+    newest_body_us = 0
+
+    for entry in entries:
+        record = entry.record
+        payload = entry.payload
+        texts.update(filter(None, (record.path, record.query, record.error_type)))
+        if payload is None:
+            continue
+
+        heads += (payload.request_head, payload.response_head)
+        for body in (payload.request_body, payload.response_body):
+            if body is not None:
+                bodies.append(body)
+                newest_body_us = max(newest_body_us, record.started_at_us)
+
     terms = Terms()
-    records = [entry.record for entry in entries]
-    payloads = [entry.payload for entry in entries if entry.payload is not None]
-    others = {text for each in records for text in (each.path, each.query, each.error_type) if text}
-    terms.add(text.encode("utf-8", "replace") for text in others)
-    terms.add(
-        head for payload in payloads for head in (payload.request_head, payload.response_head)
-    )
-    bodies = [
-        body
-        for payload in payloads
-        for body in (payload.request_body, payload.response_body)
-        if body
-    ]
-    terms.add(without_long_runs(each.data) for each in records if each.data)
+    terms.add(text.encode("utf-8", "replace") for text in texts)
+    terms.add(heads)
+    terms.add(without_long_runs(entry.record.data) for entry in entries if entry.record.data)
     terms.add(text for body in bodies for text in searched_windows(body))
-    newest_body_us = max(
-        (entry.record.started_at_us for entry in entries if _has_body(entry)), default=0
-    )
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
-
-
-def _has_body(entry: Entry) -> bool:
-    payload = entry.payload
-    return payload is not None and (
-        payload.request_body is not None or payload.response_body is not None
-    )

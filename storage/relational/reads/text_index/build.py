@@ -1,15 +1,16 @@
-"""Making the index of words: cell after cell, behind the commits, and of enough cells a segment.
+"""The indexer of words: makes cells of stored rows, behind the commits, and merges them.
 
-Strategy: the place to go on is found in the tables themselves: the first rows that nothing covers.
-So a process that was killed goes on where the tables end, and what an erasure has dropped is made
-anew by and by. A step reads in one transaction and writes in another, which is short; between them
-an erasure may have run, or another sidecar have been quicker: then the step comes to nothing.
-Batches that are large enough bring their cells with them (`batch_cells`): what is read here came in
-small ones, took too long (`making`), was stored before there was an index, or lost its cells to an
-erasure.
+Strategy: large batches bring their cells with them (`batch_cells`). The indexer makes the others:
+those of small batches, those not ready in time (`making`), those of rows stored before there was an
+index, and those dropped by an erasure.
 
-Invariant: what is written covers rows as they are. Who erases drops what covers them, in the same
-transaction, and counts it; nothing is written that was read before an erasure.
+The tables say where to go on: at the first rows without a cell. So a killed process loses nothing,
+and cells dropped by an erasure are made again. A step reads in one transaction and writes in
+another, which is short. If an erasure ran between them, or another sidecar indexed the same rows,
+the step writes nothing.
+
+Invariant: entries of the index cover rows as they are. An erasure drops the entries of its rows in
+its transaction, and is counted; nothing is written that was read before an erasure.
 """
 
 import asyncio
@@ -46,40 +47,39 @@ from storage.relational.slices import Range
 T = TypeVar("T")
 
 CELL_BYTES: Final = 512 * 1024
-"""Text of a cell, about: a larger one repeats less of its neighbour, and takes longer to look
-through (1 ms).
+"""Text of a cell, about. A larger one repeats fewer words of the next, but a search examines its
+rows for longer (1 ms).
 """
 _SMALL_CELL_BYTES: Final = CELL_BYTES // 4
-"""The same where records have few words that others lack: 6 bytes of index more a record, a third
-of the time.
-"""
+"""The same of repetitive records: 6 more bytes of index a record, a third of the time."""
 _SMALL_AT_ONCE: Final = 2
-"""Of small ones a step makes so many: neighbours share blocks, and a step has two transactions."""
+"""Small cells made in a step: they share blocks, and a step costs two transactions."""
 _REPETITIVE: Final = 40
-"""So many bytes of text for one of the signature, and more: bodies of JSON with some values have
-80, prose has 19.
+"""Bytes of text for a byte of signature from which records are repetitive: JSON with some values
+has 80, prose has 19.
 """
 CELL_ROWS: Final = 1024
+"""Most rows of a cell."""
 _PARTS_AT_ONCE: Final = 64
 """Parts of a segment written in one transaction: 2 ms of the writer."""
 
 
 class Transactions(Protocol):
-    """How work gets its session."""
+    """Runs work in a transaction of its own."""
 
     async def __call__(self, work: Callable[[Any], Awaitable[T]]) -> T:
-        """Do work in a transaction of its own."""
+        """Call the work with the session of the transaction."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """Cells, neighbours, and of which state of the store they were made."""
+    """Consecutive cells that are to be written."""
 
     cells: Sequence[Cell]
     records: int
     erasures: int
-    """How often records were erased when the cells were made."""
+    """The store's count of erasures when the rows were read."""
 
     @property
     def rows(self) -> Range:
@@ -92,18 +92,16 @@ class TextIndexer:
     def __init__(self, read: Transactions, write: Transactions) -> None:
         self._read = read
         self._write = write
-        self._rows = 0
-        """Of the cell before: so many of the next are read that it may have twice as many."""
+        self._last_cell_rows = 0
+        """Rows of the last cell. For the next up to twice as many are read."""
         self._is_repetitive = False
-        """Whether the cell before was of records that have few words others lack."""
+        """Whether the records of the last cell had few words of their own."""
         self._from_seq = 0
-        """Where the next cell is looked for; what is missing before it is made when there is
-        nothing behind it.
-        """
-        self._untidied = LEAST_CELLS
-        """Cells made since it was looked for some that make a segment, and for what has to go."""
-        self._is_wanted = False
-        """Whether the index is made: the first step says so."""
+        """Where the search for rows without a cell begins. Those before it come last."""
+        self._cells_since_upkeep = LEAST_CELLS
+        """Cells made since expired entries and cells to merge were looked for."""
+        self._is_enabled = False
+        """Whether the index is made: set by the first step."""
         self._making = CellMaking()
 
     @property
@@ -113,44 +111,42 @@ class TextIndexer:
         return CELL_BYTES
 
     async def prepare(self, entries: Sequence[Entry]) -> PreparedCells:
-        """Make the cells that a batch brings with it: none of a small one, and no more than are
-        ready in time.
-        """
-        if not self._is_wanted or not has_cells(entries, self._cell_bytes, CELL_ROWS):
+        """Make the cells of a batch, those that are ready in time; none of a small batch."""
+        if not self._is_enabled or not has_cells(entries, self._cell_bytes, CELL_ROWS):
             return PreparedCells()
+
         cells = await self._making.make(cells_of(entries, self._cell_bytes, CELL_ROWS))
         if cells:
             rows = cells[-1].rows
-            self._note(cells[-1], sum(map(data_bytes, entries[rows.first : rows.last + 1])))
-            self._untidied += len(cells)
+            self._note_size(cells[-1], sum(map(data_bytes, entries[rows.first : rows.last + 1])))
+            self._cells_since_upkeep += len(cells)
 
         return PreparedCells.of(cells)
 
     def rest(self) -> None:
-        """Prepare no cells of batches to come."""
-        self._is_wanted = False
+        """Prepare no cells of batches until the next step."""
+        self._is_enabled = False
 
     async def step(self) -> TextStep:
-        """Make a cell or some, or one segment."""
-        self._is_wanted = True
-        if self._untidied >= LEAST_CELLS and await self._tidy():
+        """Make some cells, merge some to a segment, or drop expired entries."""
+        self._is_enabled = True
+        if self._cells_since_upkeep >= LEAST_CELLS and await self._upkeep():
             return TextStep(0, is_done=False)
 
         made = await self._read(self._make_cells)
         if made is None:
-            return TextStep(0, is_done=not await self._tidy())
+            return TextStep(0, is_done=not await self._upkeep())
+
         if not await self._write(partial(_keep_cells, made=made)):
             self._from_seq = 0
             return TextStep(0, is_done=False, is_lost=True)
 
         self._from_seq = made.rows.last + 1
-        self._untidied += len(made.cells)
+        self._cells_since_upkeep += len(made.cells)
         return TextStep(made.records, is_done=False)
 
-    async def _tidy(self) -> bool:
-        """Drop what tells of nothing any more, or make one segment; False when there is nothing to
-        do.
-        """
+    async def _upkeep(self) -> bool:
+        """Drop expired entries or merge some cells; False when there is nothing to do."""
         gone = await self._read(expired)
         if gone:
             await self._write(partial(drop, gone=gone))
@@ -161,60 +157,62 @@ class TextIndexer:
             await self._merge(run)
             return True
 
-        self._untidied = 0
+        self._cells_since_upkeep = 0
         return False
 
     async def _make_cells(self, session: BlockSession) -> _Made | None:
-        made = await self._make_behind(session)
+        """Make the next cells, first behind the last ones, then before them; None for none."""
+        made = await self._make_from(session)
         if made is None and self._from_seq:
             self._from_seq = 0
-            made = await self._make_behind(session)
+            made = await self._make_from(session)
         return made
 
-    async def _make_behind(self, session: BlockSession) -> _Made | None:
-        gap, is_last = await _first_gap(session, self._from_seq)
+    async def _make_from(self, session: BlockSession) -> _Made | None:
+        """Make cells of the first rows from `_from_seq` on that lack one; None for none."""
+        gap, is_newest = await _first_gap(session, self._from_seq)
         cells: list[Cell] = []
         records = 0
 
         while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
-            max_rows = min(CELL_ROWS, 2 * self._rows or CELL_ROWS)
-            found, is_all = await first_rows(session, gap, self._cell_bytes, max_rows)
-            size_bytes = sum(map(text_bytes, found))
-            if is_last and is_all and size_bytes < self._cell_bytes * 3 // 4:
-                break  # It still grows.
+            max_rows = min(CELL_ROWS, 2 * self._last_cell_rows or CELL_ROWS)
+            rows, is_all = await first_rows(session, gap, self._cell_bytes, max_rows)
+            size_bytes = sum(map(text_bytes, rows))
+            if is_newest and is_all and size_bytes < self._cell_bytes * 3 // 4:
+                break  # Wait for more rows: the cell would be small.
 
-            rows = gap if is_all else Range(gap.first, found[-1][0])
-            cells.append(await cell_of_rows(session, found, rows))
-            self._note(cells[-1], size_bytes)
-            self._rows = len(found)
-            records += len(found)
-            gap = Range(rows.last + 1, gap.last)
+            covered_rows = gap if is_all else Range(gap.first, rows[-1][0])
+            cells.append(await cell_of_rows(session, rows, covered_rows))
+            self._note_size(cells[-1], size_bytes)
+            self._last_cell_rows = len(rows)
+            records += len(rows)
+            gap = Range(covered_rows.last + 1, gap.last)
 
         if not cells:
             self._from_seq = gap.first
             return None
-
         return _Made(cells, records, (await session.state()).erasures)
 
-    def _note(self, cell: Cell, text_bytes: int) -> None:
+    def _note_size(self, cell: Cell, text_bytes: int) -> None:
         self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
 
     async def _merge(self, run: Run) -> None:
-        # It brings numpy along, which only who makes an index needs.
+        # Imported late: it loads numpy, which only processes that make an index need.
         from storage.search.index.merging import merged
 
         signatures = await self._read(partial(read_run, run=run))
-
         parts = await asyncio.to_thread(lambda: list(merged(signatures)))
+
         for first in range(0, len(parts), _PARTS_AT_ONCE):
             some = list(enumerate(parts[first : first + _PARTS_AT_ONCE], first))
             if not await self._write(partial(keep_parts, run=run, parts=some)):
-                return  # An erasure came between, or another sidecar was quicker.
+                return  # An erasure ran meanwhile, or another sidecar was quicker.
 
         await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
 
 
 async def _keep_cells(session: Session, made: _Made) -> bool:
+    """Write cells; False if an erasure ran meanwhile, or their rows have entries."""
     if await lock_erasures(session) != made.erasures or await covered(session, made.rows):
         return False
     await add_cells(session, made.cells)
@@ -222,10 +220,9 @@ async def _keep_cells(session: Session, made: _Made) -> bool:
 
 
 async def _first_gap(session: Session, from_seq: int) -> tuple[Range, bool]:
-    """Find the first rows from one on that nothing covers, and whether they go on to the newest."""
+    """Find the first rows from one on without an entry, and whether they end with the newest."""
     whole = await session.seq_ends()
     state = await session.state()
-
     first = max(whole.first, state.purged_through_seq + 1, from_seq)
     for rows in await covered(session, Range(first, whole.last)):
         if rows.first > first:

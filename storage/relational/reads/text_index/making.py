@@ -1,11 +1,11 @@
-"""Makes the cells of a batch in a thread, which a batch waits for no longer than a limit.
+"""Makes the cells of a batch in a thread, for which the batch waits a limited time.
 
-Strategy: a thread makes one cell after the other. A batch takes those that are there when the time
-is over, and the thread ends behind the cell that it is at: it cannot be stopped within. Until it
-has ended no other begins, so a content that takes seconds takes them of one thread, and holds one
-batch in memory.
+Strategy: the thread makes one cell after the other. When the time is over, the batch takes the
+cells that are ready, and the thread ends after its current cell: it cannot be stopped within. No
+other begins before. So a content that takes seconds takes them of one thread, and holds one batch
+in memory.
 
-Invariant: what is not made here is left to the indexer, which reads it from the store.
+Invariant: cells that are not made here are left to the indexer, which reads the store.
 """
 
 import asyncio
@@ -20,10 +20,8 @@ from storage.relational.reads.text_index.cells import Cell
 log = logging.getLogger(__name__)
 
 LIMIT_S: Final = 2.0
-"""How long a batch waits for its cells: those of 8 MiB of JSON take 0.2 s of a core, which others
-may want, too.
-"""
-_TOLD_EVERY_S: Final = 60.0
+"""How long a batch waits for its cells: those of 8 MiB of JSON take 0.2 s of an idle core."""
+_WARN_EVERY_S: Final = 60.0
 
 
 class CellMaking:
@@ -33,12 +31,10 @@ class CellMaking:
         """Let a batch wait `limit_s` at most."""
         self._limit_s = limit_s
         self._running: asyncio.Future[None] | None = None
-        self._told_s = -_TOLD_EVERY_S
+        self._warned_s = -_WARN_EVERY_S
 
     async def make(self, cells: Iterator[Cell]) -> list[Cell]:
-        """Draw cells from an iterator in a thread; return the first ones, as many as are ready in
-        time.
-        """
+        """Draw cells from an iterator in a thread; return those that are ready in time."""
         made: list[Cell] = []
         is_over = threading.Event()
 
@@ -57,19 +53,20 @@ class CellMaking:
                 is_over.set()
 
         if not self._running.done():
-            self._tell()
+            self._warn()
         return list(made)
 
-    def _tell(self) -> None:
-        """Say that batches do without their cells, now and then."""
+    def _warn(self) -> None:
+        """Warn that batches are stored without their cells, once a minute."""
         now_s = time.monotonic()
-        if now_s - self._told_s >= _TOLD_EVERY_S:
-            self._told_s = now_s
-            log.warning(
-                "the index of words takes longer than a batch waits for it: it is made behind the "
-                "commits, "
-                "and until then searches are slower"
-            )
+        if now_s - self._warned_s < _WARN_EVERY_S:
+            return
+
+        self._warned_s = now_s
+        log.warning(
+            "the index of words takes longer than a batch waits for it: it is made behind the "
+            "commits, and until then searches are slower"
+        )
 
 
 def _log_failure(running: asyncio.Future[None]) -> None:

@@ -1,10 +1,9 @@
-"""Joins cells to a segment, in short transactions.
+"""Merges consecutive cells into a segment, in short transactions.
 
-Strategy: the parts of a segment are written some at a time, and no search reads them before the
-segment itself, which is written last and replaces its cells. Parts that a killed process left are
-overwritten. A search opens a part of each segment, however little it holds, so a segment has more
-cells where records repeat their words and cells have few hashes. Cells that are in no segment yet
-are read whole.
+Strategy: the parts of a segment are written some at a time. The segment itself is written last and
+replaces its cells; until then no search reads its parts. Parts that a killed process left are
+overwritten. A search reads parts of every segment, however little they hold, so a segment has more
+cells where these have few hashes.
 """
 
 from collections.abc import Sequence
@@ -24,20 +23,21 @@ from storage.relational.slices import Range
 from storage.search.index.segment import MAX_CELLS
 
 LEAST_CELLS: Final = 256
-"""Fewest cells of a segment, unless a segment behind them keeps others from following."""
+"""Fewest cells of a segment, unless another segment follows them."""
 _ENOUGH_BYTES: Final = 3 << 19
-"""Of signatures, of more cells than that: as many rows then as of prose, some 50 000, which an
-erasure drops.
+"""Signatures of a segment that needs no further cells. It then covers some 50 000 rows, as one of
+prose does with the fewest cells: that many rows an erasure drops from the index.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Cells that follow each other, and of which state of the store they are."""
+    """Consecutive cells that are to become a segment."""
 
     cells: tuple[Range, ...]
     newest_body_us: int
     erasures: int
+    """The store's count of erasures when they were read."""
 
     @property
     def whole(self) -> Range:
@@ -45,33 +45,43 @@ class Run:
 
 
 async def mergeable(session: Session) -> Run | None:
-    """Find cells enough for a segment, or fewer that no others can follow: a segment is behind
-    them.
-    """
+    """Find cells that suffice for a segment, or at least two before a segment: none can follow them."""
     sql = (
         "SELECT first_seq, last_seq, newest_body_us, length(signature) "
         f"FROM {session.dialect.schema}text_cells ORDER BY first_seq"
     )
-    run: list[tuple[Range, int]] = []
+    cells: list[Range] = []
+    newest_body_us = 0
     size_bytes = 0
 
     for first, last, newest_us, length in await session.fetch(sql):
-        if run and first != run[-1][0].last + 1:
-            if len(run) > 1 and await _begins_segment(session, run[-1][0].last + 1):
+        if cells and first != cells[-1].last + 1:
+            if await _is_before_segment(session, cells):
                 break
-            run = []
+            cells = []
+            newest_body_us = 0
             size_bytes = 0
 
-        run.append((Range(first, last), newest_us))
+        cells.append(Range(first, last))
+        newest_body_us = max(newest_body_us, newest_us)
         size_bytes += length
-        if len(run) >= MAX_CELLS or (len(run) >= LEAST_CELLS and size_bytes >= _ENOUGH_BYTES):
+        is_enough = len(cells) >= LEAST_CELLS and size_bytes >= _ENOUGH_BYTES
+        if is_enough or len(cells) >= MAX_CELLS:
             break
     else:
-        if len(run) < 2 or not await _begins_segment(session, run[-1][0].last + 1):
+        if not await _is_before_segment(session, cells):
             return None
 
-    cells = tuple(rows for rows, _ in run)
-    return Run(cells, max(newest_us for _, newest_us in run), (await session.state()).erasures)
+    return Run(tuple(cells), newest_body_us, (await session.state()).erasures)
+
+
+async def _is_before_segment(session: Session, cells: Sequence[Range]) -> bool:
+    """Whether there are two cells or more, and a segment follows them."""
+    if len(cells) < 2:
+        return False
+    dialect = session.dialect
+    sql = f"SELECT 1 FROM {dialect.schema}text_segments WHERE first_seq = {dialect.placeholder(1)}"
+    return bool(await session.fetch(sql, (cells[-1].last + 1,)))
 
 
 async def read_run(session: Session, run: Run) -> list[bytes]:
@@ -80,29 +90,21 @@ async def read_run(session: Session, run: Run) -> list[bytes]:
 
 
 async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, bytes]]) -> bool:
-    """Write some parts of the segment of a run; False when that is no longer what the store has."""
-    if not await _is_there(session, run):
+    """Write some parts of the segment; False when the store no longer has its cells."""
+    if not await _has_cells(session, run):
         return False
     await add_parts(session, run.whole.first, parts)
     return True
 
 
 async def keep_segment(session: Session, run: Run, size_bytes: int) -> None:
-    """Put the segment, whose parts are written, in the place of its cells, if these are still what
-    the store has.
-    """
-    if await _is_there(session, run):
+    """Replace the cells by the segment, whose parts are written, if the store still has them."""
+    if await _has_cells(session, run):
         offsets = [rows.first - run.whole.first for rows in run.cells]
         await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
 
 
-async def _is_there(session: Session, run: Run) -> bool:
+async def _has_cells(session: Session, run: Run) -> bool:
     if await lock_erasures(session) != run.erasures:
         return False
     return await covered(session, run.whole) == list(run.cells)
-
-
-async def _begins_segment(session: Session, seq: int) -> bool:
-    dialect = session.dialect
-    sql = f"SELECT 1 FROM {dialect.schema}text_segments WHERE first_seq = {dialect.placeholder(1)}"
-    return bool(await session.fetch(sql, (seq,)))

@@ -1,12 +1,10 @@
-"""Which of some rows can have words, as what is stored of them shows without making records of
-them.
+"""Rules out rows that lack a word, by their stored bytes: no record is decoded.
 
-Strategy: a pattern of all ways to write a word (`storage.search.glance`) goes over each block once,
-as it is, for all rows that have heads or bodies in it: nothing is decoded, folded or cut. Where it
-is found says in which rows. What stands beside the texts in a block may be taken for a part of
-them, which costs a look at that row.
+Strategy: a pattern of all ways to write a word (`storage.search.glance`) searches each block once,
+undecoded, for all rows that have heads or bodies in it. The offset of a match tells the row. Bytes
+between the texts of a block may match too: then a row is decoded in vain.
 
-Invariant: no row is left out that has a word of each clue (`storage.search.clues`).
+Invariant: no row is ruled out that has a word of each clue (`storage.search.clues`).
 """
 
 from bisect import bisect_left, bisect_right
@@ -32,27 +30,27 @@ COLUMNS: Final = (
 )
 HEADS: Final = 4
 BODIES: Final = 7
-"""Places of the numbers of the blocks."""
+"""Places in `COLUMNS` of the ids of the blocks; offset and length follow each."""
 _SEQ, _ERROR, _DATA = 0, 3, 10
 _COLUMN_OF: Final[dict[Part, int]] = {"heads": HEADS, "bodies": BODIES}
 _BLOCK_COLUMNS: Final = (
     "seq, NULL, NULL, NULL, heads_block, heads_offset, heads_length, bodies_block, "
     "bodies_offset, bodies_length, NULL"
 )
-"""The same columns, where what is in the rows themselves does not count."""
-_MAX_BYTES: Final = 4 * 1024 * 1024
-"""Of blocks that are looked into between two looks at the clock, 20 ms; one of a conversation takes
-up to 2 MiB.
+"""The same columns without the texts that are in the rows themselves."""
+_PORTION_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of blocks that are searched between two looks at the clock, 20 ms. A block of a
+conversation has up to 2 MiB.
 """
 
 
 async def can_have(
     session: BlockSession, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
 ) -> list[Any] | None:
-    """Find which rows can have a word of each clue in some of their parts, by the dialect's
-    `row_key`; None when the budget ended the search.
+    """Return the keys (the dialect's `row_key`) of rows that can have a word of each clue in these
+    parts; None when the budget ended it.
 
-    The parameters of the conditions on the rows are numbered from 1.
+    Parameters of the conditions are numbered from 1.
     """
     key = session.dialect.row_key
     columns = COLUMNS if "row" in parts else _BLOCK_COLUMNS
@@ -65,16 +63,15 @@ async def can_have(
 
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
-    found: list[int] = []
     block_columns = [column for part, column in _COLUMN_OF.items() if part in parts]
+    found: list[int] = []
 
     for some in _portions(rows, block_columns):
         if session.budget.ends_next:
             return None
-        numbers = {row[column] for column in block_columns for row in some if row[column]}
-        found += await session.aside(
-            partial(_look, some, await contents(session, numbers), errors, clues, parts)
-        )
+        ids = {row[column] for column in block_columns for row in some if row[column]}
+        blocks = await contents(session, ids)
+        found += await session.aside(partial(_look, some, blocks, errors, clues, parts))
 
     if key == "seq":
         return found
@@ -84,7 +81,10 @@ async def can_have(
 
 
 def _portions(rows: Rows, columns: Sequence[int]) -> Iterator[Rows]:
-    """Cut rows where what is to be read at once of the blocks that some columns name becomes much."""
+    """Cut rows into portions, by the bytes of the blocks that these columns name.
+
+    Rows often share a block. It counts up to the end of the last text in it.
+    """
     ends: dict[int, int] = {}
     first = 0
     size = 0
@@ -92,13 +92,13 @@ def _portions(rows: Rows, columns: Sequence[int]) -> Iterator[Rows]:
     for place, row in enumerate(rows, 1):
         for column in columns:
             block = row[column]
-            if not block:  # 0 or null, and so is where it is in it
+            if not block:  # 0 or null, as are offset and length then
                 continue
             end = row[column + 1] + row[column + 2]
             size += max(0, end - ends.get(block, 0))
             ends[block] = max(end, ends.get(block, 0))
 
-        if size >= _MAX_BYTES:
+        if size >= _PORTION_BYTES:
             yield rows[first:place]
             first = place
             size = 0
@@ -115,14 +115,14 @@ def _look(
     clues: Sequence[Clue],
     parts: AbstractSet[Part] = PARTS,
 ) -> list[int]:
-    """Find which of some rows can have a word of each clue in some of their parts."""
-    texts: list[_Stretch | _Own] = [*_stretches(rows, blocks, parts)]
+    """Return the `seq` of the rows that can have a word of each clue in these parts."""
+    texts: list[_BlockTexts | _OwnTexts] = [*_block_texts(rows, blocks, parts)]
     if "row" in parts:
-        texts.append(_Own(rows, errors))
+        texts.append(_OwnTexts(rows, errors))
 
     places = set(range(len(rows)))
     for wanted in map(pattern, clues):
-        # What no row is left of is not looked into for the next clue.
+        # Texts of rows that lack a word of one clue are not searched for the next.
         texts = [text for text in texts if not places.isdisjoint(text.places)]
         places &= set().union(*(text.places_of(wanted) for text in texts))
         if not places:
@@ -131,13 +131,13 @@ def _look(
     return [rows[place][_SEQ] for place in sorted(places)]
 
 
-class _Stretch:
-    """The part of a block that holds heads or bodies of some rows."""
+class _BlockTexts:
+    """Heads or bodies of some rows, in one block."""
 
     def __init__(
         self, content: bytes, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
     ) -> None:
-        """Take the content of a block, the places of the rows among all, and where theirs is in it."""
+        """Take a block's content, and of each row its place, offset and length in the block."""
         self._content = content
         self.places = places
         self._offsets = offsets
@@ -146,9 +146,9 @@ class _Stretch:
         self._end = max(map(add, offsets, lengths))
 
     def places_of(self, wanted: Pattern) -> Iterator[int]:
-        """Find the rows in whose part a pattern is found."""
+        """Yield the places of the rows in whose bytes a pattern matches."""
         found = wanted.search(self._content, self._first, self._end)
-        if found is None:  # as nearly always: nothing is made of the rows
+        if found is None:  # Nearly always: sorting rows would be in vain.
             return
 
         order = sorted(range(len(self._offsets)), key=self._offsets.__getitem__)
@@ -156,18 +156,19 @@ class _Stretch:
         while found is not None:
             at = found.start()
             behind = bisect_right(offsets, at)
-            # Bodies that are alike may be stored once, for several rows.
+            # Several rows may share one stored body, and so have the same offset.
             for index in range(bisect_left(offsets, offsets[behind - 1]), behind):
                 if at < offsets[index] + self._lengths[order[index]]:
                     yield self.places[order[index]]
             if behind == len(offsets):
                 return
 
+            # One match is enough for a row: go on at the next.
             found = wanted.search(self._content, offsets[behind], self._end)
 
 
-class _Own:
-    """What words are looked for in that is in the rows themselves."""
+class _OwnTexts:
+    """The searched texts that are in the rows themselves."""
 
     def __init__(self, rows: Rows, errors: Mapping[Any, str | None]) -> None:
         """Take rows and the texts of their errors."""
@@ -177,31 +178,35 @@ class _Own:
         self._whole = _own_text(rows, errors)
 
     def places_of(self, wanted: Pattern) -> Iterator[int]:
-        """Find the rows in which a pattern is found."""
+        """Yield the places of the rows in which a pattern matches."""
         if wanted.search(self._whole) is not None:
             for place, row in enumerate(self._rows):
                 if wanted.search(_own_text((row,), self._errors)) is not None:
                     yield place
 
 
-def _stretches(
+def _block_texts(
     rows: Rows, blocks: Mapping[int, bytes], parts: AbstractSet[Part]
-) -> Iterator[_Stretch]:
-    """List what some blocks hold of rows, of some of their parts."""
-    for column in (column for part, column in _COLUMN_OF.items() if part in parts):
+) -> Iterator[_BlockTexts]:
+    """Group the heads and bodies of rows, those that are asked for, by block."""
+    for part, column in _COLUMN_OF.items():
+        if part not in parts:
+            continue
+
         held: defaultdict[int, list[int]] = defaultdict(list)
         for place, block in enumerate(map(itemgetter(column), rows)):
             held[block].append(place)
+
         for block in held.keys() & blocks.keys():
             places = held[block]
             some = [rows[place] for place in places]
             offsets = [row[column + 1] for row in some]
             lengths = [row[column + 2] for row in some]
-            yield _Stretch(blocks[block], places, offsets, lengths)
+            yield _BlockTexts(blocks[block], places, offsets, lengths)
 
 
 def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
-    """Join path, query, error and data of rows."""
+    """Join path, query, error and data of some rows."""
     _, paths, queries, error_ids, *_, data = zip(*(row[: _DATA + 1] for row in rows), strict=True)
     texts = [*paths, *queries, *(errors.get(number) for number in error_ids if number)]
     own = "\n".join(filter(None, texts)).encode("utf-8", "replace")
@@ -211,7 +216,7 @@ def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
 
 
 class RowTexts:
-    """The texts of rows whose heads are in one block, and whose bodies are in one."""
+    """The decoded texts of rows that have their heads in one block, and their bodies in one."""
 
     def __init__(
         self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]
@@ -246,10 +251,10 @@ def _values(
     starts: Sequence[int],
     lengths: Sequence[int],
 ) -> list[T]:
-    """Decode some values of a block at once; none of a block that is not there."""
+    """Decode values of a block at once; none if there is no block."""
     if block is None:
         return []
-    if all(map(eq, starts[1:], map(add, starts, lengths))):  # one directly after the other
+    if all(map(eq, starts[1:], map(add, starts, lengths))):  # They are adjacent: one copy.
         return read(block[starts[0] : starts[-1] + lengths[-1]], len(starts))
 
     raw = b"".join(

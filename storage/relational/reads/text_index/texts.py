@@ -1,6 +1,6 @@
-"""Cells made of what is stored: the first rows of a gap, their texts decoded a block at a time.
+"""Makes cells from stored rows: the first rows of a gap, their texts decoded a block at a time.
 
-Invariant: everything that a search looks for words in is read, or is gone.
+Invariant: a cell has the words of every text of its rows that a search can still show.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,63 +21,74 @@ from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
 from storage.search.searched_text import without_long_runs
 
-_SEQ, _ERROR, _STARTED = (
-    f"{COLUMNS}, started_at_us".split(", ").index(name)
-    for name in ("seq", "error_type", "started_at_us")
-)
+_NAMES: Final = f"{COLUMNS}, started_at_us".split(", ")
+_SEQ: Final = _NAMES.index("seq")
+_ERROR: Final = _NAMES.index("error_type")
+_STARTED_AT: Final = _NAMES.index("started_at_us")
+_URL: Final = [_NAMES.index(name) for name in ("path", "query")]
 _BLOCKS: Final = itemgetter(HEADS, BODIES)
-_LENGTHS: Final = [COLUMNS.split(", ").index(name) for name in ("heads_length", "bodies_length")]
-_TEXTS: Final = [COLUMNS.split(", ").index(name) for name in ("path", "query", "data")]
+_LENGTHS: Final = [_NAMES.index(name) for name in ("heads_length", "bodies_length")]
+_TEXTS: Final = [*_URL, _NAMES.index("data")]
 
 
 async def first_rows(
     session: BlockSession, gap: Range, max_bytes: int, max_rows: int
 ) -> tuple[Rows, bool]:
-    """Read the first rows of a gap with so much text, one at least, and whether these are all there
-    are.
+    """Read the first rows of a gap: up to so much text, but at least one row.
+
+    Returns:
+        The rows, and whether the gap has no others.
     """
     selected = await session.rows_by_seq(Filter(kind="all"))
     where = None if selected is None else await selected.within(gap)
     assert selected is not None, "bug: all rows can be selected"
     assert where is not None, "bug: all rows can be selected without a budget"
-    rows = (
-        f"{session.dialect.schema}records WHERE {where.text} {selected.order_by('asc')} LIMIT "
-        f"{max_rows}"
+    sql = (
+        f"SELECT {', '.join(_NAMES)} FROM {session.dialect.schema}records WHERE {where.text} "
+        f"{selected.order_by('asc')} LIMIT {max_rows}"
     )
-    found = await session.fetch(f"SELECT {COLUMNS}, started_at_us FROM {rows}", where.parameters)
-    some = next(portions(found, max_rows, text_bytes, max_bytes), ())
-    return some, len(some) == len(found) < max_rows
+    rows = await session.fetch(sql, where.parameters)
+    first = next(portions(rows, max_rows, text_bytes, max_bytes), ())
+    return first, len(first) == len(rows) < max_rows
 
 
 def text_bytes(row: Sequence[Any]) -> int:
-    return sum(row[place] or 0 for place in _LENGTHS) + sum(
-        len(row[place] or "") for place in _TEXTS
-    )
+    """Return the size of the texts of a row."""
+    stored_bytes = sum(row[place] or 0 for place in _LENGTHS)
+    return stored_bytes + sum(len(row[place] or "") for place in _TEXTS)
 
 
 async def cell_of_rows(session: BlockSession, rows: Rows, whole: Range) -> Cell:
-    """Make the cell of all rows of a range."""
+    """Make the cell that covers a range, from all rows in it."""
     state = await session.state()
     unescape = session.dialect.unescape
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     shown = []
     newest_body_us = 0
 
-    for seq, path, query, *row in rows:
-        texts = [text and unescape(text) for text in (path, query)]
-        if row[BODIES - 3] and row[-1] >= state.body_floor_us and seq > state.bodies_through_seq:
-            newest_body_us = max(newest_body_us, row[-1])
-        else:  # older ones are not shown, and go
-            row[BODIES - 3] = 0
-        shown.append((seq, *texts, *row))
+    for stored in rows:
+        row = list(stored)
+        for place in _URL:
+            row[place] = row[place] and unescape(row[place])
+
+        started_us = row[_STARTED_AT]
+        has_retained_body = (
+            row[BODIES]
+            and started_us >= state.body_floor_us
+            and row[_SEQ] > state.bodies_through_seq
+        )
+        if has_retained_body:
+            newest_body_us = max(newest_body_us, started_us)
+        else:
+            # A body past its retention is not shown, and will be deleted.
+            row[BODIES] = 0
+        shown.append(row)
 
     groups = [list(group) for _, group in groupby(shown, _BLOCKS)]
-    blocks = await contents(
-        session, {block for group in groups for block in _BLOCKS(group[0]) if block}
-    )
-    return Cell(
-        whole, await session.aside(partial(_signature, groups, blocks, errors)), newest_body_us
-    )
+    ids = {block for group in groups for block in _BLOCKS(group[0]) if block}
+    blocks = await contents(session, ids)
+    signature = await session.aside(partial(_signature, groups, blocks, errors))
+    return Cell(whole, signature, newest_body_us)
 
 
 def _signature(
@@ -86,7 +97,7 @@ def _signature(
     terms = Terms()
     for group in groups:
         texts = RowTexts(group, blocks, errors)
-        others = {text for some in texts.others for text in some if text}
+        others = {text for column in texts.others for text in column if text}
         terms.add(text.encode("utf-8", "replace") for text in others)
         terms.add(without_long_runs(bytes(data)) for data in texts.data if data)
         terms.add(head_texts(texts.heads))

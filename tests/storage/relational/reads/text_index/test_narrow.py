@@ -1,4 +1,4 @@
-"""Which texts can have words: all that have them, however they are written."""
+"""No row is ruled out that has a word, however it is written."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from storage.search.phrase import Phrase, SearchedText
 from storage.search.words import decoded, fold, readings, words
 
 NULLS = (None, None, None)
-"""What some databases write for no place."""
+"""Place of a row without a payload, in some databases."""
 ERRORS = {0: None, 1: "a_b k", 2: "caf\u00e9"}
 ESCAPED = ("\\\\", "\\u0041", "\\n", "\\/", '\\"', "%41", "%5C")
 TEXTS = st.lists(
@@ -39,11 +39,10 @@ TEXTS = st.lists(
         max_size=2,
     ),
 )
-def test_of_many_rows_those_are_told_that_are_told_one_by_one(
+def test_many_rows_are_judged_as_one_by_one(
     made: list[tuple[str, str, str, bool, int]], wanted: list[list[str]]
 ) -> None:
-    """However many are looked into at once, with heads, bodies, data and errors or without, and
-    others between.
+    """With or without heads, bodies, data and errors, however many rows are searched at once.
 
     Lengths and numbers beside a text may be taken for letters: of each row alone as of many.
     """
@@ -94,8 +93,8 @@ def has_all(texts: list[bytes], clues: list[Clue]) -> bool:
     return all(any(word in each for each in read for word in clue) for clue in clues)
 
 
-def test_rows_that_share_a_body_have_all_what_it_has() -> None:
-    """What is stored once is found for each row that names it, and for no other."""
+def test_rows_that_share_a_body_share_its_words() -> None:
+    """A text that is stored once is found for each of its rows, and for no other."""
     packer = Packer(0)
     shared = packer.add(Payload(b"GET / HTTP/1.1", b"", None, None), 0, 0)[0]
     other = packer.add(Payload(b"GET /deadlock HTTP/1.1", b"", None, None), 1, 0)[0]
@@ -112,7 +111,7 @@ def test_rows_that_share_a_body_have_all_what_it_has() -> None:
 
 @pytest.mark.parametrize("odd", ["%7A", "\\u007a", "\uff5a"])
 def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
-    """A word that only it has, and as it is not written anywhere."""
+    """One row has the word, and only in another spelling."""
     packer = Packer(0)
     rows = []
     for seq in range(20):
@@ -138,7 +137,7 @@ def test_one_text_that_reads_otherwise_is_found_among_many(odd: str) -> None:
 
 @given(TEXTS, TEXTS)
 def test_a_phrase_is_rejected_as_its_readings_say(text: str, wanted: str) -> None:
-    """What is told at a glance is what the words tell."""
+    """`is_in` finds a phrase where the words of a reading follow each other."""
     phrase = Phrase.of(wanted)
     if phrase is not None:
         assert phrase.is_in(SearchedText(text)) == any(
