@@ -1,13 +1,12 @@
-"""Sums of a filter's records by columns and steps of time: whole hours from rollups, the rest from
-rows.
+"""Sums of a filter's records, grouped by columns and by steps of time.
 
-Strategy: rollups that have both the filter's dimensions and the columns are added up, and only what
-sticks out of whole hours is scanned. Without such rollups all is scanned. Both are read slice by
-slice, the newest first, within the budget. The latencies of few exchanges are then read one by one,
-and are exact.
+Strategy: whole hours are added up from rollups that have both the filter's dimensions and the
+columns, and the rows before and behind them are scanned. Without such rollups all rows are scanned.
+Both are read slice by slice, the newest first, within the budget. If there are few exchanges, their
+latencies are read one by one, and are exact.
 
-Where the store has records that stand for several, sums are read apart by weight, and multiplied
-here.
+In a store with records that stand for several (`weights`), the database groups by weight too, and
+the sums are multiplied here.
 """
 
 from collections import defaultdict
@@ -33,12 +32,11 @@ from storage.relational.weights import COLUMN, has_weights, weight_of
 from storage.search.expression import Has, Is, Or, both
 
 MAX_CELLS: Final = 100_000
-"""Numbers by step that are read of rollups at once, 35 MB; of more the newest rows are counted."""
+"""Sums by group and step that are kept of rollups, 35 MB. With more, rows are scanned instead."""
 SLICE_DAYS: Final = 4
-"""Days of rollups that are read at once, at least: each slice adds up every group once more, by us.
-"""
+"""Days of rollups in a slice, at least: the groups of slices are joined here, not by the database."""
 LATENCIES: Final = ("duration_us", "first_byte_us")
-"""What is measured of an exchange, in the order of the rollups' columns."""
+"""Columns of latencies, in the order of those of the rollups."""
 _ERRORS: Final = {"client_errors": 4, "server_errors": 5}
 """Measure → the first digit of the status."""
 _OF_ROWS: Final = {
@@ -50,26 +48,26 @@ _OF_ROWS: Final = {
     **{name: token_sum(name) for name in TOKENS},
     "cost_nano_usd": cost_sum(),
 }
-"""Measure → how it is added up in one group of rows, which are all exchanges or all events."""
+"""Measure → its sum over a group of rows, which are all exchanges or all events."""
 
 _OF_CALLS: Final = frozenset(("input_tokens", "output_tokens", "cost_nano_usd"))
-"""What is added up of events, too, where calls are counted."""
+"""Measures that events have too, if they are calls."""
 _HAS_USAGE: Final = Or(
     (Is("kind", ("exchange",)), *map(Has, ("input_tokens", "output_tokens", "cost_usd")))
 )
 
 Values = tuple[Any, ...]
-"""As they are stored, 0 for null."""
+"""The stored values of a group's columns, 0 for null."""
 
 
 class Added(Enum):
-    """How much of some whole hours was added."""
+    """Which of some whole hours were added."""
 
     ALL = auto()
     NEWEST = auto()
-    """The budget ended it."""
+    """The budget ended the read."""
     NONE = auto()
-    """There are too many groups."""
+    """They have too many groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +78,21 @@ class Steps:
     length_us: int
 
     def is_in(self, unit_us: int) -> bool:
+        """Whether steps begin and end with units, such as hours."""
         return self.start_us % unit_us == 0 and self.length_us % unit_us == 0
 
 
 @dataclass(slots=True)
 class GroupSums:
-    """The sums of the records that have the same values, and are in the same step."""
+    """The sums of the records of one group in one step."""
 
     sums: Sequence[Any]
-    """Of measures: whole numbers, or weighed ones, not rounded."""
+    """One number for each measure: whole, or weighed and not rounded."""
     latencies: Sequence[Latencies]
 
     @property
     def counts(self) -> Sequence[int]:
-        """The same as whole numbers."""
+        """The sums, rounded."""
         if isinstance(self.sums[0], float):
             return list(map(round, self.sums))
         return self.sums
@@ -101,31 +100,36 @@ class GroupSums:
 
 @dataclass(slots=True)
 class Sums:
-    """Running sums of records: of some measures and latencies, by columns and step."""
+    """Running sums of records by group and step.
+
+    `add` is for most reads. Those that choose rollups themselves call `add_hours` first, then
+    `add_rows`.
+    """
 
     session: Session
     by: tuple[str, ...]
+    """The columns that groups differ in."""
     measures: tuple[str, ...]
-    """`exchanges` or `calls` first, then `events` where those are counted too."""
+    """`exchanges` or `calls` first, then `events` if those are counted."""
     latencies: tuple[str, ...] = ()
-    """The first of `LATENCIES`."""
+    """The first of `LATENCIES`, or both."""
     steps: Steps | None = None
     has_calls: bool = False
-    """Whether of events tokens and cost are added, and nothing else; `events` is then among the
-    measures.
+    """Whether events that are calls add their tokens and cost, and no other measure. `events` is
+    then among the measures.
     """
     max_groups: int = MAX_INT - 1
-    """Values that are counted apart before the search ends."""
+    """Groups with which the read ends."""
     is_weighed: bool = True
-    """Whether records count as those that they stand for."""
+    """Whether a record counts for all that it stands for."""
     found: dict[Values, dict[int, GroupSums]] = field(default_factory=dict)
-    """Values → step, 0 without steps → sums."""
+    """Group → number of the step, 0 without steps → sums."""
     exact: list[tuple[Values, int, Sequence[int | None]]] = field(default_factory=list)
-    """Values, step and latencies of each exchange, where they are few, and stand for no others."""
+    """Group, step and latencies of each exchange, if they are few and stand for no others."""
     sampled: set[Values] = field(default_factory=set)
-    """Values that records have which stand for several."""
+    """Groups with records that stand for several."""
     _weight: tuple[str, ...] = ()
-    """The column by which they are apart; none where no record of the store stands for several."""
+    """The column of weights; none if no record of the store stands for several."""
 
     @property
     def exchanges(self) -> int:
@@ -135,37 +139,39 @@ class Sums:
     async def add(
         self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None
     ) -> bool:
-        """Add the records of a filter that is visible, cut at whole hours; False when there are
-        more.
+        """Add the records of a visible filter; False if some are missing.
+
+        `tables` are the rollups of its whole hours, None if there are none, and `cut` splits it at
+        these hours if that is known.
         """
-        edges = [filter]
+        rest = [filter]
         if tables is not None and (self.steps is None or self.steps.is_in(HOUR_US)):
             cut = cut or split(filter, (await start_range(self.session))[1])
             added = await self.add_hours(filter, cut.hours, tables)
             if added is Added.NEWEST:
                 return False
             if added is Added.ALL:
-                edges = cut.edges
+                rest = cut.edges
 
-        is_whole = await self.add_rows(edges)
+        is_whole = await self.add_rows(rest)
         if is_whole and self.latencies and not self.sampled:
-            await self._measure(filter, is_counted=edges != [filter])
+            await self._read_exact(filter, is_counted=rest != [filter])
         return is_whole
 
     async def add_hours(self, filter: Filter, hours: Hours, tables: rollup_sql.Tables) -> Added:
-        """Add whole hours, before anything else is added."""
+        """Add whole hours from rollups. Nothing may have been added before."""
         where = await rollup_sql.rollup_where(self.session, filter)
         if where is None or hours.is_empty:
             return Added.ALL
 
         await self._learn_weights()
         max_cells = MAX_CELLS if self.steps else self.max_groups
-        for some in await self._slices(hours):
-            groups = await self._read_hours(where, some, tables, max_cells)
+        for part in await self._slices(hours):
+            groups = await self._read_rollups(where, part, tables, max_cells)
             if groups is None:
                 return Added.NEWEST
 
-            self._add_hours(groups)
+            self._add_rollups(groups)
             if len(groups) > max_cells or sum(map(len, self.found.values())) > max_cells:
                 self.found.clear()
                 return Added.NONE
@@ -173,7 +179,7 @@ class Sums:
         return Added.ALL
 
     async def _slices(self, hours: Hours) -> Iterator[Hours]:
-        """Cut hours into slices of whole days, as far as there are records, newest first."""
+        """Cut the hours that have records into slices of whole days, newest first."""
         if self.session.dialect.rollups is not None:
             return iter((hours,))
         oldest_us, newest_us = await start_range(self.session)
@@ -182,111 +188,116 @@ class Sums:
 
         first = oldest_us // HOUR_US if hours.first is None else hours.first
         until = newest_us // HOUR_US + 1 if hours.until is None else hours.until
-        if first < until:
-            days = Range(first // DAY_HOURS, (until - 1) // DAY_HOURS)
-        else:
-            days = Range(1, 0)
+        if first >= until:
+            return iter(())
+
+        days = Range(first // DAY_HOURS, (until - 1) // DAY_HOURS)
         return (
-            Hours(max(first, some.first * DAY_HOURS), min(until, (some.last + 1) * DAY_HOURS))
-            for some in slices(days, "desc", Pace(least=SLICE_DAYS))
+            Hours(max(first, part.first * DAY_HOURS), min(until, (part.last + 1) * DAY_HOURS))
+            for part in slices(days, "desc", Pace(least=SLICE_DAYS))
         )
 
-    async def _read_hours(
+    async def _read_rollups(
         self, where: Where, hours: Hours, tables: rollup_sql.Tables, max_groups: int
     ) -> Rows | None:
-        """Read the sums of some hours, one group more than so many at most; None when the budget
+        """Read the sums of some hours, at most one group more than allowed; None when the budget
         ended it.
+
+        A row has the step if there are steps, the group, the weight if there are weights, the
+        measures, and three columns for each latency (`rollup_sql.latency_sums`).
         """
         session = self.session
         steps = self.steps
-        keys = [*self.by, *self._weight]
-        only_hours = False
-        read = [
-            *keys,
-            *(name for name in self.measures if name not in _ERRORS),
-            *(["kind"] * self.has_calls),
-        ]
-
-        if steps is not None:
-            keys.insert(0, "place")
-            read.append("hour")
-            only_hours = not steps.is_in(DAY_US)
-
-        if not _ERRORS.keys().isdisjoint(self.measures):
-            read.append("status_class")
         histograms = HISTOGRAMS[: len(self.latencies)]
-        for columns in (LEAST, MOST, HISTOGRAMS):
-            read += columns[: len(histograms)]
+        keys = [*self.by, *self._weight]
+
+        columns = [*keys, *(name for name in self.measures if name not in _ERRORS)]
+        if self.has_calls:
+            columns.append("kind")
+        if steps is not None:
+            columns.append("hour")
+        if not _ERRORS.keys().isdisjoint(self.measures):
+            columns.append("status_class")
+        for names in (LEAST, MOST, HISTOGRAMS):
+            columns += names[: len(histograms)]
         rows, parameters = await rollup_sql.rollup_rows(
-            session, tables, where, hours, tuple(dict.fromkeys(read)), only_hours=only_hours
+            session,
+            tables,
+            where,
+            hours,
+            tuple(dict.fromkeys(columns)),
+            only_hours=steps is not None and not steps.is_in(DAY_US),
         )
-        if keys:
-            grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}"
-        else:
-            grouped = ""
+
         selected = [
-            *([self._hour_place()] if steps else ()),
-            *self.by,
-            *self._weight,
+            *keys,
             rollup_sql.sums([self._of_rollups(name) for name in self.measures]),
             *(rollup_sql.latency_sums(name, session.dialect) for name in histograms),
         ]
+        if steps is not None:
+            selected.insert(0, self._place_of_hour(steps))
+            keys.insert(0, "place")
+        grouped = f" GROUP BY {', '.join(keys)} LIMIT {max_groups + 1}" if keys else ""
         sql = f"SELECT {', '.join(selected)} FROM {rows}{grouped}"
         if session.dialect.rollups is not None:
             return await session.fetch(sql, parameters)
-
         return await session.fetch_in_budget(sql, parameters)
 
-    def _add_hours(self, groups: Rows) -> None:
+    def _add_rollups(self, groups: Rows) -> None:
         first = int(self.steps is not None)
         counts_from = first + len(self.by) + len(self._weight)
-        ends_from = counts_from + len(self.measures)
+        latencies_from = counts_from + len(self.measures)
         has_events = "events" in self.measures
 
         for row in groups:
-            counts = row[counts_from:ends_from]
+            counts = row[counts_from:latencies_from]
+            # A sum over no rows is null. Retention and erasure subtract from rollups, which may
+            # leave a group without records.
             if counts[0] is None or (counts[0] <= 0 and not (has_events and counts[1] > 0)):
                 continue
 
-            weight, measured = self._add_to_cell(
-                row[first:counts_from], row[0] if first else 0, counts
-            )
-            for place, latencies in enumerate(measured):
-                ends = ends_from + 3 * place
-                rollup_sql.add_latencies(
-                    latencies, row[ends : ends + 3], self.session.dialect, weight
-                )
+            place = row[0] if first else 0
+            weight, measured = self._add_group(row[first:counts_from], place, counts)
+            for number, latencies in enumerate(measured):
+                start = latencies_from + 3 * number
+                columns = row[start : start + 3]
+                rollup_sql.add_latencies(latencies, columns, self.session.dialect, weight)
 
     async def add_rows(self, filters: Sequence[Filter]) -> bool:
-        """Add rows; False when they were too many, or have too many values."""
+        """Add the rows of filters; False if some are missing, or there are too many groups.
+
+        A row that the database returns has the step if there are steps, the kind if events are
+        counted, the group, the weight if there are weights, the bucket of each latency, the
+        measures, and least and most of each latency.
+        """
         await self._learn_weights()
         dialect = self.session.dialect
         buckets = {name: f"bucket_of_{name}" for name in self.latencies}
-        selected = [
-            *self._keys(),
-            *(f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets),
-        ]
+
+        selected = self._keys()
+        selected += [f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets]
         selected += [self._of_rows(name) for name in self.measures]
         for name in self.latencies:
             selected += [f"min({name})", f"max({name})"]
-        keys = [
-            *(("place",) if self.steps else ()),
-            *(("kind",) if "events" in self.measures else ()),
-        ]
-        keys += (*self.by, *self._weight)
-        grouped = f" GROUP BY {', '.join((*keys, *buckets.values()))}"
+
+        keys = [*self.by, *self._weight, *buckets.values()]
+        if "events" in self.measures:
+            keys.insert(0, "kind")
+        if self.steps is not None:
+            keys.insert(0, "place")
         select = f"SELECT {', '.join(selected)}"
+        grouped = f" GROUP BY {', '.join(keys)}"
 
         for filter in filters:
-            for some in _with_usage(filter) if self.has_calls else (filter,):
-                is_whole = await scan(self.session, some, select, grouped, self._add_rows)
+            for part in _with_usage(filter) if self.has_calls else (filter,):
+                is_whole = await scan(self.session, part, select, grouped, self._add_rows)
                 if not is_whole or len(self.found) >= self.max_groups:
                     return False
 
         return True
 
     def _add_rows(self, rows: Rows) -> bool:
-        """Add groups of rows; True when they have too many values."""
+        """Add groups of rows; True if there are too many."""
         has_events = "events" in self.measures
         has_steps = self.steps is not None
         first = has_steps + has_events
@@ -298,25 +309,32 @@ class Sums:
             counts = list(map(int, row[counts_from:ends_from]))
             is_event = has_events and row[first - 1] == EVENT
             if is_event:
-                counts[:2] = 0, counts[0]
-            if is_event and self.has_calls:
-                named = zip(self.measures, counts, strict=True)
-                counts[2:] = [count if name in _OF_CALLS else 0 for name, count in named][2:]
-            weight, measured = self._add_to_cell(
-                row[first:buckets_from], row[0] if has_steps else 0, counts
-            )
+                counts = self._counts_of_events(counts)
+            place = row[0] if has_steps else 0
+            weight, measured = self._add_group(row[first:buckets_from], place, counts)
             if is_event:
                 continue
 
-            for place, latencies in enumerate(measured):
-                bucket = row[buckets_from + place]
-                ends = row[ends_from + 2 * place : ends_from + 2 * place + 2]
+            for number, latencies in enumerate(measured):
+                bucket = row[buckets_from + number]
+                ends = ends_from + 2 * number
                 if bucket >= 0:
-                    latencies.add({bucket: counts[0] * weight}, *ends)
+                    latencies.add({bucket: counts[0] * weight}, *row[ends : ends + 2])
 
         return len(self.found) >= self.max_groups
 
-    async def _measure(self, filter: Filter, *, is_counted: bool) -> None:
+    def _counts_of_events(self, counts: Sequence[int]) -> list[int]:
+        """Return the measures of events, which the database counts as the first measure."""
+        rest = counts[2:]
+        if self.has_calls:
+            names = self.measures[2:]
+            rest = [
+                count if name in _OF_CALLS else 0 for name, count in zip(names, rest, strict=True)
+            ]
+        return [0, counts[0], *rest]
+
+    async def _read_exact(self, filter: Filter, *, is_counted: bool) -> None:
+        """Read the latencies of each exchange if there are few."""
         select = f"SELECT {', '.join((*self._keys(only_values=True), *self.latencies))}"
         rows = await fetch_exact_if_small(
             self.session, filter, self.exchanges, select, is_counted=is_counted
@@ -331,10 +349,14 @@ class Sums:
         if self.is_weighed and has_weights((await self.session.state()).capped_dimensions):
             self._weight = (COLUMN,)
 
-    def _add_to_cell(
+    def _add_group(
         self, key: Sequence[Any], place: int, counts: Sequence[float]
     ) -> tuple[float, Sequence[Latencies]]:
-        """Add counts by values and weight, and return the weight, and the latencies beside them."""
+        """Add the counts of a group, whose key ends with the weight if there are weights.
+
+        Returns:
+            The weight, and the latencies of the group, to be added to.
+        """
         values = values_of(key)
         weight: float = 1
         if self._weight:
@@ -345,21 +367,16 @@ class Sums:
                 weight = weight_of(code)
                 counts = [count * weight for count in counts]
 
-        cells = self.found.get(values)
-        if cells is None:
-            cells = self.found[values] = {}
-        cell = cells.get(place)
-        if cell is None:
-            cell = cells[place] = GroupSums(
-                counts, [Latencies() for _ in self.latencies] if self.latencies else ()
-            )
+        by_step = self.found.setdefault(values, {})
+        group = by_step.get(place)
+        if group is None:
+            group = by_step[place] = GroupSums(counts, [Latencies() for _ in self.latencies])
         else:
-            cell.sums = list(map(add, cell.sums, counts))
-
-        return weight, cell.latencies
+            group.sums = list(map(add, group.sums, counts))
+        return weight, group.latencies
 
     def _keys(self, *, only_values: bool = False) -> list[str]:
-        """Write what rows are grouped by."""
+        """Write the columns that rows are grouped by: step, kind, group and weight."""
         dialect = self.session.dialect
         keys = []
         if self.steps is not None:
@@ -373,54 +390,53 @@ class Sums:
         keys += [class_ if name == "status_class" else name for name in self.by]
         return keys if only_values else [*keys, *self._weight]
 
-    def _hour_place(self) -> str:
-        assert self.steps is not None
-        start = self.steps.start_us // HOUR_US
-        length = self.steps.length_us // HOUR_US
+    def _place_of_hour(self, steps: Steps) -> str:
+        start = steps.start_us // HOUR_US
+        length = steps.length_us // HOUR_US
         return f"{self.session.dialect.divided(f'(hour - {start})', str(length))} AS place"
 
     def _of_rollups(self, measure: str) -> str:
+        """Write a measure of a row of rollups."""
         digit = _ERRORS.get(measure)
-        if (
-            self.has_calls
-            and measure not in ("exchanges", "events")
-            and not digit
-            and measure not in _OF_CALLS
-        ):
-            return f"CASE WHEN kind = {EVENT} THEN 0 ELSE {measure} END"
         if digit:
             return f"CASE WHEN status_class = {digit} THEN exchanges ELSE 0 END"
-
-        return measure
+        if not self.has_calls or measure in ("exchanges", "events") or measure in _OF_CALLS:
+            return measure
+        return f"CASE WHEN kind = {EVENT} THEN 0 ELSE {measure} END"
 
     def _of_rows(self, measure: str) -> str:
+        """Write the sum of a measure over rows."""
         digit = _ERRORS.get(measure)
         if digit:
             return f"sum(CASE WHEN {self.session.dialect.status_class} = {digit} THEN 1 ELSE 0 END)"
         return _OF_ROWS.get(measure, f"sum({measure})")
 
     def tallies(self) -> dict[int, Tally]:
-        """Put sums by class of status together, by step."""
+        """Join the sums of status classes, which must be the groups, by step."""
         found: dict[int, Tally] = defaultdict(Tally)
-        for (class_,), cells in self.found.items():
-            for place, cell in cells.items():
-                found[place].add_class(class_name(class_), cell.counts[0])
-                found[place].add(*cell.counts[1:])
-                for known, latencies in zip(found[place].latencies, cell.latencies, strict=False):
-                    known.add(latencies.counts, latencies.least_us, latencies.most_us)
+        for (class_,), by_step in self.found.items():
+            for place, group in by_step.items():
+                tally = found[place]
+                tally.add_class(class_name(class_), group.counts[0])
+                tally.add(*group.counts[1:])
+                for total, latencies in zip(tally.latencies, group.latencies, strict=False):
+                    total.add(latencies.counts, latencies.least_us, latencies.most_us)
 
         measured: dict[int, list[Sequence[int | None]]] = defaultdict(list)
-        for _, place, values in self.exact:
-            measured[place].append(values)
+        for _, place, latencies_us in self.exact:
+            measured[place].append(latencies_us)
         for place, rows in measured.items():
-            for known, of_all in zip(found[place].latencies, zip(*rows, strict=True), strict=False):
-                known.values = sorted(value for value in of_all if value is not None and value >= 0)
+            columns = zip(*rows, strict=True)
+            for total, column in zip(found[place].latencies, columns, strict=False):
+                total.values = sorted(value for value in column if value is not None and value >= 0)
+
         return found
 
 
 def _with_usage(filter: Filter) -> Sequence[Filter]:
-    """Leave out events of no calls; exchanges that have to be looked into are apart, as others ask
-    for them.
+    """Leave out events that are no calls.
+
+    Where rows must be examined, exchanges are a filter of their own: the read asks for them again.
     """
     narrowed = replace(filter, where=both(filter.where, _HAS_USAGE))
     if filter.where is None or residual(filter.where) is None:
@@ -429,11 +445,12 @@ def _with_usage(filter: Filter) -> Sequence[Filter]:
 
 
 def values_of(row: Sequence[Any]) -> Values:
-    """Write null as rollups do."""
+    """Return the key of a group, with 0 for null as in rollups."""
     return tuple([0 if value is None else value for value in row])
 
 
 def _bucket(column: str, bucket: Any) -> str:
+    """Write the bucket of a latency, -1 if there is none; each exchange has a duration."""
     if column == LATENCIES[0]:
         return str(bucket(column))
     return f"CASE WHEN coalesce({column}, -1) < 0 THEN -1 ELSE {bucket(column)} END"

@@ -12,22 +12,20 @@ from storage.relational.tally import Tally, narrowed
 from storage.relational.time_ranges import is_in_hours, steps
 
 MAX_SCAN_ROWS: Final = 500_000
-"""Rows that are scanned rather than shown by the hour: about a second of the database's time."""
+"""Most rows that are scanned for steps shorter than an hour: about a second of the database's time.
+"""
 MAX_SCAN_ROWS_IN_HOURS: Final = 50_000
-"""The same of ranges in which hours are fine enough: a tenth of a second."""
+"""The same of ranges for which steps of an hour are short enough: a tenth of a second."""
 
 
 async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     state = await session.state()
     since_us = query.since_us
     until_us = query.until_us
-    wanted = state.visible(narrowed(query.filter, since_us, until_us))
-    tables = rollup_sql.tables_for(wanted, state.capped_dimensions)
-    rows = await seq_range(session, wanted)
-    if is_in_hours(since_us, until_us):
-        max_rows = MAX_SCAN_ROWS_IN_HOURS
-    else:
-        max_rows = MAX_SCAN_ROWS
+    filter = state.visible(narrowed(query.filter, since_us, until_us))
+    tables = rollup_sql.tables_for(filter, state.capped_dimensions)
+    rows = await seq_range(session, filter)
+    max_rows = MAX_SCAN_ROWS_IN_HOURS if is_in_hours(since_us, until_us) else MAX_SCAN_ROWS
     is_long = tables is not None and rows.size > max_rows * session.numbers_per_row
     step, starts = steps(since_us, until_us, query.buckets, is_long=is_long)
     if not starts:
@@ -36,7 +34,7 @@ async def histogram(session: Session, query: HistogramQuery) -> Histogram:
     sums = Sums(
         session, ("status_class",), ("exchanges", "events"), LATENCIES[:1], Steps(starts[0], step)
     )
-    complete = await sums.add(wanted, tables)
+    complete = await sums.add(filter, tables)
     tallies = sums.tallies()
     buckets = [tallies.get(place, Tally()).bucket(start) for place, start in enumerate(starts)]
     return Histogram(buckets, step, complete, bool(sums.sampled))

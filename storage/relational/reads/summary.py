@@ -20,83 +20,98 @@ from storage.relational.weights import count_rows
 from storage.search.expression import Is, both
 
 _MEASURES: Final = ("exchanges", "events", "request_bytes", "response_bytes")
-_FAILED: Final = ("warn", "error")
+_FAILURE_LEVELS: Final = ("warn", "error")
 _FAILURE: Final = "error_type"
 _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
     _FAILURE: f"CASE WHEN level >= 2 AND kind = 0 THEN error_type ELSE {{none}} END AS top_{_FAILURE}"
 }
-"""Name of each of `TOPS` → what is counted of rows."""
+"""Name of a top → the expression whose values are counted in rows."""
 
 
 async def summary(session: Session, query: SummaryQuery) -> Summary:
-    tops: Counts = {name: {} for name in TOPS}
     state = await session.state()
     filter = state.visible(query.filter)
-    whole = await start_range(session)
-    newest_us = whole[1]
-    cut = split(filter, newest_us)
-    counted = () if query.only_totals else _countable_tops(filter, state)
-    complete = not counted or await _count_tops(session, filter, cut.hours, counted, tops)
+    times = await start_range(session)
+    cut = split(filter, times[1])
+
+    tops: Counts = {name: {} for name in TOPS}
+    counted: Sequence[str] = ()
+    scanned: Sequence[str] = ()
+    if not query.only_totals:
+        counted = _countable_tops(filter, state)
+        scanned = [name for name in TOPS if name not in counted]
+    complete = True
+    if counted:
+        complete = await _count_tops(session, filter, cut.hours, counted, tops)
+
     sums = Sums(session, ("status_class",), _MEASURES, LATENCIES)
     complete &= await sums.add(filter, rollup_sql.tables_for(filter, state.capped_dimensions), cut)
-    scanned = () if query.only_totals else [name for name in TOPS if name not in counted]
-    for names, parts in ((counted, cut.edges), (scanned, [filter])):
-        for edge in parts if names else ():
-            complete = complete and await _add_tops(session, edge, names, tops)
+    if counted:
+        for edge in cut.edges:
+            complete = complete and await _add_tops(session, edge, counted, tops)
+    if scanned:
+        complete = complete and await _add_tops(session, filter, scanned, tops)
+
     tally = sums.tallies().get(0, Tally())
     tally.sampled = bool(sums.sampled)
-    start, end = extent(
-        filter, *(whole if filter.scope.is_everything else await scope_range(session, filter.scope))
-    )
+    if not filter.scope.is_everything:
+        times = await scope_range(session, filter.scope)
+    start, end = extent(filter, *times)
     if query.only_totals:
         return tally.summary(start, end, {}, None, complete=complete)
 
     models, is_whole = await _usage(session, filter, cut)
-    top = {
-        name: [
-            FacetValue(*found) for found in await named(session, name, tops[name], MAX_TOP_VALUES)
-        ]
-        for name in TOPS
-    }
+    top = {}
+    for name in TOPS:
+        found = await named(session, name, tops[name], MAX_TOP_VALUES)
+        top[name] = [FacetValue(value, count) for value, count in found]
     return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
 async def _usage(
     session: Session, filter: Filter, cut: Split
 ) -> tuple[list[ModelUsage] | None, bool]:
-    """Add up the calls of a filter by provider and model, None when only a scan could; and whether
-    that is all.
+    """Add up the calls of a filter by provider and model.
+
+    Returns:
+        The usage, None if only a scan of a filter that rollups count otherwise could tell, and
+        whether it is complete.
     """
-    capped_dimensions = (await session.state()).capped_dimensions
-    is_known = usage.can_count(filter, capped_dimensions)
     if filter.kind == "event":
         return [], True
-    if not is_known and (
+
+    capped_dimensions = (await session.state()).capped_dimensions
+    has_rollup = usage.can_count(filter, capped_dimensions)
+    if not has_rollup and (
         rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)
     ):
         return None, True
 
     sums = Sums(session, ("provider", "model"), usage.MEASURES)
-    is_counted = not is_known or (
-        await sums.add_hours(usage.calls_of(filter), cut.hours, rollup_sql.USAGE_TABLES)
-        is Added.ALL
-    )
-    edges = cut.edges if is_known else [filter]
-    complete = is_counted and await sums.add_rows(
-        [usage.calls_of(edge) for edge in edges if await _has_calls(session, edge)]
-    )
+    complete = True
+    rest = [filter]
+    if has_rollup:
+        calls = usage.calls_of(filter)
+        added = await sums.add_hours(calls, cut.hours, rollup_sql.USAGE_TABLES)
+        complete = added is Added.ALL
+        rest = cut.edges
+    if complete:
+        edges = [usage.calls_of(edge) for edge in rest if await _has_calls(session, edge)]
+        complete = await sums.add_rows(edges)
+
     ids = {value for values in sums.found for value in values}
     text = {**await session.text_of(ids - {OTHER}), OTHER: usage.OTHERS}
     found = (
-        (text[provider], text[model], cells[0].counts)
-        for (provider, model), cells in sums.found.items()
+        (text[provider], text[model], by_step[0].counts)
+        for (provider, model), by_step in sums.found.items()
     )
     return usage.models_of(found), complete
 
 
 async def _has_calls(session: Session, filter: Filter) -> bool:
-    """Whether any model was called in the hours about a filter's time, where that can be said
-    without a scan.
+    """Whether the rollup of usage has any call in the hours around a filter's time.
+
+    True without a look if the store has no table of it, as the look would be a scan.
     """
     if session.dialect.rollups is not None:
         return True
@@ -109,9 +124,7 @@ async def _has_calls(session: Session, filter: Filter) -> bool:
 
 
 def _countable_tops(filter: Filter, state: State) -> Sequence[str]:
-    """Choose the tops that rollups count for whole hours: not those in which they hold `OTHER`,
-    which rows count.
-    """
+    """List the tops that rollups can count: not those for which they hold `OTHER`."""
     if not rollup_sql.can_count(filter, state.capped_dimensions):
         return ()
     return [
@@ -124,6 +137,7 @@ def _countable_tops(filter: Filter, state: State) -> Sequence[str]:
 async def _count_tops(
     session: Session, filter: Filter, hours: Hours, names: Sequence[str], tops: Counts
 ) -> bool:
+    """Count tops in whole hours, from rollups; False if some records are missing."""
     tops |= await count_values(session, filter, hours, [name for name in names if name != _FAILURE])
     return _FAILURE not in names or await _add_failures(session, filter, hours, tops[_FAILURE])
 
@@ -131,28 +145,29 @@ async def _count_tops(
 async def _add_failures(
     session: Session, filter: Filter, hours: Hours, counts: dict[int, float]
 ) -> bool:
-    """Count whole hours' failures, from the rollups by status where those have the filter's
-    dimensions.
+    """Count the failures of whole hours, from the rollups by status if these have the filter's
+    dimensions; False if some are missing.
     """
     if hours.is_empty or filter.kind == "event":
         return True
 
     first, until = (None if bound is None else bound * HOUR_US for bound in hours)
-    failed = both(filter.where, Is("level", _FAILED))
+    failed = both(filter.where, Is("level", _FAILURE_LEVELS))
     failures = replace(filter, kind="exchange", where=failed, since_us=first, until_us=until)
     sums = Sums(session, (_FAILURE,), _MEASURES[:1])
-
     if rollup_sql.can_count(failures, (await session.state()).capped_dimensions, STATUS_KEYS):
         is_whole = await sums.add_hours(failures, hours, STATUS_TABLES) is Added.ALL
     else:
         is_whole = await sums.add_rows([failures])
 
-    for (value,), cells in sums.found.items():
-        add_count(counts, value, cells[0].sums[0])
+    for (value,), by_step in sums.found.items():
+        add_count(counts, value, by_step[0].sums[0])
     return is_whole
 
 
 async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops: Counts) -> bool:
+    """Count tops in rows; False when the budget ended it."""
+
     def add(rows: Rows) -> None:
         for *values, count in rows:
             for name, value in zip(names, values, strict=True):
@@ -160,7 +175,5 @@ async def _add_tops(session: Session, filter: Filter, names: Sequence[str], tops
 
     columns = ", ".join(_SCANNED[name] for name in names).format(none=session.dialect.none)
     count = count_rows((await session.state()).capped_dimensions, session.dialect)
-    select = f"SELECT {columns}, {count}"
-    return await scan(
-        session, filter, select, f" GROUP BY {', '.join(f'top_{name}' for name in names)}", add
-    )
+    grouped = f" GROUP BY {', '.join(f'top_{name}' for name in names)}"
+    return await scan(session, filter, f"SELECT {columns}, {count}", grouped, add)

@@ -1,6 +1,4 @@
-"""The values that most exchanges of a filter have, and what came of them, together or step by step
-in time.
-"""
+"""The most frequent values among a filter's exchanges, with sums, or with counts over time."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -34,31 +32,35 @@ from storage.search.cell import is_cell_field
 async def top(session: Session, query: TopQuery) -> Top:
     if is_cell_field(query.by):
         return await groups(session, query)
+
     has_calls = query.by in FIELDS_OF_CALLS
-    measures = (TOP_COUNTS[0], "events", *TOP_COUNTS[1:]) if has_calls else TOP_COUNTS
+    measures: tuple[str, ...] = TOP_COUNTS
+    if has_calls:
+        measures = (TOP_COUNTS[0], "events", *TOP_COUNTS[1:])
+    columns = TOP_FIELDS[query.by]
     sums = Sums(
-        session, TOP_FIELDS[query.by], measures, LATENCIES[:1], has_calls=has_calls, max_groups=MAX_GROUPS
-    )  # fmt: skip
-    is_whole = await _add(sums, query.filter)
-    names = await _names_of(
-        session, sums.by, {*sums.found, *(values for values, _, _ in sums.exact)}
+        session, columns, measures, LATENCIES[:1], has_calls=has_calls, max_groups=MAX_GROUPS
     )
+    is_whole = await _add(sums, query.filter)
+    measured = {values for values, _, _ in sums.exact}
+    names = await _names_of(session, columns, sums.found.keys() | measured)
+
     found = []
-
-    for values, cells in sums.found.items():
-        found.append(
-            TopRow(names[values], durations=cells[0].latencies[0], sampled=values in sums.sampled)
-        )
-        counts = cells[0].counts
-        found[-1].add([counts[0], *counts[2:]] if has_calls else counts)
-
+    for values, by_step in sums.found.items():
+        group = by_step[0]
+        row = TopRow(names[values], durations=group.latencies[0], sampled=values in sums.sampled)
+        counts = group.counts
+        row.add([counts[0], *counts[2:]] if has_calls else counts)
+        found.append(row)
     rows = [row for row in most(found) if not row.is_empty]
+
     durations: dict[Names, list[int]] = {}
     for values, _, (duration_us,) in sums.exact:
         durations.setdefault(names[values], []).append(duration_us or 0)
     if durations.keys() == {row.names for row in rows if row.exchanges}:
         for row in rows:
             row.durations.values = sorted(durations[row.names]) if row.exchanges else None
+
     return Top(rows, sums.exchanges, is_whole)
 
 
@@ -69,28 +71,24 @@ async def series(session: Session, query: SeriesQuery) -> TopSeries:
     if not starts:
         return TopSeries(since_us, step, {}, complete=True)
 
-    sums = Sums(
-        session,
-        TOP_FIELDS[query.by],
-        TOP_COUNTS[:1],
-        steps=Steps(starts[0], step),
-        max_groups=MAX_GROUPS,
-    )
+    columns = TOP_FIELDS[query.by]
+    every = Steps(starts[0], step)
+    sums = Sums(session, columns, TOP_COUNTS[:1], steps=every, max_groups=MAX_GROUPS)
     is_whole = await _add(sums, narrowed(query.filter, since_us, until_us))
-    names = await _names_of(session, sums.by, sums.found.keys())
+    names = await _names_of(session, columns, sums.found.keys())
+
     counts: dict[Values, list[int]] = {}
-
-    for values, cells in sums.found.items():
+    for values, by_step in sums.found.items():
         counts[values] = numbers = [0] * len(starts)
-        for place, cell in cells.items():
-            numbers[place] = cell.counts[0]
+        for place, group in by_step.items():
+            numbers[place] = group.counts[0]
 
-    return TopSeries(
-        starts[0], step, merged(counts, names.__getitem__), is_whole, bool(sums.sampled)
-    )
+    series = merged(counts, names.__getitem__)
+    return TopSeries(starts[0], step, series, is_whole, bool(sums.sampled))
 
 
 async def _add(sums: Sums, filter: Filter) -> bool:
+    """Add the records of a filter, events only if they are calls; False if some are missing."""
     state = await sums.session.state()
     filter = state.visible(replace(filter, kind="all" if sums.has_calls else "exchange"))
     return await sums.add(filter, _tables_by(sums.by, filter, state.capped_dimensions))
@@ -99,13 +97,11 @@ async def _add(sums: Sums, filter: Filter) -> bool:
 def _tables_by(
     columns: Sequence[str], filter: Filter, capped_dimensions: int
 ) -> rollup_sql.Tables | None:
-    """Choose the rollups that have both some columns and the dimensions of a filter; None: they
-    need rows.
-    """
-    if not _is_by_endpoint(columns) and (
-        rollup_sql.holds_others(capped_dimensions, columns) or "method" in columns
-    ):
-        return None  # of the others, and of methods that clients invented, only rows know the names
+    """Choose rollups that have these columns and the dimensions of a filter; None for rows."""
+    # Only rows have the names of values beyond the limits, and of methods that clients invented.
+    has_names = "method" not in columns and not rollup_sql.holds_others(capped_dimensions, columns)
+    if not has_names and not _is_by_endpoint(columns):
+        return None
     return rollup_sql.tables_for(filter, capped_dimensions, columns)
 
 
@@ -116,21 +112,21 @@ def _is_by_endpoint(columns: Sequence[str]) -> bool:
 async def _names_of(
     session: Session, columns: tuple[str, ...], groups: Collection[Values]
 ) -> Mapping[Values, Names]:
-    """Return what groups are called."""
-    coded = [place for place, column in enumerate(columns) if column in DIMENSIONS]
+    """Return the names of groups, one for each column."""
     is_by_endpoint = _is_by_endpoint(columns)
-    text = await session.text_of(
-        {values[place] for values in groups for place in coded} - {0, rollups.OTHER}
-    )
+    places = [place for place, column in enumerate(columns) if column in DIMENSIONS]
+    ids = {values[place] for values in groups for place in places}
+    text = await session.text_of(ids - {0, rollups.OTHER})
 
     def name(column: str, value: Any) -> str | None:
-        if value == 0 or value == rollups.OTHER:
-            return OTHERS if value else None
+        if value == 0:
+            return None
+        if value == rollups.OTHER:
+            return OTHERS
         if column in DIMENSIONS:
-            named = text[value]
-            if column == "method" and is_by_endpoint and named not in ROLLUP_METHODS:
-                return None
-            return named
+            known = text[value]
+            is_invented = column == "method" and known not in ROLLUP_METHODS
+            return None if is_invented and is_by_endpoint else known
 
         if column == "client_ip":
             value = unpack_address(session.dialect.to_bytes(value))

@@ -1,5 +1,6 @@
-"""Counts of records by filter, from rollups where they suffice: of those that are stored, whatever
-they stand for.
+"""Counts of stored records by filter, from rollups where they suffice.
+
+A record counts once, even if it stands for several.
 """
 
 from dataclasses import replace
@@ -16,16 +17,13 @@ from storage.relational.usage import can_count as can_count_calls
 
 _COUNTS: Final = ("exchanges", "events")
 _WHOLE_S: Final = 30.0
-"""Time for a count that other reads rest on; of a year it takes milliseconds."""
+"""Time for a count that another read needs; for a year it takes milliseconds."""
 
 
 async def count(session: Session, query: CountQuery) -> Count:
-    """Count the records of a filter: whole hours from rollups, where they suffice, and the rest row
-    by row.
-    """
+    """Count the records of a filter: whole hours from rollups where they suffice, else rows."""
     state = await session.state()
     filter = state.visible(query.filter)
-
     tables = tables_for(filter, state.capped_dimensions)
     if tables is None and _is_of_calls(filter, state):
         calls = Sums(session, (), MEASURES[:1], is_weighed=False)
@@ -40,13 +38,14 @@ async def count(session: Session, query: CountQuery) -> Count:
 
 
 def _is_of_calls(filter: Filter, state: State) -> bool:
-    """Whether the rollup of usage can count a filter: it has all of its records, and no events."""
-    can_tell = counts_calls(filter) and not has_events(state.capped_dimensions)
-    return can_tell and can_count_calls(filter, state.capped_dimensions)
+    """Whether the rollup of usage can count a filter, as it has all its records and no events."""
+    if not counts_calls(filter) or has_events(state.capped_dimensions):
+        return False
+    return can_count_calls(filter, state.capped_dimensions)
 
 
 async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
-    """Count the records of a filter in whole hours, from rollups, outside of the budget."""
+    """Count the records of a filter in whole hours, from rollups, with a budget of its own."""
     session = session.limited(_WHOLE_S)
     found = Sums(session, (), _COUNTS, is_weighed=False)
     tables = tables_for(filter, (await session.state()).capped_dimensions)
@@ -56,12 +55,14 @@ async def count_hours(session: Session, filter: Filter, hours: Hours) -> Count:
 
 
 def _counted(found: Sums) -> Count:
-    exchanges, events = found.found[()][0].counts if found.found else (0, 0)
+    if not found.found:
+        return Count(0, 0)
+    exchanges, events = found.found[()][0].counts
     return Count(exchanges, events)
 
 
 async def rows_total(session: Session) -> int:
-    """Count all rows, from rollups: counting them in the table would scan it."""
+    """Count all rows from rollups: counting them in their table would scan it."""
     filter = (await session.state()).visible(Filter(kind="all"))
     counted = await count_hours(session, filter, hours_inside(filter.since_us, None))
     return counted.exchanges + counted.events
