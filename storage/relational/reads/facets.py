@@ -1,15 +1,22 @@
-"""The values of facets: counted by rollups where they know the facet, else looked for in the newest
-rows.
+"""The values of facets: from rollups that have the facet, else from the newest rows.
 
-Where these are all rows of the filter, they count every facet exactly.
+Where the newest rows are all rows of the filter, they count every facet exactly.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
-from storage import aggregates
+from storage.aggregates import (
+    FACETS,
+    MAX_FACET_LIMIT,
+    ROLLUP_FACETS,
+    SAMPLE_ROWS,
+    FacetValue,
+    class_name,
+    most_frequent,
+)
 from storage.query import ROLLUP_METHODS, FacetQuery, Filter, Stats, StatsQuery
 from storage.record import LEVELS
 from storage.relational import rollup_sql, time_ranges
@@ -25,90 +32,105 @@ from storage.relational.usage import OTHERS
 from storage.relational.weights import COLUMN, count_rows, has_weights
 
 _SAMPLE_S: Final = 0.01
-"""How long rows are looked for."""
+"""Time for reading the newest rows."""
 _STATS: Final = ("level", "project", "container", "service")
 _UNKNOWN: Final = "unknown"
 _MAX_COMBINATIONS: Final = 20_000
-"""Of values of several facets, counted in one pass over rows; where there are more, each is counted
-by itself.
-"""
+"""Combinations of values with which facets are counted in one pass; with more, each has its own."""
 
 Table = tuple[str, str]
-"""Its name, and the column that numbers its periods."""
-Pass = tuple[Table, Sequence[str], Sequence[str]]
-"""Over which table, by which columns, and the facets counted in it."""
+"""Name of a table, and its column with the number of the hour or day."""
 
 
-async def facets(session: Session, query: FacetQuery) -> dict[str, list[aggregates.FacetValue]]:
+class Pass(NamedTuple):
+    """Facets that one query counts."""
+
+    table: Table
+    columns: Sequence[str]
+    """The columns that the query groups by."""
+    names: Sequence[str]
+    """Facets; their columns are among those."""
+
+    @classmethod
+    def of(cls, table: Table, names: Sequence[str]) -> Self:
+        """Count facets by their own columns."""
+        return cls(table, [FACETS[name] for name in names], names)
+
+
+async def facets(session: Session, query: FacetQuery) -> dict[str, list[FacetValue]]:
     state = await session.state()
-    names = query.names
+    capped_dimensions = state.capped_dimensions
     filter = state.visible(query.filter)
     wide = rollup_sql.reduced(filter)
-    hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
-    is_known = rollup_sql.can_count(filter, state.capped_dimensions)
-    countable = [name for name in names if name in aggregates.ROLLUP_FACETS]
-    is_exact = is_known and time_ranges.has_whole_hours(filter)
-    exact = [
-        name
-        for name in countable
-        if is_exact
-        and not rollup_sql.holds_others(state.capped_dimensions, (aggregates.FACETS[name],))
-    ]
-    is_long = is_known and len(exact) < len(countable) and await _has_many(session, filter)
-    sampled = [name for name in names if name not in (countable if is_long else exact)]
-    counts, is_whole, is_estimate = (
-        await _sample(session, filter, sampled) if sampled else ({}, False, False)
-    )
-    counted = [name for name in countable if name not in sampled or not is_whole]
+
+    # Which facets rollups can list, and which of these they can also count exactly.
+    is_countable = rollup_sql.can_count(filter, capped_dimensions)
+    listed = [name for name in query.names if name in ROLLUP_FACETS]
+    exact: list[str] = []
+    if is_countable and time_ranges.has_whole_hours(filter):
+        exact = [
+            name
+            for name in listed
+            if not rollup_sql.holds_others(capped_dimensions, (FACETS[name],))
+        ]
+
+    # The newest rows have the values of the others. Among many rows, rollups list more values.
+    known = exact
+    if is_countable and len(exact) < len(listed) and await _has_many(session, filter):
+        known = listed
+    sampled = [name for name in query.names if name not in known]
+    counts: Counts = {}
+    is_whole = False
+    is_estimate = False
+    if sampled:
+        counts, is_whole, is_estimate = await _sample(session, filter, sampled)
+
+    counted = [name for name in listed if name not in sampled or not is_whole]
     if counted:
+        hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
         counts |= await count_values(session, wide, hours, counted)
         is_estimate = is_estimate or await _has_sampled(session, wide)
+
     answer = {}
-    for name in names:
+    for name in query.names:
         found = await named(session, name, counts[name], query.limit)
         has_count = is_whole or name in exact
         answer[name] = [
-            aggregates.FacetValue(value, count if has_count else None, has_count and is_estimate)
+            FacetValue(value, count if has_count else None, has_count and is_estimate)
             for value, count in found
         ]
-
     return answer
 
 
 async def stats(session: Session, query: StatsQuery) -> Stats:
-    """Count entries by dimension: two of an exchange, one of an event."""
+    """Count entries by dimension: an exchange has two, an event one."""
     state = await session.state()
     filter = state.visible(Filter(scope=query.filter.scope, kind="all"))
-    counts = merged(_STATS, ())
-
     if rollup_sql.can_count(filter, state.capped_dimensions):
         hours = time_ranges.hours_inside(filter.since_us, None)
-        every = await count_values(session, filter, hours, _STATS)
-        counts = merged(
-            _STATS,
-            (every, await count_values(session, replace(filter, kind="exchange"), hours, _STATS)),
-        )
+        records = await count_values(session, filter, hours, _STATS)
+        exchanges = replace(filter, kind="exchange")
+        counts = merged(_STATS, (records, await count_values(session, exchanges, hours, _STATS)))
     else:
-        sums = Sums(
-            session, tuple(aggregates.FACETS[name] for name in _STATS), ("exchanges", "events")
-        )
+        counts = merged(_STATS, ())
+        sums = Sums(session, tuple(FACETS[name] for name in _STATS), ("exchanges", "events"))
         await sums.add_rows([filter])
-        for values, cells in sums.found.items():
-            exchanges, events = cells[0].sums
+        for values, by_step in sums.found.items():
+            exchange_count, event_count = by_step[0].sums
             for name, value in zip(_STATS, values, strict=True):
-                add_count(counts[name], value, 2 * exchanges + events)
+                add_count(counts[name], value, 2 * exchange_count + event_count)
 
-    text = await session.text_of(
-        {value for name in _STATS[1:] for value in counts[name] if value != OTHER}
-    )
+    ids = {value for name in _STATS[1:] for value in counts[name] if value != OTHER}
+    text = await session.text_of(ids)
     levels = [round(counts["level"].get(number, 0)) for number in range(len(LEVELS))]
     groups: list[dict[str, int]] = []
-
     for name in _STATS[1:]:
         group: dict[str, float] = {}
         for value, count in sorted(counts[name].items()):
             shown = OTHERS if value == OTHER else text[value]
-            add_count(group, _UNKNOWN if shown is None else shown, count)
+            if shown is None:
+                shown = _UNKNOWN
+            add_count(group, shown, count)
         groups.append({value: round(count) for value, count in group.items()})
 
     by_level = dict(zip(map(str, LEVELS), levels, strict=True))
@@ -130,6 +152,10 @@ async def _has_sampled(session: Session, filter: Filter) -> bool:
 async def count_values(
     session: Session, filter: Filter, hours: time_ranges.Hours, names: Sequence[str]
 ) -> Counts:
+    """Count the stored values of facets in whole hours, from rollups.
+
+    Counts of an hour or day are remembered until its records change (`Stamp`).
+    """
     where = await rollup_sql.rollup_where(session, filter)
     if where is None or hours.is_empty:
         return merged(names, ())
@@ -147,10 +173,10 @@ async def count_values(
 
     for tier in TABLES:
         numbers = [number for missed, number in missing if missed == tier]
-        if numbers:
-            counted = await _count_ranges(session, tables, where, tier, numbers, names)
-        else:
-            counted = {}
+        if not numbers:
+            continue
+
+        counted = await _count_periods(session, tables, where, tier, numbers, names)
         for number, counts in counted.items():
             session.known_counts.learn(question, (tier, number), stamps[tier, number], counts)
             found.append(counts)
@@ -158,7 +184,7 @@ async def count_values(
     return merged(names, found)
 
 
-async def _count_ranges(
+async def _count_periods(
     session: Session,
     tables: rollup_sql.Tables,
     where: Where,
@@ -166,21 +192,23 @@ async def _count_ranges(
     numbers: Sequence[int],
     names: Sequence[str],
 ) -> dict[int, Counts]:
+    """Count the values of facets in some hours, or days, by the number of the period."""
     counted: dict[int, Counts] = {number: {name: {} for name in names} for number in numbers}
     passes = deque(_passes(session.dialect, tables, tier, names))
+
     while passes:
-        table, columns, some = passes.popleft()
+        table, columns, together = passes.popleft()
         rows = await _count_pass(session, table, where, tier, numbers, columns)
         if rows is None:
-            passes += [(table, [aggregates.FACETS[name]], [name]) for name in some]
+            passes += [Pass.of(table, [name]) for name in together]
             continue
 
-        wanted = [(name, columns.index(aggregates.FACETS[name])) for name in some]
+        places = [(name, columns.index(FACETS[name])) for name in together]
         for number, *values, count in rows:
             counts = counted.get(number)
             if counts is None:
                 continue
-            for name, place in wanted:
+            for name, place in places:
                 value = values[place]
                 if value is not None:
                     values_of = counts[name]
@@ -197,10 +225,9 @@ async def _count_pass(
     numbers: Sequence[int],
     columns: Sequence[str],
 ) -> Rows | None:
-    """Count the records of some periods by columns; None when they have too many combinations of
-    values.
-    """
-    dialect, (name, column) = session.dialect, table
+    """Count the records of some periods by columns; None if too many combinations have any."""
+    dialect = session.dialect
+    name, column = table
     capped_dimensions = (await session.state()).capped_dimensions
     limit = ""
 
@@ -217,9 +244,9 @@ async def _count_pass(
         source, parameters = rollup_sql.counted_rows(name, where, part, read, dialect)
         limit = f" LIMIT {_MAX_COMBINATIONS + 1}" if len(columns) > 1 else ""
 
+    count = rollup_sql.weighed_sum("exchanges + events", capped_dimensions, dialect)
     rows = await session.fetch(
-        f"SELECT {column}, {', '.join(columns)}, "
-        f"{rollup_sql.weighed_sum('exchanges + events', capped_dimensions, dialect)} FROM {source} "
+        f"SELECT {column}, {', '.join(columns)}, {count} FROM {source} "
         f"{dialect.group_by(columns, column)}{limit}",
         parameters,
     )
@@ -232,65 +259,58 @@ async def _count_pass(
 def _passes(
     dialect: Dialect, tables: rollup_sql.Tables, tier: time_ranges.Tier, names: Sequence[str]
 ) -> Iterator[Pass]:
-    """Part facets into passes.
+    """Distribute facets over passes.
 
-    What the smaller tables have is counted there. Of the others, the columns that begin the key
-    need no sorting, which takes longer than reading, unless the database counts each column by
-    itself. SQLite, 10 million records of ten days, ten facets: 8 ms so, 20 in one pass. Where rows
-    are counted, what has few combinations is counted in one pass, too.
+    Facets of the smaller tables are counted there. Of the others, those whose columns begin the key
+    are counted together: grouping by a prefix of the key needs no sorting, which takes longer than
+    reading. Databases with grouping sets count each column by itself and have no use for that.
+    SQLite, 10 million records of ten days, ten facets: 8 ms so, 20 in one pass.
+
+    Where rows stand for rollups, the facets with few combinations are one pass, and each other has
+    its own.
     """
+    small = [name for name in names if FACETS[name] in STATUS_KEYS]
     if dialect.rollups is not None:
-        together = [name for name in names if aggregates.FACETS[name] in STATUS_KEYS]
-        if together:
-            smaller = STATUS_TABLES if tables is STATUS_TABLES else TABLES
-            yield smaller[tier], [aggregates.FACETS[name] for name in together], together
+        smaller = STATUS_TABLES if tables is STATUS_TABLES else TABLES
+        if small:
+            yield Pass.of(smaller[tier], small)
         for name in names:
-            if name not in together:
-                yield TABLES[tier], [aggregates.FACETS[name]], [name]
+            if name not in small:
+                yield Pass.of(TABLES[tier], [name])
         return
 
-    if tables is STATUS_TABLES:
-        small = [name for name in names if aggregates.FACETS[name] in STATUS_KEYS]
-    else:
+    if tables is not STATUS_TABLES:
         small = []
     large = [name for name in names if name not in small]
-    if dialect.has_grouping_sets:
-        first = []
-    else:
-        first = [name for name in large if aggregates.FACETS[name] in LIMITED]
+    first: list[str] = []
+    if not dialect.has_grouping_sets:
+        first = [name for name in large if FACETS[name] in LIMITED]
     rest = [name for name in large if name not in first]
-    if small:
-        yield STATUS_TABLES[tier], [aggregates.FACETS[name] for name in small], small
-    if first:
-        yield (
-            TABLES[tier],
-            LIMITED[: 1 + max(LIMITED.index(aggregates.FACETS[name]) for name in first)],
-            first,
-        )
 
+    if small:
+        yield Pass.of(STATUS_TABLES[tier], small)
+    if first:
+        prefix = LIMITED[: 1 + max(LIMITED.index(FACETS[name]) for name in first)]
+        yield Pass(TABLES[tier], prefix, first)
     if rest:
-        yield TABLES[tier], [aggregates.FACETS[name] for name in rest], rest
+        yield Pass.of(TABLES[tier], rest)
 
 
 async def named(
     session: Session, name: str, counts: dict[Any, float], limit: int
 ) -> list[tuple[str, int]]:
-    """Return the most frequent stored values as text, with whole counts.
+    """Return the most frequent values of a facet as text, with rounded counts.
 
     Null, `OTHER` and methods that clients invented are left out.
     """
-    column = aggregates.FACETS[name]
+    column = FACETS[name]
     if column == "status_class":
-        values = {aggregates.class_name(value): count for value, count in counts.items() if value}
+        values = {class_name(value): count for value, count in counts.items() if value}
     elif column in CODED:
         values = {CODED[column][value]: count for value, count in counts.items()}
     else:
-        # More than wanted are looked up, so that equal counts are sorted by name; but not ten
-        # thousands.
-        if name in COMBINATIONS:
-            most = aggregates.SAMPLE_ROWS
-        else:
-            most = min(4 * limit, aggregates.MAX_FACET_LIMIT)
+        # More than wanted are looked up, as equal counts are sorted by name; but not ten thousands.
+        most = SAMPLE_ROWS if name in COMBINATIONS else min(4 * limit, MAX_FACET_LIMIT)
         frequent = sorted(counts, key=lambda value: -counts[value])[:most]
         ids = [value for value in frequent if value and value != OTHER]
         text = await session.text_of(ids)
@@ -300,37 +320,34 @@ async def named(
         if name == "method":
             values = {value: count for value, count in values.items() if value in ROLLUP_METHODS}
 
-    return aggregates.most_frequent(values, limit)
+    return most_frequent(values, limit)
 
 
 async def _has_many(session: Session, filter: Filter) -> bool:
-    """Whether the whole hours of a filter have more rows than are looked at."""
-    found = await count_hours(
-        session, filter, time_ranges.hours_inside(filter.since_us, filter.until_us)
-    )
-    return found.exchanges + found.events >= aggregates.SAMPLE_ROWS
+    """Whether the whole hours of a filter have more records than a sample."""
+    hours = time_ranges.hours_inside(filter.since_us, filter.until_us)
+    found = await count_hours(session, filter, hours)
+    return found.exchanges + found.events >= SAMPLE_ROWS
 
 
 async def _sample(
     session: Session, filter: Filter, names: Sequence[str]
 ) -> tuple[Counts, bool, bool]:
-    """Count values in the newest rows; returns also whether these are all rows there are, and are
-    weighed.
+    """Count the values of facets in the newest rows.
+
+    Returns:
+        The counts, whether these are all rows of the filter, and whether some stand for several.
     """
     counts: Counts = {name: {} for name in names}
     capped_dimensions = (await session.state()).capped_dimensions
-    stored = aggregates.FACETS | {"status": session.dialect.status_class}
+    stored = FACETS | {"status": session.dialect.status_class}
     columns = ", ".join([*(f"{stored[name]} AS facet_{name}" for name in names), COLUMN])
     groups = ", ".join(f"facet_{name}" for name in names)
+    weighed = count_rows(capped_dimensions, session.dialect)
     # Grouped by the database: 3 instead of 20 ms.
-    select = (
-        f"SELECT {groups}, count(*), {count_rows(capped_dimensions, session.dialect)} FROM "
-        f"(SELECT {columns}"
-    )
-    then = (
-        f" {session.dialect.by_seq('desc')} LIMIT {aggregates.SAMPLE_ROWS}) AS newest GROUP BY "
-        f"{groups}"
-    )
+    select = f"SELECT {groups}, count(*), {weighed} FROM (SELECT {columns}"
+    newest = f"{session.dialect.by_seq('desc')} LIMIT {SAMPLE_ROWS}"
+    then = f" {newest}) AS newest GROUP BY {groups}"
     found = 0
     stand_for = 0.0
 
@@ -341,7 +358,7 @@ async def _sample(
             stand_for += count
             for name, value in zip(names, values, strict=True):
                 add_count(counts[name], value or 0, count)
-        return found >= aggregates.SAMPLE_ROWS
+        return found >= SAMPLE_ROWS
 
     is_complete = await scan(session.limited(_SAMPLE_S), filter, select, then, add)
-    return counts, is_complete and found < aggregates.SAMPLE_ROWS, stand_for > found
+    return counts, is_complete and found < SAMPLE_ROWS, stand_for > found
