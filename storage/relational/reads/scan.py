@@ -1,8 +1,8 @@
-"""Rows of a filter, one statement per slice of `seq`, newest first, until the time budget ends it.
+"""Scans the rows of a filter, one statement per slice of `seq`, until the time budget ends it.
 
-Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The range that is left
-is searched slice by slice (`storage.relational.slices`). Rows that had to be looked into are
-remembered for what the same read asks next.
+Strategy: bounds on time become bounds on `seq` first (`Session.seq_ends`). The remaining range is
+read slice by slice (`storage.relational.slices`). Rows that were examined are cached for the next
+questions of the same read (`known_rows`).
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +17,9 @@ from storage.relational.slices import Range
 from storage.relational.sql import Rows
 from storage.relational.writes.packing import COLUMNS
 
+_FIND_S: Final = 0.05
+"""Time to find few exchanges, already counted by rollups, among many other rows."""
+
 
 async def scan(
     session: Session,
@@ -27,12 +30,12 @@ async def scan(
     *,
     order: Order = "desc",
 ) -> bool:
-    """Run `select` over the rows of a filter, slice by slice; False when the budget ended it.
+    """Run a query over the rows of a filter, slice by slice; False when the budget ended it.
 
-    The select has no parameters and ends at the name of the table of records, which is added;
-    `then` is what follows the conditions: grouping, order, limit. `add` takes the rows of each
-    slice; True ends the scan, for no more are needed. Of exchanges and events together, those of
-    which the rows are known come first.
+    Args:
+        select: The query before FROM, without parameters.
+        then: The query behind the conditions: grouping, order, limit.
+        add: Takes the rows of a slice; True ends the scan.
     """
     is_enough = False
 
@@ -41,14 +44,14 @@ async def scan(
         is_enough = bool(add(rows))
         return is_enough
 
-    for some in _kinds(session, filter):
-        if not is_enough and not await _scan(session, some, select, then, add_some, order):
+    for part in _by_kind(session, filter):
+        if not is_enough and not await _scan(session, part, select, then, add_some, order):
             return False
     return True
 
 
-def _kinds(session: Session, filter: Filter) -> Sequence[Filter]:
-    """Take exchanges apart from events where the read has found the exchanges before."""
+def _by_kind(session: Session, filter: Filter) -> Sequence[Filter]:
+    """Split a filter into exchanges and events if the exchanges are cached."""
     exchanges = replace(filter, kind="exchange")
     if filter.kind != "all" or session.known_rows.keys_of(exchanges) is None:
         return (filter,)
@@ -67,14 +70,14 @@ async def _scan(
     if selected is None:
         return True
 
-    found: list[Sifted] = []
+    examined: list[Sifted] = []
     async for part in Slices(session, selected, await seq_range(session, filter), order):
         where = await selected.within(part)
         if where is None:
             return False
 
         if isinstance(where, Sifted):
-            found.append(where)
+            examined.append(where)
         sql = f"{select} FROM {session.dialect.schema}records WHERE {where.text}{then}"
         rows = await session.fetch_in_budget(sql, where.parameters)
         if rows is None:
@@ -82,45 +85,43 @@ async def _scan(
         if add(rows):
             return True
 
-    if found:
+    if examined:
         key = COLUMNS.index(session.dialect.row_key)
-        session.known_rows.note(filter, [row[key] for some in found for row in some.rows])
+        session.known_rows.note(filter, [row[key] for where in examined for row in where.rows])
     return True
 
 
 async def seq_range(session: Session, filter: Filter) -> Range:
-    """Find the rows that a filter's bounds on time and `seq` leave to be searched."""
-    whole = await session.seq_ends(filter.since_us, filter.until_us)
-    if filter.seq_after is None:
-        first = whole.first
-    else:
-        first = max(whole.first, filter.seq_after + 1)
-    if filter.seq_until is None:
-        last = whole.last
-    else:
-        last = min(whole.last, filter.seq_until)
+    """Return the range of `seq` that is within a filter's bounds on time and `seq`."""
+    within_time = await session.seq_ends(filter.since_us, filter.until_us)
+    first = within_time.first
+    last = within_time.last
+    if filter.seq_after is not None:
+        first = max(first, filter.seq_after + 1)
+    if filter.seq_until is not None:
+        last = min(last, filter.seq_until)
     return Range(first, last)
 
 
 async def start_range(session: Session) -> tuple[int | None, int | None]:
-    """Find about when the oldest and the newest record started; None without records."""
+    """Return about when the oldest and the newest record started; None without records."""
     sql = (
         f"SELECT min(min_started_at_us), max(max_started_at_us) FROM {session.dialect.schema}spans"
     )
     [(least, most)] = await session.fetch(sql)
     if least is None:
-        return (None, None)
-
-    return (max(least, (await session.state()).purge_floor_us), most)
+        return None, None
+    return max(least, (await session.state()).purge_floor_us), most
 
 
 async def scope_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
-    """Find when the first and the last record of a scope started, from its own records only."""
+    """Return when the first and the last record of a scope started, by its own records only."""
     filter = (await session.state()).visible(Filter(scope=scope, kind="all"))
     return await _started_us(session, filter, "asc"), await _started_us(session, filter, "desc")
 
 
 async def _started_us(session: Session, filter: Filter, order: Order) -> int | None:
+    """Return when the first record of a filter in an order started."""
     seqs: list[int] = []
     times: list[Any] = []
 
@@ -128,32 +129,26 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
         seqs.extend(seq for (seq,) in rows if seq)
         return bool(seqs)
 
-    await scan(
-        session, filter, f"SELECT {'min' if order == 'asc' else 'max'}(seq)", "", add, order=order
-    )
+    end = "min" if order == "asc" else "max"
+    await scan(session, filter, f"SELECT {end}(seq)", "", add, order=order)
     if seqs:
         one = replace(filter, seq_after=seqs[0] - 1, seq_until=seqs[0])
         await scan(session, one, "SELECT started_at_us", "", times.extend)
     return times[0][0] if times else None
 
 
-_FIND_S: Final = 0.05
-"""Time for the search of few exchanges that rollups have counted, which may lie anywhere among many
-others.
-"""
-
-
 async def fetch_exact_if_small(
     session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool
 ) -> Rows | None:
-    """Run `select` over a filter's exchanges; None when there are none, too many, or they take too
-    long to be found.
+    """Run `select` over a filter's exchanges; None if they are none, too many or found too slowly.
 
-    `is_counted` says that no row was looked at before; the select ends at the name of the table.
+    `is_counted` says that rollups counted them, so the rows have not been scanned before.
     """
     if not 0 < exchanges <= EXACT_ROWS:
         return None
+
+    if is_counted:
+        session = session.limited(_FIND_S)
     found: list[Rows] = []
-    limited = session.limited(_FIND_S) if is_counted else session
-    is_complete = await scan(limited, replace(filter, kind="exchange"), select, "", found.extend)
+    is_complete = await scan(session, replace(filter, kind="exchange"), select, "", found.extend)
     return found if is_complete else None
