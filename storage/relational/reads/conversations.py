@@ -1,10 +1,9 @@
-"""Conversations: found by their newest matching calls, then added up by the index that has the
-calls of each.
+"""Pages of conversations, in the order of their newest matching calls.
 
 Strategy: the calls of a filter are walked in slices, newest first, until enough conversations are
-met; each is then described by its own calls. A page begins behind a `seq`: a conversation with a
-matching call after it was listed on a page before. Sums are those of all calls in the caller's
-scope, above the purge floor.
+found. Each is then described by the sums of its calls, which an index has: all calls in the
+filter's scope above the purge floor, matching or not. The cursor is a `seq`: conversations with a
+matching call from there on were listed on pages before.
 
 Invariant: no call outside of the filter's scope is counted, shown or waited for.
 """
@@ -12,7 +11,7 @@ Invariant: no call outside of the filter's scope is counted, shown or waited for
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
@@ -38,7 +37,7 @@ from storage.relational.usage import token_sum
 from storage.search.expression import both
 
 _CHUNK: Final = 100
-"""Conversations that are met, and described, at a time."""
+"""Conversations that are found, and described, at a time."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> {{none}})"
 _IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
 FAILED: Final = f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)"
@@ -48,6 +47,7 @@ COST: Final = (
 )
 _SUMS: Final = ", ".join(
     (
+        "conversation",
         "count(*)",
         FAILED,
         "min(seq)",
@@ -59,12 +59,43 @@ _SUMS: Final = ", ".join(
         "count(input_tokens)",
         f"sum(CASE WHEN cost_usd IS NOT NULL OR {_IS_REFUSED} THEN 1 ELSE 0 END)",
         COST,
-        *(f"coalesce({token_sum(name)}, 0)" for name in TOKENS),
         "coalesce(max(weight), 0)",
+        *(f"coalesce({token_sum(name)}, 0)" for name in TOKENS),
     )
 )
-Met = dict[bytes, int]
+NewestCalls = dict[bytes, int]
 """Conversation → `seq` of its newest matching call, in falling order."""
+
+
+class _Sums(NamedTuple):
+    """The sums of a conversation, in the order of `_SUMS`."""
+
+    number: Any
+    turns: int
+    failed: int
+    first_seq: int
+    last_seq: int
+    failure_seq: int | None
+    began_at_us: int
+    ended_at_us: int
+    duration_us: int
+    counted: int
+    priced: int
+    cost_usd: float
+    max_weight: int
+    tokens: Sequence[int]
+
+    @property
+    def shown_seqs(self) -> list[int]:
+        """The records that the description has."""
+        seqs = (self.first_seq, self.last_seq, self.failure_seq)
+        return [seq for seq in seqs if seq is not None]
+
+    @classmethod
+    def of(cls, row: Sequence[Any]) -> Self:
+        """Name the columns of a row; the last ones are tokens."""
+        tokens_from = len(row) - len(TOKENS)
+        return cls._make((*row[:tokens_from], row[tokens_from:]))
 
 
 async def read_conversations(session: Session, query: ConversationQuery) -> ConversationPage:
@@ -82,25 +113,22 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
         rest = part
         while not rest.is_empty:
             where = await selected.within(rest)
-            met = None if where is None else await _meet(session, where)
-            if met is None:
+            newest = None if where is None else await _newest_calls(session, where)
+            if newest is None or not await walk.take(newest):
                 return walk.page(complete=False)
-
-            is_full = await walk.take(met)
-            if is_full is not False:
-                return walk.page(complete=is_full is True)
-
-            if len(met) == _CHUNK:
-                rest = Range(rest.first, min(met.values()) - 1)
-            else:
-                rest = Range(1, 0)
+            if walk.is_full:
+                return walk.page(complete=True)
+            if len(newest) < _CHUNK:
+                break
+            rest = Range(rest.first, min(newest.values()) - 1)
 
         walk.edge = part.first
 
-    return walk.page(complete=True, is_end=True)
+    return walk.page(complete=True)
 
 
-async def _meet(session: Session, where: Where) -> Met | None:
+async def _newest_calls(session: Session, where: Where) -> NewestCalls | None:
+    """Find the conversations of the newest calls; None when the budget ended it."""
     sql = (
         f"SELECT conversation, max(seq) FROM {session.dialect.schema}records WHERE {where.text} "
         f"AND conversation IS NOT NULL GROUP BY conversation ORDER BY max(seq) DESC LIMIT {_CHUNK}"
@@ -108,12 +136,11 @@ async def _meet(session: Session, where: Where) -> Met | None:
     found = await session.fetch_in_budget(sql, where.parameters)
     if found is None:
         return None
-
     return {session.dialect.to_id(number): seq for number, seq in found}
 
 
 class _Walk:
-    """What a walk through the calls of a filter has met so far."""
+    """The conversations that a walk through the calls of a filter has found so far."""
 
     def __init__(self, session: Session, query: ConversationQuery) -> None:
         self._session = session
@@ -121,57 +148,58 @@ class _Walk:
         self._seen: set[bytes] = set()
         self._found: list[tuple[int, Conversation]] = []
         self.edge: int | None = query.before
-        """`seq` down to which everything was looked at."""
+        """`seq` down to which all calls were read."""
 
-    async def take(self, met: Met) -> bool | None:
-        """Take conversations by their newest matching calls; True when the page is full, and one
-        more is there.
+    @property
+    def is_full(self) -> bool:
+        """Whether there are more conversations than a page has."""
+        return len(self._found) > self._query.limit
 
-        None when the budget ended before it was known which of them a page before has.
+    async def take(self, newest: NewestCalls) -> bool:
+        """Add conversations by their newest matching calls.
+
+        False when the budget ended before it was known which of them were on a page before.
         """
-        new = {number: seq for number, seq in met.items() if number not in self._seen}
+        new = {number: seq for number, seq in newest.items() if number not in self._seen}
         self._seen |= new.keys()
         if new and self._query.before is not None:
             listed = await self._listed_before(new)
             if listed is None:
-                return None
+                return False
             for number in listed:
                 del new[number]
 
+        described: Mapping[bytes, Conversation] = {}
         if new:
             described = await describe(self._session, self._query.filter, list(new))
-        else:
-            described = {}
-        self._found += [
-            (seq, described[number])
-            for number, seq in new.items()
-            if number in described and described[number].turns >= self._query.min_turns
-        ]
-        self.edge = min(met.values(), default=self.edge)
-        return len(self._found) > self._query.limit
+        for number, seq in new.items():
+            conversation = described.get(number)
+            if conversation is not None and conversation.turns >= self._query.min_turns:
+                self._found.append((seq, conversation))
 
-    def page(self, *, complete: bool, is_end: bool = False) -> ConversationPage:
+        self.edge = min(newest.values(), default=self.edge)
+        return True
+
+    def page(self, *, complete: bool) -> ConversationPage:
+        """Return the first conversations; an incomplete page goes on at the edge."""
         found = self._found[: self._query.limit]
         conversations = [conversation for _, conversation in found]
-        if len(self._found) > self._query.limit:
+        if self.is_full:
             return ConversationPage(conversations, complete=True, next_before=found[-1][0])
-        return ConversationPage(
-            conversations, complete=complete, next_before=None if complete or is_end else self.edge
-        )
+        next_before = None if complete else self.edge
+        return ConversationPage(conversations, complete=complete, next_before=next_before)
 
-    async def _listed_before(self, new: Met) -> list[bytes] | None:
-        """Find those that a call after the cursor matches, too; None when the budget ended that."""
+    async def _listed_before(self, new: NewestCalls) -> list[bytes] | None:
+        """List those with a matching call from the cursor on; None when the budget ended it."""
         before = self._query.before
         assert before is not None
-        # Of the first that are met it is found out in any case, so that every page makes progress.
+        session = self._session
         if self.edge == before:
-            session = self._session.limited(0.0)
-        else:
-            session = self._session
+            # The first ones are looked up whatever the budget, so that every page makes progress.
+            session = session.limited(0.0)
         filter = self._query.filter
-        filter = replace(
-            filter, where=both(filter.where, in_conversations(new)), seq_after=before - 1
-        )
+        where_new = both(filter.where, in_conversations(new))
+        filter = replace(filter, where=where_new, seq_after=before - 1)
         selected = await session.rows_by_seq(filter)
         if selected is None:
             return []
@@ -179,134 +207,112 @@ class _Walk:
         where = await selected.within(await seq_range(session, filter))
         if where is None:
             return None
-
-        sql = (
-            f"SELECT DISTINCT conversation FROM {session.dialect.schema}records WHERE {where.text}"
-        )
-        return [
-            session.dialect.to_id(number)
-            for (number,) in await session.fetch(sql, where.parameters)
-        ]
+        table = f"{session.dialect.schema}records"
+        sql = f"SELECT DISTINCT conversation FROM {table} WHERE {where.text}"
+        rows = await session.fetch(sql, where.parameters)
+        return [session.dialect.to_id(number) for (number,) in rows]
 
 
 async def describe(
     session: Session, filter: Filter, ids: Sequence[bytes]
 ) -> dict[bytes, Conversation]:
-    """Add up the calls of conversations that a filter's scope shows; those without any are left
-    out.
-    """
+    """Describe conversations by their calls in a filter's scope; those without any are left out."""
     where = await calls_of(session, filter, ids)
     if where is None:
         return {}
 
-    to_id = session.dialect.to_id
-    table = f"{session.dialect.schema}records WHERE {where.text}"
-    sums = await session.fetch(
-        f"SELECT conversation, {_SUMS.format(none=session.dialect.none)} FROM {table} GROUP BY "
-        "conversation",
-        where.parameters,
+    sql = (
+        f"SELECT {_SUMS.format(none=session.dialect.none)} FROM {session.dialect.schema}records "
+        f"WHERE {where.text} GROUP BY conversation"
     )
-    seqs = {seq for row in sums for seq in row[3:6] if seq is not None}
-    records = await _records(session, Where(table, where.parameters), seqs)
-    models: dict[bytes, Counter[str]] = defaultdict(Counter)
-    counted = await session.fetch(
-        f"SELECT conversation, model, count(*) FROM {table} GROUP BY conversation, model",
-        where.parameters,
-    )
-    names = await session.text_of({model for _, model, _ in counted})
-    for number, model, calls in counted:
-        if (name := names.get(model)) is not None:
-            models[to_id(number)][name] += calls
-    tools, failed_tools = await _tools(session, Where(table, where.parameters))
-    return {
-        to_id(row[0]): _conversation(to_id(row[0]), row[1:], records, models, tools, failed_tools)
-        for row in sums
-        if row[3] in records and row[4] in records
-    }
+    found = [_Sums.of(row) for row in await session.fetch(sql, where.parameters)]
+    seqs = {seq for sums in found for seq in sums.shown_seqs}
+    records = await _records(session, where, seqs)
+    models = await _models(session, where)
+    tools, failed_tools = await _tools(session, where)
+
+    described = {}
+    for sums in found:
+        first = records.get(sums.first_seq)
+        last = records.get(sums.last_seq)
+        if first is None or last is None:
+            continue
+
+        number = session.dialect.to_id(sums.number)
+        described[number] = Conversation(
+            id=number,
+            first=first,
+            last=last,
+            failure=None if sums.failure_seq is None else records.get(sums.failure_seq),
+            turns=sums.turns,
+            failed=int(sums.failed),
+            began_at_us=sums.began_at_us,
+            ended_at_us=sums.ended_at_us,
+            duration_us=int(sums.duration_us),
+            counted=sums.counted,
+            priced=int(sums.priced),
+            tokens=dict(zip(TOKENS, map(int, sums.tokens), strict=True)),
+            cost_usd=float(sums.cost_usd),
+            models=most_frequent(models[number]),
+            tools=most_frequent(tools[number]),
+            failed_tools=most_frequent(failed_tools[number]),
+            sampled=sums.max_weight > 0,
+        )
+
+    return described
 
 
 async def calls_of(session: Session, filter: Filter, ids: Sequence[bytes]) -> Where | None:
-    """Write the condition on all calls of conversations that a filter's scope shows; None when
-    there are none.
-    """
-    floor_us = (await session.state()).purge_floor_us
-    selected = await session.rows_by_seq(
-        Filter(
-            scope=filter.scope, where=in_conversations(ids), since_us=floor_us or None, kind="all"
-        )
-    )
+    """Write the condition on all calls of conversations in a filter's scope; None for none."""
+    calls = Filter(scope=filter.scope, where=in_conversations(ids), kind="all")
+    selected = await session.rows_by_seq((await session.state()).visible(calls))
     if selected is None:
         return None
-
     return await selected.within(await session.seq_ends())
 
 
-def _conversation(
-    number: bytes,
-    row: Sequence[Any],
-    records: Mapping[int, Record],
-    models: Mapping[bytes, Counter[str]],
-    tools: Mapping[bytes, Counter[str]],
-    failed_tools: Mapping[bytes, Counter[str]],
-) -> Conversation:
-    (
-        turns,
-        failed,
-        first,
-        last,
-        failure,
-        began_at_us,
-        ended_at_us,
-        duration_us,
-        counted,
-        priced,
-        cost_usd,
-        *tokens,
-        weight,
-    ) = row
-    return Conversation(
-        id=number,
-        first=records[first],
-        last=records[last],
-        failure=records.get(failure),
-        turns=turns,
-        failed=int(failed),
-        began_at_us=began_at_us,
-        ended_at_us=ended_at_us,
-        duration_us=int(duration_us),
-        counted=counted,
-        priced=int(priced),
-        tokens={name: int(total) for name, total in zip(TOKENS, tokens, strict=True)},
-        cost_usd=float(cost_usd),
-        models=most_frequent(models.get(number, Counter())),
-        tools=most_frequent(tools.get(number, Counter())),
-        failed_tools=most_frequent(failed_tools.get(number, Counter())),
-        sampled=weight > 0,
+async def _models(session: Session, where: Where) -> defaultdict[bytes, Counter[str]]:
+    """Count the models of calls, by conversation."""
+    rows = await session.fetch(
+        f"SELECT conversation, model, count(*) FROM {session.dialect.schema}records "
+        f"WHERE {where.text} GROUP BY conversation, model",
+        where.parameters,
     )
+    names = await session.text_of({model for _, model, _ in rows})
+
+    models: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
+    for number, model, calls in rows:
+        name = names.get(model)
+        if name is not None:
+            models[session.dialect.to_id(number)][name] += calls
+    return models
 
 
 async def _tools(
-    session: Session, table: Where
-) -> tuple[dict[bytes, Counter[str]], dict[bytes, Counter[str]]]:
-    """Count the tools that the newest calls of conversations called, and those that failed."""
+    session: Session, where: Where
+) -> tuple[defaultdict[bytes, Counter[str]], defaultdict[bytes, Counter[str]]]:
+    """Count the tools that the newest calls called, and those that failed, by conversation."""
+    dialect = session.dialect
     sql = (
-        f"SELECT conversation, stream FROM {table.text} AND stream IS NOT NULL "
-        f"{session.dialect.by_seq('desc')} LIMIT {MAX_CALLS_READ}"
+        f"SELECT conversation, stream FROM {dialect.schema}records WHERE {where.text} "
+        f"AND stream IS NOT NULL {dialect.by_seq('desc')} LIMIT {MAX_CALLS_READ}"
     )
-    tools: dict[bytes, Counter[str]] = defaultdict(Counter)
-    failed: dict[bytes, Counter[str]] = defaultdict(Counter)
-
-    for number, packed in await session.fetch(sql, table.parameters):
-        stream = msgspec.msgpack.decode(session.dialect.to_bytes(packed), type=Stream)
-        tools[session.dialect.to_id(number)].update(stream.tools or ())
-        failed[session.dialect.to_id(number)].update(stream.failed_tools or ())
+    tools: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
+    failed: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
+    for number, packed in await session.fetch(sql, where.parameters):
+        stream = msgspec.msgpack.decode(dialect.to_bytes(packed), type=Stream)
+        tools[dialect.to_id(number)].update(stream.tools or ())
+        failed[dialect.to_id(number)].update(stream.failed_tools or ())
 
     return tools, failed
 
 
-async def _records(session: Session, table: Where, seqs: Iterable[int]) -> dict[int, Record]:
+async def _records(session: Session, where: Where, seqs: Iterable[int]) -> dict[int, Record]:
     dialect = session.dialect
-    among = dialect.among.format("seq", dialect.placeholder(len(table.parameters) + 1))
-    sql = f"SELECT {dialect.record_columns} FROM {table.text} AND {among}"
-    rows = await session.fetch(sql, (*table.parameters, dialect.number_list(sorted(seqs))))
+    among = dialect.among.format("seq", dialect.placeholder(len(where.parameters) + 1))
+    sql = (
+        f"SELECT {dialect.record_columns} FROM {dialect.schema}records "
+        f"WHERE {where.text} AND {among}"
+    )
+    rows = await session.fetch(sql, (*where.parameters, dialect.number_list(sorted(seqs))))
     return {record.seq: record for record in await session.records(rows)}

@@ -1,13 +1,11 @@
-"""Conversations by a figure, such as their cost: of all that a filter meets, those with the most of
-it.
+"""Conversations ranked by a figure, such as their cost.
 
 Strategy: all calls of a filter are walked, newest first, for the conversations they belong to. The
-figure of each is added up from all of its calls by the index that has them, many conversations a
-query, and only those that are shown are described. What the budget cuts is said: then older
-conversations were not compared.
+figure of each is added up over all of its calls, which an index has, many conversations a query.
+Only those shown are described. When the budget ends the walk, older conversations are not compared,
+and the page is incomplete.
 
-Invariant: as `storage.relational.reads.conversations`; a figure is the one that the description
-shows.
+Invariant: that of `storage.relational.reads.conversations`. The figure compared is the one shown.
 """
 
 from collections.abc import Mapping
@@ -20,6 +18,7 @@ from storage.relational.reads.conversations import (
     COST,
     ENDED_AT,
     FAILED,
+    NewestCalls,
     calls_of,
     describe,
     read_conversations,
@@ -30,8 +29,9 @@ from storage.relational.sql import Rows
 from storage.relational.usage import token_sum
 
 _COMPARED: Final = 1000
-"""Conversations whose figures are added up by a query."""
+"""Conversations whose figures a query adds up."""
 _DESCRIBED: Final = 100
+"""Conversations that are described at a time."""
 _FIGURES: Final[Mapping[Sort, str]] = {
     "newest": "0",
     "cost": COST,
@@ -40,11 +40,11 @@ _FIGURES: Final[Mapping[Sort, str]] = {
     "tokens": f"coalesce({token_sum('input_tokens')}, 0) + coalesce({token_sum('output_tokens')}, 0)",
     "duration": f"{ENDED_AT} - min(started_at_us)",
 }
-"""As `storage.conversations.FIGURES`."""
+"""The figures of `storage.conversations.FIGURES` in SQL."""
 
 
 class _Compared(NamedTuple):
-    """One conversation, in the order in which they are compared."""
+    """A conversation, compared by its fields in this order."""
 
     figure: float
     newest_seq: int
@@ -52,7 +52,7 @@ class _Compared(NamedTuple):
 
 
 async def read_page(session: Session, query: ConversationQuery) -> ConversationPage:
-    """Read a page of conversations in the order that is asked for."""
+    """Read a page of conversations, ranked or by their newest calls."""
     return await (_read_ranked if query.is_of_all else read_conversations)(session, query)
 
 
@@ -61,11 +61,12 @@ async def _read_ranked(session: Session, query: ConversationQuery) -> Conversati
     if query.limit <= 0:
         return ConversationPage([], complete=True, next_before=None)
 
-    # Half of the time each, so that what was met is compared.
+    # Half of the time is left to compare the conversations that were found.
     finding = session.limited(session.budget.rest_s / 2)
-    met, is_whole = await _meet(finding, filter)
-    compared, is_compared = await _compare(session, query, filter, met)
+    newest, is_whole = await _newest_calls(finding, filter)
+    compared, is_compared = await _compare(session, query, filter, newest)
     best = nlargest(query.limit, compared)
+
     found: dict[bytes, Conversation] = {}
     for start in range(0, len(best), _DESCRIBED):
         some = best[start : start + _DESCRIBED]
@@ -74,31 +75,31 @@ async def _read_ranked(session: Session, query: ConversationQuery) -> Conversati
     return ConversationPage(conversations, complete=is_whole and is_compared, next_before=None)
 
 
-async def _meet(session: Session, filter: Filter) -> tuple[dict[bytes, int], bool]:
-    """Find the conversations of matching calls with the newest of these, and whether they are all."""
-    met: dict[bytes, int] = {}
+async def _newest_calls(session: Session, filter: Filter) -> tuple[NewestCalls, bool]:
+    """Find the conversations of matching calls, and whether these are all."""
+    newest: NewestCalls = {}
 
     def add(rows: Rows) -> None:
         for number, seq in rows:
-            met.setdefault(session.dialect.to_id(number), seq)
+            newest.setdefault(session.dialect.to_id(number), seq)
 
     select = "SELECT conversation, max(seq)"
     then = " AND conversation IS NOT NULL GROUP BY conversation"
     is_whole = await scan(session, filter, select, then, add)
-    return met, is_whole
+    return newest, is_whole
 
 
 async def _compare(
-    session: Session, query: ConversationQuery, filter: Filter, met: Mapping[bytes, int]
+    session: Session, query: ConversationQuery, filter: Filter, newest: NewestCalls
 ) -> tuple[list[_Compared], bool]:
-    """Add up the figures of conversations that have as much as is asked for, and whether that is of
-    all.
+    """Add up the figures of conversations, but for those below the minima of the query.
+
+    Returns:
+        The conversations, and whether all were added up.
     """
-    figures = f"count(*), {FAILED}, {COST}, {_FIGURES[query.sort]}".format(
-        none=session.dialect.none
-    )
-    to_id = session.dialect.to_id
-    ids = list(met)
+    dialect = session.dialect
+    figures = f"count(*), {FAILED}, {COST}, {_FIGURES[query.sort]}".format(none=dialect.none)
+    ids = list(newest)
     compared: list[_Compared] = []
 
     for start in range(0, len(ids), _COMPARED):
@@ -107,20 +108,18 @@ async def _compare(
             continue
 
         sql = (
-            f"SELECT conversation, {figures} FROM {session.dialect.schema}records WHERE "
-            f"{where.text} "
-            "GROUP BY conversation"
+            f"SELECT conversation, {figures} FROM {dialect.schema}records "
+            f"WHERE {where.text} GROUP BY conversation"
         )
         rows = await session.fetch_in_budget(sql, where.parameters)
         if rows is None:
             return compared, False
 
-        compared += [
-            _Compared(float(figure), met[to_id(number)], to_id(number))
-            for number, turns, failed, cost_usd, figure in rows
-            if turns >= query.min_turns
-            and failed >= query.min_failed
-            and cost_usd >= query.min_cost_usd
-        ]
+        for number, turns, failed, cost_usd, figure in rows:
+            if turns < query.min_turns or failed < query.min_failed:
+                continue
+            if cost_usd >= query.min_cost_usd:
+                conversation = dialect.to_id(number)
+                compared.append(_Compared(float(figure), newest[conversation], conversation))
 
     return compared, True
