@@ -1,8 +1,8 @@
-"""The newest records of a filter, grouped by a header or by a place in their JSON bodies.
+"""The newest exchanges of a filter, grouped by a header or by a place in their JSON bodies.
 
-Strategy: pages of records with what is stored of them, newest first, until the time budget ends it:
-no row says what a body holds, and no index of values could know which of them will be asked for. A
-record without a value is in the group of the reason why (`storage.search.cell`).
+Strategy: records are read in pages with their payloads, newest first, until the time budget ends:
+no column or index has such values. A record without a value is in the group of the reason
+(`storage.search.cell`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,32 +29,28 @@ from storage.relational.session import Session
 from storage.search.cell import group_names
 
 _PAGE: Final = 200
-"""Records of a page; between two looks at the clock are those of a portion."""
+"""Records of a page."""
 
 
-async def groups(session: Session, by: TopQuery) -> Top:
+async def groups(session: Session, query: TopQuery) -> Top:
     """Add up the exchanges of a filter by a field that `is_cell_field`."""
-    found = _Groups(by.by)
-    after: int | None = None
+    found = _Groups(query.by)
+    pages = RecordQuery(filter=replace(query.filter, kind="exchange"), limit=_PAGE)
     while True:
-        query = RecordQuery(filter=replace(by.filter, kind="exchange"), limit=_PAGE, after=after)
-        page = await read_page(session, query)
+        page = await read_page(session, pages)
         added = await _add(session, found, page.records)
 
-        after = page.next_after
-        if (
-            after is None
-            or not page.complete
-            or session.budget.ends_next
-            or len(found.rows) >= MAX_GROUPS
-        ):
-            return found.top(
-                is_complete=page.complete and after is None and added == len(page.records)
-            )
+        is_last = page.next_after is None
+        is_over = session.budget.ends_next or len(found.rows) >= MAX_GROUPS
+        if is_last or is_over or not page.complete:
+            is_whole = added == len(page.records)
+            return found.top(is_complete=page.complete and is_last and is_whole)
+
+        pages = replace(pages, after=page.next_after)
 
 
 async def _add(session: Session, found: "_Groups", records: Sequence[Record]) -> int:
-    """Add records up, and return how many, which are not all when the budget is over."""
+    """Add records until the budget is spent; return how many."""
     added = 0
     for some in portions(records, _PAGE, body_bytes):
         payloads = await read_payloads(session, [record.seq for record in some])
@@ -71,10 +67,10 @@ class _Groups:
         self.rows: dict[Names, TopRow] = {}
         self._field = field
         self._sums: dict[Names, list[float]] = {}
-        """Weighed, of `TOP_COUNTS`."""
+        """Sums of `TOP_COUNTS`, weighed."""
         self._seen = 0
         self._durations: dict[Names, list[int]] = {}
-        """Of the first `EXACT_ROWS`."""
+        """Durations of the first `EXACT_ROWS` records."""
 
     def add(self, records: Sequence[Record], payloads: Mapping[int, Payload]) -> None:
         for record in records:
@@ -83,22 +79,17 @@ class _Groups:
             if row is None:
                 row = self.rows[names] = TopRow(names)
                 self._sums[names] = [0] * len(TOP_COUNTS)
-            status = (record.status or 0) // 100
-            sizes = (
-                record.request_bytes,
-                record.response_bytes,
-                record.input_tokens or 0,
-                record.output_tokens or 0,
-            )
+
+            # Whole numbers stay exact if no record stands for several.
             weight = 1 if record.weight == 1 else record.weight
-            counts = 1, status == 4, status == 5, *sizes, cost_nano_usd(record)
             self._sums[names] = [
-                known + weight * count
-                for known, count in zip(self._sums[names], counts, strict=True)
+                total + weight * count
+                for total, count in zip(self._sums[names], _counts(record), strict=True)
             ]
             one = Latencies.of([record.duration_us])
             row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             row.sampled |= weight != 1
+
             self._seen += 1
             if self._seen <= EXACT_ROWS:
                 self._durations.setdefault(names, []).append(record.duration_us)
@@ -106,12 +97,24 @@ class _Groups:
     def top(self, *, is_complete: bool) -> Top:
         for names, counts in self._sums.items():
             self.rows[names].add(list(map(round, counts)))
-        top = Top(
-            most(self.rows.values()),
-            round(sum(counts[0] for counts in self._sums.values())),
-            is_complete,
-        )
+        exchanges = round(sum(counts[0] for counts in self._sums.values()))
+        top = Top(most(self.rows.values()), exchanges, is_complete)
         if is_complete and self._seen <= EXACT_ROWS and not top.sampled:
             for row in top.rows:
                 row.durations.values = sorted(self._durations[row.names])
         return top
+
+
+def _counts(record: Record) -> tuple[int, ...]:
+    """Return the `TOP_COUNTS` of a record."""
+    status_class = (record.status or 0) // 100
+    return (
+        1,
+        status_class == 4,
+        status_class == 5,
+        record.request_bytes,
+        record.response_bytes,
+        record.input_tokens or 0,
+        record.output_tokens or 0,
+        cost_nano_usd(record),
+    )

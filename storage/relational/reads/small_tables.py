@@ -1,8 +1,8 @@
-"""Small tables beside the records: API keys, values of the store as a whole, views, and jobs.
+"""Small tables beside the records: API keys, named values of the store, views, and jobs.
 
-Keys and views are few rows that are read whole; a collector reads jobs again after a restart. Each
-change of a key is one transaction with the version that announces it. The key is locked first, so
-that the changes of two sidecars follow each other.
+Keys and views are few rows and are read whole. A change of a key also raises the version that
+announces it, in one transaction. The key is locked first, so that the changes of two sidecars
+follow each other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,8 @@ from storage.search.view import MAX_VIEWS, PutView, View
 
 _COLUMNS: Final[tuple[str, ...]] = ApiKey.__struct_fields__
 _LISTS: Final = ("scopes", "agents")
+"""Columns stored as JSON."""
+_MAX_ANSWERS: Final = 16
 
 
 async def read_keys(session: Session) -> list[ApiKey]:
@@ -42,16 +44,15 @@ async def delete_key(session: Session, key_id: str, at_us: int) -> KeyUpdate | N
 
 
 async def touch_keys(session: Session, uses: Mapping[str, int]) -> None:
-    """Note the newest use of keys; unknown ones are left out."""
+    """Store the newest use of keys; unknown ones are left out."""
     at, key_id, newest = map(session.dialect.placeholder, (1, 2, 3))
     sql = (
         f"UPDATE {session.dialect.schema}api_keys SET last_used_at_us = {at} "
         f"WHERE id = {key_id} AND coalesce(last_used_at_us, 0) < {newest}"
     )
-    # In order, so that two sidecars cannot wait for each other in a circle.
-    await session.execute_many(
-        sql, [(at_us, key_id, at_us) for key_id, at_us in sorted(uses.items())]
-    )
+    # In one order, so that two sidecars cannot wait for each other (deadlock).
+    rows = [(at_us, key_id, at_us) for key_id, at_us in sorted(uses.items())]
+    await session.execute_many(sql, rows)
 
 
 async def read_meta(session: Session, name: str) -> str | None:
@@ -63,12 +64,9 @@ async def read_meta(session: Session, name: str) -> str | None:
 
 
 async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
-    """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
+    """Store a value, without `replace` only if there is none; return the stored one."""
     dialect = session.dialect
-    if replace:
-        conflict = "DO UPDATE SET value = excluded.value"
-    else:
-        conflict = "DO NOTHING"
+    conflict = "DO UPDATE SET value = excluded.value" if replace else "DO NOTHING"
     sql = (
         f"INSERT INTO {dialect.schema}meta (name, value) "
         f"VALUES ({dialect.placeholder(1)}, {dialect.placeholder(2)}) ON CONFLICT (name) {conflict}"
@@ -82,6 +80,7 @@ async def put_meta(session: Session, name: str, value: str, *, replace: bool) ->
 async def _replace(
     session: Session, key_id: str, change: Callable[[ApiKey], ApiKey]
 ) -> KeyUpdate | None:
+    """Change a key; None if there is none, or it is deleted."""
     dialect = session.dialect
     living = f"WHERE id = {dialect.placeholder(1)} AND deleted_at_us IS NULL{dialect.row_lock}"
     rows = await session.fetch(f"{_select(dialect)} {living}", (key_id,))
@@ -93,10 +92,8 @@ async def _replace(
     columns = ", ".join(
         f"{column} = {dialect.placeholder(place)}" for place, column in enumerate(_COLUMNS, 1)
     )
-    sql = (
-        f"UPDATE {dialect.schema}api_keys SET {columns} WHERE id = "
-        f"{dialect.placeholder(len(_COLUMNS) + 1)}"
-    )
+    where = f"id = {dialect.placeholder(len(_COLUMNS) + 1)}"
+    sql = f"UPDATE {dialect.schema}api_keys SET {columns} WHERE {where}"
     await session.execute_many(sql, [(*_row(after), key_id)])
     await session.fetch(dialect.change_state("key_version", "{} + 1"))
     return KeyUpdate(before, after)
@@ -137,7 +134,7 @@ async def read_views(session: Session, owner: str) -> list[View]:
 async def put_view(
     session: Session, owner: str, view: View, replaced: str | None = None
 ) -> PutView:
-    """Keep a view, in the place of one of its name, or of the one that is replaced."""
+    """Store a view, instead of `replaced` or of one with its name."""
     names = {known.name for known in await read_views(session, owner)}
     if replaced is not None:
         if replaced not in names:
@@ -145,11 +142,11 @@ async def put_view(
         if view.name in names - {replaced}:
             return "taken"
 
-    gone = view.name if replaced is None else replaced
-    if gone not in names and len(names) >= MAX_VIEWS:
+    former = view.name if replaced is None else replaced
+    if former not in names and len(names) >= MAX_VIEWS:
         return "full"
 
-    await delete_view(session, owner, gone)
+    await delete_view(session, owner, former)
     marks = ", ".join(map(session.dialect.placeholder, (1, 2, 3)))
     sql = f"INSERT INTO {session.dialect.schema}views (owner, name, content) VALUES ({marks})"
     await session.execute_many(sql, [(owner, view.name, msgspec.json.encode(view).decode())])
@@ -159,22 +156,19 @@ async def put_view(
 async def delete_view(session: Session, owner: str, name: str) -> bool:
     """Delete a view; False when there is none."""
     dialect = session.dialect
-    among = (
-        f"{dialect.schema}views WHERE owner = {dialect.placeholder(1)} AND name = "
-        f"{dialect.placeholder(2)}"
-    )
-    if not await session.fetch(f"SELECT 1 FROM {among}", (owner, name)):
+    where = f"owner = {dialect.placeholder(1)} AND name = {dialect.placeholder(2)}"
+    view = f"{dialect.schema}views WHERE {where}"
+    if not await session.fetch(f"SELECT 1 FROM {view}", (owner, name)):
         return False
-    await session.execute_many(f"DELETE FROM {among}", [(owner, name)])
+    await session.execute_many(f"DELETE FROM {view}", [(owner, name)])
     return True
 
 
-_MAX_ANSWERS: Final = 16
-
-
 async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
+    """Return the records that count the jobs begun by a record, itself left out."""
     if len(record_id) != ID_BYTES:
         return []
+
     dialect = session.dialect
     begun = dialect.placeholder(1)
     since = dialect.number_mark(2)
@@ -184,25 +178,23 @@ async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
         f"ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
     )
     floor_us = (await session.state()).purge_floor_us
-    return [
-        dialect.to_id(found)
-        for (found,) in await session.fetch(sql, (dialect.from_id(record_id), floor_us))
-    ]
+    rows = await session.fetch(sql, (dialect.from_id(record_id), floor_us))
+    return [dialect.to_id(number) for (number,) in rows]
 
 
 async def read_jobs(session: Session, limit: int) -> list[Job]:
-    dialect, to_id = session.dialect, session.dialect.to_id
+    """Return the newest jobs, which a collector needs after a restart."""
+    dialect = session.dialect
+    to_id = dialect.to_id
     sql = (
         f"SELECT id, begun_by, started_at_us, counted_by FROM {dialect.schema}jobs "
         f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.number_mark(1)}')} "
         f"ORDER BY started_at_us DESC LIMIT {dialect.number_mark(2)}"
     )
-    rows = await session.fetch(
-        sql, ((await session.state()).purge_floor_us, max(0, min(limit, MAX_INT)))
-    )
-    return [
-        Job(
-            to_id(number), to_id(begun_by), at_us, None if counted_by is None else to_id(counted_by)
-        )
-        for number, begun_by, at_us, counted_by in rows
-    ]
+    floor_us = (await session.state()).purge_floor_us
+    jobs = []
+    rows = await session.fetch(sql, (floor_us, max(0, min(limit, MAX_INT))))
+    for number, begun_by, at_us, counted_by in rows:
+        answer = None if counted_by is None else to_id(counted_by)
+        jobs.append(Job(to_id(number), to_id(begun_by), at_us, answer))
+    return jobs

@@ -1,8 +1,8 @@
-"""Reading tool calls: rows beside the records with indexes of their own, and rollups.
+"""Reads tool calls, which have a table and rollups of their own.
 
-Strategy: a page is one statement in the order of an index, within the time budget; statistics come
-from rollups, or from a walk over slices of rows. Rows below the purge floor, and arguments and
-results below the body floor, are not shown.
+Strategy: a page is one statement in the order of an index, within the time budget. Statistics come
+from rollups, or from a walk over slices of rows. Rows below the purge floor are not shown, nor are
+arguments and results below the body floor.
 """
 
 from collections.abc import Sequence
@@ -41,10 +41,11 @@ from storage.tools import (
 _OF_ROWS: Final = (
     "1",
     "CASE WHEN latency_us >= 0 THEN 1 ELSE 0 END",
-    # No sum of whole numbers: of the largest ones it would overflow.
+    # Floating point: a sum of the largest whole numbers would overflow.
     "1.0 * CASE WHEN latency_us > 0 THEN latency_us ELSE 0 END",
     "cost_usd",
 )
+"""Measures of a row of calls, in the order of `_OF_ROLLUPS`."""
 _OF_ROLLUPS: Final = ("calls", "timed", "latency_us", "cost_usd")
 
 
@@ -55,34 +56,30 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
 
     mark = session.dialect.placeholder
     number = len(where.parameters) + 1
+    columns = (SORTS[query.sort], *session.dialect.call_order)
     direction = "ASC" if query.order == "asc" else "DESC"
-    order = f" {direction}, ".join((SORTS[query.sort], *session.dialect.call_order))
-    then = (
-        f"WHERE {where.text} ORDER BY {order} {direction} LIMIT {mark(number)} OFFSET "
-        f"{mark(number + 1)}"
-    )
+    order = ", ".join(f"{column} {direction}" for column in columns)
+    limits = f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
+    sql = _select(session.dialect, f"WHERE {where.text} ORDER BY {order} {limits}")
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
-    # The first query of a read is without limit: this is not it.
+    # The first query of a read has no time limit. This one has, as a page cannot be cut into slices.
     session.budget.begin_query(is_part=False)
-    rows = await session.fetch_in_budget(
-        _select(session.dialect, then), (*where.parameters, *bounds)
-    )
+    rows = await session.fetch_in_budget(sql, (*where.parameters, *bounds))
     if rows is None:
         return ToolPage([], complete=False)
-
     return ToolPage(await _calls(session, rows), complete=True)
 
 
 async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCall | None:
-    if len(record_id) != ID_BYTES or not -1 < position <= MAX_INT:
+    if len(record_id) != ID_BYTES or not 0 <= position <= MAX_INT:
         return None
+
     dialect = session.dialect
     state = await session.state()
     one = f"record_id = {dialect.placeholder(1)} AND position = {dialect.number_mark(2)}"
     then = f"WHERE {dialect.of_commits(one)}"
-    calls = await _visible(
-        session, then, (dialect.from_id(record_id), position), state.purge_floor_us
-    )
+    parameters = (dialect.from_id(record_id), position)
+    calls = await _visible(session, then, parameters, state.purge_floor_us)
     return calls[0] if calls else None
 
 
@@ -112,23 +109,21 @@ async def tool_stats(session: Session, query: ToolStatsQuery) -> ToolStats:
     if where is None:
         return ToolStats()
 
-    sql = f"{await _stats_of(session, _OF_ROLLUPS)} FROM {_rollups(session)}"
-    return added(
-        ToolStats(),
-        await session.fetch(f"{sql} WHERE {where.text} GROUP BY status", where.parameters),
-    )
+    select = await _select_sums(session, _OF_ROLLUPS)
+    sql = f"{select} FROM {_rollups(session)} WHERE {where.text} GROUP BY status"
+    return added(ToolStats(), await session.fetch(sql, where.parameters))
 
 
-async def _stats_of(session: Session, numbers: Sequence[str]) -> str:
-    """Write the selection of weighed sums that `added` takes."""
+async def _select_sums(session: Session, measures: Sequence[str]) -> str:
+    """Write the selection of weighed sums by status that `added` takes."""
     capped_dimensions = (await session.state()).capped_dimensions
-    sums = ", ".join(
-        f"sum({weighed(number, capped_dimensions, session.dialect)})" for number in numbers
-    )
-    return f"SELECT status, {sums}, sum({numbers[0]}), max(weight)"
+    weighed_measures = [weighed(name, capped_dimensions, session.dialect) for name in measures]
+    sums = ", ".join(f"sum({measure})" for measure in weighed_measures)
+    return f"SELECT status, {sums}, sum({measures[0]}), max(weight)"
 
 
 async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
+    """Add up rows, slice by slice, until the budget ends."""
     where = await _where(session, filter)
     if where is None:
         return ToolStats()
@@ -140,15 +135,16 @@ async def _scanned(session: Session, filter: ToolFilter) -> ToolStats:
     [(least, most)] = await session.fetch(
         f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})"
     )
-    select = await _stats_of(session, _OF_ROWS)
-    stats = ToolStats()
+    if least is None:
+        return ToolStats()
+
     number = len(where.parameters) + 1
     within = f"{where.text} AND {key} BETWEEN {mark(number)} AND {mark(number + 1)}"
-    whole = Range(1, 0) if least is None else Range(least, most)
-
+    select = await _select_sums(session, _OF_ROWS)
+    sql = f"{select} FROM {table} WHERE {within} GROUP BY status"
+    stats = ToolStats()
     first_rows = max(FIRST_SLICE, session.dialect.scan_rows)
-    for part in slices(whole, "desc", Pace(first_rows * session.numbers_per_row)):
-        sql = f"{select} FROM {table} WHERE {within} GROUP BY status"
+    for part in slices(Range(least, most), "desc", Pace(first_rows * session.numbers_per_row)):
         rows = await session.fetch_in_budget(sql, (*where.parameters, part.first, part.last))
         if rows is None:
             return replace(stats, exact=False)
@@ -163,9 +159,8 @@ async def tool_values(session: Session, query: ToolValuesQuery) -> ToolValues:
         return ToolValues([], [], [])
 
     sql = (
-        f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} HAVING "
-        "sum(calls) > 0 "
-        f"ORDER BY {session.dialect.newest_tool}"
+        f"SELECT {VALUES} FROM {_rollups(session)} WHERE {where.text} GROUP BY {VALUES} "
+        f"HAVING sum(calls) > 0 ORDER BY {session.dialect.newest_tool}"
     )
     rows = await session.fetch(sql, where.parameters)
     text = await session.text_of({number for row in rows for number in row})
@@ -175,6 +170,7 @@ async def tool_values(session: Session, query: ToolValuesQuery) -> ToolValues:
 async def _visible(
     session: Session, then: str, parameters: Parameters, purge_floor_us: int
 ) -> list[ToolCall]:
+    """Read the calls of one record that are not purged."""
     floor = session.dialect.placeholder(len(parameters) + 1)
     sql = _select(session.dialect, f"{then} AND started_at_us >= {floor} ORDER BY position")
     return await _calls(session, await session.fetch(sql, (*parameters, purge_floor_us)))
@@ -194,6 +190,8 @@ async def _calls(session: Session, rows: Rows) -> list[ToolCall]:
 
 
 def _plain(row: Row, dialect: Dialect) -> Row:
+    """Decode the dialect's forms of ids, texts and bytes."""
+
     def text(value: Any) -> str | None:
         if value is None or value == 0:
             return None
@@ -228,5 +226,5 @@ async def _where(session: Session, filter: ToolFilter) -> Where | None:
     where = conditions(filter, ids, session.dialect, state.purge_floor_us, state.body_floor_us)
     if where is None or not filter.content or not state.bodies_through_seq:
         return where
-    # What the cap on size took need not be gone from the rows.
+    # The cap on size may leave arguments and results in the rows for a while.
     return Where(f"{where.text} AND record_seq > {state.bodies_through_seq}", where.parameters)
