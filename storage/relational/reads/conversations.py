@@ -85,12 +85,6 @@ class _Sums(NamedTuple):
     max_weight: int
     tokens: Sequence[int]
 
-    @property
-    def shown_seqs(self) -> list[int]:
-        """The records that the description has."""
-        seqs = (self.first_seq, self.last_seq, self.failure_seq)
-        return [seq for seq in seqs if seq is not None]
-
     @classmethod
     def of(cls, row: Sequence[Any]) -> Self:
         """Name the columns of a row; the last ones are tokens."""
@@ -226,8 +220,8 @@ async def describe(
         f"WHERE {where.text} GROUP BY conversation"
     )
     found = [_Sums.of(row) for row in await session.fetch(sql, where.parameters)]
-    seqs = {seq for sums in found for seq in sums.shown_seqs}
-    records = await _records(session, where, seqs)
+    shown = {seq for sums in found for seq in (sums.first_seq, sums.last_seq, sums.failure_seq)}
+    records = await _records(session, where, [seq for seq in shown if seq is not None])
     models = await _models(session, where)
     tools, failed_tools = await _tools(session, where)
 

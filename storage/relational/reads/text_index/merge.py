@@ -91,7 +91,7 @@ async def read_run(session: Session, run: Run) -> list[bytes]:
 
 async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, bytes]]) -> bool:
     """Write some parts of the segment; False when the store no longer has its cells."""
-    if not await _has_cells(session, run):
+    if not await _is_unchanged(session, run):
         return False
     await add_parts(session, run.whole.first, parts)
     return True
@@ -99,12 +99,13 @@ async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, byte
 
 async def keep_segment(session: Session, run: Run, size_bytes: int) -> None:
     """Replace the cells by the segment, whose parts are written, if the store still has them."""
-    if await _has_cells(session, run):
+    if await _is_unchanged(session, run):
         offsets = [rows.first - run.whole.first for rows in run.cells]
         await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
 
 
-async def _has_cells(session: Session, run: Run) -> bool:
+async def _is_unchanged(session: Session, run: Run) -> bool:
+    """Whether the store still has the cells, and nothing was erased since they were read."""
     if await lock_erasures(session) != run.erasures:
         return False
     return await covered(session, run.whole) == list(run.cells)

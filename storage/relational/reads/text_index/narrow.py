@@ -9,20 +9,17 @@ Invariant: no row is ruled out that has a word of each clue (`storage.search.clu
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from operator import add, eq, itemgetter
-from typing import Any, Final, TypeVar
+from operator import add, itemgetter
+from typing import Any, Final
 
 from storage.relational.blocks.read import contents
-from storage.relational.blocks.searched import read_bodies, read_heads
 from storage.relational.session import BlockSession
 from storage.relational.sql import Rows, Where
 from storage.search.clues import PARTS, Clue, Part
 from storage.search.glance import Pattern, pattern
-
-T = TypeVar("T")
 
 COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, "
@@ -213,51 +210,3 @@ def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
     if any(data):
         return b"\n".join((own, *map(bytes, filter(None, data))))
     return own
-
-
-class RowTexts:
-    """The decoded texts of rows that have their heads in one block, and their bodies in one."""
-
-    def __init__(
-        self, rows: Rows, blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]
-    ) -> None:
-        (
-            _,
-            paths,
-            queries,
-            error_ids,
-            heads,
-            heads_at,
-            heads_lengths,
-            bodies,
-            bodies_at,
-            bodies_lengths,
-            data,
-            *_,
-        ) = zip(*rows, strict=True)
-        self.data = data
-        self.others = (
-            paths,
-            queries,
-            [errors.get(number) for number in error_ids] if any(error_ids) else (),
-        )
-        self.heads = _values(read_heads, blocks.get(heads[0]), heads_at, heads_lengths)
-        self.bodies = _values(read_bodies, blocks.get(bodies[0]), bodies_at, bodies_lengths)
-
-
-def _values(
-    read: Callable[[bytes, int], list[T]],
-    block: bytes | None,
-    starts: Sequence[int],
-    lengths: Sequence[int],
-) -> list[T]:
-    """Decode values of a block at once; none if there is no block."""
-    if block is None:
-        return []
-    if all(map(eq, starts[1:], map(add, starts, lengths))):  # They are adjacent: one copy.
-        return read(block[starts[0] : starts[-1] + lengths[-1]], len(starts))
-
-    raw = b"".join(
-        [block[start : start + length] for start, length in zip(starts, lengths, strict=True)]
-    )
-    return read(raw, len(starts))

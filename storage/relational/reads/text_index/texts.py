@@ -3,23 +3,25 @@
 Invariant: a cell has the words of every text of its rows that a search can still show.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from operator import itemgetter
-from typing import Any, Final
+from operator import add, eq, itemgetter
+from typing import Any, Final, TypeVar
 
 from storage.query import Filter
 from storage.relational.blocks.portions import portions
 from storage.relational.blocks.read import contents
-from storage.relational.blocks.searched import body_texts, head_texts
+from storage.relational.blocks.searched import body_texts, head_texts, read_bodies, read_heads
 from storage.relational.reads.text_index.cells import Cell
-from storage.relational.reads.text_index.narrow import BODIES, COLUMNS, HEADS, RowTexts
+from storage.relational.reads.text_index.narrow import BODIES, COLUMNS, HEADS
 from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
 from storage.search.searched_text import without_long_runs
+
+T = TypeVar("T")
 
 _NAMES: Final = f"{COLUMNS}, started_at_us".split(", ")
 _SEQ: Final = _NAMES.index("seq")
@@ -27,8 +29,9 @@ _ERROR: Final = _NAMES.index("error_type")
 _STARTED_AT: Final = _NAMES.index("started_at_us")
 _URL: Final = [_NAMES.index(name) for name in ("path", "query")]
 _BLOCKS: Final = itemgetter(HEADS, BODIES)
+_DATA: Final = _NAMES.index("data")
 _LENGTHS: Final = [_NAMES.index(name) for name in ("heads_length", "bodies_length")]
-_TEXTS: Final = [*_URL, _NAMES.index("data")]
+_TEXTS: Final = [*_URL, _DATA]
 
 
 async def first_rows(
@@ -94,13 +97,32 @@ async def cell_of_rows(session: BlockSession, rows: Rows, whole: Range) -> Cell:
 def _signature(
     groups: Sequence[Rows], blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]
 ) -> bytes:
+    """Return the signature of rows, grouped by the blocks of their heads and bodies."""
     terms = Terms()
-    for group in groups:
-        texts = RowTexts(group, blocks, errors)
-        others = {text for column in texts.others for text in column if text}
-        terms.add(text.encode("utf-8", "replace") for text in others)
-        terms.add(without_long_runs(bytes(data)) for data in texts.data if data)
-        terms.add(head_texts(texts.heads))
-        terms.add(map(without_long_runs, body_texts(texts.bodies)))
+    for rows in groups:
+        texts = {row[place] for row in rows for place in _URL}
+        texts |= {errors.get(row[_ERROR]) for row in rows}
+        terms.add(text.encode("utf-8", "replace") for text in texts if text)
+        terms.add(without_long_runs(bytes(row[_DATA])) for row in rows if row[_DATA])
+        terms.add(head_texts(_values(read_heads, blocks, rows, HEADS)))
+        bodies = _values(read_bodies, blocks, rows, BODIES)
+        terms.add(map(without_long_runs, body_texts(bodies)))
 
     return terms.signature()
+
+
+def _values(
+    read: Callable[[bytes, int], list[T]], blocks: Mapping[int, bytes], rows: Rows, column: int
+) -> list[T]:
+    """Decode the values of rows in one block at once; none if there is no block."""
+    block = blocks.get(rows[0][column])
+    if block is None:
+        return []
+
+    starts = [row[column + 1] for row in rows]
+    lengths = [row[column + 2] for row in rows]
+    if all(map(eq, starts[1:], map(add, starts, lengths))):  # They are adjacent: one copy.
+        return read(block[starts[0] : starts[-1] + lengths[-1]], len(rows))
+    ends = map(add, starts, lengths)
+    raw = b"".join([block[start:end] for start, end in zip(starts, ends, strict=True)])
+    return read(raw, len(rows))
