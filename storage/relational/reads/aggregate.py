@@ -34,7 +34,7 @@ from storage.search.expression import Has, Is, Or, both
 MAX_CELLS: Final = 100_000
 """Sums by group and step that are kept of rollups, 35 MB. With more, rows are scanned instead."""
 SLICE_DAYS: Final = 4
-"""Days of rollups in a slice, at least: the groups of slices are joined here, not by the database."""
+"""Least days of rollups in a slice: the groups of slices are joined here, not by the database."""
 LATENCIES: Final = ("duration_us", "first_byte_us")
 """Columns of latencies, in the order of those of the rollups."""
 _ERRORS: Final = {"client_errors": 4, "server_errors": 5}

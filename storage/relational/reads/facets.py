@@ -61,7 +61,7 @@ async def facets(session: Session, query: FacetQuery) -> dict[str, list[FacetVal
     state = await session.state()
     capped_dimensions = state.capped_dimensions
     filter = state.visible(query.filter)
-    wide = rollup_sql.reduced(filter)
+    reduced = rollup_sql.reduced(filter)
 
     # Which facets rollups can list, and which of these they can also count exactly.
     is_countable = rollup_sql.can_count(filter, capped_dimensions)
@@ -87,9 +87,9 @@ async def facets(session: Session, query: FacetQuery) -> dict[str, list[FacetVal
 
     counted = [name for name in listed if name not in sampled or not is_whole]
     if counted:
-        hours = time_ranges.hours_inside(wide.since_us, wide.until_us)
-        counts |= await count_values(session, wide, hours, counted)
-        is_estimate = is_estimate or await _has_sampled(session, wide)
+        hours = time_ranges.hours_inside(reduced.since_us, reduced.until_us)
+        counts |= await count_values(session, reduced, hours, counted)
+        is_estimate = is_estimate or await _has_sampled(session, reduced)
 
     answer = {}
     for name in query.names:

@@ -62,7 +62,7 @@ async def tool_calls(session: Session, query: ToolQuery) -> ToolPage:
     limits = f"LIMIT {mark(number)} OFFSET {mark(number + 1)}"
     sql = _select(session.dialect, f"WHERE {where.text} ORDER BY {order} {limits}")
     bounds = (min(query.limit, MAX_INT), min(max(query.offset, 0), MAX_INT))
-    # The first query of a read has no time limit. This one has, as a page cannot be cut into slices.
+    # The first query of a read has no time limit. This one has: it cannot be cut into slices.
     session.budget.begin_query(is_part=False)
     rows = await session.fetch_in_budget(sql, (*where.parameters, *bounds))
     if rows is None:

@@ -1,1 +1,1 @@
-"""Searches over SQL: what can be said in a condition, and how rows are found that hold what cannot."""
+"""Searches over SQL: the conditions of a filter, and the rows that SQL alone cannot find."""

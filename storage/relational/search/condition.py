@@ -271,7 +271,7 @@ class Writer:
         return []
 
     def _implied_values(self, parts: Sequence[Expression]) -> list[str]:
-        """Write the conditions of a column's index if all alternatives list values of the column."""
+        """Write the conditions of a column's index if all alternatives list values of it."""
         for field in _INDEXED:
             values_of_each = [asked_values(part, field) for part in parts]
             if all(values_of_each):
@@ -332,7 +332,7 @@ class Writer:
                 raise AssertionError(f"bug: {expression} is no condition of SQL")
 
     def _either(self, leaves: Sequence[Is | Like | Has], is_nested: bool) -> str:
-        """Write that one of some columns fulfils a leaf, each with the literal of its partial index."""
+        """Write that a column of several fulfils a leaf, each with the literal of its index."""
         return self._or(
             [
                 self._and([self._has(leaf.field), self.write(leaf, is_nested=is_nested)], "({})")
@@ -477,7 +477,7 @@ class Writer:
         return self._add(value)
 
     def _add(self, value: Any) -> str:
-        """Bind a parameter and return its mark. Calls must be in the order of the marks in the text."""
+        """Bind a parameter and return its mark. Calls are in the order of the marks in the text."""
         self.parameters.append(value)
         return self._dialect.placeholder(self._first + len(self.parameters) - 1)
 

@@ -33,23 +33,23 @@ class KnownRows:
 
         All of them fulfil the residual of its search.
         """
-        for wide, keys in self._found:
-            if is_narrower(filter, wide):
+        for known, keys in self._found:
+            if is_narrower(filter, known):
                 return list(keys)
         return None
 
 
-def is_narrower(filter: Filter, wide: Filter) -> bool:
+def is_narrower(filter: Filter, other: Filter) -> bool:
     """Whether a filter is another one with further conditions that SQL can express."""
     asked = conjuncts(filter.where)
-    known = conjuncts(wide.where)
+    known = conjuncts(other.where)
     return (
-        filter.scope == wide.scope
-        and wide.kind in ("all", filter.kind)
-        and _is_lower(wide.since_us, filter.since_us)
-        and _is_lower(wide.seq_after, filter.seq_after)
-        and _is_upper(wide.until_us, filter.until_us)
-        and _is_upper(wide.seq_until, filter.seq_until)
+        filter.scope == other.scope
+        and other.kind in ("all", filter.kind)
+        and _is_lower(other.since_us, filter.since_us)
+        and _is_lower(other.seq_after, filter.seq_after)
+        and _is_upper(other.until_us, filter.until_us)
+        and _is_upper(other.seq_until, filter.seq_until)
         and all(part in asked for part in known)
         and all(part in known or is_sql_expressible(part) for part in asked)
     )

@@ -7,8 +7,8 @@ and one for those with words, whose rows are in few cells. Negations are moved t
 so that each part can be judged by itself.
 
 Rows are walked in slices (`reads.text_index.walk`). A way whose search is all SQL is a condition of
-the slice's statement. For any other, the rows of the slice that fulfil an SQL superset are examined:
-the stored bytes rule out most that lack a word (`reads.text_index.narrow`), the others are decoded
+the slice's statement. For any other, the rows that fulfil an SQL superset are examined: the
+stored bytes rule out most that lack a word (`reads.text_index.narrow`), and the others are decoded
 and judged by `storage.search.meaning`. The keys of those that match become a parameter of the
 statement. Rows that this read has examined before (`known_rows`) are not examined again.
 

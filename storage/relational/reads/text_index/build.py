@@ -193,8 +193,8 @@ class TextIndexer:
             return None
         return _Made(cells, records, (await session.state()).erasures)
 
-    def _note_size(self, cell: Cell, text_bytes: int) -> None:
-        self._is_repetitive = len(cell.signature) * _REPETITIVE < text_bytes
+    def _note_size(self, cell: Cell, size_bytes: int) -> None:
+        self._is_repetitive = len(cell.signature) * _REPETITIVE < size_bytes
 
     async def _merge(self, run: Run) -> None:
         # Imported late: it loads numpy, which only processes that make an index need.

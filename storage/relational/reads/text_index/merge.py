@@ -45,7 +45,7 @@ class Run:
 
 
 async def mergeable(session: Session) -> Run | None:
-    """Find cells that suffice for a segment, or at least two before a segment: none can follow them."""
+    """Find the cells of the next segment: enough of them, or two and more before a segment."""
     sql = (
         "SELECT first_seq, last_seq, newest_body_us, length(signature) "
         f"FROM {session.dialect.schema}text_cells ORDER BY first_seq"

@@ -36,8 +36,8 @@ class Slices:
     def __init__(self, session: Session, selected: Selection, whole: Range, order: Order) -> None:
         """Walk the selected rows of a range, from the end at which the order begins."""
         self._session = session
-        *wide, self._need = selected.needs
-        self._has_windows = bool(wide)
+        *others, self._need = selected.needs
+        self._has_windows = bool(others)
         self._terms = sorted(terms_of(self._need))
         self._order: Order = order
         self._pace = Pace(selected.first_rows, patience=session.dialect.patience)
@@ -73,7 +73,7 @@ class Slices:
         self._pace.expect(rows)
 
     async def _read_batch(self) -> tuple[Range, list[Range]]:
-        """Return the rows of the next batch of entries, and those of them that can match, rising."""
+        """Return the rows of the next batch of entries, and ranges of those that can match."""
         if self._entries is None:
             self._entries = await self._all_entries()
         count = _batch_size(self._entries, self._batch_cells)
@@ -117,7 +117,7 @@ class Slices:
         return Range(max(start, rest.first), rest.last), Range(rest.first, start - 1)
 
     async def _masks(self, segments: Sequence[Segment]) -> dict[int, dict[int, int]]:
-        """Return which cells have which terms: first row of the segment → term → bits of cells."""
+        """Return the cells that have terms: first row of the segment → term → bits of cells."""
         keys = {
             (segment.rows.first, term): part_key(segment.rows.first, part_of(term))
             for segment in segments
@@ -128,8 +128,9 @@ class Slices:
 
         def look() -> None:
             for (first, term), key in keys.items():
+                part = parts.get(key)
                 # A replica may not have a part yet: then every cell may have the word.
-                masks[first][term] = cells_with(parts[key], term) if key in parts else _ALL_CELLS
+                masks[first][term] = _ALL_CELLS if part is None else cells_with(part, term)
 
         await self._session.aside(look)
         return masks

@@ -1,5 +1,5 @@
-"""Searches become conditions with bound parameters; what a condition cannot say is left to be
-looked at.
+"""Filters are compiled to SQL conditions with bound parameters, and a residual that SQL cannot
+express.
 """
 
 from typing import Any
@@ -25,15 +25,13 @@ HEADER = Like("header.x", ("", "a", ""))
 def written(
     search: Expression, dialect: Any = SQLITE, ids: dict[str, dict[str, int]] | None = None
 ) -> Any:
-    """Write a condition; answers its text and its parameters."""
+    """Return the text and the parameters of a search's condition."""
     where = search_condition(search, ids or {"method": {"GET": 7}}, dialect, 1)
     return where.text, list(where.parameters)
 
 
 def test_texts() -> None:
-    """Values of dictionary columns that can be stored; patterns are looked up by the condition
-    itself.
-    """
+    """Storable values of dictionary columns are looked up; patterns are sub-queries."""
     assert texts(Filter(where=Or((METHOD, Not(Is("tool", ("t",))), Like("model", ("a", "")))))) == {
         "method": ("GET",),
         "tool_name": ("t",),
@@ -41,15 +39,15 @@ def test_texts() -> None:
     assert texts(Filter()) == {}
 
 
-def test_widening() -> None:
-    """Of `and`, what can be said; of `or` and `not`, all or nothing."""
+def test_supersets_and_residuals() -> None:
+    """Of `and`, the parts that SQL can express; of `or` and `not`, all or nothing."""
     assert sql_superset(And((METHOD, HEADER))) == METHOD
     assert sql_superset(Or((METHOD, HEADER))) is None
     assert sql_superset(Not(HEADER)) is None
     assert sql_superset(Or((METHOD, And((METHOD, HEADER))))) == Or((METHOD, METHOD))
     assert sql_superset(None) is None
     tool = Like("called_tool", ("a", ""))
-    # Of several names in one text a pattern may find parts of two.
+    # A pattern may match across two names that are stored as one text.
     assert sql_superset(tool) == residual(tool) == tool
     assert sql_superset(Not(tool)) is None
     assert residual(And((METHOD, HEADER))) == HEADER
@@ -57,8 +55,8 @@ def test_widening() -> None:
     assert residual(Substring("x")) == Substring("x")
 
 
-def test_a_pattern_of_names_finds_all_texts_that_may_have_one() -> None:
-    """By the partial index of rows with names, and among the texts of their kind."""
+def test_a_pattern_of_names_finds_a_superset_of_texts() -> None:
+    """It uses the partial index of rows with names, and the dictionary texts of their kind."""
     text, parameters = written(Like("called_tool", ('NAME:"', "")), POSTGRES)
     assert text == (
         "(called_tools <> 0 AND called_tools IN (SELECT id FROM sidelog.dictionary WHERE kind = "
@@ -82,10 +80,8 @@ def test_conditions() -> None:
     assert parameters == ["/a\\_\\%%"]
 
 
-def test_alternatives_name_what_each_of_them_asks() -> None:
-    """The partial index is asked for all names, then each row what else it must say; rollups have
-    the same columns.
-    """
+def test_alternatives_that_list_values_of_a_column_use_its_index() -> None:
+    """The index finds all values; each row is then checked. Rollups have no such index."""
     other = And((Is("endpoint", ("/a", "/never")), Is("route_id", ("shop",)), Not(Has("project"))))
     filter = Filter(
         kind="all", where=Or((Is("endpoint", ("/{name}",)), other, Is("endpoint", ("/unknown",))))
@@ -102,8 +98,8 @@ def test_alternatives_name_what_each_of_them_asks() -> None:
     assert conditions(filter, {}, SQLITE) is None
 
 
-def test_what_cannot_be_leaves_no_parameter_behind() -> None:
-    """Of an alternative that nothing fulfils, what was bound before that was found out is unbound."""
+def test_a_condition_that_never_holds_binds_no_parameters() -> None:
+    """Parameters that were bound before an alternative turned out never to hold are dropped."""
     search = Or((And((Is("method", ("GET",)), Is("host", ("x",)))), Is("method", ("GET",))))
     assert written(search) == ("(+method = ?)", [7])
     assert written(And((METHOD, Or((Is("host", ("x",)), Between("status", 5, 4)))))) == (

@@ -1,4 +1,4 @@
-"""What a read has found before is used for what is asked of some of it, and for nothing else."""
+"""Cached rows of a search serve narrower filters, and no others."""
 
 import pytest
 
@@ -13,7 +13,7 @@ ASKED = Filter(where=WORD, since_us=10, until_us=20, seq_after=3, seq_until=9)
 
 
 def asked(*parts: Expression, **others: object) -> Filter:
-    """Ask for a word and more."""
+    """Return a filter that asks for a word and more."""
     return Filter(where=And((WORD, *parts)) if parts else WORD, **others)  # type: ignore[arg-type]
 
 
@@ -30,7 +30,7 @@ def asked(*parts: Expression, **others: object) -> Filter:
     ids=str,
 )
 def test_conditions_may_be_added(filter: Filter) -> None:
-    """Those that SQL says: on columns, on time, on numbers."""
+    """Further conditions on columns, time or `seq` are SQL."""
     assert is_narrower(filter, asked())
     assert is_narrower(filter, Filter(where=WORD, kind="all"))
 
@@ -49,8 +49,8 @@ def test_conditions_may_be_added(filter: Filter) -> None:
     ],
     ids=str,
 )
-def test_others_are_looked_into(filter: Filter) -> None:
-    """Another word, one more, another kind, another scope."""
+def test_other_filters_are_not_narrower(filter: Filter) -> None:
+    """They have another word, one more, another kind or another scope."""
     assert not is_narrower(filter, asked())
 
 
@@ -67,13 +67,13 @@ def test_others_are_looked_into(filter: Filter) -> None:
     ids=str,
 )
 def test_bounds_are_kept(bounds: dict[str, int]) -> None:
-    """Rows beyond those that were looked into are not known."""
+    """Rows beyond the bounds of the cached search are not known."""
     assert is_narrower(ASKED, ASKED)
     assert not is_narrower(asked(**bounds), ASKED)
 
 
-def test_the_first_that_has_them_tells_them() -> None:
-    """Nothing is known of what was not noted, and too many are not noted."""
+def test_the_first_wider_filter_gives_the_keys() -> None:
+    """A filter that was not noted has none; too many keys are not kept."""
     known = KnownRows()
     known.note(asked(STATUS), [3])
     known.note(asked(), [3, 5])

@@ -1,4 +1,4 @@
-"""The cells that a batch brings with it: of records enough, with all their words."""
+"""The cells of a batch: it has enough records for them, and they have all words."""
 
 from storage.base import Prepared
 from storage.record import Batch, Entry, Payload
@@ -15,20 +15,20 @@ from tests.storage.samples import START_US, make_body, make_record
 
 
 def entries(count: int, size: int = 0) -> list[Entry]:
-    """Make records with so many bytes of text each; without a payload where there are none."""
+    """Make records with so many bytes of text each; with none they have no payload."""
     payload = Payload(b"x" * size, b"", None, None) if size else None
     return [Entry(make_record(path=None, user_agent=None), payload) for _ in range(count)]
 
 
 def rows(made: list[Entry], cell_bytes: int = 100, max_rows: int = 1000) -> list[tuple[int, int]]:
-    """Return which rows each cell has."""
+    """Return the first and the last row of each cell."""
     if not has_cells(made, cell_bytes, max_rows):
         return []
     return [(cell.rows.first, cell.rows.last) for cell in cells_of(made, cell_bytes, max_rows)]
 
 
 def test_a_batch_is_cut_into_cells_alike() -> None:
-    """Most of a cell's text is enough for one; none is left over; too little for a cell makes none."""
+    """Three quarters of a cell's text suffice for one; cells cover all rows of a batch."""
     assert rows([]) == []
     assert rows(entries(7, 10)) == []
     assert rows(entries(8, 10)) == [(0, 7)]
@@ -38,14 +38,14 @@ def test_a_batch_is_cut_into_cells_alike() -> None:
 
 
 def test_many_rows_are_enough_for_a_cell() -> None:
-    """A search walks the rows of a cell: there are not more of them, however little text they have."""
+    """A cell has a limit of rows, however little text they have: a search examines them."""
     assert rows(entries(9), max_rows=10) == []
     assert rows(entries(10), max_rows=10) == [(0, 9)]
     assert rows(entries(25), max_rows=10) == [(0, 9), (10, 19), (20, 24)]
 
 
 def test_a_cell_has_the_words_of_its_records() -> None:
-    """Of path, query, error, heads and bodies; it says when its newest record with a body started."""
+    """Words are those of path, query, error, heads and bodies; the newest body's start is kept."""
     made = entries(3)
     made[0].record.path = "/caf%C3%A9/1"
     made[0].record.query = "name=two"
@@ -76,8 +76,8 @@ def test_a_cell_has_the_words_of_its_records() -> None:
     assert cell_of(made[2:], 9).newest_body_us == 0
 
 
-def test_a_batch_has_the_cells_that_were_prepared_of_it() -> None:
-    """None where nothing was, or by a store that has no cells; they are counted by their hashes."""
+def test_a_batch_has_the_cells_that_were_prepared_for_it() -> None:
+    """It has none if nothing was prepared, or by another store; their size is that of hashes."""
     made = [cell_of(entries(1, size), 0) for size in (10, 20)]
     prepared = PreparedCells.of(made)
     assert prepared.size_bytes == len(made[0].signature) + len(made[1].signature) > 0

@@ -1,4 +1,4 @@
-"""The cells of a batch are made in a thread, and waited for no longer than a batch waits."""
+"""The cells of a batch are made in a thread, for which the batch waits a limited time."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ CELLS = [Cell(Range(first, first + 6), b"", 0) for first in range(0, 35, 7)]
 
 
 class Slow:
-    """Cells the third of which takes until it is let go."""
+    """Cells of which the third is ready when `go_on` is set."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
@@ -32,15 +32,15 @@ class Slow:
 
 
 async def test_all_cells_are_made_where_there_is_time() -> None:
-    """In the thread's order, again and again."""
+    """They come in order, each time."""
     making = CellMaking(60.0)
     for _ in range(2):
         assert await making.make(iter(CELLS)) == CELLS
     assert await making.make(iter(())) == []
 
 
-async def test_what_is_ready_in_time_is_taken(caplog: pytest.LogCaptureFixture) -> None:
-    """The thread ends behind the cell it is at; until then no other begins, and it is told once."""
+async def test_cells_that_are_ready_in_time_are_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """The thread ends after its current cell. Until then no other begins; one warning says so."""
     making = CellMaking(0.1)
     slow = Slow()
     loop = asyncio.get_running_loop()
@@ -57,8 +57,8 @@ async def test_what_is_ready_in_time_is_taken(caplog: pytest.LogCaptureFixture) 
     assert await making.make(iter(CELLS)) == CELLS
 
 
-async def test_who_goes_stops_the_thread() -> None:
-    """A writer that is cancelled leaves no thread that makes all the rest."""
+async def test_a_cancelled_batch_stops_the_thread() -> None:
+    """The thread does not make the cells behind its current one."""
     making = CellMaking(60.0)
     slow = Slow()
     loop = asyncio.get_running_loop()
@@ -80,8 +80,8 @@ async def test_who_goes_stops_the_thread() -> None:
     assert drawn == CELLS[:3]
 
 
-async def test_words_that_cannot_be_made_stop_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """What was made before is taken, and the error is told with where it comes from."""
+async def test_an_error_in_making_cells_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Cells made before it are taken, and the log has the traceback."""
 
     def failing() -> Iterator[Cell]:
         yield CELLS[0]
