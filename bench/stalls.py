@@ -210,8 +210,8 @@ def _longest_wait_ms(rig: Rig) -> int:
     if rig.server is not None:
         return asyncio.run(_longest_wait_in_postgres(rig.server.url("postgres")))
     sql = (
-        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE "
-        "data IS NOT NULL"
+        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) "
+        "FROM records WHERE data IS NOT NULL"
     )
     path = rig.sidelog.data_dir / "sidelog.db"
     with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:

@@ -67,8 +67,7 @@ class SchemaTooNew(SchemaRefused):
     def __init__(self, layout: int, newest: int) -> None:
         super().__init__(
             f"this database was written by a newer sidelog (layout {layout}, this one supports up "
-            f"to {newest}); "
-            "upgrade sidelog"
+            f"to {newest}); upgrade sidelog"
         )
 
 

@@ -224,8 +224,7 @@ FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
         "since",
         _ONE,
         "From when, inclusive: an age (15m, 1h30m), a time of day (14:05), today, yesterday, Unix "
-        "seconds, "
-        "or ISO 8601, local without an offset.",
+        "seconds, or ISO 8601, local without an offset.",
     ),
     ("until", _ONE, "Until when, exclusive: as for --since."),
     ("status", _MANY, "404, 5xx, or a list."),

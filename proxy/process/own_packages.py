@@ -61,8 +61,7 @@ def foreign_package() -> str | None:
         if origin is None or os.path.dirname(os.path.dirname(os.path.realpath(origin))) != ROOT:
             return (
                 f"the package {name!r} would be imported from {origin or 'nowhere'}, not from "
-                f"{ROOT}: "
-                "remove that directory from PYTHONPATH, or rename the package"
+                f"{ROOT}: remove that directory from PYTHONPATH, or rename the package"
             )
 
     return None

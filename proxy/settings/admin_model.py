@@ -23,8 +23,7 @@ class AdminSettings(Section, frozen=True):
         str,
         about(
             "path below which another proxy has the admin port, such as /sidelog; it may be "
-            "passed on or taken off; an "
-            "X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
+            "passed on or taken off; an X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
         ),
     ] = ""
     public_url: Annotated[

@@ -20,8 +20,7 @@ class AlertSettings(Section, frozen=True):
         Literal["count", "share", "p50", "p95", "p99", "change", "cost"],
         about(
             "count of requests; share of those that `of` finds; their percentile of duration in "
-            "ms; change: count, as "
-            "a multiple of that of the window before; cost in US dollars"
+            "ms; change: count, as a multiple of that of the window before; cost in US dollars"
         ),
     ] = "count"
     of: Annotated[str, about("share: search for the part that is counted, such as status:5xx")] = ""

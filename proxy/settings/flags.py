@@ -36,8 +36,7 @@ FLAGS: Final[Mapping[str, Flag]] = {
         "--no-data-port",
         "",
         "only admin port, API and UI, over a store that others write; no workers, and nothing is "
-        "deleted by age or "
-        "size",
+        "deleted by age or size",
         "false",
     ),
     "admin.listen": Flag(

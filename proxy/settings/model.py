@@ -49,8 +49,7 @@ class LimitSettings(Section, frozen=True):
         int,
         about(
             "a request head, larger: 431; a line of it a quarter, at least 8 KiB, else 414 or "
-            "431; of a response 4 "
-            "times that; 0: 16 MiB",
+            "431; of a response 4 times that; 0: 16 MiB",
             ge=0,
             le=16 * MIB,
         ),
@@ -184,24 +183,21 @@ class ProxySettings(Section, frozen=True):
         tuple[str, ...],
         about(
             "the ingress or load balancer in front: addresses, CIDRs, or `private` for all "
-            "private networks; its "
-            "X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
+            "private networks; its X-Forwarded-For, -Proto, -Host and Forwarded are trusted"
         ),
     ] = ()
     client_address_header: Annotated[
         str,
         about(
             "where trusted_proxies name the client, such as CF-Connecting-IP or X-Real-IP; empty, "
-            "or no address in it: "
-            "X-Forwarded-For"
+            "or no address in it: X-Forwarded-For"
         ),
     ] = ""
     proxy_protocol: Annotated[
         bool,
         about(
             "connections from trusted_proxies begin with a PROXY header, version 1 or 2, that "
-            "names their client; "
-            "others have none"
+            "names their client; others have none"
         ),
     ] = False
     tls_cert_file: Annotated[str, about("PEM certificate chain: TLS on the data port")] = ""
@@ -210,8 +206,7 @@ class ProxySettings(Section, frozen=True):
         Literal["on", "prefer", "off"],
         about(
             "HTTP/2 of clients. on: without TLS if they begin with it, over TLS if they offer "
-            "nothing else; "
-            "prefer: over TLS to all that offer it; off: refused"
+            "nothing else; prefer: over TLS to all that offer it; off: refused"
         ),
     ] = "on"
     trace_context: Annotated[
@@ -337,8 +332,7 @@ class RedactSettings(Section, frozen=True, rename={"excepted": "except"}):
         bool | tuple[str, ...],
         about(
             "also what looks like a key, a token, credentials or a card's number, anywhere; a "
-            "list: and what these "
-            "regular expressions of RE2 match, or the first group of each"
+            "list: and what these regular expressions of RE2 match, or the first group of each"
         ),
     ] = True
     disable: Annotated[

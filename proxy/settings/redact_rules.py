@@ -47,8 +47,7 @@ class Rule(Section, frozen=True, rename="kebab"):
         Check,
         about(
             "what a match must be beside: not-words, mixed, random (letters with digits), "
-            "long-or-digit, jwt, pem, "
-            "base64-login, base58; empty: nothing"
+            "long-or-digit, jwt, pem, base64-login, base58; empty: nothing"
         ),
     ] = ""
     examples: Annotated[

@@ -138,16 +138,14 @@ class RouteSettings(Section, frozen=True):
         Literal["auto", "http1", "http2"],
         about(
             "spoken to the upstream. auto: HTTP/2 for gRPC, HTTP/1.1 for all else; http1: "
-            "HTTP/1.1, gRPC is refused; "
-            "http2: HTTP/2 for all but WebSockets"
+            "HTTP/1.1, gRPC is refused; http2: HTTP/2 for all but WebSockets"
         ),
     ] = "auto"
     via: Annotated[
         str,
         about(
             "proxy that tunnels to the upstream: http://[user:password@]host:port; off: none; "
-            "empty: for https what "
-            "HTTPS_PROXY and NO_PROXY say"
+            "empty: for https what HTTPS_PROXY and NO_PROXY say"
         ),
     ] = ""
     """As it is in effect after `load`."""
@@ -245,8 +243,7 @@ class CaptureSettings(Section, frozen=True):
         int,
         about(
             "longest time that a request waits for recording where records come faster than they "
-            "are stored, or that "
-            "stalls; 0: records are dropped instead",
+            "are stored, or that stalls; 0: records are dropped instead",
             ge=0,
             le=60_000,
         ),
@@ -266,8 +263,7 @@ class CaptureSettings(Section, frozen=True):
         str,
         about(
             "request header that lowers the level of its request (none, meta, usage or headers); "
-            "it is "
-            "forwarded; empty: not allowed"
+            "it is forwarded; empty: not allowed"
         ),
     ] = ""
     rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()

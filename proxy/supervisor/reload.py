@@ -138,8 +138,7 @@ class Reload:
             self._is_requested = False
             log.error(
                 "keeping the current settings: %d workers of before still serve streams "
-                "(max_old_workers = %d), and a "
-                "reload cuts none; a restart does",
+                "(max_old_workers = %d), and a reload cuts none; a restart does",
                 count,
                 most,
             )

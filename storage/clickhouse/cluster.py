@@ -24,8 +24,8 @@ from storage.errors import StorageMisconfigured, StorageUnavailable
 T = TypeVar("T")
 
 PLACES: Final = (
-    "SELECT toInt64(shard_num), toInt64(count()), max(is_local) FROM system.clusters WHERE "
-    "cluster = $1 "
+    "SELECT toInt64(shard_num), toInt64(count()), max(is_local) "
+    "FROM system.clusters WHERE cluster = $1 "
     "GROUP BY shard_num ORDER BY shard_num"
 )
 """Of each shard of a cluster its number, how many replicas it has, and whether the server that

@@ -46,8 +46,8 @@ _SETTINGS: Final = {
 }
 _NUMBER: Final = re.compile(r"\d+")
 _LAYOUT: Final = (
-    "SELECT name, default_expression FROM system.columns WHERE database = currentDatabase() AND "
-    "table = 'records' "
+    "SELECT name, default_expression FROM system.columns "
+    "WHERE database = currentDatabase() AND table = 'records' "
     "AND name IN ('layout', 'order_delay_ms')"
 )
 
@@ -214,8 +214,8 @@ _ENDED: Final = (
 )
 _JOBS: Final = (
     "SELECT min(seq) AS first_seq, id, argMin(conversation, started_at_us) AS begun_by, "
-    "min(started_at_us) AS begun_us, argMin(data, seq) AS counted_by FROM records WHERE kind = "
-    f"{JOB} GROUP BY id"
+    "min(started_at_us) AS begun_us, argMin(data, seq) AS counted_by "
+    f"FROM records WHERE kind = {JOB} GROUP BY id"
 )
 
 
@@ -230,13 +230,12 @@ _VIEWS: Final = (
     _view("tool_calls", "*", f"SELECT seq, place, {_CALLS} FROM records WHERE kind = {CALL}"),
     _view(
         "waiting_calls", "seq, instance, started_at_us, data",
-        f"SELECT seq, {_WAITING} FROM records WHERE kind = {WAITING} AND (id, request_bytes) "
-        f"GLOBAL NOT IN ({_ENDED})",
+        f"SELECT seq, {_WAITING} FROM records WHERE kind = {WAITING} "
+        f"AND (id, request_bytes) GLOBAL NOT IN ({_ENDED})",
     ),
     _view("jobs", "first_seq AS seq, id, begun_by, begun_us AS started_at_us, counted_by", _JOBS),
     "CREATE VIEW IF NOT EXISTS spans AS SELECT started_at_us AS min_started_at_us, started_at_us "
-    "AS max_started_at_us "
-    f"FROM records WHERE kind < {CALL}",
+    f"AS max_started_at_us FROM records WHERE kind < {CALL}",
 )  # fmt: skip
 """Rows of other kinds by the names that they go by elsewhere: calls that have ended wait no more,
 and what is known of a job is put together. Each record is a span of its own.

@@ -19,16 +19,15 @@ _LOCK: Final = (
     "SELECT id, raw_bytes FROM sidelog.blocks WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE"
 )
 _GROW: Final = (
-    "UPDATE sidelog.blocks SET newest_started_at_us = grown.newest_us, raw_bytes = grown.raw, "
-    "data = grown.frames "
+    "UPDATE sidelog.blocks "
+    "SET newest_started_at_us = grown.newest_us, raw_bytes = grown.raw, data = grown.frames "
     "FROM unnest($1::bigint[], $2::bigint[], $3::integer[], $4::bytea[]) AS grown (number, "
     "newest_us, raw, frames) "
     "WHERE id = ANY($1::bigint[]) AND id = number"
 )
 _LOCK_GROWN: Final = (
-    "SELECT id, newest_started_at_us FROM sidelog.blocks WHERE id = ANY($1::bigint[]) AND kind = "
-    "$2 "
-    "ORDER BY id FOR UPDATE"
+    "SELECT id, newest_started_at_us FROM sidelog.blocks "
+    "WHERE id = ANY($1::bigint[]) AND kind = $2 ORDER BY id FOR UPDATE"
 )
 _USED: Final = (
     "SELECT DISTINCT bodies_block FROM sidelog.records WHERE conversation = ANY($1::uuid[]) "

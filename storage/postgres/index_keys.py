@@ -31,9 +31,8 @@ _MS_BITS: Final = 14
 _MAX_BUCKET: Final = (1 << 31) - 1
 """Of the year 3084; ids of later ones share it."""
 SEQ_AMONG: Final = (
-    f"(seq >> {_SEQ_BITS}) = ANY(ARRAY(SELECT DISTINCT number >> {_SEQ_BITS} FROM "
-    "unnest($1::bigint[]) AS number)) "
-    "AND seq = ANY($1::bigint[])"
+    f"(seq >> {_SEQ_BITS}) = ANY(ARRAY(SELECT DISTINCT number >> {_SEQ_BITS} "
+    "FROM unnest($1::bigint[]) AS number)) AND seq = ANY($1::bigint[])"
 )
 """Condition that `seq` is one of the first parameter, an array."""
 _DIRECTIONS: Final[dict[Order, str]] = {"asc": "ASC", "desc": "DESC"}

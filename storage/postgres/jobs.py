@@ -13,8 +13,8 @@ from storage.record import Entry, Job
 
 _MERGE: Final = (
     "INSERT INTO sidelog.jobs AS known (id, begun_by, started_at_us, counted_by) "
-    "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) ON CONFLICT (id) DO "
-    "UPDATE SET "
+    "SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[]) "
+    "ON CONFLICT (id) DO UPDATE SET "
     "begun_by = CASE WHEN excluded.started_at_us < known.started_at_us "
     "THEN excluded.begun_by ELSE known.begun_by END, "
     "started_at_us = least(known.started_at_us, excluded.started_at_us), "

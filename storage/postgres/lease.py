@@ -29,8 +29,8 @@ _TAKE: Final = (
     "INSERT INTO sidelog.leases AS known (instance, holder, session, renewed_at) "
     "VALUES ($1, $2, $3, clock_timestamp()) ON CONFLICT (instance) DO UPDATE SET "
     "holder = excluded.holder, session = excluded.session, renewed_at = excluded.renewed_at "
-    "WHERE known.holder = excluded.holder OR known.renewed_at < clock_timestamp() - $4 * interval "
-    "'1 second' "
+    "WHERE known.holder = excluded.holder "
+    "OR known.renewed_at < clock_timestamp() - $4 * interval '1 second' "
     "RETURNING (SELECT session FROM sidelog.leases WHERE instance = $1)"
 )
 _RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = $2"

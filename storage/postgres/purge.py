@@ -51,8 +51,8 @@ async def _first_day(connection: Connection, state: State) -> int:
 async def _is_gone(connection: Connection, partition: Partition, state: State) -> bool:
     if partition.table == "blocks":
         sql = (
-            f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} WHERE kind = $1 AND "
-            "newest_started_at_us >= $2)"
+            f"SELECT NOT EXISTS (SELECT FROM sidelog.{partition.name} "
+            "WHERE kind = $1 AND newest_started_at_us >= $2)"
         )
         found = [
             await connection.fetchval(sql, kind, state.purge_floor_us)

@@ -40,8 +40,8 @@ async def migrate(connection: Connection) -> int:
     begin = f"{BEGIN}; {limits}; SELECT pg_advisory_xact_lock({LOCK})"
     async with transaction(connection, begin):
         encoding = await connection.fetchval(
-            "SELECT pg_encoding_to_char(encoding) FROM pg_database WHERE datname = "
-            "current_database()"
+            "SELECT pg_encoding_to_char(encoding) FROM pg_database "
+            "WHERE datname = current_database()"
         )
         if encoding != _ENCODING:
             raise StorageUnavailable(
@@ -112,8 +112,8 @@ async def _refuse_unreleased(connection: Connection, scripts: list[str]) -> None
         return
     has_digests = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_attribute"
-        " WHERE attrelid = 'sidelog.migrations'::regclass AND attname = 'digest' AND NOT "
-        "attisdropped)"
+        " WHERE attrelid = 'sidelog.migrations'::regclass "
+        "AND attname = 'digest' AND NOT attisdropped)"
     )
     if has_digests:
         rows = await connection.fetch(

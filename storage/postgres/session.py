@@ -80,17 +80,17 @@ DIALECT: Final = Dialect(
 _STATE: Final = (
     "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, "
     "key_version, erasures, "
-    "bodies_through_seq, trims, trimmed_until_us, until_hour FROM sidelog.counter, sidelog.state, "
-    "sidelog.folded"
+    "bodies_through_seq, trims, trimmed_until_us, until_hour "
+    "FROM sidelog.counter, sidelog.state, sidelog.folded"
 )
 _IDS: Final = (
-    "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans WHERE first_seq <= $2 AND first_seq "
-    ">= "
+    "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans "
+    "WHERE first_seq <= $2 AND first_seq >= "
     "coalesce((SELECT max(first_seq) FROM sidelog.spans WHERE first_seq <= $1), $1)"
 )
 _PLACES: Final = (
-    f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM sidelog.records WHERE "
-    f"{index_keys.SEQ_AMONG} "
+    f"SELECT seq, {', '.join(PLACES)}, started_at_us "
+    f"FROM sidelog.records WHERE {index_keys.SEQ_AMONG} "
     "AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
 )
 

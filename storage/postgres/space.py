@@ -33,10 +33,10 @@ def _average(measure: str, columns: str, table: str, size: str, newest: str) -> 
     """
     share = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, {size}))"
     return (
-        f"coalesce((SELECT avg({measure}) FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), "
-        f"(SELECT avg({measure}) "
-        f"FROM (SELECT {columns} FROM sidelog.{table} {newest} LIMIT {_SAMPLE_PAGES}) AS newest), "
-        "0)"
+        f"coalesce((SELECT avg({measure}) "
+        f"FROM sidelog.{table} TABLESAMPLE SYSTEM ({share})), (SELECT avg({measure}) "
+        f"FROM (SELECT {columns} FROM sidelog.{table} {newest} "
+        f"LIMIT {_SAMPLE_PAGES}) AS newest), 0)"
     )
 
 
@@ -49,8 +49,8 @@ _TEXT_BYTES: Final = _average(
     ),
     ", ".join(_TEXT),
     "records",
-    "(SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits WHERE inhparent = "
-    "'sidelog.records'::regclass)",
+    "(SELECT sum(pg_relation_size(inhrelid)) FROM pg_inherits "
+    "WHERE inhparent = 'sidelog.records'::regclass)",
     by_seq("desc"),
 )
 _CALLS: Final = _average(
@@ -67,8 +67,8 @@ _OTHERS: Final = (
     "+ (SELECT coalesce(sum(size_bytes), 0) FROM sidelog.text_segments) "
     "+ (SELECT coalesce(sum(octet_length(signature)), 0) FROM sidelog.text_cells) "
     "+ least(pg_total_relation_size('sidelog.tool_calls'), "
-    f"(SELECT coalesce(sum(calls), 0) FROM sidelog.tool_rollups) * ({_CALL_BYTES} + "
-    f"{_CALLS})))::bigint"
+    "(SELECT coalesce(sum(calls), 0) "
+    f"FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
 )
 """Space of all but records and blocks. Files of large tables also hold freed space, which will be
 used again.

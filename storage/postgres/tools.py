@@ -46,8 +46,8 @@ _AWAIT: Final = (
     "AS asked (record_id, position) "
     # The batch with the answer may have overtaken this one, when it was in the spool.
     "WHERE NOT EXISTS (SELECT FROM sidelog.tool_calls AS ended "
-    "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) ON CONFLICT DO "
-    "NOTHING"
+    "WHERE ended.record_id = asked.record_id "
+    "AND ended.position = asked.position) ON CONFLICT DO NOTHING"
 )
 _ERASE: Final = (
     "DELETE FROM sidelog.tool_calls WHERE record_seq = ANY($1::bigint[]) "

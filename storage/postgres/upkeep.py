@@ -131,8 +131,8 @@ class PostgresUpkeep(PostgresSession):
             (seq,),
         )
         select = (
-            f"SELECT seq FROM sidelog.records WHERE {seq_between('$1', '$2')} AND "
-            f"{name}_block <> $3 AND "
+            "SELECT seq FROM sidelog.records "
+            f"WHERE {seq_between('$1', '$2')} AND {name}_block <> $3 AND "
             f"(SELECT kind FROM sidelog.blocks WHERE id = {name}_block) = $4"
         )
         before = await self.connection.fetchval(

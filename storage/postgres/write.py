@@ -64,9 +64,8 @@ SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
 
 _COUNT: Final = (
-    "WITH counted AS (UPDATE sidelog.counter SET last_seq = last_seq + $1, block_bytes = "
-    "block_bytes + $7, "
-    "span_first_seq = "
+    "WITH counted AS (UPDATE sidelog.counter "
+    "SET last_seq = last_seq + $1, block_bytes = block_bytes + $7, span_first_seq = "
     "CASE WHEN last_seq - span_first_seq + 1 >= $2 THEN last_seq + 1 ELSE span_first_seq END "
     "RETURNING last_seq, span_first_seq) "
     "INSERT INTO sidelog.spans AS span "
@@ -80,12 +79,11 @@ _COUNT: Final = (
 )
 _LOCKED_COUNTER: Final = "SELECT last_seq FROM sidelog.counter FOR UPDATE"
 _PUT_POSITIONS: Final = (
-    f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) "
-    "SELECT $1, * FROM "
+    f"INSERT INTO sidelog.ingest_position (instance, {POSITION_COLUMNS}) SELECT $1, * FROM "
     "unnest($2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], "
     "$8::boolean[]) "
-    "ON CONFLICT (instance, source) DO UPDATE SET end_offset = excluded.end_offset, taken = "
-    "excluded.taken, "
+    "ON CONFLICT (instance, source) DO UPDATE "
+    "SET end_offset = excluded.end_offset, taken = excluded.taken, "
     "stored = excluded.stored, received = excluded.received, dropped = excluded.dropped, closed = "
     "excluded.closed "
     "RETURNING pg_postmaster_start_time(), EXISTS (SELECT FROM sidelog.leases WHERE instance = $1)"

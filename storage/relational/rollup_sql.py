@@ -307,8 +307,7 @@ def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: st
     """
     return (
         f"INSERT INTO {table} AS known ({', '.join((*keys, *merged))}) {rows} ON CONFLICT "
-        f"({', '.join(keys)}) "
-        "DO UPDATE SET "
+        f"({', '.join(keys)}) DO UPDATE SET "
         + ", ".join(f"{column} = {then.format(column)}" for column, then in merged.items())
     )
 
@@ -322,8 +321,8 @@ def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> lis
             f"{schema}{tables['day'][0]}",
             ("day", *keys),
             merged,
-            f"SELECT {day}, {', '.join((*keys, *merged))} FROM {schema}{tables['hour'][0]} WHERE "
-            f"hour = {hour}",
+            f"SELECT {day}, {', '.join((*keys, *merged))} "
+            f"FROM {schema}{tables['hour'][0]} WHERE hour = {hour}",
         )
         for tables, keys in rollups.CUBES
     ]

@@ -34,8 +34,8 @@ def deletion(table: str, keys: Sequence[str]) -> str:
     """
     columns = ", ".join(keys)
     return (
-        f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} WHERE {keys[0]} "
-        "< ? LIMIT ?) RETURNING 1"
+        f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} "
+        f"WHERE {keys[0]} < ? LIMIT ?) RETURNING 1"
     )
 
 

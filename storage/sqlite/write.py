@@ -42,8 +42,8 @@ from storage.sqlite.session import SqliteStatements
 from storage.tools import awaited_calls, ended_calls
 
 _MERGE_JOBS: Final = (
-    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) VALUES (?, ?, ?, ?) ON CONFLICT "
-    "(id) DO UPDATE SET "
+    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) "
+    "VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
     "begun_by = CASE WHEN excluded.started_at_us < started_at_us THEN excluded.begun_by ELSE "
     "begun_by END, "
     "started_at_us = min(started_at_us, excluded.started_at_us), "

@@ -199,8 +199,7 @@ class Retention:
         if self.clock_ahead_us > _REPORTED_US and not was_ahead:
             log.warning(
                 "the clock is %.1f hours ahead of the newest record; retention believes it when "
-                "it has held as long, "
-                "or for a day",
+                "it has held as long, or for a day",
                 self.clock_ahead_us / HOUR_US,
             )
 

@@ -143,8 +143,8 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
     elif kind == "postgres":
         above = "INSERT INTO sidelog.migrations SELECT max(version) + 1 FROM sidelog.migrations"
         below = (
-            "DELETE FROM sidelog.migrations WHERE version = (SELECT max(version) FROM "
-            "sidelog.migrations)"
+            "DELETE FROM sidelog.migrations "
+            "WHERE version = (SELECT max(version) FROM sidelog.migrations)"
         )
         asyncio.run(execute_postgres(url, above if difference > 0 else below))
     else:

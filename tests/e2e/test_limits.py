@@ -61,8 +61,7 @@ def check_dribbling(tmp_path: Path, count: int, limit_s: float) -> str:
     assert set(healthy.statuses) == {200}
     return (
         f"{count} dribbling heads closed after {times[0]:.2f} to {times[-1]:.2f} s; "
-        f"{healthy.statuses[200]} healthy "
-        f"requests, p50 {healthy.percentile_ms(0.5):.1f} ms, p99 "
+        f"{healthy.statuses[200]} healthy requests, p50 {healthy.percentile_ms(0.5):.1f} ms, p99 "
         f"{healthy.percentile_ms(0.99):.1f} ms"
     )
 

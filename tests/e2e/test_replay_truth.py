@@ -223,7 +223,6 @@ def test_each_planted_change_is_one_line(
     differing = EACH * len(truth)
     assert found["summary"] == (
         f"{EACH * len(ENDPOINTS)} sent: {EACH * (len(ENDPOINTS) - len(truth))} equal, {differing} "
-        "different, 0 failed; "
-        f"{len(truth)} of {len(ENDPOINTS)} endpoints differ, 1 slower"
+        f"different, 0 failed; {len(truth)} of {len(ENDPOINTS)} endpoints differ, 1 slower"
     )
     assert f'tests="{len(ENDPOINTS)}" failures="{len(truth) + 1}"' in junit.read_text()

@@ -54,8 +54,8 @@ def waits(sidelog: Sidelog) -> int:
 def longest_wait_ms(sidelog: Sidelog) -> int:
     """Of all requests, by their records."""
     sql = (
-        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) FROM records WHERE "
-        "data IS NOT NULL"
+        "SELECT max(json_extract(CAST(data AS TEXT), '$.recording_wait_ms')) "
+        "FROM records WHERE data IS NOT NULL"
     )
     with closing(sqlite3.connect(sidelog.data_dir / "sidelog.db")) as store:
         return int(store.execute(sql).fetchone()[0] or 0)

@@ -251,8 +251,8 @@ async def size_of_rows(connection: Connection) -> int:
     Of the days to come, which have tables of their own already, there is one more after midnight.
     """
     size: int = await connection.fetchval(
-        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relnamespace = "
-        "'sidelog'::regnamespace "
+        "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class "
+        "WHERE relnamespace = 'sidelog'::regnamespace "
         "AND relkind = 'r' AND relname LIKE 'records%' AND pg_relation_size(oid) > 0"
     )
     return size

@@ -218,8 +218,7 @@ def get(
     if raw + curl + har + (as_json and not around) + around + has_all > 1 or (request and not raw):
         raise click.BadParameter(
             "--raw, --curl, --har, --json, --around and --all are mutually exclusive, but for "
-            "--around --json; "
-            "--request requires --raw"
+            "--around --json; --request requires --raw"
         )
 
     path = f"/api/records/{quote(find_id(client, record_id), safe='')}"

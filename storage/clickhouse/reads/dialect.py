@@ -73,8 +73,8 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         committed=shown,
         # Rows are found by few columns, and only those found are read whole.
         page=lambda where, order, limit: (
-            f"WHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) AND {shown} "
-            f"{order}"
+            f"WHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) "
+            f"AND {shown} {order}"
         ),
         scan_rows=_SCAN_ROWS,
         patience=_PATIENCE,

@@ -113,8 +113,8 @@ def rollups(shown: str) -> Callable[[str, Sequence[str], str, Hours], str]:
         keys = ", ".join(f"{_OWN}{name}" for name in read if name not in _MEASURES)
         grouped = f"SELECT {inner} FROM {rows}{f' GROUP BY {keys}' if keys else ''}"
         return (
-            f"(SELECT {', '.join(f'{_OWN}{name} AS {name}' for name in read)} FROM ({grouped}) AS "
-            "grouped) AS rollup"
+            f"(SELECT {', '.join(f'{_OWN}{name} AS {name}' for name in read)} "
+            f"FROM ({grouped}) AS grouped) AS rollup"
         )
 
     return write

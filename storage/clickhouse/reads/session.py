@@ -53,8 +53,8 @@ _BEGIN: Final = (
 _SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
 """How many shards answer, where those that do not may be left out."""
 _PAYLOADS: Final = (
-    f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records WHERE seq IN $1 AND "
-    "started_at_us >= $2"
+    f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records "
+    "WHERE seq IN $1 AND started_at_us >= $2"
 )
 _WITHOUT_SOME: Final = {"skip_unavailable_shards": "1"}
 

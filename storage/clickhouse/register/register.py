@@ -32,8 +32,8 @@ T = TypeVar("T")
 
 _ENTRY: Final = "SELECT max(version), argMax(value, version) FROM register WHERE name = $1"
 _ENTRIES: Final = (
-    "SELECT name, max(version), argMax(value, version) FROM register WHERE substring(name, 1, $1) "
-    "= $2 GROUP BY name"
+    "SELECT name, max(version), argMax(value, version) FROM register "
+    "WHERE substring(name, 1, $1) = $2 GROUP BY name"
 )
 _AUTHORS: Final = "SELECT attempt FROM register WHERE name = $1 AND version = $2"
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
@@ -43,8 +43,7 @@ _KEPT_VERSIONS: Final = 100
 """Of an entry, so that the author of one can still tell that it counted."""
 STORES_TWICE: Final = (
     "the server stores two inserts with the same insert_deduplication_token, so records would be "
-    "stored twice; sidelog "
-    "does not write to it"
+    "stored twice; sidelog does not write to it"
 )
 
 

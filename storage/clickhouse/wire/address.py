@@ -96,8 +96,7 @@ def _options(url: SplitResult, hosts: int) -> _Options:
     ):
         raise ValueError(
             f"{url.scheme}: takes no options but order_delay_s and cluster, and with that "
-            "min_replicas; ? in a "
-            "password is written %3F"
+            "min_replicas; ? in a password is written %3F"
         )
     if cluster and _CLUSTER.fullmatch(cluster) is None:
         raise ValueError(

@@ -238,8 +238,8 @@ async def _unused_before(session: Upkeep, state: State) -> int:
     [(row_us, span_us, server_now_us)] = await session.fetch(
         f"SELECT (SELECT min(started_at_us) FROM {dialect.schema}records "
         f"WHERE {dialect.seq_between(mark(1), mark(2))}), "
-        f"(SELECT min(min_started_at_us) FROM {dialect.schema}spans WHERE last_seq > {mark(3)}), "
-        f"{dialect.clock_us}",
+        f"(SELECT min(min_started_at_us) FROM {dialect.schema}spans "
+        f"WHERE last_seq > {mark(3)}), {dialect.clock_us}",
         (first, last, last),
     )
     oldest_us = min((each for each in (row_us, span_us) if each is not None), default=None)

@@ -13,8 +13,7 @@ from typing import Final
 EXPECTED: Final = "an RFC 3339 time such as 2026-11-20T10:32:45.123Z"
 EXPECTED_RELATIVE: Final = (
     f"{EXPECTED} (or 2026-11-20 10:32 +02:00), an age such as 15m, 1h30m, 1.5h or 7d, today, "
-    "yesterday, "
-    "a time of day such as 14:05, or seconds since 1970"
+    "yesterday, a time of day such as 14:05, or seconds since 1970"
 )
 
 _TIME: Final = re.compile(

@@ -20,8 +20,8 @@ from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, hist
 async def grown(other: "asyncpg.Connection[asyncpg.Record]") -> list[int]:
     """List the blocks of conversations; what all blocks take must be what is counted."""
     counted, size = await other.fetchrow(  # type: ignore[misc]
-        "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM "
-        "sidelog.blocks"
+        "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) "
+        "FROM sidelog.blocks"
     )
     assert counted == (size or 0)
     rows = await other.fetch("SELECT id FROM sidelog.blocks WHERE kind = $1 ORDER BY id", GROWN)

@@ -335,8 +335,8 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(
         async with asyncio.timeout(60):
             assert await store.last_seq() == 0
         running = (
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> "
-            "pg_backend_pid()"
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()"
         )
         await postgres.until(other, f"{running} AND state = 'active'", lambda count: count == 0)
 
@@ -416,8 +416,8 @@ async def test_blocks_are_kept_under_ids_of_their_own(
 
         assert len(await first.payloads(range(1, 31))) == 30
         counted, size = await other.fetchrow(  # type: ignore[misc]
-            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) FROM "
-            "sidelog.blocks"
+            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) "
+            "FROM sidelog.blocks"
         )
         assert counted == size > 0
         await first.erase(ALL)

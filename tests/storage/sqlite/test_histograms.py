@@ -63,8 +63,8 @@ def test_sql_adds_histograms_up() -> None:
             f"SELECT {MERGE}(?, ?)", (one, pack_histogram({3: 2, 9: 1}, -1))
         ).fetchone() == (b"",)
         sql = (
-            f"SELECT {SUM.format('packed')} FROM (SELECT ? AS packed UNION ALL SELECT ? UNION ALL "
-            "SELECT x'')"
+            f"SELECT {SUM.format('packed')} FROM (SELECT ? AS packed "
+            "UNION ALL SELECT ? UNION ALL SELECT x'')"
         )
         assert unpack_histogram(connection.execute(sql, (one, other)).fetchone()[0]) == {
             3: 302,

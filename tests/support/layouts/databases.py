@@ -121,8 +121,8 @@ def dump_clickhouse(url: str, into: Path) -> None:
             )
             columns = ask_clickhouse(
                 url,
-                "SELECT name FROM system.columns WHERE database = currentDatabase() AND table = "
-                f"'{name}' "
+                "SELECT name FROM system.columns "
+                f"WHERE database = currentDatabase() AND table = '{name}' "
                 "AND default_kind NOT IN ('ALIAS', 'MATERIALIZED')".encode(),
             )
             entry = {

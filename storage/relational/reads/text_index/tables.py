@@ -154,8 +154,8 @@ async def expired(session: Session) -> list[Range]:
     state = await session.state()
     sql = " UNION ALL ".join(
         f"SELECT first_seq, last_seq FROM {schema}{table} WHERE last_seq <= {mark(place)} OR "
-        f"(newest_body_us > 0 AND (newest_body_us < {mark(place + 1)} OR last_seq <= "
-        f"{mark(place + 2)}))"
+        f"(newest_body_us > 0 AND (newest_body_us < {mark(place + 1)} "
+        f"OR last_seq <= {mark(place + 2)}))"
         for table, place in (("text_segments", 1), ("text_cells", 4))
     )
     limits = (state.purged_through_seq, state.body_floor_us, state.bodies_through_seq)
@@ -199,8 +199,8 @@ def _overlapping(session: Session, name: str, number: int = 1) -> str:
     mark = session.dialect.placeholder
     table = _table(session, name)
     return (
-        f"FROM {table} WHERE first_seq <= {mark(number)} AND last_seq >= {mark(number + 1)} AND "
-        "first_seq >= "
+        f"FROM {table} WHERE first_seq <= {mark(number)} "
+        f"AND last_seq >= {mark(number + 1)} AND first_seq >= "
         f"coalesce((SELECT max(first_seq) FROM {table} WHERE first_seq <= {mark(number + 2)}), 0)"
     )
 
