@@ -221,17 +221,21 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
 
 
 async def _early(storage: Storage, found: Conversation) -> list[ConversationOpening]:
-    """Read the calls behind the first one, up to one at work: mostly that is the next, and bodies
-    are large.
+    """Read the calls behind the first one, up to one at work: mostly that is the next.
+
+    Short bodies are read at once, as each read waits for its turn; long ones one by one.
     """
     filter = Filter(where=in_conversations([found.id]), kind="all")
     behind = RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS, after=found.first.seq)
+    records = (await storage.read(behind)).records
     openings: list[ConversationOpening] = []
 
-    for record in (await storage.read(behind)).records:
-        openings.append(_opening(await storage.payloads([record.seq]), record))
-        if openings[-1].is_work:
-            break
+    for some in portions(records, EARLY_CALLS, body_bytes):
+        payloads = await storage.payloads([record.seq for record in some])
+        for record in some:
+            openings.append(_opening(payloads, record))
+            if openings[-1].is_work:
+                return openings
 
     return openings
 
