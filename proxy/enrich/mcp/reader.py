@@ -65,37 +65,10 @@ _TASK_KEY: Final = "task "
 """Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a
 letter.
 """
-MCP_PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
-"""The last is Spring's, where a message is accepted with 200 instead of 202."""
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
-ACCEPTED: Final = 202
-"""The response comes elsewhere."""
 _RAW: Final = msgspec.Raw()
-
-
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
-
-
-def is_mcp(exchange: DecodedExchange) -> bool:
-    """Whether an exchange may carry MCP, quickly: by its route's setting, its headers, or the end
-    of its path.
-    """
-    provider = exchange.labels.provider or "auto"
-    if provider != "auto":
-        return provider == "mcp"
-
-    request = exchange.request
-    if request.mcp_session or request.mcp_version or exchange.response.mcp_session:
-        return True
-
-    line = exchange.line
-    if line.method == "POST":
-        return line.path is not None and (
-            line.path.endswith(MCP_PATHS) or exchange.status == ACCEPTED
-        )
-    body = exchange.response_body
-    return body is not None and sessions.opens_sse_transport(body.head)
 
 
 class McpReader:

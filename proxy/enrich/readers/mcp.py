@@ -1,13 +1,20 @@
 """The Model Context Protocol: the operation of a request, and the calls of tools."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from proxy.enrich.facts import Facts, Operation
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import read_operation
-from proxy.enrich.mcp.reader import McpReader, is_mcp
+from proxy.enrich.mcp.reader import McpReader
+from proxy.enrich.mcp.sessions import opens_sse_transport
 from proxy.enrich.readers.reader import Means, Reader
 from storage.record import Record, ToolCall
+
+_PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
+"""Usual ends of paths. At Spring's, the last one, a message is accepted with 200 instead of 202."""
+_ACCEPTED: Final = 202
+"""Status of a message whose response comes on another stream."""
 
 
 class Mcp(Reader):
@@ -18,7 +25,24 @@ class Mcp(Reader):
         self._calls = McpReader(means.redactor)
 
     def may_read(self, exchange: DecodedExchange) -> bool:
-        return is_mcp(exchange)
+        """Judge by the route's setting; else by headers, the end of the path, or the beginning of
+        an event stream.
+        """
+        provider = exchange.labels.provider or "auto"
+        if provider != "auto":
+            return provider == "mcp"
+
+        request = exchange.request
+        if request.mcp_session or request.mcp_version or exchange.response.mcp_session:
+            return True
+
+        line = exchange.line
+        if line.method == "POST":
+            return line.path is not None and (
+                line.path.endswith(_PATHS) or exchange.status == _ACCEPTED
+            )
+        body = exchange.response_body
+        return body is not None and opens_sse_transport(body.head)
 
     def name(self, record: Record, exchange: DecodedExchange) -> Facts | None:
         body = exchange.request_body
