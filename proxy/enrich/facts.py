@@ -93,6 +93,7 @@ class CallUsage:
     """How often there were counts."""
 
     def update(self, **counts: float | None) -> None:
+        """Replace these counts; one whose new value is None stays as it was."""
         for name, value in counts.items():
             if value is not None:
                 self.counts_read += 1
@@ -115,9 +116,11 @@ class CallUsage:
             ):
                 self.meters[f"cache_{kind}_read_tokens"] = count
 
-    def set_resolved_model(self, value: object) -> None:
-        if model := text_of(value):
-            self.resolved_model = model
+    def set_texts(self, **texts: object) -> None:
+        """Replace these attributes; one whose new value is no text stays as it was."""
+        for name, value in texts.items():
+            if text := text_of(value):
+                setattr(self, name, text)
 
     def add_tools(self, names: Iterable[object]) -> None:
         for text in filter(None, map(text_of, names)):

@@ -102,8 +102,9 @@ def _has_failed(result: dict[str, msgspec.Raw]) -> bool:
 
 
 def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
-    usage.set_resolved_model(value_in(message, "model"))
-    usage.finish_reason = text_of(value_in(message, "stop_reason")) or usage.finish_reason
+    usage.set_texts(
+        resolved_model=value_in(message, "model"), finish_reason=value_in(message, "stop_reason")
+    )
     counts = object_in(message, "usage")
     if counts is None:
         return
@@ -116,12 +117,11 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
             counts.get("cost"), counts.get("cost_details"), is_own_key=counts.get("is_byok") is True
         ),
     )
-    tier, speed, place = (
-        text_of(counts.get(name)) for name in ("service_tier", "speed", "inference_geo")
-    )
-    usage.service_tier = (speed if speed == "fast" else tier) or usage.service_tier
-    if place not in (None, _ANYWHERE, "not_available"):
-        usage.region = place
+    speed = counts.get("speed")
+    usage.set_texts(service_tier=speed if speed == "fast" else counts.get("service_tier"))
+    place = counts.get("inference_geo")
+    if place not in (_ANYWHERE, "not_available"):
+        usage.set_texts(region=place)
 
     iterations = counts.get("iterations")
     if (

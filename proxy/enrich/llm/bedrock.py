@@ -145,13 +145,14 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw], data: bytes) -> None:
-    usage.finish_reason = text_of(value_in(part, "stopReason")) or usage.finish_reason
+    usage.set_texts(
+        finish_reason=value_in(part, "stopReason"),
+        service_tier=value_at(part.get("serviceTier", _RAW), "type"),
+    )
     usage.add_tools(values_at(part.get("start", _RAW), "toolUse", "name"))
     output = part.get("output", _RAW)
     if b'"toolUse"' in bytes(output):
         usage.add_tools(values_at(output, "message", "content", "toolUse", "name"))
-    tier = value_at(part.get("serviceTier", _RAW), "type")
-    usage.service_tier = text_of(tier) or usage.service_tier
 
     counts = object_in(part, "usage")
     if counts is None or count_of(counts.get("inputTokens")) is None:

@@ -18,7 +18,6 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
     object_in,
-    text_of,
     value_in,
     values_at,
 )
@@ -37,9 +36,8 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw]) -> None:
     """Read an event, its delta, or a whole response."""
-    usage.set_resolved_model(value_in(part, "model"))
-    reason = text_of(value_in(part, "finish_reason"))
-    usage.finish_reason = reason or usage.finish_reason
+    reason = value_in(part, "finish_reason")
+    usage.set_texts(resolved_model=value_in(part, "model"), finish_reason=reason)
     if value_in(part, "error") is not None or reason in ("ERROR", "TIMEOUT"):
         usage.fail(reason)
     for name in ("usage", "meta"):

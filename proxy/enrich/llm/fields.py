@@ -13,7 +13,6 @@ from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
-    text_of,
     value_at,
     value_in,
     values_at,
@@ -57,10 +56,12 @@ def reader_of(fields: Fields) -> Callable[[CallUsage, bytes], None]:
 
     def read(usage: CallUsage, data: bytes) -> None:
         document = members_of(data)
-        usage.set_resolved_model(_value(document, fields.model))
+        usage.set_texts(
+            resolved_model=_value(document, fields.model),
+            finish_reason=_value(document, fields.reason),
+        )
         if _value(document, fields.error) is not None:
             usage.fail(*(_value(document, name) for name in fields.error_types))
-        usage.finish_reason = text_of(_value(document, fields.reason)) or usage.finish_reason
         _count(usage, fields, document)
 
         name, value = fields.end

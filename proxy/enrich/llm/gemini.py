@@ -45,7 +45,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     document = json_parts.members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
     # Code Assist, as the Gemini CLI uses it.
     document = json_parts.members_of(document.get("response")) or document
-    usage.set_resolved_model(json_parts.value_in(document, "modelVersion"))
+    usage.set_texts(resolved_model=json_parts.value_in(document, "modelVersion"))
     if (error := json_parts.object_in(document, "error")) is not None:
         usage.fail(error.get("status"), error.get("code"))
     _read_reason(usage, document)

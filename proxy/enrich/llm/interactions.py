@@ -44,12 +44,15 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
-    usage.set_resolved_model(value_in(found, "model") or value_in(found, "agent"))
-    usage.response_id = text_of(value_in(found, "id")) or usage.response_id
-    usage.service_tier = text_of(value_in(found, "service_tier")) or usage.service_tier
+    usage.set_texts(
+        resolved_model=value_in(found, "model") or value_in(found, "agent"),
+        response_id=value_in(found, "id"),
+        service_tier=value_in(found, "service_tier"),
+    )
     status = value_in(found, "status")
-    if text_of(status) not in _UNDER_WAY:
-        usage.finish_reason = text_of(status) or usage.finish_reason
+    if status not in _UNDER_WAY:
+        usage.set_texts(finish_reason=status)
+
     error = object_in(found, "error")
     if error is None:
         errors = _objects(value_in(found, "errors"))

@@ -15,7 +15,7 @@ from proxy.enrich.llm.provider import Provider
 
 def read(usage: CallUsage, data: bytes) -> None:
     document = members_of(data)
-    usage.set_resolved_model(value_in(document, "model"))
+    usage.set_texts(resolved_model=value_in(document, "model"))
     if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("type"), error.get("code"))
     predicted = count_of(value_in(document, "tokens_predicted"))

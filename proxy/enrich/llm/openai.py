@@ -115,16 +115,17 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def _read_object(usage: CallUsage, document: Members) -> None:
-    usage.set_resolved_model(value_in(document, "model"))
+    usage.set_texts(
+        resolved_model=value_in(document, "model"), service_tier=value_in(document, "service_tier")
+    )
     if value_in(document, "object") == "response":
-        usage.response_id = text_of(value_in(document, "id")) or usage.response_id
-    usage.service_tier = text_of(value_in(document, "service_tier")) or usage.service_tier
+        usage.set_texts(response_id=value_in(document, "id"))
     if (error := object_in(document, "error")) is not None:
         usage.fail(*error_names(error.get("type"), error.get("code")))
     elif bytes(document.get("error", _RAW))[:1] == b'"':
         usage.fail(value_in(document, "code"))
 
-    usage.finish_reason = _finish_reason(usage, document) or usage.finish_reason
+    usage.set_texts(finish_reason=_finish_reason(usage, document))
     if is_array(document.get("output", _RAW)):
         items = objects_in(document, "output")
         _add_tools(usage, items)
@@ -271,7 +272,7 @@ def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
         ),
     )
     usage.measure(**{meter: connectors.get(name) for name, meter in _CONNECTORS.items()})
-    usage.service_tier = text_of(counts.get("service_tier")) or usage.service_tier
+    usage.set_texts(service_tier=counts.get("service_tier"))
     cached = _details(inputs, "cached_tokens_details")
     usage.measure_cached({"audio": cached.get("audio_tokens"), "image": cached.get("image_tokens")})
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
