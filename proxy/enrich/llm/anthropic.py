@@ -27,7 +27,7 @@ from proxy.enrich.formats.json_parts import (
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider, charged
+from proxy.enrich.llm.provider import Provider, openrouter_cost, part_of
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8
@@ -109,13 +109,10 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
     if counts is None:
         return
 
-    usage.measure(web_searches=_part(counts, "server_tool_use").get("web_search_requests"))
+    usage.measure(web_searches=part_of(counts, "server_tool_use").get("web_search_requests"))
     usage.update(
-        reasoning_tokens=count_of(_part(counts, "output_tokens_details").get("thinking_tokens")),
-        # OpenRouter says what it charged.
-        cost_usd=charged(
-            counts.get("cost"), counts.get("cost_details"), is_own_key=counts.get("is_byok") is True
-        ),
+        reasoning_tokens=count_of(part_of(counts, "output_tokens_details").get("thinking_tokens")),
+        cost_usd=openrouter_cost(counts),
     )
     speed = counts.get("speed")
     usage.set_texts(service_tier=speed if speed == "fast" else counts.get("service_tier"))
@@ -186,21 +183,13 @@ def _add_up(usage: CallUsage, parts: list[dict[str, Any]]) -> None:
         cache_write_tokens=sum_of(part.get("cache_creation_input_tokens") for part in parts),
         cache_read_tokens=sum_of(part.get("cache_read_input_tokens") for part in parts),
     )
-    long_kept = (_part(part, "cache_creation").get("ephemeral_1h_input_tokens") for part in parts)
+    long_kept = (part_of(part, "cache_creation").get("ephemeral_1h_input_tokens") for part in parts)
     usage.measure(cache_write_1h_tokens=sum_of(long_kept))
 
     if usage.uncached_tokens is not None:
         usage.input_tokens = (
             usage.uncached_tokens + (usage.cache_write_tokens or 0) + (usage.cache_read_tokens or 0)
         )
-
-
-def _part(counts: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return the parts of a count: of the output, of what was written to the cache, of what the
-    server's tools did.
-    """
-    found = counts.get(name)
-    return found if isinstance(found, dict) else {}
 
 
 PROVIDER: Final = Provider(

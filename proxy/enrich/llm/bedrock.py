@@ -32,7 +32,7 @@ from proxy.enrich.formats.json_parts import (
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic
-from proxy.enrich.llm.provider import Provider
+from proxy.enrich.llm.provider import Provider, objects_among
 
 _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",
@@ -172,9 +172,8 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
         first_count(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount")),
         first_count(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount")),
     )
-    written = counts.get("cacheDetails")
-    for part in written if isinstance(written, list) else ():
-        if isinstance(part, dict) and part.get("ttl") == "1h":
+    for part in objects_among(counts.get("cacheDetails")):
+        if part.get("ttl") == "1h":
             usage.measure(cache_write_1h_tokens=part.get("inputTokens"))
     usage.is_finished = usage.is_settled = True  # it is the last event
 

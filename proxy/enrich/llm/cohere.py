@@ -22,7 +22,7 @@ from proxy.enrich.formats.json_parts import (
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider
+from proxy.enrich.llm.provider import Provider, part_of
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -49,14 +49,7 @@ def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw]) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    units = next(
-        (
-            found
-            for name in ("billed_units", "tokens")
-            if isinstance(found := counts.get(name), dict)
-        ),
-        {},
-    )
+    units = part_of(counts, "billed_units", "tokens")
     usage.update(
         input_tokens=first_count(units.get("input_tokens"), counts.get("total_tokens")),
         output_tokens=count_of(units.get("output_tokens")),

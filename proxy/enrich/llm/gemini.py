@@ -10,9 +10,20 @@ from typing import Any, Final
 import msgspec
 
 from proxy.enrich.facts import KINDS, CallUsage
-from proxy.enrich.formats import json_parts
+from proxy.enrich.formats.json_parts import (
+    count_of,
+    first_count,
+    members_of,
+    object_in,
+    objects_in,
+    sum_of,
+    text_of,
+    value_at,
+    value_in,
+    values_at,
+)
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider
+from proxy.enrich.llm.provider import Provider, objects_among
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(
@@ -42,31 +53,31 @@ def read(usage: CallUsage, data: bytes) -> None:
     """Read a chunk or a response; an array of one error, as a refused array stream is, is that
     error.
     """
-    document = json_parts.members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
+    document = members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
     # Code Assist, as the Gemini CLI uses it.
-    document = json_parts.members_of(document.get("response")) or document
-    usage.set_texts(resolved_model=json_parts.value_in(document, "modelVersion"))
-    if (error := json_parts.object_in(document, "error")) is not None:
+    document = members_of(document.get("response")) or document
+    usage.set_texts(resolved_model=value_in(document, "modelVersion"))
+    if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("status"), error.get("code"))
     _read_reason(usage, document)
-    if (counts := json_parts.object_in(document, "usageMetadata")) is not None:
+    if (counts := object_in(document, "usageMetadata")) is not None:
         _read_counts(usage, counts)
 
 
 def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
-    feedback = json_parts.object_in(document, "promptFeedback")
+    feedback = object_in(document, "promptFeedback")
     if feedback is None:
         reason = None
     else:
-        reason = json_parts.text_of(feedback.get("blockReason"))
-    for candidate in json_parts.objects_in(document, "candidates"):
-        reason = json_parts.text_of(json_parts.value_in(candidate, "finishReason")) or reason
+        reason = text_of(feedback.get("blockReason"))
+    for candidate in objects_in(document, "candidates"):
+        reason = text_of(value_in(candidate, "finishReason")) or reason
         content = candidate.get("content", _RAW)
         grounding = candidate.get("groundingMetadata", _RAW)
         if b'"functionCall"' in bytes(content):
-            usage.add_tools(json_parts.values_at(content, "parts", "functionCall", "name"))
+            usage.add_tools(values_at(content, "parts", "functionCall", "name"))
         if b'"webSearchQueries"' in bytes(grounding):
-            queries = json_parts.value_at(grounding, "webSearchQueries")
+            queries = value_at(grounding, "webSearchQueries")
             measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
 
     if reason is not None:  # there is no other terminator
@@ -86,19 +97,17 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
     # What Live calls a response is a candidate elsewhere.
-    answer = json_parts.first_count(
-        counts.get("candidatesTokenCount"), counts.get("responseTokenCount")
-    )
+    answer = first_count(counts.get("candidatesTokenCount"), counts.get("responseTokenCount"))
     thoughts = counts.get("thoughtsTokenCount")
     usage.update(
-        input_tokens=json_parts.sum_of(
+        input_tokens=sum_of(
             (counts.get("promptTokenCount"), counts.get("toolUsePromptTokenCount"))
         ),
-        output_tokens=json_parts.sum_of((answer, thoughts)),
-        reasoning_tokens=json_parts.count_of(thoughts),
-        cache_read_tokens=json_parts.count_of(counts.get("cachedContentTokenCount")),
+        output_tokens=sum_of((answer, thoughts)),
+        reasoning_tokens=count_of(thoughts),
+        cache_read_tokens=count_of(counts.get("cachedContentTokenCount")),
     )
-    for tier in (json_parts.text_of(counts.get(name)) for name in ("trafficType", "serviceTier")):
+    for tier in (text_of(counts.get(name)) for name in ("trafficType", "serviceTier")):
         if tier is not None and tier.lower() not in _USUAL_TIERS:
             usage.service_tier = tier
     outputs = counts.get("candidatesTokensDetails", counts.get("responseTokensDetails"))
@@ -126,15 +135,9 @@ def measure_kinds(usage: CallUsage, given: object, output: object, cached: objec
 
 def _by_kind(parts: object) -> dict[str, int | None]:
     """Return modality → tokens, which interactions call otherwise."""
-    if isinstance(parts, list):
-        found = [part for part in parts if isinstance(part, dict)]
-    else:
-        found = []
     return {
-        str(part.get("modality")).lower(): json_parts.first_count(
-            part.get("tokenCount"), part.get("tokens")
-        )
-        for part in found
+        str(part.get("modality")).lower(): first_count(part.get("tokenCount"), part.get("tokens"))
+        for part in objects_among(parts)
     }
 
 

@@ -23,7 +23,7 @@ from proxy.enrich.formats.json_parts import (
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
-from proxy.enrich.llm.provider import Provider
+from proxy.enrich.llm.provider import Provider, objects_among
 
 _UNDER_WAY: Final = ("in_progress", "queued")
 _TOOLS: Final = ("function_call", "mcp_server_tool_call")
@@ -55,7 +55,7 @@ def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
 
     error = object_in(found, "error")
     if error is None:
-        errors = _objects(value_in(found, "errors"))
+        errors = objects_among(value_in(found, "errors"))
     else:
         errors = [error]
     if errors or status == _FAILED:
@@ -67,12 +67,6 @@ def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
     )
     if (counts := object_in(found, "usage")) is not None:
         _read_counts(usage, counts)
-
-
-def _objects(found: object) -> list[dict[str, Any]]:
-    if isinstance(found, list):
-        return [each for each in found if isinstance(each, dict)]
-    return []
 
 
 def _read_steps(usage: CallUsage, steps: list[dict[str, Any]]) -> None:
@@ -92,7 +86,7 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
     gemini.measure_kinds(
         usage, *(counts.get(f"{side}_tokens_by_modality") for side in ("input", "output", "cached"))
     )
-    for tool in _objects(counts.get("grounding_tool_count")):
+    for tool in objects_among(counts.get("grounding_tool_count")):
         if tool.get("type") == "google_search":
             gemini.measure_searches(usage, count_of(tool.get("count")) or 0)
 

@@ -30,7 +30,7 @@ from proxy.enrich.formats.json_parts import (
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider, charged
+from proxy.enrich.llm.provider import Provider, openrouter_cost, part_of
 
 _RAW: Final = msgspec.Raw()
 _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
@@ -237,13 +237,11 @@ def _paid_by(items: list[Members]) -> Counter[str]:
 def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
     if counts is None:
         return
-    inputs = _details(
-        counts, "prompt_tokens_details", "input_tokens_details", "input_token_details"
-    )
-    outputs = _details(
+    inputs = part_of(counts, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    outputs = part_of(
         counts, "completion_tokens_details", "output_tokens_details", "output_token_details"
     )
-    connectors = _details(counts, "connectors")
+    connectors = part_of(counts, "connectors")
     model = usage.resolved_model or usage.model or ""
     reasoning = count_of(outputs.get("reasoning_tokens"))
     usage.update(
@@ -273,7 +271,7 @@ def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
     )
     usage.measure(**{meter: connectors.get(name) for name, meter in _CONNECTORS.items()})
     usage.set_texts(service_tier=counts.get("service_tier"))
-    cached = _details(inputs, "cached_tokens_details")
+    cached = part_of(inputs, "cached_tokens_details")
     usage.measure_cached({"audio": cached.get("audio_tokens"), "image": cached.get("image_tokens")})
     usage.is_settled = usage.is_settled or usage.finish_reason is not None
 
@@ -319,10 +317,6 @@ def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
     return output
 
 
-def _details(counts: Counts, *names: str) -> Counts:
-    return next((found for name in names if isinstance(found := counts.get(name), dict)), {})
-
-
 def _cost(counts: Counts) -> float | None:
     """xAI's ticks, OpenRouter's amount, or Perplexity's object of amounts."""
     if (ticks := amount_of(counts.get("cost_in_usd_ticks"))) is not None:
@@ -330,7 +324,7 @@ def _cost(counts: Counts) -> float | None:
     value = counts.get("cost")
     if isinstance(value, dict):
         return amount_of(value.get("total_cost"))
-    return charged(value, counts.get("cost_details"), is_own_key=counts.get("is_byok") is True)
+    return openrouter_cost(counts)
 
 
 _MEMBERS: Final = frozenset(

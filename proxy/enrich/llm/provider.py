@@ -3,24 +3,34 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import amount_of
 
 
-def charged(cost: object, details: object, *, is_own_key: bool) -> float | None:
-    """Return what OpenRouter says a call costs: what it charged, and of a caller's own key what the
-    provider will.
+def openrouter_cost(counts: dict[str, Any]) -> float | None:
+    """Return the amount that OpenRouter charged; with a caller's own key, add what the provider
+    will charge.
     """
-    amount = amount_of(cost)
-    if is_own_key and isinstance(details, dict):
-        upstream = amount_of(details.get("upstream_inference_cost"))
-    else:
-        upstream = None
-    if amount is None or upstream is None:
+    amount = amount_of(counts.get("cost"))
+    if amount is None or counts.get("is_byok") is not True:
         return amount
 
-    return amount + upstream
+    details = part_of(counts, "cost_details")
+    return amount + (amount_of(details.get("upstream_inference_cost")) or 0)
+
+
+def part_of(counts: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the first of these members that is an object; an empty one without any."""
+    return next((found for name in names if isinstance(found := counts.get(name), dict)), {})
+
+
+def objects_among(value: object) -> list[dict[str, Any]]:
+    """Return the elements of an array that are objects; none where the value is no array."""
+    if isinstance(value, list):
+        return [each for each in value if isinstance(each, dict)]
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
