@@ -12,7 +12,6 @@ Titan, Mistral) have only these.
 
 import base64
 import re
-from functools import partial
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -24,7 +23,6 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
     object_in,
-    objects_in,
     text_of,
     value_at,
     value_in,
@@ -32,6 +30,7 @@ from proxy.enrich.formats.json_parts import (
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic
+from proxy.enrich.llm.fields import Fields, reader_of
 from proxy.enrich.llm.provider import Provider, objects_among
 
 _HEADER: Final = re.compile(
@@ -46,29 +45,27 @@ _TIER: Final = re.compile(
 )
 
 
+_FIELDS: Final = Fields(
+    model="",
+    reason=(
+        *("results.completionReason", "completionReason"),  # Titan
+        *("outputs.stop_reason", "choices.stop_reason", "choices.finish_reason"),  # Mistral
+        *("stop_reason", "finish_reason"),  # Llama; Cohere
+    ),
+    input=("prompt_token_count", "inputTextTokenCount"),
+    output=("results.tokenCount", "generation_token_count", "totalOutputTextTokenCount"),
+    error="",
+)
+_read_fields: Final = reader_of(_FIELDS)
+
+
 def read_document(usage: CallUsage, data: bytes) -> None:
-    """Read a response, or one document of a stream."""
-    document = members_of(data)
-    value = partial(value_in, document)
-    usage.update(
-        input_tokens=first_count(value("prompt_token_count"), value("inputTextTokenCount")),
-        output_tokens=first_count(
-            value("generation_token_count"), value("totalOutputTextTokenCount")
-        ),
-    )
-    reason = text_of(value("stop_reason") or value("completionReason") or value("finish_reason"))
-
-    for name in ("results", "outputs", "choices"):  # Titan; Mistral
-        for part in objects_in(document, name):
-            usage.update(output_tokens=count_of(value_in(part, "tokenCount")))
-            said = (
-                value_in(part, each)
-                for each in ("completionReason", "stop_reason", "finish_reason")
-            )
-            reason = text_of(next(filter(None, said), None)) or reason
-
-    usage.finish_reason = reason or usage.finish_reason
-    if (metrics := object_in(document, "amazon-bedrock-invocationMetrics")) is not None:
+    """Read a response, or one document of a stream, of a model's own API; Claude's is read
+    elsewhere.
+    """
+    _read_fields(usage, data)
+    metrics = object_in(members_of(data), "amazon-bedrock-invocationMetrics")
+    if metrics is not None:
         add_counts(
             usage,
             count_of(metrics.get("inputTokenCount")),

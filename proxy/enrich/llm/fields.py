@@ -13,12 +13,11 @@ from proxy.enrich.facts import CallUsage
 from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
+    text_of,
     value_at,
-    value_in,
     values_at,
 )
 
-_RAW = msgspec.Raw()
 Members = dict[str, msgspec.Raw]
 
 
@@ -27,10 +26,10 @@ class Fields:
     """Where a response, or a frame of a stream, has what; of several names the first counts."""
 
     model: str = "model"
-    reason: str
+    reason: tuple[str, ...]
     """Why the output ended."""
-    end: tuple[str, object]
-    """A member, and the value that only the last frame has there."""
+    end: tuple[str, object] = ("", True)
+    """A member, and the value that only the last frame has there; empty: no value says so."""
     input: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     cache_read: tuple[str, ...] = ()
@@ -43,7 +42,7 @@ class Fields:
     is_reasoning_apart: bool = False
     """Whether the output excludes the reasoning; ours includes it."""
     error: str = "error"
-    """Of any shape, but null, where the response is or ended with an error."""
+    """Of any shape, but null, where the response is or ended with an error; empty: not read."""
     error_types: tuple[str, ...] = ()
     """Names of the error, the most specific first."""
     tools: str = ""
@@ -58,7 +57,7 @@ def reader_of(fields: Fields) -> Callable[[CallUsage, bytes], None]:
         document = members_of(data)
         usage.set_texts(
             resolved_model=_value(document, fields.model),
-            finish_reason=_value(document, fields.reason),
+            finish_reason=_first_text(document, fields.reason),
         )
         if _value(document, fields.error) is not None:
             usage.fail(*(_value(document, name) for name in fields.error_types))
@@ -75,11 +74,11 @@ def reader_of(fields: Fields) -> Callable[[CallUsage, bytes], None]:
 
 
 def _count(usage: CallUsage, fields: Fields, document: Members) -> None:
-    given = _first(document, fields.input)
-    output = _first(document, fields.output)
-    cache_read = _first(document, fields.cache_read)
-    cache_write = _first(document, fields.cache_write)
-    reasoning = _first(document, fields.reasoning)
+    given = _first_count(document, fields.input)
+    output = _first_count(document, fields.output)
+    cache_read = _first_count(document, fields.cache_read)
+    cache_write = _first_count(document, fields.cache_write)
+    reasoning = _first_count(document, fields.reasoning)
     if given is not None and fields.is_cache_apart:
         given += (cache_read or 0) + (cache_write or 0)
     if output is not None and fields.is_reasoning_apart:
@@ -94,12 +93,16 @@ def _count(usage: CallUsage, fields: Fields, document: Members) -> None:
     )
 
 
-def _first(document: Members, names: tuple[str, ...]) -> int | None:
+def _first_text(document: Members, names: tuple[str, ...]) -> str | None:
+    return next(filter(None, (text_of(_value(document, name)) for name in names)), None)
+
+
+def _first_count(document: Members, names: tuple[str, ...]) -> int | None:
     return first_count(*(_value(document, name) for name in names))
 
 
 def _value(document: Members, name: str) -> Any:
-    first, _, rest = name.partition(".")
-    if not rest:
-        return value_in(document, first)
-    return value_at(document.get(first, _RAW), *rest.split("."))
+    first, *rest = name.split(".")
+    if first in document:
+        return value_at(document[first], *rest)
+    return None

@@ -11,7 +11,7 @@ from proxy.enrich.llm.fields import Fields, reader_of
 from proxy.enrich.llm.provider import Provider
 
 FIELDS: Final = Fields(
-    reason="done_reason",
+    reason=("done_reason",),
     end=("done", True),
     input=("prompt_eval_count",),
     output=("eval_count",),

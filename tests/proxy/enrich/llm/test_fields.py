@@ -6,9 +6,10 @@ from proxy.enrich.facts import CallUsage
 from proxy.enrich.llm.fields import Fields, reader_of
 from tests.support.cases import each_of
 
-PLAIN = Fields(reason="stop", end=("done", True), input=("used.in",), output=("used.out",))
+PLAIN = Fields(reason=("stop",), end=("done", True), input=("used.in",), output=("used.out",))
+NO_END = Fields(reason=(), error="")
 FULL = Fields(
-    reason="why",
+    reason=("why.code", "why"),
     end=("event", "end"),
     input=("tokens.in", "tokens.prompt"),
     output=("tokens.out",),
@@ -40,6 +41,9 @@ FULL = Fields(
             b'{"tokens": {"in": 5, "out": 2, "thought": 3, "cache": {"read": 7, "write": 11}}}',
             {"input_tokens": 23, "output_tokens": 5, "reasoning_tokens": 3, "cache_read_tokens": 7},
         ),
+        (FULL, b'{"why": "done"}', {"finish_reason": "done"}),
+        (FULL, b'{"why": {"code": "full"}}', {"finish_reason": "full"}),
+        (NO_END, b'{"error": "x"}', {"has_failed": False, "is_finished": False}),
         (FULL, b"[]", {"has_usage": False, "has_failed": False, "is_finished": False}),
     ],
 )
