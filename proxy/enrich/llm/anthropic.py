@@ -203,8 +203,8 @@ PROVIDER: Final = Provider(
     reason=b"stop_reason",
     ends=("/messages", "awPredict"),
     paths=r"/messages|/publishers/anthropic/models/(?!count-tokens:)[^/:]+:(?:streamR|r)awPredict",
-    sure=r"/v\d+/messages$|awPredict$",
-    asks={"messages": (b"max_tokens", b"anthropic_version")},
-    answers=(b'"stop_reason"', b'"message_start"', b'"error"'),
+    own_paths=r"/v\d+/messages$|awPredict$",
+    request_members={"messages": (b"max_tokens", b"anthropic_version")},
+    response_members=(b'"stop_reason"', b'"message_start"', b'"error"'),
     region_of=region_of,
 )

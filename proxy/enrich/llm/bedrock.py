@@ -213,8 +213,8 @@ PROVIDER: Final = Provider(
     read_head=read_headers,
     ends=("/converse", "/converse-stream", "/invoke", "/invoke-with-response-stream"),
     paths=r"/model/[^/]+/(?:converse|converse-stream|invoke|invoke-with-response-stream)",
-    sure=r"/model/[^/]+/[a-z-]+$",
-    answers=(
+    own_paths=r"/model/[^/]+/[a-z-]+$",
+    response_members=(
         b'"usage"', b'"stopReason"', b'"stop_reason"', b'"bytes"', b'"inputTextTokenCount"', b'"generation"',
     ),
     model_of=model_of,

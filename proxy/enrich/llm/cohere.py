@@ -72,9 +72,9 @@ PROVIDER: Final = Provider(
     wrapper=b"delta",
     ends=("/chat", "/embed", "/rerank"),
     paths=r"/v2/(?:chat|embed)|/v1/embed|/rerank",
-    asks={"rerank": (b"documents",)},
-    answers=(
+    request_members={"rerank": (b"documents",)},
+    response_members=(
         b'"billed_units"', b'"message-start"', b'"finish_reason"', b'"embeddings"', b'"relevance_score"',
     ),
-    errors=(b'"message"', b'"id"'),
+    error_members=(b'"message"', b'"id"'),
 )  # fmt: skip

@@ -162,7 +162,13 @@ PROVIDER: Final = Provider(
     is_array=True,
     ends=("Content", "Contents", "/interactions"),
     paths=r"/[^/:]+:(?:generateContent|streamGenerateContent|embedContent|batchEmbedContents)|/interactions",
-    sure=r"Contents?$",
-    answers=(b'"candidates"', b'"usageMetadata"', b'"promptFeedback"', b'"error"', b'"embedding'),
+    own_paths=r"Contents?$",
+    response_members=(
+        b'"candidates"',
+        b'"usageMetadata"',
+        b'"promptFeedback"',
+        b'"error"',
+        b'"embedding',
+    ),
     model_of=model_of,
 )

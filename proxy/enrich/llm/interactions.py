@@ -105,7 +105,7 @@ PROVIDER: Final = Provider(
     members=_MEMBERS,
     reason=b"status",
     wrapper=b"interaction",
-    asks={"interactions": (b"input", b"previous_interaction_id")},
-    answers=gemini.PROVIDER.answers,
-    answers_at={"interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"')},
+    request_members={"interactions": (b"input", b"previous_interaction_id")},
+    response_members=gemini.PROVIDER.response_members,
+    response_members_at={"interactions": (b'"interaction"', b'"total_input_tokens"', b'"error"')},
 )

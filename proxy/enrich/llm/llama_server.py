@@ -48,7 +48,7 @@ PROVIDER: Final = Provider(
     reason=b"stop_type",
     ends=("/completion", "/infill"),
     paths=r"/(?:completion|infill)",
-    asks={"completion": (b"prompt",), "infill": (b"input_prefix", b"input_suffix")},
-    answers=(b'"tokens_predicted"', b'"stop_type"'),
-    errors=(b'"error"', b'"code"', b'"type"'),
+    request_members={"completion": (b"prompt",), "infill": (b"input_prefix", b"input_suffix")},
+    response_members=(b'"tokens_predicted"', b'"stop_type"'),
+    error_members=(b'"error"', b'"code"', b'"type"'),
 )

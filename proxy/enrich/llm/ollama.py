@@ -28,10 +28,10 @@ PROVIDER: Final = Provider(
     reason=b"done_reason",
     ends=("/chat", "/generate", "/embed"),
     paths=r"/api/(?:chat|generate|embed)",
-    asks={
+    request_members={
         "chat": (b"messages",),
         "generate": (b"prompt",),
         "embed": (b"input", b"texts", b"inputs", b"images"),
     },
-    answers=(b'"done"', b'"embeddings"', b'"total_duration"'),
+    response_members=(b'"done"', b'"embeddings"', b'"total_duration"'),
 )

@@ -352,9 +352,9 @@ PROVIDER: Final = Provider(
     r"|images/(?:generations|edits|variations)|audio/(?:speech|transcriptions|translations)"
     r"|decisions|ocr|conversations|conversations/[^/]+(?:/restart)?"
     r"|publishers/mistralai/models/[^/:]+:(?:streamR|r)awPredict)",
-    sure=r"/(?:chat|fim)/completions$|/responses/compact$|/openai/|/codex/responses$"
+    own_paths=r"/(?:chat|fim)/completions$|/responses/compact$|/openai/|/codex/responses$"
     r"|/v1/(?:completions|responses|embeddings|moderations|images/\w+|audio/\w+)$",
-    asks={
+    request_members={
         "completions": (b"prompt", b"messages"),
         "responses": (b"input", b"previous_response_id", b"conversation", b"instructions"),
         "embeddings": (b"input",),
@@ -363,10 +363,10 @@ PROVIDER: Final = Provider(
         "decisions": (b"questions",),
         "conversations": (b"inputs",),
     },
-    answers=(
+    response_members=(
         b'"choices"', b'"usage"', b'"object"', b'"output"', b'"data"', b'"error"', b'"results"', b'"response.',
     ),
-    answers_at={
+    response_members_at={
         "conversations": (b'"conversation.response',),
         "ocr": (b'"usage_info"',),
         "decisions": (b'"answers"',),

@@ -1,4 +1,4 @@
-"""How the API of one provider of language models is read, as a table."""
+"""The table of one provider of language models: how its calls are recognised and read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -35,24 +35,24 @@ def objects_among(value: object) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """How the responses of one provider, and of all compatible ones, are read."""
+    """How calls of one provider, and of all compatible ones, are recognised and read."""
 
     name: str
-    """Whom the call is attributed to, unless the upstream's host is known to be another's."""
+    """Provider of the record, unless the upstream's host is known to be another's."""
     wanted: re.Pattern[bytes]
-    """Found, by google-re2, in every frame that `read` finds anything in."""
+    """Matches every frame in which `read` finds anything; compiled by google-re2."""
     read: Callable[[CallUsage, bytes], None]
     """Reads one frame, or one whole response."""
     content: re.Pattern[bytes]
-    """Found in the first frame that carries output."""
+    """Matches the first frame that carries output."""
     members: frozenset[bytes]
-    """Members of a response, or of a frame, that are looked for where the rest of it is missing."""
+    """Members to extract from a response, or a frame, of which a part is missing."""
     reason: bytes
-    """Name of the reason why the output ended."""
+    """Member with the reason why the output ended."""
     choices: bytes = b""
     """Array of the response whose elements have the reason; empty: the response has it itself."""
     read_head: Callable[[CallUsage, bytes], None] | None = None
-    """Reads the head of a response, where it may say what the body does not."""
+    """Reads the head of a response, where it may have what the body lacks."""
     wrapper: bytes = b""
     """Member of a frame that may hold the response."""
     is_array: bool = False
@@ -61,21 +61,21 @@ class Provider:
     """Ends of the paths of calls: nearly all paths of other services end in something else."""
     paths: str = ""
     """Pattern of the ends of these paths."""
-    sure: str = ""
-    """Pattern of those that no other service has: they need neither a readable request nor a
-    response of the right shape.
+    own_paths: str = ""
+    """Pattern of the paths that no other service has. Such a call needs neither a readable request
+    nor a response of the right shape.
     """
-    asks: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """Members of a request by the last segment of its path, one of which must be there."""
-    answers: tuple[bytes, ...] = ()
-    """Members, one of which every response has near its beginning or its end."""
-    answers_at: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """The same by the last segment of a path that has others."""
-    errors: tuple[bytes, ...] = (b'"error"',)
-    """Members that an error has, all of them."""
+    request_members: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """Members by the last segment of the path; a request must have one of them."""
+    response_members: tuple[bytes, ...] = ()
+    """Members of which every response has one near its beginning or its end."""
+    response_members_at: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """The same by the last segment of a path whose responses differ."""
+    error_members: tuple[bytes, ...] = (b'"error"',)
+    """Members that every error has."""
     model_of: Callable[[str], str | None] | None = None
-    """Reads the model out of a path."""
+    """Reads the model from a path."""
     is_model_in_path: bool = False
     """Whether the request never names the model."""
     region_of: Callable[[str], str | None] | None = None
-    """Reads out of a path where the call is served, if that has a price of its own."""
+    """Reads from a path the region that serves the call, if that has a price of its own."""

@@ -1,9 +1,9 @@
-"""Read an LLM call from an exchange: provider, model, usage, and how a streamed response was paced.
+"""Read an LLM call from an exchange: provider, model, usage, and the pace of a streamed response.
 
-Strategy: the response whole, or frame by frame behind cheap byte tests; where its middle is
-missing, what is left of it is read by structure. Invariant: a call that cannot be read costs these
-columns, never the record; counts that may be old ones, because what followed them was not seen, are
-no counts. A frame has the time of the chunk that completed it.
+Strategy: the response is read whole, or frame by frame behind cheap byte tests; where its middle is
+missing, the rest is read by structure. Invariants: a call that cannot be read costs these columns,
+never the record. Counts are dropped where newer ones may have followed unseen. A frame has the time
+of the chunk that completed it.
 """
 
 import re
@@ -24,48 +24,48 @@ from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
 from proxy.ring.timeline import FIRST_CHUNKS
 from storage.record import Outcome, Record, Stream, StreamEnd
 
-_HOSTS: Final[tuple[tuple[str, str], ...]] = (
-    *(
-        ("api.anthropic.com", "anthropic"),
-        ("openrouter.ai", "openrouter"),
-        ("openai.azure.com", "azure"),
-    ),
-    *(
-        ("services.ai.azure.com", "azure"),
-        ("cognitiveservices.azure.com", "azure"),
-        ("api.groq.com", "groq"),
-    ),
-    *(("api.mistral.ai", "mistral"), ("api.cohere.com", "cohere"), ("api.cohere.ai", "cohere")),
-    *(
-        ("api.deepseek.com", "deepseek"),
-        ("api.together.xyz", "together"),
-        ("api.together.ai", "together"),
-    ),
-    *(("api.fireworks.ai", "fireworks"), ("api.x.ai", "x-ai"), ("api.perplexity.ai", "perplexity")),
-    *(
-        ("api.cerebras.ai", "cerebras"),
-        ("api.moonshot.ai", "moonshotai"),
-        ("api.moonshot.cn", "moonshotai"),
-    ),
-    *(("api.voyageai.com", "voyageai"), ("api.z.ai", "zai"), ("open.bigmodel.cn", "zhipuai")),
-    *(("api.minimax.io", "minimax"), ("api.minimaxi.com", "minimax"), ("api.novita.ai", "novita")),
-    *(
-        ("api.arcee.ai", "arcee"),
-        ("inference.baseten.co", "baseten"),
-        ("api.githubcopilot.com", "github-copilot"),
-    ),
+_HOSTS: Final = (
+    ("api.anthropic.com", "anthropic"),
+    ("openrouter.ai", "openrouter"),
+    ("openai.azure.com", "azure"),
+    ("services.ai.azure.com", "azure"),
+    ("cognitiveservices.azure.com", "azure"),
+    ("api.groq.com", "groq"),
+    ("api.mistral.ai", "mistral"),
+    ("api.cohere.com", "cohere"),
+    ("api.cohere.ai", "cohere"),
+    ("api.deepseek.com", "deepseek"),
+    ("api.together.xyz", "together"),
+    ("api.together.ai", "together"),
+    ("api.fireworks.ai", "fireworks"),
+    ("api.x.ai", "x-ai"),
+    ("api.perplexity.ai", "perplexity"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.moonshot.ai", "moonshotai"),
+    ("api.moonshot.cn", "moonshotai"),
+    ("api.voyageai.com", "voyageai"),
+    ("api.z.ai", "zai"),
+    ("open.bigmodel.cn", "zhipuai"),
+    ("api.minimax.io", "minimax"),
+    ("api.minimaxi.com", "minimax"),
+    ("api.novita.ai", "novita"),
+    ("api.arcee.ai", "arcee"),
+    ("inference.baseten.co", "baseten"),
+    ("api.githubcopilot.com", "github-copilot"),
     ("api.jina.ai", "jina"),
 )
-"""Upstreams that have another provider's API, too, by the end of their name."""
+"""Ends of the names of hosts that also offer another provider's API, and their providers."""
 _PROVIDER_ENDS: Final = (
-    *("api.openai.com", "generativelanguage.googleapis.com", "aiplatform.googleapis.com"),
+    "api.openai.com",
+    "generativelanguage.googleapis.com",
+    "aiplatform.googleapis.com",
     *(end for end, _ in _HOSTS),
 )
-"""Ends of the names of all providers that are known by them."""
+"""Ends of the names of all hosts of providers."""
 _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
-"""Has OpenAI's and Anthropic's own APIs, too."""
+"""Hosts of Bedrock, which also offer OpenAI's and Anthropic's own APIs."""
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
-"""Price lists of calls that are paid otherwise, by provider and the last segment of the path."""
+"""Other price lists than the provider's, by provider and the last segment of the path."""
 _COST: Final = re.compile(
     rb"\r\nx-litellm-response-cost:[ \t]*([0-9.]{1,32}(?:e-?[0-9]{1,3})?)(?=[ \t\r]|$)",
     re.IGNORECASE,
@@ -82,29 +82,27 @@ _INTERRUPTED: Final = frozenset(
 
 
 class Call(NamedTuple):
-    """An LLM call as it is recorded."""
+    """An LLM call, from which a record is filled."""
 
     provider: str
     usage: CallUsage
     stream: Stream | None
     members: Mapping[str, Member] = {}
-    """Of the request, undecoded."""
+    """Members of the request, undecoded."""
 
 
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
     """Read the call of an exchange; None when it was none, or none of its values can be read."""
     provider = candidate_of(setting, record.method, record.path or "")
     if provider is None:
-        found = None
-    else:
-        found = recognise(provider, record, exchange)
-    if found is None:
-        call = None
-    else:
-        call = read_answer(found.provider, found.model, record, exchange)
-    if found is None or call is None:
         return None
-    return call._replace(members=found.members)
+
+    found = recognise(provider, record, exchange)
+    if found is None:
+        return None
+
+    call = read_answer(found.provider, found.model, record, exchange)
+    return None if call is None else call._replace(members=found.members)
 
 
 def read_answer(
@@ -114,13 +112,14 @@ def read_answer(
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     if provider.region_of is not None:
         usage.region = provider.region_of(record.path or "")
+
     stream = None
     response = exchange.response_body
     if response is not None and response.head and not response.is_coded:
         kind = exchange.response.content_type
         frames = frames_of(response, kind, provider, is_cut=usage.is_cut)
         if frames is None and b"text/html" in kind.lower() and not is_refusal(record):
-            usage.fail("html_response")  # of a gate before the API
+            usage.fail("html_response")  # a login page or an error page of a gateway
         elif frames is None:
             _read_response(usage, provider, response)
         else:
@@ -135,6 +134,7 @@ def read_answer(
         Outcome.SHUTDOWN,
     )
     _settle(usage, record, has_response=has_response)
+
     if stream is None and usage.cost_usd is None and not usage.has_failed:
         usage.cost_usd = _cost_in(exchange.response.redacted)
     if usage.model is None and usage.resolved_model is None and not usage.has_usage:
@@ -148,7 +148,7 @@ def read_answer(
 
 
 def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
-    """Read a call by its request alone; None where a response would have to say that it is one."""
+    """Read a call by its request alone; None where only a response can show that it is one."""
     path = record.path or ""
     body = exchange.request_body
     provider = candidate_of(setting, record.method, path)
@@ -168,7 +168,9 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
 
 
 def _cost_in(head: bytes) -> float | None:
-    """Read what a LiteLLM proxy says a call costs; it knows of no stream yet."""
+    """Read the cost of a call from a header of a LiteLLM proxy, which does not know that of a
+    stream yet.
+    """
     found = _COST.search(head)
     try:
         return None if found is None else amount_of(float(found[1]))
@@ -181,10 +183,12 @@ def is_refusal(record: Record) -> bool:
 
 
 def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
+    """Complete a usage once the response is read: its error type, and lost counts."""
     if is_refusal(record):
         usage.has_failed = True
         usage.is_lost = False
-        if has_response:  # else the status is ours, and its outcome says why
+        # Without a response the status is ours, and the outcome says why.
+        if has_response:
             usage.error_type = usage.error_type or f"http_{record.status}"
     elif usage.has_failed and usage.error_type is None:
         usage.error_type = "error"
@@ -194,9 +198,7 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
 
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
-    """Return the provider that a call is attributed to: that of the API, unless the upstream is a
-    known other one.
-    """
+    """Return the name of the provider of an upstream that is known, else of the API's provider."""
     host = _host_of(upstream)
     for end, name in _HOSTS:
         if host.endswith(end):
@@ -214,7 +216,7 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
 
 
 def is_provider(upstream: str) -> bool:
-    """Whether an upstream is known to be a provider's, by its name."""
+    """Whether the name of an upstream is that of a provider's host."""
     host = _host_of(upstream)
     return host.endswith(_PROVIDER_ENDS) or _BEDROCK.fullmatch(host) is not None
 
@@ -239,15 +241,16 @@ def _read_stream(
 def _end_of(usage: CallUsage, outcome: str, *, has_end: bool) -> StreamEnd | None:
     if usage.has_failed:
         return "error"
+    # Perplexity's streams have no terminator.
     if usage.is_finished or (usage.finish_reason is not None and has_end and not usage.is_cut):
-        return "complete"  # Perplexity's have no terminator
+        return "complete"
     if outcome == Outcome.CLIENT_CLOSED:
         return "client_closed"
     return "cut" if has_end or usage.is_cut else None
 
 
 def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> None:
-    """Read one document; where parts of it are missing, by the members that are whole."""
+    """Read one document; where a part of it is missing, read the members that are whole."""
     if not body.is_truncated:
         provider.read(usage, body.head)
         usage.is_finished = not usage.is_cut
@@ -263,6 +266,7 @@ def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> N
     for chain in (at_start, at_end):
         if chain:
             provider.read(usage, rebuilt(provider, chain))
+
     usage.is_finished = bool(at_end)
     usage.is_settled = usage.is_finished and not usage.has_failed
     usage.is_lost = not usage.is_cut and not (usage.has_usage and usage.is_finished)

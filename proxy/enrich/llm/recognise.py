@@ -1,9 +1,9 @@
 """Recognise an LLM call without configuration: the path, and a body that agrees with it.
 
-Strategy: one test of a path's end rules out nearly all other services; then comes a pattern, and
-only then a look at the bodies. A false call costs more trust than a missed one, so a path that
-other services may have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and
-response have the members of the API.
+Strategy: one test of a path's end rules out nearly all other services; a pattern and a look at the
+bodies follow. A false call costs more trust than a missed one. So a path that other services may
+have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and response have the
+members of the API.
 """
 
 import re
@@ -38,32 +38,37 @@ TABLES: Final = (
     cohere.PROVIDER,
     llama_server.PROVIDER,
 )
-"""Where two have the same path, the first is asked for."""
+"""In order of precedence, where several have the same path."""
 PROVIDERS: Final = {provider.name: provider for provider in TABLES}
-"""By the value of a route's `provider`, or by the path."""
+"""By the value of a route's `provider`."""
 _ALL: Final = (*TABLES, interactions.PROVIDER)
+# A group of a pattern cannot have a dot in its name.
 _BY_GROUP: Final = {name.partition(".")[0]: provider for name, provider in PROVIDERS.items()}
 _SUFFIXES: Final = tuple({end: None for provider in TABLES for end in provider.ends})
-"""Cheap test before the pattern."""
+"""A cheap test before the pattern."""
 _CONTINUED: Final = "/conversations/"
-"""Of Mistral's: what comes behind it is an id."""
+"""Before the id of a conversation, in Mistral's API."""
 _PATHS: Final = re.compile(
     "|".join(f"(?P<{group}>{provider.paths})$" for group, provider in _BY_GROUP.items())
 )
-_SURE: Final = re.compile("|".join(provider.sure for provider in TABLES if provider.sure))
+_OWN_PATHS: Final = re.compile(
+    "|".join(provider.own_paths for provider in TABLES if provider.own_paths)
+)
 _NO_CALL: Final = re.compile(
     r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
 )
-"""Of a route that names its provider: what creates, counts, uploads or cancels is no call."""
-_ASKS: Final = {kind: names for provider in _ALL for kind, names in provider.asks.items()}
-"""One of these must be there, else one of `_INPUTS`."""
+"""Paths of a route that names its provider: to create, count, upload or cancel is no call."""
+_REQUEST_MEMBERS: Final = {
+    kind: names for provider in _ALL for kind, names in provider.request_members.items()
+}
 _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
     b"previous_response_id", b"previous_interaction_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
-_ANSWERS_AT: Final = {
-    kind: names for provider in _ALL for kind, names in provider.answers_at.items()
+"""Members of which a request of any other kind must have one."""
+_RESPONSE_MEMBERS: Final = {
+    kind: names for provider in _ALL for kind, names in provider.response_members_at.items()
 }
 _LOOK_BYTES: Final = 4096
 _DEPLOYMENT: Final = re.compile(
@@ -82,23 +87,29 @@ _SESSIONS: Final = (
     b"prompt_cache_key",
 )
 _NAMES: Final = frozenset(
-    (b"model", *_SESSIONS, *_INPUTS, *(name for names in _ASKS.values() for name in names))
+    (
+        b"model",
+        *_SESSIONS,
+        *_INPUTS,
+        *(name for names in _REQUEST_MEMBERS.values() for name in names),
+    )
 )
+"""Members of a request that are looked for."""
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder()
 
 
-class _Asked(NamedTuple):
+class _Request(NamedTuple):
     """The readable part of a request."""
 
     names: frozenset[bytes]
-    """Of its members that matter here."""
+    """Those of `_NAMES` that it has."""
     model: str | None
     is_cut: bool = False
-    """Others may be among what is missing."""
+    """Whether a part is missing, which may have further members."""
     members: Mapping[str, bytes | msgspec.Raw] = {}
-    """Of those that were asked for, or of all, undecoded."""
+    """Members that are whole, undecoded."""
 
 
 class Recognised(NamedTuple):
@@ -108,12 +119,12 @@ class Recognised(NamedTuple):
     model: str | None
     """As requested."""
     members: Mapping[str, bytes | msgspec.Raw] = {}
-    """Of the request, undecoded; where the request is cut, those that are whole."""
+    """Members of the request that are whole, undecoded."""
 
 
 def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
-    """Return whose API a path belongs to, by itself, else by its route's setting; None when it is
-    no LLM call.
+    """Return the provider whose API a path belongs to, else that of its route's setting; None when
+    it is no LLM call.
     """
     if method != "POST":
         return None
@@ -135,8 +146,8 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
 
 
 def attributed_to(setting: str, provider: Provider) -> Provider:
-    """Return whom a call is attributed to: whom its route names, unless that is OpenAI, whose API
-    others copy.
+    """Return the provider that a route names, unless that is OpenAI, whose API others copy; else
+    the provider of the API.
     """
     if setting in PROVIDERS and setting != openai.PROVIDER.name:
         return PROVIDERS[setting]
@@ -144,10 +155,10 @@ def attributed_to(setting: str, provider: Provider) -> Provider:
 
 
 def plain_path(path: str) -> str:
-    """Return a path as its server reads it, so that no spelling hides a call: unescaped, without
-    slashes at its end.
+    """Return a path unescaped and without slashes at its end, as its server reads it: no spelling
+    hides a call.
 
-    One that is an API's stays: names of Bedrock's models have slashes, escaped.
+    A path of an API stays as it is: names of Bedrock's models have escaped slashes.
     """
     if ("%" not in path and not path.endswith("/")) or _PATHS.search(path) is not None:
         return path
@@ -155,7 +166,9 @@ def plain_path(path: str) -> str:
 
 
 def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> Recognised | None:
-    """Return the call of an exchange whose path is an API's, where its bodies agree; else None."""
+    """Return the call of an exchange whose path belongs to an API; None when its bodies do not
+    agree.
+    """
     path = plain_path(record.path or "")
     is_set = exchange.labels.provider not in (None, "auto")
     if (
@@ -170,37 +183,35 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
     )
     if is_decision or (provider is gemini.PROVIDER and path.endswith("/interactions")):
         provider = interactions.PROVIDER
-    is_sure = is_set or _SURE.search(path) is not None
-    asked = _read_request(exchange, is_whole=record.request_complete)
-    if is_sure:
-        is_asked = asked is None or asked.is_cut or not asked.names.isdisjoint(_INPUTS)
-        is_call = is_asked or _answers(provider, record, exchange.response_body)
-    else:
-        is_asked = asked is not None and not asked.names.isdisjoint(
-            _ASKS.get(_kind_of(path), _INPUTS)
-        )
-        is_call = is_asked and _answers(provider, record, exchange.response_body)
 
+    request = _read_request(exchange, is_whole=record.request_complete)
+    if is_set or _OWN_PATHS.search(path) is not None:
+        # One of the two bodies has to agree, and a request may be unreadable.
+        is_asked = request is None or request.is_cut or not request.names.isdisjoint(_INPUTS)
+        is_call = is_asked or _is_response_of(provider, record, exchange.response_body)
+    else:
+        expected = _REQUEST_MEMBERS.get(_kind_of(path), _INPUTS)
+        is_asked = request is not None and not request.names.isdisjoint(expected)
+        is_call = is_asked and _is_response_of(provider, record, exchange.response_body)
     if not is_call:
         return None
 
-    return Recognised(
-        provider, _model_of(provider, path, asked), {} if asked is None else asked.members
-    )
+    members = {} if request is None else request.members
+    return Recognised(provider, _model_of(provider, path, request), members)
 
 
 def _kind_of(path: str) -> str:
-    """Return the last segment of a path that names the operation: in a conversation's path, an id
-    may follow it.
+    """Return the segment of a path that names the operation: the last one, or the one before the id
+    of a conversation.
     """
     last = path.rpartition("/")[2]
-    if last not in _ASKS and _CONTINUED in path:
+    if last not in _REQUEST_MEMBERS and _CONTINUED in path:
         return "conversations"
     return last
 
 
-def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None:
-    """Read which members a request has; None when it cannot be read."""
+def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Request | None:
+    """Return the members of a request; None when it cannot be read."""
     body = exchange.request_body
     if body is None:
         return None
@@ -209,7 +220,7 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
         found = _PART_MODEL.search(body.head) or _PART_MODEL.search(body.tail)
         if found is None:
             return None
-        return _Asked(_NAMES, text_of(found[1].decode("utf-8", "replace")))
+        return _Request(_NAMES, text_of(found[1].decode("utf-8", "replace")))
 
     if not body.is_truncated:
         members = decode(_MEMBERS, body.head)
@@ -218,7 +229,7 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
 
         model = members.get("model")
         names = frozenset(name.encode() for name in members) & _NAMES
-        return _Asked(
+        return _Request(
             names, None if model is None else text_of(decode(_VALUE, model)), False, members
         )
 
@@ -228,10 +239,10 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
     at_start = members_at_start(body.head, _NAMES)
     at_end = members_at_end(body.tail, _NAMES) if is_whole else []
     known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
-    # Of these the value is cut, or they are deeper.
+    # The value of such a member is cut, or it belongs to an inner object.
     begun = (name for name in _NAMES if b'"%b"' % name in body.head)
     whole = {name.decode(): value for name, value in known.items()}
-    return _Asked(
+    return _Request(
         frozenset((*known, *begun)),
         text_of(decode(_VALUE, whole.get("model", b"null"))),
         True,
@@ -239,22 +250,20 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Asked | None
     )
 
 
-def _answers(provider: Provider, record: Record, response: DecodedBody | None) -> bool:
+def _is_response_of(provider: Provider, record: Record, response: DecodedBody | None) -> bool:
     """Whether a response has the members of the API."""
     if response is None:
         return False
-    look = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
+    ends = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
     if record.status is not None and record.status >= 400:
-        return all(name in look for name in provider.errors)
+        return all(name in ends for name in provider.error_members)
 
-    names = _ANSWERS_AT.get(_kind_of(record.path or ""), provider.answers)
-    return any(name in look for name in names)
+    names = _RESPONSE_MEMBERS.get(_kind_of(record.path or ""), provider.response_members)
+    return any(name in ends for name in names)
 
 
 def _is_llama(response: DecodedBody | None) -> bool:
-    """Whether the server of llama.cpp answers in its own words at a path that it shares with
-    OpenAI's older API.
-    """
+    """Whether the server of llama.cpp answers in its own format, at a path of OpenAI's older API."""
     return _has(response, b'"tokens_predicted"')
 
 
@@ -265,13 +274,13 @@ def _has(response: DecodedBody | None, name: bytes) -> bool:
     )
 
 
-def _model_of(provider: Provider, path: str, asked: _Asked | None) -> str | None:
+def _model_of(provider: Provider, path: str, request: _Request | None) -> str | None:
     if provider.model_of is not None:
         model = provider.model_of(path)
         if model or provider.is_model_in_path:
             return model
-    if asked is not None and asked.model is not None:
-        return asked.model
+    if request is not None and request.model is not None:
+        return request.model
 
     deployment = _DEPLOYMENT.search(path)
     if deployment is None:
