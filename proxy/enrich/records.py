@@ -30,7 +30,7 @@ from proxy.enrich.http.exchange_decoder import ExchangeDecoder, whole_lines
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.enrich.llm.prices import Prices
 from proxy.enrich.merge import Merger
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.enrich.readers.readers import Readers
 from proxy.enrich.redact.aside import without_aside
 from proxy.enrich.redact.edits import Hits
@@ -120,7 +120,9 @@ class RecordBuilder:
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
         self._commons = Commons(instance, self._decoder.asked_of)
         self._merger = Merger(self._redactor)
-        self._readers = Readers(Means(self._redactor, settings, Prices(own=settings.llm.prices)))
+        self._readers = Readers(
+            Dependencies(self._redactor, settings, Prices(own=settings.llm.prices))
+        )
         self._nonce = secrets.randbits(42)
         self._counter = 0
 

@@ -5,7 +5,7 @@ from proxy.enrich.endpoints.error_documents import failure_of
 from proxy.enrich.endpoints.operation import is_graphql
 from proxy.enrich.facts import Facts
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record
 
 _FAILED = 400
@@ -15,7 +15,7 @@ _FAILED = 400
 class Failures(Reader):
     """Reads errors in answers, after all other readers, who know better what failed."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         """Nothing is kept."""
 
     def may_read(self, exchange: DecodedExchange) -> bool:

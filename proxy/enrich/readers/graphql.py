@@ -3,14 +3,14 @@
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.facts import Facts, Operation
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record
 
 
 class GraphQl(Reader):
     """Names requests by their operation."""
 
-    def __init__(self, means: Means) -> None:
+    def __init__(self, dependencies: Dependencies) -> None:
         """Nothing is kept."""
 
     def may_read(self, exchange: DecodedExchange) -> bool:

@@ -4,7 +4,7 @@ from proxy.enrich.facts import Facts
 from proxy.enrich.grpc.reader import GrpcReader, is_grpc, is_long_call
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.http.exchange import DecodedExchange
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.ring.message import KIND_GRPC, CapturedMessage
 from storage.record import Record
 
@@ -14,10 +14,10 @@ class Grpc(Reader):
 
     is_alone = True
 
-    def __init__(self, means: Means) -> None:
-        settings = means.settings
+    def __init__(self, dependencies: Dependencies) -> None:
+        settings = dependencies.settings
         self._calls = GrpcReader(
-            means.redactor, settings.routes, settings.capture.grpc_message_bytes
+            dependencies.redactor, settings.routes, settings.capture.grpc_message_bytes
         )
 
     def may_read(self, exchange: DecodedExchange) -> bool:

@@ -13,7 +13,7 @@ from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.live.websocket_messages import Content, MessageReader
 from proxy.enrich.llm.reader import Call
 from proxy.enrich.readers.llm import blame_tools, counted
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.ring.exchange import SWITCHING_PROTOCOLS
 from proxy.ring.message import IN, KIND_GRPC, CapturedMessage
 from storage.record import LEVELS, Level, Outcome, Record, Stream, StreamEnd
@@ -30,11 +30,11 @@ class Live(Reader):
 
     needs_capture = False
 
-    def __init__(self, means: Means) -> None:
-        capture = means.settings.capture
-        self._redactor = means.redactor
-        self._prices = means.prices
-        self._messages = MessageReader(means.redactor)
+    def __init__(self, dependencies: Dependencies) -> None:
+        capture = dependencies.settings.capture
+        self._redactor = dependencies.redactor
+        self._prices = dependencies.prices
+        self._messages = MessageReader(dependencies.redactor)
         self._sessions = LiveSessions()
         self._max_message_bytes = capture.websocket_message_bytes
         self._max_body_bytes = capture.stored_body_bytes

@@ -19,7 +19,7 @@ from proxy.enrich.llm.prices import Prices
 from proxy.enrich.llm.rate_limit import exceeded_limit
 from proxy.enrich.llm.reader import Call, read_begun_call, read_call
 from proxy.enrich.llm.recognise import candidate_of
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Job, Outcome, Record, Stream
 from storage.tools import TOOL_ERROR
@@ -33,9 +33,9 @@ STREAM_CUT: Final = "stream_cut"
 class Llm(Reader):
     """Reads calls, and keeps which jobs are known."""
 
-    def __init__(self, means: Means) -> None:
-        self._redactor = means.redactor
-        self._prices = means.prices
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._redactor = dependencies.redactor
+        self._prices = dependencies.prices
         self._jobs = KnownJobs()
 
     def may_read(self, exchange: DecodedExchange) -> bool:

@@ -8,7 +8,7 @@ from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import read_operation
 from proxy.enrich.mcp.reader import McpReader
 from proxy.enrich.mcp.sessions import opens_sse_transport
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record, ToolCall
 
 _PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
@@ -20,9 +20,9 @@ _ACCEPTED: Final = 202
 class Mcp(Reader):
     """Reads calls, and keeps the sessions in which responses are awaited."""
 
-    def __init__(self, means: Means) -> None:
-        self._redactor = means.redactor
-        self._calls = McpReader(means.redactor)
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._redactor = dependencies.redactor
+        self._calls = McpReader(dependencies.redactor)
 
     def may_read(self, exchange: DecodedExchange) -> bool:
         """Judge by the route's setting; else by headers, the end of the path, or the beginning of

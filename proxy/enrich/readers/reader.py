@@ -18,8 +18,8 @@ from proxy.settings.model import Settings
 from storage.record import Job, Record, ToolCall
 
 
-class Means(NamedTuple):
-    """What readers are made of."""
+class Dependencies(NamedTuple):
+    """The objects that readers share."""
 
     redactor: Redactor
     settings: Settings
@@ -37,8 +37,8 @@ class Reader(ABC):
     """What was forgotten to make room, before it had ended."""
 
     @abstractmethod
-    def __init__(self, means: Means) -> None:
-        """Keep what is needed of the means."""
+    def __init__(self, dependencies: Dependencies) -> None:
+        """Keep the dependencies that this reader needs."""
 
     @abstractmethod
     def may_read(self, exchange: DecodedExchange) -> bool:

@@ -19,7 +19,7 @@ from proxy.enrich.readers.grpc import Grpc
 from proxy.enrich.readers.live import Live
 from proxy.enrich.readers.llm import Llm
 from proxy.enrich.readers.mcp import Mcp
-from proxy.enrich.readers.reader import Means, Reader
+from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.ring.message import CapturedMessage
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,10 @@ _REPORT_EVERY_S: Final = 60.0
 class Readers:
     """The readers of one sidecar. Not thread-safe."""
 
-    def __init__(self, means: Means, kinds: tuple[type[Reader], ...] = READERS) -> None:
-        self.all = [kind(means) for kind in kinds]
+    def __init__(
+        self, dependencies: Dependencies, kinds: tuple[type[Reader], ...] = READERS
+    ) -> None:
+        self.all = [kind(dependencies) for kind in kinds]
         self._questions = [(reader.may_read, reader) for reader in self.all]
         self._reported_s = -_REPORT_EVERY_S
 

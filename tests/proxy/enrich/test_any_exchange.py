@@ -12,7 +12,7 @@ from bench.micro import enrich
 from proxy.enrich.columns import MAX_COMMON, Commons
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.llm.prices import Prices
-from proxy.enrich.readers.reader import Means
+from proxy.enrich.readers.reader import Dependencies
 from proxy.enrich.readers.readers import Readers
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
@@ -190,7 +190,7 @@ def descriptor_of(given_settings: Settings) -> Descriptor:
 
 
 def readers_of(given_settings: Settings) -> Readers:
-    return Readers(Means(Redactor(), given_settings, Prices()))
+    return Readers(Dependencies(Redactor(), given_settings, Prices()))
 
 
 def outcome_of(
