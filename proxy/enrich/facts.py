@@ -1,7 +1,7 @@
-"""What readers say of an exchange: one vocabulary, from which the record builder fills a record.
+"""The facts that readers return of an exchange: one vocabulary, from which records are filled.
 
-A reader knows its protocol and no column; the builder knows the columns and no protocol. Texts
-stand here as they came: the builder redacts them as it takes them over.
+A reader knows its protocol and no column; the builder knows the columns and no protocol. Texts are
+not redacted yet: that is done when they are copied to a record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,9 +18,9 @@ UsageState = Literal["exact", "partial", "lost", "absent"]
 MAX_TOOLS: Final = 32
 """Names of tools that are kept of one call."""
 KINDS: Final = ("audio", "image", "video")
-"""Of tokens that are no text."""
+"""Modalities of tokens, other than text."""
 OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
-"""Meters of what `CallUsage.others` used."""
+"""Meters of the tokens of `CallUsage.others`."""
 CALLER_ERRORS: Final = frozenset(
     (
         "parse_error",
@@ -40,35 +40,33 @@ CALLER_ERRORS: Final = frozenset(
 
 @dataclass(slots=True)
 class CallUsage:
-    """What one call reported about itself. Counts replace those read before; null is not known."""
+    """What one call reported about itself. Counts replace those read before; None: not known."""
 
     model: str | None = None
     """As requested."""
     resolved_model: str | None = None
     """As the response names it."""
     response_id: str | None = None
-    """Of a response that later calls may continue."""
+    """Id of a response that later calls may continue."""
     uncached_tokens: int | None = None
     """Input read from no cache, where the provider counts it apart."""
     input_tokens: int | None = None
-    """Cached ones included."""
+    """Cached tokens included."""
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_write_tokens: int | None = None
     reasoning_tokens: int | None = None
     meters: dict[str, int] = field(default_factory=dict)
-    """What else is paid by: see `storage.record.Stream.meters`."""
+    """Other priced units: see `storage.record.Stream.meters`."""
     service_tier: str | None = None
     region: str | None = None
-    """Where the call was served, if that has a price of its own."""
+    """Region that served the call, if that has a price of its own."""
     requests: int = 1
-    """That the counts are the sum of."""
+    """Number of requests that the counts are the sum of."""
     price_list: str | None = None
-    """Id of the price list that the call is paid by, where it is not that of the provider."""
+    """Id of the price list that applies, where it is not that of the provider."""
     others: list["CallUsage"] = field(default_factory=list)
-    """What is billed with the call beside these counts: what other models were asked, each at its
-    own price.
-    """
+    """Usage of other models that is billed with the call, each at its own price."""
     cost_usd: float | None = None
     """As the provider reported it."""
     finish_reason: str | None = None
@@ -76,9 +74,9 @@ class CallUsage:
     tools: dict[str, None] = field(default_factory=dict)
     """Names of the tools that the model called, in order."""
     tool_names: dict[str, str] = field(default_factory=dict)
-    """Of tools that the provider runs, by the ids of their calls."""
+    """Names of the tools that the provider runs, by the ids of their calls."""
     failed_tools: list[FailedTool] = field(default_factory=list)
-    """Those that failed, and those of which the request tells so."""
+    """Tools that failed, here or as the request reports."""
     has_failed: bool = False
     """The response is, or ended with, an error."""
     is_finished: bool = False
@@ -86,7 +84,7 @@ class CallUsage:
     is_settled: bool = False
     """Counts came with, or after, the reason why the output ended."""
     is_lost: bool = False
-    """What came last was not seen, so counts may be old ones."""
+    """The end was not seen, so counts may be old ones."""
     is_cut: bool = False
     """One of the two sides left before the end."""
     counts_read: int = 0
@@ -106,8 +104,8 @@ class CallUsage:
                 self.meters[name] = count
 
     def measure_cached(self, cached: Mapping[str, object]) -> None:
-        """Note how much of each kind of input, other than text, came from the cache; also 0: else
-        no price is known.
+        """Note the cached part of each modality of the input. A zero is kept: without it the price
+        is not known.
         """
         for kind in KINDS:
             if (
@@ -128,7 +126,7 @@ class CallUsage:
                 self.tools[text] = None
 
     def add_failed_tool(self, call_id: object, name: object, said: object = None) -> None:
-        """Note that a tool failed which the provider ran."""
+        """Note the failure of a tool that the provider ran."""
         if isinstance(call_id, str):
             known = self.tool_names.get(call_id)
         else:
@@ -144,13 +142,13 @@ class CallUsage:
         self.has_failed = True
 
     def take_reason(self) -> str | None:
-        """Return the reason why the output ended, which is not known any more."""
+        """Return the reason why the output ended, and forget it."""
         reason = self.finish_reason
         self.finish_reason = None
         return reason
 
     def forget_counts(self) -> None:
-        """What may be wrong is not shown."""
+        """Drop all counts and the cost: wrong ones are worse than none."""
         self.uncached_tokens = None
         self.input_tokens = None
         self.output_tokens = None
@@ -163,7 +161,7 @@ class CallUsage:
 
     @property
     def parts(self) -> tuple["CallUsage", ...]:
-        """A unit with a price of its own; a cost reported by the provider covers all of them."""
+        """Usages with a price of their own; a cost reported by the provider covers all of them."""
         if self.cost_usd is None:
             return (self, *self.others)
         return (self,)
@@ -174,8 +172,8 @@ class CallUsage:
 
     @property
     def usage_state(self) -> UsageState:
-        """How far the counts can be trusted; an error in the middle of a stream cuts it as a lost
-        connection does.
+        """How far the counts can be trusted: an error within a stream cuts it, like a lost
+        connection.
         """
         if self.is_lost:
             return "lost"
@@ -188,44 +186,44 @@ class CallUsage:
 
 
 class Cost(NamedTuple):
-    """A cost and where it comes from."""
+    """A cost and its source."""
 
     usd: float
     source: str
-    """With `PARTLY` behind it where something is not included."""
+    """Ends with `PARTLY` where something is not included."""
     lacks: tuple[str, ...] = ()
-    """What it does not include."""
+    """Meters and tiers that are not included."""
 
 
 class Operation(NamedTuple):
-    """What a request asks for at a path that many operations share."""
+    """The operation of a request, at a path that many operations share."""
 
     name: str
-    """Behind the path in the name of the endpoint; empty: the request names none."""
+    """Follows the path in the name of the endpoint; empty: the request names none."""
     data: dict[str, Any] | None = None
-    """Said of it in the data of the record."""
+    """Members for the data of the record."""
 
 
 class Thread(NamedTuple):
-    """What tells to which conversation a call belongs."""
+    """The parts of a call by which its conversation is found."""
 
     members: Mapping[str, Member] = {}
-    """Of the request, undecoded."""
+    """Members of the request, undecoded."""
     response_id: str | None = None
-    """That later calls may continue."""
+    """Id of a response that later calls may continue."""
     job: str | None = None
     """Name of the job whose result this is."""
     connection: bytes | None = None
-    """Id of the handshake of the WebSocket that the call was made over."""
+    """Id of the handshake, where the call was made over a WebSocket."""
     caller: bytes = b""
     """Hash of the credentials of that handshake."""
     session: bytes | None = None
-    """Name of the session that the call states there."""
+    """Name of the session, where the call over a WebSocket states one."""
 
 
 @dataclass(slots=True)
 class Facts:
-    """What one reader says of an exchange or a message; what it leaves out it does not know."""
+    """The facts of one reader about an exchange or a message; what is left out is not known."""
 
     operation: Operation | None = None
     grpc: Grpc | None = None
@@ -234,36 +232,36 @@ class Facts:
     """As requested; a usage has its own."""
     usage: CallUsage | None = None
     usage_state: str | None = None
-    """Instead of a usage: why there is none."""
+    """The state where there is no usage: says why."""
     stream: Stream | None = None
-    """How the answer came, where it came in frames."""
+    """The pace and the end of the answer, where it is a stream."""
     cost: Cost | None = None
     is_whole: bool = False
-    """Whether a client that left had everything."""
+    """Whether a client that left had received everything."""
     stream_end: StreamEnd | None = None
-    """How the stream ended, where another reader did not see that."""
+    """The end of the stream, where another reader did not see it."""
     error_type: str | None = None
-    """A code, redacted where a body may say anything in its place."""
+    """A code; redacted by the reader where a body may have any text in its place."""
     error_message: str | None = None
     is_callers: bool = False
     """Whether the error is the caller's fault."""
     suspicion: str | None = None
     """Error type, if no reader knows a better one."""
     level: Level | None = None
-    """That the record has at least."""
+    """Lowest level of the record."""
     failed_tools: list[FailedTool] = field(default_factory=list)
     is_tools_fault: bool = False
     """Whether these tools are the reason why the exchange failed."""
     begun_by: bytes | None = None
-    """Id of the record that began what this one ends."""
+    """Id of the record that began the job."""
     started_at_us: int | None = None
-    """Of what a message ends."""
+    """Start of the call that a message ends."""
     thread: Thread | None = None
     data: dict[str, Any] = field(default_factory=dict)
     """Members of the record's data, redacted."""
     tools: list[ToolCall] = field(default_factory=list)
     """Calls of tools that have ended or now wait."""
     jobs: list[Job] = field(default_factory=list)
-    """Those that something new is known of."""
+    """Jobs that are new or have changed."""
     payload: Payload | None = None
-    """What was asked and answered, of a message."""
+    """Question and answer of the call that a message ends."""

@@ -1,4 +1,6 @@
-"""Failures behind a status that says success, whatever the protocol is."""
+"""Failures behind a status of success, in any protocol."""
+
+from typing import Final
 
 from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
 from proxy.enrich.endpoints.error_documents import failure_of
@@ -8,12 +10,12 @@ from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record
 
-_FAILED = 400
-"""From this status on the status itself says it."""
+_FAILED: Final = 400
+"""The lowest status that is a failure by itself."""
 
 
 class Failures(Reader):
-    """Reads errors in answers, after all other readers, who know better what failed."""
+    """Reads errors in answers, after all other readers, which know their protocol better."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         """Nothing is kept."""
@@ -30,6 +32,7 @@ class Failures(Reader):
         failure = None
         if is_graphql(record.method, record.path or ""):
             failure = failure_of(answer)
+        # Another protocol's error is read only where nothing else says that the exchange failed.
         if failure is None and record.error_type is None and 0 < exchange.status < _FAILED:
             failure = failure_behind(exchange.response, answer or DecodedBody.beginning(b"", 0))
         if failure is None:

@@ -1,4 +1,4 @@
-"""GraphQL: the name of the operation; its errors are read with those of other envelopes."""
+"""GraphQL: the name of the operation. `Failures` reads the errors."""
 
 from proxy.enrich.endpoints.operation import is_graphql, operation_in_query, operation_of
 from proxy.enrich.facts import Facts, Operation

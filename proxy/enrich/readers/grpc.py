@@ -10,7 +10,7 @@ from storage.record import Record
 
 
 class Grpc(Reader):
-    """A call says all in its status and messages: other readers find nothing in it."""
+    """Reads calls and messages; other readers find nothing in them."""
 
     is_alone = True
 

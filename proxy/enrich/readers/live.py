@@ -1,4 +1,4 @@
-"""WebSockets: their messages, the calls of sessions with models, and how they were closed."""
+"""WebSockets: messages, calls of live sessions with models, and close codes."""
 
 from typing import Final
 
@@ -20,13 +20,15 @@ from storage.record import LEVELS, Level, Outcome, Record, Stream, StreamEnd
 from storage.tools import TOOL_ERROR
 
 _CLOSED_WELL: Final = (1000, 1001, 1005)
-"""Close codes of WebSockets: done, going away, and none at all."""
+"""Close codes without an error: done, going away, and none at all."""
 _SERVICE_CLOSES: Final = frozenset((1006, *range(1011, 1016), *range(4500, 4600)))
-"""Internal error, restart, overload, bad gateway; the standard forbids sending 1006 and 1015."""
+"""Close codes of a failed service: internal error, restart, overload, bad gateway. The standard
+forbids sending 1006 and 1015.
+"""
 
 
 class Live(Reader):
-    """Reads messages, and keeps the sessions that run."""
+    """Reads messages; keeps the running sessions."""
 
     needs_capture = False
 
@@ -47,14 +49,13 @@ class Live(Reader):
         return exchange.status == SWITCHING_PROTOCOLS
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return how a session was closed, and the sum of its calls."""
+        """Return the error of a close code, and the sum of the session's calls."""
         data = msgspec.json.decode(record.data or b"{}")
         code = data.get("close_code") or 1000
         facts = Facts()
         if code not in _CLOSED_WELL:
             facts.error_type = f"websocket_{code if 1000 <= code <= 4999 else 'invalid'}"
             facts.level = "error" if code in _SERVICE_CLOSES else "warn"
-
         found = self._sessions.end(record.id, record.started_at_us, data.get("messages_dropped", 0))
         if found is None:
             return facts
@@ -62,7 +63,7 @@ class Live(Reader):
         session, is_whole = found
         level: Level = max(record.level, facts.level or record.level, key=LEVELS.index)
         if session.calls and not session.pending and record.outcome == Outcome.CLIENT_CLOSED:
-            # It had every response, and left without a close frame, as agents do.
+            # The client had every response, and left without a close frame, as agents do.
             facts.is_whole = True
             facts.level = None
             level = "info"
@@ -71,7 +72,7 @@ class Live(Reader):
         facts.error_type = facts.error_type or self._redactor.redact_text(session.error_type)
         has_failed = record.error_type is not None or facts.error_type is not None
         if has_failed and level == "info":
-            facts.level = "error"  # neither its status nor its end says so
+            facts.level = "error"  # neither the status nor the close code shows the failure
         summary = msgspec.json.encode(session.summary(is_whole=is_whole))
         facts.data["llm"] = msgspec.Raw(self._redactor.redact_value(summary))
         return facts
@@ -80,7 +81,7 @@ class Live(Reader):
         return message.kind != KIND_GRPC
 
     def is_long(self, message: CapturedMessage) -> bool:
-        """Whether the price list must be loaded first."""
+        """Whether the message may need the price list, which is not loaded yet."""
         return bool(message.session) and not self._prices.is_prepared
 
     def describe(
@@ -95,7 +96,7 @@ class Live(Reader):
         if message.session:
             return self._read_call(record, message, content)
 
-        # It may answer an operation with an error.
+        # A message of the service may answer an operation with an error.
         if content.data is None or message.direction == IN:
             data = b""
         else:
@@ -108,7 +109,7 @@ class Live(Reader):
     def _read_call(
         self, record: Record, message: CapturedMessage, content: Content
     ) -> Facts | None:
-        """Return what the call used that a message ends; None where it ends none."""
+        """Return the facts of the call that a message ends; None where it ends none."""
         self._prices.prepare()
         found = self._sessions.read(message, content.data, content.size)
         if isinstance(found, FailedMessage):

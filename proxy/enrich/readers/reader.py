@@ -1,8 +1,8 @@
 """The contract of a reader: what the record builder asks, without knowing any protocol.
 
-A reader is asked of every exchange whether it may read it, so it answers by the heads, or a few
-bytes. What it then reads it returns as facts (`proxy/enrich/facts.py`); the record it gets is
-filled as far as the readers before it in the list know, and is not its to change.
+Every reader is asked of every exchange whether it may read it, so it answers by the heads, or a few
+bytes. It returns facts (`proxy/enrich/facts.py`). The record it gets has the facts of the readers
+before it in the list; a reader never changes it.
 """
 
 from abc import ABC, abstractmethod
@@ -30,11 +30,11 @@ class Reader(ABC):
     """Reads exchanges of one protocol for one sidecar; may keep sessions. Not thread-safe."""
 
     is_alone = False
-    """Whether no other reader reads what this one may."""
+    """Whether an exchange of this reader is asked of no other."""
     needs_capture = True
-    """Whether there is nothing to read of an exchange of which neither heads nor bodies are kept."""
+    """Whether this reader needs heads or bodies."""
     evictions = 0
-    """What was forgotten to make room, before it had ended."""
+    """Number of unfinished calls that were forgotten to make room."""
 
     @abstractmethod
     def __init__(self, dependencies: Dependencies) -> None:
@@ -45,25 +45,27 @@ class Reader(ABC):
         """Whether there may be something to read: asked of every exchange, so nearly free."""
 
     def name(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return what names the exchange, before its endpoint is named; bodies may be replaced by
-        what they say.
+        """Return the operation, by which the endpoint is named; called before `read`.
+
+        Bodies of the exchange may be replaced by a readable form.
         """
         return None
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return what the exchange says; None where that is nothing.
+        """Return the facts of an exchange; None without any.
 
         Raises:
-            TooLong: it takes long, and `exchange.may_take_long` is false. It can be called again.
+            TooLong: reading takes long, and `exchange.may_take_long` is false. The caller may try
+                again.
         """
         return None
 
     def running(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return what the request of an exchange in flight says."""
+        """Return the facts of an exchange in flight, by its request."""
         return None
 
     def running_tools(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls of tools that the request of an exchange in flight makes."""
+        """Return the tool calls of an exchange in flight, by its request."""
         return []
 
     def may_read_message(self, message: CapturedMessage) -> bool:
@@ -75,23 +77,26 @@ class Reader(ABC):
         return False
 
     def describe(self, message: CapturedMessage, route_id: str) -> tuple[dict[str, object], Any]:
-        """Return the data of a message's event, and what `read_message` reads; each once, in order."""
+        """Return the data of a message's event, and its content for `read_message`.
+
+        Called once for each message, in order.
+        """
         return {}, None
 
     def read_message(self, record: Record, message: CapturedMessage, content: Any) -> Facts | None:
-        """Return what a message says, by its content as `describe` returned it."""
+        """Return the facts of a message; `content` is the result of `describe`."""
         return None
 
     def await_responses(self, calls: Iterable[ToolCall]) -> None:  # noqa: B027
-        """Wait for the responses of calls that were stored before this process started."""
+        """Wait for the responses to tool calls that were stored before this process started."""
 
     def pending(self) -> list[ToolCall]:
-        """Return the calls of tools whose response is awaited elsewhere."""
+        """Return the tool calls whose response is awaited on another stream."""
         return []
 
     def expired(self) -> list[ToolCall]:
-        """Return the calls whose time is up; they are pending no longer."""
+        """Return the tool calls without a response in time, and forget them."""
         return []
 
     def know_jobs(self, jobs: Iterable[Job]) -> None:  # noqa: B027
-        """Know the jobs that were stored before this process started, newest first."""
+        """Remember the jobs that were stored before this process started, newest first."""

@@ -1,7 +1,8 @@
-"""The list of readers, and how they are asked.
+"""The list of readers, and the calls of them.
 
-Order: the first who names a fact is believed, so who knows a protocol comes before who only knows
-the shapes of errors. Invariant: a reader that fails costs its facts, never the record.
+Order: the first reader that names a fact is believed, so a reader that knows a protocol comes
+before one that only knows the shapes of errors. Invariant: a reader that fails costs its facts,
+never the record.
 """
 
 import logging
@@ -50,7 +51,7 @@ class Readers:
         return next(reader for reader in self.all if reader.may_read_message(message))
 
     def ask(self, question: Callable[..., Facts | None], *about: object) -> Facts | None:
-        """Return what a reader answers; of an unforeseen error, which is logged, nothing."""
+        """Return what a reader answers; None after an unforeseen error, which is logged."""
         try:
             return question(*about)
         except TooLong:
@@ -60,8 +61,8 @@ class Readers:
             return None
 
     def _report(self, error: Exception) -> None:
-        """Log the place and nothing of the content; once a minute, because its sender may send
-        more.
+        """Log the place of an error, without content; once a minute, because the client may repeat
+        the request.
         """
         if (now_s := time.monotonic()) - self._reported_s >= _REPORT_EVERY_S:
             self._reported_s = now_s
