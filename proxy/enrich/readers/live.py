@@ -12,7 +12,7 @@ from proxy.enrich.live.session import FailedMessage
 from proxy.enrich.live.sessions import LiveSessions
 from proxy.enrich.live.websocket_messages import Content, MessageReader
 from proxy.enrich.llm.reader import Call
-from proxy.enrich.readers.llm import blame_tools, counted
+from proxy.enrich.readers.llm import blame_tools, usage_facts
 from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.ring.exchange import SWITCHING_PROTOCOLS
 from proxy.ring.message import IN, KIND_GRPC, CapturedMessage
@@ -124,7 +124,8 @@ class Live(Reader):
         if begun is not None:
             usage.failed_tools += begun.failed_tools
         pace = None if begun is None else _pace_of(usage, begun)
-        facts = counted(self._redactor, self._prices, Call(session.provider, usage, pace), (usage,))
+        call = Call(session.provider, usage, pace)
+        facts = usage_facts(self._redactor, self._prices, call, (usage,))
         blame_tools(facts, record, keeps_text=message.keeps_text)
         session.add(usage, None if facts.cost is None else facts.cost.usd)
         if facts.error_type is not None:

@@ -1,6 +1,6 @@
 """Calls of language models, and the jobs of their providers: batches, videos, answers to fetch.
 
-One exchange may show both, a call and the job that it begins; its tokens are then the job's.
+One exchange may be both, a call and the beginning of a job; its tokens are then the job's.
 """
 
 from collections.abc import Iterable
@@ -26,12 +26,13 @@ from storage.tools import TOOL_ERROR
 
 _TOO_MANY_REQUESTS: Final = 429
 _LATER: Final = "later"
-"""Usage state of what began a job: the counts are those of the record that shows its result."""
+"""Usage state of a record that begins a job: the record of the result has the counts."""
 STREAM_CUT: Final = "stream_cut"
+"""Error type of a stream that ended before its terminator."""
 
 
 class Llm(Reader):
-    """Reads calls, and keeps which jobs are known."""
+    """Reads calls and reports of jobs; keeps the known jobs."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._redactor = dependencies.redactor
@@ -52,16 +53,12 @@ class Llm(Reader):
 
         setting = _setting(exchange)
         call = read_call(setting, record, exchange)
-        if is_candidate:
-            report = report_of(setting, record, exchange, call)
-        else:
-            report = None
-        counted = call or (None if report is None else report.call)
-        if (
-            counted is not None
-            and not exchange.may_take_long
-            and self._prices.must_load(counted.usage)
-        ):
+        report = report_of(setting, record, exchange, call) if is_candidate else None
+        priced = call
+        if priced is None and report is not None:
+            priced = report.call
+        must_load = priced is not None and self._prices.must_load(priced.usage)
+        if must_load and not exchange.may_take_long:
             raise TooLong
 
         if report is not None:
@@ -88,7 +85,7 @@ class Llm(Reader):
         usage = call.usage
         has_input = (record.path or "").endswith(WITH_INPUT)
         usage.failed_tools += failed_tools(call.members, has_input=has_input)
-        facts = counted(self._redactor, self._prices, call, usage.parts)
+        facts = usage_facts(self._redactor, self._prices, call, usage.parts)
         blame_tools(facts, record, keeps_text=exchange.keeps_text)
         if _is_short(record, call):
             facts.suspicion = STREAM_CUT
@@ -101,69 +98,73 @@ class Llm(Reader):
         return facts
 
     def _of_job(self, record: Record, report: Report) -> Facts:
-        """Read what a record says of a job: its counts, unless another record has them; what is new
-        of it.
+        """Return the facts of a report about a job: its counts, unless another record has them, and
+        what has changed.
         """
-        facts = Facts()
         names = [job_id(record.project, name) for name in (report.name, *report.files)]
         found = [job for name in names if (job := self._jobs.get(name)) is not None]
         known = found[0] if found else None
         if known is None and report.needs_known:
-            return facts
+            return Facts()
 
         # A batch and its file are counted with whichever was whole first.
         counted_by = next((job.counted_by for job in found if job.counted_by is not None), None)
-        is_counted = counted_by is not None
         is_unsure = (
             known is None
             and not report.is_begun
             and self._jobs.may_be_forgotten(report.created_at_us)
         )
+        is_new = report.is_begun or known is not None
 
-        is_counted_now = False
-        if report.is_ended and report.call is not None and not is_counted and not is_unsure:
-            is_counted_now = True
+        if report.is_ended and report.call is not None and counted_by is None and not is_unsure:
+            facts = self._of_result(record, report, report.call)
             counted_by = record.id
-            facts = counted(
-                self._redactor, self._prices, report.call, report.parts or (report.call.usage,)
-            )
-            blame_tools(facts, record, keeps_text=False)
-            if _is_short(record, report.call):
-                facts.suspicion = STREAM_CUT
-            if report.batch is not None:
-                batch = self._redactor.redact_value(msgspec.json.encode(report.batch))
-                facts.data["batch"] = msgspec.Raw(batch)
-        elif report.is_begun or not is_counted:
+            is_new = True
+        elif report.is_begun or counted_by is None:
             is_lost = is_unsure or (
                 report.call is not None and report.call.usage.usage_state == "lost"
             )
-            facts.model = report.model
-            facts.usage_state = "lost" if is_lost else _LATER
-
-        begun_by = record.id if known is None else known.begun_by
-        if known is None:
-            started_at_us = record.started_at_us
+            facts = Facts(model=report.model, usage_state="lost" if is_lost else _LATER)
         else:
+            facts = Facts()
+
+        begun_by = record.id
+        started_at_us = record.started_at_us
+        if known is not None:
+            begun_by = known.begun_by
             started_at_us = known.started_at_us
         if begun_by != record.id:
             facts.begun_by = begun_by
-        if is_counted_now or report.is_begun or known is not None:
+        if is_new:
             jobs = [Job(name, begun_by, started_at_us, counted_by) for name in names]
             facts.jobs = [job for job in jobs if self._jobs.get(job.id) != job]
             for job in facts.jobs:
                 self._jobs.put(job)
         return facts
 
+    def _of_result(self, record: Record, report: Report, call: Call) -> Facts:
+        """Return the facts of the result of a job: what its call, or the calls of a batch, used."""
+        facts = usage_facts(self._redactor, self._prices, call, report.parts or (call.usage,))
+        blame_tools(facts, record, keeps_text=False)
+        if _is_short(record, call):
+            facts.suspicion = STREAM_CUT
+        if report.batch is not None:
+            batch = self._redactor.redact_value(msgspec.json.encode(report.batch))
+            facts.data["batch"] = msgspec.Raw(batch)
+        return facts
 
-def counted(redactor: Redactor, prices: Prices, call: Call, parts: Iterable[CallUsage]) -> Facts:
-    """Return what a call used and cost, and how its answer came."""
+
+def usage_facts(
+    redactor: Redactor, prices: Prices, call: Call, parts: Iterable[CallUsage]
+) -> Facts:
+    """Return the usage, cost and stream of a call; `parts` have prices of their own."""
     usage = call.usage
     return Facts(
         provider=call.provider,
         usage=usage,
         stream=call.stream,
         cost=prices.cost_of_parts(call.provider, usage, [*parts]),
-        # Clients leave at the terminator, before the last chunk of the transfer coding.
+        # Clients leave at the stream's terminator, before the last chunk of the transfer coding.
         is_whole=call.stream is not None and call.stream.end in ("complete", "error"),
         error_type=redactor.redact_text(usage.error_type),
         failed_tools=usage.failed_tools,
@@ -171,7 +172,7 @@ def counted(redactor: Redactor, prices: Prices, call: Call, parts: Iterable[Call
 
 
 def blame_tools(facts: Facts, record: Record, *, keeps_text: bool) -> None:
-    """Take tools of which a call tells that they failed for its failure, where it has no other."""
+    """Make failed tools the error of a record that has no other; drop their texts unless kept."""
     if facts.failed_tools and record.error_type is None and facts.error_type is None:
         facts.error_type = TOOL_ERROR
         facts.level = "warn"
@@ -185,9 +186,7 @@ def _setting(exchange: DecodedExchange) -> str:
 
 
 def _is_short(record: Record, call: Call) -> bool:
-    """Whether a model's stream ended in order, but before its API's terminator, and without a
-    reason.
-    """
+    """Whether a stream ended without a fault of the connection, but before its terminator."""
     stream: Stream | None = call.stream
     if stream is None or stream.end != "cut" or record.outcome != Outcome.OK:
         return False
