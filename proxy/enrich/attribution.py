@@ -23,9 +23,7 @@ _AUTH_CODES: Final = frozenset(AUTH_CODES)
 
 
 class KeyIndex:
-    """Every key of the store, deleted ones included, and the uses that the store has yet to be
-    given.
-    """
+    """Every key of the store, deleted ones included, and the uses that are not stored yet."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, ApiKey] = {}
@@ -69,10 +67,10 @@ def attribute_exchange(
 
 
 def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
-    """Attribute a WebSocket message by what the key check noted about the handshake.
+    """Attribute a WebSocket message by the key check of its handshake.
 
-    A project that a header names stands in the handshake's head, which messages do not carry:
-    theirs is then unknown, and readers of one project do not see them, rather than the wrong ones.
+    Messages do not carry the handshake's head. So where a header of it names the project, that of a
+    message is unknown, and no reader of one project sees the message.
     """
     is_trusted, key_id = ACCESS.unpack(access)
     if is_trusted and labels.project_header:
@@ -83,10 +81,10 @@ def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: 
 def attribute_in_flight(
     record: Record, caller: Caller | None, labels: RouteLabels, keys: KeyIndex
 ) -> None:
-    """Attribute an exchange that has not ended by what its worker noted of the caller: the head in
-    its slot may be cut.
+    """Attribute an exchange in flight by the caller that its worker noted: the head in its slot may
+    be cut.
 
-    What is not known belongs to no project, so no reader of one sees it, rather than the wrong one.
+    Without a known caller it belongs to no project, and no reader of one project sees it.
     """
     if not (labels.auth or labels.project_header or labels.user_header):
         return
@@ -105,7 +103,8 @@ def _apply_key(record: Record, key_id: bytes, keys: KeyIndex) -> None:
         return
     record.key_id = format_id(key_id)
     key = keys.get(key_id)
-    if key is None:  # it may have a project of its own
+    if key is None:
+        # An unknown key may have a project of its own.
         record.project = None
         return
 

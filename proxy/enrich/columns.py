@@ -1,5 +1,5 @@
-"""The columns of a finished exchange: those that few exchanges differ in are put together once, the
-others for each.
+"""The columns of a finished exchange. Those that many exchanges share are computed once, the others
+for each record.
 
 Records are built by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs).
 """
@@ -38,28 +38,26 @@ NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _HTTP2: Final = b" HTTP/2"
-"""At the end of a request line: all flags of an entry are taken."""
+"""End of a request line of HTTP/2: an entry of the ring has no flag left to tell it."""
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
-"""Codes of clients that only probed which protocol this port speaks: no reason to alert an
-operator.
-"""
-MAX_COMMON: Final = 8192
-"""Rings × statuses × routes × clients; about 5 MB."""
+"""Errors of clients that only probe the protocol of a port: no reason to alert an operator."""
+MAX_SHARED: Final = 8192
+"""Combinations of ring, status, route and client; about 5 MB."""
 
 Numbers = tuple[int, int, int, int, int, int, int, int]
-"""Start on the wall clock, then from the start to: connected, sent, first byte, done, end, all ns,
--1: not reached; bytes of the request's body and of the response's.
+"""The start on the wall clock in ns. Then ns from the start until: connected, sent, first byte,
+done, end; -1: not reached. Then the bytes of the request's body and of the response's.
 """
 
 
-class Common:
-    """The common columns of all records of a ring with the same codes and addresses."""
+class SharedColumns:
+    """Columns that all records of a ring with the same codes and addresses share."""
 
     def __init__(
         self, instance: str, descriptor: Descriptor, codes: tuple[int, int, int, int, int, int],
         asked: Asked, upstream: bytes,
     ) -> None:  # fmt: skip
-        """Put it together; `codes` are status, route, outcome, error, flags and what was shed."""
+        """Compute the columns; `codes` are status, route, outcome, error, flags and shedding."""
         status, route, outcome, error, flags, shed = codes
         self.labels = labels_of(descriptor, route)
         self._instance = instance
@@ -85,7 +83,7 @@ class Common:
         facts: HeadFacts,
         data: bytes | None = None,
     ) -> Record:
-        """Make the record of one of them."""
+        """Return a record with these columns and its own."""
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels = self.labels
         descriptor = self._descriptor
@@ -115,16 +113,16 @@ class Common:
         )  # fmt: skip
 
 
-class Commons:
-    """Remembers the common columns, bounded. Not thread-safe."""
+class SharedColumnsMemo:
+    """Remembers shared columns, bounded. Not thread-safe."""
 
     def __init__(self, instance: str, asked_of: Callable[[bytes, int], Asked]) -> None:
         self._instance = instance
         self._asked_of = asked_of
-        self.known: dict[tuple[int | bytes, ...], Common] = {}
-        """By ring, whose descriptor they keep, codes and addresses."""
+        self.known: dict[tuple[int | bytes, ...], SharedColumns] = {}
+        """By the id of a ring's descriptor, which a value keeps alive; codes and addresses."""
 
-    def of(self, captured: CapturedExchange, descriptor: Descriptor) -> Common:
+    def of(self, captured: CapturedExchange, descriptor: Descriptor) -> SharedColumns:
         status = captured.status
         route = captured.route
         flags = captured.flags
@@ -135,17 +133,17 @@ class Commons:
         upstream = captured.upstream
         key = (id(descriptor), status, route, outcome, error, flags, shed, client, upstream)
 
-        common = self.known.get(key)
-        if common is None:
+        shared = self.known.get(key)
+        if shared is None:
             codes = (status, route, outcome, error, flags, shed)
-            common = Common(
+            shared = SharedColumns(
                 self._instance, descriptor, codes, self._asked_of(client, flags), upstream
             )
-            if len(self.known) >= MAX_COMMON:
+            if len(self.known) >= MAX_SHARED:
                 self.known.clear()
-            self.known[key] = common
+            self.known[key] = shared
 
-        return common
+        return shared
 
 
 def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
@@ -157,9 +155,7 @@ def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
 def message_record(
     captured: CapturedMessage, descriptor: Descriptor, instance: str, data: dict[str, object]
 ) -> Record:
-    """Return the event of a message; `data` get the id of its exchange where the trace has a name
-    of its own.
-    """
+    """Return the event of a message. With a trace of the client, `data` get the exchange's id."""
     labels = labels_of(descriptor, captured.route)
     trace = TRACEPARENT.fullmatch(captured.traceparent)
     at_us = captured.at_ns // 1000

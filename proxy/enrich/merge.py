@@ -1,7 +1,7 @@
-"""Fill records from what readers say.
+"""Merge the facts of readers into records.
 
-One rule: a record keeps what it says already, and takes from facts what it does not say yet; its
-level only rises. A text from a body is redacted like any other before it stands in a column.
+One rule: a column that has a value keeps it, facts fill the others; the level only rises. A text
+from a body is redacted like any other before it stands in a column.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class Merger:
         self.conversations = Conversations()
 
     def merge(self, record: Record, facts: Facts, exchange: DecodedExchange | None = None) -> None:
-        """Take over what one reader says; without an exchange it is of a message."""
+        """Fill a record from the facts of one reader; without an exchange, they are of a message."""
         if facts.is_whole and record.outcome == Outcome.CLIENT_CLOSED:
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
@@ -34,7 +34,7 @@ class Merger:
         if record.model is None and facts.model is not None:
             record.model = self._redactor.redact_text(facts.model)
         if facts.usage is not None:
-            self._count(record, facts, facts.usage)
+            self._merge_usage(record, facts, facts.usage)
         if facts.started_at_us is not None:
             record.duration_us = max(0, record.ended_at_us - facts.started_at_us)
 
@@ -47,13 +47,13 @@ class Merger:
         if facts.begun_by is not None:
             _stream_in(record).begun_by = format_id(facts.begun_by)
 
-        self._note(record, facts)
+        self._merge_data(record, facts)
         if facts.thread is not None:
-            self._place(record, facts.thread, exchange)
+            self._set_conversation(record, facts.thread, exchange)
 
     def settle(self, record: Record, merged: Iterable[Facts]) -> None:
-        """Grade a failure that neither status nor outcome shows: a search for failures would miss
-        it.
+        """Raise the level of a failure that neither status nor outcome shows, for a search for
+        failures to find it.
         """
         if record.error_type is None:
             suspicions = (facts.suspicion for facts in merged if facts.suspicion is not None)
@@ -64,8 +64,8 @@ class Merger:
         is_callers = record.error_type in CALLER_ERRORS or any(facts.is_callers for facts in merged)
         record.level = "warn" if is_callers else "error"
 
-    def _count(self, record: Record, facts: Facts, usage: CallUsage) -> None:
-        """Take over what a call of a language model used and cost."""
+    def _merge_usage(self, record: Record, facts: Facts, usage: CallUsage) -> None:
+        """Fill the columns of a call of a language model: models, tokens, stream and cost."""
         text = self._redactor.redact_text
         record.model = text(usage.model)
         record.resolved_model = text(usage.resolved_model)
@@ -92,8 +92,8 @@ class Merger:
             if facts.cost.lacks and record.stream is not None:
                 record.stream.cost_lacks = [text(lack) or "" for lack in facts.cost.lacks]
 
-    def _note(self, record: Record, facts: Facts) -> None:
-        """Take over what stands in the data of a record: why it failed, and what readers add."""
+    def _merge_data(self, record: Record, facts: Facts) -> None:
+        """Add the error message, and the members that readers add, to the data of a record."""
         data = facts.data
         if facts.failed_tools:
             tools = facts.failed_tools
@@ -109,7 +109,9 @@ class Merger:
         if data:
             record.data = msgspec.json.encode(data | msgspec.json.decode(record.data or b"{}"))
 
-    def _place(self, record: Record, thread: Thread, exchange: DecodedExchange | None) -> None:
+    def _set_conversation(
+        self, record: Record, thread: Thread, exchange: DecodedExchange | None
+    ) -> None:
         """Find the conversation that a call belongs to."""
         if thread.connection is not None:
             record.conversation = self.conversations.of_session(
@@ -125,7 +127,7 @@ class Merger:
         place = self.conversations.place(record, exchange, thread.members, thread.response_id)
         if place is not None:
             record.conversation = place.conversation
-            # A guess can be verified against a hash, so hashes of texts are kept only where texts
+            # A guessed text can be verified against a hash. So hashes are kept only where texts
             # are.
             record.marks = place.marks if exchange.keeps_text else None
 

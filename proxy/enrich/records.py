@@ -1,5 +1,4 @@
-"""Build stored records from ring entries: the one place where raw, unredacted bytes become what is
-kept.
+"""Build stored records from ring entries: the one place where raw bytes are redacted and kept.
 
 Steps: decode the exchange, fill the columns, attribute it to a key, ask the readers that may read
 it, name its endpoint, redact the payload. Invariant: no content of a head or body makes a record
@@ -20,7 +19,7 @@ from proxy.enrich.attribution import (
     attribute_in_flight,
     attribute_message,
 )
-from proxy.enrich.columns import Common, Commons, labels_of, message_record
+from proxy.enrich.columns import SharedColumns, SharedColumnsMemo, labels_of, message_record
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.facts import Facts
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
@@ -78,28 +77,33 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {
 }
 
 _SEARCHED_BYTES: Final = 2048
-"""Longer bodies are searched by themselves."""
+"""Longest body that is searched for secrets together with others."""
 _DIRECTIONS: Final = ("", "in", "out", "both")
 _NOTES_OF_DATA: Final = frozenset(
     (
-        *(NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_MESSAGES_DROPPED, NOTE_MESSAGES_UNREADABLE),
-        *(NOTES_REQUEST_TRAILERS[1], NOTES_RESPONSE_TRAILERS[1]),
+        NOTE_MESSAGE,
+        NOTE_REFUSED_HEAD,
+        NOTE_MESSAGES_DROPPED,
+        NOTE_MESSAGES_UNREADABLE,
+        NOTES_REQUEST_TRAILERS[1],
+        NOTES_RESPONSE_TRAILERS[1],
     )
 )
+"""Notes of an entry that stand in the data of its record."""
 _TRAILERS: Final = {
     "request_trailers": NOTES_REQUEST_TRAILERS,
     "response_trailers": NOTES_RESPONSE_TRAILERS,
 }
 
-_Decoded = tuple[CapturedExchange, Common, DecodedExchange]
+_Decoded = tuple[CapturedExchange, SharedColumns, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, list[Reader]]
-"""The last are those that may read it."""
+"""The readers are those that may read the exchange."""
 
 
 class RecordBuilder:
     """Builds the records of one sidecar, one after the other: it memoises heads and keeps sessions.
 
-    A long `build` may run in another thread: the methods called meanwhile only look things up.
+    A long `build` may run in another thread: methods that are called meanwhile only read.
     """
 
     def __init__(
@@ -109,16 +113,14 @@ class RecordBuilder:
         keys: KeyIndex | None = None,
         endpoints: Endpoints | None = None,
     ) -> None:
-        """Redact and cut as the settings say; uses of keys are noted in `keys`, paths are learned
-        by `endpoints`.
-        """
+        """Take limits and rules from the settings; `keys` note their uses, `endpoints` learn paths."""
         self._keys = keys or KeyIndex()
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
         self._max_body_bytes = settings.capture.stored_body_bytes
         self._redactor = redactor_of(settings)
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
-        self._commons = Commons(instance, self._decoder.asked_of)
+        self._shared_columns = SharedColumnsMemo(instance, self._decoder.asked_of)
         self._merger = Merger(self._redactor)
         self._readers = Readers(
             Dependencies(self._redactor, settings, Prices(own=settings.llm.prices))
@@ -145,12 +147,12 @@ class RecordBuilder:
     def build_each(
         self, entries: Iterable[RingEntry], descriptor: Descriptor, limit_bytes: int
     ) -> Iterator[Entry | Exception]:
-        """Build the records of several exchanges, in order; what `build` raises for one stands in
-        its place.
+        """Build the records of several exchanges, in order; an exception of `build` replaces its
+        record.
 
-        In stages: the collector's loop takes 21 instead of 27 us for a GET, and 48 instead of 64
-        for one whose head was never seen (bench/micro, collector). The last stage, which may take
-        long and which keeps sessions, is taken for each as it is asked for.
+        In stages, the collector's loop takes 21 instead of 27 us for a GET, and 48 instead of 64
+        for one whose head was never seen (bench/micro, collector). The last stage may take long and
+        keeps sessions, so it runs lazily.
         """
         captured = whole_stage(partial(_captured, limit_bytes), entries)
         are_clean = self._decoder.are_lines_clean(
@@ -161,10 +163,9 @@ class RecordBuilder:
         return stage(partial(self._finish, self._clean_bytes(begun)), begun)
 
     def _clean_bytes(self, begun: Iterable[_Begun | Exception]) -> int:
-        """Return up to which length a body is known to hold no secret: those that are short are
-        searched together.
+        """Return the length up to which bodies have no secret: short ones are searched together.
 
-        One search for all takes 0.8 us less a body, and gives up the interpreter's lock once
+        One search for all takes 0.8 us less a body, and releases the interpreter's lock once
         (bench/micro, collector).
         """
         heads: list[bytes] = []
@@ -189,24 +190,24 @@ class RecordBuilder:
         is_line_clean: bool,
         captured: CapturedExchange,
     ) -> _Decoded:
-        common = self._commons.of(captured, descriptor)
-        exchange = self._decoder.decode(captured, common.labels, limit_bytes, is_line_clean)
-        return captured, common, exchange
+        shared = self._shared_columns.of(captured, descriptor)
+        exchange = self._decoder.decode(captured, shared.labels, limit_bytes, is_line_clean)
+        return captured, shared, exchange
 
     def _begin(self, decoded: _Decoded) -> _Begun:
-        """Fill the columns that come from heads and clocks, and attribute an exchange to a key."""
-        captured, common, exchange = decoded
+        """Fill the columns of heads and clocks, attribute the exchange to a key, name its endpoint."""
+        captured, shared, exchange = decoded
         numbers = (
             captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
             captured.ended_ns, captured.request_bytes, captured.response_bytes,
         )  # fmt: skip
-        record = common.record(
+        record = shared.record(
             captured.id, numbers, exchange.line, exchange.request, self._data(captured)
         )
         record.redactions = united(exchange.line.redactions, exchange.request.redactions)
-        if captured.access or common.labels.auth:
+        if captured.access or shared.labels.auth:
             attribute_exchange(
-                record, captured.access, captured.request_head, common.labels, self._keys
+                record, captured.access, captured.request_head, shared.labels, self._keys
             )
 
         readers = self._readers.of(exchange)
@@ -215,7 +216,9 @@ class RecordBuilder:
         return captured, exchange, record, readers
 
     def _name(self, record: Record, exchange: DecodedExchange, readers: list[Reader]) -> str | None:
-        """Take over what names an exchange; return the operation, where its path is shared."""
+        """Merge the facts that name an exchange; return its operation, where operations share the
+        path.
+        """
         for reader in readers:
             facts = self._readers.ask(reader.name, record, exchange)
             if facts is None:
@@ -227,8 +230,8 @@ class RecordBuilder:
         return None
 
     def _finish(self, clean_bytes: int, begun: _Begun) -> Entry:
-        """Take over what readers read, and redact what is kept of an exchange; bodies of
-        `clean_bytes` at most are clean.
+        """Merge the facts of readers, and redact the payload; bodies of at most `clean_bytes` have
+        no secret.
         """
         captured, exchange, record, readers = begun
         has_heads = not captured.flags & FLAG_HEADS_OFF
@@ -248,17 +251,18 @@ class RecordBuilder:
         if is_captured:
             self._merger.settle(record, merged)
         if has_heads:
-            # What was read repeats what is in the bodies.
+            # Texts of facts repeat those of the bodies, whose secrets are counted below.
             self._redactor.take_hits()
             entry.payload = self._payload(captured, exchange, clean_bytes)
-            in_answer = exchange.response.redactions
-            record.redactions = united(record.redactions, in_answer, self._redactor.take_hits())
+            in_head = exchange.response.redactions
+            in_bodies = self._redactor.take_hits()
+            record.redactions = united(record.redactions, in_head, in_bodies)
 
         return _with_message(entry)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
-        """Build what few exchanges have: a close code, a wait, why it failed, a refused head,
-        trailers dropped.
+        """Build the data of a record, which few exchanges have: a close code, a wait, a failure, a
+        refused head, dropped trailers.
         """
         is_noted = captured.notes and not _NOTES_OF_DATA.isdisjoint(captured.notes)
         if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
@@ -311,7 +315,7 @@ class RecordBuilder:
 
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         lines = captured.notes.get(tags[0], b"")
-        # Those of gRPC repeat, as heads do.
+        # Trailers of gRPC repeat, as heads do, so they are read through a memo.
         if lines:
             return self._decoder.trailers.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:]
         return b""
@@ -324,9 +328,7 @@ class RecordBuilder:
         facts: HeadFacts,
         clean_bytes: int,
     ) -> Body | None:
-        """Return the stored body; None when there was none, or when messages passed, which are
-        events of their own.
-        """
+        """Return the stored body; None without one, and for a WebSocket, whose messages are events."""
         if body is not None and not captured.flags & FLAG_BODIES_OFF:
             return redacted_body(
                 body, facts.content_type, self._redactor, self._max_body_bytes,
@@ -339,7 +341,7 @@ class RecordBuilder:
     def message(
         self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES
     ) -> Entry:
-        """Build the event of a message; it shares the trace of its exchange, or that one's id.
+        """Build the event of a message; it has the trace, or else the id, of its exchange.
 
         Raises:
             TooLong: the price list must be loaded first, or the message takes long to show, and the caller has set a
@@ -350,7 +352,7 @@ class RecordBuilder:
             raise TooLong
 
         labels = labels_of(descriptor, captured.route)
-        self._redactor.take_hits()  # of what went before, and is no record of its own
+        self._redactor.take_hits()  # drop the hits of texts before this message
         shown, content = reader.describe(captured, labels.id)
         record = message_record(captured, descriptor, self._instance, shown)
         record.redactions = self._redactor.take_hits()
@@ -363,8 +365,8 @@ class RecordBuilder:
         return Entry(record, facts.payload)
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
-        """Build the records of what a dead worker left in its in-flight table: outcome
-        `worker_lost`, no status.
+        """Build the records of the in-flight table of a dead worker: outcome `worker_lost`, no
+        status.
         """
         entries = []
         ended_at_us = now_us()
@@ -376,19 +378,19 @@ class RecordBuilder:
             record.ended_at_us = ended_at_us
             record.duration_us = max(0, ended_at_us - record.started_at_us)
             record.usage_state = None if record.provider is None else "lost"
-            entries.append(Entry(record, _known_head(decoded)))
+            entries.append(Entry(record, _request_head(decoded)))
 
         return entries
 
     def running(self, exchange: InflightExchange, descriptor: Descriptor) -> Entry:
-        """Build the preliminary record of an exchange in flight, without end or seq, and the head
-        of its request.
+        """Build the preliminary record of an exchange in flight, without end or seq, with its
+        request's head.
         """
         decoded = self._decode_in_flight(exchange, descriptor)
         record = self._in_flight(exchange, descriptor, decoded)
         if exchange.status:
             record.status, record.level = exchange.status, level_of(exchange.status, record.outcome)
-        return Entry(record, _known_head(decoded))
+        return Entry(record, _request_head(decoded))
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
         decoded = self._decode_in_flight(exchange, descriptor)
@@ -407,11 +409,13 @@ class RecordBuilder:
     ) -> Record:
         duration_us = max(0, now_us() - exchange.started_at_us)
         asked = self._decoder.asked_of(exchange.client_ip)
-        common = Common(self._instance, descriptor, (0, exchange.route, OK, 0, 0, 0), asked, b"")
+        shared = SharedColumns(
+            self._instance, descriptor, (0, exchange.route, OK, 0, 0, 0), asked, b""
+        )
         numbers = (exchange.started_at_us * 1000, -1, -1, -1, -1, duration_us * 1000, 0, 0)
-        record = common.record(exchange.record_id, numbers, decoded.line, decoded.request)
+        record = shared.record(exchange.record_id, numbers, decoded.line, decoded.request)
         record.ended_at_us = 0
-        attribute_in_flight(record, exchange.caller, common.labels, self._keys)
+        attribute_in_flight(record, exchange.caller, shared.labels, self._keys)
 
         for reader in self._readers.of(decoded):
             facts = self._readers.ask(reader.running, record, decoded)
@@ -430,7 +434,7 @@ class RecordBuilder:
             reader.await_responses(awaited)
 
     def know_jobs(self, jobs: Iterable[Job]) -> None:
-        """Know the jobs that were stored before this process started, newest first."""
+        """Remember the jobs that were stored before this process started, newest first."""
         known = list(jobs)
         for reader in self._readers.all:
             reader.know_jobs(known)
@@ -441,8 +445,8 @@ class RecordBuilder:
 
     @property
     def call_evictions(self) -> tuple[int, int]:
-        """Calls that later ones are not known any more to continue; requests over WebSockets,
-        before their response.
+        """Number of calls that were forgotten to make room: those of conversations, and unfinished
+        ones over WebSockets.
         """
         evictions = sum(reader.evictions for reader in self._readers.all)
         return self._merger.conversations.evictions, evictions
@@ -452,7 +456,7 @@ class RecordBuilder:
         return [call for reader in self._readers.all for call in reader.pending()]
 
     def expired(self) -> list[Entry]:
-        """Return the tool calls without a response in time, on an event with their number."""
+        """Return an event with the tool calls without a response in time; nothing without any."""
         calls = [call for reader in self._readers.all for call in reader.expired()]
         if not calls:
             return []
@@ -480,7 +484,7 @@ def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
 
 
 def _with_message(entry: Entry) -> Entry:
-    """Note in a record that failed what was said, for failures of one kind to be found together."""
+    """Set the message of a failed record, by which failures of one kind are found together."""
     if entry.record.level in ("warn", "error"):
         entry.record.message = failure_line(entry.record, entry.payload)
     return entry
@@ -495,7 +499,7 @@ def secret_headers(settings: Settings) -> tuple[str, ...]:
 
 
 def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:
-    """Make the redactor that the settings ask for, which counts in `hits`."""
+    """Return a redactor with the rules of the settings, which counts in `hits`."""
     redact = settings.redact
     names = redact.query, redact.json_keys, redact.excepted
     return Redactor(
@@ -508,5 +512,5 @@ def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:
     )
 
 
-def _known_head(decoded: DecodedExchange) -> Payload:
+def _request_head(decoded: DecodedExchange) -> Payload:
     return Payload(decoded.line.redacted + decoded.request.redacted, b"", None, None)

@@ -1,7 +1,8 @@
-"""Steps that many items go through, each step over all of them before the next.
+"""Batches of items that pass a pipeline stage by stage.
 
-Code that runs many times in a row stays in the processor's cache. An item whose step fails goes on
-as the exception, in its place, so that one bad record costs no other.
+All items pass one stage before the next: code that runs many times in a row stays in the
+processor's cache. An item whose step fails is replaced by its exception, so that one bad record
+costs no other.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +16,9 @@ U = TypeVar("U")
 
 
 def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[U | Exception]:
-    """Take a step with each item that is no exception, at once: a generator costs 0.3 us more an
-    item.
+    """Return the results of a step for all items at once; exceptions stay in their place.
+
+    A generator costs 0.3 us more an item.
     """
     results: list[U | Exception] = []
     for item in items:
@@ -25,24 +27,26 @@ def whole_stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> list[
             continue
         try:
             results.append(step(item))
-        except Exception as error:  # whatever it is, its place is here
+        # Whatever the fault is, it stands for this item only.
+        except Exception as error:
             results.append(without_frames(error))
 
     return results
 
 
 def stage(step: Callable[[T], U], items: Iterable[T | Exception]) -> Iterator[U | Exception]:
-    """Do the same as each item is asked for."""
+    """Yield the same results lazily: the step of an item runs when it is asked for."""
     for item in items:
         yield from whole_stage(step, (item,))
 
 
 def without_frames(error: Exception) -> Exception:
-    """Return an exception that holds none of the frames it went through, and names them in a note.
+    """Return an exception without its traceback, which a note has as text.
 
-    They hold the items, and the list it goes into: only a collection of cycles would free them, and
-    those are rare.
+    The frames of a traceback hold the items, and the list with the exception. Only a collection of
+    cycles would free them, and those are rare.
     """
-    if not isinstance(error, TooLong):  # which is no fault
+    # TooLong is no fault, and is not logged.
+    if not isinstance(error, TooLong):
         error.add_note("".join(format_tb(error.__traceback__)))
     return error.with_traceback(None)

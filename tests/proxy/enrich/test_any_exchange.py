@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.micro import enrich
-from proxy.enrich.columns import MAX_COMMON, Commons
+from proxy.enrich.columns import MAX_SHARED, SharedColumnsMemo
 from proxy.enrich.http.exchange_decoder import ExchangeDecoder
 from proxy.enrich.llm.prices import Prices
 from proxy.enrich.readers.reader import Dependencies
@@ -238,8 +238,8 @@ def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool)
     """No reader is asked to read them."""
     decoder = ExchangeDecoder(Redactor())
     captured = CapturedExchange(*entry)
-    common = Commons("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
-    found = readers_of(SETTINGS).of(decoder.decode(captured, common.labels))
+    shared = SharedColumnsMemo("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
+    found = readers_of(SETTINGS).of(decoder.decode(captured, shared.labels))
     assert bool(found) == expected
 
 
@@ -254,13 +254,13 @@ def test_the_reason_of_a_response_is_redacted() -> None:
 
 def test_common_columns_are_remembered_within_a_bound() -> None:
     """Of clients, and of rings, which are never mixed up."""
-    commons = Commons("a", ExchangeDecoder(Redactor()).asked_of)
+    memo = SharedColumnsMemo("a", ExchangeDecoder(Redactor()).asked_of)
     descriptor = descriptor_of(SETTINGS)
     other = descriptor_of(TRACING)
     captured = CapturedExchange(*packed(exchange()))
-    assert commons.of(captured, descriptor) is commons.of(captured, descriptor)
-    assert commons.of(captured, descriptor) is not commons.of(captured, other)
-    for number in range(MAX_COMMON + 2):
+    assert memo.of(captured, descriptor) is memo.of(captured, descriptor)
+    assert memo.of(captured, descriptor) is not memo.of(captured, other)
+    for number in range(MAX_SHARED + 2):
         captured.client = b"%d" % number
-        commons.of(captured, descriptor)
-    assert 0 < len(commons.known) <= MAX_COMMON
+        memo.of(captured, descriptor)
+    assert 0 < len(memo.known) <= MAX_SHARED

@@ -1,6 +1,6 @@
 """Columns that are put together once, and those that are each exchange's own."""
 
-from proxy.enrich.columns import Common, labels_of
+from proxy.enrich.columns import SharedColumns, labels_of
 from proxy.enrich.http.exchange import RequestLine
 from proxy.enrich.http.head_facts import facts_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
@@ -30,7 +30,9 @@ def record(
 ) -> Record:
     descriptor = Descriptor("edge", "test", (LABELS,), **more)
     asked = ("10.0.0.1", "https" if flags & FLAG_TLS else "http", None)
-    common = Common("a", descriptor, (status, 0, outcome, ERROR_INDEX[error], flags, 0), asked, b"")
+    shared = SharedColumns(
+        "a", descriptor, (status, 0, outcome, ERROR_INDEX[error], flags, 0), asked, b""
+    )
     start, connect, sent, first, done, end, request, response = numbers or (
         5_000_000,
         -1,
@@ -41,7 +43,7 @@ def record(
         0,
         0,
     )
-    return common.record(
+    return shared.record(
         ID,
         (start, connect, sent, first, done, end, request, response),
         LINE,
