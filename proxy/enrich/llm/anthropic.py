@@ -1,12 +1,12 @@
 """Anthropic: messages, plain and streamed.
 
-The counts of a stream are cumulative: `message_start` has the input's, each `message_delta` those
-so far, perhaps with the input's again. They replace, they are never added up. `input_tokens` counts
-only what was read from no cache; ours counts all of the input.
+The counts of a stream are cumulative: `message_start` has those of the input, each `message_delta`
+those so far, perhaps with the input's again. They replace former ones and are never added up.
+`input_tokens` excludes input that was read from or written to a cache; ours includes it.
 
-Where the server sampled more than once for one message, `iterations` has the counts of each time
-and the others not all of them: what a compaction took and what an advisor was asked is only there.
-Each is billed at the price of its model, but for an attempt that declined before it said anything.
+Where the server sampled more than once for one message, `iterations` has the counts of each time.
+Only there are those of a compaction and of an advisor. Each is billed at the price of its model,
+except for an attempt that declined before any output.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from proxy.enrich.facts import MAX_TOOLS, OTHER_MODELS, CallUsage
+from proxy.enrich.facts import MAX_TOOLS, CallUsage
 from proxy.enrich.formats.json_parts import (
     count_of,
     is_object,
@@ -51,7 +51,8 @@ def read(usage: CallUsage, data: bytes) -> None:
     error = object_in(document, "error")
 
     if kind == "message_stop":
-        _read_message(usage, document)  # on Bedrock it has counts
+        # At Bedrock it has counts.
+        _read_message(usage, document)
         usage.is_finished = True
     elif kind == "error" or error is not None:
         usage.fail(error and error.get("type"))
@@ -60,7 +61,8 @@ def read(usage: CallUsage, data: bytes) -> None:
         for name in ("message", "delta"):
             _read_message(usage, members_of(document.get(name)))
         if is_object(document.get("message", _RAW)):
-            usage.output_tokens = None  # a stream begins with a number that only stands for one
+            # The output of `message_start` is a placeholder.
+            usage.output_tokens = None
         if is_object(document.get("usage", _RAW)) and usage.finish_reason is not None:
             usage.is_settled = True
         _add_tools(
@@ -69,8 +71,8 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def region_of(path: str) -> str | None:
-    """Read where a call of Vertex is served, if that has a price of its own: a tenth more than
-    served anywhere.
+    """Read the region of a call of Vertex, if it has a price of its own: a tenth above the global
+    one.
 
     <https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing>
     """
@@ -94,8 +96,9 @@ def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
 
 
 def _has_failed(result: dict[str, msgspec.Raw]) -> bool:
-    """Whether a tool that the server ran failed: of an MCP server's, or as
-    `web_search_tool_result_error`.
+    """Whether a tool of the server, or of an MCP server, failed.
+
+    Its result then has `is_error`, or a content such as `web_search_tool_result_error`.
     """
     inner = text_of(value_at(result.get("content", _RAW), "type")) or ""
     return value_in(result, "is_error") is True or inner.endswith("_error")
@@ -132,6 +135,7 @@ def _read_message(usage: CallUsage, message: dict[str, msgspec.Raw]) -> None:
 
 
 def _read_iterations(usage: CallUsage, iterations: list[dict[str, Any]]) -> None:
+    """Add up the iterations of the model that answered, and those of each other model."""
     served = next(
         (
             text_of(each.get("model"))
@@ -146,24 +150,22 @@ def _read_iterations(usage: CallUsage, iterations: list[dict[str, Any]]) -> None
     for each in iterations:
         model = text_of(each.get("model"))
         kind = each.get("type")
-        if kind == "compaction" or (
-            kind != "advisor_message" and (served is None or served == model)
-        ):
+        is_answer = kind != "advisor_message" and served in (None, model)
+        if is_answer or kind == "compaction":
             own.append(each)
         elif count_of(each.get("output_tokens")):
             model = model or usage.model
-            others.setdefault(
-                model if model in others or len(others) < _MAX_OTHERS else None, []
-            ).append(each)
+            if model not in others and len(others) >= _MAX_OTHERS:
+                model = None
+            others.setdefault(model, []).append(each)
 
     usage.others = [_other(usage, model, parts) for model, parts in others.items()]
     if own:
         usage.requests = len(own)
         _add_up(usage, own)
-    given, output = OTHER_MODELS
     usage.measure(
-        **{given: sum(other.input_tokens or 0 for other in usage.others)},
-        **{output: sum(other.output_tokens or 0 for other in usage.others)},
+        other_models_input_tokens=sum_of(other.input_tokens for other in usage.others),
+        other_models_output_tokens=sum_of(other.output_tokens for other in usage.others),
     )
 
 
@@ -176,7 +178,7 @@ def _other(usage: CallUsage, model: str | None, parts: list[dict[str, Any]]) -> 
 
 
 def _add_up(usage: CallUsage, parts: list[dict[str, Any]]) -> None:
-    """Note the counts of the parts of one message together; what none of them has stays as it was."""
+    """Set the sums of the counts of several parts; a count that no part has stays as it was."""
     usage.update(
         uncached_tokens=sum_of(part.get("input_tokens") for part in parts),
         output_tokens=sum_of(part.get("output_tokens") for part in parts),

@@ -1,9 +1,9 @@
-"""Gemini's interactions: a document of steps, or an event for the beginning, the pieces and the end
-of each.
+"""Gemini's interactions: a document of steps, or events for the beginning, the pieces and the end of
+each step.
 
-The last event, `interaction.completed`, has the counts and the status. Thoughts are counted beside
-what was said, and what a tool gave beside what was asked. One that runs in the background is a job:
-see `proxy.enrich.jobs`.
+The last event, `interaction.completed`, has the counts and the status. The output excludes
+thoughts, and the input excludes the results of tools; ours include both. An interaction in the
+background is a job: see `proxy.enrich.jobs`.
 """
 
 import re
@@ -18,7 +18,6 @@ from proxy.enrich.formats.json_parts import (
     object_in,
     objects_in,
     sum_of,
-    text_of,
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
@@ -36,8 +35,7 @@ def read(usage: CallUsage, data: bytes) -> None:
         return
     document = members_of(data)
     _read_interaction(usage, members_of(document.get("interaction")) or document)
-    if (step := object_in(document, "step")) is not None:
-        _read_steps(usage, [step])
+    _add_tools(usage, [members_of(document.get("step"))])
     if value_in(document, "event_type") == "interaction.completed":
         usage.is_finished = True
         usage.is_settled |= usage.has_usage
@@ -53,24 +51,18 @@ def _read_interaction(usage: CallUsage, found: dict[str, msgspec.Raw]) -> None:
     if status not in _UNDER_WAY:
         usage.set_texts(finish_reason=status)
 
-    error = object_in(found, "error")
-    if error is None:
-        errors = objects_among(value_in(found, "errors"))
-    else:
-        errors = [error]
+    errors = objects_among([value_in(found, "error")]) or objects_among(value_in(found, "errors"))
     if errors or status == _FAILED:
         first = errors[0] if errors else {}
         usage.fail(first.get("status"), first.get("code"), status)
-    steps = objects_in(found, "steps")
-    _read_steps(
-        usage, [{name: value_in(step, name) for name in ("type", "name")} for step in steps]
-    )
+
+    _add_tools(usage, objects_in(found, "steps"))
     if (counts := object_in(found, "usage")) is not None:
         _read_counts(usage, counts)
 
 
-def _read_steps(usage: CallUsage, steps: list[dict[str, Any]]) -> None:
-    usage.add_tools(step.get("name") for step in steps if text_of(step.get("type")) in _TOOLS)
+def _add_tools(usage: CallUsage, steps: list[dict[str, msgspec.Raw]]) -> None:
+    usage.add_tools(value_in(step, "name") for step in steps if value_in(step, "type") in _TOOLS)
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
@@ -84,7 +76,10 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
         cache_read_tokens=count_of(counts.get("total_cached_tokens")),
     )
     gemini.measure_kinds(
-        usage, *(counts.get(f"{side}_tokens_by_modality") for side in ("input", "output", "cached"))
+        usage,
+        counts.get("input_tokens_by_modality"),
+        counts.get("output_tokens_by_modality"),
+        counts.get("cached_tokens_by_modality"),
     )
     for tool in objects_among(counts.get("grounding_tool_count")):
         if tool.get("type") == "google_search":

@@ -34,7 +34,7 @@ from proxy.enrich.llm.provider import Provider, openrouter_cost, part_of
 
 _RAW: Final = msgspec.Raw()
 _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
-"""A code that names what went wrong; others write a number there, or a sentence."""
+"""A code that is a name; some APIs have a number there, or a sentence."""
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
      "image_generation.completed", "image_edit.completed", "transcription.done", "conversation.response.done")
@@ -46,29 +46,28 @@ _METERS: Final = {
     "code_interpreter_call": "code_interpreter_calls",
     "x_search_call": "x_searches",
 }
-"""What is paid by the item of a response's output."""
+"""Meters by the type of an item in a response's output."""
 _CONNECTORS: Final = {
     "web_search": "web_searches",
     "web_search_premium": "premium_web_searches",
     "code_interpreter": "code_interpreter_calls",
     "image_generation": "image_generations",
 }
-"""Tools of Mistral's, which the usage counts."""
+"""Meters by the name of one of Mistral's tools in the usage."""
 _SEARCHES: Final = re.compile(r"-search-(?:preview|api)(?:-|\Z)")
-"""Models that search the web once for each answer, which is paid beside its tokens and counted
-nowhere: <https://developers.openai.com/api/docs/pricing>.
+"""Models that search the web once for each answer. The search is paid for, but counted nowhere:
+<https://developers.openai.com/api/docs/pricing>.
 """
 _GEMINI: Final = re.compile(r"(?:google/)?gemini-")
 _TICKS: Final = 10_000_000_000
-"""Of xAI, in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
-
-
-Members = dict[str, msgspec.Raw]
-Counts = dict[str, Any]
+"""Ticks of xAI in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
 _WANTED: Final = compile_bytes(
     rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
     rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:(?:web|file|x)_search|code_interpreter)_call"'
 )
+
+Members = dict[str, msgspec.Raw]
+Counts = dict[str, Any]
 
 
 def read(usage: CallUsage, data: bytes) -> None:
@@ -86,14 +85,12 @@ def read(usage: CallUsage, data: bytes) -> None:
     if is_object(document.get("response", _RAW)):
         if inner := members_of(document["response"]):
             _read_object(usage, inner)
-            # Without a type it is the end of an event whose beginning was cut off: only the last
-            # has counts.
+            # Without a type it is the last event, whose beginning was cut off: no other has counts.
             usage.is_finished |= is_end or (kind is None and is_object(inner.get("usage", _RAW)))
         return
 
     _read_object(usage, document)
-    # Of an image that is streamed the last event is cut before its data, which are longer than what
-    # is kept.
+    # The last event of a streamed image is cut: its data are longer than the window that is kept.
     is_image = (
         kind is None
         and value_in(document, "output_format") is not None
@@ -107,7 +104,8 @@ def read(usage: CallUsage, data: bytes) -> None:
             _add_failed_tools(usage, [item])
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
 
-    if kind in ("function.call", "function.call.delta"):  # of a conversation of Mistral's
+    # Of a conversation of Mistral's.
+    if kind in ("function.call", "function.call.delta"):
         usage.add_tools([value_in(document, "name")])
     if kind in ("error", "conversation.response.error") or is_error:
         # The responses API and Mistral send an error as the document itself.
@@ -125,7 +123,7 @@ def _read_object(usage: CallUsage, document: Members) -> None:
     elif bytes(document.get("error", _RAW))[:1] == b'"':
         usage.fail(value_in(document, "code"))
 
-    usage.set_texts(finish_reason=_finish_reason(usage, document))
+    _read_reason(usage, document)
     if is_array(document.get("output", _RAW)):
         items = objects_in(document, "output")
         _add_tools(usage, items)
@@ -142,7 +140,8 @@ def _read_object(usage: CallUsage, document: Members) -> None:
     _read_counts(usage, object_in(document, "usage_info"))
     inner = members_of(document.get("x_groq"))
     _read_counts(usage, object_in(inner, "usage"))
-    if bytes(inner.get("error", _RAW))[:1] == b'"':  # why it stopped early
+    # Groq names there why a stream stopped early.
+    if bytes(inner.get("error", _RAW))[:1] == b'"':
         usage.fail(_code_in(inner["error"]))
 
 
@@ -165,24 +164,29 @@ def error_names(kind: object, code: object) -> tuple[object, ...]:
     return (kind, code)
 
 
-def _finish_reason(usage: CallUsage, document: Members) -> str | None:
+def _read_reason(usage: CallUsage, document: Members) -> None:
     details = object_in(document, "incomplete_details")
     if details is not None:
-        return text_of(details.get("reason"))
-
-    if value_in(document, "object") == "response":
+        usage.set_texts(finish_reason=details.get("reason"))
+    elif value_in(document, "object") == "response":
         status = value_in(document, "status")
         if status in ("completed", "failed", "cancelled"):
-            return text_of(status)
-        return None
+            usage.set_texts(finish_reason=status)
+    else:
+        _read_choices(usage, document)
 
+
+def _read_choices(usage: CallUsage, document: Members) -> None:
+    """Read errors, counts and tools of all choices, and the first reason why one ended."""
     reason = None
     for choice in objects_in(document, "choices"):
         reason = reason or text_of(value_in(choice, "finish_reason"))
-        # Of OpenRouter's, behind a status of 200.
+        # OpenRouter reports errors here, behind a status of 200.
         if (error := object_in(choice, "error")) is not None:
             usage.fail(*error_names(error.get("type"), error.get("code")))
-        _read_counts(usage, object_in(choice, "usage"))  # of Moonshot's streams, in the last one
+        # The last chunk of Moonshot's streams has them here.
+        _read_counts(usage, object_in(choice, "usage"))
+
         for raw in (choice.get("message", _RAW), choice.get("delta", _RAW)):
             if b'"name"' not in bytes(raw):
                 continue
@@ -196,7 +200,7 @@ def _finish_reason(usage: CallUsage, document: Members) -> str | None:
 
             usage.add_tools(values_at(message.get("function_call", _RAW), "name"))
 
-    return reason
+    usage.set_texts(finish_reason=reason)
 
 
 def _add_tools(usage: CallUsage, items: list[Members]) -> None:
@@ -213,9 +217,7 @@ def _add_failed_tools(usage: CallUsage, items: list[Members]) -> None:
 
 
 def _read_tool_usage(usage: CallUsage, document: Members) -> None:
-    """Take the number of searches that are billed, where it is said: several items may belong to
-    one request.
-    """
+    """Read the number of billed searches, where it is reported: several items may be one search."""
     searches = count_of(value_at(document.get("tool_usage", _RAW), "web_search", "num_requests"))
     if searches is not None:
         usage.meters.pop("web_searches", None)
@@ -223,7 +225,7 @@ def _read_tool_usage(usage: CallUsage, document: Members) -> None:
 
 
 def _paid_by(items: list[Members]) -> Counter[str]:
-    """Count what is paid by the item; a page that is opened, or searched in, is no search."""
+    """Count the items that have a price; to open a page, or to find a text in it, is no search."""
     counts: Counter[str] = Counter()
     for item in items:
         meter = _METERS.get(text_of(value_in(item, "type")) or "")
@@ -277,36 +279,32 @@ def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
 
 
 def _input(counts: Counts) -> int | None:
-    """Where only a total is reported, as for embeddings by Voyage, all of it is input."""
+    """Return the input; the total where only that is reported, as for embeddings by Voyage."""
     given = first_count(counts.get("prompt_tokens"), counts.get("input_tokens"))
-    if given is not None and (connected := count_of(counts.get("connector_tokens"))):
-        return given + connected  # what Mistral's own tools found
+    if given is not None:
+        # Mistral counts the results of its own tools apart.
+        return given + (count_of(counts.get("connector_tokens")) or 0)
 
-    is_all = (
-        given is None
-        and counts.get("completion_tokens") is None
-        and counts.get("output_tokens") is None
-    )
-    if is_all:
+    if counts.get("completion_tokens") is None and counts.get("output_tokens") is None:
         return count_of(counts.get("total_tokens"))
 
-    return given
+    return None
 
 
 def _seconds(value: object) -> object:
-    """A part of a second is paid as a whole one."""
+    """Round a number of seconds up, as it is billed."""
     if isinstance(value, float) and math.isfinite(value):
         return math.ceil(value)
     return value
 
 
 def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
-    """Count reasoning in: xAI's chat counts it beside its output, Google's nowhere, and only the
-    total shows it.
+    """Return the output with its reasoning, which xAI's chat and Gemini report as part of the total
+    only.
     """
-    output, given, total = (
-        count_of(counts.get(f"{name}_tokens")) for name in ("completion", "prompt", "total")
-    )
+    output = count_of(counts.get("completion_tokens"))
+    given = count_of(counts.get("prompt_tokens"))
+    total = count_of(counts.get("total_tokens"))
     if reasoning is None and _GEMINI.match(model) and given is not None and total is not None:
         return max(total - given, output or 0)
     if output is None or given is None or not reasoning:
@@ -318,7 +316,7 @@ def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
 
 
 def _cost(counts: Counts) -> float | None:
-    """xAI's ticks, OpenRouter's amount, or Perplexity's object of amounts."""
+    """Return the cost: xAI's ticks, OpenRouter's amount, or the sum of Perplexity's amounts."""
     if (ticks := amount_of(counts.get("cost_in_usd_ticks"))) is not None:
         return ticks / _TICKS
     value = counts.get("cost")
