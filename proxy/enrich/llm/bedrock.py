@@ -1,13 +1,13 @@
 """Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary
 events.
 
-Of a converse stream the event `metadata` has the counts and `messageStop` the reason; Nova says the
-same in the documents of an invoke stream, of which each event holds one in base64. An exception is
-a member of its name; that of a refusal stands in its head.
+In a converse stream, the event `metadata` has the counts and `messageStop` the reason. Nova has the
+same members in the documents of an invoke stream, whose events hold one document each, in base64.
+An exception is a member with its name; the exception of a refusal stands in the head.
 
-For every model, Bedrock adds its own counts to the last document of an invoke stream, and sends
-them as headers with a response that is no stream: models that count nothing themselves (of Llama,
-Titan, Mistral) have only these.
+For every model, Bedrock adds its own counts to the last document of an invoke stream. To a response
+that is no stream it adds them as headers. Some models (of Llama, Titan, Mistral) count nothing
+themselves and have only these.
 """
 
 import base64
@@ -43,81 +43,32 @@ _REFUSED: Final = re.compile(
 _TIER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-service-tier:[ \t]*([a-z]{1,32})(?=[ \t\r]|$)", re.IGNORECASE
 )
-
-
-_FIELDS: Final = Fields(
+_RAW: Final = msgspec.Raw()
+_MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
+_EXCEPTION: Final = re.compile(
+    rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"'
+)
+"""The first member of an exception, or of an error with another code: events have no such name."""
+_INVOKED: Final = Fields(
     model="",
     reason=(
-        *("results.completionReason", "completionReason"),  # Titan
-        *("outputs.stop_reason", "choices.stop_reason", "choices.finish_reason"),  # Mistral
-        *("stop_reason", "finish_reason"),  # Llama; Cohere
+        # Titan.
+        "results.completionReason",
+        "completionReason",
+        # Mistral.
+        "outputs.stop_reason",
+        "choices.stop_reason",
+        "choices.finish_reason",
+        # Llama.
+        "stop_reason",
+        # Cohere.
+        "finish_reason",
     ),
     input=("prompt_token_count", "inputTextTokenCount"),
     output=("results.tokenCount", "generation_token_count", "totalOutputTextTokenCount"),
     error="",
 )
-_read_fields: Final = reader_of(_FIELDS)
-
-
-def read_document(usage: CallUsage, data: bytes) -> None:
-    """Read a response, or one document of a stream, of a model's own API; Claude's is read
-    elsewhere.
-    """
-    _read_fields(usage, data)
-    metrics = object_in(members_of(data), "amazon-bedrock-invocationMetrics")
-    if metrics is not None:
-        add_counts(
-            usage,
-            count_of(metrics.get("inputTokenCount")),
-            count_of(metrics.get("outputTokenCount")),
-            # Without them, what the model itself said of its cache holds.
-            first_count(metrics.get("cacheReadInputTokenCount"), usage.cache_read_tokens),
-            first_count(metrics.get("cacheWriteInputTokenCount"), usage.cache_write_tokens),
-        )
-        usage.is_finished = usage.is_settled = True  # it is the last document
-
-
-def read_headers(usage: CallUsage, head: bytes) -> None:
-    """Read the tier and error of a response's head, and its counts where its body has none, or was
-    not seen whole.
-    """
-    if (refused := _REFUSED.search(head)) is not None:
-        usage.fail(refused[1].decode())
-    if (tier := _TIER.search(head)) is not None:
-        usage.service_tier = tier[1].decode().lower()
-    found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
-    if not found or (usage.has_usage and not usage.is_lost):
-        return
-
-    usage.forget_counts()
-    counts = (
-        found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input")
-    )
-    add_counts(usage, *counts)
-    usage.is_lost = False
-    usage.is_settled = not usage.is_cut
-
-
-def add_counts(
-    usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
-) -> None:
-    """Note counts of Bedrock: its input excludes what a cache delivered, ours includes it."""
-    usage.update(
-        input_tokens=None if given is None else given + (cached or 0) + (written or 0),
-        output_tokens=output,
-        cache_read_tokens=cached,
-        cache_write_tokens=written,
-    )
-
-
-_RAW: Final = msgspec.Raw()
-_MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
-
-
-_EXCEPTION: Final = re.compile(
-    rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"'
-)
-"""Or an error, whose code is a name that no member of an event has."""
+_read_fields: Final = reader_of(_INVOKED)
 
 
 def model_of(path: str) -> str | None:
@@ -154,14 +105,14 @@ def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw], data: bytes) -> N
     counts = object_in(part, "usage")
     if counts is None or count_of(counts.get("inputTokens")) is None:
         anthropic.read(usage, data)
-        read_document(usage, data)
+        read_invoked(usage, data)
         return
 
     _read_counts(usage, counts)
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    add_counts(
+    _add_counts(
         usage,
         first_count(counts.get("inputTokens")),
         first_count(counts.get("outputTokens")),
@@ -182,26 +133,76 @@ def _read_chunk(usage: CallUsage, encoded: str) -> None:
         return
 
 
+def read_invoked(usage: CallUsage, data: bytes) -> None:
+    """Read a response of invoke, or one document of its stream, in the format of the model's own
+    API; the Anthropic table reads Claude's.
+    """
+    _read_fields(usage, data)
+    metrics = object_in(members_of(data), "amazon-bedrock-invocationMetrics")
+    if metrics is not None:
+        _add_counts(
+            usage,
+            count_of(metrics.get("inputTokenCount")),
+            count_of(metrics.get("outputTokenCount")),
+            # Without them, the model's own counts of its cache hold.
+            first_count(metrics.get("cacheReadInputTokenCount"), usage.cache_read_tokens),
+            first_count(metrics.get("cacheWriteInputTokenCount"), usage.cache_write_tokens),
+        )
+        usage.is_finished = usage.is_settled = True  # it is the last document
+
+
+def _add_counts(
+    usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
+) -> None:
+    """Set counts of Bedrock, whose input excludes input that was read from or written to a cache."""
+    usage.update(
+        input_tokens=None if given is None else given + (cached or 0) + (written or 0),
+        output_tokens=output,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+    )
+
+
+def read_headers(usage: CallUsage, head: bytes) -> None:
+    """Read the tier and error of a response's head, and its counts where the body has none, or was
+    not seen whole.
+    """
+    if (refused := _REFUSED.search(head)) is not None:
+        usage.fail(refused[1].decode())
+    if (tier := _TIER.search(head)) is not None:
+        usage.service_tier = tier[1].decode().lower()
+    found = {name.lower(): int(number) for name, number in _HEADER.findall(head)}
+    if not found or (usage.has_usage and not usage.is_lost):
+        return
+
+    usage.forget_counts()
+    counts = (
+        found.get(name) for name in (b"input", b"output", b"cache-read-input", b"cache-write-input")
+    )
+    _add_counts(usage, *counts)
+    usage.is_lost = False
+    usage.is_settled = not usage.is_cut
+
+
 def _other_than(beginning: bytes) -> bytes:
-    """Write a pattern for all that begins otherwise; google-re2 cannot look ahead."""
+    """Return a pattern for all other beginnings: google-re2 has no negative lookahead."""
     return b"(?:%b)" % b"|".join(
         b"%b[^%c]" % (beginning[:end], beginning[end]) for end in range(len(beginning))
     )
 
 
-# Three bytes are four characters, whatever follows.
+# Both texts are whole groups of three bytes, so their base64 does not depend on what follows.
 _CLAUDE: Final = base64.b64encode(b'{"type":"')
-"""How events of Claude's invoke streams begin."""
+"""The beginning of events in Claude's invoke streams."""
 _DELTA: Final = base64.b64encode(b'{"type":"content_block_d')
-"""Most of them: they hold nothing but content."""
-
+"""The beginning of most of them, which hold nothing but content."""
 _MEMBERS: Final = frozenset(
     (b"usage", b"stopReason", b"output", b"stop_reason", b"model", b"type", b"prompt_token_count",
      b"generation_token_count", b"inputTextTokenCount", b"results", b"outputs", b"serviceTier")
 )  # fmt: skip
 PROVIDER: Final = Provider(
     name="bedrock",
-    # A part of a tool's input has no id.
+    # Of a tool's call, only the first event is wanted: those with parts of the input have no id.
     wanted=compile_bytes(
         rb'"usage"|"stopReason"|"toolUseId"|Exception|:error-code|"bytes"\s*:\s*"%b'
         % _other_than(_DELTA)

@@ -1,9 +1,9 @@
-"""Cohere: chat, embed and rerank of its second version, and what copies them: vLLM; of rerank
-Voyage, Jina, others.
+"""Cohere: chat, embed and rerank of its second version, and their copies: vLLM's, and the rerank of
+Voyage, Jina and others.
 
-Tokens are those that are billed: what the model saw besides, of its own making, is not paid for. A
-stream says them in its last event, `message-end`, with the reason. An error has a message and no
-type. Who copies a rerank has its model and a total of tokens, which all are input.
+Tokens are the billed ones: Cohere's own additions to a prompt are not billed. The last event of a
+stream, `message-end`, has counts and reason. An error has a message and no type. A copy of rerank
+reports a model and a total of tokens, all of them input.
 """
 
 import re
@@ -43,7 +43,7 @@ def _read_part(usage: CallUsage, part: dict[str, msgspec.Raw]) -> None:
     for name in ("usage", "meta"):
         if (counts := object_in(part, name)) is not None:
             _read_counts(usage, counts)
-    # A list of calls, or the one of an event.
+    # A response has a list of calls, an event a single one.
     if "message" in part and b'"tool_calls"' in bytes(part["message"]):
         usage.add_tools(values_at(part["message"], "tool_calls", "function", "name"))
 

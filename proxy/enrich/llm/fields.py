@@ -1,6 +1,7 @@
-"""Responses whose members say all plainly: which member has what, as a table.
+"""A table of the members of a response, for APIs without special cases.
 
-A member of a member is written with a dot: `usage.input_tokens`.
+An inner member is written with dots: `usage.input_tokens`. Where the path leads through an array,
+the first element that has the member counts.
 """
 
 from collections.abc import Callable
@@ -23,26 +24,26 @@ Members = dict[str, msgspec.Raw]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """Where a response, or a frame of a stream, has what; of several names the first counts."""
+    """Members of a response, or of a frame; of several names, the first one with a value counts."""
 
     model: str = "model"
     reason: tuple[str, ...]
     """Why the output ended."""
     end: tuple[str, object] = ("", True)
-    """A member, and the value that only the last frame has there; empty: no value says so."""
+    """A member, and its value in the last frame only; an empty name: there is no such member."""
     input: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     cache_read: tuple[str, ...] = ()
     cache_write: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
     is_end_final: bool = False
-    """Whether counts hold once the last frame was seen, though the client left."""
+    """Whether counts are exact once the last frame was seen, even if the client left."""
     is_cache_apart: bool = False
-    """Whether the input excludes what a cache delivered or took; ours includes it."""
+    """Whether the input excludes input that was read from or written to a cache; ours includes it."""
     is_reasoning_apart: bool = False
     """Whether the output excludes the reasoning; ours includes it."""
     error: str = "error"
-    """Of any shape, but null, where the response is or ended with an error; empty: not read."""
+    """Has any value but null after a failure; an empty name: there is no such member."""
     error_types: tuple[str, ...] = ()
     """Names of the error, the most specific first."""
     tools: str = ""

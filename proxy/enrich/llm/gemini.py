@@ -1,7 +1,7 @@
 """Gemini: generateContent and streamGenerateContent, as events or as a JSON array.
 
-Each chunk repeats the counts so far: the last one wins, and a chunk without them erases nothing. A
-blocked prompt is a success whose reason says so.
+Each chunk repeats the counts so far: the last ones win, and a chunk without counts changes nothing.
+A blocked prompt has a status of success, and a reason.
 """
 
 import re
@@ -38,7 +38,7 @@ _TIER: Final = re.compile(
 )
 _USUAL_TIERS: Final = ("on_demand", "standard", "unspecified", "traffic_type_unspecified")
 _NO_MODEL: Final = re.compile(r"v\d\w*")
-"""A version of the API stands where others have the model: Code Assist names it in the body."""
+"""A version of the API in the place of the model: Code Assist names the model in the body."""
 
 
 def model_of(path: str) -> str | None:
@@ -50,21 +50,19 @@ def model_of(path: str) -> str | None:
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    """Read a chunk or a response; an array of one error, as a refused array stream is, is that
-    error.
-    """
+    """Read a chunk or a response; a refused array stream is an array with one error."""
     document = members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
-    # Code Assist, as the Gemini CLI uses it.
+    # Code Assist, the API of the Gemini CLI, wraps the response.
     document = members_of(document.get("response")) or document
     usage.set_texts(resolved_model=value_in(document, "modelVersion"))
     if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("status"), error.get("code"))
-    _read_reason(usage, document)
+    _read_candidates(usage, document)
     if (counts := object_in(document, "usageMetadata")) is not None:
         _read_counts(usage, counts)
 
 
-def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
+def _read_candidates(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
     feedback = object_in(document, "promptFeedback")
     if feedback is None:
         reason = None
@@ -80,14 +78,15 @@ def _read_reason(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None:
             queries = value_at(grounding, "webSearchQueries")
             measure_searches(usage, sum(map(bool, queries)) if isinstance(queries, list) else 0)
 
-    if reason is not None:  # there is no other terminator
+    # The reason is the only terminator.
+    if reason is not None:
         usage.finish_reason = reason
         usage.is_finished = True
 
 
 def measure_searches(usage: CallUsage, queries: int) -> None:
-    """Note searches of the web: up to Gemini 2.5 a prompt with any is paid for, from Gemini 3 on
-    each of them.
+    """Note searches of the web. Up to Gemini 2.5, a prompt with searches has a price, from Gemini 3
+    on each search.
     """
     if _PAID_BY_PROMPT.match(usage.resolved_model or usage.model or ""):
         usage.measure(grounded_prompts=min(queries, 1))
@@ -96,7 +95,7 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    # What Live calls a response is a candidate elsewhere.
+    # Live has `response` in the names where other calls have `candidates`.
     answer = first_count(counts.get("candidatesTokenCount"), counts.get("responseTokenCount"))
     thoughts = counts.get("thoughtsTokenCount")
     usage.update(
@@ -117,9 +116,7 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
 
 
 def measure_kinds(usage: CallUsage, given: object, output: object, cached: object) -> None:
-    """Note how many tokens were no text, by lists of the modalities of input, output, and what came
-    from the cache.
-    """
+    """Note the tokens of other modalities than text: of the input, the output and the cache."""
     for side, parts in (("input", given), ("output", output)):
         usage.measure(
             **{
@@ -134,7 +131,7 @@ def measure_kinds(usage: CallUsage, given: object, output: object, cached: objec
 
 
 def _by_kind(parts: object) -> dict[str, int | None]:
-    """Return modality → tokens, which interactions call otherwise."""
+    """Return tokens by modality; interactions have another name for their count."""
     return {
         str(part.get("modality")).lower(): first_count(part.get("tokenCount"), part.get("tokens"))
         for part in objects_among(parts)
@@ -142,7 +139,7 @@ def _by_kind(parts: object) -> dict[str, int | None]:
 
 
 def _read_tier(usage: CallUsage, head: bytes) -> None:
-    """Read the tier out of a response's head, where only that says it."""
+    """Read the tier from a response's head, where the body has none."""
     if usage.service_tier is None and (found := _TIER.search(head)) is not None:
         usage.service_tier = found[1].decode().lower()
 

@@ -1,7 +1,7 @@
-"""The server of llama.cpp in its own words: completion and infill. Its `/v1` is OpenAI's.
+"""The server of llama.cpp, its own API: completion and infill. Its `/v1` is OpenAI's.
 
-Every event of a stream counts so far; the one with `stop: true` is the last, and has the reason and
-the timings.
+Every event of a stream has the counts so far. The last one has `stop: true`, the reason and the
+timings.
 """
 
 import re
@@ -19,7 +19,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("type"), error.get("code"))
     predicted = count_of(value_in(document, "tokens_predicted"))
-    # Else it is an event that is cut, and what is left of its counts is no count.
+    # Without it the event is cut: what is left of its counts is ignored.
     if predicted is not None:
         usage.update(
             input_tokens=count_of(value_in(document, "tokens_evaluated")),

@@ -1,6 +1,6 @@
 """Ollama's own API: chat, generate and embed, by default as lines of JSON. Its `/v1` is OpenAI's.
 
-Only the line with `done: true` has the counts. A prompt that was cached has no `prompt_eval_count`.
+Only the line with `done: true` has the counts. For a cached prompt, `prompt_eval_count` is missing.
 """
 
 import re

@@ -63,7 +63,7 @@ def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
 
 
 STRANGE: Final = {
-    bedrock.read_document: (
+    bedrock.read_invoked: (
         *(b"[]", b"1", b"{", b'{"results": [1]}'),
         b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
     ),
