@@ -1,9 +1,10 @@
 """The cost of LLM calls, from the price list of `genai-prices`, where that is installed (extra
 `llm`).
 
-Strategy: imported once, when the first price is needed (240 ms, 40 MB); searched by provider id and
-model, never by URL; never updated from the network. Own prices (`[[llm.prices]]`) come before it. A
-price that cannot be found is null. Invariant: nothing here raises.
+Strategy: the list is imported when the first price is needed (240 ms, 40 MB). It is searched by
+provider id and model, never by URL, and never updated from the network. Own prices
+(`[[llm.prices]]`) take precedence. A price that cannot be found is null. Invariant: nothing here
+raises.
 """
 
 import importlib
@@ -22,14 +23,12 @@ from proxy.settings.model import PriceSettings
 log = logging.getLogger(__name__)
 
 OWN: Final = "settings"
-"""Price source of a cost by `[[llm.prices]]`, with the price's day behind it."""
+"""Price source of a cost by `[[llm.prices]]`; the price's day follows."""
 REPORTED: Final = "reported"
 """Price source of a cost that the provider itself stated."""
 LISTED: Final = "genai-prices"
 PARTLY: Final = ", partial"
-"""Behind a source that has no price of something that is paid for: `Stream.cost_lacks` says of
-what.
-"""
+"""End of a price source that lacks the price of some units, which are in `Stream.cost_lacks`."""
 _PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
 """Where the list has another id for a provider."""
 _MAX_UNKNOWN: Final = 1024
@@ -45,16 +44,14 @@ _UNITS: Final = {
 }
 """Where the list has another name for a meter."""
 _NOT_BILLED: Final = ("anthropic", "refusal", 0)
-"""Provider, reason and output of a call that costs nothing: it was refused before anything was
-said.
-"""
+"""Provider, reason and output of a call that costs nothing: a refusal before any output."""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
-"""Without a price, what is cached is paid as other input, which is not less; other models have a
-price of their own.
+"""Meters whose missing price makes no cost partial. Cached input without a price is paid as other
+input, which is not less, and other models are priced apart.
 """
 _GOOGLE: Final = "google"
 _OF_A_KIND: Final = re.compile(r"(?:input|output|cache)_(?:audio|image|video)(?:_read)?_tokens")
-"""Tokens that are no text. Google has one price for all kinds but where it lists another."""
+"""Tokens of other modalities than text. Google's price is the same unless the list has another."""
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
 """Tiers that have the listed prices."""
 
@@ -66,20 +63,20 @@ _PRICED_TIERS: Final = {
     "on_demand_flex": {"service_tier": "flex"},
     "on_demand_priority": {"service_tier": "priority"},
 }
-"""Tiers that the list has other prices of, where it says so, and how it names them."""
+"""Tiers with prices of their own, and the terms of the list for them."""
 
 
 class Price(NamedTuple):
-    """The price list's answer about a call."""
+    """The price of a call by the list."""
 
     usd: float
     lacks: tuple[str, ...] = ()
-    """Meters and tiers that it has no price of: the real cost is another."""
+    """Meters and tiers without a price, which the cost does not include."""
 
 
 PriceOf = Callable[[str, str, CallUsage], Price]
-"""From the list's provider id, a model and its counts; raises LookupError for what it does not
-know.
+"""Returns the price by the list's provider id, a model and its counts; raises LookupError if it is
+unknown.
 """
 
 
@@ -97,19 +94,19 @@ def _total(price: PriceSettings, usage: CallUsage) -> float:
     read_usd = price.input_usd if price.cache_read_usd is None else price.cache_read_usd
     written_usd = price.input_usd if price.cache_write_usd is None else price.cache_write_usd
     tokens_usd = plain * price.input_usd + read * read_usd + written * written_usd
-    return (
-        tokens_usd + (usage.output_tokens or 0) * price.output_usd
-    ) / _MILLION + usage.requests * price.call_usd
+    tokens_usd += (usage.output_tokens or 0) * price.output_usd
+    return tokens_usd / _MILLION + usage.requests * price.call_usd
 
 
 class Prices:
-    """Looks costs up. Not thread-safe: it memoises models without a price."""
+    """Returns costs. Not thread-safe: it memoises models without a price."""
 
     def __init__(
         self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()
     ) -> None:
         """Call `load` when the first price of the list is needed; it returns None without a list.
-        `own` come before.
+
+        `own` prices take precedence.
         """
         self._own = [(price.models, price.first_day, price) for price in own]
         self._load = load or load_list
@@ -118,13 +115,13 @@ class Prices:
         self._unknown: set[tuple[str, str]] = set()
 
     def cost_of(self, provider: str, usage: CallUsage) -> Cost | None:
-        """Return the cost of a call as reported, else by own prices, else by the list; None when
-        none knows.
+        """Return the cost of a call as reported, else by own prices, else by the list; None when it
+        is unknown.
         """
         if usage.cost_usd is not None:
             return Cost(usage.cost_usd, REPORTED)
         if not usage.has_usage or (usage.input_tokens is None and usage.output_tokens is not None):
-            return None  # output without its input would be priced too cheap
+            return None  # without its input, the cost would be too low
 
         models = dict.fromkeys((usage.resolved_model, usage.model))
         if self._own and (own := self._own_cost(provider, filter(None, models), usage)) is not None:
@@ -137,8 +134,8 @@ class Prices:
             return Cost(0.0, LISTED)
 
         listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
-        # What is asked for at Bedrock says where it may run, which has its price; what Claude
-        # answers does not.
+        # At Bedrock, the requested model includes the region, which has its price; the model in
+        # Claude's answer does not.
         for model in reversed(models) if provider == "bedrock" else models:
             price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
@@ -149,9 +146,9 @@ class Prices:
     def cost_of_parts(
         self, provider: str, usage: CallUsage, parts: Sequence[CallUsage]
     ) -> Cost | None:
-        """Add up what the parts of a call cost; None where one has no price, or is not whole."""
+        """Return the sum of the costs of a call's parts; None where one has none, or is incomplete."""
         if usage.usage_state != "exact" and usage.cost_usd is None:
-            return None  # counts that stop short would be priced too cheap
+            return None  # incomplete counts would cost too little
 
         costs = [self.cost_of(provider, part) for part in parts]
         if costs and None not in costs:
@@ -159,23 +156,20 @@ class Prices:
         return None
 
     def _own_cost(self, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
-        """Take the first price whose pattern is the model's, and whose day has come.
+        """Return the cost by the first price in force whose pattern matches the model.
 
-        Tokens that are no text are paid as the others; what is counted beside tokens, such as
-        searches, has no price.
+        Tokens of all modalities have the same price. Other meters, such as searches, have none.
         """
         today = datetime.now(UTC).date()
         for model in models:
             for pattern, first_day, price in self._own:
-                if (
-                    first_day <= today
-                    and price.provider in ("", provider)
-                    and pattern.fullmatch(model)
-                ):
+                if first_day > today or price.provider not in ("", provider):
+                    continue
+                if pattern.fullmatch(model):
                     lacks = tuple(
-                        each
-                        for each, count in usage.meters.items()
-                        if count and not _OF_A_KIND.fullmatch(each)
+                        meter
+                        for meter, count in usage.meters.items()
+                        if count and not _OF_A_KIND.fullmatch(meter)
                     )
                     source = f"{OWN}, {price.since}" if price.since else OWN
                     return Cost(_total(price, usage), source + PARTLY * bool(lacks), lacks)
@@ -197,7 +191,8 @@ class Prices:
         return not self._is_loaded and usage.cost_usd is None and usage.has_usage
 
     def _look_up(self, provider: str, model: str, usage: CallUsage) -> Price | None:
-        if provider == _GOOGLE:  # as Vertex says it in OpenAI's words, and as a resource
+        # Vertex has such prefixes, in OpenAI's API and in names of resources.
+        if provider == _GOOGLE:
             model = model.removeprefix("google/").removeprefix("models/")
         if (provider, model) in self._unknown:
             return None
@@ -210,7 +205,8 @@ class Prices:
             if len(self._unknown) >= _MAX_UNKNOWN:
                 self._unknown.clear()
             self._unknown.add((provider, model))
-        except Exception:  # a failure of the library must not cost a record
+        # A failure of the library must not cost a record.
+        except Exception:
             log.debug("the price list failed", exc_info=True)
 
         return None
@@ -246,33 +242,28 @@ class _List:
         lacks = []
 
         for name, count in _meters_of(usage).items():
-            if (unit := _UNITS.get(name, name)) in priced:
+            unit = _UNITS.get(name, name)
+            is_included = name in _NO_LACK or (provider == _GOOGLE and _OF_A_KIND.fullmatch(name))
+            if unit in priced:
                 counts[unit] = count
-            elif (
-                count
-                and name not in _NO_LACK
-                and not (provider == _GOOGLE and _OF_A_KIND.fullmatch(name))
-            ):
+            elif count and not is_included:
                 lacks.append(name)
 
         if tier and tier not in _LISTED_TIERS and not is_of_tier:
             lacks.append(f"service tier {usage.service_tier}")
         if usage.region:
             lacks.append(f"inference in {usage.region}")
-        # Many requests are priced as so many of their average, because a long request alone may
-        # have a higher price.
+        # Several requests are priced by their average: the price of a long request may be higher.
         number = usage.requests
-        average = (
-            {name: Decimal(count) / number for name, count in counts.items()}
-            if number > 1
-            else counts
-        )
+        average: dict[str, int | Decimal] = {**counts}
+        if number > 1:
+            average = {name: Decimal(count) / number for name, count in counts.items()}
         total = prices.calc_price(self._library.Usage(**average))["total_price"] * number
         return Price(float(total), tuple(lacks))
 
     def _prices(self, provider: str, model: str, tier: str) -> tuple[Any, frozenset[str], bool]:
-        """Return a model's prices at this hour; which counts have one; whether the tier has one of
-        its own.
+        """Return a model's current prices, the counts that have one, and whether the tier has prices
+        of its own.
         """
         key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
         known = self._known.get(key)
@@ -304,8 +295,8 @@ class _List:
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
-    """Return the priced units beside input and output; a zero among the meters shows how two others
-    overlap.
+    """Return the priced units beside input and output. A zero among the meters is kept: it is the
+    overlap of two others.
     """
     counts = {
         "cache_read_tokens": usage.cache_read_tokens,

@@ -1,16 +1,16 @@
-"""Which limit a refused LLM call was above: of requests or of tokens. Pure.
+"""The limit that a refused LLM call exceeded: of requests or of tokens. Pure.
 
-Strategy: what the response says of this call comes first, its error's type, then its words;
-counters in the head, of which one is at zero, are read last. Sources: OpenAI "Rate limits" and
-Azure's errors of its tiers, Anthropic "Rate limits" (`anthropic-ratelimit-…-remaining`), Gemini
-"Rate limits" (`quotaId`), Mistral's and Groq's error messages.
+Strategy: the error's type comes first, then its message; a counter in the head that is at zero
+comes last. Sources: OpenAI "Rate limits" and Azure's errors of its tiers, Anthropic "Rate limits"
+(`anthropic-ratelimit-…-remaining`), Gemini "Rate limits" (`quotaId`), Mistral's and Groq's error
+messages.
 """
 
 import re
 from typing import Final
 
 MAX_TEXT_BYTES: Final = 4096
-"""Of an error's body that is looked into."""
+"""Beginning of an error's body that is searched."""
 _TYPE: Final = re.compile(rb'"type"\s*:\s*"(requests|tokens)"')
 _WORDS: Final = re.compile(
     rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)",
@@ -23,7 +23,7 @@ _SPENT: Final = re.compile(
 
 
 def exceeded_limit(fields: bytes, body: bytes) -> str | None:
-    """Name the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None if unknown.
+    """Return the limit: `requests`, `tokens`, `input tokens` or `output tokens`; None if unknown.
 
     `fields` are the lines of the response's head.
     """

@@ -1,9 +1,8 @@
-"""Read a streamed response: events, lines or the elements of an array, also where its middle or a
-frame is missing.
+"""Read a streamed response: events, lines or the elements of an array, also with a gap.
 
-Strategy: frames in order behind cheap byte tests; of very many only the first and the last, because
-later counts replace earlier ones. A frame that the tail window begins within is read by structure,
-from its end.
+Strategy: frames are read in order behind cheap byte tests; of very many only the first and the
+last, because later counts replace earlier ones. Where the middle of a stream is missing, its tail
+may begin within a frame: that one is read by structure, from its end.
 """
 
 from bisect import bisect_left
@@ -28,14 +27,13 @@ from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm.provider import Provider
 
 _MAX_READ: Final = 256
-"""Frames of one stream that are read in order; of the rest only the last ones: later counts replace
-earlier ones.
-"""
+"""Wanted frames of one stream that are read from its beginning."""
 _LAST_READ: Final = 64
+"""Wanted frames that are read at the end, where there are more."""
 _MAX_HITS: Final = 20_000
-"""Places in one stream that may be worth reading."""
+"""Matches of `Provider.wanted` that are looked at in one stream."""
 _FIRST_FRAMES: Final = 4
-"""Frames read in any case for the model's name: Azure's first one has none."""
+"""Frames that are read until one names the model: Azure's first one does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +43,16 @@ class Frames:
     body: DecodedBody
     split: Split
     is_cut: bool
-    """One of the two sides left: the last frame may be a part of one."""
+    """Whether one of the two sides left: the last frame may be incomplete."""
 
 
 class Pace(NamedTuple):
-    """How a stream came."""
+    """The pace of a stream."""
 
     first_content: int
-    """Offset in its text behind the first frame with output; -1 when none was seen."""
+    """Offset of the end of the first frame with output; -1 when none was seen."""
     frames: int | None
-    """None where some were not seen."""
+    """Number of frames; None where some were not seen."""
 
 
 def frames_of(
@@ -79,24 +77,21 @@ def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
     is_damaged = _is_damaged(found)
     if body.tail:
         is_damaged |= _read_tail(usage, provider, frames)
-    if (
-        frames.split is split_array
-        and body.has_end
-        and (body.tail or body.head).rstrip().endswith(b"]")
-    ):
-        usage.is_finished = True
+    if frames.split is split_array and body.has_end:
+        usage.is_finished |= (body.tail or body.head).rstrip().endswith(b"]")
 
     if not body.has_end or (is_damaged and not frames.is_cut):
-        # What the terminator or an error said is final; else what was not seen may have said more.
+        # Counts with the terminator are final; otherwise unseen frames may have newer ones.
         usage.is_lost = not (usage.is_finished and usage.is_settled)
-    return Pace(first_content, None if body.tail or not body.has_end or is_damaged else len(found))
+    is_whole = body.has_end and not body.tail and not is_damaged
+    return Pace(first_content, len(found) if is_whole else None)
 
 
 def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Frame]) -> int:
-    """Read the frames before the gap, if any; return the offset behind the first output.
+    """Read the wanted frames before the gap, if any; return the offset of the end of the first one
+    with output.
 
-    Those worth reading are found by one search over all of the text: 0.1 µs a frame, 1 µs if each
-    is asked.
+    One search over all of the text takes 0.1 µs a frame, one in each frame 1 µs.
     """
     ends = [frame.end for frame in found]
     hits = [
@@ -106,6 +101,7 @@ def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Fr
     wanted = set(hits)
     if len(hits) == _MAX_HITS:
         wanted.update(range(max(0, len(found) - _LAST_READ), len(found)))
+
     places = sorted(wanted)
     if len(places) <= _MAX_READ + _LAST_READ:
         chosen = wanted
@@ -114,18 +110,17 @@ def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Fr
     for place in sorted(chosen.union(range(_FIRST_FRAMES))):
         if place < len(found) and (place in wanted or usage.resolved_model is None):
             provider.read(usage, found[place].data)
+
     content = provider.content.search(text)
     if content is None:
-        place = len(found)
-    else:
-        place = bisect_left(ends, content.start() + 1)
+        return -1
+    place = bisect_left(ends, content.start() + 1)
     return ends[place] if place < len(found) else -1
 
 
 def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
-    """Read the frames behind the gap: first what is left of the one that the tail begins within.
-
-    Returns whether some of them are damaged.
+    """Read the frames behind the gap, of which the first may be incomplete; return whether one is
+    damaged.
     """
     tail = frames.body.tail
     names = provider.members | {provider.reason}
@@ -143,9 +138,9 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
     for frame in whole:
         if provider.wanted.search(frame.data) is not None:
             provider.read(usage, frame.data)
+
     if usage.counts_read == counts and usage.finish_reason is None:
-        # Counts may have been in the gap: those before it are old ones, unless they are of the
-        # input alone.
+        # Newer counts may be in the gap. Only those of the input are not replaced.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
 
     usage.finish_reason = usage.finish_reason or reason
@@ -157,9 +152,7 @@ def _is_damaged(found: list[Frame]) -> bool:
 
 
 def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
-    """Return what is left of the frame that a tail begins within; empty where its end is missing
-    too.
-    """
+    """Return the rest of the frame within which a tail begins; empty where its end is missing too."""
     if split is split_events:
         blank = BLANK_LINE.search(tail)
         first, *lines = LINE_END.split(tail if blank is None else tail[: blank.start()])
@@ -176,7 +169,9 @@ def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
 
 
 def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:
-    """Write the known part of the document that the members along a cut belong to."""
+    """Return a document of the members that are known; `chain` has those of each object around a
+    cut, the outermost first.
+    """
     if not chain:
         return b""
     members = dict(chain[0])
@@ -186,7 +181,7 @@ def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False)
         and len(chain) > 2
         and provider.reason in chain[2]
     ):
-        # The array of choices is cut; what is left of one of them has the reason.
+        # The array of choices is cut within the one that has the reason.
         members[provider.choices] = b"[%b]" % write_members(
             {provider.reason: chain[2][provider.reason]}
         )
