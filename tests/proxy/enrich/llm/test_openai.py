@@ -51,7 +51,7 @@ REASONS = [
 @each_of(("path", "answer", "reason"), REASONS)
 @each_of("is_cut", [False, True])
 def test_reason_of_a_document(path: str, answer: dict[str, Any], reason: str, is_cut: bool) -> None:
-    """A plain answer says why it ended, in every shape, also when the middle of it was not kept."""
+    """An answer has its reason in every shape, also when its middle was not kept."""
     windows = (65536, 16384)
     if is_cut:
         begin = {
@@ -138,7 +138,7 @@ PAID = {
 
 @pytest.mark.parametrize("kind", ["document", "stream", "without its end"])
 def test_tools_of_the_provider_are_paid_by_what_they_did(kind: str) -> None:
-    """A page that is opened is no search; of images, code and X the list has no price."""
+    """To open a page is no search; the list has no price of images, code and X."""
     asked = {"model": "gpt-5", "input": "hi"}
     whole = {
         "id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5", "output": OUTPUT,

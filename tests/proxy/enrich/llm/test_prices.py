@@ -40,7 +40,7 @@ class Listed:
 
 
 def test_reported_cost_wins() -> None:
-    """What the provider says is not computed."""
+    """A cost that the provider reported is not computed."""
     listed = Listed()
     reading = CallUsage(model="gemini-pro", input_tokens=5, cost_usd=0.25)
     assert Prices(listed.load).cost_of("gemini", reading) == Cost(0.25, REPORTED)
@@ -99,7 +99,7 @@ def test_trouble_of_the_list_is_no_price() -> None:
 
 
 def test_who_must_load_the_list_is_told_before() -> None:
-    """Loading takes long: it is due once, and only for a call whose cost nobody stated."""
+    """The list is loaded once, and only for a call without a reported cost."""
     prices = Prices(Listed().load)
     priced = CallUsage(model="gemini-pro", input_tokens=5)
     assert not prices.must_load(CallUsage(model="gemini-pro"))
@@ -110,7 +110,7 @@ def test_who_must_load_the_list_is_told_before() -> None:
 
 
 def test_what_the_list_cannot_price_is_said() -> None:
-    """A cost that is not all of it is partial, and names what it lacks."""
+    """An incomplete cost is partial, and names the units without a price."""
     usage = CallUsage(model="gemini-pro", input_tokens=5, meters={"web_searches": 2})
     assert Prices(Listed().load).cost_of("gemini", usage) == Cost(
         0.5, LISTED + PARTLY, ("web_searches",)
@@ -152,7 +152,7 @@ def test_what_the_list_cannot_price_is_said() -> None:
 def test_all_meters_are_priced_by_the_list(
     provider: str, usage: CallUsage, usd: float, lacks: tuple[str, ...]
 ) -> None:
-    """Each by its own price where there is one, and said where there is none."""
+    """Each meter is paid at its own price, or is named as lacking one."""
     pytest.importorskip("genai_prices")
     cost = Prices(load_list).cost_of(provider, usage)
     assert cost is not None
@@ -162,7 +162,7 @@ def test_all_meters_are_priced_by_the_list(
 
 @pytest.mark.parametrize("tier", ["flex", "ON_DEMAND_FLEX"])
 def test_vertex_names_its_tiers_otherwise(tier: str) -> None:
-    """A call that may wait costs half of one that may not, whoever says so."""
+    """A call of the flex tier costs half, under either name."""
     pytest.importorskip("genai_prices")
     usual, patient = (
         Prices(load_list).cost_of(
@@ -175,9 +175,7 @@ def test_vertex_names_its_tiers_otherwise(tier: str) -> None:
 
 
 def test_prices_change_on_the_half_hour() -> None:
-    """So long they are remembered, from one half hour to the next: no constraint of the list begins
-    in between.
-    """
+    """Prices are remembered until the next half hour: no constraint of the list begins between."""
     snapshot: Any = pytest.importorskip("genai_prices.data_snapshot").get_snapshot()
     for provider in snapshot.providers:
         for model in provider.models:

@@ -23,7 +23,7 @@ from tests.support.cases import each_of
 
 
 def test_cut_stream_is_partial() -> None:
-    """The last counts seen are kept when a stream breaks off, and said to be partial."""
+    """A stream that breaks off keeps the last counts seen, as partial ones."""
     answer = sse(chunk("a", usage={"prompt_tokens": 19, "completion_tokens": 1}), chunk("b"))
     record = record_of(
         "/v1/chat/completions",
@@ -39,7 +39,7 @@ def test_cut_stream_is_partial() -> None:
 
 
 def test_leaving_at_the_terminator_is_no_interruption() -> None:
-    """A client that closes at `[DONE]` had everything."""
+    """A client that closes at `[DONE]` has received everything."""
     answer = sse(chunk("a"), chunk(None, "stop"), "[DONE]")
     record = record_of(
         "/v1/chat/completions",
@@ -55,7 +55,7 @@ def test_leaving_at_the_terminator_is_no_interruption() -> None:
     ("status", "outcome"), [(499, Outcome.CLIENT_CLOSED), (503, Outcome.SHUTDOWN)]
 )
 def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome: Outcome) -> None:
-    """Why there is no response is said by how it ended, as for every other exchange."""
+    """The outcome gives the reason of a missing response, as for every other exchange."""
     path = "/v1/chat/completions"
     left = record_of(path, CHAT, b"", status=status, outcome=outcome, has_response=False)
     assert (left.error_type, left.outcome, left.model, left.usage_state) == (
@@ -68,7 +68,7 @@ def test_a_status_that_no_provider_gave_is_no_error_of_its(status: int, outcome:
 
 
 def test_usage_behind_a_missing_middle() -> None:
-    """The tail window of a long stream has the counts; its first frame, cut, is passed over."""
+    """The tail window of a long stream has the counts; its first frame is cut and skipped."""
     answer = sse(
         *[chunk("word " * 10)] * 1000,
         chunk(None, "stop"),
@@ -151,7 +151,7 @@ def test_first_content_of_a_long_stream(before: int, is_known: bool) -> None:
 
 
 def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
-    """Behind the head window nobody knows whether it had begun before."""
+    """Output that first shows behind the head window may have begun in the gap."""
     frames = [sse(chunk("", None))] * 30 + [sse(chunk("a"))] * 30 + [sse("[DONE]")]
     timeline = [
         (sum(map(len, frames[:number])), number * 1000) for number in range(1, len(frames) + 1)
@@ -166,7 +166,7 @@ def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
 
 @each_of("number", [-1, 1 << 70, 10**400, 1.5, "12", True, None, [], {}])
 def test_strange_numbers_are_null(number: object) -> None:
-    """A count that is none is not known; the others stand."""
+    """An invalid count is unknown; the others are kept."""
     usage = {"prompt_tokens": number, "completion_tokens": 5, "cost": -1}
     record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": usage})
     assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, 5, None)
@@ -188,7 +188,7 @@ def test_strange_numbers_are_null(number: object) -> None:
 @each_of("windows", [(65536, 16384), (4000, 1000)])
 @each_of("kind", ["application/json", "text/event-stream", "application/x-ndjson"])
 def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], kind: str) -> None:
-    """Whatever comes back, the exchange is recorded with what the request said."""
+    """Any response leaves a record with the model of the request."""
     for path in (
         "/v1/chat/completions",
         "/v1/messages",
@@ -212,14 +212,14 @@ def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], 
     ],
 )
 def test_what_is_no_call_has_no_columns(path: str, method: str, provider: str) -> None:
-    """Other methods, other paths, and routes that say so stay plain."""
+    """Other methods, other paths, and routes without a provider have no call."""
     record = record_of(path, CHAT, CHAT_ANSWER, method=method, route={"provider": provider})
     assert facts_of(record) == (None,) * 8
     assert record.usage_state is None
 
 
 def test_path_alone_makes_no_call() -> None:
-    """Without a model or a count anywhere it was something else."""
+    """A request and a response without members of the API are no call."""
     assert facts_of(record_of("/api/chat", {"room": 5}, {"ok": True})) == (None,) * 8
 
 
@@ -235,7 +235,7 @@ def test_route_names_the_shape() -> None:
 
 
 def test_the_end_of_a_very_long_stream_counts() -> None:
-    """Of thousands of frames the last ones are read, whatever stood in those between."""
+    """Of thousands of frames the last ones are read, whatever the others hold."""
     running = [chunk("a", usage={"prompt_tokens": 19, "completion_tokens": n}) for n in range(5000)]
     answer = sse(*running, chunk(None, "stop", usage=CHAT_USAGE), "[DONE]")
     record = record_of(
@@ -248,7 +248,7 @@ def test_the_end_of_a_very_long_stream_counts() -> None:
 
 @pytest.mark.parametrize("is_settled", [False, True])
 def test_an_error_cuts_a_stream(is_settled: bool) -> None:
-    """Counts before an error are those so far, unless the output had ended already."""
+    """Counts before an error are partial, unless the output had ended already."""
     counted = [
         chunk("a", usage=CHAT_USAGE),
         *([chunk(None, "stop", usage=CHAT_USAGE)] if is_settled else []),

@@ -134,7 +134,7 @@ def test_what_is_like_a_call_is_none(path: str, body: object, answer: object) ->
     ],
 )
 def test_a_route_that_names_its_provider_has_other_paths_too(path: str, body: object) -> None:
-    """What creates, counts or cancels is no call, whatever the route says."""
+    """To create, count or cancel is no call, whatever the route's setting."""
     assert (
         record_of(
             path, body, {"id": 1, "usage": {"input_tokens": 5}}, route={"provider": "anthropic"}
@@ -144,7 +144,7 @@ def test_a_route_that_names_its_provider_has_other_paths_too(path: str, body: ob
 
 
 def test_the_model_is_that_of_the_call() -> None:
-    """A tool's argument or a message is not asked for it, wherever the windows end."""
+    """The model is never read from a tool's argument or a message, wherever the windows end."""
     schema = {"properties": {"model": {"enum": ["haiku"]}}}
     tool = {"name": "agent", "input_schema": schema, "defaults": {"model": "haiku"}}
     body = {
@@ -196,7 +196,7 @@ def test_routes_and_methods() -> None:
 
 
 def test_history_with_half_a_character() -> None:
-    """A provider that refuses it was asked nevertheless, and for which model is known."""
+    """A refused call is a call, with the model of its request."""
     refusal = {
         "type": "error",
         "error": {"type": "invalid_request_error", "message": "no low surrogate in string"},

@@ -66,7 +66,7 @@ def responses_stream(deltas: int) -> bytes:
 
 @pytest.mark.parametrize("deltas", [0, 4500])
 def test_the_last_event_is_larger_than_the_tail(deltas: int) -> None:
-    """What instructions and tools echo is no usage; that of the response is found by its depth."""
+    """An echo in instructions and tools is no usage: that of the response is found by its depth."""
     body = {"model": "gpt-5-codex", "input": "x", "stream": True}
     record = record_of(
         "/v1/responses", body, responses_stream(deltas), content_type=SSE, windows=WINDOWS
@@ -107,7 +107,7 @@ def anthropic_stream(deltas: int) -> bytes:
 
 @each_of("coding", ENCODERS)
 def test_coded_streams_of_more_than_a_megabyte(coding: str) -> None:
-    """Head and tail of the decoded text are kept, so the counts at its end are."""
+    """Head and tail of the decoded text are kept, and so are the counts at its end."""
     answer = ENCODERS[coding](anthropic_stream(12_000))
     headers = f"Content-Encoding: {coding}\r\n"
     timeline = [(len(answer) // 2, 5000), (len(answer), 9000)]
@@ -125,7 +125,7 @@ def test_coded_streams_of_more_than_a_megabyte(coding: str) -> None:
 
 
 def lost(record: Record) -> bool:
-    """Whether a record shows no figure at all, and says why."""
+    """Whether a record has no count at all, and a usage state that explains it."""
     return (
         facts_of(record)[3:] == (None,) * 5
         and record.usage_state == "lost"
@@ -161,7 +161,7 @@ def test_what_was_not_seen_is_no_figure() -> None:
 
 
 def test_a_client_that_leaves_a_coded_stream_at_its_end() -> None:
-    """The coding has no end then, but everything that was sent is there."""
+    """The coding has no end, but all data that was sent can be decoded."""
     compressor = zlib.compressobj(wbits=31)
     answer = compressor.compress(anthropic_stream(3)) + compressor.flush(zlib.Z_SYNC_FLUSH)
     record = record_of(

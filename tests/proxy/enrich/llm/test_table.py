@@ -28,7 +28,7 @@ def array(*documents: object) -> bytes:
 
 
 class Api(NamedTuple):
-    """One endpoint: what is sent, what comes back whole and in frames, and what must be read of it."""
+    """One endpoint: a request, its response whole and in frames, and the expected columns."""
 
     path: str
     body: dict[str, Any]
@@ -366,7 +366,7 @@ def test_stream(name: str, windows: tuple[int, int]) -> None:
 @each_of("outcome", [Outcome.TRUNCATED, Outcome.CLIENT_CLOSED])
 @each_of("windows", [(1 << 20, 1 << 18), (3000, 1000)])
 def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, int]) -> None:
-    """Only what the wire said so far, and never a price of it."""
+    """Counts so far are partial, and have no price."""
     api = APIS[name]
     answer = stream(api)
     for size in range(len(answer) // 2, len(answer) // 2 + 200, 67):
@@ -383,7 +383,7 @@ def test_cut_and_client_gone(name: str, outcome: Outcome, windows: tuple[int, in
 
 @each_of("name", [name for name in APIS if name != "gemini array"])
 def test_error_inside(name: str) -> None:
-    """A 200 that ends with an error says which, and is not complete."""
+    """A stream of status 200 that ends with an error has its type, and is not complete."""
     api = APIS[name]
     answer = api.write(api.frames[0], api.pad("a"), api.error)
     record = read(api, answer, content_type=api.kind)
