@@ -113,20 +113,7 @@ def read_answer(
     if provider.region_of is not None:
         usage.region = provider.region_of(record.path or "")
 
-    stream = None
-    response = exchange.response_body
-    if response is not None and response.head and not response.is_coded:
-        kind = exchange.response.content_type
-        frames = frames_of(response, kind, provider, is_cut=usage.is_cut)
-        if frames is None and b"text/html" in kind.lower() and not is_refusal(record):
-            usage.fail("html_response")  # a login page or an error page of a gateway
-        elif frames is None:
-            _read_response(usage, provider, response)
-        else:
-            stream = _read_stream(usage, provider, frames, exchange, record.outcome)
-    elif record.response_bytes and not is_refusal(record):
-        usage.is_lost = True
-
+    stream = _read_body(usage, provider, record, exchange)
     if provider.read_head is not None:
         provider.read_head(usage, exchange.response.redacted)
     has_response = bool(exchange.status_line) or record.outcome not in (
@@ -223,6 +210,28 @@ def is_provider(upstream: str) -> bool:
 
 def _host_of(upstream: str) -> str:
     return upstream.partition(":")[0].lower()
+
+
+def _read_body(
+    usage: CallUsage, provider: Provider, record: Record, exchange: DecodedExchange
+) -> Stream | None:
+    """Read the body of a response; return its pace and end where it is a stream."""
+    response = exchange.response_body
+    if response is None or not response.head or response.is_coded:
+        usage.is_lost = record.response_bytes > 0 and not is_refusal(record)
+        return None
+
+    kind = exchange.response.content_type
+    frames = frames_of(response, kind, provider, is_cut=usage.is_cut)
+    if frames is not None:
+        return _read_stream(usage, provider, frames, exchange, record.outcome)
+
+    if b"text/html" in kind.lower() and not is_refusal(record):
+        # It is a login page, or an error page of a gateway.
+        usage.fail("html_response")
+    else:
+        _read_response(usage, provider, response)
+    return None
 
 
 def _read_stream(
