@@ -138,8 +138,8 @@ class RecordBuilder:
         one.
 
         Raises:
-            TooLong: a body is longer, once decoded, than `limit_bytes`, or reading its calls takes long, and the caller
-                has set a limit. It can be called again with none.
+            TooLong: a decoded body is longer than `limit_bytes`, or its calls take long to read and
+                the caller has set a limit. The caller may try again without a limit.
         """
         decoded = self._decode(descriptor, limit_bytes, False, captured)
         return self._finish(0, self._begin(decoded))
@@ -268,9 +268,9 @@ class RecordBuilder:
         if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
             return None
 
-        data: dict[str, object] = (
-            {"recording_wait_ms": captured.waited_ms} if captured.waited_ms else {}
-        )
+        data: dict[str, object] = {}
+        if captured.waited_ms:
+            data["recording_wait_ms"] = captured.waited_ms
         if captured.status == SWITCHING_PROTOCOLS:
             data["close_code"] = captured.close_code or None
         if (dropped := captured.notes.get(NOTE_MESSAGES_DROPPED)) is not None:
@@ -280,17 +280,25 @@ class RecordBuilder:
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
             data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
         if not captured.flags & FLAG_HEADS_OFF:
-            if (head := captured.notes.get(NOTE_REFUSED_HEAD)) is not None:
-                head = whole_lines(head) if len(head) == MAX_REFUSED_HEAD_BYTES else head
-                data["refused_response_head"] = self._redactor.redact_head(head).decode(
-                    errors="backslashreplace"
-                )
-
-            for name, tags in _TRAILERS.items():
-                if (dropped := captured.notes.get(tags[1])) is not None:
-                    data[f"{name}_dropped"] = dropped.decode(errors="backslashreplace").split(",")
-
+            data |= self._dropped_heads(captured)
         return msgspec.json.encode(data) if data else None
+
+    def _dropped_heads(self, captured: CapturedExchange) -> dict[str, object]:
+        """Return the head of a refused response, and the names of trailers that were dropped."""
+        data: dict[str, object] = {}
+        head = captured.notes.get(NOTE_REFUSED_HEAD)
+        if head is not None:
+            # A head of this length is cut, perhaps within a secret.
+            if len(head) == MAX_REFUSED_HEAD_BYTES:
+                head = whole_lines(head)
+            shown = self._redactor.redact_head(head)
+            data["refused_response_head"] = shown.decode(errors="backslashreplace")
+
+        for name, tags in _TRAILERS.items():
+            dropped = captured.notes.get(tags[1])
+            if dropped is not None:
+                data[f"{name}_dropped"] = dropped.decode(errors="backslashreplace").split(",")
+        return data
 
     def _payload(
         self, captured: CapturedExchange, exchange: DecodedExchange, clean_bytes: int
@@ -344,8 +352,8 @@ class RecordBuilder:
         """Build the event of a message; it has the trace, or else the id, of its exchange.
 
         Raises:
-            TooLong: the price list must be loaded first, or the message takes long to show, and the caller has set a
-                limit. It can be called again.
+            TooLong: the price list must be loaded first, or the message takes long to decode, and
+                the caller has set a limit. The caller may try again without a limit.
         """
         reader = self._readers.of_message(captured)
         if limit_bytes < MAX_OUTPUT_BYTES and reader.is_long(captured):
@@ -389,7 +397,8 @@ class RecordBuilder:
         decoded = self._decode_in_flight(exchange, descriptor)
         record = self._in_flight(exchange, descriptor, decoded)
         if exchange.status:
-            record.status, record.level = exchange.status, level_of(exchange.status, record.outcome)
+            record.status = exchange.status
+            record.level = level_of(exchange.status, record.outcome)
         return Entry(record, _request_head(decoded))
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
