@@ -1,8 +1,7 @@
 """The list of readers, and the calls of them.
 
-Order: the first reader that names a fact is believed, so a reader that knows a protocol comes
-before one that only knows the shapes of errors. Invariant: a reader that fails costs its facts,
-never the record.
+Order: the first reader that names a fact is believed, so one that only knows the shapes of errors
+comes last. Invariant: a reader that fails costs its facts, never the record.
 """
 
 import logging
