@@ -35,7 +35,17 @@ from proxy.worker.deadlines import (
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http1 import Http1Exit
 from proxy.worker.http2_downstream import Http2Downstream
+from proxy.worker.relay.ending import (
+    abandon_unread,
+    lose_client,
+    refuse,
+    refuse_unread,
+    shut_down,
+)
 from proxy.worker.relay.relay import Relay
+from proxy.worker.relay.request_side import forward_body
+from proxy.worker.relay.timing import check_deadlines
+from proxy.worker.relay.tunnel_side import forward_eof, forward_tunnel
 
 _LATE_PREFACE: Final = "HTTP/2 has to begin a connection, and this one began with HTTP/1.1"
 
@@ -99,9 +109,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """The client is gone."""
         self._engine.unregister(self, self._peer)
         if self._relay.exchange is not None:
-            self._relay.client_lost()
+            lose_client(self._relay)
         elif self._phase == Phase.HEAD and self._reader.buffer:
-            self._relay.abandon_unread(self._reader, time.monotonic_ns())
+            abandon_unread(self._relay, self._reader, time.monotonic_ns())
 
         self._phase = Phase.LINGERING
         self._is_lost = True
@@ -133,7 +143,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             return False
 
         self._eof_ns = time.monotonic_ns()
-        relay.client_sent_eof()
+        forward_eof(relay)
         return True
 
     @property
@@ -161,8 +171,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def evict(self, reason: str) -> None:
         """Close now, for the sake of a new connection; half a head is refused and recorded."""
         if self._phase == Phase.HEAD:
-            self._relay.refuse_unread(
-                self._reader, Refused("overloaded", reason), time.monotonic_ns()
+            refuse_unread(
+                self._relay, self._reader, Refused("overloaded", reason), time.monotonic_ns()
             )
 
         self._phase = Phase.LINGERING
@@ -192,7 +202,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     def abort_for_shutdown(self) -> None:
         """The time for draining is over: record and close."""
         self._phase = Phase.LINGERING
-        if self._relay.shut_down():
+        if shut_down(self._relay):
             self._exit.break_off()
         else:
             self._transport.abort()
@@ -218,13 +228,13 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         deadlines = self._engine.deadlines
         relay = self._relay
         if relay.is_answered:
-            relay.check(now_ns)
+            check_deadlines(relay, now_ns)
         if self._stalled_ns:
             self._check_stall(now_ns, relay)
         elif (self._eof_ns or self._paused) and self._has_left(now_ns):
             self._transport.abort()
         elif relay.exchange is not None:
-            relay.check(now_ns)
+            check_deadlines(relay, now_ns)
         else:
             self._reader.body = b""  # thousands may be idle
             if (
@@ -240,7 +250,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             refusal = Refused(
                 "timeout_headers", f"timed out waiting for the request head ({limit})"
             )
-            self._relay.refuse_unread(self._reader, refusal, now_ns)
+            refuse_unread(self._relay, self._reader, refusal, now_ns)
         else:
             self._close(linger=unsent_bytes(self._transport) > 0)
 
@@ -319,7 +329,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 if len(data) >= TURN_BYTES and not self._paused:
                     self._await_turn(self._reader.in_hand)
         elif relay.tunnel is not None:
-            relay.forward_tunnel(relay.tunnel, data)
+            forward_tunnel(relay, relay.tunnel, data)
             if len(data) >= TURN_BYTES:
                 self._await_turn(0)
         elif relay.is_request_complete:
@@ -358,7 +368,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 else:
                     if refusal.code == "http2_unsupported" and self._engine.http2 is not None:
                         refusal = Refused(refusal.code, _LATE_PREFACE)
-                    relay.refuse_unread(reader, refusal, now_ns)
+                    refuse_unread(relay, reader, refusal, now_ns)
 
                 break
 
@@ -441,10 +451,10 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         try:
             body = reader.read_body(data)
         except Refused as refusal:
-            self._relay.refuse(refusal)
+            refuse(self._relay, refusal)
             return
 
-        self._relay.forward_body(body, reader.trailers, is_last=not reader.is_body_due)
+        forward_body(self._relay, body, reader.trailers, is_last=not reader.is_body_due)
         if reader.has_more_body or len(data) >= TURN_BYTES:
             self._await_turn(reader.in_hand)
 
@@ -485,7 +495,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             return
 
         if self._phase == Phase.HEAD:
-            self._relay.abandon_unread(self._reader, time.monotonic_ns())
+            abandon_unread(self._relay, self._reader, time.monotonic_ns())
         elif self._reader.buffer:
             return  # for another turn
 

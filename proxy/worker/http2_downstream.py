@@ -30,10 +30,19 @@ from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
 from proxy.worker.exits.http2 import Http2Exit
-from proxy.worker.relay.ending import cut_off, record_fault
+from proxy.worker.relay.ending import (
+    cut_off,
+    lose_client,
+    record_fault,
+    refuse_unread,
+    reject_stream,
+    shut_down,
+)
 from proxy.worker.relay.http2_streams import Http2Streams
 from proxy.worker.relay.relay import Relay
-from proxy.worker.relay.tunnel_side import take_tunnelled, upgrade_lines
+from proxy.worker.relay.request_side import forward_body
+from proxy.worker.relay.timing import check_deadlines
+from proxy.worker.relay.tunnel_side import forward_eof, take_tunnelled, upgrade_lines
 
 _BROKEN: Final = "http2_protocol_error"
 
@@ -90,7 +99,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._codec.is_ended = True
         self._writer.close()
         self._forget_held()
-        self._end_streams(Relay.client_lost)
+        self._end_streams(lose_client)
 
     def _forget_held(self) -> None:
         """What is in hand of the client begins nothing any more."""
@@ -109,10 +118,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         """
         if not self._has_more:
             for stream_id, relay in list(self._relays.items()):
-                relay.client_sent_eof()
+                forward_eof(relay)
                 if not relay.is_request_complete:
                     self._waiting.pop(stream_id, None)
-                    relay.client_lost()
+                    lose_client(relay)
                     self.exchange_ended(stream_id)
 
     # Reading.
@@ -257,7 +266,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         reader.buffer = b""
         reader.raw = head.text
         reader.method = head.method
-        relay.refuse_unread(reader, refusal, now_ns)
+        refuse_unread(relay, reader, refusal, now_ns)
 
     def _take_all(self, found: list[events.Event]) -> None:
         for event in found:
@@ -295,7 +304,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def _take_body(self, stream_id: int, data: bytes, trailers: bytes, *, is_last: bool) -> None:
         relay = self._relays.get(stream_id)
         if relay is not None and not relay.is_request_complete:
-            relay.forward_body(data, trailers, is_last=is_last)
+            forward_body(relay, data, trailers, is_last=is_last)
             self._codec.credit(stream_id, len(data))
         elif relay is not None and relay.wants_websocket:
             # Else it is answered, or its body known to be empty.
@@ -309,9 +318,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
                 event.code, http2_notes.BY_US if event.reason else http2_notes.BY_CLIENT
             )
             if event.reason:
-                relay.client_broke_rule(_BROKEN, event.reason)
+                reject_stream(relay, _BROKEN, event.reason)
             else:
-                relay.client_lost()
+                lose_client(relay)
 
         self._waiting.pop(event.stream_id, None)
         self.exchange_ended(event.stream_id)
@@ -354,7 +363,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             return
 
         for relay in list(self._relays.values()):
-            relay.check(now_ns)
+            check_deadlines(relay, now_ns)
         self._check_windows(now_ns)
         if (
             self._head_since_ns
@@ -385,7 +394,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         fault, end = (
             ("http2_flood", cut_off)
             if code == ErrorCode.ENHANCE_YOUR_CALM
-            else (_BROKEN, Relay.client_lost)
+            else (_BROKEN, lose_client)
         )
         if reason:
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
@@ -437,7 +446,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         second time, close.
         """
         self._forget_held()
-        self._end_all(Relay.shut_down)
+        self._end_all(shut_down)
         if self._is_lingering or self._transport.is_closing():
             self._transport.abort()
             return

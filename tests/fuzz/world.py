@@ -25,6 +25,7 @@ from proxy.worker.deadlines import LINGER_NS
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 from proxy.worker.recorder import Recorder
+from proxy.worker.relay.ending import end_answered
 from proxy.worker.routes import compile_routes
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.pool import Pool
@@ -305,7 +306,7 @@ class World:
                 for connection in list(self.engine.connections):
                     assert isinstance(connection, Downstream)
                     if connection._relay.is_answered:
-                        connection._relay.end_answered()
+                        end_answered(connection._relay)
 
         self._ring.drain()
 

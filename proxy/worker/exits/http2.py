@@ -129,11 +129,11 @@ class Http2Exit(Exit):
         else:
             status = grpc_status_of(STATUS_OF[code])
         lines = status_lines(status, message)
-        return self.end_call(
+        return self.end_grpc_call(
             lines + b"x-sidelog-error: %b\r\n" % code.encode(), id_text, has_begun=False
         )
 
-    def end_call(self, lines: bytes, id_text: bytes, *, has_begun: bool) -> bytes:
+    def end_grpc_call(self, lines: bytes, id_text: bytes, *, has_begun: bool) -> bytes:
         """End a call with a status of our own, whatever was sent of its response; return the head,
         if none was.
         """

@@ -15,13 +15,11 @@ The invariant: an exchange is recorded exactly once, by `record`.
 """
 
 import asyncio
-import time
 from typing import Final, Protocol
 
 from proxy.http1.request_head import RequestHead
-from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http2.grpc import expires_ns, is_grpc
-from proxy.ring.exchange import ERROR_INDEX, FLAG_TLS, NOTE_MESSAGE, OUTCOME_INDEX, Exchange
+from proxy.ring.exchange import FLAG_TLS, Exchange
 from proxy.ring.http2_notes import StreamState
 from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import Deadlines, Phase
@@ -30,12 +28,7 @@ from proxy.worker.exits.exit import Exit
 from proxy.worker.relay.message_log import MessageLog
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Side, Tunnel
-from proxy.worker.upstream.http2_pool import Http2Pool
 from proxy.worker.upstream.places import Lane
-from proxy.worker.upstream.pool import Pool
-from storage.record import Outcome
-
-CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
 
 
 class Client(Side, Protocol):
@@ -165,42 +158,11 @@ class Call:
             self.is_grpc = True
             self.expires_ns = expires_ns(lines, now_ns)
 
-    @property
-    def pool(self) -> Pool | Http2Pool | None:
-        """What lends the lane of the request that runs."""
-        if self.route is None:
-            return None
-        engine = self.engine
-        if self.is_http2:
-            return engine.http2_pools[self.route.index]
-        return engine.pools[self.route.index]
-
     def record(self, exchange: Exchange, now_ns: int) -> None:
         self.exchange = None
         self.phase = Phase.IDLE
         self.engine.in_flight.discard(exchange)
         self.engine.recorder.finish(exchange, now_ns)
-
-    def ended_ns(self, exchange: Exchange) -> int:
-        """Return now, or when its client left, even if a response was still waited for."""
-        if exchange.outcome != CLIENT_CLOSED or not self.client.eof_ns:
-            return time.monotonic_ns()
-        return max(
-            self.client.eof_ns,
-            exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0),
-        )
-
-    def note_error(self, exchange: Exchange, code: str, message: str) -> None:
-        """Note what ended a response that had begun: only this record says so."""
-        exchange.error = ERROR_INDEX[code]
-        exchange.note(NOTE_MESSAGE, message.encode())
-
-    def may_be_retried(self, exchange: Exchange) -> bool:
-        return (
-            self.method in IDEMPOTENT_METHODS
-            and exchange.request_body is None
-            and not exchange.request_whole
-        )
 
     def drop_upstream(self) -> None:
         self.unsent = []

@@ -31,12 +31,13 @@ from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http2 import Http2Exit
-from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.relay.call import Call
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 
-REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
-SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
+CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
+_REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+_SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
 _TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
 _UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
 _UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
@@ -119,7 +120,18 @@ def end_early(call: Call, outcome: int, status: int) -> None:
     exchange.outcome = outcome
     if not call.is_responding:
         exchange.status = status
-    call.record(exchange, call.ended_ns(exchange))
+    call.record(exchange, _ended_ns(call, exchange))
+
+
+def _ended_ns(call: Call, exchange: Exchange) -> int:
+    """Return when an exchange ended: now, or when its client left, even if sidelog went on waiting
+    for the response.
+    """
+    if exchange.outcome != CLIENT_CLOSED or not call.client.eof_ns:
+        return time.monotonic_ns()
+    return max(
+        call.client.eof_ns, exchange.started_ns + max(exchange.sent_ns, exchange.first_byte_ns, 0)
+    )
 
 
 def lose_client(call: Call) -> None:
@@ -143,7 +155,57 @@ def cut_off(call: Call) -> None:
     lose_client(call)
 
 
+def shut_down(call: Call) -> bool:
+    """Record the running exchange, if any, as the time for draining is over.
+
+    Returns:
+        Whether its response is cut off, which has to be visible to the client.
+    """
+    if call.is_answered:
+        end_answered(call)
+    exchange = call.exchange
+    is_cut = exchange is not None and call.is_responding
+    if exchange is not None:
+        exchange.note(NOTE_MESSAGE, call.engine.shutdown_reason)
+        if call.is_grpc:
+            _end_grpc_call(call, exchange)
+
+    end_early(call, _SHUTDOWN, 503)
+    return is_cut
+
+
+def _end_grpc_call(call: Call, exchange: Exchange) -> None:
+    """Send the status of a gRPC call that a stop cuts off: unavailable here, so its client may try
+    elsewhere.
+    """
+    lines = status_lines(UNAVAILABLE, call.engine.shutdown_reason.decode())
+    exit = cast(Http2Exit, call.exit)
+    if call.is_responding:
+        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, lines, ())
+        exit.end_grpc_call(lines, exchange.id_text, has_begun=True)
+        return
+
+    exchange.response_head = exit.end_grpc_call(lines, exchange.id_text, has_begun=False)
+    exchange.status = 200
+    exchange.flags |= FLAG_OWN_RESPONSE
+    exchange.response_body = Window(0, 0)
+    call.phase = Phase.STREAMING
+
+
 # Failures.
+
+
+def note_error(exchange: Exchange, code: str, message: str) -> None:
+    """Note an error that the client cannot be sent, as its response had begun."""
+    exchange.error = ERROR_INDEX[code]
+    exchange.note(NOTE_MESSAGE, message.encode())
+
+
+def reject_stream(call: Call, code: str, message: str) -> None:
+    """Record the exchange of a stream that was reset because its client broke a rule."""
+    if call.exchange is not None:
+        note_error(call.exchange, code, message)
+    end_early(call, _REJECTED, STATUS_OF[code])
 
 
 def fail(call: Call, exchange: Exchange, route: int, error: UpstreamError) -> None:
@@ -201,7 +263,7 @@ def end_with_error(call: Call, code: str, message: str, *, close: bool) -> None:
         _break_off(call, exchange, code)
         return
 
-    _respond(call, exchange, code, message, REJECTED, close=close)
+    _respond(call, exchange, code, message, _REJECTED, close=close)
     now_ns = time.monotonic_ns()
     call.record(exchange, now_ns)
     call.exit.release()
@@ -227,32 +289,25 @@ def _respond(
     window.add(body)
 
 
-def end_call(call: Call, exchange: Exchange) -> None:
-    """Say at a stop how a call of gRPC ends that goes on: it is unavailable here, and may be tried
-    elsewhere.
-    """
-    lines = status_lines(UNAVAILABLE, call.engine.shutdown_reason.decode())
-    exit = cast(Http2Exit, call.exit)
-    if call.is_responding:
-        exchange.note_trailers(NOTES_RESPONSE_TRAILERS, lines, ())
-        exit.end_call(lines, exchange.id_text, has_begun=True)
-        return
-
-    exchange.response_head = exit.end_call(lines, exchange.id_text, has_begun=False)
-    exchange.status = 200
-    exchange.flags |= FLAG_OWN_RESPONSE
-    exchange.response_body = Window(0, 0)
-    call.phase = Phase.STREAMING
-
-
 def refuse(call: Call, refusal: Refused) -> None:
     """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
     close = refusal.code not in KEEPS_CONNECTION or not call.is_request_complete
     end_with_error(call, refusal.code, refusal.message, close=close)
 
 
-def begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
-    """Begin the exchange of a request whose head could not be read, or did not become complete."""
+def refuse_unread(call: Call, request: RequestReader, refusal: Refused, now_ns: int) -> None:
+    """Refuse a request whose head could not be read, or did not become complete."""
+    _begin_unread(call, request, now_ns)
+    end_with_error(call, refusal.code, refusal.message, close=True)
+
+
+def abandon_unread(call: Call, request: RequestReader, now_ns: int) -> None:
+    """Record a request whose client left before its head was complete."""
+    _begin_unread(call, request, now_ns)
+    end_early(call, CLIENT_CLOSED, 499)
+
+
+def _begin_unread(call: Call, request: RequestReader, now_ns: int) -> None:
     exchange = call.engine.recorder.begin(now_ns, call.peer)
     call.exchange = exchange
     exchange.request_head = request.raw
@@ -275,7 +330,7 @@ def record_fault(
     exchange.stream = http2_notes.StreamState(connection, 0)
     exchange.flags = flags
     lower_outside(exchange, engine.level)
-    exchange.outcome = REJECTED
+    exchange.outcome = _REJECTED
     exchange.error = ERROR_INDEX[code]
     exchange.status = STATUS_OF[code]
     exchange.note(NOTE_MESSAGE, reason.encode())
@@ -312,9 +367,9 @@ def _record_tunnel(call: Call, outcome: int, failure: tuple[int, UpstreamError] 
     if failure is not None and not tunnel.has_closed:
         route, error = failure
         call.engine.recorder.count_upstream_error(route, error.code)
-        call.note_error(exchange, error.code, error.message)
+        note_error(exchange, error.code, error.message)
 
-    ended_ns = call.ended_ns(exchange)
+    ended_ns = _ended_ns(call, exchange)
     exchange.done_ns = ended_ns - exchange.started_ns
     call.record(exchange, ended_ns)
     call.client.exchange_ended(time.monotonic_ns(), linger=True)

@@ -19,6 +19,7 @@ from proxy.ring import http2_notes
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
+from proxy.worker.relay.ending import lose_client
 from proxy.worker.relay.relay import Relay
 
 
@@ -102,7 +103,7 @@ class Http2Streams(ClosingConnection):
                 self.reset(stream_id, ErrorCode.CANCEL)
                 if relay is not None:
                     relay.client_stalled(is_awaited=is_awaited)
-                    relay.client_lost()
+                    lose_client(relay)
                 self.exchange_ended(stream_id)
                 self.flush()
 

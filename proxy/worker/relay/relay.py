@@ -17,32 +17,32 @@ import asyncio
 import logging
 import time
 
-from proxy.http1.errors import STATUS_OF, NotHttp2, Refused, UpstreamError
+from proxy.http1.errors import NotHttp2, Refused, UpstreamError
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import forwarded_trailers
-from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT
+from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
     FLAG_HTTP10,
     FLAG_REQUEST_COMPLETE,
     MAX_WAITED_MS,
-    NOTE_MESSAGE,
     NOTES_RESPONSE_TRAILERS,
     Exchange,
 )
 from proxy.ring.message import OUT
 from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission.opt_out import lower_outside
-from proxy.worker.deadlines import Phase
-from proxy.worker.relay import ending, request_side, timing
-from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.deadlines import STALLED, STALLED_NS, Phase
+from proxy.worker.relay import ending, request_side
+from proxy.worker.relay.call import Call
 from proxy.worker.relay.call_messages import count_messages
-from proxy.worker.relay.tunnel_side import end_client_side, forward_tunnel, open_tunnel
+from proxy.worker.relay.tunnel_side import forward_tunnel
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
+from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import Lane
 
 log = logging.getLogger(__name__)
@@ -140,25 +140,6 @@ class Relay(Call):
         else:
             self._connect(outgoing)
 
-    def forward_body(self, body: bytes, trailers: bytes, *, is_last: bool) -> None:
-        request_side.forward_body(self, body, trailers, is_last=is_last)
-
-    def refuse(self, refusal: Refused) -> None:
-        """Respond with a refusal, after which the connection goes on where its framing is beyond
-        doubt.
-        """
-        ending.refuse(self, refusal)
-
-    def refuse_unread(self, request: RequestReader, refusal: Refused, now_ns: int) -> None:
-        """Refuse a request whose head could not be read, or did not become complete."""
-        ending.begin_unread(self, request, now_ns)
-        ending.end_with_error(self, refusal.code, refusal.message, close=True)
-
-    def abandon_unread(self, request: RequestReader, now_ns: int) -> None:
-        """Record a request whose client left before its head was complete."""
-        ending.begin_unread(self, request, now_ns)
-        ending.end_early(self, CLIENT_CLOSED, 499)
-
     # The upstream.
 
     def _connect(self, outgoing: bytes) -> None:
@@ -217,10 +198,24 @@ class Relay(Call):
         self.client.resume(BY_UNSENT)
 
     def pause_request(self) -> None:
-        request_side.pause_request(self)
+        self.is_upload_paused = True
+        self.client.pause(BY_UPSTREAM)
+        if self.phase == Phase.BODY:
+            self.phase = Phase.WAITING
+        if self.phase != Phase.STREAMING:
+            self.since_ns = time.monotonic_ns()
 
     def resume_request(self) -> None:
-        request_side.resume_request(self)
+        self.is_upload_paused = False
+        request_side.time_body(self)
+        self.client.resume(BY_UPSTREAM)
+
+    def may_be_retried(self, exchange: Exchange) -> bool:
+        return (
+            self.method in IDEMPOTENT_METHODS
+            and exchange.request_body is None
+            and not exchange.request_whole
+        )
 
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
         """Send a request once more that the upstream has not begun to work on, if all of it is here
@@ -392,7 +387,31 @@ class Relay(Call):
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
         """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
-        open_tunnel(self, head, raw)
+        exchange = self.exchange
+        engine = self.engine
+        upstream = self.upstream
+        assert exchange is not None
+        assert isinstance(upstream, UpstreamConnection)
+        assert self.route is not None
+        exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
+        exchange.status = head.status
+        exchange.response_head = raw
+        self.exit.is_keep_alive = False
+        self.phase = Phase.TUNNEL
+        self.tunnel = tunnel = Tunnel(
+            exchange,
+            engine.recorder,
+            engine.turns,
+            engine.pace,
+            (self.client, upstream),
+            max_bytes=engine.capture.websocket_message_bytes,
+            session_bytes=self.route.windows.session_bytes(exchange.request_head),
+        )
+
+        self.exit.switch(head, exchange.id_text)
+        self.is_upload_paused = False
+        if early := self.client.take_read_ahead():
+            forward_tunnel(self, tunnel, early)
         if data:
             self.tunnel_data(data)
 
@@ -401,13 +420,7 @@ class Relay(Call):
         if self.tunnel is not None:
             self.tunnel.watch_upstream(data)
 
-    def forward_tunnel(self, tunnel: Tunnel, data: bytes) -> None:
-        forward_tunnel(self, tunnel, data)
-
-    # The client's part, and time.
-
-    def check(self, now_ns: int) -> None:
-        timing.check(self, now_ns)
+    # The pace of the client.
 
     def pause_response(self) -> None:
         """The client takes no more for now: stop reading from the upstream."""
@@ -422,47 +435,25 @@ class Relay(Call):
         if self.phase == Phase.STREAMING:
             self.since_ns = time.monotonic_ns()
 
-    def client_sent_eof(self) -> None:
-        end_client_side(self)
-
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for a connection that it holds; how long the client may take nothing,
-        ns, 0: no limit.
+        """Whether other requests wait for the upstream connection that this exchange holds; and how
+        long the client may take nothing, in ns (0: no limit).
         """
-        return timing.stall_limit(self)
+        limit_ns = self.deadlines.write_stall_ns
+        gives_way = (limit_ns > STALLED_NS or not limit_ns) and request_side.is_awaited(self)
+        return gives_way, STALLED_NS if gives_way else limit_ns
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """The client takes nothing for too long: its connection is about to be cut (P17)."""
-        timing.end_stalled(self, is_awaited=is_awaited)
+        """Note that the client has taken nothing for too long, before its connection is cut (P17).
 
-    def client_lost(self) -> None:
-        """The client is gone: cancel the upstream, record what there is (P15)."""
-        ending.lose_client(self)
-
-    def client_broke_rule(self, code: str, message: str) -> None:
-        """The client's stream was reset for a fault of its own: cancel the upstream, record what
-        there is.
-        """
-        if self.exchange is not None:
-            self.note_error(self.exchange, code, message)
-        ending.end_early(self, ending.REJECTED, STATUS_OF[code])
-
-    def end_answered(self) -> None:
-        """Record an exchange whose response is sent, with what is here of its request."""
-        ending.end_answered(self)
-
-    def shut_down(self) -> bool:
-        """The time for draining is over: record what runs; return whether a response is cut, which
-        has to look cut.
+        The upstream is dropped at once: that frees it before the next stalled client is judged.
         """
         if self.is_answered:
             ending.end_answered(self)
-        is_cut = self.exchange is not None and self.is_responding
         if self.exchange is not None:
-            self.exchange.note(NOTE_MESSAGE, self.engine.shutdown_reason)
-            if self.is_grpc:
-                ending.end_call(self, self.exchange)
+            limit = STALLED if is_awaited else self.deadlines.describe_stall()
+            message = f"the client stopped reading the response ({limit})"
+            ending.note_error(self.exchange, "client_stalled", message)
 
-        ending.end_early(self, ending.SHUTDOWN, 503)
-        return is_cut
+        self.drop_upstream()

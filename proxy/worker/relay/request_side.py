@@ -10,7 +10,7 @@ import time
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trailers import forwarded_trailers
-from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
+from proxy.network.fair_loop import BY_UNSENT
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
 from proxy.ring.message import IN
@@ -157,25 +157,15 @@ def take_unsent(call: Call) -> bytes:
     return unsent
 
 
-def pause_request(call: Call) -> None:
-    call.is_upload_paused = True
-    call.client.pause(BY_UPSTREAM)
-    if call.phase == Phase.BODY:
-        call.phase = Phase.WAITING
-    if call.phase != Phase.STREAMING:
-        call.since_ns = time.monotonic_ns()
-
-
-def resume_request(call: Call) -> None:
-    call.is_upload_paused = False
-    time_body(call)
-    call.client.resume(BY_UPSTREAM)
-
-
 def is_awaited(call: Call) -> bool:
-    """Return whether others wait for an upstream connection, and this holds one."""
-    pool = call.pool
-    return call.upstream is not None and pool is not None and pool.is_awaited
+    """Return whether this exchange holds an upstream connection that other requests wait for."""
+    route = call.route
+    if call.upstream is None or route is None:
+        return False
+
+    if call.is_http2:
+        return call.engine.http2_pools[route.index].is_awaited
+    return call.engine.pools[route.index].is_awaited
 
 
 def holds_others(call: Call, now_ns: int) -> bool:

@@ -2,15 +2,21 @@
 
 from proxy.http1.errors import UpstreamError
 from proxy.ring.capture_windows import CaptureWindows
-from proxy.worker.deadlines import HALF_CLOSE_NS, STALLED, STALLED_NS, TRICKLED, Phase
-from proxy.worker.relay.call import CLIENT_CLOSED, Call
+from proxy.worker.deadlines import HALF_CLOSE_NS, TRICKLED, Phase
+from proxy.worker.relay.call import Call
 from proxy.worker.relay.call_messages import record_if_open
-from proxy.worker.relay.ending import end_answered, end_tunnel, end_with_error, fail
-from proxy.worker.relay.request_side import holds_others, is_awaited, is_upload_stalled
+from proxy.worker.relay.ending import (
+    CLIENT_CLOSED,
+    end_answered,
+    end_tunnel,
+    end_with_error,
+    fail,
+)
+from proxy.worker.relay.request_side import holds_others, is_upload_stalled
 
 
-def check(call: Call, now_ns: int) -> None:
-    """End what has lasted too long."""
+def check_deadlines(call: Call, now_ns: int) -> None:
+    """End the exchange, or a part of it, that has lasted too long."""
     deadlines = call.deadlines
     if is_upload_stalled(call, now_ns):
         _time_out(call, "the upstream stopped reading the request", deadlines.describe_stall())
@@ -63,25 +69,3 @@ def _time_out(call: Call, message: str, limit: str) -> None:
     if exchange is not None and route is not None:
         call.drop_upstream()
         fail(call, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})"))
-
-
-def stall_limit(call: Call) -> tuple[bool, int]:
-    """Return whether others wait for its connection; how long the client may take nothing, ns, 0:
-    no limit.
-    """
-    limit_ns = call.deadlines.write_stall_ns
-    gives_way = (limit_ns > STALLED_NS or not limit_ns) and is_awaited(call)
-    return gives_way, STALLED_NS if gives_way else limit_ns
-
-
-def end_stalled(call: Call, *, is_awaited: bool) -> None:
-    """Record what a client does not take for too long, which is about to be cut (P17)."""
-    if call.is_answered:
-        end_answered(call)
-    if call.exchange is not None:
-        limit = STALLED if is_awaited else call.deadlines.describe_stall()
-        call.note_error(
-            call.exchange, "client_stalled", f"the client stopped reading the response ({limit})"
-        )
-
-    call.drop_upstream()  # at once: it frees the upstream before the next stalled client is judged

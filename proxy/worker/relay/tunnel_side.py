@@ -1,52 +1,26 @@
-"""The beginning of a tunnel, and what its client sends: functions over the state of a call (P7, RFC
-8441).
+"""The client's side of a tunnel: its bytes, its end, and the WebSockets of HTTP/2 (P7, RFC 8441).
+
+Functions over the state of a call.
 """
 
 import os
-import time
 from base64 import b64encode
 
 from proxy.http1.field_lines import UPGRADE_LINES
-from proxy.http1.response_head import ResponseHead
-from proxy.worker.deadlines import Phase
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay import request_side
 from proxy.worker.relay.call import Call
 from proxy.worker.tunnel import Tunnel
-from proxy.worker.upstream.connection import UpstreamConnection
-
-
-def open_tunnel(call: Call, head: ResponseHead, raw: bytes) -> None:
-    """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
-    exchange = call.exchange
-    engine = call.engine
-    upstream = call.upstream
-    assert exchange is not None
-    assert isinstance(upstream, UpstreamConnection)
-    assert call.route is not None
-    exchange.first_byte_ns = time.monotonic_ns() - exchange.started_ns
-    exchange.status = head.status
-    exchange.response_head = raw
-    call.exit.is_keep_alive = False
-    call.phase = Phase.TUNNEL
-    call.tunnel = tunnel = Tunnel(
-        exchange, engine.recorder, engine.turns, engine.pace, (call.client, upstream),
-        max_bytes=engine.capture.websocket_message_bytes,
-        session_bytes=call.route.windows.session_bytes(exchange.request_head),
-    )  # fmt: skip
-    call.exit.switch(head, exchange.id_text)
-    call.is_upload_paused = False
-    if early := call.client.take_read_ahead():
-        forward_tunnel(call, tunnel, early)
 
 
 def forward_tunnel(call: Call, tunnel: Tunnel, data: bytes) -> None:
+    """Send bytes of the client through its tunnel."""
     request_side.forward(call, data)
     tunnel.watch_client(data)
 
 
-def end_client_side(call: Call) -> None:
-    """The client sends no more: what is tunnelled ends in this direction."""
+def forward_eof(call: Call) -> None:
+    """Pass the end of the client's side on to the upstream of a tunnel, if there is one."""
     if (
         call.tunnel is not None
         and call.upstream is not None
@@ -77,4 +51,4 @@ def take_tunnelled(call: Call, exit: Http2Exit, data: bytes, *, is_last: bool) -
 
     if is_last:
         exit.end_tunnel()
-        end_client_side(call)
+        forward_eof(call)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from proxy.http1.errors import UpstreamError
-from proxy.worker.relay.relay import Relay
+from proxy.worker.relay.ending import lose_client
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import error, outcome
@@ -50,7 +50,7 @@ def test_a_connection_ends_its_streams_in_turns(
         def lose() -> int:
             connection._codec.is_ended = True
             with slow(monkeypatch):
-                connection._end_streams(Relay.client_lost)
+                connection._end_streams(lose_client)
             return len(connection._relays)
 
         assert plane.run(lose) == COUNT - 1

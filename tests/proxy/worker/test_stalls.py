@@ -11,7 +11,7 @@ import pytest
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import SWEEP_S
-from proxy.worker.relay import timing
+from proxy.worker.relay import relay
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
@@ -295,7 +295,7 @@ def test_clients_that_take_nothing_give_way_to_who_waits_for_their_connections(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them for each that waits; without anybody they have minutes."""
-    monkeypatch.setattr(timing, "STALLED_NS", 400_000_000)
+    monkeypatch.setattr(relay, "STALLED_NS", 400_000_000)
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n" + bytes(8_000_000)
 
     def upstream(connection: socket.socket, number: int) -> None:
