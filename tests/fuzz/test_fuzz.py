@@ -17,7 +17,7 @@ from proxy.process.version import BUILD
 from proxy.worker import routes
 from proxy.worker.admission import admission
 from proxy.worker.exits.http1 import Http1Exit
-from proxy.worker.relay import call
+from proxy.worker.relay import state
 from proxy.worker.relay.relay import Relay
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
@@ -116,7 +116,7 @@ TUNNEL_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
 
 TLS_FAULTS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     "schemes": lambda patch: patch.setattr(admission, "forwarded_lines", _lines_of_plain_http),
-    "flags": lambda patch: patch.setattr(call, "FLAG_TLS", 0),
+    "flags": lambda patch: patch.setattr(state, "FLAG_TLS", 0),
 }
 
 

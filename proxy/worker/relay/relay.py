@@ -2,10 +2,14 @@
 down, the record.
 
 Strategy: the relay lives as long as its client connection and is begun anew for each request. An
-upstream connection calls it directly (`connection.ResponseHandler`); it gives the response to the
+upstream connection calls it directly (`upstream/response_handler.py`); it gives the response to the
 client's `Exit`, and asks its `Client` only where the two directions meet. The methods that run per
-request keep no futures, tasks or timers. What the request on its way up, the clock and the end of
-an exchange need is in files of their own, functions over the same state (`call.py`).
+request keep no futures, tasks or timers.
+
+The methods here begin an exchange, find it an upstream, and take the response. The rest are
+functions over the same state (`state.py`), which the client's connection calls itself: the body of
+the request (`request_side.py`), deadlines (`timing.py`), ends (`ending.py`), the client's side of a
+tunnel (`tunnel_side.py`), messages of gRPC (`grpc_messages.py`).
 
 The invariant: an exchange is recorded exactly once, and before the last bytes of its response are
 handed to the transport, so a response that a client has received completely is in the ring; the
@@ -37,8 +41,8 @@ from proxy.ring.timeline import Timeline, note_chunk
 from proxy.worker.admission.opt_out import lower_outside
 from proxy.worker.deadlines import STALLED, STALLED_NS, Phase
 from proxy.worker.relay import ending, request_side
-from proxy.worker.relay.call import Call
-from proxy.worker.relay.call_messages import count_messages
+from proxy.worker.relay.grpc_messages import count_messages
+from proxy.worker.relay.state import RelayState
 from proxy.worker.relay.tunnel_side import forward_tunnel
 from proxy.worker.routes import Route
 from proxy.worker.tunnel import Tunnel
@@ -48,8 +52,8 @@ from proxy.worker.upstream.places import Lane
 log = logging.getLogger(__name__)
 
 
-class Relay(Call):
-    """The exchanges of one client."""
+class Relay(RelayState):
+    """Relays the exchanges of one client, one after the other."""
 
     __slots__ = ()
 
@@ -61,7 +65,12 @@ class Relay(Call):
         """Start the exchange of a request whose head was read: send what is here of it, or refuse
         it.
 
-        It began earlier where it waited for recording.
+        Args:
+            request: the reader, with the head as received and the beginning of the body.
+            head: the fields of the head.
+            now_ns: the monotonic clock.
+            waited_ns: for how long the request waited for room in the ring (P30); it began as much
+                earlier.
         """
         engine = self.engine
         exchange = engine.recorder.begin(now_ns - waited_ns, self.peer)
@@ -121,6 +130,7 @@ class Relay(Call):
         self._send(exchange, upstream, outgoing, now_ns)
 
     def _begin_on_stream(self, exchange: Exchange, route: Route, body: bytes, now_ns: int) -> None:
+        """Send a request by HTTP/2; a gRPC call fails where the route allows HTTP/1.1 only."""
         self.request_trailers = b""
         if self.is_grpc and not route.takes_grpc:
             message = "the call is gRPC, and upstream_protocol of its route is http1"
@@ -132,6 +142,7 @@ class Relay(Call):
     def _send(
         self, exchange: Exchange, upstream: Lane | None, outgoing: bytes, now_ns: int
     ) -> None:
+        """Send on the lane that the pool has lent, or open a connection where there was none."""
         if upstream is not None:
             self.upstream = upstream
             exchange.upstream = upstream.address_text
@@ -170,8 +181,8 @@ class Relay(Call):
             self.upstream_failed(error, is_stale=False)
             return
         except asyncio.CancelledError:
-            # No client waits: a task that ends with it keeps its frames, and they it, until a
-            # collection.
+            # No client waits any more. Raised further, the error and the frames of this task would
+            # hold each other until a garbage collection.
             return
         except Exception:
             # A fault of ours in one exchange must not end the others with the task group.
@@ -218,8 +229,9 @@ class Relay(Call):
         )
 
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
-        """Send a request once more that the upstream has not begun to work on, if all of it is here
-        (RFC 9113 §8.7).
+        """Send a request again that the upstream refused unprocessed (RFC 9113 §8.7).
+
+        That takes all of the request, which only a short one has as `sent`, and happens once.
         """
         if self.exchange is None or sent is None or self.is_retried:
             self.upstream_failed(error, is_stale=False)
@@ -253,7 +265,7 @@ class Relay(Call):
     # The response.
 
     def _unpause_upstream(self) -> None:
-        """Give back a connection that was paused while its last bytes were already being read."""
+        """Undo the client's pause before a connection goes back to its pool."""
         if self.upstream is not None:
             self.upstream.resume(BY_CLIENT)
 
@@ -327,12 +339,12 @@ class Relay(Call):
         exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
         if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
-        # While there was no upstream yet: another stream filled the client's connection.
+        # Another stream may have filled the client's connection while there was no upstream yet.
         if self.is_paused:
             self.pause_response()
 
     def response_data(self, data: bytes) -> None:
-        """Send more body; nothing is held back. The copy is taken after the write."""
+        """Send more of the body at once, and copy it for the record afterwards."""
         self.exit.data(data)
         exchange = self.exchange
         assert exchange is not None
@@ -350,6 +362,7 @@ class Relay(Call):
             )
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
+        """Send the last of the body and its trailers, recorded first."""
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
@@ -370,6 +383,7 @@ class Relay(Call):
         ending.end(self, exchange, now_ns)
 
     def _forwarded_trailers(self, exchange: Exchange, trailers: bytes) -> bytes:
+        """Note the trailers of a response; return those that its client may have."""
         assert self.route is not None
         without = self.route.response_trailers_without
         takes_any = self.exit.takes_trailers
@@ -386,7 +400,7 @@ class Relay(Call):
         return self.head is not None and self.head.is_websocket
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Answer 101 and relay raw bytes from now on; what the client sent already goes first."""
+        """Answer 101 and relay raw bytes from now on; bytes that are here already go first."""
         exchange = self.exchange
         engine = self.engine
         upstream = self.upstream
@@ -416,6 +430,7 @@ class Relay(Call):
             self.tunnel_data(data)
 
     def tunnel_data(self, data: bytes) -> None:
+        """Send bytes of the upstream through its tunnel."""
         self.exit.data(data)
         if self.tunnel is not None:
             self.tunnel.watch_upstream(data)
@@ -423,12 +438,13 @@ class Relay(Call):
     # The pace of the client.
 
     def pause_response(self) -> None:
-        """The client takes no more for now: stop reading from the upstream."""
+        """Read no more from the upstream: the client takes nothing for now."""
         self.is_paused = True
         if self.upstream is not None:
             self.upstream.pause(BY_CLIENT)
 
     def resume_response(self) -> None:
+        """Read on from the upstream: the client takes bytes again."""
         self.is_paused = False
         if self.upstream is not None:
             self.upstream.resume(BY_CLIENT)

@@ -1,10 +1,8 @@
-"""Which time of an exchange is up, and what that ends (P17). Asked by the tick of the engine."""
+"""The deadlines of an exchange, enforced by the tick of the engine (P17)."""
 
 from proxy.http1.errors import UpstreamError
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.worker.deadlines import HALF_CLOSE_NS, TRICKLED, Phase
-from proxy.worker.relay.call import Call
-from proxy.worker.relay.call_messages import record_if_open
 from proxy.worker.relay.ending import (
     CLIENT_CLOSED,
     end_answered,
@@ -12,60 +10,69 @@ from proxy.worker.relay.ending import (
     end_with_error,
     fail,
 )
+from proxy.worker.relay.grpc_messages import record_if_open
 from proxy.worker.relay.request_side import holds_others, is_upload_stalled
+from proxy.worker.relay.state import RelayState
 
 
-def check_deadlines(call: Call, now_ns: int) -> None:
+def check_deadlines(relay: RelayState, now_ns: int) -> None:
     """End the exchange, or a part of it, that has lasted too long."""
-    deadlines = call.deadlines
-    if is_upload_stalled(call, now_ns):
-        _time_out(call, "the upstream stopped reading the request", deadlines.describe_stall())
-    elif call.tunnel is not None and 0 < call.client.eof_ns <= now_ns - HALF_CLOSE_NS:
-        end_tunnel(call, CLIENT_CLOSED)
-    elif call.is_grpc and call.phase != Phase.ENDING:
-        _check_call(call, now_ns)
-    elif call.phase == Phase.BODY and holds_others(call, now_ns):
-        end_with_error(call, "timeout_body", TRICKLED, close=True)
-    elif deadlines.is_over(call.phase, call.since_ns, now_ns):
-        if call.phase == Phase.ENDING:
-            end_answered(call)
-        elif call.phase == Phase.BODY:
+    deadlines = relay.deadlines
+    if is_upload_stalled(relay, now_ns):
+        _time_out(relay, "the upstream stopped reading the request", deadlines.describe_stall())
+    elif relay.tunnel is not None and 0 < relay.client.eof_ns <= now_ns - HALF_CLOSE_NS:
+        end_tunnel(relay, CLIENT_CLOSED)
+    elif relay.is_grpc and relay.phase != Phase.ENDING:
+        _check_grpc_call(relay, now_ns)
+    elif relay.phase == Phase.BODY and holds_others(relay, now_ns):
+        end_with_error(relay, "timeout_body", TRICKLED, close=True)
+    elif deadlines.is_over(relay.phase, relay.since_ns, now_ns):
+        if relay.phase == Phase.ENDING:
+            end_answered(relay)
+        elif relay.phase == Phase.BODY:
             message = (
                 f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
             )
-            end_with_error(call, "timeout_body", message, close=True)
-        elif call.phase == Phase.WAITING and not _is_thinking(call, now_ns):
-            limit = deadlines.describe_first_byte(is_llm=_is_llm_call(call))
-            _time_out(call, "timed out waiting for the response", limit)
-        elif call.phase != Phase.WAITING:
+            end_with_error(relay, "timeout_body", message, close=True)
+        elif relay.phase == Phase.WAITING and not _is_thinking(relay, now_ns):
+            limit = deadlines.describe_first_byte(is_llm=_is_llm_call(relay))
+            _time_out(relay, "timed out waiting for the response", limit)
+        elif relay.phase != Phase.WAITING:
             _time_out(
-                call,
+                relay,
                 "timed out waiting for more of the response",
                 deadlines.describe(Phase.STREAMING),
             )
 
 
-def _check_call(call: Call, now_ns: int) -> None:
-    if 0 < call.expires_ns <= now_ns:
-        if call.stream is not None:
-            call.stream.is_expired = True
-        _time_out(call, "its client waits no more", "grpc-timeout and 5 s")
+def _check_grpc_call(relay: RelayState, now_ns: int) -> None:
+    """End a gRPC call whose client has stopped waiting.
+
+    No limit of silence applies: a stream may last for days.
+    """
+    if 0 < relay.expires_ns <= now_ns:
+        if relay.stream is not None:
+            relay.stream.is_expired = True
+        _time_out(relay, "its client waits no more", "grpc-timeout and 5 s")
     else:
-        record_if_open(call)
+        record_if_open(relay)
 
 
-def _is_thinking(call: Call, now_ns: int) -> bool:
-    """Whether what runs is an LLM call that may take longer than others to be answered."""
-    return call.deadlines.may_think(call.since_ns, now_ns) and _is_llm_call(call)
+def _is_thinking(relay: RelayState, now_ns: int) -> bool:
+    """Return whether an LLM call runs that may still take its longer time to respond."""
+    return relay.deadlines.may_think(relay.since_ns, now_ns) and _is_llm_call(relay)
 
 
-def _is_llm_call(call: Call) -> bool:
-    return call.exchange is not None and CaptureWindows.is_call(call.exchange.request_head)
+def _is_llm_call(relay: RelayState) -> bool:
+    return relay.exchange is not None and CaptureWindows.is_call(relay.exchange.request_head)
 
 
-def _time_out(call: Call, message: str, limit: str) -> None:
-    exchange = call.exchange
-    route = call.route
+def _time_out(relay: RelayState, message: str, limit: str) -> None:
+    """Drop the upstream and end the exchange as `upstream_timeout`."""
+    exchange = relay.exchange
+    route = relay.route
     if exchange is not None and route is not None:
-        call.drop_upstream()
-        fail(call, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})"))
+        relay.drop_upstream()
+        fail(
+            relay, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})")
+        )

@@ -1,15 +1,18 @@
-"""The state of one exchange at a time, which both directions and its end share: what each does is
-in a file of its own.
+"""The state of a relay: the exchange that runs, which both directions and its end share.
 
-The state of an exchange is its `phase`, which also says whose turn it is, and so whose clock runs:
+The functions of this folder work on it, each file on one part of an exchange. `RelayState` is the
+base of `Relay`, so that these functions and `Relay` can call each other without a circle of
+imports.
+
+Where an exchange is, is its `phase`, which also says whose turn it is, and so whose clock runs:
 
     begun ─► BODY ⇄ CONNECTING ⇄ WAITING ─► STREAMING, or TUNNEL ─► ENDING ─► recorded
              the request goes up            the response comes      the rest of its request is
                                             down                    waited for (P24)
 
 A response that is here as a whole skips STREAMING, a request that is complete skips BODY and
-ENDING; whatever fails goes to the end. `relay` moves it forward, `request_side` back and forth on the
-way up, `ending` to its end.
+ENDING; whatever fails goes to the end. `relay` moves the phase forward, `request_side` back and
+forth on the way up, `ending` to its end.
 
 The invariant: an exchange is recorded exactly once, by `record`.
 """
@@ -32,14 +35,14 @@ from proxy.worker.upstream.places import Lane
 
 
 class Client(Side, Protocol):
-    """What a relay asks of its client's side, which is a side of a tunnel too."""
+    """The client's side of an exchange, and of a tunnel: a connection, or a stream of HTTP/2."""
 
     @property
     def eof_ns(self) -> int:
         """When the client ended its side; 0: not yet."""
 
     def take_read_ahead(self) -> bytes:
-        """Return what was read behind the request; it is not read as requests any more."""
+        """Return the bytes behind the request, which are no request: they belong to a tunnel."""
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close; `linger`: the client may still be sending."""
@@ -64,8 +67,8 @@ class _DetachedClient:
 _DETACHED_CLIENT: Final = _DetachedClient()
 
 
-class Call:
-    """What is known of the exchange that runs, and of the client that it is for."""
+class RelayState:
+    """The state of the exchange that runs, and of the client that it belongs to."""
 
     __slots__ = (
         "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "expires_ns",
@@ -85,7 +88,7 @@ class Call:
         *,
         is_tls: bool,
     ) -> None:
-        # of the client
+        # The client. A relay lives as long as its connection, or stream of HTTP/2.
         self.engine = engine
         self.client: Client = client
         self.exit = exit
@@ -95,16 +98,17 @@ class Call:
         self.is_paused = False
         """Whether the client takes no more of the response for now."""
         self.stream: StreamState | None = None
-        """Of a client that speaks HTTP/2."""
+        """The stream of a client that speaks HTTP/2; None for a client of HTTP/1.1."""
         self.is_grpc = False
-        self.is_http2 = False
-        """Whether it is a call of gRPC, and whether what runs goes to its upstream by HTTP/2."""
+        """Whether the request is a gRPC call."""
         self.expires_ns = 0
-        """When a call of gRPC is waited for no more; 0: its client did not say."""
-        self.message_log: MessageLog | None = None  # of a stream of gRPC
-        # of the exchange
+        """When a gRPC call is given up, somewhat after its `grpc-timeout`; 0: it has none."""
+        self.message_log: MessageLog | None = None
+        """Records the messages of a gRPC stream; None until the call turns out to be a stream."""
+
+        # The exchange.
         self.exchange: Exchange | None = None
-        """What runs; None between two exchanges."""
+        """The exchange that runs; None between two of them."""
         self.method = b""
         self.head: RequestHead | None = None
         self.route: Route | None = None
@@ -112,45 +116,58 @@ class Call:
         self.since_ns = 0
         """When the phase began, or last moved."""
         self.tunnel: Tunnel | None = None
-        # of its request
+
+        # Its request, on the way up.
         self.is_request_complete = True
+        """Whether all of the request was read."""
         self.is_continue_due = False
+        """Whether the client waits for a 100 before it sends its body."""
         self.has_long_body = False
+        """Whether our send buffer may still hold a part of the body, or of an earlier one."""
         self.body_bytes = 0
+        """The length of a body with Content-Length; below 0 for one in chunks."""
         self.continued_ns = 0
         """When the newest 100 came, maybe for an earlier request."""
         self.upstream_head = b""
+        """The head for the upstream, as text of HTTP/1.1."""
         self.request_trailers = b""
+        """The trailer lines for an upstream that speaks HTTP/2."""
+        self.is_http2 = False
+        """Whether the request goes to its upstream by HTTP/2."""
         self.upstream: Lane | None = None
+        """The lane that carries the exchange; None before it is lent, and after its return."""
         self.connecting: asyncio.Task[None] | None = None
+        """The task that opens an upstream connection, while it runs."""
         self.is_retried = False
         self.unsent: list[bytes] = []
-        """What waits for an upstream."""
+        """What waits for an upstream connection."""
         self.unsent_bytes = 0
         self.is_upload_paused = False
         """Whether the upstream takes no more of the request for now."""
         self.upload_bytes = 0
-        """What was under way to the upstream when it was last looked at."""
+        """How much was on its way to the upstream when the tick last looked."""
 
     @property
     def is_responding(self) -> bool:
-        """Whether the client has a part of the response, or all of it."""
+        """Whether the response has begun: the client may have a part of it."""
         return self.phase >= Phase.STREAMING
 
     @property
     def is_answered(self) -> bool:
-        """Whether all of a response is sent, and its record waits for more of the request (P24)."""
+        """Whether all of the response is sent, and the record waits for the rest of the request
+        (P24).
+        """
         return self.phase == Phase.ENDING
 
     @property
     def deadlines(self) -> Deadlines:
-        """Those of the route of the request that runs, or ran last."""
+        """The deadlines of the newest request's route, or, before the first, those of the engine."""
         if self.route is None:
             return self.engine.deadlines
         return self.route.deadlines
 
     def note_grpc(self, state: StreamState, lines: bytes, now_ns: int) -> None:
-        """Note whether a request with these lines is a call of gRPC, and until when its client
+        """Note whether a request with these field lines is a gRPC call, and how long its client
         waits.
         """
         if is_grpc(lines):
@@ -159,12 +176,14 @@ class Call:
             self.expires_ns = expires_ns(lines, now_ns)
 
     def record(self, exchange: Exchange, now_ns: int) -> None:
+        """Record the exchange that runs; the relay is free for the next one then."""
         self.exchange = None
         self.phase = Phase.IDLE
         self.engine.in_flight.discard(exchange)
         self.engine.recorder.finish(exchange, now_ns)
 
     def drop_upstream(self) -> None:
+        """Close the upstream lane, or give up opening one."""
         self.unsent = []
         if self.connecting is not None:
             self.connecting.cancel()
@@ -174,8 +193,10 @@ class Call:
             self.upstream = None
 
     def detach(self) -> None:
-        """Hold the client no longer, which holds us: what is in a cycle waits for a collection, and
-        those are rare.
+        """Let go of a client that is gone, if no exchange runs.
+
+        The client holds its relay: both would wait as a cycle for a garbage collection, and these
+        are rare.
         """
         if self.exchange is None:
             self.client = _DETACHED_CLIENT

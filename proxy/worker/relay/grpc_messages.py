@@ -1,11 +1,12 @@
-"""The messages of a call of gRPC: counted in all, and recorded one by one in a stream
-(`MessageLog`).
+"""The messages of a gRPC call: counted in each, and recorded one by one in a stream (`MessageLog`).
 
-A call is a stream once a second message comes in a direction; or, where it has lasted long enough
-to be shown as in flight, once a message is here whole whose direction goes on. A unary call is
-neither, so it pays for no more than the count. What came before is taken from the windows of the
-bodies: in each direction it is one message at most, and the part of them that has just come.
-Messages are bodies: where no window keeps those of a direction, none is recorded.
+A call is a stream once a second message comes in a direction. One that has lasted long enough to be
+shown as in flight is a stream already if a whole message is here and its direction goes on. A unary
+call is neither, so it pays for the count only.
+
+Messages that came before that are taken from the windows of the bodies: in each direction one at
+most, and what has just come. Messages are bodies: a direction whose bodies are not kept has none on
+record.
 """
 
 import re
@@ -15,84 +16,90 @@ from proxy.ring.exchange import FLAG_BODIES_OFF
 from proxy.ring.handshake import MAX_TARGET_BYTES
 from proxy.ring.http2_notes import MessageCounter
 from proxy.ring.message import IN, KIND_GRPC, OUT
-from proxy.worker.relay.call import Call
 from proxy.worker.relay.message_log import MessageLog
+from proxy.worker.relay.state import RelayState
 
 MAX_MESSAGES_PER_S: Final = 100
-"""Recorded of one stream; further ones pass, unrecorded and counted."""
+"""How many messages of one stream are recorded; further ones pass, unrecorded and counted."""
 _TYPE: Final = re.compile(rb"(?i)\r\ncontent-type:[ \t]*([^\r\n]{1,64})")
 _ENCODING: Final = re.compile(rb"(?i)\r\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})")
 
 
-def count_messages(call: Call, direction: int, data: bytes) -> None:
-    """Count the messages in a piece of a body, which is in its window already; record them in a
-    stream.
+def count_messages(relay: RelayState, direction: int, data: bytes) -> None:
+    """Count the messages in a piece of a body, and record them if the call is a stream.
+
+    The piece is in the window of its body already.
     """
-    stream = call.stream
+    stream = relay.stream
     if stream is None:
         counter = None
     else:
         counter = stream.requests if direction == IN else stream.responses
     if counter is None:
         return
-    if call.message_log is not None:
-        _take(call, call.message_log, direction, counter, data)
+    if relay.message_log is not None:
+        _record(relay, relay.message_log, direction, counter, data)
         return
 
     counter.add(data)
     if counter.messages > 1:
-        _begin(call, direction, data)
+        _begin_recording(relay, direction, data)
 
 
-def record_if_open(call: Call) -> None:
+def record_if_open(relay: RelayState) -> None:
     """Record the messages of a call that is shown as in flight, if it is a stream."""
-    stream = call.stream
-    exchange = call.exchange
-    if stream is None or exchange is None or exchange.slot < 0 or call.message_log is not None:
+    stream = relay.stream
+    exchange = relay.exchange
+    if stream is None or exchange is None or exchange.slot < 0 or relay.message_log is not None:
         return
 
     requests = stream.requests
     responses = stream.responses
-    is_asking = requests is not None and requests.is_between and not call.is_request_complete
+    is_asking = requests is not None and requests.is_between and not relay.is_request_complete
     if is_asking or (responses is not None and responses.is_between):
-        _begin(call, IN, b"")
+        _begin_recording(relay, IN, b"")
 
 
-def _begin(call: Call, direction: int, data: bytes) -> None:
-    """Record what came before, then the data that have just come in a direction, and from now on."""
-    exchange = call.exchange
-    stream = call.stream
-    route = call.route
-    engine = call.engine
+def _begin_recording(relay: RelayState, direction: int, data: bytes) -> None:
+    """Record messages from now on: first those that came before, then `data`, the newest piece."""
+    exchange = relay.exchange
+    stream = relay.stream
+    route = relay.route
+    engine = relay.engine
     if exchange is None or stream is None or route is None or not exchange.is_recorded:
         return
     if not engine.capture.grpc_message_bytes or exchange.flags & FLAG_BODIES_OFF:
         return
 
     log = MessageLog(exchange, engine.recorder, engine.pace, KIND_GRPC, MAX_MESSAGES_PER_S)
-    call.message_log = log
+    relay.message_log = log
     stream.is_stream = True
     requests = stream.requests
     responses = stream.responses
     if requests is not None and route.request_window_bytes:
-        stream.requests = _recorded(call, log, IN, requests, len(data) if direction == IN else 0)
+        stream.requests = _copying_counter(
+            relay, log, IN, requests, len(data) if direction == IN else 0
+        )
     if responses is not None and route.response_window_bytes:
-        stream.responses = _recorded(
-            call, log, OUT, responses, len(data) if direction == OUT else 0
+        stream.responses = _copying_counter(
+            relay, log, OUT, responses, len(data) if direction == OUT else 0
         )
 
     counter = stream.requests if direction == IN else stream.responses
     if counter is not None and counter is not requests and counter is not responses:
-        _take(call, log, direction, counter, data)
+        _record(relay, log, direction, counter, data)
 
 
-def _recorded(
-    call: Call, log: MessageLog, direction: int, counter: MessageCounter, last_bytes: int
+def _copying_counter(
+    relay: RelayState, log: MessageLog, direction: int, counter: MessageCounter, last_bytes: int
 ) -> MessageCounter:
-    """Return what counts and copies in the place of a counter, and has all but the last bytes."""
-    exchange = call.exchange
+    """Record the messages before the last bytes; return the counter that also copies the next ones.
+
+    It takes the place of `counter`, which has counted all of them without a copy.
+    """
+    exchange = relay.exchange
     assert exchange is not None
-    copying = MessageCounter(call.engine.capture.grpc_message_bytes)
+    copying = MessageCounter(relay.engine.capture.grpc_message_bytes)
     if direction == IN:
         window = exchange.request_body
     else:
@@ -105,10 +112,11 @@ def _recorded(
     head = b"".join(kept)
     # Most clients send a request's first message at once, and whether it is of a stream is known
     # only later.
-    _take(call, log, direction, copying, head, exchange.started_at_ns if direction == IN else 0)
+    _record(relay, log, direction, copying, head, exchange.started_at_ns if direction == IN else 0)
     recorded = copying.is_between
 
-    if not copying.skip(before - len(head)):  # a prefix was cut where nothing is kept of the body
+    if not copying.skip(before - len(head)):
+        # The window kept not even the prefix of the message: copy from the next one on.
         counter.copy(copying.max_bytes)
         log.take(direction, (), taken=0, cut=counter.messages - recorded)
         return counter
@@ -116,15 +124,15 @@ def _recorded(
     return copying
 
 
-def _take(
-    call: Call,
+def _record(
+    relay: RelayState,
     log: MessageLog,
     direction: int,
     counter: MessageCounter,
     data: bytes,
     at_ns: int = 0,
 ) -> None:
-    """Count and record what is whole with a piece of a body."""
+    """Count and record the messages that are complete with a piece of a body."""
     found = counter.found
     if found is None:
         counter.add(data)
@@ -139,17 +147,17 @@ def _take(
     if not (found or taken or cut):
         return
 
-    log.sessions[direction] = log.sessions[direction] or _session_of(call, direction)
+    log.sessions[direction] = log.sessions[direction] or _session_of(relay, direction)
     log.take(direction, found, at_ns, taken=taken, cut=cut)
     found.clear()
-    side = call.client if direction == IN else call.upstream
+    side = relay.client if direction == IN else relay.upstream
     if side is not None:
         log.hold(side)
 
 
-def _session_of(call: Call, direction: int) -> bytes:
-    """Return what shows messages to the collector: path, type and coding."""
-    exchange = call.exchange
+def _session_of(relay: RelayState, direction: int) -> bytes:
+    """Return what the collector needs to read messages: path, content type and coding."""
+    exchange = relay.exchange
     assert exchange is not None
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
     path = line.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
