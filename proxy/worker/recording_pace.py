@@ -29,52 +29,50 @@ from proxy.network.fair_loop import BY_RECORDING
 log = logging.getLogger(__name__)
 
 STANDSTILL_NS: Final = 15_000_000_000
-"""After so long without a release requests do not wait, whatever the collector says: three times a
-slow start of it.
+"""How long nothing is released before requests wait no more, whatever the collector says: three
+times as long as a slow collector takes to start.
 """
 LOOK_NS: Final = 1_000_000_000
-"""While requests wait the ring is looked at so often. More of the time between two looks does not
-count: a ring that was not needed for an hour, or a process that was frozen, is none that stood
-still.
+"""How often the ring is looked at while requests wait.
+
+It is also the most that the time between two looks counts as a standstill: a ring that was not
+needed for an hour did not stand still, nor did that of a process that was frozen.
 """
 _TIMER_NS: Final = 1_000_000
-"""The loop's timers count milliseconds."""
+"""The resolution of the loop's timers."""
 _FULL_WAIT: Final = 0.25
-"""Part of the ring, above its half, at which the wait is the longest."""
+"""The part of the ring beyond its half whose use makes the wait the longest."""
 _NEVER: Final = 1 << 62
 
 
-class Positions(Protocol):
-    """Where a ring's writer and reader are."""
+class Ring(Protocol):
+    """The part of `RingWriter` that a wait is decided by; the tests have a ring of their own."""
 
     @property
     def head(self) -> int:
-        """End of the newest entry."""
+        """The offset behind the newest entry."""
 
     @property
     def released(self) -> int:
-        """What lies before this offset is free again."""
-
-
-class Ring(Positions, Protocol):
-    """The ring's positions, and how far apart they may be."""
+        """The offset before which all is free again."""
 
     @property
-    def capacity(self) -> int: ...
+    def capacity(self) -> int:
+        """How far `head` may be ahead of `released`, in bytes."""
 
     @property
     def has_hope(self) -> bool:
-        """Whether the collector has not said that no room will be made."""
+        """Whether room may still be made: False once the collector has said that none will."""
 
 
 class Paced(Protocol):
     """A socket that can be left unread for a while."""
 
     def pause(self, reason: int) -> None:
-        """Read no more of it for a reason."""
+        """Stop reading it, for one of the `BY_` reasons."""
 
     def resume(self, reason: int) -> None:
-        """Read on as far as this reason goes."""
+        """Read it again, unless another reason is left."""
 
 
 class Share:
@@ -88,17 +86,17 @@ class Share:
 
     __slots__ = ("_closed_at", "_half", "_ring", "_used")
 
-    def __init__(self, ring: Positions, size: int) -> None:
-        """Grant `size` bytes of it."""
+    def __init__(self, ring: Ring, size: int) -> None:
+        """Grant `size` bytes of a ring."""
         self._ring = ring
         self._half = size // 2
         self._used = 0
         self._closed_at = 0
-        """End of the half before this one."""
+        """The ring's head when the half before this one was full."""
 
     @property
     def filled(self) -> float:
-        """Which part of the share is in the ring and not released, 0 to 1."""
+        """The part of the share that is in the ring and not released, 0 to 1."""
         is_free = self._ring.released >= self._closed_at
         return (self._used + (0 if is_free else self._half)) / (2 * self._half)
 
@@ -153,18 +151,22 @@ class RecordingPace:
         self._count_wait = count_wait
         self._count_standstill = count_standstill
         self._easy = self._half if max_wait_ms else _NEVER
-        """Half of the ring above the last `released` that was looked at: below it nothing shared
-        has to be read.
+        """The head up to which nothing waits: half a ring beyond the `released` last read.
+
+        Comparing with it reads no memory that is shared with the collector.
         """
         self._released = -1
+        """The ring's `released` at the last look."""
         self._looked_ns = 0
+        """When the last look was."""
         self._still_ns = 0
-        """How long `released` has been where it is, as far as it was looked at."""
+        """For how long `released` has not moved, as far as it was looked at."""
         self._is_still = False
         """Whether waiting has ended because nothing moves."""
         self._debt_ns = 0
+        """The sum of waits that were too short for a timer."""
         self._waiting: deque[tuple[int, Paced]] = deque()
-        """When each is to be read on; in the order of their coming."""
+        """The sockets that are held, with the time at which each is read again; oldest first."""
 
     def request_wait_ns(self, now_ns: int) -> int:
         """Return how long a request that comes now has to wait: nearly always 0."""
@@ -179,16 +181,17 @@ class RecordingPace:
         return 0
 
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
-        """Return how long the sender of a message is not read; `filled` is the used part of their
-        share.
+        """Return how long the sender of a message is not read.
+
+        `filled` is the part of their share of the ring that messages have taken.
         """
         if filled > 0.5 and self._look(now_ns):
             return self._wait_ns(filled * 2 - 1)
         return 0
 
     def _look(self, now_ns: int) -> bool:
-        """Return whether it is worth waiting for room: the collector has said nothing else, and
-        something moves.
+        """Return whether it is worth waiting for room: something moves, and the collector has not
+        said that none will be made.
         """
         since_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
@@ -209,14 +212,14 @@ class RecordingPace:
                 self._count_standstill()
                 log.error(
                     "no record has left the ring for %d s: requests no longer wait for room in "
-                    "it, and what does not "
-                    "fit is dropped",
+                    "it, and what does not fit is dropped",
                     STANDSTILL_NS // 1_000_000_000,
                 )
 
         return self._ring.has_hope and not self._is_still
 
     def _wait_ns(self, part: float) -> int:
+        """Return a wait of a part of the longest one; 0 until short waits add up to a timer's."""
         self._debt_ns += int(self._max_wait_ns * min(1.0, part))
         if self._debt_ns < _TIMER_NS:
             return 0
@@ -225,7 +228,7 @@ class RecordingPace:
         return min(wait_ns, self._max_wait_ns)
 
     def hold(self, paced: Paced, now_ns: int, wait_ns: int) -> None:
-        """Leave a socket unread for so long, for the sake of recording."""
+        """Leave a socket unread for `wait_ns`."""
         self._count_wait(wait_ns)
         paced.pause(BY_RECORDING)
         self._waiting.append((now_ns + wait_ns, paced))
@@ -233,9 +236,7 @@ class RecordingPace:
             self._call_later(min(wait_ns, LOOK_NS) / 1e9, self._wake)
 
     def _wake(self) -> None:
-        """Read on those whose time has come, or all where waiting wins nothing any more; they take
-        turns.
-        """
+        """Resume the sockets whose time has come, or all if it is not worth waiting any more."""
         waiting = self._waiting
         now_ns = self._clock_ns()
         has_hope = self._look(now_ns)

@@ -21,27 +21,21 @@ from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_UNREADABLE, Excha
 from proxy.ring.handshake import pack_handshake
 from proxy.ring.message import IN, KIND_WEBSOCKET, OUT
 from proxy.worker.recorder import Recorder
-from proxy.worker.recording_pace import RecordingPace
+from proxy.worker.recording_pace import Paced, RecordingPace
 from proxy.worker.relay.message_log import MessageLog
 
 MAX_MESSAGES_PER_S: Final = 1000
-"""Recorded of one connection; further ones pass, unrecorded and counted."""
+"""How many messages of one connection are recorded; further ones pass, unrecorded and counted."""
 _COUNTS: Final = re.compile(rb'"usage|"model"')
-"""In each message that reports usage or names the model."""
+"""Found in each message that reports usage or names the model."""
 
 
-class Side(Protocol):
-    """One of the two connections."""
+class Side(Paced, Protocol):
+    """One of the two sides of a tunnel: a client, or an upstream connection."""
 
     @property
     def held_bytes(self) -> int:
         """How much of it may be in hand before reading stops."""
-
-    def pause(self, reason: int) -> None:
-        """Read no more of it for a reason."""
-
-    def resume(self, reason: int) -> None:
-        """Read on as far as this reason goes."""
 
 
 class Tunnel:
@@ -65,9 +59,17 @@ class Tunnel:
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
 
-        Of each message `max_bytes` are copied, 0 records none; in a session with a model
-        `session_bytes`. What is said is body: below that level no message is recorded, of such a
-        session those with counts.
+        Messages are bodies: where the route keeps no bodies, none is recorded, except, in a session
+        with a model, those that carry counts.
+
+        Args:
+            exchange: the exchange of the handshake.
+            recorder: where messages go.
+            turns: the connections that wait for their turn.
+            pace: holds the side that sends faster than messages are stored.
+            sides: client and upstream, indexed by direction.
+            max_bytes: how much of each message is copied; 0 records none.
+            session_bytes: the same in a session with a model; 0: it is none.
         """
         self._exchange = exchange
         self._turns = turns
@@ -85,7 +87,9 @@ class Tunnel:
         if has_calls:
             self._log.sessions = [pack_handshake(exchange.upstream, exchange.request_head)] * 2
         self._unreadable = 0
+        """Bit mask of the directions whose frames became invalid."""
         self._on_read: Callable[[], None] | None = None
+        """Called when all frames in hand are read; None until a side ends."""
         self.has_closed = False
         """Whether a close frame passed in either direction."""
         self.close_code: int | None = None
@@ -93,12 +97,14 @@ class Tunnel:
         exchange.response_body = Window(0, 0)
 
     def watch_client(self, data: bytes) -> None:
+        """Count and read bytes of the client, which were forwarded."""
         window = self._exchange.request_body
         assert window is not None
         window.add(data)
         self._watch(IN, data)
 
     def watch_upstream(self, data: bytes) -> None:
+        """Count and read bytes of the upstream, which were forwarded."""
         window = self._exchange.response_body
         assert window is not None
         window.add(data)
@@ -107,20 +113,20 @@ class Tunnel:
     def _watch(self, direction: int, data: bytes) -> None:
         scanner = self._scanners[direction]
         room = self._log.room()
-        cut = -scanner.dropped
+        dropped = -scanner.dropped
         messages = scanner.feed(data, room)
-        cut += scanner.dropped
+        dropped += scanner.dropped
         if scanner.is_lost and not self._unreadable >> direction & 1:
             self._unreadable |= 1 << direction
-            cut += 1
+            dropped += 1
         for message in messages:
             self._note_close(message)
-        if self._is_recorded and (messages or cut):
+        if self._is_recorded and (messages or dropped):
             if self._counts_only:
                 wanted = list(filter(self._has_counts, messages))
             else:
                 wanted = messages
-            self._log.take(direction, wanted, taken=min(len(messages), room), cut=cut)
+            self._log.record(direction, wanted, room_used=min(len(messages), room), dropped=dropped)
             if messages and not scanner.has_more:
                 self._log.hold(self._sides[direction])
 
@@ -139,7 +145,7 @@ class Tunnel:
         return message.is_compressed or _COUNTS.search(message.data) is not None
 
     def take_turn(self) -> None:
-        """Read some of the frames in hand; a side whose frames are all read goes on."""
+        """Read some of the frames in hand; resume a side when all of its frames are read."""
         for direction in IN, OUT:
             if self._scanners[direction].has_more:
                 self._watch(direction, b"")
@@ -154,16 +160,14 @@ class Tunnel:
         return self._scanners[IN].has_more or self._scanners[OUT].has_more
 
     def end(self, on_read: Callable[[], None]) -> None:
-        """Call back, once, when all frames are read that came before the first end of a side: often
-        that is now.
-        """
+        """Call `on_read` once all frames in hand are read, often at once; a second end changes nothing."""
         if self._on_read is None:
             self._on_read = on_read
             if not self._has_more:
                 on_read()
 
     def settle(self) -> None:
-        """Note on the exchange what its record says about the session, and stop watching."""
+        """Stop watching, and note on the exchange how the session went."""
         self._scanners = (MessageScanner(0), MessageScanner(0))
         self._exchange.close_code = self.close_code or 0
         self._exchange.note_dropped()

@@ -118,7 +118,7 @@ def _copying_counter(
     if not copying.skip(before - len(head)):
         # The window kept not even the prefix of the message: copy from the next one on.
         counter.copy(copying.max_bytes)
-        log.take(direction, (), taken=0, cut=counter.messages - recorded)
+        log.record(direction, (), room_used=0, dropped=counter.messages - recorded)
         return counter
 
     return copying
@@ -142,13 +142,13 @@ def _record(
     counted = counter.messages
     counter.room = room
     counter.add(data)
-    taken = room - counter.room
-    cut = counter.messages - counted - taken
-    if not (found or taken or cut):
+    room_used = room - counter.room
+    dropped = counter.messages - counted - room_used
+    if not (found or room_used or dropped):
         return
 
     log.sessions[direction] = log.sessions[direction] or _session_of(relay, direction)
-    log.take(direction, found, at_ns, taken=taken, cut=cut)
+    log.record(direction, found, at_ns, room_used=room_used, dropped=dropped)
     found.clear()
     side = relay.client if direction == IN else relay.upstream
     if side is not None:

@@ -1,5 +1,5 @@
-"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session is
-seen while it runs.
+"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session can
+be followed while it runs.
 
 Bounds: messages are recorded at a rate an exchange, and hold at most a part of the ring
 (`Recorder.message`). Those beyond that are relayed like the rest, and counted on the exchange.
@@ -30,8 +30,9 @@ class MessageLog:
         self, exchange: Exchange, recorder: Recorder, pace: RecordingPace, kind: int, per_s: int,
         *, keeps_text: bool = True,
     ) -> None:  # fmt: skip
-        """Record as entries of a kind, so many a second; without `keeps_text` for their counts
-        alone.
+        """Record messages of `exchange` as entries of a `kind`, at most `per_s` of them a second.
+
+        Without `keeps_text` the collector keeps their counts only.
         """
         self._exchange = exchange
         self._recorder = recorder
@@ -42,20 +43,31 @@ class MessageLog:
         found = _TRACEPARENT.search(exchange.request_head)
         self._traceparent = found[1] if found else b""
         self.sessions = [b"", b""]
-        """By direction: the `CapturedMessage.session` of its messages."""
+        """The `CapturedMessage.session` of the messages of each direction."""
         self._has_gap = [False, False]
-        """By direction: whether messages passed unrecorded since the last one that was."""
+        """Whether messages of a direction were dropped since the last one that was recorded."""
 
     def room(self) -> int:
         """Return how many messages may be recorded now."""
         return self._rate.room(time.monotonic_ns())
 
-    def take(
-        self, direction: int, messages: Iterable[Message], at_ns: int = 0, *, taken: int, cut: int
+    def record(
+        self,
+        direction: int,
+        messages: Iterable[Message],
+        at_ns: int = 0,
+        *,
+        room_used: int,
+        dropped: int,
     ) -> None:
-        """Record messages, which passed now or at a time; `taken` is what they take of the room.
+        """Record messages of a direction, and count those that are not.
 
-        Behind them others were `cut`, for which there was no room.
+        Args:
+            direction: IN or OUT.
+            messages: what is recorded.
+            at_ns: when the messages passed, wall clock; 0: now.
+            room_used: how much of `room` they take.
+            dropped: how many passed behind them, for which there was no room.
         """
         exchange = self._exchange
         for message in messages:
@@ -67,14 +79,16 @@ class MessageLog:
             self._has_gap[direction] = not is_recorded
             exchange.messages_dropped += 0 if is_recorded else message.times
 
-        self._rate.take(taken)
-        if cut:
+        self._rate.take(room_used)
+        if dropped:
             self._has_gap[direction] = True
-            exchange.messages_dropped += cut
-            self._recorder.count_dropped_messages(cut, self._kind)
+            exchange.messages_dropped += dropped
+            self._recorder.count_dropped_messages(dropped, self._kind)
 
     def hold(self, side: Paced) -> None:
-        """Read the side that sends later, where messages come faster than they are stored (P30)."""
+        """Leave the sending side unread for a while, where messages come faster than they are stored
+        (P30).
+        """
         now_ns = time.monotonic_ns()
         wait_ns = self._pace.message_wait_ns(now_ns, self._recorder.filled_by_messages)
         if wait_ns:

@@ -12,12 +12,12 @@ import pytest
 from proxy.network.fair_loop import FairLoop
 from proxy.process.version import BUILD
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
+from proxy.worker.engine import ResponseReaders
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.opener import Opener
 from proxy.worker.upstream.pool import REST_NS, Pool
 from proxy.worker.upstream.response_handler import ResponseHandler
-from proxy.worker.upstream.response_readers import ResponseReaders
 
 
 def new_pool(url: str, opened: list[int], **limits: float) -> Pool:

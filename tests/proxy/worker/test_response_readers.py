@@ -4,7 +4,7 @@ import pytest
 
 from proxy.http1.errors import UpstreamError
 from proxy.http1.header_rules import compile_rules
-from proxy.worker.upstream.response_readers import ResponseReaders
+from proxy.worker.engine import ResponseReaders
 
 HEAD = b"HTTP/1.1 200 OK\r\nServer: a\r\nX-Two: 2\r\nContent-Length: 0\r\n\r\n"
 
