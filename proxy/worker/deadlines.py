@@ -1,8 +1,8 @@
-"""Deadlines of the data port. Pure: a phase, the moment it began or last moved, and the clock
-decide.
+"""The deadlines of the data port, as pure functions of a phase, the time at which it began or last
+moved, and the clock.
 
-There is no timer object per request: the engine's tick walks over the open connections a few times
-a second and asks here. A deadline is therefore met within a tick (`TICK_S`), never early (P17).
+There is no timer object per request: the engine visits the open connections a few times a second
+and asks here. A deadline is therefore met late by such a round at most, and never early (P17).
 """
 
 from typing import Final
@@ -10,41 +10,42 @@ from typing import Final
 from proxy.settings.model import LimitSettings
 
 TICK_S: Final = 0.05
-"""Half of the 100 ms after which an exchange is shown in flight."""
+"""The period of the engine's tick: half of the 100 ms after which an exchange is shown in flight.
+"""
 
 INFLIGHT_AFTER_NS: Final = 100_000_000
 """An exchange this old is noted in the in-flight table (ring/FORMAT.md)."""
 
 HALF_CLOSE_NS: Final = 700_000_000
-"""A client that closed its sending side gets this long for the answer; then it counts as gone.
+"""How long a client that closed its sending side gets for the response; then it counts as gone.
 
-With the period of the deadlines' tick it stays below the second in which an upstream is cancelled
-(P15).
+With the duration of a sweep it stays below the second in which an upstream is cancelled (P15).
 """
 
 LINGER_NS: Final = 1_000_000_000
-"""How long unread input is drained after an answer that ends the connection (P16)."""
+"""How long input is discarded after a response that ends the connection (P16)."""
+
+MAX_LINGER_BYTES: Final = 65536
+"""How many bytes of such input are discarded before the connection closes at once."""
+
+MAX_LINGER_NS: Final = 300_000_000_000
+"""How long a client that may be sending may take nothing of its last response, whatever the limit
+of a stall is.
+"""
 
 CLOSE_NS: Final = 30_000_000_000
 """How long a client that has everything gets to answer the end of a TLS connection (RFC 8446 §6.1).
-"""
-
-MAX_LINGER_BYTES: Final = 65536
-"""How many bytes of it."""
-
-MAX_LINGER_NS: Final = 300_000_000_000
-"""How long a client that may be sending may take nothing of its last answer, whatever the limit of
-a stall is.
 """
 
 LATE_BODY_NS: Final = 1_000_000_000
 """How long the record of an exchange that is answered waits for the body of its request (P24)."""
 
 TRICKLE_NS: Final = 3_000_000_000
+"""From which age on the average speed of a request body counts."""
 MIN_BODY_BYTES_S: Final = 500
-"""What a request body must bring, on average and from its third second on, to keep an upstream
-connection that others wait for: a crowd that sends a byte now and then would hold all of them
-(Apache httpd's MinRate is the same).
+"""The average speed at which a request body keeps an upstream connection that others wait for.
+
+A crowd that sends a byte now and then would hold all of them (Apache httpd's MinRate is the same).
 """
 
 STALLED_NS: Final = 10_000_000_000
@@ -61,7 +62,8 @@ TRICKLED: Final = (
 )
 
 MAX_READ_AHEAD_BYTES: Final = 65536
-"""Pipelined input, or request body without an upstream yet, beyond which reading pauses (P16, P20).
+"""How much pipelined input, or request body without an upstream yet, is kept before reading pauses
+(P16, P20).
 
 Below it reading goes on, so that the end of the connection is seen. The read that crosses it may
 bring as much as the loop reads at once (uvloop: 256 000 bytes). A `BufferedProtocol` with a buffer
@@ -71,40 +73,40 @@ as many reads of a large upload.
 
 
 def is_trickle(body_bytes: int, age_ns: int) -> bool:
-    """Return whether a request body of that age has brought too little to hold what others wait
+    """Return whether a request body of that age is too slow to hold a connection that others wait
     for.
     """
     return age_ns >= TRICKLE_NS and body_bytes * 1_000_000_000 < MIN_BODY_BYTES_S * age_ns
 
 
 class Phase:
-    """What a connection waits for, or an exchange on it: plain integers.
+    """What a connection between two exchanges, or an exchange, waits for; plain integers.
 
-    Those of an exchange come last, in the order in which it passes through them: from `STREAMING`
-    on its response has begun. A member of an enumeration costs 0.09 µs to look up in Python 3.11,
-    and each request does it three times.
+    The phases of an exchange come last, in the order in which it passes through them: from
+    `STREAMING` on its response has begun. A member of an enumeration costs 0.09 µs to look up in
+    Python 3.11, and each request does it three times.
     """
 
     FRESH: Final = 0
-    """The first byte of a new connection; what comes then shares its time (P17)."""
+    """A new connection waits for its first byte; its first head shares that time (P17)."""
     IDLE: Final = 1
-    """The next request."""
+    """A connection waits for its next request."""
     HEAD: Final = 2
-    """The rest of a request head."""
+    """A connection waits for the rest of a request head."""
     LINGERING: Final = 3
-    """The client to stop sending: the last answer is out."""
+    """A connection waits for its client to stop sending: the last response is out."""
     BODY: Final = 4
-    """More of the request body."""
+    """An exchange waits for more of the request body."""
     CONNECTING: Final = 5
-    """An upstream connection; bounded by the pool itself."""
+    """An exchange waits for an upstream connection; the opener bounds the time."""
     WAITING: Final = 6
-    """The response head."""
+    """An exchange waits for the response head."""
     STREAMING: Final = 7
-    """More of the response."""
+    """An exchange waits for more of the response."""
     TUNNEL: Final = 8
-    """Nothing: a WebSocket may be silent for days."""
+    """An exchange waits for nothing: a WebSocket may be silent for days."""
     ENDING: Final = 9
-    """More of a request that is answered already (P24)."""
+    """An exchange is answered, and waits for the rest of its request (P24)."""
 
 
 SETTING_OF: Final = {
@@ -117,17 +119,18 @@ SETTING_OF: Final = {
 
 
 LLM_FIRST_BYTE_S: Final = 1800.0
-"""What an LLM call has until its response begins, where its route says nothing: models think before
-they answer.
+"""How long an LLM call may take until its response begins, where its route says nothing: models
+think before they answer.
 """
 
 
 class Deadlines:
-    """Phase → how long it may last without progress, ns; 0 is no limit."""
+    """How long each phase may last without progress; 0 is no limit."""
 
     __slots__ = ("_limits_ns", "_thinking_ns", "write_stall_ns")
 
     def __init__(self, limits: LimitSettings, llm_first_byte_s: float = 0) -> None:
+        """Take the limits of the settings; an LLM call may have more time for its first byte."""
         seconds = {
             Phase.FRESH: limits.timeout_headers_s,
             Phase.IDLE: limits.timeout_keep_alive_s,
@@ -149,9 +152,7 @@ class Deadlines:
         return f"{self._limits_ns[phase] / 1e9:g} s, {SETTING_OF[phase]}"
 
     def describe_first_byte(self, *, is_llm: bool) -> str:
-        """Name the limit of the response's first byte, which is another one where LLM calls have
-        more time.
-        """
+        """Name the limit of the response's first byte, which LLM calls may have longer."""
         if is_llm and self._thinking_ns > self._limits_ns[Phase.WAITING]:
             return (
                 f"{self._thinking_ns / 1e9:g} s, as LLM calls have; [routes.limits] "
@@ -160,10 +161,11 @@ class Deadlines:
         return self.describe(Phase.WAITING)
 
     def describe_stall(self) -> str:
+        """Name the limit of a peer that takes nothing, and its setting."""
         return f"{self.write_stall_ns / 1e9:g} s, timeout_write_stall_s"
 
     def may_think(self, since_ns: int, now_ns: int) -> bool:
-        """Return whether an LLM call may take longer to begin its response than others."""
+        """Return whether an LLM call that waits since `since_ns` is within its own longer limit."""
         return now_ns - since_ns < self._thinking_ns
 
     def is_over(self, phase: int, since_ns: int, now_ns: int) -> bool:

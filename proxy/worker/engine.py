@@ -1,8 +1,9 @@
-"""What all connections of one worker share in the default engine: settings, routes, pools, the memo
-of heads, the tick.
+"""The engine: what all connections of one worker share, which is settings, routes, pools, the memo
+of heads, and the tick.
 
-Wiring stays here, behaviour in `downstream.py`, `relay/` and `upstream/connection.py`. One tick
-serves every deadline of the worker: a timer object per request would cost more than parsing it.
+It wires these up, counts connections, and visits them to enforce deadlines; what a connection does
+is in `downstream.py`, `relay/` and `upstream/connection.py`. One tick serves every deadline of the
+worker: a timer object per request would cost more than parsing it.
 """
 
 import asyncio
@@ -46,36 +47,39 @@ from proxy.worker.upstream.pool import Pool
 log = logging.getLogger(__name__)
 
 _CLOCK_TICKS: Final = int(1 / TICK_S)
-"""How often the clock is sampled again."""
+"""How many ticks pass between two samples of the clock: those of a second."""
 SWEEP_S: Final = 0.25
-"""Between two looks at the deadlines of all connections, idle ones too."""
-_LOOK_STEP: Final = 64
-"""Connections checked between two pauses, 0.1 ms: 10 000 at once take 20 ms, during which no
-request is served.
+"""How long a sweep takes, which checks the deadlines of all connections, idle ones too."""
+_VISIT_STEP: Final = 64
+"""How many connections are checked between two pauses, in 0.1 ms: 10 000 at once take 20 ms, during
+which no request is served.
 """
-_LOOK_TURN: Final = 16
-"""The same in one turn of the loop: each passed deadline costs 40 µs, and those of a crowd pass
-together.
+_VISIT_TURN: Final = 16
+"""How many are checked before the time is looked at: each passed deadline costs 40 µs, and those of
+a crowd pass together.
 """
-_LOOK_NS: Final = 200_000
-"""After so much time the rest waits for the next turn."""
+_VISIT_NS: Final = 200_000
+"""After so much time the rest waits for the next turn of the loop."""
 _MAX_STEPS: Final = 125
-"""Of a look at all: in a sweep two of them are then 2 ms apart, as timers have milliseconds."""
+"""How many steps a sweep has at most: they are then 2 ms apart, and timers have milliseconds."""
 
 RESPONSE_FIELDS: Final = 10
-"""The head of a response may have so many times the fields of a request's."""
+"""How many times as many fields as the head of a request that of a response may have."""
 
 MAX_SETTINGS_S: Final = 10.0
-"""From the first byte of HTTP/2 to the end of its beginning, where heads have no limit."""
+"""How long the preface and SETTINGS of an HTTP/2 client may take, where `timeout_headers_s` is off.
+"""
 
 MAX_RENDERED_ROUTES: Final = 8
-"""Of a head, with its memo at most 32 MiB; one client can send each of its heads to every route."""
+"""For how many routes a head is kept rendered: one client can send each of its heads to every
+route, and the memo of heads then takes at most 32 MiB.
+"""
 
 T = TypeVar("T")
 
 
 class Connection(Waiting, Protocol):
-    """A client connection, as the engine and its server know it."""
+    """A client connection of either version of HTTP, as the engine and its server know it."""
 
     @property
     def is_flushing(self) -> bool:
@@ -85,8 +89,8 @@ class Connection(Waiting, Protocol):
         """Enforce the deadlines."""
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request of it is likely to be on its way: it is new since then, or its head has
-        begun.
+        """Whether a request is probably on its way: since `since_ns` the connection began, or a
+        head.
         """
 
     def close_if_idle(self, since_ns: int) -> None:
@@ -97,7 +101,7 @@ class Connection(Waiting, Protocol):
 
 
 class UpstreamOpener(Protocol):
-    """Opens upstream connections for one pool."""
+    """Opens upstream connections for one pool: `upstream/opener.py`, or the fuzzer's."""
 
     async def open(self, *, may_repeat: bool) -> Lane:
         """Return a lane of a new connection, or one that became free meanwhile.
@@ -108,7 +112,7 @@ class UpstreamOpener(Protocol):
 
 
 class Http2:
-    """What all connections of HTTP/2 share, where it may be spoken."""
+    """The limits and counts that all HTTP/2 connections of clients share."""
 
     __slots__ = ("connections", "limits", "open_streams")
 
@@ -121,9 +125,9 @@ class Http2:
             timeout_settings_ns=int((limits.timeout_headers_s or MAX_SETTINGS_S) * 1e9),
         )
         self.connections = 0
-        """Of all time: the newest one's number."""
+        """How many there were so far, which is the number of the newest one."""
         self.open_streams = 0
-        """On all connections: never more than `max_connections`."""
+        """How many streams are open on all of them: never more than `max_connections`."""
 
 
 class ResponseReaders:
@@ -173,23 +177,36 @@ class Engine:
         turns: FairLoop,
         opener: Callable[[Pool | Http2Pool], UpstreamOpener],
     ) -> None:
-        """Wire up; `tasks` runs the opening of upstream connections and outlives every connection."""
+        """Wire up.
+
+        Args:
+            settings: the settings of the process.
+            routes: its routes, compiled.
+            recorder: where exchanges become records.
+            gate: the check of API keys.
+            tasks: runs the opening of upstream connections, and outlives every connection.
+            instance: the name that requests carry, by which a loop is found.
+            turns: the connections that wait for their turn.
+            opener: makes the opener of each pool.
+        """
         limits = settings.proxy.limits
         self.routes: Final = routes
         self.recorder: Final = recorder
         self.gate: Final = gate
         self.tasks: Final = tasks
-        # Of connections without a request; each route has its own.
+        # These are for connections without a request; each route has its own.
         self.deadlines: Final = Deadlines(limits)
         self.http2: Final = Http2(limits) if settings.proxy.http2 != "off" else None
+        """None where clients may not speak HTTP/2."""
         self.trusted: Final = TrustedProxies(
             settings.proxy.trusted_proxies, settings.proxy.client_address_header
         )
         self.instance: Final = instance.encode()
         self.record_id_format: Final = _record_id_format(settings.proxy.record_id_header)
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
-        """Joins a response head and the record id; without a header for it the id is formatted to
-        nothing.
+        """The format that ends a response head with the line of the record id.
+
+        Without a header for it, `%.0b` formats the id to nothing.
         """
         self.max_head_bytes = limits.max_header_bytes or 1 << 24
         self.max_line_bytes = limits.max_line_bytes
@@ -204,17 +221,18 @@ class Engine:
         self._idle_eviction = IdleEviction(self.max_connections)
         self._max_per_client = limits.max_connections_per_client
         self._open_of: dict[bytes, int] = {}
-        """Client address → open connections; kept only when there is a limit."""
+        """Client address → its open connections; kept only if they have a limit."""
         self.turns: Final = turns
         self.leaving: Final = turns.apart()
-        """Of clients that left with nothing under way: to close one costs 10 µs, and thousands may
-        leave at once.
+        """The connections whose clients left with nothing under way, to be closed in turns.
+
+        To close one costs 10 µs, and thousands may leave at once.
         """
-        self.encoder, self.steps = LineEncoder(), Steps()
+        self.encoder = LineEncoder()
+        self.steps = Steps()
         self.pools, self.http2_pools = self._new_pools(routes)
-        self.openers, self.http2_openers = (
-            tuple(map(opener, pools)) for pools in (self.pools, self.http2_pools)
-        )
+        self.openers = tuple(map(opener, self.pools))
+        self.http2_openers = tuple(map(opener, self.http2_pools))
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self.is_draining = False
@@ -222,10 +240,11 @@ class Engine:
             b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
         )
         self.keeps_alive = True
-        """Whether an answer may be followed by another on its connection; not from the last days of
-        a worker on.
+        """Whether a connection may serve another request after its response; not once the worker
+        drains or retires.
         """
-        self._max_headers, self._plain = limits.max_headers or 1 << 20, PlainLines()
+        self._max_headers = limits.max_headers or 1 << 20
+        self._plain = PlainLines()
         self.heads: Final = RequestHeads(
             self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes)
         )
@@ -258,8 +277,7 @@ class Engine:
         return tuple(pools), tuple(http2_pools)
 
     def register(self, connection: Connection, peer: bytes) -> str:
-        """Count a new connection in, or return which limit it would exceed: then it is counted as
-        refused.
+        """Count a new connection in; or count it as refused, and return which limit it exceeds.
 
         A connection without a `peer` has no known client yet, and counts against no client's limit.
         """
@@ -284,13 +302,16 @@ class Engine:
         return ""
 
     def _evict_idle(self) -> bool:
+        """Close the connection that has been idle longest for a new one; return whether there was
+        one.
+        """
         is_evicted = self._idle_eviction.evict()
         if is_evicted:
             self.recorder.count_displaced_connection()
         return is_evicted
 
     def hand_over(self, connection: Connection, to: Connection) -> None:
-        """Count on with another protocol on the same transport."""
+        """Count `to` instead of a connection whose transport it took over."""
         self.connections.remove(connection)
         self.connections.add(to)
 
@@ -311,7 +332,7 @@ class Engine:
             self._open_of[peer] = left
 
     def request_reader(self, *, is_tls: bool) -> RequestReader:
-        """Return what reads the requests of one connection."""
+        """Return a reader of the requests of one connection."""
         read = ConnectionHeads(self.heads).read
         return RequestReader(
             read,
@@ -334,8 +355,9 @@ class Engine:
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:
-        """Return the field lines a head becomes for a route's upstream, kept with the head for the
-        newest routes.
+        """Return the field lines that a head becomes for a route's upstream.
+
+        They are kept with the head, for the newest routes that it took.
         """
         lines = head.rendered.get(route.index)
         if lines is None:
@@ -353,40 +375,43 @@ class Engine:
             tasks.create_task(self._sweep(), name="deadlines")
 
     async def _follow_clock(self) -> None:
+        """Do at each tick what has to be current: gauges, exchanges in flight, keys, the clock."""
         count = 0
         while True:
             await asyncio.sleep(TICK_S)
             count += 1
             self.recorder.set_in_flight(len(self.in_flight))
             self.recorder.set_log_lines_dropped(lines_dropped())
-            await self._look_at(self.in_flight, self._show_old, within_s=0)
+            await self._visit_all(self.in_flight, self._show_old, within_s=0)
             self.gate.refresh()
             if count % _CLOCK_TICKS == 0:
                 self.recorder.sample_clock()
 
-    async def _look_at(
-        self, members: set[T], look: Callable[[T, int], None], *, within_s: float
+    async def _visit_all(
+        self, members: set[T], visit: Callable[[T, int], None], *, within_s: float
     ) -> None:
-        """Look at all that are there when their turn comes, a few in a turn of the loop, evenly
-        over some seconds.
+        """Call `visit` for all members, a few in a turn of the loop, evenly over `within_s`.
+
+        A member that has left by the time of its turn is not visited.
         """
         found = tuple(members)
-        step = max(_LOOK_STEP, math.ceil(len(found) / _MAX_STEPS))
+        step = max(_VISIT_STEP, math.ceil(len(found) / _MAX_STEPS))
 
         starts = range(0, max(1, len(found)), step)
         for start in starts:
             begin_ns = time.monotonic_ns()
-            for at in range(start, min(start + step, len(found)), _LOOK_TURN):
+            for at in range(start, min(start + step, len(found)), _VISIT_TURN):
                 now_ns = time.monotonic_ns()
-                if now_ns - begin_ns >= _LOOK_NS:
+                if now_ns - begin_ns >= _VISIT_NS:
                     await asyncio.sleep(0)
                     begin_ns = time.monotonic_ns()
                     now_ns = begin_ns
-                _look_at_some(found[at : min(at + _LOOK_TURN, start + step)], members, look, now_ns)
+                _visit(found[at : min(at + _VISIT_TURN, start + step)], members, visit, now_ns)
 
             await asyncio.sleep(within_s / len(starts))
 
     def _show_old(self, exchange: Exchange, now_ns: int) -> None:
+        """Show an exchange in the in-flight table once it is old, and its status once it has one."""
         if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
             access = self.routes.routes[exchange.route].access
             self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))
@@ -397,33 +422,34 @@ class Engine:
         """Enforce the deadlines of all connections, again and again."""
         while True:
             pools: tuple[Pool | Http2Pool, ...] = (*self.pools, *self.http2_pools)
-            _look_at_some(pools, pools, _expire, time.monotonic_ns())
+            _visit(pools, pools, _expire, time.monotonic_ns())
             is_near = self._idle_eviction.is_near(len(self.connections))
-            look = self._check_and_note if is_near else _check
-            await self._look_at(self.connections, look, within_s=SWEEP_S)
+            visit = self._check_and_note if is_near else _check
+            await self._visit_all(self.connections, visit, within_s=SWEEP_S)
             self._idle_eviction.swept()
 
     def _check_and_note(self, connection: Connection, now_ns: int) -> None:
+        """Check a connection, and note it for eviction if it is idle."""
         connection.check(now_ns)
         self._idle_eviction.note(connection, now_ns)
 
     async def drain(self, since_ns: int) -> None:
-        """Finish: idle connections close now, a few in a turn of the loop, the others after their
-        exchange (P29).
+        """Close idle connections now, a few in a turn of the loop, the others after their exchange
+        (P29).
 
-        8,000 that close in one turn hold up for 0.1 s of CPU those whose exchanges still run.
-        Connections that began since a time keep their place.
+        Those that began after `since_ns` stay, for a request that is on its way. 8,000 that close
+        in one turn would hold up for 0.1 s of CPU those whose exchanges still run.
         """
         self.is_draining = True
         self.keeps_alive = False
-        await self._look_at(
+        await self._visit_all(
             self.connections,
             lambda connection, now_ns: connection.close_if_idle(since_ns),
             within_s=0,
         )
 
     def abort(self) -> None:
-        """End what is left: every exchange is recorded as `shutdown`."""
+        """End every connection; exchanges that run are recorded as `shutdown`."""
         for connection in list(self.connections):
             connection.abort_for_shutdown()
         for pool in self.pools:
@@ -432,18 +458,19 @@ class Engine:
             http2_pool.close()
 
 
-def _look_at_some(
-    some: tuple[T, ...], members: Container[T], look: Callable[[T, int], None], now_ns: int
+def _visit(
+    some: tuple[T, ...], members: Container[T], visit: Callable[[T, int], None], now_ns: int
 ) -> None:
-    """Check those that are still members; a bug in one is logged, and does not stop the check of
-    the others.
+    """Call `visit` for those that are still members.
+
+    An unexpected error is logged, and the others are visited all the same.
     """
     left = iter(some)
     while True:
         try:
             for member in left:
                 if member in members:
-                    look(member, now_ns)
+                    visit(member, now_ns)
             return
         except Exception:
             log.exception("the engine's tick failed; the next one goes on")
@@ -454,7 +481,7 @@ def _expire(pool: Pool | Http2Pool, now_ns: int) -> None:
 
 
 def _record_id_format(name: str) -> bytes:
-    """Return the format of the line with the record id; empty where no header is named."""
+    """Return the format of the field line with the record id; empty without a name for it."""
     if name:
         return b"%b: %%b\r\n" % name.replace("%", "%%").encode()
     return b""

@@ -160,7 +160,9 @@ class Tunnel:
         return self._scanners[IN].has_more or self._scanners[OUT].has_more
 
     def end(self, on_read: Callable[[], None]) -> None:
-        """Call `on_read` once all frames in hand are read, often at once; a second end changes nothing."""
+        """Call `on_read` once all frames in hand are read, often at once; a second end changes
+        nothing.
+        """
         if self._on_read is None:
             self._on_read = on_read
             if not self._has_more:

@@ -1,5 +1,5 @@
-"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session can
-be followed while it runs.
+"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session
+can be followed while it runs.
 
 Bounds: messages are recorded at a rate an exchange, and hold at most a part of the ring
 (`Recorder.message`). Those beyond that are relayed like the rest, and counted on the exchange.
@@ -86,8 +86,8 @@ class MessageLog:
             self._recorder.count_dropped_messages(dropped, self._kind)
 
     def hold(self, side: Paced) -> None:
-        """Leave the sending side unread for a while, where messages come faster than they are stored
-        (P30).
+        """Leave the sending side unread for a while, where messages come faster than they are
+        stored (P30).
         """
         now_ns = time.monotonic_ns()
         wait_ns = self._pace.message_wait_ns(now_ns, self._recorder.filled_by_messages)

@@ -189,7 +189,8 @@ def holds_others(relay: RelayState, now_ns: int) -> bool:
 
 
 def is_upload_stalled(relay: RelayState, now_ns: int) -> bool:
-    """Return whether the upstream has taken none of the bytes on their way to it for too long (P17).
+    """Return whether the upstream has taken none of the bytes on their way to it for too long
+    (P17).
 
     The tick asks, in a phase in which no bytes are added: fewer of them are progress, and give more
     time. An upstream that responds already may leave the rest alone (P16).
