@@ -18,20 +18,20 @@ from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LI
 
 
 class Served(Protocol):
-    """What runs for a client."""
+    """What a client's connection serves: the relay of HTTP/1.1, or all streams of HTTP/2."""
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for a connection that it holds; how long the client may take nothing,
-        ns, 0: no limit.
+        """Whether other requests wait for an upstream connection that it holds; and how long the
+        client may take nothing, in ns (0: no limit).
         """
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """The client takes nothing for too long: its connection is about to be cut."""
+        """Note that the client has taken nothing for too long, before its connection is cut."""
 
 
 class ClosingConnection(PacedReader):
-    """A client connection from its last bytes on."""
+    """The base of client connections: it closes them, and watches clients that take nothing."""
 
     __slots__ = (
         "_is_lingering",
@@ -47,17 +47,19 @@ class ClosingConnection(PacedReader):
     def __init__(self, turns: FairLoop) -> None:
         super().__init__(turns)
         self._since_ns = 0
-        """When what it waits for began; of one that is closing, when that did."""
+        """When the phase of the connection began, or its close."""
         self._stalled_ns = 0
+        """Since when the client takes nothing that is written; 0: it takes all."""
         self._stalled_bytes = 0
-        """Since when the client takes nothing of what is written, and how much of it waits."""
+        """How much was written and not taken when the tick last looked."""
         self._is_lingering = False
-        """Whether its input is discarded until it has taken everything, or a second longer."""
+        """Whether input is discarded until the client has taken everything, or a second longer."""
         self._lingered_bytes = 0
+        """How much input was discarded."""
 
     @property
     def is_flushing(self) -> bool:
-        """Whether bytes for the client are still in our buffer, or would be destroyed by an end."""
+        """Whether bytes for the client are still in our buffer, or an end now would destroy some."""
         own = self._transport
         is_left = self._is_lingering and (
             unsent_bytes(own) > 0 or not (own.can_write_eof() or own.is_closing())
@@ -65,7 +67,7 @@ class ClosingConnection(PacedReader):
         return is_left or is_flushing(own)
 
     def _linger(self) -> None:
-        """Close when everything is taken: the client may be sending."""
+        """Half-close, discard input, and close once the client has taken everything."""
         self._is_lingering = True
         self._paused = 0
         self._transport.resume_reading()
@@ -78,7 +80,7 @@ class ClosingConnection(PacedReader):
             self._close_once()
 
     def _pass_over(self, size: int) -> None:
-        """Count bytes that a client sends too late to matter, and stop reading after a few of them."""
+        """Discard `size` bytes of input; beyond a bound, stop reading or close."""
         self._lingered_bytes += size
         if self._lingered_bytes > MAX_LINGER_BYTES:
             if unsent_bytes(self._transport):
@@ -87,29 +89,32 @@ class ClosingConnection(PacedReader):
                 self._close_once()
 
     def _close_once(self) -> None:
+        """Close after what is written, and watch whether the client takes it."""
         # Asyncio's TLS transport loses its protocol, and fails, at a second close.
         if not self._transport.is_closing():
             self._since_ns = time.monotonic_ns()
             self._transport.close()
             if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
-                # A loop waits without limit for the rest to go, a TLS layer for its peer's end.
+                # The loop would wait without limit for the rest to be taken, and a TLS layer for
+                # the end of its peer.
                 self._time_stall()
 
     def _time_stall(self) -> None:
+        """Begin to watch a client that takes nothing."""
         self._stalled_ns = time.monotonic_ns()
         self._stalled_bytes = self._transport.get_write_buffer_size()
 
-    def _check_stall(self, now_ns: int, relay: Served) -> None:
-        """Cut off a client that takes nothing of what is written; close when one that may be
-        sending has taken all.
+    def _check_stall(self, now_ns: int, served: Served) -> None:
+        """Cut off a client that has taken nothing for too long; close a lingering one that has
+        taken everything.
         """
         size = unsent_bytes(self._transport)
-        is_awaited, limit_ns = relay.stall_limit if size else (False, CLOSE_NS)
+        is_awaited, limit_ns = served.stall_limit if size else (False, CLOSE_NS)
         if size < self._stalled_bytes:
             self._stalled_ns = now_ns
         is_over = 0 < limit_ns <= now_ns - self._stalled_ns
         if is_over or (self._is_lingering and self._is_over(size, now_ns)):
-            relay.client_stalled(is_awaited=is_awaited)
+            served.client_stalled(is_awaited=is_awaited)
             self._transport.abort()
         elif (
             self._is_lingering
@@ -121,11 +126,11 @@ class ClosingConnection(PacedReader):
         self._stalled_bytes = size
 
     def _is_over(self, size: int, now_ns: int) -> bool:
-        """Whether a client that may be sending has had its time to end, or is gone; of `size` bytes
-        it took none yet.
+        """Return whether a lingering client has had its time, or is gone, with `size` bytes not
+        taken.
 
-        Over TLS the loop reads what one sends behind a close, in one turn and unheard: only for so
-        long.
+        Over TLS, after a close, the loop itself reads what the client still sends, in one turn and
+        without us: such a client has less time.
         """
         if is_reset_by_peer(self._transport):
             return True

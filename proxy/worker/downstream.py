@@ -63,19 +63,23 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     _relay: Relay
 
     def __init__(self, engine: Engine, peer: bytes = b"") -> None:
-        """Belong to an engine; `peer` is known where another protocol accepted the connection."""
+        """Serve for an engine; `peer` is given where a TLS or PROXY port has learnt it already."""
         super().__init__(engine.turns)
         self._engine = engine
         self._peer = peer
         self._phase: int = Phase.FRESH
         """What the connection waits for between two exchanges."""
         self._eof_ns = 0
-        """When the client ended its side."""
+        """When the client ended its side; 0: not yet."""
         self._held_ns = 0
         """Since when its next request waits for recording (P30); 0: it does not wait."""
         self._is_reading = False
+        """Whether `_read_requests` runs, which goes on by itself when an exchange ends in it."""
         self._is_leaving = False
+        """Whether the client has left with nothing under way, and waits for its turn to be closed.
+        """
         self._is_lost = False
+        """Whether the transport is gone."""
 
     # The connection.
 
@@ -106,7 +110,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 asyncio.get_running_loop().call_later(LINGER_NS / 1e9, own.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
+        """Count the connection out; record what ran for the client that is gone."""
         self._engine.unregister(self, self._peer)
         if self._relay.exchange is not None:
             lose_client(self._relay)
@@ -123,18 +127,19 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         return self._eof_ns
 
     def eof_received(self) -> bool:
-        """The client sends no more; a complete request still gets its response, for a while
-        (`HALF_CLOSE_NS`).
+        """Note that the client sends no more; a complete request still gets its response, for a
+        while (`HALF_CLOSE_NS`).
         """
         relay = self._relay
-        # TLS ends both sides at once, and the loop logs a warning otherwise.
+        # TLS ends both sides at once: the loop logs a warning if the transport is kept.
         if not self._transport.can_write_eof():
             if not self._stalled_ns:
-                self._time_stall()  # what the loop still has for it may never be taken
+                # The client may never take what the loop still has for it.
+                self._time_stall()
             return False
 
         if relay.exchange is None:
-            # No requests that wait.
+            # Requests that wait for recording, or for the client to read, come first.
             if not (self._stalled_ns or self._held_ns) or not self._reader.buffer:
                 self._is_leaving = True
                 self._engine.leaving.add(self)
@@ -148,8 +153,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for a request, or the rest of a head, or takes nothing at its end; 0:
-        it is busy.
+        """Since when it waits for a request or the rest of a head, or takes nothing while it
+        lingers; 0: it is busy.
         """
         if self._is_lingering:
             return self._stalled_ns
@@ -165,7 +170,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def has_been_served(self) -> bool:
-        """Whether it waits for a request that is not its first."""
+        """Whether it waits for a request after its first one."""
         return self._phase == Phase.IDLE
 
     def evict(self, reason: str) -> None:
@@ -180,16 +185,14 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request of it is likely to be on its way: it is new since then, or its head has
-        begun.
+        """Whether a request is probably on its way: since `since_ns` the connection began, or a
+        head.
         """
         is_beginning = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.HEAD)
         return is_beginning and self._since_ns >= since_ns
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Draining: close now when nothing is under way or expected; otherwise the next exchange is
-        the last (P29).
-        """
+        """Drain: close now if nothing is under way or expected; else after the next exchange (P29)."""
         self._exit.is_keep_alive = False
         is_idle = (
             self._relay.exchange is None
@@ -200,7 +203,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
     def abort_for_shutdown(self) -> None:
-        """The time for draining is over: record and close."""
+        """Record what runs as `shutdown`, and close: the time for draining is over."""
         self._phase = Phase.LINGERING
         if shut_down(self._relay):
             self._exit.break_off()
@@ -208,8 +211,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._transport.abort()
 
     def _close(self, *, linger: bool) -> None:
-        """Close after what is written; `linger`: input may come, and a reset would destroy what is
-        under way (P16).
+        """Close after what is written; `linger`: the client may be sending, and a reset would
+        destroy what is under way (P16).
         """
         self._phase = Phase.LINGERING
         self._reader.buffer = b""
@@ -236,7 +239,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         elif relay.exchange is not None:
             check_deadlines(relay, now_ns)
         else:
-            self._reader.body = b""  # thousands may be idle
+            # Thousands of connections may be idle: none keeps the last body.
+            self._reader.body = b""
             if (
                 deadlines.is_over(self._phase, self._since_ns, now_ns)
                 and not self._transport.is_closing()
@@ -244,7 +248,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 self._end_waiting(now_ns)
 
     def _end_waiting(self, now_ns: int) -> None:
-        """No request came in time, or not all of its head."""
+        """Refuse a head that did not become complete in time; close where none began."""
         if self._phase == Phase.HEAD:
             limit = self._engine.deadlines.describe(Phase.HEAD)
             refusal = Refused(
@@ -255,8 +259,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
     def _has_left(self, now_ns: int) -> bool:
-        """Whether the client is gone: it ended its side a while ago, or was reset while nothing of
-        it is read (P15).
+        """Return whether the client is gone: it ended its side a while ago, or reset the connection
+        while it is not read (P15).
         """
         if (
             self._eof_ns
@@ -288,24 +292,24 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _await_turn(self, in_hand: int) -> None:
-        """Leave the rest for another turn, unless the input is discarded by now."""
+        """Leave the rest for another turn, unless input is discarded by now."""
         if self._phase != Phase.LINGERING and not self._transport.is_closing():
             super()._await_turn(in_hand)
 
     def take_turn(self) -> None:
-        """Go on, unless the transport is closing; close, if the client has left."""
+        """Close if the client has left; otherwise go on, unless the transport is closing."""
         if self._is_leaving:
             self._close_once()
         elif not self._transport.is_closing():
             super().take_turn()
 
     def pause_writing(self) -> None:
-        """The client takes no more for now: stop reading from the upstream."""
+        """Stop reading from the upstream: the client takes no more for now."""
         self._time_stall()
         self._relay.pause_response()
 
     def resume_writing(self) -> None:
-        """The client takes bytes again; of a closing connection the rest is timed to the end."""
+        """Read from the upstream again; while the connection closes, its stall is timed anew."""
         if self._is_lingering or self._transport.is_closing():
             self._stalled_ns = time.monotonic_ns()
         else:
@@ -338,8 +342,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._read_body(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep bytes for later: a request is running, or its client does not take the responses to
-        the ones before.
+        """Keep bytes for later: a request runs or waits, or the client does not take the responses
+        to earlier ones.
         """
         self._reader.buffer += data
         if len(self._reader.buffer) > MAX_READ_AHEAD_BYTES and not self._held_ns:
@@ -349,7 +353,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """Begin requests until one of them runs, or bytes or time are used up, or the client takes
         no responses.
 
-        Refused ones do not wait for an upstream, and come in thousands a read (P23).
+        Time matters since refused requests wait for no upstream: one read may bring thousands
+        (P23).
         """
         reader = self._reader
         relay = self._relay
@@ -395,17 +400,18 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
-            self.pause(BY_CLIENT)  # one read of the loop may bring more than that
+            # One read of the loop may bring more than may be kept.
+            self.pause(BY_CLIENT)
 
     @property
     def _may_speak_http2(self) -> bool:
-        """Whether it may begin with HTTP/2: as the first that it says (RFC 9113 §3.3); over TLS
-        that is agreed on.
+        """Whether the client may change to HTTP/2, with its first bytes (RFC 9113 §3.3); over TLS
+        ALPN decides.
         """
         return self._engine.http2 is not None and not self._relay.method
 
     def _speak_http2(self, data: bytes) -> None:
-        """Leave the transport, with what was read of it, to a connection of HTTP/2."""
+        """Hand the transport, with the bytes read from it, to a connection of HTTP/2."""
         shared = self._engine.http2
         assert shared is not None
         self._phase = Phase.LINGERING
@@ -418,8 +424,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             other.data_received(data)
 
     def _has_to_wait(self, data: bytes, now_ns: int, start_ns: int) -> bool:
-        """Whether a request that begins with `data` has to wait for another turn, or for recording
-        (P30).
+        """Return whether the request that begins with `data` has to wait for another turn, or for
+        recording (P30); if so, arrange it.
         """
         if now_ns - start_ns >= TURN_NS:
             self._await_turn(self._reader.in_hand)
@@ -427,26 +433,30 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._held_ns or self._phase == Phase.HEAD:
             return False
 
+        # The preface of HTTP/2 does not wait: each of its requests does.
         wait_ns = self._engine.pace.request_wait_ns(now_ns)
-        if not wait_ns or data.startswith(b"PRI "):  # the requests of HTTP/2 wait themselves
+        if not wait_ns or data.startswith(b"PRI "):
             return False
 
         self._reader.buffer += data
         self._held_ns = now_ns
-        self.pause(BY_TURN)  # what is in hand comes first, then the socket
+        # With BY_TURN the end of the wait reads the bytes in hand first, and then the socket.
+        self.pause(BY_TURN)
         self._engine.pace.hold(self, now_ns, wait_ns)
         return True
 
     def _await_head(self, now_ns: int) -> None:
-        """Wait for the rest of a head; the first request shares the time of its connection (P17)."""
+        """Wait for the rest of a head; the first one shares the time of its connection (P17)."""
         if not self._reader.buffer:
-            return  # empty lines begin no request
+            # Only empty lines came, which begin no request.
+            return
         if self._phase != Phase.HEAD:
             if self._phase != Phase.FRESH:
                 self._since_ns = now_ns
             self._phase = Phase.HEAD
 
     def _read_body(self, data: bytes) -> None:
+        """Forward what `data` and the buffer bring of a body."""
         reader = self._reader
         try:
             body = reader.read_body(data)
@@ -459,7 +469,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
-        """Return what was read after the request: it belongs to the tunnel."""
+        """Return the bytes behind the request, which belong to its tunnel."""
         data = self._reader.buffer
         self._reader.buffer = b""
         self.resume(BY_CLIENT)
@@ -486,9 +496,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=False)
 
     def _go_on(self) -> None:
-        """Begin the requests that wait in the buffer; of a client that sends no more, these are the
-        last.
-        """
+        """Begin the requests that wait in the buffer; close if the client sends no more."""
         self.resume(BY_CLIENT)
         self._read_requests(b"")
         if not self._eof_ns or self._relay.exchange is not None or self._stalled_ns:

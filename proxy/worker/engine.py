@@ -94,7 +94,7 @@ class Connection(Waiting, Protocol):
         """
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Close now when nothing is under way or expected; otherwise the next exchange is the last."""
+        """Close now if nothing is under way or expected; else after the next exchange."""
 
     def abort_for_shutdown(self) -> None:
         """Record what runs as `shutdown`, and close."""
@@ -369,7 +369,7 @@ class Engine:
         return lines
 
     async def tick(self) -> None:
-        """Run for the worker's whole life: note old exchanges, enforce deadlines, follow the clock."""
+        """Run until cancelled: show old exchanges, enforce deadlines, sample the clock."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow_clock(), name="engine clock")
             tasks.create_task(self._sweep(), name="deadlines")
@@ -411,7 +411,7 @@ class Engine:
             await asyncio.sleep(within_s / len(starts))
 
     def _show_old(self, exchange: Exchange, now_ns: int) -> None:
-        """Show an exchange in the in-flight table once it is old, and its status once it has one."""
+        """Show an exchange in the in-flight table once it is old, with its status if it has one."""
         if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
             access = self.routes.routes[exchange.route].access
             self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))

@@ -1,5 +1,5 @@
-"""The ends of an exchange: whole, refused, failed, cut short; maybe before its request is read (P14,
-P24).
+"""The ends of an exchange: whole, refused, failed, cut short; maybe before its request is read
+(P14, P24).
 
 Functions over the state of a relay. Each records the exchange; where the rest of the request is
 still to come, it enters the phase `ENDING` instead, and `end_answered` records it later.
@@ -298,7 +298,7 @@ def _respond(
 
 
 def refuse(relay: RelayState, refusal: Refused) -> None:
-    """Respond with a refusal, after which the connection goes on where its framing is beyond doubt."""
+    """Respond with a refusal; keep the connection where the framing of the request is certain."""
     close = refusal.code not in KEEPS_CONNECTION or not relay.is_request_complete
     end_with_error(relay, refusal.code, refusal.message, close=close)
 

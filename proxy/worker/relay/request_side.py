@@ -104,7 +104,7 @@ def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_a
 
 
 def is_body_next(relay: RelayState) -> bool:
-    """Return whether it is the client's turn: more of its body is to come, and it waits for no 100."""
+    """Return whether the client is to send more of its body, and waits for no 100."""
     if relay.is_request_complete:
         return False
     body = None if relay.exchange is None else relay.exchange.request_body
@@ -143,7 +143,7 @@ def _forward_on_stream(relay: RelayState, data: bytes, *, is_last: bool) -> None
 
 
 def keep_unsent(relay: RelayState, data: bytes) -> None:
-    """Keep bytes for an upstream that is being connected; beyond a bound, stop reading the client."""
+    """Keep bytes until an upstream is connected; beyond a bound, stop reading the client."""
     relay.unsent.append(data)
     relay.unsent_bytes += len(data)
     if relay.unsent_bytes > MAX_READ_AHEAD_BYTES:

@@ -161,7 +161,7 @@ class RelayState:
 
     @property
     def deadlines(self) -> Deadlines:
-        """The deadlines of the newest request's route, or, before the first, those of the engine."""
+        """The deadlines of the newest request's route; before the first, those of the engine."""
         if self.route is None:
             return self.engine.deadlines
         return self.route.deadlines

@@ -42,7 +42,7 @@ def upgrade_lines(lines: bytes) -> bytes:
 
 
 def take_tunnelled(relay: RelayState, exit: Http2Exit, data: bytes, *, is_last: bool) -> None:
-    """Take DATA for a WebSocket; before its tunnel is open it waits, and its client gets no credit."""
+    """Take DATA for a WebSocket; before the tunnel is open keep it, and give no credit for it."""
     if relay.tunnel is None:
         exit.read_ahead += data
     else:
