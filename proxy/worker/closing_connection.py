@@ -74,7 +74,8 @@ class ClosingConnection(PacedReader):
         if not self._stalled_ns:
             self._time_stall()
         if self._transport.can_write_eof():
-            with suppress(OSError):  # it is reset already
+            # The client may have reset the connection.
+            with suppress(OSError):
                 self._transport.write_eof()
         elif not is_flushing(self._transport):
             self._close_once()

@@ -3,11 +3,11 @@
 
 Strategy: the codec (`proxy/http2`) reads frames and returns events; each request becomes the text
 of an HTTP/1.1 head, which the reader of requests judges again (P1 to P11), and gets a relay and a
-stream of its own. What all do is written once, at the end of a step, or when an upstream brings
-something.
+stream of its own. What all streams have to send is written once, at the end of a step, or when an
+upstream brings something.
 
-The invariant: a stream is released when its exchange is recorded and everything of its response is
-sent, or it is reset; what one client does not take of one stream holds up that stream alone.
+The invariant: a stream is released when its exchange is recorded and all of its response is sent,
+or it is reset. A stream whose response the client does not take holds up no other stream.
 """
 
 import asyncio
@@ -45,6 +45,7 @@ from proxy.worker.relay.timing import check_deadlines
 from proxy.worker.relay.tunnel_side import forward_eof, take_tunnelled, upgrade_lines
 
 _BROKEN: Final = "http2_protocol_error"
+_FLOOD: Final = "http2_flood"
 
 
 class Http2Downstream(Http2Streams, asyncio.Protocol):
@@ -59,25 +60,28 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     _admission: Admission
 
     def __init__(self, engine: Engine, shared: Http2, peer: bytes, since_ns: int) -> None:
-        """Take the place of a connection of `peer` that was accepted at `since_ns`, and counted."""
+        """Serve the client `peer` on a transport that was accepted at `since_ns`, and counted."""
         codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         super().__init__(engine, shared, codec)
         self._number = shared.connections = shared.connections + 1
         self._peer = peer
         self._since_ns = since_ns
         self._flags = 0
-        self._held_ns = 0
         self.eof_ns = 0
+        """When the client ended its side; 0: not yet."""
         self._has_served = False
+        """Whether a request has come."""
         self._head_since_ns = 0
-        """Since when a header block is not complete; 0: none is."""
-        self._held, self._held_events = b"", list[events.Event]()
-        """Bytes that are read later; a request that waits for recording since `_held_ns`, and what
-        follows it (P30).
-        """
+        """Since when a header block is incomplete; 0: none is."""
+        self._held = b""
+        """Bytes that are read later."""
+        self._held_events: list[events.Event] = []
+        """A request that waits for recording, and what came behind it (P30)."""
+        self._held_ns = 0
+        """Since when that request waits."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; over what is not secure enough nothing is answered."""
+        """Take the transport; end the connection if its cipher is too weak (RFC 9113 §9.2.2)."""
         own = cast(asyncio.Transport, transport)
         self._transport = own
         self._writer = FrameWriter(self._engine.steps, self._codec, own, self._take_all)
@@ -85,7 +89,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         engine = self._engine
         tls = transport.get_extra_info("ssl_object")
         is_tls = tls is not None
-        self._flags, self.held_bytes = (FLAG_TLS, HELD_BYTES) if is_tls else (0, 0)
+        if is_tls:
+            self._flags = FLAG_TLS
+            self.held_bytes = HELD_BYTES
         self._reader = engine.request_reader(is_tls=is_tls)
         self._admission = admission_of(engine, self._peer, is_tls=is_tls)
         if is_tls and not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
@@ -93,7 +99,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
+        """Count the connection out; record what ran for the client that is gone."""
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
         self._codec.is_ended = True
@@ -102,19 +108,21 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._end_streams(lose_client)
 
     def _forget_held(self) -> None:
-        """What is in hand of the client begins nothing any more."""
+        """Drop input in hand: it begins nothing any more."""
         self._held = b""
         self._held_events = []
 
     def eof_received(self) -> bool:
-        """The client sends no more; what it asked for completely it still gets, for a while."""
+        """Note that the client sends no more; complete requests still get their responses, for a
+        while (`HALF_CLOSE_NS`).
+        """
         self.eof_ns = time.monotonic_ns()
         self._end_requests()
         return self._transport.can_write_eof() and bool(self._relays)
 
     def _end_requests(self) -> None:
-        """End what its client never completes, and its sides of tunnels, once all that came before
-        that is read.
+        """End requests that will not become complete, and the client's sides of tunnels, once all
+        input is read.
         """
         if not self._has_more:
             for stream_id, relay in list(self._relays.items()):
@@ -127,11 +135,12 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Read bytes, or keep them while reading is paused."""
         if self._is_lingering:
             self._pass_over(len(data))
         elif self._paused or self._held_events:
-            self._held += data  # a TLS layer may have had it
+            # A TLS layer may still have had bytes when reading was paused.
+            self._held += data
         else:
             self._step(data)
 
@@ -152,7 +161,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._transport.resume_reading()
 
     def _step(self, data: bytes) -> None:
-        """Read some frames, and do what they say; then write what is to be said."""
+        """Read some frames, act on them, and write what all streams have to send."""
         now_ns = time.monotonic_ns()
         reader = self._codec.reader
         held = self._held_events
@@ -170,8 +179,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._end_requests()
 
     def _follow(self, found: list[events.Event], waited_ns: int) -> None:
-        """Do what frames say; unless they have waited, requests may have to, and what follows them
-        (P30).
+        """Act on events; hold a request, and what follows it, where recording needs room (P30).
+
+        `waited_ns` is how long the first has waited: it is not held again; -1 where none has.
         """
         steps = self._engine.steps
         pace = self._engine.pace
@@ -196,8 +206,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             steps.end()
 
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
-        """Begin the exchange of a request, whose head the reader judges as text (F8: its framing is
-        written anew).
+        """Begin the exchange of a request.
+
+        The reader of HTTP/1.1 judges its head as text, whose framing is written anew (F8).
         """
         engine = self._engine
         shared = self._shared
@@ -238,8 +249,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         relay.begin(reader, read, now_ns, waited_ns)
 
     def _refusal_of(self, head: RequestFields) -> Refused | None:
-        """Return why a request is refused that is not even read; raised, it would hold the head
-        that holds it.
+        """Return why a request is refused before its head is read, None if it is not.
+
+        It is returned since an error that is raised holds, by its traceback, the head that holds
+        it.
         """
         engine = self._engine
         if head.refusal is not None and len(head.target) > engine.max_line_bytes:
@@ -252,17 +265,13 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return head.refusal
 
     def _refuse(self, relay: Relay, head: RequestFields, refusal: Refused, now_ns: int) -> None:
-        """Answer a request that is not begun; its record has as much of the head as a limit lets
-        in.
-        """
+        """Refuse a request that has not begun; its record has as much of the head as limits allow."""
         engine = self._engine
         reader = self._reader
         if refusal.code != "stream_refused":
             self._codec.note_refused()
-        head.target, head.lines = (
-            head.target[: engine.max_line_bytes],
-            head.lines[: engine.max_head_bytes],
-        )
+        head.target = head.target[: engine.max_line_bytes]
+        head.lines = head.lines[: engine.max_head_bytes]
         reader.buffer = b""
         reader.raw = head.text
         reader.method = head.method
@@ -295,7 +304,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._waiting.pop(event.stream_id, None)
             relay = self._relays.get(event.stream_id)
             if relay is None:
-                self._let_go(event.stream_id)
+                self._release(event.stream_id)
             elif not self._stalled_ns:
                 relay.resume_response()
         elif isinstance(event, events.StreamReset):
@@ -307,7 +316,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             forward_body(relay, data, trailers, is_last=is_last)
             self._codec.credit(stream_id, len(data))
         elif relay is not None and relay.wants_websocket:
-            # Else it is answered, or its body known to be empty.
+            # The data of others come too late: they are answered, or their bodies known to be empty.
             take_tunnelled(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
 
     def _take_reset(self, event: events.StreamReset) -> None:
@@ -328,7 +337,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     # Writing.
 
     def pause_writing(self) -> None:
-        """The client takes no more for now: read nothing of it, nor of the upstreams."""
+        """Read no more from the client and the upstreams: the client takes nothing for now."""
         self._time_stall()
         if not self._is_lingering:
             self.pause(BY_CLIENT)
@@ -336,7 +345,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             relay.pause_response()
 
     def resume_writing(self) -> None:
-        """The client takes bytes again."""
+        """Read again from the client, and for all streams whose windows are open."""
         if self._is_lingering or self._transport.is_closing():
             self._stalled_ns = time.monotonic_ns()
         else:
@@ -349,7 +358,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     # Time, and the end.
 
     def check(self, now_ns: int) -> None:
-        """Enforce the deadlines; called by the engine's tick."""
+        """Enforce the deadlines of the connection and its streams; called by the engine's tick."""
         codec = self._codec
         deadlines = self._engine.deadlines
         self._writer.check(now_ns)
@@ -388,18 +397,18 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._end(ErrorCode.NO_ERROR, "")
 
     def _end(self, code: ErrorCode, reason: str) -> None:
-        """End the connection, with a GOAWAY that arrives; a fault of the client's is recorded once."""
+        """End the connection with a GOAWAY, and linger so that it arrives.
+
+        A `reason` is a fault of the client, which is recorded once.
+        """
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
-        fault, end = (
-            ("http2_flood", cut_off)
-            if code == ErrorCode.ENHANCE_YOUR_CALM
-            else (_BROKEN, lose_client)
-        )
+        is_flood = code == ErrorCode.ENHANCE_YOUR_CALM
         if reason:
+            fault = _FLOOD if is_flood else _BROKEN
             record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
         self._forget_held()
-        self._end_streams(end)
+        self._end_streams(cut_off if is_flood else lose_client)
         self._writer.write()
         self._since_ns = time.monotonic_ns()
         if not self._transport.is_closing():
@@ -429,21 +438,22 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request is likely to be on its way: the connection is new, or was asked to end
-        just now.
+        """Whether a request is probably on its way: since `since_ns` the connection began, or was
+        asked to end.
         """
         is_new = not self._has_served and self._since_ns >= since_ns
         return not self._is_lingering and (is_new or self._codec.inbound.drain_since_ns > since_ns)
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Draining: serve what is on its way, and close then (P29)."""
+        """Drain: serve what is on its way, and close then (P29)."""
         if not self._is_lingering:
             self._codec.inbound.drain(time.monotonic_ns())
             self.flush()
 
     def abort_for_shutdown(self) -> None:
-        """The time for draining is over: record, say so, and leave a moment for it to arrive; a
-        second time, close.
+        """Record what runs as `shutdown`, and send GOAWAY: the time for draining is over.
+
+        A second call closes; the moment between them lets the GOAWAY arrive.
         """
         self._forget_held()
         self._end_all(shut_down)

@@ -1,8 +1,7 @@
-"""The way of a response to its client, whatever protocol that speaks: the relay says what, an exit
-says how.
+"""The sending of responses to one client: the relay says what is sent, an exit of its protocol how.
 
-The invariant: `whole`, `end` and `refuse` hold what they make back until `release`, so that an
-exchange is on record before its client can have all of its response.
+The invariant: `whole`, `end` and `refuse` prepare bytes that `release` sends, so that an exchange
+is on record before its client can have all of its response.
 """
 
 from abc import ABC, abstractmethod
@@ -13,15 +12,15 @@ from proxy.worker.engine import Engine
 
 
 class Exit(ABC):
-    """Takes the responses to one client, one after the other."""
+    """Sends the responses to one client, one after the other."""
 
     __slots__ = ("_engine", "is_keep_alive", "takes_trailers")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.is_keep_alive = False
-        """Whether the client's connection depends on the rest of a request being read, and goes on
-        behind it.
+        """Whether the connection serves another request after this one, whose rest has to be read
+        first; never on a stream of HTTP/2.
         """
         self.takes_trailers = False
         """Whether trailers can follow the body that was started."""
@@ -36,7 +35,7 @@ class Exit(ABC):
 
     @abstractmethod
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
-        """Make a response that is here as a whole, with the id of its record."""
+        """Prepare a whole response, with the id of its record."""
 
     @abstractmethod
     def start(self, head: ResponseHead, id_text: bytes) -> None:
@@ -48,18 +47,18 @@ class Exit(ABC):
 
     @abstractmethod
     def end(self, data: bytes, trailers: bytes) -> None:
-        """Make the end of the body: the last of it, possibly nothing, and trailer lines, each with
-        its CRLF.
+        """Prepare the end of the body: the last of it, possibly nothing, and trailer lines, each
+        with its CRLF.
         """
 
     @abstractmethod
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
-        """Make a response of our own; return its head and body."""
+        """Prepare an error response of our own; return its head and body."""
 
     def _own_response(
         self, code: str, message: str, id_text: bytes, *, close: bool
     ) -> tuple[bytes, bytes]:
-        """Write head and body of a response of our own, as HTTP/1.1 has it."""
+        """Return head and body of an error response, as text of HTTP/1.1."""
         line = self._engine.record_id_format
         return error_response(
             code, message, close=close, record_id_line=line % id_text if line else b""
@@ -67,16 +66,16 @@ class Exit(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Send what was made."""
+        """Send what was prepared."""
 
     @abstractmethod
     def half_close(self) -> None:
-        """Say that this response is the last, while the client may still be sending."""
+        """End our side behind the last response, while the client may still be sending."""
 
     @abstractmethod
     def break_off(self) -> None:
-        """End so that what was sent of a response cannot pass for all of it (P14)."""
+        """End so that the client cannot take a part of the response for all of it (P14)."""
 
     @abstractmethod
     def switch(self, head: ResponseHead, id_text: bytes) -> None:
-        """Send a 101; what is sent from now on is in the other protocol."""
+        """Send a 101; `data` sends bytes of the other protocol from now on."""

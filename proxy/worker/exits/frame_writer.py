@@ -1,10 +1,10 @@
-"""Writes of connections of HTTP/2: what one step has to say on each of them is one write, at the
+"""Writes of HTTP/2 connections: all frames that one step has for a connection are one write, at the
 end of the step.
 
-Strategy: a step (some frames of one connection, read and passed on) may concern many streams of
-many connections. Each connection that has something to send is noted meanwhile and written once.
-The invariants: outside of steps, what is to be sent is sent at once; whose connection is lost has
-let go of it, or both would wait for a collection of cycles.
+Strategy: a step reads some frames of one connection and passes them on, which may concern many
+streams of many connections. Each connection with frames to send is noted meanwhile, and written
+once. The invariants: outside of a step frames are sent at once. A writer lets go of a connection
+that is lost: both would wait as a cycle for a garbage collection.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _SMALL_WAIT_S: Final = SMALL_WAIT_NS / 1e9 + 0.001
 
 
 class Steps:
-    """Those of one worker; a step may begin within another."""
+    """The steps of one worker; a step may begin within another."""
 
     __slots__ = ("_depth", "_due")
 
@@ -41,14 +41,14 @@ class Steps:
                 writer.write()
 
     def defer(self, writer: "FrameWriter") -> bool:
-        """Have it write at the end of the step that runs; False: none does."""
+        """Have a writer write at the end of the step that runs; return whether one runs."""
         if self._depth:
             self._due[writer] = None
         return self._depth > 0
 
 
 class FrameWriter:
-    """Writes what one codec has to send."""
+    """Writes the frames of one codec."""
 
     __slots__ = ("_codec", "_is_timed", "_steps", "_take", "_transport", "_write")
 
@@ -59,7 +59,7 @@ class FrameWriter:
         transport: asyncio.Transport,
         take: Callable[[list[Event]], None],
     ) -> None:
-        """Write to a transport; `take` gets what the codec has to report when its time has come."""
+        """Write to a transport; `take` gets the events that the codec reports when a time is up."""
         self._steps = steps
         self._codec = codec
         self._take = take
@@ -68,7 +68,7 @@ class FrameWriter:
         self._is_timed = False
 
     def flush(self) -> None:
-        """Write, now or once the step that runs is over."""
+        """Write, now or at the end of the step that runs."""
         if not self._steps.defer(self):
             self.write()
 
@@ -85,7 +85,7 @@ class FrameWriter:
             asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._end_wait)
 
     def close(self) -> None:
-        """Let go of the connection, which is lost and holds this: nothing is reported any more."""
+        """Let go of the connection, which is lost: nothing is reported any more."""
         self._take = _report_nothing
 
     def _end_wait(self) -> None:
@@ -93,13 +93,11 @@ class FrameWriter:
         self.check(time.monotonic_ns())
 
     def check(self, now_ns: int) -> None:
-        """Do what is due by the codec's clock: small pieces have waited for larger windows for long
-        enough (F12).
-        """
+        """Write the small pieces that have waited for larger windows for long enough (F12)."""
         if 0 < self._codec.next_check_ns <= now_ns:
             self._take(self._codec.check(now_ns))
         self.flush()
 
 
 def _report_nothing(_: list[Event]) -> None:
-    """Stand for the connection that is lost."""
+    """Stand in for a connection that is lost."""

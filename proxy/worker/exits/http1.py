@@ -1,5 +1,5 @@
-"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and an end that
-cannot be mistaken.
+"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and a visible end
+of what is cut.
 
 A response goes out in as few writes as it can; measured with bench/macro (bench/results).
 """
@@ -18,8 +18,8 @@ from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
 _RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER that turns a close into a reset, so that a truncated response never looks like a
-finished one (P14).
+"""SO_LINGER that turns a close into a reset, so that a truncated response does not look complete
+(P14).
 """
 
 
@@ -36,7 +36,7 @@ class Http1Exit(Exit):
         self._method = b""
         self._is_http10 = False
         self._out = b""
-        """What was made and not released."""
+        """The bytes that were prepared and not released."""
 
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
         self._method = method
@@ -66,7 +66,9 @@ class Http1Exit(Exit):
         return head.prefix + b"Connection: close\r\n"
 
     def _prefix_for_http10(self, head: ResponseHead) -> bytes:
-        """HTTP/1.0 knows no chunks: without a length the end of the connection ends the body."""
+        """Return a head for HTTP/1.0, which has no chunks: without a length the end of the
+        connection ends the body.
+        """
         length = head.content_length
         if length < 0 and head.body_length(self._method) < 0:
             self.is_keep_alive = False
@@ -102,7 +104,8 @@ class Http1Exit(Exit):
 
     def half_close(self) -> None:
         if self._transport.can_write_eof():
-            with suppress(OSError):  # it is reset already
+            # The client may have reset the connection.
+            with suppress(OSError):
                 self._transport.write_eof()
 
     def break_off(self) -> None:

@@ -1,10 +1,10 @@
-"""Responses on one stream of HTTP/2, and the pace of its request: the codec frames, the connection
-writes.
+"""Responses on one stream of HTTP/2, and the pace of its request: the codec makes frames, the
+connection writes them.
 
-A stream is both the exit and the client of its relay. Credit for what came of a body is given when
-the relay has passed it on, and not while that waits for the upstream: a stream holds no more than
-its window (F13). A WebSocket is a tunnel on its stream: DATA both ways, whose END_STREAM is the end
-of a side (RFC 8441).
+A stream is both the exit and the client of its relay. The client gets credit for a part of its body
+once the relay has passed it on, and none while that waits for the upstream: so a stream holds no
+more than its window (F13). A WebSocket is a tunnel on its stream: DATA in both directions, and
+END_STREAM at the end of a side (RFC 8441).
 """
 
 import time
@@ -22,22 +22,22 @@ from proxy.worker.exits.exit import Exit
 
 
 class StreamOwner(Protocol):
-    """The connection of some streams."""
+    """The connection of a stream, `Http2Streams`; a protocol because that imports the exits."""
 
     eof_ns: int
     """When the client ended its side; 0: not yet."""
 
     def flush(self) -> None:
-        """Write what the codec has to send, unless more is about to come."""
+        """Write what the codec has to send, now or at the end of the step that runs."""
 
     def await_window(self, stream_id: int) -> None:
-        """Note that some of a response waits for the client to grant a window."""
+        """Note that a part of a response waits for the client's window."""
 
     def reset(self, stream_id: int, code: int) -> None:
         """End a stream early, and count that."""
 
     def exchange_ended(self, stream_id: int) -> None:
-        """Let a stream go whose exchange is recorded."""
+        """Forget an exchange that is recorded; release its stream once its response is sent."""
 
 
 class Http2Exit(Exit):
@@ -66,7 +66,7 @@ class Http2Exit(Exit):
         self._is_tunnel = False
         self._eof_ns = 0
         self.read_ahead = b""
-        """What came for a tunnel before that was open."""
+        """Bytes for a tunnel that is not open yet."""
         self.id = state.id
         self.held_bytes = 0
         self.takes_trailers = True
@@ -121,9 +121,7 @@ class Http2Exit(Exit):
         return head, body
 
     def _refuse_call(self, code: str, message: str, id_text: bytes) -> bytes:
-        """Refuse a call of gRPC as its clients understand it: trailers only (gRPC over HTTP/2,
-        Responses).
-        """
+        """Refuse a gRPC call in its own way, by trailers alone (gRPC over HTTP/2, Responses)."""
         if self._state.is_expired:
             status = DEADLINE_EXCEEDED
         else:
@@ -134,8 +132,10 @@ class Http2Exit(Exit):
         )
 
     def end_grpc_call(self, lines: bytes, id_text: bytes, *, has_begun: bool) -> bytes:
-        """End a call with a status of our own, whatever was sent of its response; return the head,
-        if none was.
+        """End a gRPC call with a status of our own.
+
+        Returns:
+            The head that was sent; empty where the response had begun already.
         """
         if has_begun:
             self.end(b"", lines)
@@ -149,12 +149,12 @@ class Http2Exit(Exit):
         self._owner.flush()
 
     def half_close(self) -> None:
-        """Leave it: the end of the stream says so."""
+        """Do nothing: END_STREAM has ended our side."""
 
     def break_off(self) -> None:
         state = self._state
         code = state.reset_code if state.reset_by == BY_UPSTREAM else 0
-        # Curl takes NO_ERROR for the end of a body.
+        # NO_ERROR would not do: curl takes it for the end of a body.
         self._owner.reset(self.id, code or ErrorCode.INTERNAL_ERROR)
         self._owner.exchange_ended(self.id)
 
@@ -174,23 +174,23 @@ class Http2Exit(Exit):
 
     @property
     def eof_ns(self) -> int:
-        """When the client ended its side, or that of a tunnel; 0: not yet."""
+        """When the client ended its side of the connection, or of a tunnel; 0: not yet."""
         return self._eof_ns or self._owner.eof_ns
 
     def end_tunnel(self) -> None:
-        """The client has ended its side of a tunnel."""
+        """Note that the client has ended its side of a tunnel."""
         self._eof_ns = time.monotonic_ns()
 
     def credit(self, size: int) -> None:
-        """Let the client send as much again, now or once its body is wanted."""
+        """Let the client send `size` more bytes, now or once its body is read again."""
         self._codec.credit(self.id, size)
 
     def pause(self, reason: int) -> None:
-        """Give no credit, for a reason."""
+        """Give no credit, for one of the `BY_` reasons."""
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give it again, as far as this reason goes."""
+        """Give credit again, unless another reason is left."""
         self._codec.resume(self.id, reason)
         self._owner.flush()
 
@@ -201,7 +201,7 @@ class Http2Exit(Exit):
         return data
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
-        """Let the stream go; what the client still sends of its request is not wanted."""
+        """Let the stream go; the rest of its request is not read."""
         if self._is_tunnel:
             self._send(b"", is_end=True)
             self._owner.flush()

@@ -1,12 +1,12 @@
-"""The streams of one HTTP/2 connection of a client: what runs on them, what of it waits for
-windows, how they end.
+"""The streams of one HTTP/2 connection of a client: their exchanges, those that wait for windows,
+and how they end.
 
-Strategy: an exchange whose record is made frees its stream, once all of its response is sent, or
-resets it. Where a connection ends with many of them, they are ended a few in a turn of the loop: a
+Strategy: once an exchange is recorded, its stream is released when all of its response is sent, or
+reset. Where a connection ends with many streams, a few are ended in each turn of the loop: a
 hundred downloads that ended in one step held their neighbours up for 74 to 92 ms.
 
-The invariant: an exchange is ended exactly once, and what it says after the end of its connection
-goes nowhere.
+The invariant: an exchange is ended exactly once, and nothing that it sends after the end of its
+connection goes anywhere.
 """
 
 import time
@@ -24,33 +24,32 @@ from proxy.worker.relay.relay import Relay
 
 
 class Http2Streams(ClosingConnection):
-    """What a connection of a client has to do with its streams."""
+    """The part of a client's connection that keeps its streams."""
 
     __slots__ = ("_codec", "_ending", "_engine", "_relays", "_shared", "_waiting", "_writer")
 
     _writer: FrameWriter
 
     def __init__(self, engine: Engine, shared: Http2, codec: Connection) -> None:
-        """Begin without any."""
+        """Begin without streams."""
         super().__init__(engine.turns)
         self._engine = engine
         self._shared = shared
         self._codec = codec
         self._relays: dict[int, Relay] = {}
-        """Of the streams whose exchanges run."""
+        """Stream → the relay of its exchange, while that runs."""
         self._waiting: dict[int, tuple[int, int]] = {}
-        """Streams whose client takes nothing for now: since when, and how much of their responses
-        waits.
-        """
+        """Stream whose client grants no window → since when, and how much of its response waits."""
         self._ending: Callable[[Relay], object] | None = None
-        """How those that run are ended, a few at a time, once the connection is over."""
+        """Ends one exchange; not None while those of a connection that is over are ended in turns.
+        """
 
     def flush(self) -> None:
-        """Write, now or at the end of the step that runs."""
+        """Write what the codec has to send, now or at the end of the step that runs."""
         self._writer.flush()
 
     def await_window(self, stream_id: int) -> None:
-        """Read no more of a response whose client grants no window."""
+        """Note that a stream waits for its client's window, and read no more of its response."""
         relay = self._relays.get(stream_id)
         state = self._codec.streams.open.get(stream_id)
         if state is not None:
@@ -59,16 +58,16 @@ class Http2Streams(ClosingConnection):
             relay.pause_response()
 
     def exchange_ended(self, stream_id: int) -> None:
-        """Let a stream go whose exchange is recorded, once what it says is sent."""
+        """Forget an exchange that is recorded; release its stream once its response is sent."""
         if self._relays.pop(stream_id, None) is not None:
             self._shared.open_streams -= 1
         self._since_ns = time.monotonic_ns()
         if stream_id not in self._waiting:
-            self._let_go(stream_id)
+            self._release(stream_id)
 
-    def _let_go(self, stream_id: int) -> None:
-        """Release a stream; of one whose request is not complete the client reads that it need not
-        be (§8.1).
+    def _release(self, stream_id: int) -> None:
+        """Release a stream; reset it if its request is incomplete, so that the client need not send
+        the rest (RFC 9113 §8.1).
         """
         state = self._codec.streams.open.get(stream_id)
         if state is not None and not self._codec.is_ended:
@@ -90,7 +89,7 @@ class Http2Streams(ClosingConnection):
         self._waiting.pop(stream_id, None)
 
     def _check_windows(self, now_ns: int) -> None:
-        """Reset streams of which nothing is taken for too long (P17)."""
+        """Reset streams whose client has taken nothing for too long (P17)."""
         for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
             state = self._codec.streams.open.get(stream_id)
             relay = self._relays.get(stream_id)
@@ -109,8 +108,8 @@ class Http2Streams(ClosingConnection):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether others wait for what one of its streams holds; how long the client may take
-        nothing, ns.
+        """Whether other requests wait for an upstream connection that one of its streams holds; and
+        how long the client may take nothing, in ns: the shortest limit of its streams.
         """
         limits = [relay.stall_limit for relay in self._relays.values()]
         is_awaited = any(is_awaited for is_awaited, _ in limits)
@@ -119,14 +118,14 @@ class Http2Streams(ClosingConnection):
         )
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """The client takes nothing for too long: its connection is about to be cut (P17)."""
+        """Note on all streams that the client has taken nothing for too long (P17)."""
         for relay in list(self._relays.values()):
             relay.client_stalled(is_awaited=is_awaited)
 
     # The end of all.
 
     def _end_streams(self, end: Callable[[Relay], object]) -> None:
-        """End and record what runs, in turns; an end that has begun goes on as it is."""
+        """End all exchanges with `end`, in turns, unless that has begun already."""
         self._waiting.clear()
         self._ending = self._ending or end
         self.take_turn()
@@ -153,7 +152,7 @@ class Http2Streams(ClosingConnection):
         self.exchange_ended(stream_id)
 
     def _end_all(self, end: Callable[[Relay], object]) -> None:
-        """End and record at once whatever runs."""
+        """End all exchanges with `end`, at once."""
         while self._relays:
             self._end_first(end)
         self._waiting.clear()
