@@ -91,13 +91,13 @@ def _hand_over_ring(control: Control, segment: Segment) -> None:
 
 
 def _be_lean(plane: DataPlane, segment: Segment) -> None:
-    """Have no more of the ring than what it holds: memory is short, or its last clients may stay
-    for days.
+    """Keep only the pages of the ring that are in use: memory is short, or the last clients of this
+    worker may stay for days.
     """
     try:
         plane.engine.recorder.be_lean(LeanRoom(segment))
     except OSError:
-        # It is whole, as a sandbox refuses the call by which its pages could be had one by one.
+        # A sandbox refuses the call that takes pages one by one: the ring has all of them then.
         pass
 
 
@@ -108,8 +108,9 @@ def _obey(
     stopping: asyncio.Event,
     leaving: asyncio.Event,
 ) -> None:
-    """Do what the supervisor says; drain when it is gone. `leaving` is set by a retirement too,
-    `stopping` is not.
+    """Do what the supervisor says; drain when it is gone.
+
+    A drain sets `stopping` and `leaving`, a retirement `leaving` alone.
     """
     loop = asyncio.get_running_loop()
 

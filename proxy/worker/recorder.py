@@ -1,9 +1,8 @@
-"""Where an exchange becomes a record: ids and clocks at its start, ring and counters at its end.
-Both engines share it.
+"""The recorder: it gives an exchange an id and times, and at its end pushes it into the ring and
+counts it.
 
-The worker does four things with a record: copy bytes into the ring, stamp an id, stamp the clock,
-count. All of them are here. A record can be refused (the ring is full), which the ring counts; it
-never fails the request.
+The four things that a worker does with a record are here: copy bytes into the ring, stamp an id,
+stamp the clock, count. A full ring refuses a record, and counts that; the request never fails.
 """
 
 import secrets
@@ -29,24 +28,26 @@ from proxy.ring.ring import RingWriter
 from proxy.worker.recording_pace import RecordingPace, Share
 
 _CLOCK_READINGS: Final = 3
+"""How often both clocks are read in a sample, at most."""
 _CLOCK_CLOSE_NS: Final = 100_000
-"""Readings of two clocks that lie so close together are as good as one."""
+"""Two readings within this time count as simultaneous."""
 
 _ID: Final = Struct(">QQ")
 _VARIANT: Final = 1 << 63
+"""The bits of a UUID's variant (RFC 9562 §4.1)."""
 
 MESSAGE_PART: Final = 10
-"""Messages hold at most one part in so many of the ring: they cannot push out exchanges."""
+"""Messages hold at most a tenth of the ring, so that they cannot push out exchanges."""
 
 NO_SLOT: Final = -2
-"""The in-flight table was full when the exchange became old: it is not tried again."""
-
+"""The slot of an exchange that is not shown: the table was full, or it is not recorded."""
 
 _MESSAGE_BYTES: Final = FIXED.size + ACCESS.size + PREFIX_BYTES
+"""The bytes of a message's entry beside its text, session and trace context."""
 
 
 class Recorder:
-    """Makes exchanges and records them."""
+    """Begins exchanges and records them."""
 
     __slots__ = (
         "_base",
@@ -75,16 +76,19 @@ class Recorder:
         self._layout = layout
         self._inflight = inflight
         self._base = _VARIANT | secrets.randbits(42) << 20
+        """The lower half of all ids, up to their counter: random, so that processes differ."""
         self._counter = 0
+        """The lowest 20 bits of the newest id."""
         self._offset_ns = 0
+        """The wall clock less the monotonic one."""
         self.sample_clock()
 
     def sample_clock(self) -> None:
-        """Compare wall and monotonic clock; called once a second, so that a stepped wall clock is
-        followed.
+        """Compare wall and monotonic clock; called once a second, to follow a wall clock that is
+        set.
 
-        Between two readings the process may lose its core for longer than records may be dated
-        wrongly.
+        The process may lose its core between two readings, which would date records wrongly: so the
+        closest of a few readings counts.
         """
         best_ns: int | None = None
         for _ in range(_CLOCK_READINGS):
@@ -132,8 +136,8 @@ class Recorder:
             ring.push(KIND_EXCHANGE, header, sections)
 
         if exchange.slot >= 0:
-            # After the push: killed in between, the exchange is in both and stored once; before it,
-            # it was in neither.
+            # The slot is cleared after the push. If the process is killed in between, the exchange is
+            # in both and is stored once; the other way round it would be in neither.
             self._inflight.clear(exchange.slot)
             exchange.slot = -1
 
@@ -141,15 +145,22 @@ class Recorder:
         self, exchange: Exchange, direction: int, message: Message, traceparent: bytes,
         *, kind: int = KIND_WEBSOCKET, session: bytes = b"", keeps_text: bool = True, follows_gap: bool, at_ns: int = 0,
     ) -> bool:  # fmt: skip
-        """Record a message; a ring under pressure keeps what it was, not what it said.
+        """Record a message; a ring under pressure gets it without its text.
 
-        One of a `session` says which; without `keeps_text` only its counts are wanted. One that
-        `follows_gap` comes after messages of its direction that were not recorded. It passed now,
-        unless `at_ns` says when.
+        Args:
+            exchange: the exchange that it belongs to.
+            direction: IN or OUT.
+            message: the message.
+            traceparent: the trace context of the request; empty: there is none.
+            kind: the kind of its entry, WebSocket or gRPC.
+            session: what the collector needs to read it; empty outside of sessions.
+            keeps_text: whether the collector keeps the text, and not its counts only.
+            follows_gap: whether messages of its direction were dropped before it.
+            at_ns: when it passed, wall clock; 0: now.
 
         Returns:
-            Whether it is in the ring. What is above the part that messages may hold of it is counted here, what the
-            ring refuses by the ring.
+            Whether it is in the ring. A message beyond the share of messages is counted here, and one
+            that the ring refuses by the ring.
         """
         if self._ring.pressure():
             message = message._replace(data=b"")
@@ -171,8 +182,8 @@ class Recorder:
         return self._ring.push(kind, header, sections)
 
     def count_dropped_messages(self, count: int, kind: int = KIND_WEBSOCKET) -> None:
-        """Count messages that were passed on and not recorded; their exchange's record has them,
-        too.
+        """Count messages that were forwarded and not recorded, as the record of their exchange
+        does.
         """
         layout = self._layout
         self._cells[
@@ -180,9 +191,7 @@ class Recorder:
         ] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
-        """Show an exchange that has become old in the in-flight table; one that is not recorded
-        leaves no trace.
-        """
+        """Show an exchange that has become old in the in-flight table, if it is recorded at all."""
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return
@@ -194,7 +203,8 @@ class Recorder:
             exchange.request_body.collect(sections)
 
         if exchange.flags & FLAG_HEADS_OFF:
-            head = head.partition(b"\r\n")[0] + b"\r\n\r\n"  # what the record's own fields say
+            # Where heads are not recorded, records still have the request line in their columns.
+            head = head.partition(b"\r\n")[0] + b"\r\n\r\n"
         slot = self._inflight.fill(
             exchange.id,
             exchange.started_at_ns // 1000,
@@ -211,6 +221,7 @@ class Recorder:
         self._inflight.note_status(exchange.slot, exchange.status)
 
     def count_upstream_error(self, route: int, code: str) -> None:
+        """Count a failure of a route's upstream, if its code has a counter."""
         cell = self._layout.upstream_error_cell(route, code.removeprefix("upstream_"))
         if cell is not None:
             self._cells[cell] += 1
@@ -228,8 +239,10 @@ class Recorder:
         self._cells[self._layout.proxy_failure_cell(reason)] += 1
 
     def count_connection(self, side: str, change: int) -> None:
-        """Count open connections of a side, `downstream` or `upstream`; `…_http2`: those of them
-        that speak HTTP/2.
+        """Change the number of open connections of a side by one.
+
+        `downstream_http2` and `upstream_http2` are those that speak HTTP/2. The former are counted
+        as `downstream` by themselves, the latter as `upstream` here.
         """
         layout = self._layout
         cells = self._cells
@@ -255,31 +268,31 @@ class Recorder:
         self._cells[self._layout.refused_connections] += 1
 
     def count_displaced_connection(self) -> None:
-        """Count a connection that waited and gave way to a new one."""
+        """Count an idle connection that was closed for a new one."""
         self._cells[self._layout.displaced_connections] += 1
 
     def count_recording_wait(self, wait_ns: int) -> None:
-        """Count a request, or a read of a WebSocket, that waits so that its records find room."""
+        """Count a wait of a request, or of a sender of messages, for room in the ring."""
         cells = self._cells
         layout = self._layout
         cells[layout.recording_waits] += 1
         cells[layout.recording_wait_us] += wait_ns // 1000
 
     def count_recording_standstill(self) -> None:
-        """Count that waiting has ended because nothing leaves the ring."""
+        """Count that requests wait no more because nothing leaves the ring."""
         self._cells[self._layout.recording_standstills] += 1
 
     @property
     def filled_by_messages(self) -> float:
-        """Which part of their share of the ring messages have taken, 0 to 1."""
+        """The part of their share of the ring that messages have taken, 0 to 1."""
         return self._message_share.filled
 
     def be_lean(self, room: LeanRoom) -> None:
-        """Have no more of the ring than what is in use, from now on: few records are still to come."""
+        """Keep only the pages of the ring that are in use, from now on: few records are to come."""
         self._ring.be_lean(room)
 
     def pace(self, max_wait_ms: int) -> RecordingPace:
-        """Return what lets requests wait for room in this ring."""
+        """Return the pace at which requests may come, given the room in this ring."""
         return RecordingPace(
             self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill
         )

@@ -1,9 +1,9 @@
-"""Routes: which upstream a request goes to, and what is added to it on the way.
+"""Routes: the upstream that a request goes to, and the changes to its head on the way.
 
-Compiled once from the settings into bytes, so that the request path only joins them. Matching looks
-at the raw path, as the upstream will see it. Where more than one route exists the normalised path
-(percent-decoded, dot segments removed) must lead to the same one: a path that two readers could
-route differently is refused, not guessed (P10).
+Routes are compiled once from the settings into bytes, so that the path of a request only joins
+them. Matching looks at the raw path, as the upstream will see it. Where more than one route exists,
+the normalised path (percent-decoded, dot segments removed) must lead to the same one: a path that
+two readers could route differently is refused (P10).
 """
 
 import logging
@@ -37,7 +37,7 @@ CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
     "headers": FLAG_BODIES_OFF,
     "body": 0,
 }
-"""Level → the flags of exchanges recorded at it."""
+"""Capture level → the flags of exchanges that are recorded at it."""
 _PERCENT: Final = 0x25
 _SEMICOLON: Final = 0x3B
 _BACKSLASH: Final = 0x5C
@@ -87,8 +87,9 @@ class Route:
         settings: Settings,
         tls: tuple[ssl.SSLContext, ...] = (),
     ) -> None:
-        """Compile `route`, the `index`-th of the settings; `tls` is used again if given, it takes
-        long to make.
+        """Compile `route`, the `index`-th of the settings.
+
+        `tls` are the contexts of an equal route, for HTTP/1.1 and HTTP/2: they take long to make.
         """
         self._origin = (route, settings)
         self.index = index
@@ -107,7 +108,7 @@ class Route:
             tls = (route.tls_context(), route.tls_context("h2"))
         self.tls: ssl.SSLContext | None = tls[0] if tls else None
         self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
-        # RFC 6066 §3: without that dot.
+        # The name in a TLS handshake has no dot at its end (RFC 6066 §3).
         self.server_name = self.address.host.removesuffix(".") if self.tls else None
         self._host_line = self._fixed_host(route)
         general = settings.proxy.headers
@@ -118,33 +119,39 @@ class Route:
         self.response_rules = response_rules.and_without(settings.proxy.record_id_header)
         self.access = compile_access(route)
         self.request_names = self._rules.without | self._key_fields()
-        """Lower-case names of fields that it reads, removes or sets in requests."""
+        """Lower-case names of fields that the route reads, removes or sets in requests."""
         self.request_trailers_without = HEAD_ONLY | hyphenated(self.request_names) | OUR_FIELDS
-        """Lower-case names that do not go on in trailers either."""
+        """Lower-case names of fields that are not forwarded as trailers."""
         self.response_trailers_without = HEAD_ONLY | self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
-        # Else it is meant for its LLM calls too.
-        thinks_as_all = route.limits.timeout_first_byte_s is None
-        self.deadlines = Deadlines(self.limits, LLM_FIRST_BYTE_S if thinks_as_all else 0)
+        # A limit that the route itself sets is meant for its LLM calls too.
+        has_own_limit = route.limits.timeout_first_byte_s is not None
+        self.deadlines = Deadlines(self.limits, 0 if has_own_limit else LLM_FIRST_BYTE_S)
         self.max_body_bytes = self.limits.max_body_bytes
         self._lowered: dict[OptOutLevel, Route] = {}
+        """Level → the route at that level (`at_level`)."""
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = CAPTURE_FLAGS[level]
-        self._keep(CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider))
+        self._set_windows(
+            CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
+        )
 
-    def _keep(self, windows: CaptureWindows) -> None:
+    def _set_windows(self, windows: CaptureWindows) -> None:
+        """Keep of bodies what `windows` say."""
         self.windows = windows
         self.request_window_bytes = windows.plain.request_bytes
         self.response_window_bytes = windows.plain.response_bytes
 
     def _key_fields(self) -> frozenset[bytes]:
+        """Return the name of the field with the key, if the route checks keys."""
         access = self.access
         return frozenset((access.header,) if access is not None and access.is_keyed else ())
 
     def at_level(self, level: OptOutLevel) -> "Route":
-        """Return the route at a level below `body`, or its own if that is lower; always the same
-        object.
+        """Return the route at a level below `body`, or at its own if that is lower.
+
+        It is the same object each time, as admission remembers heads by their route.
         """
         route = self._lowered.get(level)
         if route is None:
@@ -154,12 +161,12 @@ class Route:
             route.is_recorded = self.is_recorded and level != "none"
             own, settings = self._origin
             windows = CaptureWindows(settings.capture, settings.ring.bytes, level, own.provider)
-            route._keep(windows if self.windows.call.request_bytes else self.windows)
+            route._set_windows(windows if self.windows.call.request_bytes else self.windows)
 
         return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
-        """The Host sent upstream, or None for the client's own (the setting `upstream_host`)."""
+        """Return the line of the Host sent upstream; None for the client's own (`upstream_host`)."""
         if route.upstream_host:
             return b"Host: %b\r\n" % route.upstream_host.encode()
         if self.address.scheme == "https":
@@ -167,20 +174,18 @@ class Route:
         return None
 
     def render(self, head: RequestHead, hop: bytes) -> bytes:
-        """Return the field lines for the upstream that do not depend on the connection or the
-        request line.
+        """Return the field lines for the upstream that depend on head and route alone.
 
-        Ours come last: whatever a client names in Connection was taken out before (P1).
+        Our own fields come last: what the client's Connection names was removed before (P1).
         """
         host = self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode())
+        framing = b""
         if head.is_chunked:
             framing = b"Transfer-Encoding: chunked\r\n"
-        else:
-            framing = (
-                b"Content-Length: %d\r\n" % head.content_length if head.content_length >= 0 else b""
-            )
-            if head.content_length == VARIES:
-                framing = b"Content-Length: %b\r\n" % GAP
+        elif head.content_length == VARIES:
+            framing = b"Content-Length: %b\r\n" % GAP
+        elif head.content_length >= 0:
+            framing = b"Content-Length: %d\r\n" % head.content_length
 
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
@@ -198,8 +203,8 @@ class Route:
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
-        """Return a target without the route's prefix, where the route says so, behind the path of
-        its upstream.
+        """Return a target as its upstream gets it: without the route's prefix, where the route
+        strips that, and behind the path of the upstream's URL.
         """
         if target == b"*":
             return target
@@ -212,15 +217,12 @@ class RouteTable:
     def __init__(self, routes: Sequence[Route]) -> None:
         """Keep the routes; the first that matches wins."""
         self.routes: Final = tuple(routes)
-        only = self.routes[0] if len(self.routes) == 1 else None
-        self.catch_all: Final = (
-            only if only is not None and only.path == b"/" and not only.host else None
-        )
-        """The only route, when it takes every request."""
+        self.catch_all: Final = _catch_all(self.routes)
+        """The only route, if it takes every request; else None."""
         self.request_names: Final = frozenset().union(
             *(route.request_names for route in self.routes)
         )
-        """Lower-case names of fields that one of them reads, removes or sets in requests."""
+        """Lower-case names of fields that some route reads, removes or sets in requests."""
         self.is_keyed: Final = any(
             route.access is not None and route.access.is_keyed for route in self.routes
         )
@@ -230,7 +232,7 @@ class RouteTable:
         """Return the route of a request, None if there is none.
 
         Raises:
-            Refused: `bad_request` when raw and normalised path lead to different routes.
+            Refused: `bad_request`, where raw and normalised path lead to different routes.
         """
         name = _host_name(host)
         path = target.partition(b"?")[0]
@@ -245,21 +247,29 @@ class RouteTable:
         return found
 
     def _first(self, name: bytes, path: bytes) -> Route | None:
+        """Return the first route of a host and a path."""
         for route in self.routes:
             if (not route.host or route.host == name) and _has_prefix(path, route.path):
                 return route
         return None
 
 
+def _catch_all(routes: tuple[Route, ...]) -> Route | None:
+    if len(routes) == 1 and routes[0].path == b"/" and not routes[0].host:
+        return routes[0]
+    return None
+
+
 def _is_plain(path: bytes) -> bool:
-    """Whether every server reads a path as it is written."""
-    # 0.9 instead of 3.8 us: `b"%" in path` first formats an error message that is thrown away.
+    """Return whether every server reads a path as it is written."""
+    # Looking for integers takes 0.9 instead of 3.8 µs: `b"%" in path` first formats an error message
+    # that is thrown away.
     has_escapes = _PERCENT in path or _BACKSLASH in path or _SEMICOLON in path
     return not has_escapes and path.find(b"/.") < 0 and path.find(b"//") < 0
 
 
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
-    """Return the limits of all with those that the route has of its own."""
+    """Return the general limits, replaced by those that the route sets itself."""
     own = {
         name: limit
         for name, limit in msgspec.structs.asdict(route.limits).items()
@@ -273,7 +283,7 @@ def compile_routes(settings: Settings) -> RouteTable:
 
     Raises:
         OSError: a CA file cannot be read.
-        ssl.SSLError: it holds no certificate.
+        ssl.SSLError: a CA file holds no certificate.
     """
     for route in settings.routes:
         if not route.tls_verify and route.upstream.startswith("https:"):
@@ -287,10 +297,10 @@ def compile_routes(settings: Settings) -> RouteTable:
 
 
 def normalise(path: bytes) -> bytes:
-    """Return a path in the form a lenient server might see.
+    """Return a path in the form that a lenient server might see.
 
-    Decoded, slashes merged, parameters of segments left out (servlet containers read `/..;x/` as
-    `/../`), dot segments resolved.
+    It is decoded, its slashes are merged, parameters of segments are left out (servlet containers
+    read `/..;x/` as `/../`), and dot segments are resolved.
     """
     kept: list[bytes] = []
     segments = [
@@ -307,11 +317,12 @@ def normalise(path: bytes) -> bytes:
 
 
 def _has_prefix(path: bytes, prefix: bytes) -> bool:
+    """Return whether a path is within that of a route: `/a/` has `/a` too, and `/` has `*`."""
     return path.startswith(prefix) or (prefix.endswith(b"/") and path == (prefix[:-1] or b"*"))
 
 
 def _address_text(address: UpstreamAddress) -> bytes:
-    """host:port, or the socket's path, as records show it."""
+    """Return host:port, or the socket's path, as records show it."""
     if address.scheme == "unix":
         return address.path.encode()
     host = f"[{address.host}]" if ":" in address.host else address.host
@@ -319,9 +330,7 @@ def _address_text(address: UpstreamAddress) -> bytes:
 
 
 def _host_name(host: bytes) -> bytes:
-    """Return a host as routes compare it: without port, and without the dot that only says that a
-    name is whole.
-    """
+    """Return a host as routes compare it: lower case, without port and without a dot at its end."""
     if host.startswith(b"["):
         return host.partition(b"]")[0].lower() + b"]"
     return host.partition(b":")[0].lower().removesuffix(b".")

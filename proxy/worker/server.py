@@ -47,24 +47,24 @@ from proxy.worker.upstream.opener import Opener
 log = logging.getLogger(__name__)
 
 DRAIN_STEP_S: Final = 0.02
-"""How often a draining process looks whether the last exchange is done."""
+"""The interval at which a draining process looks whether the last exchange is done."""
 EXPECTED_NS: Final = 1_000_000_000
 """How long a stop waits for the request of a connection that is new, or has sent half a head (P29).
 """
 LEAST_RING_BYTES: Final = 1 << 20
-"""As the least setting."""
+"""The size of the smallest ring, which is the least value of its setting."""
 FAREWELL_LOOKS: Final = 50
-"""So many looks, a second of them, clients have to take the end of what is cut off."""
+"""For how many looks, a second in all, clients may still take the end of what is cut off."""
 _LULL_LOOKS: Final = 2
-"""How often a retiring process has to find no client in a row."""
+"""How many looks in a row have to find no client before a retiring process goes on."""
 
 
 def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = False) -> Segment:
-    """Return a new segment for this process, in `directory` where it has room for it; it is held
-    until closed.
+    """Return a new segment for this process, which is held until it is closed.
 
-    The ring of a lean one has no pages yet. Where shared memory has no room, or the directory is
-    gone, it is an anonymous file, which a reader opens by its descriptor.
+    It is a file in `directory`. Where shared memory has no room, or the directory is gone, it is an
+    anonymous file, which a reader opens by its descriptor. With `is_lean` its ring has no pages
+    yet.
 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made there.
@@ -93,13 +93,14 @@ def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = 
 
 
 def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: bool) -> Segment:
-    """Return one without a name, with a smaller ring where there is no room for one of `size`
-    bytes.
+    """Return a segment without a name; its ring is smaller than `size` bytes where these do not
+    fit.
 
     Where memfd_create is refused it is a file of /dev/shm, of which a container has 64 MiB.
 
     Raises:
-        SharedMemoryError: not even the smallest fits; the message names the call, the size and the limit.
+        SharedMemoryError: not even the smallest ring fits; the message names the call, the size and
+            the limit.
     """
     ring_bytes = size
     while True:
@@ -125,7 +126,7 @@ def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: boo
 
 
 def _without_memory() -> str:
-    """Return what to do where anonymous memory is refused."""
+    """Return the end of a message where anonymous memory is refused: why, and what to do."""
     reason = why_refused()
     if not reason:
         return ""
@@ -153,12 +154,12 @@ class DataPlane:
         tasks: asyncio.TaskGroup,
         instance: str,
     ) -> None:
-        """Wire the engine; its tick and the opening of upstream connections run in `tasks`."""
+        """Wire the engine and the ports; the engine's tick and new connections run in `tasks`."""
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self._beginning: set[asyncio.Task[None]] = set()
-        """Connections that were accepted and are not served yet."""
+        """The tasks of connections that were accepted and have no transport yet."""
         own = frozenset(parse_listen(text) for text in settings.listens.values())
         engine = Engine(
             settings,
@@ -172,22 +173,13 @@ class DataPlane:
         )
         self.engine = engine
         self._acceptors: dict[int, Acceptor] = {}
-        context = tls_of(settings)
         limit_s = settings.proxy.limits.timeout_headers_s
-        self._proxy_port = (
-            ProxyPort(
-                registry=engine,
-                is_trusted=lambda peer: engine.trusted.has(peer.decode()),
-                serve=self._serve_client,
-                max_header_s=limit_s or MAX_HEADER_S,
-            )
-            if settings.proxy.proxy_protocol
-            else None
-        )
-        self._tls_port = (
-            None
-            if context is None
-            else TlsPort(
+
+        self._tls_port: TlsPort | None = None
+        self._accept: Callable[[socket.socket], None] = self._serve_client
+        context = tls_of(settings)
+        if context is not None:
+            self._tls_port = TlsPort(
                 context=context,
                 registry=engine,
                 tasks=tasks,
@@ -195,9 +187,16 @@ class DataPlane:
                 plain=partial(PlainDownstream, engine),
                 max_handshake_s=limit_s or MAX_HANDSHAKE_S,
             )
-        )
-        port = self._proxy_port or self._tls_port
-        self._accept = self._serve_client if port is None else port.accept
+            self._accept = self._tls_port.accept
+
+        if settings.proxy.proxy_protocol:
+            # The PROXY header comes first, before TLS.
+            self._accept = ProxyPort(
+                registry=engine,
+                is_trusted=lambda peer: engine.trusted.has(peer.decode()),
+                serve=self._serve_client,
+                max_header_s=limit_s or MAX_HEADER_S,
+            ).accept
 
     def start(self) -> None:
         """Start the engine's background tasks."""
@@ -207,8 +206,8 @@ class DataPlane:
         """Accept connections on a listening socket, ours or a dead worker's; the socket stays the
         caller's.
 
-        The loop's own server takes one connection a turn, and newcomers wait behind a crowd. A
-        connection costs 17 µs more of about 200 so; kept ones nothing.
+        The loop's own server would take one connection a turn, so that newcomers wait behind a
+        crowd. Ours costs 17 µs more for a new connection, of about 200, and nothing for a kept one.
         """
         duplicate = listener.dup()
         duplicate.setblocking(False)
@@ -220,11 +219,12 @@ class DataPlane:
             acceptor.close()
 
     def stop_listening(self) -> None:
+        """Stop accepting on all sockets."""
         for acceptor in self._acceptors.values():
             acceptor.close()
 
     def _serve_client(self, connection: socket.socket, client: bytes = b"") -> None:
-        """Serve a connection; its client is its peer, unless a PROXY header named another."""
+        """Serve a connection; `client` is the address of a PROXY header, empty without one."""
         if self._tls_port is not None:
             self._tls_port.accept(connection, client)
         else:
@@ -238,7 +238,8 @@ class DataPlane:
         loop = asyncio.get_running_loop()
         try:
             await loop.connect_accepted_socket(lambda: Downstream(self.engine, client), connection)
-        except OSError:  # it is gone already
+        except OSError:
+            # The client is gone already.
             connection.close()
 
     async def retire(self, deadline: asyncio.Event) -> None:
@@ -275,7 +276,7 @@ class DataPlane:
             self._tick.cancel()
 
     async def _cut_off(self) -> None:
-        """End what is left; what tells clients of HTTP/2 so has a moment to arrive."""
+        """End what is left; clients of HTTP/2 get a GOAWAY, which has a moment to arrive."""
         self.engine.abort()
         for _ in range(FAREWELL_LOOKS):
             if not (self.engine.connections or self.engine.in_flight):
@@ -284,11 +285,13 @@ class DataPlane:
         self.engine.abort()
 
     async def _finish(self) -> None:
+        """Wait until nothing runs; connections that began just now may still send a request (P29)."""
         began_ns = time.monotonic_ns()
         await self.engine.drain(began_ns - EXPECTED_NS)
         has_waited = False
 
-        while self._is_busy():  # an event would cost every request a check
+        # Looking again and again costs requests nothing; an event would cost each a check.
+        while self._is_busy():
             await asyncio.sleep(DRAIN_STEP_S)
             if not has_waited and time.monotonic_ns() - began_ns > EXPECTED_NS:
                 await self.engine.drain(time.monotonic_ns())
@@ -308,7 +311,7 @@ class DataPlane:
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """Make the data port's TLS context, if the settings have a certificate."""
+    """Return the data port's TLS context; None where the settings have no certificate."""
     own = settings.proxy
     return server_context(own.tls_cert_file, own.tls_key_file, http2=own.http2)
 
@@ -316,7 +319,7 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
 def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
-    """Make the recorder that writes to `segment`, and the gate that checks keys with it."""
+    """Return the recorder that writes to `segment`, and the gate, which learns of new keys by it."""
     layout = CounterLayout(len(routes.routes))
     recorder = Recorder(
         RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment)
@@ -335,6 +338,6 @@ def data_plane(
     tasks: asyncio.TaskGroup,
     instance: str,
 ) -> DataPlane:
-    """Make the data plane of this process, recording into `segment`."""
+    """Return the data plane of this process, which records into `segment`."""
     recorder, gate = recording(settings, routes, segment, wake)
     return DataPlane(settings, routes, recorder, gate, tasks, instance)

@@ -1,5 +1,5 @@
-"""Client connections of the TLS port: after the handshake, or refused when a client speaks plain
-HTTP.
+"""Client connections of the TLS port: those after a handshake, and those of clients that speak
+plain HTTP, which are refused.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from proxy.worker.engine import Engine
 
 
 class TlsDownstream(Downstream):
-    """A connection that is counted and timed since it was accepted."""
+    """A connection after its TLS handshake; it was counted when it was accepted, and timed since."""
 
     __slots__ = ("_accepted",)
 
@@ -23,8 +23,8 @@ class TlsDownstream(Downstream):
         self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the place of the connection that was accepted; its first request shares the
-        handshake's time.
+        """Take the place of the accepted connection; the first request has the time that its
+        handshake has left.
         """
         self._accepted.hand_over()
         super().connection_made(transport)
@@ -46,8 +46,8 @@ class TlsDownstream(Downstream):
 
 
 class PlainDownstream(TlsDownstream):
-    """A client that speaks plain HTTP to the TLS port: its first request is refused, recorded, and
-    the last.
+    """A client that speaks plain HTTP to the TLS port: its first request is refused and recorded,
+    and the connection closed.
     """
 
     __slots__ = ()

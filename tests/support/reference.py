@@ -61,7 +61,7 @@ from proxy.ring.exchange import (
 )
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
-from proxy.worker.admission.opt_out import lower, lower_outside, make_opt_out
+from proxy.worker.admission.opt_out import limit_level, limit_level_unrouted, make_opt_out
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import Route, RouteTable
 from proxy.worker.server import tls_of
@@ -119,7 +119,7 @@ class ReferenceEngine:
         try:
             return await self._exchange(request, exchange, peer)
         except Refused as refusal:
-            lower_outside(exchange, self._level)
+            limit_level_unrouted(exchange, self._level)
             return self._own_response(exchange, refusal.code, refusal.message, Outcome.REJECTED)
         except UpstreamError as error:
             outcome = (
@@ -187,7 +187,7 @@ class ReferenceEngine:
         try:
             route = self._admit(exchange, head, target, peer)
         finally:
-            lower(exchange, level)
+            limit_level(exchange, level)
 
         return route.at_level(level)
 

@@ -1,9 +1,7 @@
-"""What happens to a request before an upstream sees it: its route, whether it may pass, the head
-its upstream gets.
+"""The admission of a request: its route, whether it may pass, and the head for its upstream.
 
 Strategy: everything that depends on the head and the route alone is rendered once, for as long as a
-client repeats its head. The invariant: no byte of a request that is refused here has been
-forwarded.
+client repeats its head. The invariant: a request is admitted before a byte of it is forwarded.
 """
 
 from proxy.http1.errors import Refused, no_route
@@ -13,9 +11,14 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange, client_section
-from proxy.worker.admission.opt_out import lower
+from proxy.worker.admission.opt_out import limit_level
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
+
+Rendered = tuple[RequestHead | None, Route | None, bytes, bytes]
+"""A head, its route, the field lines that it becomes for the upstream, and its client as records
+have it (`client_section`). The head is None where they cannot be used again.
+"""
 
 
 class Admission:
@@ -28,29 +31,23 @@ class Admission:
         self._engine = engine
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
-        self._rendered: tuple[RequestHead | None, Route | None, bytes, bytes] = (
-            None,
-            None,
-            b"",
-            b"",
-        )
-        """The last head, its route, the lines they became, and the client (`client_section`)."""
+        self._rendered: Rendered = (None, None, b"", b"")
+        """What the newest head became."""
 
     def admit(
         self, exchange: Exchange, request: RequestReader, head: RequestHead
     ) -> tuple[Route, bytes]:
-        """Return the route of a request and the head for its upstream; note on the exchange what
-        was found.
+        """Return the route of a request and the head for its upstream; note both on the exchange.
 
         Raises:
-            Refused: no route, or not this way.
+            Refused: the request has no route, or may not take it.
         """
         engine = self._engine
         target = request.target
         authority = request.authority
         level = head.opt_out
         if level is not None:
-            lower(exchange, level)
+            limit_level(exchange, level)
         host = head.host if authority is None else authority
         route = engine.routes.catch_all or engine.routes.match(host, target)
         if route is None:
@@ -87,14 +84,15 @@ class Admission:
         return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)
 
     def client_of(self, head: RequestHead) -> bytes:
-        """Return the client section for a request that is refused."""
+        """Return the client of a refused request, as records have it."""
         return client_section(*self._engine.trusted.original(self._peer, head))
 
     def _render(
         self, head: RequestHead, route: Route, authority: bytes | None, *, has_gaps: bool
-    ) -> tuple[RequestHead | None, Route | None, bytes, bytes]:
-        """Build the field lines for the upstream, and find the client, for as long as this head
-        repeats.
+    ) -> Rendered:
+        """Render the field lines for the upstream, and find the client.
+
+        `authority` is that of a target in absolute form, which takes the place of Host.
         """
         engine = self._engine
         peer = self._peer
@@ -113,8 +111,9 @@ class Admission:
 
 
 class TracingAdmission(Admission):
-    """Admits requests and gives them a trace context where they have none; a class apart, since few
-    engines do that.
+    """Admits requests, and gives those without a trace context one.
+
+    It is a class of its own, so that requests of an engine without the setting do not test for it.
     """
 
     __slots__ = ()
@@ -129,5 +128,7 @@ class TracingAdmission(Admission):
 
 
 def admission_of(engine: Engine, peer: bytes, *, is_tls: bool) -> Admission:
-    """Return what admits the requests of one client connection."""
-    return (TracingAdmission if engine.makes_traces else Admission)(engine, peer, is_tls=is_tls)
+    """Return the admission of one client connection."""
+    if engine.makes_traces:
+        return TracingAdmission(engine, peer, is_tls=is_tls)
+    return Admission(engine, peer, is_tls=is_tls)

@@ -1,10 +1,10 @@
 """The check of API keys: who may call a route, decided before anything of a request is forwarded.
 
 Strategy: the presented secret is hashed and the hash looked up. That needs no comparison in
-constant time: a look-up shows by its time at most something about SHA-256 values, which reveal
-nothing about secrets of 32 random bytes. A value is one of ours when it begins with `sk_`; such a
-value is judged even where keys are optional, and never forwarded. Other values may be the
-upstream's (Azure uses the same header) and pass where keys are optional.
+constant time: the time of a look-up says something of SHA-256 values at most, which reveal nothing
+about secrets of 32 random bytes. A value that begins with `sk_` is one of our keys: it is judged
+even where keys are optional, and never forwarded. Other values may be the upstream's (Azure uses
+the same header), and pass where keys are optional.
 
 The collector raises a number in the segment's header page once a new snapshot of the keys is in
 place; the engine's tick compares it and reads the file anew, so requests never look at shared
@@ -42,21 +42,21 @@ class Access:
     """What one route demands of its callers, and which names it trusts."""
 
     is_keyed: bool
-    """Whether keys are checked."""
+    """Whether keys are checked, required or optional."""
     is_required: bool
     """Whether a call without one is refused."""
     header: bytes
     """Lower-case name of the field with the key."""
     scope: str
-    """Scope a key needs; empty: any."""
+    """The scope that a key needs; empty: any."""
     agent: str
-    """Agent a key must be allowed to call; empty: any."""
+    """The agent that a key must be allowed to call; empty: any."""
     believes_headers: bool
     """Whether a trusted proxy may name project or user."""
     project_header: bytes = b""
-    """Lower-case name of the field with which it names the project; empty: there is none."""
+    """Lower-case name of the field with which the proxy names the project; empty: there is none."""
     user_header: bytes = b""
-    """The same for the user."""
+    """Lower-case name of the field with which the proxy names the user; empty: there is none."""
 
     def caller(self, exchange: Exchange) -> Caller:
         """Return the owner of an admitted exchange."""
@@ -70,6 +70,7 @@ class Access:
         )
 
     def presented(self, lines: Sequence[bytes]) -> list[bytes]:
+        """Return the values of all key fields among field lines."""
         start = self.header + b":"
         size = len(self.header) + 1
         return [_value(line[size:]) for line in lines if line[:size].lower() == start]
@@ -119,7 +120,7 @@ def _first(lines: Sequence[bytes], name: bytes) -> bytes:
 
 
 def is_own(value: bytes) -> bool:
-    """Return whether a value is, or lists, what looks like a key of ours."""
+    """Return whether a value looks like one of our keys, or is a list with one."""
     return _PREFIX in value and any(
         part.strip(b" \t").startswith(_PREFIX) for part in value.split(b",")
     )
@@ -128,12 +129,17 @@ def is_own(value: bytes) -> bool:
 def evaluate(
     access: Access, presented: Sequence[bytes], keys: Mapping[bytes, KnownKey] | None, now_us: int
 ) -> tuple[KnownKey | None, str]:
-    """Judge a call to a keyed route that presents these values; `keys` is None when there is no
-    snapshot.
+    """Judge a request to a keyed route.
+
+    Args:
+        access: what the route demands.
+        presented: the values of its key fields.
+        keys: the snapshot, by digests of secrets; None without one.
+        now_us: the wall clock.
 
     Returns:
-        The key that was presented, if it is known, and why the call is refused: one of `errors.AUTH_CODES`,
-        `keys_unavailable`, or `PASSED`.
+        The key that was presented, if it is known; and why the request is refused, one of
+        `errors.AUTH_CODES` or `keys_unavailable`, else `PASSED`.
     """
     if not access.is_required and not any(map(is_own, presented)):
         return None, PASSED
@@ -153,6 +159,7 @@ def evaluate(
 
 
 def _objection(access: Access, key: KnownKey, now_us: int) -> str:
+    """Return why a known key does not open a route, else `PASSED`."""
     if key.disabled:
         return "disabled"
     if key.expires_at_us is not None and key.expires_at_us <= now_us:
@@ -180,6 +187,7 @@ def explain(access: Access, code: str) -> str:
 
 
 def _value(raw: bytes) -> bytes:
+    """Return the value of a key field without `Bearer`."""
     value = raw.strip(b" \t\r\n")
     if value[: len(_BEARER)].lower() == _BEARER:
         return value[len(_BEARER) :].strip(b" \t")
@@ -187,7 +195,7 @@ def _value(raw: bytes) -> bytes:
 
 
 class Gate:
-    """Admits exchanges to routes that demand something of their callers."""
+    """Admits exchanges to routes that demand something of their callers, by the newest snapshot."""
 
     def __init__(
         self,
@@ -198,8 +206,14 @@ class Gate:
         *,
         is_keyed: bool,
     ) -> None:
-        """Begin with the snapshot in the data directory, if some route `is_keyed`; `cells` is the
-        header page.
+        """Read the snapshot in the data directory, if a route checks keys.
+
+        Args:
+            cells: the header page of the segment, with the number of the newest snapshot.
+            directory: the data directory.
+            trusted: the proxies whose names of projects and users count.
+            recorder: counts refusals.
+            is_keyed: whether a route checks keys.
         """
         self._cells = cells
         self._directory = directory
@@ -230,7 +244,7 @@ class Gate:
             self._generation = generation
 
     def _report(self, generation: int, error: Exception) -> None:
-        """Log once per snapshot that it cannot be read; the one before stays in force, the next
+        """Log once that a snapshot cannot be read; the one before it stays in force, and the next
         tick tries again.
         """
         if self._failed_generation != generation or not generation:
@@ -238,10 +252,10 @@ class Gate:
             log.error("the key snapshot cannot be read: %s", error)
 
     def admit(self, exchange: Exchange, access: Access, head: RequestHead, peer: bytes) -> None:
-        """Check a call before it is forwarded, and store the key with its exchange.
+        """Check the key of a request, and note it on the exchange.
 
         Raises:
-            Refused: one of the six key codes, or `keys_unavailable`.
+            Refused: `keys_unavailable`, or one of `errors.AUTH_CODES`.
         """
         key_id = NO_KEY
         code = ""

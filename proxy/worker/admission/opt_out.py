@@ -1,8 +1,8 @@
-"""A request that asks to be recorded less: `[capture] opt_out_header`, both engines.
+"""Requests that ask to be recorded less, by the header of `[capture] opt_out_header`.
 
 Strategy: the header is looked for once per head, where heads are parsed and remembered
 (`RequestHead.opt_out`); the route is then used at that level (`Route.at_level`). Invariant: a level
-is only ever lowered, and a request that could be read is recorded at most at the level it asks for,
+is lowered only. A request that could be read is recorded at most at the level that it asks for,
 whether it was forwarded or refused. The header is end-to-end: it is forwarded as it came (P11).
 """
 
@@ -15,7 +15,7 @@ from proxy.settings.section import CaptureLevel
 from proxy.worker.routes import CAPTURE_FLAGS
 
 _LEVELS: Final[tuple[OptOutLevel, ...]] = get_args(OptOutLevel)
-"""The least first."""
+"""The levels that can be asked for, the least first."""
 
 
 class OptOut:
@@ -26,8 +26,9 @@ class OptOut:
         self._field = re.compile(rb"\r\n%b:([^\r\n]*)" % re.escape(name.encode()), re.IGNORECASE)
 
     def level_of(self, block: bytes) -> OptOutLevel | None:
-        """Return what a head, from its first CRLF on, asks for: of several the least, None for
-        nothing known.
+        """Return the level that a head asks for: the least of several, None for none that is known.
+
+        `block` begins with the CRLF behind the request line.
         """
         asked = {
             value.strip(b" \t").lower()
@@ -37,18 +38,18 @@ class OptOut:
         return next((level for level in _LEVELS if level.encode() in asked), None)
 
 
-def lower(exchange: Exchange, level: CaptureLevel) -> None:
-    """Limit the level of an exchange; its route decides the windows of its bodies."""
+def limit_level(exchange: Exchange, level: CaptureLevel) -> None:
+    """Record an exchange at most at a level; the windows of its bodies are its route's."""
     exchange.flags |= CAPTURE_FLAGS[level]
     exchange.is_recorded = exchange.is_recorded and level != "none"
 
 
-def lower_outside(exchange: Exchange, level: CaptureLevel) -> None:
-    """Limit the level of an exchange that reached no route, and so has no level of a route."""
+def limit_level_unrouted(exchange: Exchange, level: CaptureLevel) -> None:
+    """Record an exchange at most at a level if it reached no route, whose level would count."""
     if exchange.route == NO_ROUTE:
-        lower(exchange, level)
+        limit_level(exchange, level)
 
 
 def make_opt_out(name: str) -> OptOut | None:
-    """Allow requests to ask for less by the header `name`; an empty one allows none to."""
+    """Return the reader of the header `name`; None where no header is named."""
     return OptOut(name) if name else None

@@ -36,7 +36,7 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     Exchange,
 )
-from proxy.worker.admission.opt_out import lower_outside
+from proxy.worker.admission.opt_out import limit_level_unrouted
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http2 import Http2Exit
@@ -322,7 +322,7 @@ def _begin_unread(relay: RelayState, request: RequestReader, now_ns: int) -> Non
     exchange.stream = relay.stream
     exchange.method = request.method
     exchange.flags = relay.flags
-    lower_outside(exchange, relay.engine.level)
+    limit_level_unrouted(exchange, relay.engine.level)
     # A response to HEAD has no body, even if the rest of the head cannot be read (P6).
     relay.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
     relay.exit.begin(relay.method, is_keep_alive=False, is_http10=False)
@@ -339,7 +339,7 @@ def record_fault(
     exchange.request_head = text or b"PRI * HTTP/2\r\n\r\n"
     exchange.stream = http2_notes.StreamState(connection, 0)
     exchange.flags = flags
-    lower_outside(exchange, engine.level)
+    limit_level_unrouted(exchange, engine.level)
     exchange.outcome = _REJECTED
     exchange.error = ERROR_INDEX[code]
     exchange.status = STATUS_OF[code]

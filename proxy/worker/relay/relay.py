@@ -38,7 +38,7 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.message import OUT
 from proxy.ring.timeline import Timeline, note_chunk
-from proxy.worker.admission.opt_out import lower_outside
+from proxy.worker.admission.opt_out import limit_level_unrouted
 from proxy.worker.deadlines import STALLED, STALLED_NS, Phase
 from proxy.worker.relay import ending, request_side
 from proxy.worker.relay.grpc_messages import count_messages
@@ -103,7 +103,7 @@ class Relay(RelayState):
             route, outgoing = self.admission.admit(exchange, request, head)
         except Refused as refusal:
             exchange.client = self.admission.client_of(head)
-            lower_outside(exchange, engine.level)
+            limit_level_unrouted(exchange, engine.level)
             ending.refuse(self, refusal)
             return
 
