@@ -80,7 +80,7 @@ class ClosingConnection(PacedReader):
         elif not is_flushing(self._transport):
             self._close_once()
 
-    def _pass_over(self, size: int) -> None:
+    def _discard(self, size: int) -> None:
         """Discard `size` bytes of input; beyond a bound, stop reading or close."""
         self._lingered_bytes += size
         if self._lingered_bytes > MAX_LINGER_BYTES:

@@ -325,7 +325,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         relay = self._relay
         if relay.exchange is None:
             if self._phase == Phase.LINGERING:
-                self._pass_over(len(data))
+                self._discard(len(data))
             elif self._stalled_ns or self._held_ns:
                 self._hold(data)
             else:

@@ -42,7 +42,7 @@ from proxy.worker.relay.http2_streams import Http2Streams
 from proxy.worker.relay.relay import Relay
 from proxy.worker.relay.request_side import forward_body
 from proxy.worker.relay.timing import check_deadlines
-from proxy.worker.relay.tunnel_side import forward_eof, take_tunnelled, upgrade_lines
+from proxy.worker.relay.tunnel_side import forward_eof, forward_stream_data, upgrade_lines
 
 _BROKEN: Final = "http2_protocol_error"
 _FLOOD: Final = "http2_flood"
@@ -137,7 +137,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read bytes, or keep them while reading is paused."""
         if self._is_lingering:
-            self._pass_over(len(data))
+            self._discard(len(data))
         elif self._paused or self._held_events:
             # A TLS layer may still have had bytes when reading was paused.
             self._held += data
@@ -167,7 +167,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         held = self._held_events
         self._held_events = []
         found = self._codec.receive(data, now_ns, self._transport.get_write_buffer_size())
-        self._follow(held + found, now_ns - self._held_ns if held else -1)
+        self._act_on(held + found, now_ns - self._held_ns if held else -1)
         since_ns = self._head_since_ns if not self._codec.inbound.heads else 0
         if reader.is_within_head:
             self._head_since_ns = since_ns or now_ns
@@ -178,7 +178,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         if self.eof_ns:
             self._end_requests()
 
-    def _follow(self, found: list[events.Event], waited_ns: int) -> None:
+    def _act_on(self, found: list[events.Event], waited_ns: int) -> None:
         """Act on events; hold a request, and what follows it, where recording needs room (P30).
 
         `waited_ns` is how long the first has waited: it is not held again; -1 where none has.
@@ -245,7 +245,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         assert read is not None
         reader.raw = head.text
         if event.is_end and head.is_websocket:
-            stream.end_tunnel()
+            stream.note_client_eof()
         relay.begin(reader, read, now_ns, waited_ns)
 
     def _refusal_of(self, head: RequestFields) -> Refused | None:
@@ -317,7 +317,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._codec.credit(stream_id, len(data))
         elif relay is not None and relay.wants_websocket:
             # The data of others come too late: they are answered, or their bodies known to be empty.
-            take_tunnelled(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
+            forward_stream_data(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
 
     def _take_reset(self, event: events.StreamReset) -> None:
         self._engine.recorder.count_http2_reset("server" if event.reason else "client", event.code)

@@ -168,7 +168,7 @@ class Tunnel:
             if not self._has_more:
                 on_read()
 
-    def settle(self) -> None:
+    def finish(self) -> None:
         """Stop watching, and note on the exchange how the session went."""
         self._scanners = (MessageScanner(0), MessageScanner(0))
         self._exchange.close_code = self.close_code or 0

@@ -177,7 +177,7 @@ class Http2Exit(Exit):
         """When the client ended its side of the connection, or of a tunnel; 0: not yet."""
         return self._eof_ns or self._owner.eof_ns
 
-    def end_tunnel(self) -> None:
+    def note_client_eof(self) -> None:
         """Note that the client has ended its side of a tunnel."""
         self._eof_ns = time.monotonic_ns()
 

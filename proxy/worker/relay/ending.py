@@ -7,7 +7,7 @@ still to come, it enters the phase `ENDING` instead, and `end_answered` records 
 | what happens | function |
 |---|---|
 | the response is complete | `end` |
-| sidelog responds instead of an upstream | `refuse`, `refuse_unread`, `end_with_error` |
+| sidelog responds instead of an upstream | `refuse`, `refuse_unread`, `reject` |
 | the upstream fails | `fail` |
 | the client leaves, or breaks a rule of HTTP/2 | `lose_client`, `cut_off`, `reject_stream` |
 | the process stops | `shut_down` |
@@ -63,7 +63,7 @@ def end(relay: RelayState, exchange: Exchange, now_ns: int) -> None:
     whether it has the body. A client that waits for a 100 sends no body.
     """
     exit = relay.exit
-    if relay.is_request_complete or relay.is_continue_due or is_body_enough(relay):
+    if relay.is_request_complete or relay.is_continue_due or is_rest_unneeded(relay):
         relay.record(exchange, now_ns)
         exit.release()
         relay.client.exchange_ended(now_ns, linger=not relay.is_request_complete)
@@ -85,7 +85,7 @@ def end_answered(relay: RelayState) -> None:
         relay.client.exchange_ended(time.monotonic_ns(), linger=not relay.is_request_complete)
 
 
-def is_body_enough(relay: RelayState) -> bool:
+def is_rest_unneeded(relay: RelayState) -> bool:
     """Return whether the rest of the body is of no use.
 
     That is so when its window is full and the connection serves no further request.
@@ -96,7 +96,7 @@ def is_body_enough(relay: RelayState) -> bool:
     return not relay.exit.is_keep_alive and exchange.request_body.is_head_full
 
 
-def may_go_on(relay: RelayState) -> bool:
+def may_keep_alive(relay: RelayState) -> bool:
     """Return whether the client's connection may serve another request: the rest of this one is
     here, or is short enough to be read.
 
@@ -125,7 +125,7 @@ def end_early(relay: RelayState, outcome: int, status: int) -> None:
         return
 
     if relay.tunnel is not None:
-        relay.tunnel.settle()
+        relay.tunnel.finish()
         relay.tunnel = None
     exchange.outcome = outcome
     if not relay.is_responding:
@@ -239,7 +239,9 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
             outcome = _UPSTREAM_TIMEOUT
         else:
             outcome = _UPSTREAM_ERROR
-        _respond(relay, exchange, error.code, error.message, outcome, close=not may_go_on(relay))
+        _respond(
+            relay, exchange, error.code, error.message, outcome, close=not may_keep_alive(relay)
+        )
         end(relay, exchange, time.monotonic_ns())
     else:
         exchange.outcome = _TRUNCATED
@@ -255,7 +257,7 @@ def _break_off(relay: RelayState, exchange: Exchange, code: str) -> None:
     relay.exit.break_off()
 
 
-def end_with_error(relay: RelayState, code: str, message: str, *, close: bool) -> None:
+def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
     """End an exchange for a fault of its client, with an error response where none has begun."""
     exchange = relay.exchange
     assert exchange is not None
@@ -300,13 +302,13 @@ def _respond(
 def refuse(relay: RelayState, refusal: Refused) -> None:
     """Respond with a refusal; keep the connection where the framing of the request is certain."""
     close = refusal.code not in KEEPS_CONNECTION or not relay.is_request_complete
-    end_with_error(relay, refusal.code, refusal.message, close=close)
+    reject(relay, refusal.code, refusal.message, close=close)
 
 
 def refuse_unread(relay: RelayState, request: RequestReader, refusal: Refused, now_ns: int) -> None:
     """Refuse a request whose head could not be read, or did not become complete."""
     _begin_unread(relay, request, now_ns)
-    end_with_error(relay, refusal.code, refusal.message, close=True)
+    reject(relay, refusal.code, refusal.message, close=True)
 
 
 def abandon_unread(relay: RelayState, request: RequestReader, now_ns: int) -> None:
@@ -376,7 +378,7 @@ def _record_tunnel(
         return
 
     relay.tunnel = None
-    tunnel.settle()
+    tunnel.finish()
     exchange.outcome = OK if tunnel.has_closed else outcome
 
     if failure is not None and not tunnel.has_closed:

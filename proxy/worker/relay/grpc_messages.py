@@ -46,7 +46,7 @@ def count_messages(relay: RelayState, direction: int, data: bytes) -> None:
         _begin_recording(relay, direction, data)
 
 
-def record_if_open(relay: RelayState) -> None:
+def record_if_stream(relay: RelayState) -> None:
     """Record the messages of a call that is shown as in flight, if it is a stream."""
     stream = relay.stream
     exchange = relay.exchange

@@ -114,7 +114,7 @@ class Relay(RelayState):
         engine.in_flight.add(exchange)
         if has_body:
             outgoing += request_side.begin_body(self, exchange, route, request)
-        if not self.is_request_complete and request_side.is_body_next(self):
+        if not self.is_request_complete and request_side.is_clients_turn(self):
             self.phase = Phase.BODY
         else:
             self.phase = Phase.WAITING
@@ -200,7 +200,7 @@ class Relay(RelayState):
         exchange.upstream = upstream.address_text
         self.upstream = upstream
         if self.phase == Phase.CONNECTING:
-            if request_side.is_body_next(self):
+            if request_side.is_clients_turn(self):
                 self.phase = Phase.BODY
             else:
                 self.phase = Phase.WAITING
@@ -218,7 +218,7 @@ class Relay(RelayState):
 
     def resume_request(self) -> None:
         self.is_upload_paused = False
-        request_side.time_body(self)
+        request_side.restart_body_clock(self)
         self.client.resume(BY_UPSTREAM)
 
     def may_be_retried(self, exchange: Exchange) -> bool:
@@ -276,7 +276,7 @@ class Relay(RelayState):
         if head.status == 100:
             self.is_continue_due = False
             self.continued_ns = time.monotonic_ns()
-            request_side.time_body(self)
+            request_side.restart_body_clock(self)
 
         if head.status != 100 or request.expects_continue:
             self.exit.inform(head)
@@ -305,7 +305,7 @@ class Relay(RelayState):
         self.upstream = None
         exit = self.exit
         if not self.is_request_complete:
-            exit.is_keep_alive = ending.may_go_on(self)
+            exit.is_keep_alive = ending.may_keep_alive(self)
             exit.whole(head, body, exchange.id_text)
             ending.end(self, exchange, now_ns)
             return
@@ -329,7 +329,7 @@ class Relay(RelayState):
         exchange.first_byte_ns = now_ns - exchange.started_ns
         exchange.status = head.status
         exchange.response_head = raw
-        self.exit.is_keep_alive = ending.may_go_on(self)
+        self.exit.is_keep_alive = ending.may_keep_alive(self)
         self.exit.start(head, exchange.id_text)
         self.phase = Phase.STREAMING
         self.since_ns = now_ns

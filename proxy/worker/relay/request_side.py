@@ -15,7 +15,7 @@ from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
 from proxy.ring.message import IN
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES, Phase, is_trickle
-from proxy.worker.relay.ending import end_answered, end_with_error, is_body_enough
+from proxy.worker.relay.ending import end_answered, is_rest_unneeded, reject
 from proxy.worker.relay.grpc_messages import count_messages
 from proxy.worker.relay.state import RelayState
 from proxy.worker.routes import Route
@@ -57,14 +57,12 @@ def forward_body(relay: RelayState, body: bytes, trailers: bytes, *, is_last: bo
         if relay.is_grpc:
             count_messages(relay, IN, body)
 
-    time_body(relay)
+    restart_body_clock(relay)
     assert relay.route is not None
     if head.is_chunked:
         limit = relay.route.max_body_bytes
         if 0 < limit < exchange.request_body.size:
-            end_with_error(
-                relay, "body_too_large", f"body over the limit of {limit} bytes", close=True
-            )
+            reject(relay, "body_too_large", f"body over the limit of {limit} bytes", close=True)
             return
 
     takes_any = head.is_chunked or relay.is_http2
@@ -82,7 +80,7 @@ def forward_body(relay: RelayState, body: bytes, trailers: bytes, *, is_last: bo
             _forward_on_stream(relay, body, is_last=is_last)
         else:
             forward(relay, _framed(body, kept, is_last=is_last) if head.is_chunked else body)
-    elif is_last or is_body_enough(relay):
+    elif is_last or is_rest_unneeded(relay):
         end_answered(relay)
 
 
@@ -103,7 +101,7 @@ def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_a
     return kept
 
 
-def is_body_next(relay: RelayState) -> bool:
+def is_clients_turn(relay: RelayState) -> bool:
     """Return whether the client is to send more of its body, and waits for no 100."""
     if relay.is_request_complete:
         return False
@@ -111,13 +109,13 @@ def is_body_next(relay: RelayState) -> bool:
     return not relay.is_continue_due or (body is not None and body.size > 0)
 
 
-def time_body(relay: RelayState) -> None:
+def restart_body_clock(relay: RelayState) -> None:
     """Restart the client's time for the next part of its body, if it is the client's turn.
 
     It was not while the upstream took no more, or the client waited for a 100, without which it may
     go on (RFC 9110 §10.1.1).
     """
-    if relay.phase == Phase.WAITING and not relay.is_upload_paused and is_body_next(relay):
+    if relay.phase == Phase.WAITING and not relay.is_upload_paused and is_clients_turn(relay):
         relay.phase = Phase.BODY
     if relay.phase == Phase.BODY:
         relay.since_ns = time.monotonic_ns()
@@ -170,7 +168,7 @@ def is_awaited(relay: RelayState) -> bool:
     return relay.engine.pools[route.index].is_awaited
 
 
-def holds_others(relay: RelayState, now_ns: int) -> bool:
+def delays_others(relay: RelayState, now_ns: int) -> bool:
     """Return whether a trickling request body holds an upstream connection that others wait for
     (P17).
     """

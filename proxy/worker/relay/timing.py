@@ -7,11 +7,11 @@ from proxy.worker.relay.ending import (
     CLIENT_CLOSED,
     end_answered,
     end_tunnel,
-    end_with_error,
     fail,
+    reject,
 )
-from proxy.worker.relay.grpc_messages import record_if_open
-from proxy.worker.relay.request_side import holds_others, is_upload_stalled
+from proxy.worker.relay.grpc_messages import record_if_stream
+from proxy.worker.relay.request_side import delays_others, is_upload_stalled
 from proxy.worker.relay.state import RelayState
 
 
@@ -24,8 +24,8 @@ def check_deadlines(relay: RelayState, now_ns: int) -> None:
         end_tunnel(relay, CLIENT_CLOSED)
     elif relay.is_grpc and relay.phase != Phase.ENDING:
         _check_grpc_call(relay, now_ns)
-    elif relay.phase == Phase.BODY and holds_others(relay, now_ns):
-        end_with_error(relay, "timeout_body", TRICKLED, close=True)
+    elif relay.phase == Phase.BODY and delays_others(relay, now_ns):
+        reject(relay, "timeout_body", TRICKLED, close=True)
     elif deadlines.is_over(relay.phase, relay.since_ns, now_ns):
         if relay.phase == Phase.ENDING:
             end_answered(relay)
@@ -33,7 +33,7 @@ def check_deadlines(relay: RelayState, now_ns: int) -> None:
             message = (
                 f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
             )
-            end_with_error(relay, "timeout_body", message, close=True)
+            reject(relay, "timeout_body", message, close=True)
         elif relay.phase == Phase.WAITING and not _is_thinking(relay, now_ns):
             limit = deadlines.describe_first_byte(is_llm=_is_llm_call(relay))
             _time_out(relay, "timed out waiting for the response", limit)
@@ -55,7 +55,7 @@ def _check_grpc_call(relay: RelayState, now_ns: int) -> None:
             relay.stream.is_expired = True
         _time_out(relay, "its client waits no more", "grpc-timeout and 5 s")
     else:
-        record_if_open(relay)
+        record_if_stream(relay)
 
 
 def _is_thinking(relay: RelayState, now_ns: int) -> bool:

@@ -41,7 +41,7 @@ def upgrade_lines(lines: bytes) -> bytes:
     return UPGRADE_LINES + key
 
 
-def take_tunnelled(relay: RelayState, exit: Http2Exit, data: bytes, *, is_last: bool) -> None:
+def forward_stream_data(relay: RelayState, exit: Http2Exit, data: bytes, *, is_last: bool) -> None:
     """Take DATA for a WebSocket; before the tunnel is open keep it, and give no credit for it."""
     if relay.tunnel is None:
         exit.read_ahead += data
@@ -50,5 +50,5 @@ def take_tunnelled(relay: RelayState, exit: Http2Exit, data: bytes, *, is_last: 
         exit.credit(len(data))
 
     if is_last:
-        exit.end_tunnel()
+        exit.note_client_eof()
         forward_eof(relay)
