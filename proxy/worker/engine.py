@@ -254,25 +254,27 @@ class Engine:
         pools = []
         http2_pools = []
 
+        turns = self.turns
+        count_open = partial(self.recorder.count_connection, "upstream")
+        count_open_http2 = partial(self.recorder.count_connection, "upstream_http2")
+        count_reset = partial(self.recorder.count_http2_reset, "upstream")
+
         for route in routes.routes:
             limits = route.limits
-            turns = self.turns
             responses = readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
-            pools.append(
-                Pool(
-                    route,
-                    limits,
-                    partial(self.recorder.count_connection, "upstream"),
-                    turns,
-                    responses,
-                )
-            )
+            pools.append(Pool(route, limits, count_open, turns, responses))
             http2_pools.append(
                 Http2Pool(
-                    route, limits, partial(self.recorder.count_connection, "upstream_http2"), turns, responses,
-                    self.encoder, self.steps, partial(self.recorder.count_http2_reset, "upstream"),
+                    route,
+                    limits,
+                    count_open_http2,
+                    turns,
+                    responses,
+                    self.encoder,
+                    self.steps,
+                    count_reset,
                 )
-            )  # fmt: skip
+            )
 
         return tuple(pools), tuple(http2_pools)
 

@@ -157,9 +157,11 @@ def lose_client(relay: RelayState) -> None:
 def cut_off(relay: RelayState) -> None:
     """End an exchange of a flooding client without its bodies, which would fill the ring (F11)."""
     exchange = relay.exchange
-    for window in () if exchange is None else (exchange.request_body, exchange.response_body):
-        if window is not None:
-            window.forget()
+    if exchange is not None:
+        for window in (exchange.request_body, exchange.response_body):
+            if window is not None:
+                window.forget()
+
     lose_client(relay)
 
 
@@ -219,10 +221,11 @@ def reject_stream(relay: RelayState, code: str, message: str) -> None:
 def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError) -> None:
     """Answer, or break off visibly, depending on how far the exchange got (P14)."""
     if relay.tunnel is not None:
-        has_left = relay.client.eof_ns and error.code == "upstream_reset"
-        end_tunnel(
-            relay, CLIENT_CLOSED if has_left else _TRUNCATED, None if has_left else (route, error)
-        )
+        # An upstream that resets a tunnel after its client has left is no failure.
+        if relay.client.eof_ns and error.code == "upstream_reset":
+            end_tunnel(relay, CLIENT_CLOSED)
+        else:
+            end_tunnel(relay, _TRUNCATED, (route, error))
         return
 
     relay.engine.recorder.count_upstream_error(route, error.code)

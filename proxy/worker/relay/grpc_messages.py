@@ -161,12 +161,10 @@ def _session_of(relay: RelayState, direction: int) -> bytes:
     assert exchange is not None
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]
     path = line.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
-    if direction == IN:
-        head = exchange.request_head
-    else:
-        head = exchange.response_head
-    kind = _TYPE.search(head)
-    encoding = _ENCODING.search(head)
-    return b"%b\n%b\n%b" % (
-        path[:MAX_TARGET_BYTES], b"" if kind is None else kind[1], b"" if encoding is None else encoding[1],
-    )  # fmt: skip
+    head = exchange.request_head if direction == IN else exchange.response_head
+    return b"\n".join((path[:MAX_TARGET_BYTES], _value(_TYPE, head), _value(_ENCODING, head)))
+
+
+def _value(field: re.Pattern[bytes], head: bytes) -> bytes:
+    found = field.search(head)
+    return b"" if found is None else found[1]

@@ -111,11 +111,10 @@ class Http2Streams(ClosingConnection):
         """Whether other requests wait for an upstream connection that one of its streams holds; and
         how long the client may take nothing, in ns: the shortest limit of its streams.
         """
-        limits = [relay.stall_limit for relay in self._relays.values()]
-        is_awaited = any(is_awaited for is_awaited, _ in limits)
-        return is_awaited, min(
-            [limit for _, limit in limits if limit] or [self._engine.deadlines.write_stall_ns]
-        )
+        stalls = [relay.stall_limit for relay in self._relays.values()]
+        is_awaited = any(is_awaited for is_awaited, _ in stalls)
+        limits_ns = [limit_ns for _, limit_ns in stalls if limit_ns]
+        return is_awaited, min(limits_ns, default=self._engine.deadlines.write_stall_ns)
 
     def client_stalled(self, *, is_awaited: bool) -> None:
         """Note on all streams that the client has taken nothing for too long (P17)."""
