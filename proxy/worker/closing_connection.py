@@ -66,6 +66,13 @@ class ClosingConnection(PacedReader):
         )
         return is_left or is_flushing(own)
 
+    def _stop_reading(self) -> None:
+        self._transport.pause_reading()
+
+    def _read_on(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def _linger(self) -> None:
         """Half-close, discard input, and close once the client has taken everything."""
         self._is_lingering = True
@@ -104,6 +111,13 @@ class ClosingConnection(PacedReader):
         """Begin to watch a client that takes nothing."""
         self._stalled_ns = time.monotonic_ns()
         self._stalled_bytes = self._transport.get_write_buffer_size()
+
+    def _end_stall(self) -> None:
+        """Note that the client takes bytes again; while the connection closes, time it anew."""
+        if self._is_lingering or self._transport.is_closing():
+            self._stalled_ns = time.monotonic_ns()
+        else:
+            self._stalled_ns = 0
 
     def _check_stall(self, now_ns: int, served: Served) -> None:
         """Cut off a client that has taken nothing for too long; close a lingering one that has

@@ -284,13 +284,6 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         elif self._reader.has_more_body:
             self._read_body(b"")
 
-    def _stop_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def _read_on(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
     def _await_turn(self, in_hand: int) -> None:
         """Leave the rest for another turn, unless input is discarded by now."""
         if self._phase != Phase.LINGERING and not self._transport.is_closing():
@@ -310,10 +303,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Read from the upstream again; while the connection closes, its stall is timed anew."""
-        if self._is_lingering or self._transport.is_closing():
-            self._stalled_ns = time.monotonic_ns()
-        else:
-            self._stalled_ns = 0
+        self._end_stall()
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
             self._go_on()

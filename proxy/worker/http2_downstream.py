@@ -153,13 +153,6 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._held = b""
         self._step(held)
 
-    def _stop_reading(self) -> None:
-        self._transport.pause_reading()
-
-    def _read_on(self) -> None:
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-
     def _step(self, data: bytes) -> None:
         """Read some frames, act on them, and write what all streams have to send."""
         now_ns = time.monotonic_ns()
@@ -346,10 +339,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """Read again from the client, and for all streams whose windows are open."""
-        if self._is_lingering or self._transport.is_closing():
-            self._stalled_ns = time.monotonic_ns()
-        else:
-            self._stalled_ns = 0
+        self._end_stall()
         for stream_id, relay in list(self._relays.items()):
             if stream_id not in self._waiting:
                 relay.resume_response()
