@@ -64,7 +64,7 @@ _MAX_STEPS: Final = 125
 """How many steps a sweep has at most: they are then 2 ms apart, and timers have milliseconds."""
 
 RESPONSE_FIELDS: Final = 10
-"""How many times as many fields as the head of a request that of a response may have."""
+"""The head of a response may have this many times the fields of a request's."""
 
 MAX_SETTINGS_S: Final = 10.0
 """How long the preface and SETTINGS of an HTTP/2 client may take, where `timeout_headers_s` is off.

@@ -32,7 +32,7 @@ class Admission:
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
         self._rendered: Rendered = (None, None, b"", b"")
-        """What the newest head became."""
+        """The rendering of the newest head."""
 
     def admit(
         self, exchange: Exchange, request: RequestReader, head: RequestHead
