@@ -100,7 +100,6 @@ class RelayState:
         self.stream: StreamState | None = None
         """The stream of a client that speaks HTTP/2; None for a client of HTTP/1.1."""
         self.is_grpc = False
-        """Whether the request is a gRPC call."""
         self.expires_ns = 0
         """When a gRPC call is given up, somewhat after its `grpc-timeout`; 0: it has none."""
         self.message_log: MessageLog | None = None
@@ -119,7 +118,6 @@ class RelayState:
 
         # Its request, on the way up.
         self.is_request_complete = True
-        """Whether all of the request was read."""
         self.is_continue_due = False
         """Whether the client waits for a 100 before it sends its body."""
         self.has_long_body = False
@@ -131,7 +129,6 @@ class RelayState:
         self.upstream_head = b""
         """The head for the upstream, as text of HTTP/1.1."""
         self.request_trailers = b""
-        """The trailer lines for an upstream that speaks HTTP/2."""
         self.is_http2 = False
         """Whether the request goes to its upstream by HTTP/2."""
         self.upstream: Lane | None = None
