@@ -220,8 +220,7 @@ SOAP_12 = SOAP % (
 XML_RPC = (
     "<?xml version='1.0'?><methodResponse><fault><value><struct><member><name>faultCode</name>"
     "<value><int>4</int></value></member><member><name>faultString</name><value><string>Too "
-    "many</string></value>"
-    "</member></struct></value></fault></methodResponse>"
+    "many</string></value></member></struct></value></fault></methodResponse>"
 )
 S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><Message>again</Message></Error>'
 

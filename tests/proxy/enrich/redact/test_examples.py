@@ -65,8 +65,7 @@ def test_an_example_is_a_secret_or_has_one() -> None:
             ("acme_12345678 «acme_12345678»",),
             (),
             f"examples: expected that 'acme_12345678' is found, and nothing else; {FOUND}, "
-            "'acme_12345678', got "
-            "'acme_12345678 «acme_12345678»'",
+            "'acme_12345678', got 'acme_12345678 «acme_12345678»'",
         ),
         (
             (),
