@@ -252,7 +252,7 @@ async def test_a_deep_offset_is_the_same_with_and_without_holes(
     store: PostgresStorage, monkeypatch: pytest.MonkeyPatch, order: Order, erased: tuple[str, ...]
 ) -> None:
     """Where every number is a row the offset is not read through; where some are gone it is."""
-    monkeypatch.setattr(page_module, "_FEW", 0)
+    monkeypatch.setattr(page_module, "_SHORT_OFFSET", 0)
     records = [make_record(path=f"/{number}") for number in range(50)]
     await store.commit(make_batch(*records))
     for path in erased:

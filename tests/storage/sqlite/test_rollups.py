@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from storage import aggregates
 from storage.aggregates import FacetValue
 from storage.query import (
     Count,
@@ -19,6 +18,7 @@ from storage.query import (
     SummaryQuery,
     TopQuery,
 )
+from storage.relational.reads import facets as facets_module
 from storage.relational.rollups import ValueLimits
 from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.histograms import APPENDED_BYTES, unpack_histogram
@@ -436,7 +436,7 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
             ]
             assert counts_of(summary.top["service"]) == [("catalogue", number)]
 
-        monkeypatch.setattr(aggregates, "SAMPLE_ROWS", 5)
+        monkeypatch.setattr(facets_module, "SAMPLE_ROWS", 5)
         facets = await store.read(FacetQuery(Filter(), ("project", "level")))
         assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
         assert counts_of(facets["level"]) == [("error", 13)]
