@@ -35,15 +35,16 @@ class Readers:
         self, dependencies: Dependencies, kinds: tuple[type[Reader], ...] = READERS
     ) -> None:
         self.all = [kind(dependencies) for kind in kinds]
-        self._questions = [(reader.may_read, reader) for reader in self.all]
+        self._alone = [reader for reader in self.all if reader.is_alone]
+        self._questions = [(reader.may_read, reader) for reader in self.all if not reader.is_alone]
         self._reported_s = -_REPORT_EVERY_S
 
     def of(self, exchange: DecodedExchange) -> list[Reader]:
         """Return the readers that may read an exchange: of nearly all, none."""
-        found = [reader for may_read, reader in self._questions if may_read(exchange)]
-        if found and found[0].is_alone:
-            return found[:1]
-        return found
+        for reader in self._alone:
+            if reader.may_read(exchange):
+                return [reader]
+        return [reader for may_read, reader in self._questions if may_read(exchange)]
 
     def of_message(self, message: CapturedMessage) -> Reader:
         """Return the reader of a message."""
