@@ -103,6 +103,18 @@ def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, 
     return []
 
 
+def part_of(members: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the first of these members that is an object; an empty one without any."""
+    return next((found for name in names if isinstance(found := members.get(name), dict)), {})
+
+
+def objects_among(value: object) -> list[dict[str, Any]]:
+    """Return the elements of an array that are objects; none where the value is no array."""
+    if isinstance(value, list):
+        return [each for each in value if isinstance(each, dict)]
+    return []
+
+
 def values_at(part: Member, *path: str) -> list[Any]:
     """Read what stands at a path of members, of each element where one is an array of objects;
     empty where none does.

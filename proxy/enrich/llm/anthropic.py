@@ -21,13 +21,14 @@ from proxy.enrich.formats.json_parts import (
     members_of,
     object_in,
     objects_in,
+    part_of,
     sum_of,
     text_of,
     value_at,
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider, openrouter_cost, part_of
+from proxy.enrich.llm.provider import Provider, openrouter_cost
 
 _RAW: Final = msgspec.Raw()
 _MAX_OTHERS: Final = 8

@@ -23,6 +23,7 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
     object_in,
+    objects_among,
     text_of,
     value_at,
     value_in,
@@ -31,7 +32,7 @@ from proxy.enrich.formats.json_parts import (
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import anthropic
 from proxy.enrich.llm.fields import Fields, reader_of
-from proxy.enrich.llm.provider import Provider, objects_among
+from proxy.enrich.llm.provider import Provider
 
 _HEADER: Final = re.compile(
     rb"\r\nx-amzn-bedrock-((?:cache-read-|cache-write-)?input|output)-token-count:[ \t]*([0-9]{1,15})(?=[ \t\r]|$)",

@@ -18,11 +18,12 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
     object_in,
+    part_of,
     value_in,
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider, part_of
+from proxy.enrich.llm.provider import Provider
 
 
 def read(usage: CallUsage, data: bytes) -> None:

@@ -15,6 +15,7 @@ from proxy.enrich.formats.json_parts import (
     first_count,
     members_of,
     object_in,
+    objects_among,
     objects_in,
     sum_of,
     text_of,
@@ -23,7 +24,7 @@ from proxy.enrich.formats.json_parts import (
     values_at,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.llm.provider import Provider, objects_among
+from proxy.enrich.llm.provider import Provider
 
 _RAW: Final = msgspec.Raw()
 _WANTED: Final = compile_bytes(

@@ -16,13 +16,14 @@ from proxy.enrich.formats.json_parts import (
     count_of,
     members_of,
     object_in,
+    objects_among,
     objects_in,
     sum_of,
     value_in,
 )
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.llm import gemini
-from proxy.enrich.llm.provider import Provider, objects_among
+from proxy.enrich.llm.provider import Provider
 
 _UNDER_WAY: Final = ("in_progress", "queued")
 _TOOLS: Final = ("function_call", "mcp_server_tool_call")

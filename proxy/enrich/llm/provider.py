@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.enrich.facts import CallUsage
-from proxy.enrich.formats.json_parts import amount_of
+from proxy.enrich.formats.json_parts import amount_of, part_of
 
 
 def openrouter_cost(counts: dict[str, Any]) -> float | None:
@@ -19,18 +19,6 @@ def openrouter_cost(counts: dict[str, Any]) -> float | None:
 
     details = part_of(counts, "cost_details")
     return amount + (amount_of(details.get("upstream_inference_cost")) or 0)
-
-
-def part_of(counts: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return the first of these members that is an object; an empty one without any."""
-    return next((found for name in names if isinstance(found := counts.get(name), dict)), {})
-
-
-def objects_among(value: object) -> list[dict[str, Any]]:
-    """Return the elements of an array that are objects; none where the value is no array."""
-    if isinstance(value, list):
-        return [each for each in value if isinstance(each, dict)]
-    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
