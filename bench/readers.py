@@ -1,8 +1,8 @@
 """People who read beside traffic: `python -m bench.readers --data-dir DIR --rate 300 --readers 10
 --minutes 5`.
 
-A whole sidelog is started on a store that `bench.generate` filled (`--storage` there is
-`sqlite:///sidelog.db` in that directory). Requests arrive at a fixed rate, and people ask over the
+A whole sidelog is started on a store that `bench.queries --records N --payloads` filled
+(`--storage sqlite:///sidelog.db`, in that directory). Requests arrive at a fixed rate, and people ask over the
 API, each what `QUESTIONS` has, in an order of their own, one after the other. With `--readers 0`
 one person asks each question `--rounds` times, and so many `--searchers` beside them look for words
 all the time. Printed, and written to `bench/results/`, are milliseconds until the whole answer, how
@@ -171,18 +171,17 @@ async def _read_on(reading: Reading, load: Load, options: argparse.Namespace) ->
 def show(found: Found, load: Load, seconds: float) -> dict[str, object]:
     """Print what was found, and return it for the results."""
     rows: dict[str, dict[str, float]] = {}
-    for name, took_ms in sorted(
-        found.took_ms.items(), key=lambda item: list(QUESTIONS).index(item[0])
-    ):
+    for name in QUESTIONS:
+        took_ms = sorted(found.took_ms[name])
         rows[name] = {
             "answers": len(took_ms),
-            "p50_ms": round(percentile(sorted(took_ms), 0.5), 1),
-            "p95_ms": round(percentile(sorted(took_ms), 0.95), 1),
+            "p50_ms": round(percentile(took_ms, 0.5), 1),
+            "p95_ms": round(percentile(took_ms, 0.95), 1),
             "cut": found.cut[name],
         }
         print(f"{name:28} {rows[name]}", flush=True)
 
-    proxied_ms = [took_s * 1000 for _, took_s, _ in load.took]
+    proxied_ms = sorted(took_s * 1000 for _, took_s, _ in load.took)
     document: dict[str, object] = {
         "questions": rows,
         "answers_per_s": round(found.answers / seconds, 1),
@@ -193,8 +192,8 @@ def show(found: Found, load: Load, seconds: float) -> dict[str, object]:
         "looks_without_store": found.away,
     }
     if proxied_ms:
-        document["proxied_p50_ms"] = round(percentile(sorted(proxied_ms), 0.5), 2)
-        document["proxied_p99_ms"] = round(percentile(sorted(proxied_ms), 0.99), 2)
+        document["proxied_p50_ms"] = round(percentile(proxied_ms, 0.5), 2)
+        document["proxied_p99_ms"] = round(percentile(proxied_ms, 0.99), 2)
     print(json.dumps({key: value for key, value in document.items() if key != "questions"}))
     return document
 
@@ -218,11 +217,8 @@ async def _run(options: argparse.Namespace) -> None:
             found = await _read_on(Reading(sidelog, session), load, options)
         seconds = time.monotonic() - began_s - options.warm_s
         document = show(found, load, seconds)
-        document["log"] = Counter(
-            line.partition("msg=")[2][:120] or line[:120]
-            for line in sidelog.log.splitlines()
-            if "unavailable" in line or "error" in line.lower()
-        )
+        lines = [json.loads(line) for line in sidelog.log.splitlines() if line.startswith("{")]
+        document["log"] = Counter(line["message"] for line in lines if line["level"] != "info")
         print(json.dumps(document["log"], indent=1))
 
     path = Path("bench/results") / f"readers-{options.name}.json"
