@@ -24,12 +24,11 @@ from api.stream.tail import Tail
 from storage.grpc import Grpc
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry, Record, ToolCall
-from storage.redactions import name_of
+from storage.redactions import OTHER, name_of
 
 MAX_MODELS: Final = 200
 MAX_TOOLS: Final = 500
 MAX_RULES: Final = 32
-OTHER: Final = "other"
 NO_STATUS: Final = "none"
 
 _KINDS: Final = ("input", "output", "cache_read", "cache_write", "reasoning")

@@ -4,8 +4,8 @@ measuring.
 Strategy: a short burst sustains nothing, the ring and the queue swallow it. So a temporary sidelog,
 its store beside the configured one, gets requests of a web application that all differ
 (`web_traffic`), and the CPU of its processes is read once they rest: records stored, words indexed,
-sums made. What a request costs, divided into
-the processor there is, is the rate. Load and upstream are this process, whose CPU does not count.
+sums made. What a request costs, divided into the processor there is, is the rate. Load and upstream
+are this process, whose CPU does not count.
 """
 
 import asyncio
