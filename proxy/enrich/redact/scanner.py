@@ -36,8 +36,8 @@ _JOINS: Final = frozenset(b"0123456789_-.[]%\\&;") | frozenset(range(0x80, 0x100
 
 @lru_cache(8)
 def _automaton(literals: tuple[bytes, ...]) -> BytesAhoCorasick:
-    """Return the automaton of literals, which takes 30 ms to make: it is the same for all that look
-    for the same.
+    """Return the automaton of literals, which takes 0.1 s to make and 20 MB: it is the same for all
+    that look for the same.
     """
     return BytesAhoCorasick(literals, implementation=Implementation.DFA)
 

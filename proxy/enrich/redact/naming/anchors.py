@@ -2,12 +2,14 @@
 
 A name of several words is looked for with what may join them, in small and capital letters and in
 humps; one that has a word of which each name is asked about (`token`) needs no text of its own.
-What is found is asked of `SecretNames.has`, with all of the name around it.
+What is found is asked of `SecretNames.has`, with all of the name around it: so of names that have
+another one in them, as `accessKeys` has `accessKey`, only the shorter is looked for.
 """
 
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import combinations
 from typing import Final
 
 _BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+|(?<=[a-z0-9])(?=[A-Z])")
@@ -23,12 +25,17 @@ _JOINED: Final = {
 }
 """Names that are written as one word or as several."""
 _SEPARATORS: Final = ("", "_", "-", ".", " ")
+_ESCAPE: Final = "\\"
+"""In a name beyond ASCII as JSON writes it, which has all its spellings already."""
+_WORD_BYTES: Final = re.compile(rb"[A-Za-z0-9_]*")
+"""What may stand beside a part of a name wherever a name is read."""
 
 
 @lru_cache(32)
 def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
     """Return texts of which each spelling of these names has one."""
-    phrases = {tuple(_words(name)) for name in names}
+    plain = [name for name in names if _ESCAPE not in name]
+    phrases = {tuple(_words(name)) for name in plain}
     single = {words[0] for words in phrases if len(words) == 1}
     anchors = {name.strip().encode() for name in names} - {b""}
 
@@ -39,7 +46,18 @@ def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
             if split != words:
                 anchors.update(text.encode() for text in _spellings(split))
 
-    return frozenset(anchors)
+    return frozenset(anchor for anchor in anchors if not _has_another(anchor, anchors))
+
+
+def _has_another(anchor: bytes, anchors: set[bytes]) -> bool:
+    """Whether another anchor finds all that this one would: it is a part of it, in the same word."""
+    return any(
+        anchor[start:stop] in anchors
+        and _WORD_BYTES.fullmatch(anchor[:start]) is not None
+        and _WORD_BYTES.fullmatch(anchor[stop:]) is not None
+        for start, stop in combinations(range(len(anchor) + 1), 2)
+        if stop - start < len(anchor)
+    )
 
 
 def _words(name: str) -> list[str]:

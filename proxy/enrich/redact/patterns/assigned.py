@@ -123,7 +123,7 @@ def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
 
         return Edit(value.start, _whole_stop(text, sign.end(), value), MARK, rule_of_name(name))
 
-    if text[stop : stop + 1] not in _BLANKS:
+    if text[name_stop : name_stop + 1] not in _BLANKS:
         return None
 
     near = _NETRC.finditer(text, max(0, start - _NETRC_BYTES), stop + _NETRC_BYTES)

@@ -71,3 +71,12 @@ def test_configured_names_are_found_as_they_are() -> None:
     for name in ("a.b*c", "pässwort", "ab*c"):
         assert is_found(f'"{name}"'.encode())
     assert not is_found(b'"aXbbc"')
+
+
+def test_no_name_is_sought_for_what_another_finds() -> None:
+    """The fewer are sought, the less memory the search takes."""
+    anchors = anchors_of(frozenset(("access_key", "access_keys", "pass", "pass word")))
+    assert b"access_key" in anchors
+    assert b"access_keys" not in anchors
+    # A blank ends a name in a text, so that `pass` alone would not lead to the value.
+    assert b"pass word" in anchors
