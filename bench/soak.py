@@ -1,29 +1,32 @@
 """What grows in hours of ordinary work: `python -m bench.soak --minutes 75 --share 0.6 --reloads
-100 --rolling 20`.
+100 --rolling 20 --kills 10`.
 
 A sidelog with one worker and a store under its cap stands before the demo upstream. It gets the
 demo's visits (JSON, models, MCP sessions, event streams that are left or read to the end, gRPC,
-WebSockets), WebSocket sessions, a user who looks at lists, figures and searches, a live tail, and
-requests by HTTP/1.1 and HTTP/2 at a fixed rate whose time is taken from the moment they were due.
-Every ten seconds memory, descriptors and the store's size are sampled, and ids of answers are
-looked for in the store before its cap removes them. The rate is given, or a share of what was
-sustained before. Behind the steady part come reloads and restarts, while its ports are held as by
-systemd. Exit code 1 when something failed or was lost, the size was over 1.1 times the cap, or
-descriptors or memory grew behind the first quarter: that is for what settles.
+WebSockets), WebSocket sessions, pictures and uploads whose bytes are compared, a user who looks at
+lists, figures and searches, a live tail, and requests by HTTP/1.1 and HTTP/2 at a fixed rate whose
+time is taken from the moment they were due. Every ten seconds memory, descriptors and the store's
+size are sampled, and ids of answers are looked for in the store before its cap removes them. The
+rate is given, or a share of what was sustained before. Behind the steady part come reloads,
+restarts, and kills of the collector, while its ports are held as by systemd. Exit code 1 when
+something failed or was lost, the size was over 1.1 times the cap, or descriptors or memory grew
+behind the first quarter: that is for what settles.
 """
 
 import argparse
 import asyncio
 import contextlib
 import functools
+import itertools
 import json
 import os
 import random
+import signal
 import sqlite3
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +36,8 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
+from bench.contents import kind_of, variants
+from bench.file_upstream import PATH, digest_of, file_upstream, picture
 from bench.http2_load import Http2Load
 from bench.macro.machine import machine
 from bench.macro.measure import percentile, tree
@@ -40,7 +45,7 @@ from bench.steady_load import Load, demo_upstream
 from proxy.demo.traffic import perform, visit
 from tests.e2e.test_reload import reload
 from tests.e2e.test_restarts import activated
-from tests.support.sidelog import Sidelog
+from tests.support.sidelog import Sidelog, await_pids, eventually
 
 SAMPLE_EVERY_S: Final = 10.0
 LOOK_EVERY_S: Final = 5.0
@@ -53,6 +58,15 @@ TIMED: Final = {"http1": 0.3, "http2": 0.25}
 """Of the rate; the rest are visits and messages of sockets."""
 VISITS: Final = 0.15
 """Visits for each exchange a second: each has some three requests."""
+FILES: Final = 0.05
+"""Pictures and uploads for each exchange a second: half of them each."""
+UPLOAD: Final = kind_of("multipart-60k")
+FILES_ROUTE: Final = f"""
+[[routes]]
+id = "files"
+path = "{PATH}/"
+upstream = "{{upstream}}"
+"""
 FIRST_RATE: Final = 100.0
 FASTER: Final = 1.3
 STEP_S: Final = 15.0
@@ -183,6 +197,8 @@ class World:
     statuses: Counter[int] = field(default_factory=Counter)
     """Of visits; 0: no answer."""
     sockets: int = 0
+    files: int = 0
+    """Pictures and uploads that passed unchanged."""
     tailed: int = 0
     failures: Counter[str] = field(default_factory=Counter)
     is_disturbed: bool = False
@@ -222,6 +238,37 @@ class World:
             self.sockets += 1
         except (aiohttp.ClientError, OSError) as error:
             self.failures[f"socket: {type(error).__name__}"] += 1
+
+    async def files_both_ways(self) -> None:
+        """Ask for a picture, then upload one, whenever one is due."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in itertools.count():
+                await asyncio.sleep(1 / (FILES * self.rate))
+                transfer = self._upload if number % 2 else self._download
+                tasks.create_task(self._moved(transfer, number), name="file")
+
+    async def _moved(self, transfer: Callable[[int], Awaitable[bool]], number: int) -> None:
+        try:
+            if await transfer(number):
+                self.files += 1
+            else:
+                self.failures[f"{transfer.__name__}: other bytes"] += 1
+        except (aiohttp.ClientError, OSError) as error:
+            self.failures[f"{transfer.__name__}: {type(error).__name__}"] += 1
+
+    async def _download(self, number: int) -> bool:
+        """Whether a picture arrives as the service sent it."""
+        async with self.session.get(f"{self.sidelog.url}{PATH}/{number}") as answer:
+            return await answer.read() == picture(number)
+
+    async def _upload(self, number: int) -> bool:
+        """Whether the service gets what is sent."""
+        bodies = variants(UPLOAD.name)
+        body = bodies[number % len(bodies)]
+        headers = {"Content-Type": UPLOAD.content_type}
+        url = f"{self.sidelog.url}{PATH}/{number}"
+        async with self.session.post(url, data=body, headers=headers) as answer:
+            return bool((await answer.json())["sha256"] == digest_of(body))
 
     async def look(self) -> None:
         """Read what a person's pages read."""
@@ -333,6 +380,7 @@ async def kept_busy(
         others = [
             world.visits(),
             world.talk(),
+            world.files_both_ways(),
             world.look(),
             world.tail(),
             *(each(world) for each in more),
@@ -370,23 +418,34 @@ async def sustainable(sidelog: Sidelog) -> float:
         rate *= FASTER
 
 
-async def disturb(world: World, reloads: int, restarts: int) -> None:
-    """Reload and restart, each spread evenly, while the traffic goes on."""
+def restart(sidelog: Sidelog) -> None:
+    """Stop and start; what is not stored in time waits in the rings."""
+    sidelog.stop(check=False)
+    sidelog.start()
+
+
+def kill_collector(sidelog: Sidelog) -> None:
+    """Kill the collector, and wait until another one is ready."""
+    (killed,) = await_pids(sidelog, "proxy.collector")
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: sidelog.pids("proxy.collector") not in ([], [killed]))
+    eventually(sidelog.is_ready)
+
+
+DISTURBANCES: Final[dict[str, Callable[[Sidelog], None]]] = {
+    "reload": reload,
+    "restart": restart,
+    "kill": kill_collector,
+}
+
+
+async def disturb(world: World, counts: dict[str, int]) -> None:
+    """Disturb it so often, each way spread evenly, while the traffic goes on."""
     world.is_disturbed = True
-    turns = [
-        (number / count, what)
-        for count, what in ((reloads, "reload"), (restarts, "restart"))
-        for number in range(count)
-    ]
+    turns = [(number / count, what) for what, count in counts.items() for number in range(count)]
     for _, what in sorted(turns):
         await asyncio.sleep(PAUSE_S)
-        if what == "reload":
-            await asyncio.to_thread(reload, world.sidelog)
-        else:
-            # What is not stored in time waits in the rings.
-            await asyncio.to_thread(world.sidelog.stop, check=False)
-            await asyncio.to_thread(world.sidelog.start)
-
+        await asyncio.to_thread(DISTURBANCES[what], world.sidelog)
         print(
             what, dict(world.loads[0].errors + world.loads[1].errors), world.statuses[0], flush=True
         )
@@ -402,7 +461,10 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
     watched = functools.partial(watch, samples, accounts, began_s)
     async with kept_busy(sidelog, rate, watched, keeps_connections=not options.rolling) as world:
         await asyncio.sleep(seconds)
-        await disturb(world, options.reloads, options.rolling)
+        await disturb(
+            world,
+            {"reload": options.reloads, "restart": options.rolling, "kill": options.kills},
+        )
     ledger = await asyncio.to_thread(sidelog.settled_ledger)
     await asyncio.to_thread(accounts.look, world)
     http1, http2 = world.loads
@@ -415,6 +477,7 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
         "repeated": {"http1": http1.repeated, "http2": http2.repeated},
         "visits": dict(sorted(world.statuses.items())),
         "sockets": world.sockets,
+        "files": world.files,
         "tailed": world.tailed,
         "failures": dict(world.failures),
         "ledger": ledger,
@@ -443,10 +506,13 @@ def problems(found: dict[str, Any]) -> list[str]:
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     data_dir = directory / "data"
-    with demo_upstream() as upstream:
+    with demo_upstream() as upstream, file_upstream() as files:
+        config = directory / "sidelog.toml"
+        config.write_text(FILES_ROUTE.format(upstream=files))
         sizes = {"RETENTION__MAX_BYTES": options.cap_mib << 20, "RING__BYTES": 64 << 20}
         environ = {f"SIDELOG_{name}": str(size) for name, size in sizes.items()}
-        with activated(Sidelog(data_dir, upstream, "--workers", "1", environ=environ)) as sidelog:
+        arguments = ("--workers", "1", "--config", str(config))
+        with activated(Sidelog(data_dir, upstream, *arguments, environ=environ)) as sidelog:
             return uvloop.run(measured(sidelog, data_dir / "sidelog.db", options))
 
 
@@ -466,6 +532,7 @@ def main() -> int:
     parser.add_argument(
         "--rolling", type=int, default=0, metavar="RESTARTS", help="among the reloads"
     )
+    parser.add_argument("--kills", type=int, default=0, help="of the collector, among the reloads")
     parser.add_argument("--cap-mib", type=int, default=24, help="of the store (default 24)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
