@@ -437,9 +437,9 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "cost.",
         {
             "by": _text(
-                "endpoint, failure (endpoint, status, error and message), message, "
-                "path, ip, key, user, status, outcome, error, host, "
-                "model, provider, tool, service, header.NAME or body.PATH.",
+                "endpoint, failure (endpoint, status, error and message), message, path, ip, key, "
+                "user, status, outcome, error, host, model, provider, tool, service, header.NAME "
+                "or body.PATH.",
                 default="endpoint",
             ),
             "query": _QUERY,
@@ -453,8 +453,8 @@ TOOLS: Final[Mapping[str, Tool]] = {
     ),
     "figures": Tool(
         "Count requests by status, with milliseconds, tokens, cost and the most frequent values; "
-        "also over time. "
-        "`sampled`: only a share of some was kept, and figures are estimates of all.",
+        "also over time. `sampled`: only a share of some was kept, and figures are estimates of "
+        "all.",
         {
             "query": _QUERY,
             **_PERIOD,
@@ -491,9 +491,8 @@ TOOLS: Final[Mapping[str, Tool]] = {
     ),
     "transcript": Tool(
         "Read a conversation as text: what was said, calls of tools and their results, shortened "
-        "to a number of "
-        "characters; what failed is kept whole first. The quickest way to see what an agent did, "
-        "and where it failed.",
+        "to a number of characters; what failed is kept whole first. The quickest way to see what "
+        "an agent did, and where it failed.",
         {
             "id": _text("The id of a conversation, or its beginning."),
             "characters": _number("How long the answer may become.", 12_000, 36_000, minimum=1_000),

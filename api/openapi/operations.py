@@ -249,11 +249,10 @@ _TOP: Final = {
 }
 _NEWEST: Final = (
     "The newest records are added up, as many as the time budget allows: `complete` says whether "
-    "these were all, and "
-    "`seen` how many. With `before`, a row has what came of it in the period of the same length "
-    "before `since`, if the log reaches back so far; else null. "
-    "With `buckets`, which needs a range of time, `series` of a row counts its requests in so "
-    "many steps."
+    "these were all, and `seen` how many. With `before`, a row has what came of it in the period "
+    "of the same length before `since`, if the log reaches back so far; else null. With "
+    "`buckets`, which needs a range of time, `series` of a row counts its requests in so many "
+    "steps."
 )
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
@@ -401,8 +400,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         conversations.ConversationPage,
         notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
         "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all "
-        "are one page; "
-        "`complete` says whether there was time to compare them all, or else the newest.",
+        "are one page; `complete` says whether there was time to compare them all, or else the "
+        "newest.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
         {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
@@ -450,8 +449,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         erase.Receipt,
         notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
         "readers, and the store is still deleting them; `wait_s` waits for that, and "
-        "`erasing_records` of "
-        "`/api/status` counts what is left.",
+        "`erasing_records` of `/api/status` counts what is left.",
     ),
     ("GET", "/api/records/stream"): Operation(
         {**FILTERS, **RESUME, "fields": FIELDS},

@@ -30,9 +30,8 @@ class AdminSettings(Section, frozen=True):
         str,
         about(
             "address of the web UI as a browser reaches it, such as https://logs.example/sidelog, "
-            "with which links in "
-            "messages of alerts begin; its host is accepted as one of allowed_hosts; empty: "
-            "messages have no links"
+            "with which links in messages of alerts begin; its host is accepted as one of "
+            "allowed_hosts; empty: messages have no links"
         ),
     ] = ""
     max_streams_per_token: Annotated[

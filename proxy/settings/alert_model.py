@@ -64,8 +64,8 @@ class AlertSettings(Section, frozen=True):
         Literal["standard", "alertmanager", "slack", "discord", "teams", "ntfy", "pagerduty"],
         about(
             "payload: standard (JSON of our own), alertmanager (its API, /api/v2/alerts), slack, "
-            "discord, teams (by a "
-            "workflow), ntfy (a topic's address) or pagerduty (Events API v2, /v2/enqueue)"
+            "discord, teams (by a workflow), ntfy (a topic's address) or pagerduty (Events API "
+            "v2, /v2/enqueue)"
         ),
     ] = "standard"
     body: Annotated[

@@ -46,9 +46,8 @@ FLAGS: Final[Mapping[str, Flag]] = {
         "--storage",
         "URL",
         "where records are: sqlite:///FILE (relative to the data directory; four slashes: "
-        "absolute), "
-        "postgresql:// or clickhouse://USER:PASSWORD@HOST/DATABASE, which sidecars may share, or "
-        "memory:",
+        "absolute), postgresql:// or clickhouse://USER:PASSWORD@HOST/DATABASE, which sidecars may "
+        "share, or memory:",
         "",
         "sqlite:///sidelog.db",
     ),

@@ -94,8 +94,7 @@ class RouteSettings(Section, frozen=True):
         tuple[str, ...],
         about(
             "templates of paths, such as /users/{name}, that endpoints are named by; * at the end "
-            "is anything below; "
-            "endpoints of other paths are learned"
+            "is anything below; endpoints of other paths are learned"
         ),
     ] = ()
     """With those of `openapi` after `load`."""

@@ -81,8 +81,8 @@ _NAME_CHARACTERS: Final = 18
 _USER_WORD: Final = re.compile(r"(?:^|[\s(-])user:", re.IGNORECASE)
 _NO_USERS: Final = (
     "no record of the last day has a user: they come from sidelog's own keys and from the "
-    "user_header of a route; "
-    "what a request says by itself is found by header.NAME:VALUE or body.PLACE:VALUE"
+    "user_header of a route; what a request says by itself is found by header.NAME:VALUE or "
+    "body.PLACE:VALUE"
 )
 """Variables that say that a browser can be shown."""
 _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none": "no trailers"}

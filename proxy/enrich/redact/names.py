@@ -17,223 +17,56 @@ from urllib.parse import unquote_to_bytes
 
 from proxy.enrich.redact.octets import PERCENT
 
-BUILT_IN: Final = (
-    "authorization",
-    "proxy-authorization",
-    "http_authorization",
-    "cookie",
-    "set-cookie",
-    "x-bf-vk",
-    "mcp-session-id",
-    "x-amz-signature",
-    "x-goog-signature",
-    "x-oss-signature",
-    "q-signature",
-    "sig",
-    "signature",
-    "id_token_hint",
-    "code_verifier",
-    "SAMLResponse",
-    "oauth_verifier",
-    "client_assertion",
-    "client-key-data",
-    "auths",
-    ".dockerconfigjson",
-    ".dockercfg",
-    "SecretString",
-    "stringData",
-    "SecretBinary",
-    "session",
-    "sessionid",
-    "jsessionid",
-    "phpsessid",
-    "csrf",
-    "xsrf",
-    "csrfmiddlewaretoken",
+BUILT_IN: Final = tuple(
+    (
+        "authorization proxy-authorization http_authorization cookie set-cookie x-bf-vk "
+        "mcp-session-id x-amz-signature x-goog-signature x-oss-signature q-signature sig "
+        "signature id_token_hint code_verifier SAMLResponse oauth_verifier client_assertion "
+        "client-key-data auths .dockerconfigjson .dockercfg SecretString stringData SecretBinary "
+        "session sessionid jsessionid phpsessid csrf xsrf csrfmiddlewaretoken"
+    ).split()
 )
 """Secret wherever they name a value: header, query, form, multipart, JSON."""
 
+_OF_KEYS: Final = (
+    "api access account admin aes app application auth client cookie decryption encryption "
+    "ephemeral hmac jwt license master private recovery sas secret secret_access server service "
+    "session shared signing ssl storage subscription tls webhook wrapped write"
+).split()
+_OF_TOKENS: Final = (
+    "access activation actor api auth bearer bot confirmation connection csrf device id identity "
+    "invitation invite jwt login oauth password personal private public push recovery refresh "
+    "registration remember reset security session subject unlock user verification webhook xsrf"
+).split()
+"""Words before `key` and `token` that make a secret of it."""
+
 ENDINGS: Final = (
     *(
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "secret",
-        "credential",
-        "card_number",
-        "authenticity_token",
-    ),
-    *("password_hash", "password_digest", "secret_key_base"),
-    *(
-        f"{word}_key"
-        for word in (
-            *(
-                "api",
-                "access",
-                "account",
-                "admin",
-                "aes",
-                "app",
-                "application",
-                "auth",
-                "client",
-                "cookie",
-            ),
-            *(
-                "decryption",
-                "encryption",
-                "ephemeral",
-                "hmac",
-                "jwt",
-                "license",
-                "master",
-                "private",
-                "recovery",
-            ),
-            *(
-                "sas",
-                "secret",
-                "secret_access",
-                "server",
-                "service",
-                "session",
-                "shared",
-                "signing",
-                "ssl",
-                "storage",
-            ),
-            *("subscription", "tls", "webhook", "wrapped", "write"),
-        )
-    ),
-    *(
-        f"{word}_token"
-        for word in (
-            *(
-                "access",
-                "activation",
-                "actor",
-                "api",
-                "auth",
-                "bearer",
-                "bot",
-                "confirmation",
-                "connection",
-                "csrf",
-            ),
-            *(
-                "device",
-                "id",
-                "identity",
-                "invitation",
-                "invite",
-                "jwt",
-                "login",
-                "oauth",
-                "password",
-                "personal",
-            ),
-            *(
-                "private",
-                "public",
-                "push",
-                "recovery",
-                "refresh",
-                "registration",
-                "remember",
-                "reset",
-                "security",
-            ),
-            *("session", "subject", "unlock", "user", "verification", "webhook", "xsrf"),
-        )
-    ),
+        "password passwd passphrase passcode secret credential card_number authenticity_token "
+        "password_hash password_digest secret_key_base"
+    ).split(),
+    *(f"{word}_key" for word in _OF_KEYS),
+    *(f"{word}_token" for word in _OF_TOKENS),
 )
 """Phrases that make a secret of whatever they end, in singular and plural."""
 
-PASSWORDS: Final = (
-    *(
-        "passwort",
-        "kennwort",
-        "wachtwoord",
-        "contrasena",
-        "contraseña",
-        "clave_secreta",
-        "mot_de_passe",
-        "senha",
-    ),
-    *(
-        "passord",
-        "lösenord",
-        "losenord",
-        "adgangskode",
-        "salasana",
-        "hasło",
-        "haslo",
-        "heslo",
-        "jelszó",
-        "jelszo",
-    ),
-    *(
-        "lozinka",
-        "parolă",
-        "parola",
-        "şifre",
-        "sifre",
-        "κωδικός",
-        "пароль",
-        "пин-код",
-        "סיסמה",
-        "كلمة_المرور",
-    ),
-    *("密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호"),
+PASSWORDS: Final = tuple(
+    (
+        "passwort kennwort wachtwoord contrasena contraseña clave_secreta mot_de_passe senha "
+        "passord lösenord losenord adgangskode salasana hasło haslo heslo jelszó jelszo lozinka "
+        "parolă parola şifre sifre κωδικός пароль пин-код סיסמה كلمة_المرور 密码 密碼 口令 パスワード 暗証番号 "
+        "비밀번호"
+    ).split()
 )
 """What a password is called in other languages."""
 
+_OF_CODES: Final = "auth authorization backup device mfa onetime otp recovery security".split()
 SHORT_ENDINGS: Final = (
-    *(
-        "token",
-        "pwd",
-        "pwds",
-        "otp",
-        "cvv",
-        "cvc",
-        "jwt",
-        "creds",
-        "cookie",
-        "cookies",
-        "sessid",
-        "session_id",
-    ),
-    *(
-        f"{word}_code{plural}"
-        for word in (
-            "auth",
-            "authorization",
-            "backup",
-            "device",
-            "mfa",
-            "onetime",
-            "otp",
-            "recovery",
-            "security",
-        )
-        for plural in ("", "s")
-    ),
-    *(
-        "seed_phrase",
-        "recovery_phrase",
-        "preshared_key",
-        "mnemonic",
-    ),
+    *"token pwd pwds otp cvv cvc jwt creds cookie cookies sessid session_id".split(),
+    *(f"{word}_code{plural}" for word in _OF_CODES for plural in ("", "s")),
+    *"seed_phrase recovery_phrase preshared_key mnemonic".split(),
     *PASSWORDS,
-    *(
-        "client_secret",
-        "reset_code",
-        "sms_code",
-        "2fa_code",
-        "two_factor_code",
-        "verification_code",
-    ),
+    *"client_secret reset_code sms_code 2fa_code two_factor_code verification_code".split(),
 )
 """The same, of words that are not sought in text, where they mean more."""
 
@@ -274,67 +107,20 @@ MCP_ARGUMENT: Final = "mcp-param-"
 2026-07-28).
 """
 
-TAILS: Final = (
-    *(
-        "confirm",
-        "confirmation",
-        "confirmed",
-        "repeat",
-        "repeated",
-        "again",
-        "retype",
-        "verify",
-        "input",
-    ),
-    *(
-        "old",
-        "new",
-        "current",
-        "previous",
-        "primary",
-        "secondary",
-        "default",
-        "live",
-        "prod",
-        "production",
-        "sandbox",
-    ),
-    *(
-        "dev",
-        "test",
-        "value",
-        "text",
-        "string",
-        "str",
-        "data",
-        "raw",
-        "plain",
-        "plaintext",
-        "pem",
-        "hex",
-        "jwe",
-    ),
-    *(
-        "base64",
-        "b64",
-        "bin",
-        "hash",
-        "hashed",
-        "digest",
-        "enc",
-        "encoded",
-        "encrypted",
-        "ciphertext",
-    ),
+TAILS: Final = tuple(
+    (
+        "confirm confirmation confirmed repeat repeated again retype verify input old new current "
+        "previous primary secondary default live prod production sandbox dev test value text "
+        "string str data raw plain plaintext pem hex jwe base64 b64 bin hash hashed digest enc "
+        "encoded encrypted ciphertext"
+    ).split()
 )
 """Words behind those, which say which of several it is, or in what form."""
 
 _NOT_FIRST: Final = frozenset(
     b"has is no can should must need needs require requires required allow allows allowed enable "
-    b"enabled disable "
-    b"disabled show hide use uses using with without forgot min max num total count skip include "
-    b"exclude missing "
-    b"invalid expire preserve protect automount always enforce".split()
+    b"enabled disable disabled show hide use uses using with without forgot min max num total "
+    b"count skip include exclude missing invalid expire preserve protect automount always enforce".split()
 )
 """First words of settings, facts and counts."""
 _PACKAGE: Final = [b"node", b"modules"]
@@ -342,17 +128,13 @@ _PACKAGE: Final = [b"node", b"modules"]
 _NOT_BEFORE: Final = {
     b"token": frozenset(
         b"next prev previous page pages pagination paging continuation continue cursor sync skip "
-        b"delta watch scroll "
-        b"resume marker offset idempotency eos bos pad unk unknown sep cls mask special per first "
-        b"last start stop end "
-        b"min max cache cached prompt completion input output total text image audio video word "
-        b"sub cancel "
-        b"cancellation username".split()
+        b"delta watch scroll resume marker offset idempotency eos bos pad unk unknown sep cls "
+        b"mask special per first last start stop end min max cache cached prompt completion input "
+        b"output total text image audio video word sub cancel cancellation username".split()
     ),
     b"pass": frozenset(
         b"first second third last next one two single multi render boarding season day hall ski "
-        b"travel test tests by "
-        b"high low band shader depth color post".split()
+        b"travel test tests by high low band shader depth color post".split()
     ),
     b"pin": frozenset(
         b"map gpio led input output data clock bowling hair rolling safety drop push".split()

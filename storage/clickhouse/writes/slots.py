@@ -253,8 +253,8 @@ class Slots:
         if numbers.ahead_ms > _MAX_AHEAD_MS:
             raise StorageUnavailable(
                 f"clickhouse: numbers of {self._instance!r} are {numbers.ahead_ms / 1000:.0f} s "
-                "ahead of the server's "
-                "clock; no more records are stored until the clock has come closer"
+                "ahead of the server's clock; no more records are stored until the clock has come "
+                "closer"
             )
 
         return numbers.take(count)

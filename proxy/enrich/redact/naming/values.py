@@ -17,17 +17,16 @@ from typing import Final
 from proxy.enrich.redact.checks import is_random
 
 _DESCRIPTIONS: Final = frozenset(
-    b"title description summary $comment comment message messages msg detail details reason error "
-    b"errors _errors hint "
-    b"help placeholder label kind rule code type format in name field property scheme "
-    b"bearerFormat validator keyword "
-    b"severity defaultMessage errorMessage".split()
+    b"title description summary $comment comment message messages msg detail details "
+    b"reason error errors _errors hint help placeholder label kind rule code type format "
+    b"in name field property scheme bearerFormat validator keyword severity "
+    b"defaultMessage errorMessage".split()
 )
 """Members whose values are sentences and words."""
 _PLACES: Final = frozenset(
     b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath "
-    b"authorizationUrl tokenUrl "
-    b"refreshUrl openIdConnectUrl contentMediaType contentEncoding required propertyOrdering".split()
+    b"authorizationUrl tokenUrl refreshUrl openIdConnectUrl contentMediaType "
+    b"contentEncoding required propertyOrdering".split()
 )
 """Members whose values are names, and where something is."""
 _NAMES: Final = frozenset(b"secretName secretKeyRef resolved".split())
@@ -37,15 +36,12 @@ _SAMPLES: Final = frozenset(b"default example examples const enum".split())
 _MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
 """What has any names, and sentences for values."""
 _SAYS: Final = frozenset(
-    b"already and are at be been blank can cannot character characters common confirmation "
-    b"contain contains do "
-    b"does empty ensure enter error expected expired failed field format has have incorrect "
-    b"invalid is least length "
-    b"letter letters long many match matching max maximum may min minimum missing mismatch most "
-    b"must needs no not "
-    b"please present presence required short should similar string taken than the this to too "
-    b"uppercase valid value "
-    b"was weak wrong".split()
+    b"already and are at be been blank can cannot character characters common "
+    b"confirmation contain contains do does empty ensure enter error expected expired "
+    b"failed field format has have incorrect invalid is least length letter letters long "
+    b"many match matching max maximum may min minimum missing mismatch most must needs no "
+    b"not please present presence required short should similar string taken than the "
+    b"this to too uppercase valid value was weak wrong".split()
 )
 """Words of refusals."""
 _WORD: Final = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+")
