@@ -46,8 +46,10 @@ from proxy.worker.upstream.pool import Pool
 
 log = logging.getLogger(__name__)
 
-_CLOCK_TICKS: Final = int(1 / TICK_S)
-"""How many ticks pass between two samples of the clock: those of a second."""
+REST_S: Final = 0.5
+"""The period of the tick while there is no connection, so that an idle worker hardly wakes."""
+_CLOCK_NS: Final = 1_000_000_000
+"""How old the newest sample of the clock gets."""
 SWEEP_S: Final = 0.25
 """How long a sweep takes, which checks the deadlines of all connections, idle ones too."""
 _VISIT_STEP: Final = 64
@@ -235,6 +237,7 @@ class Engine:
         self.http2_openers = tuple(map(opener, self.http2_pools))
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
+        self._is_used = asyncio.Event()
         self.is_draining = False
         self.shutdown_reason: Final = (
             b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
@@ -297,6 +300,10 @@ class Engine:
             self.recorder.count_refused_connection()
             return refusal
 
+        if not self.connections:
+            # The tick may have rested for half a second, in which keys may have come or gone.
+            self.gate.refresh()
+            self._is_used.set()
         self.connections.add(connection)
         self.recorder.count_connection("downstream", 1)
         if self._max_per_client:
@@ -378,16 +385,30 @@ class Engine:
 
     async def _follow_clock(self) -> None:
         """Do at each tick what has to be current: gauges, exchanges in flight, keys, the clock."""
-        count = 0
+        sampled_ns = 0
         while True:
-            await asyncio.sleep(TICK_S)
-            count += 1
+            await self._rest()
             self.recorder.set_in_flight(len(self.in_flight))
             self.recorder.set_log_lines_dropped(lines_dropped())
             await self._visit_all(self.in_flight, self._show_old, within_s=0)
             self.gate.refresh()
-            if count % _CLOCK_TICKS == 0:
+            now_ns = time.monotonic_ns()
+            if now_ns - sampled_ns >= _CLOCK_NS:
+                sampled_ns = now_ns
                 self.recorder.sample_clock()
+
+    async def _rest(self) -> None:
+        """Wait for the next tick; the first connection ends the rest of a worker that has none."""
+        if self.connections or self.in_flight:
+            await asyncio.sleep(TICK_S)
+            return
+
+        self._is_used.clear()
+        try:
+            async with asyncio.timeout(REST_S):
+                await self._is_used.wait()
+        except TimeoutError:
+            pass
 
     async def _visit_all(
         self, members: set[T], visit: Callable[[T, int], None], *, within_s: float

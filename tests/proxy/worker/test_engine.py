@@ -10,6 +10,7 @@ from collections import Counter
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -23,7 +24,7 @@ from proxy.ring.segment import Segment
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.deadlines import TICK_S
-from proxy.worker.engine import SWEEP_S, Engine
+from proxy.worker.engine import REST_S, SWEEP_S, Connection, Engine
 from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
 from proxy.worker.upstream import pool
@@ -412,6 +413,46 @@ async def test_an_exchange_that_cannot_be_shown_hides_no_other(
     segment.close()
 
 
+class _CountedGate(Gate):
+    """Counts how often its keys are looked for, which each tick does."""
+
+    looks = 0
+
+    def refresh(self) -> None:
+        self.looks += 1
+        super().refresh()
+
+
+class _Silent:
+    """A connection that says nothing."""
+
+    def check(self, now_ns: int) -> None:
+        """Find no deadline passed."""
+
+
+async def test_a_worker_without_connections_rests(tmp_path: Path) -> None:
+    """Its first connection finds the newest keys, and the tick as quick as ever."""
+    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path, _CountedGate)
+    gate = engine.gate
+    assert isinstance(gate, _CountedGate)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        ticking = tasks.create_task(engine.tick(), name="tick")
+        began_s = time.monotonic()
+        await asyncio.sleep(0.8 * REST_S)
+        looks = gate.looks
+        assert looks <= (time.monotonic() - began_s) / REST_S
+        connection = cast(Connection, _Silent())
+        assert engine.register(connection, b"127.0.0.1") == ""
+        assert gate.looks == looks + 1
+        while gate.looks < looks + 4:  # noqa: ASYNC110 - a look has no event
+            await asyncio.sleep(TICK_S)
+        engine.unregister(connection, b"127.0.0.1")
+        ticking.cancel()
+
+    segment.unlink()
+    segment.close()
+
+
 def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
     exchanges = [
         engine.recorder.begin(time.monotonic_ns() - 10**9, b"127.0.0.1") for _ in range(count)
@@ -422,7 +463,7 @@ def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
     return exchanges
 
 
-def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
+def _engine(settings: Settings, directory: Path, kind: type[Gate] = Gate) -> tuple[Engine, Segment]:
     layout = CounterLayout(1)
     segment = Segment.create(
         directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8
@@ -431,7 +472,7 @@ def _engine(settings: Settings, directory: Path) -> tuple[Engine, Segment]:
         RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment)
     )
     routes = compile_routes(settings)
-    gate = Gate(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
+    gate = kind(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
     tasks = asyncio.TaskGroup()
     return Engine(
         settings, routes, recorder, gate, tasks, "me", FairLoop(), partial(Opener, own=frozenset())
