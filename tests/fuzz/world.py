@@ -10,8 +10,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Final, cast
 
+from proxy.http1.forwarded import TrustedProxies
 from proxy.network.fair_loop import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
@@ -277,12 +279,13 @@ class World:
         self.clear_records()
         segment = self._ring.segment
         recorder = Recorder(self._ring.writer, segment.counters, layout, InflightWriter(segment))
+        gate = Gate(segment.cells, Path(), TrustedProxies(()), recorder, is_keyed=False)
         tasks = cast(asyncio.TaskGroup, _Tasks(self))
         self.engine = Engine(
             settings,
             compile_routes(settings),
             recorder,
-            cast(Gate, None),
+            gate,
             tasks,
             INSTANCE,
             FairLoop(self.soon),
