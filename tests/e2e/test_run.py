@@ -420,6 +420,7 @@ def test_a_sidelog_that_runs_is_used(place: Place, models: str, tmp_path: Path) 
         assert done.returncode == 3, done.stderr
         assert "sidelog: 1 call: " in done.stderr
         assert f"sidelog: the run: {running_one.admin_url}/conversations/" in done.stderr
+        assert f"sidelog query --data-dir {running_one.data_dir}\n" in done.stderr
         assert len(running_one.records()) == 1
         nowhere = "http://127.0.0.1:9"
         using = ("run", "--proxy", running_one.url, *option)

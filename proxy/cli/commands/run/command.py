@@ -255,7 +255,7 @@ def _conclude(
     for line in lines_of(figures):
         tell(f"sidelog: {line}")
     page = _write_page(client, figures, data_dir, asked)
-    tell(f"sidelog: {_where(page, figures, data_dir)}")
+    tell(f"sidelog: {_where(page, figures, data_dir or asked.data_dir)}")
     if asked.opens and page:
         show_in_browser(page)
 
@@ -272,7 +272,7 @@ def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: 
     return path.absolute().as_uri()
 
 
-def _where(page: str, figures: Figures, data_dir: Path | None) -> str:
+def _where(page: str, figures: Figures, data_dir: Path | str | None) -> str:
     """Say where the run is, and how each of its requests is seen."""
     others = figures.conversations - 1
     if others > 0:
