@@ -8,6 +8,7 @@ erases, more than was meant.
 """
 
 import re
+from difflib import get_close_matches
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -40,7 +41,7 @@ from storage.search.language.terms import (
     read_network,
     stored_trace_id,
 )
-from storage.search.language.words import SOURCES, SYNONYMS
+from storage.search.language.words import SOURCES, SYNONYMS, word_of
 from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
@@ -352,6 +353,18 @@ PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fi
 """What the list has beside its filters."""
 
 
+def _instead_of(name: str, known: frozenset[str]) -> str:
+    """Say what may be meant by a parameter that there is not: a word of the search, or the closest
+    one.
+    """
+    parameters = "one of the parameters " + ", ".join(sorted(known))
+    word = word_of(name)
+    if word is not None and "query" in known:
+        return f"query={name}:… instead, or {parameters}"
+    near = get_close_matches(name, known, n=1)
+    return f"{near[0]}, or {parameters}" if near else parameters
+
+
 def refuse_unknown(
     query: Query, known: frozenset[str], lists: frozenset[str] = LIST_PARAMETERS
 ) -> None:
@@ -363,9 +376,7 @@ def refuse_unknown(
     """
     for name in query:
         if name not in known:
-            raise BadParameter(
-                name, query[name], "one of the parameters " + ", ".join(sorted(known))
-            )
+            raise BadParameter(name, query[name], _instead_of(name, known))
         if name not in lists and len(query.getall(name)) > 1:
             raise BadParameter(name, ",".join(query.getall(name)), "a single value")
 

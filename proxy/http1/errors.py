@@ -4,6 +4,7 @@ The type says whose fault it was: `Refused` is the client's, `UpstreamError` the
 """
 
 import json
+import os
 import re
 import socket
 import ssl
@@ -113,6 +114,10 @@ def _quoted(value: bytes) -> str:
     return repr(value)[1:]
 
 
+_CALL_FAILED: Final = "Connect call failed"
+"""What asyncio says instead of the kernel's reason."""
+
+
 def unreached(error: Exception) -> str:
     """Return the error code for a connection that could not be opened."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -124,7 +129,13 @@ def unreached(error: Exception) -> str:
 
 
 def why_unreached(error: Exception) -> str:
-    """Return the reason why a connection failed, without OpenSSL's words where they mislead."""
+    """Return the reason why a connection failed, without the words of OpenSSL, asyncio and aiohttp
+    where they mislead.
+    """
+    if isinstance(error.__cause__, OSError):
+        error = error.__cause__
+    if isinstance(error, OSError) and error.errno and _CALL_FAILED in str(error):
+        return os.strerror(error.errno)
     if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
         return "the port does not speak TLS, as in http://"
     return getattr(error, "verify_message", None) or getattr(error, "strerror", None) or str(error)

@@ -15,6 +15,7 @@ from typing import Final
 
 import aiohttp
 
+from proxy.http1.errors import why_unreached
 from proxy.otel.answers import Answer, Later
 from proxy.otel.requests import PATHS, Signal
 from proxy.process.tls import upstream_context
@@ -82,7 +83,7 @@ class Sender:
         except TimeoutError:
             return Later("timeout", f"no answer within {self._timeout.total:g} s")
         except (aiohttp.ClientError, OSError) as error:
-            return Later("unreachable", str(error) or type(error).__name__)
+            return Later("unreachable", why_unreached(error) or type(error).__name__)
 
     async def close(self) -> None:
         if self._client is not None:

@@ -175,6 +175,7 @@ def _instance(path: Path, configured: str) -> str:
 def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int:
     fd = os.open(path / LOCK_FILE, flags | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + wait_s
+    is_told = wait_s <= 0
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -185,6 +186,9 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
                 f"data directory {path}: flock is refused, and sidelog needs this lock"
             ) from error
         except BlockingIOError:
+            if not is_told:
+                is_told = True
+                log.warning("waiting up to %g s for another sidelog to leave %s", wait_s, path)
             if time.monotonic() >= deadline:
                 os.close(fd)
                 raise DataDirError(

@@ -82,6 +82,8 @@ class Child:
         self.is_ready = False
         self.has_served = False
         """Whether it was ready at any time, in any of its lives."""
+        self.has_died = False
+        """Whether it was lost, and is not ready again yet."""
         self.due_at: float | None = None
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -250,6 +250,9 @@ class Supervisor:
         self._is_behind = not self._collector.announce(self._all_workers, counts)
 
     def _on_ready(self, child: Child) -> None:
+        if child.has_died:
+            child.has_died = False
+            log.info("%s is ready again", child.name)
         child.is_ready = True
         child.has_served = True
         if isinstance(child, Worker):
@@ -312,6 +315,7 @@ class Supervisor:
             self._start(child)
             return
 
+        child.has_died = True
         delay_s = child.schedule_restart(now)
         log.error(
             "%s ended; restarting it",

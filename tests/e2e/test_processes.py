@@ -182,6 +182,7 @@ def test_traffic_goes_on_without_a_collector(tmp_path: Path, upstream: str) -> N
             await_more(load.completed, 100)
 
         assert load.errors == 0
+        sidelog.await_log("collector is ready again")
         assert stored(sidelog, load.completed)["dropped"] == {}
 
 

@@ -181,6 +181,17 @@ def test_bad_and_unknown_native_parameters_are_named(name: str, value: str) -> N
     assert caught.value.members["value"] == value
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("user", "query=user:… instead"), ("group_by", "one of"), ("lvel", "level,")],
+)
+def test_what_may_be_meant_by_an_unknown_parameter_comes_first(name: str, meant: str) -> None:
+    """A word of the search, or the closest parameter."""
+    with pytest.raises(BadParameter) as caught:
+        params.read_record_query(query(**{name: "x"}), NOW_US)
+    assert str(caught.value.members["limit"]).startswith(meant)
+
+
 def test_single_parameters_are_given_once() -> None:
     """Two times for one bound are an error, two levels are a list."""
     with pytest.raises(BadParameter, match="single value"):

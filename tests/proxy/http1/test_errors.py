@@ -78,3 +78,8 @@ def test_why_there_is_no_connection_is_said_in_words() -> None:
     assert why_unreached(caught.value) == "the port does not speak TLS, as in http://"
     assert why_unreached(ConnectionRefusedError(111, "Connection refused")) == "Connection refused"
     assert why_unreached(UnicodeError("label too long")) == "label too long"
+
+    # As aiohttp says it of what asyncio says.
+    wrapped = RuntimeError("Cannot connect to host a:1 ssl:default")
+    wrapped.__cause__ = ConnectionRefusedError(111, "Connect call failed ('127.0.0.1', 1)")
+    assert why_unreached(wrapped) == "Connection refused"

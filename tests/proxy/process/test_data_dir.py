@@ -83,7 +83,7 @@ def test_a_named_instance_is_kept(tmp_path: Path) -> None:
     assert read_state(tmp_path)["instance"] == "renamed"
 
 
-def test_a_second_taker_is_refused(data: DataDir) -> None:
+def test_a_second_taker_is_refused(data: DataDir, caplog: pytest.LogCaptureFixture) -> None:
     """The message names the directory; once the first has let go, it can be taken."""
     with pytest.raises(
         DataDirError, match=f"data directory {data.path} is in use by another sidelog"
@@ -93,6 +93,7 @@ def test_a_second_taker_is_refused(data: DataDir) -> None:
     descriptors = set(os.listdir("/proc/self/fd"))
     with pytest.raises(DataDirError):
         lock_data_dir(data.path, wait_s=0.1)
+    assert caplog.messages == [f"waiting up to 0.1 s for another sidelog to leave {data.path}"]
     assert set(os.listdir("/proc/self/fd")) <= descriptors
 
 

@@ -110,6 +110,7 @@ def run(
     asked = Asked(dict(map(_read_route, route)), data_dir, output, opens)
     if again:
         return _show_last(asked)
+    _check_output(output)
     if not command:
         raise click.UsageError("there is no command to run, as in: sidelog run -- claude")
 
@@ -118,6 +119,20 @@ def run(
         return _run_with_own(wrapped, asked)
 
     return _run_through(proxy, wrapped, asked)
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a file that cannot be written before anything runs: behind the run it is too late.
+
+    Raises:
+        BadParameter: there is no such directory, or it is not this user's to write in.
+    """
+    if output is None:
+        return
+    if not output.parent.is_dir():
+        raise click.BadParameter(f"-o {output}: there is no directory {output.parent}")
+    if output.is_dir() or not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise click.BadParameter(f"-o {output}: cannot be written")
 
 
 def _read_route(text: str) -> tuple[str, str]:
