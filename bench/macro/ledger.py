@@ -22,8 +22,10 @@ TIMEOUT_SETTLE_S: Final = 300.0
 POLL_S: Final = 0.25
 REST_S: Final = IDLE_S + 1.0
 """Longer than any pause between two steps of work that is left."""
-RESTING_CPU: Final = 0.05
-"""Part of a core that a system takes where nothing is to be done: timers, looks at what is due."""
+RESTING_CPU: Final = 0.15
+"""Part of a core that a system takes at most where nothing is to be done: timers, looks at what is
+due. A virtual machine may take a millisecond to wake for each.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
