@@ -82,6 +82,9 @@ class Sender:
                 )
         except TimeoutError:
             return Later("timeout", f"no answer within {self._timeout.total:g} s")
+        except aiohttp.ClientConnectorError as error:
+            why = f"cannot connect to {error.host}:{error.port}: {why_unreached(error)}"
+            return Later("unreachable", why)
         except (aiohttp.ClientError, OSError) as error:
             return Later("unreachable", why_unreached(error) or type(error).__name__)
 

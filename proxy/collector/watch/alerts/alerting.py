@@ -256,6 +256,8 @@ class Alerting:
         except aiohttp.InvalidURL as error:
             # Its text has the URL, which is a secret.
             return type(error).__name__, 0.0
+        except aiohttp.ClientConnectorError as error:
+            return f"cannot connect to {error.host}:{error.port}: {why_unreached(error)}", 0.0
         except (aiohttp.ClientError, OSError) as error:
             return why_unreached(error) or type(error).__name__, 0.0
 

@@ -264,7 +264,8 @@ async def test_a_receiver_that_is_away_holds_nothing_else(tmp_path: Path) -> Non
         one = alerting(storage, receiver, clock)
         await one.look(http)
         shown = await one.describe()
-        assert "127.0.0.1:9" in shown["waiting"][0]["problem"]
+        problem = shown["waiting"][0]["problem"]
+        assert problem == "cannot connect to 127.0.0.1:9: Connection refused"
         assert shown["alerts"][0]["firing"][""]["value"] == 2
 
 
