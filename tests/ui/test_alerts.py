@@ -138,11 +138,23 @@ async def test_what_fires_is_a_mark_in_the_navigation_and_a_line_on_the_overview
     await page.wait_for("tbody tr", "spend")
 
 
+async def test_alerts_of_which_none_fires_are_a_plain_link(site: Site) -> None:
+    """So that one can be silenced before it fires."""
+    await fire(site, AlertSettings(name="spend", url="http://x/", above=5.0), {})
+    await site.open("/")
+    await site.page.wait_for("#firing", "Alerts")
+    await site.page.click("#firing")
+    await site.page.wait_for("tbody tr", "spend")
+
+
+@pytest.mark.parametrize("figures", [{}, {"": Figure(8.0, "")}], ids=["quiet", "firing"])
 @pytest.mark.parametrize("width", [320, 390, 861, 1024])
-async def test_the_mark_fits_into_the_navigation(site: Site, width: int) -> None:
+async def test_the_mark_fits_into_the_navigation(
+    site: Site, width: int, figures: dict[str, Figure]
+) -> None:
     """At any width, beside all the links."""
     await site.page.resize(width, 800)
-    await fire(site, AlertSettings(name="spend", url="http://x/", above=5.0), {"": Figure(8.0, "")})
+    await fire(site, AlertSettings(name="spend", url="http://x/", above=5.0), figures)
     await site.open("/")
     await site.page.until(
         "!document.getElementById('key-calls').hidden && !document.getElementById('firing').hidden"

@@ -1,4 +1,5 @@
-// Which alerts fire: asked for now and then, shown as a mark in the navigation, and handed to the page that is shown.
+// Which alerts fire: asked for now and then, shown in the navigation as the number beside a mark, or as a plain link where
+// alerts are configured and none fires, and handed to the page that is shown.
 
 import { getJson } from "../lib/api.js";
 import { $, gradeMark } from "../lib/dom.js";
@@ -24,10 +25,14 @@ export function takeAlerts(answer) {
   dueAt = Date.now() + (answer.alerts.length ? EVERY_MS : RARELY_MS);
   const names = new Set(shown.map(({ alert }) => alert.name));
   const mark = /** @type {HTMLAnchorElement} */ ($("firing"));
-  mark.hidden = names.size === 0;
-  mark.title = firingText(names.size);
-  mark.ariaLabel = mark.title;
-  mark.lastElementChild.replaceChildren(gradeMark(), String(names.size));
+  mark.hidden = answer.alerts.length === 0;
+  mark.classList.toggle("quiet", names.size === 0);
+  mark.title = names.size ? firingText(names.size) : "";
+  mark.ariaLabel = mark.title || null;
+  mark.lastElementChild.className = names.size ? "error" : "";
+  mark.lastElementChild.replaceChildren(
+    ...(names.size ? [gradeMark(), String(names.size)] : ["Alerts"]),
+  );
   for (const listener of listeners) listener(shown);
 }
 
