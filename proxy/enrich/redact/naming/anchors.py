@@ -9,7 +9,6 @@ another one in them, as `accessKeys` has `accessKey`, only the shorter is looked
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import combinations
 from typing import Final
 
 _BETWEEN_WORDS: Final = re.compile(r"[\s_.-]+|(?<=[a-z0-9])(?=[A-Z])")
@@ -50,13 +49,13 @@ def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
 
 
 def _has_another(anchor: bytes, anchors: set[bytes]) -> bool:
-    """Whether another anchor finds all that this one would: it is a part of it, in the same word."""
+    """Whether another anchor finds all that this one would: it begins with it or ends so, in the
+    same word.
+    """
     return any(
-        anchor[start:stop] in anchors
-        and _WORD_BYTES.fullmatch(anchor[:start]) is not None
-        and _WORD_BYTES.fullmatch(anchor[stop:]) is not None
-        for start, stop in combinations(range(len(anchor) + 1), 2)
-        if stop - start < len(anchor)
+        (anchor[:cut] in anchors and _WORD_BYTES.fullmatch(anchor, cut) is not None)
+        or (anchor[cut:] in anchors and _WORD_BYTES.fullmatch(anchor, 0, cut) is not None)
+        for cut in range(1, len(anchor))
     )
 
 
