@@ -56,6 +56,8 @@ _PARAMETERS: Final = re.compile(rb"[?;#]")
 _UNSHOWN: Final = re.compile(rb"(?:\A|(?<=//))[^/]*@|(?<=[?;#=]).+", re.DOTALL)
 """The user of a URL, and the parameters of a target: often secrets."""
 _MAX_SHOWN_BYTES: Final = 80
+_CALL_FAILED: Final = "Connect call failed"
+"""What asyncio says instead of the kernel's reason."""
 
 
 class Refused(Exception):
@@ -112,10 +114,6 @@ def no_route(host: bytes, target: bytes) -> Refused:
 def _quoted(value: bytes) -> str:
     """Return bytes in quotes, with escapes for control characters."""
     return repr(value)[1:]
-
-
-_CALL_FAILED: Final = "Connect call failed"
-"""What asyncio says instead of the kernel's reason."""
 
 
 def unreached(error: Exception) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 
 import aiohttp
 
-from proxy.http1.errors import why_unreached
+from proxy.network.unanswered import why_unanswered
 from proxy.otel.answers import Answer, Later
 from proxy.otel.requests import PATHS, Signal
 from proxy.process.tls import upstream_context
@@ -82,11 +82,8 @@ class Sender:
                 )
         except TimeoutError:
             return Later("timeout", f"no answer within {self._timeout.total:g} s")
-        except aiohttp.ClientConnectorError as error:
-            why = f"cannot connect to {error.host}:{error.port}: {why_unreached(error)}"
-            return Later("unreachable", why)
         except (aiohttp.ClientError, OSError) as error:
-            return Later("unreachable", why_unreached(error) or type(error).__name__)
+            return Later("unreachable", why_unanswered(error))
 
     async def close(self) -> None:
         if self._client is not None:

@@ -30,8 +30,8 @@ from api.metrics.metrics import counters, gauge, gauges, keyed
 from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
 from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
-from proxy.http1.errors import why_unreached
 from proxy.network.retry_after import retry_after_s
+from proxy.network.unanswered import why_unanswered
 from proxy.process.version import VERSION
 from proxy.settings.alert_model import AlertSettings
 from proxy.settings.model import Settings
@@ -256,10 +256,8 @@ class Alerting:
         except aiohttp.InvalidURL as error:
             # Its text has the URL, which is a secret.
             return type(error).__name__, 0.0
-        except aiohttp.ClientConnectorError as error:
-            return f"cannot connect to {error.host}:{error.port}: {why_unreached(error)}", 0.0
         except (aiohttp.ClientError, OSError) as error:
-            return why_unreached(error) or type(error).__name__, 0.0
+            return why_unanswered(error), 0.0
 
     async def _read_state(self) -> bytes:
         stored = await self.storage.meta(STATE)
