@@ -6,59 +6,38 @@ client knows whether it passed unchanged. Prints its port.
 """
 
 import hashlib
-import re
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from aiohttp import web
 
-from bench.contents import kind_of, variants
+from bench.contents import Kind, kind_of, variants
 
 PATH: Final = "/files"
 PICTURE: Final = kind_of("png-60k")
 MAX_BYTES: Final = 1 << 20
-_NUMBER: Final = re.compile(r"[0-9]+\Z")
 
 
 def digest_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def picture(number: int) -> bytes:
-    """Return the picture of a number; some repeat, as those of a site do."""
-    pictures = variants(PICTURE.name)
-    return pictures[number % len(pictures)]
+def variant_of(kind: Kind, number: int) -> bytes:
+    """Return the body of a number; some repeat, as those of a site do."""
+    bodies = variants(kind.name)
+    return bodies[number % len(bodies)]
 
 
 async def _answer(request: web.Request) -> web.Response:
-    number = _NUMBER.search(request.path)
-    if number is None:
-        raise web.HTTPNotFound
-
     if request.method == "POST":
         return web.json_response({"sha256": digest_of(await request.read())}, status=201)
-    return web.Response(body=picture(int(number[0])), content_type=PICTURE.content_type)
+    body = variant_of(PICTURE, int(request.match_info["number"]))
+    return web.Response(body=body, content_type=PICTURE.content_type)
 
 
-@contextmanager
-def file_upstream() -> Iterator[str]:
-    """Start it as a process of its own; gives its URL."""
-    command = [sys.executable, "-m", __name__]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
-
-
-async def _serve() -> web.Application:
+def _application() -> web.Application:
     application = web.Application(client_max_size=MAX_BYTES)
-    application.router.add_route("*", f"{PATH}/{{number}}", _answer)
+    application.router.add_route("*", f"{PATH}/{{number:[0-9]+}}", _answer)
     return application
 
 
@@ -66,7 +45,7 @@ def main() -> None:
     """Serve until terminated."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         print(listening.getsockname()[1], flush=True)
-        web.run_app(_serve(), sock=listening, print=None)
+        web.run_app(_application(), sock=listening, print=None)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 --minutes 5`.
 
 A whole sidelog is started on a store that `bench.queries --records N --payloads` filled
-(`--storage sqlite:///sidelog.db`, in that directory). Requests arrive at a fixed rate, and people ask over the
-API, each what `QUESTIONS` has, in an order of their own, one after the other. With `--readers 0`
-one person asks each question `--rounds` times, and so many `--searchers` beside them look for words
-all the time. Printed, and written to `bench/results/`, are milliseconds until the whole answer, how
-many were cut, what went wrong, how long requests took through the proxy from when they were due,
-and how often the store was declared unavailable.
+(`--storage sqlite:///sidelog.db`, in that directory). Requests arrive at a fixed rate, and people
+ask over the API, each what `QUESTIONS` has, in an order of their own, one after the other. With
+`--readers 0` one person asks each question `--rounds` times, and so many `--searchers` beside them
+look for words all the time. Printed, and written to `bench/results/`, are milliseconds until the
+whole answer, how many were cut, what went wrong, how long requests took through the proxy from
+when they were due, and how often the store was declared unavailable.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import aiohttp
 
 from bench.macro.machine import machine
 from bench.macro.measure import percentile
-from bench.steady_load import Load, demo_upstream
+from bench.steady_load import Load, upstream_of
 from tests.support.sidelog import Sidelog
 
 QUESTIONS: Final[dict[str, str]] = {
@@ -206,7 +206,7 @@ async def _run(options: argparse.Namespace) -> None:
         environ["SIDELOG_RETENTION__MAX_BYTES"] = str(options.max_mib << 20)
     limit = aiohttp.ClientTimeout(total=_ANSWER_S)
     with (
-        demo_upstream() as upstream,
+        upstream_of("proxy.demo.upstream") as upstream,
         Sidelog(options.data_dir, upstream, environ=environ) as sidelog,
     ):
         began_s = time.monotonic()

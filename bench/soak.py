@@ -36,12 +36,12 @@ from typing import Any, Final
 import aiohttp
 import uvloop
 
-from bench.contents import kind_of, variants
-from bench.file_upstream import PATH, digest_of, file_upstream, picture
+from bench.contents import kind_of
+from bench.file_upstream import PATH, PICTURE, digest_of, variant_of
 from bench.http2_load import Http2Load
 from bench.macro.machine import machine
 from bench.macro.measure import percentile, tree
-from bench.steady_load import Load, demo_upstream
+from bench.steady_load import Load, upstream_of
 from proxy.demo.traffic import perform, visit
 from tests.e2e.test_reload import reload
 from tests.e2e.test_restarts import activated
@@ -259,12 +259,11 @@ class World:
     async def _download(self, number: int) -> bool:
         """Whether a picture arrives as the service sent it."""
         async with self.session.get(f"{self.sidelog.url}{PATH}/{number}") as answer:
-            return await answer.read() == picture(number)
+            return await answer.read() == variant_of(PICTURE, number)
 
     async def _upload(self, number: int) -> bool:
         """Whether the service gets what is sent."""
-        bodies = variants(UPLOAD.name)
-        body = bodies[number % len(bodies)]
+        body = variant_of(UPLOAD, number)
         headers = {"Content-Type": UPLOAD.content_type}
         url = f"{self.sidelog.url}{PATH}/{number}"
         async with self.session.post(url, data=body, headers=headers) as answer:
@@ -506,7 +505,10 @@ def problems(found: dict[str, Any]) -> list[str]:
 def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     data_dir = directory / "data"
-    with demo_upstream() as upstream, file_upstream() as files:
+    with (
+        upstream_of("proxy.demo.upstream") as upstream,
+        upstream_of("bench.file_upstream") as files,
+    ):
         config = directory / "sidelog.toml"
         config.write_text(FILES_ROUTE.format(upstream=files))
         sizes = {"RETENTION__MAX_BYTES": options.cap_mib << 20, "RING__BYTES": 64 << 20}
