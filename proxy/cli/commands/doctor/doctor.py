@@ -87,8 +87,9 @@ def run_checks(
     """
     deadline = time.monotonic() + limit_s
     found: list[list[Finding]] = [[] for _ in checks]
+    denied: list[tuple[str, PermissionError]] = []
     threads = [
-        threading.Thread(target=_run, args=(check, settings, findings), daemon=True)
+        threading.Thread(target=_run, args=(check, settings, findings, denied), daemon=True)
         for check, findings in zip(checks, found, strict=True)
     ]
     for thread in threads:
@@ -103,19 +104,38 @@ def run_checks(
                 Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix)
             )
 
+    found.append(list(_denials(denied, settings.data_dir)))
     return [finding for findings in found for finding in findings], is_hanging
 
 
-def _run(check: Check, settings: Settings, findings: list[Finding]) -> None:
+def _run(
+    check: Check,
+    settings: Settings,
+    findings: list[Finding],
+    denied: list[tuple[str, PermissionError]],
+) -> None:
     try:
         findings.extend(check(settings))
     except PermissionError as error:
-        fix = "run it as the user that sidelog runs as"
-        findings.append(
-            Finding("fail", _name_of(check), f"{error.filename}: {error.strerror}", fix)
-        )
+        denied.append((_name_of(check), error))
     except Exception as error:  # one broken check must not hide the others
         findings.append(Finding("fail", _name_of(check), f"{type(error).__name__}: {error}"))
+
+
+def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterator[Finding]:
+    """Report what this user may not read: a file each, and all below the data directory as one."""
+    fix = "run it as the user that sidelog runs as"
+    below = []
+    for name, error in denied:
+        if Path(str(error.filename)).is_relative_to(data_dir):
+            below.append((name, error))
+        else:
+            yield Finding("fail", name, f"{error.filename}: {error.strerror}", fix)
+
+    if below:
+        names = ", ".join(sorted(name for name, _ in below))
+        text = f"{data_dir}: {below[0][1].strerror}; not looked at: {names}"
+        yield Finding("fail", "data directory", text, fix)
 
 
 def _name_of(check: Check) -> str:
@@ -127,10 +147,11 @@ def _check_of(problems: list[str]) -> Check:
 
     def check_settings(settings: Settings) -> Iterator[Finding]:
         """Report each problem but a missing upstream, which is not the machine's fault."""
+        directory = Path(settings.data_dir)
         for problem in problems:
             if NO_UPSTREAM not in problem:
                 yield Finding("fail", "settings", problem)
-            elif is_in_use(Path(settings.data_dir)):
+            elif is_in_use(directory) and os.access(directory, os.R_OK | os.X_OK):
                 text = f"no upstream here; the sidelog that runs in {settings.data_dir} has one"
                 yield Finding("ok", "settings", text)
             else:

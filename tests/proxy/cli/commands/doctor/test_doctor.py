@@ -20,6 +20,7 @@ from proxy.cli.commands.doctor import store as doctor_store
 from proxy.cli.commands.doctor.doctor import check_clock, check_ring_space
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.process.data_dir import lock_data_dir
+from proxy.settings.check import NO_UPSTREAM
 from proxy.settings.model import Settings
 from tests.support import clickhouse, postgres
 from tests.support.clickhouse import ENGINES
@@ -279,6 +280,40 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
     (finding,), _ = doctor.run_checks((check_rings,), settings)
     fix = "run it as the user that sidelog runs as"
     assert finding == ("fail", "rings", "/var/lib/sidelog/state.json: Permission denied", fix)
+
+
+def test_a_data_directory_of_another_user_is_one_finding(settings: Settings) -> None:
+    """Whatever could not be looked at for it is named; another file has its own line."""
+
+    def check_rings(settings: Settings) -> Iterator[Finding]:
+        raise PermissionError(
+            errno.EACCES, os.strerror(errno.EACCES), f"{settings.data_dir}/state.json"
+        )
+
+    def check_spool(settings: Settings) -> Iterator[Finding]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{settings.data_dir}/spool")
+
+    def check_certificates(_: Settings) -> Iterator[Finding]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/etc/ssl/key.pem")
+
+    checks = (check_spool, check_certificates, check_rings)
+    (of_key, of_directory), _ = doctor.run_checks(checks, settings)
+    assert of_key[:3] == ("fail", "certificates", "/etc/ssl/key.pem: Permission denied")
+    text = f"{settings.data_dir}: Permission denied; not looked at: rings, spool"
+    assert of_directory[:3] == ("fail", "data directory", text)
+
+
+def test_a_lock_that_cannot_be_read_is_no_running_sidelog(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """An upstream that another sidelog has is only told where one is seen to run."""
+    monkeypatch.setattr(doctor, "CHECKS", ())
+    monkeypatch.setattr(doctor, "is_in_use", lambda _: True)
+    problem = [f"proxy.upstream: {NO_UPSTREAM}"]
+    seen = doctor.run_checks([doctor._check_of(problem)], settings)[0]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    unseen = doctor.run_checks([doctor._check_of(problem)], settings)[0]
+    assert (states(seen), states(unseen)) == (["ok"], ["warn"])
 
 
 def with_url(settings: Settings, url: str) -> Settings:
