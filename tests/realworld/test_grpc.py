@@ -110,7 +110,7 @@ RECORDED: Final = {
 }
 MAY_BE_RECORDED: Final = {
     ("First", "ok", 0, (), None, "trailers"),  # of grpcio alone
-    ("Slow", "client_closed", None, (None, 1, 0), None, "reset"),
+    ("Slow", "client_closed", 4, (None, 1, 0), None, "reset"),  # the client's own deadline
     ("Slow", "ok", 4, (None, 1, 0), None, "trailers_only"),  # the service saw the deadline first
 }
 
