@@ -42,6 +42,7 @@ from proxy.worker.engine import Engine
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.state import RelayState
 from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.http2_lane import Http2Lane
 from storage.record import Outcome
 
 CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
@@ -151,7 +152,20 @@ def lose_client(relay: RelayState) -> None:
     elif relay.is_answered:
         end_answered(relay)
     else:
-        end_early(relay, CLIENT_CLOSED, 499)
+        outcome = OK if _has_sent_content(relay) else CLIENT_CLOSED
+        end_early(relay, outcome, 499)
+
+
+def _has_sent_content(relay: RelayState) -> bool:
+    """Whether the client was sent all of the content, and only the end of the upstream's stream is
+    missing.
+
+    Many servers send END_STREAM in a frame of its own, and a client that knows the length does not
+    wait for it.
+    """
+    lane = relay.upstream
+    is_taken = relay.phase == Phase.STREAMING and not relay.is_paused
+    return is_taken and isinstance(lane, Http2Lane) and lane.has_whole_content
 
 
 def cut_off(relay: RelayState) -> None:

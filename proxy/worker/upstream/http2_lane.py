@@ -117,6 +117,16 @@ class Http2Lane:
         queued = 0 if stream is None else stream.queued_bytes
         return queued or unsent_bytes(self.transport)
 
+    @property
+    def has_whole_content(self) -> bool:
+        """Whether all of the response's content is here, by its length, and only the end of its
+        stream is missing.
+        """
+        stream = self._codec.streams.open.get(self.id)
+        if stream is None or not stream.has_head:
+            return False
+        return stream.expected_bytes == 0 or not stream.allows_body
+
     # Credit for the response, as its client takes it.
 
     def pause(self, reason: int) -> None:

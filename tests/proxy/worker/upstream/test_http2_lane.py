@@ -31,7 +31,7 @@ from tests.proxy.worker.upstream.http2_calls import (
     upstream_streams,
 )
 from tests.support.http2_client import GET, POST, Http2Client
-from tests.support.http2_upstream import Connection, Http2Upstream, Request
+from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.plane import eventually
 
 
@@ -239,6 +239,52 @@ def test_a_client_that_leaves_cancels_all_it_asked_for(start: Start) -> None:
 
     eventually(lambda: all(request.reset == ErrorCode.CANCEL for request in upstream.requests))
     assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.CLIENT_CLOSED}
+
+
+def _with_open_end(connection: Connection, request: Request) -> None:
+    """Send a response whose END_STREAM never comes; the path says how much of its content."""
+    fields = OK
+    if request.fields[":path"] != "/unknown":
+        fields = (*OK, ("content-length", "5"))
+    body = {"/part": b"abc", "/HEAD": b""}.get(request.fields[":path"], b"abcde")
+    connection.respond(request, body, fields, is_end=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "wanted"),
+    [
+        ("GET", "/whole", Outcome.OK),
+        ("HEAD", "/HEAD", Outcome.OK),
+        ("GET", "/part", Outcome.CLIENT_CLOSED),
+        ("GET", "/unknown", Outcome.CLIENT_CLOSED),
+    ],
+)
+@pytest.mark.parametrize("way", ["reset", "close", "http1"])
+def test_a_client_that_has_all_content_may_leave_before_the_end(
+    start: Start, method: str, path: str, wanted: Outcome, way: str
+) -> None:
+    """Servers send END_STREAM in a frame of its own: a client that knows the length does not wait
+    for it.
+    """
+    plane = start(Http2Upstream(_with_open_end), route=HTTP2)
+    body = {"/part": b"abc", "/HEAD": b""}.get(path, b"abcde")
+    if way == "http1":
+        with plane.connect() as client:
+            client.send(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            got = b""
+            while b"\r\n\r\n" not in got or body not in got.partition(b"\r\n\r\n")[2]:
+                got += client.socket.recv(65536)
+    else:
+        with speaking(plane) as other:
+            stream = other.begin(((":method", method), *with_path(path)[1:]))
+            while not other.streams[stream].status or other.streams[stream].body != body:
+                assert other.read()
+            if way == "reset":
+                other.h2.reset_stream(stream, ErrorCode.CANCEL)
+                other.flush()
+                eventually(lambda: plane.unread)
+
+    assert outcome(plane.exchange()) == wanted
 
 
 def test_a_response_before_its_request_is_complete_ends_both(start: Start) -> None:
