@@ -66,7 +66,7 @@ class Proxied:
         ledger = self.sidelog.settled_ledger()
         assert ledger["dropped"] == {}
         assert ledger["stored"] == ledger["received"] >= len(everything)
-        assert self._witness.faults == []
+        assert self._witness.faults == [], self._witness.faults
         recorded = Counter(map(_as_recorded, records))
         seen = Counter(map(_comparable, self.exchanges))
         only_recorded = recorded - seen
