@@ -226,47 +226,10 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        rows, counts, used, packer = await self._make(connection, entries)
-        instance = self._rows.ids["instance"].get(batch.instance) or 0
-        calls = Calls(entries, self._rows.ids, instance)
-        jobs = jobs_of(entries)
-        # They are of all entries: where some turned out to be stored, the indexer makes the cells
-        # of the others.
-        cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
+        made = await self._make(connection, entries)
         await connection.execute(self._begin)
-
         try:
-            await self._put_positions(connection, batch)
-            if packer.blocks:
-                await connection.copy_records_to_table(
-                    "blocks",
-                    schema_name="sidelog",
-                    columns=_BLOCK_COLUMNS,
-                    records=_block_rows(packer),
-                )
-
-            statements = PostgresStatements(connection)
-            await ROLLUPS.merge(statements, counts, self._limits)
-            if used:
-                await ROLLUPS.merge_usage(statements, used, self._usage_limits, instance)
-            await calls.merge(connection)
-            if packer.growths:
-                await grow(connection, packer.growths)
-            last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
-            if last_seq - len(entries) < self._newest_seq:
-                raise StorageRemoved(
-                    "postgres: the database lacks what was committed up to number "
-                    f"{self._newest_seq}"
-                )
-
-            first_seq = last_seq - len(entries) + 1
-            if cells:
-                await connection.executemany(
-                    _ADD_CELL, [cell_row(cell, first_seq) for cell in cells]
-                )
-
-            await calls.insert(connection, first_seq)
-            await merge_jobs(connection, jobs)
+            last_seq = await self._put(connection, batch, entries, made)
         except BaseException:
             await abandon(connection)
             raise
@@ -281,6 +244,47 @@ class BatchStore:
 
         self._doubts.clear()
         self._newest_seq = last_seq
+        return last_seq
+
+    async def _put(
+        self, connection: Connection, batch: Batch, entries: list[Entry], made: Made
+    ) -> int:
+        """Write all of a batch within a transaction; return the last `seq`."""
+        rows, counts, used, packer = made
+        instance = self._rows.ids["instance"].get(batch.instance) or 0
+        calls = Calls(entries, self._rows.ids, instance)
+        # They are of all entries: where some turned out to be stored, the indexer makes the cells
+        # of the others.
+        cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
+
+        await self._put_positions(connection, batch)
+        if packer.blocks:
+            await connection.copy_records_to_table(
+                "blocks",
+                schema_name="sidelog",
+                columns=_BLOCK_COLUMNS,
+                records=_block_rows(packer),
+            )
+
+        statements = PostgresStatements(connection)
+        await ROLLUPS.merge(statements, counts, self._limits)
+        if used:
+            await ROLLUPS.merge_usage(statements, used, self._usage_limits, instance)
+        await calls.merge(connection)
+        if packer.growths:
+            await grow(connection, packer.growths)
+        last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
+        if last_seq - len(entries) < self._newest_seq:
+            raise StorageRemoved(
+                f"postgres: the database lacks what was committed up to number {self._newest_seq}"
+            )
+
+        first_seq = last_seq - len(entries) + 1
+        if cells:
+            await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
+
+        await calls.insert(connection, first_seq)
+        await merge_jobs(connection, jobs_of(entries))
         return last_seq
 
     async def _make(self, connection: Connection, entries: list[Entry]) -> Made:

@@ -207,35 +207,31 @@ class SpoolReplay:
 
         frame = location.frame
         base = _lost(base, max(0, frame.first_record - base.taken))
-        entries = await self._entries(location)
         done = base.taken - frame.first_record
-
+        entries = await self._entries(location)
         if entries is None:
             base = _lost(base, frame.records - done)
             entries = []
-        elif (
-            done < len(entries)
-            and frame.is_doubtful
-            and await _has_any(storage, (entries[done], entries[-1]))
-        ):
-            entries = []
         else:
-            entries = entries[done:]
+            entries = await _rest_of(frame, entries[done:], storage)
 
         stored = await self._stored_records(frame, entries, storage)
-        taken = []
-        for record, entry in enumerate(entries, done):
-            if record not in stored:
-                pending.entries.append(entry)
-                taken.append(frame.first_record + record + 1)
+        kept = [
+            (record, entry) for record, entry in enumerate(entries, done) if record not in stored
+        ]
+        pending.entries.extend(entry for _, entry in kept)
+        if kept:
+            ends = [frame.first_record + record + 1 for record, _ in kept]
+            run = [msgspec.structs.replace(base, taken=end) for end in ends]
+            pending.runs.append(SourceRun(SOURCE_SPOOL, run))
+            base = run[-1]
+        self._add_positions(pending, frame, base)
+        return pending
 
-        if taken:
-            run = SourceRun(
-                SOURCE_SPOOL, [msgspec.structs.replace(base, taken=count) for count in taken]
-            )
-            pending.runs.append(run)
-            base = run.positions[-1]
-
+    def _add_positions(self, pending: PendingBatch, frame: Frame, base: Position) -> None:
+        """Note what a commit of the frame's entries brings: its end in the spool, and the positions
+        of its sources.
+        """
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
         settled = len(pending.entries)
         pending.updates.append(PositionUpdate(settled, SOURCE_SPOOL, end))
@@ -243,7 +239,6 @@ class SpoolReplay:
             if source not in self._known or is_ahead(position, self._known[source]):
                 pending.updates.append(PositionUpdate(settled, source, position))
         pending.retired = [(settled, source) for source in frame.retired]
-        return pending
 
     async def _stored_records(
         self, frame: Frame, entries: list[Entry], storage: Storage
@@ -383,6 +378,12 @@ async def is_committed(storage: Storage, batch: Batch) -> bool:
     return not any(
         is_ahead(position, stored.get(source, Position())) for source, position in moved.items()
     )
+
+
+async def _rest_of(frame: Frame, rest: list[Entry], storage: Storage) -> list[Entry]:
+    """Return the rest of a frame; nothing where the commit whose end was not known has stored it."""
+    is_stored = rest and frame.is_doubtful and await _has_any(storage, (rest[0], rest[-1]))
+    return [] if is_stored else rest
 
 
 async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:

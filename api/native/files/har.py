@@ -19,6 +19,8 @@ from api.native.projection import latin1_lines_of, split_fields, split_head
 from storage.record import Body, Payload, Record, format_id
 
 _REASON_AT: Final = 2
+_HEAD_END_BYTES: Final = 4
+"""The line end of the last field and the empty line, which stored heads lack."""
 _PAGE: Final = "page_1"
 IN_LATIN1: Final = "sent in latin-1"
 """Comment of a header whose octets are no UTF-8."""
@@ -44,46 +46,12 @@ def har_entry(
     record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED
 ) -> dict[str, object]:
     """Write one exchange; without payload its heads are empty and its bodies absent."""
-    request_line, request_headers = split_head(payload.request_head) if payload else (None, [])
-    response_line, response_headers = split_head(payload.response_head) if payload else (None, [])
-    version = f"HTTP/{record.http_version or '1.1'}"
-    request: dict[str, object] = {
-        "method": record.method or (request_line or "").partition(" ")[0],
-        "url": _url(record),
-        "httpVersion": version,
-        "cookies": _cookies(request_headers, "cookie"),
-        "headers": _headers(request_headers, payload.request_head if payload else b""),
-        "queryString": [
-            {"name": name, "value": value}
-            for name, value in parse_qsl(record.query or "", keep_blank_values=True)
-        ],
-        "headersSize": len(payload.request_head) + 4 if payload else -1,
-        "bodySize": record.request_bytes,
-    }
-    parts = (response_line or "").split(" ", _REASON_AT)
-    response: dict[str, object] = {
-        "status": record.status or 0,
-        "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
-        "httpVersion": version,
-        "cookies": _cookies(response_headers, "set-cookie"),
-        "headers": _headers(response_headers, payload.response_head if payload else b""),
-        "content": _content(record, payload, _field(response_headers, "content-type")),
-        "redirectURL": _field(response_headers, "location"),
-        "headersSize": len(payload.response_head) + 4 if payload else -1,
-        "bodySize": record.response_bytes,
-    }
-
-    if payload is not None:
-        request |= _post_data(payload.request_body, _field(request_headers, "content-type"))
-        request |= _trailers(payload.request_trailers)
-        response |= _trailers(payload.response_trailers)
-
     entry: dict[str, object] = {
         "pageref": _PAGE,
         "startedDateTime": format_time(record.started_at_us),
         "time": record.duration_us / 1000,
-        "request": request,
-        "response": response,
+        "request": _request(record, payload),
+        "response": _response(record, payload),
         "cache": {},
         "timings": _timings(record),
         **_server(record.upstream or ""),
@@ -94,6 +62,57 @@ def har_entry(
     if messages.has_more:
         entry["comment"] = f"{entry['comment']}, the first {len(messages.messages)} messages only"
     return entry
+
+
+def _request(record: Record, payload: Payload | None) -> dict[str, object]:
+    head = b"" if payload is None else payload.request_head
+    line, headers = split_head(head)
+    request: dict[str, object] = {
+        "method": record.method or (line or "").partition(" ")[0],
+        "url": _url(record),
+        "httpVersion": _http_version(record),
+        "cookies": _cookies(headers, "cookie"),
+        "headers": _headers(headers, head),
+        "queryString": [
+            {"name": name, "value": value}
+            for name, value in parse_qsl(record.query or "", keep_blank_values=True)
+        ],
+        "headersSize": _headers_size(payload, head),
+        "bodySize": record.request_bytes,
+    }
+    if payload is not None:
+        request |= _post_data(payload.request_body, _field(headers, "content-type"))
+        request |= _trailers(payload.request_trailers)
+    return request
+
+
+def _response(record: Record, payload: Payload | None) -> dict[str, object]:
+    head = b"" if payload is None else payload.response_head
+    line, headers = split_head(head)
+    parts = (line or "").split(" ", _REASON_AT)
+    response: dict[str, object] = {
+        "status": record.status or 0,
+        "statusText": parts[_REASON_AT] if len(parts) > _REASON_AT else "",
+        "httpVersion": _http_version(record),
+        "cookies": _cookies(headers, "set-cookie"),
+        "headers": _headers(headers, head),
+        "content": _content(record, payload, _field(headers, "content-type")),
+        "redirectURL": _field(headers, "location"),
+        "headersSize": _headers_size(payload, head),
+        "bodySize": record.response_bytes,
+    }
+    if payload is not None:
+        response |= _trailers(payload.response_trailers)
+    return response
+
+
+def _http_version(record: Record) -> str:
+    return f"HTTP/{record.http_version or '1.1'}"
+
+
+def _headers_size(payload: Payload | None, head: bytes) -> int:
+    """Return the size of a head with its empty line; -1 without payload, as it is not known."""
+    return -1 if payload is None else len(head) + _HEAD_END_BYTES
 
 
 def _server(upstream: str) -> dict[str, str]:

@@ -90,35 +90,11 @@ class McpReader:
         requests = [] if request is None else self._requests_of(request)
         responses = self._responses_of(record, exchange, requests, facts)
         by_id = {found.id: found for found in responses}
-        calls: list[ToolCall] = []
+        calls = self._answered_calls(record, exchange, session, requests, by_id, facts)
         lost: list[ToolCall] = []
-        position = 0
 
-        for message in requests:
-            found = by_id.pop(message.id, None)
-            if found is None and len(requests) == 1:  # an error before the id was read has none
-                found = by_id.pop("", None)
-            if session is None:
-                self._update_endpoint(record, found)
-            if message.method == "initialize":
-                self._update_session(session, message, found)
-            elif message.method == "tools/call":
-                call = self._new_call(record, exchange, session, message, position)
-                position += 1
-                calls += self._end_or_wait(
-                    call, record, exchange, found, session, facts, has_others=bool(by_id)
-                )
-            elif found is not None and (task := tasks.task_of_request(message)) is not None:
-                calls += self._read_task(
-                    record,
-                    exchange,
-                    message.method,
-                    found,
-                    (session or sessions.endpoint_of(record), task),
-                    facts,
-                )
-
-        if requests and session is not None:  # of other calls, whose own stream broke off
+        if session is not None and requests:
+            # Responses to other calls, whose own stream broke off.
             others = {
                 rpc_id: found
                 for rpc_id, found in by_id.items()
@@ -129,10 +105,7 @@ class McpReader:
             cancelled = {} if request is None else read_cancellations(request)
             by_id |= {self._ids.shown(rpc_id): response for rpc_id, response in cancelled.items()}
             calls += self._end_pending(record, exchange, by_id, session)
-            is_deleted = (
-                record.method == "DELETE" and record.status is not None and record.status < 400
-            )
-            if is_deleted or (response is not None and sessions.opens_sse_transport(response.head)):
+            if _ends_session(record, response):
                 lost = self._end_session(exchange, session)
 
         calls += self._end_notified_tasks(record, exchange, session, facts)
@@ -141,6 +114,45 @@ class McpReader:
         facts.tools = calls + lost
         _note_failures(facts, record, exchange, responses)
         return facts
+
+    def _answered_calls(
+        self,
+        record: Record,
+        exchange: DecodedExchange,
+        session: str | None,
+        requests: list[RpcRequest],
+        by_id: dict[str, RpcResponse],
+        facts: Facts,
+    ) -> list[ToolCall]:
+        """Read the requests of an exchange, each with its response, which is taken out of `by_id`.
+
+        Returns:
+            The calls to store: those that have ended, and those that wait.
+        """
+        calls: list[ToolCall] = []
+        position = 0
+        for message in requests:
+            found = by_id.pop(message.id, None)
+            if found is None and len(requests) == 1:  # an error before the id was read has none
+                found = by_id.pop("", None)
+            if session is None:
+                self._update_endpoint(record, found)
+
+            if message.method == "initialize":
+                self._update_session(session, message, found)
+            elif message.method == "tools/call":
+                call = self._new_call(record, exchange, session, message, position)
+                position += 1
+                has_others = bool(by_id)
+                calls += self._end_or_wait(
+                    call, record, exchange, found, session, facts, has_others=has_others
+                )
+            elif found is not None and (task := tasks.task_of_request(message)) is not None:
+                scope = session or sessions.endpoint_of(record)
+                key = (scope, task)
+                calls += self._read_task(record, exchange, message.method, found, key, facts)
+
+        return calls
 
     def _requests_of(self, body: DecodedBody) -> list[RpcRequest]:
         return [request._replace(id=self._ids.shown(request.id)) for request in read_requests(body)]
@@ -504,6 +516,15 @@ class McpReader:
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
         size = {} if sent_bytes is None else {"bytes": sent_bytes}
         return msgspec.json.encode({"omitted": "truncated", **size, "text": text})
+
+
+def _ends_session(record: Record, response: DecodedBody | None) -> bool:
+    """Whether an exchange without requests is the end of its session: it was deleted, or its stream
+    of events has ended.
+    """
+    if record.method == "DELETE" and record.status is not None and record.status < 400:
+        return True
+    return response is not None and sessions.opens_sse_transport(response.head)
 
 
 def _note_failures(

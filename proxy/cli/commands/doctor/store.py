@@ -79,6 +79,22 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
         )
         return
 
+    yield from _set_aside(name, path)
+    newest = len(migrations())
+    if layout > newest:
+        yield newer(name, str(path), layout, newest)
+    elif found != "ok":
+        fix = "stop sidelog, run sqlite3 FILE '.recover', or restore a backup"
+        yield Finding("fail", name, f"{path}: {found}", fix)
+    else:
+        step = f", which the next start brings to {newest}" if layout < newest else ""
+        size_mib = path.stat().st_size >> 20
+        text = f"{path} opens, {size_mib} MiB, no damage found, layout {layout}{step}"
+        yield Finding("ok", name, text)
+
+
+def _set_aside(name: str, path: Path) -> Iterator[Finding]:
+    """Report the files of stores that were damaged, which lie beside the one in use."""
     for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
         if not place.name.endswith(("-wal", "-shm")):
             fix = (
@@ -88,26 +104,6 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
             yield Finding(
                 "warn", name, f"{place} was damaged and set aside, its records are not shown", fix
             )
-
-    newest = len(migrations())
-    if layout > newest:
-        yield newer(name, str(path), layout, newest)
-    elif found == "ok":
-        if layout < newest:
-            step = f", which the next start brings to {newest}"
-        else:
-            step = ""
-        text = (
-            f"{path} opens, {path.stat().st_size >> 20} MiB, no damage found, layout {layout}{step}"
-        )
-        yield Finding("ok", name, text)
-    else:
-        yield Finding(
-            "fail",
-            name,
-            f"{path}: {found}",
-            "stop sidelog, run sqlite3 FILE '.recover', or restore a backup",
-        )
 
 
 def check_spool(settings: Settings) -> Iterator[Finding]:
