@@ -35,7 +35,7 @@ from storage.postgres.rollups import ROLLUPS
 from storage.postgres.session import PostgresStatements
 from storage.postgres.text import escape
 from storage.postgres.tools import Calls, texts_of
-from storage.record import Batch, Entry, Position, now_us
+from storage.record import Batch, Entry, Job, Position, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
 from storage.relational.by_id import id_ms
@@ -226,10 +226,13 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
+        # All that can be made before the transaction is: others wait for the counter that it locks.
         made = await self._make(connection, entries)
+        calls = Calls(entries, self._rows.ids, self._instance_of(batch))
+        jobs = jobs_of(entries)
         await connection.execute(self._begin)
         try:
-            last_seq = await self._put(connection, batch, entries, made)
+            last_seq = await self._put(connection, batch, entries, made, calls, jobs)
         except BaseException:
             await abandon(connection)
             raise
@@ -247,12 +250,16 @@ class BatchStore:
         return last_seq
 
     async def _put(
-        self, connection: Connection, batch: Batch, entries: list[Entry], made: Made
+        self,
+        connection: Connection,
+        batch: Batch,
+        entries: list[Entry],
+        made: Made,
+        calls: Calls,
+        jobs: list[Job],
     ) -> int:
         """Write all of a batch within a transaction; return the last `seq`."""
         rows, counts, used, packer = made
-        instance = self._rows.ids["instance"].get(batch.instance) or 0
-        calls = Calls(entries, self._rows.ids, instance)
         # They are of all entries: where some turned out to be stored, the indexer makes the cells
         # of the others.
         cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
@@ -269,7 +276,9 @@ class BatchStore:
         statements = PostgresStatements(connection)
         await ROLLUPS.merge(statements, counts, self._limits)
         if used:
-            await ROLLUPS.merge_usage(statements, used, self._usage_limits, instance)
+            await ROLLUPS.merge_usage(
+                statements, used, self._usage_limits, self._instance_of(batch)
+            )
         await calls.merge(connection)
         if packer.growths:
             await grow(connection, packer.growths)
@@ -284,8 +293,12 @@ class BatchStore:
             await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
 
         await calls.insert(connection, first_seq)
-        await merge_jobs(connection, jobs_of(entries))
+        await merge_jobs(connection, jobs)
         return last_seq
+
+    def _instance_of(self, batch: Batch) -> int:
+        """Return the id of a batch's sidecar; 0 before its first record."""
+        return self._rows.ids["instance"].get(batch.instance) or 0
 
     async def _make(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
