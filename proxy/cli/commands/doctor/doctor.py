@@ -123,11 +123,14 @@ def _run(
 
 
 def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterator[Finding]:
-    """Report what this user may not read: a file each, and all below the data directory as one."""
+    """Report what this user may not read: a file each, but a data directory that is closed to them
+    as one.
+    """
     fix = "run it as the user that sidelog runs as"
+    is_closed = not os.access(data_dir, os.X_OK)
     below = []
     for name, error in denied:
-        if Path(str(error.filename)).is_relative_to(data_dir):
+        if is_closed and Path(str(error.filename)).is_relative_to(data_dir):
             below.append((name, error))
         else:
             yield Finding("fail", name, f"{error.filename}: {error.strerror}", fix)

@@ -282,8 +282,12 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
     assert finding == ("fail", "rings", "/var/lib/sidelog/state.json: Permission denied", fix)
 
 
-def test_a_data_directory_of_another_user_is_one_finding(settings: Settings) -> None:
-    """Whatever could not be looked at for it is named; another file has its own line."""
+def test_a_data_directory_of_another_user_is_one_finding(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """Whatever could not be looked at for it is named; another file has its own line, and so has
+    each within a directory that is open.
+    """
 
     def check_rings(settings: Settings) -> Iterator[Finding]:
         raise PermissionError(
@@ -297,6 +301,12 @@ def test_a_data_directory_of_another_user_is_one_finding(settings: Settings) -> 
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/etc/ssl/key.pem")
 
     checks = (check_spool, check_certificates, check_rings)
+    Path(settings.data_dir).mkdir(exist_ok=True)
+    texts = [finding.text for finding in doctor.run_checks(checks, settings)[0]]
+    assert f"{settings.data_dir}/spool: Permission denied" in texts
+    assert len(texts) == len(checks)
+
+    monkeypatch.setattr(os, "access", lambda *_: False)
     (of_key, of_directory), _ = doctor.run_checks(checks, settings)
     assert of_key[:3] == ("fail", "certificates", "/etc/ssl/key.pem: Permission denied")
     text = f"{settings.data_dir}: Permission denied; not looked at: rings, spool"
@@ -307,7 +317,6 @@ def test_a_lock_that_cannot_be_read_is_no_running_sidelog(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     """An upstream that another sidelog has is only told where one is seen to run."""
-    monkeypatch.setattr(doctor, "CHECKS", ())
     monkeypatch.setattr(doctor, "is_in_use", lambda _: True)
     problem = [f"proxy.upstream: {NO_UPSTREAM}"]
     seen = doctor.run_checks([doctor._check_of(problem)], settings)[0]
