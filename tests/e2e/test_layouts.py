@@ -141,7 +141,10 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
             (layout,) = file.execute("PRAGMA user_version").fetchone()
             file.execute(f"PRAGMA user_version = {layout + difference}")
     elif kind == "postgres":
-        above = "INSERT INTO sidelog.migrations SELECT max(version) + 1 FROM sidelog.migrations"
+        above = (
+            "INSERT INTO sidelog.migrations (version, digest) "
+            "SELECT max(version) + 1, 'newer' FROM sidelog.migrations"
+        )
         below = (
             "DELETE FROM sidelog.migrations "
             "WHERE version = (SELECT max(version) FROM sidelog.migrations)"
