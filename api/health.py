@@ -264,7 +264,10 @@ class AlertsShown(ApiObject):
 class Silence(msgspec.Struct, forbid_unknown_fields=True):
     """For how long nothing is sent of an alert; 0: no longer."""
 
-    seconds: Annotated[int, Meta(ge=0, le=366 * 86_400)]
+    # A whole number of JSON Schema may be written 60.0, which an `int` of msgspec refuses.
+    seconds: Annotated[
+        float, Meta(ge=0, le=366 * 86_400, multiple_of=1, extra_json_schema={"type": "integer"})
+    ]
 
 
 _SILENCE: Final = msgspec.json.Decoder(Silence)
@@ -288,7 +291,7 @@ async def silence_alert(request: web.Request) -> web.Response:
     when it is over.
     """
     given = read_json_body(_SILENCE, await request.read(), "the silence")
-    await _alerts_of(request).silence(request.match_info["alert"], given.seconds)
+    await _alerts_of(request).silence(request.match_info["alert"], int(given.seconds))
     return web.Response(status=204)
 
 

@@ -66,15 +66,15 @@ NOTHING_IGNORED: Final = Ignored()
 
 
 def read_places(texts: Iterable[str]) -> frozenset[Place]:
-    """Read places; the same place given twice counts once.
+    """Read places, at most `MAX_PLACES`.
 
     Raises:
         ValueError: a text is not a place, or there are too many places.
     """
-    places = frozenset(map(read_place, texts))
+    places = [read_place(text) for text in texts]
     if len(places) > MAX_PLACES:
         raise ValueError(f"{len(places):,} places to ignore, at most {MAX_PLACES:,}")
-    return places
+    return frozenset(places)
 
 
 def any_element(path: Path) -> Steps:

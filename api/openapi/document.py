@@ -116,7 +116,13 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
     found = [
-        {"name": name, "in": "query", "required": False, "explode": False, "schema": schema}
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "explode": name in operation.repeated,
+            "schema": schema,
+        }
         for name, schema in operation.parameters.items()
     ]
     return found + [

@@ -176,8 +176,8 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 PLACES: Final = TEXTS | {
     "maxItems": MAX_PLACES,
     "description": (
-        "places that are set apart, such as `items[*].id` or `header:x-runtime`; what is none is "
-        "a 400"
+        "places that are set apart, such as `items[*].id` or `header:x-runtime`, each in a "
+        "parameter of its own; what is none is a 400"
     ),
     "examples": [["items[*].id", "header:x-runtime"]],
 }
@@ -219,6 +219,8 @@ class Operation:
     """Query parameters."""
     answer: Any = None
     """Type of the JSON response; None when it is no JSON, or has no fixed members."""
+    repeated: frozenset[str] = frozenset()
+    """Lists whose values are given by repeating the parameter alone: they may hold commas."""
     media_types: tuple[str, ...] = (JSON,)
     status: int = 200
     errors: tuple[int, ...] = (400,)
@@ -376,12 +378,13 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 "order": one_of("asc", "desc"),
                 "cursor": CURSOR,
                 "bodies": BOOL,
-                "bom": BOOL,
+                # Examples hold together: of the first format, `true` is a 400.
+                "bom": BOOL | {"examples": ["false"]},
                 "fields": COLUMNS,
             },
         },
         notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only, without "
-        "`fields`. `bom` begins CSV with a byte order mark, for Excel.",
+        "`fields`. `bom` begins CSV with a byte order mark, for Excel; of other formats it is a 400.",
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(
@@ -461,6 +464,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/api/records/{a}/compare/{b}"): Operation(
         {"ignore": PLACES},
         Comparison,
+        repeated=frozenset(("ignore",)),
         errors=(400, 404),
         notes=f"At most {MAX_SHOWN} changes of a part are shown, `more` counts the rest; of a body the first "
         f"{MAX_BODY_BYTES >> 20} MiB are compared. Paths of JSON are jq's. See docs/compare.md.",

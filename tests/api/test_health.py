@@ -31,3 +31,23 @@ async def test_ledger_and_status_over_http(world: World, client: Client) -> None
     world.ready = (False, {"reasons": ["no worker accepts connections"]})
     shown = await (await client.get("/api/status", headers=BEARER)).json()
     assert (shown["ready"], shown["reasons"]) == (False, ["no worker accepts connections"])
+
+
+async def test_the_seconds_of_a_silence_are_a_whole_number(client: Client) -> None:
+    """As JSON has it, whether it is written 60 or 60.0; where no alerts are evaluated there is none
+    to be silenced.
+    """
+    path = "/api/alerts/errors/silence"
+    statuses = {}
+    for seconds in ("60", "60.0", "60.5", "-1", "31622401", '"60"'):
+        body = b'{"seconds":%s}' % seconds.encode()
+        statuses[seconds] = (await client.put(path, data=body, headers=BEARER)).status
+
+    assert statuses == {
+        "60": 404,
+        "60.0": 404,
+        "60.5": 400,
+        "-1": 400,
+        "31622401": 400,
+        '"60"': 400,
+    }

@@ -35,7 +35,9 @@ async def test_two_records_are_compared(world: World, client: Client) -> None:
 
 
 async def test_named_places_are_ignored(world: World, client: Client) -> None:
-    """Each given once; what is no place is refused, and so is another parameter."""
+    """Each given once; an empty one is none. What is no place is refused, and so is another
+    parameter.
+    """
     a = make_record(1)
     b = make_record(2)
     payloads = [
@@ -46,6 +48,9 @@ async def test_named_places_are_ignored(world: World, client: Client) -> None:
     found = await (await client.get(f"{path}?ignore=.n&ignore=at", headers=BEARER)).json()
     part = next(part for part in found["parts"] if part["part"] == "response_body")
     assert (part["equal"], [each["path"] for each in part["set_apart"]]) == (True, [".n", ".at"])
+    nothing = await client.get(f"{path}?ignore=", headers=BEARER)
+    assert nothing.status == 200
+    assert not (await nothing.json())["equal"]
     for query in ("ignore=a..b", "more=1"):
         assert (await client.get(f"{path}?{query}", headers=BEARER)).status == 400
 
