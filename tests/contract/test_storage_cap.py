@@ -2,6 +2,7 @@
 records.
 """
 
+import json
 import random
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Record, ToolCall
-from storage.writer.size_cap import SizeCap
+from storage.writer.size_cap import ROW_BYTES, SizeCap, batch_max_bytes
 from tests.contract.backends import BACKENDS, Backend
 from tests.storage.samples import START_US, make_body, make_payload, make_record
 
@@ -29,6 +30,12 @@ def files_bytes(directory: Path) -> int:
         for file in directory.glob("records.db*")
         if not file.name.endswith("-shm")
     )
+
+
+def ids(chance: random.Random, total_bytes: int) -> bytes:
+    """Make a JSON text of ids that no other text has."""
+    found = [chance.randbytes(16).hex() for _ in range(total_bytes // 35)]
+    return json.dumps(found).encode()
 
 
 async def opened(backend: Backend, directory: Path) -> Storage:
@@ -49,6 +56,8 @@ async def test_the_size_never_passes_the_cap(
     newest.
     """
     chance = random.Random(7)
+    # As many as the writer commits together below such a cap.
+    batch_records = batch_max_bytes(CAP, CAP) // (body_bytes + 300 + ROW_BYTES)
     async with await opened(backend, tmp_path) as store:
         cap = SizeCap(store, CAP)
         began_with = (await store.retention()).used_bytes
@@ -59,11 +68,9 @@ async def test_the_size_never_passes_the_cap(
         # Where rows take less than is reckoned here, more of them are needed.
         while written < 1.6 * CAP or (shown <= 5 and written < 8 * CAP):
             entries = []
-            for number in range(60 if body_bytes else 300):
+            for number in range(batch_records):
                 payload = make_payload(number)
-                payload.response_body = (
-                    make_body(chance.randbytes(body_bytes)) if body_bytes else None
-                )
+                payload.response_body = make_body(ids(chance, body_bytes)) if body_bytes else None
                 payload.request_head = chance.randbytes(300)
                 entries.append(
                     Entry(make_record(started_at_us=START_US, path=f"/{written}/{number}"), payload)
