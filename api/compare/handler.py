@@ -43,7 +43,7 @@ async def compare_records(request: web.Request) -> web.Response:
     services = services_of(request)
     refuse_unknown(request.query, _PARAMETERS, _PARAMETERS)
     try:
-        ignored = Ignored(read_places(filter(None, request.query.getall("ignore", []))))
+        ignored = Ignored(read_places(request.query.getall("ignore", [])))
     except ValueError as error:
         raise Refused(400, f"ignore: {error}") from error
 

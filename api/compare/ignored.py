@@ -66,15 +66,15 @@ NOTHING_IGNORED: Final = Ignored()
 
 
 def read_places(texts: Iterable[str]) -> frozenset[Place]:
-    """Read places, at most `MAX_PLACES`.
+    """Read places, at most `MAX_PLACES` texts; an empty one is none.
 
     Raises:
         ValueError: a text is not a place, or there are too many places.
     """
-    places = [read_place(text) for text in texts]
-    if len(places) > MAX_PLACES:
-        raise ValueError(f"{len(places):,} places to ignore, at most {MAX_PLACES:,}")
-    return frozenset(places)
+    given = list(texts)
+    if len(given) > MAX_PLACES:
+        raise ValueError(f"{len(given):,} places to ignore, at most {MAX_PLACES:,}")
+    return frozenset(read_place(text) for text in given if text)
 
 
 def any_element(path: Path) -> Steps:

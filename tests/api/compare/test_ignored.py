@@ -37,9 +37,10 @@ def test_a_place_is_written_as_changes_are_shown(text: str, place: Place) -> Non
     assert read_places([text]) == {place}
 
 
-@each_of("text", ["", ".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
+@each_of("text", [".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
 def test_what_is_no_place_is_refused(text: str) -> None:
-    """With what was expected."""
+    """With what was expected; but an empty text is none."""
+    assert read_places([""]) == frozenset()
     with pytest.raises(ValueError, match="is no place; expected"):
         read_places([text])
 
