@@ -9,7 +9,7 @@ answered without a token. Streams never end and are left to `test_streams.py`.
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,39 +100,50 @@ def is_allowed(case: Any) -> bool:
     operations do.
     """
     query = case.query or {}
-    if len(case.as_curl_command()) > MAX_LINE_BYTES:
-        return False
-    if case.path in ("/api/histogram", "/api/heatmap") and query.get("until"):
+    return (
+        len(case.as_curl_command()) <= MAX_LINE_BYTES
+        and is_sent(query)
+        and is_consistent(case.path, query)
+        and has_grammar(query, case.body)
+        and (case.method != "DELETE" or case.path != "/api/records" or is_erasure(query))
+    )
+
+
+def is_sent(query: Mapping[str, Any]) -> bool:
+    """Tell whether all values reach the server: of an empty list nothing is sent, and what is no
+    list is sent as a text, which is a list of one.
+    """
+    return not any(isinstance(value, dict) or value == [] for value in query.values())
+
+
+def is_consistent(path: str, query: Mapping[str, Any]) -> bool:
+    """Tell whether parameters hold together."""
+    if path in ("/api/histogram", "/api/heatmap") and query.get("until"):
         return False  # `since` before `until`
-    if any(isinstance(value, dict) for value in query.values()):
-        return False  # what is no list is sent as a text, which is a list of one
     if query.get("cursor") and query.get("order"):
         return False  # the order of the cursor
+    if query.get("bom") and query.get("format") != "csv":
+        return False
+    if str(query.get("buckets") or 0).strip("0") and not query.get("since"):
+        return False  # steps of a range of time
+    return not (path == "/api/top" and query.get("by") == "tool" and query.keys() - OF_TOOLS)
+
+
+def has_grammar(query: Mapping[str, Any], body: Any) -> bool:
+    """Tell whether searches, addresses and places can be read: they have grammars of their own."""
     if any(
         query.get(name) and not is_readable(name, query[name]) for name in ("query", "client_ip")
     ):
         return False
     if not all(text == "" or is_place(text) for text in _texts(query.get("ignore", []))):
         return False
-    if [] in query.values():
-        return False  # nothing is sent of it, so that nothing in it can be refused
-    if query.get("bom") and query.get("format") != "csv":
-        return False
-    if str(query.get("buckets") or 0).strip("0") and not query.get("since"):
-        return False  # steps of a range of time
-    if case.path == "/api/top" and query.get("by") == "tool" and query.keys() - OF_TOOLS:
-        return False
-    if (
-        isinstance(case.body, dict)
-        and isinstance(case.body.get("query"), str)
-        and not _has_search(case.body["query"])
-    ):
-        return False
-    if case.method != "DELETE" or case.path != "/api/records":
-        return True
+    search = body.get("query") if isinstance(body, dict) else None
+    return not isinstance(search, str) or not search.strip() or is_readable("query", search)
 
+
+def is_erasure(query: Mapping[str, Any]) -> bool:
+    """Tell whether there is at least one filter that says something, and none that is empty."""
     filters = {name: _texts(value) for name, value in query.items() if name != "wait_s"}
-    # At least one filter that says something, and none that is empty.
     return "client" in filters and all("".join(texts).strip(", ") for texts in filters.values())
 
 
@@ -140,12 +151,8 @@ def _texts(value: Any) -> list[str]:
     return [str(text) for text in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _has_search(text: str) -> bool:
-    return not text.strip() or is_readable("query", text)
-
-
 def is_readable(name: str, value: Any) -> bool:
-    """Tell whether a search, or an address, can be read: they have a grammar of their own."""
+    """Tell whether a search, or an address, can be read."""
     try:
         read_filter(MultiDict([(name, text) for text in _texts(value)]), 0)
     except Refused:
