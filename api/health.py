@@ -265,9 +265,7 @@ class Silence(msgspec.Struct, forbid_unknown_fields=True):
     """For how long nothing is sent of an alert; 0: no longer."""
 
     # A whole number of JSON Schema may be written 60.0, which an `int` of msgspec refuses.
-    seconds: Annotated[
-        float, Meta(ge=0, le=366 * 86_400, multiple_of=1, extra_json_schema={"type": "integer"})
-    ]
+    seconds: Annotated[float, Meta(ge=0, le=366 * 86_400, multiple_of=1)]
 
 
 _SILENCE: Final = msgspec.json.Decoder(Silence)
