@@ -56,6 +56,8 @@ async def test_the_size_never_passes_the_cap(
     newest.
     """
     chance = random.Random(7)
+    # ClickHouse indexes octets as words, and merges that index in lumps of a twentieth of this cap.
+    make_content = ids if backend.name.startswith("clickhouse") else random.Random.randbytes
     # As many as the writer commits together below such a cap.
     batch_records = batch_max_bytes(CAP, CAP) // (body_bytes + 300 + ROW_BYTES)
     async with await opened(backend, tmp_path) as store:
@@ -70,7 +72,10 @@ async def test_the_size_never_passes_the_cap(
             entries = []
             for number in range(batch_records):
                 payload = make_payload(number)
-                payload.response_body = make_body(ids(chance, body_bytes)) if body_bytes else None
+                if body_bytes:
+                    payload.response_body = make_body(make_content(chance, body_bytes))
+                else:
+                    payload.response_body = None
                 payload.request_head = chance.randbytes(300)
                 entries.append(
                     Entry(make_record(started_at_us=START_US, path=f"/{written}/{number}"), payload)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.compare.ignored import MAX_PLACES, Ignored, Place, read_places
+from api.compare.ignored import MAX_PLACES, Ignored, Place, read_place, read_places
 from api.compare.json_changes import json_changes
 from tests.support.cases import each_of
 
@@ -37,18 +37,24 @@ def test_a_place_is_written_as_changes_are_shown(text: str, place: Place) -> Non
     assert read_places([text]) == {place}
 
 
-@each_of("text", [".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
+@each_of("text", ["", ".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
 def test_what_is_no_place_is_refused(text: str) -> None:
-    """With what was expected; but an empty text is none."""
-    assert read_places([""]) == frozenset()
+    """With what was expected."""
     with pytest.raises(ValueError, match="is no place; expected"):
-        read_places([text])
+        read_place(text)
+
+
+def test_an_empty_text_is_none_of_several_places() -> None:
+    """As every empty parameter is."""
+    assert read_places(["", ".a"]) == read_places([".a"])
 
 
 def test_there_are_not_too_many() -> None:
     """The limit is named."""
     with pytest.raises(ValueError, match="at most 1,000"):
         read_places([f".a{number}" for number in range(MAX_PLACES + 1)])
+    with pytest.raises(ValueError, match="at most 1,000"):
+        read_places([""] * (MAX_PLACES + 1))
 
 
 def test_a_named_place_is_ignored_with_all_below_it() -> None:
