@@ -8,6 +8,7 @@ erases, more than was meant.
 """
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Final, Literal, TypeVar
 
@@ -17,7 +18,7 @@ from multidict import MultiMapping
 from api.http.cursor import decode_cursor, read_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
 from api.http.lift import lifted
-from api.http.times import read_moment_us
+from api.http.times import format_time, read_moment_us
 from storage.conversations import in_conversations
 from storage.query import Filter, Order, RecordQuery
 from storage.record import LEVELS, OUTCOMES, parse_id
@@ -29,19 +30,21 @@ from storage.search.expression import (
     Substring,
     both,
     fields,
-    status_among,
 )
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 from storage.search.language.terms import (
+    EXPECTED_ADDRESS,
     EXPECTED_GRPC_STATUS,
+    EXPECTED_STATUS,
     any_of,
     path_contains,
     read_grpc_status,
     read_network,
+    read_status,
     stored_trace_id,
 )
-from storage.search.language.words import SOURCES, SYNONYMS, word_of
+from storage.search.language.words import SOURCES, SYNONYMS, meant_method, word_of
 from storage.search.reason import has_reason
 
 MAX_INT64: Final = (1 << 63) - 1
@@ -56,8 +59,6 @@ OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
 _AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
-_STATUS: Final = re.compile(r"[1-9][0-9][0-9]", re.ASCII)
-_STATUS_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
 _FIELDS: Final = {
     "host": "host", "route": "route_id", "service": "service", "endpoint": "endpoint", "project": "project",
     "container": "container", "client": "client", "key": "key_id", "provider": "provider", "model": "any_model",
@@ -190,23 +191,32 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
     return tuple(choice for choice in choices if choice in wanted)
 
 
-def read_statuses(query: Query, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Read exact statuses and status classes (`404,5xx`).
+def _read_each(
+    query: Query, name: str, read: Callable[[str], Expression | None], expected: str
+) -> Expression | None:
+    """Read alternatives as the search language reads them.
 
     Raises:
-        BadParameter: an item is neither.
+        BadParameter: `read` returns None for one, or there are too many.
     """
-    exact: list[int] = []
-    classes: list[int] = []
-    for item in read_list(query, name):
-        if _STATUS.fullmatch(item):
-            exact.append(int(item))
-        elif _STATUS_CLASS.fullmatch(item):
-            classes.append(int(item[0]))
-        else:
-            raise BadParameter(name, item, "a status such as 404, or a class from 1xx to 9xx")
+    found = []
+    for text in read_list(query, name):
+        part = read(text)
+        if part is None:
+            raise BadParameter(name, text, expected)
+        found.append(part)
 
-    return tuple(exact), tuple(classes)
+    return any_of(found) if found else None
+
+
+def _read_methods(query: Query) -> list[str]:
+    methods = [method.upper() for method in read_list(query, "method")]
+    for method in methods:
+        if meant := meant_method(method):
+            raise BadParameter(
+                "method", method, f'{meant}, or query=method:"{method}" for this one'
+            )
+    return methods
 
 
 def _moment_us(query: Query, name: str, now_us: int) -> int | None:
@@ -238,7 +248,21 @@ def read_filter(
         until_us=_moment_us(query, "until", now_us),
         where=_read_parameters(query),
     )
-    return lifted(filter, _read_search(query, now_us), has_kind=bool(query.get("kind")))
+    filter = lifted(filter, _read_search(query, now_us), has_kind=bool(query.get("kind")))
+    refuse_backward(filter.since_us, filter.until_us)
+    return filter
+
+
+def refuse_backward(since_us: int | None, until_us: int | None) -> None:
+    """Refuse a period in which nothing can be.
+
+    Raises:
+        BadParameter: it ends before it begins.
+    """
+    if since_us is not None and until_us is not None and until_us <= since_us:
+        raise BadParameter(
+            "since", format_time(since_us), f"a time before until, {format_time(until_us)}"
+        )
 
 
 def _read_parameters(query: Query) -> Expression | None:
@@ -248,13 +272,11 @@ def _read_parameters(query: Query) -> Expression | None:
     path = read_text(query, "path")
     agent = read_text(query, "user_agent")
     trace_id = stored_trace_id(query.get("trace_id", ""))
-    statuses = read_list(query, "grpc_status")
-    conversations, addresses, errors = [
-        read_list(query, name) for name in ("conversation", "client_ip", "error_type")
-    ]
+    conversations = read_list(query, "conversation")
+    errors = read_list(query, "error_type")
     return both(
         fields(
-            method=[method.upper() for method in read_list(query, "method")],
+            method=_read_methods(query),
             level=read_choices(query, "level", LEVELS),
             source=read_choices(query, "source", SOURCES),
             outcome=read_choices(query, "outcome", OUTCOME_NAMES),
@@ -262,13 +284,13 @@ def _read_parameters(query: Query) -> Expression | None:
             redacted=[redaction.lower() for redaction in read_list(query, "redacted")],
             **{field: read_list(query, name) for name, field in _FIELDS.items()},
         ),
-        status_among(*read_statuses(query, "status")),
+        _read_each(query, "status", read_status, EXPECTED_STATUS),
         in_conversations(parse_id(text) or b"" for text in conversations)
         if conversations
         else None,
-        any_of([_network(address) for address in addresses]) if addresses else None,
+        _read_each(query, "client_ip", read_network, EXPECTED_ADDRESS),
         any_of([has_reason((error,)) for error in errors]) if errors else None,
-        any_of([_grpc_status(status) for status in statuses]) if statuses else None,
+        _read_each(query, "grpc_status", read_grpc_status, EXPECTED_GRPC_STATUS),
         None if path is None else path_contains(path),
         None if agent is None else Like("user_agent", ("", agent, "")),
         None if least_us is None and most_us is None else Between("duration_us", least_us, most_us),
@@ -312,20 +334,6 @@ def _read_search(query: Query, now_us: int) -> Expression | None:
     return both(
         read_search(query.get("query", ""), now_us), None if part is None else Substring(part)
     )
-
-
-def _grpc_status(text: str) -> Expression:
-    status = read_grpc_status(text)
-    if status is None:
-        raise BadParameter("grpc_status", text, EXPECTED_GRPC_STATUS)
-    return status
-
-
-def _network(address: str) -> Expression:
-    network = read_network(address)
-    if network is None:
-        raise BadParameter("client_ip", address, "an address or a network such as 10.0.0.0/8")
-    return network
 
 
 LIST_PARAMETERS: Final = frozenset(

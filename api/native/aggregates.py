@@ -21,6 +21,7 @@ from api.http.params import (
     read_filter,
     read_int,
     read_list,
+    refuse_backward,
     refuse_unknown,
 )
 from api.http.responses import ApiObject, filled, json_response, true_or_unset
@@ -292,9 +293,7 @@ def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
     """
     filter = read_filter(query, now_us)
     since_us, until_us = _range(filter, now_us)
-    if since_us >= until_us:
-        # As a time: it may stand in the search, or be the later of two.
-        raise BadParameter("since", format_time(since_us), f"a time before {format_time(until_us)}")
+    refuse_backward(since_us, until_us)
     return filter, since_us, until_us
 
 

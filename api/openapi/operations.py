@@ -125,7 +125,9 @@ def some_words(*values: str) -> Schema:
     }
 
 
-STATUSES: Final = some_words("[1-9][0-9]{2}", "[1-9][xX]{2}") | {"examples": ["404,5xx"]}
+STATUSES: Final = some_words(
+    "[1-5][0-9]{2}", "[1-5][xX]{2}", "[<>]=?[1-9][0-9]{2}", r"[1-9][0-9]{2}\.\.[1-9][0-9]{2}"
+) | {"examples": ["404,5xx"]}
 FILTERS: Final[dict[str, Schema]] = {
     name: TEXTS if name in LIST_PARAMETERS else TEXT for name in sorted(FILTER_PARAMETERS)
 } | {

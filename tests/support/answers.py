@@ -48,7 +48,7 @@ READER: Final = "reader-token"
 SCOPES: Final = {TOKEN: "all", READER: "scoped"}
 
 _VALUES: Final[dict[str, list[str]]] = {
-    "status": ["404", "5xx", "200,4xx", "500,503,2xx", "999"], "method": ["GET", "post,PUT", "BREW", "BREW,GET"],
+    "status": ["404", "5xx", "200,4xx", "500,503,2xx", "600..999"], "method": ["GET", "post,PUT", "BREW", "BREW,GET"],
     "host": ["a.test", "b.test,none"], "path": ["users/1", "caf\u00e9", "%", "/X"], "route": ["r1", "r0,r2", "no"],
     "service": ["s1", "s0,s3"], "endpoint": ["/users/{id}", "/users/{id},/x"], "project": ["p1", "p0,p2", "no"],
     "container": ["c1", "c0,c1"], "client": ["acme", "other"], "key": ["k1", "k0,k2"],

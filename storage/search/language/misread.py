@@ -29,7 +29,7 @@ _MAX_REGEX: Final = 500
 _CLASS: Final = re.compile(r"[1-5]xx", re.IGNORECASE)
 _JOINTS: Final = {"&&": "and", "||": "or", "|": "or"}
 _CLOCK: Final = re.compile(r"\d\d?:\d\d(?::\d\d.*)?|[+-]\d\d:?\d\d")
-_COMPARED: Final = ("status", "duration", "bytes", "count", "money")
+_COMPARED: Final = ("status", "duration", "bytes", "count", "decimal")
 _UNITS: Final = {"duration": DURATIONS, "bytes": BYTES, "count": COUNTS}
 
 

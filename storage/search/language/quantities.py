@@ -53,8 +53,8 @@ SIZE: Final = Measure(
 COUNT: Final = Measure(
     COUNTS, "a number such as 1000 or 2k, after >, >=, < or <=, or a range 100..200"
 )
-MONEY: Final = Measure(
-    PLAIN, "dollars such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False
+DECIMAL: Final = Measure(
+    PLAIN, "a number such as 0.01, after >, >=, < or <=, or a range 0.01..1", is_whole=False
 )
 NUMBER: Final = Measure(
     PLAIN,

@@ -26,8 +26,8 @@ from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
 from storage.search.language.quantities import (
     COUNT,
+    DECIMAL,
     DURATION,
-    MONEY,
     NUMBER,
     SIZE,
     Measure,
@@ -42,13 +42,19 @@ from storage.search.language.words import (
     all_names,
     closest,
     find_word,
+    meant_method,
 )
 from storage.search.phrase import Phrase
 from storage.search.reason import has_reason
 
-_CLASS: Final = re.compile(r"[1-9][xX][xX]", re.ASCII)
+_CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(
-    r"(?:>=?|<=?)?[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
+    r"[1-5][0-9][0-9]|(?:>=?|<=?)[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
+)
+"""Statuses that HTTP does not have, which a service may send nevertheless, are found by a range."""
+EXPECTED_STATUS: Final = (
+    "a status from 100 to 599 such as 404, a class from 1xx to 5xx, >=400, or a range such as "
+    "600..999"
 )
 _LEVEL_SIGNS: Final[Mapping[str, Callable[[int, int], bool]]] = {
     ">=": int.__ge__, "<=": int.__le__, ">": int.__gt__, "<": int.__lt__,
@@ -60,7 +66,7 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Stands before an address of IPv4 that is written as one of IPv6."""
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
 """Text meant as an IPv4 address or network, valid or not."""
-_EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
+EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 
 EXPECTED_GRPC_STATUS: Final = "a status of gRPC such as 14, UNAVAILABLE or !OK"
 _MAX_CODE_DIGITS: Final = 9
@@ -191,6 +197,12 @@ def _name(value: Value, word: Word) -> Expression:
         return Like(word.field, value.parts)
     if word.is_upper:
         text = value.text.upper()
+        meant = meant_method(text)
+        if meant is not None and not value.is_quoted:
+            reason = (
+                f'{word.name} is {shown(text)}, did you mean {meant}? {word.name}:"{text}" finds it'
+            )
+            raise SearchError(reason, value.position, value.length, expected=(meant,))
     else:
         text = value.text.lower() if word.is_lower else value.text
     return Is(word.field, (text,))
@@ -265,14 +277,21 @@ def _choice(value: Value, word: Word) -> Expression:
     return Is(word.field, (text,))
 
 
-def _status(value: Value, word: Word) -> Expression:
-    text = value.text
+def read_status(text: str) -> Expression | None:
+    """Read a status, a class, a comparison or a range; None when it is none of them."""
     if _CLASS.fullmatch(text):
-        return Between(word.field, int(text[0]) * 100, int(text[0]) * 100 + 99)
-    if _STATUSES.fullmatch(text) and (found := read_range(word.field, text, COUNT)) is not None:
-        return found
-    expected = "a status such as 404, a class such as 5xx, >=400, or a range 400..499"
-    raise SearchError(f"status is {shown(text)}, expected {expected}", value.position, value.length)
+        return Between("status", int(text[0]) * 100, int(text[0]) * 100 + 99)
+    if _STATUSES.fullmatch(text):
+        return read_range("status", text, COUNT)
+    return None
+
+
+def _status(value: Value, _: Word) -> Expression:
+    found = read_status(value.text)
+    if found is None:
+        reason = f"status is {shown(value.text)}, expected {EXPECTED_STATUS}"
+        raise SearchError(reason, value.position, value.length)
+    return found
 
 
 def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expression:
@@ -323,7 +342,7 @@ def read_network(text: str) -> Expression | None:
 def _address(value: Value, word: Word) -> Expression:
     network = read_network(value.text)
     if network is None:
-        reason = f"{word.name} is {shown(value.text)}, expected {_EXPECTED_ADDRESS}"
+        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_ADDRESS}"
         raise SearchError(reason, value.position, value.length)
     return network
 
@@ -399,7 +418,7 @@ _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "duration": lambda value, word: _number(value, word.field, DURATION),
     "bytes": lambda value, word: _number(value, word.field, SIZE),
     "count": lambda value, word: _number(value, word.field, COUNT),
-    "money": lambda value, word: _number(value, word.field, MONEY),
+    "decimal": lambda value, word: _number(value, word.field, DECIMAL),
     "address": _address,
     "client": _client,
     "trace": _trace,

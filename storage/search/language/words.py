@@ -11,7 +11,7 @@ from storage.grpc import STATUSES
 from storage.record import LEVELS, OUTCOMES
 
 Kind = Literal[
-    "name", "place", "part", "choice", "status", "duration", "bytes", "count", "money", "time", "address", "client",
+    "name", "place", "part", "choice", "status", "duration", "bytes", "count", "decimal", "time", "address", "client",
     "trace", "id", "text", "reason", "grpc",
 ]  # fmt: skip
 """How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it
@@ -114,8 +114,8 @@ _ALL: Final = (
     _number("tokens", "count", "tokens", "input and output tokens", "tokens:>1000"),
     _number("input_tokens", "count", "input_tokens", "input tokens", "input_tokens:>=1k"),
     _number("output_tokens", "count", "output_tokens", "output tokens", "output_tokens:0"),
-    _number("cost", "money", "cost_usd", "cost in US dollars", "cost:>0.01"),
-    _number("weight", "money", "weight", "how many exchanges it stands for in a sample", "weight:>1"),
+    _number("cost", "decimal", "cost_usd", "cost in US dollars", "cost:>0.01"),
+    _number("weight", "decimal", "weight", "how many exchanges it stands for in a sample", "weight:>1"),
     Word(name="conversation", kind="id", field="conversation", help="conversation of LLM calls, by its id",
          example="conversation:0192f0c1-8a3b-7c4d-9e5f-a6b7c8d9e0f1"),
     _name("finish_reason", "finish_reason", "why the output ended", "finish_reason:length", facet="finish_reason"),
@@ -169,6 +169,14 @@ def word_of(name: str) -> Word | None:
     if dot and rest:
         return PREFIXES.get(prefix.lower())
     return find_word(name)
+
+
+def meant_method(text: str) -> str | None:
+    """Return the method that a misspelt one means; None of any that is not like a usual one."""
+    if text in _METHODS:
+        return None
+    usual = [method for method in _METHODS if abs(len(method) - len(text)) <= 1]
+    return next(iter(get_close_matches(text, usual, n=1)), None)
 
 
 def all_names() -> list[str]:

@@ -3,8 +3,8 @@
 from storage.search.expression import Between
 from storage.search.language.quantities import (
     COUNT,
+    DECIMAL,
     DURATION,
-    MONEY,
     NUMBER,
     SIZE,
     Measure,
@@ -28,8 +28,8 @@ from tests.support.cases import each_of
         ("1.5", COUNT, 2, 1),
         (">1.5", COUNT, 2, None),
         ("=3k", COUNT, 3000, 3000),
-        ("$0.25", MONEY, 0.25, 0.25),
-        (">=.5", MONEY, 0.5, None),
+        ("$0.25", DECIMAL, 0.25, 0.25),
+        (">=.5", DECIMAL, 0.5, None),
         (">=-5", NUMBER, -5.0, None),
         ("-1.5..-.5", NUMBER, -1.5, -0.5),
         ("=-3", NUMBER, -3.0, -3.0),
@@ -45,7 +45,7 @@ def test_ranges(text: str, measure: Measure, least: float | None, most: float | 
 
 def test_strict_bounds_of_fractions() -> None:
     """More than a fraction begins with the next number there is."""
-    found = read_range("x", ">0.5", MONEY)
+    found = read_range("x", ">0.5", DECIMAL)
     assert found is not None
     assert found.least is not None
     assert 0.5 < found.least < 0.5 + 1e-15
