@@ -91,15 +91,18 @@ async def test_what_is_pasted_is_an_alert_that_works(
 
 
 async def test_the_course_of_the_figure_is_drawn_with_the_threshold_in_it(site: Site) -> None:
-    """A threshold is offered that was not crossed; a lower one says how often it was."""
+    """A threshold is offered that was not crossed; a lower one says how often it would have fired."""
     page = site.page
     await open_dialog(site, "status:200")
-    await page.wait_for("dialog [role=status]", "0 steps lie beyond the threshold")
+    await page.wait_for("dialog [role=status]", "it would have fired 0 times")
     offered = float(await page.evaluate("document.querySelector('#alert-limit').value"))
     drawn: Any = "document.querySelectorAll('dialog .threshold, dialog [class^=line-]').length"
     assert await page.evaluate(drawn) == 2
     await choose(site, "limit", str(offered / 1000))
     await page.until("document.querySelectorAll('dialog .beyond').length > 0")
+    await page.wait_for("dialog [role=status]", "it would have fired 1 time.")
+    await choose(site, "for", "3600")
+    await page.wait_for("dialog [role=status]", "it would have fired 0 times.")
     await choose(site, "by", "path")
     await page.until("document.querySelectorAll('dialog .legend > span').length > 1")
     assert await page.evaluate("document.querySelector('#alert-side').disabled")

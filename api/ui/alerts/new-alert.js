@@ -52,7 +52,7 @@ const FORMATS = [
 ];
 const MARGIN = 1.25; // between what was seen and a threshold that is offered
 
-/** Offer an alert on a filter of the list, apart by the field that it is grouped by. */
+/** Offer an alert on a filter of the list, with the field that it is grouped by. */
 export async function openNewAlert(filter, by) {
   const controller = new AbortController();
   const form = new AlertForm(searchOf(filter), by, controller.signal);
@@ -90,17 +90,22 @@ class AlertForm {
     });
     this.figure = select("alert-figure", "Figure", FIGURES, () => this.chooseFigure());
     this.of = el("input", { id: "alert-of", value: "status:5xx", onchange: read });
-    this.by = select("alert-by", "Apart by", [...knownBy, ...options], read);
+    this.by = select("alert-by", "Group by", [...knownBy, ...options], read);
     this.by.value = by === "tool" ? "" : (by ?? "");
-    this.window = select("alert-window", "Window", SPANS, read);
+    this.window = select("alert-window", "Over the last", SPANS, read);
     this.window.value = "600";
-    this.side = select("alert-side", "Side", SIDES, () => this.chooseSide());
+    this.side = select("alert-side", "Condition", SIDES, () => this.chooseSide());
     this.limit = el("input", { id: "alert-limit", type: "number", min: 0, step: "any" });
     this.limit.addEventListener("input", () => {
       this.isLimitOwn = true;
       this.draw();
     });
-    this.lasting = select("alert-for", "For", [["0", "at once"], ...SPANS.slice(0, 4)], draw);
+    this.lasting = select(
+      "alert-for",
+      "For at least",
+      [["0", "immediately"], ...SPANS.slice(0, 4)],
+      draw,
+    );
     this.format = select("alert-format", "Format", FORMATS, draw);
     this.limitUnit = unit();
     this.ofLabel = el("label", { hidden: true }, "Share of", this.of);
@@ -124,12 +129,12 @@ class AlertForm {
         el("label", { class: "whole" }, "Name", this.name),
         labelled("Figure", this.figure),
         this.ofLabel,
-        labelled("Apart by", this.by),
+        labelled("Group by", this.by),
         labelled("Over the last", this.window),
-        labelled("Fires", this.side),
+        labelled("Condition", this.side),
         el("label", {}, el("span", {}, "Threshold ", this.limitUnit), this.limit),
-        labelled("For as long as", this.lasting),
-        labelled("Sent as", this.format),
+        labelled("For at least", this.lasting),
+        labelled("Format", this.format),
       ),
       this.bad,
       this.chartHost,
@@ -217,16 +222,23 @@ class AlertForm {
     this.text.textContent = tomlOf(alert);
     if (!course) return;
     this.chart.set(course, alert);
-    const beyond = course.lines
-      .flatMap((line) => line.values)
-      .filter((value) => isBeyond(alert, value)).length;
+    const firings = course.lines.map(({ values }) => firingsOf(alert, values, course.step));
+    const sum = firings.reduce((one, other) => one + other, 0);
     const span = spanText(Math.round((course.until - course.since) / 1000));
     const part = course.isComplete ? "" : " Not all of it was read within the time limit.";
     const steps = spanText(Math.round(course.step));
-    this.said.textContent =
-      `Of the last ${span}, in steps of ${steps}, ` +
-      `${countOf(beyond, "step")} ${beyond === 1 ? "lies" : "lie"} beyond the threshold.${part}`;
+    this.said.textContent = `In the last ${span}, in steps of ${steps}, it would have fired ${countOf(sum, "time")}.${part}`;
   }
+}
+
+/** How often an alert fires in steps: when one lies beyond the threshold, or as many in a row as it waits for. */
+function firingsOf(alert, values, step) {
+  const needed = Math.max(1, Math.ceil(alert.for_s / step));
+  let inRow = 0;
+  return values.filter((value) => {
+    inRow = isBeyond(alert, value) ? inRow + 1 : 0;
+    return inRow === needed;
+  }).length;
 }
 
 /** A name to begin with: the values of a search, without slashes. */

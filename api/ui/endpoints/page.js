@@ -166,7 +166,7 @@ function noteOf({ by, rows, seen, values, series, complete: isComplete, sampled 
       : "";
   const part = what && `${what}, there was no more time`;
   const isAlone = rows.length > 0 && rows.every((row) => row.before === null);
-  const before = isAlone ? "; no changes: the log does not reach back to the period before" : "";
+  const before = isAlone ? "; no comparison: the log does not reach back to the period before" : "";
   const groups = countOf(values, by === "endpoint" ? "endpoint" : "group");
   return `${groups} in ${countOf(seen, "request")}${ofSample({ sampled }, ", ")}${more}${part}${before}`;
 }

@@ -123,7 +123,8 @@ export class Page {
       const given = state[made.id];
       const options = values[made.id];
       const label = CHOICES[made.id];
-      const all = made.id === "status" ? "Any status" : `${label}: any of ${options.length}`;
+      const all =
+        made.id === "status" ? "All statuses" : `All ${label.toLowerCase()}s (${options.length})`;
       const isKnown = !given || options.some(([value]) => value === given);
       const more = isKnown ? [] : [[given, given]];
       made.replaceChildren(...[["", all], ...options, ...more].map(option));

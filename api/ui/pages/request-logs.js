@@ -38,13 +38,7 @@ export class Page {
       el(
         "div",
         { class: "page-head" },
-        el(
-          "div",
-          {},
-          el("p", { class: "unit" }, "Developer"),
-          el("h1", {}, "API key calls"),
-          el("p", { class: "under" }, note),
-        ),
+        el("div", {}, el("h1", {}, "API key calls"), el("p", { class: "under" }, note)),
         this.total,
       ),
       el("div", { class: "filters" }, this.status, this.key, this.endpoint.box),
