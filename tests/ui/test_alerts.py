@@ -34,7 +34,7 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     )
     await site.restart()
     await site.open("/alerts")
-    await page.wait_for("main", "None are configured")
+    await page.wait_for("main", "it gives the lines to paste")
     await storage.put_meta(STATE, msgspec.json.encode(state).decode(), replace=True)
     alerts = Alerting((alert,), storage, storage, "side-1", is_shared=False)
     await alerts.silence("spend", 3600)
@@ -58,6 +58,13 @@ async def test_what_fires_and_what_was_sent_is_shown(site: Site) -> None:
     assert "filter=path%3A%2Fa&since=2023-" in await page.evaluate(
         "document.querySelector('tbody a').href"
     )
+    assert await page.evaluate(
+        "[...document.querySelectorAll('main th')].every((e) => e.textContent.trim())"
+    )
+    assert await page.evaluate(
+        "[...document.querySelectorAll('td div a')].map((e) => "
+        "getComputedStyle(e).textDecorationLine)"
+    ) == ["underline", "underline"]
     await page.resize(320, 700)
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 

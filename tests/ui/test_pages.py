@@ -23,6 +23,7 @@ PAGES = {
     "/mcp-logs": ("#calls tr", "search_tickets"),
     "/request-logs": ("#logs tr", "Production Key"),
     "/keys": ("#keys tr", "Production Key"),
+    "/alerts": (".section-head", "Sent"),
     "/health": (".ledger", "1\u202f284"),
 }
 
@@ -39,7 +40,8 @@ TOUCHING = """[...document.querySelectorAll(".lists td.figure")].filter((e) => {
     }).map((e) => e.parentElement.innerText)"""
 UNNAMED = """[...document.querySelectorAll("button, input, select, a[href], summary")]
     .filter((e) => e.getClientRects().length && !(e.innerText.trim() || e.getAttribute("aria-label") || e.title
-        || e.closest("label")?.innerText.trim())).map((e) => e.outerHTML)"""
+        || e.closest("label")?.innerText.trim())).map((e) => e.outerHTML)
+    .concat([...document.querySelectorAll("th")].filter((e) => !e.textContent.trim()).map((e) => e.outerHTML))"""
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -2,14 +2,23 @@
 
 import { errorText, getJson, sendJson } from "../lib/api.js";
 import { openDialog, toast } from "../lib/dialog.js";
-import { button, el, gradeMark, redraw, sectionHead, table, unit } from "../lib/dom.js";
+import {
+  actionsHead,
+  button,
+  el,
+  gradeMark,
+  redraw,
+  sectionHead,
+  table,
+  unit,
+} from "../lib/dom.js";
 import { moment } from "../lib/format.js";
 import { conditionOf, requestsOf, valueOf } from "./figures.js";
 import { takeAlerts } from "./firing.js";
 
 const POLL_MS = 10_000;
-const NAMES = ["Alert", "State", "Figure", "Search", ""];
-const SENT = ["Time", "Alert", "Message", "Value", "Requests", "Taken"];
+const NAMES = ["Alert", "State", "Figure", "Search"];
+const SENT = ["Time", "Alert", "Message", "Value", "Requests", "Delivered"];
 const SILENCES = [
   ["1 hour", 3600],
   ["4 hours", 14_400],
@@ -92,7 +101,7 @@ function sentRow(message, figure) {
     cell("Message", isFiring ? "error" : "", isFiring && gradeMark(), about),
     cell("Value", "figure", value === null ? unit("–") : valueOf(value, figure)),
     cell("Requests", "", examples.length ? examples : unit("–")),
-    cell("Taken", "", message.taken_us ? time(message.taken_us) : message.problem || "waits"),
+    cell("Delivered", "", message.taken_us ? time(message.taken_us) : message.problem || "waits"),
   );
 }
 
@@ -137,15 +146,15 @@ export class Page {
     redraw(
       this.host,
       alerts.length
-        ? table({ class: "managed processes" }, NAMES, el("tbody", {}, rows))
+        ? table({ class: "managed processes" }, [...NAMES, actionsHead()], el("tbody", {}, rows))
         : el(
             "p",
             {},
-            "None are configured: ",
+            "There are no alerts yet. Each is a table ",
             el("code", {}, "[[alerts]]"),
-            " in the settings. ",
+            " of the configuration file. To make one, search under ",
             el("a", { href: "requests" }, "Requests"),
-            " makes one of any search.",
+            " and choose Alert: it gives the lines to paste.",
           ),
       sectionHead("Sent", sent.length ? "" : "nothing yet"),
       table({ class: "managed processes" }, SENT, el("tbody", {}, messages), ["Value"]),

@@ -108,6 +108,9 @@ export function table(attributes, names, body, figures = []) {
   return el("table", attributes, el("thead", {}, el("tr", {}, heads)), body);
 }
 
+/** The head of a column of buttons, which only a screen reader says. */
+export const actionsHead = () => el("span", { class: "hidden" }, "Actions");
+
 /** The ruled head of a section: its title, a note, and what stands at the right end. */
 export const sectionHead = (title, note = "", ...end) =>
   el("div", { class: "section-head" }, el("h2", {}, title, " ", note && unit(note)), end);

@@ -1,7 +1,7 @@
 // The keys page: what each key may do and whether it works, and the one moment in which a secret is shown.
 
 import { dataPort } from "../lib/data-port.js";
-import { button, el, gradeMark, redraw, table, unit } from "../lib/dom.js";
+import { actionsHead, button, el, gradeMark, redraw, table, unit } from "../lib/dom.js";
 import { confirm, toast } from "../lib/dialog.js";
 import { ago, countOf, dayOf, moment } from "../lib/format.js";
 import { getJson, ApiError, sendJson, errorText } from "../lib/api.js";
@@ -29,14 +29,13 @@ export class Page {
     );
     this.bad = el("p", { class: "bad", role: "alert" });
     const names = ["Name", "Ends in", "Scopes", "Agent access", "Expires", "Last used", "State"];
-    const actions = el("span", { class: "hidden" }, "Actions");
-    this.table = table({ class: "managed keys" }, [...names, actions], this.body);
+    this.table = table({ class: "managed keys" }, [...names, actionsHead()], this.body);
     this.opener = button("Create key", () => this.create(), { class: "primary", id: "create" });
     main.append(
       el(
         "div",
         { class: "page-head" },
-        el("div", {}, el("p", { class: "unit" }, "Developer"), el("h1", {}, "Keys ", this.note)),
+        el("h1", {}, "Keys ", this.note),
         el(
           "div",
           { class: "tool-buttons" },
