@@ -27,7 +27,8 @@ Match = Literal["exact", "same", "endpoint"]
 
 MAX_CANDIDATES: Final = 20
 """Successes that are compared, the newest."""
-_SUCCESS: Final = {"status": "1xx,2xx,3xx", "outcome": "ok"}
+_SUCCESS: Final = {"status": "1xx,2xx,3xx", "outcome": "ok", "query": "-error:*"}
+"""Many protocols report failures with one of these statuses; the record then has an error code."""
 _MATCHES: Final[dict[Level, Match]] = {
     Level.ENDPOINT: "endpoint",
     Level.SAME: "same",
@@ -49,8 +50,9 @@ async def last_success(request: web.Request) -> web.Response:
     """Name the success of the same endpoint whose request is most alike, the newest of several."""
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
-    if not record.endpoint:
-        raise Refused(404, "this record is of no endpoint: choose a second one")
+    if not record.endpoint or (record.kind == "event" and not record.provider):
+        text = "this record has no endpoint, so no last success: name the record to compare with"
+        raise Refused(404, text)
 
     candidates = await _successes(services, record)
     if not candidates:
@@ -63,8 +65,13 @@ async def last_success(request: web.Request) -> web.Response:
 
 
 async def _successes(services: Services, record: Record) -> list[Record]:
-    """Return the newest successes of route, method and endpoint, without the record itself."""
+    """Return the newest successes of route, method and endpoint, without the record itself.
+
+    A call of a model over a WebSocket is an event, and so is its success.
+    """
     columns = {"method": record.method, "endpoint": record.endpoint, "route": record.route_id}
+    if record.kind == "event":
+        columns |= {"kind": record.kind, "provider": record.provider}
     given = {name: value for name, value in columns.items() if value is not None}
     filter = read_filter(MultiDict(given | _SUCCESS), services.now_us())
     query = RecordQuery(filter=filter, limit=MAX_CANDIDATES + 1)
