@@ -25,6 +25,8 @@ class FailedTool(NamedTuple):
     name: str
     said: str = ""
     """What it gave in the place of a result; empty where that is not known."""
+    is_reported: bool = False
+    """Whether the request of the call reports it: the client ran the tool before."""
 
 
 MAX_SEARCH_BYTES: Final = 16 * 1024

@@ -102,6 +102,8 @@ class Merger:
             if facts.is_tools_fault:
                 said = (", ".join(dict.fromkeys(names)), self._readable(tools[0].said))
                 data = {"error_message": ": ".join(filter(None, said))} | data
+                if tools[0].is_reported:
+                    data["error_in"] = "request"
         if facts.error_message is not None:
             data = {"error_message": self._readable(facts.error_message)} | data
         if facts.operation is not None and facts.operation.data is not None:

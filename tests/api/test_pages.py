@@ -205,6 +205,13 @@ for (const [after, said] of [[[], "no retry-after"], [["7"], "wait 7 s"], [["Fri
   const headers = after.map((value) => ["Retry-After", value]);
   assert.ok(explain({ ...failed, status: 429, response: { headers } }).next.includes(said));
 }
+const told = { kind: "exchange", status: 200, provider: "anthropic", error_type: "tool_error", outcome: "ok" };
+const tools = { failed_tools: ["run", "run"], data: { error_in: "request" } };
+assert.equal(explain({ ...told, ...tools }).what, "The tool run failed before this call.");
+assert.equal(explain({ ...told, ...tools }).next, "See the request.");
+tools.failed_tools.push("edit");
+assert.match(explain({ ...told, ...tools }).what, /The tools run, edit failed/);
+assert.match(explain({ ...told, failed_tools: ["run"], data: {} }).what, /anthropic reported an error in a 200/);
 assert.equal(grade({ level: "info", error_type: "tls_on_plain_port", status: 400 }), "info");
 
 let chosen = "status:5xx model:gpt-*";

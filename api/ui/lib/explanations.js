@@ -258,6 +258,11 @@ function find(record) {
   if (record.status >= 400)
     return [`${who} refused this request with ${record.status}.`, "See the response below."];
   if (!record.error_type) return null;
+  if (record.data?.error_in === "request") {
+    const names = new Set(record.failed_tools);
+    const tools = names.size > 1 ? "tools" : "tool";
+    return [`The ${tools} ${[...names].join(", ")} failed before this call.`, "See the request."];
+  }
   const call = record.tools?.find(({ status }) => status === "error");
   return call
     ? toolFailed(call)

@@ -58,7 +58,7 @@ def failed_tools(members: Mapping[str, Member], *, has_input: bool) -> list[Fail
         return []
 
     names = _names_of(messages[max(0, start - _MAX_BACK) : start])
-    return [FailedTool(_named(block, names), _said(block)) for block in failed[:MAX_FAILED]]
+    return [FailedTool(_named(block, names), _said(block), True) for block in failed[:MAX_FAILED]]
 
 
 def _is_spoken(message: Block) -> bool:

@@ -1,5 +1,6 @@
 """Tools that failed, as LLM calls tell it: on their records, once, by name."""
 
+import json
 from typing import Any
 
 import pytest
@@ -81,6 +82,9 @@ def test_a_call_that_tells_of_a_failure_has_it_on_its_record(
     assert (record.error_type, record.level, record.outcome) == ("tool_error", "warn", "ok")
     assert has_failed(record)
     assert (record.message or "").partition(":")[0] == "read_file"
+    # A tool that the provider ran has failed within the call.
+    is_providers = "mcp_" in json.dumps(answer)
+    assert (b'"error_in":"request"' in (record.data or b"")) != is_providers
 
 
 def test_a_stream_tells_of_the_tools_that_the_server_ran() -> None:
