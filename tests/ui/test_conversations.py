@@ -91,6 +91,23 @@ async def test_a_run_is_one_line_that_opens(site: Site) -> None:
     await page.wait_for("#sheet", format_id(run[1].record.id))
 
 
+async def test_a_run_that_goes_on_is_as_long_in_its_row(site: Site) -> None:
+    """The row is drawn anew with what was read when it opened; a turn names the tools that failed."""
+    await fill(site)
+    page = site.page
+    await site.open("/conversations")
+    await page.wait_for("tr.conversation:nth-child(2) .turns", "3")
+    failed = Stream(None, None, None, True, tools=["edit_file"], failed_tools=["run", "run"])
+    more = call(5, RUN, stream=failed, error_type="tool_error", level="warn")
+    await site.world.storage.commit(Batch(instance="side-1", entries=[more]))
+    await page.evaluate("document.querySelector('tr.conversation:nth-child(2) button').focus()")
+    await page.press("Enter")
+    await page.wait_for(".turn-list tbody tr:nth-child(4) .error-code", "tool_error: run")
+    row = await cells(site, "tr.conversation.open")
+    assert row[4:6] == ["2 tool_error", "4"]
+    assert await page.evaluate("document.activeElement.className") == "opens"
+
+
 async def test_a_record_leads_to_its_conversation(site: Site) -> None:
     """Also when the period of the list does not hold it: it stands above the list, and goes when it
     is closed.

@@ -218,8 +218,10 @@ export class Page {
     if (this.turns !== turns) return;
     this.bad.textContent = "";
     const { conversation } = turns;
-    if (!this.rowOf(conversation.id)) this.body.prepend(this.row(conversation));
-    const row = this.rowOf(conversation.id);
+    const read = this.row(conversation); // a conversation that goes on has more turns than when it was listed
+    const row = this.rowOf(conversation.id) ?? read;
+    if (row === read) this.body.prepend(row);
+    else redraw(row, ...read.children);
     setOpen(row, true);
     const cell = el("td", { colspan: Object.keys(COLUMNS).length }, turns.host);
     row.after(el("tr", { class: "inside" }, cell));

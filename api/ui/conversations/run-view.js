@@ -3,7 +3,7 @@
 
 import { preformatted, turn } from "../chat/tab.js";
 import { el, gradeMark, quantity, unit } from "../lib/dom.js";
-import { outcomeText } from "../lib/explanations.js";
+import { codeOf, outcomeText } from "../lib/explanations.js";
 import {
   count,
   countOf,
@@ -75,7 +75,7 @@ export class RunView {
     const time = moment(record.started_at_us);
     const waited = index ? record.started_at_us - this.ended : 0;
     this.ended = record.started_at_us + (record.duration_us ?? 0);
-    const why = record.auth_code ?? record.error_type;
+    const why = codeOf(record);
     const status = `${record.status ?? "–"}`;
     return el(
       "header",

@@ -4,7 +4,7 @@ import { address, change, ROOT } from "../lib/address.js";
 import { getJson, toQuery } from "../lib/api.js";
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, quantity, sectionHead, table, unit } from "../lib/dom.js";
-import { outcomeText } from "../lib/explanations.js";
+import { codeOf, outcomeText } from "../lib/explanations.js";
 import { count, duration, grade, moment, money } from "../lib/format.js";
 import { factsOf } from "./rows.js";
 
@@ -123,7 +123,7 @@ function costOf({ cost_usd: cost, input_tokens: input, output_tokens: output }) 
 }
 
 function errorOf(call) {
-  const code = call.auth_code ?? call.error_type;
+  const code = codeOf(call);
   if (code) return el("code", { class: "chip error" }, code);
   return call.outcome === "ok" ? "" : outcomeText(call.outcome);
 }

@@ -86,9 +86,11 @@ export function openableRow(attributes, open, ...cells) {
 export function expandableRow(attributes, toggle, cells) {
   const [first] = cells;
   first.replaceChildren(
-    el("button", { type: "button", class: "opens", "aria-expanded": "false" }, [
-      ...first.childNodes,
-    ]),
+    el(
+      "button",
+      { type: "button", class: "opens", "data-name": "open", "aria-expanded": "false" },
+      [...first.childNodes],
+    ),
   );
   const onclick = ({ target }) => target.closest("a, button:not(.opens)") || toggle();
   return el("tr", { ...attributes, onclick }, cells);

@@ -188,6 +188,12 @@ export const reasonOf = (record) =>
     ? `rate limit: ${record.data.rate_limit}`
     : (record.auth_code ?? record.error_type);
 
+/** The code of a call that failed, with the tools where they did: `tool_error: run`; null of others. */
+export function codeOf({ auth_code: refused, error_type: error, failed_tools: tools }) {
+  if (error === "tool_error" && tools?.length) return `${error}: ${[...new Set(tools)].join(", ")}`;
+  return refused ?? error ?? null;
+}
+
 /** Whether something went wrong with an exchange. */
 export const isBad = ({ kind, level }) =>
   kind === "exchange" && (level === "error" || level === "warn");

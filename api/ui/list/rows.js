@@ -1,7 +1,7 @@
 // Rows of the log and their columns. Which columns are shown is chosen by a person and kept in the address.
 
 import { endpointText } from "../endpoints/name.js";
-import { isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
+import { codeOf, isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
 import { isMessage, isSessionCall, kindTag } from "../record/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
 import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
@@ -38,7 +38,7 @@ function phases(record) {
 
 /** One line about what happened: the reason of a failure, the model and tokens of a call, the text of a message. */
 function detailsOf(record) {
-  if (isSessionCall(record)) return record.error_type ?? usageOf(record);
+  if (isSessionCall(record)) return codeOf(record) ?? usageOf(record);
   if (record.kind === "event") return eventDetails(record);
   return [operationOf(record), resultOf(record)].filter(Boolean).join(" · ");
 }
@@ -53,7 +53,7 @@ function operationOf({ data, endpoint }) {
 function resultOf(record) {
   const code = reasonOf(record);
   if (record.outcome !== "ok")
-    return [code, outcomeText(record.outcome), record.said].filter(Boolean).join(" · ");
+    return [code, outcomeText(record.outcome), saidOf(record)].filter(Boolean).join(" · ");
   const reason = isBad(record) && [code, saidOf(record)].filter(Boolean).join(": ");
   if (reason) return reason;
   if (record.model) return usageOf(record);

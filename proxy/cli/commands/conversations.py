@@ -38,7 +38,7 @@ _SHOWN: Final = (
         "input_tokens",
         "output_tokens",
         "cost_usd",
-        "error_type",
+        "result",
     ),
 )
 

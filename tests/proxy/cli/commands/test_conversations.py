@@ -20,10 +20,14 @@ ASKED = make_body(b'{"messages":[{"role":"user","content":"Make the tests pass"}
 
 @pytest.fixture
 async def data_dir(tmp_path: Path) -> Path:
-    """A data directory with two conversations; of one, the last of three calls failed."""
+    """A data directory with two conversations; of one, the second of three calls reports a failed
+    tool, and the last failed.
+    """
+    said = b'{"error_message": "run: permission denied"}'
+    reports: dict[str, object] = {"level": "warn", "error_type": "tool_error", "data": said}
+    refused: dict[str, object] = {"level": "error", "status": 529, "error_type": "overloaded"}
     async with await open_storage("sqlite:///sidelog.db", tmp_path) as storage:
-        for failed in (False, False, True):
-            fields = {"level": "error", "status": 529, "error_type": "overloaded"} if failed else {}
+        for fields in ({}, reports, refused):
             record = make_record(
                 conversation=ID, provider="openai", model="gpt", input_tokens=1000, cost_usd=0.5
             )
@@ -52,7 +56,7 @@ def test_a_line_each(data_dir: Path) -> None:
     hold.
     """
     line = next(line for line in told(data_dir).splitlines() if format_id(ID) in line)
-    for part in (" 3 ", " 1 ", "3,000", "$1.5000", "gpt", "Make the tests pass"):
+    for part in (" 3 ", " 2 ", "3,000", "$1.5000", "gpt", "Make the tests pass"):
         assert part in line
     assert "alone" in told(data_dir)
     assert "alone" not in told(data_dir, "--min-turns", "2")
@@ -103,10 +107,11 @@ def test_one_that_opens(data_dir: Path) -> None:
     shown = told(data_dir, format_id(ID))
     for part in (
         "--html FILE, or the web UI",
-        "turns     3, 1 failed",
+        "turns     3, 2 failed",
         "models    gpt 3",
         "cost      $1.5000",
         "529  overloaded",
+        "tool_error: run: permission denied",
     ):
         assert part in shown
 
