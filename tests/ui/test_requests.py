@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from storage.record import Batch, Entry, format_id
+from storage.record import format_id
 from storage.relational import slices
 from tests.ui.conftest import Site
-from tests.ui.world import payload_of, record_of
+from tests.ui.world import record_of
 
 COUNT = "document.querySelectorAll('#rows tr[data-id]').length"
 
@@ -311,23 +311,24 @@ async def test_a_row_says_what_was_asked_where_the_path_does_not(site: Site) -> 
 
 
 async def test_a_failure_says_why_in_its_row(site: Site) -> None:
-    """In the words of the JSON that came, or of its status; errors alone are those with 4xx, too."""
+    """In the words of its record, which are those of *What is failing*, or of its status; errors
+    alone are those with 4xx, too.
+    """
     page = site.page
-    said = {"error": {"message": "Order 5511 is locked", "code": 7}}
-    answers = {"/locked": said, "/detail": {"detail": "No such user"}, "/plain": None}
-    made = [record_of(number, path=path, status=409) for number, path in enumerate(answers, 20)]
-    bodies = [
-        payload_of(None, json.dumps(body).encode() if body else b"<p>") for body in answers.values()
-    ]
-    entries = [Entry(record, payload) for record, payload in zip(made, bodies, strict=True)]
-    await site.world.storage.commit(Batch(instance="side-1", entries=entries))
+    said = {"/locked": "Order … is locked", "/text": "Traceback: KeyError currency", "/plain": None}
+    await site.store(
+        *(
+            record_of(number, path=path, status=409, message=message)
+            for number, (path, message) in enumerate(said.items(), 20)
+        )
+    )
     await site.open("/requests?period=15m")
     await page.press("e")
     rows = """Object.fromEntries([...document.querySelectorAll("#rows tr[data-id]")].map((row) =>
       [row.cells[3].innerText, row.cells[4].innerText]))"""
-    await page.until(f"{rows}['/locked'] === 'Order 5511 is locked'")
+    await page.until(f"{rows}['/locked'] === 'Order … is locked'")
     found = await page.evaluate(rows)
-    assert (found["/detail"], found["/plain"]) == ("No such user", "Conflict")
+    assert (found["/text"], found["/plain"]) == ("Traceback: KeyError currency", "Conflict")
     assert "/slow" in found
     await page.press("e")
     await page.until("!location.search.includes('level')")

@@ -224,7 +224,7 @@ const PHRASES = {
 export const saidOf = (record) =>
   record.error_message ??
   record.data?.error_message ??
-  record.said ??
+  record.message ??
   (reasonOf(record) ? null : PHRASES[record.status]);
 
 /** {what, next} for a record that needs attention; null for one that succeeded. */

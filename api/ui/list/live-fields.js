@@ -1,8 +1,6 @@
-// Rows come without heads and bodies: fields of live records are asked for by their ids, and so is what responses say of
-// why a request failed, where the record does not hold it.
+// Rows come without heads and bodies: fields of live records are asked for by their ids.
 
 import { getJson } from "../lib/api.js";
-import { isBad } from "../lib/explanations.js";
 
 const MAX_RECORDS = 50; // the newest of a batch; a search has at most 100 values
 
@@ -46,18 +44,4 @@ async function withFields(items, fields, signal) {
   } catch {
     return items; // the cells say that they were not read
   }
-}
-
-const PLACES = ["error.message", "detail", "message", "error", "errors.0.message", "title"];
-const NAMES = PLACES.map((place) => `response_body.${place}`);
-const isText = (field) => field?.state === "known" && !/^[[{]/.test(field.value);
-
-/** Note what the responses of some records say; answers which say something. */
-export async function readSaid(records, signal) {
-  const isAsked = (record) => isBad(record) && !record.in_flight && !record.data?.error_message;
-  const asked = new Map(records.filter(isAsked).map((record) => [record.id, record]));
-  const found = await withFields([...asked.values()], NAMES, signal);
-  for (const { id, fields = {} } of found)
-    asked.get(id).said = NAMES.map((name) => fields[name]).find(isText)?.value;
-  return new Set(found.map(({ id }) => asked.get(id)).filter(({ said }) => said));
 }

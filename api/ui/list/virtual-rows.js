@@ -46,12 +46,6 @@ export class VirtualRows {
     this.draw();
   }
 
-  /** Make the rows of some items anew. */
-  remake(isChanged) {
-    for (const item of this.items) if (isChanged(item)) this.made.delete(item.key);
-    this.draw();
-  }
-
   get first() {
     return Math.max(0, Math.floor(this.scroller.scrollTop / this.rowHeight) - OVERSCAN);
   }

@@ -21,7 +21,7 @@ import { openColumnChooser } from "../list/columns.js";
 import { groupControl, showGroups } from "../list/groups.js";
 import { enterView, openViews } from "../list/views.js";
 import { CompareChoice } from "./compare-choice.js";
-import { FieldReads, readSaid } from "../list/live-fields.js";
+import { FieldReads } from "../list/live-fields.js";
 import { arranged } from "../list/layout.js";
 import { moveBy, shortcuts } from "../list/shortcuts.js";
 import { searchBox } from "../lib/search-box.js";
@@ -267,7 +267,7 @@ export class Page {
     const answer = await this.page({ in_flight: true });
     if (!answer) return;
     this.loaded.setNewest(answer);
-    await this.drawPage(answer.records);
+    await this.drawPage();
   }
 
   async loadOlder() {
@@ -277,24 +277,18 @@ export class Page {
     this.isLoadingOlder = false;
     if (!answer) return;
     this.loaded.appendOlder(answer);
-    await this.drawPage(answer.records);
+    await this.drawPage();
   }
 
-  /** Draw what was loaded, and what its failures say once that is known; go on where nothing was found yet. */
-  async drawPage(records, look = {}) {
-    const { signal } = this.reads;
+  /** Draw what was loaded, and go on where nothing was found yet. */
+  async drawPage(look = {}) {
     this.draw(look);
     this.sought.goOn();
     if (this.loaded.goesOn) return this.loadOlder();
-    readSaid(records, signal).then((said) => {
-      if (!signal.aborted) this.virtual.remake(({ record }) => said.has(record));
-    });
   }
 
   add(items) {
-    const draw = (shown) =>
-      this.loaded.prepend(shown) &&
-      this.drawPage(this.loaded.stored.slice(0, shown.length), { holds: true });
+    const draw = (shown) => this.loaded.prepend(shown) && this.drawPage({ holds: true });
     this.fieldReads.add(items, this.fields(), this.reads.signal, draw);
   }
 

@@ -304,7 +304,7 @@ def _id_digits(row: Row) -> str:
 
 def _result_text(row: Row, *, has_message: bool) -> str:
     if has_message:
-        message = (row.get("data") or {}).get("error_message")
+        message = (row.get("data") or {}).get("error_message") or row.get("message")
     else:
         message = None
     result = _result_of(row, message)

@@ -86,7 +86,11 @@ async def test_there_may_be_none(world: World, client: Client) -> None:
     records = [order(1, status=500), make_record(2, endpoint=None)]
     await world.storage.commit(make_batch(*records))
 
-    texts = ["no other success of POST /orders/{id} is stored", "has no endpoint, so no last success", "no record"]
+    texts = [
+        "no other success of POST /orders/{id} is stored",
+        "has no endpoint, so no last success",
+        "no record",
+    ]
     for record_id, text in zip(
         [*(format_id(each.id) for each in records), "x"], texts, strict=True
     ):

@@ -131,6 +131,9 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
         for status in (399, 400)
     ]
     assert [Text.from_ansi(result).plain for result in results] == ["ok", "http_400"]
+    said = record(status=500, outcome="ok", message="Traceback: KeyError currency")
+    result = Text.from_ansi(line_of(said, View(fields=("result",)), terminal)).plain
+    assert result == "http_500: Traceback: KeyError currency"
 
 
 @each_of("row", ODD)
