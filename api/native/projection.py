@@ -189,9 +189,9 @@ def field_of(head: bytes, name: str) -> str:
     return next((value for known, value in split_head(head)[1] if known.lower() == name), "")
 
 
-def split_fields(lines: bytes) -> list[list[str]]:
+def split_fields(lines: bytes, text_of: Callable[[bytes], str] = readable) -> list[list[str]]:
     """Cut stored field lines into [name, value] pairs; repeated ones stay apart."""
-    return _fields(_lines_of(lines), readable)
+    return _fields(_lines_of(lines), text_of)
 
 
 def _lines_of(stored: bytes) -> list[bytes]:

@@ -16,7 +16,7 @@ from api.native.projection import exact_text, field_of, split_fields, split_head
 from api.replay.request import CONNECTION_FIELDS
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.call_messages import messages_of, method_in, shown, written
-from proxy.cli.commands.mock.reply import Reply
+from proxy.cli.commands.mock.reply import Reply, trailers_of
 from proxy.enrich.grpc.descriptors import Schema
 from proxy.enrich.grpc.messages import split
 from proxy.enrich.grpc.writer import NotWritable, write_message
@@ -98,8 +98,7 @@ class Calls:
             content = b""
         else:
             content = self._answer(recorded) or b""
-        trailers = tuple((name, value) for name, value in split_fields(payload.response_trailers))
-        return Reply(record.status or 200, "", fields, content, trailers=trailers)
+        return Reply(record.status or 200, "", fields, content, trailers=trailers_of(payload))
 
     def _answer(self, recorded: Recorded) -> bytes | None:
         """Write the messages of an answer, each behind its prefix; None where nothing tells what

@@ -1,9 +1,11 @@
 """Answers requests of HTTP/1.1, by aiohttp.
 
-aiohttp writes heads as UTF-8; octets that are none, as of Latin-1, are put in behind that.
+aiohttp writes heads as UTF-8; octets that are none, as of Latin-1, are put in behind that. Trailers,
+which it does not write, follow the last chunk (RFC 9112 §7.1.2).
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,6 +34,15 @@ class _Response(web.StreamResponse):
             writer._headers_buf = writer._headers_buf[:-2] + self.exact + b"\r\n"
         writer.send_headers()
 
+    async def end(self, trailers: Sequence[tuple[str, str]]) -> None:
+        """End the body; behind it stand trailers, if it is sent in chunks."""
+        writer = self._payload_writer
+        if trailers and isinstance(writer, StreamWriter):
+            writer.chunked = False
+            lines = "".join(f"{name}: {value}\r\n" for name, value in trailers)
+            await writer.write(b"0\r\n" + octets_of(lines) + b"\r\n")
+        await self.write_eof()
+
 
 class Http1:
     """Answers what aiohttp has read."""
@@ -50,12 +61,22 @@ class Http1:
         lines = b"".join(b"%b: %b\r\n" % field for field in request.raw_headers)
         head = f"{request.method} {target} HTTP/1.1\r\n".encode("utf-8", _OCTETS) + lines
         reply = self._service.answer(request.method, target, host, head, await request.read())
+        has_body = request.method != "HEAD" and reply.status not in BODILESS
+        if not (has_body and _takes_trailers(request)):
+            reply = reply._replace(trailers=())
+
         response = _response_of(request, reply)
         await response.prepare(request)
-        if request.method != "HEAD" and reply.status not in BODILESS:
+        if has_body:
             await _send(response, reply)
-        await response.write_eof()
+        await response.end(reply.trailers)
         return response
+
+
+def _takes_trailers(request: web.Request) -> bool:
+    """Whether a client reads trailers (RFC 9110 §6.5.1)."""
+    listed = ",".join(request.headers.getall("TE", ())).lower().split(",")
+    return request.version >= (1, 1) and "trailers" in map(str.strip, listed)
 
 
 def _target_of(request: web.Request) -> tuple[str, str]:
@@ -81,7 +102,10 @@ def _response_of(request: web.Request, reply: Reply) -> _Response:
     if reply.status in BODILESS:
         return response
 
-    if reply.length is not None or not reply.timeline:
+    if reply.trailers:
+        response.headers["Trailer"] = ", ".join(dict.fromkeys(name for name, _ in reply.trailers))
+        response.enable_chunked_encoding()
+    elif reply.length is not None or not reply.timeline:
         if reply.length is None:
             response.content_length = len(reply.content)
         else:

@@ -156,6 +156,9 @@ class Http2(Peer):
 
     async def _send(self, stream_id: int, asked: _Asked, reply: Reply) -> None:
         has_body = asked.head.method != b"HEAD" and reply.status not in BODILESS
+        if not has_body:
+            reply = reply._replace(trailers=())
+
         lines = _lines(reply.fields)
         if reply.status not in BODILESS and not reply.timeline and not reply.trailers:
             lines += b"content-length: %d\r\n" % (

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from api.native.files.cut_bodies import sent_windows
-from api.native.projection import decode_window, exact_text, split_head
+from api.native.projection import decode_window, exact_text, split_fields, split_head
 from api.replay.request import CONNECTION_FIELDS
 from api.replay.suite import Recorded
 from proxy.enrich.http.content_coding import codings_of, decode
-from storage.record import Body
+from storage.record import Body, Payload
 
 _LENGTH: Final = "content-length"
 _CODING: Final = "content-encoding"
@@ -71,7 +71,15 @@ def recorded_reply(recorded: Recorded) -> Reply:
     else:
         reason = ""
     kept = [(name, value) for name, value in fields if name.lower() not in left_out]
-    return Reply(record.status, reason, kept, content, length, tuple(payload.timeline))
+    timeline = tuple(payload.timeline)
+    trailers = trailers_of(payload)
+    return Reply(record.status, reason, kept, content, length, timeline, trailers)
+
+
+def trailers_of(payload: Payload) -> tuple[tuple[str, str], ...]:
+    """Return the trailers of an answer, as `exact_text`."""
+    fields = split_fields(payload.response_trailers, exact_text)
+    return tuple((name, value) for name, value in fields)
 
 
 def _is_coded(body: Body | None, codings: str) -> bool:

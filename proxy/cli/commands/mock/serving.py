@@ -31,7 +31,8 @@ async def listening(service: Service, host: str, port: int) -> AsyncIterator[int
     app = web.Application(
         client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware]
     )
-    runner = web.AppRunner(app, access_log=None)
+    # Bodies are decoded as they are recorded, for both versions of HTTP.
+    runner = web.AppRunner(app, access_log=None, auto_decompress=False)
     await runner.setup()
     other = runner.server
     assert other is not None

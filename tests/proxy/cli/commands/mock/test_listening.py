@@ -1,11 +1,15 @@
 """A mock at its port: what is on the wire, by HTTP/1.1 and by HTTP/2."""
 
 import asyncio
+import gzip
 import socket
+import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
+import brotli
 import pytest
+import requests
 
 from api.replay.suite import Recorded
 from proxy.cli.commands.mock.reply import Reply
@@ -117,6 +121,69 @@ async def test_a_large_body_comes_in_chunks() -> None:
     )
     (came,) = await with_mock([recorded], sent(request))
     assert came.endswith(b"stored")
+
+
+async def test_a_coded_request_is_decoded_once() -> None:
+    """By both versions of HTTP; what its coding does not read is a miss."""
+    text = b'{"a": 1}'
+    recorded = exchange(("POST", "/ask", JSON, text), "asked")
+    bodies = {
+        "gzip": gzip.compress(text),
+        "deflate": zlib.compress(text),
+        "br": brotli.compress(text),
+        "gzip, br": brotli.compress(gzip.compress(text)),
+    }
+
+    def ask(port: int) -> dict[str, tuple[int, int]]:
+        found = {}
+        for coding, body in (*bodies.items(), ("GZIP", b"no gzip")):
+            headers = {"Content-Type": "application/json", "Content-Encoding": coding}
+            url = f"http://127.0.0.1:{port}/ask"
+            status = requests.post(url, data=body, headers=headers, timeout=60).status_code
+            fields = [(name.lower(), value) for name, value in headers.items()]
+            with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+                found[coding] = (
+                    status,
+                    client.ask((*POST[:3], (":path", "/ask"), *fields), body).status,
+                )
+        return found
+
+    assert await with_mock([recorded], ask) == dict.fromkeys(bodies, (200, 200)) | {
+        "GZIP": (404, 404)
+    }
+
+
+@pytest.mark.parametrize("timeline", [[], [(2, 0), (4, 1000)]])
+async def test_trailers_are_sent_to_those_who_take_them(timeline: list[tuple[int, int]]) -> None:
+    """RFC 9110 §6.5.1: over HTTP/1.1 to a client that says so; HTTP/2 always has them."""
+    recorded = exchange(("GET", "/a", "", ""), "0123", fields="Content-Length: 4\nTrailer: x-sum")
+    assert recorded.payload is not None
+    recorded.payload.response_trailers = b"X-Sum: 6\r\nX-Name: caf\xe9"
+    recorded.payload.timeline = timeline
+
+    asked = [
+        "GET /a HTTP/1.1\r\nHost: x\r\nTE: gzip;q=0.5, Trailers\r\n\r\n",
+        "HEAD /a HTTP/1.1\r\nHost: x\r\nTE: trailers\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nRange: bytes=1-2\r\n\r\n",
+        "GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+    ]
+    with_trailers, *without = await with_mock([recorded], sent(*asked))
+    head, _, body = with_trailers.partition(b"\r\n\r\n")
+    assert b"\r\nTrailer: X-Sum, X-Name" in head
+    assert b"\r\nTransfer-Encoding: chunked" in head
+    assert b"Content-Length" not in head
+    assert body.endswith(b"\r\n0\r\nX-Sum: 6\r\nX-Name: caf\xe9\r\n\r\n")
+    assert all(b"X-Sum" not in each for each in without)
+
+    def ask(port: int) -> None:
+        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+            answer = client.ask((*GET[:3], (":path", "/a")))
+            assert (answer.body, answer.trailers) == (b"0123", {"x-sum": "6"})
+            head = client.ask(((":method", "HEAD"), *GET[1:3], (":path", "/a")))
+            assert (head.is_ended, head.trailers) == (True, {})
+
+    recorded.payload.response_trailers = b"X-Sum: 6"
+    await with_mock([recorded], ask)
 
 
 async def test_http2_is_answered_as_http1_is() -> None:
