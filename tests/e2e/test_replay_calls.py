@@ -1,15 +1,19 @@
 """Calls of gRPC are sent again over HTTP/2, and judged by their status and their messages."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from google.protobuf import struct_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from api.native.projection import detail_json
 from api.replay.suite import header_line
+from proxy.enrich.grpc.wire_tree import WireReader
 from storage.record import Payload
+from storage.varint import varint
 from tests.api.samples import make_body, make_record
 from tests.e2e.test_replay import ECHOED, assert_clean, call
 from tests.support.grpc_secrets import field, frame
@@ -31,13 +35,18 @@ def message(name: str, *numbers: int) -> bytes:
 
 
 def written(
-    path: Path, *shown: Any, names: bool = True, status: str = "0", said: bytes = b"", **more: Any
+    path: Path,
+    *shown: Any,
+    asked: Sequence[Any] = ({"name": "ann"},),
+    size: int = 10,
+    status: str = "0",
+    said: bytes = b"",
+    **more: Any,
 ) -> Path:
     """Write a suite of one call: a request that names ann, and answers as they are shown."""
-    asked = [{"name": "ann"}] if names else [{"1": "ann"}]
     bodies = [
-        make_body(json.dumps(each).encode(), coding="protobuf", size=size)
-        for each, size in ((asked, 10), (shown, 99))
+        make_body(json.dumps(each).encode(), coding="protobuf", size=bytes_sent)
+        for each, bytes_sent in ((asked, size), (shown, 99))
     ]
     trailers = f"grpc-status: {status}\r\ngrpc-message: so".encode() if status else b""
     payload = Payload(HEAD.encode(), ANSWERED + said, bodies[0], bodies[1] if shown else None)
@@ -140,15 +149,58 @@ def test_no_secret_of_an_answer_is_shown(tmp_path: Path, schema: Path) -> None:
         assert_clean(Path(f"{results}{number}").read_text())
 
 
+def assert_exact(tmp_path: Path) -> None:
+    """Sends a call with large numbers and a `Struct`, recorded without a schema, by one; byte for
+    byte, or not at all.
+    """
+    file = FileDescriptorProto(
+        name="b.proto", package="shop", dependency=["google/protobuf/struct.proto"]
+    )
+    large = file.message_type.add(name="Large")
+    for number, (name, type_, of) in enumerate(
+        (("signed", 3, None), ("unsigned", 4, None), ("more", 11, ".google.protobuf.Struct")), 1
+    ):
+        large.field.add(name=name, number=number, type=type_, type_name=of, label=1)
+    file.service.add(name="Cart").method.add(
+        name="Add", input_type=".shop.Large", output_type=".shop.Large"
+    )
+    structs = FileDescriptorProto()
+    struct_pb2.DESCRIPTOR.CopyToProto(structs)
+    path = tmp_path / "large.pb"
+    path.write_bytes(FileDescriptorSet(file=[structs, file]).SerializeToString())
+
+    more = struct_pb2.Struct()
+    more.update({"1": "x", "n": 2, "l": [True, None, {"deep": 1.5}]})
+    sent = (
+        b"\x08"
+        + varint(1 << 60)
+        + b"\x10"
+        + varint((1 << 64) - 1)
+        + b"\x1a"
+        + field(more.SerializeToString())[1:]
+    )
+    for said, is_sent in ((sent, True), (sent + b"\x1d\x01\x00\x00\x00", False)):
+        shown, _ = WireReader(bytes).show(said)
+        suite = written(tmp_path / f"exact-{is_sent}", {}, asked=[shown], size=len(said) + 5)
+        service = Service(b"")
+        found = replayed(suite, service, "--protobuf", str(path), code=int(not is_sent))
+        assert (found["equal"], found["not_sent"]) == (is_sent, not is_sent)
+        assert [request.body for request in service.upstream.requests] == [frame(0, said)] * is_sent
+        if not is_sent:
+            [reason] = found["reasons"]
+            assert "cannot be made again as it was recorded, by shop.Large of the schema" in reason
+
+
 def test_without_a_schema_a_call_is_sent_where_its_bytes_are_known(
     tmp_path: Path, schema: Path
 ) -> None:
     """By what fits the recorded length; else it is left out with what is missing."""
-    suite = written(tmp_path / "suite", {"1": "b", "2": 7}, names=False)
+    suite = written(tmp_path / "suite", {"1": "b", "2": 7}, asked=[{"1": "ann"}])
     service = Service(message("b", 7))
     assert replayed(suite, service)["equal"] == 1
     assert replayed(suite, service, "--protobuf", str(schema))["equal"] == 1
     assert {request.body for request in service.upstream.requests} == {frame(0, message("ann"))}
+    assert_exact(tmp_path)
     named = written(tmp_path / "named", {"name": "b"})
     [reason] = replayed(named, Service(message("b")), code=1)["reasons"]
     assert (

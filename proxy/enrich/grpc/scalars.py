@@ -120,11 +120,22 @@ def shown_int(value: int) -> int | str:
 
 
 def shown_float(value: float, *, is_single: bool) -> float | str:
-    """Write a number of floating point, one of 32 bits with the digits it has; JSON has no infinity
-    (ProtoJSON).
+    """Write a number of floating point, one of 32 bits with the digits that make it again; JSON has
+    no infinity (ProtoJSON).
     """
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return float(f"{value:.7g}") if is_single else value
+    if not is_single:
+        return value
+    rounded = (float(f"{value:.{digits}g}") for digits in (7, 8))
+    return next((each for each in rounded if _as_single(each) == value), float(f"{value:.9g}"))
+
+
+def _as_single(value: float) -> float:
+    """Return the nearest number of 32 bits."""
+    try:
+        return float(struct.unpack("<f", struct.pack("<f", value))[0])
+    except OverflowError:
+        return math.inf

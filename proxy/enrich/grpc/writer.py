@@ -1,9 +1,9 @@
 """Write a message of protobuf from how it is shown: the inverse of `wire_tree.py`. Pure.
 
 Strategy: with a schema each field is written by its declared type, and types with a form of their
-own (`well_known.py`) are read back from it. Without one a number may have been a varint or one of a
-fixed size: `guesses` are all readings, of which the one is taken that is as long as the message
-was.
+own (`well_known.py`) are read back from it; what was shown by field numbers is written by the types
+of these. Without one a number may have been a varint or one of a fixed size: `GUESSES` are all
+readings.
 
 Standards: Protocol Buffers, Encoding; ProtoJSON Format.
 """
@@ -13,9 +13,9 @@ import binascii
 import math
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, Field, Schema
 from proxy.enrich.grpc.scalars import BYTES, FORMATS, STRING, WIRE_TYPES, ZIGZAG
@@ -31,44 +31,77 @@ _MAX_DEPTH: Final = 64
 _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
 _DURATION: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s")
 _CAPITAL: Final = re.compile(r"[A-Z]")
-_GUESSES: Final = ((FIXED64, VARINT), (FIXED32, VARINT), (FIXED64, FIXED64), (FIXED32, FIXED32))
-"""What fractions and whole numbers are read as."""
+_LARGE: Final = re.compile(r"-?\d{16,20}", re.ASCII)
+"""How whole numbers are shown that are too large for JSON."""
 
 Tree = dict[str, Any]
+
+
+class Guess(NamedTuple):
+    """What values are read as that were shown without a schema."""
+
+    fraction: int = FIXED64
+    whole: int = VARINT
+    has_large_numbers: bool = True
+    """Whether texts that are large whole numbers are numbers."""
+
+
+GUESSES: Final = [
+    Guess(fraction, whole, has_large_numbers)
+    for has_large_numbers in (True, False)
+    for fraction, whole in (
+        (FIXED64, VARINT),
+        (FIXED32, VARINT),
+        (FIXED64, FIXED64),
+        (FIXED32, FIXED32),
+    )
+]
 
 
 class NotWritable(ValueError):
     """A shown message cannot be written; the text says why."""
 
 
-def write_message(schema: Schema, type_name: str, shown: Any) -> bytes:
-    """Write a message of a declared type.
+def write_message(
+    schema: Schema, type_name: str, shown: Any, *, is_packed: bool = True, is_named: bool = True
+) -> bytes:
+    """Write a message of a declared type, in the order in which it is shown.
+
+    Args:
+        schema: Declares it.
+        type_name: Its name.
+        shown: As a record shows it.
+        is_packed: Whether repeated numbers are one field; every parser takes both.
+        is_named: Whether it was shown by this schema; else it was shown without one.
 
     Raises:
         NotWritable: the type is not declared, or a value is none of its field.
     """
+    writer = _Writer(schema, is_packed=is_packed)
     try:
-        return _Writer(schema).message(type_name, shown, 0)
+        return (writer.message if is_named else writer.by_numbers)(type_name, shown, 0)
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError, struct.error) as error:
         raise (
             error if isinstance(error, NotWritable) else NotWritable(f"{type_name}: {error}")
         ) from error
 
 
-def guesses(shown: Any) -> Iterator[bytes]:
-    """Yield what a message without a schema may have been, the likeliest first; nothing where it is
-    none.
+def write_guessed(shown: Any, guess: Guess) -> bytes:
+    """Write a message that was shown without a schema, as one of `GUESSES` reads it.
+
+    Raises:
+        NotWritable: it is no message of that reading.
     """
-    for fraction, whole in _GUESSES:
-        try:
-            yield _guess(shown, fraction, whole, 0)
-        except (TypeError, ValueError, OverflowError, struct.error):
-            continue
+    try:
+        return _guess(shown, guess, 0)
+    except (TypeError, ValueError, OverflowError, struct.error) as error:
+        raise NotWritable(str(error)) from error
 
 
 class _Writer:
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, *, is_packed: bool) -> None:
         self._schema = schema
+        self._is_packed = is_packed
 
     def message(self, type_name: str, shown: Any, depth: int) -> bytes:
         if depth > _MAX_DEPTH:
@@ -83,41 +116,41 @@ class _Writer:
             tree = plain(type_name, shown)
 
         by_name = {field.name: (number, field) for number, field in fields.items()}
-        written = []
+        written = b""
         for name, value in tree.items():
             if name in by_name:
-                number, field = by_name[name]
-                written.append((number, self._field(number, field, value, depth)))
+                written += self._field(*by_name[name], value, depth)
             elif name.isdecimal():
-                written.append(
-                    (int(name), self._numbered(fields.get(int(name)), name, value, depth))
-                )
+                written += self._numbered(fields, name, value, depth)
             else:
                 raise NotWritable(f"{type_name} has no field {name}")
 
-        return b"".join(piece for _, piece in sorted(written, key=lambda each: each[0]))
+        return written
 
-    def _numbered(self, field: Field | None, name: str, value: Any, depth: int) -> bytes:
-        """Write a field that was shown by its number: as the wire had it, so far as the schema says
-        how.
-        """
-        if field is not None and field.type == MESSAGE:
-            values = value if isinstance(value, list) else [value]
-            return b"".join(
-                sized(int(name), self.message(field.of, each, depth + 1)) for each in values
-            )
+    def by_numbers(self, type_name: str, shown: Tree, depth: int) -> bytes:
+        """Write a message that was shown without a schema, by the types that there are now."""
+        if depth > _MAX_DEPTH:
+            raise NotWritable("it is nested too deep")
+        fields = self._schema.messages.get(type_name, {})
+        return b"".join(self._numbered(fields, *member, depth) for member in shown.items())
 
-        if field is None:
-            wire_type = VARINT
-        else:
-            wire_type = WIRE_TYPES.get(field.type, VARINT)
-        is_fixed = wire_type in FIXED_BYTES
-        return _guess(
-            {name: value},
-            wire_type if is_fixed else FIXED64,
-            wire_type if is_fixed else VARINT,
-            depth,
-        )
+    def _numbered(self, fields: Mapping[int, Field], name: str, value: Any, depth: int) -> bytes:
+        """Write a field that was shown by its number."""
+        number = int(name)
+        field = fields.get(number)
+        written = b""
+        for each in value if isinstance(value, list) else [value]:
+            wire_type = LENGTH if field is None else WIRE_TYPES.get(field.type, LENGTH)
+            if field is not None and field.type == MESSAGE and _is_message(each):
+                written += sized(number, self.by_numbers(field.of, each, depth + 1))
+            elif wire_type in FIXED_BYTES:
+                written += _guessed(number, each, Guess(wire_type, wire_type), depth)
+            else:
+                # Texts that are whole numbers are too large for JSON, unless it is declared a text.
+                has_large = wire_type != LENGTH
+                written += _guessed(number, each, Guess(has_large_numbers=has_large), depth)
+
+        return written
 
     def _packed(self, shown: Tree, depth: int) -> Tree:
         """Return the fields of an `Any`, whose message stands beside the name of its type."""
@@ -144,10 +177,10 @@ class _Writer:
 
         wire_type = WIRE_TYPES[field.type]
         pieces = [self._number(field, each) for each in values]
-        if field.is_repeated:  # packed: every parser takes both
+        if field.is_repeated and self._is_packed:
             return sized(number, b"".join(pieces)) if pieces else b""
 
-        return _tag(number, wire_type) + pieces[0]
+        return b"".join(_tag(number, wire_type) + piece for piece in pieces)
 
     def _number(self, field: Field, value: Any) -> bytes:
         if field.type == ENUM and isinstance(value, str):
@@ -254,33 +287,40 @@ def _octets(type_: int, value: Any) -> bytes:
         raise NotWritable(f"{value!r:.40} is no base64") from error
 
 
-def _guess(shown: Any, fraction: int, whole: int, depth: int) -> bytes:
-    """Write a message by field numbers, with fractions and whole numbers of these wire types."""
+def _is_message(shown: Any) -> bool:
+    return isinstance(shown, dict) and shown.keys() != {"base64"}
+
+
+def _guess(shown: Any, guess: Guess, depth: int) -> bytes:
+    """Write a message by field numbers."""
     if not isinstance(shown, dict) or depth > _MAX_DEPTH:
         raise NotWritable("it is no message")
-    if shown.keys() == {"base64"}:
+    if not _is_message(shown):
         return _octets(BYTES, shown["base64"])
 
     written = []
     for name, value in shown.items():
         values = value if isinstance(value, list) else [value]
-        written += [_guessed(int(name), each, fraction, whole, depth) for each in values]
+        written += [_guessed(int(name), each, guess, depth) for each in values]
     return b"".join(written)
 
 
-def _guessed(number: int, value: Any, fraction: int, whole: int, depth: int) -> bytes:
+def _guessed(number: int, value: Any, guess: Guess, depth: int) -> bytes:
+    if guess.has_large_numbers and isinstance(value, str) and _LARGE.fullmatch(value):
+        value = int(value)
     if isinstance(value, str):
         return sized(number, value.encode(errors="replace"))
     if isinstance(value, dict):
-        return sized(number, _guess(value, fraction, whole, depth + 1))
+        return sized(number, _guess(value, guess, depth + 1))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NotWritable(f"{value!r} is nothing that the wire shows")
     if isinstance(value, float) and not math.isnan(value):
-        return _tag(number, fraction) + struct.pack("<d" if fraction == FIXED64 else "<f", value)
-    if whole == VARINT:
+        form = "<d" if guess.fraction == FIXED64 else "<f"
+        return _tag(number, guess.fraction) + struct.pack(form, value)
+    if guess.whole == VARINT:
         return _tag(number, VARINT) + _varint(int(value))
 
-    return _tag(number, whole) + int(value).to_bytes(FIXED_BYTES[whole], "little")
+    return _tag(number, guess.whole) + int(value).to_bytes(FIXED_BYTES[guess.whole], "little")
 
 
 def sized(number: int, piece: bytes) -> bytes:

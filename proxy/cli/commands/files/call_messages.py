@@ -1,12 +1,15 @@
 """Messages of calls of gRPC, which records show and commands send: written anew, and shown again.
 
 Strategy: a record has what messages say, so their bytes are written by a schema, or without one by
-the reading that is exactly as long as what was recorded. Messages are sent without compression.
+the only reading that fits. Messages are sent without compression.
+
+Invariant: what is written is as long as what was recorded, where that was not compressed, and is
+shown as that was shown; of what is redacted the length is not known.
 
 Standard: gRPC over HTTP/2 (messages behind a flag and their length).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +20,7 @@ from api.native.projection import field_of
 from proxy.cli.commands.output import CommandError
 from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
 from proxy.enrich.grpc.wire_tree import WireReader
-from proxy.enrich.grpc.writer import NotWritable, guesses, write_message
+from proxy.enrich.grpc.writer import GUESSES, NotWritable, write_guessed, write_message
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 
@@ -25,7 +28,10 @@ PROTOBUF: Final = "protobuf"
 """The coding of messages that were not compressed."""
 _LENGTH_BYTES: Final = 4
 _AS_JSON: Final = b"application/json"
+_REDACTED: Final = b"[REDACTED"
 _ENCODER: Final = msgspec.json.Encoder()
+
+_Write = Callable[[Any], bytes]
 
 
 def schema_in(path: Path | None) -> Schema:
@@ -67,34 +73,79 @@ def is_json(head: bytes) -> bool:
 
 def written(
     schema: Schema, kind: str, head: bytes, body: Body | None, messages: Sequence[Any]
-) -> bytes | None:
-    """Write messages, each behind its length; None where nothing tells how.
+) -> list[bytes] | None:
+    """Write messages; None where it is not certain what they were.
 
     Args:
         schema: By which they are written.
         kind: Their type in it; empty where it is not known.
         head: Of the recorded request or response.
-        body: As it was recorded, which tells by its size how to read it.
+        body: As it was recorded: what is written says the same, and is as long.
         messages: Those of the body, or edited ones.
     """
     if is_json(head):
-        return framed(map(_ENCODER.encode, messages))
+        return [_ENCODER.encode(each) for each in messages]
+
+    recorded = messages_of(body)
+    if body is None or recorded is None:
+        return None
+
+    for write, reader, shown_as in _ways(schema, kind):
+        again = _each(write, recorded)
+        if again is not None and _is_same(again, body, reader, shown_as):
+            return _each(write, messages)
+
+    if kind or not _has_size(body):
+        return None
+    found = {}
+    for guess in GUESSES:
+        write = partial(write_guessed, guess=guess)
+        again = _each(write, recorded)
+        if again is not None and _is_same(again, body, NO_SCHEMA, ""):
+            found[framed(again)] = write
+
+    # Of two readings that fit, nothing tells which it was.
+    if len(found) != 1:
+        return None
+    [write] = found.values()
+    return _each(write, messages)
+
+
+def why_not_written(kind: str) -> str:
+    """Say why `written` returns None."""
     if kind:
-        try:
-            return framed(write_message(schema, kind, each) for each in messages)
-        except NotWritable:
-            return None
+        return f"cannot be made again as it was recorded, by {kind} of the schema either"
+    return "cannot be written without its schema: --protobuf FILE"
 
-    if body is None or body.coding != PROTOBUF:
+
+def _ways(schema: Schema, kind: str) -> Iterator[tuple[_Write, Schema, str]]:
+    """Yield what writes a message of a known type, and by what it is shown again."""
+    if kind:
+        write = partial(write_message, schema, kind)
+        yield write, schema, kind
+        yield partial(write, is_packed=False), schema, kind
+        yield partial(write, is_named=False), NO_SCHEMA, ""
+
+
+def _each(write: _Write, messages: Sequence[Any]) -> list[bytes] | None:
+    try:
+        return [write(each) for each in messages]
+    except NotWritable:
         return None
 
-    readings = [[*guesses(each)] for each in messages_of(body) or ()]
-    sizes = [len(framed(each)) for each in zip(*readings, strict=False)]
-    if body.size not in sizes:
-        return None
 
-    reading = sizes.index(body.size)
-    return framed([*guesses(each)][reading] for each in messages)
+def _has_size(body: Body) -> bool:
+    """Whether it is known how long messages were: neither compressed nor redacted ones."""
+    return body.coding == PROTOBUF and _REDACTED not in body.head
+
+
+def _is_same(again: Sequence[bytes], body: Body, schema: Schema, kind: str) -> bool:
+    """Whether messages are as long as those that were recorded, and say the same."""
+    if _has_size(body) and len(framed(again)) != body.size:
+        return False
+    reader = WireReader(bytes, schema)
+    said = [reader.show(each, kind)[0] for each in again]
+    return _ENCODER.encode(said) == _ENCODER.encode(messages_of(body))
 
 
 def shown(

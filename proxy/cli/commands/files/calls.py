@@ -21,10 +21,12 @@ from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.call_messages import (
     PROTOBUF,
+    framed,
     is_json,
     messages_of,
     method_in,
     shown,
+    why_not_written,
     written,
 )
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
@@ -71,7 +73,8 @@ class Calls:
         if kind in ("client", "bidi") or messages is None or len(messages) != 1:
             return "it is a call of gRPC whose client sent several messages, or none that was kept"
         if self._written(recorded, messages) is None:
-            return "it is a call of gRPC that cannot be written without its schema: --protobuf FILE"
+            method = method_in(self._schema, recorded.record.path)
+            return "it is a call of gRPC that " + why_not_written(method.request)
 
         return ""
 
@@ -89,10 +92,10 @@ class Calls:
             raise ValueError("its messages are no longer those of the schema")
 
         headers = [(name, value) for name, value in edited.headers if name.lower() not in _OWN]
-        return edited._replace(headers=[*headers, ("TE", "trailers")], body=content)
+        return edited._replace(headers=[*headers, ("TE", "trailers")], body=framed(content))
 
-    def _written(self, recorded: Recorded, messages: Sequence[Any]) -> bytes | None:
-        """Write messages, each behind its length; None where nothing tells how."""
+    def _written(self, recorded: Recorded, messages: Sequence[Any]) -> list[bytes] | None:
+        """Write messages; None where it is not certain what they were."""
         payload = recorded.payload
         assert payload is not None
         kind = method_in(self._schema, recorded.record.path).request

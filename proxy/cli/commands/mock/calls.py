@@ -15,11 +15,18 @@ from typing import Final
 from api.native.projection import exact_text, field_of, split_fields, split_head
 from api.replay.request import CONNECTION_FIELDS
 from api.replay.suite import Recorded
-from proxy.cli.commands.files.call_messages import messages_of, method_in, shown, written
+from proxy.cli.commands.files.call_messages import (
+    framed,
+    is_json,
+    messages_of,
+    method_in,
+    shown,
+    why_not_written,
+    written,
+)
 from proxy.cli.commands.mock.reply import Reply, trailers_of
 from proxy.enrich.grpc.descriptors import Schema
 from proxy.enrich.grpc.messages import split
-from proxy.enrich.grpc.writer import NotWritable, write_message
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.redact.redactor import Redactor
 from proxy.http2.grpc import grpc_message, grpc_status_of
@@ -49,26 +56,19 @@ class Calls:
         if not _ends(payload):
             return "they are calls of gRPC without a status"
         if payload.response_body is not None and self._answer(recorded) is None:
-            return (
-                "they are calls of gRPC whose messages cannot be written without their schema "
-                "(--protobuf FILE)"
-            )
+            response = method_in(self._schema, record.path).response
+            return "the answer to a call of gRPC " + why_not_written(response)
 
         return ""
 
-    def recorded_request(self, path: str, body: Body) -> Body:
+    def recorded_request(self, path: str, head: bytes, body: Body) -> Body:
         """Return the messages of a recorded request as those that come are shown."""
-        messages = messages_of(body)
         request = method_in(self._schema, path).request
-        if messages is None or not request:
+        rewritten = written(self._schema, request, head, body, messages_of(body) or ())
+        if rewritten is None or not request:
             return body
 
-        try:
-            rewritten = [write_message(self._schema, request, each) for each in messages]
-        except NotWritable:
-            return body
-
-        return self._shown(path, rewritten, is_json=False)
+        return self._shown(path, rewritten, is_json=is_json(head))
 
     def asked_request(self, path: str, content_type: str, encoding: str, body: bytes) -> Body:
         """Read the messages of a request that came."""
@@ -111,7 +111,8 @@ class Calls:
             return None
 
         kind = method_in(self._schema, record.path).response
-        return written(self._schema, kind, payload.response_head, payload.response_body, messages)
+        answer = written(self._schema, kind, payload.response_head, payload.response_body, messages)
+        return None if answer is None else framed(answer)
 
 
 def miss_reply(text: str) -> Reply:

@@ -122,7 +122,7 @@ class Reader:
 
         body = payload.request_body
         if body is not None and is_call(payload):
-            body = self.calls.recorded_request(record.path or "", body)
+            body = self.calls.recorded_request(record.path or "", payload.request_head, body)
         elif body is not None and not (body.truncated or body.omitted):
             content_type = field_of(payload.request_head, "content-type").encode()
             body = self._redacted(DecodedBody.beginning(body.head, len(body.head)), content_type)

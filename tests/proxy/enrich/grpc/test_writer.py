@@ -2,6 +2,7 @@
 shows them.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from proxy.enrich.grpc.descriptors import Schema, read_schema
 from proxy.enrich.grpc.wire_tree import WireReader
-from proxy.enrich.grpc.writer import NotWritable, guesses, write_message
+from proxy.enrich.grpc.writer import GUESSES, NotWritable, write_guessed, write_message
 from tests.proxy.enrich.grpc.test_descriptors import INT32, ORDER, SCALARS, SCHEMA, shown
 from tests.support.cases import each_of
 
@@ -113,10 +114,35 @@ def test_what_is_no_message_of_its_type_is_refused(said: Any, reason: str) -> No
         b"\x15\x00\x00\xc0?",
         b"\x0a\x02\xff\xfe",
         b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+        b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+        b"\x0a\x1212345678901234567890",
         b"",
     ],
 )
 def test_without_a_schema_one_of_the_guesses_is_as_it_was(message: bytes) -> None:
-    """The first that is as long."""
+    """The only one that is as long."""
     said, _ = WireReader(bytes).show(message)
-    assert next(each for each in guesses(said) if len(each) == len(message)) == message
+    written = set()
+    for guess in GUESSES:
+        with suppress(NotWritable):
+            written.add(write_guessed(said, guess))
+    assert [each for each in written if len(each) == len(message)] == [message]
+
+
+@given(
+    st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
+    st.fixed_dictionaries(
+        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
+    ),
+    st.dictionaries(st.text(max_size=5), INT32, max_size=3),
+)
+def test_what_was_shown_by_numbers_is_written_by_the_types_of_a_schema(
+    single: dict[str, Any], several: dict[str, Any], prices: dict[str, int]
+) -> None:
+    """Byte for byte, or not as long: only bytes that look like something else are not known."""
+    message = ORDER(**single, **several, price=prices)
+    sent = ORDER(inner=message, inners=[message]).SerializeToString()
+    said, _ = WireReader(bytes).show(sent)
+    written = write_message(SCHEMA, "shop.Order", said, is_named=False)
+    again, _ = WireReader(bytes).show(written)
+    assert written == sent or (len(written), again) != (len(sent), said)

@@ -82,11 +82,17 @@ def test_fields_in_another_order_are_the_same_message() -> None:
 def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
     """Others are left out, and the start says what is wanted."""
     asked = order(type_string="a", type_int32=300)
-    answer = order(type_string="b", type_int64=-1)
-    mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA), schema=NO_SCHEMA)
-    assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+    for answer in (
+        order(type_string="b", type_int64=-1),
+        order(type_int64=1 << 60),
+        order(type_fixed64=1 << 60, type_double=0.1),
+        order(type_string="1152921504606846976"),
+    ):
+        mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA), schema=NO_SCHEMA)
+        assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
 
-    for lossy in (order(type_fixed64=1 << 60), order(type_string="hunter2")):
+    # As long are a varint and a number of fixed size; and nothing tells what was taken out.
+    for lossy in (order(type_fixed64=1 << 52), order(type_string="hunter2")):
         recorded = call(ADD, [asked], [lossy], NO_SCHEMA)
         assert recorded.payload is not None
         assert recorded.payload.response_body is not None
@@ -101,9 +107,40 @@ def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
 def test_what_was_recorded_without_a_schema_is_answered_by_one() -> None:
     """Numbers of fields are those of the schema."""
     asked = order(type_string="a")
-    answer = order(type_fixed64=1 << 40)
-    mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA))
-    assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+    for answer in (
+        order(type_fixed64=1 << 40),
+        order(type_int64=1 << 52, type_uint64=(1 << 64) - 1, type_sint64=-(1 << 62)),
+        order(
+            type_float=1 / 3,
+            type_double=1 / 3,
+            type_floats=[0.1, 16777216],
+            type_int64s=[1 << 60, -1],
+        ),
+        order(type_string="1152921504606846976", type_bytes=b"1152921504606846976"),
+        order(inner=ORDER(type_int64=1 << 60, inners=[ORDER(price={"a": 1, "b": 2})])),
+    ):
+        mock = grpc(call(ADD, [asked], [answer], NO_SCHEMA))
+        assert ask(mock, ("POST", ADD, CALL, framed(asked))).content == framed(answer)
+
+
+def test_what_cannot_be_made_again_is_left_out() -> None:
+    """Other bytes that say the same are no answer; numbers that were sent one by one are known."""
+    unpacked = b"\xc8\x06\x01\xc8\x06\x02"
+    assert shown(unpacked) == {"type_int32s": [1, 2]}
+    for answer, is_made in (
+        (unpacked, True),
+        (b"\x2d\x01\x00\x00\x00", False),
+        (b"\x28\x81\x00", False),
+    ):
+        mock = grpc(call(ADD, [order()], [answer]))
+        assert mock.answers == is_made
+        if is_made:
+            assert ask(mock, ("POST", ADD, CALL, framed(order()))).content == framed(answer)
+        else:
+            [reason] = mock.left_out
+            assert reason.endswith(
+                "cannot be made again as it was recorded, by shop.Order of the schema either"
+            )
 
 
 def test_a_call_that_failed_ends_in_its_head() -> None:
