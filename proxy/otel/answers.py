@@ -1,11 +1,11 @@
 """What the answer to a request means: taken, to be sent again later, or refused. Pure.
 
 Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the
-receiver knows when. Two answers are read otherwise than the standard has it, because nothing is
-lost by waiting with a position of its own: 401, 403, 404, 405, 407 and what is neither an error nor
-a success say that the address or the credentials are wrong, which no other batch would change, so
-they are later, too; 500 and other errors of the server are tried `MAX_TRIES` times before they
-count as a refusal.
+receiver knows when. Others are read otherwise than the standard has it, because nothing is lost by
+waiting with a position of its own: only 400, 413 and 422 may be about the batch. Every other 4xx, a
+redirect, and a page of HTML, as of a login, say that the address, the credentials or the form are
+wrong, which no other batch would change, so they are later, too; 500 and other errors of the server
+are tried `MAX_TRIES` times before they count as a refusal.
 """
 
 from dataclasses import dataclass
@@ -31,8 +31,10 @@ over.
 """
 MAX_RETRY_AFTER_S: Final = 600.0
 MAX_MESSAGE_CHARACTERS: Final = 200
+_OF_THE_BATCH: Final = frozenset((400, 413, 422))
 _WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
-_UNAVAILABLE: Final = frozenset((502, 503, 504))
+_UNAVAILABLE: Final = frozenset((408, 502, 503, 504))
+_PAGES: Final = ("text/html", "application/xhtml+xml")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """Of an answer that is no JSON, is not what it should be, is not in UTF-8, or is nested too deeply.
 """
@@ -46,6 +48,8 @@ class Answer:
     retry_after: str = ""
     content_type: str = ""
     body: bytes = b""
+    location: str = ""
+    """Of a redirect, which is not followed: what is sent has credentials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +113,17 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
         return Later("server_error", message, _rest_s(answer, now_s))
     if status in _WRONG_ADDRESS or status < 400:
         return Later("wrong_address", message)
-    if status >= 500 and tries < MAX_TRIES:
-        return Later("server_error", message)
+    if status in _OF_THE_BATCH or (status >= 500 and tries >= MAX_TRIES):
+        return Refused(message)
 
-    return Refused(message)
+    return Later("refused" if status < 500 else "server_error", message)
 
 
-def _taken(answer: Answer, sent: int) -> Taken:
+def _taken(answer: Answer, sent: int) -> Taken | Later:
     """Read which part of an accepted batch was refused; an empty answer means none."""
+    if answer.content_type in _PAGES or answer.body.lstrip()[:1] == b"<":
+        text = "a page, as of a login, and no answer of OTLP"
+        return Later("wrong_address", f"status {answer.status}: {text}")
     try:
         partial = _response.decode(answer.body).partial_success
     except _UNREADABLE:
@@ -146,6 +153,8 @@ def _message(answer: Answer) -> str:
         else:
             words = answer.body.decode("utf-8", "replace")
 
+    if answer.location:
+        words = f"it is moved to {answer.location}"
     words = _in_one_line(words)
     if words:
         return f"status {answer.status}: {words}"

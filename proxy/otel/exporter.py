@@ -7,6 +7,10 @@ was not is: the same spans with the same ids. Nothing that waits is held in memo
 the records are read again, as they are then. Records of other sidecars in the same store are theirs
 to send.
 
+One record that is refused is a bad record; where nothing else is taken either, the receiver is bad,
+and all waits. So a refused batch is halved, and of a record that is refused alone the receiver is
+asked once more, with records behind it.
+
 Invariant: every record of this sidecar that is stored after the start of the export is either sent,
 or refused by the receiver, or left out by its kind, or missed: gone from the store before it could
 be sent. `counted` is all four; it is compared with what the ledger says is stored each time the end
@@ -18,7 +22,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -102,6 +106,14 @@ class Exporter:
     _seen: deque[tuple[float, int]] = field(default_factory=deque, init=False)
     """When the ledger was read, and what it had stored by then."""
     _tries: int = field(default=0, init=False)
+    _pauses: int = field(default=0, init=False)
+    """Since something was taken."""
+    _suspect_until: int = field(default=0, init=False)
+    """The `seq` up to which a refused batch reached."""
+    _is_proven: bool = field(default=False, init=False)
+    """Whether something was taken since that batch was refused, or a record of it passed over."""
+    _ahead: set[int] = field(default_factory=set, init=False)
+    """Records behind a refused one that were sent to see whether it is the receiver."""
     _max_items: int = field(default=_ANY_NUMBER, init=False)
     _oldest_at_us: int | None = field(default=None, init=False)
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -242,6 +254,9 @@ class Exporter:
     async def _deliver_all(self, items: Sequence[Item]) -> float | None:
         """Send items; returns the pause before some must be sent again, None when all are settled."""
         while items:
+            items = [
+                replace(each, encoded=()) if each.seq in self._ahead else each for each in items
+            ]
             batch = next_batch(items, self.max_bytes, self._max_items)
             self._oldest_at_us = batch[0].ended_at_us
             sent = count(batch)
@@ -249,13 +264,16 @@ class Exporter:
             if isinstance(verdict, Later):
                 return self._postpone(verdict)
 
-            self._tries = 0
             if isinstance(verdict, Refused):
-                self.counters.failures["refused"] += 1
                 self._max_items = max(len(batch) // 2, 1)
+                if batch[-1].seq > self._suspect_until:
+                    self._suspect_until = batch[-1].seq
+                    self._is_proven = False
                 if len(batch) > 1:
                     continue
-                verdict = Taken(sent, verdict.message)
+                verdict = await self._refused_alone(items, verdict)
+                if isinstance(verdict, Later):
+                    return self._postpone(verdict)
             elif sent:
                 self._max_items = min(2 * self._max_items, _ANY_NUMBER)
 
@@ -264,6 +282,30 @@ class Exporter:
             items = items[len(batch) :]
 
         return None
+
+    async def _refused_alone(self, items: Sequence[Item], refused: Refused) -> Taken | Later:
+        """Judge the first of some items, which was refused alone: where others are taken it is a
+        bad record, and passed over; else it is the receiver, and all wait.
+        """
+        others = [item for item in items[1:] if item.encoded]
+        near = [others[2**step - 1] for step in range(len(others).bit_length())]
+        for other in dict.fromkeys((*near, *others[-1:])):
+            if self._is_proven:
+                break
+            sent = len(other.encoded)
+            verdict = await self._send([other], sent)
+            if isinstance(verdict, Later):
+                return verdict
+            if isinstance(verdict, Taken):
+                self._ahead.add(other.seq)
+                self._settle(sent, verdict)
+
+        if not self._is_proven:
+            text = "nothing else is taken either, so all records wait"
+            return Later("refused", f"{refused.message}; {text}")
+
+        self._is_proven = False
+        return Taken(len(items[0].encoded), refused.message)
 
     def _settle(self, sent: int, taken: Taken) -> None:
         self.counters.exported += sent - taken.rejected
@@ -279,13 +321,25 @@ class Exporter:
         self._tries += 1
         answer = await self.send(self.signal, write_request(self.signal, items))
         if isinstance(answer, Later):
-            return answer
-        return judge(answer, sent, self._tries, self.clock())
+            verdict: Verdict = answer
+        else:
+            verdict = judge(answer, sent, self._tries, self.clock())
+
+        if isinstance(verdict, Taken):
+            self._is_proven = True
+            self._pauses = 0
+        else:
+            self.counters.failures[
+                "refused" if isinstance(verdict, Refused) else verdict.reason
+            ] += 1
+        if not isinstance(verdict, Later):
+            self._tries = 0
+        return verdict
 
     def _postpone(self, verdict: Later) -> float:
-        self.counters.failures[verdict.reason] += 1
         self._report(verdict.message)
-        pause_s: float = FIRST_PAUSE_S * 2.0 ** min(self._tries - 1, 10)
+        pause_s: float = FIRST_PAUSE_S * 2.0 ** min(self._pauses, 10)
+        self._pauses += 1
         if verdict.after_s is None:
             return min(pause_s, MAX_PAUSE_S)
         return max(verdict.after_s, FIRST_PAUSE_S)
@@ -303,6 +357,7 @@ class Exporter:
 
     async def _advance(self, seq: int, records: int) -> None:
         self._progress = Progress(seq, self._known.counted + records)
+        self._ahead = {each for each in self._ahead if each > seq}
         await self._save()
 
     async def _save(self) -> None:

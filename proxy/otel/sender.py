@@ -46,8 +46,10 @@ class Sender:
             "user-agent": f"sidelog/{VERSION}",
             **{name.lower(): value for name, value in settings.headers.items()},
             "content-type": "application/json",
-            "content-encoding": "gzip",
         }
+        self._is_compressed = settings.compression == "gzip"
+        if self._is_compressed:
+            self._headers["content-encoding"] = "gzip"
         self._secrets = _pattern_of(settings.headers.values())
         self._tls: ssl.SSLContext | bool = True
         if self._endpoint.startswith("https:"):
@@ -56,7 +58,8 @@ class Sender:
 
     async def send(self, signal: Signal, body: bytes) -> Answer | Later:
         """Send one request, and return the answer, or why there is none."""
-        body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
+        if self._is_compressed:
+            body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
         if self._client is None:
             connector = aiohttp.TCPConnector(ssl=self._tls, limit=4)
             self._client = aiohttp.ClientSession(
@@ -78,12 +81,16 @@ class Sender:
                     response.headers.get("retry-after", ""),
                     # aiohttp's own reading of it raises an IndexError over some that are malformed.
                     response.headers.get("content-type", "").partition(";")[0].strip().lower(),
-                    self._secrets.sub(b"[REDACTED]", await _read(response.content)),
+                    self._redacted(await _read(response.content)),
+                    self._redacted(response.headers.get("location", "").encode()).decode(),
                 )
         except TimeoutError:
             return Later("timeout", f"no answer within {self._timeout.total:g} s")
         except (aiohttp.ClientError, OSError) as error:
             return Later("unreachable", why_unanswered(error))
+
+    def _redacted(self, said: bytes) -> bytes:
+        return self._secrets.sub(b"[REDACTED]", said)
 
     async def close(self) -> None:
         if self._client is not None:

@@ -25,6 +25,10 @@ class OtelSettings(Section, frozen=True):
         tuple[Literal["traces", "logs"], ...],
         about("traces: a span an exchange; logs: a log record a record"),
     ] = ("traces", "logs")
+    compression: Annotated[
+        Literal["gzip", "none"],
+        about("of what is sent; none: for a receiver that does not read gzip"),
+    ] = "gzip"
     ca_file: Annotated[
         str,
         about("PEM file of the authorities that may sign for the receiver; empty: the system's"),

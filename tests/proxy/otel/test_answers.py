@@ -47,6 +47,7 @@ def test_what_was_taken_may_lack_some(body: bytes, rejected: int, message: str) 
         (429, "throttled"), (502, "server_error"), (503, "server_error"), (504, "server_error"),
         (500, "server_error"), (401, "wrong_address"), (403, "wrong_address"), (404, "wrong_address"),
         (301, "wrong_address"), (101, "wrong_address"),
+        (402, "refused"), (406, "refused"), (408, "server_error"), (411, "refused"), (415, "refused"), (451, "refused"),
     ],
 )  # fmt: skip
 def test_what_is_to_be_sent_again(status: int, reason: str) -> None:
@@ -54,6 +55,31 @@ def test_what_is_to_be_sent_again(status: int, reason: str) -> None:
     judged = verdict(status)
     assert isinstance(judged, Later)
     assert (judged.reason, judged.message, judged.after_s) == (reason, f"status {status}", None)
+
+
+@each_of("status", [301, 302, 307, 308])
+def test_a_redirect_is_named(status: int) -> None:
+    """It is not followed: with what is sent, credentials would go to whoever is named."""
+    judged = judge(Answer(status, location="https://new.example/v1/traces\nx"), 10, 1, NOW_S)
+    moved = f"status {status}: it is moved to https://new.example/v1/traces x"
+    assert judged == Later("wrong_address", moved)
+
+
+@each_of(
+    ("content_type", "body"),
+    [
+        ("text/html", b""),
+        ("text/html", b"Sign in"),
+        ("", b"\n <!DOCTYPE html><form>"),
+        ("text/plain", b"<html>"),
+    ],
+)
+def test_a_page_is_no_success(content_type: str, body: bytes) -> None:
+    """Whatever its status: a login, or another program at the address."""
+    judged = judge(Answer(200, "", content_type, body), 10, 1, NOW_S)
+    assert isinstance(judged, Later)
+    assert judged.reason == "wrong_address"
+    assert judged.message == "status 200: a page, as of a login, and no answer of OTLP"
 
 
 @each_of(
@@ -79,7 +105,6 @@ def test_a_receiver_says_when(retry_after: str, after_s: float | None) -> None:
     [
         (400, b'{"code": 3, "message": "invalid\\n trace id"}', "status 400: invalid trace id"),
         (413, b"too large", "status 413: too large"),
-        (415, b"", "status 415"),
         (422, b'{"message": 7}', 'status 422: {"message": 7}'),
         (422, b'{"message": "\xff"}', 'status 422: {"message": "\ufffd"}'),
         (422, b'{"more":' + b"[" * 60_000, 'status 422: {"more":' + "[" * 192),

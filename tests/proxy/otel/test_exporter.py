@@ -173,15 +173,55 @@ async def test_a_refused_record_is_found_and_passed_over(
     assert await world.progress() == Progress(10, 10)
 
 
-async def test_a_receiver_that_refuses_everything_ends(world: World) -> None:
-    """Each record is refused once alone, and not again."""
-    await world.keep(*(make_record() for _ in range(8)))
-    world.receiver.plan = lambda ids, before: Answer(413)
+@pytest.mark.parametrize("status", [400, 402, 408, 411, 413, 415, 422])
+@pytest.mark.parametrize("number", [1, 8])
+async def test_a_receiver_that_refuses_everything_is_waited_for(
+    world: World, status: int, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is passed over: the one who is wrong is the receiver, and that is said."""
+    ids = await world.keep(*(make_record() for _ in range(number)))
+    world.receiver.plan = lambda ids, before: Answer(status)
+    pauses = [await world.exporter.step() for _ in range(3)]
+    assert pauses == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    counted = world.exporter.counters
+    assert (counted.rejected, counted.exported, world.exporter.waiting_records) == (0, 0, number)
+    assert sum(counted.failures.values()) == len(world.receiver.requests)
+    assert f"status {status}" in world.exporter.problem
+    assert caplog.text.count(f"status {status}") == 1
+
+    world.receiver.plan = lambda ids, before: OK
     await world.exporter.step()
-    assert len(world.receiver.requests) == 3 + 8
-    assert world.exporter.counters.rejected == 8
+    assert world.receiver.taken == ids
+    assert world.exporter.problem == ""
+
+
+async def test_a_record_that_is_refused_waits_until_another_is_taken(world: World) -> None:
+    """Alone it says nothing: the receiver may have become a bad one since it took the last."""
+    ids = await world.keep(make_record())
     await world.exporter.step()
-    assert len(world.receiver.requests) == 3 + 8
+    bad = await world.keep(make_record())
+    world.receiver.plan = lambda sent, before: Answer(400) if bad[0] in sent else OK
+    for _ in range(2):
+        await world.exporter.step()
+    assert (world.exporter.counters.rejected, world.exporter.waiting_records) == (0, 1)
+    ids += await world.keep(make_record())
+    await world.exporter.step()
+    assert world.receiver.taken == ids
+    assert (world.exporter.counters.rejected, world.exporter.waiting_records) == (1, 0)
+
+
+@pytest.mark.parametrize("signal", ["traces", "logs"])
+async def test_bad_records_side_by_side_are_passed_over(world: World, signal: Signal) -> None:
+    """Others are asked for further behind, and none is sent twice."""
+    ids = await world.keep(*(make_record() for _ in range(40)))
+    world.start(signal=signal, max_records=40)
+    bad = {*ids[3:19], ids[39]}
+    world.receiver.plan = lambda sent, before: Answer(422) if bad & {*sent} else OK
+    await world.exporter.step()
+    assert sorted(world.receiver.taken) == [each for each in ids if each not in bad]
+    counted = world.exporter.counters
+    assert (counted.exported, counted.rejected, counted.missed_records) == (23, 17, 0)
+    assert await world.progress(signal) == Progress(40, 40)
 
 
 async def test_a_server_that_fails_over_a_record_does_not_stop_the_export(world: World) -> None:

@@ -51,6 +51,18 @@ async def test_a_request_arrives_as_it_was_written() -> None:
     assert request.headers["user-agent"].startswith("sidelog/")
 
 
+async def test_a_receiver_that_reads_no_gzip_gets_none() -> None:
+    """By the settings; requests are then as large as what they say."""
+    receiver = Receiver()
+    with running(receiver.app()) as url:
+        async with sending(url, compression="none") as sender:
+            await sender.send("logs", b'{"resourceLogs": []}')
+    (request,) = receiver.received
+    assert request.body == b'{"resourceLogs": []}'
+    assert "content-encoding" not in request.headers
+    assert request.headers["content-length"] == "20"
+
+
 async def test_an_answer_is_read_up_to_a_bound() -> None:
     """And no redirect is followed."""
 
@@ -64,6 +76,7 @@ async def test_an_answer_is_read_up_to_a_bound() -> None:
             got = await sender.send("traces", b"{}")
     assert isinstance(got, Answer)
     assert (got.status, got.retry_after, len(got.body)) == (307, "3", MAX_ANSWER_BYTES)
+    assert got.location == "/elsewhere"
     assert len(receiver.received) == 1
 
 

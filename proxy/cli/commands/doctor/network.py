@@ -2,26 +2,29 @@
 are others there.
 """
 
+import asyncio
 import errno
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.http1.errors import why_unreached
 from proxy.http1.forwarded import TrustedProxies
+from proxy.otel.answers import MAX_TRIES, Answer, Later, Taken, judge
+from proxy.otel.requests import Signal, write_request
+from proxy.otel.sender import Sender
 from proxy.process.certificate_expiry import expires_at_s
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
 from proxy.process.listeners import UNIX_PREFIX, path_error
-from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.outgoing_model import OtelSettings
 
 CONNECT_S: Final = 3.0
 SOON_DAYS: Final = 14
@@ -185,20 +188,29 @@ def _place(upstream: str, route: RouteSettings) -> str:
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
-    """Connect to the OpenTelemetry receiver; a failure is only a warning, because records wait in
-    the store.
+    """Send the OpenTelemetry receiver a request without records; a failure is only a warning,
+    because records wait in the store.
     """
     endpoint = settings.otel.endpoint
-    if not endpoint:
-        return
+    for signal in settings.otel.signals if endpoint else ():
+        answer = asyncio.run(_ask_receiver(settings.otel, signal))
+        verdict = answer if isinstance(answer, Later) else judge(answer, 0, MAX_TRIES, time.time())
+        if isinstance(verdict, Taken):
+            yield Finding("ok", "OpenTelemetry", f"{endpoint} accepts {signal}")
+        else:
+            fix = (
+                "start the receiver, or correct [otel] endpoint, headers or compression; what is "
+                "recorded is sent once it is accepted"
+            )
+            yield Finding("warn", "OpenTelemetry", f"{endpoint}, {signal}: {verdict.message}", fix)
 
-    scheme, _, rest = endpoint.partition("://")
-    make_context = partial(upstream_context, settings.otel.ca_file, is_verified=True)
-    reason = _connect_error(f"{scheme}://{rest.partition('/')[0]}", make_context)
-    fix = (
-        "start the receiver, or correct [otel] endpoint; what is recorded is sent once it is there"
-    )
-    yield _reached("OpenTelemetry", endpoint, reason, fix)
+
+async def _ask_receiver(otel: OtelSettings, signal: Signal) -> Answer | Later:
+    sender = Sender(otel, timeout_s=CONNECT_S)
+    try:
+        return await sender.send(signal, write_request(signal, ()))
+    finally:
+        await sender.close()
 
 
 def _reached(name: str, place: str, reason: str | None, fix: str) -> Finding:
