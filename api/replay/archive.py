@@ -3,7 +3,7 @@
 Browsers write text as it was decoded, beside header fields that still name its coding: such a body
 says which coding it had. A body that the archive does not have is known to be missing, whatever
 sizes it claims (browsers write 0 and -1). A form may be there as its fields alone; it is written
-again as it would be sent.
+again as it would be sent. URLs are shown in any characters, and sent in those of ASCII.
 
 Standard: the HAR 1.2 specification; URL-encoded forms: WHATWG URL §5.2; multipart forms: RFC 7578.
 """
@@ -14,7 +14,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, urlsplit
+
+from yarl import URL
 
 from api.native.files.har import IN_LATIN1
 
@@ -41,8 +43,8 @@ def archived(text: bytes) -> Iterator[Line]:
         response = entry["response"]
         address = request["url"].partition("#")[0]
         url = urlsplit(address)
-        query = url.query if "?" in address else None
-        path = url.path or "/"
+        query = percent_encoded(url.query) if "?" in address else None
+        path = percent_encoded(url.path or "/")
         target = path if query is None else f"{path}?{query}"
         started_at = datetime.fromisoformat(entry["startedDateTime"])
         sent = _sent(request)
@@ -53,7 +55,7 @@ def archived(text: bytes) -> Iterator[Line]:
             "duration_us": round(max(0, entry.get("time") or 0) * 1000),
             "method": request["method"],
             "scheme": url.scheme,
-            "host": url.netloc.rpartition("@")[2],
+            "host": ascii_host(url.netloc.rpartition("@")[2]),
             "path": path,
             "query": query,
             "status": response.get("status") or None,
@@ -62,6 +64,21 @@ def archived(text: bytes) -> Iterator[Line]:
             "request": _half(f"{request['method']} {target} HTTP/1.1", request, sent),
             "response": _half(f"HTTP/1.1 {response.get('status') or 0}", response, answered),
         }
+
+
+def percent_encoded(text: str) -> str:
+    """Write a path or a query as clients send it, with octets that no URL has in hexadecimal digits
+    (RFC 3986 §2); what is encoded stays.
+    """
+    return quote(text, "%/:?#[]@!$&'()*+,;=~", errors="replace")
+
+
+def ascii_host(host: str) -> str:
+    """Write a host as clients send it: an international name in its ASCII form (RFC 5891)."""
+    try:
+        return host if host.isascii() else URL(f"http://{host}").raw_authority
+    except ValueError:
+        return host
 
 
 def _fields(message: Line) -> Fields:
@@ -84,6 +101,7 @@ def _half(start_line: str, message: Line, body: Line | None) -> Line:
         "headers": _fields(message),
         "latin1_lines": [number for number, each in enumerate(comments, 1) if each == IN_LATIN1],
         "body": body,
+        "trailers": [(each["name"], each["value"]) for each in message.get("_trailers", ())],
     }
 
 
@@ -105,11 +123,16 @@ def _sent(request: Line) -> Line | None:
 
 def _answered(request: Line, response: Line) -> Line | None:
     content = response.get("content") or {}
+    length = _field(response, "content-length")
     has_none = request["method"] == "HEAD" or response.get("status") in (204, 304)
-    if has_none:
-        size = 0
-    else:
-        size = max(content.get("size") or 0, response.get("bodySize") or 0)
+    if not content.get("text") and (has_none or length == "0"):
+        return None
+
+    sizes = content.get("size"), response.get("bodySize"), int(length) if length.isdecimal() else 0
+    size = max(each or 0 for each in sizes)
+    # Of a browser, 0 without a text is an answer without a body, as a redirect is.
+    if "text" not in content and content.get("size") != 0:
+        size = max(size, 1)
     return _body(response, content, size)
 
 
@@ -121,7 +144,14 @@ def _body(message: Line, content: Line, size: int) -> Line | None:
     if comment.startswith(_CUT):
         return _missing(size, coding, comment)
     if not text:
-        return _missing(size, coding) if size else None
+        return _missing(size, coding) if size or comment else None
+    kind = _field(message, "content-type").lower()
+    if kind.startswith("application/grpc") and "+json" not in kind and text.startswith("["):
+        # Messages as a record shows them, whose coding is not in the archive.
+        size = max(0, message.get("bodySize") or 0)
+        coding = _field(message, "grpc-encoding").replace("identity", "") or None
+        coding = ", ".join(filter(None, (coding, "protobuf")))
+        return {"encoding": "utf-8", "head": text, "coding": coding, "size": size}
 
     is_base64 = "base64" in (content.get("encoding"), *comment.split(", "))
     if is_base64 and base64.b64decode(text[:8]).startswith(_CODED):

@@ -27,6 +27,7 @@ from api.native.projection import (
     octets_of,
     split_head,
 )
+from api.replay.archive import percent_encoded
 from api.replay.request import TOKEN, Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded
 from api.services import SendAgain, Services, services_of
@@ -169,7 +170,7 @@ def _head(record: Record, payload: Payload | None, again: Again) -> bytes:
     line, fields = split_head(b"" if payload is None else payload.request_head, exact_text)
     shown = (record.path or "") + ("" if record.query is None else f"?{record.query}")
     if again.target != shown:
-        target = again.target
+        target = percent_encoded(again.target)
     else:
         target = exact_target(line) or shown
     exact = {(name.lower(), readable(octets_of(value))): value for name, value in fields}

@@ -15,8 +15,8 @@ from api.compare.ignored import Ignored, Place
 from api.compare.json_changes import MAX_DEPTH, Changes, Path
 from api.compare.part import Part, make_part
 from api.native.files.cut_bodies import describe_body
-from api.native.projection import split_fields, split_head
-from api.replay.request import is_call
+from api.native.projection import field_of, split_fields, split_head
+from api.replay.request import CONNECTION_FIELDS, is_call
 from api.replay.suite import Recorded
 from storage.grpc import status_name
 from storage.record import Body, Payload, Record
@@ -38,6 +38,8 @@ _DATA_KEY: Final = re.compile(
     r"-?\d+|\d{4}-\d\d-\d\d.*|[0-9A-Fa-f-]{16,}|.*[@/:\s].*|.*\d{4,}.*", re.DOTALL
 )
 _REDACTED: Final = "[REDACTED"
+_OF_THE_WAY: Final = CONNECTION_FIELDS - {"content-length"} | {"via"}
+"""Fields of a connection or of proxies (RFC 9110 §7.6): they are not of the answer."""
 _TYPES: Final = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 _ANY_KEY: Final = "*"
 """Stands for all members of an object that is keyed by data."""
@@ -257,7 +259,7 @@ class Judge:
         status = make_part("status", changes)
         if self._expect == "same":
             a = Side(recorded.record, _comparable(recorded.payload), [], False)
-            b = Side(record, payload, [], False)
+            b = Side(record, _comparable(payload), [], False)
             volatile = self._evidence.volatile(recorded.record, recorded.payload)
             parts = response_parts(a, b, Ignored(self._ignored, volatile))
             return [status, *map(_without_redacted, parts[1:])]
@@ -291,10 +293,20 @@ def is_alike(old: str | None, new: str | None) -> bool:
 
 
 def _comparable(payload: Payload | None) -> Payload | None:
-    """Leave out trailers, which only those who send calls of gRPC read from an answer."""
-    if payload is None or is_call(payload):
-        return payload
-    return msgspec.structs.replace(payload, response_trailers=b"")
+    """Leave out fields of the connection, those of proxies on the way, and trailers, which only
+    those who send calls of gRPC read from an answer.
+    """
+    if payload is None:
+        return None
+    lines = payload.response_head.replace(b"\r\n", b"\n").split(b"\n")
+    names = [line.partition(b":")[0].strip().lower().decode("latin-1") for line in lines]
+    listed = field_of(payload.response_head, "connection").lower().split(",")
+    left_out = _OF_THE_WAY | {name.strip() for name in listed}
+    kept = [line for line, name in zip(lines, names, strict=True) if name not in left_out]
+    trailers = payload.response_trailers if is_call(payload) else b""
+    return msgspec.structs.replace(
+        payload, response_head=b"\r\n".join(kept), response_trailers=trailers
+    )
 
 
 def _key_of(record: Record, status: str) -> Key:

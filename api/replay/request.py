@@ -18,6 +18,7 @@ from urllib.parse import quote_plus, unquote_plus
 
 from api.native.files.cut_bodies import describe_loss, sent_text
 from api.native.projection import decode_window, exact_target, exact_text, field_of, split_head
+from api.replay.archive import percent_encoded
 from api.replay.suite import Recorded
 from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body, Payload, Record
@@ -220,6 +221,8 @@ def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
     path = str(given.edits.get(_PATH, asked))
     if not path.startswith("/") or _UNFIT.search(path):
         raise ValueError(f"{path!r} is no path that can be sent")
+    if _PATH in given.edits:
+        path = percent_encoded(path)
 
     query = None if query is None else _edited_pairs(query, "query", given, missing)
     if _REDACTED.search(path):

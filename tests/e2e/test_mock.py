@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.test_grpc_streams import CALL, framed
+from tests.e2e.test_replay import call
 from tests.support.http2_client import Http2Client
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.ports import free_port
@@ -113,6 +114,31 @@ def fetch(url: str, **request: Any) -> tuple[int, str]:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+
+
+def test_a_replay_of_what_is_mocked_is_equal(tmp_path: Path) -> None:
+    """Nothing is added to an answer, nor taken out of it: a type, a date, the name of a server."""
+    html = "<p>hi</p>"
+    lines = [
+        line("/plain", "hi", headers=[["Date", "Mon, 01 Jun 2026 00:00:00 GMT"], ["Server", "shop"]]),
+        line("/html", html, headers=[["Content-Type", "text/html"], ["Content-Length", "9"], ["Via", "1.1 cdn"]]),
+        line("/chunks", "abc", headers=[["Transfer-Encoding", "chunked"], ["Connection", "keep-alive"]]),
+        line("/none", "", status=204, headers=[["Keep-Alive", "timeout=5"]]),
+        line("/moved", "", status=301, headers=[["Location", "/x"]]),
+        line("/events", "data: 1\n\n", timeline=[[9, 1000]], headers=[["Content-Type", "text/event-stream"]]),
+        line("/head", "", method="HEAD", headers=[["Content-Length", "77"]]),
+    ]  # fmt: skip
+    for each in lines:
+        if not each["response"]["body"]["size"]:
+            each["response"]["body"] = None
+    lines[0]["response"]["trailers"] = [["X-Sum", "1"]]
+    suite = tmp_path / "suite.ndjson"
+    suite.write_text("".join(json.dumps(each) + "\n" for each in lines))
+    with mocked(suite) as (url, _):
+        found = json.loads(
+            call("replay", str(suite), "--against", url, "--expect", "same", "--json")
+        )
+    assert (found["equal"], found["different"], found["not_sent"]) == (7, 0, 0)
 
 
 def test_the_strongest_match_answers(mock: tuple[str, str]) -> None:

@@ -8,8 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from api.native.files.har import har_entry
 from api.replay.request import Given, outgoing_of, refusal_of
 from api.replay.suite import Recorded, read_suite
+from storage.record import Payload
+from tests.api.samples import make_body, make_record
 from tests.support.cases import each_of
 
 FORM = "application/x-www-form-urlencoded"
@@ -130,6 +133,83 @@ def test_what_is_no_exchange_of_http_is_left_out(tmp_path: Path) -> None:
         assert refusal_of(one).endswith("which is no HTTP")
     [aborted] = read(tmp_path / "har", entry(response__status=0))
     assert aborted.record.status is None
+
+
+@each_of(
+    ("url", "host", "target"),
+    [
+        ("http://shop.test/café?q=世", "shop.test", "/caf%C3%A9?q=%E4%B8%96"),
+        ('http://shop.test/a b|c"d?e=f g\\h&i=`{}^#part', "shop.test", "/a%20b%7Cc%22d?e=f%20g%5Ch&i=%60%7B%7D%5E"),
+        ("http://a.test/a%20b;v=1,2/(x)~y'z?a[]=1&b=%zz&c=é", "a.test", "/a%20b;v=1,2/(x)~y'z?a[]=1&b=%zz&c=%C3%A9"),
+        ("http://u:p@Bücher.example:8080", "xn--bcher-kva.example:8080", "/"),
+        ("http://[::1]:80/?", "[::1]:80", "/?"),
+    ],
+)  # fmt: skip
+def test_urls_are_sent_in_ascii(tmp_path: Path, url: str, host: str, target: str) -> None:
+    """As the browser sent what it shows; what is encoded stays."""
+    [one] = read(tmp_path / "har", entry(url))
+    assert one.record.host == host
+    assert outgoing_of(one, Given()).target == target
+    path, mark, query = target.partition("?")
+    assert (one.record.path, one.record.query) == (path, query if mark else None)
+
+
+@each_of(
+    ("changes", "is_missing"),
+    [
+        ({"content": {"comment": "Response bodies are not included."}}, True),
+        ({"content": {"size": 0, "comment": "Response bodies are not included."}}, True),
+        ({"content": {"size": 0, "text": "", "comment": "not saved"}}, True),
+        ({"content": {"size": -1, "mimeType": "text/html"}}, True),
+        ({"content": {}}, True),
+        ({"content": {"size": 0}, "headers": headers(content_length="7")}, True),
+        ({"content": {"size": 0}}, False),
+        ({"content": {"size": 0, "text": ""}, "bodySize": -1}, False),
+        ({"content": {"comment": "none"}, "headers": headers(content_length="0")}, False),
+        ({"content": {"comment": "none"}, "status": 304}, False),
+        ({"content": {"size": -1}, "status": 204}, False),
+    ],
+)
+def test_an_answer_without_text_is_missing_or_empty(
+    tmp_path: Path, changes: dict[str, Any], *, is_missing: bool
+) -> None:
+    """Whatever says that there was a body; browsers leave the text of a redirect out."""
+    members = {f"response__{name}": value for name, value in changes.items()}
+    [one] = read(tmp_path / "har", entry(**{"response__bodySize": 0} | members))
+    assert one.payload is not None
+    body = one.payload.response_body
+    assert (body is not None and body.omitted == "not in the archive") == is_missing
+    assert (body is None) != is_missing
+
+
+def test_our_own_archive_of_a_call_has_its_end(tmp_path: Path) -> None:
+    """Trailers, and messages as they are shown, of the size that they had."""
+    call = make_record(
+        1,
+        method="POST",
+        path="/shop.Cart/Add",
+        scheme="http",
+        host="a",
+        request_bytes=8,
+        response_bytes=9,
+    )
+    kind = b"content-type: application/grpc"
+    bodies = [
+        make_body(b'[{"1":"a"}]', coding=coding, size=size)
+        for coding, size in (("protobuf", 8), ("gzip, protobuf", 9))
+    ]
+    payload = Payload(
+        b"POST /shop.Cart/Add HTTP/2\r\n" + kind,
+        b"HTTP/2 200\r\n" + kind + b"\r\ngrpc-encoding: gzip",
+        *bodies,
+    )
+    payload.response_trailers = b"grpc-status: 0\r\ngrpc-message: fine"
+    [one] = read(tmp_path / "har", har_entry(call, payload))
+    assert one.payload is not None
+    assert one.payload.response_trailers == payload.response_trailers
+    for half in ("request_body", "response_body"):
+        body, sent = getattr(one.payload, half), getattr(payload, half)
+        assert (body.head, body.coding, body.size) == (sent.head, sent.coding, sent.size)
 
 
 def test_bodies_that_are_not_there_are_missing(tmp_path: Path) -> None:

@@ -77,6 +77,19 @@ def test_what_was_recorded_is_as_expected() -> None:
         assert [differing(judge, each, each) for each in suite] == [{}] * len(suite)
 
 
+def test_fields_of_the_way_are_no_difference() -> None:
+    """Those of a connection, which it lists, and of proxies; on either side, and a `Server` is one."""
+    way = "Keep-Alive: timeout=5\r\nConnection: close, X-Hop\r\nX-Hop: 1\r\nVia: 1.1 a\r\nTransfer-Encoding: chunked"
+    direct, passed, named = (exchange({"id": 1}) for _ in range(3))
+    for each, more in ((passed, way), (named, "Server: b")):
+        assert each.payload is not None
+        each.payload.response_head += b"\r\n" + more.encode()
+    judge = Judge("same")
+    judge.learn([direct])
+    assert differing(judge, direct, passed) == differing(judge, passed, direct) == {}
+    assert differing(judge, direct, named) == {"response_headers": ["server"]}
+
+
 def test_changes_inside_a_changed_status_are_found() -> None:
     """Where it is of the same class; an error is no answer of the endpoint, whatever is in it."""
     judge = Judge("shape")

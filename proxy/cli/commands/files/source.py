@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+from api.replay.archive import ascii_host
 from api.replay.suite import Recorded, SuiteError, read_ignored, read_suite
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.files.export import write_suite
@@ -30,7 +31,7 @@ def suite_of(reader: Reader, filters: Filters) -> Iterator[tuple[Path, frozenset
         if filters.keys() - {"query", "host"}:
             text = f"{named} is a file: it is taken whole, without other filters than --host"
             raise CommandError(text, exit_code=2)
-        yield named, frozenset(filters.get("host", ()))
+        yield named, frozenset(map(ascii_host, filters.get("host", ())))
         return
 
     if named.suffix in _SUFFIXES:

@@ -17,6 +17,7 @@ from proxy.cli.commands.mock.reply import BODILESS, Reply
 from proxy.cli.commands.mock.service import Service
 
 _OCTETS: Final = "surrogateescape"
+_ADDED_BY_AIOHTTP: Final = frozenset(("content-type", "date", "server"))
 
 
 class _Response(web.StreamResponse):
@@ -25,6 +26,13 @@ class _Response(web.StreamResponse):
     exact: bytes = b""
     """The lines of the fields that are."""
     _send_headers_immediately = False
+
+    async def _prepare_headers(self) -> None:
+        """Leave out what aiohttp says of itself, and guesses, where the answer did not say it."""
+        own = {name.lower() for name in self.headers}
+        await super()._prepare_headers()
+        for name in _ADDED_BY_AIOHTTP - own:
+            self.headers.pop(name, None)
 
     async def _write_headers(self) -> None:
         await super()._write_headers()
