@@ -37,9 +37,9 @@ DropReason = Literal[
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
     *("ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"),
 )
-"""Why a record is not stored: the ring had no room, its bytes were damaged, no store takes it, it
-belongs to a store that was replaced, it was in one that was removed or emptied while sidelog ran,
-or it is a WebSocket message above the rate or the part of the ring that messages have.
+"""Why a record is not stored: the ring had no room, its bytes were damaged or are gone, no store
+takes it, it belongs to a store that was replaced or set back, it was in one that was removed or
+emptied while sidelog ran, or it is a WebSocket message above the rate or the part of the ring that messages have.
 """
 
 

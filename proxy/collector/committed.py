@@ -6,7 +6,8 @@ committed position is closed is gone for good: its ring is removed, and one more
 counts to `RETIRED_TOTALS` and deletes its position.
 """
 
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Mapping
 
 import msgspec
 
@@ -22,6 +23,8 @@ from storage.ledger import (
 )
 from storage.record import Batch, Position
 from storage.writer.writer import Writer
+
+log = logging.getLogger(__name__)
 
 _PSEUDO_SOURCES = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
 
@@ -42,6 +45,8 @@ class CommittedPositions:
         self.positions = dict(positions)
         """By source, pseudo-sources included."""
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
+        self._retired: set[bytes] = set()
+        self._has_closed_lost = False
 
     def on_commit(self, batch: Batch) -> None:
         self._move(batch)
@@ -86,10 +91,8 @@ class CommittedPositions:
         )
         self._writer.advance(RETIRED_TOTALS, self._retired_totals)
 
-    def reconcile(self, positions: Mapping[bytes, Position], spooled: Collection[bytes]) -> None:
-        """Continue from the positions in the store, which could not be read before; see
-        `close_lost_rings`.
-        """
+    def reconcile(self, positions: Mapping[bytes, Position]) -> None:
+        """Continue from the positions in the store, which could not be read before."""
         self.positions.clear()
         self.positions.update(positions)
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
@@ -104,52 +107,58 @@ class CommittedPositions:
                 source.note_reported(known)
 
         self._events.restart(self.positions)
-        self.close_lost_rings(spooled)
 
-    def close_lost_rings(self, spooled: Collection[bytes]) -> None:
-        """Close positions whose ring is gone or damaged; called once, when the rings of the start
-        are attached.
+    def close_lost_rings(self) -> None:
+        """Close positions whose ring is gone or damaged, once: when the rings of the start are
+        attached, and the store has all that was spooled of them.
 
         A closed ring was unlinked in order before a kill; any other was lost with the machine (or
-        its /dev/shm), and an event reports it, because it held an unknown number of records. Those
-        in `spooled` are closed when the store has all their records.
+        its /dev/shm). Log, event and ledger report it, with as many records as it was seen to hold.
         """
+        if self._has_closed_lost:
+            return
+        self._has_closed_lost = True
         left = self._sources.left
-        for source_id in dict.fromkeys((*self.positions, *left)):
-            if (
-                source_id in _PSEUDO_SOURCES
-                or source_id in self._sources.attached
-                or source_id in spooled
-            ):
+
+        for source_id in dict.fromkeys((*self.positions, *left, *self._sources.given)):
+            if source_id in _PSEUDO_SOURCES or source_id in self._sources.attached:
                 continue
 
             position = self.positions.get(source_id, Position())
             pushed = left.get(source_id, 0)
             if pushed is None:
                 continue
+            if position.closed:
+                self._retire(source_id, position)
+            else:
+                self._close_lost(source_id, position, pushed)
 
-            if not position.closed:
-                lost = max(0, pushed - position.taken)
-                if lost:
-                    dropped = with_dropped(position.dropped, "corrupt", lost)
-                else:
-                    dropped = position.dropped
-                received = position.taken + lost + position.dropped.get("ring_full", 0)
-                position = msgspec.structs.replace(
-                    position, received=received, dropped=dropped, closed=True
-                )
-                self._events.add_unclean_start("ring_lost", source_id, lost)
-                if source_id in left:
-                    self._writer.advance(source_id, position)
-
-            self._retire(source_id, position)
+    def _close_lost(self, source_id: bytes, position: Position, pushed: int) -> None:
+        """Close the position of a ring that is gone; the commit of that retires it."""
+        counted = position.taken + position.dropped.get("ring_full", 0)
+        given = self._sources.given.get(source_id, 0)
+        lost = max(0, pushed - position.taken, given - counted)
+        if lost:
+            dropped = with_dropped(position.dropped, "corrupt", lost)
+        else:
+            dropped = position.dropped
+        closed = msgspec.structs.replace(
+            position, received=counted + lost, dropped=dropped, closed=True
+        )
+        log.error("a ring is lost, with at least %d records", lost, extra={"ring": source_id.hex()})
+        # Both in one batch: the event is there exactly once, or not yet.
+        self._writer.advance(source_id, closed)
+        self._events.add_unclean_start("ring_lost", source_id, lost)
 
     def _retire(self, source_id: bytes, position: Position) -> None:
-        """Fold the counts of a source into those of all that are gone, unless its file would be
-        reported once more.
+        """Fold the counts of a source into those of all that are gone, once, unless its file would
+        be reported once more.
         """
-        if source_id in self._sources.left:
+        # First: a note of a ring without a position would be taken for a ring that is lost.
+        self._sources.forget(source_id)
+        if source_id in self._sources.left or source_id in self._retired:
             return
+        self._retired.add(source_id)
         self._retired_totals = add_counts(self._retired_totals, position)
         self._writer.advance(RETIRED_TOTALS, self._retired_totals)
         self._writer.drop_source(source_id)

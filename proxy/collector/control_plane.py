@@ -25,7 +25,7 @@ from proxy.collector.internal_events import InternalEvents
 from proxy.collector.key_publisher import KeyPublisher
 from proxy.collector.learned_endpoints import LearnedEndpoints
 from proxy.collector.rings.drain import Drain
-from proxy.collector.rings.sources import Sources
+from proxy.collector.rings.sources import Sources, given_file
 from proxy.collector.startup import StartState, reconcile, started
 from proxy.collector.tail_offset import keep_tail, subscribe_to_erasures
 from proxy.collector.watch import families
@@ -186,13 +186,11 @@ def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 def _find_rings(plane: ControlPlane, state: StartState) -> None:
-    """Attach the rings of earlier runs, and account for those that are gone."""
+    """Attach the rings of earlier runs."""
     if plane.sources.directory is not None:
         remove_unfinished(plane.sources.directory)
     plane.sources.find()
-    if state.offline_since is None:
-        plane.committed.close_lost_rings(state.spooled)
-    else:
+    if state.offline_since is not None:
         plane.drain.start_offline(is_holding=state.spool is None)
 
 
@@ -219,6 +217,7 @@ def _build(
     tail = state.tail
     effective = state.effective
     sources = Sources(ring_directory, effective)
+    sources.keep_given(given_file(data.path))
     metrics = Metrics(tail, version=VERSION, build=BUILD)
     index = KeyIndex()
     keys = KeyPublisher(storage, data.path, sources.attached, index)

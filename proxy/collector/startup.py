@@ -14,7 +14,7 @@ import asyncio
 import logging
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from proxy.settings.model import Settings, without_password
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
 from storage.errors import StorageDamaged, StorageUnavailable
-from storage.ledger import SOURCE_SPOOL, merge
+from storage.ledger import RETIRED_TOTALS, SOURCE_SPOOL, is_ahead, merge, with_dropped
 from storage.query import Filter, RecordQuery
 from storage.record import Batch, Job, Position, Record, ToolCall, now_us
 from storage.search.expression import Has
@@ -103,11 +103,6 @@ class StartState:
         if spool is None:
             return self.committed
         return merge(self.committed, spool.positions, spool.retired)
-
-    @property
-    def spooled(self) -> Collection[bytes]:
-        """Sources of which the spool has something."""
-        return () if self.spool is None else self.spool.positions
 
     def recall(self, builder: RecordBuilder) -> None:
         """Let new records continue what the store knows, once it is there."""
@@ -220,7 +215,7 @@ async def _start(
 ) -> StartState:
     if await deferred.first_attempt(FIRST_ATTEMPT_S):
         tail = make_tail(settings, deferred)
-        answer = await _read_store(settings, data, deferred, tail, ANSWER_S)
+        answer = await _read_store(settings, data, deferred, tail, notices, ANSWER_S)
         if answer is not None:
             deferred.enable()
             spool = load_spool(settings, data.path, answer.positions)
@@ -293,7 +288,12 @@ class _StoreState:
 
 
 async def _read_store(
-    settings: Settings, data: DataDir, deferred: DeferredStorage, tail: Tail, timeout_s: float
+    settings: Settings,
+    data: DataDir,
+    deferred: DeferredStorage,
+    tail: Tail,
+    notices: StoreNotices,
+    timeout_s: float,
 ) -> _StoreState | None:
     """Read what the start needs from the store, and start the tail; None when it is away or will be
     replaced.
@@ -304,7 +304,8 @@ async def _read_store(
             await start_tail(tail, storage, data.path)
             secret = await read_secret(storage) if has_fanout(os.environ) else b""
             recalled = await _recall(data.instance, storage)
-            return _StoreState(await _positions(data, storage), secret, recalled)
+            positions = await _positions(data, storage, notices)
+            return _StoreState(positions, secret, recalled)
     except StorageDamaged as error:
         deferred.note_damage(error)
     except (StorageUnavailable, TimeoutError) as error:
@@ -335,7 +336,9 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
     return Recalled(waiting, jobs, calls.records[::-1])
 
 
-async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
+async def _positions(
+    data: DataDir, storage: Storage, notices: StoreNotices
+) -> dict[bytes, Position]:
     """Read the positions; a store that has nothing yet, where an older one is set aside, is given
     those last known.
     """
@@ -347,34 +350,55 @@ async def _positions(data: DataDir, storage: Storage) -> dict[bytes, Position]:
         or await storage.last_seq()
         or not any(data.path.glob(f"**/*{DAMAGED}*"))
     ):
-        return _behind_spool(stored, known or {})
+        return await _go_on(data, storage, stored, known or {}, notices)
 
     await storage.commit(Batch(data.instance, [], known))
     return known
 
 
-def _behind_spool(
-    stored: dict[bytes, Position], known: Mapping[bytes, Position]
+async def _go_on(
+    data: DataDir,
+    storage: Storage,
+    stored: dict[bytes, Position],
+    known: Mapping[bytes, Position],
+    notices: StoreNotices,
 ) -> dict[bytes, Position]:
-    """Go on with the spool where it is, with a store that knows less of it: a backup, another one,
-    or an empty one.
+    """Go on with rings and spool where they are, with a store that knows less of them: a backup,
+    another one, or an empty one.
 
-    What was replayed since is not in such a store, but it is not damaged, and it never was in this
-    store's accounts.
+    Records that were committed since are not in such a store. Those of rings that are not closed
+    are counted and reported; positions in the spool would count them as stored.
     """
-    noted = known.get(SOURCE_SPOOL)
-    position = stored.get(SOURCE_SPOOL, Position(closed=True))
-    if noted is None or (noted.taken, noted.offset) <= (position.taken, position.offset):
+    moved: dict[bytes, Position] = {}
+    missing = 0
+    for source, position in known.items():
+        before = stored.get(source, Position())
+        if not position.closed and is_ahead(position, before):
+            moved[source] = position
+            missing += position.stored - before.stored
+
+    noted = known.get(SOURCE_SPOOL, Position())
+    spool = stored.get(SOURCE_SPOOL, Position(closed=True))
+    if (noted.taken, noted.offset) > (spool.taken, spool.offset):
+        spool = msgspec.structs.replace(spool, offset=noted.offset, taken=noted.taken)
+        moved[SOURCE_SPOOL] = spool
+
+    if not moved:
         return stored
 
     log.warning(
-        "the store lacks records replayed from the spool: it was restored or replaced; going on "
-        "without them"
+        "the store was restored or replaced; going on without %d records that it lacks", missing
     )
-    return {
-        **stored,
-        SOURCE_SPOOL: msgspec.structs.replace(position, offset=noted.offset, taken=noted.taken),
-    }
+    if missing:
+        past = stored.get(RETIRED_TOTALS, Position(closed=True))
+        dropped = with_dropped(past.dropped, "other_store", missing)
+        moved[RETIRED_TOTALS] = msgspec.structs.replace(
+            past, stored=past.stored - missing, dropped=dropped
+        )
+    await storage.commit(Batch(data.instance, [], moved))
+    if missing:
+        notices.on_set_back(missing)
+    return {**stored, **moved}
 
 
 async def reconcile(
@@ -397,7 +421,9 @@ async def reconcile(
 
     answer = None
     while answer is None:
-        answer = await _read_store(settings, data, deferred, state.tail, LATE_ANSWER_S)
+        answer = await _read_store(
+            settings, data, deferred, state.tail, state.notices, LATE_ANSWER_S
+        )
         if answer is None:
             await asyncio.sleep(RETRY_S)
 
@@ -410,7 +436,7 @@ async def reconcile(
     def apply() -> None:
         writer.reconcile(stored)
         state.committed = stored
-        committed.reconcile(state.effective, state.spooled)
+        committed.reconcile(state.effective)
         on_known()
         deferred.enable()
         is_reconciled.set()

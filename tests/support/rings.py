@@ -226,7 +226,6 @@ async def collecting(
     plane = Collecting(directory, store, committed, spool, rules)
     try:
         plane.sources.find()
-        plane.committed.close_lost_rings(() if spool is None else spool.positions)
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(plane.writer.run(), name="writer")]
             if is_draining:

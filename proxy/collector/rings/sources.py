@@ -19,6 +19,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -36,6 +37,9 @@ from storage.writer.state_file import StateFile
 
 log = logging.getLogger(__name__)
 
+GIVEN_FILE: Final = "ring-counts"
+"""In the data directory."""
+
 
 def counters_file(fd: int) -> StateFile[CounterSnapshot]:
     """Return the file behind a descriptor of the supervisor, which outlives the collectors that
@@ -45,6 +49,11 @@ def counters_file(fd: int) -> StateFile[CounterSnapshot]:
     before the last, and who scrapes it would take that for a reset to zero.
     """
     return StateFile(Path(f"/proc/self/fd/{fd}"), msgspec.msgpack.Decoder(CounterSnapshot))
+
+
+def given_file(data_dir: Path) -> StateFile[dict[bytes, int]]:
+    """Return the file that keeps how many records each ring was given, which outlives the rings."""
+    return StateFile(data_dir / GIVEN_FILE, msgspec.msgpack.Decoder(dict[bytes, int]))
 
 
 class Source:
@@ -187,6 +196,12 @@ class Source:
             return ProducerCounts(self.position.taken, self.position.dropped.get("ring_full", 0))
 
     @property
+    def given(self) -> int:
+        """Records that the worker made, whether there was room for them or not."""
+        counts = self.producer_counts
+        return counts.pushed + counts.refused
+
+    @property
     def waiting_records(self) -> int:
         """Entries in the ring that are not read yet."""
         if self.reader.head > self.reader.cursor:
@@ -264,6 +279,10 @@ class Sources:
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     _kept: StateFile[CounterSnapshot] | None = None
+    given: dict[bytes, int] = field(default_factory=dict)
+    """How many records each ring was given, as last noted: the least of one that is gone."""
+    _given_file: StateFile[dict[bytes, int]] | None = None
+    _is_note_failing: bool = False
     given_up: int = 0
     """Rings whose header turned out to be damaged while they were read."""
     removed: set[bytes] = field(default_factory=set)
@@ -290,6 +309,38 @@ class Sources:
         self._kept = file
         if file.value is not None:
             self.retired_counters = file.value
+
+    def keep_given(self, file: StateFile[dict[bytes, int]]) -> None:
+        """Go on from what was noted before of rings that may be gone, and note what they are given
+        from now on.
+        """
+        self._given_file = file
+        self.given = file.value or {}
+
+    def note_given(self) -> None:
+        """Note how many records each ring was given, for a start that finds it gone."""
+        self._note(self.given | {source.id: source.given for source in self.attached.values()})
+
+    def forget(self, source_id: bytes) -> None:
+        """Forget what was noted of a ring that is accounted for."""
+        self._note({known: given for known, given in self.given.items() if known != source_id})
+
+    def _note(self, given: dict[bytes, int]) -> None:
+        if given == self.given or self._given_file is None:
+            return
+        self.given = given
+        try:
+            self._given_file.write(given)
+        except OSError as error:
+            if not self._is_note_failing:
+                log.warning(
+                    "cannot note how many records the rings were given; if they are lost with the "
+                    "machine, it cannot be said how many: %s",
+                    error,
+                )
+            self._is_note_failing = True
+        else:
+            self._is_note_failing = False
 
     def find(self) -> None:
         """Attach the rings whose files are new."""
@@ -409,6 +460,7 @@ class Sources:
 
     def close(self) -> None:
         """Detach all; files stay for the next start."""
+        self.note_given()
         for source in self.attached.values():
             source.close(unlink=False)
         self.attached.clear()

@@ -54,6 +54,12 @@ class StoreNotices:
 
         self._notify(report)
 
+    def on_set_back(self, records: int) -> None:
+        """Report that the store lacks so many records that it was given; the ledger has them
+        already.
+        """
+        self._notify(lambda events, _: events.add_gap("other_store", records))
+
     def _notify(self, notice: Notice) -> None:
         if self._receivers is None:
             self._waiting.append(notice)

@@ -5,19 +5,27 @@ meanwhile.
 import asyncio
 import os
 import random
+import shutil
 from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
+from proxy.collector.control_plane import ControlPlane
+from proxy.collector.rings.sources import given_file
+from proxy.collector.startup import SPOOL_DIRECTORY
 from proxy.ring.segment_layout import PAGE
 from storage.errors import StorageUnavailable
 from storage.ledger import Ledger
-from storage.record import Batch
+from storage.record import Batch, Entry
+from tests.contract.backends import Backend, usual
 from tests.proxy.collector.rings.test_drain import eventful_worker, events, told
+from tests.support.collecting import LeavingPlace, everything, taken, until
 from tests.support.listeners import Listener
+from tests.support.long import long
 from tests.support.memory_store import MemoryStorage
-from tests.support.rings import RingWorker, collecting, rows
+from tests.support.rings import INSTANCE, RingWorker, collecting, rows
 
 
 class FickleStore(MemoryStorage):
@@ -100,9 +108,7 @@ async def test_what_is_replayed_after_a_restart_is_stored_and_not_waiting(tmp_pa
 
 
 async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: Path) -> None:
-    """After the machine was away the spool's records are stored, and the ring that is gone is told
-    of, in the end.
-    """
+    """At the start after which the spool's records are stored, and at no other."""
     worker = RingWorker(tmp_path)
     store = FickleStore()
     ids = worker.record(12)
@@ -119,12 +125,10 @@ async def test_a_ring_lost_while_its_records_are_spooled_is_told_once(tmp_path: 
 
     for _ in range(3):
         async with collecting(tmp_path, store, spool_directory=tmp_path / "spool") as plane:
-            await plane.until(
-                lambda: not plane.writer.spooled_records and not plane.writer.waiting_records
-            )
+            await plane.until(lambda: worker.source not in plane.committed.positions)
+            assert len(events(await rows(store), "unclean_start")) == 1
 
     stored = await rows(store)
-    assert len(events(stored, "unclean_start")) == 1
     kept = Counter(record.id for record in stored if record.kind == "exchange")
     assert set(kept.values()) == {1}
     assert len(kept) >= 15
@@ -232,3 +236,175 @@ async def test_kills_and_outages_in_any_order_lose_and_double_nothing(
     assert sum(ledger.dropped.values()) == 3
     assert told(stored) == ledger.dropped
     assert worker.source not in await store.positions("sidecar-1")
+
+
+DURABLE = usual(lambda backend: backend.is_durable and backend.name != "sqlite-sparse")
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What comes back after everything was killed, or the machine has started anew."""
+
+    rings: int = 2
+    """How many of two."""
+    has_spool: bool = True
+    is_store_there: bool = True
+    """Otherwise it comes later."""
+    starts_away: int = 1
+    """How many starts see it away, if it is not there."""
+    store: str = "as it was"
+    """Or an older copy, or an empty one."""
+
+    @property
+    def loses(self) -> bool:
+        """Whether anything is gone for good."""
+        return self.rings < 2 or not self.has_spool or self.store != "as it was"
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={value}" for name, value in asdict(self).items())
+
+
+FATES = [
+    *(
+        Fate(rings, has_spool, is_store_there)
+        for rings in (0, 2)
+        for has_spool in (False, True)
+        for is_store_there in (False, True)
+    ),
+    Fate(rings=1),
+    Fate(store="older"),
+    *map(
+        long,
+        (
+            Fate(rings=1, has_spool=False),
+            Fate(rings=0, is_store_there=False, starts_away=2),
+            Fate(is_store_there=False, starts_away=2),
+            Fate(is_store_there=False, store="older"),
+            Fate(rings=0, store="older"),
+            Fate(rings=1, is_store_there=False, store="older"),
+            Fate(has_spool=False, store="older"),
+            Fate(rings=0, has_spool=False, store="older"),
+            Fate(store="empty"),
+            Fate(rings=1, is_store_there=False, store="empty"),
+            Fate(has_spool=False, store="empty"),
+        ),
+    ),
+]
+
+
+class Crash:
+    """Two workers whose requests are in the store, the spool, the queue and the rings, when
+    everything is killed.
+    """
+
+    def __init__(self, place: LeavingPlace) -> None:
+        self.place = place
+        self.workers = [place.worker, RingWorker(place.path / "rings")]
+        self.answered: set[bytes] = set()
+
+    def record(self, count: int) -> None:
+        """Answer some requests of each worker."""
+        for worker in self.workers:
+            self.answered.update(worker.record(count))
+
+    async def come_to(self, fate: Fate) -> None:
+        """Record, lose the store, record more, kill all, and take away what does not come back."""
+        place = self.place
+        async with place.collecting(is_killed=True) as plane:
+            self.record(10)
+            await self.stored_all(plane)
+            copy = Batch(
+                INSTANCE,
+                [Entry(record) for record in await everything(plane.storage)],
+                await plane.storage.positions(INSTANCE),
+            )
+            self.record(10)
+            await self.stored_all(plane)
+            place.take_away()
+            self.record(100)
+            for worker in self.workers:
+                worker.show(worker.begin())  # nobody has an answer to that
+            await until(
+                lambda: all(
+                    source.position.taken == 120 for source in plane.sources.attached.values()
+                )
+            )
+            await until(lambda: plane.writer.spooled_records and not plane.writer.is_full)
+            self.record(5)
+            given = dict.fromkeys((worker.source for worker in self.workers), 125)
+            await until(lambda: given_file(place.path).value == given)
+
+        for worker in self.workers:
+            worker.die()
+        for worker in self.workers[fate.rings :]:
+            assert worker.segment.path is not None
+            worker.segment.path.unlink()
+        if not fate.has_spool:
+            shutil.rmtree(place.path / SPOOL_DIRECTORY)
+        if fate.store != "as it was":
+            place.store_path = place.path / "other"
+            place.store_path.mkdir()
+        if fate.store == "older":
+            async with await place.open() as storage:
+                await storage.commit(copy)
+
+        self.workers = [RingWorker(place.path / "rings")]
+
+    async def stored_all(self, plane: ControlPlane) -> None:
+        """Wait until nothing waits any more."""
+        async with asyncio.timeout(60):
+            while (ledger := await plane.ledger()).stored < len(self.answered):
+                assert ledger.is_balanced, ledger
+                await asyncio.sleep(0.005)
+
+    async def account(self, plane: ControlPlane) -> tuple[int, int, int]:
+        """How many answered requests are not stored, and what ledger and events say of them."""
+        records = await everything(plane.storage)
+        ledger = await plane.ledger()
+        assert ledger.is_balanced, ledger
+        assert ledger.stored == len(records), (ledger, len(records))
+        exchanges = [record.id for record in records if record.kind == "exchange"]
+        assert len(set(exchanges)) == len(exchanges)
+        unclean = events(records, "unclean_start")
+        said = sum(told(records).values()) + sum(int(str(e.get("minCount", 0))) for e in unclean)
+        lost = len(self.answered.difference(exchanges))
+        return lost, sum(ledger.dropped.values()), said
+
+    async def told(self, plane: ControlPlane) -> int:
+        """Wait until ledger and events say how many requests are lost, and return it."""
+        async with asyncio.timeout(60):
+            while True:
+                ledger = await plane.ledger()
+                assert ledger.is_balanced, ledger
+                if not (ledger.waiting or ledger.spooled or plane.writer.waiting_records):
+                    lost, counted, said = await self.account(plane)
+                    if lost == counted == said:
+                        return lost
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("backend", DURABLE, ids=lambda backend: backend.name)
+@pytest.mark.parametrize("fate", FATES, ids=str)
+async def test_what_is_lost_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: Fate, backend: Backend
+) -> None:
+    """At the first start that finds the store, whatever comes back of rings, spool and store: the
+    requests that were answered and are not stored are as many as ledger and events say.
+    """
+    place = LeavingPlace(tmp_path, monkeypatch, backend)
+    crash = Crash(place)
+    await crash.come_to(fate)
+    for _ in range(0 if fate.is_store_there else fate.starts_away):
+        async with place.collecting(is_killed=True) as plane:
+            crash.record(3)
+            place.worker = crash.workers[0]
+            await taken(plane, place, 3)
+    place.bring_back()
+
+    async with place.collecting() as plane:
+        crash.record(3)
+        lost = await crash.told(plane)
+
+    assert bool(lost) is fate.loses, lost
+    for worker in crash.workers:
+        worker.die()
