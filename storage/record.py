@@ -230,8 +230,8 @@ class Record(msgspec.Struct, gc=False):
     keyed: bool = False
     """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
     endpoint: str | None = None
-    """Template of the path, `/users/{id}`, as it was known when the record was made; null for
-    events.
+    """Template of the path, `/users/{id}`, as it was known when the record was made; of events only
+    messages have one, that of their connection.
     """
     conversation: bytes | None = None
     """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing
@@ -262,7 +262,8 @@ class Record(msgspec.Struct, gc=False):
         gRPC.
         """
         is_stream = self.grpc is not None and self.grpc.is_stream is not False
-        return self.status == SWITCHING_PROTOCOLS or is_stream
+        is_connection = self.status == SWITCHING_PROTOCOLS or is_stream
+        return self.kind == "exchange" and is_connection
 
 
 class Body(msgspec.Struct, array_like=True, gc=False):

@@ -150,8 +150,8 @@ class RedactionMetrics:
         return known < MAX_RULES and _RULE.fullmatch(rule) is not None
 
 
-def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
-    """Yield how many calls and requests were forgotten to make room."""
+def eviction_families(marks: int, requests: int, connections: int) -> Iterator[Metric]:
+    """Yield how many calls, requests and connections were forgotten to make room."""
     text = (
         "Calls and responses that were forgotten: calls that continue them begin a new "
         "conversation."
@@ -161,6 +161,11 @@ def eviction_families(marks: int, requests: int) -> Iterator[Metric]:
         "Requests over WebSockets that were forgotten because too many waited for their response."
     )
     yield counters("websocket_requests_evicted", text, [], {(): requests})
+    text = (
+        "Connections that were forgotten while they lasted: their further messages have no path, "
+        "host or address."
+    )
+    yield counters("message_connections_evicted", text, [], {(): connections})
 
 
 NO_ROUTE: Final = "none"

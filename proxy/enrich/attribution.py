@@ -69,8 +69,8 @@ def attribute_exchange(
 def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
     """Attribute a WebSocket message by the key check of its handshake.
 
-    Messages do not carry the handshake's head. So where a header of it names the project, that of a
-    message is unknown, and no reader of one project sees the message.
+    A header of the handshake may name the project. Until that is known of its connection, a message
+    has none, and no reader of one project sees it.
     """
     is_trusted, key_id = ACCESS.unpack(access)
     if is_trusted and labels.project_header:

@@ -20,6 +20,7 @@ from proxy.enrich.attribution import (
     attribute_message,
 )
 from proxy.enrich.columns import SharedColumns, SharedColumnsMemo, labels_of, message_record
+from proxy.enrich.connections import Connection, Connections
 from proxy.enrich.endpoints.endpoints import Endpoints
 from proxy.enrich.facts import Facts
 from proxy.enrich.http.bodies import TooLong, omitted_body, redacted_body
@@ -51,7 +52,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.inflight import InflightExchange
-from proxy.ring.message import CapturedMessage
+from proxy.ring.message import KIND_WEBSOCKET, CapturedMessage
 from proxy.ring.ring import RingEntry
 from proxy.settings.model import Settings
 from storage.failure_message import failure_line
@@ -64,7 +65,6 @@ from storage.record import (
     Payload,
     Record,
     ToolCall,
-    level_of,
     new_id,
     now_us,
 )
@@ -95,6 +95,8 @@ _TRAILERS: Final = {
     "response_trailers": NOTES_RESPONSE_TRAILERS,
 }
 
+_GRPC: Final = b"application/grpc"
+
 _Decoded = tuple[CapturedExchange, SharedColumns, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, list[Reader]]
 """The readers are those that may read the exchange."""
@@ -122,6 +124,7 @@ class RecordBuilder:
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
         self._shared_columns = SharedColumnsMemo(instance, self._decoder.asked_of)
         self._merger = Merger(self._redactor)
+        self.connections = Connections()
         self._readers = Readers(
             Dependencies(self._redactor, settings, Prices(own=settings.llm.prices))
         )
@@ -196,6 +199,15 @@ class RecordBuilder:
 
     def _begin(self, decoded: _Decoded) -> _Begun:
         """Fill the columns of heads and clocks, attribute the exchange to a key, name its endpoint."""
+        captured, _, exchange = decoded
+        record = self._record(decoded)
+        readers = self._readers.of(exchange)
+        operation = self._name(record, exchange, readers) if readers else None
+        record.endpoint = self._endpoints.name(record, operation)
+        return captured, exchange, record, readers
+
+    def _record(self, decoded: _Decoded) -> Record:
+        """Return a record with the columns of heads and clocks, attributed to a key."""
         captured, shared, exchange = decoded
         numbers = (
             captured.started_at_ns, captured.connect_ns, captured.sent_ns, captured.first_byte_ns, captured.done_ns,
@@ -209,11 +221,7 @@ class RecordBuilder:
             attribute_exchange(
                 record, captured.access, captured.request_head, shared.labels, self._keys
             )
-
-        readers = self._readers.of(exchange)
-        operation = self._name(record, exchange, readers) if readers else None
-        record.endpoint = self._endpoints.name(record, operation)
-        return captured, exchange, record, readers
+        return record
 
     def _name(self, record: Record, exchange: DecodedExchange, readers: list[Reader]) -> str | None:
         """Merge the facts that name an exchange; return its operation, where operations share the
@@ -234,6 +242,7 @@ class RecordBuilder:
         no secret.
         """
         captured, exchange, record, readers = begun
+        self.connections.forget(record.id)
         has_heads = not captured.flags & FLAG_HEADS_OFF
         is_captured = has_heads or bool(captured.request_window or captured.response_window)
         entry = Entry(record)
@@ -349,7 +358,8 @@ class RecordBuilder:
     def message(
         self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES
     ) -> Entry:
-        """Build the event of a message; it has the trace, or else the id, of its exchange.
+        """Build the event of a message; it has the trace, or else the id, of its exchange, and what
+        is known of that.
 
         Raises:
             TooLong: the price list must be loaded first, or the message takes long to decode, and
@@ -366,11 +376,47 @@ class RecordBuilder:
         record.redactions = self._redactor.take_hits()
         if captured.access:
             attribute_message(record, captured.access, labels, self._keys)
+        if captured.opening:
+            self._note_connection(captured, descriptor)
         facts = self._readers.ask(reader.read_message, record, captured, content)
+        connection = self.connections.get(captured.exchange_id)
+        if connection is not None:
+            connection.give_to(record)
         if facts is None:
             return Entry(record)
         self._merger.merge(record, facts)
-        return Entry(record, facts.payload)
+        payload = facts.payload
+        if connection is not None and facts.usage is not None:
+            payload = connection.with_heads(payload)
+        return _with_message(Entry(record, payload))
+
+    def _note_connection(self, captured: CapturedMessage, descriptor: Descriptor) -> None:
+        """Keep what a message tells of its connection."""
+        opened = CapturedExchange.opened(captured.opening)
+        decoded = self._decode(descriptor, MAX_OUTPUT_BYTES, False, opened)
+        exchange = decoded[2]
+        record = self._record(decoded)
+        self._name_running(record, exchange)
+        heads = b"", b""
+        has_heads = not opened.flags & FLAG_HEADS_OFF
+        if has_heads and captured.session and captured.kind == KIND_WEBSOCKET:
+            request = exchange.line.redacted + exchange.request.redacted
+            heads = request, exchange.status_line + exchange.response.redacted
+        self.connections.add(record.id, Connection.of(record, heads))
+
+    def know_connections(
+        self, exchanges: Iterable[InflightExchange], descriptor: Descriptor
+    ) -> None:
+        """Keep what a worker shows of connections whose first message was read before this process
+        started.
+        """
+        for exchange in exchanges:
+            if exchange.status == SWITCHING_PROTOCOLS or _GRPC in exchange.head:
+                decoded = self._decode_in_flight(exchange, descriptor)
+                record = self._in_flight(exchange, descriptor, decoded, exchange.status)
+                head = _request_head(decoded).request_head if decoded.request.redacted else b""
+                heads = head, b""
+                self.connections.add(record.id, Connection.of(record, heads))
 
     def lost(self, exchanges: Iterable[InflightExchange], descriptor: Descriptor) -> list[Entry]:
         """Build the records of the in-flight table of a dead worker: outcome `worker_lost`, no
@@ -395,10 +441,7 @@ class RecordBuilder:
         request's head.
         """
         decoded = self._decode_in_flight(exchange, descriptor)
-        record = self._in_flight(exchange, descriptor, decoded)
-        if exchange.status:
-            record.status = exchange.status
-            record.level = level_of(exchange.status, record.outcome)
+        record = self._in_flight(exchange, descriptor, decoded, exchange.status)
         return Entry(record, _request_head(decoded))
 
     def running_tools(self, exchange: InflightExchange, descriptor: Descriptor) -> list[ToolCall]:
@@ -414,25 +457,31 @@ class RecordBuilder:
         return self._decoder.decode_in_flight(exchange, labels_of(descriptor, exchange.route))
 
     def _in_flight(
-        self, exchange: InflightExchange, descriptor: Descriptor, decoded: DecodedExchange
+        self,
+        exchange: InflightExchange,
+        descriptor: Descriptor,
+        decoded: DecodedExchange,
+        status: int = 0,
     ) -> Record:
         duration_us = max(0, now_us() - exchange.started_at_us)
         asked = self._decoder.asked_of(exchange.client_ip)
         shared = SharedColumns(
-            self._instance, descriptor, (0, exchange.route, OK, 0, 0, 0), asked, b""
+            self._instance, descriptor, (status, exchange.route, OK, 0, 0, 0), asked, b""
         )
         numbers = (exchange.started_at_us * 1000, -1, -1, -1, -1, duration_us * 1000, 0, 0)
         record = shared.record(exchange.record_id, numbers, decoded.line, decoded.request)
         record.ended_at_us = 0
         attribute_in_flight(record, exchange.caller, shared.labels, self._keys)
+        self._name_running(record, decoded)
+        return record
 
+    def _name_running(self, record: Record, decoded: DecodedExchange) -> None:
+        """Fill what the request of an exchange in flight tells, and name its endpoint."""
         for reader in self._readers.of(decoded):
             facts = self._readers.ask(reader.running, record, decoded)
             if facts is not None:
                 self._merger.merge(record, facts, decoded)
-
         record.endpoint = self._endpoints.name(record)
-        return record
 
     def await_answers(self, calls: Iterable[ToolCall]) -> None:
         """Wait for the responses of tool calls that were stored as `processing` before this process
@@ -453,12 +502,12 @@ class RecordBuilder:
         self._merger.conversations.recall(records)
 
     @property
-    def call_evictions(self) -> tuple[int, int]:
-        """Number of calls that were forgotten to make room: those of conversations, and unfinished
-        ones over WebSockets.
+    def call_evictions(self) -> tuple[int, int, int]:
+        """Number of what was forgotten to make room: calls of conversations, unfinished calls over
+        WebSockets, and connections that last.
         """
         evictions = sum(reader.evictions for reader in self._readers.all)
-        return self._merger.conversations.evictions, evictions
+        return self._merger.conversations.evictions, evictions, self.connections.evictions
 
     def waiting_tools(self) -> list[ToolCall]:
         """Return the tool calls whose response is awaited on another stream."""

@@ -170,6 +170,17 @@ class Exchange:
             self.note(NOTE_GRPC_MESSAGES, messages)
             self.note_dropped()
 
+    def encode_opening(self) -> bytes:
+        """Pack what is known when the first of its messages comes: an entry without bodies."""
+        sections = [self.client, self.upstream, self.request_head, self.response_head, self.access]
+        flags = self.flags & ~FLAG_NOTES | (FLAG_ACCESS if self.access else 0)
+        header = FIXED.pack(
+            self.id, self.started_at_ns, -1, -1, -1, -1, -1, 0, 0, self.status, self.route, self.outcome, self.error,
+            flags, SHED_NONE, len(self.client), len(self.upstream), 0, len(self.request_head),
+            len(self.response_head), 0, 0, 0, 0, 0,
+        )  # fmt: skip
+        return b"".join((header, *sections))
+
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
         """Pack the entry header and collect the sections, leaving bodies out as the ring's fill
         level demands.
@@ -289,6 +300,11 @@ class CapturedExchange:
         "upstream",
         "waited_ms",
     )
+
+    @classmethod
+    def opened(cls, opening: bytes) -> "CapturedExchange":
+        """Decode what `Exchange.encode_opening` packed; raises as the constructor does."""
+        return cls(opening[: FIXED.size], opening[FIXED.size :])
 
     def __init__(self, header: bytes | memoryview, sections: bytes | memoryview) -> None:
         """Decode an entry.

@@ -3,7 +3,7 @@ the collector.
 
 The twin of `exchange.py`. Each message is an event record of its own, so it carries what ties it to
 its exchange: that one's id, its route and its `traceparent`, cut out of the request's head once per
-exchange.
+exchange. The first one also carries what is known of the exchange: its own entry comes last.
 """
 
 from struct import Struct
@@ -22,12 +22,14 @@ FIXED: Final = Struct("<16s16sqQHBBBBI")
 """Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of
 traceparent, of data.
 """
-_COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT, _ROW = 1, 2, 4, 8, 16, 32
+_COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT, _ROW, _OPENING = 1, 2, 4, 8, 16, 32, 64
 """Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages
 before it are not recorded; the session follows, behind its length; nothing of what is said may be
-stored; it stands for a row of empty messages, and in the place of its size is how many.
+stored; it stands for a row of empty messages, and in the place of its size is how many; the
+opening follows, behind its length.
 """
 _LENGTH: Final = Struct("<H")
+_OPENING_LENGTH: Final = Struct("<I")
 _OPCODES: Final = frozenset(map(int, Opcode))
 
 
@@ -60,6 +62,8 @@ class CapturedMessage(NamedTuple):
     """More than one: so many empty messages of this kind, one after the other."""
     kind: int = KIND_WEBSOCKET
     """Of its ring entry."""
+    opening: bytes = b""
+    """Of the first message that was recorded: what `Exchange.encode_opening` packs."""
 
 
 def encode_message(
@@ -75,11 +79,13 @@ def encode_message(
     *,
     keeps_text: bool = True,
     follows_gap: bool = False,
+    opening: bytes = b"",
 ) -> tuple[bytes, list[bytes]]:
     flags = _COMPRESSED * message.is_compressed | (_ACCESS if access else 0) | _GAP * follows_gap
     flags |= (
         (_SESSION if session else 0) | (0 if keeps_text else _NO_TEXT) | _ROW * (message.times > 1)
     )
+    flags |= _OPENING if opening else 0
     header = FIXED.pack(
         record_id,
         exchange_id,
@@ -93,7 +99,11 @@ def encode_message(
         len(message.data),
     )
     sections = [traceparent, message.data, access]
-    return header, [*sections, _LENGTH.pack(len(session)), session] if session else sections
+    if session:
+        sections += _LENGTH.pack(len(session)), session
+    if opening:
+        sections += _OPENING_LENGTH.pack(len(opening)), opening
+    return header, sections
 
 
 def decode_message(
@@ -114,26 +124,32 @@ def decode_message(
     )
     raw = bytes(sections)
 
-    end = trace + length + (ACCESS.size if flags & _ACCESS else 0)
+    text = trace + length
+    access = end = text + (ACCESS.size if flags & _ACCESS else 0)
     if end > len(raw) or direction > OUT or opcode not in _OPCODES:
         raise ValueError(
             f"message of {end} bytes, opcode {opcode}, direction {direction} is damaged"
         )
 
-    session = _session_in(raw, end) if flags & _SESSION else b""
+    session = b""
+    opening = b""
+    if flags & _SESSION:
+        session, end = _part_in(raw, end, _LENGTH, "session")
+    if flags & _OPENING:
+        opening, end = _part_in(raw, end, _OPENING_LENGTH, "opening")
     size, times = (0, size) if flags & _ROW else (size, 1)
     return CapturedMessage(
         record_id, exchange_id, at_ns, size, route, opcode, direction, bool(flags & _COMPRESSED),
-        raw[:trace], raw[trace : trace + length], raw[trace + length : end], bool(flags & _GAP), session,
-        not flags & _NO_TEXT, times, kind,
+        raw[:trace], raw[trace:text], raw[text:access], bool(flags & _GAP), session,
+        not flags & _NO_TEXT, times, kind, opening,
     )  # fmt: skip
 
 
-def _session_in(raw: bytes, start: int) -> bytes:
-    size = int.from_bytes(raw[start : start + _LENGTH.size], "little")
-    session = raw[start + _LENGTH.size : start + _LENGTH.size + size]
-    if not size or len(session) != size:
-        raise ValueError(
-            f"message with a session of {len(session)} bytes, expected {size}, is damaged"
-        )
-    return session
+def _part_in(raw: bytes, at: int, length: Struct, name: str) -> tuple[bytes, int]:
+    """Return a part that stands behind its length, and where it ends."""
+    start = at + length.size
+    size = int.from_bytes(raw[at:start], "little")
+    part = raw[start : start + size]
+    if not size or len(part) != size:
+        raise ValueError(f"message with a {name} of {len(part)} bytes, expected {size}, is damaged")
+    return part, start + size

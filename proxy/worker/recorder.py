@@ -144,6 +144,7 @@ class Recorder:
     def message(
         self, exchange: Exchange, direction: int, message: Message, traceparent: bytes,
         *, kind: int = KIND_WEBSOCKET, session: bytes = b"", keeps_text: bool = True, follows_gap: bool, at_ns: int = 0,
+        opening: bytes = b"",
     ) -> bool:  # fmt: skip
         """Record a message; a ring under pressure gets it without its text.
 
@@ -157,6 +158,7 @@ class Recorder:
             keeps_text: whether the collector keeps the text, and not its counts only.
             follows_gap: whether messages of its direction were dropped before it.
             at_ns: when it passed, wall clock; 0: now.
+            opening: what is known of the exchange; empty: the collector has it.
 
         Returns:
             Whether it is in the ring. A message beyond the share of messages is counted here, and one
@@ -165,7 +167,7 @@ class Recorder:
         if self._ring.pressure():
             message = message._replace(data=b"")
         if not self._message_share.take(
-            _MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session)
+            _MESSAGE_BYTES + len(traceparent) + len(message.data) + len(session) + len(opening)
         ):
             self.count_dropped_messages(message.times, kind)
             return False
@@ -177,7 +179,7 @@ class Recorder:
         record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
         header, sections = encode_message(
             record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
-            session, keeps_text=keeps_text, follows_gap=follows_gap,
+            session, keeps_text=keeps_text, follows_gap=follows_gap, opening=opening,
         )  # fmt: skip
         return self._ring.push(kind, header, sections)
 

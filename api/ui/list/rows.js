@@ -112,7 +112,7 @@ function eventName(record) {
 
 function pathCell(record) {
   const tag = kindTag(record);
-  const name = record.kind === "event" ? eventName(record) : (record.path ?? "invalid request");
+  const name = record.path ?? (record.kind === "event" ? eventName(record) : "invalid request");
   return el(
     "td",
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },

@@ -313,7 +313,7 @@ def _result_text(row: Row, *, has_message: bool) -> str:
 
 
 def _method_text(row: Row) -> str:
-    return row.get("method") or ("event" if _is_event(row) else "-")
+    return "event" if _is_event(row) else row.get("method") or "-"
 
 
 def _target_text(row: Row) -> str:

@@ -106,7 +106,10 @@ class Drain:
         self._is_woken.set()
 
     def on_found(self, source: Source) -> None:
-        """Report a ring of an earlier boot: its newest entries may never have reached it."""
+        """Learn the connections of a ring that was read before; report one of an earlier boot, as
+        its newest entries may never have reached it.
+        """
+        self._builder.know_connections(source.in_flight(), source.descriptor)
         if source.boot_id != boot_id():
             self._events.add_unclean_start("other_boot", source.id)
 

@@ -23,7 +23,8 @@ class MessageLog:
     """Records the messages of one exchange, in both directions."""
 
     __slots__ = (
-        "_exchange", "_has_gap", "_keeps_text", "_kind", "_pace", "_rate", "_recorder", "_traceparent", "sessions",
+        "_exchange", "_has_gap", "_is_opened", "_keeps_text", "_kind", "_pace", "_rate", "_recorder", "_traceparent",
+        "sessions",
     )  # fmt: skip
 
     def __init__(
@@ -46,6 +47,8 @@ class MessageLog:
         """The `CapturedMessage.session` of the messages of each direction."""
         self._has_gap = [False, False]
         """Whether messages of a direction were dropped since the last one that was recorded."""
+        self._is_opened = False
+        """Whether a message with what is known of the exchange was recorded."""
 
     def room(self) -> int:
         """Return how many messages may be recorded now."""
@@ -75,7 +78,9 @@ class MessageLog:
                 exchange, direction, message, self._traceparent, kind=self._kind,
                 session=self.sessions[direction], keeps_text=self._keeps_text,
                 follows_gap=self._has_gap[direction], at_ns=at_ns,
+                opening=b"" if self._is_opened else exchange.encode_opening(),
             )  # fmt: skip
+            self._is_opened |= is_recorded
             self._has_gap[direction] = not is_recorded
             exchange.messages_dropped += 0 if is_recorded else message.times
 

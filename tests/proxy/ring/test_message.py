@@ -34,10 +34,12 @@ ID, OTHER = bytes(range(16)), bytes(range(16, 32))
     follows_gap=st.booleans(),
     count=st.integers(1, 1 << 30),
     padding=st.integers(0, 7),
+    opening=st.binary(max_size=60),
 )
 def test_every_field_is_read_back(
     kind: int, opcode: Opcode, direction: int, size: int, data: bytes, is_compressed: bool, traceparent: bytes,
     access: bytes, session: bytes, keeps_text: bool, follows_gap: bool, count: int, padding: int,
+    opening: bytes,
 ) -> None:  # fmt: skip
     """Whatever a message holds, whoever's key its handshake had, and whatever the ring pads it
     with.
@@ -60,6 +62,7 @@ def test_every_field_is_read_back(
         session,
         keeps_text=keeps_text,
         follows_gap=follows_gap,
+        opening=opening,
     )  # fmt: skip
     assert decode_message(kind, header, b"".join(sections) + b"\xff" * padding) == CapturedMessage(
         ID,
@@ -78,6 +81,7 @@ def test_every_field_is_read_back(
         keeps_text,
         count,
         kind,
+        opening,
     )
 
 
@@ -98,4 +102,7 @@ def test_damage_is_an_error() -> None:
 
     header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", b"", b"upstream /target")
     with pytest.raises(ValueError, match="session"):
+        decode_message(KIND_WEBSOCKET, header, b"".join(sections)[:-1])
+    header, sections = encode_message(ID, OTHER, 5, 3, IN, message, b"", opening=b"what began")
+    with pytest.raises(ValueError, match="opening"):
         decode_message(KIND_WEBSOCKET, header, b"".join(sections)[:-1])

@@ -394,7 +394,7 @@ def test_what_is_remembered_is_bounded() -> None:
     first = client.chat(user("0"))
     for number in range(1, 4):
         client.chat(user(str(number)))
-    assert (conversations.evictions, 0) == client.builder.call_evictions == (2, 0)
+    assert (conversations.evictions, 0) == client.builder.call_evictions[:2] == (2, 0)
     assert client.chat(user("0"), model("b"), user("c")) != first
 
 
