@@ -324,23 +324,6 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "instance": ("instance",),
 }
 """What records can be grouped by → the columns that tell it."""
-FIELDS_OF_CALLS: Final = frozenset(
-    (
-        "key",
-        "model",
-        "route",
-        "service",
-        "project",
-        "client",
-        "container",
-        "user",
-        "provider",
-        "instance",
-    )
-)
-"""Those that a call within a session has, too: it is an event, whose tokens and cost are added to
-its group.
-"""
 MAX_GROUPS: Final = 20_000
 """Values that are counted apart before the search ends: 20 MB."""
 
@@ -349,8 +332,8 @@ Names = tuple[str | None, ...]
 
 @dataclass(slots=True)
 class TopRow:
-    """What came of the exchanges that have the same values in some columns, and by
-    `FIELDS_OF_CALLS` of calls.
+    """What came of the exchanges that have the same values in some columns. A call within a session
+    is an event: its tokens and cost are added to its row, and nothing else.
     """
 
     names: Names

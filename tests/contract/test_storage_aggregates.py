@@ -321,6 +321,14 @@ async def test_top_groups_by_what_heads_and_bodies_hold(backend: Backend, tmp_pa
             100,
             True,
         )
+        # A call within a session is an event that has the head of its connection.
+        heard = Payload(b"GET / HTTP/1.1\r\nX-Tenant: t1", b"", None, None)
+        call = make_record(kind="event", name="websocket_message", project="b", input_tokens=7)
+        message = make_record(kind="event", name="websocket_message", project="b")
+        await store.commit(Batch("sidecar-1", [Entry(call, heard), Entry(message, heard)]))
+        again = await store.read(TopQuery(filter, "header.x-tenant"))
+        assert [(row.exchanges, row.input_tokens) for row in again.rows] == [(150, 7)]
+        assert (again.seen, again.rows[0].duration) == (150, scoped.rows[0].duration)
 
 
 @pytest.mark.parametrize("filter", [*FILTERS, *ENDPOINT_FILTERS], indirect=True)

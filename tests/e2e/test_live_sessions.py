@@ -8,6 +8,7 @@ with texts not kept.
 import asyncio
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import pytest
 from aiohttp import web
@@ -181,3 +182,41 @@ def test_each_response_is_a_call(
             for record in shown
             if record["name"] == "websocket_message"
         )
+
+
+def test_calls_are_counted_by_the_facts_of_their_connection(sidelog: Sidelog) -> None:
+    """Whatever a search asks of a request, and whatever they are grouped by: the requests stay as
+    many as there were handshakes.
+    """
+    known = {record["id"] for record in sidelog.records()}
+    talk_responses(sidelog.url, 0)
+    eventually(lambda: session_of(sidelog, "/v1/responses", known))
+    asked = {"query": "model:gpt-5.1"}
+    expected = sidelog.api(f"/api/summary?{urlencode(asked)}")
+    assert expected["usage"]["calls"] >= len(QUESTIONS)
+
+    searches = [
+        *("path:/v1/responses", "endpoint:/v1/responses", "host:127.0.0.1*", "method:GET"),
+        *("ua:*", "client:127.0.0.0/8", "status:101", "upstream:*"),
+    ]
+    groups = ["path", "endpoint", "host", "method", "user_agent", "client_ip", "status", "outcome"]
+    level = sidelog.api("/api/status")["configuration"]["capture"]["level"]
+    if level != "usage":
+        searches += ["header.upgrade:websocket", "request_header.authorization:*"]
+        groups.append("header.upgrade")
+    for search in searches:
+        given = urlencode({"query": f"{search} model:gpt-5.1"})
+        found = sidelog.api(f"/api/summary?{given}")
+        assert (found["exchanges"], found["usage"]) == (
+            expected["exchanges"],
+            expected["usage"],
+        ), search
+    for group in groups:
+        top = sidelog.api(f"/api/top?{urlencode(asked | {'by': group})}")
+        sums = [
+            (row["exchanges"], row["input_tokens"], row["output_tokens"]) for row in top["rows"]
+        ]
+        usage = expected["usage"]
+        assert [tuple(map(sum, zip(*sums, strict=True)))] == [
+            (expected["exchanges"], usage["input_tokens"], usage["output_tokens"])
+        ], group

@@ -10,7 +10,6 @@ from storage.aggregates import (
     BOUNDS_US,
     EXACT_ROWS,
     FACETS,
-    FIELDS_OF_CALLS,
     FIRST_STEP,
     MAX_FACET_VALUES,
     MAX_TOP_VALUES,
@@ -290,23 +289,19 @@ def top(
 ) -> Top:
     """Add up the exchanges of a filter by one of `TOP_FIELDS`, or by a field of their payloads."""
     found: dict[Names, TopRow] = {}
-    wanted = replace(filter, kind="all" if by in FIELDS_OF_CALLS else "exchange")
+    wanted = replace(filter, kind="all")
     for record in records:
         if not matches(wanted, record):
             continue
+        payload = (payloads or {}).get(record.seq)
+        names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
+        *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
+        row = found.setdefault(names, TopRow(names))
         if record.kind == "event":
-            *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
-            names = top_names(record, by)
-            found.setdefault(names, TopRow(names)).add(
-                (0, 0, 0, 0, 0, input_tokens, output_tokens, cost)
-            )
+            row.add((0, 0, 0, 0, 0, input_tokens, output_tokens, cost))
         else:
-            payload = (payloads or {}).get(record.seq)
             status = (record.status or 0) // 100
-            names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
-            *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
             sizes = record.request_bytes, record.response_bytes, input_tokens, output_tokens, cost
-            row = found.setdefault(names, TopRow(names))
             row.add((1, status == 4, status == 5, *sizes))
             measure(row.durations, record.duration_us)
             row.sampled |= record.weight != 1

@@ -225,9 +225,8 @@ class TopRowShown(ApiObject):
     By `failure`, `value` is the endpoint, and `error`, `status` and `message` say what came of its
     requests, as these words of a search find them; a message begins with the names of tools that
     failed. `counted` says whether tokens were reported, `cost_usd` is null where no cost is known.
-    Calls over a WebSocket are no requests, but their tokens and cost are added where they have a
-    `value`, as a model. By `tool`, calls are counted: `exchanges` are calls, `server_errors` those
-    that failed.
+    Calls over a WebSocket are no requests, but their tokens and cost are added. By `tool`, calls
+    are counted: `exchanges` are calls, `server_errors` those that failed.
     """
 
     value: str | None

@@ -52,7 +52,7 @@ _OF_ROWS: Final = {
 
 _OF_CALLS: Final = frozenset(("input_tokens", "output_tokens", "cost_nano_usd"))
 """Measures that events have too, if they are calls."""
-_HAS_USAGE: Final = Or(
+HAS_USAGE: Final = Or(
     (Is("kind", ("exchange",)), *map(Has, ("input_tokens", "output_tokens", "cost_usd")))
 )
 
@@ -438,7 +438,7 @@ def _with_usage(filter: Filter) -> Sequence[Filter]:
 
     Where rows must be examined, exchanges are a filter of their own: the read asks for them again.
     """
-    narrowed = replace(filter, where=both(filter.where, _HAS_USAGE))
+    narrowed = replace(filter, where=both(filter.where, HAS_USAGE))
     if filter.where is None or residual(filter.where) is None:
         return (narrowed,)
     return replace(filter, kind="exchange"), replace(narrowed, kind="event")

@@ -1,4 +1,5 @@
-"""The newest exchanges of a filter, grouped by a header or by a place in their JSON bodies.
+"""The newest exchanges and calls of a filter, grouped by a header or by a place in their JSON
+bodies.
 
 Strategy: records are read in pages with their payloads, newest first, until the time budget ends:
 no column or index has such values. A record without a value is in the group of the reason
@@ -23,19 +24,22 @@ from storage.aggregates import (
 from storage.query import RecordQuery, TopQuery
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
+from storage.relational.reads.aggregate import HAS_USAGE
 from storage.relational.reads.page import read_page, read_payloads
 from storage.relational.rollups import cost_nano_usd
 from storage.relational.session import Session
 from storage.search.cell import group_names
+from storage.search.expression import both
 
 _PAGE: Final = 200
 """Records of a page."""
 
 
 async def groups(session: Session, query: TopQuery) -> Top:
-    """Add up the exchanges of a filter by a field that `is_cell_field`."""
+    """Add up the exchanges of a filter, and calls that are events, by a field that `is_cell_field`."""
     found = _Groups(query.by)
-    pages = RecordQuery(filter=replace(query.filter, kind="exchange"), limit=_PAGE)
+    filter = replace(query.filter, kind="all", where=both(query.filter.where, HAS_USAGE))
+    pages = RecordQuery(filter=filter, limit=_PAGE)
     while True:
         page = await read_page(session, pages)
         added = await _add(session, found, page.records)
@@ -86,6 +90,9 @@ class _Groups:
                 total + weight * count
                 for total, count in zip(self._sums[names], _counts(record), strict=True)
             ]
+            if record.kind == "event":
+                continue
+
             one = Latencies.of([record.duration_us])
             row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             row.sampled |= weight != 1
@@ -98,23 +105,20 @@ class _Groups:
         for names, counts in self._sums.items():
             self.rows[names].add(list(map(round, counts)))
         exchanges = round(sum(counts[0] for counts in self._sums.values()))
-        top = Top(most(self.rows.values()), exchanges, is_complete)
+        rows = [row for row in most(self.rows.values()) if not row.is_empty]
+        top = Top(rows, exchanges, is_complete)
         if is_complete and self._seen <= EXACT_ROWS and not top.sampled:
             for row in top.rows:
-                row.durations.values = sorted(self._durations[row.names])
+                row.durations.values = sorted(self._durations.get(row.names, ()))
         return top
 
 
 def _counts(record: Record) -> tuple[int, ...]:
-    """Return the `TOP_COUNTS` of a record."""
+    """Return the `TOP_COUNTS` of a record: of an event that is a call only its usage."""
+    usage = record.input_tokens or 0, record.output_tokens or 0, cost_nano_usd(record)
+    if record.kind == "event":
+        return 0, 0, 0, 0, 0, *usage
+
     status_class = (record.status or 0) // 100
-    return (
-        1,
-        status_class == 4,
-        status_class == 5,
-        record.request_bytes,
-        record.response_bytes,
-        record.input_tokens or 0,
-        record.output_tokens or 0,
-        cost_nano_usd(record),
-    )
+    sizes = record.request_bytes, record.response_bytes
+    return 1, status_class == 4, status_class == 5, *sizes, *usage

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from storage.aggregates import (
-    FIELDS_OF_CALLS,
     MAX_GROUPS,
     OTHERS,
     TOP_COUNTS,
@@ -33,14 +32,9 @@ async def top(session: Session, query: TopQuery) -> Top:
     if is_cell_field(query.by):
         return await groups(session, query)
 
-    has_calls = query.by in FIELDS_OF_CALLS
-    measures: tuple[str, ...] = TOP_COUNTS
-    if has_calls:
-        measures = (TOP_COUNTS[0], "events", *TOP_COUNTS[1:])
+    measures = (TOP_COUNTS[0], "events", *TOP_COUNTS[1:])
     columns = TOP_FIELDS[query.by]
-    sums = Sums(
-        session, columns, measures, LATENCIES[:1], has_calls=has_calls, max_groups=MAX_GROUPS
-    )
+    sums = Sums(session, columns, measures, LATENCIES[:1], has_calls=True, max_groups=MAX_GROUPS)
     is_whole = await _add(sums, query.filter)
     measured = {values for values, _, _ in sums.exact}
     names = await _names_of(session, columns, sums.found.keys() | measured)
@@ -50,7 +44,7 @@ async def top(session: Session, query: TopQuery) -> Top:
         group = by_step[0]
         row = TopRow(names[values], durations=group.latencies[0], sampled=values in sums.sampled)
         counts = group.counts
-        row.add([counts[0], *counts[2:]] if has_calls else counts)
+        row.add([counts[0], *counts[2:]])
         found.append(row)
     rows = [row for row in most(found) if not row.is_empty]
 
