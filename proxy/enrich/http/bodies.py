@@ -1,9 +1,9 @@
 """From captured windows to the stored body: codings undone, as UTF-8, redacted, compacted, cut to
 size, in this order.
 
-Bytes that are coded in a way unknown here are kept as any binary data is: redacted as far as they
-are text. Invariant: what is compressed in a way that is known, and could not be undone here, is not
-stored. A body is cut only after it is redacted, so a cut never exposes half a secret.
+Octets are kept as binary data: redacted as far as they are text. Invariant: what a coding hides is
+not stored: one that could not be undone here, that is not known, or that a text's type shows. A
+body is cut only after it is redacted, so a cut never exposes half a secret.
 """
 
 import re
@@ -13,11 +13,11 @@ from typing import Final
 from proxy.enrich.formats.charset import to_utf8
 from proxy.enrich.formats.content import content_of
 from proxy.enrich.http.content_coding import (
-    CODING_OF,
-    MAGIC,
     MAX_OUTPUT_BYTES,
+    UNKNOWN,
     codings_of,
     decode,
+    is_coded,
     is_text,
 )
 from proxy.enrich.http.exchange import DecodedBody, OmittedReason
@@ -34,7 +34,7 @@ away.
 STORED_TAIL_BYTES: Final = 16384
 """Kept of the end of a body that is longer than may be stored."""
 
-_TEXT: Final = re.compile(rb"(?i)text/|json|xml|x-www-form|yaml|graphql")
+_TEXT: Final = re.compile(rb"(?i)text/|json|[/+]xml|x-www-form|yaml|graphql|script")
 """Types that no file of compressed data has."""
 _PLAIN_JSON: Final = frozenset((b"application/json", b"application/json; charset=utf-8"))
 
@@ -84,17 +84,32 @@ def decode_body(
         body = DecodedBody(head + tail, b"", size, False, None, size, True)
 
     codings = codings_of(content_encoding) if content_encoding else []
-    if not codings and body.head.startswith(MAGIC) and _TEXT.search(content_type) is not None:
-        codings = [coding for magic, coding in CODING_OF.items() if body.head.startswith(magic)]
-    if codings and not _undo(body, codings, limit_bytes, tail_bytes, marks):
-        return None
+    text = None if codings else to_utf8(body.head, body.tail, content_type)
+    is_octets = bool(codings) or (text is None and not is_text(body.head))
+    is_of_text = is_octets and _TEXT.search(content_type) is not None
+    if codings or is_of_text:
+        if not _undo(body, codings, limit_bytes, tail_bytes, marks, is_of_text=is_of_text):
+            return None
+        text = to_utf8(body.head, body.tail, content_type)
 
-    if (text := to_utf8(body.head, body.tail, content_type)) is not None:
+    if text is not None:
         body.text_size -= len(body.head) + len(body.tail)
         body.head, body.tail, body.charset = text
         body.text_size += len(body.head) + len(body.tail)
+    elif is_octets and _is_hidden(body, is_of_text=is_of_text):
+        return None
 
     return body
+
+
+def _is_hidden(body: DecodedBody, *, is_of_text: bool) -> bool:
+    """Whether a coding hides what a body says: one that is unknown, or one that a text's type shows."""
+    if is_text(body.head):
+        return False
+    is_unknown = body.coding_error is not None and body.coding_error.endswith(UNKNOWN)
+    if is_unknown and is_of_text:
+        return True
+    return (is_unknown or (is_of_text and not body.coding)) and is_coded(body.head)
 
 
 def _is_json(head: bytes) -> bool:
@@ -102,7 +117,13 @@ def _is_json(head: bytes) -> bool:
 
 
 def _undo(
-    body: DecodedBody, codings: list[str], limit_bytes: int, tail_bytes: int, marks: Sequence[int]
+    body: DecodedBody,
+    codings: list[str],
+    limit_bytes: int,
+    tail_bytes: int,
+    marks: Sequence[int],
+    *,
+    is_of_text: bool,
 ) -> bool:
     """Undo the codings of a body that its bytes confirm; return whether it may be kept."""
     is_limited = limit_bytes < MAX_OUTPUT_BYTES
@@ -110,7 +131,10 @@ def _undo(
         raise TooLong  # the size between two codings is unknown
 
     tail_bytes = 0 if is_limited or body.is_truncated else tail_bytes
-    decoded = decode(body.head, codings, limit_bytes, tail_bytes=tail_bytes, marks=marks)
+    decoded = decode(
+        body.head, codings, limit_bytes,
+        tail_bytes=tail_bytes, marks=marks, is_of_text=is_of_text,
+    )  # fmt: skip
     if decoded is None:
         return False
 

@@ -2,13 +2,15 @@
 more than it is worth.
 
 Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Headers
-are often untrue: codings are undone, from the last one on, as long as the bytes bear them out.
-Truncated or damaged input gives what could be decoded before. Of text that is longer than
+are often untrue: codings are undone, from the last one on, as long as the bytes bear them out, and
+where text is expected the others are tried. Truncated or damaged input gives what could be decoded
+before; what fails at its checksum, or goes on after its end, is whole. Of text that is longer than
 `MAX_OUTPUT_BYTES` head and tail are kept where the caller wants a tail. Invariant: no more than
 that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing raises. Standards: RFC 9110
 §8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
 """
 
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,8 +22,10 @@ except ImportError:  # optional: without it, bodies that have the coding are not
     brotli = None
 
 from proxy.enrich.formats.charset import CONTROLS
+from proxy.enrich.formats.content import content_of, is_utf8
 from proxy.http1.chunked import ChunkedDecoder, ChunkError
 from proxy.ring.body_window import Window
+from storage.search.octets import sample_of, unreadable_share
 from storage.zstd import zstd
 
 MAX_OUTPUT_BYTES: Final = 1 << 20
@@ -38,6 +42,9 @@ _PLAIN: Final = frozenset(
 mistake, and what MIME and Transfer-Encoding call so; Amazon's clients name their protocol.
 """
 _AWS_CHUNKED: Final = "aws-chunked"
+UNKNOWN: Final = "unknown"
+_RANDOM_SHARE: Final = 0.4
+"""Of bytes that do not read as text: compressed data have 0.6, also few of them."""
 _LOOK_BYTES: Final = 512
 """Compressed data has a control character within them."""
 _SURE_BYTES: Final = 32
@@ -47,12 +54,24 @@ MAX_NAME_CHARACTERS: Final = 32
 MAX_CODINGS: Final = 4
 """Chained codings beyond this are not honest."""
 _PIECE_BYTES: Final = 4096
-"""Damage costs at most what is left of one piece."""
+_SMALLER_PIECES: Final = {_PIECE_BYTES: 64, 64: 1}
+"""Where a piece is damaged, the data are decoded again, and the piece in smaller ones: what came
+out of it before the damage would be lost.
+"""
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 CODING_OF: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MAGIC: Final = tuple(CODING_OF)
 """What begins so is no other data."""
+_ARCHIVES: Final = re.compile(
+    rb"BZh|\xfd7zXZ|\]\0\0|\x04\x22\x4d\x18|\x1f[\x8b\x9d]|\x28\xb5\x2f\xfd|PK\x03\x04|7z\xbc\xaf|Rar!"
+)
+"""Compressed data of any kind: bzip2, xz, LZMA, LZ4, gzip, compress, zstd, and archives of files."""
+_UNMARKED: Final = ("deflate", "br")
+"""Codings that no magic number shows: they are tried where text is expected."""
+_FALSE_CHECKS: Final = ("incorrect data check", "incorrect length check")
+"""How zlib words what is wrong behind a stream's end."""
+_MORE: Final = "octets behind the end"
 _HEADER_BYTES: Final = 2
 """Of zlib's wrapper: fewer do not show whether there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
@@ -116,6 +135,7 @@ def decode(
     *,
     tail_bytes: int = 0,
     marks: Sequence[int] = (),
+    is_of_text: bool = False,
 ) -> Decoded | None:
     """Undo codings, last applied first.
 
@@ -125,6 +145,7 @@ def decode(
         max_bytes: that are kept of the head of any stage, `MAX_OUTPUT_BYTES` at most.
         tail_bytes: kept of the end of longer text; 0: the text ends where its head does.
         marks: rising places in the data, to be translated into places in the text.
+        is_of_text: whether the body is said to be text, so that what is none must be coded.
 
     Returns:
         The decoded data, or the data as they are without a coding. None for data still compressed: they cannot be
@@ -141,16 +162,11 @@ def decode(
     left = sorted(codings, key=_AWS_CHUNKED.__eq__)
     while left and decoded.data:
         coding = left.pop()
-        if left or not tail_bytes:
-            window = Window(limit, 0)
-        else:
-            window = Window(max_bytes, tail_bytes)
-        decoded = _undo(coding, decoded, window, limit if left else walk)
+        is_last = bool(tail_bytes) and not left
+        kept_bytes = (max_bytes, tail_bytes) if is_last else (limit, 0)
+        decoded = _undo(coding, decoded, kept_bytes, limit if left else walk)
 
-    for magic, coding in CODING_OF.items():
-        if decoded.error is not None and not decoded.is_damaged and decoded.data.startswith(magic):
-            decoded = _undo(coding, decoded, Window(limit, 0), limit)
-    decoded = _without_further(decoded, limit)
+    decoded = _without_further(decoded, limit, is_of_text=is_of_text)
     if decoded.error is None or decoded.is_damaged or is_text(decoded.data):
         return decoded
 
@@ -158,18 +174,47 @@ def decode(
     return None if is_compressed else decoded
 
 
-def _without_further(decoded: Decoded, limit: int) -> Decoded:
-    """Undo what was coded more often than its head says, where that is text: servers compress what
-    came compressed.
+def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decoded:
+    """Undo codings that the head does not name, where that gives text: servers compress what came
+    compressed, or say nothing of it, or something else.
     """
-    while decoded.undone and len(decoded.undone) < MAX_CODINGS and decoded.data.startswith(MAGIC):
-        coding = next(name for magic, name in CODING_OF.items() if decoded.data.startswith(magic))
-        inner = _undo(coding, decoded, Window(limit, 0), limit)
-        if inner.error is not None or not (is_text(inner.data) or inner.data.startswith(MAGIC)):
-            return decoded
+    while len(decoded.undone) < MAX_CODINGS and not is_text(decoded.data):
+        is_untrue = decoded.error is not None and not decoded.is_damaged
+        found = [name for magic, name in CODING_OF.items() if decoded.data.startswith(magic)]
+        if not (found or is_untrue or is_of_text):
+            break
+
+        tried = (_undo(name, decoded, (limit, 0), limit) for name in found or _UNMARKED)
+        inner = next((each for each in tried if _is_right(each, decoded)), None)
+        if inner is None and found and is_untrue:
+            inner = _undo(found[0], decoded, (limit, 0), limit)
+        if inner is None or len(inner.undone) == len(decoded.undone):
+            break
         decoded = inner
 
     return decoded
+
+
+def _is_right(inner: Decoded, before: Decoded) -> bool:
+    """Whether a coding that was only tried is shown by what came of it."""
+    is_enough = inner.is_complete or len(inner.data) >= _SURE_BYTES
+    is_read = _is_sure(inner.data) and is_utf8(inner.data[:_LOOK_BYTES])
+    return (
+        len(inner.undone) > len(before.undone)
+        and is_enough
+        and (is_read or inner.data.startswith(MAGIC))
+    )
+
+
+def _is_sure(data: bytes) -> bool:
+    """Whether data are text, and not by chance."""
+    return is_text(data) and (len(data) >= _SURE_BYTES or (data != b"" and is_utf8(data)))
+
+
+def is_coded(data: bytes) -> bool:
+    """Whether octets read as random, as what a coding hides does."""
+    is_random = unreadable_share(sample_of(data).replace(b"\0", b"")) >= _RANDOM_SHARE
+    return _ARCHIVES.match(data) is not None or (is_random and content_of(data, b"") != "media")
 
 
 def is_text(data: bytes) -> bool:
@@ -177,40 +222,60 @@ def is_text(data: bytes) -> bool:
     return CONTROLS.search(data, 0, _LOOK_BYTES) is None
 
 
-def _undo(coding: str, before: Decoded, window: Window, limit: int) -> Decoded:
+def _undo(coding: str, before: Decoded, kept_bytes: tuple[int, int], limit: int) -> Decoded:
     """Undo one coding; data that contradict it stay as they are, with the reason."""
     data = before.data
     reason = "not coded"
     may_be_text = coding != _AWS_CHUNKED and is_text(data)
 
     if coding not in _STAGES:
-        reason = "unknown"
+        reason = UNKNOWN
     elif len(before.undone) == MAX_CODINGS:
         reason = "one too many"
     elif not may_be_text or len(data) < _SURE_BYTES or not data[:_LOOK_BYTES].isascii():
-        decoded = _run(_STAGES[coding](), before, window, limit)
-        if decoded.is_complete or (decoded.data and not may_be_text):
+        decoded = _run(_STAGES[coding], before, kept_bytes, limit)
+        # Of a coding without a magic number, octets may come of other data by chance.
+        is_chance = decoded.is_damaged and coding in _UNMARKED and not _is_sure(decoded.data)
+        if not is_chance and (decoded.is_complete or (decoded.data and not may_be_text)):
             error = f"{coding}: damaged" if decoded.is_damaged else before.error
             return decoded._replace(undone=(coding, *before.undone), error=error)
 
     return before._replace(error=before.error or f"{coding[:MAX_NAME_CHARACTERS]}: {reason}")
 
 
-def _run(stage: _Stage, source: Decoded, window: Window, limit: int) -> Decoded:
+def _run(
+    new_stage: Callable[[], _Stage],
+    source: Decoded,
+    kept_bytes: tuple[int, int],
+    limit: int,
+    damaged_from: int = -1,
+    piece_bytes: int = _PIECE_BYTES,
+) -> Decoded:
+    """Decode data, and keep so many bytes of the head and the tail of what comes out; from where a
+    piece was found damaged, in smaller pieces.
+    """
+    stage = new_stage()
+    window = Window(*kept_bytes)
+    is_damaged = damaged_from >= 0
     is_broken = False
-    is_damaged = False
 
     marks: list[int] = []
-    try:
-        for piece, is_mark in _pieces(source.data, source.marks):
+    start = 0
+    for piece, is_mark in _pieces(source.data, source.marks, damaged_from, piece_bytes):
+        try:
             is_broken = not _feed(stage, piece, window, limit)
-            if is_broken:
-                break
-            if is_mark:
-                marks.append(window.size)
-    except tuple(_DAMAGE):
-        is_broken = True
-        is_damaged = True
+        except tuple(_DAMAGE):
+            if piece_bytes > 1:
+                finer = _SMALLER_PIECES[piece_bytes]
+                return _run(new_stage, source, kept_bytes, limit, start, finer)
+            is_damaged = True
+            is_broken = not stage.is_done
+            break
+        if is_broken:
+            break
+        start += len(piece)
+        if is_mark:
+            marks.append(window.size)
 
     is_complete = not is_broken and stage.is_done and source.is_complete
     is_broken |= source.is_broken
@@ -238,19 +303,20 @@ def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
     return True
 
 
-def _pieces(data: bytes, marks: Sequence[int]) -> Iterator[tuple[bytes, bool]]:
+def _pieces(
+    data: bytes, marks: Sequence[int], damaged_from: int, piece_bytes: int
+) -> Iterator[tuple[bytes, bool]]:
     """Cut data into small pieces; the second value says that a mark follows one."""
+    edge = max(0, damaged_from)
     start = 0
-    for mark in marks:
-        end = min(mark, len(data))
-        for at in range(start, end - _PIECE_BYTES, _PIECE_BYTES):
-            yield data[at : at + _PIECE_BYTES], False
-            start = at + _PIECE_BYTES
-        yield data[start:end], True
-        start = max(start, end)
-
-    for at in range(start, len(data), _PIECE_BYTES):
-        yield data[at : at + _PIECE_BYTES], False
+    for number, mark in enumerate((*marks, len(data))):
+        end = max(start, min(mark, len(data)))
+        while start < end:
+            most = piece_bytes if start >= edge else min(_PIECE_BYTES, edge - start)
+            yield data[start : start + min(most, end - start)], False
+            start += min(most, end - start)
+        if number < len(marks):
+            yield b"", True
 
 
 class _Zlib:
@@ -281,7 +347,9 @@ class _Zlib:
 
             try:
                 output = self._decoder.decompress(data, room)
-            except zlib.error:
+            except zlib.error as error:
+                # All of the text has come out by then, and browsers show it.
+                self.is_done = str(error).endswith(_FALSE_CHECKS)
                 if self._is_started or self._window_bits != zlib.MAX_WBITS:
                     raise
                 self._decoder = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -302,7 +370,9 @@ class _Zlib:
 
     def _begin_member(self, data: bytes) -> bool:
         """Go on with another gzip member; anything else after the end is padding."""
-        if self._window_bits <= zlib.MAX_WBITS or not data.startswith(_GZIP_MAGIC):
+        if self._window_bits <= zlib.MAX_WBITS:
+            raise zlib.error(_MORE)
+        if not data.startswith(_GZIP_MAGIC):
             return False
         self._decoder = zlib.decompressobj(self._window_bits)
         return True
@@ -333,6 +403,7 @@ class _Zstd:
                 if not data:
                     return b""
                 if self._frames == MAX_FRAMES:
+                    self.is_done = False
                     raise zstd.ZstdError(f"more than {MAX_FRAMES} frames")
                 self._frames += 1
                 self._decoder = self._new()
@@ -353,20 +424,20 @@ class _Zstd:
 class _Brotli:
     """br (RFC 7932)."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "is_done")
 
     def __init__(self) -> None:
         self._decoder: Any = brotli.Decompressor()
+        self.is_done = False
 
     def feed(self, piece: bytes, room: int) -> bytes:
-        if self._decoder.is_finished():
+        if self.is_done:
+            if piece:
+                raise brotli.error(_MORE)
             return b""
         output: bytes = self._decoder.process(piece, output_buffer_limit=room)
+        self.is_done = bool(self._decoder.is_finished())
         return output
-
-    @property
-    def is_done(self) -> bool:
-        return bool(self._decoder.is_finished())
 
 
 class _AwsChunks:

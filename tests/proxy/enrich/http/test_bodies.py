@@ -1,28 +1,39 @@
 """From windows to the stored body: decoded, redacted, cut, in this order."""
 
+import bz2
 import gzip
-import os
+import lzma
 from typing import Literal
 
+import brotli  # type: ignore[import-untyped]
 import pytest
 
 from proxy.enrich.http.bodies import TooLong, decode_body, omitted_body, redacted_body
+from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 from storage.zstd import zstd
+from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.support.cases import each_of
 
 REDACTOR = Redactor()
 
 
 def made(
-    head: bytes, tail: bytes = b"", size: int = -1, *, coding: bytes = b"", max_bytes: int = 1000
+    head: bytes,
+    tail: bytes = b"",
+    size: int = -1,
+    *,
+    coding: bytes = b"",
+    max_bytes: int = 1000,
+    content_type: bytes = b"application/json",
 ) -> Body:
-    """Decode and redact a JSON body as the record builder does."""
+    """Decode and redact a body as the record builder does."""
     size = len(head) + len(tail) if size < 0 else size
-    decoded = decode_body(head, tail, size, coding)
+    decoded = decode_body(head, tail, size, coding, content_type=content_type)
     if decoded is None:
         return omitted_body(size, coding, "coding")
-    return redacted_body(decoded, b"application/json", REDACTOR, max_bytes)
+    return redacted_body(decoded, content_type, REDACTOR, max_bytes)
 
 
 def test_small_body_is_kept_whole() -> None:
@@ -69,17 +80,69 @@ def test_text_whose_coding_is_not_undone_is_redacted(coding: bytes, error: str) 
     )
 
 
-def test_what_is_compressed_still_is_not_stored() -> None:
-    """Its readers could decode what was never redacted; other bytes are kept as they came."""
-    packed = gzip.compress(b'{"token": "S"}')[:10]
-    assert made(packed, coding=b"snappy") == Body(b"", b"", len(packed), True, "snappy", "coding")
-    data = bytes(range(256))
-    assert made(data, coding=b"snappy") == Body(
-        data, b"", 256, False, None, None, "snappy: unknown", content="octets"
+OCTETS = bytes(range(256))
+PICTURE = b"\x89PNG\r\n\x1a\n" + OCTETS
+SECRET = b'{"token": "S", "text": "' + bytes(range(32, 127)) * 3 + b'"}'
+HIDDEN: dict[str, tuple[bytes, bytes]] = {
+    "half of gzip": (b"snappy", gzip.compress(SECRET)[:10]),
+    "unknown": (b"snappy", OCTETS),
+    "another than is named": (b"gzip", OCTETS),
+    "with a dictionary": (b"dcb", b"\xffDCB" + b"h" * 32 + brotli.compress(SECRET)),
+    "encrypted": (b"aes128gcm", OCTETS[::-1]),
+    "framed": (b"snappy", b"\xff\x06\0\0sNaPpY" + SECRET),
+    "xz by name": (b"xz", lzma.compress(SECRET)),
+    "xz": (b"", lzma.compress(SECRET)),
+    "LZMA": (b"", lzma.compress(SECRET, format=lzma.FORMAT_ALONE)),
+    "bzip2": (b"", bz2.compress(SECRET)),
+    "LZ4": (b"", b"\x04\x22\x4d\x18" + OCTETS),
+    "a damaged stream": (b"", brotli.compress(SECRET * 9)[5:]),
+}
+
+
+@each_of("content_type", [b"application/json", b"text/plain", b"image/svg+xml"])
+@each_of("case", HIDDEN)
+def test_what_a_coding_hides_is_not_stored_as_text(case: str, content_type: bytes) -> None:
+    """Its readers could decode what was never redacted."""
+    coding, data = HIDDEN[case]
+    named = coding.decode() or None
+    assert made(data, coding=coding, content_type=content_type) == Body(
+        b"", b"", len(data), True, named, "coding"
     )
-    assert made(data, coding=b"gzip") == Body(
-        data, b"", 256, False, None, None, "gzip: not coded", content="octets"
-    )
+
+
+def test_octets_that_no_coding_hides_are_stored() -> None:
+    """Those of another type, and a picture whatever it is called."""
+    for data, content_type, content in (
+        (OCTETS, b"application/octet-stream", "octets"),
+        (bz2.compress(SECRET), b"application/x-bzip2", "media"),
+        (PICTURE, b"text/plain", "media"),
+        (b"PK\x03\x04" + OCTETS, b"application/vnd.openxmlformats-officedocument", "media"),
+        (b"\x0a\x08John Doe\x10\x01" * 9, b"application/json", None),
+        ("one\0two, \u8a9e".encode("utf-16-le") * 9, b"text/plain", "octets"),
+    ):
+        body = made(data, content_type=content_type)
+        assert (body.head[:8], body.omitted, body.content) == (data[:8], None, content)
+
+    named = made(OCTETS, coding=b"gzip", content_type=b"application/octet-stream")
+    assert (named.head, named.coding_error) == (OCTETS, "gzip: not coded")
+
+
+@each_of("is_request", [True, False])
+def test_a_stream_with_an_end_of_line_is_read(*, is_request: bool) -> None:
+    """In both directions."""
+    packed = brotli.compress(SECRET) + b"\r\n"
+    fields = "Content-Encoding: br\r\n"
+    if is_request:
+        captured = exchange("/", packed, request_headers=fields)
+    else:
+        captured = exchange("/", answer=packed, response_headers=fields)
+    given = settings()
+    payload = RecordBuilder("i", given).build(captured, descriptor_of(given)).payload
+    assert payload is not None
+    body = payload.request_body if is_request else payload.response_body
+    assert body is not None
+    assert body.head.startswith(b'{"token": "[REDACTED]", ')
+    assert (body.coding, body.coding_error, body.truncated) == ("br", "br: damaged", False)
 
 
 def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text() -> None:
@@ -100,9 +163,9 @@ def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text()
 
 def test_half_of_a_damaged_body_is_kept() -> None:
     """What could be decoded before the damage, and the reason."""
-    text = os.urandom(20_000).hex().encode()
+    text = b"".join(b"%d: %d\n" % (number, number * number) for number in range(9000))
     packed = bytearray(gzip.compress(text))
-    packed[12_000:12_100] = bytes(100)
+    packed[12_000:12_100] = b"\xff" * 100
     body = made(bytes(packed), coding=b"gzip", max_bytes=1 << 20)
     assert (body.truncated, body.coding, body.coding_error) == (True, "gzip", "gzip: damaged")
     assert text.startswith(body.head[:1000])

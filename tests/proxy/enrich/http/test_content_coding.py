@@ -162,13 +162,62 @@ def test_damage_never_raises(coding: str, position: int, value: int) -> None:
 
 def test_damage_in_the_middle_keeps_what_came_before() -> None:
     """The stored copy ends where the damage is."""
-    data = os.urandom(20_000).hex().encode()
+    data = b"".join(b"%d: %d\n" % (number, number * number) for number in range(9000))
     packed = bytearray(gzip.compress(data))
-    packed[12_000:12_100] = bytes(100)
+    packed[12_000:12_100] = b"\xff" * 100
     decoded = decode(bytes(packed), ["gzip"])
     assert decoded is not None
     assert not decoded.is_complete
-    assert decoded.data[:1000] == data[:1000]
+    assert len(decoded.data) > 20_000, "to the byte, not to the beginning of a piece"
+    assert decoded.data[:20_000] == data[:20_000]
+
+
+FALSE_ENDS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip, another sum": ("gzip", lambda packed: packed[:-8] + b"\1\2\3\4" + packed[-4:]),
+    "gzip, another length": ("gzip", lambda packed: packed[:-4] + b"\1\2\3\4"),
+    "deflate, another sum": ("deflate", lambda packed: packed[:-4] + b"\1\2\3\4"),
+    "deflate, an end of line": ("deflate", lambda packed: packed + b"\r\n"),
+    "br, an end of line": ("br", lambda packed: packed + b"\r\n"),
+    "br twice": ("br", lambda packed: packed + packed),
+    "br, much": ("br", lambda packed: packed + bytes(50_000)),
+    "zstd, an end of line": ("zstd", lambda packed: packed + b"\r\n"),
+}
+
+
+@each_of("size", [0, 300, 5000, 50_000])
+@each_of("false_end", FALSE_ENDS)
+def test_what_is_wrong_behind_the_end_costs_nothing(false_end: str, size: int) -> None:
+    """A checksum that is false, or octets that belong to nothing: clients read such answers."""
+    coding, spoil = FALSE_ENDS[false_end]
+    text = TEXT + os.urandom(size).hex().encode()
+    decoded = decode(spoil(ENCODERS[coding](text)), [coding])
+    assert decoded == Decoded(
+        text, True, is_damaged=True, undone=(coding,), error=f"{coding}: damaged"
+    )
+
+
+@each_of("applied", ["gzip", "deflate", "br", "zstd"])
+@each_of("named", ["", "gzip", "br", "deflate", "zstd", "snappy", "gzip, br"])
+@each_of("count", [0, 60_000])
+def test_a_coding_that_is_not_named_is_found_where_text_is_said_to_be(
+    applied: str, named: str, count: int
+) -> None:
+    """Also where its end was not captured; octets that nothing has coded stay as they are."""
+    text = TEXT + b", ".join(b"line %d" % number for number in range(count))
+    packed = ENCODERS[applied](text)
+    names = codings_of(named.encode())
+    for part in (packed, packed[: len(packed) * 3 // 4]) if count else (packed,):
+        decoded = decode(part, names, is_of_text=True)
+        assert decoded is not None
+        assert decoded.undone == (applied,)
+        assert text.startswith(decoded.data)
+        assert len(decoded.data) > len(text) // 3
+        assert decoded.is_complete == (part == packed)
+
+    octets = os.urandom(9000).replace(b"\x1f\x8b", b"").replace(b"\x28\xb5", b"")
+    kept = decode(b"\0" + octets, [], is_of_text=True)
+    assert kept is not None
+    assert (kept.data[1:], kept.undone) == (octets, ())
 
 
 def test_chained_codings_are_undone_in_reverse() -> None:
