@@ -8,10 +8,9 @@ come from what is stored, which is redacted.
 """
 
 import re
-from typing import Final
+from typing import Final, cast
 
-import orjson
-
+from storage.json_text import read_json
 from storage.record import Body, Payload, Record
 from storage.search.reason import reason_of
 from storage.search.subject import header_values
@@ -92,10 +91,9 @@ def _said_by(record: Record, head: bytes, body: Body) -> str:
 
 def _json_of(data: bytes) -> object:
     try:
-        parsed: object = orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return cast(object, read_json(data))
+    except ValueError:
         return None
-    return parsed
 
 
 def _said(value: object, depth: int = 3) -> str:

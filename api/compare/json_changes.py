@@ -4,7 +4,7 @@ Strategy: members of objects are compared by name, in any order. Elements of arr
 an identifying member (`id`, `name`, …) if all elements of both sides have a distinct one and the
 sides share one; else by content, else by position. Strings are compared by code point, integers
 exactly, fractions as doubles (IEEE 754), and `1` equals `1.0`. If a name is repeated in an object,
-its last value counts, as for most readers. `NaN` is not JSON (RFC 8259).
+its last value counts, as for most readers. `NaN`, as Python writes it, is read as its name.
 
 Invariant: there are no changes exactly if the values are equal, and the changes applied to the
 first value give the second, unless there are too many to keep. Below `MAX_DEPTH` values are
@@ -101,7 +101,7 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() else number
 
 
-_READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=_number)
+_READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=str)
 """Made once: a stream has thousands of events."""
 
 

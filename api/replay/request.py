@@ -22,6 +22,7 @@ from api.replay.archive import percent_encoded
 from api.replay.suite import Recorded
 from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body, Payload, Record
+from storage.search.subject import steps_of
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 REPLAY_OF: Final = "X-Sidelog-Replay-Of"
@@ -292,12 +293,8 @@ def _content(
     document = _json_or_text(text)
     if isinstance(document, dict | list):  # under any type: curl labels JSON as a form by default
         with suppress(RecursionError):  # nested too deep: it has no places, and is given as a whole
-            is_edited = [put(document, name.split("."), value) for name, value in edits.items()]
-            text = (
-                json.dumps(document, ensure_ascii=False, allow_nan=False)
-                if any(is_edited)
-                else text
-            )
+            is_edited = [put(document, steps_of(name), value) for name, value in edits.items()]
+            text = json.dumps(document, ensure_ascii=False) if any(is_edited) else text
             missing += dict.fromkeys(_redacted_places(document, "body"))
     elif types and types[0].lower().startswith("application/x-www-form-urlencoded"):
         text = _edited_pairs(text, "body", given, missing)

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Literal
 
-import orjson
-
+from storage.json_text import read_json, write_scalar
 from storage.record import Body, Payload
 from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
-from storage.search.subject import BODY_SIDES, header_values, values_at
+from storage.search.subject import BODY_SIDES, header_values, steps_of, values_at
 
 State = Literal["known", "null", "absent", "not_json", "cut", "not_kept"]
 STATES: Final[tuple[State, ...]] = ("known", "null", "cut", "not_json", "not_kept", "absent")
@@ -73,7 +72,7 @@ class Cells:
         if kind in HEAD_FIELDS:
             return self._header(self._payload, kind, key.lower())
 
-        path = key.split(".")
+        path = steps_of(key)
         return _joined(
             [self._place(side, getattr(self._payload, side), path) for side in BODY_SIDES[kind]]
         )
@@ -122,25 +121,22 @@ _NO_JSON: Final = _NoJson()
 
 def _document(head: bytes) -> Any:
     try:
-        return orjson.loads(head)
-    except orjson.JSONDecodeError:
+        return read_json(head)
+    except ValueError:
         return _NO_JSON
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return orjson.dumps(value).decode()
-    except TypeError:  # it reads four times as deep as it writes
+    if isinstance(value, dict | list):
         return "".join(islice(_pieces(value), MAX_CELL_CHARACTERS + 1))
+    return value if isinstance(value, str) else write_scalar(value)
 
 
 def _pieces(value: Any) -> Iterator[str]:
     """Write JSON piece by piece, each a character at least: as deep as what is taken of it is long."""
     if isinstance(value, dict) and value:
         for number, (name, member) in enumerate(value.items()):
-            yield f"{',' if number else '{'}{orjson.dumps(name).decode()}:"
+            yield f"{',' if number else '{'}{write_scalar(name)}:"
             yield from _pieces(member)
         yield "}"
     elif isinstance(value, list) and value:
@@ -149,7 +145,7 @@ def _pieces(value: Any) -> Iterator[str]:
             yield from _pieces(item)
         yield "]"
     else:
-        yield orjson.dumps(value).decode()
+        yield write_scalar(value)
 
 
 def _known(values: Sequence[str]) -> Cell:

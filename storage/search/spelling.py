@@ -12,6 +12,7 @@ import re
 from typing import Final
 
 from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
+from storage.search.subject import steps_of
 from storage.search.words import words
 
 TEXTS: Final = ("path", "query", "error_type")
@@ -46,8 +47,8 @@ def name_words(field: str) -> list[str]:
     if kind in BODY_FIELDS:
         return [
             word
-            for name in key.split(".")
-            if name.isascii() and not name.isdecimal()
+            for name in steps_of(key)
+            if name.isascii() and name.isprintable() and not name.isdecimal()
             for word in words(name)
         ]
 

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
+from storage.json_text import read_json, write_scalar
 from storage.record import Body, Payload, Record, format_id
 from storage.search.phrase import SearchedText
 
@@ -19,6 +18,10 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
 """Read without rounding: ids have more digits than floating point."""
 Number = int | float
 
+_QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"(?=\.|\Z)', re.DOTALL)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_MAX_JOINED: Final = 8
+"""Steps of a path that may be one name."""
 MAX_JSON_DEPTH: Final = 32
 """How deep a search looks into a body: members, and lists within each other."""
 
@@ -130,7 +133,7 @@ def _values_in(
     for side in sides:
         if side not in subject.documents:
             subject.documents[side] = _document(getattr(payload, side))
-        yield from values_at(subject.documents[side], path.split("."))
+        yield from values_at(subject.documents[side], steps_of(path))
 
 
 def _document(body: Body | None) -> Any:
@@ -138,31 +141,73 @@ def _document(body: Body | None) -> Any:
     if body is None or body.truncated or not body.head:
         return None
     try:
-        return orjson.loads(body.head)
-    except orjson.JSONDecodeError:
+        return read_json(body.head)
+    except ValueError:
         return None
+
+
+def steps_of(path: str) -> Sequence[str]:
+    """Split a path at its dots into names of members; one between quotes may have dots itself."""
+    if '"' not in path:
+        return path.split(".")
+
+    steps: list[str] = []
+    at = 0
+    while at <= len(path):
+        quoted = _QUOTED.match(path, at)
+        if quoted is not None:
+            steps.append(_ESCAPED.sub(r"\1", quoted[1]))
+            at = quoted.end() + 1
+        else:
+            stop = path.find(".", at)
+            stop = len(path) if stop < 0 else stop
+            steps.append(path[at:stop])
+            at = stop + 1
+
+    return steps
 
 
 def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> Iterator[Any]:
     """Find the values at a path; on the way, a list without a number in the path stands for each of
     its items.
+
+    Where there is nothing at a path, it may go through a name that has dots itself.
     """
     if not path:
         yield value
     elif not depth:
         return
     elif isinstance(value, dict):
-        if path[0] in value:
-            yield from values_at(value[path[0]], path[1:], depth - 1)
+        yield from _values_in_object(value, path, depth)
     elif isinstance(value, list):
         if path[0].isdecimal():
             if len(path[0]) < 7 and int(path[0]) < len(value):
                 yield from values_at(value[int(path[0])], path[1:], depth - 1)
             return
 
+        names = {name for _, name in _names(path)}
         for item in value:  # ten times as fast as asking each: a list may have 40 000 numbers
-            if (isinstance(item, dict) and path[0] in item) or isinstance(item, list):
+            if (isinstance(item, dict) and not names.isdisjoint(item)) or isinstance(item, list):
                 yield from values_at(item, path, depth - 1)
+
+
+def _values_in_object(value: Mapping[str, Any], path: Sequence[str], depth: int) -> Iterator[Any]:
+    is_found = False
+    for count, name in _names(path):
+        if name in value:
+            for found in values_at(value[name], path[count:], depth - 1):
+                is_found = True
+                yield found
+        if is_found:
+            return
+
+
+def _names(path: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """List the names that a path may begin with, each with the number of its steps, shortest first."""
+    name = ""
+    for count, step in enumerate(path[:_MAX_JOINED], 1):
+        name = f"{name}.{step}" if name or count > 1 else step
+        yield count, name
 
 
 def _is_something(value: Any, depth: int) -> bool:
@@ -176,7 +221,7 @@ def _scalars(value: Any, depth: int) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, bool | int | float):
-        yield orjson.dumps(value).decode()
+        yield write_scalar(value)
     elif isinstance(value, list) and depth:
         for item in value:
             yield from _scalars(item, depth - 1)

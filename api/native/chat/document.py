@@ -3,8 +3,7 @@
 import re
 from typing import Any, Final
 
-import msgspec
-
+from storage import json_text
 from storage.record import Body
 
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[{}\[\]]', re.DOTALL)
@@ -33,8 +32,8 @@ def request_in(body: Body | None) -> dict[str, Any] | None:
 def read_json(data: bytes) -> Any:
     """Read JSON; None of what is none."""
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError, ValueError):
+        return json_text.read_json(data)
+    except ValueError:
         return None
 
 

@@ -17,7 +17,7 @@ const KEPT_MS = 60_000;
 
 const TOKEN = /"(?:[^"\\]|\\.)*"?|\\.|[\s()]|[^\s()"\\]+|\\/gs;
 const FIELD = /^((?:request_|response_)?(?:header|body)\.)/i;
-const PLACE = /^[\w-]+$/; // of other names nothing can be asked without quotes
+const PLACE = /^[\w-]+$/; // other names are put in quotes
 
 let words = [];
 /** @type {Map<string, {at: number, values: {value: string, count?: number}[]}>} */
@@ -135,7 +135,7 @@ function placesOf({ body }) {
     } else if (Array.isArray(value)) value.slice(0, 1).forEach((item) => visit(item, [...path, 0]));
     else
       for (const [name, member] of Object.entries(value))
-        if (PLACE.test(name)) visit(member, [...path, name]);
+        visit(member, [...path, PLACE.test(name) ? name : JSON.stringify(name)]);
   };
   try {
     visit(JSON.parse(body.head), []);

@@ -4,8 +4,7 @@ error.
 Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded
 (`Raw`) or of any type, so that one strange member costs only itself. Of truncated documents, single
 members are found lexically: a name in quotes followed by a colon cannot be text inside a string,
-where its quotes would be escaped. Half of a surrogate pair alone is JSON, though no text, and
-common: JavaScript cuts emoji in two. It is read as U+FFFD.
+where its quotes would be escaped. What is nearly JSON is read (`storage.json_text`).
 """
 
 import math
@@ -14,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
+
+from storage.json_text import FAILURES, mend
 
 Part = TypeVar("Part")
 Member = bytes | msgspec.Raw
@@ -24,16 +25,6 @@ MAX_NUMBER: Final = (1 << 53) - 1
 MAX_TEXT_CHARACTERS: Final = 256
 """Longest name of a model, an error or a reason that is kept."""
 STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
-_FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
-_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
-_LONE_SURROGATE: Final = re.compile(
-    rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
-    rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
-"""The first escape of one, and all that is before it; to be matched from there on again, never
-searched for.
-"""
-_REPLACEMENT: Final = rb"\ufffd"
 
 
 def decode(
@@ -42,25 +33,15 @@ def decode(
     """Decode a document or member; None when it does not fit, is nested too deeply, or is no JSON."""
     try:
         return decoder.decode(data)
-    except msgspec.ValidationError:
-        return None
-    except _FAILURES:
-        if _SURROGATE.search(data) is None:
+    except FAILURES as error:
+        mended = mend(bytes(data))
+        if mended is None or isinstance(error, msgspec.ValidationError):
             return None
 
     try:
-        return decoder.decode(_without_lone_surrogates(bytes(data)))
-    except _FAILURES:
+        return decoder.decode(mended)
+    except FAILURES:
         return None
-
-
-def _without_lone_surrogates(data: bytes) -> bytes:
-    mended = bytearray(data)
-    at = 0
-    while (found := _LONE_SURROGATE.match(data, at)) is not None:
-        at = found.end()
-        mended[found.start(1) : at] = _REPLACEMENT
-    return bytes(mended)
 
 
 def is_object(member: msgspec.Raw) -> bool:

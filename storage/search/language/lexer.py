@@ -16,10 +16,13 @@ from storage.search.language.errors import SearchError
 
 _OPERATORS: Final = {"and", "or", "not"}
 _PLACE: Final = re.compile(
-    r'(?:request_|response_)?(?:header|body)\.[^\s:"()*,\\\ud800-\udfff]+(?=:)',
-    re.ASCII | re.IGNORECASE,
+    r"(?:request_|response_)?(?:header|body)\."
+    r'(?:[^\s:"()*,\\\ud800-\udfff]++|"(?:[^"\\\ud800-\udfff]++|\\.)*+")++(?=:)',
+    re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-"""Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`."""
+"""Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`,
+`body."a.b"`.
+"""
 _BEGINNINGS: Final = frozenset('"(/')
 """What a negated term may begin with, beside letters and digits."""
 _SPECIAL: Final = re.compile(r'[\s"\\()*,]')

@@ -110,7 +110,7 @@ def _word(name: str, term: Term) -> Word:
     is_place = found is not None and found.kind == "place"
 
     if key and found is not None:
-        if is_place and _INDEX.search(key):
+        if is_place and _INDEX.search(key) and '"' not in key:
             meant = _INDEX.sub(r".\1", name).replace("..", ".").removesuffix(".")
             reason = f"{shown(name)}: items of a list are named as in {meant}"
             raise SearchError(reason, term.position, len(name), expected=(meant,))

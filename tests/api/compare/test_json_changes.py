@@ -249,8 +249,8 @@ def test_names_that_no_element_of_the_other_side_has_name_nothing(old: str) -> N
     "text",
     [
         "{",
-        "NaN",
-        "[Infinity]",
+        "nan",
+        "[Infinite]",
         "1e999",
         "1" * 5000,
         "[" * 100_000,

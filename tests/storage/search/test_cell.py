@@ -48,12 +48,18 @@ def test_headers(field: str, expected: Cell) -> None:
         ("request_body.none", Cell("null")),
         ("body.none", Cell("null")),
         ("body.nothing", Cell("absent")),
+        ("body.big", Cell("known", "100000000000000000000")),
+        ("body.deep", Cell("known", '{"n":18446744073709551616,"x":"NaN"}')),
+        ('body."a.b"', Cell("known", "7")),
+        ("body.a.b", Cell("known", "7")),
+        ("body.cut", Cell("known", "x\ufffd")),
     ],
 )
 def test_places(field: str, expected: Cell) -> None:
     """Scalars as they are read, what is larger as JSON; null is not absent."""
     request = (
-        b'{"user": {"id": 42}, "items": [{"price": 1}, {"price": 2.5}], "ok": true, "none": null}'
+        b'{"user": {"id": 42}, "items": [{"price": 1}, {"price": 2.5}], "ok": true, "none": null,'
+        b'"big":100000000000000000000,"deep":{"n":18446744073709551616,"x":NaN},"a.b":7,"cut":"x\\ud83d"}'
     )
     assert Cells(payload(request, b'{"user": {"id": 7}}')).cell(field) == expected
 

@@ -1,13 +1,14 @@
 """The values of a record's fields, of its headers and of its bodies."""
 
-from types import SimpleNamespace
+import json
 from typing import Any
 
-import orjson
 import pytest
 
+from storage.json_text import read_json
 from storage.record import Body, Payload, format_id
 from storage.search.expression import Has, Is, Not, Or
+from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject, header_values, numbers_of, split_line, texts_of
 from tests.storage.samples import make_body, make_record
@@ -106,12 +107,11 @@ def test_a_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search of a hundred places in bodies takes no hundred times as long as one of one."""
     parsed: list[bytes] = []
 
-    def loads(text: bytes) -> Any:
+    def read(text: bytes) -> Any:
         parsed.append(text)
-        return orjson.loads(text)
+        return read_json(text)
 
-    fake = SimpleNamespace(loads=loads, dumps=orjson.dumps, JSONDecodeError=orjson.JSONDecodeError)
-    monkeypatch.setattr("storage.search.subject.orjson", fake)
+    monkeypatch.setattr("storage.search.subject.read_json", read)
     payload = Payload(HEAD, b"", make_body(b'{"a":1}'), make_body(b'{"b":[2,3]}'))
     search = Or(tuple(Is(f"body.k{number}", ("1",)) for number in range(100)))
     assert fulfils(Subject(make_record(), payload), Not(search))
@@ -157,3 +157,56 @@ def test_whole_numbers_are_not_rounded() -> None:
     subject = Subject(make_record(), Payload(HEAD, b"", None, body))
     assert list(numbers_of(subject, "response_body.id")) == [1234567890123456789]
     assert list(numbers_of(subject, "response_body.share")) == [0.5]
+
+
+@each_of(
+    ("path", "found"),
+    [
+        ('"result.description"', ["zed7"]),
+        ("result.description", ["zed7"]),
+        ('a."b.c".d', ["1"]),
+        ("a.b.c.d", ["1"]),
+        ("list.x.y", ["2", "3"]),
+        ('list."x.y"', ["2"]),
+        ("both.way", ["nested"]),
+        ('"both.way"', ["joined"]),
+        ('"say \\"hi\\""', ["4"]),
+        ('"a:b, c*(d)"', ["5"]),
+        ('""', ["6"]),
+        ('deep."".""', ["7"]),
+        ("deep..", ["7"]),
+        ('"back\\\\slash"', ["8"]),
+        ("result", []),
+        ('"result"."description"', ["zed7"]),
+    ],
+)
+def test_a_name_may_have_dots(path: str, found: list[str]) -> None:
+    """Between quotes it is one name; without them where nothing is at the path that they make."""
+    document = {
+        "result.description": "zed7", "a": {"b.c": {"d": 1}}, "list": [{"x.y": 2}, {"x": 1}, {"x": {"y": 3}}],
+        "both": {"way": "nested"}, "both.way": "joined", 'say "hi"': 4, "a:b, c*(d)": 5, "": 6,
+        "deep": {"": {"": 7}}, "back\\slash": 8,
+    }  # fmt: skip
+    payload = Payload(HEAD, b"", None, make_body(json.dumps(document).encode()))
+    subject = Subject(make_record(), payload)
+    assert list(texts_of(subject, f"body.{path}")) == found
+    (text,) = found[:1] or ["x"]
+    search = parse_search(f"body.{path}:{text}", 0)
+    assert search is not None
+    assert fulfils(subject, search) == bool(found)
+
+
+def test_what_is_nearly_json_is_searched() -> None:
+    """Numbers that are not finite, half a character, and integers of any length beside a value."""
+    body = make_body(
+        b'{"order":{"id":"zq1"},"logprob":-Infinity,"n":NaN,"cut":"\\ud83d","big":100000000000000000000,'
+        b'"more":18446744073709551616}'
+    )
+    for search in (
+        "body.order.id:zq1", "body.logprob:-Infinity",
+        "body.big:100000000000000000000", "body.more:18446744073709551616",
+        "body.big:>99999999999999999999", "body.cut:*", "-body.big:100000000000000000001",
+    ):  # fmt: skip
+        expression = parse_search(search, 0)
+        assert expression is not None
+        assert fulfils(Subject(make_record(), Payload(HEAD, b"", body, None)), expression), search
