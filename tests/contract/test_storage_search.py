@@ -56,6 +56,7 @@ ADDRESSES = ("10.1.2.3", "10.200.0.1", "192.168.0.1", "2001:db8::1", "::ffff:10.
 HEADERS = (b"x-tenant: Acme", b"X-Tenant: other", b"x-other: acme", b"x-tenant: \xe4cme")
 BODIES = (
     b'{"user":{"id":42,"name":"Ann"},"tags":["x","y"]}',
+    b'{"user":{"id":100000000000000000000,"name":"cut \\ud83d"},"a.b":"dotted","x":NaN}',
     b"connection\\nreset by peer",
     b"",
     b"Gr\xc3\xbcn \xff",
@@ -240,7 +241,8 @@ LEAVES = st.one_of(
     _is("grpc_status", "OK", "UNAVAILABLE"), _is("redacted", "github-token", "name:user"),
     _is("tool_error", "search", "add"), _is("message", "no such user", "odd * \0"),
     _is("upstream", "one:80"), _is("header.x-tenant", "Acme", "other"), _is("body.user.id", "42"),
-    _is("body.tags", "y"), _is("body.tags.0", "x", "y"),
+    _is("body.user.id", "100000000000000000000"), _is("body.a.b", "dotted"), _is('body."a.b"', "dotted"),
+    _is("body.x", "NaN"), _is("body.tags", "y"), _is("body.tags.0", "x", "y"),
     _like("any_model", "finish_reason", "called_tool", "grpc_status", "redacted", "tool_error", "message"),
     _like("path", "query", "user_agent", "model", "host", "level", "tool", "request_id", "error_type", "upstream"),
     _like("header.x-tenant", "request_header.x-tenant", "response_header.x-tenant", "body.user.name"),

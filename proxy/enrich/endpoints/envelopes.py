@@ -19,6 +19,7 @@ from proxy.enrich.endpoints.error_documents import (
     ANY,
     MAX_BYTES,
     Failure,
+    answer_failure,
     document_failure,
     failure,
     failure_of,
@@ -147,6 +148,11 @@ def _batch(_: HeadFacts, body: DecodedBody) -> Failure | None:
     return None
 
 
+def _mixed(facts: HeadFacts, body: DecodedBody) -> Failure | None:
+    """Judge a batch of answers with a status each, or one answer of GraphQL piece by piece."""
+    return _batch(facts, body) if b"HTTP/1." in body.head else failure_of(body)
+
+
 def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     if _FAILED.search(body.head) is None:
         return _json(facts, body)
@@ -179,7 +185,10 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
 
             return failure(STREAM_ERROR, report.get("error"), report)
 
-        if (failed := rpc_failure(last)) is not None:
+        failed = rpc_failure(last)
+        if failed is None and event == b"next":  # of GraphQL over event streams
+            failed = answer_failure(last)
+        if failed is not None:
             return failed
 
     return document_failure(last)
@@ -236,7 +245,7 @@ _TYPES: Final = {
     b"application/vnd.amazon.eventstream": _Envelope(
         _aws_events, (b":exception-type", b":error-code")
     ),
-    b"multipart/mixed": _Envelope(_batch, (b"HTTP/1.",)),
+    b"multipart/mixed": _Envelope(_mixed, (b"HTTP/1.", b'"errors"')),
     b"text/event-stream": _EVENTS,
 }
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from proxy.enrich.formats.cut_json import members_at_start
-from proxy.enrich.formats.frames import split_lines
+from proxy.enrich.formats.frames import split_lines, split_of
 from proxy.enrich.formats.json_parts import count_of, decode, decode_text, text_of
 from proxy.enrich.http.exchange import DecodedBody
 
@@ -205,7 +205,7 @@ def failure_of(body: DecodedBody | None) -> Failure | None:
     if body is None or (body.head.find(_MARK) < 0 and body.tail.find(_MARK) < 0):
         return None
     for document in _documents(body):
-        found = _failure_in(document)
+        found = answer_failure(document)
         if found is not None:
             return found
 
@@ -237,7 +237,8 @@ def message_failure(data: bytes) -> Failure | None:
 
 
 def _documents(body: DecodedBody) -> Iterator[bytes]:
-    if not body.is_truncated and body.head[:1] in (b"{", b"["):
+    is_one = body.head[:1] in (b"{", b"[") and split_of(b"", body.head) is None
+    if is_one and not body.is_truncated:
         yield body.head
         return
     for number, line in enumerate(body.frames(split_lines)):
@@ -248,7 +249,8 @@ def _documents(body: DecodedBody) -> Iterator[bytes]:
             yield data
 
 
-def _failure_in(document: bytes) -> Failure | None:
+def answer_failure(document: bytes) -> Failure | None:
+    """Find the first error in a document that answers GraphQL, or in a batch of them."""
     found = decode(ANY, document)
     for answer in found if isinstance(found, list) else [found]:
         if isinstance(answer, dict):

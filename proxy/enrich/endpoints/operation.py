@@ -19,6 +19,14 @@ _QUERY: Final = re.compile(r"(?:^|&)query=([^&]{1,1024})")
 _BEGINNING: Final = re.compile(
     r"[\s,]*(?:query|mutation|subscription)\s+([A-Za-z_]\w{0,63})", re.ASCII
 )
+_ANY_DOCUMENT: Final = re.compile(
+    rb'"query"\s*:\s*"(?:\\[nrt]|[\s,])*+'
+    rb'(?:\{[^={}()"!~|]*+[{}(]|fragment\s|(?:query|mutation|subscription)(?:\\[nrt]|[\s,])*+(?:\w+\s*)?[({@])'
+)
+_ANY_BEGINNING: Final = re.compile(
+    r'[\s,]*+(?:\{[^={}()"!~|]*+[{}(]|fragment\s|(?:query|mutation|subscription)[\s,]*+(?:\w+\s*)?[({@])'
+)
+"""Not a query of Loki, which is in braces, too, nor words."""
 _ENDS: Final = ("l", "L", "/")
 """Of paths of GraphQL: of others nothing else is looked at, 0.3 us less."""
 _MAX_BYTES: Final = 1 << 16
@@ -30,6 +38,15 @@ def is_graphql(method: str | None, path: str) -> bool:
         and method in ("POST", "GET")
         and path.rstrip("/").lower().endswith(("graphql", "/gql"))
     )
+
+
+def asks_graphql(body: bytes, query: str | None) -> bool:
+    """Whether a request has a GraphQL document, in its body or in its query, whatever its path is."""
+    if body.find(b'"query"', 0, _MAX_BYTES) >= 0:
+        return _ANY_DOCUMENT.search(body, 0, _MAX_BYTES) is not None
+    if query is None or (document := _QUERY.search(query)) is None:
+        return False
+    return _ANY_BEGINNING.match(unquote_plus(document[1])) is not None
 
 
 def operation_of(body: bytes) -> str | None:

@@ -200,9 +200,12 @@ def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
     if not is_seen:
         kind = "not_captured"
         message = "the stream was not captured whole, the answer may be in its gap"
-    return failed(
+    noted = call.error_details
+    call = failed(
         call, max(0, now_us() - call.started_at_us), details_of(None, kind, None, message)
     )
+    call.error_details = noted or call.error_details
+    return call
 
 
 def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:

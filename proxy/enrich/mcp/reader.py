@@ -67,6 +67,8 @@ letter.
 """
 _INFO_BYTES: Final = 16_384
 """How far into a result the server's name is searched for: capabilities come before it."""
+_FAILED: Final = 400
+"""The lowest status that says that a request was not accepted."""
 _RAW: Final = msgspec.Raw()
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
@@ -347,7 +349,9 @@ class McpReader:
 
         failure = transport_failure(record, facts)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
-        if failure is None and session is not None and call.rpc_id:
+        # A stream that broke off is resumed by a request of its own, and then answered.
+        is_resumed = waits_us == sessions.RESUME_US and (record.status or _FAILED) < _FAILED
+        if (failure is None or is_resumed) and session is not None and call.rpc_id:
             key = (session, call.rpc_id)
             if (early := self._sessions.take_early(key)) is not None:
                 latency_us = max(0, early.at_us - call.started_at_us)
@@ -362,7 +366,10 @@ class McpReader:
                     )
                 ]
             if waits_us:
-                return self._await(key, call, waits_us)
+                stored = self._await(key, call, waits_us)
+                if failure is not None:  # what is said where it is not resumed
+                    call.error_details = msgspec.json.encode(failure)
+                return stored
 
         body = exchange.response_body
         is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
@@ -479,6 +486,7 @@ class McpReader:
         result = members_of(response.result) if response.is_whole and not response.error else {}
         failure = failure_of(response, http_status, self._redactor)
         call.latency_us = latency_us
+        call.error_details = None
         call.status = "success" if failure is None else "error"
 
         metadata = msgspec.json.decode(call.metadata) | {"transport": transport}
@@ -510,8 +518,9 @@ class McpReader:
             return None
         # The decoder here accepts octets that are no text as JSON; later readers do not.
         stored = compact(self._redactor.redact_value(value)).decode("utf-8", "replace").encode()
-        if len(stored) <= MAX_VALUE_BYTES and decode(_ANYTHING, stored) is not None:
-            return stored
+        read = decode(_ANYTHING, stored) if len(stored) <= MAX_VALUE_BYTES else None
+        if read is not None:
+            return bytes(read)
 
         text = stored[:MAX_VALUE_BYTES].decode("utf-8", "replace")
         size = {} if sent_bytes is None else {"bytes": sent_bytes}

@@ -4,7 +4,7 @@ from typing import Final
 
 from proxy.enrich.endpoints.envelopes import STREAM_ERROR, failure_behind, may_fail
 from proxy.enrich.endpoints.error_documents import failure_of
-from proxy.enrich.endpoints.operation import is_graphql
+from proxy.enrich.endpoints.operation import asks_graphql, is_graphql
 from proxy.enrich.facts import Facts
 from proxy.enrich.http.exchange import DecodedBody, DecodedExchange
 from proxy.enrich.readers.reader import Dependencies, Reader
@@ -25,12 +25,12 @@ class Failures(Reader):
         head = b"" if body is None else body.head
         if exchange.status < _FAILED and may_fail(exchange.response.content_type, head):
             return True
-        return is_graphql(exchange.line.method, exchange.line.path or "")
+        return _is_graphql(exchange)
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
         answer = exchange.response_body
         failure = None
-        if is_graphql(record.method, record.path or ""):
+        if _is_graphql(exchange):
             failure = failure_of(answer)
         # Another protocol's error is read only where nothing else says that the exchange failed.
         if failure is None and record.error_type is None and 0 < exchange.status < _FAILED:
@@ -44,3 +44,12 @@ class Failures(Reader):
             is_callers=failure.is_callers,
             stream_end="error" if failure.code == STREAM_ERROR else None,
         )
+
+
+def _is_graphql(exchange: DecodedExchange) -> bool:
+    """Whether an exchange is of GraphQL, by its path, or by what it asks at any other."""
+    line = exchange.line
+    if is_graphql(line.method, line.path or ""):
+        return True
+    body = exchange.request_body
+    return asks_graphql(b"" if body is None else body.head, line.query)

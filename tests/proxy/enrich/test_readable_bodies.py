@@ -151,3 +151,52 @@ def test_a_byte_order_mark_or_wide_text_hides_no_call(encoding: str) -> None:
         World().pass_on(json.dumps(ask()).encode(encoding), json.dumps(answer()).encode(encoding))
     )
     assert (call.tool_name, call.status) == ("add", "success")
+
+
+STRANGE = b'"logprobs":{"content":[{"token":"x","logprob":%b}]},'
+
+
+@each_of(
+    "value", [b"NaN", b"-Infinity", b"Infinity", b'"\\ud83d"', b"100000000000000000000", b"[NaN, -Infinity]"]
+)  # fmt: skip
+def test_strange_values_hide_no_call(value: bytes) -> None:
+    """As Python, NumPy, vLLM and JavaScript write them: beside counts, results of tools and errors."""
+    beside = STRANGE % value
+    chat = json.dumps(CHAT).encode()
+
+    def with_it(document: object) -> bytes:
+        return b"{" + beside + json.dumps(document).encode()[1:]
+
+    streamed = b"".join(
+        b"data: " + with_it(each) + b"\n\n"
+        for each in (chunk("hi"), chunk(None, "stop", usage=CHAT_USAGE))
+    )
+    for said, content_type in (
+        (with_it(CHAT_ANSWER), "application/json"),
+        (streamed + b"data: [DONE]\n\n", "text/event-stream"),
+    ):
+        call = built("/v1/chat/completions", chat, said, content_type=content_type).record
+        assert (call.resolved_model, call.input_tokens, call.output_tokens, call.usage_state) == (
+            "gpt-4o-2024-08-06", 19, 10, "exact",
+        )  # fmt: skip
+        assert call.cost_usd
+
+    asked = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"add","arguments":{%b"a":1}}}'
+    result = {"content": [{"type": "text", "text": "3"}]}
+    reply = b'{"jsonrpc":"2.0","id":1,"result":%b}' % with_it(result)
+    for said, content_type in (
+        (reply, "application/json"),
+        (b"event: message\ndata: " + reply + b"\n\n", "text/event-stream"),
+    ):
+        (tool,) = built("/mcp", asked % beside, said, content_type=content_type).tool_calls
+        assert (tool.status, tool.tool_name, tool.error_details) == ("success", "add", None)
+        assert tool.result is not None
+        assert json.loads(tool.result, parse_constant=pytest.fail)["content"] == result["content"]
+        assert tool.arguments is not None
+        assert json.loads(tool.arguments, parse_constant=pytest.fail)["a"] == 1
+
+    failed = {"data": {"a": 1}, "errors": [{"message": "no a"}]}
+    record = built("/graphql", b'{"query":"{a}"}', with_it(failed)).record
+    assert (record.error_type, record.level) == ("graphql_error", "error")
+    record = built("/x", b"{}", b'{"error":{"message":"broken","code":7,"n":%b}}' % value).record
+    assert record.error_type == "error_response"

@@ -26,7 +26,7 @@ def record(
     given = settings()
     raw = answer.encode() if isinstance(answer, str) else answer
     body = raw if isinstance(raw, bytes) else json.dumps(answer).encode()
-    captured = exchange(path, b"{}", body, content_type=content_type, **more)
+    captured = exchange(path, more.pop("asked", b"{}"), body, content_type=content_type, **more)
     captured.flags |= flags
     return RecordBuilder("i", given).build(captured, descriptor_of(given)).record
 
@@ -449,3 +449,66 @@ def test_the_record_of_one() -> None:
     packed = gzip.compress(json.dumps(told).encode())
     assert said(packed, response_headers="Content-Encoding: gzip\r\n")[0] == "error_response"
     assert said(told, status=404) == (None, "warn", None)
+
+
+GRAPHQL_ERRORS = json.dumps(
+    {"data": {"a": 1, "b": None}, "errors": [{"message": "no b", "path": ["b"]}]}
+)
+MIXED = "\r\n".join(
+    ("", "---", "Content-Type: application/json", "", "{0}", "-----", "")
+)  # as Apollo's servers write it
+
+
+@each_of("path", ["/graphql", "/graphql/stream", "/api/query", "/"])
+@each_of(
+    ("content_type", "answer"),
+    [
+        (JSON, "{0}"),
+        ("application/graphql-response+json; charset=utf-8", "{0}"),
+        (SSE, "event: next\ndata: {0}\n\nevent: complete\ndata:\n\n"),
+        (SSE, "data: {0}\n\n"),
+        (SSE, 'event: next\ndata: {{"id":"1","payload":{0}}}\n\n'),
+        ("multipart/mixed; boundary=-; deferSpec=20220824", MIXED),
+        ('multipart/mixed;boundary="graphql";subscriptionSpec=1.0', MIXED),
+        ("application/x-ndjson", '{0}\n{{"data":{{}}}}\n'),
+        ("application/jsonl", '{{"data":{{}}}}\n{0}\n'),
+    ],
+)
+@each_of(
+    "asked",
+    [
+        b'{"query":"subscription OnB { b }"}',
+        b'{"operationName":null,"variables":{},"query":"\\n{ a b }"}',
+        b'{"query":"query($id: ID!) { a }"}',
+        b'[{"query":"mutation{a}"}]',
+    ],
+)
+def test_errors_of_graphql_are_known_by_what_was_asked(
+    path: str, content_type: str, answer: str, asked: bytes
+) -> None:
+    """At any path, in any form in which an operation is answered."""
+    text = answer.format(GRAPHQL_ERRORS)
+    found = said(text, content_type, path=path, asked=asked)
+    assert found == ("graphql_error", "error", "no b")
+
+
+@each_of(
+    ("content_type", "answer"),
+    [
+        (SSE, "event: next\ndata: {0}\n\nevent: complete\ndata:\n\n"),
+        (SSE, 'event: next\ndata: {{"id":"1","payload":{0}}}\n\n'),
+        ("multipart/mixed; boundary=-; deferSpec=20220824", MIXED),
+    ],
+)
+def test_errors_of_graphql_are_known_by_their_form(content_type: str, answer: str) -> None:
+    """Of a stored query, or of a stream whose operations came in other requests."""
+    text = answer.format(GRAPHQL_ERRORS)
+    assert said(text, content_type, path="/events")[0] == "graphql_error"
+
+
+@each_of("asked", [b'{"query":"mutation testing"}', b'{"query":"{app=\\"x\\"}"}', b"{}", b""])
+def test_findings_are_no_errors_of_graphql(asked: bytes) -> None:
+    """Nor is an answer without errors one."""
+    for answer in (GRAPHQL_ERRORS, '{"data":{"a":1}}', '{"data":{},"errors":[]}'):
+        assert said(answer, path="/search", asked=asked) == (None, "info", None)
+    assert said('{"data":{"a":1},"errors":[]}', path="/q", asked=b'{"query":"{a}"}')[0] is None

@@ -57,6 +57,46 @@ def test_a_stream_that_can_be_resumed_is_waited_for(monkeypatch: pytest.MonkeyPa
     assert (world.builder.waiting_tools(), world.builder.expired()) == ([], [])
 
 
+@each_of("outcome", [Outcome.TRUNCATED, Outcome.UPSTREAM_TIMEOUT, Outcome.CLIENT_CLOSED])
+@each_of("times", [1, 3])
+def test_a_stream_that_breaks_off_is_answered_by_the_one_that_resumes_it(
+    outcome: Outcome, times: int
+) -> None:
+    """However often it breaks off; the tool did not fail."""
+    world = World()
+    broken = b"id: 7\r\n" + events(PROGRESS)
+    resume = OLD + "Last-Event-ID: 7\r\n"
+    begun = world.pass_on(ask(), broken, content_type=SSE, outcome=outcome)
+    call = only(begun)
+    assert (call.status, call.error_details) == ("processing", None)
+    stream = begun.record.stream
+    assert stream is None or not stream.failed_tools
+    for _ in range(times - 1):
+        world.pass_on(
+            b"", broken, method="GET", content_type=SSE, outcome=outcome, request_headers=resume
+        )
+    resumed = world.pass_on(
+        b"", events(answer()), method="GET", content_type=SSE, request_headers=resume
+    )
+    call = only(resumed)
+    assert (call.status, call.error_details, call.record_id) == ("success", None, begun.record.id)
+    assert world.builder.waiting_tools() == []
+
+
+def test_a_broken_stream_that_nobody_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call failed as its stream did; without ids of events, or refused, at once."""
+    world = World()
+    broken: dict[str, Any] = {"content_type": SSE, "outcome": Outcome.TRUNCATED}
+    assert only(world.pass_on(ask(), events(PROGRESS), **broken)).status == "error"
+    refused = world.pass_on(ask(2), b"id: 7\n" + events(PROGRESS), status=503, **broken)
+    assert only(refused).status == "error"
+    world.pass_on(ask(3), b"id: 7\n" + events(PROGRESS), **broken)
+    monkeypatch.setattr("proxy.enrich.mcp.reader.now_us", lambda: 1 << 60)
+    (entry,) = world.builder.expired()
+    call = only(entry)
+    assert (call.status, details(call)["error"]["type"]) == ("error", "truncated")
+
+
 def test_a_session_that_is_deleted_ends_its_calls() -> None:
     """Nothing of it will be answered; a refused DELETE ends nothing."""
     world = World()
