@@ -283,6 +283,66 @@ async def test_the_keyboard_alone_reaches_everything(site: Site) -> None:
         await page.until(f"location.pathname === '{path}' && document.querySelector('main h1')")
 
 
+@pytest.mark.parametrize(
+    ("path", "scroller"),
+    [
+        ("/requests?period=15m", ".log"),
+        ("/requests?period=15m&by=path", ".log"),
+        ("/?period=15m", "main"),
+        ("/mcp-logs", "main"),
+        ("/conversations", ".list-side"),
+    ],
+)
+async def test_keys_scroll_what_is_shown(site: Site, path: str, scroller: str) -> None:
+    """As it was loaded, where nothing has the focus, and from a button above."""
+    page = site.page
+    await page.resize(1280, 300)
+    await site.open(path)
+    at = f"document.querySelector('{scroller}').scrollTop"
+    await page.until(
+        f"(({{ scrollHeight, clientHeight }}) => scrollHeight > clientHeight + 9)("
+        f"document.querySelector('{scroller}'))"
+    )
+    await page.quiet()
+    await page.press("PageDown")
+    await page.until(f"{at} > 0")
+    await page.press("Home")
+    await page.until(f"{at} === 0")
+    await page.press("End")
+    await page.until(f"{at} > 0")
+    await page.press("PageUp")
+    await page.press("Home")
+    await page.until(f"{at} === 0")
+    await page.press(" ")
+    await page.until(f"{at} > 0")
+    await page.press("Home")
+    await page.evaluate("document.querySelector('#nav a').focus()")
+    await page.press("PageDown")
+    await page.until(f"{at} > 0")
+
+
+async def test_rows_and_screens_take_turns(site: Site) -> None:
+    """A row that was scrolled away has the focus no more: the keys for rows go on with what is seen."""
+    page = site.page
+    await site.open("/requests?period=15m")
+    await page.wait_for("#rows tr[data-id]")
+    at = "document.querySelector('.log').scrollTop"
+    focused = "Number(document.activeElement.getAttribute('aria-rowindex'))"
+    await page.press("j")
+    await page.until(f"{focused} === 2")
+    await page.press("PageDown")
+    await page.until(f"{at} > 400 && {focused} === 0")
+    seen = await page.evaluate(at)
+    await page.press("PageDown")
+    await page.until(f"{at} > {seen} + 400")
+    await page.press("j")
+    await page.until(f"{focused} > 30")
+    await page.press("End")
+    await page.until(f"{at} > 1500")
+    await page.press("Home")
+    await page.until(f"{at} === 0")
+
+
 async def test_a_row_says_what_was_asked_where_the_path_does_not(site: Site) -> None:
     """Of MCP and GraphQL, which post all to one path; and why it failed behind a status of 200."""
     await site.open("/requests")

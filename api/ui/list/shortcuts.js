@@ -16,6 +16,7 @@ export function moveBy(page, step) {
   let at = page.indexOf(
     page.state.record ?? /** @type {HTMLElement} */ (document.activeElement)?.dataset?.id,
   );
+  if (at < 0) at = page.virtual.top - step; // the first in sight, for one that was scrolled away has no focus
   do at += step;
   while (items[at]?.record.isNotice);
   if (at >= items.length - 5) page.loadOlder();

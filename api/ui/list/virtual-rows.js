@@ -46,6 +46,11 @@ export class VirtualRows {
     this.draw();
   }
 
+  /** The first row that is in sight as a whole. */
+  get top() {
+    return Math.ceil(this.scroller.scrollTop / this.rowHeight);
+  }
+
   get first() {
     return Math.max(0, Math.floor(this.scroller.scrollTop / this.rowHeight) - OVERSCAN);
   }

@@ -34,7 +34,7 @@ const SHORTCUTS = [
   ["f", "filters"],
   ["l", "live"],
   ["v", "views"],
-  ["Space", "pause or resume"],
+  ["Space", "pause or resume what is live, else a screen down"],
   ["e", "errors only, 4xx among them"],
   ["1 … 5", "period"],
   ["z", "zoom to the selection"],
@@ -60,7 +60,35 @@ function showShortcuts() {
   ]);
 }
 
+const SCREENS = {
+  __proto__: null,
+  ArrowDown: 0.1,
+  ArrowUp: -0.1,
+  PageDown: 1,
+  PageUp: -1,
+  " ": 1,
+  Home: -1e5,
+  End: 1e5,
+}; // that a key scrolls by
+const REPEATED_PX = 56; // of a screen in the next one
+
+const isScroller = (element) =>
+  element.scrollHeight > element.clientHeight &&
+  /auto|scroll/.test(getComputedStyle(element).overflowY);
+
+/** Scroll the list or the page, unless the focus lies in something smaller, which the browser scrolls. */
+function scroll({ key, shiftKey, target }) {
+  const scroller = [...document.querySelectorAll("main, .log, .list-side")].find(isScroller);
+  if (!scroller) return false;
+  for (let around = target; around && around !== scroller; around = around.parentElement)
+    if (isScroller(around)) return false;
+  const screens = key === " " && shiftKey ? -1 : SCREENS[key];
+  scroller.scrollTop += screens * (scroller.clientHeight - REPEATED_PX);
+  return true;
+}
+
 const EVERYWHERE = {
+  ...Object.fromEntries(Object.keys(SCREENS).map((key) => [key, scroll])),
   "?": showShortcuts,
   t: toggleTheme,
   "/": () =>
@@ -87,10 +115,8 @@ function onKey(event) {
     event.preventDefault();
     return go(PLACES[key]);
   }
-  const action = pageKeys()[key] ?? EVERYWHERE[key];
-  if (!action) return;
-  event.preventDefault();
-  action(event);
+  const isTaken = [pageKeys(), EVERYWHERE].some((keys) => keys[key] && keys[key](event) !== false);
+  if (isTaken) event.preventDefault();
 }
 
 /** Listen for shortcuts from now on. */
