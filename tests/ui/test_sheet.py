@@ -24,6 +24,7 @@ async def test_an_llm_stream_is_a_conversation_with_its_frames_and_cost(site: Si
     await page.wait_for(".turn.system", "Be kind")
     await page.wait_for(".turn.assistant", "I am fine")
     await page.wait_for(".usage", "$0.0140")
+    await page.click(".usage summary")
     await page.wait_for(".usage", "end_turn")
     await page.click("#tab-frames")
     await page.wait_for(".frame-axis", "longest gap 400")
@@ -355,6 +356,34 @@ async def test_beside_an_open_record_rows_say_why_on_a_second_line(empty_site: S
     await empty_site.store(record)
     await empty_site.open(f"/requests?period=15m&record={record.id.hex()}")
     await empty_site.page.wait_for("#rows tr.two-lines .line2.error", "deadlock")
+
+
+@pytest.mark.parametrize("width", [375, 768, 1000])
+async def test_rows_say_why_on_any_screen(empty_site: Site, width: int) -> None:
+    """Where there is no room for a column of details, on a second line."""
+    await empty_site.page.resize(width, 800)
+    await empty_site.store(record_of(1, status=500, level="error", error_type="deadlock"))
+    await empty_site.open("/requests?period=15m")
+    await empty_site.page.wait_for("#rows tr.two-lines .line2.error", "deadlock")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (375, 740)])
+async def test_the_parts_of_a_call_are_in_sight(site: Site, width: int, height: int) -> None:
+    """Its tabs and the chat at once; what a tab shows comes into sight with it."""
+    page = site.page
+    await page.resize(width, height)
+    await open_record(site, "stream")
+    top = "(selector) => document.querySelector(selector).getBoundingClientRect().top"
+    assert await page.evaluate(f"({top})('#tab-panel')") < height * 0.75
+    await page.click(".usage summary")
+    await page.wait_for(".usage", "end_turn")
+    await page.resize(width, 420)
+    await page.evaluate("document.querySelector('#tab-facts').click()")
+    assert await page.evaluate(f"({top})('#tab-panel')") < 300
+    await page.evaluate("document.querySelector('#sheet').scrollTop = 1e6")
+    assert await page.evaluate(f"({top})('#tab-chat')") >= 0
+    await page.evaluate("document.querySelector('#tab-response').click()")
+    assert await page.evaluate(f"({top})('#tab-panel') >= ({top})('#tab-chat')")
 
 
 async def test_a_search_may_be_called_query(empty_site: Site) -> None:

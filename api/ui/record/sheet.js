@@ -297,6 +297,14 @@ export class Sheet {
   choose(name) {
     change({ tab: name }, { isStep: false, isKnown: true });
     this.turnTo(name);
+    this.bringUp();
+  }
+
+  /** Scroll to where the panel begins, unless that is seen already with room for some of it. */
+  bringUp() {
+    const top = this.panel.getBoundingClientRect().top - this.host.getBoundingClientRect().top;
+    const tabs = this.list.offsetHeight;
+    if (top < tabs || top > this.host.clientHeight / 2) this.host.scrollTop += top - tabs;
   }
 
   onTabKey(event) {

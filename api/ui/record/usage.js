@@ -60,24 +60,37 @@ function origin({ begun_by: begun, answered_by: answers }) {
   ];
 }
 
+/** `9 in · 30 out · $0.0003` */
+const sumOf = ({ input_tokens: input, output_tokens: output, cost_usd: cost }) => [
+  `${input === null ? "–" : count(input)} in · ${output === null ? "–" : count(output)} out · `,
+  money(cost),
+];
+
 /** The sum of a WebSocket session with a model. */
-function session({ calls, model, input_tokens: input, output_tokens: output, ...sum }) {
-  const line = (name, text) =>
-    el("div", {}, el("dt", {}, name), el("dd"), el("dd", { class: "figure" }, text));
-  const state = sum.complete ? "" : "some messages were not seen: there may be more";
+function session(sum) {
+  const { calls, model, complete } = sum;
+  const of = unit(` of ${countOf(calls, "call")} of ${model ?? "an unknown model"}`);
+  const state = complete ? "" : "some messages were not seen: there may be more";
   return el(
     "section",
     { class: "usage" },
-    el("h3", {}, "Usage ", unit(`${countOf(calls, "call")} of ${model ?? "an unknown model"}`)),
+    el("p", {}, el("strong", {}, "Usage "), sumOf(sum), of),
     state && el("p", { class: "unit" }, state),
-    el(
-      "dl",
-      {},
-      line("Input", input === null ? "–" : count(input)),
-      line("Output", output === null ? "–" : count(output)),
-      line("Cost", money(sum.cost_usd)),
-    ),
   );
+}
+
+let isUnfolded = false; // by whoever looks at records, for the next ones as well
+
+/** One line that tells the sum; the parts are a click away. */
+function folded(summary, ...parts) {
+  const made = el(
+    "details",
+    { open: isUnfolded },
+    el("summary", {}, el("strong", {}, "Usage "), summary),
+    parts,
+  );
+  made.addEventListener("toggle", () => (isUnfolded = made.open));
+  return made;
 }
 
 export function usage(record) {
@@ -126,22 +139,24 @@ export function usage(record) {
     el(
       "section",
       { class: "usage" },
-      title,
       origin(record),
-      bar,
-      el(
-        "dl",
-        {},
-        group("Input", record.input_tokens, parts.input),
-        group("Output", record.output_tokens, parts.output),
-        Object.entries(record.usage?.meters ?? {}).map(([name, number]) =>
-          line(name.replaceAll("_", " "), "", count(number)),
+      folded(
+        [sumOf(record), unit(` ${stateText(record)}`)],
+        bar,
+        el(
+          "dl",
+          {},
+          group("Input", record.input_tokens, parts.input),
+          group("Output", record.output_tokens, parts.output),
+          Object.entries(record.usage?.meters ?? {}).map(([name, number]) =>
+            line(name.replaceAll("_", " "), "", count(number)),
+          ),
+          record.usage?.service_tier && line("Tier", "", record.usage.service_tier),
+          record.called_tools?.length && line("Tools called", "", record.called_tools.join(", ")),
+          record.failed_tools?.length && line("Tools failed", "", record.failed_tools.join(", ")),
+          finish && line("Finish", "", finish),
+          line("Cost", costNote(record), money(record.cost_usd), "sum"),
         ),
-        record.usage?.service_tier && line("Tier", "", record.usage.service_tier),
-        record.called_tools?.length && line("Tools called", "", record.called_tools.join(", ")),
-        record.failed_tools?.length && line("Tools failed", "", record.failed_tools.join(", ")),
-        finish && line("Finish", "", finish),
-        line("Cost", costNote(record), money(record.cost_usd), "sum"),
       ),
     ),
   ];

@@ -3,6 +3,8 @@
 import { el, unit } from "../lib/dom.js";
 import { countOf, durationText } from "../lib/format.js";
 
+const NARROW = matchMedia("(max-width: 640px)");
+
 /** Cut the exchange into phases: [name, from, until, kind] in µs; null ends were not reached. */
 function phasesOf(record) {
   const total = record.duration_us;
@@ -27,7 +29,10 @@ function phasesOf(record) {
   ];
 }
 
+/** The phases; on a narrow screen folded, as what was said is looked for first. */
 export function waterfall(record) {
+  const took = record.duration_us === null ? "open" : durationText(record.duration_us);
+  const note = record.stream ? streamNote(record.stream) : "";
   const total = Math.max(record.duration_us ?? 0, 1);
   const rows = phasesOf(record).map(([name, from, until, kind, absent]) => {
     if (from === null || until === null)
@@ -38,14 +43,14 @@ export function waterfall(record) {
     return line(name, el("span", { class: "track" }, bar), durationText(Math.max(0, until - from)));
   });
   return el(
-    "dl",
-    { class: "waterfall", "aria-label": "Phases" },
-    rows,
-    line(
-      "Total",
-      unit(record.stream ? streamNote(record.stream) : ""),
-      record.duration_us === null ? "open" : durationText(record.duration_us),
-      "sum",
+    "details",
+    { class: "phases-fold", open: !NARROW.matches },
+    el("summary", {}, el("strong", {}, "Phases "), took, " ", unit(note)),
+    el(
+      "dl",
+      { class: "waterfall", "aria-label": "Phases" },
+      rows,
+      line("Total", unit(note), took, "sum"),
     ),
   );
 }
