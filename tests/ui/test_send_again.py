@@ -68,6 +68,7 @@ async def test_a_request_is_edited_and_sent(empty_site: Site) -> None:
     page = empty_site.page
     sender = Sender()
     await opened(empty_site, sender)
+    assert await page.evaluate("document.querySelector('#no-send-again').hidden")
     await page.click("#send-again")
     await page.wait_for("dialog label", "Path and query")
     assert await page.evaluate("document.querySelector('[name=headers]').value") == (
@@ -107,10 +108,12 @@ async def test_a_request_is_edited_and_sent(empty_site: Site) -> None:
 
 
 async def test_the_button_is_not_there_where_it_is_off(empty_site: Site) -> None:
-    """What a caller may not do is not shown."""
+    """What a caller may not do is not shown; what it needs stands with all else that can be done."""
     await opened(empty_site, None)
     await empty_site.page.quiet()
     assert await empty_site.page.evaluate("document.querySelector('#send-again').hidden") is True
+    await empty_site.page.click("#sheet .actions button", "More")
+    await empty_site.page.wait_for("#no-send-again", "[replay] enabled = true")
 
 
 async def test_a_replay_leads_to_its_original(empty_site: Site) -> None:

@@ -24,6 +24,20 @@ export function sendAgainButton(record) {
   return open;
 }
 
+/** What is said where there is no such button. */
+export function sendAgainNote() {
+  const setting = el("code", {}, "[replay] enabled = true");
+  const note = el(
+    "p",
+    { class: "unit", id: "no-send-again", hidden: true },
+    "Send again: needs ",
+    setting,
+    " in the configuration file, and a token of role operate or admin.",
+  );
+  mayReplay().then(({ enabled }) => (note.hidden = enabled));
+  return note;
+}
+
 async function openForm(record) {
   const { targets } = await mayReplay();
   return openDialog("Send again", (close) => formOf(record, targets, close));

@@ -16,7 +16,7 @@ import { explain, reasonOf } from "../lib/explanations.js";
 import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "./record-kind.js";
 import { standsFor } from "./sample.js";
-import { sendAgainButton } from "./send-again.js";
+import { sendAgainButton, sendAgainNote } from "./send-again.js";
 import { takenOut } from "./taken-out.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
@@ -191,6 +191,7 @@ export class Sheet {
           title: "Choose another row (x)",
         }),
       record.trace_id && traceOf(record),
+      sendAgainNote(),
     );
     const toggle = () => {
       this.hasMore = !this.hasMore;
