@@ -83,6 +83,7 @@ setInterval(() => {
 zoneButton($("zone"));
 $("theme").addEventListener("click", toggleTheme);
 $("logout").addEventListener("click", logOut);
+$("more-pages").addEventListener("click", () => $("more-pages").hidePopover());
 listenToKeys();
 listen();
 show();

@@ -1,8 +1,8 @@
-// Which alerts fire: asked for now and then, shown in the navigation as the number beside a mark, or as a plain link where
-// alerts are configured and none fires, and handed to the page that is shown.
+// Which alerts fire: asked for now and then, shown in the navigation as a number after the link to their page, and handed
+// to the page that is shown.
 
 import { getJson } from "../lib/api.js";
-import { $, gradeMark } from "../lib/dom.js";
+import { $, el, gradeMark } from "../lib/dom.js";
 import { firingOf, firingText } from "./figures.js";
 
 const EVERY_MS = 10_000;
@@ -24,15 +24,14 @@ export function takeAlerts(answer) {
   shown = firingOf(answer);
   dueAt = Date.now() + (answer.alerts.length ? EVERY_MS : RARELY_MS);
   const names = new Set(shown.map(({ alert }) => alert.name));
-  const mark = /** @type {HTMLAnchorElement} */ ($("firing"));
-  mark.hidden = answer.alerts.length === 0;
-  mark.classList.toggle("quiet", names.size === 0);
-  mark.title = names.size ? firingText(names.size) : "";
-  mark.ariaLabel = mark.title || null;
-  mark.lastElementChild.className = names.size ? "error" : "";
-  mark.lastElementChild.replaceChildren(
-    ...(names.size ? [gradeMark(), String(names.size)] : ["Alerts"]),
-  );
+  const text = names.size ? firingText(names.size) : "";
+  const mark = $("firing");
+  mark.hidden = !names.size;
+  mark.title = text;
+  const word = el("span", { class: "hidden" }, " firing");
+  mark.replaceChildren(...(names.size ? [gradeMark(), String(names.size), word] : []));
+  $("more").title = text;
+  $("more").classList.toggle("firing", names.size > 0);
   for (const listener of listeners) listener(shown);
 }
 
