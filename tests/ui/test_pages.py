@@ -79,6 +79,20 @@ async def test_the_overview_counts_and_names_what_fails(site: Site) -> None:
     )
 
 
+async def test_tokens_and_cost_are_shown_where_models_are_called(empty_site: Site) -> None:
+    """For everybody else they would be two figures of nothing."""
+    names = "[...document.querySelectorAll('.figures dt')].map((e) => e.innerText)"
+    await empty_site.store(record_of(2))
+    await empty_site.open("/?period=15m")
+    await empty_site.page.wait_for(".lists", "Nothing failed")
+    assert (await empty_site.page.evaluate(names))[-1] == "Client errors"
+    await empty_site.store(
+        record_of(1, provider="openai", model="gpt-5", usage_state="exact", input_tokens=3)
+    )
+    await empty_site.open("/?period=15m")
+    await empty_site.page.until(f"{names}.slice(-2).join() === 'Tokens,Cost'")
+
+
 async def test_figures_of_the_overview_stand_apart(site: Site) -> None:
     """No figure touches what stands before it, or is cut, even the words for a price that is not
     known.
@@ -115,7 +129,7 @@ async def test_the_ledger_gives_way_to_the_navigation(site: Site) -> None:
         "document.querySelector('#equation').clientWidth"
     )
 
-    for width in (1600, 1541, 1441, 1361, 1280, 1100, 861):
+    for width in (1600, 1541, 1441, 1361, 1280, 1100, 921):
         await site.page.resize(width, 900)
         navigation, ledger, last = await site.page.evaluate(edges)
         assert navigation < ledger, width
@@ -464,7 +478,7 @@ async def test_nothing_is_cut_or_touches_on_a_narrow_screen(site: Site) -> None:
         "e.clientWidth).length"
     )
     assert await site.page.evaluate(cut) == 0
-    gaps = await site.page.evaluate("""[...document.querySelectorAll('#nav a:not([hidden])')].map((link) => {
+    gaps = await site.page.evaluate("""[...document.querySelectorAll('#nav > :is(a, button)')].map((link) => {
         const range = document.createRange();
         range.selectNodeContents(link);
         return range.getBoundingClientRect();

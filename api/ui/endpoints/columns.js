@@ -7,13 +7,17 @@ import { count, duration, money, size } from "../lib/format.js";
 const share = (row, name) => row[name] / Math.max(1, row.exchanges);
 const figure = (content, grade = "") => el("td", { class: `figure ${grade}`.trim() }, content);
 
+/** What "≈" says. */
+export const NEAR = "≈ from a histogram, at most 5 % off";
+
 /**
  * A percentile of milliseconds, number and unit apart; "≈" where it comes from buckets.
  * @returns {[unknown, string]}
  */
 export function percentileFigure(found, name) {
   const [number, unitName] = duration(found[name] === null ? null : found[name] * 1000);
-  return [found.estimated && found[name] !== null ? [unit("≈ "), number] : number, unitName];
+  const isNear = found.estimated && found[name] !== null;
+  return [isNear ? [el("abbr", { class: "unit", title: NEAR }, "≈ "), number] : number, unitName];
 }
 
 /** A percentile in a table. */

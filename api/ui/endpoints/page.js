@@ -4,7 +4,7 @@
 
 import { address, change } from "../lib/address.js";
 import { ApiError, errorText, getJson } from "../lib/api.js";
-import { COLUMNS, hasFigures, sorted } from "./columns.js";
+import { COLUMNS, hasFigures, NEAR, sorted } from "./columns.js";
 import { select } from "../lib/controls.js";
 import { button, el, redraw } from "../lib/dom.js";
 import { parse } from "../lib/filter.js";
@@ -167,8 +167,9 @@ function noteOf({ by, rows, seen, values, series, complete: isComplete, sampled 
   const part = what && `${what}, there was no more time`;
   const isAlone = rows.length > 0 && rows.every((row) => row.before === null);
   const before = isAlone ? "; no comparison: the log does not reach back to the period before" : "";
+  const near = rows.some((row) => row.duration_ms.estimated) ? `; ${NEAR}` : "";
   const groups = countOf(values, by === "endpoint" ? "endpoint" : "group");
-  return `${groups} in ${countOf(seen, "request")}${ofSample({ sampled }, ", ")}${more}${part}${before}`;
+  return `${groups} in ${countOf(seen, "request")}${ofSample({ sampled }, ", ")}${more}${part}${before}${near}`;
 }
 
 function headCell(name, { label, title }, sort, order) {

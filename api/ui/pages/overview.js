@@ -10,7 +10,7 @@ import { durationTerms } from "../lib/heat.js";
 import { LatencyChart } from "../lib/latency-chart.js";
 import { onFiring } from "../alerts/firing.js";
 import { firingLines } from "../alerts/firing-lines.js";
-import { percentileFigure } from "../endpoints/columns.js";
+import { NEAR, percentileFigure } from "../endpoints/columns.js";
 import { relative } from "../endpoints/comparison.js";
 import { readLatency } from "../endpoints/latency.js";
 import {
@@ -161,7 +161,8 @@ export class Page {
         this.periodHost,
         periodControl(period, (some) => change(some)),
       );
-      this.when.textContent = periodText(period) + ofSample(summary, ", ");
+      const near = summary.duration_ms.estimated ? `, ${NEAR}` : "";
+      this.when.textContent = periodText(period) + ofSample(summary, ", ") + near;
       this.drawFigures(summary, earlier, period);
       this.chart.set(histogram);
       this.latencyChart.set(histogram, heat);
@@ -329,8 +330,10 @@ export class Page {
       : [];
   }
 
+  /** Tokens and cost, where models are called at all. */
   tokens({ calls, counted, priced, input_tokens, output_tokens, cost_usd }) {
-    const note = calls ? `of ${countOf(calls, "LLM call")}` : "no LLM calls";
+    if (!calls) return;
+    const note = `of ${countOf(calls, "LLM call")}`;
     this.figures.append(
       statistic(
         "Tokens",
