@@ -147,20 +147,61 @@ async def test_a_search_that_has_found_nothing_goes_on_by_itself(
 
 
 async def test_only_what_is_in_sight_is_drawn_and_older_pages_come(site: Site) -> None:
-    """A page of the list at a time, few rows in the document, and the brush zooms."""
+    """A page of the list at a time, by a button or as its end comes near; few rows in the document,
+    all of them counted, and the brush zooms.
+    """
     page = site.page
     await site.open("/requests?period=15m")
-    await page.wait_for("#older")
+    total = (await page.wait_for("#sum", "records")).split()[0]
+    await page.wait_for("#foot", f"100 shown of {total}")
     assert await page.evaluate(COUNT) < 80
     before = len([path for path in page.requests if path.startswith("api/records?")])
-    await page.evaluate("document.querySelector('.log').scrollTo(0, 1e6)")
-    await page.click("#older")
+    await page.evaluate("document.querySelector('#older').click()")
     await page.wait_for("#foot", "200 shown")
     assert len([path for path in page.requests if path.startswith("api/records?")]) == before + 1
+    await page.press("End")
+    await page.wait_for("#foot", f"{total} shown, end of the list")
+    assert await page.evaluate(COUNT) < 80
+    await page.press("End")
+    await page.wait_for("#rows tr[data-id]", "/api/users/400")
     assert not any(path.startswith("api/records/stream") for path in page.requests)
     await page.drag(".mini-chart", 0.8, 0.99)
     await page.click(".brush-label button")
     await page.until("location.search.includes('since=')")
+
+
+async def test_what_is_loaded_is_bounded(site: Site) -> None:
+    """However far one scrolls: at the bound the list says how to see older records."""
+    await site.open("/requests?period=15m")
+    kept = await site.page.evaluate("""import("/ui/newest/list/loaded-records.js").then(({ LoadedRecords }) => {
+        const loaded = new LoadedRecords();
+        for (let at = 0; at < 21; at += 1) {
+            const records = Array.from({ length: 1000 }, (_, index) => ({ id: `${at} ${index}` }));
+            loaded.appendOlder({ records, next_cursor: "more", complete: true });
+        }
+        return [loaded.stored.length, loaded.cursor, loaded.isCut];
+    })""")
+    assert kept == [20_000, None, True]
+
+
+async def test_tools_fit_on_a_phone(site: Site) -> None:
+    """Some of them, and a button that shows the rest; none is cut."""
+    page = site.page
+    shown = """[...document.querySelector('.tool-buttons').children]
+        .filter((tool) => tool.getClientRects().length)"""
+    for width, few in ((320, 4), (375, 4)):
+        await page.resize(width, 740)
+        await site.open("/requests?period=15m")
+        await page.wait_for("#rows tr[data-id]")
+        assert await page.evaluate(f"{shown}.length") == few
+        await page.click(".tool-buttons button", "More")
+        await page.wait_for("#export")
+        await page.wait_for(".periods")
+        assert await page.evaluate(
+            f"{shown}.every((tool) => tool.getBoundingClientRect().right <= innerWidth)"
+        )
+        await page.click(".tool-buttons button", "More")
+        assert await page.evaluate(f"{shown}.length") == few
 
 
 async def test_live_mode_pauses_without_losing_the_place(site: Site) -> None:

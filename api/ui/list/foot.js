@@ -22,17 +22,17 @@ const failureFoot = (text, retry) =>
   );
 
 /** What stands below the records of a page: `failure`, or what its `loaded` records call for. */
-export function footOf({ loaded, failure, state, period }, { retry, setFilter, loadOlder }) {
+export function footOf({ loaded, failure, state, period, total }, { retry, setFilter, loadOlder }) {
   if (failure) return failureFoot(failure, retry);
   if (loaded.isComplete && !loaded.all.length)
     return noMatchFoot(state.filter ?? "", period, setFilter);
   if (loaded.goesOn)
     return el("p", { class: "unit" }, "Nothing found so far, searching further back …");
-  return listFoot(loaded, loadOlder);
+  return listFoot(loaded, total, loadOlder);
 }
 
 /** Below loaded records: the end of the list, or a button that loads older ones. */
-function listFoot(loaded, loadOlder) {
+function listFoot(loaded, total, loadOlder) {
   const shown = loaded.all.length;
   if (loaded.isComplete && !loaded.cursor) {
     const end = loaded.isCut ? "choose a shorter period to see older ones" : "end of the list";
@@ -40,7 +40,7 @@ function listFoot(loaded, loadOlder) {
   }
   const label = loaded.isComplete ? "Load older records" : "Continue searching";
   const note = loaded.isComplete
-    ? `${count(shown)} shown`
+    ? `${count(shown)} shown${total > shown ? ` of ${count(total)}` : ""}`
     : `Searched for ${Math.ceil(loaded.searchedMs / 1000)} s and found ${count(shown)}. There may be more.`;
   return [el("p", { class: "unit" }, note), button(label, loadOlder, { id: "older" })];
 }

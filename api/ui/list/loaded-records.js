@@ -76,6 +76,14 @@ export class LoadedRecords {
     this.stored = [...this.stored, ...records.filter((record) => !known.has(record.id))];
     this.cursor = cursor;
     this.isComplete = complete;
+    if (this.stored.length >= MAX_ROWS) this.cut();
+  }
+
+  /** Hold no more than so many: what is older cannot be reached from here. */
+  cut() {
+    this.stored = this.stored.slice(0, MAX_ROWS);
+    this.isCut = this.cursor !== null || this.isCut;
+    this.cursor = null;
   }
 
   /** Put live items on top; returns whether any was new. */
@@ -90,9 +98,8 @@ export class LoadedRecords {
     this.inFlight = this.inFlight.filter((record) => !ids.has(record.id));
     this.stored = [...fresh, ...this.stored];
     if (this.stored.length > MAX_ROWS) {
-      this.stored = this.stored.slice(0, MAX_ROWS);
-      this.cursor = null;
       this.isCut = true;
+      this.cut();
     }
     return true;
   }

@@ -1,6 +1,6 @@
 // The requests page: what is in the address is what is shown. Filters, histogram, log, live mode, and the sheet.
 
-import { button, el, redraw } from "../lib/dom.js";
+import { button, el, redraw, write } from "../lib/dom.js";
 import { openNewAlert } from "../alerts/new-alert.js";
 import { BarChart } from "../lib/bar-chart.js";
 import { Facets } from "../list/facets.js";
@@ -14,6 +14,7 @@ import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { fixedState, periodControl, readPeriod } from "../lib/time-range.js";
 import { parse } from "../lib/filter.js";
+import { countOf } from "../lib/format.js";
 import { address, change } from "../lib/address.js";
 import { headRow, narrowRow, noticeRow, readColumns, recordRow } from "../list/rows.js";
 import { isField } from "../list/fields.js";
@@ -29,7 +30,7 @@ import { ofSample } from "../record/sample.js";
 import { Sheet } from "../record/sheet.js";
 import { VirtualRows } from "../list/virtual-rows.js";
 
-const NARROW = matchMedia("(max-width: 640px)");
+const NARROW = matchMedia("(max-width: 1000px)");
 const BESIDE = matchMedia("(min-width: 1101px)");
 const WIDE = matchMedia("(min-width: 1500px)");
 const HEIGHTS = { wide: 28, narrow: 52 };
@@ -43,6 +44,7 @@ export class Page {
     this.shownLook = null;
     this.failure = null;
     this.isLoadingOlder = false;
+    this.total = null; // how many records match; null: not known
     this.fieldReads = new FieldReads();
     this.build(main);
     this.virtual = new VirtualRows(this.log, this.body, (item) => this.row(item));
@@ -58,6 +60,7 @@ export class Page {
       signal,
       zoom: (since, until) => change(fixedState(since, until)),
     });
+    this.log.addEventListener("scroll", () => this.isNearEnd() && this.loadOlder());
     for (const media of [NARROW, BESIDE])
       media.addEventListener("change", () => this.drawColumns(), { signal });
     signal.addEventListener("abort", () => {
@@ -104,6 +107,7 @@ export class Page {
     this.body = el("tbody", { id: "rows" });
     this.table = el("table", { id: "table" }, this.head, this.body);
     this.foot = el("div", { class: "foot", id: "foot" });
+    this.sum = el("p", { class: "unit sum", id: "sum", role: "status" });
     this.groupHost = el("div", { class: "group-host" });
     this.log = el(
       "section",
@@ -185,7 +189,7 @@ export class Page {
   renew() {
     const signal = this.reads.next();
     this.loaded.clear();
-    this.failure = null;
+    this.failure = this.total = null;
     const parameters = this.parameters();
     if (!parameters) return;
     if (this.live.isOn) this.live.follow(parameters);
@@ -200,6 +204,9 @@ export class Page {
       (data) => {
         this.chart.set(data);
         this.chartHost.title = ofSample(data);
+        this.total = totalOf(data);
+        this.drawTotal();
+        if (!this.state.by && !this.loaded.isEmpty) this.drawFoot();
       },
       (error) => this.fail(error),
     );
@@ -261,6 +268,13 @@ export class Page {
       this.fail(error);
       return null;
     }
+  }
+
+  /** Whether older records are to be loaded, for the last of the loaded ones are nearly in sight. */
+  isNearEnd() {
+    const { scrollTop, scrollHeight, clientHeight } = this.log;
+    const canGoOn = this.loaded.isComplete && this.failure === null && !this.state.by;
+    return canGoOn && scrollHeight - scrollTop < 3 * clientHeight;
   }
 
   async loadNewest() {
@@ -368,7 +382,14 @@ export class Page {
     this.foot.replaceChildren(...[footOf(this, { retry, setFilter, loadOlder })].flat());
   }
 
+  /** How many records match, unless they become more while one looks. */
+  drawTotal() {
+    const isKnown = this.total !== null && !this.live.isOn;
+    write(this.sum, isKnown ? countOf(this.total, "record") : "");
+  }
+
   drawLive() {
+    this.drawTotal();
     this.liveButton.setAttribute("aria-pressed", String(this.live.isOn));
     this.bar.draw(this.live);
   }
@@ -408,3 +429,9 @@ export class Page {
     openExport({ ...this.parameters(), ...this.period.parameters }, this.fields());
   }
 }
+
+/** How many records the steps of a histogram count; null where it does not count all, or only estimates. */
+const totalOf = ({ complete, sampled, buckets }) =>
+  complete && !sampled
+    ? buckets.reduce((sum, { exchanges, events }) => sum + exchanges + events, 0)
+    : null;
