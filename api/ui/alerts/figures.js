@@ -18,6 +18,10 @@ const plain = (value, digits = 6) => String(Number(value.toPrecision(digits)));
 /** A figure with its unit; an alert that is configured no more has left none. */
 export const valueOf = (value, figure) => (VALUES[figure] ?? plain)(value);
 
+/** The same of something that fires or was sent: one of which records stand for several is an estimate. */
+export const shownValue = ({ value, sampled }, figure) =>
+  valueOf(value, figure) + (sampled ? " (estimated of a sample)" : "");
+
 /** `share of status:5xx` */
 export const nameOf = ({ figure, of }) => (figure === "share" ? `share of ${of}` : figure);
 
@@ -40,10 +44,11 @@ export const requestsOf = (search, sinceUs, untilUs) =>
 export function firingOf({ alerts }) {
   return alerts
     .flatMap((alert) =>
-      Object.entries(alert.firing).map(([group, { value, since_us: since, search }]) => ({
+      Object.entries(alert.firing).map(([group, { value, sampled, since_us: since, search }]) => ({
         alert,
         group,
         value,
+        sampled,
         since,
         href: requestsOf(search, since - alert.window_s * 1e6, Date.now() * 1000),
         isSilent: alert.silenced_until_us !== null,

@@ -2,7 +2,7 @@
 
 import { el, gradeMark, unit } from "../lib/dom.js";
 import { ago, count } from "../lib/format.js";
-import { limitOf, nameOf, valueOf } from "./figures.js";
+import { limitOf, nameOf, shownValue } from "./figures.js";
 
 const LINES = 5;
 
@@ -15,7 +15,7 @@ export function firingLines(firing) {
   return lines;
 }
 
-function lineOf({ alert, group, value, since, href, isSilent }) {
+function lineOf({ alert, group, value, sampled, since, href, isSilent }) {
   const notes = [` ${limitOf(alert)}, for ${ago(since / 1000)}`, isSilent && ", silent"];
   return el(
     "p",
@@ -26,7 +26,7 @@ function lineOf({ alert, group, value, since, href, isSilent }) {
     ": ",
     nameOf(alert),
     " ",
-    el("a", { href }, valueOf(value, alert.figure)),
+    el("a", { href }, shownValue({ value, sampled }, alert.figure)),
     unit(notes.filter(Boolean)),
   );
 }

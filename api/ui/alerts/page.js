@@ -13,7 +13,7 @@ import {
   unit,
 } from "../lib/dom.js";
 import { moment } from "../lib/format.js";
-import { conditionOf, requestsOf, valueOf } from "./figures.js";
+import { conditionOf, requestsOf, shownValue } from "./figures.js";
 import { takeAlerts } from "./firing.js";
 
 const POLL_MS = 10_000;
@@ -39,12 +39,16 @@ function stateOf({
   silenced_until_us: silenced,
 }) {
   const now = Date.now() * 1000;
-  const fires = Object.entries(firing).map(([group, { value, since_us: since, search }]) =>
+  const fires = Object.entries(firing).map(([group, { value, sampled, since_us: since, search }]) =>
     el(
       "div",
       { class: "error" },
       gradeMark(),
-      el("a", { href: requestsOf(search, since - window * 1e6, now) }, valueOf(value, figure)),
+      el(
+        "a",
+        { href: requestsOf(search, since - window * 1e6, now) },
+        shownValue({ value, sampled }, figure),
+      ),
       " ",
       unit(group),
       unit(" since "),
@@ -99,7 +103,7 @@ function sentRow(message, figure) {
     cell("", "", time(at)),
     cell("Alert", "", message.alert, " ", unit(message.group)),
     cell("Message", isFiring ? "error" : "", isFiring && gradeMark(), about),
-    cell("Value", "figure", value === null ? unit("–") : valueOf(value, figure)),
+    cell("Value", "figure", value === null ? unit("–") : shownValue(message, figure)),
     cell("Requests", "", examples.length ? examples : unit("–")),
     cell("Delivered", "", message.taken_us ? time(message.taken_us) : message.problem || "waits"),
   );

@@ -70,7 +70,7 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
     rows = []
     for message in messages:
         about = f"{message['alert']} {message['group']}".strip()
-        value = value_text(figures.get(message["alert"], ""), message["value"])
+        value = _value_text(figures.get(message["alert"], ""), message)
         if message["taken_us"]:
             outcome = "taken"
         else:
@@ -79,10 +79,15 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
     print_table(("sent", "message", "alert", "value", "outcome"), rows)
 
 
+def _value_text(figure: str, told: Mapping[str, Any]) -> str:
+    """Write the value of a message, or of what fires."""
+    return value_text(figure, told["value"], sampled=told.get("sampled", False))
+
+
 def _state_of(alert: Mapping[str, Any]) -> str:
     """Say what fires, with its value, or why nothing can be said."""
     fires = [
-        f"{group} {value_text(alert['figure'], firing['value'])}".strip()
+        f"{group} {_value_text(alert['figure'], firing)}".strip()
         for group, firing in alert["firing"].items()
     ]
     if fires:

@@ -293,6 +293,7 @@ class Alerting:
         message = Message(id, name, group, "test", value, at_us, at_us)
         message.begin_us = at_us - round(alert.window_s * 1e6)
         message.search = figures[group].search if group in figures else alert.query
+        message.sampled = group in figures and figures[group].sampled
         await self._add_ids(message)
         async with _client() as client:
             problem, _ = await self._send(client, alert, message)

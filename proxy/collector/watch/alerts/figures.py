@@ -35,6 +35,8 @@ class Figure:
     """None where it is undefined, as a percentile without requests is."""
     search: str
     """Finds the requests of the group."""
+    sampled: bool = False
+    """Whether some of its records stand for several, so that it is an estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class _Sums:
     requests: int
     cost_usd: float
     percentile_ms: float | None
+    sampled: bool
 
 
 async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, Figure]:
@@ -73,7 +76,8 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
         value = None
         if sums.requests >= alert.min_requests:
             value = _value(alert, sums, compared.get(group))
-        figures[group] = Figure(value, search_of(alert, sums.names))
+        sampled = sums.sampled or (group in compared and compared[group].sampled)
+        figures[group] = Figure(value, search_of(alert, sums.names), sampled)
 
     return figures
 
@@ -125,7 +129,7 @@ async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[
 
     cost_usd = sum(model.cost_usd or 0.0 for model in summary.models or ())
     percentile_ms = _percentile_ms(alert, summary.duration)
-    return {ALL: _Sums((), summary.exchanges, cost_usd, percentile_ms)}
+    return {ALL: _Sums((), summary.exchanges, cost_usd, percentile_ms, summary.sampled)}
 
 
 async def _sums_by_group(
@@ -142,7 +146,7 @@ async def _sums_by_group(
             names = row.names[:1] if is_cell_field(alert.by) else row.names
             cost_usd = row.cost_nano_usd / 1e9
             percentile_ms = _percentile_ms(alert, row.duration)
-            found[_label(names)] = _Sums(names, row.exchanges, cost_usd, percentile_ms)
+            found[_label(names)] = _Sums(names, row.exchanges, cost_usd, percentile_ms, row.sampled)
     return found
 
 

@@ -75,7 +75,7 @@ class Notice:
 
     @property
     def about(self) -> str:
-        return about(self.alert, self.message.value)
+        return about(self.alert, self.message.value, sampled=self.message.sampled)
 
     @property
     def text(self) -> str:
@@ -123,7 +123,7 @@ def _filled(notice: Notice) -> bytes:
         "group": message.group,
         "by": alert.by,
         "figure": alert.figure,
-        "value": value_text(alert.figure, message.value),
+        "value": value_text(alert.figure, message.value, sampled=message.sampled),
         NUMBER: number,
         "limit": limit_text(alert),
         "window": span_text(alert.window_s),
@@ -149,6 +149,7 @@ def _data(notice: Notice) -> dict[str, Any]:
         "group": message.group or None,
         "figure": alert.figure,
         "value": message.value,
+        "sampled": message.sampled,
         "above": alert.above,
         "below": alert.below,
         "window_s": alert.window_s,

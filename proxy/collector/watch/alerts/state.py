@@ -35,6 +35,8 @@ class Firing(msgspec.Struct):
     """When its last message was made; 0 where none was, as the alert is silenced."""
     search: str = ""
     """Finds the requests that it is about."""
+    sampled: bool = False
+    """As of a figure."""
 
 
 class Message(msgspec.Struct):
@@ -58,6 +60,8 @@ class Message(msgspec.Struct):
     begin_us: int = 0
     ids: list[str] = []
     """Ids of some of these requests."""
+    sampled: bool = False
+    """As of a figure."""
 
 
 class State(msgspec.Struct):
@@ -107,7 +111,9 @@ class State(msgspec.Struct):
             over = firing.pop(group)
             # No message was made of a group that fired while the alert was silenced.
             if over.sent_us:
-                value = figures[group].value if group in figures else None
+                figure = figures.get(group)
+                over.sampled = figure is not None and figure.sampled
+                value = None if figure is None else figure.value
                 self._post(alert, group, over, "resolved", value, now_us)
 
         wait_us = round(alert.for_s * 1_000_000)
@@ -123,6 +129,7 @@ class State(msgspec.Struct):
             one = firing.setdefault(group, Firing(since_us, value))
             one.value = value
             one.search = figures[group].search
+            one.sampled = figures[group].sampled
             is_due = not one.sent_us or (
                 alert.repeat_s and now_us - one.sent_us >= alert.repeat_s * 1_000_000
             )
@@ -194,6 +201,7 @@ class State(msgspec.Struct):
         end_us = now_us if status == "firing" else firing.since_us
         message = Message(id, alert.name, group, status, value, firing.since_us, now_us)
         message.search = firing.search
+        message.sampled = firing.sampled
         message.begin_us = end_us - round(alert.window_s * 1_000_000)
         self.outbox.append(message)
 

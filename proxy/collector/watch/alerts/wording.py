@@ -11,11 +11,14 @@ MAX_QUERY_CHARACTERS: Final = 300
 _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
-def value_text(figure: str, value: float | None) -> str:
-    """Return a figure with its unit: `9.88 %`, `1.53 s`, `$7.25`, `1,204`."""
+def value_text(figure: str, value: float | None, *, sampled: bool = False) -> str:
+    """Return a figure with its unit: `9.88 %`, `1.53 s`, `$7.25`, `1,204`; one of which records
+    stand for several is marked.
+    """
     if value is None:
         return "unknown"
-    return _VALUES.get(figure, _number)(value)
+    text = _VALUES.get(figure, _number)(value)
+    return f"{text} (estimated of a sample)" if sampled else text
 
 
 def limit_text(alert: AlertSettings) -> str:
@@ -41,13 +44,13 @@ def title_of(alert: AlertSettings, status: str, group: str) -> str:
     return title
 
 
-def about(alert: AlertSettings, value: float | None) -> str:
+def about(alert: AlertSettings, value: float | None, *, sampled: bool = False) -> str:
     """Return the sentence on a figure: `cost over 10 min is $7.25, the limit is above $5.00`."""
     name: str = alert.figure
     if alert.of:
         name = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}"
     window = span_text(alert.window_s)
-    shown = value_text(alert.figure, value)
+    shown = value_text(alert.figure, value, sampled=sampled)
     return f"{name} over {window} is {shown}, the limit is {limit_text(alert)}"
 
 

@@ -66,6 +66,35 @@ async def test_a_figure_is_that_of_its_window(
         assert {group: figure.value for group, figure in found.items()} == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"": (11.0, True)}),
+        ({"query": "status:5xx"}, {"": (1.0, False)}),
+        ({"figure": "share", "of": "status:5xx"}, {"": (1 / 11, True)}),
+        ({"figure": "change", "query": "status:5xx"}, {"": (None, False)}),
+        ({"by": "project"}, {"shop": (10.0, True), "web": (1.0, False)}),
+    ],
+)
+async def test_a_figure_of_a_sample_is_marked(
+    tmp_path: Path, changes: dict[str, Any], expected: dict[str, tuple[float | None, bool]]
+) -> None:
+    """Where a record in it stands for several: it is an estimate."""
+    records = [
+        make_record(1, project="shop", weight=5.0),
+        make_record(2, project="shop", weight=5.0),
+        make_record(3, project="web", status=500),
+    ]
+    alert = AlertSettings(
+        **{"name": "a", "url": "http://x/", "above": 1.0, "window_s": 120.0, **changes}
+    )
+    async with await open_storage("sqlite:///records.db", tmp_path) as storage:
+        await storage.commit(make_batch(*records))
+        found = await read_figures(storage, alert, NOW_US)
+    shown = {group: (figure.value, figure.sampled) for group, figure in found.items()}
+    assert shown == expected
+
+
 @pytest.mark.parametrize("has_ended", [False, True])
 @pytest.mark.parametrize(
     ("changes", "expected"),

@@ -60,6 +60,7 @@ def test_a_standard_webhook_has_type_time_and_data() -> None:
     )
     assert data["since"] == "2023-11-14T22:12:20.000Z"
     assert "cost over 10 min is $7.25, the limit is above $5.00" in data["text"]
+    assert data["sampled"] is False
 
 
 def test_a_message_has_the_page_and_the_ids_of_its_requests() -> None:

@@ -39,6 +39,19 @@ def test_crossing_the_threshold_is_told_once_and_so_is_the_way_back() -> None:
     assert state.firing["a"][""].since_us == 5 * S
 
 
+def test_an_estimate_is_marked_in_what_fires_and_in_its_messages() -> None:
+    """As the figure of that moment was."""
+    state = State()
+    for second, (value, sampled) in enumerate(((11.0, True), (12.0, False), (5.0, True))):
+        state.advance(alert(), {"": Figure(value, "", sampled)}, (second + 1) * S)
+        if value > 10:
+            assert state.firing["a"][""].sampled == sampled
+    assert [(each.status, each.sampled) for each in state.outbox] == [
+        ("firing", True),
+        ("resolved", True),
+    ]
+
+
 @pytest.mark.parametrize(("value", "fires"), [(0.0, True), (1.0, False), (None, False)])
 def test_what_is_missing_fires_below(value: float | None, fires: bool) -> None:
     """A count of 0 is below the threshold, an undefined figure is not."""

@@ -36,6 +36,8 @@ from tests.support.cases import each_of
 def test_a_figure_is_rounded_and_has_its_unit(figure: str, value: float | None, shown: str) -> None:
     """To what a person reads, without exponents."""
     assert value_text(figure, value) == shown
+    mark = "" if value is None else " (estimated of a sample)"
+    assert value_text(figure, value, sampled=True) == shown + mark
 
 
 @pytest.mark.parametrize(
