@@ -6,7 +6,9 @@ with texts not kept.
 """
 
 import asyncio
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -79,8 +81,10 @@ def talk_realtime(url: str, compress: int) -> list[Truth]:
     return truth
 
 
-def talk_responses(url: str, compress: int) -> list[Truth]:
-    """Ask in one session of the Responses API."""
+def talk_responses(
+    url: str, compress: int, between: Callable[[], object] = lambda: None
+) -> list[Truth]:
+    """Ask in one session of the Responses API; `between` is called behind each answer."""
     openai = pytest.importorskip("openai")
     client = openai.OpenAI(api_key="sk-test", websocket_base_url=url.replace("http", "ws") + "/v1")
     truth = []
@@ -93,6 +97,7 @@ def talk_responses(url: str, compress: int) -> list[Truth]:
                     usage = event.response.usage
                     truth.append(Truth(usage.input_tokens, usage.output_tokens))
                     break
+            between()
 
     return truth
 
@@ -220,3 +225,19 @@ def test_calls_are_counted_by_the_facts_of_their_connection(sidelog: Sidelog) ->
         assert [tuple(map(sum, zip(*sums, strict=True)))] == [
             (expected["exchanges"], usage["input_tokens"], usage["output_tokens"])
         ], group
+
+
+def test_a_new_collector_knows_the_connections_that_last(sidelog: Sidelog) -> None:
+    """One that was killed meanwhile: the next call of the connection has its path, too."""
+    asked = f"/api/summary?{urlencode({'query': 'path:/v1/responses model:gpt-5.1'})}"
+    before = sidelog.api(asked)["usage"]["calls"]
+
+    def kill() -> None:
+        eventually(lambda: sidelog.is_in_flight("/v1/responses"))
+        [collector] = sidelog.pids("proxy.collector")
+        os.kill(collector, signal.SIGKILL)
+        eventually(lambda: sidelog.pids("proxy.collector") not in ([], [collector]))
+        eventually(sidelog.is_ready)
+
+    talk_responses(sidelog.url, 0, kill)
+    eventually(lambda: sidelog.api(asked)["usage"]["calls"] == before + len(QUESTIONS))
