@@ -262,9 +262,7 @@ class Summary:
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
     models: list[ModelUsage] | None = None
-    """Use of language models, most called first; None when only a scan could tell, and nothing else
-    needs one.
-    """
+    """Use of language models, most called first; None where only totals were asked for."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
     sampled: bool = False

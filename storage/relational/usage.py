@@ -83,16 +83,11 @@ def limits() -> ValueLimits:
     return ValueLimits(places=range(len(DIMENSIONS)))
 
 
-def is_counted(filter: Filter) -> bool:
-    """Whether the rollup has all the dimensions that a filter asks, its time apart."""
-    return is_known(columns_of(filter), DIMENSIONS)
-
-
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
     """Whether the rollup can count the usage of a filter, its time apart."""
     capped = capped_dimensions >> CAPPED_SHIFT
     columns = columns_of(filter)
-    return is_counted(filter) and not any(
+    return is_known(columns, DIMENSIONS) and not any(
         capped >> DIMENSIONS.index(name) & 1 for name in columns or ()
     )
 

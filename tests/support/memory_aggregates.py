@@ -35,7 +35,7 @@ from storage.record import Payload, Record
 from storage.relational.rollup_sql import can_count, reduced
 from storage.relational.tally import Tally, extent, narrowed
 from storage.relational.time_ranges import has_whole_hours, is_in_hours, steps
-from storage.relational.usage import calls_of, is_call, is_counted, measures_of, models_of
+from storage.relational.usage import calls_of, is_call, measures_of, models_of
 from storage.search.cell import group_names
 
 
@@ -260,7 +260,7 @@ def summary(records: Sequence[Record], filter: Filter, *, only_totals: bool = Fa
     for record in records if filter.kind != "event" else ():
         if matches(calls, record):
             count_usage(usage, record)
-    models = usage.models() if is_counted(filter) or not can_count(filter, 0) else None
+    models = usage.models()
     top = {name: _top(name, found) for name in TOPS}
     start, end = extent(filter, *_range_of(records, filter.scope))
     if only_totals:

@@ -68,25 +68,12 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
     return tally.summary(start, end, top, models, complete=complete and is_whole)
 
 
-async def _usage(
-    session: Session, filter: Filter, cut: Split
-) -> tuple[list[ModelUsage] | None, bool]:
-    """Add up the calls of a filter by provider and model.
-
-    Returns:
-        The usage, None if only a scan of a filter that rollups count otherwise could tell, and
-        whether it is complete.
-    """
+async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage], bool]:
+    """Add up the calls of a filter by provider and model; also say whether these are all."""
     if filter.kind == "event":
         return [], True
 
-    capped_dimensions = (await session.state()).capped_dimensions
-    has_rollup = usage.can_count(filter, capped_dimensions)
-    if not has_rollup and (
-        rollup_sql.can_count(filter, capped_dimensions) or usage.is_counted(filter)
-    ):
-        return None, True
-
+    has_rollup = usage.can_count(filter, (await session.state()).capped_dimensions)
     sums = Sums(session, ("provider", "model"), usage.MEASURES)
     complete = True
     rest = [filter]

@@ -26,6 +26,7 @@ NOW_US = START_US + 60_000_000
         ({"figure": "p95"}, {"": 102.0}),
         ({"figure": "p95", "query": "path:/none"}, {"": None}),
         ({"figure": "cost"}, {"": 0.75}),
+        ({"figure": "cost", "query": "level:info method:GET"}, {"": 0.75}),
         ({"figure": "cost", "by": "project"}, {"shop": 0.5, "web": 0.25}),
         ({"figure": "count", "by": "status"}, {"200": 3, "500": 1}),
         ({"figure": "share", "of": "status:5xx", "by": "project"}, {"shop": 0.0, "web": 0.5}),
