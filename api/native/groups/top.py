@@ -232,7 +232,7 @@ class TopRowShown(ApiObject):
     value: str | None
     state: State
     share: float
-    """Of the requests that were looked at, 0 to 1."""
+    """Of the requests that were looked at, 0 to 1: by `failure` of those that failed."""
     method: str | None
     error: str | None
     status: int | None

@@ -77,6 +77,8 @@ _HALF_ID_CHARACTERS: Final = 16
 """Its millisecond and twelve bits more."""
 _MIN_NAME_CHARACTERS: Final = 16
 """Of what figures are about; where less would be left, columns go."""
+_MAX_PADDED_NAME_CHARACTERS: Final = 400
+"""Of the same off a terminal: as long as a failure is at most, of a path of usual length."""
 _WHY: Final = {
     "null": "null",
     "absent": "",
@@ -236,7 +238,8 @@ def print_figures(
             [cell, *(Text(each[place]) for each in figures.values())]
             for place, cell in enumerate(cells)
         ]
-        print_plain(out, [name, *figures], rows, [False] + [True] * len(figures))
+        are_figures = [False] + [True] * len(figures)
+        print_plain(out, [name, *figures], rows, are_figures, _MAX_PADDED_NAME_CHARACTERS)
         return
 
     widths = {title: max(len(title), *map(len, column)) for title, column in figures.items()}

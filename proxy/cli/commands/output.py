@@ -162,6 +162,7 @@ def print_plain(
     titles: Sequence[str] | None,
     rows: Sequence[Sequence["Text"]],
     are_figures: Sequence[bool],
+    max_padded: int = _MAX_PADDED_CHARACTERS,
 ) -> None:
     """Write a table without regard to a width: each row is one line, each cell is whole; figures go
     to the right.
@@ -173,7 +174,7 @@ def print_plain(
 
     lines = [*([] if titles is None else [[Text(title, "bold") for title in titles]]), *rows]
     for place, is_figure in enumerate(are_figures):
-        width = min(_MAX_PADDED_CHARACTERS, max(line[place].cell_len for line in lines))
+        width = min(max_padded, max(line[place].cell_len for line in lines))
         for line in lines:
             pad = line[place].pad_left if is_figure else line[place].pad_right
             pad(max(0, width - line[place].cell_len))

@@ -29,6 +29,7 @@ UNKNOWN: Final = "{unknown}"
 """The endpoint of paths that taught nothing (docs/endpoints.md)."""
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
 _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
+_FAILURE_TITLES: Final = ("failures", "of failures", "p50", "p95", "bytes out")
 _WHY: Final = {
     "known": '""', "absent": "–", "null": "(null)", "cut": "(body cut)", "not_json": "(not JSON)",
     "not_kept": "(not kept)",
@@ -46,6 +47,7 @@ _FIRST_TO_GO: Final = (
     "cached",
     "bytes out",
     "share",
+    "of failures",
     "p50",
     "4xx",
     "input",
@@ -253,6 +255,8 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
     _print_top(found, str(parameters.get("sort", "")))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
+    if found["by"] == "failure" and parameters.get("sort") == "requests":
+        say("\nThe most frequent first; --sort orders by another figure.")
     _say_sampled(found)
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
@@ -269,9 +273,8 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
 
 def _print_top(found: Mapping[str, Any], sort: str) -> None:
     rows = found["rows"]
-    is_tools = found["by"] == "tool"
     titles = [
-        *(_TOOL_TITLES if is_tools else _TOP_TITLES),
+        *{"tool": _TOOL_TITLES, "failure": _FAILURE_TITLES}.get(found["by"], _TOP_TITLES),
         *(["cost"] if any(row["cost_usd"] for row in rows) else []),
     ]
     titles += [sort] if sort in _MORE else []
@@ -294,7 +297,9 @@ def _name_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
 _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "requests": lambda row: f"{row['exchanges']:,}",
     "calls": lambda row: f"{row['exchanges']:,}",
+    "failures": lambda row: f"{row['exchanges']:,}",
     "share": lambda row: f"{row['share']:.1%}",
+    "of failures": lambda row: f"{row['share']:.1%}",
     "4xx": lambda row: _share(row, "client_errors"),
     "5xx": lambda row: _share(row, "server_errors"),
     "failed": lambda row: _share(row, "server_errors"),

@@ -71,6 +71,27 @@ def test_calls_of_tools_fail_without_a_status(capsys: pytest.CaptureFixture[str]
     assert "only the newest 5,000 calls are counted" in note
 
 
+def test_failures_stand_in_columns_however_long_one_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Off a terminal each is whole; the share is one of failures, and the order is named."""
+
+    class Failures(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            said = [{"message": "no such order …" * 12}, {"message": "no", "share": 0.5}]
+            rows = [
+                {**ROW, "value": "/a", "method": "GET", "status": 500, "error": "http_500", **each}
+                for each in said
+            ]
+            return {"by": "failure", "rows": rows, "values": 2, "complete": True, "seen": 6}
+
+    client = Failures()
+    assert stats.run_top(client, {"sort": "requests"}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
+    title, first, second, _, note = capsys.readouterr().out.splitlines()
+    assert title.split()[1:4] == ["failures", "of", "failures"]
+    assert first.index("100.0%") + len("100.0%") == second.index("50.0%") + len("50.0%")
+    assert first.startswith("500 http_500 GET /a no such order …")
+    assert note.startswith("The most frequent first")
+
+
 @pytest.mark.parametrize(
     ("until", "span"),
     [
