@@ -1,9 +1,11 @@
 // The text of a stored body, and what it says as JSON. Pure.
 
+import { parseJson } from "../lib/format.js";
+
 /** Read JSON; null when it is none. */
 export const readJson = (text) => {
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch {
     return null;
   }

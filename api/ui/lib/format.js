@@ -172,11 +172,19 @@ export function jsonText(value) {
 
 /** The tokens of JSON; a text is one, whatever its length. */
 export const JSON_TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],:]|[^\s{}[\],:"]+/gs;
+const NOT_FINITE = /^-?(?:NaN|Infinity)$/;
 const MAX_INDENT = 64; // levels: 64 KiB of brackets within each other would be a gigabyte of spaces
+
+/** Read JSON, also with the numbers that Python writes and JSON has not: they are null. */
+export function parseJson(text) {
+  const isPython = text.includes("NaN") || text.includes("Infinity");
+  const known = (token) => (NOT_FINITE.test(token) ? "null" : token);
+  return JSON.parse(isPython ? text.replace(JSON_TOKEN, known) : text);
+}
 
 /** Indent JSON without touching its tokens: large numbers and repeated keys stay as they were sent. */
 export function prettyJson(text) {
-  JSON.parse(text); // throws when it is none
+  parseJson(text); // throws when it is none
   const pieces = []; // joined at the end: to look at what is written already took minutes for 1 MB
   let depth = 0,
     last = "";

@@ -5,7 +5,7 @@
 import { address } from "./address.js";
 import { ApiError, getJson } from "./api.js";
 import { isId, outside, parse, written } from "./filter.js";
-import { count } from "./format.js";
+import { count, parseJson } from "./format.js";
 import { readPeriod } from "./time-range.js";
 
 const MAX_OFFERS = 8;
@@ -138,7 +138,7 @@ function placesOf({ body }) {
         visit(member, [...path, PLACE.test(name) ? name : JSON.stringify(name)]);
   };
   try {
-    visit(JSON.parse(body.head), []);
+    visit(parseJson(body.head), []);
   } catch {
     // no body, none that was kept whole, or no JSON
   }

@@ -2,7 +2,7 @@
 // large one a part is drawn, and the rest where it is opened or found.
 
 import { button, el } from "../lib/dom.js";
-import { count, JSON_TOKEN } from "../lib/format.js";
+import { count, JSON_TOKEN, parseJson } from "../lib/format.js";
 import { marked } from "./redaction.js";
 
 const OPEN_LEVELS = 4;
@@ -15,7 +15,7 @@ const MAX_HITS = 500; // that are marked
 export function isJson(text) {
   if (!/^\s*[[{]/.test(text)) return false;
   try {
-    JSON.parse(text);
+    parseJson(text);
     return true;
   } catch {
     return false;

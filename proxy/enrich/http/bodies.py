@@ -18,6 +18,7 @@ from proxy.enrich.http.content_coding import (
     codings_of,
     decode,
     is_coded,
+    is_surely_text,
     is_text,
 )
 from proxy.enrich.http.exchange import DecodedBody, OmittedReason
@@ -85,7 +86,7 @@ def decode_body(
 
     codings = codings_of(content_encoding) if content_encoding else []
     text = None if codings else to_utf8(body.head, body.tail, content_type)
-    is_octets = bool(codings) or (text is None and not is_text(body.head))
+    is_octets = bool(codings) or (text is None and not is_surely_text(body.head))
     is_of_text = is_octets and _TEXT.search(content_type) is not None
     if codings or is_of_text:
         if not _undo(body, codings, limit_bytes, tail_bytes, marks, is_of_text=is_of_text):

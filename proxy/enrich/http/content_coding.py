@@ -178,35 +178,32 @@ def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decod
     """Undo codings that the head does not name, where that gives text: servers compress what came
     compressed, or say nothing of it, or something else.
     """
-    while len(decoded.undone) < MAX_CODINGS and not is_text(decoded.data):
+    while len(decoded.undone) < MAX_CODINGS and not is_surely_text(decoded.data):
         is_untrue = decoded.error is not None and not decoded.is_damaged
         found = [name for magic, name in CODING_OF.items() if decoded.data.startswith(magic)]
         if not (found or is_untrue or is_of_text):
             break
 
+        is_shown = is_untrue and bool(found)
         tried = (_undo(name, decoded, (limit, 0), limit) for name in found or _UNMARKED)
-        inner = next((each for each in tried if _is_right(each, decoded)), None)
-        if inner is None and found and is_untrue:
-            inner = _undo(found[0], decoded, (limit, 0), limit)
-        if inner is None or len(inner.undone) == len(decoded.undone):
+        undone = (each for each in tried if len(each.undone) > len(decoded.undone))
+        inner = next((each for each in undone if is_shown or _is_right(each)), None)
+        if inner is None:
             break
         decoded = inner
 
     return decoded
 
 
-def _is_right(inner: Decoded, before: Decoded) -> bool:
-    """Whether a coding that was only tried is shown by what came of it."""
+def _is_right(inner: Decoded) -> bool:
+    """Whether the result of a coding that was only tried shows that it was applied."""
+    if inner.data.startswith(MAGIC):
+        return True
     is_enough = inner.is_complete or len(inner.data) >= _SURE_BYTES
-    is_read = _is_sure(inner.data) and is_utf8(inner.data[:_LOOK_BYTES])
-    return (
-        len(inner.undone) > len(before.undone)
-        and is_enough
-        and (is_read or inner.data.startswith(MAGIC))
-    )
+    return is_enough and is_surely_text(inner.data) and is_utf8(inner.data[:_LOOK_BYTES])
 
 
-def _is_sure(data: bytes) -> bool:
+def is_surely_text(data: bytes) -> bool:
     """Whether data are text, and not by chance."""
     return is_text(data) and (len(data) >= _SURE_BYTES or (data != b"" and is_utf8(data)))
 
@@ -235,7 +232,7 @@ def _undo(coding: str, before: Decoded, kept_bytes: tuple[int, int], limit: int)
     elif not may_be_text or len(data) < _SURE_BYTES or not data[:_LOOK_BYTES].isascii():
         decoded = _run(_STAGES[coding], before, kept_bytes, limit)
         # Of a coding without a magic number, octets may come of other data by chance.
-        is_chance = decoded.is_damaged and coding in _UNMARKED and not _is_sure(decoded.data)
+        is_chance = decoded.is_damaged and coding in _UNMARKED and not is_surely_text(decoded.data)
         if not is_chance and (decoded.is_complete or (decoded.data and not may_be_text)):
             error = f"{coding}: damaged" if decoded.is_damaged else before.error
             return decoded._replace(undone=(coding, *before.undone), error=error)

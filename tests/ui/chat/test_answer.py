@@ -434,3 +434,11 @@ async def test_a_conversation_of_mistral(ask: Ask) -> None:
         {"type": "conversation.response.done", "usage": {}},
     ]
     assert parts(await ask("answer.js", "answerOf", stream(*pieces))) == expected
+
+
+async def test_json_with_numbers_that_are_not_finite(ask: Ask) -> None:
+    """As Python and vLLM write it; the same letters within a text stay."""
+    text = '{"a":NaN,"b":[-Infinity,1,"NaN -Infinity \\" NaN"],"c":"\\ud83d"}'
+    read = await ask("body.js", "readJson", text)
+    assert (read["a"], read["b"]) == (None, [None, 1, 'NaN -Infinity " NaN'])
+    assert await ask("body.js", "readJson", '{"a":NaNa}') is None
