@@ -20,6 +20,11 @@ _HTTP2_PREFACE: Final = b"PRI * HTTP/2.0"
 """The first line of a client that expects HTTP/2 unnegotiated, as gRPC does (RFC 9113 §3.4)."""
 
 _REFUSED_METHODS: Final = (b"CONNECT", b"TRACE")
+_NO_FORWARD_PROXY: Final = (
+    ": this is a reverse proxy, not a forward proxy, so it opens no tunnel to a host that a client "
+    "names. Send requests to this address itself, as those to the service, and leave it out of "
+    "HTTPS_PROXY"
+)
 
 # No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from
 # 0x80 are no URI characters, but clients send them and servers take them; they frame nothing.
@@ -108,7 +113,8 @@ def _check_method(method: bytes) -> None:
     if method in METHODS:
         return
     if method in _REFUSED_METHODS:
-        raise Refused("method_not_allowed", f"{method.decode()} is not allowed here")
+        why = _NO_FORWARD_PROXY if method == b"CONNECT" else ""
+        raise Refused("method_not_allowed", f"{method.decode()} is not allowed here{why}")
     if not _TOKEN.fullmatch(method):
         raise Refused("bad_request", f"invalid method {shown(method)}")
     if method == b"PRI" or method.upper() in METHODS or method.upper() in _REFUSED_METHODS:

@@ -307,7 +307,7 @@ def _respond(
     exchange.outcome = outcome
     exchange.error = ERROR_INDEX[code]
     exchange.status = int(head.split(None, 2)[1])
-    if code in ("timeout_headers", "timeout_body"):
+    if code in ("timeout_headers", "timeout_body", "method_not_allowed"):
         exchange.note(NOTE_MESSAGE, message.encode())
     exchange.flags |= FLAG_OWN_RESPONSE
     exchange.response_head = head

@@ -18,6 +18,7 @@ from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.test_back_pressure import _endless
 from tests.proxy.worker.test_downstream import GET, error, outcome
+from tests.proxy.worker.test_http2_downstream import speaking
 from tests.proxy.worker.test_relay import once
 from tests.support.script import Script
 from tests.support.upstream import read_head
@@ -148,3 +149,23 @@ def test_a_retry_leaves_no_reason(start: Start) -> None:
     for _ in range(3):
         assert plane.call(GET) == b"ok"
     assert [exchange.notes for exchange in plane.exchanges(3)] == [{}] * 3
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_connect_is_told_that_this_is_no_forward_proxy(start: Start, *, http2: bool) -> None:
+    """In the answer and on record: somebody has set it as HTTPS_PROXY."""
+    plane = start(Script())
+    if http2:
+        with speaking(plane) as http2_client:
+            answered = http2_client.ask(((":method", "CONNECT"), (":authority", "a:443")))
+            status, body = answered.status, answered.body
+    else:
+        with plane.connect() as client:
+            client.send(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
+            answer = client.answer()
+            status, body = answer.status, answer.body
+
+    code, message = reason(plane.exchange())
+    assert (status, code) == (405, "method_not_allowed")
+    assert b"this is a reverse proxy, not a forward proxy" in message
+    assert message in body
