@@ -1,7 +1,7 @@
 """The life of a TLS connection before its handshake is done: counted, capped and timed from accept
 on.
 
-Strategy: the first byte, peeked so that it stays in the kernel, distinguishes a handshake (RFC 8446
+Strategy: the first bytes, peeked so that they stay in the kernel, distinguish a handshake (RFC 8446
 §5.1) from plain HTTP, which goes to a protocol that answers with that reason. The loop runs the
 handshake; connections that do not complete it are counted by reason.
 """
@@ -15,6 +15,7 @@ from typing import Final
 
 from proxy.network.early_connection import ConnectionRegistry, EarlyConnection
 from proxy.network.proxy_accept import peer_of
+from proxy.process.tls import HELLO_BYTES
 
 MAX_HANDSHAKE_S: Final = 10.0
 """From accept to the end of the handshake."""
@@ -43,7 +44,8 @@ _PARTS_OF_REASONS: Final = (
 class TlsPort:
     """Shared state of the connections of one TLS port."""
 
-    context: ssl.SSLContext
+    context_of: Callable[[bytes], ssl.SSLContext]
+    """Chooses the context by the first bytes of a handshake."""
     registry: ConnectionRegistry
     tasks: asyncio.TaskGroup
     secured: Callable[["TlsAccept"], asyncio.Protocol]
@@ -85,15 +87,15 @@ class TlsAccept(EarlyConnection):
         """The first byte is there, or the end: decide what is spoken."""
         self._loop.remove_reader(self._connection.fileno())
         try:
-            first = self._connection.recv(1, socket.MSG_PEEK)
+            first = self._connection.recv(HELLO_BYTES, socket.MSG_PEEK)
         except OSError:
             first = b""
 
         if not first:
             self._fail("closed")
         elif first[0] == _HANDSHAKE_RECORD:
-            self._task = self._port.tasks.create_task(self._secure(), name="tls handshake")
-        elif 32 < first[0] < 127 or first in b"\r\n":
+            self._task = self._port.tasks.create_task(self._secure(first), name="tls handshake")
+        elif 32 < first[0] < 127 or first[0] in b"\r\n":
             self._count_failure("plain_http")
             self._task = self._port.tasks.create_task(
                 self._serve_plain(), name="plain http on a tls port"
@@ -101,12 +103,12 @@ class TlsAccept(EarlyConnection):
         else:
             self._fail("not_tls")
 
-    async def _secure(self) -> None:
+    async def _secure(self, hello: bytes) -> None:
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self._port.secured(self),
                 self._connection,
-                ssl=self._port.context,
+                ssl=self._port.context_of(hello),
                 ssl_handshake_timeout=2 * self._port.max_handshake_s,  # the tick comes first
                 ssl_shutdown_timeout=_SHUTDOWN_S,
             )

@@ -28,7 +28,7 @@ from proxy.process.shared_memory import (
     check_room,
     free_bytes,
 )
-from proxy.process.tls import server_context
+from proxy.process.tls import ContextOf, context_chooser, server_context
 from proxy.ring.counters import CounterLayout
 from proxy.ring.descriptor import write_descriptor
 from proxy.ring.inflight import InflightWriter
@@ -180,7 +180,7 @@ class DataPlane:
         context = tls_of(settings)
         if context is not None:
             self._tls_port = TlsPort(
-                context=context,
+                context_of=_context_of(settings, context),
                 registry=engine,
                 tasks=tasks,
                 secured=partial(TlsDownstream, engine),
@@ -314,6 +314,15 @@ def tls_of(settings: Settings) -> ssl.SSLContext | None:
     """Return the data port's TLS context; None where the settings have no certificate."""
     own = settings.proxy
     return server_context(own.tls_cert_file, own.tls_key_file, http2=own.http2)
+
+
+def _context_of(settings: Settings, context: ssl.SSLContext) -> ContextOf:
+    """Return what chooses the context of a connection; only where HTTP/2 is preferred there are two."""
+    own = settings.proxy
+    if own.http2 != "prefer":
+        return lambda _: context
+    other = server_context(own.tls_cert_file, own.tls_key_file, http2="on")
+    return context_chooser(context, other or context)
 
 
 def recording(

@@ -30,7 +30,7 @@ from proxy.http2.response_fields import ResponseFields
 from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, TURN_NS, FairLoop
 from proxy.network.paced_reader import PacedReader
 from proxy.network.socket_queues import last_bytes
-from proxy.process.tls import is_fit_for_http2
+from proxy.worker.deadlines import TICK_NS
 from proxy.worker.exits.frame_writer import FrameWriter, Steps
 from proxy.worker.upstream.connection import NEVER_NS
 from proxy.worker.upstream.http2_lane import Http2Lane
@@ -130,11 +130,6 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.held_bytes = HELD_BYTES
             if tls.selected_alpn_protocol() != "h2":
                 self._fail_as_not_http2("it chose another protocol by ALPN")
-                return
-
-            cipher = tls.cipher()[0]
-            if not is_fit_for_http2(tls.version(), cipher):
-                self._fail(bad_response(f"HTTP/2 over the cipher {cipher}"))
                 return
 
         self._writer.write()

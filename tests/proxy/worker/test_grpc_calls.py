@@ -2,6 +2,7 @@
 and a drain.
 """
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -152,15 +153,21 @@ def _expire(connection: object) -> None:
 
 
 def _secured(
-    upstream: Http2Upstream, certificate: tuple[str, str], *protocols: str
+    upstream: Http2Upstream, certificate: tuple[str, str], *protocols: str, ciphers: str = ""
 ) -> Callable[..., None]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if ciphers:
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
     context.load_cert_chain(*certificate)
     if protocols:
         context.set_alpn_protocols(list(protocols))
 
     def handle(accepted: socket.socket, number: int) -> None:
-        with context.wrap_socket(accepted, server_side=True) as secured:
+        with (
+            contextlib.suppress(ssl.SSLError),
+            context.wrap_socket(accepted, server_side=True) as secured,
+        ):
             upstream(secured, number)
 
     return handle
@@ -177,6 +184,23 @@ def test_a_call_goes_over_tls_where_the_upstream_agrees(
             assert client.ask(CALL, MESSAGE).body == MESSAGE
         assert upstream.requests[0].fields[":scheme"] == "https"
         plane.stop()
+
+
+@pytest.mark.parametrize("has_strong", [True, False])
+def test_no_cipher_is_offered_that_is_unfit_for_http2(
+    start: Start, certificate: tuple[str, str], *, has_strong: bool
+) -> None:
+    """An upstream that prefers such a one takes another, where it has one (F16)."""
+    upstream = Http2Upstream(_answer)
+    ciphers = "ECDHE-ECDSA-AES128-SHA256" + ":ECDHE-ECDSA-AES128-GCM-SHA256" * has_strong
+    with scripted(_secured(upstream, certificate, "h2", ciphers=ciphers)) as url:
+        plane = start(url.replace("http:", "https:"), route={"tls_verify": False})
+        with speaking(plane) as client:
+            answered = client.ask(CALL, MESSAGE)
+        plane.stop()
+
+    assert answered.body == (MESSAGE if has_strong else b"")
+    assert answered.fields.get("x-sidelog-error") == (None if has_strong else "upstream_refused")
 
 
 @pytest.mark.parametrize("protocols", [(), ("http/1.1",)])

@@ -158,6 +158,50 @@ def test_over_tls_the_client_offers_it(
     )
 
 
+_STRONG = "ECDHE-ECDSA-AES128-GCM-SHA256"
+_WEAK = "ECDHE-ECDSA-AES128-SHA256"
+
+
+@pytest.mark.parametrize(
+    ("ciphers", "version", "chosen"),
+    [
+        (_WEAK, ssl.TLSVersion.TLSv1_2, "http/1.1"),
+        (f"{_WEAK}:{_STRONG}", ssl.TLSVersion.TLSv1_2, "h2"),
+        (_STRONG, ssl.TLSVersion.TLSv1_2, "h2"),
+        (_WEAK, ssl.TLSVersion.TLSv1_3, "h2"),
+    ],
+)
+@pytest.mark.parametrize("server_name", ["localhost", ""])
+def test_http2_is_preferred_over_fit_ciphers_only(
+    start: Start,
+    certificate: tuple[Path, Path],
+    ciphers: str,
+    version: ssl.TLSVersion,
+    chosen: str,
+    server_name: str,
+) -> None:
+    """A client that has none would have HTTP/2 refused, and speaks HTTP/1.1 as well (F16)."""
+    cert, key = certificate
+    plane = start(Script(), http2="prefer", tls_cert_file=str(cert), tls_key_file=str(key))
+    context = ssl.create_default_context(cafile=str(cert))
+    context.check_hostname = bool(server_name)
+    context.maximum_version = version
+    context.set_ciphers(ciphers)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with context.wrap_socket(
+        socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S),
+        server_hostname=server_name or None,
+    ) as secured:
+        assert secured.selected_alpn_protocol() == chosen
+        if chosen == "h2":
+            with Http2Client(secured) as client:
+                assert client.ask().body == b"ok"
+        else:
+            with Client(secured) as plain:
+                plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert plain.answer().body == b"ok"
+
+
 def test_a_weak_cipher_ends_the_connection(start: Start, certificate: tuple[Path, Path]) -> None:
     """Unread, with the code that says so (F16)."""
     cert, key = certificate
