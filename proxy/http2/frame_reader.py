@@ -55,6 +55,17 @@ class FrameReader:
         return is_cut or self._block_id > 0
 
     @property
+    def arriving_bytes(self) -> int:
+        """How many bytes are here of a DATA frame that is not complete; its stream is `stream_id`."""
+        is_data = self.in_hand > HEADER_BYTES and self._data[self._at + 3] == frames.DATA
+        return self.in_hand - HEADER_BYTES if is_data and not self.has_more else 0
+
+    @property
+    def is_within_frame(self) -> bool:
+        """Whether the peer has to send the rest of a frame, or of a header block, before all else."""
+        return self._block_id > 0 or (self.in_hand > 0 and not self.has_more)
+
+    @property
     def in_hand(self) -> int:
         """How many bytes were fed and not read."""
         return len(self._data) - self._at

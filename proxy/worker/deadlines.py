@@ -13,6 +13,8 @@ TICK_S: Final = 0.05
 """The period of the engine's tick: half of the 100 ms after which an exchange is shown in flight.
 """
 
+TICK_NS: Final = int(TICK_S * 1e9)
+
 INFLIGHT_AFTER_NS: Final = 100_000_000
 """An exchange this old is noted in the in-flight table (ring/FORMAT.md)."""
 

@@ -18,6 +18,7 @@ from proxy.worker.relay.state import RelayState
 def check_deadlines(relay: RelayState, now_ns: int) -> None:
     """End the exchange, or a part of it, that has lasted too long."""
     deadlines = relay.deadlines
+from proxy.worker.upstream.http2_lane import Http2Lane
     if is_upload_stalled(relay, now_ns):
         _time_out(relay, "the upstream stopped reading the request", deadlines.describe_stall())
     elif relay.tunnel is not None and 0 < relay.client.eof_ns <= now_ns - HALF_CLOSE_NS:
@@ -76,3 +77,5 @@ def _time_out(relay: RelayState, message: str, limit: str) -> None:
         fail(
             relay, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})")
         )
+        if isinstance(relay.upstream, Http2Lane):
+            relay.upstream.give_up(relay.since_ns)

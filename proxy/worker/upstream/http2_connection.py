@@ -36,6 +36,9 @@ from proxy.worker.upstream.connection import NEVER_NS
 from proxy.worker.upstream.http2_lane import Http2Lane
 from proxy.worker.upstream.response_handler import ResponseHandler
 
+STUCK_NS: Final = 2_000_000_000
+"""From when on a pause within a frame is more than one of the network."""
+
 _STATUS_LINES: Final = {
     each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus
 }
@@ -62,8 +65,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     __slots__ = (
         "_lane_failure", "_lanes", "_last_fields", "_last_head", "_pool", "_read_response", "_steps", "_writer",
-        "address_text", "codec", "failure", "has_served", "idle_since_ns", "is_retired", "is_write_paused", "ready",
-        "retires_ns", "scheme", "transport", "uses_left",
+        "address_text", "codec", "failure", "has_served", "idle_since_ns", "is_retired", "is_write_paused", "read_ns",
+        "ready", "retires_ns", "scheme", "transport", "uses_left",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -114,6 +117,8 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self.is_write_paused = False
         """Whether our send buffer is full: the upstream reads nothing."""
         self.idle_since_ns = 0
+        self.read_ns = 0
+        """When something was read last."""
         self.retires_ns = NEVER_NS
         """When the connection is too old for another exchange."""
         self.uses_left = max_requests
@@ -192,6 +197,18 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         """Begin no more exchanges, and close when the last has ended."""
         self.is_retired = True
         self._pool.retire(self)
+    def is_stuck(self, now_ns: int, limit_ns: int = STUCK_NS) -> bool:
+        """Whether the upstream has sent nothing for that long in the middle of a frame or of a
+        header block: until it sends the rest, no response can come.
+        """
+        return self.codec.reader.is_within_frame and now_ns - self.read_ns >= limit_ns
+
+    def distrust(self, since_ns: int) -> None:
+        """Lend no more lanes if nothing has come since a request was sent that waited in vain."""
+        now_ns = time.monotonic_ns()
+        if not self.is_retired and (self.read_ns <= since_ns or self.is_stuck(now_ns, TICK_NS)):
+            self.retire()
+
         self._close_if_done()
 
     def _close_if_done(self) -> None:
@@ -232,7 +249,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         """Read some frames and handle their events; writes go out together at the end."""
         self._steps.begin()
         try:
-            self._handle_events(self.codec.receive(data, time.monotonic_ns()))
+            now_ns = time.monotonic_ns()
+            if data:
+                self.read_ns = now_ns
+            self._handle_events(self.codec.receive(data, now_ns))
             self.flush()
         finally:
             self._steps.end()

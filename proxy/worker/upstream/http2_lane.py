@@ -35,6 +35,9 @@ class LaneOwner(Protocol):
         """Take back a lane; its stream is cancelled where it has not ended."""
 
 
+    def distrust(self, since_ns: int) -> None:
+        """Lend no more lanes if nothing has come since then."""
+
 class Http2Lane:
     """One stream, which carries one exchange to the upstream and back."""
 
@@ -143,3 +146,10 @@ class Http2Lane:
         if self.handler is not None:
             self.handler = None
             self._connection.release(self)
+    def give_up(self, since_ns: int) -> None:
+        """Cancel an exchange that has waited in vain since then; others take another connection,
+        where this one may be dead.
+        """
+        self._connection.distrust(since_ns)
+        self.close()
+

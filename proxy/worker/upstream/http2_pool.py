@@ -130,7 +130,8 @@ class Http2Pool(LanePool[Http2Lane]):
             is_idle = (
                 not connection.has_lanes and now_ns - connection.idle_since_ns >= self.keep_alive_ns
             )
-            if is_idle or now_ns >= connection.retires_ns:
+            is_spent = now_ns >= connection.retires_ns or connection.is_stuck(now_ns)
+            if is_idle or (is_spent and not connection.is_retired):
                 connection.retire()
 
     def close(self) -> None:

@@ -32,7 +32,7 @@ from tests.proxy.worker.upstream.http2_calls import (
 )
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
-from tests.support.plane import PATIENCE_S, eventually
+from tests.support.plane import PATIENCE_S, Plane, eventually
 from tests.support.script import Script
 
 
@@ -335,3 +335,49 @@ def test_an_upstream_that_says_nothing(start: Start) -> None:
         assert client.ask().status == 504
     hold.set()
     assert error(plane.exchange()) == "upstream_timeout"
+
+
+STALLS = {
+    "within a head": frames.frame(frames.HEADERS, 0, 1, block([(b":status", b"200")])),
+    "within a frame": frames.frame(frames.HEADERS, frames.END_HEADERS, 1, bytes(99))[:40],
+    "before anything": b"",
+}
+
+
+@pytest.mark.parametrize("stall", STALLS)
+@pytest.mark.parametrize("gives_up", ["sidelog", "client"])
+def test_a_connection_that_stalls_is_lent_no_more(start: Start, stall: str, gives_up: str) -> None:
+    """What was waited for in vain on it is over; the next request takes another connection."""
+
+    def answer(connection: Connection, request: Request) -> None:
+        if connection.number:
+            connection.respond(request, b"ok")
+        elif not request.is_answered:
+            request.is_answered = True
+            with connection.lock:
+                connection.socket.sendall(STALLS[stall])
+
+    upstream = Http2Upstream(answer)
+    limit_s = 1.0 if gives_up == "sidelog" else 60.0
+    plane = start(upstream, route=HTTP2, timeout_first_byte_s=limit_s)
+    with speaking(plane) as client:
+        stream = client.begin()
+        if gives_up == "sidelog":
+            assert client.answer(stream).status == 504
+        elif stall == "before anything":
+            return  # its upstream may be thinking
+        else:
+            eventually(lambda: plane.run(lambda: _is_within_frame(plane)))
+            client.h2.reset_stream(stream, ErrorCode.CANCEL)
+            client.flush()
+            eventually(lambda: plane.counters().connections_upstream == 0)
+        answered = client.ask()
+        assert (answered.status, answered.body) == (200, b"ok")
+
+    assert len(upstream.connections) == 2
+    assert outcome(plane.exchanges(2)[1]) == Outcome.OK
+
+
+def _is_within_frame(plane: Plane) -> bool:
+    connections = plane.engine.http2_pools[0]._connections
+    return any(each.codec.reader.is_within_frame for each in connections)
