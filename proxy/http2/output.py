@@ -85,9 +85,8 @@ class Output:
             self._finish(stream)
 
     def forget(self, stream: Stream) -> None:
-        """Send no more of a stream."""
+        """Send no more of a stream; `queued_bytes` keeps how much of it never went out."""
         stream.queue.clear()
-        stream.queued_bytes = 0
         stream.offset = 0
         stream.small_since_ns = 0
         self._ready.pop(stream.id, None)

@@ -92,6 +92,15 @@ class Window:
         self._head.clear()
         self._tail = None
 
+    def shorten(self, size: int) -> None:
+        """Forget the last `size` bytes, which came and were not passed on."""
+        size = min(size, self.size)
+        self.size -= size
+        self._head = [b"".join(self._head)[: self.size]]
+        if self._tail:
+            tail = b"".join(self._tail)
+            self._tail = deque((tail[: max(len(tail) - size, 0)],))
+
     def collect(self, sections: list[bytes], limit: int = -1) -> tuple[int, int]:
         """Append the kept bytes to `sections`, head first; return the lengths of head and tail.
 

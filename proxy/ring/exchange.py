@@ -164,6 +164,13 @@ class Exchange:
         if self.messages_dropped:
             self.note(NOTE_MESSAGES_DROPPED, self.messages_dropped.to_bytes(8, "little"))
 
+    def leave_out_unsent(self, size: int) -> None:
+        """Leave out the last `size` bytes of the response: its client was never sent them."""
+        if size and self.response_body is not None:
+            self.response_body.shorten(size)
+        elif size:
+            self.response_whole = self.response_whole[: max(len(self.response_whole) - size, 0)]
+
     def _note_stream(self, stream: StreamState) -> None:
         self.note(NOTE_STREAM, stream.stream_note)
         if messages := stream.messages_note:

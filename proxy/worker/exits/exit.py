@@ -68,6 +68,11 @@ class Exit(ABC):
     def release(self) -> None:
         """Send what was prepared."""
 
+    @property
+    @abstractmethod
+    def unsent_bytes(self) -> int:
+        """How much of the response never went out to a client that took nothing."""
+
     @abstractmethod
     def half_close(self) -> None:
         """End our side behind the last response, while the client may still be sending."""

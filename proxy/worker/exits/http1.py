@@ -102,6 +102,10 @@ class Http1Exit(Exit):
             self._out = b""
             self._write(out)
 
+    @property
+    def unsent_bytes(self) -> int:
+        return len(self._out)
+
     def half_close(self) -> None:
         if self._transport.can_write_eof():
             # The client may have reset the connection.

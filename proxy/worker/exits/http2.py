@@ -148,6 +148,11 @@ class Http2Exit(Exit):
     def release(self) -> None:
         self._owner.flush()
 
+    @property
+    def unsent_bytes(self) -> int:
+        stream = self._codec.streams.open.get(self.id)
+        return 0 if stream is None else stream.queued_bytes
+
     def half_close(self) -> None:
         """Do nothing: END_STREAM has ended our side."""
 

@@ -60,9 +60,16 @@ def end(relay: RelayState, exchange: Exchange, now_ns: int) -> None:
     """Send the last of a response, recorded first; where its request is still coming, the record
     waits for that (P24).
 
+    Both wait for a client that takes nothing, in the phase `STREAMING`: it may leave without having
+    had all of the response (P15).
+
     Most clients send head and body in two writes: if the record did not wait, it would be chance
     whether it has the body. A client that waits for a 100 sends no body.
     """
+    if relay.is_paused:
+        relay.phase = Phase.STREAMING
+        return
+
     exit = relay.exit
     if relay.is_request_complete or relay.is_continue_due or is_rest_unneeded(relay):
         relay.record(exchange, now_ns)
@@ -131,6 +138,8 @@ def end_early(relay: RelayState, outcome: int, status: int) -> None:
     exchange.outcome = outcome
     if not relay.is_responding:
         exchange.status = status
+    elif outcome == CLIENT_CLOSED:
+        exchange.leave_out_unsent(relay.exit.unsent_bytes)
     relay.record(exchange, _ended_ns(relay, exchange))
 
 
@@ -396,7 +405,9 @@ def _record_tunnel(
 
     relay.tunnel = None
     tunnel.finish()
-    exchange.outcome = OK if tunnel.has_closed else outcome
+    unsent = relay.exit.unsent_bytes
+    exchange.leave_out_unsent(unsent)
+    exchange.outcome = OK if tunnel.has_closed and not unsent else outcome
 
     if failure is not None and not tunnel.has_closed:
         route, error = failure
