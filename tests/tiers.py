@@ -28,6 +28,7 @@ more than five seconds of CPU, more than a tenth of all of `make test` together.
 COSTLY: Final = frozenset(
     {
         "test_a_kill_leaves_whole_batches",
+        "test_a_pause_is_timed_by_its_own_limit_alone",
         "test_all_characters_that_fold_to_ascii_are_known",
         "test_choices_full_of_secrets_are_linear",
         "test_clients_read_events_alike",

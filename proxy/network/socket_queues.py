@@ -24,6 +24,9 @@ MAX_LAST_BYTES: Final = 1 << 18
 _LEAST_QUEUE_BYTES: Final = 4096
 """The smallest queue of a connection that is being sent on (`tcp_wmem`)."""
 
+_SIOCOUTQNSD: Final = 0x894B
+"""Asks how much of its queue the kernel has not sent, as the peer's window is full (Linux)."""
+
 _PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 """A minute of silence, and another until a peer is given up. A kernel's own are two hours, when
 gateways and load balancers have long forgotten the connection: many do after some minutes.
@@ -73,6 +76,18 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
         return 0
     queued = fcntl.ioctl(own.fileno(), termios.TIOCOUTQ, bytes(_INT.size))
     return transport.get_write_buffer_size() + int(_INT.unpack(queued)[0])
+
+
+def untaken_bytes(transport: asyncio.Transport) -> int:
+    """Like `unsent_bytes`, but 0 where all is on its way: a peer that vanished never acknowledges
+    that, and one that reads nothing does.
+    """
+    unsent = unsent_bytes(transport)
+    own = transport.get_extra_info("socket")
+    if not unsent or own.family == socket.AF_UNIX or transport.get_write_buffer_size():
+        return unsent
+    waiting = fcntl.ioctl(own.fileno(), _SIOCOUTQNSD, bytes(_INT.size))
+    return unsent if _INT.unpack(waiting)[0] else 0
 
 
 def is_flushing(transport: asyncio.Transport) -> bool:

@@ -40,7 +40,7 @@ from proxy.worker.relay.ending import (
 )
 from proxy.worker.relay.http2_streams import Http2Streams
 from proxy.worker.relay.relay import Relay
-from proxy.worker.relay.request_side import forward_body
+from proxy.worker.relay.request_side import forward_body, restart_body_clock
 from proxy.worker.relay.timing import check_deadlines
 from proxy.worker.relay.tunnel_side import forward_eof, forward_stream_data, upgrade_lines
 
@@ -52,8 +52,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_admission", "_flags", "_has_served", "_head_since_ns", "_held", "_held_events", "_held_ns", "_number",
-        "_peer", "_reader", "eof_ns",
+        "_admission", "_arriving_bytes", "_flags", "_has_served", "_head_since_ns", "_held", "_held_events", "_held_ns",
+        "_number", "_peer", "_reader", "eof_ns",
     )  # fmt: skip
 
     _reader: RequestReader
@@ -69,6 +69,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._flags = 0
         self.eof_ns = 0
         """When the client ended its side; 0: not yet."""
+        self._arriving_bytes = 0
+        """How much of an incomplete DATA frame was here when the tick last looked."""
         self._has_served = False
         """Whether a request has come."""
         self._head_since_ns = 0
@@ -361,7 +363,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._transport.abort()
             return
 
+        is_coming = self._note_arriving()
         for relay in list(self._relays.values()):
+            if is_coming:
+                restart_body_clock(relay)
             check_deadlines(relay, now_ns)
         self._check_windows(now_ns)
         if (
@@ -385,6 +390,18 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             and not self._is_lingering
         ):
             self._end(ErrorCode.NO_ERROR, "")
+
+    def _note_arriving(self) -> bool:
+        """Return whether more of a DATA frame has come since the last tick, behind which the bodies
+        of all streams wait.
+        """
+        reader = self._codec.reader
+        arriving = reader.arriving_bytes
+        is_coming = arriving not in (0, self._arriving_bytes)
+        self._arriving_bytes = arriving
+        for stream_id, relay in self._relays.items():
+            relay.arriving_bytes = arriving if stream_id == reader.stream_id else 0
+        return is_coming
 
     def _end(self, code: ErrorCode, reason: str) -> None:
         """End the connection with a GOAWAY, and linger so that it arrives.

@@ -50,7 +50,7 @@ class Steps:
 class FrameWriter:
     """Writes the frames of one codec."""
 
-    __slots__ = ("_codec", "_is_timed", "_steps", "_take", "_transport", "_write")
+    __slots__ = ("_codec", "_is_timed", "_steps", "_take", "_transport", "_write", "written_bytes")
 
     def __init__(
         self,
@@ -66,6 +66,8 @@ class FrameWriter:
         self._transport = transport
         self._write = bound_buffers(transport)
         self._is_timed = False
+        self.written_bytes = 0
+        """How much the transport was given in all."""
 
     def flush(self) -> None:
         """Write, now or at the end of the step that runs."""
@@ -77,6 +79,7 @@ class FrameWriter:
         output = self._codec.output
         if output.size_bytes:
             data = output.take()
+            self.written_bytes += len(data)
             if not self._transport.is_closing():
                 self._write(data)
 

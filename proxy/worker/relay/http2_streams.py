@@ -93,9 +93,11 @@ class Http2Streams(ClosingConnection):
         for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
             state = self._codec.streams.open.get(stream_id)
             relay = self._relays.get(stream_id)
-            if state is None or state.queued_bytes < waiting_bytes:
-                self._waiting[stream_id] = now_ns, 0 if state is None else state.queued_bytes
-                continue
+            queued = 0 if state is None else state.queued_bytes
+            if queued != waiting_bytes:
+                # More may have come from the upstream, which the client has not taken.
+                since_ns = now_ns if queued < waiting_bytes else since_ns
+                self._waiting[stream_id] = since_ns, queued
 
             is_awaited, limit_ns = self.stall_limit if relay is None else relay.stall_limit
             if 0 < limit_ns <= now_ns - since_ns:

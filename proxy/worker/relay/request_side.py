@@ -113,11 +113,11 @@ def restart_body_clock(relay: RelayState) -> None:
     """Restart the client's time for the next part of its body, if it is the client's turn.
 
     It was not while the upstream took no more, or the client waited for a 100, without which it may
-    go on (RFC 9110 §10.1.1).
+    go on (RFC 9110 §10.1.1). An upstream that responds meanwhile may be waiting for that part.
     """
     if relay.phase == Phase.WAITING and not relay.is_upload_paused and is_clients_turn(relay):
         relay.phase = Phase.BODY
-    if relay.phase == Phase.BODY:
+    if relay.phase in (Phase.BODY, Phase.STREAMING):
         relay.since_ns = time.monotonic_ns()
 
 
@@ -183,28 +183,19 @@ def delays_others(relay: RelayState, now_ns: int) -> bool:
 
     # Its time begins when it may send.
     since_ns = max(exchange.started_ns + exchange.sent_ns, relay.continued_ns)
-    return is_trickle(exchange.request_body.size, now_ns - since_ns)
+    size = exchange.request_body.size + relay.arriving_bytes
+    return is_trickle(size, now_ns - since_ns)
 
 
-def is_upload_stalled(relay: RelayState, now_ns: int) -> bool:
-    """Return whether the upstream has taken none of the bytes on their way to it for too long
-    (P17).
+def untaken_bytes(relay: RelayState) -> int:
+    """Return how many bytes of the request wait for the upstream to read on (P17).
 
-    The tick asks, in a phase in which no bytes are added: fewer of them are progress, and give more
-    time. An upstream that responds already may leave the rest alone (P16).
+    The tick asks. Where the client is to send more of its body, a few bytes on their way say nothing.
     """
     upstream = relay.upstream
     exchange = relay.exchange
     if upstream is None or exchange is None or exchange.request_body is None:
-        return False
-    if relay.phase != Phase.WAITING and not (
-        relay.phase == Phase.TUNNEL and relay.is_upload_paused
-    ):
-        return False
-
-    unsent = upstream.unsent_bytes()
-    if unsent != relay.upload_bytes:
-        relay.upload_bytes = unsent
-        relay.since_ns = now_ns
-    limit_ns = relay.deadlines.write_stall_ns
-    return unsent > 0 and 0 < limit_ns <= now_ns - relay.since_ns
+        return 0
+    if relay.phase == Phase.WAITING or relay.is_upload_paused:
+        return upstream.untaken_bytes()
+    return 0

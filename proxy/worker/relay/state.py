@@ -71,11 +71,11 @@ class RelayState:
     """The state of the exchange that runs, and of the client that it belongs to."""
 
     __slots__ = (
-        "admission", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange", "exit", "expires_ns",
-        "flags", "has_long_body", "head", "is_continue_due", "is_grpc", "is_http2", "is_paused",
-        "is_request_complete", "is_retried", "is_upload_paused", "message_log", "method", "peer",
-        "phase", "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upload_bytes",
-        "upstream", "upstream_head",
+        "admission", "arriving_bytes", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange",
+        "exit", "expires_ns", "flags", "has_long_body", "head", "is_continue_due", "is_grpc", "is_http2", "is_paused",
+        "is_request_complete", "is_retried", "is_upload_paused", "message_log", "method", "moving_bytes", "peer",
+        "phase", "request_trailers", "route", "since_ns", "stream", "tunnel", "unsent", "unsent_bytes", "upstream",
+        "upstream_head",
     )  # fmt: skip
 
     def __init__(
@@ -141,8 +141,10 @@ class RelayState:
         self.unsent_bytes = 0
         self.is_upload_paused = False
         """Whether the upstream takes no more of the request for now."""
-        self.upload_bytes = 0
-        """How much was on its way to the upstream when the tick last looked."""
+        self.arriving_bytes = self.moving_bytes = 0
+        """As the tick last saw them: how much of a DATA frame of the body was here, and how many bytes
+        were on their way to or from the upstream that no event reports.
+        """
 
     @property
     def is_responding(self) -> bool:

@@ -1,8 +1,13 @@
-"""The deadlines of an exchange, enforced by the tick of the engine (P17)."""
+"""The deadlines of an exchange, enforced by the tick of the engine (P17).
+
+Strategy: at each moment the exchange waits for one side, whose limit counts, from the last byte
+that this side sent or took. Most progress is noted where it happens. What makes no event is seen
+here: bytes that the upstream's kernel took, and parts of a frame.
+"""
 
 from proxy.http1.errors import UpstreamError
 from proxy.ring.capture_windows import CaptureWindows
-from proxy.worker.deadlines import HALF_CLOSE_NS, TRICKLED, Phase
+from proxy.worker.deadlines import HALF_CLOSE_NS, TRICKLED, Deadlines, Phase
 from proxy.worker.relay.ending import (
     CLIENT_CLOSED,
     end_answered,
@@ -11,15 +16,18 @@ from proxy.worker.relay.ending import (
     reject,
 )
 from proxy.worker.relay.grpc_messages import record_if_stream
-from proxy.worker.relay.request_side import delays_others, is_upload_stalled
+from proxy.worker.relay.request_side import delays_others, is_clients_turn, untaken_bytes
 from proxy.worker.relay.state import RelayState
+from proxy.worker.upstream.http2_lane import Http2Lane
 
 
 def check_deadlines(relay: RelayState, now_ns: int) -> None:
     """End the exchange, or a part of it, that has lasted too long."""
     deadlines = relay.deadlines
-from proxy.worker.upstream.http2_lane import Http2Lane
-    if is_upload_stalled(relay, now_ns):
+    untaken = untaken_bytes(relay)
+    _note_progress(relay, untaken, now_ns)
+    is_upload_due = untaken > 0 and relay.phase != Phase.STREAMING
+    if is_upload_due and 0 < deadlines.write_stall_ns <= now_ns - relay.since_ns:
         _time_out(relay, "the upstream stopped reading the request", deadlines.describe_stall())
     elif relay.tunnel is not None and 0 < relay.client.eof_ns <= now_ns - HALF_CLOSE_NS:
         end_tunnel(relay, CLIENT_CLOSED)
@@ -27,23 +35,51 @@ from proxy.worker.upstream.http2_lane import Http2Lane
         _check_grpc_call(relay, now_ns)
     elif relay.phase == Phase.BODY and delays_others(relay, now_ns):
         reject(relay, "timeout_body", TRICKLED, close=True)
+    elif is_upload_due or _may_wait_for_client(relay, now_ns):
+        return
     elif deadlines.is_over(relay.phase, relay.since_ns, now_ns):
-        if relay.phase == Phase.ENDING:
-            end_answered(relay)
-        elif relay.phase == Phase.BODY:
-            message = (
-                f"timed out waiting for more of the request body ({deadlines.describe(Phase.BODY)})"
-            )
-            reject(relay, "timeout_body", message, close=True)
-        elif relay.phase == Phase.WAITING and not _is_thinking(relay, now_ns):
-            limit = deadlines.describe_first_byte(is_llm=_is_llm_call(relay))
-            _time_out(relay, "timed out waiting for the response", limit)
-        elif relay.phase != Phase.WAITING:
-            _time_out(
-                relay,
-                "timed out waiting for more of the response",
-                deadlines.describe(Phase.STREAMING),
-            )
+        _end_late(relay, deadlines, now_ns)
+
+
+def _end_late(relay: RelayState, deadlines: Deadlines, now_ns: int) -> None:
+    """End an exchange whose phase has lasted too long."""
+    if relay.phase == Phase.ENDING:
+        end_answered(relay)
+    elif relay.phase == Phase.BODY:
+        limit = deadlines.describe(Phase.BODY)
+        message = f"timed out waiting for more of the request body ({limit})"
+        reject(relay, "timeout_body", message, close=True)
+    elif relay.phase == Phase.STREAMING:
+        limit = deadlines.describe(Phase.STREAMING)
+        _time_out(relay, "timed out waiting for more of the response", limit)
+    elif not _is_thinking(relay, now_ns):
+        limit = deadlines.describe_first_byte(is_llm=_is_llm_call(relay))
+        _time_out(relay, "timed out waiting for the response", limit)
+
+
+def _note_progress(relay: RelayState, untaken: int, now_ns: int) -> None:
+    """Restart the upstream's time if bytes moved since the last tick."""
+    moving = untaken
+    if relay.phase == Phase.STREAMING and relay.upstream is not None:
+        moving += relay.upstream.arriving_bytes
+    if moving != relay.moving_bytes:
+        relay.moving_bytes = moving
+        if relay.phase in (Phase.WAITING, Phase.STREAMING, Phase.TUNNEL):
+            relay.since_ns = now_ns
+
+
+def _may_wait_for_client(relay: RelayState, now_ns: int) -> bool:
+    """Return whether the upstream's silence in a response may be the client's doing.
+
+    So it is where the client takes nothing, and where it may still send more of its request and is
+    within its own time for that.
+    """
+    if relay.phase != Phase.STREAMING:
+        return False
+    may_send = is_clients_turn(relay) and not relay.is_upload_paused
+    return relay.is_paused or (
+        may_send and not relay.deadlines.is_over(Phase.BODY, relay.since_ns, now_ns)
+    )
 
 
 def _check_grpc_call(relay: RelayState, now_ns: int) -> None:
@@ -73,9 +109,9 @@ def _time_out(relay: RelayState, message: str, limit: str) -> None:
     exchange = relay.exchange
     route = relay.route
     if exchange is not None and route is not None:
+        if isinstance(relay.upstream, Http2Lane):
+            relay.upstream.give_up(relay.since_ns)
         relay.drop_upstream()
         fail(
             relay, exchange, route.index, UpstreamError("upstream_timeout", f"{message} ({limit})")
         )
-        if isinstance(relay.upstream, Http2Lane):
-            relay.upstream.give_up(relay.since_ns)

@@ -29,7 +29,7 @@ from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead, accepts_websocket
 from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
 from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes
+from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes, untaken_bytes
 from proxy.network.tls_buffers import bound_buffers
 from proxy.worker.deadlines import STALLED_NS
 from proxy.worker.upstream.response_handler import ResponseHandler
@@ -366,9 +366,14 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if handler is not None:
             handler.upstream_failed(error, is_stale=False)
 
-    def unsent_bytes(self) -> int:
-        """Return how many bytes of the request the upstream's kernel has not acknowledged."""
-        return unsent_bytes(self.transport)
+    def untaken_bytes(self) -> int:
+        """Return how many bytes of the request wait for the upstream to read on."""
+        return untaken_bytes(self.transport)
+
+    @property
+    def arriving_bytes(self) -> int:
+        """How much of the framing of a body is here that makes no part of it yet."""
+        return self._framer.in_hand if self._state == _BODY else 0
 
     def close(self) -> None:
         """Close at once, without notifying the handler; idempotent."""
@@ -383,7 +388,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close
         into a reset (P15).
         """
-        self._undrained_bytes = self.unsent_bytes()
+        self._undrained_bytes = unsent_bytes(self.transport)
         if self.handler is None or self.transport.is_closing() or not self._undrained_bytes:
             self.close()
             return
@@ -403,7 +408,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
         A transport that closes by itself would wait without a limit.
         """
-        unsent = self.unsent_bytes()
+        unsent = unsent_bytes(self.transport)
         if unsent < self._undrained_bytes:
             self._undrained_bytes = unsent
             self._drained_at_ns = now_ns

@@ -179,6 +179,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     def flush(self) -> None:
         self._writer.flush()
 
+    @property
+    def written_bytes(self) -> int:
+        return self._writer.written_bytes + self.codec.output.size_bytes
+
     def release(self, lane: Http2Lane) -> None:
         """Take back a lane; its stream is cancelled where it has not ended."""
         self._lanes.pop(lane.id, None)
@@ -193,10 +197,6 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         else:
             self._pool.note_free_lane(self)
 
-    def retire(self) -> None:
-        """Begin no more exchanges, and close when the last has ended."""
-        self.is_retired = True
-        self._pool.retire(self)
     def is_stuck(self, now_ns: int, limit_ns: int = STUCK_NS) -> bool:
         """Whether the upstream has sent nothing for that long in the middle of a frame or of a
         header block: until it sends the rest, no response can come.
@@ -209,6 +209,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         if not self.is_retired and (self.read_ns <= since_ns or self.is_stuck(now_ns, TICK_NS)):
             self.retire()
 
+    def retire(self) -> None:
+        """Begin no more exchanges, and close when the last has ended."""
+        self.is_retired = True
+        self._pool.retire(self)
         self._close_if_done()
 
     def _close_if_done(self) -> None:

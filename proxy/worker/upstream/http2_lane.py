@@ -11,7 +11,7 @@ import time
 from typing import Protocol
 
 from proxy.http2.connection import Connection
-from proxy.network.socket_queues import unsent_bytes
+from proxy.network.socket_queues import untaken_bytes
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.upstream.response_handler import ResponseHandler
 
@@ -25,24 +25,28 @@ class LaneOwner(Protocol):
     is_write_paused: bool
     """Whether our send buffer is full: the upstream reads nothing."""
 
+    @property
+    def written_bytes(self) -> int:
+        """How many bytes the connection was given to send, in all."""
+
     def open_stream(self, lane: "Http2Lane", head: bytes, *, is_end: bool) -> int:
         """Send the head of a request on a new stream; return the stream's id."""
 
     def flush(self) -> None:
         """Write the frames that the codec has to send."""
 
+    def distrust(self, since_ns: int) -> None:
+        """Lend no more lanes if nothing has come since then."""
+
     def release(self, lane: "Http2Lane") -> None:
         """Take back a lane; its stream is cancelled where it has not ended."""
 
-
-    def distrust(self, since_ns: int) -> None:
-        """Lend no more lanes if nothing has come since then."""
 
 class Http2Lane:
     """One stream, which carries one exchange to the upstream and back."""
 
     __slots__ = (
-        "_codec", "_connection", "_is_request_paused", "_sent", "_sent_bytes", "address_text", "handler",
+        "_codec", "_connection", "_is_request_paused", "_sent", "_sent_at", "_sent_bytes", "address_text", "handler",
         "has_response", "id", "transport",
     )  # fmt: skip
 
@@ -56,6 +60,8 @@ class Http2Lane:
         self._sent: list[bytes] = []
         """The pieces of a short request body, which may have to be sent once more."""
         self._sent_bytes = 0
+        self._sent_at = 0
+        """What `written_bytes` of the connection was behind the last piece of the body."""
         self.has_response = False
         """Whether the response has begun."""
         self._is_request_paused = False
@@ -89,6 +95,7 @@ class Http2Lane:
         if trailers:
             has_room = self._codec.send_trailers(self.id, trailers, now_ns)
         self._connection.flush()
+        self._sent_at = self._connection.written_bytes
         if not has_room or self._connection.is_write_paused:
             self.pause_request()
 
@@ -102,6 +109,7 @@ class Http2Lane:
         """Have the handler send on; idempotent."""
         if self._is_request_paused and self.handler is not None:
             self._is_request_paused = False
+            self._sent_at = self._connection.written_bytes
             self.handler.resume_request()
 
     def sent_body(self) -> bytes | None:
@@ -110,15 +118,23 @@ class Http2Lane:
             return b"".join(self._sent)
         return None
 
-    def unsent_bytes(self) -> int:
-        """Return how many bytes of the request the upstream has not taken.
+    def untaken_bytes(self) -> int:
+        """Return how many bytes of the request wait for the upstream to read on.
 
-        Bytes that wait for a window count. Without any, those of the whole connection do that the
-        upstream's kernel has not acknowledged.
+        Bytes that wait for a window count. Without any, those of the connection do that were
+        written up to the last piece of the body; what others sent behind it does not.
         """
         stream = self._codec.streams.open.get(self.id)
-        queued = 0 if stream is None else stream.queued_bytes
-        return queued or unsent_bytes(self.transport)
+        if stream is not None and stream.queued_bytes:
+            return stream.queued_bytes
+        taken = self._connection.written_bytes - untaken_bytes(self.transport)
+        return max(self._sent_at - taken, 0)
+
+    @property
+    def arriving_bytes(self) -> int:
+        """How much of a frame of the response is here that is not complete."""
+        reader = self._codec.reader
+        return reader.arriving_bytes if reader.stream_id == self.id else 0
 
     @property
     def has_whole_content(self) -> bool:
@@ -141,11 +157,6 @@ class Http2Lane:
         self._codec.resume(self.id, reason)
         self._connection.flush()
 
-    def close(self) -> None:
-        """Cancel the exchange, without notifying the handler; idempotent."""
-        if self.handler is not None:
-            self.handler = None
-            self._connection.release(self)
     def give_up(self, since_ns: int) -> None:
         """Cancel an exchange that has waited in vain since then; others take another connection,
         where this one may be dead.
@@ -153,3 +164,8 @@ class Http2Lane:
         self._connection.distrust(since_ns)
         self.close()
 
+    def close(self) -> None:
+        """Cancel the exchange, without notifying the handler; idempotent."""
+        if self.handler is not None:
+            self.handler = None
+            self._connection.release(self)
