@@ -81,6 +81,7 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "S
         durability=options.get("durability", "safe"),
         is_read_only=options.get("is_read_only", False),
         max_bytes=options.get("max_bytes", 0),
+        has_reserve=bool(options.get("instance")),
     )
     reason = options.get("damage", "")
     on_set_aside = options.get("on_set_aside")

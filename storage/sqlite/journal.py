@@ -202,7 +202,7 @@ class Journal:
         """
         begun = self._begun
         was_ours = self._is_ours
-        _truncate(connection)
+        truncate(connection)
         self.look()
         may_be_ours = was_ours or self._is_ours or self._begun != begun
 
@@ -219,7 +219,7 @@ class Journal:
             )
 
 
-def _truncate(connection: sqlite3.Connection) -> None:
+def truncate(connection: sqlite3.Connection) -> None:
     """Write it back and cut it, if no transaction reads, without waiting."""
     busy_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
     connection.execute("PRAGMA busy_timeout = 0")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from storage.base import READERS
-from storage.errors import StorageDamaged, StorageRejected
+from storage.errors import StorageDamaged, StorageRejected, StorageUnavailable
 from storage.purge import Erased, Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
@@ -31,6 +31,7 @@ from storage.relational.writes.remembered import Names
 from storage.sqlite.connection import Budget, Connection, connect, snapshot, transaction
 from storage.sqlite.journal import Journal, journal_left_alone
 from storage.sqlite.readers import Readers
+from storage.sqlite.reserve import Reserve, is_without_room
 from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.unused_texts import UnusedTexts
@@ -64,6 +65,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         schema_version: int,
         read_budget_s: float,
         max_bytes: int,
+        reserve: Reserve,
     ) -> None:
         super().__init__(
             "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
@@ -75,6 +77,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         self._writer = writer
         self._readers = readers
         self._journal = Journal(path, max_bytes)
+        self._reserve = reserve
         self._upkeep = upkeep
         self._reads = Readers(readers or [writer], upkeep, writer, self._journal, read_budget_s)
         self._batches = BatchStore()
@@ -94,13 +97,15 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         busy_timeout_s: float = BUSY_TIMEOUT_S,
         is_read_only: bool = False,
         max_bytes: int = 0,
+        has_reserve: bool = False,
     ) -> Self:
         """Open a file, making it or bringing its layout up to date; read-only, it must be there and
         stays as it is.
 
         With a cap on size (`max_bytes`) the journal is kept short against it; who holds the cap
-        calls `trim`. Without a path the store is in memory and gone when it is closed. The caller
-        closes it.
+        calls `trim`. With a reserve it can be opened, and records can be deleted, on a disk that is
+        full. Without a path the store is in memory and gone when it is closed. The caller closes
+        it.
 
         Raises:
             StorageUnavailable: It cannot be opened.
@@ -113,29 +118,34 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             prepare = prepare_sole_reader
         else:
             prepare = partial(prepare_writer, durability=durability, max_bytes=max_bytes)
-        connections: list[Connection] = []
         has_content = path is not None and await asyncio.to_thread(_has_content, path)
+        reserve = Reserve(path if has_reserve and not is_read_only else None, max_bytes)
 
+        connected = partial(_connect_all, opened, prepare, readers + 1 if path else 0)
         try:
-            connections.append(await opened())
-            schema_version = await connections[0].run(prepare)
-            for _ in range(readers + 1 if path else 0):
-                connections.append(await opened(max_statements=READ_STATEMENTS))
-                await connections[-1].run(prepare_reader)
+            schema_version, connections = await reserve.spend(connected)
         except BaseException as error:
-            for connection in connections:
-                await connection.finish()
             if has_content and (_is_logic(error) or await asyncio.to_thread(has_torn_header, path)):
                 raise StorageDamaged(f"sqlite: the file is damaged: {error}") from error
             raise
 
+        await asyncio.to_thread(reserve.take)
         if path is None:
             connections *= 2  # The only one does the upkeep, too.
         writer, *others, upkeep = connections
-        return cls(path, writer, others, upkeep, schema_version, read_budget_s, max_bytes)
+        return cls(path, writer, others, upkeep, schema_version, read_budget_s, max_bytes, reserve)
 
     async def commit(self, batch: Batch) -> int:
-        return await self._change(lambda connection: self._batches.store(connection, batch))
+        def store(connection: sqlite3.Connection) -> int:
+            self._reserve.check(connection)
+            try:
+                return self._batches.store(connection, batch)
+            except sqlite3.OperationalError as error:
+                if is_without_room(error):
+                    self._reserve.make_room(connection)
+                raise
+
+        return await self._change(store)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         return await self._writer.run(lambda connection: read_positions(connection, instance))
@@ -205,12 +215,21 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         )
 
     async def _write(self, work: Callable[[SqliteUpkeep], Awaitable[T]]) -> T:
-        return await self._writer.run(partial(self._transact, work))
-
-    async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
-        return await self._change(
-            partial(self._transact, lambda session: erase_slice(session, filter, from_seq))
+        return await self._writer.run(
+            lambda connection: self._spend(partial(self._transact, work), connection)
         )
+
+    async def _erase_slice(self, filter: Filter, from_seq: int, *max_rows: int) -> Slice:
+        def work(session: SqliteUpkeep) -> Awaitable[Slice]:
+            return erase_slice(session, filter, from_seq, *max_rows)
+
+        try:
+            return await self._change(partial(self._spend, partial(self._transact, work)))
+        except StorageUnavailable as error:
+            if max_rows == (1,) or not is_without_room(error):
+                raise
+        # The reserve of a full disk has room for fewer.
+        return await self._erase_slice(filter, from_seq, 1 if max_rows else 10)
 
     async def _size_bytes(self, session: SqliteUpkeep) -> int:
         if self._path is not None and self._path.exists():
@@ -232,7 +251,8 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         def do(connection: sqlite3.Connection) -> T:
             turn = Turn(max_items, seconds, lambda: self._writer.is_wanted)
             with journal_left_alone(connection):
-                return self._transact(lambda session: work(session, turn), connection)
+                slice_ = partial(self._transact, lambda session: work(session, turn))
+                return self._spend(slice_, connection)
 
         return await self._change(do)
 
@@ -252,6 +272,19 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
 
         await self._reads.make_room()
         return await self._writer.run(change)
+
+    def _spend(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
+        """Do a transaction that may use the reserve of a disk that is full."""
+        try:
+            done = work(connection)
+        except sqlite3.OperationalError as error:
+            if not (is_without_room(error) and self._reserve.give_up()):
+                raise
+            done = work(connection)
+
+        if self._reserve.is_given_up:
+            self._reserve.make_room(connection)
+        return done
 
     def _transact(
         self, work: Callable[[SqliteUpkeep], Awaitable[T]], connection: sqlite3.Connection
@@ -281,6 +314,27 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
 
     def _budget(self) -> Budget:
         return Budget(self._read_budget_s)
+
+
+async def _connect_all(
+    opened: Callable[..., Awaitable[Connection]],
+    prepare: Callable[[sqlite3.Connection], int],
+    readers: int,
+) -> tuple[int, list[Connection]]:
+    """Open the writer and so many others; return the layout of the file, too."""
+    connections: list[Connection] = []
+    try:
+        connections.append(await opened())
+        schema_version = await connections[0].run(prepare)
+        for _ in range(readers):
+            connections.append(await opened(max_statements=READ_STATEMENTS))
+            await connections[-1].run(prepare_reader)
+    except BaseException:
+        for connection in connections:
+            await connection.finish()
+        raise
+
+    return schema_version, connections
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

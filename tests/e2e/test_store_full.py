@@ -98,3 +98,24 @@ def test_a_full_disk_costs_records_and_no_request(tmp_path: Path, upstream: str)
 
         assert load.errors == 0
         check_drops(sidelog, load.completed)
+
+
+def test_a_full_disk_is_read_after_a_restart(tmp_path: Path, upstream: str) -> None:
+    """What is stored is shown, and with room again all goes on by itself."""
+    disk = tmp_path / "disk"
+    with (
+        small_disk(disk, "48m"),
+        Sidelog(disk / "data", upstream, environ=ENVIRON) as sidelog,
+    ):
+        with Load(sidelog.port, pause_s=PAUSE_S) as load:
+            await_more(load.completed, 20)
+        stored = sidelog.settled_ledger()["stored"]
+        sidelog.stop()
+        ballast = fill(disk, 0)
+        sidelog.start()
+        assert len(sidelog.records("kind=all")) == stored
+        ballast.unlink()
+        with Load(sidelog.port, pause_s=PAUSE_S) as more:
+            await_more(more.completed, 20)
+        eventually(lambda: not sidelog.ready_answer()["degraded"])
+        check_drops(sidelog, load.completed + more.completed)

@@ -36,26 +36,27 @@ _SCAN_ROWS: Final = 50_000
 _KIND: Final = COLUMNS.index("kind")
 
 
-async def erase_slice(session: Upkeep, filter: Filter, from_seq: int) -> Slice:
+async def erase_slice(session: Upkeep, filter: Filter, from_seq: int, max_rows: int = 0) -> Slice:
     """Erase the first records of a filter from a `seq` on, in the transaction of a session whose
-    budget has not begun.
+    budget has not begun; `max_rows` at most, if that is given.
     """
+    max_rows = max_rows or SLICE_ROWS
     found = await session.rows_by_seq(filter)
     whole = await seq_range(session, filter)
     first = max(from_seq, whole.first)
     if found is None or first > whole.last:
         return Slice(0, 0, None)
 
-    most = _SCAN_ROWS if found.first_rows is None else SLICE_ROWS
+    most = _SCAN_ROWS if found.first_rows is None else max_rows
     last = min(first + most - 1, whole.last)
     where = await found.within(Range(first, last))
     assert where is not None, "bug: the budget has ended the first query"
     rows = await session.fetch(
         f"SELECT {', '.join(REMOVED)} FROM {session.dialect.schema}records "
-        f"WHERE {where.text} {found.order_by('asc')} LIMIT {SLICE_ROWS}",
+        f"WHERE {where.text} {found.order_by('asc')} LIMIT {max_rows}",
         where.parameters,
     )
-    if len(rows) == SLICE_ROWS:
+    if len(rows) == max_rows:
         last = rows[-1][0]
     if rows:
         await _remove(session, rows)

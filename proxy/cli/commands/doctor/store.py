@@ -30,6 +30,9 @@ SQLITE_CHECK_S: Final = 2.0
 def check_storage(settings: Settings) -> Iterator[Finding]:
     """Look over the store of the records."""
     yield from _check_store("storage", settings.storage.url, settings.data_dir)
+    path = sqlite_path(settings)
+    if path is not None:
+        yield from _check_cap(path, settings.retention.max_bytes)
 
 
 def check_keys(settings: Settings) -> Iterator[Finding]:
@@ -91,6 +94,20 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
         size_mib = path.stat().st_size >> 20
         text = f"{path} opens, {size_mib} MiB, no damage found, layout {layout}{step}"
         yield Finding("ok", name, text)
+
+
+def _check_cap(path: Path, max_bytes: int) -> Iterator[Finding]:
+    """Warn where the disk would be full before the cap on size deletes anything."""
+    place = next(each for each in path.absolute().parents if each.is_dir())
+    space = os.statvfs(place)
+    room = space.f_bavail * space.f_frsize
+    room += sum(file.stat().st_size for file in place.glob(f"{path.name}*"))
+    if max_bytes > room:
+        text = (
+            f"{place} has room for {room >> 20} MiB of records, retention.max_bytes is "
+            f"{max_bytes >> 20} MiB: the disk is full before the oldest go"
+        )
+        yield Finding("warn", "storage", text, "lower retention.max_bytes, or free space there")
 
 
 def _set_aside(name: str, path: Path) -> Iterator[Finding]:
