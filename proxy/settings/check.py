@@ -48,6 +48,8 @@ _READ_HEADERS: Final = frozenset(
 MIN_CAP_BYTES: Final = 8 * 1024 * 1024
 """A store of its own parts, its indexes and its newest records needs about so much."""
 
+NO_EFFECT: Final = "has no effect"
+"""How what depends on another setting is said to be wrong."""
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
 MAX_RULES: Final = 64
 MIN_SHARE: Final = 0.000001

@@ -19,7 +19,7 @@ import msgspec
 from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.alert_model import AlertSettings
-from proxy.settings.check import NO_UPSTREAM, check
+from proxy.settings.check import NO_EFFECT, NO_UPSTREAM, check
 from proxy.settings.conversion import convert
 from proxy.settings.sources import (
     TABLES,
@@ -210,12 +210,22 @@ def _read(
     given = model.Settings(**values)
 
     if not is_file_lost:  # else much would be missing that only could not be read
-        # A default stands there, which was not given.
+        # A default stands there, which was not given: beside it, others may seem without effect.
         unread = {problem.partition(": ")[0] for problem in problems}
+        tables = set(map(_table_of, unread))
         judged = check(_effective(given, environ))
-        problems += [_with_origin(name, text, found) for name, text in judged if name not in unread]
+        problems += [
+            _with_origin(name, text, found)
+            for name, text in judged
+            if name not in unread and not (NO_EFFECT in text and _table_of(name) in tables)
+        ]
 
     return given, problems, found
+
+
+def _table_of(name: str) -> str:
+    """Return the table of a list that a setting is in; of others the setting itself."""
+    return name[: name.rfind("]") + 1] or name
 
 
 def _built_in(environ: Mapping[str, str]) -> Found:

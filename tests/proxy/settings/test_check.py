@@ -419,6 +419,13 @@ def test_a_key_that_is_set_on_all_routes_is_warned_of_for_each() -> None:
     assert [name for name, _ in warnings(settings)] == ["proxy.auth"]
 
 
+@each_of("rule", ['{"query": "x", "share": 7}', '{"query": "x", "share": "half", "by": "trace"}'])
+def test_a_share_that_cannot_be_read_is_the_only_complaint(rule: str) -> None:
+    """Without it, a rule would have no effect."""
+    [problem] = refusal({"SIDELOG_CAPTURE__RULES": f"[{rule}]"}).splitlines()
+    assert problem.startswith("capture.rules[0].share: expected a number from 0 to 1, got ")
+
+
 @each_of(
     ("rule", "expected"),
     [
