@@ -119,6 +119,8 @@ class Services:
     """None where it is off."""
     version: str = ""
     """Of the program."""
+    data_socket: str = ""
+    """Path of the Unix socket that is the data port of this sidecar; empty where it is none."""
     fanout: SnapshotCursors | None = None
     """Signs the cursors of the proxy logs' fan-out; None where it is off."""
     alerts: Alerts | None = None

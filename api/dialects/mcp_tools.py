@@ -120,6 +120,8 @@ _ID: Final = _text("The id of a record, or its beginning.")
 class Tool(NamedTuple):
     """One tool."""
 
+    title: str
+    """Its name, for people."""
     description: str
     takes: Mapping[str, Json]
     """Arguments by name, as JSON Schema."""
@@ -139,6 +141,7 @@ class Tool(NamedTuple):
         }
         return {
             "name": name,
+            "title": self.title,
             "description": self.description,
             "inputSchema": schema,
             "annotations": {"readOnlyHint": True, "openWorldHint": False},
@@ -386,6 +389,7 @@ _LIMIT: Final = _number("How many at most.", 20, 50)
 _CURSOR: Final = _text("`next_cursor` of the answer before, to go on.")
 TOOLS: Final[Mapping[str, Tool]] = {
     "search": Tool(
+        "Search records",
         "Find records, the newest first; the language of `query` is the resource "
         f"{SEARCH_LANGUAGE}. Words: " + ", ".join(WORDS) + ", header.NAME, body.PATH.",
         {
@@ -400,6 +404,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         _search,
     ),
     "get": Tool(
+        "Show a record",
         "Show one record: outcome, error, timings, headers, and the beginning of its bodies.",
         {
             "id": _ID,
@@ -415,12 +420,14 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "body_characters",
     ),
     "around": Tool(
+        "What happened around a record",
         "List what the same service did a minute before and after a record, oldest first.",
         {"id": _ID, "limit": _LIMIT},
         _around,
         ("id",),
     ),
     "compare": Tool(
+        "Compare two records",
         "Show what differs from one record to another, such as from a success of an endpoint to a "
         "failure.",
         {
@@ -433,6 +440,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "changes",
     ),
     "endpoints": Tool(
+        "Requests by endpoint",
         "Add up requests by endpoint, or by another field: how many, 4xx and 5xx, milliseconds, "
         "cost.",
         {
@@ -452,6 +460,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         partial(_all_of, "/api/top", "rows"),
     ),
     "figures": Tool(
+        "Count requests",
         "Count requests by status, with milliseconds, tokens, cost and the most frequent values; "
         "also over time. `sampled`: only a share of some was kept, and figures are estimates of "
         "all.",
@@ -465,6 +474,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         "buckets",
     ),
     "conversations": Tool(
+        "List conversations",
         "List runs of agents and other conversations with language models: turns, failures, "
         "tools, tokens, cost.",
         {
@@ -480,6 +490,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         partial(_all_of, "/api/conversations", "conversations"),
     ),
     "conversation": Tool(
+        "Show a conversation",
         "Show one conversation and its calls, the oldest first.",
         {
             "id": _text("The id of a conversation, or its beginning."),
@@ -490,6 +501,7 @@ TOOLS: Final[Mapping[str, Tool]] = {
         ("id",),
     ),
     "transcript": Tool(
+        "Read a conversation",
         "Read a conversation as text: what was said, calls of tools and their results, shortened "
         "to a number of characters; what failed is kept whole first. The quickest way to see what "
         "an agent did, and where it failed.",

@@ -15,7 +15,14 @@ from storage.base import Storage
 from storage.query import Page
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
-from storage.search.cell import MAX_FIELD_CHARACTERS, Cell, Cells, State, is_cell_field
+from storage.search.cell import (
+    FIELD_ALIASES,
+    MAX_FIELD_CHARACTERS,
+    Cell,
+    Cells,
+    State,
+    is_cell_field,
+)
 from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
 
 MAX_FIELDS: Final = 20
@@ -56,7 +63,7 @@ def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
         BadParameter: a name that is none, or too many.
     """
     texts = (part.strip() for part in query.get("fields", "").split(","))
-    names = tuple(dict.fromkeys(text for text in texts if text))
+    names = tuple(dict.fromkeys(FIELD_ALIASES.get(text, text) for text in texts if text))
     if len(names) > MAX_FIELDS + len(others):
         raise BadParameter(
             "fields", f"{len(names)} names", f"at most {MAX_FIELDS + len(others)} names"

@@ -199,8 +199,10 @@ async def get_curl(request: web.Request) -> web.Response:
     """Return the curl command that sends a recorded request again, and what to know before it is
     run.
     """
-    record, payload = await find_entry(services_of(request), request.match_info["id"])
-    return json_response(curl_of(detail_json(record, payload)))
+    services = services_of(request)
+    record, payload = await find_entry(services, request.match_info["id"])
+    socket = services.data_socket if record.instance == services.instance else ""
+    return json_response(curl_of(detail_json(record, payload), socket))
 
 
 async def download_har(request: web.Request) -> web.Response:

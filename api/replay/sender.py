@@ -6,6 +6,7 @@ each connection, to allowed addresses.
 """
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -41,6 +42,10 @@ _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-
 
 class NoAnswer(Exception):
     """There is none; the message says why."""
+
+
+class Unreached(NoAnswer):
+    """Nothing listens there."""
 
 
 class Answer(NamedTuple):
@@ -183,7 +188,8 @@ class Sender:
         """Send a request and read its answer.
 
         Raises:
-            NoAnswer: there is none, or it is no HTTP.
+            Unreached: nothing listens there.
+            NoAnswer: there is none for another reason, or it is no HTTP.
         """
         assert not request.missing
         if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):
@@ -207,6 +213,11 @@ class Sender:
                 body, is_whole = await _read(response.content)
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            refused = isinstance(error.os_error, ConnectionRefusedError | FileNotFoundError)
+            if refused and error.os_error.errno:
+                raise Unreached(os.strerror(error.os_error.errno)) from error
+            raise NoAnswer(error.os_error.strerror or str(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Of an address that is refused, aiohttp leaves out why.
             cause = error.__cause__ or error

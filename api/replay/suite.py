@@ -96,6 +96,7 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
     """
     with path.open("rb") as file:
         number = 0
+        is_suite = False
         try:
             lines: Iterable[bytes | Line] = (
                 archived(file.read())
@@ -104,6 +105,9 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
             )
             for number, written in enumerate(lines, 1):  # noqa: B007 - for the message
                 line: Line = json.loads(written) if isinstance(written, bytes) else written
+                if not isinstance(line, dict):
+                    raise ValueError("expected an object")
+                is_suite = is_suite or "suite" in line or "id" in line
                 if line.get("suite", VERSION) != VERSION:
                     raise ValueError(
                         f"version {line['suite']}, this sidelog reads version {VERSION}"
@@ -116,13 +120,17 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
                     )
                     yield read
         except (LookupError, TypeError, AttributeError, ValueError) as error:
-            if number:
+            if number > 1 or is_suite:
                 where = f"{path}, line or entry {number}"
             else:
-                where = f"{path} is neither a suite nor an HTTP Archive"
-            raise SuiteError(
-                f"{where}: {'there is no ' * isinstance(error, KeyError)}{error}"
-            ) from error
+                where = f"{path} is neither a suite nor an HTTP Archive, which has a `log`"
+            if isinstance(error, KeyError):
+                reason = f"there is no {error}"
+            elif isinstance(error, ValueError):
+                reason = str(error)
+            else:
+                reason = "a value is of another type"
+            raise SuiteError(f"{where}: {reason}") from error
 
 
 def _is_archive(file: Any) -> bool:

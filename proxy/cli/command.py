@@ -1,6 +1,6 @@
 """What commands are made of, beyond click: options in panels, and groups that keep their order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import click
@@ -20,6 +20,22 @@ class PanelOption(click.Option):
 
 class Command(click.Command):
     """Shows its options by panel, and in the list of its group its whole first paragraph."""
+
+    def __init__(self, *given: Any, instead: Mapping[str, str] = {}, **more: Any) -> None:
+        """Make a command; `instead` has what to do in the place of options that other commands
+        have.
+        """
+        super().__init__(*given, **more)
+        self._instead = instead
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            hint = self._instead.get(error.option_name, "")
+            if not hint and error.possibilities:
+                hint = f"Did you mean {error.possibilities[0]}?"
+            raise click.UsageError(f"{error.message} {hint}".rstrip(), ctx) from error
 
     def get_short_help_str(self, limit: int = 45) -> str:
         return " ".join((self.help or "").partition("\n\n")[0].split())

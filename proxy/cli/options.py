@@ -6,6 +6,7 @@ place. Invariant: nothing here imports what a command is for before the command 
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Final
@@ -292,7 +293,8 @@ def filter_options(function: Function) -> Function:
 
     @wraps(function)
     def run(utc: bool, **given: Any) -> int:
-        from proxy.cli.commands.zone import with_offsets, zone_of
+        from proxy.cli.commands.output import complain
+        from proxy.cli.commands.zone import with_offsets, yesterday_notice, zone_of
 
         values = {name: given.pop(name) for name, _, _ in FILTERS}
         filters = {
@@ -301,7 +303,11 @@ def filter_options(function: Function) -> Function:
             if value
         }
         zone = zone_of(utc)
-        return function(filters=with_offsets(filters, zone), zone=zone, **given)
+        now = datetime.now(UTC)
+        written = with_offsets(filters, zone, now)
+        if notice := yesterday_notice(filters, written, now):
+            complain(f"sidelog: {notice}")
+        return function(filters=written, zone=zone, **given)
 
     return _filter_options(run)
 

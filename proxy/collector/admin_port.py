@@ -5,6 +5,7 @@ socket to the caller.
 """
 
 import hashlib
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,9 +27,10 @@ from proxy.collector.watch.families import port_families
 from proxy.http1.forwarded import TrustedProxies
 from proxy.network.http_port import HttpPort, http_port
 from proxy.process.data_dir import DataDir, directory_id, read_state, update_state
+from proxy.process.listeners import UNIX_PREFIX
 from proxy.process.tls import server_context
 from proxy.process.version import VERSION
-from proxy.settings.addresses import parse_address
+from proxy.settings.addresses import parse_address, parse_listen
 from proxy.settings.model import AdminHostSettings, Settings, TokenSettings
 from proxy.settings.tokens import DIGEST_PREFIX
 from storage.query import Scope
@@ -93,6 +95,7 @@ def _services(
         listen_host=parse_address(settings.admin.listen)[0],
         instance=data.instance,
         version=VERSION,
+        data_socket=_socket_of(settings.proxy.listen),
         send_again=SendAgain(targets=settings.replay.targets, send=resender.send)
         if resender
         else None,
@@ -120,6 +123,13 @@ def _services(
         base_path=settings.admin.base_path.rstrip("/"),
         is_trusted_proxy=TrustedProxies(settings.proxy.trusted_proxies).has,
     )
+
+
+def _socket_of(listen: str) -> str:
+    """Return the path of a data port that is a Unix socket; empty of another one."""
+    if not listen.startswith(UNIX_PREFIX):
+        return ""
+    return os.path.abspath(parse_listen(listen)[0])
 
 
 def cookie_mark(path: Path) -> str:

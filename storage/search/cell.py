@@ -26,6 +26,8 @@ STATES: Final[tuple[State, ...]] = ("known", "null", "cut", "not_json", "not_kep
 
 MAX_CELL_CHARACTERS: Final = 200
 """Of a value; what is longer is cut, and says so."""
+FIELD_ALIASES: Final = {"error_message": "message"}
+"""Names under which a record shows in full what a field has in short."""
 MAX_FIELD_CHARACTERS: Final = 200
 """Of the name of a field."""
 _CUT_MARK: Final = "…"

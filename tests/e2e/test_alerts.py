@@ -224,7 +224,7 @@ def test_an_alert_is_tested_and_silenced_from_the_command_line(
         assert sidelog.api("/api/alerts")["alerts"][0]["silenced_until_us"] > 0
         code, said = run("test", "nothing")
         assert code == 1
-        assert "there is no alert 'nothing' on this sidecar" in said
+        assert "there is no alert 'nothing' on this sidecar: " in said
         metrics = urllib.request.Request(
             f"{sidelog.admin_url}/metrics", headers={"Authorization": f"Bearer {sidelog.token}"}
         )

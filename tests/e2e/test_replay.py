@@ -332,10 +332,20 @@ def test_a_suite_may_be_short(sidelog: Sidelog, tmp_path: Path) -> None:
     assert len(suite.read_text().splitlines()) == 1
 
 
-def test_no_answer_is_no_answer_of_before(sidelog: Sidelog) -> None:
+def test_no_answer_is_no_answer_of_before(sidelog: Sidelog, tmp_path: Path) -> None:
     """The reason is said, once for an endpoint."""
     words = ("replay", "path:/orders/7", "--against", "http://127.0.0.1:1")
-    assert "1 of 1 have no answer: " in call(*words, data_dir=sidelog.data_dir, code=1)
+    assert "1 of 1 have no answer: Connection refused" in call(
+        *words, data_dir=sidelog.data_dir, code=1
+    )
+    words = ("replay", "path:/orders/*", *words[2:])
+    said = call(*words, "-o", str(tmp_path / "dead"), data_dir=sidelog.data_dir, code=1)
+    assert "10 sent: 0 equal, 0 different, 10 failed" in said
+    assert "30 not sent: nothing listens at http://127.0.0.1:1, as 10 requests say" in said
+    assert "Errno" not in said
+    assert (
+        len((tmp_path / "dead").read_text().splitlines()) == 1 + 10
+    )  # a later run sends the others
 
 
 def test_redacted_parts_must_be_given(sidelog: Sidelog, shop: Shop, service: str) -> None:

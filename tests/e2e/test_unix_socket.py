@@ -82,6 +82,9 @@ def test_requests_are_recorded_as_of_this_machine(
         "shop.example",
         version,
     )
+    again = sidelog.api(f"/api/records/{record['id']}/curl")["command"]
+    assert f"--unix-socket {path} " in again
+    subprocess.run(["sh", "-c", again], check=True, capture_output=True, timeout=PROGRAM_S)
     record = sidelog.record(
         curl(path, "http://shop.example/x", "-H", "X-Forwarded-For: 203.0.113.7", *more)
     )

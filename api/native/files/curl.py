@@ -74,14 +74,14 @@ BODY_FILE: Final = "request-body"
 """Where a body is looked for that cannot stand in the line."""
 
 
-def curl_of(record: Mapping[str, Any]) -> CurlLine:
+def curl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
     """Write the command for a record as `/api/records/{id}` shows it; an event gives an empty
-    command.
+    command. `socket` is the path of the Unix socket that it came to, if it was one.
     """
     if record.get("kind") == "event":
         return CurlLine("", ["an event is no exchange: there is nothing to send"])
     if record.get("grpc") is not None and not _is_web(record):
-        return grpcurl_of(record)
+        return grpcurl_of(record, socket)
 
     notes: list[str] = []
     request = record.get("request") or {"headers": [], "body": None}
@@ -104,6 +104,7 @@ def curl_of(record: Mapping[str, Any]) -> CurlLine:
         body = []
 
     words = ["curl --globoff --path-as-is", *_method_words(record, has_body=bool(body))]
+    words += [f"--unix-socket {word(socket)}"] if socket else []
     words += _target_words(record, line, notes)
     words += _header_words(headers, request["body"], has_body=bool(body), notes=notes)
 
@@ -228,8 +229,8 @@ _OWN: Final = frozenset(
 """Fields that grpcurl writes itself, beside those of gRPC."""
 
 
-def grpcurl_of(record: Mapping[str, Any]) -> CurlLine:
-    """Write the command for the record of a call as `/api/records/{id}` shows it."""
+def grpcurl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
+    """Write the command for the record of a call as `/api/records/{id}` shows it; see `curl_of`."""
     notes: list[str] = []
     request = record.get("request") or {"headers": [], "body": None}
     words = ["grpcurl", *([] if record.get("scheme") == "https" else ["-plaintext"])]
@@ -249,6 +250,9 @@ def grpcurl_of(record: Mapping[str, Any]) -> CurlLine:
     host = record.get("host") or "127.0.0.1"
     if ":" not in host.rpartition("]")[2]:
         host += ":443" if record.get("scheme") == "https" else ":80"
+    if socket:
+        words.append(f"-unix -authority {word(host)}")
+        host = socket
     if host.startswith("-"):  # as a name may, which would be an option
         words.append("--")
     words += [word(host), word((record.get("path") or "/").removeprefix("/"))]

@@ -21,7 +21,7 @@ from proxy.cli.commands.output import GAP, WIDE_COLUMNS, CommandError, console, 
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
 from storage.redactions import described
-from storage.search.cell import is_cell_field
+from storage.search.cell import FIELD_ALIASES, is_cell_field
 from storage.search.reason import reason_of
 
 if TYPE_CHECKING:
@@ -118,17 +118,20 @@ def read_fields(text: str | None) -> tuple[str, ...]:
     """
     from storage.record import Record
 
-    names = tuple(name for part in (text or "").split(",") if (name := part.strip()))
+    names = tuple(
+        FIELD_ALIASES.get(name, name) for part in (text or "").split(",") if (name := part.strip())
+    )
 
     known = (*COMPUTED, *(name for name in Record.__struct_fields__ if name != "marks"), *DERIVED)
     if unknown := [name for name in names if name not in known and not is_cell_field(name)]:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
-        asked = f"; did you mean {near[0]}? Expected" if near else ", expected"
-        expected = (
-            f"{', '.join(known)}, or a header or place in a body such as header.x-tenant or "
-            "body.user.id"
-        )
-        raise CommandError(f"unknown field {unknown[0]!r}{asked} some of: {expected}", exit_code=2)
+        if near := difflib.get_close_matches(unknown[0], known, n=1):
+            expected = f"; did you mean {near[0]}?"
+        else:
+            expected = (
+                f", expected some of: {', '.join(known)}, or a header or place in a body such as "
+                "header.x-tenant or body.user.id"
+            )
+        raise CommandError(f"unknown field {unknown[0]!r}{expected}", exit_code=2)
 
     return names
 

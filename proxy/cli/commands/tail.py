@@ -47,7 +47,7 @@ class Event(NamedTuple):
     data: str
 
 
-@command()
+@command(instead={"--limit": "-n shows that many records before new ones."})
 @click.option(
     "--lines",
     "-n",

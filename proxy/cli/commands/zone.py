@@ -71,6 +71,19 @@ def with_offsets(
     return written
 
 
+def yesterday_notice(
+    filters: Mapping[str, str | list[str]], written: Mapping[str, str | list[str]], now: datetime
+) -> str:
+    """Say of a time of day that it is one of yesterday; empty where none is."""
+    for name in _TIMES:
+        given = str(filters.get(name, "")).strip()
+        if _TIME_OF_DAY.fullmatch(given):
+            moment = datetime.fromisoformat(str(written[name]))
+            if moment.date() < now.astimezone(moment.tzinfo).date():
+                return f"--{name} {given} is that of yesterday, {moment:%Y-%m-%d %H:%M}"
+    return ""
+
+
 def _us(value: str | list[str] | None, now: datetime) -> int | None:
     """Read a time as the API does, in Unix µs; None for what it refuses."""
     try:

@@ -138,7 +138,7 @@ _ALL: Final = (
 WORDS: Final[Mapping[str, Word]] = {word.name: word for word in _ALL}
 ALIASES: Final[Mapping[str, str]] = {
     "latency": "duration", "error_type": "error", "user_agent": "ua", "client_ip": "ip", "trace_id": "trace",
-    "first_byte": "ttfb", "q": "text",
+    "first_byte": "ttfb", "q": "text", "error_message": "message",
 }  # fmt: skip
 """Other names, those of the API's parameters among them."""
 PREFIXES: Final[Mapping[str, Word]] = {

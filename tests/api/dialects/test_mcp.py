@@ -60,8 +60,9 @@ async def test_a_client_is_introduced(client: Client) -> None:
         assert set(result["capabilities"]) == {"tools", "resources"}
 
     assert (await send(client, "ping"))["result"] == {}
-    names = [tool["name"] for tool in (await send(client, "tools/list"))["result"]["tools"]]
-    assert names == list(TOOLS)
+    listed = (await send(client, "tools/list"))["result"]["tools"]
+    assert [tool["name"] for tool in listed] == list(TOOLS)
+    assert len({tool["title"] for tool in listed}) == len(TOOLS)
 
 
 @each_of(

@@ -183,6 +183,13 @@ def test_our_own_archive_says_what_is_missing(tmp_path: Path) -> None:
         ([b"not json at all"], "is neither a suite nor an HTTP Archive"),
         ([b""], "is neither a suite nor an HTTP Archive"),
         ([{"log": 1}], "is neither a suite nor an HTTP Archive"),
+        ([{"a": 1}], "nor an HTTP Archive, which has a `log`: there is no 'started_at_us'"),
+        ([[1]], "nor an HTTP Archive, which has a `log`: expected an object"),
+        (
+            [{"log": {"entries": 5}}],
+            "nor an HTTP Archive, which has a `log`: a value is of another type",
+        ),
+        ([{"id": 1}], "line or entry 1: there is no 'started_at_us'"),
         ([{"suite": 2}], "line or entry 1: version 2, this sidelog reads version 1"),
         ([header_line("x", "", 0), {"id": 1}], "line or entry 2: there is no 'started_at_us'"),
         ([header_line("x", "", 0), b"{"], "line or entry 2: Expecting"),

@@ -110,6 +110,24 @@ def test_h_is_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
     assert "Usage: sidelog" in capsys.readouterr().out
 
 
+def test_an_option_that_there_is_not_is_answered_by_the_one_that_is_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The likeliest alone, or what to do in its place."""
+    for words, hint in (
+        ("query --stauts 500", "No such option '--stauts'. Did you mean --status?"),
+        ("top --metod GET", "Did you mean --method?"),
+        ("export har --limit 2", "All that match are exported: narrow them by --since, --until"),
+        ("replay x --limit 2", "All that match are sent: narrow them by --since, --until"),
+        ("tail --limit 2", "-n shows that many records before new ones."),
+        ("query --zzz", "No such option '--zzz'."),
+    ):
+        assert app.main(words.split()) == 2
+        said = capsys.readouterr().err
+        assert hint in said
+        assert "--grpc-status" not in said
+
+
 def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` is one line."""
     assert app.main(["--version"]) == 0

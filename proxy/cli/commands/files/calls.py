@@ -17,7 +17,7 @@ import msgspec
 
 from api.native.projection import field_of, octets_of
 from api.replay.request import Outgoing
-from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer
+from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer, Unreached
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.call_messages import (
     PROTOBUF,
@@ -128,6 +128,8 @@ class Calls:
             raise NoAnswer(str(error)) from error
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
+        except ConnectionRefusedError as error:
+            raise Unreached(why_unreached(error)) from error
         except OSError as error:
             raise NoAnswer(why_unreached(error)) from error
 

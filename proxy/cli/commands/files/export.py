@@ -35,7 +35,9 @@ PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
 
 
-@command()
+@command(
+    instead={"--limit": "All that match are exported: narrow them by --since, --until or a search."}
+)
 @argument("format", "What to write: har, ndjson or csv.")
 @output_option("Output file; default: standard output.")
 @click.option("--bodies", is_flag=True, help="Include bodies (NDJSON, CSV).")

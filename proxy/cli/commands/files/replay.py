@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from proxy.cli.commands.client import Client, Filters
 
 
-@command()
+@command(
+    instead={
+        "--limit": "All that match are sent: narrow them by --since, --until or a search, or keep "
+        "the newest with `sidelog save --limit`."
+    }
+)
 @click.option(
     "--against",
     metavar="URL",

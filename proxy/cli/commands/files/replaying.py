@@ -32,7 +32,7 @@ from api.replay.request import (
     refusal_of,
     replay_of,
 )
-from api.replay.sender import Answer, NoAnswer, Sender
+from api.replay.sender import Answer, NoAnswer, Sender, Unreached
 from api.replay.suite import Recorded
 from proxy.cli.commands.client import RECORD_ID
 from proxy.cli.commands.files.call_messages import schema_in
@@ -50,6 +50,8 @@ from storage.record import Payload, Record
 
 MAX_OPEN: Final = 64
 """Requests at a time, where they begin at a pace, unless it is said otherwise."""
+MAX_UNREACHED: Final = 10
+"""Requests in succession at which nothing listens: the rest is not sent."""
 _IS_REPLAY: Final = "it was a replay itself"
 _UNSAFE: Final = "its method is not safe: --unsafe sends it"
 _UNANSWERED: Final = "it had no answer that another could be compared with"
@@ -236,6 +238,8 @@ class _Replay:
         self._results = results
         self._progress = progress
         self._redactor = Redactor()
+        self._unreached = 0
+        """One after the other, at the end."""
         self._room = asyncio.Semaphore(plan.pace.concurrency)
 
     async def run(self) -> None:
@@ -251,9 +255,15 @@ class _Replay:
             for number in range(1, plan.pace.rounds + 1):
                 began_s = loop.time()
                 for after_s, recorded in self._due(number):
-                    if (pause_s := began_s + after_s - loop.time()) > 0:
+                    pause_s = began_s + after_s - loop.time()
+                    if pause_s > 0 and self._unreached < MAX_UNREACHED:
                         await asyncio.sleep(pause_s)
                     await self._room.acquire()
+                    if self._unreached >= MAX_UNREACHED:
+                        self._room.release()
+                        text = f"nothing listens at {plan.against}, as {MAX_UNREACHED} requests say"
+                        self._results.leave(text)
+                        continue
                     group.create_task(
                         self._send(sender, recorded, number), name=f"replay {recorded.id}"
                     )
@@ -290,11 +300,13 @@ class _Replay:
             outgoing = _outgoing(self._plan, recorded, self._plan.given)
             answer, payload = await self._answered(sender, recorded, outgoing)
         except NoAnswer as error:
+            self._unreached = self._unreached + 1 if isinstance(error, Unreached) else 0
             text = str(error)
             for secret in self._plan.given.secrets:
                 text = text.replace(secret, "[REDACTED]")
             self._add(_result(recorded, number, "failed", text))
         else:
+            self._unreached = 0
             self._add(self._judged(recorded, number, answer, payload))
         finally:
             self._room.release()

@@ -124,6 +124,11 @@ class Results:
         self._count(result)
         self._write(msgspec.json.encode(result))
 
+    def leave(self, reason: str) -> None:
+        """Count a request that is not sent now, and may be by a run that goes on."""
+        self.counts["not_sent"] += 1
+        self.reasons[reason] += 1
+
     def _count(self, result: Result) -> None:
         self.counts[result.verdict] += 1
         self._note(result)

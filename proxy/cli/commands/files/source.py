@@ -57,10 +57,14 @@ def recorded_in(path: Path) -> Iterator[Recorded]:
     Raises:
         CommandError: it is none, or cannot be read.
     """
+    if not path.exists():
+        raise CommandError(f"there is no file {path}", exit_code=2)
     try:
         yield from read_suite(path, template_of)
     except SuiteError as error:
         raise CommandError(str(error), exit_code=2) from error
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror}", exit_code=2) from error
 
 
 def ignored_in(path: Path) -> list[str]:

@@ -306,7 +306,8 @@ class Alerting:
         for alert in self.alerts:
             if alert.name == name:
                 return alert
-        raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar")
+        names = ", ".join(alert.name for alert in self.alerts) or "none is configured"
+        raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar: {names}")
 
     async def describe(self) -> dict[str, Any]:
         """Describe the alerts and their messages, as the store has them now."""

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from proxy.cli.commands.output import CommandError
-from proxy.cli.commands.zone import with_offsets, zone_name, zone_of
+from proxy.cli.commands.zone import with_offsets, yesterday_notice, zone_name, zone_of
 from tests.support.cases import each_of
 
 
@@ -110,3 +110,23 @@ def test_a_zone_has_a_name() -> None:
     assert zone_name(UTC, moment) == "UTC"
     assert zone_name(None, moment) == "UTC+09:00"
     assert zone_name(timezone(-timedelta(hours=3, minutes=30)), moment) == "UTC-03:30"
+
+
+@each_of(
+    ("filters", "notice"),
+    [
+        ({"since": "14:00"}, "--since 14:00 is that of yesterday, 2026-11-29 14:00"),
+        ({"since": "13:00"}, ""),
+        ({"since": "10:00", "until": "14:00"}, ""),
+        ({"until": " 23:30:05"}, "--until 23:30:05 is that of yesterday, 2026-11-29 23:30"),
+        ({"since": "yesterday 14:00"}, ""),
+        ({"since": "2026-11-29T14:00"}, ""),
+        ({"since": "1h"}, ""),
+    ],
+)
+def test_a_time_of_day_that_is_still_to_come_is_said_to_be_yesterdays(
+    filters: dict[str, str | list[str]], notice: str
+) -> None:
+    """Only where nobody has written a day."""
+    now = datetime(2026, 11, 30, 13, 24, tzinfo=UTC)
+    assert yesterday_notice(filters, with_offsets(filters, UTC, now), now) == notice
