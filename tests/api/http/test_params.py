@@ -114,7 +114,7 @@ def test_other_statuses_are_refused(text: str) -> None:
         params.read_filter(query(status=f"200,{text}"), NOW_US)
 
 
-@each_of(("text", "meant"), [("GTE", "GET"), ("get,psot", "POST"), ("DELET", "DELETE")])
+@each_of(("text", "meant"), [("GTE", "GET"), ("get,pots", "POST"), ("PUTT", "PUT")])
 def test_a_misspelt_method_is_refused(text: str, meant: str) -> None:
     """It would find nothing; methods of a service's own are unlike the usual ones."""
     with pytest.raises(BadParameter, match=f"expected {meant}, or query=method:"):
