@@ -89,7 +89,7 @@ def test_a_piece_that_was_cut_is_left_out() -> None:
         (first[:2000], len(first), named),
         (last[:2000], len(last), {"response_id": "resp_1", "item_id": "msg_1"}),
         (
-            b'{"type":"response.output_text.delta","delta":"' + KEY[1].encode() + b'","n":NaN}',
+            b'{"type":"response.output_text.delta","delta":"' + KEY[1].encode() + b'","n":nan}',
             None,
             None,
         ),
