@@ -79,9 +79,9 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
     print_table(("sent", "message", "alert", "value", "outcome"), rows)
 
 
-def _value_text(figure: str, told: Mapping[str, Any]) -> str:
+def _value_text(figure: str, valued: Mapping[str, Any]) -> str:
     """Write the value of a message, or of what fires."""
-    return value_text(figure, told["value"], sampled=told.get("sampled", False))
+    return value_text(figure, valued["value"], sampled=valued.get("sampled", False))
 
 
 def _state_of(alert: Mapping[str, Any]) -> str:

@@ -76,10 +76,10 @@ def test_failures_stand_in_columns_however_long_one_is(capsys: pytest.CaptureFix
 
     class Failures(_Client):
         def get_json(self, path: str, parameters: object) -> dict[str, object]:
-            said = [{"message": "no such order …" * 12}, {"message": "no", "share": 0.5}]
+            failure = {**ROW, "value": "/a", "method": "GET", "status": 500, "error": "http_500"}
             rows = [
-                {**ROW, "value": "/a", "method": "GET", "status": 500, "error": "http_500", **each}
-                for each in said
+                {**failure, "message": "no such order …" * 12},
+                {**failure, "message": "no", "share": 0.5},
             ]
             return {"by": "failure", "rows": rows, "values": 2, "complete": True, "seen": 6}
 
