@@ -31,7 +31,8 @@ from proxy.collector.watch.store_notices import StoreNotices
 from proxy.enrich.jobs.known import MAX_JOBS
 from proxy.enrich.records import RecordBuilder
 from proxy.process.data_dir import DataDir, read_state, update_state
-from proxy.settings.model import Settings, without_password
+from proxy.process.terminal import without_credentials
+from proxy.settings.model import Settings
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
 from storage.errors import StorageDamaged, StorageUnavailable
@@ -168,7 +169,7 @@ def _keys_store(
     async def open_store(damage: str) -> Storage:
         return await open_storage(url, data_dir, on_set_aside=notices.on_set_aside, damage=damage)
 
-    log.info("API keys are kept in a store of their own", extra={"url": without_password(url)})
+    log.info("API keys are kept in a store of their own", extra={"url": without_credentials(url)})
     return DeferredStorage(open_store, RETRY_S, name="the store of API keys")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from proxy.process.terminal import without_credentials
 from proxy.settings import model
 from proxy.settings.addresses import networks_of, parse_upstream, via_of
 from proxy.settings.alert_model import AlertSettings
@@ -393,14 +394,18 @@ def _describe(name: str, given: Given, what: str) -> str:
 
 
 def _shortened(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = str(value).lower() if isinstance(value, bool) else without_credentials(repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:
     """Add where a setting came from; a part of a setting (`x.headers.set_request`) or its table
     stands for it.
+
+    Whatever setting it is, its value may be an address with a password.
     """
+    what, got, shown = text.partition(", got ")
+    text = what + got + without_credentials(shown)
     given = found.get(name) or found.get(name.rpartition(".")[0])
     if given is None and name == "routes":  # there are none, and so no default that could be wrong
         return f"{name}: {text}"

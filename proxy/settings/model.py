@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from proxy.process.memfd import read_document
+from proxy.process.terminal import without_credentials
 from proxy.settings.admin_model import AdminHostSettings as AdminHostSettings
 from proxy.settings.admin_model import AdminSettings as AdminSettings
 from proxy.settings.admin_model import ReplaySettings as ReplaySettings
@@ -425,10 +426,10 @@ def read_settings(fd: int) -> Settings:
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
-    """Show settings as plain values without secrets: header values and passwords of URLs."""
+    """Show settings as plain values without secrets: header values and credentials in URLs."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
-        route["via"] = without_password(route["via"])
+        route["via"] = without_credentials(route["via"])
         route["limits"] = {
             name: limit for name, limit in route["limits"].items() if limit is not None
         }
@@ -451,15 +452,5 @@ def redacted(settings: Settings) -> dict[str, Any]:
 
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):
-        shown[section][name] = without_password(shown[section][name])
+        shown[section][name] = without_credentials(shown[section][name])
     return shown
-
-
-def without_password(url: str) -> str:
-    """Show the address of a store."""
-    scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not separator or not at:
-        return url
-    user, colon, _ = credentials.partition(":")
-    return f"{scheme}://{user}{':[REDACTED]' if colon else ''}@{place}"

@@ -29,6 +29,7 @@ from proxy.process.data_dir import (
     project_directory,
     read_state,
 )
+from proxy.process.terminal import without_credentials
 from proxy.process.tls import client_context
 
 Filters = Mapping[str, str | list[str]]
@@ -393,16 +394,18 @@ def reason_of(error: OSError | http.client.HTTPException) -> str:
 
 
 def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
+    shown = without_credentials(repr(url))
     try:
         parts = urlsplit(url)
         host = parts.hostname
         port = parts.port
         (host or "").encode("idna")  # as the resolver will
     except ValueError as error:
-        raise CommandError(f"{url!r} is not a URL: {error}", exit_code=2) from error
+        why = "" if "@" in url else f": {error}"  # it may quote a part of a password
+        raise CommandError(f"{shown} is not a URL{why}", exit_code=2) from error
 
     if parts.scheme not in ("http", "https") or not host:
-        raise CommandError(f"{url!r} is not a URL such as http://127.0.0.1:8090", exit_code=2)
+        raise CommandError(f"{shown} is not a URL such as http://127.0.0.1:8090", exit_code=2)
     if parts.scheme == "https":
         try:
             context = client_context(cert_file)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
-from proxy.process.terminal import json_escaped, visible
+from proxy.process.terminal import json_escaped, visible, without_credentials
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -84,8 +84,9 @@ def check_reader() -> None:
 
 
 def complain(text: str) -> None:
-    """Write one line to stderr."""
-    sys.stderr.write(visible(text) + "\n")
+    """Write one line to stderr; addresses in it are shown without credentials."""
+    words = (without_credentials(word) if "://" in word else word for word in text.split(" "))
+    sys.stderr.write(visible(" ".join(words)) + "\n")
 
 
 def show_in_browser(address: str) -> None:

@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 
-from proxy.process.terminal import UNSAFE, json_escaped, visible, visible_line
+from proxy.process.terminal import UNSAFE, json_escaped, visible, visible_line, without_credentials
 from tests.support.cases import each_of
 
 OBEYED = [
@@ -30,6 +30,27 @@ def test_letters_stay() -> None:
     assert visible("a\tb\nc") == "a\tb\nc"
     assert visible_line("a\tb\nc") == "a\\x09b\\x0ac"
     assert visible("a\ud800") == "a\\ud800"
+
+
+@each_of(
+    ("address", "shown"),
+    [
+        ("http://user:PW@host:80/p", "http://[REDACTED]@host:80/p"),
+        ("'https://PW@host'", "'https://[REDACTED]@host'"),
+        ("http://user:P@W/P?W@host", "http://[REDACTED]@host"),
+        ("user:PW@host", "[REDACTED]@host"),
+        ("//PW@host", "//[REDACTED]@host"),
+        ("http:/user:PW@host", "http:/[REDACTED]@host"),
+        ("postgresql+ssl://user:PW@one,two/logs", "postgresql+ssl://[REDACTED]@one,two/logs"),
+        ("['http://a:PW@one', 'http://b:PW@two']", "['http://[REDACTED]@two']"),
+        ("http://host:80/p", "http://host:80/p"),
+        ("me@example.com", "me@example.com"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_credentials(address: str, shown: str) -> None:
+    """Whatever a password holds, and also where the address is none."""
+    assert without_credentials(address) == shown
 
 
 def test_every_control_and_direction_of_unicode_is_covered() -> None:

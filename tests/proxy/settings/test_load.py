@@ -1,13 +1,19 @@
 """Loading settings: precedence, conversion, complete reports."""
 
+import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from proxy.settings.addresses import PRIVATE_NETWORKS
-from proxy.settings.load import load
+from proxy.settings.load import load, read
 from proxy.settings.model import Settings, SettingsError, freeze, thaw
+from proxy.settings.sources import TABLES, fields_of, section_of
+from tests.support.cases import each_of
 
 UP = {"proxy.upstream": "http://127.0.0.1:3000"}
 
@@ -197,6 +203,59 @@ def test_secrets_are_read_from_the_environment_and_never_repeated(tmp_path: Path
     assert f"{path}:4" in problem
     (problem,) = problems_of({}, {"UPSTREAM_AUTH": "s3cret\r\nx: y"}, path)
     assert "s3cret" not in problem
+
+
+def _addresses(section: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, bool]]:
+    """Yield each setting that may be given an address: its name, and whether it is a list."""
+    for key, field in fields_of(section).items():
+        kind = field.type
+        if section_of(kind):
+            yield from _addresses(kind, f"{prefix}{key}.")
+        elif key in TABLES and not prefix:
+            yield from _addresses(TABLES[key], f"{key}.")
+        elif key.endswith(("upstream", "url", "via", "host", "listen", "endpoint", "openapi")):
+            yield f"{prefix}{key}", False
+        elif key in ("targets", "allowed_hosts", "trusted_proxies"):
+            yield f"{prefix}{key}", True
+
+
+_ADDRESSES = (
+    *("http://user:PW@host", "https://PW@host/x?y#z", "http://user:P@PW@host", "user:PW@host:80"),
+    *("http:/user:PW@host", "//user:PW@host", "http://user:P/PW@host", "http://us'er:\"PW@host"),
+    *("ftp://user:PW@host", "postgresql://user:PW@host:x/db", "clickhouse://user:PW@host:x"),
+    *("http://user:PW@host:99999", "http://[user:PW@host", "http://user:" + 99 * "x" + "PW@host"),
+)
+
+
+@each_of("address", _ADDRESSES)
+def test_no_problem_shows_the_password_of_an_address(tmp_path: Path, address: str) -> None:
+    """Of any setting, in a file, as a flag and in the environment, also as another type."""
+    names = dict(_addresses(Settings))
+    assert {"proxy.upstream", "routes.upstream", "replay.targets", "otel.endpoint"} <= set(names)
+    problems = []
+    for value in (address, [address]):
+        sections: dict[str, list[str]] = {}
+        for name in names:
+            section, _, key = name.rpartition(".")
+            sections.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+        headers = {section: f"[[{section}]]" for section in TABLES}
+        lines = [
+            line
+            for section, rows in sections.items()
+            for line in (headers.get(section, f"[{section}]"), *rows)
+        ]
+        problems += read({}, {}, write(tmp_path, "\n".join(lines)))[1]
+
+    given = {
+        name: json.dumps([address]) if is_list else address
+        for name, is_list in names.items()
+        if name.rpartition(".")[0] not in TABLES
+    }
+    variables = {"SIDELOG_" + name.upper().replace(".", "__"): text for name, text in given.items()}
+    problems += read(given, {}, None)[1] + read({}, variables, None)[1]
+    told = {re.sub(r"\[\d+\]", "", problem.partition(":")[0]) for problem in problems}
+    assert names.keys() <= told
+    assert not [problem for problem in problems if "PW" in problem]
 
 
 @pytest.mark.parametrize("text", ["listen = ", "[proxy\n", "\udcff"])

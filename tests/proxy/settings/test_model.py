@@ -125,7 +125,7 @@ def test_shown_settings_have_no_secrets() -> None:
     shown = redacted(msgspec.structs.replace(settings, routes=(route,), storage=storage, keys=keys))
     assert "s3cret" not in repr(shown)
     assert "hunter2" not in repr(shown)
-    assert shown["storage"]["url"] == "postgresql://me:[REDACTED]@db/logs"
+    assert shown["storage"]["url"] == "postgresql://[REDACTED]@db/logs"
     assert shown["keys"]["url"] == shown["storage"]["url"]
     assert shown["routes"][0]["headers"]["set_request"] == {"authorization": "[REDACTED]"}
     assert redacted(settings)["storage"]["url"] == "sqlite:///sidelog.db"

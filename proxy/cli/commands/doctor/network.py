@@ -21,6 +21,7 @@ from proxy.otel.sender import Sender
 from proxy.process.certificate_expiry import expires_at_s
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
 from proxy.process.listeners import UNIX_PREFIX, path_error
+from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
 from proxy.settings.model import RouteSettings, Settings
@@ -216,7 +217,7 @@ async def _ask_receiver(otel: OtelSettings, signal: Signal) -> Answer | Later:
 def _reached(name: str, place: str, reason: str | None, fix: str) -> Finding:
     if reason is None:
         return Finding("ok", name, f"{place} accepts connections")
-    return Finding("warn", name, f"{place}: {reason}", fix)
+    return Finding("warn", name, f"{without_credentials(place)}: {reason}", fix)
 
 
 def _connect_error(origin: str, make_context: Callable[[], ssl.SSLContext]) -> str | None:

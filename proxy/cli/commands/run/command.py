@@ -31,6 +31,7 @@ from proxy.cli.completion import complete_command
 from proxy.cli.options import argument, output_option
 from proxy.demo.welcome import own_program
 from proxy.process.data_dir import read_state, token_of, update_state
+from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import parse_upstream
 
 PAGE_FILE: Final = "run.html"
@@ -149,7 +150,8 @@ def _read_route(text: str) -> tuple[str, str]:
     try:
         parse_upstream(url)
     except ValueError as error:
-        raise click.BadParameter(f"--route {text!r}: {error}") from error
+        shown = without_credentials(repr(url))
+        raise click.BadParameter(f"--route {name}={shown}: {error}") from error
 
     return name.lower(), url.rstrip("/")
 

@@ -19,6 +19,14 @@ def test_lines_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == (f"{SHOWN}\n", f"{SHOWN}\n")
 
 
+def test_complaints_show_no_credentials(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of any address in them; other words keep what they have."""
+    complain("no response from 'http://user:PW@host:1/': refused; is user:a@b.c right?")
+    assert capsys.readouterr().err == (
+        "no response from 'http://[REDACTED]@host:1/': refused; is user:a@b.c right?\n"
+    )
+
+
 def test_json_is_harmless_and_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """Spelt out as JSON does."""
     say_json({HOSTILE: HOSTILE})
