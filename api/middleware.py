@@ -149,9 +149,11 @@ async def see_front(request: web.Request, handler: Handler) -> web.StreamRespons
         services = request.app[SERVICES]
         request[FRONT] = front = front_of(
             request.headers,
+            hosts.authority_of(request.raw_path, request.headers.getall("Host", ())),
             is_trusted=services.is_trusted_proxy(request.remote or ""),
             is_secure=request.secure,
             base_path=services.base_path,
+            sender=request.remote or "",
         )
         target = (
             None if request.match_info.http_exception is None else front.inner(request.raw_path)
@@ -248,11 +250,11 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
     """
     if request.path not in hosts.OPEN_PATHS:
         services = request.app[SERVICES]
-        names = request.headers.getall("Host", ())
+        authority = request[FRONT].authority
+        shown = authority[:MAX_SHOWN_CHARACTERS]
 
         allowed = (*services.allowed_hosts, *services.host_scopes)
-        if len(names) != 1 or not hosts.is_allowed_host(names[0], services.listen_host, allowed):
-            shown = ", ".join(names)[:MAX_SHOWN_CHARACTERS]
+        if not hosts.is_allowed_host(authority, services.listen_host, allowed):
             raise Refused(
                 421, f"host {shown!r} is not a name of this server, see [admin] allowed_hosts"
             )
@@ -261,12 +263,8 @@ async def check_host(request: web.Request, handler: Handler) -> web.StreamRespon
             None if request.transport is None else request.transport.get_extra_info("ssl_object")
         )
         server_name = hosts.server_name_of(connection)
-        if server_name is not None and server_name != hosts.host_name(names[0]):
-            raise Refused(
-                421,
-                f"host {names[0][:MAX_SHOWN_CHARACTERS]!r} is not the name the connection was "
-                "opened to",
-            )
+        if server_name is not None and server_name != hosts.host_name(authority):
+            raise Refused(421, f"host {shown!r} is not the name the connection was opened to")
 
     return await handler(request)
 
@@ -351,7 +349,7 @@ def _authorized(
     Raises:
         Refused: 403.
     """
-    host_scope = services.host_scopes.get(hosts.host_name(request.headers.get("Host", "")))
+    host_scope = services.host_scopes.get(hosts.host_name(request[FRONT].authority))
     if host_scope is not None:
         principal = replace(principal, scope=intersect(principal.scope, host_scope))
     if (
@@ -395,6 +393,7 @@ def _authenticate(request: web.Request, services: Services) -> _Caller:
     if session is not None:
         raise Refused(403, _other_site(request))
 
+    services.refusals.count("token" if presented else "missing", request[FRONT].client)
     raise Refused(401, PROBLEM.unauthorized_detail, headers={"WWW-Authenticate": "Bearer"})
 
 

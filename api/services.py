@@ -12,6 +12,7 @@ from aiohttp import web
 from api.access.front import Front
 from api.access.principal import ANONYMOUS, Credentials, Principal
 from api.access.query_gate import QueryGate
+from api.access.refusals import Refusals
 from api.access.scoped import ScopedStorage
 from api.access.sessions import Sessions
 from api.access.snapshot_cursor import SnapshotCursors
@@ -95,6 +96,7 @@ class Services:
     """Called for every API key that was `created`, `updated` or `deleted`, before the answer is
     sent.
     """
+    refusals: Refusals = field(default_factory=Refusals)
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()

@@ -22,8 +22,12 @@ class Front:
     """
     is_secure: bool = False
     """Whether the browser speaks TLS."""
+    authority: str = ""
+    """What the request that we got was sent to."""
     host: str = ""
-    """The authority that it asked for."""
+    """The authority that the browser asked for."""
+    client: str = ""
+    """Address of the client, as the proxy in front names it."""
     is_unheard: bool = False
     """Whether the sender named a base path, and is no trusted proxy."""
 
@@ -40,7 +44,13 @@ class Front:
 
 
 def front_of(
-    headers: Mapping[str, str], *, is_trusted: bool, is_secure: bool, base_path: str
+    headers: Mapping[str, str],
+    authority: str,
+    *,
+    is_trusted: bool,
+    is_secure: bool,
+    base_path: str,
+    sender: str = "",
 ) -> Front:
     """Read the forwarding fields of a request where its sender `is_trusted`; the rest is our own
     view and settings.
@@ -49,10 +59,14 @@ def front_of(
         headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
         for name in ("Proto", "Host", "Prefix")
     )
+    # Only the last address was added by the sender.
+    client = headers.get("X-Forwarded-For", "").rpartition(",")[2].strip() if is_trusted else ""
     prefix = prefix.rstrip("/")
     return Front(
         base_path=prefix if _BASE_PATH.fullmatch(prefix) else base_path,
         is_secure=proto.lower() == "https" if proto else is_secure,
-        host=host or headers.get("Host", ""),
+        authority=authority,
+        host=host or authority,
+        client=client or sender,
         is_unheard=not is_trusted and "X-Forwarded-Prefix" in headers,
     )

@@ -8,17 +8,28 @@ the configured names are ours, any other is answered 421 (RFC 9110 §15.5.20).
 import ipaddress
 import re
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]*)?", re.ASCII)
+_ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.ASCII | re.IGNORECASE)
 OPEN_PATHS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
 """Asked by probes and scrapers under whatever name they know; nothing there is worth a rebinding.
 """
 
 
+def authority_of(target: str, host_fields: Sequence[str]) -> str:
+    """Return the authority that a request is sent to: that of an absolute target, else of its Host
+    field (RFC 9112 §3.2.2); empty where there is not exactly one.
+    """
+    absolute = _ABSOLUTE.match(target)
+    if absolute is not None:
+        return absolute[1]
+    return host_fields[0] if len(host_fields) == 1 else ""
+
+
 def host_name(authority: str) -> str:
-    """Cut the port off a Host header's value; lower case, no final dot, IPv6 without brackets;
+    """Cut the port off an authority; lower case, no final dot, IPv6 without brackets;
     empty when odd.
     """
     text = authority.strip().lower()
@@ -51,7 +62,7 @@ def server_name_of(connection: object) -> str | None:
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:
-    """Whether a Host header names us; an empty one does not."""
+    """Whether an authority names us; an empty one does not."""
     name = host_name(authority)
     if not name:
         return False

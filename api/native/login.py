@@ -2,7 +2,7 @@
 read.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,6 +12,9 @@ from api.access.auth import cookie_name, cookie_path
 from api.access.sessions import IDLE_S
 from api.http.errors import Refused
 from api.services import FRONT, services_of
+
+MAX_LOGIN_BYTES: Final = 4096
+"""Largest body of a login, which anyone may send."""
 
 
 class Login(msgspec.Struct):
@@ -24,13 +27,18 @@ async def login(request: web.Request) -> web.Response:
     """Open a session for the right token: 204 and the cookie.
 
     Raises:
-        Refused: 400 for a body without a token, 401 for another token.
+        Refused: 400 for a body without a token, 401 for another token, 413 for a body too large.
     """
     services = services_of(request)
-    presented = read_token(_media_type(request), await request.read())
+    declared = request.content_length or 0
+    if declared > MAX_LOGIN_BYTES:
+        raise Refused(413, f"a login has at most {MAX_LOGIN_BYTES} bytes, this one {declared}")
+    limited = request.clone(client_max_size=MAX_LOGIN_BYTES)
+    presented = read_token(_media_type(request), await limited.read())
 
     credential = services.credentials.find(presented)
     if credential is None:
+        services.refusals.count("login", request[FRONT].client)
         raise Refused(
             401, "this is no token of this server", headers={"WWW-Authenticate": "Bearer"}
         )

@@ -61,7 +61,11 @@ async def admin_port(
     ports: dict[str, HttpPort] = {}
     if resender is not None:
         plane.metrics.watch(resender.families)
-    plane.metrics.watch(lambda: port_families({name: port.closed for name, port in ports.items()}))
+    plane.metrics.watch(
+        lambda: port_families(
+            {name: port.closed for name, port in ports.items()}, services.refusals.counts
+        )
+    )
     async with AsyncExitStack() as stack:
         admin = http_port(make_app(services), listener, unreadable_response, tls=tls)
         ports["admin"] = await stack.enter_async_context(admin)

@@ -1,11 +1,11 @@
 """An aiohttp application on a listening socket of ours, safe from connections that want nothing:
 capped and timed.
 
-aiohttp waits for a request head as long as for the next request, holds any number of connections,
-and takes a body or gives a response at whatever pace its client likes. Here each of these has an
-end; at the limit, the connection that has waited longest for a request is closed, else for the rest
-of a body, so clients that hold connections open cannot keep others out. A stream has no limit as
-long as its client takes bytes.
+aiohttp waits for a request head as long as for the next request, takes a megabyte of one, holds any
+number of connections, and takes a body or gives a response at whatever pace its client likes. Here
+each of these has an end; at the limit, the connection that has waited longest for a request is
+closed, else for the rest of a body, so clients that hold connections open cannot keep others out. A
+stream has no limit as long as its client takes bytes.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from proxy.network.acceptor import Acceptor
 from proxy.network.socket_queues import unsent_bytes
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 512
 """Of one port; browsers, scrapers and scripts need tens."""
+MAX_HEAD_BYTES: Final = 32768
+"""Of a request that is not whole; with `MAX_CONNECTIONS` it bounds what is kept of strangers."""
 HEAD_S: Final = 10.0
 """From accept to the end of the first request's head, TLS included."""
 IDLE_S: Final = 60.0
@@ -41,7 +44,8 @@ REASONS: Final = ("displaced", "full", "head", "body", "stall", "tls")
 at a deadline, or as its handshake failed, which plain HTTP does, too.
 """
 
-Refuse = Callable[[int, str], web.StreamResponse]
+
+Refuse = Callable[[int, str], web.Response]
 """Makes the response to what is no request: status, and what is wrong."""
 
 
@@ -147,7 +151,15 @@ class HttpPort:
 class _Connection(web.RequestHandler):
     """One connection, from accept on."""
 
-    __slots__ = ("_port", "_since_s", "_unsent_bytes", "_was_sending", "opening")
+    __slots__ = (
+        "_body",
+        "_head_bytes",
+        "_port",
+        "_since_s",
+        "_unsent_bytes",
+        "_was_sending",
+        "opening",
+    )
 
     opening: asyncio.Task[None]
 
@@ -158,6 +170,10 @@ class _Connection(web.RequestHandler):
         """When what is waited for began, or last moved."""
         self._unsent_bytes = 0
         self._was_sending = False
+        self._body: StreamReader = EMPTY_PAYLOAD
+        """That of the newest request, which may still wait for its turn."""
+        self._head_bytes = 0
+        """Of the next one."""
 
     @property
     def is_waiting(self) -> bool:
@@ -202,6 +218,22 @@ class _Connection(web.RequestHandler):
                 self.end("stall")
             self._unsent_bytes = unsent
 
+    def data_received(self, data: bytes) -> None:
+        """Read what came; a head that goes on beyond `MAX_HEAD_BYTES` is refused."""
+        known_requests = self._request_count
+        super().data_received(data)
+        if self._request_count > known_requests:
+            self._body = self._messages[-1][1]
+            self._head_bytes = 0
+        elif self._body.is_eof():
+            self._head_bytes += len(data)
+
+        if self._head_bytes > MAX_HEAD_BYTES and self.transport is not None:
+            self._port.closed["head"] += 1
+            reason = f"the head of a request has at most {MAX_HEAD_BYTES} bytes"
+            self.transport.write(_written(self._port.refuse(431, reason)))
+            self.force_close()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._port.connections.pop(self, None)
         super().connection_lost(exc)
@@ -229,3 +261,11 @@ class _Connection(web.RequestHandler):
         )
         response.force_close()
         return response
+
+
+def _written(response: web.Response) -> bytes:
+    """Return the bytes of a response after which the connection is closed."""
+    body = response.body if isinstance(response.body, bytes) else b""
+    fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {response.status} {response.reason}\r\n{lines}\r\n".encode() + body

@@ -14,7 +14,7 @@ UNSAFE: Final = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff"
 )
 _UNSAFE: Final = re.compile(f"[{UNSAFE}]")
-_SCHEME: Final = re.compile(r"\W*(?:[\w+.-]+:/+)?")
+_SCHEME: Final = re.compile(r"\W*(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?")
 """What an address begins with, perhaps in quotes."""
 
 

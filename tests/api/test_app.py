@@ -220,6 +220,27 @@ async def test_only_our_own_names_are_answered(client: Client, host: str, is_our
         assert (await client.get(path, headers={"Host": host})).status == 200
 
 
+@each_of("path", ["/api/ledger", "/", "/ui/app.js", "/login", "/api/records/stream"])
+async def test_an_absolute_target_counts_as_the_host(client: Client, path: str) -> None:
+    """One of another server is 421, whatever Host says; open paths are answered under any name."""
+    for version in ("1.0", "1.1"):
+        for origin, status in (
+            *(("http://evil.example", 421), ("HTTPS://evil.example.:80", 421)),
+            *(("http://localhost@evil.example", 421), ("http://u:p@localhost", 421)),
+            *(("http://localhost:8090", 200), ("http://logs.example.", 200)),
+        ):
+            for target, expected in ((path, status), ("/metrics", 200)):
+                reader, writer = await asyncio.open_connection(client.host, client.port)
+                writer.write(
+                    f"HEAD {origin}{target} HTTP/{version}\r\nHost: localhost\r\n"
+                    f"Authorization: {TOKEN}\r\nUpgrade: websocket\r\n"
+                    "Connection: close, upgrade\r\n\r\n".encode()
+                )
+                line = await reader.readline()
+                writer.close()
+                assert line.split()[1] == str(expected).encode(), (origin, target)
+
+
 async def test_every_answer_carries_the_security_headers(client: Client) -> None:
     """Pages, answers and refusals alike; answers of the API are not cached."""
     for path in ("/", "/api/records", "/healthz", "/no/such", "/v1/requests"):

@@ -165,13 +165,22 @@ def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -
     yield gauge("old_workers", text, workers.leaving)
 
 
-def port_families(closed: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
-    """Yield the number of connections that the collector's own ports closed, by port and reason."""
+def port_families(
+    closed: Mapping[str, Mapping[str, int]], refused: Mapping[str, int]
+) -> Iterator[Metric]:
+    """Yield the number of connections that the collector's own ports closed, by port and reason,
+    and of requests that the admin port refused for their token, by kind.
+    """
     text = (
         "Connections of sidelog's own ports that were closed: no room, a deadline, TLS that "
         "failed; by reason."
     )
     yield counters("admin_connections_closed", text, ["port", "reason"], keyed_twice(closed))
+    text = (
+        "Requests that the admin port refused for their token, by kind: login, missing, token "
+        "(a wrong one)."
+    )
+    yield _by_label("admin_auth_failures", text, "kind", refused)
 
 
 def access_log_families(access_log: AccessLog) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ def test_a_prefix_is_a_plain_path_or_nothing(said: str, base_path: str) -> None:
     """What could lead elsewhere, or end an attribute, counts as not said; a stranger says nothing."""
     headers = {"X-Forwarded-Prefix": said}
     for is_trusted, expected in ((True, base_path), (False, "/set")):
-        front = front_of(headers, is_trusted=is_trusted, is_secure=False, base_path="/set")
+        front = front_of(headers, "a", is_trusted=is_trusted, is_secure=False, base_path="/set")
         assert front.base_path == expected
 
 
@@ -33,13 +33,20 @@ def test_a_trusted_proxy_says_how_the_browser_came(
     is_trusted: bool, is_secure: bool, proto: str | None, expected: bool
 ) -> None:
     """Its scheme and host; a stranger's are what we see."""
-    headers = {"Host": "inner:8090", "X-Forwarded-Host": "logs.example"} | (
+    headers = {"X-Forwarded-Host": "logs.example", "X-Forwarded-For": "9.9.9.9, 10.1.2.3"} | (
         {} if proto is None else {"X-Forwarded-Proto": proto}
     )
-    front = front_of(headers, is_trusted=is_trusted, is_secure=is_secure, base_path="")
-    assert (front.is_secure, front.host) == (
-        expected,
-        "logs.example" if is_trusted else "inner:8090",
+    front = front_of(
+        headers,
+        "inner:8090",
+        is_trusted=is_trusted,
+        is_secure=is_secure,
+        base_path="",
+        sender="10.0.0.1",
+    )
+    assert (front.is_secure, front.authority) == (expected, "inner:8090")
+    assert (front.host, front.client) == (
+        ("logs.example", "10.1.2.3") if is_trusted else ("inner:8090", "10.0.0.1")
     )
 
 

@@ -1,5 +1,6 @@
 """Logging in and out over HTTP."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -34,7 +35,8 @@ async def log_in(client: Client) -> str:
         (json.dumps({"token": "wrong"}), "application/json", 401),
         (json.dumps({"token": 5}), "application/json", 400),
         ("{", "application/json", 400),
-        ('{"more":' + "[" * 60_000, "application/json", 400),
+        ('{"more":' + "[" * 4000, "application/json", 400),
+        ("x" * 4097, "text/plain", 413),
         ("", "application/json", 400),
         ("", "text/plain", 400),
         ("other=1", "application/x-www-form-urlencoded", 400),
@@ -48,6 +50,37 @@ async def test_login_wants_the_token(
     response = await client.post("/login", data=body, headers={"Content-Type": content_type})
     assert response.status == status
     assert ("Set-Cookie" in response.headers) is (status == 204)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 65000\r\n\r\n",
+        "Content-Length: 65000\r\n\r\n" + 60_000 * "x",
+        "Transfer-Encoding: chunked\r\n\r\n1001\r\n" + 4097 * "x" + "\r\n",
+    ],
+)
+async def test_little_is_taken_of_who_is_not_known(client: Client, head: str) -> None:
+    """A body that is too large is refused before its end; without a token nothing of one is read."""
+    for path, status in (("/login", 413), ("/api/keys", 401), ("/mcp", 401)):
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{head}".encode())
+        line = await reader.readline()
+        writer.close()
+        assert line.startswith(f"HTTP/1.1 {status} ".encode()), path
+
+
+async def test_refusals_are_counted_by_kind(world: World, start: Start) -> None:
+    """Without a token, with a wrong one, at the login; in every dialect."""
+    services = world.services()
+    client = await start(services)
+    for path in ("/api/records", "/v1/requests", "/api/proxy-logs/_logs"):
+        await client.get(path)
+        for token in ("x", "Bearer x", f"Bearer {TOKEN}x"):
+            await client.get(path, headers={"Authorization": token})
+    await client.post("/login", data="x")
+    await client.post("/login", data=TOKEN)
+    assert services.refusals.counts == {"login": 1, "missing": 3, "token": 9}
 
 
 @pytest.mark.parametrize(

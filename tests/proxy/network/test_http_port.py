@@ -229,6 +229,35 @@ async def test_what_is_no_request_is_told_so_in_our_words(
     assert caplog.messages == []
 
 
+@pytest.mark.parametrize("before", [b"", GET, b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n"])
+async def test_a_head_without_end_is_refused(world: World, before: bytes) -> None:
+    """Before it fills the memory, also as the second of a connection whose first still runs."""
+    lines = [b"X-%d: " % number + b"x" * 4000 + b"\r\n" for number in range(12)]
+    client = await world.connect(before)
+    if before:
+        assert await answered(client)
+    await asyncio.get_running_loop().sock_sendall(client, GET[:-2] + b"".join(lines))
+    received = await ended(client)
+    if b"/stream" not in before:
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 431 ")
+        assert b"Server: sidelog" in head
+        assert json.loads(body)["detail"] == "the head of a request has at most 32768 bytes"
+    assert counted(world.port) == {"head": 1}
+
+
+async def test_requests_in_one_piece_are_no_long_head(world: World) -> None:
+    """Nor is a body, or what is pipelined behind one."""
+    large = b"GET /x HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
+    body = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + b"x" * 60_000
+    client = await world.connect(b"".join([large] * 8 + [body] + [large] * 7))
+    received = b""
+    while received.count(b"hello") < 16:
+        received += await answered(client)
+    assert received.count(b"HTTP/1.1 200 ") == 16
+    assert counted(world.port) == {}
+
+
 async def test_a_body_that_cannot_be_decoded_is_no_bug(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -173,8 +173,13 @@ async def test_every_process_has_its_values(tmp_path: Path) -> None:
 def test_ports_have_every_reason_from_the_start() -> None:
     """By port and reason."""
     assert values(
-        port_families({"admin": {"displaced": 3, "head": 0}, "metrics": {"head": 1}})
+        port_families(
+            {"admin": {"displaced": 3, "head": 0}, "metrics": {"head": 1}},
+            {"login": 0, "token": 2},
+        )
     ) == {
+        ("admin_auth_failures", "login"): 0,
+        ("admin_auth_failures", "token"): 2,
         ("admin_connections_closed", "admin", "displaced"): 3,
         ("admin_connections_closed", "admin", "head"): 0,
         ("admin_connections_closed", "metrics", "head"): 1,
