@@ -71,7 +71,11 @@ json_lines_option: Final = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object per line."
 )
 config_option: Final = _config("Configuration file (TOML).")
-data_dir_option: Final = _setting("data_dir", "data_dir")
+_WHERE: Final = (
+    "Default: SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data; where no sidelog ran there, "
+    "./sidelog-demo, or that of `sidelog run` in this project."
+)
+data_dir_option: Final = click.option("--data-dir", metavar="DIR", help=f"Data directory. {_WHERE}")
 fields_option: Final = click.option(
     "--fields",
     metavar="NAME,…",
@@ -154,8 +158,7 @@ store_option: Final = _source_option(
     "--data-dir",
     metavar="DIR",
     help="Its data directory; where none runs, commands that only read take the store there. "
-    "Default: SIDELOG_DATA_DIR, STATE_DIRECTORY, ./sidelog-data, or where that is not, that of "
-    "`sidelog run` in this project.",
+    + _WHERE,
 )
 _running_options: Final = _combined(
     url_option,

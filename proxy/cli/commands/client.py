@@ -51,29 +51,52 @@ def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
     ./sidelog-data.
 
     Where none is named and only the demo runs, or only it ever ran, its own is meant; where neither
-    ever ran here, that of `sidelog run` in this project.
+    ever ran here, that of `sidelog run` in this project. A start that failed does not count.
     """
-    named = (
-        option
-        or environ.get("SIDELOG_DATA_DIR")
-        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    )
-    if named:
+    if named := _named_directory(option, environ):
         return Path(named)
 
     own = Path(OWN_DIRECTORY)
     demo = Path(DEMO_DIRECTORY)
-    is_meant = (is_in_use(demo) and not is_in_use(own)) or (
-        (demo / STATE_FILE).exists() and not own.exists()
-    )
-    if is_meant or own.exists():
-        return demo if is_meant else own
+    if is_in_use(own):
+        return own
+    if is_in_use(demo):
+        return demo
 
+    # A copy of a store has no state.
+    if own.exists() and (has_run(own) or not (own / STATE_FILE).exists()):
+        return own
     of_runs = project_directory(Path.cwd(), environ)
-    if of_runs is not None and (of_runs / STATE_FILE).exists():
-        return of_runs
+    return next((each for each in (demo, of_runs) if each is not None and has_run(each)), own)
 
-    return own
+
+def _named_directory(option: str | None, environ: Mapping[str, str]) -> str:
+    return (
+        option
+        or environ.get("SIDELOG_DATA_DIR")
+        or environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    )
+
+
+def has_run(directory: Path) -> bool:
+    """Return whether a sidelog was started with a data directory and got its ports."""
+    try:
+        return admin_url_of(read_state(directory)) is not None
+    except OSError:  # told when it is used
+        return True
+
+
+def of_running(
+    overrides: Mapping[str, str], config: Path | None, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Add to the flags of settings the data directory of the sidelog that runs here, unless they
+    are about another one.
+    """
+    if config is None and not overrides and not _named_directory(None, environ):
+        directory = data_directory(None, environ)
+        if is_in_use(directory):
+            return {"data_dir": str(directory)}
+    return dict(overrides)
 
 
 def read_token(directory: Path) -> str:
@@ -145,6 +168,8 @@ class Client:
     token: str
     cert_file: str = ""
     """The admin port's own certificate, trusted beside the system's."""
+    token_source: str = ""
+    """Where the token came from."""
 
     def get(self, path: str, parameters: Filters | None = None) -> Answer:
         """GET a path of the admin port; a status of 400 or more is no error.
@@ -203,6 +228,8 @@ class Client:
                 response = connection.getresponse()
                 is_refusal = response.status >= 400 or response.getheader(RECORD_ID)
                 refused = _answer_of(response) if is_refusal else None
+                if response.status == 401 and RECORD_ID not in response.headers:
+                    raise self._unknown_token()
                 if refused is None or not _waited(refused, until_s):
                     break
 
@@ -227,6 +254,14 @@ class Client:
             if refused is not None:
                 raise _refused(refused)
             yield response
+
+    def _unknown_token(self) -> CommandError:
+        url = without_credentials(self.url)
+        if self.token:
+            text = f"the token of {self.token_source} is wrong: {url} refuses it"
+        else:
+            text = f"{url} needs a token, and there is none in {self.token_source}"
+        return CommandError(f"{text}; pass --token, or --data-dir of the running sidelog")
 
     def get_file(self, path: str) -> Answer:
         """GET a file; refusals as in `get_json`, but for their exit code, which is 1."""
@@ -279,6 +314,7 @@ def connect(
     """Return a client made from options and, for what is not given, from the data directory."""
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL") or None
+    source = "--token" if token else "SIDELOG_TOKEN"
     token = (token or environ.get("SIDELOG_TOKEN", "")).strip() or None
     if token is not None and not (token.isascii() and token.isprintable()):
         raise CommandError("the token contains characters that no valid token has", exit_code=2)
@@ -289,22 +325,25 @@ def connect(
         raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
 
     if url is None and (url := admin_url_of(state)) is None:
+        shown = os.path.join(".", directory)
         if (directory / STATE_FILE).exists():
-            raise CommandError(f"{directory / STATE_FILE} names no admin port; pass --url")
+            text = f"no sidelog has run in {shown} yet: its {STATE_FILE} names no admin port"
+            raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
         if directory.exists():
             text = (
                 f"no sidelog has run with {directory}; of a copy, `sidelog query` reads what is "
                 "stored"
             )
             raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
-        raise CommandError(f"no sidelog data in {directory}; pass --data-dir or --url")
+        raise CommandError(f"no sidelog has run in {shown} yet; pass --data-dir or --url")
 
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
+        source = str(directory / TOKEN_FILE)
         if (directory / TOKEN_FILE).exists():
             token = read_token(directory)
         else:
             token = ""
-    return Client(url, token, _own_certificate(url, state))
+    return Client(url, token, _own_certificate(url, state), source)
 
 
 def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
@@ -363,11 +402,7 @@ def refusal(answer: Answer) -> str:
     if detail is None and answer.status == 404:
         return f"{status_text(answer)}; is this the admin port?"
 
-    if answer.status == 401:
-        fix = "; pass --token, or --data-dir of the running sidelog"
-    else:
-        fix = ""
-    return f"{detail or status_text(answer)}{fix}"
+    return detail or status_text(answer)
 
 
 def status_text(answer: Answer) -> str:

@@ -10,10 +10,12 @@ from typing import Any, Final
 import click
 
 from proxy.cli.command import Group
+from proxy.cli.commands.client import connect, data_directory
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.cli.options import config_option, json_option, settings_options
+from proxy.process.data_dir import is_in_use
 from proxy.process.terminal import json_escaped
-from proxy.settings.check import warnings
+from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, redacted
 
@@ -81,11 +83,21 @@ def examples(settings: Settings) -> Iterator[tuple[str, str]]:
 @json_option
 @settings_options(*_SETTINGS)
 def show(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
-    """Print the effective configuration, secrets redacted.
+    """Print the effective configuration, secrets redacted; where none is given, that of the
+    sidelog that runs here.
 
     Example: sidelog config show --config sidelog.toml --json
     """
-    shown = redacted(load(overrides, os.environ, config))
+    try:
+        shown = redacted(load(overrides, os.environ, config))
+    except SettingsError as error:
+        directory = data_directory(overrides.get("data_dir"), os.environ)
+        is_missing = config is None and all(NO_UPSTREAM in each for each in error.problems)
+        if not is_missing or not is_in_use(directory):
+            raise
+        status = connect(None, None, str(directory), os.environ).get_json("/api/status")
+        shown = status["configuration"]
+
     if as_json:
         say_json(shown)
     else:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from proxy.cli.commands.client import data_directory
 from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import STORAGE_URL_NAME, read_state
@@ -30,7 +31,7 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
     Raises:
         SettingsError: with every problem found.
     """
-    overrides = {} if data_dir is None else {"data_dir": data_dir}
+    overrides = {"data_dir": str(data_directory(data_dir, environ))}
     settings = load_without_upstream(overrides, environ, config)
     last = read_state(Path(settings.data_dir)).get(STORAGE_URL_NAME)
     if not last or settings.storage.url != StorageSettings().url:

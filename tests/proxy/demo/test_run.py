@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from proxy.cli import app
-from proxy.cli.commands.client import data_directory
+from proxy.cli.commands.client import data_directory, of_running
 from proxy.demo import run
 from proxy.demo.run import CannotStart, start
 from proxy.process.data_dir import TOKEN_FILE, lock_data_dir
@@ -175,12 +175,23 @@ def test_where_only_the_demo_ran_its_records_are_meant(
     assert data_directory(None, {}) == Path("sidelog-data")
     Path("sidelog-demo").mkdir()
     Path("sidelog-demo", "state.json").write_text("{}")
+    assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-demo", "state.json").write_text('{"admin_url": "http://127.0.0.1:1"}')
     assert data_directory(None, {}) == Path("sidelog-demo")
     assert data_directory(None, {"SIDELOG_DATA_DIR": "mine"}) == Path("mine")
     Path("sidelog-data").mkdir()
     assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-data", "state.json").write_text('{"instance": "a start that failed"}')
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    Path("sidelog-data", "state.json").unlink()
+    assert of_running({}, None, {}) == {}
     held = lock_data_dir(Path("sidelog-demo"))
     assert data_directory(None, {}) == Path("sidelog-demo")
+    assert of_running({}, None, {}) == {"data_dir": "sidelog-demo"}
+    assert of_running({"proxy.upstream": "http://a"}, None, {}) == {"proxy.upstream": "http://a"}
+    assert (
+        of_running({}, Path("a.toml"), {}) == of_running({}, None, {"SIDELOG_DATA_DIR": "a"}) == {}
+    )
     os.close(held.lock_fd)
 
 

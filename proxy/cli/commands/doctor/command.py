@@ -25,9 +25,11 @@ def doctor(overrides: Mapping[str, str], config: Path | None, rate: bool, as_jso
     Example: sidelog doctor --config sidelog.toml
     """
     # Much is imported to look at everything; help and completion do without.
+    from proxy.cli.commands.client import of_running
     from proxy.cli.commands.doctor.doctor import run
     from proxy.cli.commands.doctor.rate import check_rate
     from proxy.settings.load import read
 
     more = [check_rate] if rate else []
-    return run(*read(overrides, os.environ, config), as_json=as_json, more=more)
+    found = of_running(overrides, config, os.environ)
+    return run(*read(found, os.environ, config), as_json=as_json, more=more)

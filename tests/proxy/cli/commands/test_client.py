@@ -211,8 +211,29 @@ def test_refusals_are_the_servers_own_words(capsys: pytest.CaptureFixture[str]) 
     assert "status is 'x', expected a status" in capsys.readouterr().err
     assert app.main(["get", "nothing"]) == 1
     assert "no such record" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("data_dir")
+def test_a_wrong_token_is_called_wrong(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With the place that it came from; without one, it says that one is needed."""
+    told = "is wrong: http://127.0.0.1:"
     assert app.main(["get", "nothing", "--token", "wrong"]) == 1
-    assert "pass --token" in capsys.readouterr().err
+    assert f"the token of --token {told}" in capsys.readouterr().err
+    monkeypatch.setenv("SIDELOG_TOKEN", "wrong")
+    assert app.main(["query"]) == 1
+    assert f"the token of SIDELOG_TOKEN {told}" in capsys.readouterr().err
+    monkeypatch.delenv("SIDELOG_TOKEN")
+
+    url = connect(None, None, None, os.environ).url
+    (tmp_path / "admin-token").write_text("wrong")
+    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
+    assert app.main(["top", "--url", url]) == 1
+    assert f"the token of {tmp_path}/admin-token {told}" in capsys.readouterr().err
+    (tmp_path / "admin-token").unlink()
+    assert app.main(["query", "--url", url]) == 1
+    assert f"{url} needs a token, and there is none in {tmp_path}" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -257,7 +278,7 @@ def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixt
     assert app.main(["health", "--url", "http://127.0.0.1:1"]) == 1
     assert "is sidelog running?" in capsys.readouterr().err
     assert app.main(["query", "--data-dir", str(data_dir / "none")]) == 1
-    assert "no sidelog data in" in capsys.readouterr().err
+    assert "has run in" in capsys.readouterr().err
     assert app.main(["query", "--url", "127.0.0.1:8090"]) == 2
     assert app.main(["query", "--url", "http://h:x"]) == 2
     (data_dir / "state.json").write_text("{")
