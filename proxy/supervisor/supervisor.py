@@ -39,6 +39,10 @@ SLOW_STOP_S: Final = 3.0
 """A stop that waits longer than this for a child logs which one."""
 ANNOUNCE_AGAIN_S: Final = 0.5
 """Pause between two attempts to send to a collector that is not reading."""
+SAME_SIGNAL_S: Final = 1.0
+"""A signal to stop that comes again so soon is the same one: timeout(1), shells and npm send it to a
+process and to its group.
+"""
 KILL_AFTER_S: Final = 5.0
 """A child gets this long beyond its own timeouts before it is killed."""
 
@@ -88,6 +92,7 @@ class Supervisor:
             self._health = HealthPort(health, self._selector, self._readiness)
         self._signals: list[int] = []
         self._is_stopping = False
+        self._stopping_since_s = 0.0
         self._watchdog_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
         self._is_announced = False
         self._is_behind = False
@@ -374,6 +379,7 @@ class Supervisor:
 
     def _stop(self, read_end: socket.socket) -> int:
         """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
+        self._stopping_since_s = time.monotonic()
         notify("STOPPING=1")
         log.info(
             "stopping; waiting for requests in flight",
@@ -438,5 +444,8 @@ class Supervisor:
             self._wait(read_end, min(left, 0.5))
 
     def _has_stop_signal(self) -> bool:
-        self._signals = [n for n in self._signals if n in (signal.SIGTERM, signal.SIGINT)]
+        """Whether a signal to stop came again, which ends all waiting."""
+        is_same = time.monotonic() - self._stopping_since_s < SAME_SIGNAL_S
+        stops = () if is_same else (signal.SIGTERM, signal.SIGINT)
+        self._signals = [number for number in self._signals if number in stops]
         return bool(self._signals)

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from proxy.supervisor.supervisor import SAME_SIGNAL_S
 from tests.support.load import PAUSE_S, Load, NewConnections, await_more
 from tests.support.long import long
 from tests.support.script import OK
@@ -263,6 +264,7 @@ def test_a_second_sigterm_stops_at_once(
         children = sidelog.pids("proxy.worker") + sidelog.pids("proxy.collector")
         sidelog.process.send_signal(signal.SIGTERM)
         sidelog.await_log('"message": "stopping')
+        time.sleep(SAME_SIGNAL_S)  # sooner it would be the first one, sent twice
         assert sidelog.process.poll() is None
         sidelog.process.send_signal(signal.SIGTERM)
         assert sidelog.process.wait(60) == 1

@@ -13,6 +13,7 @@ import pytest
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import DataDir, read_state
 from proxy.process.listeners import Listeners
+from proxy.supervisor import supervisor as module
 from proxy.supervisor.children import Child, Collector, Worker
 from proxy.supervisor.reload import Reload
 from proxy.supervisor.ring_room import RingRoom
@@ -419,10 +420,30 @@ def test_a_stop_replaces_a_collector_that_does_not_hand_over(supervised: Supervi
     assert hung[0].fileno() == -1
 
 
-def test_a_second_signal_kills_what_is_left(supervised: Supervisor) -> None:
+def test_a_signal_that_comes_twice_is_one(supervised: Supervisor) -> None:
+    """Sent to the process and to its group, as timeout(1) does, it cuts nobody's time."""
+    worker = supervised._workers[0]
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        os.kill(pid(worker), signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        until(lambda: supervised._stopping_since_s)
+        os.kill(os.getpid(), signal.SIGTERM)
+        until(lambda: supervised._listeners.data[0].fileno() == -1)
+        os.kill(pid(worker), signal.SIGCONT)
+
+    assert run(supervised, steps) == 0
+    assert worker.exit_code == 0
+
+
+def test_a_second_signal_kills_what_is_left(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody waits for a child that hangs when told twice; the code says that the stop was not in
     order.
     """
+    monkeypatch.setattr(module, "SAME_SIGNAL_S", 0.0)
     worker = supervised._workers[0]
 
     def steps() -> None:
