@@ -52,6 +52,7 @@ class WorkerShown(Struct):
     ring: str
     """Source of its ring; empty until it has one."""
     leaving: bool
+    silent: bool
     """It serves its last clients: others accept new ones."""
     read: bool
     """Whether its ring is read: if not, what it records is lost when it ends."""

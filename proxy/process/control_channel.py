@@ -1,10 +1,10 @@
 """The line between supervisor and child: short text lines over a socket pair, descriptors beside
 them. stdlib only.
 
-From a child: `ready`. From a worker: `ring <source hex>`, with a descriptor of its file. From the
+From a child: `ready`. From a worker: `pong`, `ring <source hex>`, with a descriptor of its file. From the
 collector: `retired <source hex>` (a ring is empty for good), `unread <n>` (so many workers push
-into rings it does not read). To a worker: `adopt <n>`, `release <n>`, `drain`, `retire` (another
-one serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on
+into rings it does not read). To a worker: `ping`, `adopt <n>`, `release <n>`, `drain`, `retire`
+(another one serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on
 with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first line,
 `counts <JSON>` (what the supervisor counts). The end of the stream means that the other side is
 gone: then a child drains.

@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,7 +118,11 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
 
     try:
         _check_spool(path)
-        return DataDir(path, _instance(path, instance), token_of(path), lock_fd)
+        token = token_of(path)
+        # A group is often meant, as that of a volume in Kubernetes.
+        for opened, fix in open_to_others(path, stat.S_IRWXO).items():
+            log.warning("other users of this machine can use %s: %s", opened, fix)
+        return DataDir(path, _instance(path, instance), token, lock_fd)
     except DataDirError:
         os.close(lock_fd)
         raise
@@ -132,6 +137,18 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
             else error.strerror
         )
         raise DataDirError(f"data directory {path}: {reason or error}") from error
+
+
+def open_to_others(path: Path, rights: int) -> dict[Path, str]:
+    """Return what of a data directory gives others such rights, each with the command that takes
+    them away.
+    """
+    places = {path: "chmod 700", path / TOKEN_FILE: "chmod 600"}
+    return {
+        place: f"{command} {place}"
+        for place, command in places.items()
+        if place.exists() and place.stat().st_mode & rights
+    }
 
 
 def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> DataDir:

@@ -3,7 +3,8 @@ stdlib only.
 
 They are opened once by the supervisor and inherited, so a child's death never closes a port. A
 service manager may hand them over instead (systemd socket activation, sd_listen_fds(3)): the first
-descriptor is the data port, the second the admin port, or as LISTEN_FDNAMES says (`data`, `admin`).
+descriptor is the data port, the second the admin port, or as LISTEN_FDNAMES says (`data`, `admin`),
+or as their addresses are those of the settings.
 The data port may be a Unix socket (unix(7)), which all workers share. Its file outlives a program
 that is killed: one that nothing answers on is replaced, anything else stays.
 """
@@ -17,6 +18,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+_PORTS: Final = ("data", "admin")
+"""Names of what a service manager may hand over, in the order of sockets without a name."""
 BACKLOG: Final = 4096
 """Capped by the kernel at net.core.somaxconn."""
 FIRST_INHERITED: Final = 3
@@ -71,7 +74,8 @@ def open_listeners(
         ListenError: a port is taken, not allowed, or the address is not on this machine.
     """
     with ExitStack() as undo:
-        inherited = _inherited(environ)
+        addresses = {"data": settings["proxy"]["listen"], "admin": settings["admin"]["listen"]}
+        inherited = _inherited(environ, addresses, undo)
         data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
@@ -111,18 +115,77 @@ def _listen_also(admin: Mapping[str, str], name: str, undo: ExitStack) -> socket
     return listener
 
 
-def _inherited(environ: Mapping[str, str]) -> dict[str, socket.socket]:
+def _inherited(
+    environ: Mapping[str, str], addresses: Mapping[str, str], undo: ExitStack
+) -> dict[str, socket.socket]:
+    """Return the sockets that a service manager hands over, by port.
+
+    Raises:
+        ListenError: there are not as many as it says, one is of another type, or has no port.
+    """
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return {}
-    count = int(environ.get("LISTEN_FDS", "0"))
+    count = environ.get("LISTEN_FDS", "0")
+    if not count.isdecimal():
+        raise ListenError(f"LISTEN_FDS is {count!r}, expected the number of sockets handed over")
+
+    handed = []
+    for fd in range(FIRST_INHERITED, FIRST_INHERITED + int(count)):
+        handed.append(_adopted(fd))
+        undo.callback(handed[-1].close)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
-    if not {"data", "admin"} & set(names):
-        names = ["data", "admin"]
-    return {
-        name: socket.socket(fileno=FIRST_INHERITED + index)
-        for index, name in zip(range(count), names, strict=False)
-        if name in ("data", "admin")
-    }
+    if not set(_PORTS) & set(names):
+        names = _names_of(handed, addresses)
+
+    found: dict[str, socket.socket] = {}
+    for name, listener in zip(names, handed, strict=False):
+        if name in found:
+            raise ListenError(f"two sockets are handed over for the {name} port, expected one")
+        if name == "admin" and listener.family == socket.AF_UNIX:
+            raise ListenError("a Unix socket is handed over for the admin port, expected HOST:PORT")
+        if name in _PORTS:
+            found[name] = listener
+        else:
+            listener.close()
+    return found
+
+
+def _adopted(fd: int) -> socket.socket:
+    """Take over a listening socket."""
+    wrong = ListenError(
+        f"descriptor {fd}, which LISTEN_FDS counts, is not a listening stream socket: the unit of "
+        "systemd needs ListenStream= for the data port, and perhaps one for the admin port"
+    )
+    try:
+        listener = socket.socket(fileno=fd)
+    except OSError as error:
+        raise wrong from error
+
+    is_stream = listener.type == socket.SOCK_STREAM
+    if not is_stream or not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        listener.close()
+        raise wrong
+    return listener
+
+
+def _names_of(handed: list[socket.socket], addresses: Mapping[str, str]) -> list[str]:
+    """Name sockets without a name: by the address of a port in the settings, else by their order."""
+    if len(handed) > len(_PORTS):
+        raise ListenError(
+            f"{len(handed)} sockets are handed over, expected at most {len(_PORTS)}, data port and "
+            "admin port; FileDescriptorName=data and =admin in units of their own tell more apart"
+        )
+    known = {address: name for name, address in addresses.items()}
+    named = [known.get(_address_of(listener), "") for listener in handed]
+    left = [name for name in _PORTS if name not in named]
+    return [name or left.pop(0) for name in named]
+
+
+def _address_of(listener: socket.socket) -> str:
+    name = listener.getsockname()
+    if not isinstance(name, tuple):
+        return UNIX_PREFIX + os.fsdecode(name)
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:

@@ -94,12 +94,13 @@ def claim_ring_home(
         if isinstance(error, SharedMemoryError):
             reason = str(error)
         else:
-            reason = f"{error.filename}: {error.strerror}"
+            reason = f"{error.filename or parent}: {error.strerror}"
         if configured:
             raise SharedMemoryError(f"cannot use the ring directory {parent}: {reason}") from error
 
         log.warning(
-            "rings are in anonymous memory, and unread records are lost when this sidelog ends: %s",
+            "rings are in anonymous memory, and unread records are lost when this sidelog ends: %s; "
+            "make room there, or name another place in [ring] directory",
             reason,
         )
         return RingHome()

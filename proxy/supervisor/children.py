@@ -5,6 +5,7 @@ wake-up. It notices the supervisor's death as the end of its control line.
 """
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -22,8 +23,13 @@ from proxy.process.shared_memory import RING_OVERHEAD_BYTES, check_room
 from proxy.process.wakeup import Wakeup
 from proxy.supervisor.host import held_back
 
+log = logging.getLogger("proxy.supervisor")
+
 BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
+PING_EVERY_S: Final = 1.0
+SILENT_S: Final = 5.0
+"""A worker that answers no ping for so long serves nobody: it hangs, or was stopped."""
 STABLE_S: Final = 10.0
 """A child that lived this long is restarted at once again."""
 
@@ -196,6 +202,11 @@ class Worker(Child):
         """Its ring takes memory only as it fills: there is little, as the rings of the last run are
         not drained yet.
         """
+        self.is_silent = False
+        """It runs and does not answer."""
+        self._pinged_s = 0.0
+        """When it was asked last; it is asked again once it has answered."""
+        self._is_asked = False
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
         """Their files by source hex, as long as the collector has not emptied them: a name may be
@@ -220,7 +231,26 @@ class Worker(Child):
     def start(self) -> None:
         self._adopted.clear()
         self._ring = ""
+        self._is_asked = False
+        self.is_silent = False
         super().start()
+
+    def ping(self, now_s: float) -> None:
+        """Ask it to answer, if it is time to; notice that it has not answered for long."""
+        waited_s = now_s - self._pinged_s
+        if self.is_ready and not self._is_asked and waited_s >= PING_EVERY_S:
+            self._pinged_s = now_s
+            self._is_asked = True
+            self.send("ping")
+        elif self.is_ready and self._is_asked and waited_s >= SILENT_S and not self.is_silent:
+            self.is_silent = True
+            log.error("%s has not answered for %g s: is it stopped?", self.name, SILENT_S)
+
+    def on_pong(self) -> None:
+        self._is_asked = False
+        if self.is_silent:
+            self.is_silent = False
+            log.warning("%s answers again", self.name)
 
     def retire(self) -> None:
         """Let it serve its last clients, and accept no new ones."""
@@ -250,7 +280,8 @@ class Worker(Child):
         """Return what the collector needs to know of this worker: its description and the ring it
         pushes into.
         """
-        return {**self.describe(), "ring": self._ring, "leaving": self.is_leaving}
+        state = {"leaving": self.is_leaving, "silent": self.is_silent}
+        return {**self.describe(), "ring": self._ring, **state}
 
     def adopt(self, index: int) -> None:
         if index not in self._adopted:

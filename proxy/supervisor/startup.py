@@ -22,7 +22,11 @@ from proxy.process.data_dir import (
     lock_data_dir,
     update_state,
 )
-from proxy.process.descriptors import raise_descriptor_limit
+from proxy.process.descriptors import (
+    DescriptorLimitError,
+    check_descriptor_limit,
+    raise_descriptor_limit,
+)
 from proxy.process.listeners import (
     UNIX_PREFIX,
     ListenError,
@@ -71,6 +75,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
 
     try:
         os.umask(0o077)
+        check_descriptor_limit(settings["proxy"]["workers"])
         data = lock_data_dir(Path(settings["data_dir"]), settings["proxy"]["instance"])
         listeners = open_listeners(settings)
         rings = claim_ring_home(settings["ring"]["directory"], data.path)
@@ -84,7 +89,7 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
             )
         finally:
             rings.release()
-    except (DataDirError, ListenError, SharedMemoryError) as error:
+    except (DataDirError, DescriptorLimitError, ListenError, SharedMemoryError) as error:
         sys.stderr.write(f"sidelog: {error}\n")
         return 1
 

@@ -22,7 +22,7 @@ from proxy.process.control_channel import EXIT_CONFIG
 from proxy.process.logs import lines_dropped, set_up_log
 from proxy.process.memfd import anonymous_file
 from proxy.process.wakeup import Wakeup
-from proxy.supervisor.children import Child, Collector, Shared, Worker
+from proxy.supervisor.children import PING_EVERY_S, Child, Collector, Shared, Worker
 from proxy.supervisor.health_port import HealthPort
 from proxy.supervisor.host import notify, reap, take
 from proxy.supervisor.reload import Reload
@@ -193,7 +193,8 @@ class Supervisor:
             self._health.expire()
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
-        """Ready while a worker accepts, for all sockets, every ring is read, and no stop has begun.
+        """Ready while a worker accepts, for all sockets, all that run answer, every ring is read,
+        and no stop has begun.
 
         Without a data port: while the collector serves.
         """
@@ -206,7 +207,8 @@ class Supervisor:
                 "data_port": False
             }
 
-        ready = sum(worker.is_ready for worker in self._workers)
+        silent = sum(worker.is_silent for worker in self._workers)
+        ready = sum(worker.is_ready for worker in self._workers) - silent
         members = {
             "draining": self._is_stopping,
             "workers_ready": ready,
@@ -214,7 +216,8 @@ class Supervisor:
             "collector_ready": self._collector.is_ready,
             "rings_unread": self._collector.unread_rings,
         }
-        return ready > 0 and not self._is_stopping and not self._collector.unread_rings, members
+        is_whole = not silent and not self._collector.unread_rings
+        return ready > 0 and not self._is_stopping and is_whole, members
 
     def _listen_to(self, child: Child) -> None:
         if child.control is None:
@@ -228,6 +231,8 @@ class Supervisor:
         for line in lines:
             if line == "ready":
                 self._on_ready(child)
+            elif line == "pong" and isinstance(child, Worker):
+                child.on_pong()
             elif line.startswith("ring ") and isinstance(child, Worker):
                 child.on_ring(
                     line.removeprefix("ring "), descriptors.pop(0) if descriptors else None
@@ -293,6 +298,8 @@ class Supervisor:
 
         if not self._is_stopping:
             self._reload.advance()
+            for worker in self._workers:
+                worker.ping(now)
         self._leaving = [worker for worker in self._leaving if worker.is_running() or worker.rings]
         self._announce_workers()
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
@@ -340,6 +347,8 @@ class Supervisor:
         ]
         if self._hand_over_by_s is not None:
             waits.append(max(0.0, self._hand_over_by_s - now))
+        if self._workers:
+            waits.append(PING_EVERY_S)
         if self._watchdog_s:
             waits.append(self._watchdog_s)
         if self._is_behind:

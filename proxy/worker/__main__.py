@@ -122,6 +122,8 @@ def _obey(
                 plane.listen(sockets[int(argument)])
             elif command == "release":
                 plane.release(sockets[int(argument)])
+            elif command == "ping":
+                control.send("pong")
             elif command == "retire":
                 leaving.set()
             elif command == "drain":

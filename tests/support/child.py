@@ -25,6 +25,8 @@ def main(control_fd: int) -> int:
                 return int(argument)
             if command == "say":
                 control.send(argument)
+            if command == "ping":
+                control.send("pong")
 
         if has_ended or {"drain", "retire", "hand-over"} & set(lines):
             return 0

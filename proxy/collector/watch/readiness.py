@@ -1,6 +1,6 @@
 """Whether traffic may come, and why not: the answer of `/readyz`.
 
-Not ready: no worker accepts, a ring is not read, or a stop has begun. Clients would fail, or
+Not ready: no worker accepts, one does not answer, a ring is not read, or a stop has begun. Clients would fail, or
 records would get lost unnoticed. The instance is `degraded` where taking it out of service would
 not help: records only wait, as while the store is away, or would be lost by a restart.
 """
@@ -68,6 +68,7 @@ class Readiness:
             reasons.append("it is stopping")
         if self.has_data_port and workers.shown is not None and not workers.accepting:
             reasons.append("no worker accepts connections")
+        reasons += [f"{name} does not answer, and clients wait for it" for name in workers.silent]
         reasons += [
             f"the ring of {name} is unread: its records are lost when it ends"
             for name in workers.unread

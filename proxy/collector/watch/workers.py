@@ -32,6 +32,8 @@ class WorkerShown(msgspec.Struct, frozen=True):
     """The source of its ring as hex; empty until it has one."""
     leaving: bool = False
     """Whether it only serves its last clients, as after a reload."""
+    silent: bool = False
+    """Whether it runs and does not answer the supervisor."""
 
 
 class SupervisorCounts(msgspec.Struct, frozen=True):
@@ -72,7 +74,14 @@ class Workers:
     @property
     def accepting(self) -> int:
         """The number of workers that accept new connections."""
-        return sum(worker.ready and not worker.leaving for worker in self.shown or ())
+        return sum(
+            worker.ready and not worker.leaving and not worker.silent for worker in self.shown or ()
+        )
+
+    @property
+    def silent(self) -> list[str]:
+        """Names of the workers that do not answer; a part of all new connections waits for them."""
+        return [worker.name for worker in self.shown or () if worker.silent and not worker.leaving]
 
     @property
     def leaving(self) -> int:

@@ -181,3 +181,23 @@ def test_a_file_is_no_data_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataDirError, match="file: it is a file; choose another --data-dir"):
         lock_data_dir(tmp_path / "file")
+
+
+def test_what_others_can_use_is_told_with_the_command_that_ends_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The directory and the token; a group is often meant, as that of a volume."""
+    token = tmp_path / "admin-token"
+    token.write_text("token")
+    for mode, of_token, told in (
+        (0o777, 0o644, [f"chmod 700 {tmp_path}", f"chmod 600 {token}"]),
+        (0o705, 0o600, [f"chmod 700 {tmp_path}"]),
+        (0o770, 0o660, []),
+        (0o700, 0o600, []),
+    ):
+        tmp_path.chmod(mode)
+        token.chmod(of_token)
+        caplog.clear()
+        os.close(lock_data_dir(tmp_path).lock_fd)
+        assert [message.rpartition(": ")[2] for message in caplog.messages] == told
+    tmp_path.chmod(0o700)

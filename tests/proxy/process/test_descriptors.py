@@ -1,5 +1,6 @@
 """The limit of open files is raised as far as it goes, and connections leave room for the rest."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.process import descriptors
+from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = (
@@ -24,6 +26,34 @@ def test_the_soft_limit_becomes_the_hard_one() -> None:
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["400", "300"]
+
+
+def test_too_few_open_files_are_refused_with_what_to_do() -> None:
+    """Before anything is made: later the store would never open, and workers would not start."""
+    command = [sys.executable, "-m", "proxy", "serve", "--upstream", "http://127.0.0.1:1"]
+    for limit, workers in ((20, 1), (32, 1), (100, 8)):
+        done = subprocess.run(
+            [
+                "sh",
+                "-c",
+                f'ulimit -n {limit} && exec "$@"',
+                "sh",
+                *command,
+                "--workers",
+                str(workers),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "SIDELOG_DATA_DIR": "/dev/null/none"},
+            capture_output=True,
+            text=True,
+            timeout=PROGRAM_S,
+        )
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"sidelog: a process may have {limit} open files, and sidelog needs at least "
+            f"{64 + 8 * workers}: raise the limit with ulimit -n 65536, or LimitNOFILE=65536 in the "
+            "systemd unit\n"
+        )
 
 
 def test_a_limit_that_cannot_be_raised_or_has_no_end_is_none(

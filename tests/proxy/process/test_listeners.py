@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,83 @@ def test_a_unix_socket_of_a_service_manager_stays_its_own(
     listeners.close_data()
     listeners.admin.close()
     assert path.exists()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "count", "names", "expected"),
+    [
+        (["listening"], "x", "", "LISTEN_FDS is 'x', expected the number of sockets"),
+        (["listening"], "-1", "", "LISTEN_FDS is '-1'"),
+        (
+            ["closed"],
+            "1",
+            "",
+            r"descriptor \d+, which LISTEN_FDS counts, is not a listening stream",
+        ),
+        (["file"], "1", "", "is not a listening stream socket"),
+        (["datagrams"], "1", "", "is not a listening stream socket"),
+        (["bound"], "1", "admin", "is not a listening stream socket"),
+        (["listening"] * 3, "3", "", "3 sockets are handed over, expected at most 2"),
+        (["listening"] * 2, "2", "data:data", "two sockets are handed over for the data port"),
+        (["listening", "unix"], "2", "", "a Unix socket is handed over for the admin port"),
+    ],
+)
+def test_what_cannot_be_taken_over_is_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kinds: list[str],
+    count: str,
+    names: str,
+    expected: str,
+) -> None:
+    """In words of the unit, and nothing stays open."""
+    first = 200
+    for number, kind in enumerate(kinds, first):
+        if kind == "file":
+            made = os.open(tmp_path / "file", os.O_CREAT)
+        else:
+            family = socket.AF_UNIX if kind == "unix" else socket.AF_INET
+            type_ = socket.SOCK_DGRAM if kind == "datagrams" else socket.SOCK_STREAM
+            listener = socket.socket(family, type_)
+            if kind in ("listening", "bound"):
+                listener.bind(("127.0.0.1", 0))
+            elif kind == "unix":
+                listener.bind(str(tmp_path / "admin.sock"))
+            if kind in ("listening", "unix"):
+                listener.listen()
+            made = listener.detach()
+        os.dup2(made, number)
+        os.close(made)
+        if kind == "closed":
+            os.close(number)
+
+    monkeypatch.setattr("proxy.process.listeners.FIRST_INHERITED", first)
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count, "LISTEN_FDNAMES": names}
+    with pytest.raises(ListenError, match=expected):
+        open_listeners(settings("127.0.0.1:0"), environ)
+    for number in range(first, first + len(kinds)):
+        with suppress(OSError):
+            os.close(number)
+
+
+@pytest.mark.parametrize("order", [[0, 1], [1, 0], [1]])
+def test_an_address_of_the_settings_names_a_socket(
+    monkeypatch: pytest.MonkeyPatch, order: list[int]
+) -> None:
+    """In any order, and the admin port alone; the data port is opened then."""
+    made = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    data, admin = (f"127.0.0.1:{each.getsockname()[1]}" for each in made)
+    for number, index in enumerate(order, 200):
+        os.dup2(made[index].fileno(), number)
+    if order == [1]:
+        data = "127.0.0.1:0"
+    monkeypatch.setattr("proxy.process.listeners.FIRST_INHERITED", 200)
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(order))}
+    listeners = open_listeners(settings(data, admin), environ)
+    assert port_of(listeners.admin) == made[1].getsockname()[1]
+    assert (port_of(listeners.data[0]) == made[0].getsockname()[1]) is (order != [1])
+    for each in (*listeners.data, listeners.admin, *made):
+        each.close()
 
 
 ACTIVATED = """

@@ -315,6 +315,20 @@ def test_a_squatted_name_means_anonymous_memory(
     assert str(shared) in line
 
 
+def test_a_full_memory_is_named(
+    data: Path, shared: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error of writing has no name of its own; what helps is said, too."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert claim_ring_home("", data, shared_memory=shared) == RingHome()
+    (line,) = caplog.messages
+    assert f"{shared}/sidelog-{os.getuid()}: No space left on device; make room there" in line
+
+
 def test_without_shared_memory_rings_are_anonymous(data: Path, tmp_path: Path) -> None:
     """There may be none, or it may be full to the last byte."""
     assert claim_ring_home("", data, shared_memory=tmp_path / "absent").path is None

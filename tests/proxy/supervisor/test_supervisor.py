@@ -13,6 +13,7 @@ import pytest
 from proxy.process.control_channel import EXIT_CONFIG, Control
 from proxy.process.data_dir import DataDir, read_state
 from proxy.process.listeners import Listeners
+from proxy.supervisor import children
 from proxy.supervisor import supervisor as module
 from proxy.supervisor.children import Child, Collector, Worker
 from proxy.supervisor.reload import Reload
@@ -118,6 +119,7 @@ def test_a_dead_worker_is_started_again_and_adopted_meanwhile(
 ) -> None:
     """The survivor hears `adopt`, and `release` once the owner is ready again."""
     told: list[tuple[int, str]] = []
+    monkeypatch.setattr(Worker, "ping", lambda self, now_s: None)
     monkeypatch.setattr(
         Worker, "send", lambda self, line, fds=None: told.append((self.index, line))
     )
@@ -418,6 +420,33 @@ def test_a_stop_replaces_a_collector_that_does_not_hand_over(supervised: Supervi
     assert run(supervised, steps) == 0
     assert supervised._collector.exit_code == 0
     assert hung[0].fileno() == -1
+
+
+def test_a_worker_that_does_not_answer_is_told(
+    supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, to the collector and at the health port, until it answers again."""
+    monkeypatch.setattr(children, "PING_EVERY_S", 0.05)
+    monkeypatch.setattr(module, "PING_EVERY_S", 0.05)
+    monkeypatch.setattr(children, "SILENT_S", 0.5)
+    worker = supervised._workers[0]
+    silent: list[tuple[bool, object]] = []
+
+    def steps() -> None:
+        until(lambda: all_ready(supervised))
+        os.kill(pid(worker), signal.SIGSTOP)
+        until(lambda: worker.is_silent)
+        is_ready, members = supervised._readiness()
+        silent.append((is_ready, members["workers_ready"]))
+        assert worker.roll_call()["silent"]
+        os.kill(pid(worker), signal.SIGCONT)
+        until(lambda: not worker.is_silent)
+        silent.append((supervised._readiness()[0], 2))
+
+    assert run(supervised, steps) == 0
+    assert silent == [(False, 1), (True, 2)]
+    assert "worker 0 has not answered for 0.5 s: is it stopped?" in caplog.messages
+    assert "worker 0 answers again" in caplog.messages
 
 
 def test_a_signal_that_comes_twice_is_one(supervised: Supervisor) -> None:

@@ -29,7 +29,8 @@ from proxy.cli.commands.doctor.network import (
 )
 from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
-from proxy.process.data_dir import is_in_use
+from proxy.process.data_dir import is_in_use, open_to_others
+from proxy.process.descriptors import OWN_DESCRIPTORS, least_descriptors
 from proxy.process.shared_memory import RING_OVERHEAD_BYTES, SHARED_MEMORY
 from proxy.process.terminal import visible_line
 from proxy.settings.check import NO_UPSTREAM, warnings
@@ -42,8 +43,6 @@ TIME_LIMIT_S: Final = 4.0
 RATE_LIMIT_S: Final = 60.0
 CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""
-OWN_DESCRIPTORS: Final = 64
-"""Sockets, rings, event descriptors and log of one process, generously."""
 _PLAUSIBLE_S: Final = range(1_700_000_000, 4_000_000_000)
 _ROOM: Final = "docker run --shm-size, an emptyDir of medium Memory, or smaller ring.bytes"
 _ANONYMOUS: Final = "until then rings are anonymous memory, which ends with the supervisor"
@@ -200,7 +199,12 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
         f"ulimit -n {need}, or LimitNOFILE={need} in the systemd unit, or a lower "
         "proxy.limits.max_connections"
     )
-    yield Finding("fail" if limit < 4 * OWN_DESCRIPTORS else "warn", "open files", text, fix)
+    yield Finding(
+        "fail" if limit < least_descriptors(settings.proxy.workers) else "warn",
+        "open files",
+        text,
+        fix,
+    )
 
 
 def check_ring_space(
@@ -254,9 +258,10 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding("fail", "data directory", f"{existing} is {why_not_writable(space)}", fix)
     elif existing != directory:
         yield Finding("ok", "data directory", f"{directory} will be created at the first start")
-    elif directory.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        text = f"{directory} is accessible to other users"
-        yield Finding("warn", "data directory", text, f"chmod 700 {directory}")
+    elif opened := open_to_others(directory, stat.S_IRWXG | stat.S_IRWXO):
+        for path, fix in opened.items():
+            text = f"{path} is accessible to other users"
+            yield Finding("warn", "data directory", text, fix)
     else:
         yield Finding("ok", "data directory", f"{directory} is writable and private")
 

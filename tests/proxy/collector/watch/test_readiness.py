@@ -1,6 +1,7 @@
 """The answer of /readyz names everything that keeps traffic away, and what is only waited for."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,19 @@ def test_without_a_worker_nobody_is_ready() -> None:
     )
     world.workers.update(READY)
     assert world.readiness.answer()[0]
+
+
+def test_a_worker_that_does_not_answer_keeps_traffic_away() -> None:
+    """Though another one accepts: a part of all new connections waits for the first."""
+    world = World()
+    workers = [
+        {"name": f"worker {index}", "pid": index, "ready": True, "ring": "", "silent": index == 0}
+        for index in range(2)
+    ]
+    world.workers.update(json.dumps(workers))
+    is_ready, members = world.readiness.answer()
+    assert (is_ready, members["workers_ready"]) == (False, 1)
+    assert members["reasons"] == ["worker 0 does not answer, and clients wait for it"]
 
 
 def test_a_ring_nobody_reads_keeps_traffic_away() -> None:

@@ -98,6 +98,13 @@ def test_data_directory(settings: Settings, tmp_path: Path) -> None:
     assert states(doctor.check_data_directory(settings)) == ["ok"]
     Path(settings.data_dir).chmod(0o755)
     assert states(doctor.check_data_directory(settings)) == ["warn"]
+    token = Path(settings.data_dir, "admin-token")
+    token.touch(mode=0o644)
+    assert [finding.fix for finding in doctor.check_data_directory(settings)] == [
+        f"chmod 700 {settings.data_dir}",
+        f"chmod 600 {token}",
+    ]
+    token.unlink()
     Path(tmp_path, "file").touch()
     for name, expected in (("new/er", "ok"), ("file", "fail"), ("file/x", "fail")):
         elsewhere = msgspec.structs.replace(settings, data_dir=str(tmp_path / name))
