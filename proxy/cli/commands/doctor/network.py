@@ -203,7 +203,12 @@ def check_receiver(settings: Settings) -> Iterator[Finding]:
                 "start the receiver, or correct [otel] endpoint, headers or compression; what is "
                 "recorded is sent once it is accepted"
             )
-            yield Finding("warn", "OpenTelemetry", f"{endpoint}, {signal}: {verdict.message}", fix)
+            yield Finding(
+                "warn",
+                "OpenTelemetry",
+                f"{without_credentials(endpoint)}, {signal}: {verdict.message}",
+                fix,
+            )
 
 
 async def _ask_receiver(otel: OtelSettings, signal: Signal) -> Answer | Later:
