@@ -1,5 +1,6 @@
-"""Requests that were refused for their credentials: counted by kind; wrong tokens also told in the
-log, once a minute, because whoever guesses them may try thousands a second.
+"""Requests that were refused for their credentials, counted by kind.
+
+Wrong tokens are logged once a minute: a client that guesses them may try thousands a second.
 """
 
 import asyncio

@@ -29,7 +29,7 @@ BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 PING_EVERY_S: Final = 1.0
 SILENT_S: Final = 5.0
-"""A worker that answers no ping for so long serves nobody: it hangs, or was stopped."""
+"""A worker that answers no ping for this time serves no client: it hangs, or was stopped."""
 STABLE_S: Final = 10.0
 """A child that lived this long is restarted at once again."""
 

@@ -82,7 +82,7 @@ def has_run(directory: Path) -> bool:
     """Return whether a sidelog was started with a data directory and got its ports."""
     try:
         return admin_url_of(read_state(directory)) is not None
-    except OSError:  # told when it is used
+    except OSError:  # the error is reported when the directory is used
         return True
 
 

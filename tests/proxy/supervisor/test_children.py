@@ -313,11 +313,14 @@ def test_a_collector_is_told_of_workers_and_rings(
     worker.on_ring("ab", ring_file())
     assert collector.announce([worker], {})
     expected = {"name": "worker 0", "pid": worker.describe()["pid"], "ready": False, "failures": 0}
-    assert words(theirs) == ([[{**expected, "ring": "ab", "leaving": False}]], 1)
+    assert words(theirs) == ([[{**expected, "ring": "ab", "leaving": False, "silent": False}]], 1)
     worker.is_ready = True
     worker.retire()
     assert collector.announce([worker], {})
-    assert words(theirs) == ([[{**expected, "ready": True, "ring": "ab", "leaving": True}]], 0)
+    assert words(theirs) == (
+        [[{**expected, "ready": True, "ring": "ab", "leaving": True, "silent": False}]],
+        0,
+    )
     collector.announce_again()
     assert collector.announce([worker], {})
     assert words(theirs)[1] == 1

@@ -65,6 +65,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
             "ready": True,
             "ring": "",
             "leaving": False,
+            "silent": False,
             "read": True,
         }
         assert shown["workers"] == [known]
