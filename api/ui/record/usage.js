@@ -79,7 +79,7 @@ function session(sum) {
   );
 }
 
-let isUnfolded = false; // by whoever looks at records, for the next ones as well
+let isUnfolded = false; // kept for the next record
 
 /** One line that tells the sum; the parts are a click away. */
 function folded(summary, ...parts) {
