@@ -1,19 +1,20 @@
 """Secrets that a stream splits over its frames: the text of the frames is joined and searched as
 one.
 
-Strategy: the pieces of output in event streams and lines of JSON are members with well-known names;
-those of one name are joined in order, and searched for JSON keys, as arguments of tools have them,
-and for patterns. Where several choices or calls of tools take turns, each is joined by itself: its
-frames have its `index`. Where a secret spans pieces, its part in each piece is taken out, and what
-stands in for it is in the first. At a window's edge, what begins like a known key, or may be the
-rest of a secret, goes too.
+Strategy: what the frames have at one place is joined in order: strings under one name, strings of
+lists, and lines of plain text. It is searched for JSON keys, as arguments of tools have them, and
+for patterns. Where several choices or calls of tools take turns, each is joined by itself: its
+frames have its `index`; where a frame has several strings of one name, each is joined by itself,
+too. Where a secret spans pieces, its part in each piece is taken out, and what stands in for it is
+in the first. At a window's edge, what begins like a known key, or may be the rest of a secret, goes
+too, where members hold text.
 """
 
 import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise, repeat
 from typing import Final
 
 from proxy.enrich.redact.aside import without_aside
@@ -24,59 +25,147 @@ from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.windows import Begins
 
-_PIECE: Final = re.compile(
-    rb'"(content|text|delta|partial_json|arguments|input|inputTextDelta|thinking|reasoning_content|reasoning|refusal'
-    rb'|response|summary|tool_plan|completion|generation|outputText)"\s*:\s*'
-    rb'"((?:[^"\\]|\\.)*+)"',
+_TEXTS: Final = frozenset(
+    b"content text delta partial_json arguments input inputTextDelta thinking reasoning_content reasoning refusal "
+    b"response summary tool_plan completion generation outputText message data output chunk t".split()
+)
+"""Members that hold text, of which half a secret may be left at the edge of a window."""
+_STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_MEMBER: Final = re.compile(rb'"([^"\\:,{}\[\]\s]{1,64})"\s*+:\s*+%b' % _STRING, re.DOTALL)
+_ITEM: Final = re.compile(
+    rb"(?:[\[,\n] ?|data: ?|(?:\A|\n)(?:[0-9a-z]:)?)%b(?=\s*+(?:[,\]]|\Z)|[ \t]*+[\r\n])" % _STRING,
     re.DOTALL,
 )
+"""A string without a name, of a list, or a frame by itself."""
+_ITEM_SIGN: Final = re.compile(rb'[\[\n](?: ?|[0-9a-z]:)"')
+_LINE: Final = re.compile(
+    rb'(?<![^\r\n])data: ?+(?!(?:\{[^\r\n]*\}|\[[^\r\n]*\]|"[^\r\n]*")[ \t]*+(?:[\r\n]|\Z))([^\r\n]++)'
+)
+_OBJECTS: Final = (b"data: {", b"data:{", b"data: [DONE]")
+_LINES: Final = b"data:"
+_ITEMS: Final = b"[]"
 _INDEX: Final = re.compile(rb'"(?:[a-z]{1,16}_)?index"\s*:\s*([0-9]{1,9})')
-_SECOND: Final = (b'index":1', b'index": 1')
+_SECOND: Final = re.compile(rb'index": ?1')
 """Where nothing has it, there is only one of a name."""
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
 """The rest of a value inside a piece, up to the quote that closes it."""
 Span = tuple[int, int]
+_Piece = tuple[int, int, bytes]
+"""Where the content of a string starts and stops, and its name, or what stands for one."""
 Joined = dict[bytes, bytes]
 """Text by its name, or by name and index."""
 
 
 def joined_pieces(text: bytes) -> Joined:
-    """Join the pieces of a window, by the name of their member, and by their index where several
-    take turns.
-    """
+    """Join the pieces of a window that have one place; what never changes is left out."""
+    if _may_have_places(text) or (joined := _joined_by_name(text)) is None:
+        lanes = _lanes(text)
+        pieces = {
+            lane: [text[start:stop] for start, stop in spans] for lane, spans in lanes.items()
+        }
+        joined = _joined(pieces)
+    return joined
+
+
+def _joined(pieces: dict[bytes, list[bytes]]) -> Joined:
+    return {
+        lane: b"".join(some)
+        for lane, some in pieces.items()
+        if _is_text(lane) or len(set(some)) > 1
+    }
+
+
+def _joined_by_name(text: bytes) -> Joined | None:
+    """Join members by their names alone, in half the time; None where a line has several of one."""
     pieces: dict[bytes, list[bytes]] = {}
-    found = list(_PIECE.finditer(text))
-    for lane, piece in zip(_lanes(text, found), found, strict=True):
-        pieces.setdefault(lane, []).append(piece[2])
-    return {lane: b"".join(some) for lane, some in pieces.items()}
+    for name, piece in _MEMBER.findall(text):
+        pieces.setdefault(name, []).append(piece)
+
+    joined = _joined(pieces)
+    lines = text.split(b"\n")
+    if any(line.count(b'"%b"' % name) > 1 for name in joined for line in lines):
+        return None
+    return joined
 
 
-def _lanes(text: bytes, found: Sequence[re.Match[bytes]]) -> list[bytes]:
-    """Separate the pieces of one name by the indexes of their frames; where frames do not
-    alternate, by their names.
+def _may_have_places(text: bytes) -> bool:
+    """Whether there may be strings without a name, or several of one that take turns."""
+    return (
+        _SECOND.search(text) is not None or _ITEM_SIGN.search(text) is not None or _has_frames(text)
+    )
+
+
+def _has_frames(text: bytes) -> bool:
+    """Whether the data of some event is no object: a string, a list, or plain text."""
+    return text.count(_LINES) > sum(map(text.count, _OBJECTS))
+
+
+def _is_text(lane: bytes) -> bool:
+    name = _name_of(lane)
+    return name in _TEXTS or name == _LINES
+
+
+def _pieces(text: bytes) -> list[_Piece]:
+    """Find what may be a piece: where its content is, and its name, or what stands for one."""
+    found = [(*member.span(2), member[1]) for member in _MEMBER.finditer(text)]
+    size = len(found)
+    has_frames = _has_frames(text)
+    if has_frames or _ITEM_SIGN.search(text) is not None:
+        found += [(*item.span(1), _ITEMS) for item in _ITEM.finditer(text)]
+    if has_frames:
+        found += [(*line.span(1), _LINES) for line in _LINE.finditer(text)]
+    return found if len(found) == size else sorted(found)
+
+
+def _lanes(text: bytes) -> dict[bytes, list[Span]]:
+    """Return where the pieces of each place are: by names, and by indexes where frames take turns;
+    where a frame has several of a name, also by the place of each.
     """
-    by_name = [piece[1] for piece in found]
-    if not any(second in text for second in _SECOND):
-        return by_name
+    found = _pieces(text)
+    keys = _turns(text, found) if _SECOND.search(text) is not None else None
+    by_lane: dict[bytes, list[Span]] = {}
+    for (start, stop, name), key in zip(found, keys or repeat(None), strict=False):
+        by_lane.setdefault(key or name, []).append((start, stop))
+    if keys is not None:
+        return by_lane
 
+    for name, spans in list(by_lane.items()):
+        is_beside = [text.find(b"\n", one[1], other[0]) < 0 for one, other in pairwise(spans)]
+        if not any(is_beside):
+            continue
+        place = 0
+        places: dict[bytes, list[Span]] = {}
+        for span, is_further in zip(spans, (False, *is_beside), strict=True):
+            place = place + 1 if is_further else 0
+            places.setdefault(b"%b %d" % (name, place), []).append(span)
+        # Where frames have different numbers of them, one may go on in the next of its frame.
+        if len(set(map(len, places.values()))) == 1:
+            del by_lane[name]
+        by_lane |= places
+
+    return by_lane
+
+
+def _turns(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
+    """Separate pieces by the indexes of their frames; None where frames do not alternate."""
     lanes: list[bytes] = []
     names: list[bytes] = []
     begin = 0
     end = 0
 
-    for piece in found:
-        if piece.start() >= end:
+    for start, stop, name in found:
+        if start >= end:
             lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
             names = []
-            begin = text.rfind(b"\n", end, piece.start()) + 1 or end
+            begin = text.rfind(b"\n", end, start) + 1 or end
 
-        names.append(piece[1])
-        if piece.end() > end:
-            end = text.find(b"\n", piece.end())
+        names.append(name)
+        if stop >= end:
+            end = text.find(b"\n", stop)
             end = len(text) if end < 0 else end
 
     lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
-    return lanes if _take_turns(lanes) else by_name
+    return lanes if _take_turns(lanes) else None
 
 
 def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
@@ -162,8 +251,8 @@ def redact_split(
             patterns.find(pieces) if patterns.may_hold(without_aside(pieces)) else [],
             pieces,
             patterns.scanner.begins_in,
-            is_cut_at_start=is_cut_at_start,
-            is_cut_at_end=is_cut_at_end,
+            is_cut_at_start=is_cut_at_start and _is_text(lane),
+            is_cut_at_end=is_cut_at_end and _is_text(lane),
         )
         for lane, pieces in joined.items()
     }
@@ -174,14 +263,11 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]], hits: Hits | None) -
     if not any(secrets.values()):
         return text
     # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
-    spans: dict[bytes, list[Span]] = {}
-    found = list(_PIECE.finditer(text))
-    for lane, piece in zip(_lanes(text, found), found, strict=True):
-        spans.setdefault(lane, []).append(piece.span(2))
+    spans = _lanes(text)
     edits = (
         edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some))
     )
-    return edited(text, sorted(edits), hits)
+    return edited(text, apart(list(edits)), hits)
 
 
 def _by_pattern(

@@ -1,6 +1,8 @@
 """Secrets that a stream splits over its frames."""
 
 import json
+import re
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +11,7 @@ from tests.proxy.enrich.redact.secrets import make_secrets
 from tests.support.cases import each_of
 
 SECRETS = make_secrets(2)
+REDACTOR = Redactor()
 
 
 def chat(*pieces: str) -> bytes:
@@ -131,6 +134,100 @@ def test_other_members(name: str) -> None:
     body = calls(name, [secret[:9], secret[9:20], secret[20:]])
     redacted, _ = Redactor().redact_body(body, b"", b"text/event-stream", False)
     assert arguments_in(name, redacted) == "[REDACTED]"
+
+
+PLACES: dict[str, Callable[[str], object]] = {
+    **{
+        name: lambda piece, name=name: {name: piece}  # type: ignore[misc]
+        for name in (
+            "message",
+            "data",
+            "output",
+            "chunk",
+            "t",
+            "msg",
+            "body",
+            "id",
+            "event",
+            "type",
+        )
+    },
+    "beside what stays": lambda piece: {"id": "evt_1", "model": "gpt-x1", "v": piece, "n": 1},
+    "deep": lambda piece: {"a": {"b": [{"c": piece}]}},
+    "beside one of its name": lambda piece: {"b": {"x": "word "}, "a": {"x": piece}},
+    "in a list": lambda piece: {"parts": [piece]},
+    "second of a list": lambda piece: ["delta", piece],
+    "by itself": lambda piece: piece,
+}
+FRAMES: dict[str, tuple[str, bytes]] = {
+    "events": ("data: {}\n\n", b"text/event-stream"),
+    "events, with names": ("event: x\nid: 1\ndata: {}\n\n", b"text/event-stream"),
+    "events of Windows": ("data:{}\r\n\r\n", b"text/event-stream"),
+    "lines": ("{}\n", b"application/x-ndjson"),
+    "numbered": ("0:{}\n", b"text/event-stream"),
+}
+
+
+def strings_in(frame: object) -> list[str]:
+    """All strings of a frame, in order."""
+    if isinstance(frame, dict):
+        return [text for value in frame.values() for text in strings_in(value)]
+    if isinstance(frame, list):
+        return [text for value in frame for text in strings_in(value)]
+    return [frame] if isinstance(frame, str) else []
+
+
+@each_of("place", PLACES)
+@each_of("frames", FRAMES)
+@each_of("size", [2, 19])
+def test_what_has_one_place_is_joined(place: str, frames: str, size: int) -> None:
+    """Whatever it is called, and where it has no name; what stands beside it stays."""
+    frame, kind = FRAMES[frames]
+    for secret in (SECRETS["github"], "4111111111111111"):
+        text = f"see {secret} in the end"
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        separators = (",", ":") if size == 2 else (", ", ": ")
+        sent = [json.dumps(PLACES[place](piece), separators=separators) for piece in pieces]
+        body = "".join(frame.format(each) for each in sent).encode()
+        shown, _ = REDACTOR.redact_body(body, b"", kind, False)
+        texts = [strings_in(json.loads(each)) for each in _documents(shown)]
+        others = [strings_in(PLACES[place]("")) for _ in texts]
+        assert len(texts) == len(pieces)
+        at = others[0].index("")
+        assert "".join(each[at] for each in texts) == "see [REDACTED] in the end"
+        assert all(each[:at] == other[:at] for each, other in zip(texts, others, strict=True))
+        assert REDACTOR.redact_body(shown, b"", kind, False)[0] == shown
+
+
+def _documents(shown: bytes) -> list[str]:
+    lines = (line for line in shown.decode().splitlines() if line)
+    return [
+        re.sub(r"^(?:data: ?|0:)", "", line) for line in lines if not re.match("event:|id:", line)
+    ]
+
+
+@each_of("size", [3, 11, 19])
+def test_lines_of_plain_text_are_joined(size: int) -> None:
+    """Of events without JSON."""
+    for secret, expected in (
+        (SECRETS["github"], "[REDACTED]"),
+        ('password="hunter2-Zq7X"', 'password="[REDACTED]"'),
+    ):
+        pieces = [secret[at : at + size] for at in range(0, len(secret), size)]
+        body = "".join(f"data: {piece}\n\n" for piece in ("see:", *pieces, ";end", "[DONE]"))
+        shown, _ = Redactor().redact_body(body.encode(), b"", b"text/event-stream", False)
+        joined = shown.decode().replace("\n\n", "").replace("data: ", "")
+        assert joined == f"see:{expected};end[DONE]"
+
+
+def test_what_changes_beside_the_text_stays_in_a_tail() -> None:
+    """Half a secret may be at the beginning of text, and not of a type or a time."""
+    frames = "".join(
+        f'data: {{"type":"event{number}x","at":"2026-01-0{number}","q":"word "}}\n\n'
+        for number in range(9)
+    ).encode()
+    shown = Redactor().redact_body(frames, b"data: cut\n\n" + frames, b"text/event-stream", True)
+    assert shown[1].lstrip() == frames
 
 
 def test_halves_at_the_edges_of_windows() -> None:
