@@ -69,13 +69,17 @@ def check(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> i
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield own rules that do not find their examples, as (dotted setting, reason): a trial of
-    `load`.
+    """Yield own rules that do not find their examples, and names of no secret that are switched off,
+    as (dotted setting, reason): a trial of `load`.
     """
-    if settings.redact.rules:
-        from proxy.enrich.redact.examples import problems_of  # most settings have none
+    if settings.redact.rules or settings.redact.disable:
+        from proxy.enrich.redact.examples import (  # most settings have none
+            problems_of,
+            problems_of_disabled,
+        )
 
         yield from problems_of(settings.redact.rules)
+        yield from problems_of_disabled(settings.redact)
 
 
 @config_group.command()

@@ -115,7 +115,22 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 @redact_group.command("try")
-@argument("file", "File with the text, as it would be sent; -: standard input.", type=FILE)
+@argument(
+    "file",
+    "File with the text, as it would be sent; -: standard input.",
+    required=False,
+    type=FILE,
+)
+@click.option(
+    "--header",
+    "headers",
+    metavar="LINE",
+    multiple=True,
+    help="Try a header instead: 'X-Ticket: 4711'.",
+)
+@click.option(
+    "--target", metavar="TARGET", help="Try a path with its query instead: '/a?ticket=4711'."
+)
 @click.option(
     "--content-type",
     metavar="TYPE",
@@ -125,22 +140,35 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
 @config_option
 @json_option
 def try_rules(
-    file: Path, content_type: str | None, config: Path | None, show: bool, as_json: bool
+    file: Path | None,
+    headers: tuple[str, ...],
+    target: str | None,
+    content_type: str | None,
+    config: Path | None,
+    show: bool,
+    as_json: bool,
 ) -> int:
-    """Show what would be taken out of a text, by which rule, and where. Exits with 0 if nothing is
-    found, with 1 if something is: the other way round than grep.
+    """Show what would be taken out of a text or of a head, by which rule, and where. Exits with 0
+    if nothing is found, with 1 if something is: the other way round than grep.
+
+    Line 1 of a head is its request line.
 
     Example: sidelog redact try response.json --config sidelog.toml
     """
     # A list of rules needs none of the redactor.
     from proxy.enrich.records import redactor_of
-    from proxy.enrich.redact.explain import explain
+    from proxy.enrich.redact.explain import explain, explain_head
 
+    has_head = bool(headers) or target is not None
+    if has_head is (file is not None):
+        raise click.UsageError("expected either a FILE, or --header and --target")
     settings = load_without_upstream({}, os.environ, config)
-    kind = _type_of(file) if content_type is None else content_type
-    explanation = explain(
-        partial(redactor_of, settings), _read(file), kind.encode("latin-1", "replace")
-    )
+    make = partial(redactor_of, settings)
+    if file is None:
+        explanation = explain_head(make, _head_of(headers, target))
+    else:
+        kind = _type_of(file) if content_type is None else content_type
+        explanation = explain(make, _read(file), kind.encode("latin-1", "replace"))
     rows = list(_described(explanation.found, settings.redact))
 
     if as_json:
@@ -168,6 +196,13 @@ def try_rules(
     if show:
         _show(explanation.redacted, is_first=not rows)
     return int(bool(rows))
+
+
+def _head_of(headers: tuple[str, ...], target: str | None) -> bytes:
+    for line in headers:
+        if not line.partition(":")[1] or "\n" in line:
+            raise click.BadParameter(f"expected NAME: VALUE, got {line!r}", param_hint="--header")
+    return "\n".join((f"GET {target or '/'} HTTP/1.1", *headers, "")).encode()
 
 
 def _type_of(file: Path) -> str:

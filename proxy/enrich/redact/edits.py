@@ -12,26 +12,21 @@ from typing import Final, NamedTuple
 from proxy.settings.redact_rules import NAME as NAME
 
 MARK: Final = b"[REDACTED]"
-MAX_HITS: Final = 500
-"""Secrets of one text that are taken out one by one, 10 us each; what follows the last of them goes
-as a whole.
-"""
-_MAX_NAME_BYTES: Final = 64
+MAX_NAME_BYTES: Final = 64
 _LEAST_CANDIDATES: Final = 500
 _BYTES_A_CANDIDATE: Final = 32
 EDGE: Final = "window-edge"
 """The rule of what may be half of a secret."""
 REST: Final = "rest-of-many"
-"""The rule of what is behind more secrets, or parts, than are looked at one by one."""
+"""The rule of what is behind more parts than are looked into."""
 Hits = Counter[str]
 """Ids of rules → how many secrets each has taken out."""
 
 
 def most_candidates(text: bytes) -> int:
-    """Return how much of a text may only begin like a secret; behind so many its rest counts as
-    one.
+    """Return how many literals of a text are looked around one by one, at up to 15 us each.
 
-    Pages that are full of links have half as many. Each takes up to 15 us to judge.
+    Pages that are full of links have half as many.
     """
     return _LEAST_CANDIDATES + len(text) // _BYTES_A_CANDIDATE
 
@@ -86,7 +81,7 @@ def forget(hits: Hits | None, mark: int) -> None:
 
 def rule_of_name(name: bytes) -> str:
     """Return the id of the rule by which the value of a name goes: `name:password`."""
-    plain = name.strip(b" \t\r\n\"'\\")[:_MAX_NAME_BYTES].lower()
+    plain = name.strip(b" \t\r\n\"'\\")[:MAX_NAME_BYTES].lower()
     return NAME + plain.decode("ascii", "replace").replace("\ufffd", "?")
 
 

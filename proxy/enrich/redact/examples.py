@@ -1,11 +1,27 @@
-"""Whether a rule finds what its examples mark, and nothing in the texts that it must leave. Pure."""
+"""What settings of redaction would not do: rules that do not find what their examples mark, and
+names that are switched off without being a secret's. Pure.
+"""
 
+import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from proxy.enrich.redact.aside import put_back, set_aside
+from proxy.enrich.redact.edits import MAX_NAME_BYTES, NAME
+from proxy.enrich.redact.names import (
+    BUILT_IN,
+    COMMON_ENDINGS,
+    HEADER_ENDINGS,
+    HEADERS_ONLY,
+    PARAMETERS_ONLY,
+    QUERY_ONLY,
+    SecretNames,
+    parameter_parts,
+)
+from proxy.enrich.redact.parameters import BESIDE
 from proxy.enrich.redact.rule import Rule
 from proxy.enrich.redact.scanner import Scanner
+from proxy.settings.model import RedactSettings
 
 OPENS: Final = "«"
 CLOSES: Final = "»"
@@ -45,6 +61,20 @@ def problems_of(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
             if found := _found(scanner, text):
                 reason = f"expected a text in which nothing is found; found is {_listed(found)}"
                 yield f"redact.rules[{index}].no-examples", f"{reason}, got {_shortened(text)}"
+
+
+def problems_of_disabled(redact: RedactSettings) -> Iterator[tuple[str, str]]:
+    """Yield the names that are switched off and no secret's, as (dotted setting, reason)."""
+    own = (*redact.headers, *redact.query, *redact.json_keys, *(name.decode() for name in BESIDE))
+    groups = (HEADERS_ONLY, PARAMETERS_ONLY, QUERY_ONLY, own)
+    names = SecretNames(BUILT_IN, *groups, endings=HEADER_ENDINGS, parts_of=parameter_parts)
+    for text in redact.disable:
+        name = text.removeprefix(NAME)
+        if name == text or len(name.encode()) >= MAX_NAME_BYTES or names.has(name.encode()):
+            continue
+        near = difflib.get_close_matches(name, (*BUILT_IN, *COMMON_ENDINGS, *own), n=1)
+        meant = f"; did you mean {NAME + near[0]!r}?" if near else ""
+        yield "redact.disable", f"{name!r} is the name of no secret{meant}"
 
 
 def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:

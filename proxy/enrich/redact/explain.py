@@ -77,6 +77,13 @@ def explain(
     return Explanation(_in_lines(text, taken), redacted, content)
 
 
+def explain_head(make: Callable[[Hits], Redactor], head: bytes) -> Explanation:
+    """Redact the head of a request, and say what was taken out; its first line is the request line."""
+    steps = Steps()
+    redacted = make(steps).redact_head(head)
+    return Explanation(_in_lines(head, _followed(head, steps.made, redacted)), redacted, None)
+
+
 class _Taken(NamedTuple):
     start: int
     stop: int

@@ -137,6 +137,30 @@ def test_a_text_is_read_by_its_type(
     assert len(json.loads(capsys.readouterr().out)["found"]) == count
 
 
+def test_heads_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Headers and a target, in the place of a file; own names count."""
+    config = tmp_path / "sidelog.toml"
+    config.write_text(CONFIG.replace("[redact]", '[redact]\nheaders = ["X-Acme-Ticket"]', 1))
+    head = [
+        "--header",
+        "X-Acme-Ticket: S3CRET",
+        "--header",
+        "Accept: a",
+        "--target",
+        "/a?token=x&b=1",
+    ]
+    assert app.main(["redact", "try", *head, "--show", "--config", str(config)]) == 1
+    rows, _, shown = capsys.readouterr().out.partition("\n\n")
+    assert [line.split()[:3] for line in rows.splitlines()[1:]] == [
+        ["1:14", "1", "name:token"], ["2:16", "6", "name:x-acme-ticket"],
+    ]  # fmt: skip
+    assert shown == ("GET /a?token=[REDACTED]&b=1 HTTP/1.1\nX-Acme-Ticket: [REDACTED]\nAccept: a\n")
+    assert app.main(["redact", "try", "--header", "X-Other: S3CRET"]) == 0
+    for wrong in ([], ["a.txt", *head], ["--header", "no colon"]):
+        assert app.main(["redact", "try", *wrong]) == 2
+        assert "expected" in capsys.readouterr().err
+
+
 def test_standard_input_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

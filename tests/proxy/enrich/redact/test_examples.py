@@ -5,9 +5,10 @@ import tomllib
 
 import msgspec
 
-from proxy.enrich.redact.examples import problems_of, read_example
+from proxy.enrich.redact.examples import problems_of, problems_of_disabled, read_example
 from proxy.enrich.redact.rule import Rule, built_in_rules
 from proxy.enrich.redact.scanner import Scanner
+from proxy.settings.model import RedactSettings
 from tests.proxy.enrich.redact.test_rule_files import KEYS, RULES
 from tests.support.cases import each_of
 from tests.support.sidelog import ROOT
@@ -96,6 +97,25 @@ def test_examples_are_tried_as_bodies_are_read() -> None:
     assert [*problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{40,}"),))] == []
     (problem,) = problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{640}"),))
     assert "nothing matches" in problem[1]
+
+
+@each_of(
+    ("disable", "expected"),
+    [
+        ("name:session", None), ("name:db_password", None), ("name:x-acme", None), ("name:p", None), ("iban", None),
+        ("name:sid", None), ("name:user[password]", None), ("name:" + "x" * 64, None),
+        ("name:sezzion", "'sezzion' is the name of no secret; did you mean 'name:session'?"),
+        ("name:x-acne", "'x-acne' is the name of no secret; did you mean 'name:x-acme'?"),
+        ("name:qqq", "'qqq' is the name of no secret"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_none_of_a_secret_is_not_switched_off(
+    disable: str, expected: str | None
+) -> None:
+    """It would have no effect."""
+    redact = RedactSettings(disable=(disable,), headers=("x-acme",))
+    found = [*problems_of_disabled(redact)]
+    assert found == ([] if expected is None else [("redact.disable", expected)])
 
 
 def test_built_in_rules_would_pass() -> None:

@@ -170,14 +170,12 @@ def test_parts_are_looked_into() -> None:
 
 
 def test_so_many_are_found_one_by_one() -> None:
-    """Each once, what is behind them as a whole."""
+    """Each once."""
     text = f"{GITHUB}\n" * 510
     found = explain(make, text.encode()).found
-    assert [(each.line, each.column, each.length) for each in found[:500]] == [
-        (n, 1, 40) for n in range(1, 501)
+    assert [(each.line, each.column, each.length) for each in found] == [
+        (n, 1, 40) for n in range(1, 511)
     ]
-    assert (found[500].line, found[500].column) == (501, 1)
-    assert len(found) == 501
     form = "&".join(f"password=x{number}" for number in range(700))
     assert len(explain(make, form.encode(), FORM.encode()).found) == 700
 
