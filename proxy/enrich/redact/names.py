@@ -130,7 +130,8 @@ _NOT_BEFORE: Final = {
         b"next prev previous page pages pagination paging continuation continue cursor sync skip "
         b"delta watch scroll resume marker offset idempotency eos bos pad unk unknown sep cls "
         b"mask special per first last start stop end min max cache cached prompt completion input "
-        b"output total text image audio video word sub cancel cancellation username".split()
+        b"output total text image audio video word sub cancel cancellation username progress starting "
+        b"resumption partial reasoning thinking consistency".split()
     ),
     b"pass": frozenset(
         b"first second third last next one two single multi render boarding season day hall ski "
@@ -140,10 +141,14 @@ _NOT_BEFORE: Final = {
         b"map gpio led input output data clock bowling hair rolling safety drop push".split()
     ),
 }
-"""Before a word that has other meanings: cursors and pieces of text, runs and tickets, connectors
+"""Before a word that has other meanings: cursors, progress and pieces of text, runs and tickets, connectors
 and places; in SOAP the token of a user name is an element that has a password.
 """
 
+_PALAU: Final = re.compile(
+    rb"(?:(?:[a-z]{2,3}-|(?:en|ja|pau|sov|tox|und)_)(?:[A-Z][a-z]{3}[-_])?)?PW|(?:en|ja|pau|sov|tox|und)[_-]pw"
+)
+"""The code of its country, by itself or behind a language (RFC 5646)."""
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
 DECODE_ROUNDS: Final = 3
@@ -301,7 +306,7 @@ def _without(name: bytes, letters: int) -> bytes:
 
 def may_be_one(name: bytes, compared: bytes) -> bool:
     """Whether the words before the one that makes a secret of a name leave it one."""
-    if name == b"PW" or b"::" in name:  # Palau, and names of types
+    if b"::" in name or _PALAU.fullmatch(name) is not None:  # names of types
         return False
     if not name.isascii() or b"\\u" in name:
         return True

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from proxy.enrich.redact.json_values import BLANKS
 from proxy.enrich.redact.names import SecretNames
+from proxy.enrich.redact.naming.values import is_words
 from proxy.enrich.redact.scanner import Scanner
 
 _MAX_NAME_BYTES: Final = 1024
@@ -21,6 +22,9 @@ _ESCAPED_REST: Final = re.compile(
     rb'\\u00[2-7][0-9a-fA-F][^"\s]{0,128}?\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS)
 )
 _BLANK: Final = re.compile(rb"\s")
+_PROGRAM: Final = re.compile(rb"""(?:[\w)\]"'][?:]|\s\? |\b(case) ?)\Z""")
+_PROGRAM_BYTES: Final = 8
+_VALUE: Final = re.compile(rb'"([^"\\]{0,200})"')
 _QUOTE: Final = b'"'
 _ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
 
@@ -28,6 +32,19 @@ _ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
 def unescaped(name: bytes) -> bytes:
     """Read the characters of ASCII that are escaped in a name."""
     return _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), name)
+
+
+def _is_of_program(text: bytes, quote: int, start: int) -> bool:
+    """Whether the string before a colon is no key, as it is one of two values of a program, or the
+    label of a case.
+    """
+    found = _PROGRAM.search(text, max(0, quote - _PROGRAM_BYTES), quote)
+    if found is None or text[start - 1] in b",}]":
+        return False
+    value = _VALUE.match(text, start)
+    if value is None:
+        return text[start : start + 1] not in (b'"', b"'", b"\\", b"{", b"[")
+    return found[1] is None and is_words(value[1])
 
 
 class Key(NamedTuple):
@@ -81,7 +98,7 @@ class KeyFinder:
             if is_escaped or b"\\" in name:
                 name = unescaped(name)
             last = quote
-            if self._is_secret(name):
+            if self._is_secret(name) and not _is_of_program(text, quote, rest.end()):
                 yield Key(quote, rest.end(), name)
 
     def _is_secret(self, name: bytes) -> bool:

@@ -4,9 +4,10 @@ A schema says what a secret looks like, and a refusal what is wrong with one: th
 members of known names. What has the form of a key stays a secret wherever it stands, and so does
 what is neither a sentence nor a word.
 
-In traffic of language models two names of credentials are content: `token` is a piece of text where
-its log probability or its place stands beside it, `session` a configuration where it is an object
-with the members of a realtime session. And nothing is a secret for its name in the places that are
+In traffic of language models three names of credentials are content: `token` is a piece of text
+where its log probability or its place stands beside it, `session` a configuration where it is an
+object with the members of a realtime session, `signature` what a model wants back with a thought,
+where it stands beside that. And nothing is a secret for its name in the places that are
 configured so.
 """
 
@@ -17,20 +18,20 @@ from typing import Final
 from proxy.enrich.redact.checks import is_random
 
 _DESCRIPTIONS: Final = frozenset(
-    b"title description summary $comment comment message messages msg detail details "
+    b"title description documentation summary $comment comment message messages msg detail details "
     b"reason error errors _errors hint help placeholder label kind rule code type format "
     b"in name field property scheme bearerFormat validator keyword severity "
     b"defaultMessage errorMessage".split()
 )
 """Members whose values are sentences and words."""
 _PLACES: Final = frozenset(
-    b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath "
+    b"$ref $id $schema pattern path domain pointer instancePath schemaPath propertyPath requestUri "
     b"authorizationUrl tokenUrl refreshUrl openIdConnectUrl contentMediaType "
     b"contentEncoding required propertyOrdering".split()
 )
 """Members whose values are names, and where something is."""
-_NAMES: Final = frozenset(b"secretName secretKeyRef resolved".split())
-"""Members whose values say which secret, or where a package is."""
+_NAMES: Final = frozenset(b"secretName secretKeyRef resolved shape".split())
+"""Members whose values say which secret or type, or where a package is."""
 _SAMPLES: Final = frozenset(b"default example examples const enum".split())
 """Members of a schema that may hold a secret themselves: words are none."""
 _MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
@@ -76,6 +77,12 @@ _FACT: Final = re.compile(
     rb"[~^]?[0-9]+(?:\.[0-9]+){2}(?:[.+-][\w.+-]{0,32})?|sha(?:1|256|384|512)-[A-Za-z0-9+/]{27,88}={0,2}"
     rb"|read|write|none|include|omit|same-origin|inherit|enabled|disabled|required|optional"
 )
+_TAG: Final = re.compile(rb"</?[a-z][^<>]{0,200}>")
+_REGION: Final = re.compile(
+    rb"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/[A-Z][A-Za-z_]{2,30}"
+    rb"|[a-z]{2,3}-[A-Z][a-z]{3}-[A-Z]{2}"
+)
+"""A zone of time, or a language with script and country: of Palau (pw), of Pinai (pin)."""
 _SIGN: Final = re.compile(
     rb"(?:\\+u(?:[eE][0-9a-fA-F]|[fF][0-8])[0-9a-fA-F]{2}|\\+u2[67][0-9a-fA-F]{2}"
     rb"|\\+u[dD]83[c-eC-E]\\+u[dD][c-fC-F][0-9a-fA-F]{2}|\\+[ef][0-9a-f]{3}"
@@ -95,7 +102,7 @@ def is_fact(name: bytes, value: bytes) -> bool:
     write`), which a password may be, too; or it says which secret (`${{ secrets.DB }}`).
     """
     is_one = _FACT.fullmatch(value) is not None and _TYPED.search(name) is None
-    return is_one or _REFERENCE.fullmatch(value) is not None
+    return is_one or any(each.fullmatch(value) is not None for each in (_REFERENCE, _REGION))
 
 
 def is_sign(value: bytes) -> bool:
@@ -137,7 +144,7 @@ def is_word_kept(name: bytes, value: bytes) -> bool:
     Tokens and keys are made by machines: words below them describe them, or are pieces of text.
     What is typed in may be a word.
     """
-    return _TYPED.search(name) is None and name not in _HOLDERS and _is_words(value)
+    return _TYPED.search(name) is None and name not in _HOLDERS and is_words(value)
 
 
 def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: bool) -> bool:
@@ -154,15 +161,16 @@ def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: boo
     if member in _NAMES:
         return not is_random(value)
     if member in _DESCRIPTIONS:
-        return (b" " in value and len(value.split()) > 2) or _is_words(value) or is_refusal(value)
+        value = _TAG.sub(b"", value)
+        return (b" " in value and len(value.split()) > 2) or is_words(value) or is_refusal(value)
     if member == b"pattern" and _EXPRESSION.search(value) is not None:
         return True
     if member in _PLACES:
-        return _is_words(value) or (_PLACE.match(value) is not None and not is_random(value))
+        return is_words(value) or (_PLACE.match(value) is not None and not is_random(value))
     if member in _SAMPLES:
-        return _is_words(value)
+        return is_words(value)
     if is_refused or outer in _MAPS:
-        return is_refusal(value) or (outer in _MAPS and _is_words(value))
+        return is_refusal(value) or (outer in _MAPS and is_words(value))
 
     return (
         not member
@@ -175,7 +183,7 @@ def _plain(value: bytes) -> bytes:
     return _LETTER.sub(lambda found: b"." if found[1] in (None, b"3002") else b"\xff\xff", value)
 
 
-def _is_words(value: bytes) -> bool:
+def is_words(value: bytes) -> bool:
     return _WORDS.fullmatch(value) is not None
 
 
@@ -191,7 +199,7 @@ _LOOK_BYTES: Final = 8192
 first.
 """
 
-_KEY: Final = re.compile(rb'"(token|session)"\s*:\s*\Z')
+_KEY: Final = re.compile(rb'"(token|session|signature)"\s*:\s*\Z')
 _LOGPROB: Final = re.compile(
     rb'"(?:[^"\\]|\\.){0,%d}"(?=\s*,\s*(?:"(?:bytes|id|token_?[iI]d)"\s*:\s*(?:\[[0-9,\s]{0,400}\]|null|-?[0-9]{1,12})'
     rb'\s*,\s*)*"(?:logprob|logProbability|log_probability|start_offset)"\s*:\s*(?:-?[0-9]|null))'
@@ -200,6 +208,27 @@ _LOGPROB: Final = re.compile(
 _REALTIME: Final = re.compile(
     rb'"(?:object|type)"\s*:\s*"(?:realtime(?:\.[a-z_]+)?|transcription)"|"(?:output_)?modalities"\s*:\s*\['
     rb'|"turn_detection"\s*:|"input_audio_(?:format|transcription)"\s*:'
+)
+_THOUGHT_BYTES: Final = 1 << 16
+_BLANK: Final = rb"\s{0,32}+"
+_NEXT: Final = rb"%b,%b" % (_BLANK, _BLANK)
+_THOUGHT_BEGINS: Final = (b'"thinking"', b'"reasoningText"', b'"reasoning.text"')
+_THOUGHT: Final = re.compile(
+    rb"""(?:"thinking"B:B|"reasoningText"B:B\{B"text"B:B|"reasoning\.text"N"text"B:B)"[^"\\]*+(?:\\.[^"\\]*+)*+"N""".replace(
+        b"B", _BLANK
+    ).replace(b"N", _NEXT),
+    re.DOTALL,
+)
+"""A thought with the comma behind it."""
+_BEFORE_SIGNATURE: Final = re.compile(
+    rb"""(?:"type"B:B"(?:thinking|signature_delta|reasoning\.text)"N|"reasoning(?:Text|Content)"B:B\{B)\Z""".replace(
+        b"B", _BLANK
+    ).replace(b"N", _NEXT)
+)
+_SIGNATURE: Final = re.compile(
+    rb'"(?:[A-Za-z0-9+/=_-]|\\/)*+"(N"(?:thinking"B:|type"B:B"thinking"))?'.replace(
+        b"B", _BLANK
+    ).replace(b"N", _NEXT)
 )
 _SESSION: Final = re.compile(rb'\{\s*"')
 
@@ -214,6 +243,8 @@ def content_end(text: bytes, key: bytes, start: int) -> int:
     if name[1] == b"token":
         value = _LOGPROB.match(text, start, start + MAX_TOKEN_BYTES + 600)
         return -1 if value is None else value.end()
+    if name[1] == b"signature":
+        return _signature_end(text, start - len(key), start)
     if (
         _SESSION.match(text, start) is not None
         and _REALTIME.search(text, start, start + _LOOK_BYTES) is not None
@@ -221,6 +252,23 @@ def content_end(text: bytes, key: bytes, start: int) -> int:
         return start + 1
 
     return -1
+
+
+def _signature_end(text: bytes, begin: int, start: int) -> int:
+    """Return where the signature of a thought ends whose key begins at a place; -1 where it is no
+    thought's.
+    """
+    value = _SIGNATURE.match(text, start)
+    if value is None:
+        return -1
+    low = max(0, begin - _THOUGHT_BYTES)
+    if value[1] is None and _BEFORE_SIGNATURE.search(text, max(0, begin - 160), begin) is None:
+        thought = max(text.rfind(sign, low, begin) for sign in _THOUGHT_BEGINS)
+        found = None if thought < 0 else _THOUGHT.match(text, thought, begin)
+        if found is None or found.end() != begin:
+            return -1
+
+    return value.end()
 
 
 BODY: Final = "body."

@@ -11,12 +11,14 @@ Invariant: what stands in for a secret is none. Standard: the `.netrc` of GNU in
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxy.enrich.redact.checks import is_no_words
 from proxy.enrich.redact.edits import MARK, Edit, rule_of_name
 from proxy.enrich.redact.names import ENDINGS, PASSWORDS, may_be_one, normalise, spelled_forms
 from proxy.enrich.redact.naming.values import is_fact
+from proxy.enrich.redact.patterns.escaped import ENDS_WORD
 from proxy.enrich.redact.patterns.views import SPACE
 
 _TYPED: Final = (
@@ -74,11 +76,16 @@ _PLACEHOLDER: Final = re.compile(
 )
 _WORDS: Final = re.compile(
     rb"[&!]?[A-Za-z_\x80-\xff]*(?:(?:\.|::|->|\?\.)[A-Za-z_]+)*|[A-Za-z_][\w.:]*[(\[<{].*|[a-z]+(?:8|16|32|64|128|256)"
-    rb"|0x[0-9A-Fa-f]{1,8}|[^A-Za-z]{1,5}",
+    rb"|0x[0-9A-Fa-f]{1,8}|[^A-Za-z]{1,5}|[A-Za-z_]+(?:,[A-Za-z_]+)+",
     re.DOTALL,
 )
 """As programs, types and prose are written."""
-_BEFORE: Final = re.compile(rb"(?:\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})?([\w.-]*)\Z")
+_CODE: Final = re.compile(
+    rb"(?:[\w$]{1,3}|(?:this|[A-Za-z_$]{1,3})(?:\.[A-Za-z_$]+)+)"
+    rb"(?:,[\w$.]+[:=,)}&|(]|[)}\]]+(?:[,;.(=]|\Z)|=>|\|\||&&|\?)|[A-Za-z_$]+\}(?:if|else|return|function|var|let|const)\b"
+)
+"""How a value of a minified program goes on."""
+_BEFORE: Final = re.compile(ENDS_WORD + rb"?([\w.-]*)\Z")
 _MIXED: Final = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z]).{8,}", re.DOTALL)
 _MIN_BYTES: Final = 4
 _MIN_DIGITS: Final = 3
@@ -93,6 +100,7 @@ _BARE: Final = 3
 _NETRC_RULE: Final = "netrc"
 _TABLE: Final = re.compile(rb"(?:\A|[\n\"=])\[(?!REDACTED\])[A-Za-z][\w .:/-]*\]\s*[\r\n]")
 _TABLE_BYTES: Final = 2048
+_QUOTES: Final = (b'"', b"'")
 _LINE_ENDS: Final = (b"", b"\n", b"\r", b'"')
 
 
@@ -118,6 +126,13 @@ def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
         name = (b"" if before is None else before[1]) + text[start:name_stop]
         if not _is_secret(text, start, name, sign[0].strip(b"\\"), value):
             return None
+        quote = text[value.start - 1 : value.start]
+        if (
+            value.content[:1] in b"),;]}+"
+            and quote in _QUOTES
+            and text[name_stop - len(name) - 1 : name_stop - len(name)] == quote
+        ):
+            return None  # The quote closes a string that ends in the name and a colon.
         if (words := MNEMONIC.match(text, value.start)) is not None:
             return Edit(*words.span(), MARK, rule_of_name(name))
 
@@ -202,6 +217,7 @@ def _is_own_word(name: bytes, ending: bytes) -> bool:
     )
 
 
+@lru_cache(4096)
 def _ending_of(name: bytes) -> bytes | None:
     """Return the first of the endings that a name has; they are asked for by their lengths."""
     ends = (name[-length:] for length in _LENGTHS)
@@ -222,6 +238,8 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
         or normalise(content) in (ending, compared)
         or (ending == b"pwd" and content[:1] in b"/~.")
     ):
+        return False
+    if not value.is_quoted and _CODE.match(content) is not None:
         return False
     if is_fact(compared, content) or not may_be_one(last, compared) or _stands_for(ending, content):
         return False

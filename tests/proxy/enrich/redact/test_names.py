@@ -32,6 +32,12 @@ def test_spellings_are_one_name(name: bytes) -> None:
     assert normalise(name) == b"accesstoken"
 
 
+@each_of("name", [b"db_PW", b"DB-PW", b"db_pw", b"csrf", b"csrfToken", b"sessionToken"])
+def test_names_beside_those_that_mean_more(name: bytes) -> None:
+    """Cursors and codes of countries end in the same words."""
+    assert SecretNames(BUILT_IN).has(name)
+
+
 @each_of("name", [b"max_tokens", b"tokens", b"content-type", b"", b"key", b"\xff\x00"])
 def test_other_names_are_not_secret(name: bytes) -> None:
     """A name is compared whole; of its parts only the last word counts, where it is one of the
@@ -89,6 +95,16 @@ COUNTED = (
         "signatures",
     ),
     *("UsernameToken", "cancellationToken", "node_modules/cookie"),
+    *("progressToken", "progress_token", "nextPageToken", "continuationToken", "resumption_token"),
+    *(
+        "startingToken",
+        "token_count",
+        "token_endpoint",
+        "thinking_token",
+        "skipToken",
+        "sync_token",
+    ),
+    *("PW", "en-PW", "en_PW", "en-pw", "und-PW", "pau-Latn-PW"),
 )
 
 

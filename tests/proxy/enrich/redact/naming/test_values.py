@@ -273,6 +273,20 @@ def test_no_shape_hides_a_secret(document: Any, secret: str) -> None:
             }
         },
         {"session": {"count": 3, "is_new": False, "expires": "2026-01-02T03:04:05.678+02:00"}},
+        {
+            "en-PW": {"_cldrVersion": "45", "language": "en"},
+            "en_PW": ["latn"],
+            "und-PW": "pau-Latn-PW",
+        },
+        {"pw": ["Pacific/Palau"], "pin": "pin-Latn-PG", "sig": "sig-Latn-GH"},
+        {
+            "ListSecrets": {
+                "shape": "S1u",
+                "http": {"requestUri": "/v1/clusters/{arn}/secrets"},
+                "documentation": "<p>Secret.</p><p>The key of the <a>store</a>.</p>",
+            }
+        },
+        {"clientToken": {"shape": "__string", "location": "header"}},
     ],
 )
 def test_what_a_name_means_elsewhere_stays(document: Any) -> None:

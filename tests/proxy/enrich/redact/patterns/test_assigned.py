@@ -153,6 +153,11 @@ def test_it_is_found_across_the_frames_of_a_stream(text: str, size: int) -> None
         "password: !vault |", "$row['password']", "x['password'] == 'abc1'", "docker run -p 8080:80 x", "ssh -p 2222 h",
         "secret_id: db-password-1", "12:34:56@tcp (x)", "unexpected token: '}'",
         "password = \u0445\u043e\u0440", "api_key = os.environ",
+        "{secretKey:m,publicKey:m,signature:2*m,seed:m};", "{a:b,password:l,disableAutoFetch:k,c:1}",
+        "this._secretKey=t.secretKey,t.publicKey&&!this.x", "this.networkPassphrase=r.networkPassphrase||null,a=1",
+        "updatePassword=t=>{t instanceof Error", "f=e=>({password:n})}(i,l,c);", "{numToken:41,AMP:42,NUM:43}",
+        "if(token){fns[token]=func}if(padded){", "a.password?'x':1", "{password:pw_generator,regex,x}",
+        'h("label",{for:"x"},"client_secret:"),x?h("code",null," ****")',
     ],
 )  # fmt: skip
 def test_programs_types_and_prose_stay(text: str) -> None:
@@ -160,6 +165,26 @@ def test_programs_types_and_prose_stay(text: str) -> None:
     assert redact(text.encode()) == text.encode()
     sent = json.dumps({"content": f"line\n{text}\nline"}).encode()
     assert redact(sent) == sent
+
+
+@each_of(
+    "text",
+    [
+        'this.data.password?"password":"text";', 'a = b ? "password" : "text";', 'case"Sig":return new Annotation(t)',
+        'switch(k){case"apiKey":i=O().createElement(l', 'case "clientCredentials":case"client_credentials":return',
+        'a?b?"authorization_code":"authorizationCode":"accessCode":"c"', 'x === y\n  ? "credentials"\n  : "string"',
+    ],
+)  # fmt: skip
+def test_one_of_two_values_of_a_program_is_no_key(text: str) -> None:
+    """Nor is the label of a case."""
+    assert Redactor().redact_body(text.encode(), b"", b"text/javascript", False)[0] == text.encode()
+
+
+@each_of("before", ["", "What is this? ", "is it wrong?", "In this case: ", "In case ", "{"])
+def test_prose_before_json_hides_nothing(before: str) -> None:
+    """A question mark or the word *case* is none of a program by itself."""
+    text = f'{before}"password": "hunter2-Zq7X"'.encode()
+    assert b"hunter2" not in Redactor().redact_body(text, b"", b"text/plain", False)[0]
 
 
 def test_a_long_value_goes_as_a_whole() -> None:
