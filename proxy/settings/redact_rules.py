@@ -65,13 +65,14 @@ class CodeRule(NamedTuple):
 
 CODE_RULES: Final = {
     "card-number": CodeRule("Payment cards", "4111 1111 1111 1111"),
+    "facebook-app-token": CodeRule("Facebook", "2687294149320288|Zk3v0QmT8xR1yLwBn5sKdE7hUaJ"),
     "iban": CodeRule("Bank accounts", "DE89 3704 0044 0532 0130 00"),
     "netrc": CodeRule("Logins of .netrc", "machine example.com login bob password p9x9q2w7"),
 }
 """By id; they can be switched off, as all rules of files."""
 FIXED_RULES: Final = {
     "oauth-code": "a code beside grant_type is what a token is given for",
-    "rest-of-many": "it takes out what is behind more secrets than are looked at one by one",
+    "rest-of-many": "it takes out what is behind more parts of a body than are looked into",
     "window-edge": "it takes out what may be half a secret where a body was cut",
 }
 """Ids that records show and that cannot be switched off, and why."""

@@ -6,11 +6,12 @@ does so whatever it says.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
 from proxy.enrich.redact.checks import BEHIND_LITERAL, CHECKS, is_random
+from proxy.enrich.redact.patterns.escaped import ENDS_WORD
 from proxy.enrich.redact.rule import Rule, is_built_in
 
 TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=%-"
@@ -20,8 +21,8 @@ _UNDERSCORE: Final = 0x5F
 _UNDERSCORES: Final = frozenset((_UNDERSCORE,))
 WITHIN_WORD: Final = _WORD_BYTES - {_UNDERSCORE}
 """Before what is no beginning of a word."""
-_ESCAPE: Final = re.compile(rb"(?:\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})\Z")
-_ESCAPE_BYTES: Final = 6
+_ESCAPE: Final = re.compile(ENDS_WORD + rb"\Z")
+_ESCAPE_BYTES: Final = 10
 _SIGN: Final = re.compile(rb"(?:[+/\r\n-]|\\[nr])\Z")
 USUAL_BYTES: Final = 1024
 """A match that is longer is looked for again, without a limit: so that a text full of literals
@@ -41,8 +42,8 @@ class Form:
     """A rule with its expression, once its literal was seen."""
 
     __slots__ = (
-        "_before", "_check", "_group", "_is_own", "_literals", "_pattern", "_regex", "_whole", "id", "is_token",
-        "is_within", "look",
+        "_before", "_check", "_every", "_group", "_is_own", "_literals", "_pattern", "_regex", "_whole", "id",
+        "is_dear", "is_token", "is_within", "look",
     )  # fmt: skip
 
     def __init__(self, rule: Rule) -> None:
@@ -51,12 +52,15 @@ class Form:
         self.is_within: Final = rule.before > 0
         self.is_token: Final = not rule.before and not rule.group
         self._is_own: Final = not is_built_in(rule)
+        self.is_dear: Final = self.is_within or self._is_own
+        """Whether a look does not say at once that nothing can match."""
         # Of what begins before its literal the whole is the first group: see `_compiled`.
         self._whole: Final = 1 if rule.before and not self._is_own else 0
         self._group: Final = self._whole + rule.group
         self._check: Final = CHECKS[rule.check] if rule.check else None
         literals = sorted((literal.encode() for literal in rule.literals), key=len, reverse=True)
-        self._literals: Final = tuple(literals) if rule.check in BEHIND_LITERAL else ()
+        self._every: Final = tuple(literals)
+        self._literals: Final = self._every if rule.check in BEHIND_LITERAL else ()
         self._regex: Final = rule.regex.encode()
         self._pattern: re.Pattern[bytes] | None = None
         self.look: Callable[[bytes, int, int], object] = self._first_look
@@ -89,10 +93,32 @@ class Form:
         if found is None:
             return None
 
-        start, stop = found.span(self._group)
-        begin = found.start(self._whole)
+        return self._judged(text, found, self._whole, is_octets=is_octets)
+
+    def search(self, text: bytes, at: int, *, is_octets: bool) -> Iterator[tuple[int, int]]:
+        """Yield where secrets stand from the literal at a place on, in one pass of google-re2.
+
+        A text may be full of a literal: each of them need not be looked around.
+        """
+        pattern = compile_bytes(self._regex, MAX_STATE_BYTES)
+        for found in pattern.finditer(text, max(0, at - self._before)):
+            begin, end = found.span()
+            if self._before:
+                has_literal = any(text.find(each, begin, end) >= 0 for each in self._every)
+            else:
+                has_literal = text.startswith(self._every, begin, end)
+            judged = self._judged(text, found, 0, is_octets=is_octets) if has_literal else None
+            if judged is not None and judged[2]:
+                yield judged[:2]
+
+    def _judged(
+        self, text: bytes, found: re.Match[bytes], whole: int, *, is_octets: bool
+    ) -> tuple[int, int, bool] | None:
+        """Judge a match, of which one group is the whole."""
+        start, stop = found.span(self._group - self._whole + whole)
+        begin = found.start(whole)
         within = _WORD_BYTES if is_octets else _UNDERSCORES
-        if self._before and begin and not self._may_begin(text, begin, is_octets):
+        if begin and not self._may_begin(text, begin, is_octets):
             return None
 
         secret = text[start:stop]

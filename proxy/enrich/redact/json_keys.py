@@ -25,7 +25,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, apart, edited, rule_of_name
+from proxy.enrich.redact.edits import Edit, Hits, apart, edited, rule_of_name
 from proxy.enrich.redact.json_values import BLANKS, KEPT, End, measure, run_in, secrets_within
 from proxy.enrich.redact.names import SecretNames, normalise
 from proxy.enrich.redact.naming.anchors import anchors_of
@@ -136,7 +136,6 @@ class JsonRedactor:
         text ended.
         """
         edits: list[Edit] = []
-        hits = 0
         end = End.OUTSIDE
         finder = PlaceFinder(text, places)
         keys = KeyFinder(text, self._names, self._scanner)
@@ -148,14 +147,8 @@ class JsonRedactor:
             is_value = key[-1] in _CLOSES_VALUE
             start = -1
             after = stop - is_value
-            is_hit = False
             if is_value or not finder.is_excepted(begin, name):
-                start, after, is_hit = _look(text, begin, key)
-            hits += is_hit
-            if hits > MAX_HITS:
-                return apart(
-                    [*edits, Edit(begin, len(text), MARK, rule_of_name(name))]
-                ), End.IN_CONTAINER
+                start, after = _look(text, begin, key)
 
             if start < 0:
                 found = keys.search(max(after, begin + 1))
@@ -180,22 +173,18 @@ class JsonRedactor:
         return apart(edits), end
 
 
-def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int, bool]:
-    """Return where the secret begins that a name stands for, else -1; where to go on; whether it
-    counts.
-    """
+def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
+    """Return where the secret begins that a name stands for, else -1; and where to go on."""
     start = begin + len(key)
     if key[-1] not in _CLOSES_VALUE:
         after = content_end(text, key, start)
-        if after < 0:
-            return (start, start, True)
-        return (-1, after, after <= start + 1)
+        return (start, start) if after < 0 else (-1, after)
 
     value = _paired(text, begin, key)
     if value < 0 and _may_stand_beside(text, begin, key):
-        return _beside(text, begin, key), start - 1, True
+        return _beside(text, begin, key), start - 1
 
-    return value, start - 1, value >= 0
+    return value, start - 1
 
 
 def secrets_of(
@@ -259,7 +248,7 @@ def _is_kept(
 def _codes_of_grants(text: bytes) -> list[Edit]:
     """Find codes in objects that ask for a token by one, on either side of the type of their grant."""
     edits: list[Edit] = []
-    for code in islice(_CODE.finditer(text), MAX_HITS):
+    for code in _CODE.finditer(text):
         run = run_in(code.group())
         stop, mark, _ = measure(text, code.end(), run)
         low = max(0, code.start() - _BESIDE_BYTES)

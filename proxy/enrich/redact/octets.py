@@ -17,4 +17,5 @@ SEMICOLON: Final = 0x3B
 EQUALS: Final = 0x3D
 QUESTION: Final = 0x3F
 AT: Final = 0x40
+BAR: Final = 0x7C
 BACKSLASH: Final = 0x5C

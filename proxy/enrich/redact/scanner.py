@@ -17,7 +17,7 @@ from typing import Final
 
 from ahocorasick_rs import BytesAhoCorasick, Implementation
 
-from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, most_candidates
+from proxy.enrich.redact.edits import MARK, Edit, most_candidates
 from proxy.enrich.redact.forms import USUAL_BYTES, WITHIN_WORD, Form
 from proxy.enrich.redact.octets import BACKSLASH, PERCENT
 from proxy.enrich.redact.rule import Rule, built_in_rules
@@ -153,36 +153,36 @@ class Scanner:
         hits: Sequence[tuple[int, int, int]],
         *,
         is_octets: bool,
-        limit: int = MAX_HITS + 1,
+        limit: int | None = None,
     ) -> list[Edit]:
         found: list[Edit] = []
         passed: dict[Form, int] = {}
+        searched: dict[Form, int] = {}
         left = most_candidates(text)
 
         for at, forms in self._candidates(text, hits, is_octets=is_octets):
-            left -= 1
-            if left < 0:
-                found.append(Edit(at, len(text), MARK, forms[0].id))
-                break
-
             for form in forms:
                 # Nearly all candidates are none by their expression, of which one look costs least.
                 if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
                     continue
+                if form.is_dear:
+                    left -= 1
+                    if left < 0:
+                        searched.setdefault(form, at)
+                        continue
                 if (match := form.match(text, at, is_octets=is_octets)) is None:
                     continue
 
                 start, stop, is_secret = match
                 passed[form] = stop
-                if not is_secret:
-                    continue
-                if len(found) == MAX_HITS:
-                    return [*found, Edit(start, len(text), MARK, form.id)]
+                if is_secret:
+                    found.append(Edit(start, stop, MARK, form.id))
+                    if len(found) == limit:
+                        return found
 
-                found.append(Edit(start, stop, MARK, form.id))
-                if len(found) == limit:
-                    return found
-
+        for form, at in searched.items():
+            spans = form.search(text, max(at, passed.get(form, 0)), is_octets=is_octets)
+            found += (Edit(start, stop, MARK, form.id) for start, stop in spans)
         return found
 
     def _candidates(
@@ -225,13 +225,13 @@ def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
 
 
 def _may_end_escape(text: bytes, at: int) -> bool:
-    """Whether an escape may end at a place: of one letter, of four digits behind one, or a percent
+    """Whether an escape may end at a place: of one letter, of some digits behind one, or a percent
     sign and two.
     """
     return (
         text[at - 2 : at - 1] == b"\\"
         or text[at - 3 : at - 2] == b"%"
-        or text[at - 6 : at - 5] == b"\\"
+        or text.find(b"\\", max(0, at - 10), at) >= 0
     )
 
 

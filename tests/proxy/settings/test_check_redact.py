@@ -93,7 +93,7 @@ def test_bad_value_is_refused_with_its_reason(variable: str, value: str, expecte
         (
             ["rest-of-many"],
             "redact.disable: 'rest-of-many' cannot be switched off: it takes out what is behind "
-            "more",
+            "more parts",
         ),
         (
             ["oauth-code"],

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
-from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.edits import Edit, Hits, edited, rule_of_name
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import SecretNames
 from proxy.enrich.redact.naming.anchors import anchors_of
@@ -61,14 +61,8 @@ class ValueRedactor(ABC):
         end = End.OUTSIDE
         finder = self._finder(text)
         found = finder.search(0)
-        hits = 0
 
         while found is not None:
-            hits += 1
-            if hits > MAX_HITS:
-                edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
-                return edited(text, edits, self._hits), End.IN_CONTAINER
-
             start, stop, stands_in = self._value(text, found)
             if stands_in:
                 edits.append(Edit(start, stop, stands_in, rule_of_name(found.name)))

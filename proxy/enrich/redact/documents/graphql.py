@@ -18,7 +18,6 @@ from urllib.parse import quote_plus, unquote_to_bytes
 from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
 from proxy.enrich.redact.edits import (
     MARK,
-    MAX_HITS,
     REST,
     Edit,
     Hits,
@@ -123,10 +122,6 @@ class GraphqlRedactor:
         for found in self._arguments(text):
             if found.start < stop:
                 continue
-            if len(edits) == MAX_HITS:
-                edits.append(Edit(found.start, len(text), MARK, rule_of_name(found.name)))
-                return edits, variables, End.IN_STRING
-
             stop = found.stop
             if found.variable:
                 variables[found.variable] = found.name
@@ -205,8 +200,6 @@ def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[E
         rb'"(%b)\\*"%b:%b' % (b"|".join(map(re.escape, sorted(variables))), BLANKS, BLANKS)
     )
     while (found := member.search(text, start, stop)) is not None:
-        if len(edits) > MAX_HITS:
-            return [*edits, Edit(found.start(), stop, MARK, rule_of_name(found[1]))]
         some, start, _ = secrets_of(
             text, found.end(), found.start(), run_in(found[0]), variables[found[1]]
         )

@@ -14,7 +14,7 @@ changes nothing. Standard: XML 1.0 §3.1, Namespaces in XML §4.
 import re
 from typing import Final
 
-from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, rule_of_name
 from proxy.enrich.redact.json_values import KEPT, End
 from proxy.enrich.redact.names import SecretNames
 from proxy.enrich.redact.naming.anchors import anchors_of
@@ -75,17 +75,12 @@ class MarkupRedactor:
         """
         edits: list[Edit] = []
         redacted_until = 0
-        hits = 0
         finder = NameFinder(text, self._names, _NAMINGS, self._scanner)
 
         found = finder.search(0)
         while found is not None:
-            hits += 1
             rule = rule_of_name(found.name)
             start, stop, end = _value(text, found.start, found.stop)
-            if hits > MAX_HITS:
-                start = found.start
-                end = End.IN_CONTAINER
             if end is not End.OUTSIDE:
                 edits.append(Edit(start, len(text), MARK, rule))
                 return edited(text, edits, self._hits), end

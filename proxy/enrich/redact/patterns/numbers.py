@@ -15,7 +15,9 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.edits import MARK, MAX_HITS, Edit
+from proxy.enrich.redact.checks import is_no_words
+from proxy.enrich.redact.edits import MARK, Edit
+from proxy.enrich.redact.octets import BAR
 from proxy.enrich.redact.patterns.views import Span
 
 _SEPARATOR: Final = rb"(?:[ +-]|\xc2?\xa0|\xe2\x80[\x87\xaf]|\xff|\\+u[0-9a-fA-F]{4})"
@@ -100,6 +102,9 @@ EXACT: Final = re.compile(
     rb"""|((?i:%b)[0-9]{2}(?:%b?[0-9A-Za-z]){11,29}))""" % (_SEPARATOR, _COUNTRY, _SEPARATOR)
 )
 _FOUND: Final = compile_bytes(COARSE)
+_APP_RULE: Final = "facebook-app-token"
+_APP_TOKEN: Final = compile_bytes(rb"\b[0-9]{13,17}\|([A-Za-z0-9_-]{27,40})\b")
+"""The number of an application and its secret: no literal is in it that logs are not full of."""
 _SAMPLE_STEP: Final = 3
 _SAMPLED: Final = (b"111", b"1 1 1", b"11 11")
 """Of these each number leaves one of every third character, in which digits are ones and separators
@@ -123,15 +128,18 @@ _NEAR_BYTES: Final = 64
 
 
 def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
-    """Yield the numbers of cards and accounts in a text as it is; after `MAX_HITS` the rest of it
-    counts as one.
+    """Yield the numbers of cards and accounts in a text as it is, and tokens of applications.
 
     Those whose rule is disabled stay.
     """
     if not may_hold_number(text):
         return
+    if BAR in text and _APP_RULE not in disabled:
+        for token in _APP_TOKEN.finditer(text):
+            if is_no_words(token[1]):
+                yield Edit(*token.span(), MARK, _APP_RULE)
+
     position = 0
-    hits = 0
     while (candidate := _FOUND.search(text, position)) is not None:
         start = candidate.start()
         position = start + 1
@@ -139,11 +147,6 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
         span = None if found is None else secret_in(text, found)
         if found is None or span is None or id_of(found) in disabled:
             continue
-
-        hits += 1
-        if hits > MAX_HITS:
-            yield Edit(start, len(text), MARK, id_of(found))
-            return
 
         position = span[1]
         yield Edit(*span, MARK, id_of(found))

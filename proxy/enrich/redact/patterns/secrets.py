@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.edits import MARK, MAX_HITS, NAME, REST, Edit, Hits, apart, edited
+from proxy.enrich.redact.edits import MARK, NAME, Edit, Hits, apart, edited
 from proxy.enrich.redact.forms import MAX_STATE_BYTES
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
 from proxy.enrich.redact.naming.anchors import anchors_of
@@ -40,21 +40,26 @@ _VALUE_ENDS: Final = re.compile(rb'\s*(?:[,}\]%\\"]|\Z)')
 _MEMBER_BYTES: Final = 512
 
 
-def mark_of(text: bytes, start: int, stop: int, mark: bytes) -> bytes:
-    """Return what stands in for a secret: a string where it is a bare value of JSON, however deep,
-    which stays so.
+def in_place(text: bytes, found: Iterable[Edit]) -> Iterator[Edit]:
+    """Yield edits in order, with what stands in for each: a string where it is a bare value of
+    JSON, however deep, which stays so.
     """
-    member = _MEMBER.search(text, max(0, start - _MEMBER_BYTES), start)
-    if member is not None and _VALUE_ENDS.match(text, stop) is not None:
-        return member[1] + mark + member[1]
-    if (
-        _ITEM.search(text, max(0, start - _ITEM_BYTES), start) is None
-        or _ITEM_ENDS.match(text, stop) is None
-    ):
-        return mark
-
-    is_in_string = (text.count(b'"', 0, start) - text.count(b'\\"', 0, start)) % 2
-    return mark if is_in_string else b'"%b"' % mark
+    at = 0
+    quotes = 0
+    for edit in sorted(found):
+        start, stop, mark, rule = edit
+        member = _MEMBER.search(text, max(0, start - _MEMBER_BYTES), start)
+        if member is not None and _VALUE_ENDS.match(text, stop) is not None:
+            yield Edit(start, stop, member[1] + mark + member[1], rule)
+        elif (
+            _ITEM.search(text, max(0, start - _ITEM_BYTES), start) is None
+            or _ITEM_ENDS.match(text, stop) is None
+        ):
+            yield edit
+        else:
+            quotes += text.count(b'"', at, start) - text.count(b'\\"', at, start)
+            at = start
+            yield edit if quotes % 2 else Edit(start, stop, b'"%b"' % mark, rule)
 
 
 MIN_BYTES: Final = 13
@@ -171,14 +176,14 @@ class SecretPatterns:
                 for view in reversed(views):
                     start = view.place(start)
                     stop = view.place(stop)
-                edits.append(Edit(start, stop, mark_of(text, start, stop, mark), rule))
+                edits.append(Edit(start, stop, mark, rule))
 
             if (
                 not has_escapes(plain)
                 or (view := View(plain)).text is plain
                 or len(views) == _MAX_VIEWS
             ):
-                return apart(edits)
+                return apart(list(in_place(text, edits)))
 
             views.append(view)
             plain = view.text
@@ -193,10 +198,7 @@ class SecretPatterns:
             yield from _own_secrets(text, pattern, f"pattern-{place}")
 
     def _given(self, text: bytes) -> Iterator[Edit]:
-        """Yield what a text gives to names of secrets; after `MAX_HITS` of them the rest of the
-        text counts as one.
-        """
-        hits = 0
+        """Yield what a text gives to names of secrets."""
         taken = 0
         for start, stop in self.scanner.names(text):
             if start < taken:
@@ -204,11 +206,6 @@ class SecretPatterns:
             found = assigned_at(text, start, stop) or given_at(text, start, stop, self._names)
             if found is None or self._is_off(text, found):
                 continue
-
-            hits += 1
-            if hits > MAX_HITS:
-                yield Edit(start, len(text), MARK, REST)
-                return
 
             yield found
             taken = found.stop
@@ -245,10 +242,7 @@ def _min_bytes(rules: Iterable[Rule]) -> int:
 
 def _own_secrets(text: bytes, pattern: re.Pattern[bytes], rule: str) -> Iterator[Edit]:
     group = min(pattern.groups, 1)
-    for number, match in enumerate(pattern.finditer(text)):
-        if number >= MAX_HITS:
-            yield Edit(match.start(), len(text), MARK, rule)
-            break
+    for match in pattern.finditer(text):
         if match.start(group) < match.end(group):
             yield Edit(*match.span(group), MARK, rule)
 

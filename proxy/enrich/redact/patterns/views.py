@@ -13,12 +13,15 @@ from functools import lru_cache
 from typing import Final
 
 from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT, SEMICOLON
+from proxy.enrich.redact.patterns.escaped import BY_NUMBER, ESCAPED
 
 Span = tuple[int, int]
 _ESCAPE: Final = re.compile(
-    rb"""\\(?:["'\\/bfnrt]|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}|&(?:#(?:[xX][0-9a-fA-F]{1,6}|[0-9]{1,7})|[a-z]{2,4});"""
+    rb"""\\(?:["'\\/bfnrtvae0]|%b)|%%[0-9a-fA-F]{2}|&(?:#(?:[xX][0-9a-fA-F]{1,6}|[0-9]{1,7})|[a-z]{2,4});"""
+    % BY_NUMBER
 )
-_NAMED: Final = {b"\\b": b"\b", b"\\f": b"\f", b"\\n": b"\n", b"\\r": b"\r", b"\\t": b"\t"} | {
+_NAMED: Final = {b"\\" + letter: meaning for letter, meaning in ESCAPED.items()} | {
+    b"\\\\": b"\\",
     b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&lt;": b"<", b"&gt;": b">", b"&nbsp;": b" ",
 }  # fmt: skip
 SPACE: Final = rb"[\s+]"
@@ -71,7 +74,7 @@ def _read(escape: bytes) -> bytes:
     if escape[:1] == b"\\" and len(escape) == 2:
         return escape[1:]
 
-    digits = escape.strip(b"\\u%&#;xX")
+    digits = escape.strip(b"\\uU{}%&#;xX")
     try:
         number = int(digits, 10 if escape[:2] == b"&#" and escape[2:3] not in b"xX" else 16)
     except ValueError:

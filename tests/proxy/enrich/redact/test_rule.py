@@ -29,7 +29,7 @@ def test_rules_of_code_find_their_examples() -> None:
     """As those of files do; each can be switched off."""
     assert [
         edit.rule for edit in secrets_in(b"4111 1111 1111 1111, DE89 3704 0044 0532 0130 00")
-    ] == [*CODE_RULES][:2]
+    ] == ["card-number", "iban"]
     for id_, rule in CODE_RULES.items():
         redactor = Redactor()
         redactor.redact_value(rule.example.encode())

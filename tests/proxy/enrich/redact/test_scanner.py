@@ -51,11 +51,16 @@ def test_long_matches_are_found_whole() -> None:
     assert [edit.stop for edit in _FORMS.forms(text)] == [len(text)]
 
 
-def test_a_text_of_literals_ends() -> None:
-    """What is behind many of them goes as a whole."""
-    text = b"tok_ " * 1000
-    taken = 5 * most_candidates(text)
-    assert [(edit.start, edit.stop) for edit in _FORMS.forms(text)] == [(taken, len(text))]
+def test_a_text_full_of_literals_is_searched_at_once() -> None:
+    """What is behind as many as are looked around one by one is found all the same, and judged."""
+    text = b"-us1 " * 1000
+    assert most_candidates(text) < 1000
+    text += b"01234567-us1 x01234567-us1 " + _KEY
+    found = [(edit.start, edit.rule) for edit in _FORMS.forms(text)]
+    assert found == [(5000, "region"), (5027, "token")]
+    own = Rule(id="own", of="x", literals=("own-",), regex="own-[a-z]+$", check="")
+    text = b"own- " * 1000 + b"own-a"
+    assert [(edit.start, edit.stop) for edit in Scanner((own,)).forms(text)] == [(5000, 5005)]
 
 
 def test_secrets_are_known_by_their_beginnings() -> None:

@@ -203,8 +203,7 @@ def test_cut_off() -> None:
 
 
 def test_documents_full_of_secrets_end() -> None:
-    """What follows a number of them goes as a whole."""
+    """Each is taken out."""
     redactor = GraphqlRedactor(SecretNames(BUILT_IN))
     text, _ = redactor.redact(b"query {" + b' a(token: "hunter2")' * 600)
-    assert b"hunter2" not in text
-    assert text.endswith(b"[REDACTED]")
+    assert text == b"query {" + b' a(token: "[REDACTED]")' * 600

@@ -1,6 +1,7 @@
 """What stands in for a bare value of JSON."""
 
-from proxy.enrich.redact.patterns.secrets import mark_of
+from proxy.enrich.redact.edits import Edit
+from proxy.enrich.redact.patterns.secrets import in_place
 from tests.support.cases import each_of
 
 
@@ -16,4 +17,5 @@ def test_a_bare_value_becomes_a_string(before: str, after: str, mark: str) -> No
     """In as many quotes as its name has; part of a string or of another value does not."""
     text = f"{before}123{after}".encode()
     start = len(before.encode())
-    assert mark_of(text, start, start + 3, b"M") == mark.encode()
+    (edit,) = in_place(text, [Edit(start, start + 3, b"M")])
+    assert edit.stands_in == mark.encode()

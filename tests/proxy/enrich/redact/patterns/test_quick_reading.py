@@ -30,6 +30,8 @@ def test_long_texts_are_read_as_short_ones(text: bytes) -> None:
         (rb"C:\\new", rb"C:\new"),
         (rb"\\\n", b"\\\n"),
         (rb"4111\u00a01111", b"4111 1111"),
+        (rb"a\f\b\v\/\u000c\x0c\u{c}\U0000000Cb", b"a\f\b\v/\f\f\f\fb"),
+        (b"a&#32;b&#x20;c&nbsp;d&#160;e&#39;", b"a b c d e'"),
         (b"\\", b"\\"),
     ],
 )

@@ -15,6 +15,7 @@ from tests.support.cases import each_of
     [
         (rb"a\n\r\t\b\fb", b"a\n\r\t\b\fb"),
         (rb"\"\\\/\'", b"\"\\/'"),
+        (rb"\v\a\e\x41\u{4e}\U00000041\0", b"\v\a\x1bANA\1"),
         (rb"\u0041\u000a\u4e2d\ud83d", b"A\n\xff\xff"),
         (b"%41%0a%C3", b"A\n\xc3"),
         (b"&amp;&lt;&gt;&quot;&apos;&#65;&#x41;&nbsp;&copy;", b"&<>\"'AA \xff"),
