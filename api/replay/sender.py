@@ -213,14 +213,11 @@ class Sender:
                 body, is_whole = await _read(response.content)
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
-        except aiohttp.ClientConnectorError as error:
-            refused = isinstance(error.os_error, ConnectionRefusedError | FileNotFoundError)
-            if refused and error.os_error.errno:
-                raise Unreached(os.strerror(error.os_error.errno)) from error
-            raise NoAnswer(error.os_error.strerror or str(error)) from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Of an address that is refused, aiohttp leaves out why.
             cause = error.__cause__ or error
+            if isinstance(cause, ConnectionRefusedError | FileNotFoundError) and cause.errno:
+                raise Unreached(os.strerror(cause.errno)) from error
             raise NoAnswer(str(cause) or type(cause).__name__) from error
 
         return Answer(

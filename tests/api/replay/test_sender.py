@@ -112,7 +112,7 @@ async def test_what_is_no_answer_has_a_reason(answer: bytes) -> None:
     ("is_allowed", "error"),
     [
         (str.isalpha, "localhost is at 127.0.0.1, where nothing is sent"),
-        (lambda address: True, "Connect call"),
+        (lambda address: True, "Connection refused"),
     ],
 )
 async def test_addresses_of_a_name_are_judged(
