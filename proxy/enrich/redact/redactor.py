@@ -345,25 +345,26 @@ class Redactor:
     def _redact_stream(
         self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
     ) -> tuple[bytes, bytes]:
-        """Redact the windows of a stream: what spans its frames, by names and by looks, then each
-        frame.
+        """Redact the windows of a stream: by names what spans its frames, then each frame, then the
+        rest by looks.
         """
         joined = joined_pieces(head)
         whole, open_names = redact_split_names(head, joined, self._json)
-        if self._patterns is not None:
-            joined = joined if whole is head else joined_pieces(whole)
-            whole = redact_split(whole, joined, self._patterns, is_cut_at_end=is_truncated)
         redacted, end = self._redact_window(whole, kind, boundary)
         if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted, self._patterns.scanner.begins_in)
+        if self._patterns is not None:
+            joined = joined if redacted is head else joined_pieces(redacted)
+            redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=is_truncated)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
 
         tail = cut_start(tail, end, kind, boundary)
         tail, _ = redact_split_names(tail, joined_pieces(tail), self._json, open_names)
+        tail = self._redact_window(tail, kind, boundary)[0]
         if self._patterns is not None:
             tail = redact_split(tail, joined_pieces(tail), self._patterns, is_cut_at_start=True)
-        return redacted, self._redact_window(tail, kind, boundary)[0]
+        return redacted, tail
 
     def _redact_window(
         self, text: bytes, kind: Kind, boundary: bytes | None, content: Content | None = None

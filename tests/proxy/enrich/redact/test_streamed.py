@@ -206,7 +206,7 @@ def _documents(shown: bytes) -> list[str]:
     ]
 
 
-@each_of("size", [3, 11, 19])
+@each_of("size", [3, 11])
 def test_lines_of_plain_text_are_joined(size: int) -> None:
     """Of events without JSON."""
     for secret, expected in (
