@@ -45,24 +45,10 @@ class StorageMisconfigured(StorageError):
     """The address of the store can never work, whatever the store does; raised when it is opened."""
 
 
-class SchemaRefused(StorageError):
-    """The store has a layout that this sidelog neither reads nor brings up to date; nothing is
+class SchemaTooNew(StorageError):
+    """The store was written by a newer sidelog whose layout this one cannot read; nothing is
     touched.
     """
-
-
-class SchemaBeforeRelease(SchemaRefused):
-    """The store was written by a build before 1.0.0, whose layouts changed without migrations."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this database was written by a version before 1.0, whose layout no version reads; "
-            "move it away, or choose another place: a new one is made"
-        )
-
-
-class SchemaTooNew(SchemaRefused):
-    """The store was written by a newer sidelog whose layout this one cannot read."""
 
     def __init__(self, layout: int, newest: int) -> None:
         super().__init__(

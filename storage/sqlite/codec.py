@@ -3,7 +3,7 @@
 Strategy: three shapes. Every row has the plain columns, a call of gRPC or a failure three more;
 those of events, refused keys and LLM calls are left out where all of them are null, because binding
 null costs 0.2 µs each. Within the plain columns null has a stand-in that binds fast (see
-migrations/0001_records.sql). Bytes are bound as bytearray, which is four times as fast. What no
+migrations/0001_first.sql). Bytes are bound as bytearray, which is four times as fast. What no
 search reads for is packed, because each column costs 0.05 µs
 (storage/relational/writes/packing.py).
 

@@ -1,9 +1,8 @@
 """The layout of the file: pragmas of a connection, and numbered migrations applied in order, each
 in a transaction.
 
-Invariant: `user_version` is the number of the newest migration applied, and `application_id` a
-digest of all that were. A file with a higher number than this program knows, or one made by other
-migrations, is left untouched.
+Invariant: `user_version` is the number of the newest migration applied. A file with a higher number
+than this program knows is left untouched.
 """
 
 import re
@@ -12,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from functools import cache
 from typing import Final
-from zlib import crc32
 
-from storage.errors import SchemaBeforeRelease, SchemaTooNew, SchemaTooOld, StorageDamaged
+from storage.errors import SchemaTooNew, SchemaTooOld, StorageDamaged
 from storage.query import Durability
 from storage.relational.migrations import read_migrations
 from storage.sqlite.connection import transaction
@@ -70,14 +68,12 @@ def prepare_writer(
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
-        SchemaBeforeRelease: One before 1.0 did.
         StorageDamaged: Its schema is not whole.
     """
     add_search_functions(connection)
     add_histogram_functions(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
-    refuse_unreleased(connection)
     # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the
     # file.
     synchronous = "full" if durability == "safe" else "normal"
@@ -116,14 +112,12 @@ def prepare_sole_reader(connection: sqlite3.Connection) -> int:
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
-        SchemaBeforeRelease: One before 1.0 did.
         SchemaTooOld: An older one did.
     """
     prepare_reader(connection)
     version = _version(connection)
     newest = len(migrations())
     _refuse_newer(version, migrations())
-    refuse_unreleased(connection)
     if version < newest:
         raise SchemaTooOld(version, newest)
 
@@ -138,27 +132,8 @@ def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
             for statement in _statements(script):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(scripts)}")
-        connection.execute(f"PRAGMA application_id = {_mark(tuple(scripts))}")
 
     return len(scripts)
-
-
-def refuse_unreleased(connection: sqlite3.Connection) -> None:
-    """Tell a file of a program before 1.0, whose layouts changed under the same number, from a
-    damaged one.
-
-    The schema of both is not the one of its number. A damaged one has the mark of the migrations
-    that made it.
-
-    Raises:
-        SchemaBeforeRelease: The schema is another, and so is the mark.
-    """
-    scripts = migrations()
-    version = _version(connection)
-    applied = tuple(scripts[:version]) if version <= len(scripts) else ()
-    mark = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    if applied and mark != _mark(applied) and _schema_of(applied) - _schema(connection):
-        raise SchemaBeforeRelease
 
 
 def _check_schema(connection: sqlite3.Connection) -> None:
@@ -186,14 +161,6 @@ def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
     return frozenset(
         (kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA)
     )
-
-
-def _mark(scripts: tuple[str, ...]) -> int:
-    """Digest migrations into a positive number of 31 bits, which the header of the file keeps
-    (`application_id`).
-    """
-    statements = (statement for script in scripts for statement in _statements(script))
-    return crc32("".join(statements).encode()) >> 1
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -99,7 +99,7 @@ class DeferredStorage:
         while self._store is None:
             try:
                 self._store = await self._open_store("")
-            except (errors.StorageUnavailable, errors.SchemaRefused) as error:
+            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 self.state = "away"
                 if str(error) != self.reason:
                     self.reason = str(error)
@@ -161,7 +161,7 @@ class DeferredStorage:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._look()
-            except (errors.StorageUnavailable, errors.SchemaRefused) as error:
+            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error(

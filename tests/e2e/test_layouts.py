@@ -142,8 +142,8 @@ def set_layout(kind: str, url: str, store: Path, difference: int) -> None:
             file.execute(f"PRAGMA user_version = {layout + difference}")
     elif kind == "postgres":
         above = (
-            "INSERT INTO sidelog.migrations (version, digest) "
-            "SELECT max(version) + 1, 'newer' FROM sidelog.migrations"
+            "INSERT INTO sidelog.migrations (version) "
+            "SELECT max(version) + 1 FROM sidelog.migrations"
         )
         below = (
             "DELETE FROM sidelog.migrations "

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from storage.backends import open_storage
-from storage.errors import SchemaBeforeRelease, SchemaTooNew, StorageUnavailable
+from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.postgres import schema
 from tests.support import postgres
 
@@ -68,31 +68,10 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
 async def test_a_newer_database_is_left_alone(url: str, tmp_path: Path) -> None:
     """A database of a newer layout is refused and not changed."""
     connection = await asyncpg.connect(url)
-    await connection.execute("INSERT INTO sidelog.migrations VALUES (99, '')")
+    await connection.execute("INSERT INTO sidelog.migrations VALUES (99)")
     await connection.close()
     with pytest.raises(SchemaTooNew, match="99"):
         await open_storage(url, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE sidelog.migrations SET digest = 'other' WHERE version = 2",
-        "ALTER TABLE sidelog.migrations DROP COLUMN digest",
-    ],
-)
-@pytest.mark.parametrize("is_read_only", [False, True])
-async def test_a_database_of_before_the_first_version_is_left_alone(
-    url: str, tmp_path: Path, change: str, is_read_only: bool
-) -> None:
-    """Its layout has our number and other columns: it is not opened, and the message says whose it
-    is.
-    """
-    connection = await asyncpg.connect(url)
-    await connection.execute(change)
-    await connection.close()
-    with pytest.raises(SchemaBeforeRelease, match=r"before 1\.0"):
-        await open_storage(url, tmp_path, is_read_only=is_read_only)
 
 
 async def test_text_of_another_encoding_is_refused(tmp_path: Path) -> None:

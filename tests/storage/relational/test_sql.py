@@ -154,7 +154,7 @@ def test_combinations_are_searched_under_their_kind() -> None:
     """Their texts, of which Postgres has a partial index of each kind, and then their rows, in a
     partial index, too.
     """
-    schema = files("storage.postgres.migrations").joinpath("0001_records.sql").read_text()
+    schema = files("storage.postgres.migrations").joinpath("0001_first.sql").read_text()
     for field, column in COMBINATIONS.items():
         kind = f"kind = {PART_KINDS[column]}"
         for dialect in (SQLITE, POSTGRES):

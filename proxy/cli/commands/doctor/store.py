@@ -14,10 +14,9 @@ from proxy.cli.commands.doctor.databases import check_clickhouse, check_postgres
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, is_postgres
-from storage.errors import SchemaBeforeRelease
 from storage.ledger import SOURCE_SPOOL
 from storage.record import Position
-from storage.sqlite.schema import migrations, refuse_unreleased
+from storage.sqlite.schema import migrations
 from storage.writer.spool import SUFFIX, Spool
 from storage.writer.spool_replay import positions_file
 
@@ -68,11 +67,7 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
             connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             layout = int(connection.execute("PRAGMA user_version").fetchone()[0])
             connection.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-            refuse_unreleased(connection)
             found = _quick_check(connection)
-    except SchemaBeforeRelease as error:
-        yield Finding("fail", name, f"{path}: {error}", "move the file away; it stays as it is")
-        return
     except sqlite3.Error as error:
         yield Finding(
             "fail",

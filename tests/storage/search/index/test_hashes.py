@@ -2,7 +2,7 @@
 
 from storage.search.index.hashes import pair_term, prefix_term, term
 
-TO_DO = "with another hash a migration has to drop the index of words, as 0009_joints.sql does"
+TO_DO = "with another hash a migration has to empty text_cells, text_segments and text_parts"
 
 KNOWN = [2491489361, 2779143395, 2345563809, 53817617, 2636452847]
 KNOWN_OTHERS = [3229276639, 3691108202, 796329612]

@@ -1,4 +1,0 @@
--- Signs within values have terms, too: the index of words is made anew behind the commits.
-DELETE FROM sidelog.text_cells;
-DELETE FROM sidelog.text_segments;
-DELETE FROM sidelog.text_parts;

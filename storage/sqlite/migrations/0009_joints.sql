@@ -1,4 +1,0 @@
--- Signs within values have terms, too: the index of words is made anew behind the commits.
-DELETE FROM text_cells;
-DELETE FROM text_segments;
-DELETE FROM text_parts;
