@@ -1,6 +1,7 @@
 """Side by side: nginx, HAProxy, Envoy, Caddy, Traefik and sidelog, under the same load, until all
 work is done.
 
+`paced` offers a web application at 10, 100 and 400 requests a second, as most sidecars see.
 `sustained` loads each system with more than it can take and divides the CPU of all its processes by
 the requests: on one core, under a quota, beside busy neighbours, on all cores. `latency` has one
 connection, `flood` a light client beside 64 busy ones, `streams` 200 event streams, `idle` 2,000

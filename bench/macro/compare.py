@@ -27,7 +27,7 @@ from bench.macro.peers import Peer, started
 from bench.macro.place import HERE
 from bench.macro.plan import UPSTREAM, place_of
 from bench.macro.processor import CORE, SHARES, taken
-from bench.macro.run import SUSTAINED, Load, measured
+from bench.macro.run import PACED, SUSTAINED, Load, measured
 from bench.macro.scenarios import NAMES, Scenario, chosen
 from tests.support.ports import free_port
 
@@ -93,7 +93,12 @@ def measured_in_turns(scenario: Scenario, options: argparse.Namespace) -> Iterat
         start(UPSTREAM, "upstream", loads, HERE, upstream_port)
         before = start("sidelog", "before", own, options.before.resolve(), free_port())
         now = start("sidelog", "now", own, options.now.resolve(), free_port())
-        load = Load(kind=SUSTAINED, scenario=scenario, seconds=options.seconds)
+        load = Load(
+            kind=PACED if options.rate else SUSTAINED,
+            scenario=scenario,
+            seconds=options.seconds,
+            rate=options.rate,
+        )
         yield from load_in_turns(
             Generator(directory=directory, prefix=loads), before, now, load, options.turns
         )
@@ -110,6 +115,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--turns", type=int, default=8, help="of each tree per scenario (default 8)")
     found.add_argument(
         "--seconds", type=float, default=1.0, help="of load per turn, whole seconds (default 1)"
+    )
+    found.add_argument(
+        "--rate", type=int, default=0, help="requests a second (default: as many as go)"
     )
     found.add_argument("--json", type=Path, help="file to write (default: none)")
     return found
@@ -143,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(markdown(comparisons))
     if options.json:
         command = f"python -m bench.macro.compare BEFORE --scenario {options.scenario}"
-        command += f" --turns {options.turns} --seconds {options.seconds:g}"
+        command += f" --turns {options.turns} --seconds {options.seconds:g} --rate {options.rate}"
         write_figures(options.json, command, load_average, comparisons=comparisons)
 
     return 0

@@ -25,6 +25,8 @@ PAUSING_CONNECTIONS: Final = 512
 """Of a load at a rate: so many that an answer that takes 10 ms changes the rate by a twentieth at
 3,000 a second.
 """
+PACED_CONNECTIONS: Final = 16
+"""Of a load at an ordinary rate: about as many as a sidecar has from its gateway."""
 LIGHT_RATE: Final = 100
 """Requests a second of the light client beside a flood."""
 STREAMS: Final = 200

@@ -19,7 +19,19 @@ from bench.macro.load import Generator, LoadFailed
 from bench.macro.peers import Peer, last_words, started
 from bench.macro.place import BUILT, HERE, PeerUnavailable, Place
 from bench.macro.processor import CORE, SHARES, Share, taken
-from bench.macro.run import EVENTS, IDLE, LATENCY, SUSTAINED, Load, Run, faults, measured
+from bench.macro.run import (
+    EVENTS,
+    IDLE,
+    LATENCY,
+    PACED,
+    PACED_RATES,
+    PACED_REQUESTS,
+    SUSTAINED,
+    Load,
+    Run,
+    faults,
+    measured,
+)
 from bench.macro.scenarios import SCENARIOS, Scenario, chosen
 from tests.support.ports import free_port
 
@@ -35,6 +47,8 @@ class Part:
     kind: str
     share: str
     scenario: Scenario
+    rate: int = 0
+    """Requests a second that are offered; 0: as many as the share says."""
 
 
 def parts(kinds: Sequence[str], shares: Sequence[str], scenarios: str) -> Iterator[Part]:
@@ -45,6 +59,11 @@ def parts(kinds: Sequence[str], shares: Sequence[str], scenarios: str) -> Iterat
         if kind == IDLE:
             yield from (
                 Part(kind=kind, share=CORE, scenario=each) for each in chosen("getvar,h2get-m1")
+            )
+        elif kind == PACED:
+            [mix] = chosen("mix")
+            yield from (
+                Part(kind=kind, share=CORE, scenario=mix, rate=rate) for rate in PACED_RATES
             )
         elif kind != SUSTAINED:
             yield Part(kind=kind, share=CORE, scenario=SCENARIOS[0])
@@ -107,7 +126,9 @@ class Session:
     def measure(self, part: Part, rounds: int) -> None:
         """Measure one part with all systems; one that fails drops out of it."""
         share = SHARES[part.share]
-        systems = [UPSTREAM, *self._systems] if part.kind in (LATENCY, EVENTS) else self._systems
+        systems = (
+            [UPSTREAM, *self._systems] if part.kind in (PACED, LATENCY, EVENTS) else self._systems
+        )
         failed: set[str] = set()
 
         for number in range(rounds):
@@ -128,12 +149,11 @@ class Session:
                     if name == UPSTREAM
                     else self._start(stack, name, part, own, upstream_port)
                 )
-                is_long = part.kind == SUSTAINED and peer.data_directory is not None
                 load = Load(
                     kind=part.kind,
                     scenario=part.scenario,
-                    seconds=self._seconds if is_long else self._peer_seconds,
-                    rate=share.rate if part.kind == SUSTAINED else 0,
+                    seconds=self._seconds_of(part, peer),
+                    rate=part.rate or (share.rate if part.kind == SUSTAINED else 0),
                     source_port=source_port,
                 )
                 generator = Generator(directory=self._directory, prefix=loads)
@@ -149,6 +169,13 @@ class Session:
         self.runs.append(run)
         print(progress(run), file=sys.stderr)
         return True
+
+    def _seconds_of(self, part: Part, peer: Peer) -> float:
+        if part.kind == PACED:
+            return max(self._peer_seconds, PACED_REQUESTS / part.rate)
+        if part.kind == SUSTAINED and peer.data_directory is not None:
+            return self._seconds
+        return self._peer_seconds
 
     def _start(
         self,
@@ -188,7 +215,7 @@ def progress(run: Run) -> str:
         )
     costs = " + ".join(f"{role} {cost:.1f}" for role, cost in run.cpu_us.items() if cost >= 0.05)
     line = (
-        f"{run.kind} {run.share} {run.scenario} #{run.round + 1} {run.system}: "
+        f"{run.kind} {run.rate or run.share} {run.scenario} #{run.round + 1} {run.system}: "
         f"{run.requests_per_s:,.0f}/s, "
         f"CPU µs {sum(run.cpu_us.values()):.1f} ({costs}), p50 {run.p50_us} p99 {run.p99_us} µs, "
         f"errors {run.errors}"

@@ -13,7 +13,7 @@ import msgspec
 
 from bench.macro import tables
 from bench.macro.processor import CORE, SHARES
-from bench.macro.run import EVENTS, FLOOD, IDLE, KINDS, LATENCY, SUSTAINED, Run
+from bench.macro.run import EVENTS, FLOOD, IDLE, KINDS, LATENCY, PACED, SUSTAINED, Run
 
 BEGIN: Final = "<!-- results: begin -->"
 END: Final = "<!-- results: end -->"
@@ -40,6 +40,7 @@ def markdown(result: Result) -> str:
         f"{result.when} · {', '.join(f'{key} {value}' for key, value in result.machine.items())}",
         f"Versions: {', '.join(f'{key} {value}' for key, value in result.versions.items())}. "
         f"`{result.command}`",
+        tables.paced_table(kinds[PACED]) if kinds[PACED] else "",
         *tables.cpu_tables(by_share[CORE]),
         *(
             tables.share_table(SHARES[share].title, runs)

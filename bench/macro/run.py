@@ -14,19 +14,31 @@ import msgspec
 from msgspec.structs import replace
 
 from bench.macro import idle, ledger, measure
-from bench.macro.load import LIGHT_RATE, PAUSING_CONNECTIONS, STREAMS, Generator, LoadResult
+from bench.macro.load import (
+    LIGHT_RATE,
+    PACED_CONNECTIONS,
+    PAUSING_CONNECTIONS,
+    STREAMS,
+    Generator,
+    LoadResult,
+)
 from bench.macro.peers import Peer
 from bench.macro.processor import CORE, PERIOD_US, SHARES
 from bench.macro.scenarios import Scenario
 
 WARM_UP_S: Final = 1.0
+PACED: Final = "paced"
 SUSTAINED: Final = "sustained"
 LATENCY: Final = "latency"
 FLOOD: Final = "flood"
 EVENTS: Final = "streams"
 IDLE: Final = "idle"
-KINDS: Final = (SUSTAINED, LATENCY, FLOOD, EVENTS, IDLE)
+KINDS: Final = (PACED, SUSTAINED, LATENCY, FLOOD, EVENTS, IDLE)
 MEMORY_SAMPLES: Final = 60
+PACED_RATES: Final = (10, 100, 400)
+"""Requests a second that sidecars see."""
+PACED_REQUESTS: Final = 600
+"""At least as many are counted, so that what is done once a run is less than 2 % of the result."""
 
 
 class Run(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -103,6 +115,8 @@ class Load:
     @property
     def connections(self) -> int:
         """How many connections the load that is counted has."""
+        if self.kind == PACED:
+            return PACED_CONNECTIONS
         if self.kind == SUSTAINED:
             if self.rate:
                 return PAUSING_CONNECTIONS

@@ -161,6 +161,39 @@ def _memory(runs: Sequence[Run]) -> str:
     return f"{median(first for first, _ in thirds):.0f}, {median(last for _, last in thirds):.0f}"
 
 
+def paced_table(runs: Sequence[Run]) -> str:
+    """Return what a request costs at the rates of sidecars: CPU µs of all processes, as multiples
+    of Envoy's at the same rate, and the µs that p50 and p99 lie above those of the upstream.
+    """
+    rates = sorted({run.rate for run in runs})
+    rows = []
+
+    for system in systems_of(runs):
+        row = [system]
+        for rate in rates:
+            at_rate = [run for run in runs if run.rate == rate]
+            found = [run for run in at_rate if run.system == system]
+            cost = middle(found, total_us)
+            envoy = middle((run for run in at_rate if run.system == "envoy"), total_us)
+            row += [_with_ratios(cost, [envoy]), _added(at_rate, found)]
+        rows.append(row)
+
+    header = ["web application, CPU µs per request of all processes (× Envoy)"]
+    for rate in rates:
+        header += [f"{rate}/s", "added p50, p99 µs"]
+    return table(header, rows)
+
+
+def _added(runs: Sequence[Run], found: Sequence[Run]) -> str:
+    """Return by how many µs `found` are slower than going straight to the upstream."""
+    direct = [run for run in runs if run.system == "upstream"]
+    added = (
+        (middle(found, value) or 0) - (middle(direct, value) or 0)
+        for value in (lambda run: run.p50_us, lambda run: run.p99_us)
+    )
+    return ", ".join(f"{us:+.0f}" for us in added)
+
+
 def latency_table(runs: Sequence[Run]) -> str:
     """Latency at one connection, and what is added to going straight to the upstream."""
     direct = [run for run in runs if run.system == "upstream"]
