@@ -25,12 +25,13 @@ from proxy.ring.segment_layout import (
     FIRST_REFUSED_US,
     HEAD,
     LAST_REFUSED_US,
+    NO_WAKE,
     OUTLOOK,
     PUSHED,
     REFUSED_BYTES,
     REFUSED_RECORDS,
     RELEASED,
-    SLEEPING,
+    WAKE_AT,
     RingDamaged,
     SegmentError,
 )
@@ -74,7 +75,7 @@ class RingWriter:
     ) -> None:
         """Start on a fresh segment, which stays the caller's to close.
 
-        After a push that found the reader sleeping `wake` is called; it must not raise.
+        `wake` is called after a push that the reader asked to be woken by; it must not raise.
 
         Raises:
             SegmentError: the ring has been written before.
@@ -175,8 +176,8 @@ class RingWriter:
         cells = self._cells
         cells[HEAD] = end | count & _COUNT_BITS
         cells[PUSHED] = count
-        if cells[SLEEPING]:
-            cells[SLEEPING] = 0
+        if end > cells[WAKE_AT]:
+            cells[WAKE_AT] = NO_WAKE
             self._wake()
         return True
 
@@ -398,19 +399,23 @@ class RingReader:
         if self._cells[OUTLOOK] != outlook:
             self._cells[OUTLOOK] = outlook
 
-    def sleep_flag(self, is_asleep: bool) -> bool:
-        """Ask for a wake-up at the next push, or no longer.
+    def ask_to_wake(self, part: float) -> bool:
+        """Ask to be woken by the push after which more than a part of the ring is unread.
 
-        The flag is set first and `head` looked at again after it, so a push in between is seen by
-        one side or the other. Processors may delay a store past a load, and Python has no fence: a
-        reader should set the flag at one tick and sleep only when the next tick finds nothing
-        either, or bound its sleep.
+        The offset is stored first and `head` looked at again after it, so a push in between is
+        seen by one side or the other. Processors may delay a store past a load, and Python has no
+        fence, so a reader has to bound its sleep.
 
         Returns:
-            Whether there is nothing to read, so that sleeping is right.
+            Whether no more than that is unread now, so that sleeping is right.
         """
-        self._cells[SLEEPING] = int(is_asleep)
-        return self.head <= self._cursor
+        wake_at = self._cursor + int(self._capacity * part)
+        self._cells[WAKE_AT] = wake_at
+        return self.head <= wake_at
+
+    def stay_awake(self) -> None:
+        """Ask not to be woken: the reader looks by itself."""
+        self._cells[WAKE_AT] = NO_WAKE
 
     @property
     def head(self) -> int:

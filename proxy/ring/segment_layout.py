@@ -43,8 +43,12 @@ RELEASED: Final = 88
 """Cell, consumer: bytes before this offset may be overwritten."""
 OUTLOOK: Final = 89
 """Cell, consumer: whether it is worth waiting for room, an `Outlook`; 0 = it is."""
-SLEEPING: Final = 96
-"""Cell, set by the consumer, cleared by either: 1 = the reader waits for a wake-up."""
+WAKE_AT: Final = 96
+"""Cell, set by the consumer, and to `NO_WAKE` by either: the push that moves `HEAD` beyond this
+offset wakes the reader. A fresh header has 0, so the first push of a new ring makes it known.
+"""
+NO_WAKE: Final = (1 << 64) - 1
+"""An offset that no ring reaches."""
 KEYS_GENERATION: Final = 104
 """Cell, consumer: changes when a new key snapshot is in place; 0 = none was announced."""
 

@@ -1,9 +1,9 @@
 """The collector's loop: ring entries become records, in slices, and nothing a ring held is left
 unaccounted for.
 
-Slices are short, so that readers of the admin port are served between them. While there is traffic
-the rings are read every few milliseconds; only when they have been empty for a while does the
-collector ask to be woken.
+Slices are short, so that readers of the admin port are served between them. Once the rings are
+empty the collector pauses, so that records come to it in groups; a ring that fills meanwhile wakes
+it. When a pause has brought nothing, it sleeps until the next record does.
 """
 
 import asyncio
@@ -29,20 +29,19 @@ from storage.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
-SLICE_RECORDS: Final = 64
-"""About 1 ms of work (bench/micro): the loop is never held longer than 2 ms."""
-SLICE_BYTES: Final = 256 * 1024
-BUSY_PAUSE_S: Final = 0.005
-"""Pause while there is traffic: cheaper for workers than a wake-up per push."""
-IDLE_AFTER_S: Final = 0.05
-"""Rings empty for this long: ask to be woken."""
+SLICE_RECORDS: Final = 256
+SLICE_BYTES: Final = 1024 * 1024
+POLL_S: Final = 0.005
+"""Between two looks where no push would wake the collector."""
+PAUSE_S: Final = 0.05
+"""Pause while there is traffic: records that are made together find the caches warm."""
+WAKING_PART: Final = 1 / 8
+"""The part of a ring that may fill during a pause. Requests wait for recording from a half on."""
 MAX_SLEEP_S: Final = 0.25
 """Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for.
 """
 FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
-NOTE_EVERY_S: Final = 0.02
-"""How often it is noted how much each ring was given: 30 us, 0.15 % of a core."""
 
 _TOLD: Final = {
     Outlook.ROOM: "may wait for room in the rings again",
@@ -124,7 +123,7 @@ class Drain:
             loop.remove_reader(wakeup.read_fd)
 
     async def _drain(self, closing: asyncio.TaskGroup) -> None:
-        last_moved_s = 0.0
+        has_moved = False
         last_found_s = 0.0
         last_noted_s = 0.0
         while True:
@@ -140,20 +139,23 @@ class Drain:
                 self._is_due = False
                 self._update_sources(closing)
 
-            if now_s - last_noted_s >= NOTE_EVERY_S:
+            if now_s - last_noted_s >= PAUSE_S:
                 last_noted_s = now_s
                 self._sources.note_given()
 
             self._tell_workers()
             if await self._move():
-                last_moved_s = now_s
+                has_moved = True
                 await asyncio.sleep(0)
             elif self._is_stopping and (not self._sources.attached or self._is_provisional):
                 return  # Without a store no ring can be closed: the next start finds them.
-            elif self._must_poll or now_s - last_moved_s < IDLE_AFTER_S:
-                await asyncio.sleep(BUSY_PAUSE_S)
+            elif self._must_poll:
+                await asyncio.sleep(POLL_S)
+            elif has_moved:
+                has_moved = False
+                await self._sleep(PAUSE_S, WAKING_PART)
             else:
-                await self._sleep()
+                await self._sleep(MAX_SLEEP_S, 0)
 
     def _tell_workers(self) -> None:
         """Say in every ring that is read whether requests may wait for room in it."""
@@ -188,16 +190,17 @@ class Drain:
         self._is_due = True
         self._is_woken.set()
 
-    async def _sleep(self) -> None:
+    async def _sleep(self, longest_s: float, waking_part: float) -> None:
+        """Sleep until more than a part of a ring is unread, or something else is to be done."""
         self._is_woken.clear()
         # Of one that is given up nothing more is read, whatever its header says.
         sources = [source for source in self._sources.attached.values() if not source.is_closing]
 
-        # Sets every flag.
-        is_quiet = min((source.reader.sleep_flag(True) for source in sources), default=True)
-        if is_quiet and not self._is_stopping:
+        # Every ring is asked, also after one that holds more already.
+        asked = [source.reader.ask_to_wake(waking_part) for source in sources]
+        if all(asked) and not self._is_stopping:
             try:
-                async with asyncio.timeout(MAX_SLEEP_S):
+                async with asyncio.timeout(longest_s):
                     await self._is_woken.wait()
             except TimeoutError:
                 pass
@@ -206,7 +209,7 @@ class Drain:
 
         for source in sources:
             if source.id in self._sources.attached:
-                source.reader.sleep_flag(False)
+                source.reader.stay_awake()
 
     def _update_sources(self, closing: asyncio.TaskGroup) -> None:
         """Attach new rings, report refusals, close the rings of dead workers."""

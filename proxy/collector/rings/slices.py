@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import takewhile
 from typing import Final
 
 from proxy.collector.rings.capture_rules import CaptureRules
@@ -29,12 +28,12 @@ log = logging.getLogger(__name__)
 
 ENTRY_BYTES: Final = 2048
 """Taken by an entry in memory beside its texts and data (measured)."""
-SLICE_S: Final = 0.002
+SLICE_S: Final = 0.008
 """A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
-STAGE_RECORDS: Final = 32
-"""Exchanges that go through a stage together: with 16 it costs 1 us more, 64 may inflate more than
-a slice's time.
-"""
+STAGE_RECORDS: Final = 128
+"""Exchanges that go through a stage together, as what it needs stays in the caches."""
+STAGE_BYTES: Final = 128 * 1024
+"""Size from which a stage takes no more: bodies may be such that decoding takes long."""
 LOOP_BYTES: Final = 64 * 1024
 """An exchange with more of it is built in a thread, at 0.2 us a byte for the worst of bodies."""
 
@@ -124,7 +123,7 @@ class SliceReader:
         """
         start = 0
         while start < len(slice_):
-            part = list(takewhile(_is_exchange, slice_[start : start + STAGE_RECORDS]))
+            part = _stage_of(slice_, start)
             if part:
                 yield from self._builder.build_each(part, source.descriptor, LOOP_BYTES)
             else:
@@ -146,6 +145,19 @@ class SliceReader:
 
     def _message(self, descriptor: Descriptor, raw: RingEntry) -> Entry:
         return self._builder.message(decode_message(*raw[:3]), descriptor, LOOP_BYTES)
+
+
+def _stage_of(slice_: list[RingEntry], start: int) -> list[RingEntry]:
+    """Return the exchanges of a slice, from a place on, that go through a stage together."""
+    part: list[RingEntry] = []
+    size_bytes = 0
+    for raw in slice_[start : start + STAGE_RECORDS]:
+        if not _is_exchange(raw) or size_bytes >= STAGE_BYTES:
+            break
+        part.append(raw)
+        size_bytes += len(raw[2])
+
+    return part
 
 
 def _is_exchange(raw: RingEntry) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from proxy.ring.entry import PREFIX
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
-from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_BYTES, SLEEPING, SegmentError
+from proxy.ring.segment_layout import HEAD, NO_WAKE, PUSHED, REFUSED_BYTES, WAKE_AT, SegmentError
 from tests.proxy.ring.ringing import HEADER, idle, numbers, push
 
 
@@ -150,19 +150,43 @@ def test_the_writer_wakes_only_a_sleeping_reader_and_once(segment: Segment) -> N
     wakes: list[int] = []
     writer = RingWriter(segment, lambda: wakes.append(reader.pushed))
     reader = RingReader(segment)
+    reader.stay_awake()
     assert push(writer, 1)
-    assert not reader.sleep_flag(True)
-    assert not reader.sleep_flag(False)
+    assert not reader.ask_to_wake(0)
+    reader.stay_awake()
     assert push(writer, 2)
     assert wakes == []
     assert numbers(reader) == [1, 2]
-    assert reader.sleep_flag(True)
+    assert reader.ask_to_wake(0)
     assert push(writer, 3)
     assert push(writer, 4)
     # The entry is published before the reader is woken for it.
     assert wakes == [3]
-    assert segment.cells[SLEEPING] == 0
-    assert not reader.sleep_flag(True)
+    assert segment.cells[WAKE_AT] == NO_WAKE
+    assert not reader.ask_to_wake(0)
+
+
+def test_the_first_push_of_a_ring_makes_it_known(segment: Segment) -> None:
+    """No reader knows a new ring before it looks for rings, which a wake-up makes it do."""
+    wakes: list[int] = []
+    writer = RingWriter(segment, lambda: wakes.append(1))
+    assert push(writer, 1)
+    assert push(writer, 2)
+    assert wakes == [1]
+
+
+def test_a_reader_may_ask_for_more_than_one_entry(segment: Segment) -> None:
+    """A pause ends early only where much has come: more than a part of the ring is unread."""
+    wakes: list[int] = []
+    writer = RingWriter(segment, lambda: wakes.append(reader.pushed))
+    reader = RingReader(segment)
+    assert reader.ask_to_wake(1 / 8)
+    while not wakes:
+        assert push(writer, 1)
+    assert reader.used_bytes > segment.capacity // 8
+    assert not reader.ask_to_wake(1 / 8)
+    reader.read(1, 1 << 20)
+    assert reader.ask_to_wake(1 / 8)
 
 
 def test_a_reader_continues_where_its_position_says(segment: Segment) -> None:

@@ -38,7 +38,7 @@ class RingMachine(RuleBasedStateMachine):
         self.pushed = 0
         self.refused = 0
         self.committed_records = 0
-        self.is_asleep = False
+        self.is_asleep = True  # a fresh ring asks for its first push
 
     def wake(self) -> None:
         self.wakes += 1
@@ -132,7 +132,10 @@ class RingMachine(RuleBasedStateMachine):
     @rule(is_asleep=st.booleans())
     def sleep(self, is_asleep: bool) -> None:
         """The reader may sleep exactly when nothing is unread."""
-        assert self.reader.sleep_flag(is_asleep) == (not self.unread)
+        if is_asleep:
+            assert self.reader.ask_to_wake(0) == (not self.unread)
+        else:
+            self.reader.stay_awake()
         self.is_asleep = is_asleep
 
     @invariant()

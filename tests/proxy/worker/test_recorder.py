@@ -123,7 +123,7 @@ def test_an_old_exchange_is_visible_until_it_is_pushed(segment: Segment) -> None
 
     table = InflightReader(segment)
     shown: list[int] = []
-    assert RingReader(segment).sleep_flag(True)  # so that a push calls
+    assert RingReader(segment).ask_to_wake(0)  # so that a push calls
     recorder = Recorder(
         RingWriter(segment, pushed), segment.counters, LAYOUT, InflightWriter(segment)
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.rings import drain
-from proxy.collector.rings.drain import IDLE_AFTER_S
+from proxy.collector.rings.drain import PAUSE_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
 from proxy.ring.outlook import GIVE_UP_S
 from proxy.ring.segment import segments_in
-from proxy.ring.segment_layout import HEAD, PUSHED, REFUSED_RECORDS, SLEEPING
+from proxy.ring.segment_layout import HEAD, PUSHED, NO_WAKE, REFUSED_RECORDS, WAKE_AT
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
 from storage.record import Record
 from storage.writer.attempts import Availability
@@ -265,7 +265,7 @@ async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_
         store.dies_at = store.commits + 1
         worker.segment.cells[HEAD] = 1 << 60
         await store.has_died.wait()
-        await asyncio.sleep(4 * IDLE_AFTER_S)
+        await asyncio.sleep(4 * PAUSE_S)
         assert plane.sources.attached
         healthy = RingWorker(tmp_path)
         healthy.record()
@@ -429,10 +429,27 @@ async def test_a_push_wakes_a_sleeping_drain(
     async with collecting(tmp_path, store) as plane:
         worker = RingWorker(tmp_path, wake=plane.wakeup.notify)
         plane.wakeup.notify()  # there is a ring to be found
-        await plane.until(lambda: worker.segment.cells[SLEEPING])
+        await plane.until(lambda: worker.segment.cells[WAKE_AT] != NO_WAKE)
         worker.record()
         await plane.until(lambda: plane.ledger().stored == 1)
         assert plane.ledger().received == 1
+
+    worker.die()
+
+
+async def test_a_ring_that_fills_ends_a_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause is for groups of records; one is taken sooner where a part of the ring has filled."""
+    monkeypatch.setattr(drain, "PAUSE_S", 3600.0)
+    monkeypatch.setattr(drain, "WAKING_PART", 1e-3)
+    store = MemoryStorage()
+    async with collecting(tmp_path, store) as plane:
+        worker = RingWorker(tmp_path, wake=plane.wakeup.notify)
+        worker.record()
+        await plane.until(lambda: plane.ledger().stored == 1)
+        worker.record(20)
+        await plane.until(lambda: plane.ledger().stored == 21)
 
     worker.die()
 
