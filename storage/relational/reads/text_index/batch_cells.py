@@ -54,7 +54,7 @@ def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterat
 def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     """Make the cell of consecutive records, numbered from `first` on."""
     texts: set[str] = set()
-    heads: list[bytes] = []
+    lines: set[bytes] = set()
     bodies: list[Body] = []
     newest_body_us = 0
 
@@ -65,7 +65,9 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
         if payload is None:
             continue
 
-        heads += (payload.request_head, payload.response_head)
+        # Most lines of heads are also those of other records.
+        lines.update(payload.request_head.split(b"\r\n"))
+        lines.update(payload.response_head.split(b"\r\n"))
         for body in (payload.request_body, payload.response_body):
             if body is not None:
                 bodies.append(body)
@@ -73,7 +75,7 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
 
     terms = Terms()
     terms.add(text.encode("utf-8", "replace") for text in texts)
-    terms.add(heads)
+    terms.add(lines)
     terms.add(without_long_runs(entry.record.data) for entry in entries if entry.record.data)
     terms.add(text for body in bodies for text in searched_windows(body))
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
