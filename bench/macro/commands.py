@@ -175,14 +175,24 @@ def _traefik(place: Place) -> list[str]:
     return command
 
 
+def _mitmproxy(place: Place) -> list[str]:
+    if place.is_unix or place.is_tls:
+        raise PeerUnavailable("mitmproxy is measured over plain TCP only")
+    command = [program("mitmdump"), "--mode", f"reverse:http://{_upstream_of(place)}", "-q"]
+    command += ["--listen-host", "127.0.0.1", "--listen-port", str(place.port)]
+    command += ["--set", f"confdir={place.directory}", "-w", str(place.access_log)]
+    return command
+
+
 PEERS: Final[dict[str, Callable[[Place], list[str]]]] = {
     "upstream": _upstream,
     "nginx": _nginx,
     "envoy": _envoy,
     "caddy": _caddy,
     "traefik": _traefik,
+    "mitmproxy": _mitmproxy,
 }
-LOGS_TO_FILE: Final = frozenset({"nginx", "envoy", "caddy", "traefik"})
+LOGS_TO_FILE: Final = frozenset({"nginx", "envoy", "caddy", "traefik", "mitmproxy"})
 SPEAK_HTTP2: Final = frozenset({"upstream", "nginx", "haproxy", "envoy"})
 """Peers that are configured for it here."""
 _PROTO: Final = " proto h2"

@@ -23,6 +23,7 @@ VERSION_COMMANDS: Final = {
     "envoy": ["--version"],
     "caddy": ["version"],
     "traefik": ["version"],
+    "mitmproxy": ["--version"],
     "wrk": ["-v"],
 }
 _VERSION: Final = re.compile(r"(?<![0-9.])v?([0-9]+\.[0-9]+\.[0-9]+[^\s/]*)")

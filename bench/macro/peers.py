@@ -24,10 +24,10 @@ from bench.macro.commands import LOGS_TO_FILE, peer_command, sidelog_command
 from bench.macro.place import BUILT, PeerUnavailable, Place, make_certificate
 from tests.support.ports import free_port
 
-TIMEOUT_START_S: Final = 15.0
+TIMEOUT_START_S: Final = 30.0
 TIMEOUT_STOP_S: Final = 20.0
 POLL_START_S: Final = 0.01
-SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "sidelog")
+SYSTEMS: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "mitmproxy", "sidelog")
 
 
 class LogSink:

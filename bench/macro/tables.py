@@ -12,7 +12,7 @@ DATA_PLANE: Final = ("proxy", "worker", "supervisor")
 """Roles that a request has to wait for; the collector works behind."""
 MAX_COLUMNS: Final = 6
 _PROTOCOLS: Final = ("HTTP/1.1", "HTTP/2")
-LOGGING: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik")
+LOGGING: Final = ("nginx", "haproxy", "envoy", "caddy", "traefik", "mitmproxy")
 
 Kind = tuple[str, Callable[[Run], float]]
 
