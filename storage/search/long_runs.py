@@ -28,8 +28,10 @@ _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 _CAN_STAND: Final = bytes(0x61 if byte in _ALPHABET + b"\\\r\n" else 0 for byte in range(256))
 _LINE_END: Final = re.compile(rb"(?<!\\)\\++(?:r\\++)?n|\r?\n")
 _SLASH: Final = re.compile(rb"(?<!\\)\\++/")
-_NO_RUN: Final = re.compile(rb"(?<!\\)\\++(?:[nr]|(?!/))|[\r\n]+")
-"""What ends a run where line ends are not those of base64."""
+_NO_RUN: Final = re.compile(rb"[\\\r\n](?:(?<=[\r\n])[\r\n]*+|(?<=\\)(?<!\\\\)\\*+(?:[nr]|(?!/)))")
+"""What ends a run where line ends are not those of base64: line ends, and backslashes that do not
+escape a slash. It begins with its bytes, so that others are passed over without a try.
+"""
 _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
 _CR: Final = 0x0D

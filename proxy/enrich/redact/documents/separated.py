@@ -20,6 +20,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 _LINE_END: Final = rb"(?:\r\n|\n|\r|\Z)"
 _FIELD: Final = rb'(?:"(?:[^"]|"")*+(?:"|\Z)[^%b\r\n]*+|[^%b\r\n]*+)'
 _NOT_NAMES: Final = re.compile(rb"#|sep=.?[\r\n]", re.IGNORECASE)
+_EMPTY_LINE: Final = re.compile(rb"(?>\r\n|\n|\r) *+[\r\n]")
 _QUOTED_MARK: Final = b'"%b"' % MARK
 
 
@@ -77,6 +78,9 @@ class SeparatedRedactor:
                 secret = self._secret_columns(rows, row[0])
                 is_heading = False
                 has_secret = has_secret or bool(secret)
+                # Only an empty line begins another table.
+                if not secret and _EMPTY_LINE.search(text, at - 1) is None:
+                    break
             elif secret:
                 edits += _edits(rows, secret, text, start, at)
 
