@@ -194,14 +194,12 @@ def test_our_own_archive_of_a_call_has_its_end(tmp_path: Path) -> None:
         response_bytes=9,
     )
     kind = b"content-type: application/grpc"
-    bodies = [
-        make_body(b'[{"1":"a"}]', coding=coding, size=size)
-        for coding, size in (("protobuf", 8), ("gzip, protobuf", 9))
-    ]
+    message = b'[{"1":"a"}]'
     payload = Payload(
         b"POST /shop.Cart/Add HTTP/2\r\n" + kind,
         b"HTTP/2 200\r\n" + kind + b"\r\ngrpc-encoding: gzip",
-        *bodies,
+        make_body(message, coding="protobuf", size=8),
+        make_body(message, coding="gzip, protobuf", size=9),
     )
     payload.response_trailers = b"grpc-status: 0\r\ngrpc-message: fine"
     [one] = read(tmp_path / "har", har_entry(call, payload))

@@ -8,7 +8,6 @@ from storage.relational.usage import (
     MEASURES,
     UsageSums,
     can_count,
-    is_counted,
     total,
 )
 from tests.storage.samples import make_record
@@ -78,13 +77,3 @@ def test_an_hour_counts_so_many_models_apart() -> None:
     assert capped == 1 << (CAPPED_SHIFT + DIMENSIONS.index("model"))
     assert not can_count(make_filter(models=("m",)), capped)
     assert can_count(make_filter(providers=("p",)), capped)
-
-
-def test_what_the_rollup_can_tell() -> None:
-    """Any tenant, route, key and model over any time; nothing else."""
-    assert is_counted(
-        make_filter(routes=("r",), keys=("k",), models=("m",), since_us=5, is_llm=True)
-    )
-    assert not is_counted(make_filter(statuses=(200,)))
-    assert not is_counted(make_filter(levels=("info",)))
-    assert not is_counted(make_filter(hosts=("x",)))

@@ -15,7 +15,7 @@ from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
 from proxy.ring.outlook import GIVE_UP_S
 from proxy.ring.segment import segments_in
-from proxy.ring.segment_layout import HEAD, PUSHED, NO_WAKE, REFUSED_RECORDS, WAKE_AT
+from proxy.ring.segment_layout import HEAD, NO_WAKE, PUSHED, REFUSED_RECORDS, WAKE_AT
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
 from storage.record import Record
 from storage.writer.attempts import Availability

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
-import brotli
+import brotli  # type: ignore[import-untyped]
 import pytest
 import requests
 
