@@ -157,9 +157,10 @@ def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
 
 
 def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
-    """Read what there is: type, name and statement, without the comments of older programs."""
+    """Read what there is: type, name and statement, without comments and whatever its blanks."""
     return frozenset(
-        (kind, name, _COMMENT.sub("", str(sql))) for kind, name, sql in connection.execute(_SCHEMA)
+        (kind, name, " ".join(_COMMENT.sub("", str(sql)).split()))
+        for kind, name, sql in connection.execute(_SCHEMA)
     )
 
 

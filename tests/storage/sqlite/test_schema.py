@@ -44,6 +44,7 @@ def test_comments_are_no_part_of_the_layout(monkeypatch: pytest.MonkeyPatch) -> 
     for columns, is_whole in (
         ("x,\n  -- other\n  y", True),
         ("x,  -- one\n\n  y -- z", True),
+        ("x,\n  -- a comment\n  -- of three\n  -- lines\n  y", True),
         ("x,\n\n  z", False),
     ):
         older = sqlite3.connect(":memory:", isolation_level=None)
