@@ -39,8 +39,8 @@ $(BIN)/sidelog: $(VENV)/.uv Makefile
 	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/$(BIN)/python" -P -m proxy "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $@
 	@chmod +x $@
 
-run: $(VENV)/.run $(BIN)/sidelog ## start the demo, or with UPSTREAM=http://host:port proxy your own service
-	@$(BIN)/sidelog $(if $(UPSTREAM),serve --greet --upstream $(UPSTREAM),demo) $(if $(LISTEN),--listen $(LISTEN))
+run: $(VENV)/.run $(BIN)/sidelog ## start examples/demo.py, or with UPSTREAM=http://host:port proxy your own service
+	@$(BIN)/$(if $(UPSTREAM),sidelog serve --greet --upstream $(UPSTREAM),python -m examples.demo) $(if $(LISTEN),--listen $(LISTEN))
 
 # Four processes for two cores: each waits for a browser, a server or processes of its own for part of the time.
 BY_FILE := --dist loadfile --no-loadscope-reorder

@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, cast
 
-from proxy.demo import grpc
+from examples.demo import GRPC_SERVICE, framed
+from proxy.cli.commands.mock.http2 import Peer
 from proxy.http2 import events
 from proxy.http2.request_fields import RequestFields
 
@@ -37,7 +38,7 @@ class Answer:
     grpc_status: bytes = b""
 
 
-class Caller(grpc.Peer):
+class Caller(Peer):
     """The client's end of a connection."""
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class Caller(grpc.Peer):
         """
         method = {"http2": b"", "unary": b"Get", "stream": b"Watch"}[kind]
         if method:
-            head = RequestFields(b"POST", grpc.SERVICE.encode() + method, b"http", _GRPC, -1, None)
+            head = RequestFields(b"POST", GRPC_SERVICE.encode() + method, b"http", _GRPC, -1, None)
         else:
             lines = b"Host: shop\r\nX-Request-Id: soak2-%d\r\n" % number
             head = RequestFields(
@@ -65,7 +66,8 @@ class Caller(grpc.Peer):
         stream_id = self.codec.send_request(head, b"shop", is_end=not method)
         answer = self._answers[stream_id] = Answer(asyncio.get_running_loop().create_future())
         if method:
-            self.send(stream_id, {"sku": "A-1001"}, is_end=True)
+            data = framed({"sku": "A-1001"})
+            self.codec.send_data(stream_id, data, time.monotonic_ns(), is_end=True)
         self.flush()
         record_id = await answer.done
         if answer.status != 200 or (method and answer.grpc_status != b"0"):

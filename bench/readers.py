@@ -206,7 +206,7 @@ async def _run(options: argparse.Namespace) -> None:
         environ["SIDELOG_RETENTION__MAX_BYTES"] = str(options.max_mib << 20)
     limit = aiohttp.ClientTimeout(total=_ANSWER_S)
     with (
-        upstream_of("proxy.demo.upstream") as upstream,
+        upstream_of("examples.demo", "--only-upstream", "127.0.0.1:0") as upstream,
         Sidelog(options.data_dir, upstream, environ=environ) as sidelog,
     ):
         began_s = time.monotonic()

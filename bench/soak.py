@@ -42,7 +42,7 @@ from bench.http2_load import Http2Load
 from bench.macro.machine import machine
 from bench.macro.measure import percentile, tree
 from bench.steady_load import Load, upstream_of
-from proxy.demo.traffic import perform, visit
+from examples import demo
 from tests.e2e.test_reload import reload
 from tests.e2e.test_restarts import activated
 from tests.support.sidelog import Sidelog, await_pids, eventually
@@ -194,8 +194,7 @@ class World:
     rate: float
     session: aiohttp.ClientSession
     loads: tuple[Load, Http2Load]
-    statuses: Counter[int] = field(default_factory=Counter)
-    """Of visits; 0: no answer."""
+    visited: int = 0
     sockets: int = 0
     files: int = 0
     """Pictures and uploads that passed unchanged."""
@@ -213,11 +212,11 @@ class World:
                 tasks.create_task(self._visit(random.Random(draw.random())), name="visit")
 
     async def _visit(self, draw: random.Random) -> None:
-        steps = visit(draw)
-        statuses = await perform(self.session, self.sidelog.url, steps)
-        self.statuses.update(statuses)
-        if 0 in statuses:
-            self.failures[f"no answer: {steps[statuses.index(0)].request}"] += 1
+        try:
+            await demo.make(self.sidelog.url, draw)
+            self.visited += 1
+        except (aiohttp.ClientError, OSError) as error:
+            self.failures[f"visit: {type(error).__name__}"] += 1
 
     async def talk(self) -> None:
         """Open a WebSocket each second, say something, and close it."""
@@ -228,9 +227,7 @@ class World:
 
     async def _talk(self) -> None:
         try:
-            async with self.session.ws_connect(
-                self.sidelog.url.replace("http", "ws") + "/ws"
-            ) as socket:
+            async with self.session.ws_connect(f"{self.sidelog.url}/api/orders/live") as socket:
                 for number in range(SOCKET_MESSAGES):
                     await socket.send_str(f'{{"number": {number}, "text": "hello"}}')
                     await socket.receive(10)
@@ -446,7 +443,10 @@ async def disturb(world: World, counts: dict[str, int]) -> None:
         await asyncio.sleep(PAUSE_S)
         await asyncio.to_thread(DISTURBANCES[what], world.sidelog)
         print(
-            what, dict(world.loads[0].errors + world.loads[1].errors), world.statuses[0], flush=True
+            what,
+            dict(world.loads[0].errors + world.loads[1].errors),
+            world.failures.total(),
+            flush=True,
         )
 
 
@@ -474,7 +474,7 @@ async def measured(sidelog: Sidelog, store: Path, options: argparse.Namespace) -
         "doubled": accounts.doubled,
         "errors": dict(http1.errors + http2.errors),
         "repeated": {"http1": http1.repeated, "http2": http2.repeated},
-        "visits": dict(sorted(world.statuses.items())),
+        "visits": world.visited,
         "sockets": world.sockets,
         "files": world.files,
         "tailed": world.tailed,
@@ -506,7 +506,7 @@ def run(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Start everything, measure, stop."""
     data_dir = directory / "data"
     with (
-        upstream_of("proxy.demo.upstream") as upstream,
+        upstream_of("examples.demo", "--only-upstream", "127.0.0.1:0") as upstream,
         upstream_of("bench.file_upstream") as files,
     ):
         config = directory / "sidelog.toml"

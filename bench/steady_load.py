@@ -19,9 +19,9 @@ REQUEST: Final = b"GET /api/users/%d HTTP/1.1\r\nHost: shop\r\nX-Request-Id: soa
 
 
 @contextmanager
-def upstream_of(module: str) -> Iterator[str]:
+def upstream_of(module: str, *arguments: str) -> Iterator[str]:
     """Start a module that serves and prints its port; gives its URL."""
-    command = module_command(module)
+    command = module_command(module, *arguments)
     with subprocess.Popen(command, env=module_environment(), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:

@@ -89,11 +89,10 @@ ASSEMBLED = {
     "proxy/settings/route_model.py": "a model's name of the configuration, for the price list that is read once",
     "proxy/worker/admission/opt_out.py": "a name of the configuration, then a line",
     "storage/search/language/moments.py": "an age, which was matched as a whole before",
-    "proxy/demo/steps.py": "the demo reads requests of its own",
     "api/native/run.py": "the name of a tool, escaped, at an end",
 }
 """Files that assemble patterns of what is configured or asked, and of what."""
-OUTSIDE = ("proxy/demo/", "proxy/settings/", "proxy/cli/")
+OUTSIDE = ("proxy/settings/", "proxy/cli/")
 """Rooms that read no capture, but a configuration or a command line."""
 
 

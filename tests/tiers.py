@@ -18,7 +18,7 @@ TESTS: Final = Path(__file__).parent
 
 LATER: Final = frozenset({
     "api/openapi", "bench", "deploy", "fuzz", "realworld", "storage/clickhouse", "storage/postgres", "ui",
-    "api/test_isolation.py", "contract/test_storage_text_index_kills.py", "proxy/demo/test_run.py",
+    "api/test_isolation.py", "contract/test_storage_text_index_kills.py", "examples",
     "storage/sqlite/test_trim.py", "test_linear_patterns.py",
 })  # fmt: skip
 """Folders that start browsers, servers or programs of others, or ask at random; files that take

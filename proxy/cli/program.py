@@ -29,11 +29,6 @@ SECTIONS: Final = {
             "Run a command, such as a coding agent, and record the calls of models that it makes; "
             "at its end say what they were, what failed and what they cost.",
         ),
-        "demo": _Place(
-            "serve:demo",
-            "Run a demo upstream with sample traffic, and the proxy in front of it; its records "
-            "are in ./sidelog-demo.",
-        ),
         "health": _Place(
             "health:health",
             "Say whether sidelog is ready, and exit with 0 if it is; for container health checks.",

@@ -46,7 +46,7 @@ TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its 
 STATE_FILE: Final = "state.json"
 OWN_DIRECTORY: Final = "sidelog-data"
 DEMO_DIRECTORY: Final = "sidelog-demo"
-"""Where the demo keeps its records, and commands look beside the usual directory."""
+"""Where `examples/demo.py` keeps its records, and commands look beside the usual directory."""
 _UNPLAIN: Final = re.compile(r"[^\w.-]+", re.ASCII)
 LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"

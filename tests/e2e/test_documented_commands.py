@@ -33,13 +33,12 @@ from tests.support.programs import PROGRAM_S
 from tests.support.sidelog import ROOT, Sidelog, eventually
 
 NOT_EXECUTED: Final = {
-    "make run": "installs requirements; the demo it starts is run as `sidelog demo`",
+    "make run": "installs requirements; the demo it starts has a test of its own",
     "make run UPSTREAM=http://127.0.0.1:3000": "installs requirements; run as `sidelog serve`",
 }
 """Lines that cannot run in a test, and why; their make targets are looked up."""
 ENDLESS: Final = {
     "sidelog serve": "sidelog is starting",
-    "sidelog demo": "Ctrl-C stops everything",
     "sidelog tail": "/status/500",
     "sidelog mock": "answering for",
     "curl -N": "/status/500",
@@ -169,7 +168,7 @@ class World:
 
     def interrupt(self, line: str, expected: str) -> str:
         """Execute a line until it has printed `expected`, then send Ctrl-C; return all it printed."""
-        is_new = line.startswith(("sidelog serve", "sidelog demo"))
+        is_new = line.startswith("sidelog serve")
         line, environ = self.placed(line, is_new=is_new)
 
         path = self.directory / "output"

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientSession
-
-from proxy.demo import traffic
+from examples import demo
 from tests.support.certificate import self_signed
 from tests.support.http2_client import Http2Client
 from tests.support.ports import free_port
@@ -44,20 +42,7 @@ path = "/closed/"
 upstream = "{upstream}"
 auth = "required"
 """
-KINDS: Final = (
-    *(
-        "users",
-        "one user",
-        "new user",
-        "failure",
-        "prices",
-        "chat",
-        "streamed chat",
-        "busy chat",
-        "message",
-    ),
-    *("streamed message", "tools"),
-)
+VISITS: Final = (demo.use_api, demo.follow_prices, demo.ask_models, demo.use_tools)
 CALL: Final = (
     *(
         (":method", "POST"),
@@ -131,10 +116,9 @@ def _call(port: int) -> None:
 
 async def _visit(url: str, seed: int) -> None:
     draw = random.Random(seed)
-    async with ClientSession() as session:
-        for _ in range(4):
-            for kind in KINDS:
-                await traffic.perform(session, url, traffic.visit(draw, name=kind))
+    for _ in range(4):
+        for visit in VISITS:
+            await demo.make(url, draw, visit)
 
 
 @contextlib.contextmanager
@@ -162,7 +146,7 @@ def monitored(directory: Path) -> Iterator[Monitored]:
             ) as edge:
                 pair = Monitored(sidelog, edge)
                 pair.make_traffic(1)
-                assert sidelog.settled_ledger()["stored"] > len(KINDS)
+                assert sidelog.settled_ledger()["stored"] > 4 * len(VISITS)
                 eventually(lambda: _has_all(pair.exposition()))
                 yield pair
 

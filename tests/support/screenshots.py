@@ -57,7 +57,7 @@ def demo(directory: Path) -> Iterator[str]:
     listen = f"127.0.0.1:{free_port()}"
     admin = f"127.0.0.1:{free_port()}"
     arguments = ["--listen", listen, "--admin-listen", admin, "--data-dir", str(directory)]
-    running = subprocess.Popen([sys.executable, "-m", "proxy", "demo", *arguments], cwd=ROOT)
+    running = subprocess.Popen([sys.executable, "-m", "examples.demo", *arguments], cwd=ROOT)
 
     try:
         _await_ready(f"http://{admin}")

@@ -150,8 +150,8 @@ function draw(host, { place, url, curl, route, upstream }, signal) {
         el(
           "p",
           {},
-          el("code", {}, "sidelog demo"),
-          " starts one, with JSON, LLM, MCP, gRPC and WebSocket traffic.",
+          el("code", {}, "make run"),
+          " in a clone of sidelog starts one, with JSON, LLM, MCP, gRPC and WebSocket traffic.",
         ),
       ),
     ),

@@ -18,9 +18,8 @@ import click
 
 from proxy.cli.command import command
 from proxy.cli.commands.config import examples
-from proxy.cli.commands.output import CommandError
 from proxy.cli.options import config_option, settings_options
-from proxy.demo.welcome import welcome
+from proxy.cli.welcome import welcome
 from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
@@ -48,13 +47,11 @@ def serve(overrides: Mapping[str, str], config: Path | None, greets: bool) -> No
     become(overrides, config, greets=greets)
 
 
-def become(
-    overrides: Mapping[str, str], config: Path | None, *, greets: bool, before: str = ""
-) -> NoReturn:
+def become(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> NoReturn:
     """Become the supervisor; raises SettingsError first when the settings are wrong.
 
-    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it
-    (`before`); logs of a service get no such text.
+    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it;
+    logs of a service get no such text.
     """
     settings = load(overrides, os.environ, config, examples)
     source: dict[str, object] = {
@@ -63,7 +60,7 @@ def become(
     }
     if greets or sys.stdout.isatty():
         upstreams = ", ".join(dict.fromkeys(route.upstream for route in settings.routes))
-        source["greeting"] = _greeting(settings, before or upstreams or "nothing")
+        source["greeting"] = _greeting(settings, upstreams or "nothing")
     source_fd = hand_over(json.dumps(source).encode(), "sidelog-source")
     sys.stdout.flush()
     sys.stderr.flush()
@@ -74,40 +71,6 @@ def become(
     command = module_command(root, "--source-fd", str(source_fd), "--settings-fd", str(settings_fd))
     hold_back()
     os.execve(command[0], command, module_environment())  # noqa: S606 — no shell is wanted, and the command is ours
-
-
-@command()
-@click.option(
-    "--listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:8080",
-    show_default=True,
-    help="Address of the data port.",
-)
-@click.option(
-    "--admin-listen",
-    metavar="HOST:PORT",
-    default="127.0.0.1:8090",
-    show_default=True,
-    help="Address of the admin port.",
-)
-@click.option(
-    "--data-dir", metavar="DIR", help="Data directory. Default: SIDELOG_DATA_DIR, ./sidelog-demo."
-)
-def demo(listen: str, admin_listen: str, data_dir: str | None) -> NoReturn:
-    """Run a demo upstream with sample traffic, and the proxy in front of it; its records are in
-    ./sidelog-demo.
-
-    Example: sidelog demo --listen 127.0.0.1:8888
-    """
-    # `serve` does without these imports.
-    from proxy.demo.run import BEFORE, CannotStart, start
-
-    try:
-        overrides = start(listen, admin_listen, data_dir, os.environ)
-    except CannotStart as error:
-        raise CommandError(str(error)) from error
-    become(overrides, None, greets=True, before=BEFORE)
 
 
 def _greeting(settings: Settings, before: str) -> str:

@@ -65,7 +65,7 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["query"], ["get"], ["config", "show"], ["token", "show"], ["demo"]]
+    "command", [[], ["serve"], ["query"], ["get"], ["config", "show"], ["token", "show"]]
 )
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """--help explains and ends with 0."""

@@ -31,7 +31,7 @@ JSON_NAMES = [
     for path, command in COMMANDS.items()
     if path != ("tail",) and any(option.name == "as_json" for option in command.params)
 ]
-ENDLESS = ("serve", "demo", "tail", "mock")
+ENDLESS = ("serve", "tail", "mock")
 """These run until they are told to stop, and have tests of their own."""
 ARGUMENTS = {
     "get": "0192f3c4",
@@ -87,7 +87,7 @@ def test_the_documented_commands_are_there() -> None:
     assert sorted(NAMES) == sorted(
         (
             *(
-                "serve", "run", "demo", "tail", "query", "get", "open", "compare", "stats", "top", "mcp",
+                "serve", "run", "tail", "query", "get", "open", "compare", "stats", "top", "mcp",
                 "grpc reflect", "conversations", "export", "save", "replay", "mock", "health", "doctor", "version",
                 "completion",
             ),

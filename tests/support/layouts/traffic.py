@@ -6,9 +6,9 @@ import urllib.request
 from typing import Any, Final
 
 import aiohttp
+from yarl import URL
 
-from proxy.demo.steps import Step
-from proxy.demo.traffic import perform, visit
+from examples import demo
 from tests.support.sidelog import Sidelog
 
 CONFIG: Final = """# What a configuration of this version says; {upstream} is the upstream's address.
@@ -57,26 +57,14 @@ BEFORE_KILL: Final = ("/api/users/5", "/api/compressed", "/api/errors/500")
 """Asked while the collector stands still, and in a ring after a kill."""
 KNOWN, UNKNOWN = 404, 401
 """Statuses of calls with a key that is known, whose path the upstream has not, and with another."""
-_VISITS: Final = (
-    *(
-        "/api/users",
-        "/api/users/latest",
-        "/api/old/users",
-        "/api/compressed",
-        "/caf%C3%A9?q=%00&q=a%20b",
-    ),
-    *(
-        "one user",
-        "new user",
-        "log in",
-        "failure",
-        "prices for a moment",
-        "chat",
-        "streamed chat",
-        "busy chat",
-    ),
-    *("message", "streamed message", "tools"),
+_PATHS: Final = (
+    "/api/users",
+    "/api/users/latest",
+    "/api/old/users",
+    "/api/compressed",
+    "/caf%C3%A9?q=%00&q=a%20b",
 )
+_VISITS: Final = (demo.use_api, demo.follow_prices, demo.ask_models, demo.use_tools)
 
 
 def ask(sidelog: Sidelog, path: str, headers: dict[str, str] | None = None) -> int:
@@ -104,14 +92,18 @@ async def record_all(sidelog: Sidelog, draw: random.Random) -> str:
             session, sidelog, "POST", "/api/keys", {"name": KEY_NAME, "scopes": ["agent"]}
         )
         await _change(session, sidelog, "PUT", "/api/views", VIEW)
-        for name in _VISITS:
-            steps = (
-                (Step(request=f"GET {name}"),) if name.startswith("/") else visit(draw, name=name)
-            )
-            await perform(session, sidelog.url, steps)
+        for path in _PATHS:
+            async with session.get(URL(sidelog.url + path, encoded=True), allow_redirects=False):
+                pass
+        for visit in _VISITS:
+            await demo.make(sidelog.url, draw, visit)
 
-        nicknames = Step(request="POST /api/users", body='{"name": "Ada", "nickname": "secret"}')
-        await perform(session, sidelog.url, (nicknames,))
+        for path, body in (
+            ("/api/login", {"user": "guest", "password": "correct horse"}),
+            ("/api/users", {"name": "Ada", "nickname": "secret"}),
+        ):
+            async with session.post(sidelog.url + path, json=body):
+                pass
         async with session.ws_connect(f"{sidelog.url.replace('http', 'ws')}/ws") as socket:
             for text in ("first of the session", "second", "größer"):
                 await socket.send_str(text)

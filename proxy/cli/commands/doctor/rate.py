@@ -23,8 +23,8 @@ from api.metrics.process_usage import read_usage
 from proxy.cli.commands.client import Client, connect
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.cli.commands.doctor.web_traffic import Sample, web_traffic
-from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.process.data_dir import LISTENS_NAME, read_state
+from proxy.process.die_with_parent import bound_to_this_process
 from proxy.process.event_loop import new_event_loop
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.model import Settings

@@ -18,9 +18,11 @@ from proxy.cli.commands.mock.recording import MAX_REQUEST_BYTES
 from proxy.cli.commands.mock.reply import BODILESS, Reply
 from proxy.cli.commands.mock.service import Service
 from proxy.cli.commands.output import complain
-from proxy.demo.grpc import Peer
 from proxy.http2 import events, frames
+from proxy.http2.budget import Limits
+from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
+from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 
 
@@ -75,6 +77,41 @@ class _Asked:
     body: bytearray = field(default_factory=bytearray)
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
+
+
+class Peer(asyncio.Protocol):
+    """One end of a connection, a server's or a client's."""
+
+    def __init__(self, *, is_server: bool) -> None:
+        self.codec = Connection(
+            Limits(max_header_bytes=32768), LineEncoder(), time.monotonic_ns(), is_server=is_server
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self.transport = cast(asyncio.Transport, transport)
+        self.flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the data says."""
+        for event in self.codec.receive(data, time.monotonic_ns()):
+            self.take(event)
+        self.flush()
+        if self.codec.has_more:
+            self.data_received(b"")
+
+    def take(self, event: events.Event) -> None:
+        """Do what an event asks for; the ends add what they are there for."""
+        if isinstance(event, events.DataReceived):
+            self.codec.credit(event.stream_id, len(event.data))
+        elif isinstance(event, events.StreamReset):
+            self.codec.release(event.stream_id)
+        elif isinstance(event, events.ConnectionEnded):
+            self.transport.close()
+
+    def flush(self) -> None:
+        """Write what the codec has to send."""
+        self.transport.write(self.codec.output.take())
 
 
 class Http2(Peer):

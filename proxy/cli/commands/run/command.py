@@ -29,7 +29,7 @@ from proxy.cli.commands.run.running_sidelog import addresses_in, settled
 from proxy.cli.commands.run.summary import Figures, lines_of, read_figures
 from proxy.cli.completion import complete_command
 from proxy.cli.options import argument, output_option
-from proxy.demo.welcome import own_program
+from proxy.cli.welcome import own_program
 from proxy.process.data_dir import read_state, token_of, update_state
 from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import parse_upstream

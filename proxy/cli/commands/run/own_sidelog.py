@@ -19,8 +19,8 @@ from typing import Any, Final, NamedTuple
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError, complain
 from proxy.cli.commands.run.providers import Route
-from proxy.demo.die_with_parent import bound_to_this_process
 from proxy.process.data_dir import LISTENS_NAME, read_state
+from proxy.process.die_with_parent import bound_to_this_process
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_command, module_environment
 from proxy.settings.load import load

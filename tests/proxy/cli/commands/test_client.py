@@ -14,9 +14,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from proxy.cli import app
-from proxy.cli.commands.client import Answer, Client, connect, refusal
+from proxy.cli.commands.client import (
+    Answer,
+    Client,
+    connect,
+    data_directory,
+    of_running,
+    refusal,
+)
 from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
+from proxy.process.data_dir import lock_data_dir
 from proxy.process.tls import server_context
 from tests.support.certificate import self_signed
 
@@ -518,3 +526,31 @@ def test_a_store_that_is_being_opened_is_waited_for(
             thread.join()
 
     assert slept == waits
+
+
+def test_where_only_the_demo_ran_its_records_are_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Own records come first, and a directory that is named before both."""
+    monkeypatch.chdir(tmp_path)
+    assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-demo").mkdir()
+    Path("sidelog-demo", "state.json").write_text("{}")
+    assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-demo", "state.json").write_text('{"admin_url": "http://127.0.0.1:1"}')
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    assert data_directory(None, {"SIDELOG_DATA_DIR": "mine"}) == Path("mine")
+    Path("sidelog-data").mkdir()
+    assert data_directory(None, {}) == Path("sidelog-data")
+    Path("sidelog-data", "state.json").write_text('{"instance": "a start that failed"}')
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    Path("sidelog-data", "state.json").unlink()
+    assert of_running({}, None, {}) == {}
+    held = lock_data_dir(Path("sidelog-demo"))
+    assert data_directory(None, {}) == Path("sidelog-demo")
+    assert of_running({}, None, {}) == {"data_dir": "sidelog-demo"}
+    assert of_running({"proxy.upstream": "http://a"}, None, {}) == {"proxy.upstream": "http://a"}
+    assert (
+        of_running({}, Path("a.toml"), {}) == of_running({}, None, {"SIDELOG_DATA_DIR": "a"}) == {}
+    )
+    os.close(held.lock_fd)

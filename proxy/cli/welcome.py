@@ -1,4 +1,4 @@
-"""What `serve` and `demo` say at their start: where everything is, and what to try."""
+"""What `serve` says at its start: where everything is, and what to try."""
 
 import os
 import shlex

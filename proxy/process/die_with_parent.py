@@ -1,7 +1,7 @@
-"""Run a program that ends when its parent does: `python -m proxy.demo.die_with_parent PID
+"""Run a program that ends when its parent does: `python -m proxy.process.die_with_parent PID
 COMMAND...`.
 
-A demo that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2),
+A program that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2),
 PR_SET_PDEATHSIG): it sends SIGTERM to the child when its parent ends. The setting survives exec, so
 this module sets it and becomes COMMAND. Elsewhere COMMAND runs on.
 """
@@ -29,7 +29,7 @@ def die_with_parent(parent: int) -> None:
 
 def bound_to_this_process(command: Sequence[str]) -> list[str]:
     """Return a command that runs `command` and ends when this process does."""
-    return module_command("proxy.demo.die_with_parent", str(os.getpid()), *command)
+    return module_command("proxy.process.die_with_parent", str(os.getpid()), *command)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.demo.welcome import own_program, url_of, welcome
+from proxy.cli.welcome import own_program, url_of, welcome
 from tests.support.cases import each_of
 
 

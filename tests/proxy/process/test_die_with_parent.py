@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from proxy.demo.die_with_parent import bound_to_this_process
+from proxy.process.die_with_parent import bound_to_this_process
 from proxy.process.own_packages import module_environment
 from tests.support.programs import PROGRAM_S
 
 PARENT = """
 import subprocess, sys
-from proxy.demo.die_with_parent import bound_to_this_process
+from proxy.process.die_with_parent import bound_to_this_process
 from proxy.process.own_packages import module_environment
 command = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 child = subprocess.Popen(bound_to_this_process(command), env=module_environment())
@@ -53,7 +53,7 @@ def test_a_command_whose_parent_is_gone_already_does_not_start() -> None:
     command = [
         sys.executable,
         "-m",
-        "proxy.demo.die_with_parent",
+        "proxy.process.die_with_parent",
         "1",
         sys.executable,
         "-c",

@@ -1,0 +1,1 @@
+"""Tests of the programs to try sidelog with."""
