@@ -76,6 +76,7 @@ from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_par
 from proxy.enrich.redact.patterns.secrets import MIN_BYTES, SecretPatterns
 from proxy.enrich.redact.readings import differing
 from proxy.enrich.redact.rule import Rule, built_in_rules
+from proxy.enrich.redact.spanning import spanning_text
 from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_split_names
 from proxy.enrich.redact.windows import cut_end, cut_start, without_beginning
 from storage.record import Content
@@ -348,14 +349,15 @@ class Redactor:
         """Redact the windows of a stream: by names what spans its frames, then each frame, then the
         rest by looks.
         """
+        if not is_truncated:
+            return self._redact_whole_stream(head, kind, boundary), b""
         joined = joined_pieces(head)
         whole, open_names = redact_split_names(head, joined, self._json)
         redacted, end = self._redact_window(whole, kind, boundary)
-        if is_truncated and self._patterns is not None:
-            redacted = cut_end(redacted, self._patterns.scanner.begins_in)
         if self._patterns is not None:
+            redacted = cut_end(redacted, self._patterns.scanner.begins_in)
             joined = joined if redacted is head else joined_pieces(redacted)
-            redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=is_truncated)
+            redacted = redact_split(redacted, joined, self._patterns, is_cut_at_end=True)
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
 
@@ -365,6 +367,24 @@ class Redactor:
         if self._patterns is not None:
             tail = redact_split(tail, joined_pieces(tail), self._patterns, is_cut_at_start=True)
         return redacted, tail
+
+    def _redact_whole_stream(self, text: bytes, kind: Kind, boundary: bytes | None) -> bytes:
+        """Redact a stream that was kept whole. Frames are joined only where a quick look says that a
+        secret may span them.
+        """
+        spanning = spanning_text(without_aside(text))
+        whole = text
+        if spanning is None or (QUOTE in spanning and self._json.may_hold(spanning)):
+            whole, _ = redact_split_names(text, joined_pieces(text), self._json)
+        redacted, _ = self._redact_window(whole, kind, boundary)
+        if self._patterns is None:
+            return redacted
+
+        if redacted is not text:
+            spanning = spanning_text(without_aside(redacted))
+        if spanning is None or self._patterns.may_hold_any(spanning):
+            return redact_split(redacted, joined_pieces(redacted), self._patterns)
+        return redacted
 
     def _redact_window(
         self, text: bytes, kind: Kind, boundary: bytes | None, content: Content | None = None

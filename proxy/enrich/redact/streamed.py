@@ -25,7 +25,7 @@ from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.windows import Begins
 
-_TEXTS: Final = frozenset(
+TEXTS: Final = frozenset(
     b"content text delta partial_json arguments input inputTextDelta thinking reasoning_content reasoning refusal "
     b"response summary tool_plan completion generation outputText message data output chunk t".split()
 )
@@ -43,9 +43,9 @@ _LINE: Final = re.compile(
 )
 _OBJECTS: Final = (b"data: {", b"data:{", b"data: [DONE]")
 _LINES: Final = b"data:"
-_ITEMS: Final = b"[]"
+ITEMS: Final = b"[]"
 _INDEX: Final = re.compile(rb'"(?:[a-z]{1,16}_)?index"\s*:\s*([0-9]{1,9})')
-_SECOND: Final = re.compile(rb'index": ?1')
+SECOND: Final = re.compile(rb'index": ?1')
 """Where nothing has it, there is only one of a name."""
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
 """The rest of a value inside a piece, up to the quote that closes it."""
@@ -58,61 +58,33 @@ Joined = dict[bytes, bytes]
 
 def joined_pieces(text: bytes) -> Joined:
     """Join the pieces of a window that have one place; what never changes is left out."""
-    if _may_have_places(text) or (joined := _joined_by_name(text)) is None:
-        lanes = _lanes(text)
-        pieces = {
-            lane: [text[start:stop] for start, stop in spans] for lane, spans in lanes.items()
-        }
-        joined = _joined(pieces)
+    joined: Joined = {}
+    for lane, spans in _lanes(text).items():
+        pieces = [text[start:stop] for start, stop in spans]
+        if _is_text(lane) or len(set(pieces)) > 1:
+            joined[lane] = b"".join(pieces)
     return joined
 
 
-def _joined(pieces: dict[bytes, list[bytes]]) -> Joined:
-    return {
-        lane: b"".join(some)
-        for lane, some in pieces.items()
-        if _is_text(lane) or len(set(some)) > 1
-    }
-
-
-def _joined_by_name(text: bytes) -> Joined | None:
-    """Join members by their names alone, in half the time; None where a line has several of one."""
-    pieces: dict[bytes, list[bytes]] = {}
-    for name, piece in _MEMBER.findall(text):
-        pieces.setdefault(name, []).append(piece)
-
-    joined = _joined(pieces)
-    lines = text.split(b"\n")
-    if any(line.count(b'"%b"' % name) > 1 for name in joined for line in lines):
-        return None
-    return joined
-
-
-def _may_have_places(text: bytes) -> bool:
-    """Whether there may be strings without a name, or several of one that take turns."""
-    return (
-        _SECOND.search(text) is not None or _ITEM_SIGN.search(text) is not None or _has_frames(text)
-    )
-
-
-def _has_frames(text: bytes) -> bool:
+def has_frames(text: bytes) -> bool:
     """Whether the data of some event is no object: a string, a list, or plain text."""
-    return text.count(_LINES) > sum(map(text.count, _OBJECTS))
+    lines = text.count(_LINES)
+    return lines > 0 and lines > sum(map(text.count, _OBJECTS))
 
 
 def _is_text(lane: bytes) -> bool:
     name = _name_of(lane)
-    return name in _TEXTS or name == _LINES
+    return name in TEXTS or name == _LINES
 
 
 def _pieces(text: bytes) -> list[_Piece]:
     """Find what may be a piece: where its content is, and its name, or what stands for one."""
     found = [(*member.span(2), member[1]) for member in _MEMBER.finditer(text)]
     size = len(found)
-    has_frames = _has_frames(text)
-    if has_frames or _ITEM_SIGN.search(text) is not None:
-        found += [(*item.span(1), _ITEMS) for item in _ITEM.finditer(text)]
-    if has_frames:
+    has_data = has_frames(text)
+    if has_data or _ITEM_SIGN.search(text) is not None:
+        found += [(*item.span(1), ITEMS) for item in _ITEM.finditer(text)]
+    if has_data:
         found += [(*line.span(1), _LINES) for line in _LINE.finditer(text)]
     return found if len(found) == size else sorted(found)
 
@@ -122,7 +94,7 @@ def _lanes(text: bytes) -> dict[bytes, list[Span]]:
     where a frame has several of a name, also by the place of each.
     """
     found = _pieces(text)
-    keys = _turns(text, found) if _SECOND.search(text) is not None else None
+    keys = _turns(text, found) if SECOND.search(text) is not None else None
     by_lane: dict[bytes, list[Span]] = {}
     for (start, stop, name), key in zip(found, keys or repeat(None), strict=False):
         by_lane.setdefault(key or name, []).append((start, stop))

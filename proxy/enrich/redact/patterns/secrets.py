@@ -68,6 +68,8 @@ _MAX_VIEWS: Final = 6
 """What nests deeper is read by no program we know."""
 _MAX_READINGS: Final = 4
 _NEAR_BYTES: Final = 128
+_ANCHORS: Final = ("^", "$", r"\A", r"\z")
+"""Of own expressions: they say where a text begins or ends."""
 _BETWEEN: Final = b"=: \t\"'"
 """What stands between a name and its value."""
 
@@ -82,6 +84,7 @@ class SecretPatterns:
     __slots__ = (
         "_disabled",
         "_excepted",
+        "_has_anchors",
         "_members",
         "_names",
         "_own",
@@ -118,7 +121,10 @@ class SecretPatterns:
             if rule.startswith(NAME)
         )
         self._members: Final = tuple(name for name in self._excepted if name.endswith(b"]"))
+        own = tuple(own)
         self._own = [compile_bytes(regex.encode(), MAX_STATE_BYTES) for regex in own]
+        regexes = (*own, *(rule.regex for rule in counting if not is_built_in(rule)))
+        self._has_anchors: Final = any(anchor in regex for regex in regexes for anchor in _ANCHORS)
         self.hits: Final = hits
         self.min_bytes: Final = 1 if self._own else _min_bytes(counting)
 
@@ -148,6 +154,10 @@ class SecretPatterns:
                 return True
 
         return False
+
+    def may_hold_any(self, texts: bytes) -> bool:
+        """Whether any of several texts, which lines separate, may have a secret."""
+        return self._has_anchors or self.may_hold(texts)
 
     def redact(self, text: bytes) -> bytes:
         """Replace what looks like a secret; the same object comes back when nothing does."""

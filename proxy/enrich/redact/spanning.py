@@ -1,0 +1,207 @@
+"""Decide quickly whether a secret may span frames of a stream. Few do, and finding the place of each
+string takes longer than the rest of the redaction.
+
+Strategy: a line is cut at its quotes. Lines with the same members are the rows of a table, and its
+columns are the texts that `streamed` joins. Columns that never change are left out. Where lines
+have other members or take turns, columns are joined in the order of their lines.
+
+Invariant: all that `streamed` joins is in this text, except for repeats.
+"""
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain, compress, repeat
+from typing import Final, NamedTuple
+
+from proxy.enrich.redact.octets import BACKSLASH, NUL, QUOTE
+from proxy.enrich.redact.streamed import ITEMS, SECOND, TEXTS, has_frames
+
+_ESCAPED_BACKSLASH: Final = b"\0\0"
+_ESCAPED_QUOTE: Final = b"\0\1"
+"""Stand in for escapes while strings are found by their quotes."""
+_MAX_DEPTH: Final = 4
+"""How often lines are told apart by one name, before all of their names are compared."""
+_NEAR_ROWS: Final = 4
+"""How many repeats stay on either side of something else."""
+_AROUND_NUMBERS: Final = b" :,[]{}\r"
+_BETWEEN: Final = b" \n"
+"""Between two texts, so that neither goes on in the other."""
+
+_Table = tuple[list[int], list[list[bytes]]]
+"""Numbers of lines, and what the quotes of each part."""
+
+
+class _Column(NamedTuple):
+    """The strings at one place of frames that have the same members."""
+
+    name: bytes
+    nth: int
+    """Of how many of this name in a frame."""
+    total: int
+    lines: Sequence[int]
+    strings: Sequence[bytes]
+    is_constant: bool
+    turns: Sequence[tuple[bytes, ...]]
+    """The indexes of each frame; empty where no frames take turns."""
+
+
+def spanning_text(text: bytes) -> bytes | None:
+    """Join the strings that frames have at each place. If this text has no secret, none spans frames.
+
+    Returns:
+        The text; None where only `joined_pieces` can say.
+    """
+    if NUL in text or has_frames(text):
+        return None
+    has_escapes = BACKSLASH in text
+    if has_escapes:
+        text = text.replace(b"\\\\", _ESCAPED_BACKSLASH).replace(b'\\"', _ESCAPED_QUOTE)
+
+    columns = list(_columns(text))
+    counts: dict[bytes, set[int]] = {}
+    for column in columns:
+        counts.setdefault(column.name, set()).add(column.total)
+    lanes: dict[object, list[_Column]] = {}
+    for column in columns:
+        name, nth, total, *_, turns = column
+        if total > 1 and turns and len(turns[0]) > 1:
+            return None  # each may have an index of its own
+        lanes.setdefault((name, nth), []).append(column)
+        if len(counts[name]) > 1:
+            lanes.setdefault(name, []).append(column)
+        for turn in set(turns) if turns else ():
+            lanes.setdefault((name, nth, total, turn), []).append(_at_turn(column, turn))
+
+    joined = _BETWEEN.join(filter(None, dict.fromkeys(map(_in_order, lanes.values()))))
+    if has_escapes:
+        joined = joined.replace(_ESCAPED_QUOTE, b'\\"').replace(_ESCAPED_BACKSLASH, b"\\\\")
+    return joined
+
+
+def _columns(text: bytes) -> Iterator[_Column]:
+    """Yield what frames have at each place, but for the names of members. A frame is a line."""
+    has_turns = SECOND.search(text) is not None
+    by_size: dict[int, _Table] = {}
+    for number, line in enumerate(text.split(b"\n")):
+        if QUOTE in line:
+            parts = line.split(b'"')
+            if (table := by_size.get(len(parts))) is None:
+                table = by_size[len(parts)] = ([], [])
+            table[0].append(number)
+            table[1].append(parts)
+
+    tables = [(table, 0) for table in by_size.values()]
+    while tables:
+        table, depth = tables.pop()
+        columns = _columns_of(table, has_turns=has_turns)
+        if isinstance(columns, list):
+            yield from columns
+            continue
+
+        alike: dict[object, _Table] = {}
+        for number, parts in zip(*table, strict=True):
+            shape = _shape(parts) if depth == _MAX_DEPTH else _name_at(parts, columns)
+            if (some := alike.get(shape)) is None:
+                some = alike[shape] = ([], [])
+            some[0].append(number)
+            some[1].append(parts)
+        tables += ((some, depth + 1) for some in alike.values())
+
+
+def _name_at(parts: Sequence[bytes], place: int) -> bytes | None:
+    """Return the string at a place where it is the name of a member."""
+    return parts[place] if parts[place + 1].startswith(b":") else None
+
+
+def _shape(parts: Sequence[bytes]) -> tuple[bytes | None, ...]:
+    return tuple([_name_at(parts, place) for place in range(1, len(parts) - 1, 2)])
+
+
+def _columns_of(table: _Table, *, has_turns: bool) -> list[_Column] | int:
+    """Return the columns of lines with equally many strings; where their members differ, the place
+    at which they do so first.
+    """
+    lines, rows = table
+    found: list[tuple[bytes, tuple[bytes, ...], bool]] = []
+    indexes: list[tuple[bytes, ...]] = []
+    columns = [*zip(*rows, strict=True), (b"",)]
+    name = ITEMS
+
+    for place in range(1, len(columns) - 1, 2):
+        strings = columns[place]
+        first = strings[0]
+        behind = columns[place + 1]
+        is_name = behind[0].startswith(b":")
+        is_constant = strings.count(first) == len(strings)
+        if is_name and not is_constant:
+            return place
+        if (is_name or not is_constant) and behind.count(behind[0]) < len(behind):
+            are_names = map(bytes.startswith, behind, repeat(b":"))
+            if not all(are_names) if is_name else any(are_names):
+                return place
+
+        if not is_name:
+            found.append((name, strings, is_constant))
+        elif has_turns and first.endswith(b"index"):
+            indexes.append(tuple([after.strip(_AROUND_NUMBERS) for after in behind]))
+        name = first if is_name and behind[0].strip() == b":" else ITEMS
+
+    turns = list(zip(*indexes, strict=True))
+    counts = Counter(name for name, _, _ in found)
+    seen: Counter[bytes] = Counter()
+    result: list[_Column] = []
+    for name, strings, is_constant in found:
+        result.append(_Column(name, seen[name], counts[name], lines, strings, is_constant, turns))
+        seen[name] += 1
+    return result
+
+
+def _at_turn(column: _Column, turn: tuple[bytes, ...]) -> _Column:
+    """Return of a column what has these indexes."""
+    is_its = [other == turn for other in column.turns]
+    return column._replace(
+        lines=[*compress(column.lines, is_its)], strings=[*compress(column.strings, is_its)]
+    )
+
+
+def _in_order(columns: Sequence[_Column]) -> bytes:
+    """Join the strings of columns in the order of their lines; nothing where they never change."""
+    first = columns[0]
+    if len(columns) == 1:
+        return b"" if first.is_constant and first.name not in TEXTS else b"".join(first.strings)
+    if first.name not in TEXTS:
+        if all(column.is_constant and column.strings[0] == first.strings[0] for column in columns):
+            return b""
+        columns = _without_repeats(columns)
+
+    places = (zip(each.lines, repeat(each.nth), each.strings) for each in columns)
+    return b"".join([string for _, _, string in sorted(chain.from_iterable(places))])
+
+
+def _without_repeats(columns: Sequence[_Column]) -> Sequence[_Column]:
+    """Leave out repeats, such as the type of most events: the longest constant columns keep the
+    strings that are near lines of other columns.
+    """
+    varied = {id(column.lines) for column in columns if not column.is_constant}
+    constant = [column.lines for column in columns if id(column.lines) not in varied]
+    lines = max(constant, key=len, default=())
+    others = {line for column in columns if column.lines is not lines for line in column.lines}
+    if len(others) * 2 * _NEAR_ROWS >= len(lines):
+        return columns
+
+    near = {
+        row
+        for line in others
+        for at in (bisect_right(lines, line),)
+        for row in range(max(at - _NEAR_ROWS, 0), min(at + _NEAR_ROWS, len(lines)))
+    }
+    rows = sorted(near)
+    return [
+        column._replace(
+            lines=[lines[row] for row in rows], strings=[column.strings[row] for row in rows]
+        )
+        if column.lines is lines
+        else column
+        for column in columns
+    ]
