@@ -87,7 +87,6 @@ ASSEMBLED = {
     "proxy/enrich/redact/forms.py": "rules of our files, which test_rule_files.py judges, behind a bounded beginning",
     "proxy/otel/sender.py": "words of the configuration, escaped: nothing in them repeats",
     "proxy/settings/route_model.py": "a model's name of the configuration, for the price list that is read once",
-    "proxy/worker/admission/opt_out.py": "a name of the configuration, then a line",
     "storage/search/language/moments.py": "an age, which was matched as a whole before",
     "api/native/run.py": "the name of a tool, escaped, at an end",
 }

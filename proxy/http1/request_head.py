@@ -13,7 +13,7 @@ memoised by its bytes (`memo/`).
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 import httptools
 
@@ -21,7 +21,6 @@ from proxy.http1.errors import Refused
 from proxy.http1.field_lines import HOP_BY_HOP, PlainLines, is_named, judge, name_of, options_of
 from proxy.http1.request_line import check_host
 
-OptOutLevel = Literal["none", "meta", "usage", "headers"]
 """The most that a request allows to be recorded."""
 
 VERSION_LINE_BYTES: Final = 10
@@ -73,8 +72,6 @@ class RequestHead:
     request_id: bytes = b""
     lacks_trace: bool = False
     """Whether it is to get a trace context; set by engines that make one (`trace_context.py`)."""
-    opt_out: OptOutLevel | None = None
-    """The level that the client asks for; set by engines that allow it (`opt_out.py`)."""
     lines: list[bytes] = field(default_factory=list)
     """Forwarded field lines, without their CRLF."""
     rendered: dict[int, bytes] = field(default_factory=dict)

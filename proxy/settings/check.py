@@ -74,7 +74,6 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_storage(settings)
     yield from check_tokens(settings)
     yield from _check_sizes(settings)
-    yield from _check_opt_out(settings)
     yield from _check_rules(settings)
     yield from _check_prices(settings)
     if not settings.routes and settings.proxy.data_port:
@@ -254,21 +253,6 @@ def _check_storage(settings: Settings) -> Iterator[Problem]:
             "retention.max_bytes",
             f"must be 0 or at least {MIN_CAP_BYTES} bytes, got {settings.retention.max_bytes}",
         )
-
-
-def _check_opt_out(settings: Settings) -> Iterator[Problem]:
-    header = settings.capture.opt_out_header
-    named = {
-        name.lower()
-        for route in settings.routes
-        for name in (route.project_header, route.user_header)
-    }
-    named |= {route.key_header.lower() for route in settings.routes if route.auth != "off"}
-
-    if header and not TOKEN.match(header):
-        yield "capture.opt_out_header", f"expected a header name, got {header!r}"
-    elif header.lower() in OWN_HEADERS | _READ_HEADERS | (named - {""}):
-        yield "capture.opt_out_header", f"{header} has another meaning to the proxy"
 
 
 def _check_rules(settings: Settings) -> Iterator[Problem]:

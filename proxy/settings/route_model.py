@@ -258,13 +258,6 @@ class CaptureSettings(Section, frozen=True):
             le=MIB,
         ),
     ] = 4096
-    opt_out_header: Annotated[
-        str,
-        about(
-            "request header that lowers the level of its request (none, meta, usage or headers); "
-            "it is forwarded; empty: not allowed"
-        ),
-    ] = ""
     rules: Annotated[tuple[CaptureRuleSettings, ...], about("what is left out of the log")] = ()
 
     @property

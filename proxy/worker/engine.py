@@ -35,7 +35,6 @@ from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import Caller
 from proxy.settings.model import LimitSettings, Settings
 from proxy.worker.admission.key_auth import Gate
-from proxy.worker.admission.opt_out import make_opt_out
 from proxy.worker.deadlines import INFLIGHT_AFTER_NS, TICK_S, Deadlines
 from proxy.worker.exits.frame_writer import Steps
 from proxy.worker.recorder import Recorder
@@ -215,7 +214,6 @@ class Engine:
         self.capture: Final = settings.capture
         self.pace: Final = recorder.pace(settings.capture.max_wait_ms)
         self.makes_traces: Final = settings.proxy.trace_context
-        self.opt_out: Final = make_opt_out(settings.capture.opt_out_header)
         self.level: Final = settings.capture.level
         self.max_connections: Final = min(
             limits.max_connections or 1 << 30, max_client_connections()
@@ -357,8 +355,6 @@ class Engine:
             max_line_bytes=self.max_line_bytes,
             plain=self._plain,
         )
-        if self.opt_out is not None:
-            head.opt_out = self.opt_out.level_of(block)
         if self.makes_traces:
             head.lacks_trace = drop_invalid_context(head)
         return head
@@ -513,8 +509,8 @@ def _record_id_format(name: str) -> bytes:
 def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
     """Return the lower-case names of fields that mean something to the engine or to a route."""
     traces = TRACE_FIELDS if settings.proxy.trace_context else frozenset()
-    named = (settings.capture.opt_out_header, settings.proxy.client_address_header)
-    return routes.request_names | traces | {name.lower().encode() for name in named}
+    client_address = settings.proxy.client_address_header.lower().encode()
+    return routes.request_names | traces | {client_address}
 
 
 def _check(connection: Connection, now_ns: int) -> None:

@@ -19,10 +19,10 @@ from proxy.http1.errors import Refused, shown
 from proxy.http1.field_lines import TE_LINES, UPGRADE_LINES, hyphenated
 from proxy.http1.header_rules import compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
-from proxy.http1.request_head import OUR_FIELDS, OptOutLevel, RequestHead
+from proxy.http1.request_head import OUR_FIELDS, RequestHead
 from proxy.http1.trailers import HEAD_ONLY
 from proxy.ring.capture_windows import CaptureWindows
-from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
+from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, NO_ROUTE, Exchange
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
 from proxy.worker.admission.key_auth import compile_access
@@ -38,9 +38,17 @@ CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
     "body": 0,
 }
 """Capture level → the flags of exchanges that are recorded at it."""
+
 _PERCENT: Final = 0x25
 _SEMICOLON: Final = 0x3B
 _BACKSLASH: Final = 0x5C
+
+
+def limit_level_unrouted(exchange: Exchange, level: CaptureLevel) -> None:
+    """Record an exchange at most at a level if it reached no route, whose level would count."""
+    if exchange.route == NO_ROUTE:
+        exchange.flags |= CAPTURE_FLAGS[level]
+        exchange.is_recorded = exchange.is_recorded and level != "none"
 
 
 class Route:
@@ -49,8 +57,6 @@ class Route:
     __slots__ = (
         "_base_path",
         "_host_line",
-        "_lowered",
-        "_origin",
         "_rules",
         "access",
         "address",
@@ -80,18 +86,8 @@ class Route:
         "windows",
     )
 
-    def __init__(
-        self,
-        index: int,
-        route: RouteSettings,
-        settings: Settings,
-        tls: tuple[ssl.SSLContext, ...] = (),
-    ) -> None:
-        """Compile `route`, the `index`-th of the settings.
-
-        `tls` are the contexts of an equal route, for HTTP/1.1 and HTTP/2: they take long to make.
-        """
-        self._origin = (route, settings)
+    def __init__(self, index: int, route: RouteSettings, settings: Settings) -> None:
+        """Compile `route`, the `index`-th of the settings."""
         self.index = index
         self.path = route.path.encode()
         self.host = _host_name(route.host.encode())
@@ -104,10 +100,9 @@ class Route:
         self.is_http2 = route.upstream_protocol == "http2"
         """Whether all requests go by HTTP/2, and not only those of gRPC."""
         self.takes_grpc = route.upstream_protocol != "http1"
-        if self.address.scheme == "https" and not tls:
-            tls = (route.tls_context(), route.tls_context("h2"))
-        self.tls: ssl.SSLContext | None = tls[0] if tls else None
-        self.http2_tls: ssl.SSLContext | None = tls[1] if tls else None
+        is_tls = self.address.scheme == "https"
+        self.tls: ssl.SSLContext | None = route.tls_context() if is_tls else None
+        self.http2_tls: ssl.SSLContext | None = route.tls_context("h2") if is_tls else None
         # The name in a TLS handshake has no dot at its end (RFC 6066 §3).
         self.server_name = self.address.host.removesuffix(".") if self.tls else None
         self._host_line = self._fixed_host(route)
@@ -128,42 +123,17 @@ class Route:
         has_own_limit = route.limits.timeout_first_byte_s is not None
         self.deadlines = Deadlines(self.limits, 0 if has_own_limit else LLM_FIRST_BYTE_S)
         self.max_body_bytes = self.limits.max_body_bytes
-        self._lowered: dict[OptOutLevel, Route] = {}
-        """Level → the route at that level (`at_level`)."""
         level = route.capture or settings.capture.level
         self.is_recorded = level != "none"
         self.flags = CAPTURE_FLAGS[level]
-        self._set_windows(
-            CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
-        )
-
-    def _set_windows(self, windows: CaptureWindows) -> None:
-        """Keep of bodies what `windows` say."""
-        self.windows = windows
-        self.request_window_bytes = windows.plain.request_bytes
-        self.response_window_bytes = windows.plain.response_bytes
+        self.windows = CaptureWindows(settings.capture, settings.ring.bytes, level, route.provider)
+        self.request_window_bytes = self.windows.plain.request_bytes
+        self.response_window_bytes = self.windows.plain.response_bytes
 
     def _key_fields(self) -> frozenset[bytes]:
         """Return the name of the field with the key, if the route checks keys."""
         access = self.access
         return frozenset((access.header,) if access is not None and access.is_keyed else ())
-
-    def at_level(self, level: OptOutLevel) -> "Route":
-        """Return the route at a level below `body`, or at its own if that is lower.
-
-        It is the same object each time, as admission remembers heads by their route.
-        """
-        route = self._lowered.get(level)
-        if route is None:
-            tls = () if self.tls is None or self.http2_tls is None else (self.tls, self.http2_tls)
-            route = self._lowered[level] = Route(self.index, *self._origin, tls)
-            route.flags |= CAPTURE_FLAGS[level]
-            route.is_recorded = self.is_recorded and level != "none"
-            own, settings = self._origin
-            windows = CaptureWindows(settings.capture, settings.ring.bytes, level, own.provider)
-            route._set_windows(windows if self.windows.call.request_bytes else self.windows)
-
-        return route
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
         """Return the line of the Host sent upstream; None for the client's own (`upstream_host`)."""

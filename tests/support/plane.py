@@ -358,10 +358,7 @@ def _check_accounts(plane: Plane) -> None:
     """
     counted = sum(plane.counters().requests.values())
     capture = plane.settings.capture
-    if (
-        "none" not in (plane.settings.routes[0].capture, capture.level)
-        and not capture.opt_out_header
-    ):
+    if "none" not in (plane.settings.routes[0].capture, capture.level):
         plane.messages += sum(
             entry[0] != KIND_EXCHANGE for entry in plane.reader.read(100_000, 1 << 30)
         )

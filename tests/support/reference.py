@@ -61,9 +61,8 @@ from proxy.ring.exchange import (
 )
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
-from proxy.worker.admission.opt_out import limit_level, limit_level_unrouted, make_opt_out
 from proxy.worker.recorder import Recorder
-from proxy.worker.routes import Route, RouteTable
+from proxy.worker.routes import Route, RouteTable, limit_level_unrouted
 from proxy.worker.server import tls_of
 from storage.record import Outcome
 
@@ -82,7 +81,6 @@ class ReferenceEngine:
         """Wire up; sessions are opened by `start`."""
         self._limits = settings.proxy.limits
         self._routes = routes
-        self._opt_out = make_opt_out(settings.capture.opt_out_header)
         self._level = settings.capture.level
         self._makes_traces = settings.proxy.trace_context
         self.recorder = recorder
@@ -159,11 +157,9 @@ class ReferenceEngine:
             head.host = authority
         original = self._trusted.original(peer, head)
         exchange.client = client_section(*original)
-        if self._opt_out is not None:
-            head.opt_out = self._opt_out.level_of(block)
         if self._makes_traces:
             head.lacks_trace = drop_invalid_context(head)
-        route = self._find_route(exchange, head, target, peer)
+        route = self._admit(exchange, head, target, peer)
         lines = route.render(head, self._instance)
         lines += forwarded_lines(head, peer, request.scheme.encode(), head.host, original)
         if not head.request_id:
@@ -175,21 +171,6 @@ class ReferenceEngine:
             return await self._relay(request, exchange, route, upstream)
         finally:
             upstream.release()
-
-    def _find_route(
-        self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes
-    ) -> Route:
-        """Admit the request, and record it at most at the level it asks for, refused or not."""
-        opt_out, level = self._opt_out, head.opt_out
-        if opt_out is None or level is None:
-            return self._admit(exchange, head, target, peer)
-
-        try:
-            route = self._admit(exchange, head, target, peer)
-        finally:
-            limit_level(exchange, level)
-
-        return route.at_level(level)
 
     def _admit(self, exchange: Exchange, head: RequestHead, target: bytes, peer: bytes) -> Route:
         route = self._routes.match(head.host, target)

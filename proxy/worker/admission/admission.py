@@ -11,7 +11,6 @@ from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
 from proxy.ring.exchange import Exchange, client_section
-from proxy.worker.admission.opt_out import limit_level
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 
@@ -45,16 +44,11 @@ class Admission:
         engine = self._engine
         target = request.target
         authority = request.authority
-        level = head.opt_out
-        if level is not None:
-            limit_level(exchange, level)
         host = head.host if authority is None else authority
         route = engine.routes.catch_all or engine.routes.match(host, target)
         if route is None:
             raise no_route(host, target)
 
-        if level is not None:
-            route = route.at_level(level)
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded

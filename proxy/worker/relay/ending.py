@@ -36,11 +36,11 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     Exchange,
 )
-from proxy.worker.admission.opt_out import limit_level_unrouted
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.state import RelayState
+from proxy.worker.routes import limit_level_unrouted
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_lane import Http2Lane
 from storage.record import Outcome

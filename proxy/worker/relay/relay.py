@@ -38,13 +38,12 @@ from proxy.ring.exchange import (
 )
 from proxy.ring.message import OUT
 from proxy.ring.timeline import Timeline, note_chunk
-from proxy.worker.admission.opt_out import limit_level_unrouted
 from proxy.worker.deadlines import STALLED, STALLED_NS, Phase
 from proxy.worker.relay import ending, request_side
 from proxy.worker.relay.grpc_messages import count_messages
 from proxy.worker.relay.state import RelayState
 from proxy.worker.relay.tunnel_side import forward_tunnel
-from proxy.worker.routes import Route
+from proxy.worker.routes import Route, limit_level_unrouted
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import Lane

@@ -106,8 +106,6 @@ def refusal(environ: dict[str, str]) -> str:
         ),
         ("RING__DIRECTORY", "/does/not/exist", "ring.directory: is not a directory"),
         ("CAPTURE__REQUEST_BODY_BYTES", "60000000", "ring.bytes: the windows of one exchange"),
-        ("CAPTURE__OPT_OUT_HEADER", "a b", "capture.opt_out_header: expected a header name"),
-        ("CAPTURE__OPT_OUT_HEADER", "Cookie", "capture.opt_out_header: Cookie has another meaning"),
         (
             "RETENTION__MAX_BYTES",
             "8388607",

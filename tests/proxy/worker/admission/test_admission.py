@@ -5,9 +5,8 @@ import pytest
 
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
-from proxy.ring.exchange import FLAG_BODIES_OFF, Exchange
+from proxy.ring.exchange import Exchange
 from proxy.settings.model import (
-    CaptureSettings,
     LimitSettings,
     ProxySettings,
     RouteSettings,
@@ -19,7 +18,6 @@ from tests.fuzz.world import INSTANCE, World
 
 SETTINGS = Settings(
     proxy=ProxySettings(limits=LimitSettings(max_body_bytes=10)),
-    capture=CaptureSettings(opt_out_header="X-Record"),
     routes=(RouteSettings(id="default", path="/in/", upstream="http://up:81", strip_prefix=True),),
 )
 WORLD = World(SETTINGS)
@@ -101,16 +99,7 @@ def test_behind_an_ingress_the_service_is_told_what_the_client_asked_for(
     ],
 )
 def test_a_refusal_says_why(target: str, line: str, code: str) -> None:
-    """Whatever the level it asks to be recorded at."""
-    for lines in ((line,), (line, "X-Record: none")):
-        with pytest.raises(Refused) as refusal:
-            admitted(target, *lines)
-        assert refusal.value.code == code
-
-
-def test_a_level_is_lowered() -> None:
-    """The exchange is recorded at most at the level asked for."""
-    assert not admitted("/in/x", "X-Record: none")[1].is_recorded
-    exchange = admitted("/in/x", "X-Record: headers")[1]
-    assert exchange.is_recorded
-    assert exchange.flags & FLAG_BODIES_OFF
+    """By the code of the answer."""
+    with pytest.raises(Refused) as refusal:
+        admitted(target, line)
+    assert refusal.value.code == code
