@@ -113,10 +113,8 @@ class StoreShown(Struct):
 
 
 class KeysShown(Struct):
-    """Where the API keys are, and whether workers have the newest."""
+    """Whether workers have the newest API keys."""
 
-    own_store: bool
-    """They are not in the store of the records."""
     reason: str | None
     """Why workers may not have the newest keys."""
 

@@ -29,8 +29,6 @@ _SECRETS: Final = ("password", "sslpassword")
 """Options of libpq that `config show` would print."""
 _MAX_DIGITS: Final = 5
 _MAX_PORT: Final = 65535
-_KEYS_KEPT: Final = ("sqlite", "postgresql", "postgres")
-"""Schemes of stores that can have API keys for another one."""
 
 
 class Options(TypedDict, total=False):
@@ -224,20 +222,6 @@ def check_url(url: str) -> None:
     problem = _backend(url).check(urlsplit(url))
     if problem is not None:
         raise ValueError(problem)
-
-
-def check_keys_url(keys_url: str, url: str) -> None:
-    """Check the URL of a store that has the API keys, beside the store of `url`, which has the
-    records.
-
-    Raises:
-        ValueError: It cannot have them, or is the same.
-    """
-    if keys_url.partition(":")[0] not in _KEYS_KEPT:
-        raise ValueError("API keys are kept in SQLite or Postgres, as in sqlite:///keys.db")
-    if keys_url == url:
-        raise ValueError("is the store of the records, which has the keys where this is empty")
-    check_url(keys_url)
 
 
 def is_postgres(url: str) -> bool:

@@ -254,7 +254,7 @@ def _build(
     )
     readiness = Readiness(
         status, writer, workers, places, keys,
-        own_keys=bool(settings.keys.url), has_data_port=settings.proxy.data_port,
+        has_data_port=settings.proxy.data_port,
     )  # fmt: skip
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)

@@ -15,7 +15,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,7 +31,6 @@ from proxy.collector.watch.store_notices import StoreNotices
 from proxy.enrich.jobs.known import MAX_JOBS
 from proxy.enrich.records import RecordBuilder
 from proxy.process.data_dir import DataDir, read_state, update_state
-from proxy.process.terminal import without_credentials
 from proxy.settings.model import Settings
 from storage.backends import DAMAGED, open_storage
 from storage.base import Storage
@@ -136,17 +135,13 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             damage=damage,
         )
 
-    keys = _keys_store(settings, data.path, notices)
-    deferred = DeferredStorage(open_store, RETRY_S, notices.on_removed, keys=keys)
+    deferred = DeferredStorage(open_store, RETRY_S, notices.on_removed)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(deferred.open(), name="opening"),
                 tasks.create_task(deferred.watch(), name="store in place"),
             ]
-            if keys is not None:
-                running.append(tasks.create_task(_run_keys_store(keys, deferred), name="keys"))
-                await keys.first_attempt(FIRST_ATTEMPT_S)
             try:
                 yield await _start(settings, data, deferred, notices)
             finally:
@@ -154,40 +149,6 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
                     task.cancel()
     finally:
         await deferred.close()
-        if keys is not None:
-            await keys.close()
-
-
-def _keys_store(
-    settings: Settings, data_dir: Path, notices: StoreNotices
-) -> DeferredStorage | None:
-    """Return the store of the API keys, to be opened; None where they are with the records."""
-    url = settings.keys.url
-    if not url:
-        return None
-
-    async def open_store(damage: str) -> Storage:
-        return await open_storage(url, data_dir, on_set_aside=notices.on_set_aside, damage=damage)
-
-    log.info("API keys are kept in a store of their own", extra={"url": without_credentials(url)})
-    return DeferredStorage(open_store, RETRY_S, name="the store of API keys")
-
-
-async def _run_keys_store(keys: DeferredStorage, deferred: DeferredStorage) -> None:
-    """Open the store of the API keys, and keep it; say once which keys are not used."""
-    await keys.open()
-    keys.enable()
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(keys.watch(), name="keys in place")
-        with suppress(StorageUnavailable):
-            unused = [
-                key for key in await (await deferred.opened()).keys() if key.deleted_at_us is None
-            ]
-            if unused:
-                log.warning(
-                    "ignoring API keys in the store of records: [keys] url names another",
-                    extra={"keys": len(unused)},
-                )
 
 
 def _holder(data_dir: Path) -> str:

@@ -9,7 +9,7 @@ whether the storage URL has a backend. Standards: RFC 9110 §5.1 (field names ar
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +29,7 @@ from proxy.settings.check_redact import check_redact
 from proxy.settings.model import PORTS, PriceSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
-from storage.backends import check_keys_url, check_url
+from storage.backends import check_url
 from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 
@@ -238,15 +238,10 @@ def _check_names(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_storage(settings: Settings) -> Iterator[Problem]:
-    storage = settings.storage
-    checks: dict[str, Callable[[], object]] = {"storage.url": lambda: check_url(storage.url)}
-    if settings.keys.url:
-        checks["keys.url"] = lambda: check_keys_url(settings.keys.url, storage.url)
-    for name, check_address in checks.items():
-        try:
-            check_address()
-        except ValueError as error:
-            yield name, str(error)
+    try:
+        check_url(settings.storage.url)
+    except ValueError as error:
+        yield "storage.url", str(error)
 
     if 0 < settings.retention.max_bytes < MIN_CAP_BYTES:
         yield (

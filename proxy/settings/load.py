@@ -53,7 +53,6 @@ NEEDS_RESTART: typing.Final = (
         "proxy.workers",
         "proxy.instance",
         "storage.url",
-        "keys.url",
         "ring.directory",
     ),
     *("admin.listen", "admin.metrics_listen", "admin.health_listen"),

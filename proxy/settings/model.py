@@ -263,18 +263,6 @@ class StorageSettings(Section, frozen=True):
     ] = True
 
 
-class KeySettings(Section, frozen=True):
-    """[keys]: API keys of the proxied service."""
-
-    url: Annotated[
-        str,
-        about(
-            "sqlite:///FILE or postgresql://…: they are kept there; empty: in the store of the "
-            "records"
-        ),
-    ] = ""
-
-
 class RingSettings(Section, frozen=True):
     """[ring]: shared memory between a worker and the collector."""
 
@@ -374,7 +362,6 @@ class Settings(Section, frozen=True):
     proxy: ProxySettings = ProxySettings()
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
-    keys: KeySettings = KeySettings()
     ring: RingSettings = RingSettings()
     spool: SpoolSettings = SpoolSettings()
     retention: RetentionSettings = RetentionSettings()
@@ -451,6 +438,6 @@ def redacted(settings: Settings) -> dict[str, Any]:
         }
 
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
-    for section, name in (("storage", "url"), ("keys", "url"), ("otel", "endpoint")):
+    for section, name in (("storage", "url"), ("otel", "endpoint")):
         shown[section][name] = without_credentials(shown[section][name])
     return shown

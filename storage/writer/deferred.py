@@ -61,22 +61,16 @@ class DeferredStorage:
         open_store: OpenStore,
         retry_s: float = RETRY_S,
         on_removed: Callable[[int], object] = lambda records: None,
-        *,
-        name: str = "the store",
-        keys: "DeferredStorage | None" = None,
     ) -> None:
         """Open nothing yet; between two attempts is a pause of `retry_s`.
 
         `open_store` gets what is known to be wrong with the store before, or nothing; `on_removed`,
-        how many records went with a store that was removed. The name is for the log and errors;
-        `keys` has the API keys, where that is another store.
+        how many records went with a store that was removed.
         """
         self._open_store = open_store
         self._retry_s = retry_s
         self._store: Storage | None = None
         self._on_removed = on_removed
-        self._name = name
-        self._keys = keys
         self._replacement: _Replacement | None = None
         self.replaced = {"damaged": 0, "removed": 0}
         """How often the store was replaced since the start, by reason."""
@@ -104,8 +98,7 @@ class DeferredStorage:
                 if str(error) != self.reason:
                     self.reason = str(error)
                     log.error(
-                        "%s is unavailable, retrying every %g s: %s",
-                        self._name,
+                        "the store is unavailable, retrying every %g s: %s",
                         self._retry_s,
                         error,
                     )
@@ -114,13 +107,12 @@ class DeferredStorage:
                 await asyncio.sleep(self._retry_s)
             except errors.StorageRejected as error:
                 raise errors.StorageMisconfigured(
-                    f"the address of {self._name} cannot be used: {error}"
+                    f"the address of the store cannot be used: {error}"
                 ) from error
 
         if self._has_attempted.is_set():
             log.warning(
-                "%s is available now",
-                self._name,
+                "the store is available now",
                 extra={"after_s": round(time.monotonic() - started_s, 1)},
             )
 
@@ -164,9 +156,7 @@ class DeferredStorage:
             except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 if str(error) != self.reason:
                     self.reason = str(error)
-                    log.error(
-                        "%s cannot be used, retrying every %g s: %s", self._name, WATCH_S, error
-                    )
+                    log.error("the store cannot be used, retrying every %g s: %s", WATCH_S, error)
 
     def _begin_replacing(self, why: str, reason: str) -> None:
         if self._replacement is None:
@@ -174,7 +164,7 @@ class DeferredStorage:
             self.state = "away"
             self.reason = reason
             self._is_there.clear()
-            log.error("%s is %s, an empty one replaces it: %s", self._name, why, reason)
+            log.error("the store is %s, an empty one replaces it: %s", why, reason)
 
     async def _look(self) -> None:
         if self.state == "open" and not await self._current().is_in_place():
@@ -213,11 +203,8 @@ class DeferredStorage:
         if self.state == "open" and self._store is not None:
             return self._store
         if self.state == "opening":
-            raise errors.StorageOpening(f"{self._name} is being opened")
-        raise errors.StorageUnavailable(f"{self._name} is not available yet: {self.reason}")
-
-    def _keys_store(self) -> Storage:
-        return self._current() if self._keys is None else self._keys._current()
+            raise errors.StorageOpening("the store is being opened")
+        raise errors.StorageUnavailable(f"the store is not available yet: {self.reason}")
 
     @contextmanager
     def _watched(self) -> Iterator[Storage]:
@@ -342,22 +329,22 @@ class DeferredStorage:
         return await self._current().put_meta(name, value, replace=replace)
 
     async def keys(self) -> list[ApiKey]:
-        return await self._keys_store().keys()
+        return await self._current().keys()
 
     async def key_version(self) -> int:
-        return await self._keys_store().key_version()
+        return await self._current().key_version()
 
     async def create_key(self, key: ApiKey) -> None:
-        await self._keys_store().create_key(key)
+        await self._current().create_key(key)
 
     async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        return await self._keys_store().update_key(key_id, changes)
+        return await self._current().update_key(key_id, changes)
 
     async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        return await self._keys_store().delete_key(key_id, at_us)
+        return await self._current().delete_key(key_id, at_us)
 
     async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        await self._keys_store().touch_keys(uses)
+        await self._current().touch_keys(uses)
 
     async def views(self, owner: str) -> list[View]:
         return await self._current().views(owner)

@@ -27,8 +27,6 @@ class Readiness:
     workers: Workers
     places: WatchedPaths
     keys: KeyPublisher
-    own_keys: bool = False
-    """Whether the API keys are in a store of their own."""
     has_data_port: bool = True
 
     def answer(self) -> tuple[bool, dict[str, object]]:
@@ -77,16 +75,11 @@ class Readiness:
 
     def _away(self) -> list[str]:
         """Return the names of the stores that cannot be reached."""
-        are_keys_away = bool(self.keys.reason)
         is_store_away = not self.writer.is_storage_up
-        if not self.has_data_port and not self.own_keys:
+        if not self.has_data_port:
             # Nothing is written without a data port, so that only reads of the keys can fail.
-            is_store_away |= are_keys_away
-
-        away = ["store"] if is_store_away else []
-        if are_keys_away and self.own_keys:
-            away.append("store of API keys")
-        return away
+            is_store_away |= bool(self.keys.reason)
+        return ["store"] if is_store_away else []
 
     def _how_away(self, store: str) -> str:
         if store == "store" and self.status.deferred.state == "opening":

@@ -108,7 +108,7 @@ class StatusView:
                 "replaced": deferred.replaced,
                 "replicas": self.replicas.describe(),
             },
-            "keys": {"own_store": bool(self.settings.keys.url), "reason": self.keys.reason or None},
+            "keys": {"reason": self.keys.reason or None},
             "retention": describe_retention(self.retention, self.size_cap),
             "text_index": self.text_indexing.describe(),
             "otel": self.export.describe(),

@@ -9,14 +9,13 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
 
 from proxy.collector.startup import load_spool
 from proxy.ring.segment_layout import RELEASED
-from proxy.settings.model import KeySettings, Settings, SpoolSettings, StorageSettings
+from proxy.settings.model import Settings, SpoolSettings, StorageSettings
 from proxy.settings.outgoing_model import OtelSettings
 from storage.backends import open_storage
 from storage.errors import StorageMisconfigured, StorageUnavailable
@@ -26,7 +25,6 @@ from storage.record import Batch, Entry, Position, now_us
 from storage.sqlite.schema import migrations
 from storage.sqlite.store import SqliteStorage
 from storage.writer.spool import Spool
-from tests.contract.test_storage_keys import make_key
 from tests.storage.samples import make_record
 from tests.support.collecting import Place, settled, taken, until
 from tests.support.rings import INSTANCE, SETTINGS, RingWorker
@@ -379,56 +377,6 @@ async def test_a_store_that_comes_later_is_there_for_who_stores_nothing(place: P
         place.bring_back()
         await until(lambda: not plane.readiness.answer()[1]["degraded"])
         assert plane.status.describe()["writer"].batches["stored"] == 0  # type: ignore[attr-defined]
-
-    place.worker.die()
-    shutil.rmtree(place.path / "rings")
-
-
-async def test_keys_are_kept_in_a_store_of_their_own(
-    place: Place, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Records go where they always went; keys that are left there open nothing, which is said; one
-    store is closed.
-    """
-    async with await open_storage("sqlite:///store/sidelog.db", place.path) as store:
-        await store.create_key(make_key(str(uuid4())))
-    place.settings = msgspec.structs.replace(
-        place.settings, keys=KeySettings(url="sqlite:///keys.db")
-    )
-    caplog.set_level("INFO")
-    async with place.collecting() as plane:
-        await until(lambda: "ignoring API keys in the store of records" in caplog.text)
-        assert await plane.storage.keys() == []
-        new = make_key(str(uuid4()))
-        await plane.storage.create_key(new)
-        ids = place.worker.record(3)
-        await settled(plane, len(ids))
-        assert plane.status.describe()["keys"] == {"own_store": True, "reason": None}
-
-    assert "API keys are kept in a store of their own" in caplog.text
-    async with await open_storage("sqlite:///keys.db", place.path) as keys:
-        assert await keys.keys() == [new]
-        assert await keys.last_seq() == 0
-    place.worker.die()
-    shutil.rmtree(place.path / "rings")
-
-
-async def test_a_store_of_keys_that_is_away_holds_up_nothing(place: Place) -> None:
-    """Records are stored, traffic may come, and it is said; keys are there when it is."""
-    (place.path / "nowhere").write_text("")
-    place.settings = msgspec.structs.replace(
-        place.settings, keys=KeySettings(url="sqlite:///nowhere/keys.db")
-    )
-    async with place.collecting() as plane:
-        ids = place.worker.record(3)
-        await settled(plane, len(ids))
-        is_ready, members = plane.readiness.answer()
-        assert (is_ready, members["away"]) == (True, ["store of API keys"])
-        with pytest.raises(StorageUnavailable, match="the store of API keys is not available yet"):
-            await plane.storage.keys()
-        (place.path / "nowhere").unlink()
-        await until(lambda: not plane.readiness.answer()[1]["degraded"])
-        assert await plane.storage.keys() == []
 
     place.worker.die()
     shutil.rmtree(place.path / "rings")

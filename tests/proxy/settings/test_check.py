@@ -338,25 +338,6 @@ def test_port_zero_is_allowed_on_both_ports(tmp_path: Path) -> None:
     assert load(overrides, {}, None).admin.listen == "127.0.0.1:0"
 
 
-@pytest.mark.parametrize(
-    ("url", "keys_url", "expected"),
-    [
-        (
-            "postgresql://db/a",
-            "memory:",
-            "keys.url: API keys are kept in SQLite or Postgres, as in sqlite:///keys.db",
-        ),
-        ("sqlite:///a.db", "sqlite:///a.db", "keys.url: is the store of the records"),
-        ("sqlite:///a.db", "postgresql://me:hunter2@db", "keys.url: postgresql: needs the name"),
-    ],
-)
-def test_keys_have_a_store_that_can_have_them(url: str, keys_url: str, expected: str) -> None:
-    """Another one than the records', of SQLite or Postgres; the refusal names no password."""
-    report = refusal({"SIDELOG_STORAGE__URL": url, "SIDELOG_KEYS__URL": keys_url})
-    assert expected in report
-    assert "hunter2" not in report
-
-
 def test_without_a_data_port_no_upstream_is_needed() -> None:
     """Nor is anything deleted; but a store in memory has nothing to show."""
     settings = load({"proxy.data_port": "false"}, {"SIDELOG_RETENTION__MAX_AGE_DAYS": "3"}, None)

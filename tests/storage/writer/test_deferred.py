@@ -19,7 +19,6 @@ from storage.errors import (
     StorageRejected,
     StorageUnavailable,
 )
-from storage.keys import KeyChanges
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Position
 from storage.writer.deferred import DeferredStorage
@@ -100,31 +99,6 @@ async def test_a_store_of_a_newer_sidelog_is_waited_for(caplog: pytest.LogCaptur
     deferred = DeferredStorage(Opening(SchemaTooNew(9, 6)), retry_s=0.0)
     await deferred.open()
     assert "written by a newer sidelog (layout 9" in caplog.text
-    await deferred.close()
-
-
-async def test_keys_have_a_store_of_their_own() -> None:
-    """What is about keys goes there, and only that; either store can be away without the other."""
-    records = Opening()
-    keys = Opening(StorageUnavailable("refused"))
-    own = DeferredStorage(keys, retry_s=0.0, name="the store of API keys")
-    deferred = DeferredStorage(records, retry_s=0.0, keys=own)
-    storage: Storage = deferred
-    await deferred.open()
-    deferred.enable()
-    with pytest.raises(StorageOpening, match="the store of API keys is being opened"):
-        await storage.keys()
-    assert await storage.commit(batch(1)) == 1
-    await own.open()
-    own.enable()
-    await storage.create_key(make_key("k1"))
-    await storage.touch_keys({"k1": 7})
-    assert await storage.update_key("k1", KeyChanges(name="n"))
-    assert [key.last_used_at_us for key in await storage.keys()] == [7]
-    assert await storage.delete_key("k1", 9)
-    assert await storage.key_version() == await keys.store.key_version() > 0
-    assert (await records.store.keys(), await records.store.key_version()) == ([], 0)
-    assert (await keys.store.last_seq(), await storage.last_seq()) == (0, 1)
     await deferred.close()
 
 

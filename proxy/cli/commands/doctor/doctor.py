@@ -27,7 +27,7 @@ from proxy.cli.commands.doctor.network import (
     check_receiver,
     check_upstreams,
 )
-from proxy.cli.commands.doctor.store import check_keys, check_spool, check_sqlite, check_storage
+from proxy.cli.commands.doctor.store import check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use, open_to_others
 from proxy.process.descriptors import OWN_DESCRIPTORS, least_descriptors
@@ -283,7 +283,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_ring_space,
     check_data_directory,
     check_storage,
-    check_keys,
     check_spool,
     check_sqlite,
     check_clock,

@@ -34,12 +34,6 @@ def check_storage(settings: Settings) -> Iterator[Finding]:
         yield from _check_cap(path, settings.retention.max_bytes)
 
 
-def check_keys(settings: Settings) -> Iterator[Finding]:
-    """Check the store of the API keys, if it is a separate one."""
-    if settings.keys.url:
-        yield from _check_store("keys", settings.keys.url, settings.data_dir)
-
-
 def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
     path = _file_of(url, data_dir)
     if is_postgres(url):

@@ -97,15 +97,6 @@ def test_a_ring_nobody_reads_keeps_traffic_away() -> None:
     ]
 
 
-def test_keys_that_are_away_degrade() -> None:
-    """Workers keep the keys that they have, so traffic may come."""
-    world = World()
-    world.fake.reason = "refused"
-    is_ready, members = world.other(own_keys=True).answer()
-    assert is_ready
-    assert (members["degraded"], members["away"]) == (True, ["store of API keys"])
-
-
 def test_without_a_data_port_no_worker_is_missed() -> None:
     """A sidelog that only shows records of others is ready without a worker."""
     world = World()

@@ -110,7 +110,7 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
                 "replicas": [],
             },
         )
-        assert shown["keys"] == {"own_store": False, "reason": None}
+        assert shown["keys"] == {"reason": None}
         assert shown["configuration"]["routes"][0]["id"] == "shop"
 
     worker.die()

@@ -356,18 +356,6 @@ def test_a_driver_that_is_not_installed_is_named(
     assert (finding.state, finding.fix) == ("fail", "pip install 'sidelog[postgres]'")
 
 
-def test_a_store_of_keys_is_looked_over_by_itself(settings: Settings, tmp_path: Path) -> None:
-    """Nothing is said where there is none; a wrong one does not make the records' a failure."""
-    assert list(doctor_store.check_keys(settings)) == []
-    (tmp_path / "data" / "keys.db").write_text("no database, but some text that is long enough")
-    keys = msgspec.structs.replace(settings.keys, url="sqlite:///keys.db")
-    other = msgspec.structs.replace(settings, keys=keys)
-    (finding,) = doctor_store.check_keys(other)
-    assert (finding.state, finding.name) == ("fail", "keys")
-    assert "keys.db" in finding.text
-    assert states(doctor_store.check_storage(other)) == ["ok"]
-
-
 @pytest.mark.clickhouse
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_clickhouse_is_reached_and_not_changed(engine: str) -> None:
