@@ -141,7 +141,6 @@ class RetentionShown(Struct):
 class TextIndexShown(Struct):
     """How far the index of words has come, as of the last look."""
 
-    enabled: bool
     waiting_records: int | UnsetType | None = UNSET
     """Not in it yet: searches look at each of them."""
     size_bytes: int | UnsetType | None = UNSET

@@ -190,13 +190,13 @@ class Storage(Protocol):
         """
         ...
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+    async def index_text(self) -> TextStep:
         """Make one step of the index of words, of what is committed and not in it yet; call it
         until `is_done`.
 
-        One that is not wanted is dropped, step by step. Searches are complete without it, and quick
-        with it. It is made from what is stored: who is killed goes on where the store says. Nothing
-        is left in it of what is erased or purged. One step at a time.
+        Searches are complete without it, and quick with it. It is made from what is stored: who is
+        killed goes on where the store says. Nothing is left in it of what is erased or purged. One
+        step at a time.
         """
         ...
 

@@ -241,7 +241,7 @@ def _build(
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)
     waiting = partial(_waiting_records, sources, writer)
-    text_indexing = TextIndexing(storage, waiting, is_wanted=settings.storage.text_index)
+    text_indexing = TextIndexing(storage, waiting)
     replicas = ReplicaWatch(storage)
     export = _build_export(settings, data, state, committed, writer)
     status = StatusView(

@@ -254,13 +254,6 @@ class StorageSettings(Section, frozen=True):
             le=60_000,
         ),
     ] = 200
-    text_index: Annotated[
-        bool,
-        about(
-            "index the words of paths, heads and bodies after the commits, for fast searches for "
-            "text"
-        ),
-    ] = True
 
 
 class RingSettings(Section, frozen=True):

@@ -181,7 +181,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             each = []
         return [replica for shard in each for replica in shard]
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+    async def index_text(self) -> TextStep:
         return TextStep(0, is_done=True)  # the server does it by itself
 
     async def text_index(self) -> TextIndex:

@@ -39,7 +39,7 @@ from storage.relational.reads import (
     totals,
 )
 from storage.relational.reads.text_index.build import TextIndexer
-from storage.relational.reads.text_index.tables import describe, drop_some
+from storage.relational.reads.text_index.tables import describe
 from storage.relational.session import Session
 from storage.relational.upkeep import purge
 from storage.tools import ToolQuery, ToolStatsQuery, ToolValuesQuery
@@ -177,11 +177,8 @@ class RelationalStorage(ABC, Generic[S]):
     async def replicas(self) -> list[Replica]:
         return []
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
-        if is_wanted:
-            return await self._indexer.step()
-        self._indexer.rest()
-        return TextStep(0, is_done=not await self._write(drop_some))
+    async def index_text(self) -> TextStep:
+        return await self._indexer.step()
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
         return await self._indexer.prepare(entries)

@@ -298,8 +298,8 @@ class DeferredStorage:
     async def erasing(self) -> int:
         return await self._current().erasing()
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
-        return await self._current().index_text(is_wanted=is_wanted)
+    async def index_text(self) -> TextStep:
+        return await self._current().index_text()
 
     async def text_index(self) -> TextIndex:
         return await self._current().text_index()

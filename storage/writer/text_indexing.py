@@ -46,8 +46,6 @@ class TextIndexing:
     """What is indexed; not closed."""
     waiting_records: Callable[[], int] = lambda: 0
     """Tells how many records are on their way to the store."""
-    is_wanted: bool = field(kw_only=True, default=True)
-    """Without it the index is dropped."""
     monotonic: Callable[[], float] = field(kw_only=True, default=time.monotonic)
     """Measures steps."""
     _described_s: float = field(default=0.0, init=False)
@@ -68,8 +66,7 @@ class TextIndexing:
     def describe(self) -> dict[str, object]:
         state = self.state
         return {
-            "enabled": self.is_wanted,
-            "waiting_records": None if state is None or not self.is_wanted else state.waiting,
+            "waiting_records": None if state is None else state.waiting,
             "size_bytes": None if state is None else state.size_bytes,
         }
 
@@ -78,7 +75,7 @@ class TextIndexing:
         is_busy = self.waiting_records() > 0
         began_s = self.monotonic()
         try:
-            step = await self.storage.index_text(is_wanted=self.is_wanted)
+            step = await self.storage.index_text()
             self.records += step.records
             if (
                 self.state is None

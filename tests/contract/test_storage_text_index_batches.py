@@ -89,13 +89,8 @@ async def test_small_batches_between_large_ones_are_read(celled: Any) -> None:
 
 
 async def test_batches_bring_nothing_where_no_index_is_made(celled: Any) -> None:
-    """Neither before the first step, nor once the index is dropped."""
+    """They wait for the first step."""
     await fill(celled, 1, 30)
-    assert await holders(celled) == ([], [])
-    await index(celled)
-    while not (await celled.index_text(is_wanted=False)).is_done:
-        pass
-    await fill(celled, 31, 60)
     assert await holders(celled) == ([], [])
 
 

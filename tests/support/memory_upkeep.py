@@ -23,7 +23,7 @@ class NoUpkeep:
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
         return Prepared()
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+    async def index_text(self) -> TextStep:
         return TextStep(0, is_done=True)
 
     async def text_index(self) -> TextIndex:

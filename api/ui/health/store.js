@@ -20,9 +20,9 @@ export function store(status) {
         used
           ? ["Size", sizeText(used), limits.max_bytes ? `of ${sizeText(limits.max_bytes)}` : ""]
           : null,
-        words?.enabled
+        words
           ? ["Index of words", sizeText(words.size_bytes ?? 0), waitingText(words.waiting_records)]
-          : ["Index of words", "off"],
+          : null,
         ["Durability", storage.durability],
         ["Queue", binary(storage.queue_max_bytes), "then the spool"],
         ...(status.storage.replicas ?? []).map(replicaFact),

@@ -3,13 +3,8 @@
 import pytest
 
 from storage.errors import StorageUnavailable
-from storage.purge import TextIndex, TextStep
-from storage.query import Filter, RecordQuery
-from storage.record import Batch, Entry
-from storage.search.expression import Substring
-from storage.sqlite.store import SqliteStorage
+from storage.purge import TextStep
 from storage.writer.text_indexing import AWAY_S, IDLE_S, TextIndexing
-from tests.storage.samples import make_record
 from tests.support.memory_store import MemoryStorage
 
 
@@ -20,7 +15,7 @@ class Scripted(MemoryStorage):
         super().__init__()
         self._steps = list(steps)
 
-    async def index_text(self, *, is_wanted: bool = True) -> TextStep:
+    async def index_text(self) -> TextStep:
         """Give the next step."""
         step = self._steps.pop(0)
         if isinstance(step, Exception):
@@ -67,26 +62,3 @@ async def test_it_leaves_the_index_to_a_quicker_one(caplog: pytest.LogCaptureFix
     assert [await indexing.step() for _ in range(4)] == [AWAY_S, AWAY_S, AWAY_S, IDLE_S]
     assert caplog.text.count("the index of words waits for the store: gone") == 1
     assert indexing.errors == 2
-
-
-async def test_an_index_that_is_not_wanted_goes() -> None:
-    """Turned off, nothing is left of it, and searches find what they found."""
-    async with await SqliteStorage.open(None) as store:
-        await store.commit(
-            Batch(
-                "sidecar-1", [Entry(make_record(path=f"/a/x{number}/b")) for number in range(3000)]
-            )
-        )
-        wanted = TextIndexing(store)
-        while await wanted.step() != IDLE_S:
-            pass
-        assert wanted.records == 2048
-        assert wanted.describe()["enabled"]
-        assert (await store.text_index()).size_bytes
-        unwanted = TextIndexing(store, is_wanted=False)
-        while await unwanted.step() != IDLE_S:
-            pass
-        assert await store.text_index() == TextIndex(waiting=3000, size_bytes=0)
-        assert unwanted.describe() == {"enabled": False, "waiting_records": None, "size_bytes": 0}
-        found = await store.read(RecordQuery(filter=Filter(where=Substring("/x7/"), kind="all")))
-        assert [record.path for record in found.records] == ["/a/x7/b"]

@@ -109,7 +109,6 @@ async def _measure(settings: Settings, data_dir: str) -> tuple[int, float, float
         if not name.startswith("SIDELOG_")
     }
     environment["SIDELOG_STORAGE__DURABILITY"] = settings.storage.durability
-    environment["SIDELOG_STORAGE__TEXT_INDEX"] = str(settings.storage.text_index).lower()
     environment["SIDELOG_CAPTURE__LEVEL"] = settings.capture.level
     arguments = bound_to_this_process(module_command("proxy", *command))
     # uvloop starts children from the main thread only, which a check is not on.

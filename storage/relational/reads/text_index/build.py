@@ -123,10 +123,6 @@ class TextIndexer:
 
         return PreparedCells.of(cells)
 
-    def rest(self) -> None:
-        """Prepare no cells of batches until the next step."""
-        self._is_enabled = False
-
     async def step(self) -> TextStep:
         """Make some cells, merge some to a segment, or drop expired entries."""
         self._is_enabled = True

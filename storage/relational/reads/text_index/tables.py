@@ -14,7 +14,6 @@ from storage.purge import TextIndex
 from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.session import Session
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT
 from storage.search.index.segment import PARTS
 
 _DROPPED_AT_ONCE: Final = 2
@@ -137,14 +136,6 @@ async def drop_holders(session: Session, seqs: Sequence[int]) -> None:
 
     if gone:
         await drop(session, gone)
-
-
-async def drop_some(session: Session) -> int:
-    """Drop the oldest entries, whatever they cover; return how many."""
-    gone = (await covered(session, Range(0, MAX_INT)))[:_DROPPED_AT_ONCE]
-    if gone:
-        await drop(session, gone)
-    return len(gone)
 
 
 async def expired(session: Session) -> list[Range]:
