@@ -18,7 +18,6 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.metrics.endpoint_metrics import EndpointMetrics
 from api.metrics.histogram import MAX_WAITING, Histograms, Scale, Tally, durations
 from api.stream.tail import Tail
 from storage.grpc import Grpc
@@ -217,7 +216,6 @@ class Metrics:
         self._batches = Counter[tuple[str, ...]]()
         self._batch_records = Tally(BATCH_SIZES)
         self._flush = Tally(DURATIONS)
-        self._endpoints: EndpointMetrics | None = None
         self._ledger: Ledger | None = None
         self._more: list[Callable[[], Iterable[Metric]]] = []
         self._registry = CollectorRegistry()
@@ -231,8 +229,6 @@ class Metrics:
         self._waiting += len(entries)
         if self._waiting >= MAX_WAITING:
             self._settle()
-        if self._endpoints is not None:
-            self._endpoints.observe(entries)
         self._redactions.observe(entries)
         for entry in entries:
             record = entry.record
@@ -262,10 +258,6 @@ class Metrics:
             self._batch_records.settle()
             self._flush.settle()
 
-    def watch_endpoints(self, endpoints: EndpointMetrics) -> None:
-        """Count durations by endpoint as well."""
-        self._endpoints = endpoints
-
     def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
         """Add families that `collect` makes at each scrape."""
         self._more.append(collect)
@@ -291,8 +283,6 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Return all families; called by the registry at each scrape."""
         yield from self._durations()
-        if self._endpoints is not None:
-            yield from self._endpoints.collect()
         yield from self._writer()
         yield from self.calls.collect()
         text = "Places that redaction took something out of, by the rule that found it."
@@ -314,8 +304,6 @@ class Metrics:
         for tallies in self._routes.values():
             for tally in tallies:
                 tally.settle()
-        if self._endpoints is not None:
-            self._endpoints.settle()
 
     def _durations(self) -> Iterator[Metric]:
         names = (
@@ -338,7 +326,6 @@ class Metrics:
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
         overflow = self.calls.overflow + self._redactions.overflow
-        overflow += 0 if self._endpoints is None else self._endpoints.overflow
         text = "Observations counted under the label other because the limit of labels was reached."
         yield counters("metric_overflow", text, [], {(): overflow})
 

@@ -102,11 +102,6 @@ def quantile(which: float, histogram: str, by: str = "", matchers: str = "ROUTE"
     return f"histogram_quantile({which}, {buckets})"
 
 
-def observations(histogram: str, by: str = "", matchers: str = "ROUTE") -> str:
-    """Return how many values a histogram gets a second."""
-    return rate(f"{histogram}_count", by, matchers)
-
-
 def mean(histogram: str, by: str = "", matchers: str = "SELF") -> str:
     """Return the mean of the values a histogram gets."""
     return f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"

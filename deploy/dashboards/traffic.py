@@ -1,4 +1,4 @@
-"""What passes through: by route, by status, by endpoint, and how long it takes."""
+"""What passes through: by route, by status, and how long it takes."""
 
 from typing import Final
 
@@ -8,7 +8,6 @@ from deploy.dashboards.model import (
     Dashboard,
     Row,
     heat,
-    observations,
     panel,
     quantile,
     rate,
@@ -22,10 +21,6 @@ FAILED: Final = (
     f'or rate(sidelog_grpc_requests_total{{ROUTE, status=~"{FAULTS}"}}[{RATE}])) or vector(0))'
 )
 DURATION: Final = "sidelog_request_duration_seconds"
-ENDPOINTS: Final = "sidelog_endpoint_duration_seconds"
-BY_ENDPOINT: Final = "route, method, endpoint"
-ENDPOINT: Final = "{{method}} {{endpoint}}"
-OFF: Final = "Empty unless `[admin] metrics_max_endpoints` is set."
 
 OVERVIEW: Final = Row(
     title="Overview",
@@ -118,34 +113,6 @@ LATENCY: Final = Row(
     ),
 )
 
-BY_ENDPOINTS: Final = Row(
-    title="Endpoints",
-    panels=(
-        panel(
-            "Endpoints",
-            (f"topk(50, {observations(ENDPOINTS, BY_ENDPOINT)})", "Requests/s"),
-            (f"topk(50, {quantile(0.95, ENDPOINTS, BY_ENDPOINT)})", "p95, s"),
-            kind="table",
-            width=24,
-            text=f"The fifty with most requests, and the fifty slowest. {OFF}",
-        ),
-        panel(
-            "Most requests",
-            (f"topk(10, {observations(ENDPOINTS, BY_ENDPOINT)})", ENDPOINT),
-            unit="reqps",
-            width=12,
-            text=OFF,
-        ),
-        panel(
-            "Slowest, p95",
-            (f"topk(10, {quantile(0.95, ENDPOINTS, BY_ENDPOINT)})", ENDPOINT),
-            unit="s",
-            width=12,
-            text=OFF,
-        ),
-    ),
-)
-
 CONNECTIONS: Final = Row(
     title="Errors and connections",
     panels=(
@@ -215,7 +182,7 @@ HTTP2: Final = Row(
 TRAFFIC_DASHBOARD: Final = Dashboard(
     name="traffic",
     title="sidelog: traffic",
-    text="What passes through sidelog, by route, status and endpoint, and how long it takes.",
+    text="What passes through sidelog, by route and status, and how long it takes.",
     choices=(Choice(name="route", metric="sidelog_requests_total", matchers="SELF"),),
-    rows=(OVERVIEW, TRAFFIC, LATENCY, BY_ENDPOINTS, CONNECTIONS, HTTP2),
+    rows=(OVERVIEW, TRAFFIC, LATENCY, CONNECTIONS, HTTP2),
 )

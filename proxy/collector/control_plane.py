@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from api.access.snapshot_cursor import SnapshotCursors
-from api.metrics.endpoint_metrics import EndpointMetrics
-from api.metrics.metrics import DURATIONS, Metrics, eviction_families
+from api.metrics.metrics import Metrics, eviction_families
 from api.metrics.process_usage import usage_families
 from api.stream.tail import Tail
 from proxy.collector.access_log import AccessLog, open_access_log
@@ -259,7 +258,6 @@ def _build(
     writer.subscribe(committed, tail)
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
-    _count_by_endpoint(settings.admin.metrics_max_endpoints, metrics, endpoints)
     subscribe_to_erasures(settings, endpoints, tail)
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
@@ -317,13 +315,6 @@ def _export_start(state: StartState, committed: CommittedPositions, writer: Writ
 
 def _stored_records(committed: CommittedPositions, writer: Writer) -> int:
     return balance(committed.positions, {}, writer.spooled_records).stored
-
-
-def _count_by_endpoint(max_endpoints: int, metrics: Metrics, endpoints: LearnedEndpoints) -> None:
-    if max_endpoints:
-        by_endpoint = EndpointMetrics(DURATIONS, max_endpoints)
-        endpoints.subscribe(by_endpoint.keep)
-        metrics.watch_endpoints(by_endpoint)
 
 
 def _build_writer(

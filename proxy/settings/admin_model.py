@@ -49,15 +49,6 @@ class AdminSettings(Section, frozen=True):
             "token or TLS: for a Prometheus on another host"
         ),
     ] = ""
-    metrics_max_endpoints: Annotated[
-        int,
-        about(
-            "endpoints with their own latency in /metrics, which is open; further ones count as "
-            "`other`; 0: none",
-            ge=0,
-            le=1000,
-        ),
-    ] = 0
     health_listen: Annotated[
         str,
         about(

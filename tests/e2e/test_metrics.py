@@ -6,7 +6,6 @@ import math
 import random
 import re
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -68,47 +67,11 @@ def test_prometheus_tells_the_quantiles_from_histograms(tmp_path: Path, upstream
         eventually(lambda: last_errors(prometheus) == [""])
 
 
-@pytest.fixture(scope="module")
-def few_endpoints(tmp_path_factory: pytest.TempPathFactory, upstream: str) -> Iterator[Sidelog]:
-    """One that has latencies of two endpoints, and of the rest."""
-    environ = {"SIDELOG_ADMIN__METRICS_MAX_ENDPOINTS": "2"}
-    with Sidelog(tmp_path_factory.mktemp("few") / "data", upstream, environ=environ) as sidelog:
-        yield sidelog
-
-
-def test_every_family_is_on_its_page(few_endpoints: Sidelog) -> None:
+def test_every_family_is_on_its_page(tmp_path: Path, upstream: str) -> None:
     """What a scrape shows is explained."""
     page = (ROOT / "docs" / "metrics.md").read_text()
-    text = urllib.request.urlopen(f"{few_endpoints.admin_url}/metrics", timeout=60).read().decode()
+    with Sidelog(tmp_path / "data", upstream) as sidelog:
+        text = urllib.request.urlopen(f"{sidelog.admin_url}/metrics", timeout=60).read().decode()
     names = set(re.findall(r"^# TYPE sidelog_(\w+)", text, re.MULTILINE))
     assert len(names) > 40
     assert [name for name in sorted(names) if f"`{name}`" not in page] == []
-
-
-def test_latency_by_endpoint_is_bounded_and_forgets_what_is_erased(few_endpoints: Sidelog) -> None:
-    """The first endpoints have series of their own, the rest share one; an erased path is in no
-    scrape.
-    """
-
-    def counts() -> dict[str, int]:
-        text = (
-            urllib.request.urlopen(f"{few_endpoints.admin_url}/metrics", timeout=60).read().decode()
-        )
-        found = re.findall(
-            r'^sidelog_endpoint_duration_seconds_count{endpoint="(.*?)",.* (\d+)',
-            text,
-            re.MULTILINE,
-        )
-        return {endpoint: int(float(count)) for endpoint, count in found}
-
-    for path in ("/orders/1", "/orders/2", "/secret-name", "/late"):
-        urllib.request.urlopen(few_endpoints.url + path, timeout=60).read()
-        few_endpoints.settled_ledger()
-    assert counts() == {"other": 1, "/orders/{id}": 2, "/secret-name": 1}
-    erase = urllib.request.Request(
-        f"{few_endpoints.admin_url}/api/records?path=/secret-name",
-        method="DELETE",
-        headers={"Authorization": f"Bearer {few_endpoints.token}"},
-    )
-    urllib.request.urlopen(erase, timeout=60).close()
-    assert counts() == {"other": 2, "/orders/{id}": 2}

@@ -23,8 +23,6 @@ from tests.support.sidelog import Sidelog, eventually
 from tests.support.upstream import running
 
 CONFIG: Final = """
-[admin]
-metrics_max_endpoints = 100
 [otel]
 endpoint = "http://127.0.0.1:{closed_port}"
 [[alerts]]
