@@ -124,7 +124,7 @@ def _services(
             *settings.admin.allowed_hosts,
             urlsplit(settings.admin.public_url).hostname or "",
         ),
-        base_path=settings.admin.base_path.rstrip("/"),
+        base_path=urlsplit(settings.admin.public_url).path.rstrip("/"),
         is_trusted_proxy=TrustedProxies(settings.proxy.trusted_proxies).has,
     )
 

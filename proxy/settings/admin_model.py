@@ -19,19 +19,13 @@ class AdminSettings(Section, frozen=True):
         tuple[str, ...],
         about("Host names, without port, accepted beside loopback and the listen address"),
     ] = ()
-    base_path: Annotated[
-        str,
-        about(
-            "path below which another proxy has the admin port, such as /sidelog; it may be "
-            "passed on or taken off; an X-Forwarded-Prefix of [proxy] trusted_proxies says the same"
-        ),
-    ] = ""
     public_url: Annotated[
         str,
         about(
-            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog, "
-            "with which links in messages of alerts begin; its host is accepted as one of "
-            "allowed_hosts; empty: messages have no links"
+            "address of the web UI as a browser reaches it, such as https://logs.example/sidelog: "
+            "links in messages of alerts begin with it, its host is one of allowed_hosts, and "
+            "another proxy may pass its path on or take it off, as an X-Forwarded-Prefix of "
+            "[proxy] trusted_proxies says; empty: messages have no links"
         ),
     ] = ""
     max_streams_per_token: Annotated[

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
@@ -188,7 +189,6 @@ def _check_proxy(settings: Settings) -> Iterator[Problem]:
 
 def _check_front(settings: Settings) -> Iterator[Problem]:
     header = settings.proxy.client_address_header
-    base_path = settings.admin.base_path
     if header.lower() in OWN_HEADERS | _READ_HEADERS | {"forwarded"}:
         yield "proxy.client_address_header", f"{header} has another meaning to the proxy"
     elif header and not settings.proxy.trusted_proxies:
@@ -197,15 +197,14 @@ def _check_front(settings: Settings) -> Iterator[Problem]:
             f"has no effect without trusted_proxies, got {header!r}",
         )
 
-    if not _BASE_PATH.match(base_path):
-        yield (
-            "admin.base_path",
-            f"expected a path such as /sidelog, and not one of ours, got {base_path!r}",
-        )
-
     public_url = settings.admin.public_url
     if public_url and (problem := problem_of(public_url, [])):
         yield "admin.public_url", f"{problem}, got {public_url!r}"
+    elif not _BASE_PATH.match(urlsplit(public_url).path):
+        yield (
+            "admin.public_url",
+            f"expected a path such as /sidelog, and not one of ours, got {public_url!r}",
+        )
 
 
 def _check_tls(section: str, cert_file: str, key_file: str) -> Iterator[Problem]:

@@ -47,7 +47,7 @@ EVERYTHING: Final[dict[str, Any]] = {
             {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}
         ],
     },
-    "viewer": {"enabled": True, "allowedHosts": ["ops.example"], "basePath": "/sidelog"},
+    "viewer": {"enabled": True, "publicUrl": "https://ops.example/sidelog"},
     "service": {"type": "NodePort", "port": 8000, "annotations": {"note": "c"}},
     "podDisruptionBudget": {"enabled": True, "maxUnavailable": "50%"},
     "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},

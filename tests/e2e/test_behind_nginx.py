@@ -81,8 +81,7 @@ def test_a_single_sign_on_in_front_asks_once_and_sidelog_once(
 
     environ = {
         "SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]',
-        "SIDELOG_ADMIN__ALLOWED_HOSTS": '["ops.example"]',
-        "SIDELOG_ADMIN__BASE_PATH": "/sidelog",
+        "SIDELOG_ADMIN__PUBLIC_URL": "http://ops.example/sidelog",
     }
     with running(app) as auth, Sidelog(tmp_path / "data", upstream, environ=environ) as sidelog:
         blocks = guide("operations/single-sign-on.md").replace(

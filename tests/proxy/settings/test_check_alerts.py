@@ -191,6 +191,9 @@ def test_a_key_that_signs_is_read() -> None:
             "admin.public_url: expected http://host:port or https://host:port",
         ),
         ("https://a..b/", "admin.public_url: the host is not a name"),
+        ("https://a//evil.example", "admin.public_url: expected a path such as /sidelog"),
+        ("https://a/x/../b", "admin.public_url: expected a path such as /sidelog"),
+        ("https://a/api/", "and not one of ours, got 'https://a/api/'"),
     ],
 )
 def test_an_address_for_links_that_is_none_is_refused(url: str, expected: str) -> None:
