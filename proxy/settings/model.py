@@ -80,16 +80,6 @@ class LimitSettings(Section, frozen=True):
             ge=0,
         ),
     ] = 0
-    http2_max_streams: Annotated[
-        int,
-        about("requests at once on a connection of HTTP/2, more: REFUSED_STREAM", ge=1, le=10_000),
-    ] = 100
-    http2_stream_window_bytes: Annotated[
-        int,
-        about(
-            "request body of one stream that may wait here for its upstream", ge=65535, le=16 * MIB
-        ),
-    ] = 65535
     timeout_headers_s: Annotated[
         float,
         about("time to receive a request head, from its first byte: 408; 0: no timeout", ge=0),

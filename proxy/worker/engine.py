@@ -120,8 +120,6 @@ class Http2:
     def __init__(self, limits: LimitSettings) -> None:
         self.limits = Limits(
             max_header_bytes=limits.max_header_bytes or 1 << 24,
-            max_streams=limits.http2_max_streams,
-            stream_window_bytes=limits.http2_stream_window_bytes,
             connection_window_bytes=MAX_WINDOW_BYTES,
             timeout_settings_ns=int((limits.timeout_headers_s or MAX_SETTINGS_S) * 1e9),
         )

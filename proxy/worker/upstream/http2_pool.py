@@ -60,7 +60,6 @@ class Http2Pool(LanePool[Http2Lane]):
         """The connections that may have free lanes, the one open longest first."""
         codec_limits = Limits(
             max_header_bytes=self.max_head_bytes,
-            stream_window_bytes=limits.http2_stream_window_bytes,
             connection_window_bytes=MAX_WINDOW_BYTES,
         )
         self._codec = codec_limits, encoder

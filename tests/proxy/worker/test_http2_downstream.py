@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,13 @@ def open_streams(plane: Plane) -> int:
     shared = plane.engine.http2
     assert shared is not None
     return shared.open_streams
+
+
+def allow_streams(plane: Plane, count: int) -> None:
+    """Let each client have `count` streams at once."""
+    shared = plane.engine.http2
+    assert shared is not None
+    shared.limits = replace(shared.limits, max_streams=count)
 
 
 def with_path(path: str, fields: Fields = GET, *others: tuple[str, str]) -> Fields:
@@ -307,7 +315,8 @@ def test_a_response_that_is_cut_off_looks_so(start: Start) -> None:
 
 def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -> None:
     """They are none of its faults, so there is no record of them."""
-    plane = start(Script(), http2_max_streams=1)
+    plane = start(Script())
+    allow_streams(plane, 1)
     with speaking(plane) as client:
         client.h2.remote_settings.max_concurrent_streams = 10
         held = client.begin(POST, is_end=False)
@@ -361,7 +370,8 @@ def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
     def upstream(connection: socket.socket, number: int) -> None:
         may_end.wait(PATIENCE_S)
 
-    plane = start(upstream, http2_max_streams=1000, max_connections=1000)
+    plane = start(upstream, max_connections=1000)
+    allow_streams(plane, 1000)
     with speaking(plane) as client:
         eventually(lambda: connections(plane))
         heads = b"".join(head(number) for number in range(1, 1601, 2))
