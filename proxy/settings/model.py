@@ -119,17 +119,6 @@ class LimitSettings(Section, frozen=True):
     upstream_max_connections: Annotated[
         int, about("upstream connections per worker and route; 0: unlimited", ge=0)
     ] = 512
-    upstream_max_age_s: Annotated[
-        float,
-        about(
-            "age at which an upstream connection is closed, or a tenth before, to follow DNS; 0: "
-            "never",
-            ge=0,
-        ),
-    ] = 3600
-    upstream_max_requests: Annotated[
-        int, about("requests on an upstream connection; 0: unlimited", ge=0)
-    ] = 10_000
     drain_delay_s: Annotated[
         float,
         about(
@@ -139,15 +128,6 @@ class LimitSettings(Section, frozen=True):
     drain_timeout_s: Annotated[
         float, about("time for requests in flight to finish then; 0: cut them off", ge=0)
     ] = 30
-    max_old_workers: Annotated[
-        int,
-        about(
-            "workers that serve the last streams of before a reload, 40 MiB each; more: it is "
-            "refused",
-            ge=1,
-            le=1000,
-        ),
-    ] = 32
 
     @property
     def max_line_bytes(self) -> int:

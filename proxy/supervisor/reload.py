@@ -5,7 +5,7 @@ Strategy: a process of its own (`reload_config.py`) reads the configuration, lay
 running sidelog cannot change, and checks both. When it is valid, new workers start on the same
 sockets beside the old ones; once all of them are ready they take over, and the old ones *retire*:
 they accept nothing more, and end when their last client has left, however many reloads follow.
-Where `max_old_workers` still serve, the next reload is refused: it cuts no client off. A worker
+Where `MAX_OLD_WORKERS` still serve, the next reload is refused: it cuts no client off. A worker
 that does not start takes the reload back. The collector follows last: rings describe themselves, so
 either can be ahead. Before all that the rings of the reload before are drained (`ring_room.py`);
 what is requested meanwhile, or while one runs, is one reload.
@@ -31,6 +31,8 @@ from proxy.supervisor.ring_room import LOOK_S, PATIENCE_S, RingRoom
 
 log = logging.getLogger("proxy.supervisor")
 
+MAX_OLD_WORKERS: Final = 32
+"""Workers that serve the last streams of earlier reloads, 40 MiB each; with more a reload is refused."""
 LEAVE_S: Final = 5.0
 """Clients of too many old workers get this long to leave before a reload is refused."""
 READ_S: Final = 30.0
@@ -124,10 +126,9 @@ class Reload:
 
     def _is_crowded(self) -> bool:
         """Whether too many old workers still serve; after a while the reload is refused."""
-        most = self.shared.settings["proxy"]["limits"]["max_old_workers"]
         count = self.old_workers()
         now_s = time.monotonic()
-        if count < most:
+        if count < MAX_OLD_WORKERS:
             self._crowded_until_s = 0.0
             return False
 
@@ -137,10 +138,10 @@ class Reload:
             self._crowded_until_s = 0.0
             self._is_requested = False
             log.error(
-                "keeping the current settings: %d workers of before still serve streams "
-                "(max_old_workers = %d), and a reload cuts none; a restart does",
+                "keeping the current settings: %d workers of before still serve streams, the limit is "
+                "%d; a reload cuts none off, a restart does",
                 count,
-                most,
+                MAX_OLD_WORKERS,
             )
             self.refuse([])
 

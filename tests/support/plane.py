@@ -88,6 +88,12 @@ def settings_for(
     )
 
 
+def limit_requests(plane: "Plane", count: int) -> None:
+    """Let each connection to an upstream carry `count` requests."""
+    for pool in (*plane.engine.pools, *plane.engine.http2_pools):
+        pool.max_requests = count
+
+
 @dataclasses.dataclass
 class Plane:
     """A running data plane."""

@@ -18,7 +18,7 @@ from typing import Final, Generic, TypeVar
 
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
-from proxy.worker.upstream.connection import NEVER_NS, UpstreamConnection
+from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.http2_lane import Http2Lane
 
@@ -29,6 +29,11 @@ AnyConnection = UpstreamConnection | Http2Upstream
 RESPONSE_HEAD_FACTOR: Final = 4
 """A response head may be so many times as long as a request head: it has more cookies and policies.
 """
+
+MAX_REQUESTS: Final = 10_000
+"""After so many requests a connection is closed."""
+MAX_AGE_NS: Final = 3600 * 10**9
+"""At this age, or up to a tenth before, a connection is closed, to follow DNS."""
 
 
 class LanePool(ABC, Generic[Lane_co]):
@@ -49,10 +54,9 @@ class LanePool(ABC, Generic[Lane_co]):
         # Settings; 0 stands for no limit.
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
-        self.max_requests = limits.upstream_max_requests or 1 << 60
+        self.max_requests = MAX_REQUESTS
         self.max_head_bytes = RESPONSE_HEAD_FACTOR * limits.max_header_bytes or 1 << 24
         """The longest response head."""
-        self._max_age_ns = int(limits.upstream_max_age_s * 1e9)
 
     @abstractmethod
     def new_connection(self) -> AnyConnection:
@@ -155,9 +159,7 @@ class LanePool(ABC, Generic[Lane_co]):
         self._opening -= 1
         self._open += 1
         self._on_open(1)
-        if self._max_age_ns:
-            return now_ns + self._max_age_ns - randbelow(self._max_age_ns // 10 + 1)
-        return NEVER_NS
+        return now_ns + MAX_AGE_NS - randbelow(MAX_AGE_NS // 10 + 1)
 
     def _count_closed(self) -> None:
         self._open -= 1

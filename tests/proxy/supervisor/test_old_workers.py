@@ -48,11 +48,11 @@ def test_no_reload_cuts_off_clients_of_one_before(
 def test_beside_too_many_old_workers_a_reload_is_refused(
     supervised: Supervisor, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It says how many there are, and which setting bounds them; once they have ended, the next one
+    """It says how many there are, and how many may be; once they have ended, the next one
     works.
     """
     monkeypatch.setattr("proxy.supervisor.reload.LEAVE_S", 0.05)
-    monkeypatch.setenv("SIDELOG_PROXY__LIMITS__MAX_OLD_WORKERS", "2")
+    monkeypatch.setattr("proxy.supervisor.reload.MAX_OLD_WORKERS", 2)
 
     def steps() -> None:
         until(lambda: all_ready(supervised))
@@ -75,7 +75,6 @@ def test_beside_too_many_old_workers_a_reload_is_refused(
 
     assert run(supervised, steps) == 0
     refusal = (
-        "keeping the current settings: 2 workers of before still serve streams (max_old_workers = "
-        "2)"
+        "keeping the current settings: 2 workers of before still serve streams, the limit is 2"
     )
     assert capfd.readouterr().err.count(refusal) == 1

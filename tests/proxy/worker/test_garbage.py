@@ -20,7 +20,7 @@ from tests.proxy.worker.test_downstream import GET
 from tests.proxy.worker.test_fairness import HANDSHAKE, MASKED_CLOSE, entries
 from tests.support.certificate import self_signed
 from tests.support.client import Client
-from tests.support.plane import Plane, eventually
+from tests.support.plane import Plane, eventually, limit_requests
 from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted, switching
@@ -251,7 +251,8 @@ def test_so_is_one_to_an_upstream_of_tls(start: Start, tmp_path: Path, is_truste
     with scripted(secured) as url:
         route = {"upstream_ca_file": str(cert)} if is_trusted else {}
         name = url.replace("http://127.0.0.1", "https://localhost")
-        plane = start(name, route=route, upstream_max_requests=1)
+        plane = start(name, route=route)
+        limit_requests(plane, 1)
         visit = asking(plane.connect)
         assert left_behind(plane, visit, visit) == Counter()
         entries(plane, 0)

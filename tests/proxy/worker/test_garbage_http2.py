@@ -24,7 +24,7 @@ from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP1, HTTP2, ME
 from tests.support.certificate import self_signed
 from tests.support.http2_client import GET, POST, Fields, Http2Client
 from tests.support.http2_upstream import Connection, Http2Upstream, Request, echo
-from tests.support.plane import PATIENCE_S, Plane
+from tests.support.plane import PATIENCE_S, Plane, limit_requests
 from tests.support.ports import free_port
 
 Act = Callable[[Http2Client], object]
@@ -187,7 +187,8 @@ CALLS: dict[str, Act] = {
 @pytest.mark.parametrize("act", CALLS.values(), ids=CALLS)
 def test_so_is_a_connection_to_an_upstream(start: Start, act: Act) -> None:
     """Each is used once, and closed by either side."""
-    plane = start(Http2Upstream(answer), route=HTTP2, upstream_max_requests=1)
+    plane = start(Http2Upstream(answer), route=HTTP2)
+    limit_requests(plane, 1)
     connect = plain(plane)
     assert left_behind(plane, visiting(connect, act), visiting(connect, ask)) == Counter()
     entries(plane, 0)

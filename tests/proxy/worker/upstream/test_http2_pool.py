@@ -28,7 +28,7 @@ from tests.proxy.worker.upstream.http2_calls import (
 )
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
-from tests.support.plane import Loop, eventually
+from tests.support.plane import Loop, eventually, limit_requests
 from tests.support.script import Script
 
 
@@ -258,9 +258,10 @@ def test_a_connection_is_kept_and_used_again(start: Start) -> None:
 
 
 def test_a_connection_retires_after_its_number_of_requests(start: Start) -> None:
-    """As `upstream_max_requests` says."""
+    """The next one has a connection of its own."""
     upstream = Http2Upstream()
-    plane = start(upstream, route=HTTP2, upstream_max_requests=2)
+    plane = start(upstream, route=HTTP2)
+    limit_requests(plane, 2)
     with speaking(plane) as client:
         assert [client.ask().status for _ in range(4)] == [200] * 4
     assert len(upstream.connections) == 2
@@ -275,7 +276,8 @@ def test_requests_that_run_at_once_count_as_they_begin(start: Start) -> None:
                 connection.respond(each, b"ok")
 
     upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2, upstream_max_requests=10)
+    plane = start(upstream, route=HTTP2)
+    limit_requests(plane, 10)
     with speaking(plane) as client:
         streams = [client.begin() for _ in range(25)]
         assert [client.answer(stream).status for stream in streams] == [200] * 25
