@@ -247,13 +247,11 @@ class CaptureSettings(Section, frozen=True):
             le=60_000,
         ),
     ] = 100
-    websocket_message_bytes: Annotated[
-        int, about("kept of each WebSocket message; 0: messages are not recorded", ge=0, le=MIB)
-    ] = 4096
-    grpc_message_bytes: Annotated[
+    message_bytes: Annotated[
         int,
         about(
-            "kept of each message of a gRPC stream, as an event; 0: only bodies are kept",
+            "kept of each message of a WebSocket or a gRPC stream, as an event; 0: messages are "
+            "not recorded",
             ge=0,
             le=MIB,
         ),

@@ -149,7 +149,7 @@ class _Session:
         if sizes != (101, len(case.data), len(case.reply)):
             return f"recorded {sizes}, passed {len(case.data)} and {len(case.reply)}"
 
-        max_bytes = self._world.settings.capture.websocket_message_bytes
+        max_bytes = self._world.settings.capture.message_bytes
         codes: set[int] = set()
         for direction, raw in ((IN, case.data), (OUT, case.reply)):
             expected = read_frames(raw, max_bytes)

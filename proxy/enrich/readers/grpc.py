@@ -17,7 +17,7 @@ class Grpc(Reader):
     def __init__(self, dependencies: Dependencies) -> None:
         settings = dependencies.settings
         self._calls = GrpcReader(
-            dependencies.redactor, settings.routes, settings.capture.grpc_message_bytes
+            dependencies.redactor, settings.routes, settings.capture.message_bytes
         )
 
     def may_read(self, exchange: DecodedExchange) -> bool:

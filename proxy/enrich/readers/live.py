@@ -38,7 +38,7 @@ class Live(Reader):
         self._prices = dependencies.prices
         self._messages = MessageReader(dependencies.redactor)
         self._sessions = LiveSessions()
-        self._max_message_bytes = capture.websocket_message_bytes
+        self._max_message_bytes = capture.message_bytes
         self._max_body_bytes = capture.stored_body_bytes
 
     @property

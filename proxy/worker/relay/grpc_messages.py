@@ -68,7 +68,7 @@ def _begin_recording(relay: RelayState, direction: int, data: bytes) -> None:
     engine = relay.engine
     if exchange is None or stream is None or route is None or not exchange.is_recorded:
         return
-    if not engine.capture.grpc_message_bytes or exchange.flags & FLAG_BODIES_OFF:
+    if not engine.capture.message_bytes or exchange.flags & FLAG_BODIES_OFF:
         return
 
     log = MessageLog(exchange, engine.recorder, engine.pace, KIND_GRPC, MAX_MESSAGES_PER_S)
@@ -99,7 +99,7 @@ def _copying_counter(
     """
     exchange = relay.exchange
     assert exchange is not None
-    copying = MessageCounter(relay.engine.capture.grpc_message_bytes)
+    copying = MessageCounter(relay.engine.capture.message_bytes)
     if direction == IN:
         window = exchange.request_body
     else:

@@ -417,7 +417,7 @@ class Relay(RelayState):
             engine.turns,
             engine.pace,
             (self.client, upstream),
-            max_bytes=engine.capture.websocket_message_bytes,
+            max_bytes=engine.capture.message_bytes,
             session_bytes=self.route.windows.session_bytes(exchange.request_head),
         )
 

@@ -29,7 +29,7 @@ from tests.support.upstream import read_head
 __all__ = ["certificate", "start_tls"]  # fixtures
 
 SIZE = 8_000_000
-UNREAD = CaptureSettings(websocket_message_bytes=0)
+UNREAD = CaptureSettings(message_bytes=0)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE
 FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)

@@ -398,7 +398,7 @@ def test_masses_of_messages_leave_exchanges_their_room(
 
 def test_a_session_that_is_not_recorded_counts_nothing(start: Start) -> None:
     """Where no messages are wanted none are missing."""
-    plane = start(silent_tunnel, capture=CaptureSettings(websocket_message_bytes=0))
+    plane = start(silent_tunnel, capture=CaptureSettings(message_bytes=0))
     with plane.connect() as client:
         client.send(HANDSHAKE)
         assert b" 101 " in client.head()

@@ -136,7 +136,7 @@ def _capture(**settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "settings",
     [
-        _capture(grpc_message_bytes=0),
+        _capture(message_bytes=0),
         _capture(level="headers"),
         _capture(request_body_bytes=0, response_body_bytes=0),
     ],

@@ -103,7 +103,7 @@ def test_a_compressed_message_is_kept_to_its_limit() -> None:
     bomb = captured(gzip.compress(b"\x08\x01" * 100_000), coding=b"gzip")
     shown = data_of(bomb)
     assert (shown["truncated"], shown["kept"], shown["inflated_size"]) == (True, 4096, None)
-    given = msgspec.structs.replace(settings(), capture=CaptureSettings(grpc_message_bytes=8192))
+    given = msgspec.structs.replace(settings(), capture=CaptureSettings(message_bytes=8192))
     builder = RecordBuilder("i", given)
     with pytest.raises(TooLong):
         builder.message(bomb, descriptor_of(given), 65_536)
