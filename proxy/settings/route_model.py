@@ -24,12 +24,6 @@ class RouteLimitSettings(Section, frozen=True):
     timeout_first_byte_s: Annotated[
         _Seconds | None, about("time until the response begins: 504")
     ] = None
-    timeout_upstream_idle_s: Annotated[
-        _Seconds | None, about("time between reads of a response")
-    ] = None
-    upstream_keep_alive_s: Annotated[
-        _Seconds | None, about("time an upstream connection is kept idle")
-    ] = None
     upstream_max_connections: Annotated[_Count | None, about("upstream connections per worker")] = (
         None
     )
