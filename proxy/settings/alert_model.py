@@ -37,11 +37,13 @@ class AlertSettings(Section, frozen=True):
     above: Annotated[_Threshold | None, about("it fires above this")] = None
     below: Annotated[_Threshold | None, about("it fires below this")] = None
     for_s: Annotated[_Wait, about("time that it must be so before it fires; 0: none")] = 0
-    resolve_below: Annotated[
+    resolve_at: Annotated[
         _Threshold | None,
-        about("with `above`: it is over below this, so that it does not come and go"),
+        about(
+            "it is over below this, with `below` above this, so that nothing comes and goes; "
+            "left out: at the threshold"
+        ),
     ] = None
-    resolve_above: Annotated[_Threshold | None, about("with `below`: it is over above this")] = None
     min_requests: Annotated[
         int, about("with fewer requests in the window it does not fire", ge=0)
     ] = 0

@@ -78,23 +78,20 @@ def _check_threshold(alert: AlertSettings) -> Iterator[Problem]:
 
 
 def _check_way_back(alert: AlertSettings) -> Iterator[Problem]:
-    lower = alert.resolve_below
-    upper = alert.resolve_above
-    if lower is not None:
-        if alert.above is None:
-            yield "resolve_below", f"goes with `above` alone, got {lower:g}"
-        elif lower > alert.above:
-            yield "resolve_below", f"expected at most above = {alert.above:g}, got {lower:g}"
-        elif lower == 0:
-            yield "resolve_below", "is never reached: no figure is below 0"
+    end = alert.resolve_at
+    if end is None:
+        return
 
-    if upper is not None:
-        if alert.below is None:
-            yield "resolve_above", f"goes with `below` alone, got {upper:g}"
-        elif upper < alert.below:
-            yield "resolve_above", f"expected at least below = {alert.below:g}, got {upper:g}"
-        elif alert.figure == "share" and upper >= 1:
-            yield "resolve_above", f"is never reached: a share is from 0 to 1, got {upper:g}"
+    if alert.above is not None:
+        if end > alert.above:
+            yield "resolve_at", f"expected at most above = {alert.above:g}, got {end:g}"
+        elif end == 0:
+            yield "resolve_at", "is never reached: no figure is below 0"
+    elif alert.below is not None:
+        if end < alert.below:
+            yield "resolve_at", f"expected at least below = {alert.below:g}, got {end:g}"
+        elif alert.figure == "share" and end >= 1:
+            yield "resolve_at", f"is never reached: a share is from 0 to 1, got {end:g}"
 
 
 def _check_message(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator[Problem]:

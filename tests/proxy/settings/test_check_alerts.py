@@ -63,16 +63,11 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
         ({"url": None}, "alerts[0].url: is missing"),
         ({"secret": "whsec_%%%"}, "alerts[0].secret: expected Base64 behind whsec_"),
         ({"secret": "whsec_c2hvcnQ="}, "alerts[0].secret: expected a key of 24 to 64 bytes, got 5"),
-        ({"resolve_below": 2}, "alerts[0].resolve_below: expected at most above = 1, got 2"),
-        ({"resolve_below": 0}, "alerts[0].resolve_below: is never reached: no figure is below 0"),
+        ({"resolve_at": 2}, "alerts[0].resolve_at: expected at most above = 1, got 2"),
+        ({"resolve_at": 0}, "alerts[0].resolve_at: is never reached: no figure is below 0"),
         (
-            {"above": None, "below": 1, "resolve_below": 1},
-            "alerts[0].resolve_below: goes with `above` alone, got 1",
-        ),
-        ({"resolve_above": 1}, "alerts[0].resolve_above: goes with `below` alone, got 1"),
-        (
-            {"above": None, "below": 2, "resolve_above": 1},
-            "alerts[0].resolve_above: expected at least below = 2, got 1",
+            {"above": None, "below": 2, "resolve_at": 1},
+            "alerts[0].resolve_at: expected at least below = 2, got 1",
         ),
         (
             {
@@ -80,9 +75,9 @@ def with_alerts(*alerts: dict[str, object]) -> dict[str, str]:
                 "of": "status:5xx",
                 "above": None,
                 "below": 0.5,
-                "resolve_above": 1,
+                "resolve_at": 1,
             },
-            "alerts[0].resolve_above: is never reached: a share is from 0 to 1, got 1",
+            "alerts[0].resolve_at: is never reached: a share is from 0 to 1, got 1",
         ),
         ({"for_s": -1}, "alerts[0].for_s: expected"),
         ({"headers": {"a b": "x"}}, "alerts[0].headers: expected header names, got 'a b'"),

@@ -214,12 +214,10 @@ def message_id(*parts: object) -> str:
 
 def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> bool:
     """Whether a value is beyond the threshold; for a group that fires, whether it has not come back
-    behind `resolve_below` or `resolve_above`.
+    behind `resolve_at`.
     """
-    if fires and alert.resolve_below is not None:
-        return value >= alert.resolve_below
-    if fires and alert.resolve_above is not None:
-        return value <= alert.resolve_above
+    if fires and alert.resolve_at is not None:
+        return value >= alert.resolve_at if alert.below is None else value <= alert.resolve_at
     return (alert.above is not None and value > alert.above) or (
         alert.below is not None and value < alert.below
     )

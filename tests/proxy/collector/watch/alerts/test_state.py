@@ -164,13 +164,13 @@ def test_what_waits_to_fire_is_bounded_and_goes_with_its_alert() -> None:
     ("settings", "values", "expected"),
     [
         (
-            {"resolve_below": 8.0},
+            {"resolve_at": 8.0},
             (11.0, 9.0, 8.0, 11.0, 7.9),
             [("firing", 11.0), ("resolved", 7.9)],
         ),
-        ({"resolve_below": 8.0}, (9.0, 11.0, None), [("firing", 11.0), ("resolved", None)]),
+        ({"resolve_at": 8.0}, (9.0, 11.0, None), [("firing", 11.0), ("resolved", None)]),
         (
-            {"above": None, "below": 5.0, "resolve_above": 8.0},
+            {"above": None, "below": 5.0, "resolve_at": 8.0},
             (6.0, 4.0, 6.0, 8.0, 9.0, 6.0),
             [("firing", 4.0), ("resolved", 9.0)],
         ),
