@@ -21,7 +21,7 @@ _ESCAPED_BACKSLASH: Final = b"\0\0"
 _ESCAPED_QUOTE: Final = b"\0\1"
 """Stand in for escapes while strings are found by their quotes."""
 _MAX_DEPTH: Final = 4
-"""How often lines are told apart by one name, before all of their names are compared."""
+"""How often lines are distinguished by one name, before all of their names are compared."""
 _NEAR_ROWS: Final = 4
 """How many repeats stay on either side of something else."""
 _AROUND_NUMBERS: Final = b" :,[]{}\r"
