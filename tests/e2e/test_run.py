@@ -257,7 +257,7 @@ def test_how_a_command_ends_is_how_we_end(place: Place) -> None:
         ("run", "--route", "x", "--", "true"): (2, "expected NAME=URL"),
         ("run", "-o", "/nowhere/run.html", "--", "true"): (2, "there is no directory /nowhere"),
         ("run", "-o", "/", "--", "true"): (2, "-o /: cannot be written"),
-        ("run", "--route", "x=ftp://a", "--", "true"): (2, "--route 'x=ftp://a'"),
+        ("run", "--route", "x=ftp://a", "--", "true"): (2, "--route x='ftp://a'"),
         ("run", "--again", "--data-dir", "none"): (1, "no run has ended yet with none"),
     }
     for arguments, (code, text) in refused.items():
