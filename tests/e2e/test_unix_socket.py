@@ -169,9 +169,7 @@ def test_tls_websockets_and_proxy_headers_pass(tmp_path: Path) -> None:
                 eventually(lambda: client.recv(100) == b"")
 
             (record,) = eventually(
-                lambda: [
-                    record for record in sidelog.records("kind=all") if record["status"] == 101
-                ]
+                lambda: [record for record in sidelog.records() if record["status"] == 101]
             )
             assert (record["client_ip"], record["scheme"], record["status"]) == (
                 "192.0.2.7",

@@ -11,7 +11,7 @@ def test_a_group_has_its_own_name_and_those_of_a_search() -> None:
     """All of them lead to something there is, and none of the other names hides another group."""
     assert [read_group("by", name) for name in GROUPS] == [*TOP_FIELDS, "tool"]
     assert {name: read_group("by", name) for name in OTHER_NAMES} == {
-        "ua": "user_agent", "ip": "client_ip", "error_type": "error",
+        "ua": "user_agent", "ip": "client_ip", "error_type": "error", "error_message": "message",
     }  # fmt: skip
     assert read_group("by", "body.user.id") == "body.user.id"
 
