@@ -275,7 +275,7 @@ def test_every_value_can_be_set(tmp_path: Path) -> None:
         "100Gi",
         "monitoring",
         "dedicated",
-        "/sidelog",
+        "https://ops.example/sidelog",
     ):
         assert f'"{word}"' in text or f":{word}" in text, word
 
