@@ -204,9 +204,13 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return self.codec.reader.is_within_frame and now_ns - self.read_ns >= limit_ns
 
     def distrust(self, since_ns: int) -> None:
-        """Lend no more lanes if nothing has come since a request was sent that waited in vain."""
+        """Lend no more lanes if nothing came in the second half of a wait that was in vain.
+
+        In the first half even an upstream that died meanwhile may have acknowledged something.
+        """
         now_ns = time.monotonic_ns()
-        if not self.is_retired and (self.read_ns <= since_ns or self.is_stuck(now_ns, TICK_NS)):
+        is_silent = self.read_ns <= (since_ns + now_ns) // 2
+        if not self.is_retired and (is_silent or self.is_stuck(now_ns, TICK_NS)):
             self.retire()
 
     def retire(self) -> None:

@@ -36,7 +36,7 @@ class LaneOwner(Protocol):
         """Write the frames that the codec has to send."""
 
     def distrust(self, since_ns: int) -> None:
-        """Lend no more lanes if nothing has come since then."""
+        """Lend no more lanes if nothing came in the second half of a wait that began then."""
 
     def release(self, lane: "Http2Lane") -> None:
         """Take back a lane; its stream is cancelled where it has not ended."""

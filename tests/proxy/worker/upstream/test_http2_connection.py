@@ -341,6 +341,7 @@ STALLS = {
     "within a head": frames.frame(frames.HEADERS, 0, 1, block([(b":status", b"200")])),
     "within a frame": frames.frame(frames.HEADERS, frames.END_HEADERS, 1, bytes(99))[:40],
     "before anything": b"",
+    "after a sign of life": frames.frame(frames.PING, 0, 0, bytes(8)),
 }
 
 
@@ -354,6 +355,7 @@ def test_a_connection_that_stalls_is_lent_no_more(start: Start, stall: str, give
             connection.respond(request, b"ok")
         elif not request.is_answered:
             request.is_answered = True
+            connection.flush()  # nothing of it may follow within the frame
             with connection.lock:
                 connection.socket.sendall(STALLS[stall])
 
@@ -364,7 +366,7 @@ def test_a_connection_that_stalls_is_lent_no_more(start: Start, stall: str, give
         stream = client.begin()
         if gives_up == "sidelog":
             assert client.answer(stream).status == 504
-        elif stall == "before anything":
+        elif not stall.startswith("within"):
             return  # its upstream may be thinking
         else:
             eventually(lambda: plane.run(lambda: _is_within_frame(plane)))
