@@ -264,7 +264,8 @@ def ways() -> dict[str, Callable[[Content, bytes], object]]:
     def words(content: Content, text: bytes) -> object:
         terms = Terms()
         kind = content_of(text, content.content_type)
-        terms.add(searched_windows(Body(text, b"", len(text), False, None, None, content=kind)))
+        body = Body(text, b"", len(text), False, None, None, content=kind)
+        terms.add(0, searched_windows(body))
         return terms.signature()
 
     return {"body": body, "head": head, "words": words}

@@ -65,7 +65,6 @@ DIALECT: Final = Dialect(
     record_columns=", ".join(COLUMNS),
     by_seq=index_keys.by_seq,
     has_grouping_sets=True,
-    joins_ranges=True,
     row_lock=" FOR UPDATE",
     skip_locked=" FOR UPDATE SKIP LOCKED",
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",

@@ -68,6 +68,10 @@ class Spread(Range):
 
     parts: tuple[Range, ...]
 
+    @property
+    def size(self) -> int:
+        return sum(part.size for part in self.parts)
+
 
 def spread(parts: Sequence[Range]) -> Range:
     """Join at least one range, in rising order."""
@@ -116,15 +120,12 @@ class Pace:
         """
         self._enough = rows * _AMPLE
 
-    def finish(self, *, may_widen: bool) -> None:
-        """End a slice, and set the width of the next, which is wider only if it may be."""
+    def finish(self) -> None:
+        """End a slice, and set the width of the next."""
         took_s = self._clock() - self._began_s
         wider = self._slice_s / max(took_s, self._slice_s / _MOST_WIDER)
-        if wider < 1 or may_widen:
-            width = int(self.width * max(wider, 1 / _MOST_NARROWER))
-            self.width = max(
-                self._least, width if self._enough is None else min(width, self._enough)
-            )
+        width = int(self.width * max(wider, 1 / _MOST_NARROWER))
+        self.width = max(self._least, width if self._enough is None else min(width, self._enough))
 
 
 def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
@@ -146,30 +147,21 @@ def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -
         yield Window(part.first, part.last, tuple(within))
 
 
-def joint_slices(
-    ranges: Sequence[Range], order: Order, pace: Pace, *, joins: bool = True
-) -> Iterator[Range]:
-    """Cut ranges, given in the order of the walk, into slices: each a part of one or, with `joins`,
-    several whole.
-    """
+def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace) -> Iterator[Range]:
+    """Cut ranges, given in the order of the walk, into slices: each a part of one or several whole."""
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
-        part = _next(rest, pace.width, order, pace.max_joined if joins else 0)
-        # A slice that is narrower than it may be is quick for that reason alone.
-        may_widen = joins or part.size == pace.width
-        yield part
-        pace.finish(may_widen=may_widen)
+        yield _next(rest, pace.width, order, pace.max_joined)
+        pace.finish()
 
 
 def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:
-    """Take the next slice off some ranges, of which the last is next; 0 as `max_joined`: they are
-    not joined.
-    """
+    """Take the next slice off some ranges, of which the last is next."""
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)
-    if not max_joined or not left.is_empty:
+    if not left.is_empty:
         return part
 
     parts = [part]

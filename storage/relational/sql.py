@@ -145,8 +145,6 @@ class Dialect:
     """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
     call_order: Sequence[str] = ("id",)
     """The columns by which tool calls are in the order of storing; rows are walked by the first."""
-    joins_ranges: bool = False
-    """Whether the conditions on a slice may name several ranges of rows."""
     committed: str = ""
     """Condition on rows of batches, without parameters, that leaves out what is not committed;
     empty: all rows are.

@@ -16,6 +16,11 @@ from storage.search.octets import readable_runs
 from storage.search.words import MAX_WORD_CHARACTERS
 
 
+def lines_of(head: bytes) -> list[bytes]:
+    """Cut a head into its lines, of which most are also those of other records."""
+    return head.split(b"\r\n")
+
+
 def searched_windows(body: Body) -> Iterator[bytes]:
     """List what is searched of the two windows of a body; nothing that is empty."""
     return map(without_long_runs, readable_windows(body))

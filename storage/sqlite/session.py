@@ -18,7 +18,7 @@ from storage.relational.search.condition import asked_fields
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import State, spanned, spanned_ids
-from storage.relational.slices import Range
+from storage.relational.slices import Range, Spread
 from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.relational.writes.remembered import Names
@@ -73,6 +73,9 @@ _PLACES: Final = f"SELECT seq, {', '.join(PLACES)}, started_at_us FROM records"
 
 
 def _in_slice(where: Where, part: Range) -> Where:
+    if isinstance(part, Spread):
+        seqs = [seq for some in part.parts for seq in range(some.first, some.last + 1)]
+        return Where(f"{where.text} AND {SEQ_AMONG}", (*where.parameters, number_list(seqs)))
     return Where(
         f"{where.text} AND seq BETWEEN ? AND ?", (*where.parameters, part.first, part.last)
     )

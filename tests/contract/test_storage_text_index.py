@@ -18,10 +18,11 @@ from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.search import rows
 from storage.relational.session import Session
+from storage.relational.slices import Range
 from storage.relational.store import RelationalStorage
 from storage.search.expression import And, Expression, Has, Is, Like, Not, Or, Substring, Text
 from storage.search.index.hashes import term
-from storage.search.index.segment import cells_with, has, part_of
+from storage.search.index.segment import part_of, rows_in, rows_with
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -194,40 +195,6 @@ SEARCHES: Final = (
 )
 
 
-async def test_records_that_repeat_their_words_have_smaller_cells(
-    celled: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """About half as many of them, from the second cell on, until there come others."""
-    monkeypatch.setattr(build, "CELL_ROWS", 1000)
-    monkeypatch.setattr(build, "CELL_BYTES", 20_000)
-    monkeypatch.setattr(build, "_SMALL_CELL_BYTES", 10_000)
-    monkeypatch.setattr(build, "LEAST_CELLS", 256)
-    monkeypatch.setattr(merge, "MAX_CELLS", 256)
-
-    chosen = random.Random(1)
-    for bodies in (
-        [b"over and again " * 40 + b"%d" % number for number in range(200)],
-        [chosen.randbytes(300).hex(" ", 4).encode() for _ in range(200)],
-    ):
-        entries = [
-            Entry(make_record(), Payload(b"", b"", make_body(body), None)) for body in bodies
-        ]
-        await celled.commit(Batch("side-1", entries))
-
-    await index(celled)
-    _, cells = await holders(celled)
-    widths = [
-        cell.rows.last - cell.rows.first + 1
-        for cell in cells
-        if not cell.rows.first <= 200 <= cell.rows.last
-    ]
-    repeating = len([cell for cell in cells if cell.rows.last < 200])
-    assert 25 <= widths[0] <= 45
-    assert all(10 <= width <= 20 for width in widths[1:repeating])
-    assert all(20 < width <= 45 for width in widths[repeating + 2 : -1])
-    assert len(widths) > repeating + 4
-
-
 async def test_segments_have_more_cells_where_these_have_few_words(
     celled: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,7 +209,7 @@ async def test_segments_have_more_cells_where_these_have_few_words(
         await index(celled)
 
     await check_words(celled, entries)
-    counts = [len(segment.cells((1 << 20) - 1)) for segment in (await holders(celled))[0]]
+    counts = [len(segment.cells()) for segment in (await holders(celled))[0]]
     assert counts[0] == 8
     assert {4, 8} <= set(counts)
 
@@ -304,7 +271,7 @@ async def test_searches_find_the_same_before_during_and_after(indexed: Any) -> N
 
 
 async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
-    """A word is looked for in the cells that have it, and hardly anywhere else."""
+    """A word is looked for in the rows that have it, and hardly anywhere else."""
     entries = await fill(indexed, 1, ROWS)
     await index(indexed)
 
@@ -314,10 +281,8 @@ async def test_the_index_leaves_out_what_cannot_match(indexed: Any) -> None:
             wanted = term(f"own{number}end")
             key = part_key(segment.rows.first, part_of(wanted))
             parts = await indexed._read(lambda session, key=key: read_parts(session, [key]))
-            told = segment.cells(cells_with(parts[key], wanted))
-            assert [
-                rows for rows in told if not rows.first <= entries[number].record.seq <= rows.last
-            ] == []
+            told = segment.named(rows_with(parts[key], wanted))
+            assert told in ([], [Range(entries[number].record.seq, entries[number].record.seq)])
 
 
 async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
@@ -394,7 +359,7 @@ async def test_nothing_is_left_of_what_is_erased(celled: Any) -> None:
     await check(celled, left)
     _, cells = await holders(celled)
     assert not any(
-        has(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18)
+        rows_in(cell.signature, term(f"own{number}end")) for cell in cells for number in (2, 4, 18)
     )
 
 

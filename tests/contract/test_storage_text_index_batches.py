@@ -15,7 +15,6 @@ from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.making import CellMaking
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows
 from storage.relational.slices import Range
-from storage.search.index.segment import unpacked
 from storage.writer.backlog import BacklogLimits
 from storage.writer.pending_batch import SourceRun
 from storage.writer.writer import Writer
@@ -34,18 +33,19 @@ from tests.contract.test_storage_text_index import (
 from tests.storage.samples import make_record
 from tests.support.filters import make_filter
 from tests.support.listeners import Listener
+from tests.support.signatures import rows_by_term
 
 __all__ = ["celled", "small_index"]
 
 
-async def read_back(store: Any, rows: Range) -> set[int]:
+async def read_back(store: Any, rows: Range) -> dict[int, set[int]]:
     """Make the terms of a cell of what is stored."""
 
     async def read(session: Any) -> bytes:
         found, _ = await first_rows(session, rows, 1 << 20, rows.size + 1)
         return (await cell_of_rows(session, found, rows)).signature
 
-    return set(unpacked(await store._read(read)))
+    return rows_by_term(await store._read(read))
 
 
 async def cells_of(store: Any) -> list[Cell]:
@@ -68,7 +68,7 @@ async def test_a_large_batch_brings_its_cells(celled: Any, monkeypatch: pytest.M
     await check(celled, entries)
     await check_words(celled, entries)
     for cell in cells:
-        assert set(unpacked(cell.signature)) == await read_back(celled, cell.rows)
+        assert rows_by_term(cell.signature) == await read_back(celled, cell.rows)
     monkeypatch.setattr(merge, "LEAST_CELLS", 4)
     monkeypatch.setattr(merge, "MAX_CELLS", 4)
     monkeypatch.setattr(merge, "_ENOUGH_BYTES", 0)
@@ -186,7 +186,7 @@ async def test_parts_of_a_refused_batch_have_cells_of_their_own(
     cells = await cells_of(celled)
     assert sum(cell.rows.size for cell in cells) >= 28
     for cell in cells:
-        assert set(unpacked(cell.signature)) == await read_back(celled, cell.rows)
+        assert rows_by_term(cell.signature) == await read_back(celled, cell.rows)
     entries[1] = first
     await check(celled, entries)
     await check_words(celled, entries)

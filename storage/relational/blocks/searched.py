@@ -1,6 +1,5 @@
 """The searched texts of stored heads and bodies: those of many records are decoded at once."""
 
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -44,16 +43,15 @@ def read_bodies(raw: bytes, count: int) -> list[Bodies]:
     return _bodies_decoder.decode(b"".join([_LIST, count.to_bytes(4, "big"), raw]))
 
 
-def head_texts(heads: Iterable[Heads]) -> list[bytes]:
-    return [text for each in heads for text in (each.request_head, each.response_head)]
+def head_texts(heads: Heads) -> tuple[bytes, bytes]:
+    return heads.request_head, heads.response_head
 
 
-def body_texts(bodies: Iterable[Bodies]) -> list[bytes]:
+def body_texts(bodies: Bodies) -> list[bytes]:
     """List what of bodies is text; long runs, which values in JSON may have, are in it."""
     return [
         text
-        for both in bodies
-        for body in (both.request_body, both.response_body)
+        for body in (bodies.request_body, bodies.response_body)
         if body is not None
         for text in readable_windows(body)
     ]

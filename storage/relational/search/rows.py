@@ -96,17 +96,13 @@ class _CompiledWay:
 
     async def examine(self, session: Session, part: Range, bound: Bound) -> Rows | None:
         """Read the rows of a slice that fulfil the residual; None when the budget ended it."""
-        found: list[Any] = []
         if self.residual is None:
-            return found
+            return []
 
-        for candidates in _candidates(part, self.need, session.dialect):
-            rows = await _matching(session, bound(self.where, candidates), self.residual)
-            if rows is None:
-                return None
-            found += rows
-
-        return found
+        candidates = _candidates(part, self.need)
+        if candidates is None:
+            return []
+        return await _matching(session, bound(self.where, candidates), self.residual)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,13 +250,11 @@ def _without_indexed(search: Expression) -> tuple[Expression | None, list[Expres
     return one_of(kept), removed
 
 
-def _candidates(part: Range, need: Need, dialect: Dialect) -> tuple[Range, ...]:
-    """List the rows of a slice that can have the words of a need."""
+def _candidates(part: Range, need: Need) -> Range | None:
+    """Return the rows of a slice that can have the words of a need; None for none."""
     if not isinstance(part, Window) or need == NOTHING:
-        return (part,)
-    if dialect.joins_ranges and part.possible:
-        return (spread(part.possible),)
-    return part.possible
+        return part
+    return spread(part.possible) if part.possible else None
 
 
 async def _matching(session: Session, where: Where, search: Expression) -> Rows | None:

@@ -1,7 +1,7 @@
 """Escapes of JSON strings and of addresses in a text, read all at once. Pure.
 
 Invariant: what is read is what `storage.search.words.unescape`, and `unquote`, read of the same
-text.
+text, with spaces for zeros: a zero ends a text (`storage.search.index.text_terms`).
 """
 
 from typing import Final
@@ -15,6 +15,7 @@ Places = npt.NDArray[np.intp]
 _BACKSLASH: Final = 0x5C
 _U: Final = ord("u")
 _PERCENT: Final = 0x25
+_SPACE: Final = 0x20
 _UNIT_BYTES: Final = 6
 """Of `\\u00e9`."""
 _NO_DIGIT: Final = 0xFF
@@ -79,7 +80,7 @@ def unquoted(data: bytes) -> bytes:
     places = percent_places(data)
     raw = _padded(data)
     keep = np.ones(raw.size, np.bool_)
-    raw[places] = _number(raw, places + 1, 2)
+    raw[places] = _without_zeros(_number(raw, places + 1, 2))
     keep[places + 1] = False
     keep[places + 2] = False
     return raw[: len(data)][keep[: len(data)]].tobytes()
@@ -88,6 +89,10 @@ def unquoted(data: bytes) -> bytes:
 def _padded(data: bytes) -> Bytes:
     """Copy a text, with as much behind it as is read beyond its end."""
     return np.frombuffer(bytearray(data) + bytes(_UNIT_BYTES), np.uint8)
+
+
+def _without_zeros(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    return np.where(codes == 0, np.uint32(_SPACE), codes)
 
 
 def _escapes(raw: Bytes) -> Places:
@@ -126,7 +131,7 @@ def _write_units(
     is_second = np.zeros(codes.size, np.bool_)
     is_second[1:] = is_first[:-1]
 
-    points = np.where(is_high | is_low, np.uint32(_REPLACEMENT), codes)
+    points = _without_zeros(np.where(is_high | is_low, np.uint32(_REPLACEMENT), codes))
     firsts = np.flatnonzero(is_first)
     points[firsts] = (
         0x10000 + ((codes[firsts] & 0x3FF) << np.uint32(10)) + (codes[firsts + 1] & 0x3FF)

@@ -28,11 +28,14 @@ JOINT: Final = 0xE7037ED1A0B428DB
 written so, and a joint.
 """
 SHIFT: Final = 32
+BITS: Final = 24
+"""Of a hash: of the words of a cell, one in some thousand has the hash of another word."""
+END_SHIFT: Final = 64 - BITS
 _MASK: Final = (1 << 64) - 1
 
 
 def term(word: str) -> int:
-    """Hash a word to 32 bits."""
+    """Hash a word to `BITS`."""
     return _finished(_mixed(word.encode()), WORD)
 
 
@@ -76,4 +79,4 @@ def _first(piece: int) -> int:
 
 
 def _finished(mixed: int, kind: int) -> int:
-    return (mixed * kind & _MASK) >> SHIFT
+    return (mixed * kind & _MASK) >> END_SHIFT

@@ -9,56 +9,81 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from storage.search.index.segment import CELL_BITS, COUNT_BYTES, MOST, PART_BITS, PARTS
+from storage.search.index.hashes import BITS
+from storage.search.index.segment import (
+    CELL_BITS,
+    COUNT_BYTES,
+    MANY,
+    MOST,
+    PART_BITS,
+    PARTS,
+    ROW_BITS,
+)
 from storage.zstd import zstd
 
-Numbers = npt.NDArray[np.uint32]
+Numbers = npt.NDArray[np.uint64]
+Keys = npt.NDArray[np.uint32]
+Rows = npt.NDArray[np.uint8]
 
 _GROUPS: Final = 64
 """Parts are made some at a time: what is sorted at once is short."""
 _GROUP_PARTS: Final = PARTS // _GROUPS
-_GROUP_SIZE: Final = _GROUP_PARTS << PART_BITS
-_GROUP_ENDS: Final = np.arange(1, _GROUPS, dtype=np.uint32) * np.uint32(_GROUP_SIZE)
-_CELL_MASK: Final = (1 << CELL_BITS) - 1
+_GROUP_BITS: Final = BITS - (_GROUPS.bit_length() - 1)
+"""Of a hash within a group."""
+_GROUP_ENDS: Final = np.arange(1, _GROUPS, dtype=np.uint32) << np.uint32(_GROUP_BITS + ROW_BITS)
+_ROW: Final = np.uint64(ROW_BITS)
 _LEVEL: Final = 3
 
 
 def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
     """Make the parts of the cells with these signatures, `MAX_CELLS` at most, one after the other."""
     more = max(0, (len(signatures) - 1).bit_length() - CELL_BITS)
-    bases = np.arange(_GROUP_PARTS + 1, dtype=np.uint32) << np.uint32(PART_BITS + more)
-    hashes = [np.frombuffer(signature, "<u4") for signature in signatures]
-    cells = [_numbered(each, cell, more) for cell, each in enumerate(hashes)]
-    ends = [[0, *np.searchsorted(each, _GROUP_ENDS).tolist(), each.size] for each in hashes]
+    bits = CELL_BITS + more
+    bases = np.arange(_GROUP_PARTS + 1, dtype=np.uint64) << np.uint64(PART_BITS + bits)
+    cells = [np.frombuffer(signature, "<u4") for signature in signatures]
+    ends = [[0, *np.searchsorted(each, _GROUP_ENDS).tolist(), each.size] for each in cells]
 
     for group in range(_GROUPS):
         numbers = np.concatenate(
-            [cell[end[group] : end[group + 1]] for cell, end in zip(cells, ends, strict=True)]
+            [
+                _numbered(each[end[group] : end[group + 1]], cell, bits)
+                for cell, (each, end) in enumerate(zip(cells, ends, strict=True))
+            ]
         )
         numbers.sort()
-        stops = np.searchsorted(numbers, bases).tolist()
+        stops = np.searchsorted(numbers, bases << _ROW).tolist()
         for part in range(_GROUP_PARTS):
-            yield _written(numbers[stops[part] : stops[part + 1]], bases[part], more)
+            some = numbers[stops[part] : stops[part + 1]]
+            yield _written(some, np.uint32(bases[part]), more)
 
 
-def _numbered(hashes: Numbers, cell: int, more: int) -> Numbers:
-    """Put the number of a cell behind all its hashes, and leave out the bits of the group."""
-    kept = hashes & np.uint32((_GROUP_SIZE - 1) & ~_CELL_MASK)
-    return kept << np.uint32(more) | np.uint32(cell)
+def _numbered(signature: Keys, cell: int, bits: int) -> Numbers:
+    """Put the number of a cell between the hashes of a group and the rows."""
+    hashes = signature >> np.uint32(ROW_BITS) & np.uint32((1 << _GROUP_BITS) - 1)
+    keys = hashes.astype(np.uint64) << np.uint64(bits) | np.uint64(cell)
+    return keys << _ROW | signature & np.uint32(MANY)
 
 
 def _written(numbers: Numbers, base: np.uint32, more: int) -> bytes:
-    differences = _in_steps(np.diff(numbers, prepend=base))
+    keys = (numbers >> _ROW).astype(np.uint32)
+    differences, rows = _in_steps(np.diff(keys, prepend=base), numbers.astype(np.uint8))
     planes = differences.astype("<u2").view(np.uint8)
-    header = differences.size.to_bytes(COUNT_BYTES, "little") + more.to_bytes(1, "little")
-    return header + planes[::2].tobytes() + zstd.compress(planes[1::2].tobytes(), _LEVEL)
+    return b"".join(
+        (
+            differences.size.to_bytes(COUNT_BYTES, "little"),
+            more.to_bytes(1, "little"),
+            planes[::2].tobytes(),
+            zstd.compress(planes[1::2].tobytes(), _LEVEL),
+            zstd.compress(rows.tobytes(), _LEVEL),
+        )
+    )
 
 
-def _in_steps(differences: Numbers) -> Numbers:
+def _in_steps(differences: Keys, rows: Rows) -> tuple[Keys, Rows]:
     """Make several of each large difference; all but a few are small."""
     if differences.size == 0 or differences.max() <= MOST:
-        return differences
+        return differences, rows
     steps = np.maximum(1, -(-differences.astype(np.int64) // MOST))
     found = np.full(steps.sum(), MOST, np.uint32)
     found[np.cumsum(steps) - 1] = differences - (steps - 1) * MOST
-    return found
+    return found, np.repeat(rows, steps)

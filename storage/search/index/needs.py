@@ -202,9 +202,9 @@ def terms_of(need: Need) -> frozenset[int]:
     return need.terms.union(*(terms_of(part) for other in need.others for part in other.parts))
 
 
-def cells_of(need: Need, found: Mapping[int, int], every: int) -> int:
-    """Tell which cells have what is needed: `found` has the cells of each term, and in all of them
-    bit n is cell n.
+def rows_of(need: Need, found: Mapping[int, int], every: int) -> int:
+    """Tell which rows can have what is needed: `found` has the rows of each term, as bits, and
+    `every` has those of all.
     """
     mask = every
     for wanted in need.terms:
@@ -212,7 +212,7 @@ def cells_of(need: Need, found: Mapping[int, int], every: int) -> int:
     for other in need.others:
         some = 0
         for part in other.parts:
-            some |= cells_of(part, found, every)
+            some |= rows_of(part, found, every)
         mask &= some
 
     return mask

@@ -1,8 +1,9 @@
-"""The terms of some texts, in every reading. Pure.
+"""The terms of some texts, in every reading, each with the row that has it. Pure.
 
 Strategy: most escapes of JSON are only between words, which the arrays see. Those that make
 letters, and those of addresses, are read, and what stands around them, up to a quote or a space, is
-looked at once more.
+looked at once more. Texts are joined with a zero byte between them, which no reading makes or takes
+away: the zeros before a word say which text, and so which row, it is in.
 
 Invariant: as of `storage.search.index.terms`.
 """
@@ -13,85 +14,99 @@ from typing import Final
 import numpy as np
 
 from storage.search.index.escapes import percent_places, unescaped, unicode_places, unquoted
-from storage.search.index.word_arrays import Places, Terms32, found_in, sorted_once
+from storage.search.index.segment import FEW, MANY, ROW_BITS
+from storage.search.index.word_arrays import END, Places, Terms32, found_in, sorted_once
 from storage.search.words import LEVELS, decoded
 
-_BETWEEN: Final = b"\n"
+_BETWEEN: Final = bytes((END,))
 _QUOTE: Final = 0x22
 _SPACE: Final = 0x20
+_MANY: Final = np.uint32(MANY)
 
 
-def terms_of(texts: Sequence[bytes]) -> list[Terms32]:
-    """Find the terms of texts in every reading, in parts that are not sorted."""
-    texts, joined = _joined(texts)
-    found = found_in(joined)
+def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
+    """Find the terms of texts in every reading, sorted, each above the number of its row."""
+    joined = _joined(texts)
+    numbers = np.array(rows, np.uint32)
+    found = found_in(joined, numbers)
     terms = found.terms
+
     quoted = percent_places(joined)
     if quoted.size:
-        part = unquoted(_around(joined, texts, quoted, found.alone))
-        terms += found_in(_valid(part)).terms
+        part, part_rows = _around(joined, numbers, quoted, found.alone)
+        terms += found_in(_valid(unquoted(part)), part_rows).terms
     for _ in range(LEVELS):
         escapes = np.sort(np.concatenate((unicode_places(joined), found.unread)))
         if not escapes.size:
             break
 
-        joined = unescaped(_around(joined, texts, escapes, found.alone))
-        texts = [joined]
-        found = found_in(joined)
+        part, numbers = _around(joined, numbers, escapes, found.alone)
+        joined = unescaped(part)
+        found = found_in(joined, numbers)
         terms += found.terms
 
-    return terms
+    return sorted_once(np.concatenate(terms))
 
 
-def _joined(texts: Sequence[bytes]) -> tuple[Sequence[bytes], bytes]:
+def _joined(texts: Sequence[bytes]) -> bytes:
     """Join texts, in UTF-8."""
     joined = _BETWEEN.join(texts)
-    if joined.isascii():
-        return texts, joined
-
-    try:
-        joined.decode()
-    except UnicodeDecodeError:
-        texts = [_valid(text) for text in texts]
-        joined = _BETWEEN.join(texts)
-
-    return texts, joined
+    if joined.count(_BETWEEN) >= len(texts):
+        # A zero is in no word, as a space is.
+        joined = _BETWEEN.join([text.replace(_BETWEEN, b" ") for text in texts])
+    return _valid(joined)
 
 
 def _valid(text: bytes) -> bytes:
     """Make UTF-8 of a text; what is none is between words, as a space is, which is shorter than
     U+FFFD.
     """
-    if text.isascii():
-        return text
-    return decoded(text).replace("\ufffd", " ").encode()
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return decoded(text).replace("\ufffd", " ").encode()
+    return text
 
 
-def _around(joined: bytes, texts: Sequence[bytes], places: Places, alone: Places) -> bytes:
+def _around(joined: bytes, rows: Terms32, places: Places, alone: Places) -> tuple[bytes, Terms32]:
     """Cut out what stands around some places up to a quote or a space: no word and no escape spans
-    them.
+    them. Also return the row of each piece.
 
     A text with words of a script without spaces is taken as a whole, because its next word may be
     far.
     """
     raw = np.frombuffer(joined, np.uint8)
     ends = np.flatnonzero((raw == _QUOTE) | (raw <= _SPACE))
+    ends_of_texts = np.flatnonzero(raw == END)
     if alone.size:
-        joins = np.cumsum([len(text) + 1 for text in texts]) - 1
-        is_whole = np.zeros(len(texts), np.bool_)
-        is_whole[np.searchsorted(joins, alone)] = True
-        ends = ends[~is_whole[np.searchsorted(joins, ends)] | np.isin(ends, joins)]
+        is_whole = np.zeros(rows.size, np.bool_)
+        is_whole[np.searchsorted(ends_of_texts, alone)] = True
+        ends = ends[~is_whole[np.searchsorted(ends_of_texts, ends)] | (raw[ends] == END)]
 
     ends = np.concatenate(([-1], ends, [len(joined)]))
     behind = np.searchsorted(ends, places)
     behind = behind[np.concatenate(([True], behind[1:] != behind[:-1]))]
-    starts = (ends[behind - 1] + 1).tolist()
-    stops = ends[behind].tolist()
-    return _BETWEEN.join([joined[start:stop] for start, stop in zip(starts, stops, strict=True)])
+    starts = ends[behind - 1] + 1
+    pieces = zip(starts.tolist(), ends[behind].tolist(), strict=True)
+    found = _BETWEEN.join([joined[start:stop] for start, stop in pieces])
+    return found, rows[np.searchsorted(ends_of_texts, starts)]
 
 
-def packed_once(parts: Sequence[Terms32]) -> bytes:
-    """Write terms as sorted numbers of 32 bits, little-endian, each of them once."""
-    if parts:
-        return sorted_once(np.concatenate(parts)).astype("<u4").tobytes()
-    return b""
+def signature_of(parts: Sequence[Terms32]) -> bytes:
+    """Write terms with their rows as the signature of a cell: of one that is in more than `FEW`
+    rows only `MANY`.
+    """
+    numbers = sorted_once(np.concatenate((np.zeros(0, np.uint32), *parts)))
+    terms = numbers >> np.uint32(ROW_BITS)
+    is_first = np.ones(numbers.size, np.bool_)
+    is_first[1:] = terms[1:] != terms[:-1]
+    firsts = np.flatnonzero(is_first)
+    counts = np.diff(firsts, append=numbers.size)
+    lasts = firsts + counts - 1
+    is_many = (counts > FEW) | (numbers[lasts] & _MANY == _MANY)
+
+    is_kept = np.repeat(~is_many, counts)
+    is_kept[lasts[is_many]] = True
+    numbers[lasts[is_many]] |= _MANY
+    signature: bytes = numbers[is_kept].astype("<u4").tobytes()
+    return signature

@@ -1,11 +1,12 @@
-"""The terms of all words of a text, as arrays: in a time that does not depend on what the text is.
-Pure.
+"""The terms of all words of some texts, as arrays: in a time that does not depend on what the texts
+are. Pure.
 
 Strategy: one translation writes the text in lower case with zeros for what is in no word; where
 zeros begin and end, words do, and eight bytes from the beginning of each are read as one number.
 Letters beyond ASCII are words already; of those that are not, or fold to others, or are words by
 themselves, `storage.search.index.characters` knows. A letter behind a backslash may be the word's
-first, or an escape of JSON: the word without it counts, too.
+first, or an escape of JSON: the word without it counts, too. Texts are joined by `END`. A term is
+found with the row of its text: the hash in the upper bits of a number, the row in the lower ones.
 
 Invariant: the words that `storage.search.words` finds in a text have their terms here, and so have
 those it finds in the text without the escapes of JSON, unless `unread` says where there are others.
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from storage.search.index import hashes, joint_arrays, joints
 from storage.search.index.characters import ALONE, CHANGED, HARD, Kinds, Points, keys_of, kinds_of
+from storage.search.index.segment import ROW_BITS
 from storage.search.words import decoded, fold
 
 Bytes = npt.NDArray[np.uint8]
@@ -33,6 +35,8 @@ _LOWERED: Final = bytes(
     (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) if chr(byte).isalnum() or byte == 0x5F else 0
     for byte in range(128)
 ) + bytes(range(128, 256))
+END: Final = 0
+"""Stands between two texts, and in none of them."""
 _BACKSLASH: Final = 0x5C
 _LAST_OF_ASCII: Final = 0x7F
 _LEAD: Final = 0xC0
@@ -46,6 +50,8 @@ _WIDTHS[0xE0:] = 3
 _WIDTHS[0xF0:] = 4
 _LOW_BYTES: Final = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)
 _SHIFT: Final = np.uint64(hashes.SHIFT)
+_END_SHIFT: Final = np.uint64(hashes.END_SHIFT)
+_ROW_BITS: Final = np.uint32(ROW_BITS)
 _FIRST: Final = np.uint64(hashes.FIRST)
 _NEXT: Final = np.uint64(hashes.NEXT)
 _WORD: Final = np.uint64(hashes.WORD)
@@ -53,22 +59,36 @@ _PREFIX: Final = np.uint64(hashes.PREFIX)
 _PAIR: Final = np.uint64(hashes.PAIR)
 _JOINT: Final = np.uint64(hashes.JOINT)
 _FOUR_BYTES: Final = np.uint64(0xFFFFFFFF)
-_NOT_ASCII: Final = np.uint32(0x80808080)
+_NOT_ASCII: Final = np.uint64(0x80808080)
 _NO_PLACES: Final = np.zeros(0, np.intp)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in a text."""
+    """What was found in some texts."""
 
     terms: list[Terms32]
-    """Of its words, in parts, each of them sorted."""
+    """Of their words, each with its row, in parts."""
     alone: Places
     """Where there are words of scripts without spaces, in bytes."""
     unread: Places
     """Where an escape is followed by what is part of the letter: what it would be without has to be
     read.
     """
+
+
+class _Rows:
+    """The rows of texts that are joined by `END`."""
+
+    def __init__(self, data: bytes, rows: Terms32) -> None:
+        """Take the joined texts and the row of each."""
+        self._rows = rows
+        self._ends = np.flatnonzero(np.frombuffer(data, np.uint8) == END) + _BEFORE
+
+    def of(self, places: Places) -> Terms32:
+        """Return the rows of some places, which rise, `_BEFORE` bytes further than in the data."""
+        bounds = np.searchsorted(places, self._ends)
+        return np.repeat(self._rows, np.diff(bounds, prepend=0, append=places.size))
 
 
 class _Folded:
@@ -104,25 +124,28 @@ class _Folded:
         self.bytes = folded
 
 
-def found_in(data: bytes) -> Found:
-    """Find the terms of a text in UTF-8."""
+def found_in(data: bytes, rows: Terms32) -> Found:
+    """Find the terms of texts in UTF-8, which `END` is between, each with the row of its text."""
+    rows_of = _Rows(data, rows)
+    joint_terms = _joint_terms(data, rows_of)
     if data.isascii():
-        return Found([*_terms(_Folded(data)), _joint_terms(data)], _NO_PLACES, _NO_PLACES)
+        return Found([*_terms(_Folded(data), rows_of), joint_terms], _NO_PLACES, _NO_PLACES)
+
     points, leads = _characters(data)
     kinds = kinds_of(points)
     alone = leads[kinds & ALONE != 0]
     hard = leads[kinds & HARD != 0]
     unread = _behind_escapes(data, hard)
-    joint_terms = _joint_terms(data)
 
     if hard.size:
         data = _with_folded(data, hard)
         points, leads = _characters(data)
         kinds = kinds_of(points)
+        rows_of = _Rows(data, rows)
 
     folded = _Folded(data)
     folded.change(points, leads, kinds)
-    return Found([*_terms(folded), joint_terms], alone, unread)
+    return Found([*_terms(folded, rows_of), joint_terms], alone, unread)
 
 
 def sorted_once(numbers: Terms32) -> Terms32:
@@ -168,32 +191,34 @@ def _with_folded(data: bytes, hard: Places) -> bytes:
     return b"".join([part for both in zip(others, [*folded, b""], strict=True) for part in both])
 
 
-def _terms(folded: _Folded) -> list[Terms32]:
+def _terms(folded: _Folded, rows_of: _Rows) -> list[Terms32]:
     inside = folded.bytes != 0
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     starts = edges[::2] + 1
     lengths = edges[1::2] - edges[::2]
     is_behind = (folded.raw[starts - 1] == _BACKSLASH) & _IS_ESCAPE[folded.raw[starts]]
     behind = np.flatnonzero(is_behind & (lengths > 1))
+    rows = rows_of.of(starts)
 
     terms: list[Terms32] = []
     if folded.alone.size:
         # The letter of an escape is no word between two others.
-        terms += _alone_terms(folded, starts[~is_behind | (lengths > 1)])
+        terms += _alone_terms(folded, rows_of.of(folded.alone), starts[~is_behind | (lengths > 1)])
     if behind.size:
         starts = np.concatenate((starts, starts[behind] + 1))
         lengths = np.concatenate((lengths, lengths[behind] - 1))
-    return terms + _word_terms(folded.bytes, starts, lengths)
+        rows = np.concatenate((rows, rows[behind]))
+    return terms + _word_terms(folded.bytes, rows, starts, lengths)
 
 
-def _joint_terms(data: bytes) -> Terms32:
-    """Hash the joints of a text, as it is written."""
+def _joint_terms(data: bytes, rows_of: _Rows) -> Terms32:
+    """Hash the joints of texts, as they are written."""
     text = np.frombuffer(
         b"".join((bytes(_BEFORE), data.translate(joint_arrays.LOWERED), bytes(_BEHIND))), np.uint8
     )
     starts, lengths = joint_arrays.joints_in(text)
     eight = _eight(text)
-    return sorted_once(_hashed(eight, eight[starts], starts, lengths, _JOINT))
+    return _hashed(eight, eight[starts], starts, lengths, _JOINT) | rows_of.of(starts)
 
 
 def _eight(text: Bytes) -> Hashes:
@@ -201,20 +226,17 @@ def _eight(text: Bytes) -> Hashes:
     return np.ndarray((text.size - hashes.PIECE_BYTES + 1,), "<u8", text.data, strides=(1,))
 
 
-def _word_terms(folded: Bytes, starts: Places, lengths: Places) -> list[Terms32]:
+def _word_terms(folded: Bytes, rows: Terms32, starts: Places, lengths: Places) -> list[Terms32]:
     """Hash words, and the first characters of the longer ones."""
     eight = _eight(folded)
     first = eight[starts]
-    terms = [
-        sorted_once(
-            _hashed(eight, first, starts, np.minimum(lengths, hashes.MAX_WORD_BYTES), _WORD)
-        )
-    ]
+    whole = np.minimum(lengths, hashes.MAX_WORD_BYTES)
+    terms = [_hashed(eight, first, starts, whole, _WORD) | rows]
 
-    prefixes = (first & _FOUR_BYTES).astype(np.uint32)
+    prefixes = first & _FOUR_BYTES
     is_ascii = prefixes & _NOT_ASCII == 0
-    distinct = sorted_once(prefixes[is_ascii & (lengths > hashes.PREFIX_CHARACTERS)])
-    terms.append(_finished(_first(distinct.astype(np.uint64)), _PREFIX))
+    longer = np.flatnonzero(is_ascii & (lengths > hashes.PREFIX_CHARACTERS))
+    terms.append(_finished(_first(prefixes[longer]), _PREFIX) | rows[longer])
 
     others = np.flatnonzero(~is_ascii)
     if others.size:
@@ -222,7 +244,8 @@ def _word_terms(folded: Bytes, starts: Places, lengths: Places) -> list[Terms32]
         is_longer = widths < lengths[others]
         others = others[is_longer]
         widths = widths[is_longer]
-        terms.append(sorted_once(_hashed(eight, first[others], starts[others], widths, _PREFIX)))
+        hashed = _hashed(eight, first[others], starts[others], widths, _PREFIX)
+        terms.append(hashed | rows[others])
 
     return terms
 
@@ -237,14 +260,18 @@ def _prefix_widths(folded: Bytes, starts: Places) -> Places:
     return ends - starts
 
 
-def _alone_terms(folded: _Folded, starts: Places) -> list[Terms32]:
-    """Hash words of scripts without spaces, and those that follow each other as pairs."""
+def _alone_terms(folded: _Folded, rows: Terms32, starts: Places) -> list[Terms32]:
+    """Hash words of scripts without spaces, whose rows are given, and those that follow each other
+    as pairs.
+    """
     keys = folded.alone_keys.astype(np.uint64)
     words_before = np.searchsorted(starts, folded.alone)
-    follow = np.flatnonzero(words_before[1:] == words_before[:-1])
+    follow = np.flatnonzero((words_before[1:] == words_before[:-1]) & (rows[1:] == rows[:-1]))
     pairs = keys[follow] | keys[follow + 1] << _SHIFT
-    alone = sorted_once(folded.alone_keys).astype(np.uint64)
-    return [_finished(_first(alone), _WORD), sorted_once(_finished(_first(pairs), _PAIR))]
+    return [
+        _finished(_first(keys), _WORD) | rows,
+        _finished(_first(pairs), _PAIR) | rows[follow],
+    ]
 
 
 def _hashed(
@@ -272,4 +299,5 @@ def _first(piece: Hashes) -> Hashes:
 
 
 def _finished(mixed: Hashes, kind: np.uint64) -> Terms32:
-    return (mixed * kind >> _SHIFT).astype(np.uint32)
+    """Return the hash in the bits above those of a row."""
+    return (mixed * kind >> _END_SHIFT).astype(np.uint32) << _ROW_BITS

@@ -125,10 +125,7 @@ def test_slices_of_ranges_are_their_rows(
 def test_short_ranges_share_a_slice_within_bounds() -> None:
     """As many as the width has room for, more after a quick one, and never more than some."""
     ranges = [Range(number * 1000, number * 1000 + 99) for number in range(2000)]
-    sizes = [
-        sum(each.size for each in parts_of(part))
-        for part in joint_slices(ranges, "asc", Pace(1000, lambda: 0.0))
-    ]
+    sizes = [part.size for part in joint_slices(ranges, "asc", Pace(1000, lambda: 0.0))]
     assert sizes[:2] == [1000, module.MAX_JOINED]
     assert max(sizes) == module.MAX_JOINED
 
@@ -138,25 +135,6 @@ def test_walks_at_one_pace_go_on_as_wide() -> None:
     pace = Pace(16, lambda: 0.0)
     assert [part.size for part in slices(Range(1, 2000), "desc", pace)] == [16, 128, 1024, 832]
     assert next(slices(Range(1, 100_000), "desc", pace)).size == 65_536
-
-
-def test_ranges_that_are_not_joined_have_slices_of_their_own() -> None:
-    """They begin narrow, and widen only by slices that were as wide as could be."""
-    ranges = [Range(number * 1000, number * 1000 + 124) for number in range(20)]
-    found = list(
-        joint_slices([*ranges, Range(50_000, 70_000)], "asc", Pace(16, lambda: 0.0), joins=False)
-    )
-    assert found[:2] == [Range(0, 15), Range(16, 124)]
-    assert found[2:21] == ranges[1:]
-    assert found[21:23] == [Range(50_000, 50_127), Range(50_128, 51_151)]
-    dear = iter(range(1000))
-    assert [
-        part.size
-        for part in joint_slices(ranges[:2], "asc", Pace(100, lambda: next(dear)), joins=False)
-    ] == [
-        100,
-        25,
-    ] * 2
 
 
 @given(

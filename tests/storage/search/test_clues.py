@@ -23,13 +23,13 @@ from storage.search.expression import (
     negated_at_leaves,
 )
 from storage.search.glance import pattern
-from storage.search.index.needs import cells_of, expression_need, terms_of
-from storage.search.index.segment import unpacked
+from storage.search.index.needs import expression_need, rows_of, terms_of
 from storage.search.index.terms import Terms
 from storage.search.meaning import fulfils
 from storage.search.phrase import MAX_TELLING, Phrase
 from storage.search.subject import Subject, texts_of
 from tests.storage.samples import make_record
+from tests.support.signatures import rows_by_term
 
 
 def can_have(texts: Sequence[bytes], clues: Sequence[Clue]) -> bool:
@@ -167,14 +167,14 @@ def test_what_fulfils_a_search_has_its_clues_and_its_terms(
     assert payload.request_body is not None
     texts = [path.encode(), payload.request_head, payload.response_head, payload.request_body.head]
     terms = Terms()
-    terms.add(texts)
-    told = set(unpacked(terms.signature()))
+    terms.add(0, texts)
+    told = set(rows_by_term(terms.signature()))
 
     for each in (*parts, negated_at_leaves(search)):
         if fulfils(subject, each):
             assert can_have(texts, clues_of(each))
             need = expression_need(each)
-            assert cells_of(need, {term: int(term in told) for term in terms_of(need)}, 1)
+            assert rows_of(need, {term: int(term in told) for term in terms_of(need)}, 1)
 
 
 def test_a_mark_behind_a_letter_makes_another_of_it() -> None:

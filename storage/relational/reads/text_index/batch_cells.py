@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import Self
 
 from storage.base import Prepared
-from storage.record import Batch, Body, Entry
+from storage.record import Batch, Entry
 from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.cells import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
-from storage.search.searched_text import searched_windows, without_long_runs
+from storage.search.searched_text import lines_of, searched_windows, without_long_runs
 
 
 class PreparedCells(Prepared, frozen=True, gc=False):
@@ -44,38 +44,32 @@ def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterat
 
     A cell has about `cell_bytes` of text, and all have as many rows, but for the last.
     """
-    count = len(entries)
     size_bytes = sum(map(data_bytes, entries))
-    width = min(-(-count // max(1, size_bytes // cell_bytes)), max_rows)
-    for first in range(0, count, width):
+    count = max(1, size_bytes // cell_bytes, -(-len(entries) // max_rows))
+    width = -(-len(entries) // count)
+    for first in range(0, len(entries), width):
         yield cell_of(entries[first : first + width], first)
 
 
 def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     """Make the cell of consecutive records, numbered from `first` on."""
-    texts: set[str] = set()
-    lines: set[bytes] = set()
-    bodies: list[Body] = []
+    terms = Terms()
     newest_body_us = 0
 
-    for entry in entries:
+    for row, entry in enumerate(entries):
         record = entry.record
         payload = entry.payload
-        texts.update(filter(None, (record.path, record.query, record.error_type)))
-        if payload is None:
-            continue
+        own = filter(None, (record.path, record.query, record.error_type))
+        texts = [text.encode("utf-8", "replace") for text in own]
+        if record.data:
+            texts.append(without_long_runs(record.data))
+        if payload is not None:
+            texts += lines_of(payload.request_head)
+            texts += lines_of(payload.response_head)
+            for body in (payload.request_body, payload.response_body):
+                if body is not None:
+                    texts += searched_windows(body)
+                    newest_body_us = max(newest_body_us, record.started_at_us)
+        terms.add(row, texts)
 
-        # Most lines of heads are also those of other records.
-        lines.update(payload.request_head.split(b"\r\n"))
-        lines.update(payload.response_head.split(b"\r\n"))
-        for body in (payload.request_body, payload.response_body):
-            if body is not None:
-                bodies.append(body)
-                newest_body_us = max(newest_body_us, record.started_at_us)
-
-    terms = Terms()
-    terms.add(text.encode("utf-8", "replace") for text in texts)
-    terms.add(lines)
-    terms.add(without_long_runs(entry.record.data) for entry in entries if entry.record.data)
-    terms.add(text for body in bodies for text in searched_windows(body))
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)

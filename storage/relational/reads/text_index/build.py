@@ -21,7 +21,6 @@ from typing import Any, Final, Protocol, TypeVar
 
 from storage.purge import TextStep
 from storage.record import Entry
-from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.batch_cells import PreparedCells, cells_of, has_cells
 from storage.relational.reads.text_index.cells import Cell
 from storage.relational.reads.text_index.making import CellMaking
@@ -34,7 +33,7 @@ from storage.relational.reads.text_index.merge import (
     read_run,
 )
 from storage.relational.reads.text_index.tables import (
-    add_cells,
+    add_cell,
     covered,
     drop,
     expired,
@@ -43,23 +42,14 @@ from storage.relational.reads.text_index.tables import (
 from storage.relational.reads.text_index.texts import cell_of_rows, first_rows, text_bytes
 from storage.relational.session import BlockSession, Session
 from storage.relational.slices import Range
+from storage.search.index.segment import MANY
 
 T = TypeVar("T")
 
 CELL_BYTES: Final = 512 * 1024
-"""Text of a cell, about. A larger one repeats fewer words of the next, but a search examines its
-rows for longer (1 ms).
-"""
-_SMALL_CELL_BYTES: Final = CELL_BYTES // 4
-"""The same of repetitive records: 6 more bytes of index a record, a third of the time."""
-_SMALL_AT_ONCE: Final = 2
-"""Small cells made in a step: they share blocks, and a step costs two transactions."""
-_REPETITIVE: Final = 40
-"""Bytes of text for a byte of signature from which records are repetitive: JSON with some values
-has 80, prose has 19.
-"""
-CELL_ROWS: Final = 1024
-"""Most rows of a cell."""
+"""Text of a cell, about. A larger one repeats fewer words of the next."""
+CELL_ROWS: Final = MANY
+"""Most rows of a cell: each has a number of its own."""
 _PARTS_AT_ONCE: Final = 64
 """Parts of a segment written in one transaction: 2 ms of the writer."""
 
@@ -74,16 +64,12 @@ class Transactions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """Consecutive cells that are to be written."""
+    """A cell that is to be written."""
 
-    cells: Sequence[Cell]
+    cell: Cell
     records: int
     erasures: int
     """The store's count of erasures when the rows were read."""
-
-    @property
-    def rows(self) -> Range:
-        return Range(self.cells[0].rows.first, self.cells[-1].rows.last)
 
 
 class TextIndexer:
@@ -94,8 +80,6 @@ class TextIndexer:
         self._write = write
         self._last_cell_rows = 0
         """Rows of the last cell. For the next up to twice as many are read."""
-        self._is_repetitive = False
-        """Whether the records of the last cell had few words of their own."""
         self._from_seq = 0
         """Where the search for rows without a cell begins. Those before it come last."""
         self._cells_since_upkeep = LEAST_CELLS
@@ -104,41 +88,31 @@ class TextIndexer:
         """Whether the index is made: set by the first step."""
         self._making = CellMaking()
 
-    @property
-    def _cell_bytes(self) -> int:
-        if self._is_repetitive:
-            return _SMALL_CELL_BYTES
-        return CELL_BYTES
-
     async def prepare(self, entries: Sequence[Entry]) -> PreparedCells:
         """Make the cells of a batch, those that are ready in time; none of a small batch."""
-        if not self._is_enabled or not has_cells(entries, self._cell_bytes, CELL_ROWS):
+        if not self._is_enabled or not has_cells(entries, CELL_BYTES, CELL_ROWS):
             return PreparedCells()
 
-        cells = await self._making.make(cells_of(entries, self._cell_bytes, CELL_ROWS))
-        if cells:
-            rows = cells[-1].rows
-            self._note_size(cells[-1], sum(map(data_bytes, entries[rows.first : rows.last + 1])))
-            self._cells_since_upkeep += len(cells)
-
+        cells = await self._making.make(cells_of(entries, CELL_BYTES, CELL_ROWS))
+        self._cells_since_upkeep += len(cells)
         return PreparedCells.of(cells)
 
     async def step(self) -> TextStep:
-        """Make some cells, merge some to a segment, or drop expired entries."""
+        """Make a cell, merge some to a segment, or drop expired entries."""
         self._is_enabled = True
         if self._cells_since_upkeep >= LEAST_CELLS and await self._upkeep():
             return TextStep(0, is_done=False)
 
-        made = await self._read(self._make_cells)
+        made = await self._read(self._make_cell)
         if made is None:
             return TextStep(0, is_done=not await self._upkeep())
 
-        if not await self._write(partial(_keep_cells, made=made)):
+        if not await self._write(partial(_keep_cell, made=made)):
             self._from_seq = 0
             return TextStep(0, is_done=False, is_lost=True)
 
-        self._from_seq = made.rows.last + 1
-        self._cells_since_upkeep += len(made.cells)
+        self._from_seq = made.cell.rows.last + 1
+        self._cells_since_upkeep += 1
         return TextStep(made.records, is_done=False)
 
     async def _upkeep(self) -> bool:
@@ -156,8 +130,8 @@ class TextIndexer:
         self._cells_since_upkeep = 0
         return False
 
-    async def _make_cells(self, session: BlockSession) -> _Made | None:
-        """Make the next cells, first behind the last ones, then before them; None for none."""
+    async def _make_cell(self, session: BlockSession) -> _Made | None:
+        """Make the next cell, first behind the last one, then before it; None for none."""
         made = await self._make_from(session)
         if made is None and self._from_seq:
             self._from_seq = 0
@@ -165,32 +139,21 @@ class TextIndexer:
         return made
 
     async def _make_from(self, session: BlockSession) -> _Made | None:
-        """Make cells of the first rows from `_from_seq` on that lack one; None for none."""
+        """Make a cell of the first rows from `_from_seq` on that lack one; None for none."""
         gap, is_newest = await _first_gap(session, self._from_seq)
-        cells: list[Cell] = []
-        records = 0
-
-        while not gap.is_empty and len(cells) < (_SMALL_AT_ONCE if self._is_repetitive else 1):
-            max_rows = min(CELL_ROWS, 2 * self._last_cell_rows or CELL_ROWS)
-            rows, is_all = await first_rows(session, gap, self._cell_bytes, max_rows)
-            size_bytes = sum(map(text_bytes, rows))
-            if is_newest and is_all and size_bytes < self._cell_bytes * 3 // 4:
-                break  # Wait for more rows: the cell would be small.
-
-            covered_rows = gap if is_all else Range(gap.first, rows[-1][0])
-            cells.append(await cell_of_rows(session, rows, covered_rows))
-            self._note_size(cells[-1], size_bytes)
-            self._last_cell_rows = len(rows)
-            records += len(rows)
-            gap = Range(covered_rows.last + 1, gap.last)
-
-        if not cells:
-            self._from_seq = gap.first
+        self._from_seq = gap.first
+        if gap.is_empty:
             return None
-        return _Made(cells, records, (await session.state()).erasures)
 
-    def _note_size(self, cell: Cell, size_bytes: int) -> None:
-        self._is_repetitive = len(cell.signature) * _REPETITIVE < size_bytes
+        max_rows = min(CELL_ROWS, 2 * self._last_cell_rows or CELL_ROWS)
+        rows, is_all = await first_rows(session, gap, CELL_BYTES, max_rows)
+        if is_newest and is_all and sum(map(text_bytes, rows)) < CELL_BYTES * 3 // 4:
+            return None  # Wait for more rows: the cell would be small.
+
+        covered_rows = gap if is_all else Range(gap.first, rows[-1][0])
+        cell = await cell_of_rows(session, rows, covered_rows)
+        self._last_cell_rows = len(rows)
+        return _Made(cell, len(rows), (await session.state()).erasures)
 
     async def _merge(self, run: Run) -> None:
         # Imported late: it loads numpy, which only processes that make an index need.
@@ -207,11 +170,11 @@ class TextIndexer:
         await self._write(partial(keep_segment, run=run, size_bytes=sum(map(len, parts))))
 
 
-async def _keep_cells(session: Session, made: _Made) -> bool:
-    """Write cells; False if an erasure ran meanwhile, or their rows have entries."""
-    if await lock_erasures(session) != made.erasures or await covered(session, made.rows):
+async def _keep_cell(session: Session, made: _Made) -> bool:
+    """Write a cell; False if an erasure ran meanwhile, or its rows have entries."""
+    if await lock_erasures(session) != made.erasures or await covered(session, made.cell.rows):
         return False
-    await add_cells(session, made.cells)
+    await add_cell(session, made.cell)
     return True
 
 

@@ -1,7 +1,8 @@
 """Cells and segments, the two kinds of entries in the index of words. Pure.
 
 A cell covers some hundred consecutive records. A segment covers consecutive cells, whose hashes it
-holds inverted: hash → cells. It is stored in `PARTS` parts, each with the hashes of one range.
+holds inverted: hash → rows of cells. It is stored in `PARTS` parts, each with the hashes of one
+range.
 """
 
 from collections.abc import Sequence
@@ -9,22 +10,33 @@ from dataclasses import dataclass
 from typing import Self
 
 from storage.relational.slices import Range
-from storage.search.index.segment import PARTS, offsets_of, packed_offsets
+from storage.search.index.segment import (
+    MASK_BITS,
+    MASK_BYTES,
+    PARTS,
+    WHOLE_CELL,
+    offsets_of,
+    packed_offsets,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The hashes of all words in some hundred consecutive records."""
+    """The hashes of all words in some hundred consecutive records, with the rows that have them."""
 
     rows: Range
     signature: bytes
     newest_body_us: int
     """Start of the newest record with a body; 0 when none has one."""
 
+    def named(self, mask: int) -> list[Range]:
+        """Return the rows whose bits are set (`storage.search.index.segment`), in order."""
+        return _named(self.rows, mask)
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive cells. Its parts, stored apart, map each hash to the cells that have it."""
+    """Consecutive cells. Its parts, stored apart, map each hash to the rows that have it."""
 
     rows: Range
     starts: bytes
@@ -37,31 +49,44 @@ class Segment:
         """Return the segment of cells that begin at these offsets."""
         return cls(rows, packed_offsets(offsets))
 
-    def cells(self, mask: int) -> list[Range]:
-        """Return the rows of the cells whose bits are set, in order.
+    def cells(self) -> list[Range]:
+        """Return the rows of each cell, in order."""
+        firsts = [self.rows.first + offset for offset in offsets_of(self.starts)]
+        ends = [*firsts[1:], self.rows.last + 1]
+        return [Range(first, end - 1) for first, end in zip(firsts, ends, strict=True)]
 
-        Bits beyond the last cell are ignored.
-        """
+    def named(self, mask: int) -> list[Range]:
+        """Return the rows whose bits are set, in order. Bits beyond the last cell are ignored."""
         if not mask:
             return []
 
-        first = self.rows.first
-        offsets = offsets_of(self.starts)
-        mask &= (1 << len(offsets)) - 1
-        offsets.append(self.rows.size)
+        cells = self.cells()
+        mask &= (1 << MASK_BITS * len(cells)) - 1
+        masks = mask.to_bytes(MASK_BYTES * len(cells), "little")
         found = []
-
-        while mask:
-            lowest = mask & -mask
-            cell = lowest.bit_length() - 1
-            found.append(Range(first + offsets[cell], first + offsets[cell + 1] - 1))
-            mask ^= lowest
-
+        for number, cell in enumerate(cells):
+            some = masks[MASK_BYTES * number : MASK_BYTES * (number + 1)]
+            found += _named(cell, int.from_bytes(some, "little"))
         return found
 
 
 IndexEntry = Segment | Cell
 """An entry of the index. No two cover the same row."""
+
+
+def _named(cell: Range, mask: int) -> list[Range]:
+    """Return the rows of a cell whose bits are set; all of them where all bits are."""
+    if mask == WHOLE_CELL:
+        return [cell]
+
+    found = []
+    while mask:
+        lowest = mask & -mask
+        seq = cell.first + lowest.bit_length() - 1
+        if seq <= cell.last:
+            found.append(Range(seq, seq))
+        mask ^= lowest
+    return found
 
 
 def part_key(first_seq: int, part: int) -> int:

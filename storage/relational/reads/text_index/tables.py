@@ -7,7 +7,7 @@ Invariant: no two entries cover the same record. A search reads records without 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from storage.purge import TextIndex
@@ -64,9 +64,9 @@ async def read_parts(session: Session, keys: Sequence[int]) -> dict[int, bytes]:
     }
 
 
-async def add_cells(session: Session, cells: Iterable[Cell]) -> None:
+async def add_cell(session: Session, cell: Cell) -> None:
     sql = f"INSERT INTO {_table(session, 'text_cells')} VALUES ({_marks(session, 4)})"
-    await session.execute_many(sql, [cell_row(cell) for cell in cells])
+    await session.execute_many(sql, [cell_row(cell)])
 
 
 def cell_row(cell: Cell, first_seq: int = 0) -> tuple[int, int, int, bytes]:

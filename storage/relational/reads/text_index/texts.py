@@ -19,7 +19,7 @@ from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
-from storage.search.searched_text import without_long_runs
+from storage.search.searched_text import lines_of, without_long_runs
 
 T = TypeVar("T")
 
@@ -90,23 +90,32 @@ async def cell_of_rows(session: BlockSession, rows: Rows, whole: Range) -> Cell:
     groups = [list(group) for _, group in groupby(shown, _BLOCKS)]
     ids = {block for group in groups for block in _BLOCKS(group[0]) if block}
     blocks = await contents(session, ids)
-    signature = await session.aside(partial(_signature, groups, blocks, errors))
+    signature = await session.aside(partial(_signature, whole.first, groups, blocks, errors))
     return Cell(whole, signature, newest_body_us)
 
 
 def _signature(
-    groups: Sequence[Rows], blocks: Mapping[int, bytes], errors: Mapping[Any, str | None]
+    first_seq: int,
+    groups: Sequence[Rows],
+    blocks: Mapping[int, bytes],
+    errors: Mapping[Any, str | None],
 ) -> bytes:
-    """Return the signature of rows, grouped by the blocks of their heads and bodies."""
+    """Return the signature of the cell that begins at a `seq`, of its rows, grouped by the blocks of
+    their heads and bodies.
+    """
     terms = Terms()
     for rows in groups:
-        texts = {row[place] for row in rows for place in _URL}
-        texts |= {errors.get(row[_ERROR]) for row in rows}
-        terms.add(text.encode("utf-8", "replace") for text in texts if text)
-        terms.add(without_long_runs(bytes(row[_DATA])) for row in rows if row[_DATA])
-        terms.add(head_texts(_values(read_heads, blocks, rows, HEADS)))
-        bodies = _values(read_bodies, blocks, rows, BODIES)
-        terms.add(map(without_long_runs, body_texts(bodies)))
+        numbers = [row[_SEQ] - first_seq for row in rows]
+        for number, row in zip(numbers, rows, strict=True):
+            own = filter(None, (*(row[place] for place in _URL), errors.get(row[_ERROR])))
+            terms.add(number, [text.encode("utf-8", "replace") for text in own])
+            if row[_DATA]:
+                terms.add(number, (without_long_runs(bytes(row[_DATA])),))
+        for number, heads in zip(numbers, _values(read_heads, blocks, rows, HEADS), strict=False):
+            for text in head_texts(heads):
+                terms.add(number, lines_of(text))
+        for number, both in zip(numbers, _values(read_bodies, blocks, rows, BODIES), strict=False):
+            terms.add(number, map(without_long_runs, body_texts(both)))
 
     return terms.signature()
 

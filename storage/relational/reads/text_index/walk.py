@@ -18,8 +18,15 @@ from storage.relational.reads.text_index.cells import IndexEntry, Segment, part_
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
 from storage.relational.session import Selection, Session
 from storage.relational.slices import Pace, Range, joint_slices, slices, windows
-from storage.search.index.needs import cells_of, terms_of
-from storage.search.index.segment import MAX_CELLS, cells_with, has, part_of
+from storage.search.index.needs import rows_of, terms_of
+from storage.search.index.segment import (
+    MASK_BITS,
+    MAX_CELLS,
+    WHOLE_CELL,
+    part_of,
+    rows_in,
+    rows_with,
+)
 
 _FIRST_BATCH: Final = 256
 """Cells of the first batch: a millisecond."""
@@ -27,7 +34,7 @@ _SEGMENT_WEIGHT: Final = 32
 """Cells that a segment counts for."""
 _MAX_BATCH: Final = 16 * _FIRST_BATCH
 """128 segments: half a megabyte of parts for each word, of prose."""
-_ALL_CELLS: Final = (1 << MAX_CELLS) - 1
+_ALL_ROWS: Final = (1 << MASK_BITS * MAX_CELLS) - 1
 
 
 class Slices:
@@ -64,9 +71,8 @@ class Slices:
             if self._has_windows:
                 self._slices = windows(batch, possible, self._order, self._pace)
             else:
-                joins = self._session.dialect.joins_ranges
                 ordered = possible if self._order == "asc" else possible[::-1]
-                self._slices = joint_slices(ordered, self._order, self._pace, joins=joins)
+                self._slices = joint_slices(ordered, self._order, self._pace)
 
     def expect(self, rows: int) -> None:
         """Limit the next slice: about so many rows should hold the missing matches."""
@@ -88,12 +94,11 @@ class Slices:
         for entry in sorted(entries, key=lambda each: each.rows.first):
             covered.append(entry.rows)
             if isinstance(entry, Segment):
-                mask = cells_of(self._need, masks[entry.rows.first], _ALL_CELLS)
-                possible += entry.cells(mask)
+                mask = rows_of(self._need, masks[entry.rows.first], _ALL_ROWS)
             else:
-                present = {term: int(has(entry.signature, term)) for term in self._terms}
-                if cells_of(self._need, present, 1):
-                    possible.append(entry.rows)
+                found = {term: rows_in(entry.signature, term) for term in self._terms}
+                mask = rows_of(self._need, found, WHOLE_CELL)
+            possible += entry.named(mask)
 
         possible += _gaps(covered, batch)
         possible.sort(key=lambda rows: rows.first)
@@ -117,7 +122,7 @@ class Slices:
         return Range(max(start, rest.first), rest.last), Range(rest.first, start - 1)
 
     async def _masks(self, segments: Sequence[Segment]) -> dict[int, dict[int, int]]:
-        """Return the cells that have terms: first row of the segment → term → bits of cells."""
+        """Return the rows that have terms: first row of the segment → term → bits of rows."""
         keys = {
             (segment.rows.first, term): part_key(segment.rows.first, part_of(term))
             for segment in segments
@@ -129,8 +134,8 @@ class Slices:
         def look() -> None:
             for (first, term), key in keys.items():
                 part = parts.get(key)
-                # A replica may not have a part yet: then every cell may have the word.
-                masks[first][term] = _ALL_CELLS if part is None else cells_with(part, term)
+                # A replica may not have a part yet: then every row may have the word.
+                masks[first][term] = _ALL_ROWS if part is None else rows_with(part, term)
 
         await self._session.aside(look)
         return masks

@@ -32,10 +32,10 @@ def packed() -> tuple[bytes, bytes]:
 def test_texts_of_all_that_is_packed() -> None:
     """Heads of both messages; of bodies their beginnings and ends, where there are any."""
     heads, bodies = packed()
-    assert head_texts(read_heads(heads, 3)) == [
-        text for payload in PAYLOADS for text in (payload.request_head, payload.response_head)
+    assert [head_texts(each) for each in read_heads(heads, 3)] == [
+        (payload.request_head, payload.response_head) for payload in PAYLOADS
     ]
-    assert body_texts(read_bodies(bodies, 2)) == [b"one", b"two", b"end"]
+    assert [body_texts(each) for each in read_bodies(bodies, 2)] == [[b"one"], [b"two", b"end"]]
 
 
 @pytest.mark.parametrize("count", [1, 4])

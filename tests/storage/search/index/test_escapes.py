@@ -14,6 +14,7 @@ PIECES = (
     "\\",
     "\\u",
     "\\u00e9",
+    "\\u0000",
     "\\ud83d",
     "\\ude00",
     "\\uD83D\\uDE00",
@@ -29,7 +30,7 @@ PIECES = (
 )
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 ADDRESSES = st.lists(
-    st.sampled_from(("%", "%4", "%41", "%c3%A9", "%C3", "%A9", "%e6%bc", "é", "x", "漢")),
+    st.sampled_from(("%", "%4", "%00", "%41", "%c3%A9", "%C3", "%A9", "%e6%bc", "é", "x", "漢")),
     max_size=12,
 )
 
@@ -37,13 +38,14 @@ ADDRESSES = st.lists(
 @given(TEXTS | st.text().map(json.dumps))
 def test_escapes_of_json_are_read_as_one_by_one(text: str) -> None:
     """In rows, unfinished, as surrogates that are paired or not, at the end of a text."""
-    assert unescaped(text.encode()).decode() == unescape(text)
+    assert unescaped(text.encode()).decode() == unescape(text).replace("\0", " ")
 
 
 @given(ADDRESSES.map("".join) | st.text(st.characters(exclude_categories=["Cs"])).map(quote))
 def test_escapes_of_addresses_are_read_as_one_by_one(text: str) -> None:
     """What results is no UTF-8, sometimes."""
-    assert unquoted(text.encode()).decode("utf-8", "replace") == unquote(text, errors="replace")
+    expected = unquote(text, errors="replace").replace("\0", " ")
+    assert unquoted(text.encode()).decode("utf-8", "replace") == expected
 
 
 @each_of(

@@ -10,12 +10,12 @@ from storage.search.expression import Expression, Is, Like
 from storage.search.index.hashes import joint_term
 from storage.search.index.joints import joints_of
 from storage.search.index.needs import expression_need, terms_of
-from storage.search.index.segment import unpacked
 from storage.search.index.terms import Terms
 from storage.search.meaning import fulfils
 from storage.search.subject import Subject
 from tests.storage.samples import make_record
 from tests.support.cases import each_of
+from tests.support.signatures import rows_by_term
 
 PIECES = st.sampled_from(
     (
@@ -78,8 +78,8 @@ def test_what_fulfils_a_search_has_the_terms_it_needs(
     payload = Payload(head, b"", Body(body.encode(), b"", len(body), False, None, None), None)
     subject = Subject(make_record(), payload)
     terms = Terms()
-    terms.add([head, body.encode()])
-    told = set(unpacked(terms.signature()))
+    terms.add(0, [head, body.encode()])
+    told = set(rows_by_term(terms.signature()))
 
     for field, text in (("body.id", value), ("header.x-user", header.strip(" "))):
         part = text[start : start + length]

@@ -6,9 +6,9 @@ from storage.search.index.needs import (
     NOTHING,
     Need,
     OneOf,
-    cells_of,
     expression_need,
     phrase_need,
+    rows_of,
     substring_need,
     terms_of,
 )
@@ -18,13 +18,13 @@ A, B, C = 1, 2, 3
 CELLS = {A: 0b1010, B: 0b0110, C: 0b0001}
 
 
-def test_cells_of_joined_needs() -> None:
+def test_rows_of_joined_needs() -> None:
     """All of some terms, one of some needs; nothing needs no cell to tell."""
-    assert cells_of(NOTHING, {}, 0b1111) == 0b1111
-    assert cells_of(Need(frozenset((A, B))), CELLS, 0b1111) == 0b0010
+    assert rows_of(NOTHING, {}, 0b1111) == 0b1111
+    assert rows_of(Need(frozenset((A, B))), CELLS, 0b1111) == 0b0010
     either = OneOf((Need(frozenset((A, B))), Need(frozenset((C,)))))
-    assert cells_of(Need(others=(either,)), CELLS, 0b1111) == 0b0011
-    assert cells_of(Need(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
+    assert rows_of(Need(others=(either,)), CELLS, 0b1111) == 0b0011
+    assert rows_of(Need(frozenset((A,)), (either,)), CELLS, 0b1111) == 0b0010
     assert terms_of(Need(frozenset((A,)), (either,))) == {A, B, C}
 
 

@@ -9,8 +9,8 @@ import random
 from storage.record import Body, Content, Entry, Payload
 from storage.relational.reads.text_index.batch_cells import cell_of
 from storage.search.expression import Expression, Is, Like, Substring, Text
-from storage.search.index.needs import cells_of, expression_need, terms_of
-from storage.search.index.segment import has
+from storage.search.index.needs import expression_need, rows_of, terms_of
+from storage.search.index.segment import WHOLE_CELL, rows_in
 from storage.search.meaning import fulfils
 from storage.search.phrase import Phrase
 from storage.search.subject import Subject
@@ -31,7 +31,8 @@ def is_in_index(made: Entry, search: Expression) -> bool:
     """Whether the index names the cell of a record for a search."""
     signature = cell_of([made], 0).signature
     need = expression_need(search)
-    return cells_of(need, {each: int(has(signature, each)) for each in terms_of(need)}, 1) == 1
+    found = {each: rows_in(signature, each) for each in terms_of(need)}
+    return rows_of(need, found, WHOLE_CELL) != 0
 
 
 def is_found(made: Entry, search: Expression) -> bool:

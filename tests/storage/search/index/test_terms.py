@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import quote
 
 import pytest
@@ -12,17 +13,18 @@ from storage.search.index.hashes import term
 from storage.search.index.needs import (
     NOTHING,
     Need,
-    cells_of,
     phrase_need,
     prefix_need,
+    rows_of,
     substring_need,
     terms_of,
 )
-from storage.search.index.segment import unpacked
+from storage.search.index.segment import FEW, MANY
 from storage.search.index.terms import Terms
 from storage.search.phrase import Phrase
 from storage.search.words import decoded, readings, words
 from tests.support.cases import each_of
+from tests.support.signatures import rows_by_term
 
 TEXTS = st.text() | st.text(
     alphabet=st.sampled_from('abcnrtuXYZ019_ -/.,:{}é漢字カなไทยéß\u0301İﬁ２²"\\%20\n\r\x00\ud800'),
@@ -31,15 +33,15 @@ TEXTS = st.text() | st.text(
 
 
 def terms_in(texts: Iterable[bytes]) -> set[int]:
-    """Gather terms as a cell does."""
+    """Gather the terms of one row as a cell does."""
     terms = Terms()
-    terms.add(texts)
-    return set(unpacked(terms.signature()))
+    terms.add(0, texts)
+    return set(rows_by_term(terms.signature()))
 
 
 def is_met(need: Need, told: set[int]) -> bool:
     """Whether a cell with some terms has what is needed."""
-    return cells_of(need, {each: int(each in told) for each in terms_of(need)}, 1) == 1
+    return rows_of(need, {each: int(each in told) for each in terms_of(need)}, 1) == 1
 
 
 def check(text: str) -> None:
@@ -72,6 +74,29 @@ def test_no_word_is_missing(text: str) -> None:
 def test_no_word_is_missing_of_very_many_texts(text: str) -> None:
     """The same, of a hundred thousand texts."""
     check(text)
+
+
+SPACED: Final = st.text(st.sampled_from('abcuXY01 -@.{}éßﬁ"\\%20\n\0'), max_size=40)
+"""Of scripts with spaces: of others, neighbours in two texts may be taken for a pair."""
+
+
+@given(st.lists(st.tuples(st.integers(0, 300), st.lists(SPACED, max_size=4)), max_size=12))
+def test_each_row_has_its_terms(made: list[tuple[int, list[str]]]) -> None:
+    """Those that are in few rows name each of them, and all others the whole cell."""
+    made.sort(key=lambda each: each[0])
+    terms = Terms()
+    expected: dict[int, set[int]] = {}
+    for row, texts in made:
+        some = [text.encode("utf-8", "replace") for text in texts]
+        terms.add(row, some)
+        for text in some:
+            for each in terms_in([text]):
+                expected.setdefault(each, set()).add(min(row, MANY))
+
+    told = rows_by_term(terms.signature())
+    assert told.keys() == expected.keys()
+    for each, rows in expected.items():
+        assert told[each] == ({MANY} if len(rows) > FEW or MANY in rows else rows)
 
 
 @given(st.text(), st.text(), st.text())

@@ -6,8 +6,9 @@ import pytest
 
 from storage.search.index import text_terms
 from storage.search.index.hashes import pair_term, term
-from storage.search.index.text_terms import packed_once, terms_of
-from storage.search.index.word_arrays import Found, found_in
+from storage.search.index.segment import FEW, MANY, ROW_BITS
+from storage.search.index.text_terms import signature_of, terms_of
+from storage.search.index.word_arrays import Found, Terms32, found_in
 from tests.support.cases import each_of
 
 
@@ -16,9 +17,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """List what is looked at, once for each reading."""
     looked_at: list[bytes] = []
 
-    def note(data: bytes) -> Found:
+    def note(data: bytes, rows: Terms32) -> Found:
         looked_at.append(data)
-        return found_in(data)
+        return found_in(data, rows)
 
     monkeypatch.setattr(text_terms, "found_in", note)
     return looked_at
@@ -26,7 +27,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 def terms_in(*texts: bytes) -> set[int]:
     """Find the terms of texts."""
-    return {each for part in terms_of(texts) for each in part.tolist()}
+    return {each >> ROW_BITS for each in terms_of(texts, range(len(texts))).tolist()}
 
 
 @each_of(
@@ -38,7 +39,7 @@ def terms_in(*texts: bytes) -> set[int]:
         ([b'{"a": "x \\\\u00e9", "b": 1}'], [b"\\u00e9", "é".encode()]),
         (
             ["{'漢': '\\u5b57 %41'}".encode(), b"a \\u0041", b"plain"],
-            ["{'漢': '\\u5b57 A'}".encode(), "{'漢': '字 %41'}\nA".encode()],
+            ["{'漢': '\\u5b57 A'}".encode(), "{'漢': '字 %41'}\0A".encode()],
         ),
         (["b\\n\u0307c d".encode()], ["b\n\u0307c".encode()]),
     ],
@@ -49,7 +50,7 @@ def test_only_what_stands_around_an_escape_is_read_again(
     """Up to a quote or a space; of a text of a script without spaces, all."""
     read.clear()
     terms_in(*texts)
-    assert read == [b"\n".join(texts), *expected]
+    assert read == [b"\0".join(texts), *expected]
 
 
 def test_octets_are_looked_at_a_few_times(read: list[bytes]) -> None:
@@ -76,6 +77,34 @@ def test_what_is_not_utf8_is_between_words() -> None:
 
 def test_terms_are_written_once_and_sorted() -> None:
     """Those of several parts together; none of nothing."""
-    packed = packed_once(terms_of([b"b a", b"a b c"]))
-    assert packed == b"".join(number.to_bytes(4, "little") for number in sorted(map(term, "abc")))
-    assert packed_once([]) == b""
+    parts = [terms_of([b"b a", b"a b c"], (3, 9)), terms_of([b"c"], (4,))]
+    named = {term("a"): (3, 9), term("b"): (3, 9), term("c"): (4, 9)}
+    assert signature_of(parts) == b"".join(
+        (each << ROW_BITS | row).to_bytes(4, "little")
+        for each, rows in sorted(named.items())
+        for row in rows
+    )
+    assert signature_of([]) == b""
+
+
+def test_of_a_term_in_many_rows_only_that_is_written() -> None:
+    """Of one whose text is in many, too."""
+    some = range(FEW + 1)
+    for parts in (
+        [terms_of([b"a"] * len(some), some)],
+        [terms_of([b"a", b"a"], (1, MANY))],
+    ):
+        assert signature_of(parts) == (term("a") << ROW_BITS | MANY).to_bytes(4, "little")
+
+
+@each_of(
+    "hostile",
+    [b"\0", b"a\0b\0", b"\\u0000x\\u0000", b"%00x%00", b"\\\\u0000", b'\0"\\u00e9\0%41', b""],
+)
+def test_zeros_in_texts_take_no_word_to_another_row(hostile: bytes) -> None:
+    """However they are written."""
+    texts = [b"first", hostile, "caf\\u00e9 %41x 東".encode(), hostile, b"last"]
+    told = set(terms_of(texts, range(len(texts))).tolist())
+    for row, words in ((0, ("first",)), (2, ("café", "ax", "東")), (4, ("last",))):
+        assert told >= {term(word) << ROW_BITS | row for word in words}
+    assert not any(each & MANY > len(texts) for each in told)

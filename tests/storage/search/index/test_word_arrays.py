@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from storage.search.index.hashes import PREFIX_CHARACTERS, joint_term, pair_term, prefix_term, term
 from storage.search.index.joints import joints_of
-from storage.search.index.word_arrays import found_in
+from storage.search.index.segment import MANY, ROW_BITS
+from storage.search.index.word_arrays import Found, found_in
 from storage.search.patterns import lower_ascii
 from storage.search.words import is_unspaced, words
 from tests.support.cases import each_of
@@ -30,26 +31,31 @@ OUTSIDE_ASCII = re.compile("[^\0-\x7f]")
 
 def terms_in(text: str) -> set[int]:
     """Find the terms of a text at once."""
-    return {each for part in found_in(text.encode()).terms for each in part.tolist()}
+    return {each >> ROW_BITS for part in found(text.encode()).terms for each in part.tolist()}
+
+
+def found(data: bytes) -> Found:
+    """Find what a text has, in the last row."""
+    return found_in(data, np.array([MANY], np.uint32))
 
 
 def terms_of_each(text: str) -> Iterator[int]:
     """Find them one by one."""
-    found = words(text)
-    for word in found:
+    told = words(text)
+    for word in told:
         yield term(word)
         start = prefix_term(word)
         if start is not None and len(word) > PREFIX_CHARACTERS:
             yield start
 
-    for first, second in pairwise(found):
+    for first, second in pairwise(told):
         if is_unspaced(first) and is_unspaced(second):
             yield pair_term(first, second)
     for part in OUTSIDE_ASCII.split(lower_ascii(text)):
         yield from map(joint_term, joints_of(part, is_end=True))
 
 
-@given(TEXTS.filter(lambda text: "\\" not in text))
+@given(TEXTS.filter(lambda text: not set("\\\0") & set(text)))
 def test_terms_at_once_are_those_one_by_one(text: str) -> None:
     """No more and no less, where nothing is escaped."""
     text = text.encode("utf-8", "replace").decode()
@@ -107,9 +113,9 @@ def test_words_of_any_length(length: int) -> None:
 )
 def test_a_word_behind_an_escape_counts(text: str, word: str) -> None:
     """Its first letter may be the escape's; the word with it counts, too."""
-    found = terms_in(text)
-    assert term(word) in found
-    assert set(terms_of_each(text)) <= found
+    told = terms_in(text)
+    assert term(word) in told
+    assert set(terms_of_each(text)) <= told
 
 
 def test_neighbours_with_an_escape_between_them_are_a_pair() -> None:
@@ -120,18 +126,25 @@ def test_neighbours_with_an_escape_between_them_are_a_pair() -> None:
 
 def test_where_an_escape_takes_part_in_a_letter_is_said() -> None:
     """`n` with a dot above is one letter, and none without it."""
-    assert found_in("ab\\n\u0307cd".encode()).unread.tolist() == [4]
-    assert found_in("ab\\x\u0307cd".encode()).unread.size == 0
+    assert found("ab\\n\u0307cd".encode()).unread.tolist() == [4]
+    assert found("ab\\x\u0307cd".encode()).unread.size == 0
 
 
 def test_hashes_are_spread_evenly() -> None:
-    """Numbers in their order have the same hash as seldom as any others: five of 200 000, 1 200 of
-    24 bits.
-    """
+    """Numbers in their order have the same hash as seldom as any others: 1 200 of 200 000."""
     numbers = " ".join(map(str, range(1_000_000, 1_200_000))).encode()
-    found = found_in(numbers).terms[0]
-    assert found.size > 200_000 - 20
-    assert np.unique(found >> np.uint32(8)).size > 200_000 - 1_500
+    told = found(numbers).terms[0]
+    assert np.unique(told).size > 200_000 - 1_500
+
+
+@given(st.lists(TEXTS.filter(lambda text: "\0" not in text), min_size=1, max_size=6))
+def test_terms_of_several_texts_are_found_with_their_rows(texts: list[str]) -> None:
+    """Each text has those that it has alone, whatever stands beside it."""
+    some = [text.encode("utf-8", "replace") for text in texts]
+    rows = np.arange(len(some), dtype=np.uint32)
+    told = {each for part in found_in(b"\0".join(some), rows).terms for each in part.tolist()}
+    for row, text in enumerate(some):
+        assert {each >> ROW_BITS for each in told if each & MANY == row} >= terms_in(text.decode())
 
 
 def test_marks_in_a_row_are_no_work() -> None:

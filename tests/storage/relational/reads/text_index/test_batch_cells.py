@@ -10,7 +10,7 @@ from storage.relational.reads.text_index.batch_cells import (
     has_cells,
 )
 from storage.search.index.hashes import term
-from storage.search.index.segment import has
+from storage.search.index.segment import rows_in
 from tests.storage.samples import START_US, make_body, make_record
 
 
@@ -38,10 +38,10 @@ def test_a_batch_is_cut_into_cells_alike() -> None:
 
 
 def test_many_rows_are_enough_for_a_cell() -> None:
-    """A cell has a limit of rows, however little text they have: a search examines them."""
+    """A cell has a limit of rows, however little text they have: each has a number of its own."""
     assert rows(entries(9), max_rows=10) == []
     assert rows(entries(10), max_rows=10) == [(0, 9)]
-    assert rows(entries(25), max_rows=10) == [(0, 9), (10, 19), (20, 24)]
+    assert rows(entries(25), max_rows=10) == [(0, 8), (9, 17), (18, 24)]
 
 
 def test_a_cell_has_the_words_of_its_records() -> None:
@@ -58,21 +58,18 @@ def test_a_cell_has_the_words_of_its_records() -> None:
         entry.record.started_at_us = START_US + started
     cell = cell_of(made, 7)
     assert (cell.rows.first, cell.rows.last, cell.newest_body_us) == (7, 9, START_US + 10)
-    for word in [
-        "café",
-        "two",
-        "three_times",
-        "four",
-        "five",
-        "über",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-    ]:
-        assert has(cell.signature, term(word)), word
+    for row, words in enumerate(
+        (
+            ("café", "two", "three_times"),
+            ("four", "five", "über", "six", "seven", "eight"),
+            ("nine",),
+        )
+    ):
+        for word in words:
+            assert rows_in(cell.signature, term(word)) == 1 << row, word
 
-    assert not has(cell.signature, term("ten"))
+    assert rows_in(cell.signature, term("get")) == 0b110
+    assert not rows_in(cell.signature, term("ten"))
     assert cell_of(made[2:], 9).newest_body_us == 0
 
 
