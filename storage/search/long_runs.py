@@ -26,6 +26,7 @@ _SAMPLES: Final = b"a" * (MIN_RUN_BYTES // _STEP)
 _LONG: Final = b"a" * MIN_RUN_BYTES
 _ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
 _CAN_STAND: Final = bytes(0x61 if byte in _ALPHABET + b"\\\r\n" else 0 for byte in range(256))
+_IS_IN_ALPHABET: Final = bytes(0x61 if byte in _ALPHABET else 0 for byte in range(256))
 _LINE_END: Final = re.compile(rb"(?<!\\)\\++(?:r\\++)?n|\r?\n")
 _SLASH: Final = re.compile(rb"(?<!\\)\\++/")
 _NO_RUN: Final = re.compile(rb"[\\\r\n](?:(?<=[\r\n])[\r\n]*+|(?<=\\)(?<!\\\\)\\*+(?:[nr]|(?!/)))")
@@ -122,6 +123,12 @@ def _unbroken(stretch: bytes, start: int, stop: int) -> Iterator[Span]:
     if stop - start < MIN_RUN_BYTES:
         return
     has_ends = _BACKSLASH in stretch or _LF in stretch or _CR in stretch
+    if (
+        has_ends
+        and b"\\/" not in stretch
+        and _LONG not in stretch[start:stop].translate(_IS_IN_ALPHABET)
+    ):
+        return  # what lies between ends of lines, of programs most often, is shorter
     for begin, end in _between(_NO_RUN, stretch, start, stop) if has_ends else ((start, stop),):
         if end - begin >= MIN_RUN_BYTES and _is_coded(stretch[begin:end]):
             yield begin, end

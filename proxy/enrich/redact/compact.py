@@ -46,19 +46,18 @@ _NUMBER_TABLE: Final = bytes(
 
 
 def compact(text: bytes) -> bytes:
-    """Replace long payloads; the same object comes back when there are none."""
-    if len(text) <= MIN_TEXT_BYTES or not may_hold_payload(text):
-        return text
-    return _BASE64.sub(_without_base64, _NUMBERS.sub(_without_numbers, text))
+    """Replace long payloads; the same object comes back when there are none.
 
-
-def may_hold_payload(text: bytes) -> bool:
-    """Whether every 16th byte allows a payload: none is missed, and 23 of 25 µs are saved for 16
-    KiB of JSON.
+    A look at every 16th byte says which of the two a text may have: none is missed.
     """
+    if len(text) <= MIN_TEXT_BYTES:
+        return text
     sample = text[::_SAMPLE_STEP]
-    has_run = b"a" * _RUN_SAMPLES in sample.translate(_RUN_TABLE)
-    return has_run or b"n" * _NUMBER_SAMPLES in sample.translate(_NUMBER_TABLE)
+    if b"n" * _NUMBER_SAMPLES in sample.translate(_NUMBER_TABLE):
+        text = _NUMBERS.sub(_without_numbers, text)
+    if b"a" * _RUN_SAMPLES in sample.translate(_RUN_TABLE):
+        text = _BASE64.sub(_without_base64, text)
+    return text
 
 
 def _without_base64(found: re.Match[bytes]) -> bytes:
