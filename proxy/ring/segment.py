@@ -409,9 +409,12 @@ def _fill(fd: int, header: bytes, descriptor: bytes, total: int, needed: int) ->
 
 def segments_in(directory: Path) -> list[Path]:
     """Return the rings in a directory, sorted by name; none if it does not exist."""
-    if directory.is_dir():
-        return sorted(directory.glob("*" + SUFFIX))
-    return []
+    # A glob takes ten times as long, and the collector looks ten times a second.
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [directory / name for name in sorted(names) if name.endswith(SUFFIX)]
 
 
 def pushed_in(path: Path) -> int:

@@ -52,14 +52,20 @@ class StateFile(Generic[Value]):
             return
 
         self._number += 1
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fd = self._open()
+        except FileNotFoundError:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = self._open()
 
         try:
             head = _HEAD.pack(self._number, len(packed), _checksum(self._number, packed))
             os.pwrite(fd, head + packed, self._number % 2 * SLOT_BYTES)
         finally:
             os.close(fd)
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _checksum(number: int, packed: bytes) -> int:

@@ -42,6 +42,8 @@ MAX_SLEEP_S: Final = 0.25
 """
 FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
+NOTE_EVERY_S: Final = 0.25
+"""How often it is noted, at most, how many records each ring was given."""
 
 _TOLD: Final = {
     Outlook.ROOM: "may wait for room in the rings again",
@@ -139,7 +141,7 @@ class Drain:
                 self._is_due = False
                 self._update_sources(closing)
 
-            if now_s - last_noted_s >= PAUSE_S:
+            if now_s - last_noted_s >= NOTE_EVERY_S:
                 last_noted_s = now_s
                 self._sources.note_given()
 
