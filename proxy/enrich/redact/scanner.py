@@ -23,6 +23,8 @@ from proxy.enrich.redact.octets import BACKSLASH, PERCENT
 from proxy.enrich.redact.rule import Rule, built_in_rules
 
 Span = tuple[int, int]
+Candidate = tuple[int, Form]
+"""Where a literal stands that may begin a secret, and what has it."""
 ESCAPES: Final = tuple(b"\\u00%d" % digit for digit in range(2, 8))
 """How characters of ASCII are escaped in JSON, of which a name may be made."""
 
@@ -30,6 +32,9 @@ ESCAPES: Final = tuple(b"\\u00%d" % digit for digit in range(2, 8))
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORD_BYTES: Final = 24
 """What is longer is asked of each reader."""
+_SHORT_BYTES: Final = 4
+"""Literals up to here stand in ordinary words and programs, such as `s.` in `this.length`."""
+_ESCAPE_BYTES: Final = 10
 _JOINS: Final = frozenset(b"0123456789_-.[]%\\&;") | frozenset(range(0x80, 0x100))
 """Beside a word they may belong to a name, or to an escape."""
 
@@ -48,7 +53,8 @@ class Scanner:
     """
 
     __slots__ = (
-        "_automaton", "_begins", "_escapes", "_forms", "_hits", "_may_name", "_names", "_places", "_text",
+        "_automaton", "_begin_words", "_begins", "_escapes", "_forms", "_hits", "_likely", "_may_name", "_names",
+        "_places", "_short", "_text",
     )  # fmt: skip
 
     def __init__(
@@ -75,8 +81,13 @@ class Scanner:
         names = sorted({*anchors} - {*ESCAPES})
         self._names: Final = len(names)
         self._escapes: Final = self._names + len(ESCAPES)
-        self._forms: Final = [
-            (its, all(form.begins_word(literal) for form in its)) for literal, its in forms.items()
+        self._forms: Final = [*forms.values()]
+        self._begin_words: Final = [
+            all(form.begins_word(literal) for form in its) for literal, its in forms.items()
+        ]
+        self._short: Final = [
+            len(literal) <= _SHORT_BYTES and all(form.is_token for form in its)
+            for literal, its in forms.items()
         ]
         self._begins: Final = tuple(
             literal for literal, its in forms.items() if any(form.is_token for form in its)
@@ -86,17 +97,26 @@ class Scanner:
         self._text = b""
         self._hits: list[tuple[int, int, int]] = []
         self._places: list[Span] | None = None
+        self._likely: list[Candidate] | None = None
 
     def _scan(self, text: bytes) -> list[tuple[int, int, int]]:
         if text is not self._text:
             self._hits = self._automaton.find_matches_as_indexes(text, True)
             self._text = text
             self._places = None
+            self._likely = None
         return self._hits
 
     def has_hits(self, text: bytes) -> bool:
         """Whether anything is found in a text at all: nothing else needs to be asked of most."""
         return bool(self._scan(text))
+
+    def candidates(self, text: bytes) -> list[int]:
+        """Return where a secret may be that is seen only once the escapes around it are read."""
+        if not self._scan(text):
+            return []
+        names = [start for start, _ in self.names(text)]
+        return names + [at for at, _ in self._candidates(text)]
 
     def names(self, text: bytes) -> list[Span]:
         """Return where something stands that each name of a secret has, in order."""
@@ -123,15 +143,17 @@ class Scanner:
 
     def holds_form(self, text: bytes) -> bool:
         """Whether a text has a secret of a rule, its escapes not read."""
-        hits = self._scan(text)
-        return bool(hits) and bool(self._found(text, hits, is_octets=False, limit=1))
+        return bool(self._found(text, self._candidates(text), is_octets=False, limit=1))
 
     def forms(self, text: bytes, *, is_octets: bool = False) -> list[Edit]:
         """Find secrets of rules; they may overlap."""
-        hits = self._scan(text)
-        if hits:
-            return self._found(text, hits, is_octets=is_octets)
-        return []
+        if not self._scan(text):
+            return []
+        if is_octets:
+            candidates = list(self._find_candidates(text, is_octets=True))
+        else:
+            candidates = self._candidates(text)
+        return self._found(text, candidates, is_octets=is_octets)
 
     def begins_in(self, run: bytes) -> bool:
         """Whether an unbroken run of characters begins as a secret does."""
@@ -144,13 +166,13 @@ class Scanner:
             form.begins_behind_sign(run, at)
             for kind, at, _ in self._scan(run)
             if kind >= first
-            for form in self._forms[kind - first][0]
+            for form in self._forms[kind - first]
         )
 
     def _found(
         self,
         text: bytes,
-        hits: Sequence[tuple[int, int, int]],
+        candidates: Sequence[Candidate],
         *,
         is_octets: bool,
         limit: int | None = None,
@@ -160,46 +182,66 @@ class Scanner:
         searched: dict[Form, int] = {}
         left = most_candidates(text)
 
-        for at, forms in self._candidates(text, hits, is_octets=is_octets):
-            for form in forms:
-                # Nearly all candidates are none by their expression, of which one look costs least.
-                if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
+        for at, form in candidates:
+            # Nearly all candidates are none by their expression, of which one look costs least.
+            if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
+                continue
+            if form.is_dear:
+                left -= 1
+                if left < 0:
+                    searched.setdefault(form, at)
                     continue
-                if form.is_dear:
-                    left -= 1
-                    if left < 0:
-                        searched.setdefault(form, at)
-                        continue
-                if (match := form.match(text, at, is_octets=is_octets)) is None:
-                    continue
+            if (match := form.match(text, at, is_octets=is_octets)) is None:
+                continue
 
-                start, stop, is_secret = match
-                passed[form] = stop
-                if is_secret:
-                    found.append(Edit(start, stop, MARK, form.id))
-                    if len(found) == limit:
-                        return found
+            start, stop, is_secret = match
+            passed[form] = stop
+            if is_secret:
+                found.append(Edit(start, stop, MARK, form.id))
+                if len(found) == limit:
+                    return found
 
         for form, at in searched.items():
             spans = form.search(text, max(at, passed.get(form, 0)), is_octets=is_octets)
             found += (Edit(start, stop, MARK, form.id) for start, stop in spans)
         return found
 
-    def _candidates(
-        self, text: bytes, hits: Sequence[tuple[int, int, int]], *, is_octets: bool
-    ) -> Iterator[tuple[int, list[Form]]]:
-        """Yield where a literal stands that may begin a secret, and the forms that have it."""
+    def _candidates(self, text: bytes) -> list[Candidate]:
+        """Return the literals of a text that may begin a secret, its escapes not read."""
+        self._scan(text)
+        if self._likely is None:
+            self._likely = list(self._find_candidates(text, is_octets=False))
+        return self._likely
+
+    def _find_candidates(self, text: bytes, *, is_octets: bool) -> Iterator[Candidate]:
         first = self._escapes
-        has_escapes = BACKSLASH in text or PERCENT in text
-        for kind, at, _ in hits:
+        begin_words = self._begin_words
+        short = self._short
+        has_backslash = BACKSLASH in text
+        has_percent = PERCENT in text
+
+        for kind, at, _ in self._scan(text):
             if kind < first:
                 continue
-            forms, begins_word = self._forms[kind - first]
+            number = kind - first
             # Nearly all literals that are none of a secret's stand within a word; in others the
-            # form decides.
-            is_within = begins_word and at > 0 and not is_octets and text[at - 1] in WITHIN_WORD
-            if not is_within or (has_escapes and _may_end_escape(text, at)):
-                yield at, forms
+            # form decides. An escape may end a word.
+            if (
+                begin_words[number]
+                and at > 0
+                and not is_octets
+                and text[at - 1] in WITHIN_WORD
+                and not (
+                    has_backslash
+                    and text.find(b"\\", at - _ESCAPE_BYTES if at > _ESCAPE_BYTES else 0, at) >= 0
+                )
+                and not (has_percent and text[at - 3 : at - 2] == b"%")
+            ):
+                continue
+
+            for form in self._forms[number]:
+                if not short[number] or form.look(text, at, at + USUAL_BYTES) is not None:
+                    yield at, form
 
 
 def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
@@ -222,17 +264,6 @@ def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
 
     word = text[begin:end]
     return word if word.isalpha() else None
-
-
-def _may_end_escape(text: bytes, at: int) -> bool:
-    """Whether an escape may end at a place: of one letter, of some digits behind one, or a percent
-    sign and two.
-    """
-    return (
-        text[at - 2 : at - 1] == b"\\"
-        or text[at - 3 : at - 2] == b"%"
-        or text.find(b"\\", max(0, at - 10), at) >= 0
-    )
 
 
 @cache

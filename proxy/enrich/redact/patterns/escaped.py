@@ -13,5 +13,7 @@ backslash begins no other escape: it is written as NUL until all are read.
 """
 BY_NUMBER: Final = rb"u(?:[0-9a-fA-F]{4}|\{[0-9a-fA-F]{1,6}\})|x[0-9a-fA-F]{2}|U[0-9a-fA-F]{8}"
 """What stands behind a backslash otherwise."""
+BY_NUMBER_SIGNS: Final = (b"\\u", b"\\x", b"\\U")
+"""Begin what is written by number."""
 ENDS_WORD: Final = rb"(?:\\(?:[nrtbfvae0]|%b)|%%[0-9a-fA-F]{2})" % BY_NUMBER
 """Behind an escape begins a word, also where escapes are not read."""

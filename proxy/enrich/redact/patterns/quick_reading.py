@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from proxy.enrich.redact.octets import AMPERSAND, BACKSLASH, PERCENT, SEMICOLON
-from proxy.enrich.redact.patterns.escaped import ESCAPED
+from proxy.enrich.redact.patterns.escaped import BY_NUMBER_SIGNS, ESCAPED
 
 _MARKUP: Final = {
     b"&quot;": b'"', b"&apos;": b"'", b"&lt;": b"<", b"&gt;": b">", b"&nbsp;": b" ", b"&amp;": b"&",
@@ -21,14 +21,50 @@ _BY_NUMBER: Final = re.compile(
     rb"\\(?:(?:u00|x|u\{0{0,4}|U000000)([0-7][0-9a-fA-F]|[0-9a-fA-F](?=\}))\}?|u(?:00[aA]0|202[fF]|2007))"
 )
 """Characters of ASCII, and blanks that separate groups of digits."""
+_SPELLS: Final = re.compile(
+    rb"""\\(?:u(?:00|\{|20[02])|[xU/]|[\\nrtbf"/]{0,16}(?:[A-Za-z]{2}[0-9])?[0-9])|%[0-9a-fA-F]{2}|&(?:#|(?:quot|apos|lt|gt|nbsp|amp);)"""
+)
+"""Escapes that may spell a part of a secret, or separate its digits: ends of lines and quotes do so
+nowhere else.
+"""
+_SHORT_BYTES: Final = 2048
+"""A text that is as short is read whole."""
+_BEFORE_BYTES: Final = 256
+_BEHIND_BYTES: Final = 1280
+"""What is read around a place: names and values are shorter, and of a longer one this is enough."""
 _REFERENCE: Final = re.compile(rb"&#(?:[xX]0{0,4}([0-7]?[0-9a-fA-F])|0{0,4}([0-9]{1,3}));")
+
+
+def around(text: bytes, candidates: list[int]) -> bytes:
+    """Return the parts of a text in which only a reading of escapes may show a secret.
+
+    These are around candidates, and around escapes that spell characters. Elsewhere a reading
+    changes ends of lines and quotes, which the search of the text itself knows.
+    """
+    if len(text) <= _SHORT_BYTES:
+        return text
+    places = candidates + [found.start() for found in _SPELLS.finditer(text)]
+    pieces: list[bytes] = []
+    begin = 0
+    end = -1
+    for place in sorted(places):
+        if place - _BEFORE_BYTES > end:
+            if end >= 0:
+                pieces.append(text[begin:end])
+            begin = max(0, place - _BEFORE_BYTES)
+        end = place + _BEHIND_BYTES
+
+    if end >= 0:
+        pieces.append(text[begin:end])
+    # Where blanks are, a plus sign is none (`quick_reading`).
+    return (b" \n" if b" " in text else b"\n").join(pieces)
 
 
 def quick_reading(text: bytes) -> bytes:
     """Return what a text says with one level of its escapes read, where a backslash is one."""
     if BACKSLASH in text:
         text = _without_backslashes(text)
-        if any(text.find(sign) >= 0 for sign in (b"\\u", b"\\x", b"\\U")):
+        if any(sign in text for sign in BY_NUMBER_SIGNS):
             text = _BY_NUMBER.sub(_character, text)
         text = text.replace(b"\0", b"\\")
 

@@ -19,11 +19,10 @@ from proxy.enrich.redact.edits import MARK, NAME, Edit, Hits, apart, edited
 from proxy.enrich.redact.forms import MAX_STATE_BYTES
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
 from proxy.enrich.redact.naming.anchors import anchors_of
-from proxy.enrich.redact.octets import AMPERSAND, PERCENT, SEMICOLON
 from proxy.enrich.redact.patterns import numbers
 from proxy.enrich.redact.patterns.assigned import assigned_at, may_be_given
 from proxy.enrich.redact.patterns.given import given_at
-from proxy.enrich.redact.patterns.quick_reading import quick_reading
+from proxy.enrich.redact.patterns.quick_reading import around, quick_reading
 from proxy.enrich.redact.patterns.views import View, has_escapes
 from proxy.enrich.redact.rule import Rule, built_in_rules, is_built_in
 from proxy.enrich.redact.scanner import Scanner
@@ -137,14 +136,9 @@ class SecretPatterns:
             return True
         if not has_escapes(text):
             return False
-        if not (
-            self._own
-            or self.scanner.has_hits(text)
-            or _may_hide(text)
-            or numbers.may_hold_number(text)
-        ):
-            return False
 
+        if not self._own:
+            text = around(text, self.scanner.candidates(text))
         for _ in range(_MAX_READINGS):
             said = quick_reading(text)
             if said == text:
@@ -255,15 +249,3 @@ def _own_secrets(text: bytes, pattern: re.Pattern[bytes], rule: str) -> Iterator
     for match in pattern.finditer(text):
         if match.start(group) < match.end(group):
             yield Edit(*match.span(group), MARK, rule)
-
-
-def _may_hide(text: bytes) -> bool:
-    """Whether a literal may be written with escapes; those of quotes and ends of lines stand in
-    none.
-    """
-    return (
-        PERCENT in text
-        or text.find(b"\\/") >= 0
-        or text.find(b"\\u") >= 0
-        or (AMPERSAND in text and SEMICOLON in text)
-    )
