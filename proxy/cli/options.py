@@ -93,9 +93,6 @@ from_view_option: Final = click.option(
 order_option: Final = click.option(
     "--order", metavar="ORDER", help="Newest first (desc, default), or oldest (asc)."
 )
-wide_option: Final = click.option(
-    "--wide", is_flag=True, help="Show all columns in full, however narrow the terminal."
-)
 ignore_option: Final = click.option(
     "--ignore",
     metavar="PLACE …",

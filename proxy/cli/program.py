@@ -70,13 +70,8 @@ SECTIONS: Final = {
             "compare:compare",
             "Show what differs between two exchanges, part by part; exits with 1 if anything does.",
         ),
-        "stats": _Place(
-            "stats:stats",
-            "Show totals by status, level, project, container and service, and latency "
-            "percentiles.",
-        ),
         "top": _Place(
-            "stats:top",
+            "top:top",
             "Show the most frequent endpoints, or values of another field, with errors, latency, "
             "bytes and cost.",
         ),

@@ -229,12 +229,6 @@ def execute(world: World, line: str) -> str:
         if "create" not in line:
             assert world.prepare("keys", "create", "Mobile app") == 0
 
-    if line.startswith("sidelog view"):  # the same of views
-        for name in ("slow tenants", "slow"):
-            world.prepare("view", "delete", name)
-        if "save" not in line:
-            assert all(world.prepare("view", "save", name) == 0 for name in shlex.split(line)[3:4])
-
     done = world.run(line)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from proxy.cli.command import command
 from proxy.cli.commands.client import Client, Filters, client_pages
-from proxy.cli.commands.listing import View, column_text, print_fitted, print_records
+from proxy.cli.commands.listing import View, column_text, print_records, print_rows
 from proxy.cli.commands.output import complain, say, say_json
 from proxy.cli.options import (
     argument,
@@ -123,7 +123,7 @@ def conversations(
     elif not found:
         complain("no conversations match")
     else:
-        print_fitted(_LAYOUTS, found, view, _cell)
+        print_rows(_WIDE, _NARROW, found, view, _cell)
 
     return 0
 
@@ -160,13 +160,13 @@ def _models(each: Mapping[str, Any]) -> str:
     return visible_line(first) + (f" +{len(others)}" if others else "")
 
 
-def _started(each: Mapping[str, Any], view: View, form: str = "%Y-%m-%d %H:%M:%S") -> str:
-    return datetime.fromisoformat(each["started_at"]).astimezone(view.zone).strftime(form)
+def _started(each: Mapping[str, Any], view: View) -> str:
+    started = datetime.fromisoformat(each["started_at"]).astimezone(view.zone)
+    return f"{started:%Y-%m-%d %H:%M:%S}"
 
 
 _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "started": _started,
-    "begun": lambda each, view: _started(each, view, "%m-%d %H:%M"),
     "turns": lambda each, _: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
     "failed": lambda each, _: f"{each['failed']:,}",
     "input": lambda each, _: _tokens(each, "input_tokens"),
@@ -176,18 +176,10 @@ _CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
     "model": lambda each, _: _models(each),
     "about": lambda each, _: visible_line(each["title"] or "–"),
 }
-_LEAST: Final = 16
-"""Characters of what a conversation is about; where fewer would be left, columns go."""
-_LAYOUTS: Final = (
-    (
-        ("started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about"),
-        _LEAST,
-    ),
-    (("begun", "plain_id", "turns", "failed", "cost", "took", "model", "about"), _LEAST),
-    (("begun", "half_id", "turns", "failed", "cost", "model", "about"), _LEAST),
-    (("half_id", "turns", "failed", "cost", "about"), 1),
-)
-"""The widest first."""
+_WIDE: Final = (
+    "started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about",
+)  # fmt: skip
+_NARROW: Final = ("half_id", "turns", "failed", "cost", "about")
 
 
 def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:

@@ -14,7 +14,6 @@ import click
 from proxy.cli.command import Group
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import (
-    WIDE_COLUMNS,
     CommandError,
     complain,
     console,
@@ -210,7 +209,6 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    out = console()
     titles = (
         "id",
         "name",
@@ -222,9 +220,8 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         "expires",
         "last used",
     )
-    shown = len(titles) if out.width >= WIDE_COLUMNS else 4
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles[:shown]:
+    for title in titles:
         table.add_column(title, no_wrap=title in ("id", "secret", "state"))
     for key in rows:
         state = "disabled" if key["disabled"] else _state(key["expires_at"])
@@ -233,11 +230,9 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             key["project"], key["expires_at"] or "never", key["last_used_at"] or "never",
         )  # fmt: skip
         style = "" if state == "active" else "yellow"
-        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells[:shown]))
+        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells))
 
-    out.print(table)
-    if shown < len(titles):
-        complain("use a wider terminal or --json for the other columns")
+    console().print(table)
 
 
 def _state(expires_at: str | None) -> str:

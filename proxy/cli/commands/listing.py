@@ -1,14 +1,13 @@
 """Records as lines of a terminal: a table for pages, single lines for a list that never ends.
 
-Strategy: a wide terminal shows everything; on a narrower one the date goes first, then the host,
-half of the id, which `sidelog get` takes as well, and at last the message of an error. The path is
-never cut: where there is still no room it is folded. What the reader asks for (`--wide`,
-`--fields`) is shown whole, however narrow the terminal.
+Strategy: a terminal of `WIDE_COLUMNS` shows all columns, a narrower one fewer and shorter ones: no
+date, no host, half of the id, which `sidelog get` takes as well. A long path is wrapped. Columns
+that the reader names (`--fields`) are shown whole, however narrow the terminal.
 """
 
 import difflib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -25,31 +24,16 @@ from storage.search.cell import FIELD_ALIASES, is_cell_field
 from storage.search.reason import reason_of
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
 
 Row = Mapping[str, Any]
 
 WIDE: Final = ("time", "status", "ms", "method", "target", "result", "id")
-Layout = tuple[tuple[str, ...], int]
-"""Names of columns, and how narrow the one that yields may become."""
-_WHOLE: Final = 1 << 20
-_LEAST: Final = 24
 NARROW: Final = ("clock", "code", "ms", "request", "reason", "half_id")
-_LAYOUTS: Final[tuple[Layout, ...]] = (
-    (WIDE, _WHOLE),
-    (("clock", "status", "ms", "method", "target", "result", "plain_id"), _WHOLE),
-    (("clock", "code", "ms", "request", "result", "plain_id"), _WHOLE),
-    (("clock", "code", "ms", "request", "result", "half_id"), _LEAST),
-    (NARROW, _LEAST),
-    (("clock", "code", "request", "reason", "half_id"), _LEAST),
-    (("code", "request", "half_id"), _LEAST // 2),
-)
-"""The widest first."""
-_YIELDING: Final = ("request", "about")
-"""Columns that yield where there is no room: a path is folded, what a conversation is about is cut.
-"""
+_WRAPPED: Final = frozenset({"target", "request", "result", "reason", "about"})
+"""Columns of texts that may be long."""
 _TITLES: Final = {
-    "clock": "time", "begun": "started", "took": "time", "reason": "result", "plain_id": "id", "half_id": "id",
+    "clock": "time", "took": "time", "reason": "result", "half_id": "id",
 }  # fmt: skip
 _DATED: Final = frozenset({"time", "clock", "started"})
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
@@ -75,10 +59,8 @@ _NUMBERS: Final = frozenset(
 _LINE_WIDTHS: Final = {"time": 23, "clock": 8, "status": 3, "code": 3, "ms": 9, "method": 7}
 _HALF_ID_CHARACTERS: Final = 16
 """Its millisecond and twelve bits more."""
-_MIN_NAME_CHARACTERS: Final = 16
-"""Of what figures are about; where less would be left, columns go."""
 _MAX_PADDED_NAME_CHARACTERS: Final = 400
-"""Of the same off a terminal: as long as a failure is at most, of a path of usual length."""
+"""Of the names of figures off a terminal: as long as a failure is at most, of a path of usual length."""
 _WHY: Final = {
     "null": "null",
     "absent": "",
@@ -95,8 +77,6 @@ class View:
 
     fields: tuple[str, ...] = ()
     """Columns; empty: those that fit the terminal."""
-    is_wide: bool = False
-    has_header: bool = True
     zone: tzinfo | None = None
     """None: the machine's."""
 
@@ -107,7 +87,7 @@ class View:
         return {"fields": names} if names else {}
 
     def columns(self, out: "Console") -> tuple[str, ...]:
-        return self.fields or (WIDE if self.is_wide or out.width >= WIDE_COLUMNS else NARROW)
+        return self.fields or (WIDE if out.width >= WIDE_COLUMNS else NARROW)
 
 
 def read_fields(text: str | None) -> tuple[str, ...]:
@@ -152,51 +132,37 @@ def _member(name: str, row: Row, view: View) -> object:
 
 
 def print_records(rows: Sequence[Row], view: View) -> None:
-    """Print a table that fits the terminal: first what is said too well goes, a path is never cut."""
-    print_fitted(
-        [(view.fields or WIDE, 0)] if view.fields or view.is_wide else _LAYOUTS, rows, view, _cell
-    )
+    """Print a table of records."""
+    print_rows(WIDE, NARROW, rows, view, _cell)
 
 
-def print_fitted(
-    layouts: Sequence[Layout], rows: Sequence[Row], view: View, cell: Callable[..., Text]
+def print_rows(
+    wide: Sequence[str],
+    narrow: Sequence[str],
+    rows: Sequence[Row],
+    view: View,
+    cell: Callable[[str, Row, View], Text],
 ) -> None:
-    """Print the first layout that a terminal has room for; off a terminal every cell is whole.
+    """Print a table; off a terminal, and of columns that the reader named, every row is one line.
 
-    Layouts come widest first, and the last is taken however narrow the terminal. There is at least
-    one row; `cell` writes one, of the name of a column, a row and a view.
+    Args:
+        wide: Columns where the terminal is wide.
+        narrow: Columns where it is not.
+        rows: One at least.
+        view: May name other columns.
+        cell: Writes one cell.
     """
-    (names, least), *narrower = layouts
     out = console()
+    names = view.fields or (wide if out.width >= WIDE_COLUMNS else narrow)
     cells = [[cell(name, row, view) for name in names] for row in rows]
     titles = [_title(name, view) for name in names]
-
-    if not out.is_terminal or view.is_wide or view.fields:
-        print_plain(
-            out, titles if view.has_header else None, cells, [name in _NUMBERS for name in names]
-        )
+    are_numbers = [name in _NUMBERS for name in names]
+    if not out.is_terminal or view.fields:
+        print_plain(out, titles, cells, are_numbers)
         return
 
-    heads = titles if view.has_header else [""] * len(names)
-    widths = [
-        max(len(head), *(row[place].cell_len for row in cells)) for place, head in enumerate(heads)
-    ]
-    over = sum(widths) + GAP * (len(widths) - 1) - out.width
-    place = next((names.index(name) for name in _YIELDING if name in names), -1)
-    if narrower and over > max(0, widths[place] - least):
-        print_fitted(narrower, rows, view, cell)
-        return
-
-    widths[place] = min(widths[place], max(least, widths[place] - over))
-    table = make_table(
-        titles, widths, [name in _NUMBERS for name in names], has_header=view.has_header
-    )
-    if names[place] == "request":
-        table.columns[place].no_wrap = False
-        table.columns[place].overflow = "fold"
-    for row in cells:
-        table.add_row(*row)
-    out.print(table, soft_wrap=False)
+    are_wrapped = [name in _WRAPPED for name in names]
+    print_wrapped(out, titles, cells, are_numbers, are_wrapped)
 
 
 def _title(name: str, view: View) -> str:
@@ -206,63 +172,50 @@ def _title(name: str, view: View) -> str:
     return title
 
 
-def make_table(
-    titles: Sequence[str], widths: Sequence[int], are_figures: Sequence[bool], *, has_header: bool
-) -> Table:
-    """Make a table without lines, of columns with the given widths."""
-    table = Table(
-        box=None,
-        pad_edge=False,
-        padding=(0, GAP, 0, 0),
-        header_style="bold",
-        show_header=has_header,
-    )
-    for title, width, is_figure in zip(titles, widths, are_figures, strict=True):
-        table.add_column(
-            title, justify="right" if is_figure else "left", width=max(1, width), no_wrap=True
-        )
-
-    return table
+def print_wrapped(
+    out: "Console",
+    titles: Sequence[str],
+    rows: Sequence[Sequence[Text]],
+    are_numbers: Sequence[bool],
+    are_wrapped: Sequence[bool],
+) -> None:
+    """Print a table that fits the terminal: long texts are wrapped."""
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for title, is_number, is_wrapped in zip(titles, are_numbers, are_wrapped, strict=True):
+        justify: JustifyMethod = "right" if is_number else "left"
+        table.add_column(title, justify=justify, no_wrap=not is_wrapped, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    out.print(table, soft_wrap=False)
 
 
 def print_figures(
     name: str,
     names: Sequence[str],
     figures: Mapping[str, Sequence[str]],
-    first_to_go: Sequence[str],
+    wide_titles: Container[str],
 ) -> None:
-    """Print a table of figures by name; on a narrow terminal columns go, in the order given, then
-    names are cut.
+    """Print a table of figures by name.
+
+    Args:
+        name: Title of the column of names.
+        names: What the figures are about.
+        figures: Title → figures, one for each name.
+        wide_titles: Columns that only a wide terminal shows.
     """
     out = console()
-    cells = [Text(visible_line(each)) for each in names]
-    if not out.is_terminal:
-        rows = [
-            [cell, *(Text(each[place]) for each in figures.values())]
-            for place, cell in enumerate(cells)
-        ]
-        are_figures = [False] + [True] * len(figures)
-        print_plain(out, [name, *figures], rows, are_figures, _MAX_PADDED_NAME_CHARACTERS)
-        return
-
-    widths = {title: max(len(title), *map(len, column)) for title, column in figures.items()}
-    longest = max(len(name), *(cell.cell_len for cell in cells))
-    for title in first_to_go:
-        if (
-            sum(widths.values()) + GAP * len(widths) + min(longest, _MIN_NAME_CHARACTERS)
-            > out.width
-        ):
-            widths.pop(title, None)
-
-    left = out.width - sum(widths.values()) - GAP * len(widths)
-    first = max(min(longest, left), _MIN_NAME_CHARACTERS)
-    out.width = max(out.width, first + sum(widths.values()) + GAP * len(widths))
-    table = make_table(
-        [name, *widths], [first, *widths.values()], [False] + [True] * len(widths), has_header=True
-    )
-    for place, cell in enumerate(cells):
-        table.add_row(cell, *(figures[title][place] for title in widths))
-    out.print(table)
+    if out.width < WIDE_COLUMNS:
+        figures = {title: column for title, column in figures.items() if title not in wide_titles}
+    rows = [
+        [Text(visible_line(each)), *(Text(column[place]) for column in figures.values())]
+        for place, each in enumerate(names)
+    ]
+    titles = [name, *figures]
+    are_numbers = [False] + [True] * len(figures)
+    if out.is_terminal:
+        print_wrapped(out, titles, rows, are_numbers, [not each for each in are_numbers])
+    else:
+        print_plain(out, titles, rows, are_numbers, _MAX_PADDED_NAME_CHARACTERS)
 
 
 def line_of(row: Row, view: View, out: "Console") -> str:
@@ -304,10 +257,6 @@ def _milliseconds(row: Row) -> str:
     return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
 
 
-def _id_digits(row: Row) -> str:
-    return str(row["id"]).replace("-", "")
-
-
 def _result_text(row: Row, *, has_message: bool) -> str:
     if has_message:
         message = (row.get("data") or {}).get("error_message") or row.get("message")
@@ -341,8 +290,7 @@ _COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
     "request": _request_text,
     "result": partial(_result_text, has_message=True),
     "reason": partial(_result_text, has_message=False),
-    "plain_id": _id_digits,
-    "half_id": lambda row: _id_digits(row)[:_HALF_ID_CHARACTERS],
+    "half_id": lambda row: str(row["id"]).replace("-", "")[:_HALF_ID_CHARACTERS],
     "redactions": lambda row: described(row.get("redactions") or {}),
 }
 """Columns that are not written as their value is."""

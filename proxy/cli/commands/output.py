@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 T = TypeVar("T")
-WIDE_COLUMNS: Final = 120
+WIDE_COLUMNS: Final = 140
 """A terminal this wide is shown every column."""
 GAP: Final = 2
 """Blanks between columns."""
@@ -160,7 +160,7 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> 
 
 def print_plain(
     out: "Console",
-    titles: Sequence[str] | None,
+    titles: Sequence[str],
     rows: Sequence[Sequence["Text"]],
     are_figures: Sequence[bool],
     max_padded: int = _MAX_PADDED_CHARACTERS,
@@ -173,7 +173,7 @@ def print_plain(
     """
     from rich.text import Text
 
-    lines = [*([] if titles is None else [[Text(title, "bold") for title in titles]]), *rows]
+    lines = [[Text(title, "bold") for title in titles], *rows]
     for place, is_figure in enumerate(are_figures):
         width = min(max_padded, max(line[place].cell_len for line in lines))
         for line in lines:

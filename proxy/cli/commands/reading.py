@@ -1,4 +1,4 @@
-"""Where `query`, `get`, `stats` and `export` read: from a running sidelog, or from the store when
+"""Where `query`, `get`, `top` and `export` read: from a running sidelog, or from the store when
 none is running.
 
 A running sidelog is asked without importing what opens stores, which is a third of the time of a

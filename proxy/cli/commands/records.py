@@ -46,7 +46,6 @@ from proxy.cli.options import (
     reader_options,
     record_argument,
     search_options,
-    wide_option,
 )
 from proxy.process.terminal import visible, visible_line
 
@@ -93,8 +92,6 @@ _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none"
 @order_option
 @limit_option("Maximum number of records.", 100)
 @fields_option
-@wide_option
-@click.option("--no-header", is_flag=True, help="Leave out the line with the titles.")
 @from_view_option
 @search_options
 @json_lines_option
@@ -106,8 +103,6 @@ def query(
     order: str | None,
     limit: int,
     fields: str | None,
-    wide: bool,
-    no_header: bool,
     from_view: str | None,
     as_json: bool,
 ) -> int:
@@ -120,7 +115,7 @@ def query(
         order = order or found["order"]
         fields = fields or views.fields_of(found)
 
-    view = View(fields=read_fields(fields), is_wide=wide, has_header=not no_header, zone=zone)
+    view = View(fields=read_fields(fields), zone=zone)
     parameters = {**filters} | ({"order": order} if order else {}) | view.asked
     is_empty = _print_list(pages(client, parameters, limit), view, as_json=as_json)
     if is_empty and not as_json:

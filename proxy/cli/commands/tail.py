@@ -27,7 +27,6 @@ from proxy.cli.options import (
     fields_option,
     json_lines_option,
     search_options,
-    wide_option,
 )
 from proxy.cli.parameter_types import WholeNumber
 
@@ -56,7 +55,6 @@ class Event(NamedTuple):
     help="Print so many of the newest records first.",
 )
 @fields_option
-@wide_option
 @search_options
 @json_lines_option
 @client_options
@@ -66,7 +64,6 @@ def tail(
     zone: tzinfo | None,
     lines: int,
     fields: str | None,
-    wide: bool,
     as_json: bool,
 ) -> int:
     """Follow new records as they are stored; resumes without a gap when the connection breaks or
@@ -74,7 +71,7 @@ def tail(
 
     Example: sidelog tail --level warn --level error
     """
-    view = View(fields=read_fields(fields), is_wide=wide, zone=zone)
+    view = View(fields=read_fields(fields), zone=zone)
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     asked = {**filters, **view.asked}

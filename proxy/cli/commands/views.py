@@ -1,33 +1,20 @@
-"""`sidelog view`: searches with a name, kept by a running sidelog; and a search that a view begins
-with.
+"""`sidelog view list`, and searches that start from a view.
 
-What is given beside the view's name wins over what it says of period, order and columns; searches
-must both hold.
+Options override the period, order and columns of the view. A record must match both searches.
 """
 
 from collections.abc import Mapping
 from datetime import tzinfo
 from typing import Any, Final
-from urllib.parse import quote
 
 import click
 
 from proxy.cli.command import Group
 from proxy.cli.commands.client import Client, Filters
-from proxy.cli.commands.listing import COMPUTED, read_fields
-from proxy.cli.commands.output import CommandError, print_table, report, report_list, say, say_json
+from proxy.cli.commands.listing import COMPUTED
+from proxy.cli.commands.output import CommandError, print_table, report_list
 from proxy.cli.commands.zone import with_offsets
-from proxy.cli.completion import complete_view
-from proxy.cli.options import (
-    argument,
-    client_options,
-    fields_option,
-    json_option,
-    order_option,
-    reader_options,
-    search_options,
-)
-from proxy.process.terminal import visible
+from proxy.cli.options import json_option, reader_options
 from storage.search.cell import is_cell_field
 
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -42,9 +29,6 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "phases": (),
 }
 """Columns of the web UI → columns here."""
-
-
-_view_argument: Final = argument("name", "Name of a view.", shell_complete=complete_view)
 
 
 @click.group(cls=Group)
@@ -65,121 +49,13 @@ def list_views(client: Client, as_json: bool) -> int:
     )
 
 
-@view.command()
-@argument("name", "Name of the view; an existing one is replaced.")
-@fields_option
-@order_option
-@click.option("--by", metavar="FIELD", help="Group by this field, as `sidelog top` does.")
-@search_options
-@json_option
-@client_options
-def save(
-    client: Client,
-    filters: Filters,
-    zone: tzinfo | None,
-    name: str,
-    fields: str | None,
-    order: str | None,
-    by: str | None,
-    as_json: bool,
-) -> int:
-    """Save a search under a name, with its columns, period and order.
-
-    Example: sidelog view save "slow tenants" 'status:5xx duration:>1s' --since 24h
-    --fields time,code,header.x-tenant
-    """
-    return _put(client, members(name, filters, fields, order, by), as_json=as_json)
-
-
-@view.command()
-@_view_argument
-@json_option
-@reader_options
-def show(client: Client, name: str, as_json: bool) -> int:
-    """Show a view.
-
-    Example: sidelog view show "slow tenants" --json
-    """
-    found = find(client, name)
-    if as_json:
-        say_json(found)
-        return 0
-
-    for member, value in found.items():
-        text = ", ".join(value) if isinstance(value, list) else value
-        if text:
-            say(f"{member:12} {visible(text)}")
-
-    return 0
-
-
-@view.command()
-@_view_argument
-@argument("new_name", "New name of the view.", metavar="NEW-NAME")
-@json_option
-@client_options
-def rename(client: Client, name: str, new_name: str, as_json: bool) -> int:
-    """Rename a view.
-
-    Example: sidelog view rename "slow tenants" slow
-    """
-    found = {each: value for each, value in find(client, name).items() if each != "changed_at"}
-    return _put(client, found | {"name": new_name, "replaces": name}, as_json=as_json)
-
-
-def _put(client: Client, content: Mapping[str, object], *, as_json: bool) -> int:
-    saved = client.send_json("PUT", "/api/views", content)
-    return report(saved, f"saved view {visible(saved['name'])}", as_json=as_json)
-
-
-@view.command()
-@_view_argument
-@json_option
-@client_options
-def delete(client: Client, name: str, as_json: bool) -> int:
-    """Delete a view.
-
-    Example: sidelog view delete slow
-    """
-    client.send_json("DELETE", f"/api/views/{quote(name, safe='')}")
-    return report({"deleted": name}, f"deleted view {visible(name)}", as_json=as_json)
-
-
 def find(client: Client, name: str) -> dict[str, Any]:
-    """Find a view by its name.
-
-    Raises:
-        CommandError: there is none.
-    """
+    """Find a view by its name; raises CommandError if no view has it."""
     there: list[dict[str, Any]] = client.get_json("/api/views")["views"]
     for each in there:
         if each["name"] == name:
             return each
     raise CommandError(f"there is no view {name!r}; `sidelog view list` shows them")
-
-
-def members(
-    name: str,
-    filters: Filters,
-    fields: str | None,
-    order: str | None,
-    by: str | None,
-) -> dict[str, object]:
-    """Return the members of the API's request.
-
-    Raises:
-        CommandError: a filter that is no part of a search.
-    """
-    others = [filter for filter in filters if filter not in ("query", "since", "until")]
-    if others:
-        option = others[0].replace("_", "-")
-        raise CommandError(
-            f"--{option} is not part of a view; write it into the search: '{others[0]}:…'",
-            exit_code=2,
-        )
-
-    columns = list(read_fields(fields))
-    return {"name": name, "columns": columns, "order": order or "desc", "group_by": by, **filters}
 
 
 def begun_with(

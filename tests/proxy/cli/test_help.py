@@ -44,12 +44,8 @@ ARGUMENTS = {
     "keys enable": "x",
 } | {
     "keys delete": "x",
-    "view show": "x",
     "save": "x",
     "replay": "x --against http://127.0.0.1:1",
-    "view save": "x",
-    "view rename": "x y",
-    "view delete": "x",
     "db backup": "copy.db",
     "grpc reflect": "127.0.0.1:1",
     "alerts test": "failures",
@@ -87,14 +83,13 @@ def test_the_documented_commands_are_there() -> None:
     assert sorted(NAMES) == sorted(
         (
             *(
-                "serve", "run", "tail", "query", "get", "open", "compare", "stats", "top", "mcp",
+                "serve", "run", "tail", "query", "get", "open", "compare", "top", "mcp",
                 "grpc reflect", "conversations", "export", "save", "replay", "mock", "health", "doctor", "version",
                 "completion",
             ),
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("alerts list", "alerts test", "alerts silence"),
-            *("view list", "view show", "view save", "view rename", "view delete"),
-            *("config check", "config show", "redact list", "redact try", "token show", "token rotate"),
+            *("view list", "config check", "config show", "redact list", "redact try", "token show", "token rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),
         )
     )  # fmt: skip

@@ -63,13 +63,11 @@ def test_a_line_each(data_dir: Path) -> None:
     assert "Make" not in told(data_dir, "--model", "alone")
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 240])
+@pytest.mark.parametrize("width", [60, 80, 160, 240])
 def test_the_list_fits_the_terminal(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
-    """Columns go on a narrow one, then words of what each is about; an id can always be copied, and
-    still opens.
-    """
+    """A narrow one has fewer columns; an id can always be copied, and still opens."""
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
     monkeypatch.setattr(listing, "console", lambda: out)
     CliRunner().invoke(program, ["conversations", "--data-dir", str(data_dir)])
@@ -84,7 +82,7 @@ def test_the_list_fits_the_terminal(
     ]
     assert "turns     3" in told(data_dir, shown)
     assert "Make" in line
-    assert ("cost" in head, "model" in head, "input" in head) == (True, width >= 80, width >= 160)
+    assert ("cost" in head, "model" in head, "input" in head) == (True, width >= 160, width >= 160)
 
 
 def test_the_dearest_run_can_be_asked_for(data_dir: Path) -> None:

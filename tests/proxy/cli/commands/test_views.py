@@ -1,4 +1,4 @@
-"""`sidelog view`: saved, shown, named anew and deleted over the API; and lists that begin with one."""
+"""`sidelog view list`, and lists that begin with a view."""
 
 import asyncio
 import json
@@ -8,8 +8,8 @@ import pytest
 
 from proxy.cli import app
 from proxy.cli.commands import views
-from proxy.cli.commands.output import CommandError
 from storage.record import Batch, Entry
+from storage.search.view import View
 from tests.api.samples import make_body, make_payload, make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -38,23 +38,10 @@ def test_columns_of_the_web_ui_have_names_here() -> None:
     assert views.fields_of({"columns": ["phases"]}) is None
 
 
-def test_a_view_holds_a_search_and_no_options() -> None:
-    """An option that is a filter belongs into the search."""
-    given = views.members("a", {"query": "x", "since": "24h"}, "time,body.a", None, None)
-    assert given == {
-        "name": "a", "columns": ["time", "body.a"], "order": "desc", "group_by": None, "query": "x",
-        "since": "24h",
-    }  # fmt: skip
-    with pytest.raises(
-        CommandError, match="--error-type is not part of a view; write it into the search"
-    ):
-        views.members("a", {"error_type": ["x"]}, None, None, None)
-
-
-def test_views_are_saved_asked_named_anew_and_deleted(
+def test_a_list_and_a_top_list_begin_with_a_view(
     admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A list and a top list begin with one; errors are the API's."""
+    """Views that the web UI saved are listed; an unknown name is an error."""
 
     def output(*arguments: str, code: int = 0) -> str:
         assert app.main(list(arguments)) == code
@@ -66,22 +53,16 @@ def test_views_are_saved_asked_named_anew_and_deleted(
         for n in range(5)
     ]
     asyncio.run(admin.commit(Batch("side-1", entries)))
-    search = ("status:>=501", "path:users")
-    output(
-        "view",
-        "save",
-        "slow one",
-        *search,
-        "--fields",
-        "code,body.user",
-        "--order",
-        "asc",
-        "--by",
-        "body.user",
+    view = View(
+        name="slow one",
+        query="status:>=501 path:users",
+        columns=("code", "body.user"),
+        order="asc",
+        group_by="body.user",
+        changed_at_us=1,
     )
+    asyncio.run(admin.put_view("", view))
     assert "slow one" in output("view", "list")
-    shown = json.loads(output("view", "show", "slow one", "--json"))
-    assert (shown["query"], shown["columns"]) == ("status:>=501 path:users", ["code", "body.user"])
     lines = output("query", "--view", "slow one", "--", "-status:504").split("\n")
     assert [line.split() for line in lines if line] == [
         ["code", "body.user"],
@@ -95,10 +76,6 @@ def test_views_are_saved_asked_named_anew_and_deleted(
         ("0", 1),
         ("2", 1),
     ]
-    output("view", "rename", "slow one", "slow/2")
-    assert output("view", "show", "slow one", code=1) == (
-        "sidelog: there is no view 'slow one'; `sidelog view list` shows them\n"
+    assert output("query", "--view", "slow", code=1) == (
+        "sidelog: there is no view 'slow'; `sidelog view list` shows them\n"
     )
-    assert output("view", "delete", "slow/2") == "deleted view slow/2\n"
-    assert "there is no view 'slow/2'" in output("view", "delete", "slow/2", code=1)
-    assert "statsu" in output("view", "save", "x", "statsu:5", code=2)
