@@ -13,7 +13,6 @@ from typing import Final
 
 import click
 
-from proxy.cli.completion import COMPLETE_VARIABLE
 from proxy.cli.program import program
 from proxy.process.own_packages import foreign_package
 
@@ -61,7 +60,7 @@ def _ready_streams() -> None:
 
 def _run(arguments: list[str] | None) -> int:
     try:
-        code = program.main(arguments, "sidelog", COMPLETE_VARIABLE, standalone_mode=False)
+        code = program.main(arguments, "sidelog", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -14,7 +14,6 @@ from typing import Any, Final
 import click
 
 from proxy.cli.command import FILTER_PANEL, SOURCE_PANEL, PanelOption
-from proxy.cli.completion import complete_search, complete_view
 from proxy.cli.parameter_types import FILE, WholeNumber
 from proxy.settings.flags import FLAGS
 
@@ -88,7 +87,6 @@ from_view_option: Final = click.option(
     metavar="NAME",
     help="Start from a view (`sidelog view list`): its search, period, order, columns; other "
     "options override it.",
-    shell_complete=complete_view,
 )
 order_option: Final = click.option(
     "--order", metavar="ORDER", help="Newest first (desc, default), or oldest (asc)."
@@ -333,5 +331,4 @@ def search_options(function: Function) -> Function:
         "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before "
         "one that begins with a hyphen.",
         nargs=-1,
-        shell_complete=complete_search,
     )(run)

@@ -7,10 +7,10 @@ from importlib.metadata import version as installed_version
 from typing import Final
 
 import click
+from click.shell_completion import get_completion_class
 
 from proxy.cli.command import command
 from proxy.cli.commands.output import say, say_json
-from proxy.cli.completion import SCRIPTS, SHELLS
 from proxy.cli.options import argument, json_option
 from proxy.process.version import BUILD, VERSION
 
@@ -57,12 +57,15 @@ def version(as_json: bool) -> int:
     "shell",
     "Which shell: bash, zsh or fish.",
     metavar="SHELL",
-    type=click.Choice(SHELLS),
+    type=click.Choice(("bash", "zsh", "fish")),
 )
 def completion(shell: str) -> int:
     """Print a completion script for a shell; load it with: eval "$(sidelog completion bash)".
 
     Example: sidelog completion bash
     """
-    say(SCRIPTS[shell])
+    program = click.get_current_context().find_root().command
+    kind = get_completion_class(shell)
+    assert kind is not None
+    say(kind(program, {}, "sidelog", "_SIDELOG_COMPLETE").source())
     return 0

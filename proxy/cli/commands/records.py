@@ -83,7 +83,6 @@ _NO_USERS: Final = (
     "user_header of a route; what a request says by itself is found by header.NAME:VALUE or "
     "body.PLACE:VALUE"
 )
-"""Variables that say that a browser can be shown."""
 _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none": "no trailers"}
 """Of calls of gRPC that were not reset."""
 

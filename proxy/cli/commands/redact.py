@@ -22,7 +22,6 @@ from proxy.cli.commands.output import (
     say,
     say_json,
 )
-from proxy.cli.completion import complete_rule
 from proxy.cli.options import argument, config_option, json_option
 from proxy.cli.parameter_types import FILE
 from proxy.enrich.redact.examples import read_example
@@ -56,7 +55,6 @@ def redact_group() -> None:
     "text",
     "Only rules that have it in their id, in what they are of, or in a literal, such as ghp_.",
     required=False,
-    shell_complete=complete_rule,
 )
 @config_option
 @json_option

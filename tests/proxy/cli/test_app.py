@@ -19,7 +19,6 @@ import pytest
 from proxy.cli import app
 from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
-from proxy.cli.completion import COMPLETE_VARIABLE
 from proxy.cli.program import program
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_environment
@@ -132,20 +131,6 @@ def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` is one line."""
     assert app.main(["--version"]) == 0
     assert capsys.readouterr().out == f"sidelog {VERSION}\n"
-
-
-def test_a_shell_completes_commands_and_options(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The script names the variable by which the shell asks, and what it asks is answered."""
-    assert app.main(["completion", "bash"]) == 0
-    assert f"{COMPLETE_VARIABLE}=bash_complete" in capsys.readouterr().out
-    monkeypatch.setenv(COMPLETE_VARIABLE, "bash_complete")
-
-    for line, expected in (("sidelog que", ["query"]), ("sidelog query --no-h", ["--no-header"])):
-        monkeypatch.setenv("COMP_LINE", line)
-        assert app.main([]) == 0
-        assert capsys.readouterr().out.split() == expected
 
 
 def test_who_is_greeted_sees_where_everything_is(

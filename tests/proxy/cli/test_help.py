@@ -124,7 +124,12 @@ def test_no_command_is_imported_for_the_list() -> None:
         "sys.exit(code)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    environ = {**os.environ, "COMP_LINE": "sidelog v", "_SIDELOG_COMPLETE": "bash_complete"}
+    environ = {
+        **os.environ,
+        "COMP_WORDS": "sidelog v",
+        "COMP_CWORD": "1",
+        "_SIDELOG_COMPLETE": "bash_complete",
+    }
     offered = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -133,7 +138,7 @@ def test_no_command_is_imported_for_the_list() -> None:
         text=True,
         env=environ,
     )
-    assert offered.stdout.split() == ["version", "view"]
+    assert offered.stdout.split() == ["plain,version", "plain,view"]
 
 
 @each_of("name", NAMES)

@@ -27,7 +27,6 @@ from proxy.cli.commands.run.programs import Program, program_of
 from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
 from proxy.cli.commands.run.running_sidelog import addresses_in, settled
 from proxy.cli.commands.run.summary import Figures, lines_of, read_figures
-from proxy.cli.completion import complete_command
 from proxy.cli.options import argument, output_option
 from proxy.cli.welcome import own_program
 from proxy.process.data_dir import read_state, token_of, update_state
@@ -72,7 +71,6 @@ class Wrapped(NamedTuple):
     "The command with its arguments; its options are its own, with or without the -- before it.",
     nargs=-1,
     type=click.UNPROCESSED,
-    shell_complete=complete_command,
 )
 @click.option(
     "--route",
