@@ -4,22 +4,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
-
 from proxy.cli.command import command
 from proxy.cli.options import config_option, json_option, settings_options
 
 
 @command()
 @config_option
-@click.option(
-    "--rate",
-    is_flag=True,
-    help="Also measure which rate this machine sustains with everything stored; takes 30 s.",
-)
 @json_option
 @settings_options("proxy.upstream", "data_dir")
-def doctor(overrides: Mapping[str, str], config: Path | None, rate: bool, as_json: bool) -> int:
+def doctor(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
     """Check this machine and the settings, and suggest a fix for each problem.
 
     Example: sidelog doctor --config sidelog.toml
@@ -27,9 +20,7 @@ def doctor(overrides: Mapping[str, str], config: Path | None, rate: bool, as_jso
     # Much is imported to look at everything; help and completion do without.
     from proxy.cli.commands.client import of_running
     from proxy.cli.commands.doctor.doctor import run
-    from proxy.cli.commands.doctor.rate import check_rate
     from proxy.settings.load import read
 
-    more = [check_rate] if rate else []
     found = of_running(overrides, config, os.environ)
-    return run(*read(found, os.environ, config), as_json=as_json, more=more)
+    return run(*read(found, os.environ, config), as_json=as_json)

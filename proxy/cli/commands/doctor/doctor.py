@@ -40,7 +40,6 @@ JSON_KEYS: Final = ("state", "name", "text", "mend")
 """Of a finding, in the order of its fields."""
 TIME_LIMIT_S: Final = 4.0
 """For all checks together: the command must end within five seconds."""
-RATE_LIMIT_S: Final = 60.0
 CONNECTION_DESCRIPTORS: Final = 2
 """One towards the client, one towards the upstream."""
 _PLAUSIBLE_S: Final = range(1_700_000_000, 4_000_000_000)
@@ -56,7 +55,6 @@ def run(
     problems: list[str],
     *,
     as_json: bool,
-    more: Sequence[Check] = (),
     leave: Leave = os._exit,
 ) -> int:
     """Print all findings; return 1 when one of them is a failure.
@@ -64,8 +62,7 @@ def run(
     Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its
     resolver.
     """
-    limit_s = RATE_LIMIT_S if more else TIME_LIMIT_S
-    findings, is_hanging = run_checks([_check_of(problems), *CHECKS, *more], settings, limit_s)
+    findings, is_hanging = run_checks([_check_of(problems), *CHECKS], settings)
     if as_json:
         say_json([dict(zip(JSON_KEYS, finding, strict=True)) for finding in findings])
     else:
