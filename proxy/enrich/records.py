@@ -33,7 +33,6 @@ from proxy.enrich.merge import Merger
 from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.enrich.readers.readers import Readers
 from proxy.enrich.redact.aside import without_aside
-from proxy.enrich.redact.edits import Hits
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor
@@ -556,8 +555,8 @@ def secret_headers(settings: Settings) -> tuple[str, ...]:
     )
 
 
-def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:
-    """Return a redactor with the rules of the settings, which counts in `hits`."""
+def redactor_of(settings: Settings) -> Redactor:
+    """Return a redactor with the rules of the settings."""
     redact = settings.redact
     names = redact.query, redact.json_keys, redact.excepted
     return Redactor(
@@ -566,7 +565,6 @@ def redactor_of(settings: Settings, hits: Hits | None = None) -> Redactor:
         patterns=redact.patterns,
         rules=redact.rules,
         disabled=redact.disable,
-        hits=hits,
     )
 
 

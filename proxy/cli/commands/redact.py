@@ -4,10 +4,10 @@ find in a text. Needs no sidelog and no store.
 
 import os
 import sys
-from collections.abc import Iterator
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -17,7 +17,6 @@ from proxy.cli.commands.output import (
     ReaderGone,
     Verbatim,
     complain,
-    flush,
     print_table,
     say,
     say_json,
@@ -29,9 +28,6 @@ from proxy.process.terminal import visible_line
 from proxy.settings.load import load_without_upstream
 from proxy.settings.model import RedactSettings
 from proxy.settings.redact_rules import CODE_RULES, FIXED_RULES, NAME, built_in_rules
-
-if TYPE_CHECKING:
-    from proxy.enrich.redact.explain import Found
 
 _MAX_EXAMPLE_CHARACTERS: Final = 60
 _OTHERS: Final = (
@@ -134,7 +130,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     metavar="TYPE",
     help="Content type it would be sent with. Default: by the ending of the file.",
 )
-@click.option("--show", is_flag=True, help="Also print the text as it would be stored.")
 @config_option
 @json_option
 def try_rules(
@@ -143,64 +138,46 @@ def try_rules(
     target: str | None,
     content_type: str | None,
     config: Path | None,
-    show: bool,
     as_json: bool,
 ) -> int:
-    """Show what would be taken out of a text or of a head, by which rule, and where. Exits with 0
-    if nothing is found, with 1 if something is: the other way round than grep.
-
-    Line 1 of a head is its request line.
+    """Show a text or a head as it would be stored, and which rules took something out of it. Exits
+    with 0 if nothing is taken out, with 1 if something is: the other way round than grep.
 
     Example: sidelog redact try response.json --config sidelog.toml
     """
     # A list of rules needs none of the redactor.
     from proxy.enrich.records import redactor_of
-    from proxy.enrich.redact.explain import explain, explain_head
+    from proxy.enrich.redact.trial import try_body, try_head
 
     has_head = bool(headers) or target is not None
     if has_head is (file is not None):
         raise click.UsageError("expected either a FILE, or --header and --target")
     settings = load_without_upstream({}, os.environ, config)
-    make = partial(redactor_of, settings)
+    redactor = redactor_of(settings)
     if file is None:
-        explanation = explain_head(make, _head_of(headers, target))
+        trial = try_head(redactor, target or "/", _checked(headers))
     else:
         kind = _type_of(file) if content_type is None else content_type
-        explanation = explain(make, _read(file), kind.encode("latin-1", "replace"))
-    rows = list(_described(explanation.found, settings.redact))
+        trial = try_body(redactor, _read(file), kind.encode("latin-1", "replace"))
+    rows = list(_described(trial.counts, settings.redact))
 
     if as_json:
-        if show:
-            text = {"redacted": explanation.redacted.decode(errors="replace")}
-        else:
-            text = {}
-        say_json({"found": rows, **text})
+        say_json({"found": rows, "redacted": trial.redacted.decode(errors="replace")})
         return int(bool(rows))
 
-    if explanation.content == "media":
-        complain(
-            "nothing is taken out: it is stored as it is, as pictures, sound, films and archives "
-            "are"
-        )
-    elif not rows:
+    for row in rows:
+        complain(f"{row['rule']} ({row['of']}): {row['count']} taken out")
+    if not rows:
         complain("nothing is taken out")
-    else:
-        cells = [
-            (f"{row['line']}:{row['column']}", str(row["length"]), row["rule"], row["of"])
-            for row in rows
-        ]
-        print_table(("place", "length", "rule", "of"), cells)
-
-    if show:
-        _show(explanation.redacted, is_first=not rows)
+    _show(trial.redacted)
     return int(bool(rows))
 
 
-def _head_of(headers: tuple[str, ...], target: str | None) -> bytes:
+def _checked(headers: Sequence[str]) -> Sequence[str]:
     for line in headers:
         if not line.partition(":")[1] or "\n" in line:
             raise click.BadParameter(f"expected NAME: VALUE, got {line!r}", param_hint="--header")
-    return "\n".join((f"GET {target or '/'} HTTP/1.1", *headers, "")).encode()
+    return headers
 
 
 def _type_of(file: Path) -> str:
@@ -220,22 +197,18 @@ def _read(file: Path) -> bytes:
         raise CommandError(f"{file}: {error.strerror}", exit_code=2) from error
 
 
-def _described(found: "list[Found]", redact: RedactSettings) -> Iterator[dict[str, Any]]:
-    """Say what each rule is of."""
+def _described(counts: Counter[str], redact: RedactSettings) -> Iterator[dict[str, Any]]:
+    """Yield each rule that took something out: what it is of, and how often."""
     of = {row["id"]: row["of"] for row in rows_of(redact)} | FIXED_RULES
     patterns = () if isinstance(redact.patterns, bool) else redact.patterns
     of |= {f"pattern-{number}": regex for number, regex in enumerate(patterns, 1)}
 
-    for each in found:
-        yield each._asdict() | {
-            "of": _OF_NAMES if each.rule.startswith(NAME) else of.get(each.rule, "")
-        }
+    for rule, count in counts.items():
+        is_name = rule.startswith(NAME)
+        yield {"rule": rule, "of": _OF_NAMES if is_name else of.get(rule, ""), "count": count}
 
 
-def _show(text: bytes, *, is_first: bool) -> None:
-    if not is_first:
-        say("")
-    flush()
+def _show(text: bytes) -> None:
     out = Verbatim()
     try:
         out.write(text)

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Final
 
 from proxy.enrich.formats.content import is_utf8
-from proxy.enrich.redact.edits import Edit, Hits, edited
+from proxy.enrich.redact.edits import Edit, edited
 from proxy.enrich.redact.scanner import begins_within
 from storage.record import Content
 from storage.search.long_runs import Span, long_runs
@@ -45,12 +45,8 @@ _BEFORE_BYTES: Final = 32
 _LOGIN: Final = re.compile(rb"(?i:basic|_auth)\W*\Z")
 
 
-def set_aside(
-    text: bytes, content: Content | None = None, hits: Hits | None = None
-) -> tuple[bytes, list[bytes]]:
-    """Return a text without what is set aside, and that; the same object where nothing is. Steps go
-    to `hits`.
-    """
+def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[bytes]]:
+    """Return a text without what is set aside, and that; the same object where nothing is."""
     spans = [
         span
         for start, stop in long_runs(text)
@@ -62,18 +58,18 @@ def set_aside(
         return text, []
 
     edits = [Edit(*span, _NAME + _numbered(number)) for number, span in enumerate(spans)]
-    return edited(text, edits, hits), [text[start:stop] for start, stop in spans]
+    return edited(text, edits), [text[start:stop] for start, stop in spans]
 
 
-def put_back(text: bytes, aside: list[bytes], hits: Hits | None = None) -> bytes:
-    """Replace what stands in for what was set aside. Steps go to `hits`."""
+def put_back(text: bytes, aside: list[bytes]) -> bytes:
+    """Replace what stands in for what was set aside."""
     if not aside:
         return text
     numbers = {_numbered(number): content for number, content in enumerate(aside)}
     edits = [
         Edit(*found.span(), numbers.get(found[1], found[0])) for found in _STANDS_IN.finditer(text)
     ]
-    return edited(text, edits, hits)
+    return edited(text, edits)
 
 
 def without_aside(text: bytes) -> bytes:

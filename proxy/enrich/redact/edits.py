@@ -1,12 +1,7 @@
-"""Edits of a text: what of it is taken out, what stands in for that, and which rule says so.
-
-A text is edited in several steps, and in pieces, some of which are read first and written again
-behind. Who wants to know where in the text as it was sent something stood (`explain.py`) hands in
-`Steps`, to which each is noted; all else pays nothing for it.
-"""
+"""Edits of a text: what of it is taken out, what stands in for that, and which rule says so."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from proxy.settings.redact_rules import NAME as NAME
@@ -40,43 +35,6 @@ class Edit(NamedTuple):
     stop: int
     stands_in: bytes
     rule: str = ""
-
-
-class Step(NamedTuple):
-    """What was done to a text, or to a piece of one: edits in order and apart, of which some only
-    read or write it.
-    """
-
-    before: bytes
-    edits: tuple[Edit, ...]
-    after: bytes
-
-
-class Steps(Counter[str]):
-    """Hits, with the steps in which they were made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made: list[Step] = []
-
-
-def note(hits: Hits | None, before: bytes, after: bytes, edits: Iterable[Edit]) -> None:
-    """Note a step that counts nothing; `edits` are asked for only where steps are wanted."""
-    if isinstance(hits, Steps):
-        hits.made.append(Step(before, tuple(edits), after))
-
-
-def marked(hits: Hits | None) -> int:
-    """Return a place to which steps can be forgotten: those of a reading in which nothing was
-    found.
-    """
-    return len(hits.made) if isinstance(hits, Steps) else 0
-
-
-def forget(hits: Hits | None, mark: int) -> None:
-    """Forget the steps behind a place."""
-    if isinstance(hits, Steps):
-        del hits.made[mark:]
 
 
 def rule_of_name(name: bytes) -> str:
@@ -114,6 +72,4 @@ def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> byte
     if not pieces:
         return text
 
-    after = b"".join((*pieces, text[kept:]))
-    note(hits, text, after, edits)
-    return after
+    return b"".join((*pieces, text[kept:]))

@@ -15,12 +15,11 @@ from typing import Final
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from proxy.enrich.redact.documents.graphql import GraphqlRedactor, Variables, redact_members
-from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, forget, marked, note, rule_of_name
+from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, rule_of_name
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
-from proxy.enrich.redact.readings import quoting, unquoting
 
 BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri=")}
 """Names that mean a secret → how one of the other parameters begins then."""
@@ -91,39 +90,26 @@ class ParameterRedactor:
 
     def _redact_variables(self, value: bytes, variables: Variables) -> bytes:
         plain = unquote_to_bytes(value.replace(b"+", b" "))
-        mark = marked(self._hits)
-        note(self._hits, value, plain, unquoting(value))
         redacted = redact_members(plain, variables, self._hits)
         if redacted is plain:
-            forget(self._hits, mark)
             return value
-
-        return self._written(redacted)
-
-    def _written(self, plain: bytes) -> bytes:
-        written = quote_plus(plain, safe="[]").encode()
-        note(self._hits, plain, written, quoting(plain))
-        return written
+        return quote_plus(redacted, safe="[]").encode()
 
     def redact_encoded(self, value: bytes) -> bytes:
         """Redact the parameters in a value by name; the same object comes back when there are none."""
         plain = value
-        mark = marked(self._hits)
         for rounds in range(1, DECODE_ROUNDS + 1):
             if _ENCODED.search(plain) is None:
                 break
-            read = unquote_to_bytes(plain.replace(b"+", b" "))
-            note(self._hits, plain, read, unquoting(plain))
-            plain = read
+            plain = unquote_to_bytes(plain.replace(b"+", b" "))
             redacted = self._json.redact(plain)[0] if QUOTE in plain else plain
             if _NO_QUERY.search(plain) is None:
                 redacted = redact_parameters(redacted, self.names, self._hits)
             if redacted != plain:
                 for _ in range(rounds):
-                    redacted = self._written(redacted)
+                    redacted = quote_plus(redacted, safe="[]").encode()
                 return redacted
 
-        forget(self._hits, mark)
         return value
 
 

@@ -42,9 +42,6 @@ from proxy.enrich.redact.edits import (
     Edit,
     Hits,
     edited,
-    forget,
-    marked,
-    note,
     rule_of_name,
 )
 from proxy.enrich.redact.json_keys import JsonRedactor
@@ -74,7 +71,6 @@ from proxy.enrich.redact.octets import (
 )
 from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns.secrets import MIN_BYTES, SecretPatterns
-from proxy.enrich.redact.readings import differing
 from proxy.enrich.redact.rule import Rule, built_in_rules
 from proxy.enrich.redact.spanning import spanning_text
 from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_split_names
@@ -110,7 +106,6 @@ class Redactor:
         patterns: bool | Iterable[str] = True,
         rules: Iterable[Rule] = (),
         disabled: Iterable[str] = (),
-        hits: Hits | None = None,
     ) -> None:
         """Add names, in any spelling, patterns and rules; leave out some.
 
@@ -122,9 +117,8 @@ class Redactor:
             patterns: Further expressions; False leaves out all that is known by its looks.
             rules: Beside those that are built in.
             disabled: Ids of rules that do not count.
-            hits: Where secrets are counted; `Steps` where places are wanted.
         """
-        self.hits: Final[Hits] = Counter() if hits is None else hits
+        self.hits: Final[Hits] = Counter()
         """What was taken out since `take_hits`, by rule."""
         own = () if isinstance(patterns, bool) else patterns
         disabled = frozenset(disabled)
@@ -389,14 +383,11 @@ class Redactor:
     def _redact_window(
         self, text: bytes, kind: Kind, boundary: bytes | None, content: Content | None = None
     ) -> tuple[bytes, End]:
-        mark = marked(self.hits)
-        left, aside = set_aside(text, content, self.hits)
+        left, aside = set_aside(text, content)
         redacted, end = self._redact_kind(left, kind, boundary)
         if redacted == left:
-            forget(self.hits, mark)
             return text, end
-
-        return put_back(redacted, aside, self.hits), end
+        return put_back(redacted, aside), end
 
     def _redact_kind(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE
@@ -516,7 +507,6 @@ class Redactor:
 
     def _redact_lines(self, lines: list[bytes]) -> None:
         is_secret_before = False
-        name = b""
         is_secret = self._headers.has
 
         for index in range(1, len(lines)):
@@ -525,14 +515,11 @@ class Redactor:
             if is_secret_before and (colon < 1 or line[0] in b" \t"):
                 if line:  # a folded value, or one cut by a bare CR
                     lines[index] = b" " + MARK
-                    note(self.hits, line, lines[index], differing(line, lines[index], name))
                 continue
 
             is_secret_before = colon > 0 and is_secret(line[:colon].lstrip(b":"))
             if is_secret_before:
-                name = line[:colon]
                 lines[index] = fields.redact_secret_field(line, colon)
-                note(self.hits, line, lines[index], differing(line, lines[index], name))
             else:
                 lines[index] = self._redact_plain_field(line)
 
@@ -554,9 +541,7 @@ class Redactor:
         found = fields.HOST_USER.match(line)
         if found is None:
             return line
-        redacted = found[1] + MARK + line[found.end() - 1 :]
-        note(self.hits, line, redacted, (Edit(found.end(1), found.end() - 1, MARK, _USER_RULE),))
-        return redacted
+        return found[1] + MARK + line[found.end() - 1 :]
 
     def _redact_value(self, value: bytes) -> bytes:
         """Redact parameters of URLs in a field, such as a Referer or a Location."""

@@ -9,14 +9,14 @@ off goes. Standard: `PayloadPart` of the Amazon Bedrock API reference.
 
 import base64
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import chain, repeat
 from typing import Final
 
 import msgspec
 
 from proxy.enrich.formats.aws_events import FIRST_HEADER
-from proxy.enrich.redact.edits import EDGE, MARK, Edit, Hits, edited, note
+from proxy.enrich.redact.edits import EDGE, MARK, Edit, Hits, edited
 from proxy.enrich.redact.kinds import Kind
 from proxy.enrich.redact.octets import BACKSLASH
 
@@ -39,7 +39,7 @@ def redact_encoded_events(
     """Redact what the windows of a body hold in base64; the same objects come back when that holds
     no secret.
 
-    Steps go to `hits`; what is taken out is counted by `redact`.
+    What is redacted is counted by `redact`, a document that was cut off in `hits`.
     """
     if b"amazon.eventstream" not in content_type.lower() or (
         head.find(_MEMBER) < 0 and tail.find(_MEMBER) < 0
@@ -54,11 +54,8 @@ def redact_encoded_events(
     # An empty line is in front: of a whole line at the start of a tail nothing is the rest of a
     # token.
     texts = b"\n".join((b"", *head_lines.values())), b"\n".join((b"", *tail_lines.values()))
-    note(hits, head, texts[0], _reading(head, head_lines))
     redacted_head, redacted_tail = redact(*texts, "other", None, is_truncated or is_cut)
-    written = _written(head, head_lines, redacted_head)
-    note(hits, redacted_head, written, _writing(head, head_lines, redacted_head))
-    return written, _written(tail, tail_lines, redacted_tail)
+    return _written(head, head_lines, redacted_head), _written(tail, tail_lines, redacted_tail)
 
 
 def _read(window: bytes, hits: Hits | None) -> tuple[bytes, _Lines, bool]:
@@ -87,40 +84,6 @@ def _decoded(value: bytes) -> bytes | None:
         return base64.b64decode(value + b"==")
     except ValueError:
         return None
-
-
-def _reading(window: bytes, lines: _Lines) -> Iterator[Edit]:
-    """Yield what makes lines of a window: each document in the place of its value, and an end of a
-    line before it.
-    """
-    kept = 0
-    for (start, stop), document in lines.items():
-        yield Edit(kept, start, b"\n")
-        yield Edit(start, stop, document)
-        kept = stop
-    yield Edit(kept, len(window), b"")
-
-
-def _writing(window: bytes, lines: _Lines, redacted: bytes) -> Iterator[Edit]:
-    """Yield what makes a window of lines again."""
-    at = 0
-    kept = 0
-
-    shown = redacted.split(b"\n")[1:]
-    for ((start, stop), document), line in zip(
-        lines.items(), chain(shown, repeat(None)), strict=False
-    ):
-        if line == document:
-            value = window[start:stop]
-        else:
-            value = base64.b64encode(MARK if line is None else line)
-        behind = at if line is None else at + 1
-        yield Edit(at, behind, window[kept:start])
-        yield Edit(behind, behind + len(line or b""), value)
-        at = behind + len(line or b"")
-        kept = stop
-
-    yield Edit(at, len(redacted), window[kept:])
 
 
 def _written(window: bytes, lines: _Lines, redacted: bytes) -> bytes:

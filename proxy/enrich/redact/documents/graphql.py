@@ -23,9 +23,6 @@ from proxy.enrich.redact.edits import (
     Hits,
     apart,
     edited,
-    forget,
-    marked,
-    note,
     rule_of_name,
 )
 from proxy.enrich.redact.json_keys import secrets_of
@@ -33,7 +30,6 @@ from proxy.enrich.redact.json_values import BLANKS, End, measure, run_in
 from proxy.enrich.redact.names import SecretNames
 from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.keys import unescaped
-from proxy.enrich.redact.readings import quoting, unquoting
 from proxy.enrich.redact.scanner import Scanner
 
 _MEMBER: Final = rb'"query\\*"%b:%b\\*"' % (BLANKS, BLANKS)
@@ -169,20 +165,11 @@ class GraphqlRedactor:
             return self.redact_parameter(value[:_MAX_PARAMETER_BYTES]) + MARK
 
         plain = unquote_to_bytes(value.replace(b"+", b" "))
-        mark = marked(self._hits)
         document = _SAYS_QUERY + plain
-        note(self._hits, value, plain, unquoting(value))
-        note(self._hits, plain, document, (Edit(0, 0, _SAYS_QUERY),))
         redacted, _ = self.redact(document)
         if redacted is document:
-            forget(self._hits, mark)
             return value
-
-        plain = redacted[len(_SAYS_QUERY) :]
-        written = quote_plus(plain, safe="[]").encode()
-        note(self._hits, redacted, plain, (Edit(0, len(_SAYS_QUERY), b""),))
-        note(self._hits, plain, written, quoting(plain))
-        return written
+        return quote_plus(redacted[len(_SAYS_QUERY) :], safe="[]").encode()
 
 
 def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:

@@ -1,32 +1,25 @@
-"""What is counted by rule, and noted step by step."""
+"""What is counted by rule."""
 
-from proxy.enrich.redact.edits import MARK, Edit, Hits, Step, Steps, edited, forget, marked, note
+import json
+from urllib.parse import quote, quote_plus
+
 from proxy.enrich.redact.redactor import Redactor
+from tests.proxy.enrich.redact.secrets import make_secrets
 from tests.support.cases import each_of
 
 PART = '--x\r\nContent-Disposition: form-data; name="{}"\r\n\r\nhunter22\r\n'
 FORM = "application/x-www-form-urlencoded"
 
 
-def test_steps_are_noted_where_they_are_wanted() -> None:
-    """Others cost nothing: what would be noted is not asked for."""
-    steps = Steps()
-    edit = Edit(0, 1, MARK, "a")
-    assert edited(b"xy", [edit], steps) == b"[REDACTED]y"
-    assert steps == {"a": 1}
-    assert steps.made == [Step(b"xy", (edit,), b"[REDACTED]y")]
-    mark = marked(steps)
-    note(steps, b"a", b"b", iter([Edit(0, 1, b"b")]))
-    assert len(steps.made) == 2
-    forget(steps, mark)
-    assert len(steps.made) == 1
-    for hits in (None, Hits()):
-        note(hits, b"a", b"b", (never() for _ in range(1)))
-        forget(hits, marked(hits))
+GITHUB = make_secrets()["github"]
 
 
-def never() -> Edit:
-    raise AssertionError
+def json_in_json(depth: int) -> str:
+    """Return JSON with two secrets, as text in JSON in JSON …"""
+    text = json.dumps({"password": 'a"b', "n": GITHUB})
+    for _ in range(depth):
+        text = json.dumps({"a": text})
+    return text
 
 
 @each_of(
@@ -42,6 +35,35 @@ def never() -> Edit:
         (FORM, "a=1;token=abc;y=2", {"name:token": 1}),
         ("message/http", "GET /a;token=x/b HTTP/1.1\r\n\r\n", {"name:token": 1}),
         ("text/plain", "query { a }", None),
+        ("application/json", json_in_json(0), {"name:password": 1, "github-token": 1}),
+        ("application/json", json_in_json(2), {"name:password": 1, "github-token": 1}),
+        (
+            "application/json",
+            json.dumps({"note": GITHUB, "secret": {"a": GITHUB, "b": ["x", "y"]}}),
+            {"github-token": 1, "name:secret": 3},
+        ),
+        (FORM, "u=" + quote_plus('{"password": "a b"}'), {"name:password": 1}),
+        (FORM, "u=" + quote("https://x/?api_key=hunter2000&b=c", safe=""), {"name:api_key": 1}),
+        (FORM, "u=" + quote_plus("x=" + quote_plus('{"token": "a/b"}')), {"name:token": 1}),
+        (
+            FORM,
+            "query="
+            + quote_plus('mutation($p: String) { login(password: "hunter2", pin: $p) }')
+            + "&variables="
+            + quote_plus('{"p": "1 2"}'),
+            {"name:password": 1, "name:p": 1},
+        ),
+        (
+            "application/yaml",
+            "password: hunter2\ntoken: |\n  abc\n",
+            {"name:password": 1, "name:token": 1},
+        ),
+        ("text/csv", 'a,password\r\n1,x\r\n2,"y z"\r\n', {"name:password": 2}),
+        (
+            "text/xml",
+            "<a><password>hunter2</password><b token='k3YX9q2w'/></a>",
+            {"name:password": 1, "name:token": 1},
+        ),
     ],
 )
 def test_what_is_taken_out_is_counted(
