@@ -20,7 +20,7 @@ from storage.errors import StorageDamaged
 
 # What only checks a URL, such as `sidelog serve`, starts a third sooner without these.
 if TYPE_CHECKING:
-    from storage.base import Kept, Storage
+    from storage.base import Storage
     from storage.query import Durability
 
 DAMAGED: Final = ".damaged-"
@@ -55,8 +55,6 @@ class Options(TypedDict, total=False):
     """Gets the new name of a damaged file, and what is wrong, before an empty one takes its place;
     None: none does.
     """
-    damage: str
-    """What is known to be wrong with the store: it is set aside before it is opened."""
 
 
 async def _open_memory(url: SplitResult, data_dir: Path, options: Options) -> "Storage":
@@ -81,25 +79,17 @@ async def _open_sqlite(url: SplitResult, data_dir: Path, options: Options) -> "S
         max_bytes=options.get("max_bytes", 0),
         has_reserve=bool(options.get("instance")),
     )
-    reason = options.get("damage", "")
     on_set_aside = options.get("on_set_aside")
+    try:
+        return await opened()
+    except StorageDamaged as error:
+        if on_set_aside is None or not await asyncio.to_thread(is_ours, path):
+            raise
+        reason = str(error)
 
-    if not reason:
-        try:
-            return await opened()
-        except StorageDamaged as error:
-            if on_set_aside is None or not await asyncio.to_thread(is_ours, path):
-                raise
-            reason = str(error)
-
-    assert on_set_aside is not None, (
-        "bug: a damaged store is known of, and is to be reported to no one"
-    )
-    kept: Kept = {}
-    if path.exists():
-        with translated():
-            place, kept = await asyncio.to_thread(set_aside, path, DAMAGED)
-        on_set_aside(str(place), reason)
+    with translated():
+        place, kept = await asyncio.to_thread(set_aside, path, DAMAGED)
+    on_set_aside(str(place), reason)
 
     store = await opened()
     await store.keep(kept)

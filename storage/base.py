@@ -24,7 +24,7 @@ In prose:
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Final, Protocol, Self
 
 import msgspec
 
@@ -37,8 +37,6 @@ from storage.search.view import PutView, View
 READERS: Final = 6
 """Reads that a store does at once; others wait. Who hands out turns keeps two for short reads
 (`api/access/query_gate.py`)."""
-Kept = dict[str, list[tuple[Any, ...]]]
-"""Table → rows, of one backend."""
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
@@ -153,18 +151,6 @@ class Storage(Protocol):
 
     async def is_in_place(self) -> bool:
         """Whether what is written can be found again: a file may be removed while it is open."""
-        ...
-
-    async def kept(self) -> Kept:
-        """Return what a store that replaces this one must have: keys, positions, and how many
-        records went with it.
-        """
-        ...
-
-    async def keep(self, kept: Kept) -> int:
-        """Write that into an empty store; return how many records the one before had that this one
-        has not.
-        """
         ...
 
     async def vacuum(self) -> None:

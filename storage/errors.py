@@ -29,12 +29,6 @@ class StorageDamaged(StorageUnavailable):
     """The store is there and broken: waiting will not mend it."""
 
 
-class StorageRemoved(StorageUnavailable):
-    """What was committed is not there any more: the store was emptied, or another one answers in
-    its place.
-    """
-
-
 class StorageRejected(StorageError):
     """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it
     is not.

@@ -31,15 +31,13 @@ off, a negative number.
 SAMPLED: Final = "sampled"
 """In the counts of a position: records that a rule of capture left out."""
 
-DropReason = Literal[
-    "ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"
-]
+DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "message_limit"]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
-    *("ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"),
+    *("ring_full", "corrupt", "poison", "other_store", "message_limit"),
 )
 """Why a record is not stored: the ring had no room, its bytes were damaged or are gone, no store
-takes it, it belongs to a store that was replaced or set back, it was in one that was removed or
-emptied while sidelog ran, or it is a WebSocket message above the rate or the part of the ring that messages have.
+takes it, it was in a store that was removed, replaced or set back, or it is a WebSocket message
+above the rate or the part of the ring that messages have.
 """
 
 

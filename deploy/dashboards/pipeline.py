@@ -215,7 +215,6 @@ UPKEEP: Final = Row(
                 f"sum(increase(sidelog_text_index_errors_total{{SELF}}[{RATE}]))",
                 "errors of the index",
             ),
-            (f"sum(increase(sidelog_store_replaced_total{{SELF}}[{RATE}]))", "stores replaced"),
             (f"sum(increase(sidelog_places_removed_total{{SELF}}[{RATE}]))", "directories removed"),
             (
                 f"sum(increase(sidelog_metric_overflow_total{{SELF}}[{RATE}]))",

@@ -82,15 +82,6 @@ class CommittedPositions:
     def on_dropped(self, reason: str, records: int) -> None:
         self._events.add_gap(reason, records)
 
-    def count_removed(self, records: int) -> None:
-        """Count stored records as dropped, because the store was removed with them."""
-        past = self._retired_totals
-        dropped = with_dropped(past.dropped, "store_removed", records)
-        self._retired_totals = msgspec.structs.replace(
-            past, stored=past.stored - records, dropped=dropped
-        )
-        self._writer.advance(RETIRED_TOTALS, self._retired_totals)
-
     def reconcile(self, positions: Mapping[bytes, Position]) -> None:
         """Continue from the positions in the store, which could not be read before."""
         self.positions.clear()

@@ -235,7 +235,7 @@ def _build(
     drain = Drain(
         sources, builder, writer, storage, committed, events, observers, settings.capture.rules
     )
-    state.notices.attach(events, committed)
+    state.notices.attach(events)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)
     workers = Workers(sources.attached)

@@ -123,7 +123,7 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
     notices = StoreNotices()
     holder = _holder(data.path)
 
-    async def open_store(damage: str) -> Storage:
+    async def open_store() -> Storage:
         return await open_storage(
             settings.storage.url,
             data.path,
@@ -132,10 +132,9 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
             holder=holder,
             max_bytes=settings.retention.max_bytes,
             on_set_aside=notices.on_set_aside,
-            damage=damage,
         )
 
-    deferred = DeferredStorage(open_store, RETRY_S, notices.on_removed)
+    deferred = DeferredStorage(open_store, RETRY_S)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
@@ -257,9 +256,7 @@ async def _read_store(
     notices: StoreNotices,
     timeout_s: float,
 ) -> _StoreState | None:
-    """Read what the start needs from the store, and start the tail; None when it is away or will be
-    replaced.
-    """
+    """Read what the start needs from the store, and start the tail; None when it is away."""
     storage = await deferred.opened()
     try:
         async with asyncio.timeout(timeout_s):
@@ -268,8 +265,6 @@ async def _read_store(
             recalled = await _recall(data.instance, storage)
             positions = await _positions(data, storage, notices)
             return _StoreState(positions, secret, recalled)
-    except StorageDamaged as error:
-        deferred.note_damage(error)
     except (StorageUnavailable, TimeoutError) as error:
         log.error(
             "the store is open, but the first query failed: %s",

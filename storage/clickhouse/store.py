@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from msgspec import structs
 
-from storage.base import READERS, Kept, Prepared
+from storage.base import READERS, Prepared
 from storage.clickhouse.cluster import Shards, open_shards
 from storage.clickhouse.reads.prefix import Prefix
 from storage.clickhouse.reads.session import ClickhouseSession
@@ -36,14 +36,12 @@ from storage.clickhouse.writes.batches import BatchStore
 from storage.clickhouse.writes.lanes import Lanes
 from storage.clickhouse.writes.slots import Slots
 from storage.errors import StorageUnavailable
-from storage.keys import ApiKey
 from storage.purge import Erased, Purged, RetentionState, Slice, TextIndex, TextStep, Trimmed
 from storage.query import Filter, Page, RecordQuery, Replica
 from storage.record import Batch, Entry, Position
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.page import read_page
 from storage.relational.store import Answers, RelationalStorage
-from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -100,7 +98,6 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         )
         self._purge = Purge(shards, self._register)
         self._prefix = Prefix(links, server, delay_ms)
-        self._keepsake = Keepsake()
         self._known_counts = KnownCounts()
         self._seen_seq = 0
         self._writing = asyncio.Lock()
@@ -162,14 +159,11 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             last_seq = await self._batches.store(batch)
         # Of the first one, too, which a store may lose before it is looked at.
         self._seen_seq = self._seen_seq or self._batches.newest_seq
-        self._keepsake.note_commit(batch, last_seq)
         return last_seq
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
         async with self._writing:
-            found = await self._batches.positions(instance)
-        self._keepsake.note_positions(instance, found)
-        return found
+            return await self._batches.positions(instance)
 
     async def last_seq(self) -> int:
         return await self._prefix.end()
@@ -238,10 +232,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
                 lambda upkeep: structs.replace(upkeep, erasures=upkeep.erasures + 1),
             )
 
-    async def keys(self) -> list[ApiKey]:
-        self._keepsake.keys = await kept_keys.read_keys(self._register)
-        return self._keepsake.keys
-
+    keys = _registered(kept_keys.read_keys)
     key_version = _registered(kept_keys.key_version)
     create_key = _registered(kept_keys.create_key)
     update_key = _registered(kept_keys.update_key)
@@ -263,28 +254,11 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         seen_seq = self._seen_seq
         self._seen_seq = self._batches.newest_seq
         try:
-            is_there = not seen_seq or bool(
+            return not seen_seq or bool(
                 await self._link.fetch(_ANY_UP_TO, (seen_seq,), limit_s=LIMIT_S)
             )
         except NotThere:
-            is_there = False
-
-        self._keepsake.is_emptied = not is_there
-        return is_there
-
-    async def kept(self) -> Kept:
-        return {KEEPSAKE: [(self._keepsake,)]}
-
-    async def keep(self, kept: Kept) -> int:
-        [(before,)] = kept[KEEPSAKE]
-        assert isinstance(before, Keepsake)
-        lost = before.lost_records(await self.positions(before.instance))
-        if before.is_emptied:
-            lost = max(0, before.lost_records({}) - (await self.info()).rows)
-        with suppress(StorageUnavailable):
-            await before.restore_keys(self)
-        await self.commit(Batch(before.instance, [], before.positions))
-        return lost
+            return False
 
     async def close(self) -> None:
         async with self._writing:

@@ -16,9 +16,8 @@ from typing import Final, Self, TypeVar
 
 import asyncpg
 
-from storage.base import READERS, Kept
+from storage.base import READERS
 from storage.errors import StorageMisconfigured, StorageUnavailable
-from storage.keys import ApiKey
 from storage.postgres.connection import (
     BEGIN,
     Address,
@@ -36,7 +35,7 @@ from storage.postgres.purge import drop_day
 from storage.postgres.schema import check_layout, migrate, read_version
 from storage.postgres.space import reclaim, vacuum
 from storage.postgres.upkeep import LOCK, PostgresUpkeep
-from storage.postgres.write import BatchStore, raise_counter, read_positions
+from storage.postgres.write import BatchStore, read_positions
 from storage.purge import Purged, RetentionState, Slice, Trimmed
 from storage.query import Durability, Filter
 from storage.record import Batch, Position
@@ -46,7 +45,6 @@ from storage.relational.upkeep.erase import erase_slice
 from storage.relational.upkeep.purge import purge, retention
 from storage.relational.upkeep.trim import trim
 from storage.relational.upkeep.turn import WholeTurn
-from storage.relational.writes.keepsake import KEEPSAKE, Keepsake
 from storage.relational.writes.remembered import Names
 
 T = TypeVar("T")
@@ -101,7 +99,6 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         self._begin_write = _begin_write(durability, lock_limit_s)
         self._begin_delete = f"{self._begin_write}; SELECT pg_advisory_xact_lock({LOCK})"
         self._batches = BatchStore(self._begin_write, is_leased=lease is not None)
-        self._keepsake = Keepsake()
         self._names = Names()
         self._known_counts = KnownCounts()
         self._writer = Link(address, statement_cache_size, self._batches.forget)
@@ -171,18 +168,10 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         if self._lease is not None:
             await self._lease.confirm(self.is_in_place)
         async with self._write_connection() as connection:
-            last_seq = await self._batches.store(connection, batch)
-        self._keepsake.note_commit(batch, last_seq)
-        return last_seq
+            return await self._batches.store(connection, batch)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        found = await self._write(lambda session: read_positions(session.connection, instance))
-        self._keepsake.note_positions(instance, found)
-        return found
-
-    async def keys(self) -> list[ApiKey]:
-        self._keepsake.keys = await super().keys()
-        return self._keepsake.keys
+        return await self._write(lambda session: read_positions(session.connection, instance))
 
     async def retention(self) -> RetentionState:
         return await self._read(retention)
@@ -205,18 +194,6 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
             async with self._write_connection() as connection:
                 return bool(await read_version(connection)) and await self._lease.take(connection)
         return True
-
-    async def kept(self) -> Kept:
-        return {KEEPSAKE: [(self._keepsake,)]}
-
-    async def keep(self, kept: Kept) -> int:
-        [(before,)] = kept[KEEPSAKE]
-        assert isinstance(before, Keepsake)
-        lost = before.lost_records(await self.positions(before.instance))
-        await self._write(lambda session: raise_counter(session.connection, before.last_seq))
-        await before.restore_keys(self)
-        await self.commit(Batch(before.instance, [], before.positions))
-        return lost
 
     async def vacuum(self) -> None:
         await self._tidy(vacuum)

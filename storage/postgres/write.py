@@ -25,7 +25,7 @@ from uuid import UUID
 
 import asyncpg
 
-from storage.errors import StorageRemoved
+from storage.errors import StorageUnavailable
 from storage.postgres import partitions
 from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
 from storage.postgres.connection import Connection, abandon, transaction
@@ -284,7 +284,7 @@ class BatchStore:
             await grow(connection, packer.growths)
         last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
         if last_seq - len(entries) < self._newest_seq:
-            raise StorageRemoved(
+            raise StorageUnavailable(
                 f"postgres: the database lacks what was committed up to number {self._newest_seq}"
             )
 
@@ -391,7 +391,7 @@ class BatchStore:
                 _PUT_POSITIONS, instance, *map(list, columns)
             )
             if self._is_leased and not has_lease:
-                raise StorageRemoved(
+                raise StorageUnavailable(
                     "postgres: the database was emptied, and made anew by another sidelog"
                 )
             if self._server_since not in (None, since):
@@ -442,14 +442,6 @@ def _newest_day(entries: list[Entry]) -> int:
     started_us = [entry.record.started_at_us for entry in entries]
     started_us += [call.started_at_us for entry in entries for call in entry.tool_calls]
     return max([now_us(), *started_us]) // DAY_US
-
-
-async def raise_counter(connection: Connection, last_seq: int) -> None:
-    """Continue behind the numbers of the database before, which readers have passed already."""
-    await connection.execute(
-        "UPDATE sidelog.counter SET last_seq = $1, span_first_seq = $1 + 1 WHERE last_seq < $1",
-        last_seq,
-    )
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:

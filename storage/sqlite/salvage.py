@@ -1,4 +1,4 @@
-"""What is saved of a file that is damaged or gone: keys, views, positions, counters; and the file
+"""What is saved of a damaged file when it is opened: keys, views, positions, counters; and the file
 under another name.
 
 Strategy: the small tables that nothing else can bring back are read row by row as far as they can
@@ -82,7 +82,7 @@ def set_aside(path: Path, mark: str) -> tuple[Path, Kept]:
     ):
         connection.execute("PRAGMA writable_schema = on")  # reads a schema that is not whole
         connection.execute("PRAGMA query_only = on")
-        kept = read_kept(connection)
+        kept = _read_kept(connection)
 
     place = path.with_name(f"{path.name}{mark}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
     for journal in _JOURNALS:
@@ -92,7 +92,7 @@ def set_aside(path: Path, mark: str) -> tuple[Path, Kept]:
     return place, kept
 
 
-def read_kept(connection: sqlite3.Connection) -> Kept:
+def _read_kept(connection: sqlite3.Connection) -> Kept:
     """Read the rows that can be read and are plausible."""
     kept: Kept = {}
     for table, columns in _COLUMNS.items():
@@ -105,22 +105,12 @@ def read_kept(connection: sqlite3.Connection) -> Kept:
 
 
 def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
-    """Put the rows into a file, inside a transaction: a new one, or another store that was put
-    there.
-    """
-    counters = dict(
-        connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'integer'")
-    )
+    """Put the rows into a new file, inside a transaction."""
     for table, rows in kept.items():
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT OR REPLACE INTO {table} ({', '.join(columns)}) VALUES ({marks})"
         connection.executemany(sql, rows)
-
-    # What the file has itself may be further on.
-    connection.executemany(
-        "UPDATE meta SET value = max(value, ?2) WHERE name = ?1", counters.items()
-    )
 
 
 def _is_plausible(table: str, row: Row) -> bool:

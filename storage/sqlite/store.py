@@ -32,7 +32,7 @@ from storage.sqlite.connection import Budget, Connection, connect, snapshot, tra
 from storage.sqlite.journal import Journal, journal_left_alone
 from storage.sqlite.readers import Readers
 from storage.sqlite.reserve import Reserve, is_without_room
-from storage.sqlite.salvage import Kept, has_torn_header, read_kept, write_kept
+from storage.sqlite.salvage import Kept, has_torn_header, write_kept
 from storage.sqlite.schema import prepare_reader, prepare_sole_reader, prepare_writer
 from storage.sqlite.unused_texts import UnusedTexts
 from storage.sqlite.upkeep import JOURNAL_SLICES, PURGE_S, TRIM_S, SqliteUpkeep, empty_journal
@@ -40,8 +40,6 @@ from storage.sqlite.write import BatchStore, read_positions
 
 T = TypeVar("T")
 
-_RECORDS: Final = "records"
-"""Of what is kept: how many rows there were."""
 READ_STATEMENTS: Final = 64
 """That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another
 of a question.
@@ -180,17 +178,14 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             self._path is None or await asyncio.to_thread(_identity, self._path) == self._identity
         )
 
-    async def kept(self) -> Kept:
-        return await self._writer.run(read_kept) | {_RECORDS: [((await self.info()).rows,)]}
+    async def keep(self, kept: Kept) -> None:
+        """Write what was saved of a damaged file into an empty one."""
 
-    async def keep(self, kept: Kept) -> int:
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 write_kept(connection, kept)
 
-        [(records,)] = kept.pop(_RECORDS, [(0,)])
         await self._writer.run(write)
-        return int(records)
 
     async def vacuum(self) -> None:
         while await self._slice(SqliteUpkeep.give_all_back, MAX_INT, PURGE_S):

@@ -7,9 +7,8 @@ nothing is committed whose place in it is not known.
 
 API keys may be in a store of their own, which is opened beside it and is away or there by itself.
 
-A store that turns out to be damaged in a call that commits depend on, whose file is removed, or
-that is emptied, is replaced by an empty one that has its keys and positions, between two calls: no
-other part has to know.
+A store whose file is removed, or that is emptied, is away until it is where it was, or until the
+next start: nothing is replaced under a running process.
 
 Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve,
 a lock, a full disk, a refused password, a database that is not there yet or that a newer sidelog
@@ -19,14 +18,12 @@ wrote. An address that the driver cannot read ends the start.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from storage import errors
-from storage.base import Kept, Prepared, Storage
+from storage.base import Prepared, Storage
 from storage.keys import ApiKey, KeyChanges, KeyUpdate
 from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
 from storage.query import Answer, Filter, Query, Replica, StorageInfo
@@ -35,48 +32,28 @@ from storage.search.view import PutView, View
 
 log = logging.getLogger(__name__)
 
-OpenStore = Callable[[str], Awaitable[Storage]]
+OpenStore = Callable[[], Awaitable[Storage]]
 WATCH_S: Final = 1.0
 """How often it is looked whether the store is still where it was."""
+REMOVED: Final = (
+    "the store was removed, emptied or replaced while sidelog runs: bring it back, or restart "
+    "sidelog to go on with what is there now"
+)
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
-
-
-@dataclass(slots=True)
-class _Replacement:
-    """A store that is to be replaced, as far as that has come."""
-
-    why: str
-    reason: str
-    was_open: bool
-    kept: Kept = field(default_factory=dict)
-    is_closed: bool = False
 
 
 class DeferredStorage:
     """`storage.base.Storage` of a store that is opened later."""
 
-    def __init__(
-        self,
-        open_store: OpenStore,
-        retry_s: float = RETRY_S,
-        on_removed: Callable[[int], object] = lambda records: None,
-    ) -> None:
-        """Open nothing yet; between two attempts is a pause of `retry_s`.
-
-        `open_store` gets what is known to be wrong with the store before, or nothing; `on_removed`,
-        how many records went with a store that was removed.
-        """
+    def __init__(self, open_store: OpenStore, retry_s: float = RETRY_S) -> None:
+        """Open nothing yet; between two attempts is a pause of `retry_s`."""
         self._open_store = open_store
         self._retry_s = retry_s
         self._store: Storage | None = None
-        self._on_removed = on_removed
-        self._replacement: _Replacement | None = None
-        self.replaced = {"damaged": 0, "removed": 0}
-        """How often the store was replaced since the start, by reason."""
         self._has_attempted = asyncio.Event()
         self._is_there = asyncio.Event()
-        """Set while there is a store that is not to be replaced."""
+        """Set once the store was opened."""
         self.state: Literal["opening", "away", "open"] = "opening"
         """`opening`: nothing has gone wrong so far. `away`: it is tried again. `open`: it answers."""
         self.reason = "it has not answered yet"
@@ -92,7 +69,7 @@ class DeferredStorage:
         started_s = time.monotonic()
         while self._store is None:
             try:
-                self._store = await self._open_store("")
+                self._store = await self._open_store()
             except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
                 self.state = "away"
                 if str(error) != self.reason:
@@ -131,9 +108,7 @@ class DeferredStorage:
         return self._is_there.is_set()
 
     async def opened(self) -> Storage:
-        """Wait for the store itself, which is for reading positions before it is enabled; not one
-        to be replaced.
-        """
+        """Wait for the store itself, which is for reading positions before it is enabled."""
         await self._is_there.wait()
         assert self._store is not None
         return self._store
@@ -143,56 +118,27 @@ class DeferredStorage:
         assert self._store is not None
         self.state = "open"
 
-    def note_damage(self, error: errors.StorageDamaged) -> None:
-        """Have the store replaced by an empty one, which is enabled if this one was."""
-        self._begin_replacing("damaged", str(error))
-
     async def watch(self) -> None:
-        """Replace a store that is damaged, or whose file was removed, until cancelled."""
+        """Take a store that is not where it was for one that is away, until cancelled."""
+        is_removed = False
         while True:
             await asyncio.sleep(WATCH_S)
+            if self._store is None or not (is_removed or self.state == "open"):
+                continue
             try:
-                await self._look()
-            except (errors.StorageUnavailable, errors.SchemaTooNew) as error:
-                if str(error) != self.reason:
-                    self.reason = str(error)
-                    log.error("the store cannot be used, retrying every %g s: %s", WATCH_S, error)
+                is_in_place = await self._store.is_in_place()
+            except errors.StorageUnavailable:
+                continue  # commits report it
 
-    def _begin_replacing(self, why: str, reason: str) -> None:
-        if self._replacement is None:
-            self._replacement = _Replacement(why, reason, self.state == "open")
-            self.state = "away"
-            self.reason = reason
-            self._is_there.clear()
-            log.error("the store is %s, an empty one replaces it: %s", why, reason)
-
-    async def _look(self) -> None:
-        if self.state == "open" and not await self._current().is_in_place():
-            self._begin_replacing("removed", "what was stored is not where it was")
-        pending = self._replacement
-        store = self._store
-        if pending is None or store is None:
-            return
-
-        if not pending.is_closed:
-            if pending.why == "removed":
-                pending.kept = await store.kept()  # Behind a commit that runs.
-            await store.close()
-            pending.is_closed = True
-
-        replacement = await self._open_store(pending.reason if pending.why == "damaged" else "")
-        if pending.kept:
-            lost_records = await replacement.keep(pending.kept)
-        else:
-            lost_records = 0
-        self._store = replacement
-        self._replacement = None
-        if pending.was_open:
-            self.state = "open"
-        self._is_there.set()
-        self.replaced[pending.why] += 1
-        if pending.why == "removed":
-            self._on_removed(lost_records)
+            if is_in_place and is_removed:
+                is_removed = False
+                self.state = "open"
+                log.warning("the store is where it was")
+            elif not is_in_place and not is_removed:
+                is_removed = True
+                self.state = "away"
+                self.reason = REMOVED
+                log.error(REMOVED)
 
     def _current(self) -> Storage:
         """Return the store behind an open handle.
@@ -205,18 +151,6 @@ class DeferredStorage:
         if self.state == "opening":
             raise errors.StorageOpening("the store is being opened")
         raise errors.StorageUnavailable(f"the store is not available yet: {self.reason}")
-
-    @contextmanager
-    def _watched(self) -> Iterator[Storage]:
-        """Use the store for what commits depend on: a store that fails here is replaced."""
-        try:
-            yield self._current()
-        except errors.StorageDamaged as error:
-            self.note_damage(error)
-            raise
-        except errors.StorageRemoved as error:
-            self._begin_replacing("removed", str(error))
-            raise
 
     @property
     def has_late_prefix(self) -> bool:
@@ -243,16 +177,13 @@ class DeferredStorage:
         await self.close()
 
     async def commit(self, batch: Batch) -> int:
-        with self._watched() as store:
-            return await store.commit(batch)
+        return await self._current().commit(batch)
 
     async def retention(self) -> RetentionState:
-        with self._watched() as store:  # asked before batches, because of the cap on size
-            return await store.retention()
+        return await self._current().retention()
 
     async def trim(self, max_rows: int) -> Trimmed:
-        with self._watched() as store:
-            return await store.trim(max_rows)
+        return await self._current().trim(max_rows)
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
         return await self._current().prepare(entries)
@@ -282,12 +213,6 @@ class DeferredStorage:
 
     async def is_in_place(self) -> bool:
         return await self._current().is_in_place()
-
-    async def kept(self) -> Kept:
-        return await self._current().kept()
-
-    async def keep(self, kept: Kept) -> int:
-        return await self._current().keep(kept)
 
     async def vacuum(self) -> None:
         await self._current().vacuum()

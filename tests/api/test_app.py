@@ -301,7 +301,7 @@ async def test_a_store_that_is_being_opened_is_said_and_soon_there(
 ) -> None:
     """Readers of lists and of streams are told to come back at once."""
 
-    async def never(damage: str) -> Storage:
+    async def never() -> Storage:
         raise AssertionError("nobody opens it")
 
     storage = DeferredStorage(never)

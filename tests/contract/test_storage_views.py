@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from storage.base import Storage
-from storage.relational.writes.keepsake import KEEPSAKE
 from storage.search.view import MAX_VIEWS, View
 from tests.contract.backends import Backend
 
@@ -58,15 +57,8 @@ async def test_a_scope_has_so_many(store: Storage) -> None:
 
 
 async def test_views_are_there_after_opening_again(backend: Backend, tmp_path: Path) -> None:
-    """They last as long as the records do, and a file that replaces another has them; an emptied
-    server has none.
-    """
+    """They last as long as the records do."""
     async with await backend.open(tmp_path) as store:
         await store.put_view("", FULL)
-        kept = await store.kept()
     async with await backend.open(tmp_path) as store:
         assert await store.views("") == ([FULL] if backend.is_durable else [])
-    if kept and KEEPSAKE not in kept:
-        async with await backend.open(tmp_path / "other") as store:
-            await store.keep(kept)
-            assert await store.views("") == [FULL]

@@ -244,19 +244,6 @@ CASES: Final = (
         *("14m", "15m", {}, "a:8090 has a record that has waited for 1m 30s"),
     ),
     Case(
-        "SidelogStoreReplaced",
-        {
-            'sidelog_store_replaced_total{T, reason="damaged"}': "0x9 1x20",
-            'sidelog_store_replaced_total{T, reason="removed"}': "0x40",
-        },
-        *(
-            "9m",
-            "10m",
-            {"reason": "damaged"},
-            "a:8090 writes to a new store: the old one was damaged",
-        ),
-    ),
-    Case(
         "SidelogReplicaLeftOut",
         {
             'sidelog_store_replicas{T, state="whole"}': "3x9 1x30",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from storage.base import Kept, Prepared
+from storage.base import Prepared
 from storage.purge import TextIndex, TextStep
 from storage.query import Replica
 from storage.record import Entry
@@ -28,13 +28,6 @@ class NoUpkeep:
 
     async def text_index(self) -> TextIndex:
         return TextIndex(0, 0)
-
-    async def kept(self) -> Kept:
-        return {}
-
-    async def keep(self, kept: Kept) -> int:
-        assert not kept
-        return 0
 
     async def replicas(self) -> list[Replica]:
         return []

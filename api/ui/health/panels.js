@@ -12,7 +12,7 @@ const MEANING = {
   sampled: "left out by a rule of capture",
   dropped: "lost, counted by reason",
 };
-const REASONS = ["ring_full", "corrupt", "poison", "other_store", "store_removed", "message_limit"];
+const REASONS = ["ring_full", "corrupt", "poison", "other_store", "message_limit"];
 
 export const head = (title, note = "", figure = "") =>
   sectionHead(title, note, el("span", { class: "mono" }, figure));

@@ -216,9 +216,6 @@ def store_families(
     rows = {"age": retention.rows_purged, "size": size_cap.total.rows}
     text = "Rows deleted by retention since the start, by reason: age, size."
     yield _by_label("records_purged", text, "reason", rows)
-    text = "Times that an empty store replaced a lost one, by reason: damaged, removed."
-    yield _by_label("store_replaced", text, "reason", deferred.replaced)
-
     text = "Records whose bodies were deleted to keep the store within its size cap, at most."
     yield _total("bodies_trimmed", text, size_cap.total.bodies)
     if size_cap.reaches_back_us is not None:

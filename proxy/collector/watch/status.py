@@ -105,7 +105,6 @@ class StatusView:
                 "up": writer.is_storage_up,
                 "reason": reason or writer.availability.reason or None,
                 "warning": deferred.warning or None,
-                "replaced": deferred.replaced,
                 "replicas": self.replicas.describe(),
             },
             "keys": {"reason": self.keys.reason or None},

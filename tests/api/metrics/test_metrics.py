@@ -41,7 +41,7 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_records_stored_total",] == 7
     assert read["sidelog_records_waiting",] == 1
     assert {reason: read["sidelog_records_dropped_total", reason] for reason in DROP_REASONS} == {
-        "ring_full": 0, "corrupt": 0, "poison": 1, "other_store": 0, "store_removed": 0, "message_limit": 0,
+        "ring_full": 0, "corrupt": 0, "poison": 1, "other_store": 0, "message_limit": 0,
     }  # fmt: skip
     assert read["sidelog_batches_total", "stored"] == 1
     assert read["sidelog_batch_records_sum",] == 120

@@ -26,7 +26,7 @@ from tests.support.rings import INSTANCE, SETTINGS, Collecting, RingWorker, coll
 async def view_of(plane: Collecting) -> StatusView:
     """The view of a running collector."""
 
-    async def opened(damage: str) -> Storage:
+    async def opened() -> Storage:
         return plane.store
 
     deferred = DeferredStorage(opened)
@@ -106,7 +106,6 @@ async def test_rings_writer_and_configuration_are_described(tmp_path: Path) -> N
                 "up": True,
                 "reason": None,
                 "warning": None,
-                "replaced": {"damaged": 0, "removed": 0},
                 "replicas": [],
             },
         )

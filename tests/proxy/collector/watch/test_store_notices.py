@@ -1,4 +1,4 @@
-"""A store that was replaced is reported in the log at once, and as an event once there is a store."""
+"""What was found wrong with the store at the start is logged at once, and an event once there can be one."""
 
 from typing import Any, cast
 
@@ -8,7 +8,7 @@ from proxy.collector.watch.store_notices import StoreNotices
 
 
 class Seen:
-    """Keeps events and counts."""
+    """Keeps events."""
 
     def __init__(self) -> None:
         self.events: list[tuple[object, ...]] = []
@@ -16,10 +16,6 @@ class Seen:
     def add_event(self, name: str, data: dict[str, object]) -> None:
         """Keep one."""
         self.events.append((name, data["place"], data["reason"], data["count"]))
-
-    def count_removed(self, records: int) -> None:
-        """Keep a count."""
-        self.events.append(("dropped", records))
 
     def add_gap(self, reason: str, count: int) -> None:
         """Keep one."""
@@ -31,15 +27,12 @@ def test_events_wait_until_there_can_be_some(caplog: pytest.LogCaptureFixture) -
     notices = StoreNotices()
     seen = Seen()
     notices.on_set_aside("records.db.damaged-1", "malformed")
-    notices.on_removed(7)
+    notices.on_set_back(7)
     assert "set aside" in caplog.text
-    assert "replaced while sidelog ran" in caplog.text
-    notices.attach(cast(Any, seen), cast(Any, seen))
-    notices.on_removed(8)
+    notices.attach(cast(Any, seen))
+    notices.on_set_back(8)
     assert seen.events == [
         ("store_set_aside", "records.db.damaged-1", "malformed", None),
-        ("dropped", 7),
-        ("gap", "store_removed", 7),
-        ("dropped", 8),
-        ("gap", "store_removed", 8),
+        ("gap", "other_store", 7),
+        ("gap", "other_store", 8),
     ]
