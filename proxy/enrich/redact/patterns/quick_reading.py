@@ -21,8 +21,12 @@ _BY_NUMBER: Final = re.compile(
     rb"\\(?:(?:u00|x|u\{0{0,4}|U000000)([0-7][0-9a-fA-F]|[0-9a-fA-F](?=\}))\}?|u(?:00[aA]0|202[fF]|2007))"
 )
 """Characters of ASCII, and blanks that separate groups of digits."""
-_SPELLS: Final = re.compile(
-    rb"""\\(?:u(?:00|\{|20[02])|[xU/]|[\\nrtbf"/]{0,16}(?:[A-Za-z]{2}[0-9])?[0-9])|%[0-9a-fA-F]{2}|&(?:#|(?:quot|apos|lt|gt|nbsp|amp);)"""
+_SPELLS: Final = (
+    re.compile(
+        rb"""\\(?:u(?:00|\{|20[02])|[xU/]|[\\nrtbf"/]{0,16}[0-9]|[\\nrtbf"/]{1,16}[A-Za-z]{2}[0-9]{2})"""
+    ),
+    re.compile(rb"%[0-9a-fA-F]{2}"),
+    re.compile(rb"&(?:#|(?:quot|apos|lt|gt|nbsp|amp);)"),
 )
 """Escapes that may spell a part of a secret, or separate its digits: ends of lines and quotes do so
 nowhere else.
@@ -43,7 +47,9 @@ def around(text: bytes, candidates: list[int]) -> bytes:
     """
     if len(text) <= _SHORT_BYTES:
         return text
-    places = candidates + [found.start() for found in _SPELLS.finditer(text)]
+    places = [*candidates]
+    for spells in _SPELLS:  # each begins with one byte, which is what `re` searches for quickly
+        places += [found.start() for found in spells.finditer(text)]
     pieces: list[bytes] = []
     begin = 0
     end = -1
