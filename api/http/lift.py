@@ -1,13 +1,11 @@
-"""Adds a search to a filter: kind and time become fields of the filter, the rest stays an
+"""Makes a filter of what is asked: kind and time become fields of the filter, the rest stays an
 expression. Pure.
 
-Invariant: of the records that matched the filter before, those match now that fulfil the search.
-Only conditions that must hold as a whole are moved, so a search never loosens what a parameter or a
-scope demands.
+Invariant: the records that match the filter are those that fulfil the expression, and are of the
+kind that is asked about.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final, cast
 
 from storage.query import Filter, Kind
@@ -21,7 +19,6 @@ from storage.search.expression import (
     Or,
     Substring,
     Text,
-    both,
     conjuncts,
     joined,
     leaf_field,
@@ -48,34 +45,37 @@ that is redacted.
 """
 
 
-def lifted(filter: Filter, search: Expression | None, *, has_kind: bool) -> Filter:
-    """Add a search to a filter.
+def lifted(asked: Expression | None, kind: Kind = "exchange") -> Filter:
+    """Make the filter of what is asked of records; `kind` is asked about where nothing else says it.
 
-    With `has_kind` a parameter chose the kind of records. Otherwise the search may choose it; a
-    search for words, for a conversation or for what messages may have finds all kinds, because
-    messages of a WebSocket are events.
+    Words, a conversation, and what messages may have, find records of all kinds, because messages
+    of a WebSocket are events.
     """
-    left: list[Expression] = []
-    names_kind = any(
-        leaf_field(leaf) in _KIND_FIELDS for part in (search, filter.where) for leaf in leaves(part)
-    )
-    if (
-        names_kind
-        or _needs(_is_of_words, search)
-        or _needs(_is_of_message, both(search, filter.where))
-    ) and not has_kind:
-        filter = replace(filter, kind="all")
+    names_kind = any(leaf_field(leaf) in _KIND_FIELDS for leaf in leaves(asked))
+    if names_kind or _needs(_is_of_words, asked) or _needs(_is_of_message, asked):
+        kind = "all"
 
-    for part in conjuncts(search):
+    left: list[Expression] = []
+    since: list[int] = []
+    until: list[int] = []
+    for part in conjuncts(asked):
         match part:
-            case Is("kind", (kind,)) if filter.kind == "all":
-                filter = replace(filter, kind=cast(Kind, kind))
+            case Is("kind", (chosen,)) if kind == "all":
+                kind = cast(Kind, chosen)
+            case Has("kind"):
+                continue  # every record has one
             case Between("started_at_us", least, most):
-                filter = _during(filter, least, most)
+                since.extend(int(each) for each in (least,) if each is not None)
+                until.extend(int(each) + 1 for each in (most,) if each is not None)
             case _:
                 left.append(part)
 
-    return replace(filter, where=both(filter.where, joined(tuple(left))))
+    return Filter(
+        kind=kind,
+        since_us=max(since, default=None),
+        until_us=min(until, default=None),
+        where=joined(tuple(left)),
+    )
 
 
 def _needs(has: Callable[[Expression | None], bool], search: Expression | None) -> bool:
@@ -95,14 +95,3 @@ def _is_of_words(part: Expression | None) -> bool:
 
 def _is_of_message(part: Expression | None) -> bool:
     return isinstance(part, Is | Like | Has | Between) and part.field in _MESSAGE_FIELDS
-
-
-def _during(filter: Filter, least: float | None, most: float | None) -> Filter:
-    """Bound a filter's time, both inclusive."""
-    since = [int(each) for each in (filter.since_us, least) if each is not None]
-    until = [
-        int(each)
-        for each in (filter.until_us, None if most is None else most + 1)
-        if each is not None
-    ]
-    return replace(filter, since_us=max(since, default=None), until_us=min(until, default=None))

@@ -8,7 +8,7 @@ erases, more than was meant.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Final, Literal, TypeVar
 
@@ -18,34 +18,13 @@ from multidict import MultiMapping
 from api.http.cursor import decode_cursor, read_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
 from api.http.lift import lifted
-from api.http.times import format_time, read_moment_us
-from storage.conversations import in_conversations
+from api.http.times import format_time
 from storage.query import Filter, Order, RecordQuery
-from storage.record import LEVELS, OUTCOMES, parse_id
-from storage.search.expression import (
-    Between,
-    Expression,
-    Has,
-    Like,
-    Substring,
-    both,
-    fields,
-)
-from storage.search.language.errors import SearchError
+from storage.search.expression import Expression, both
+from storage.search.language.errors import BadValue, SearchError
+from storage.search.language.parameters import LISTS, PARAMETERS, SEARCH, read_parameter
 from storage.search.language.parser import parse_search
-from storage.search.language.terms import (
-    EXPECTED_ADDRESS,
-    EXPECTED_GRPC_STATUS,
-    EXPECTED_STATUS,
-    any_of,
-    path_contains,
-    read_grpc_status,
-    read_network,
-    read_status,
-    stored_trace_id,
-)
-from storage.search.language.words import SOURCES, SYNONYMS, meant_method, word_of
-from storage.search.reason import has_reason
+from storage.search.language.words import SYNONYMS, word_of
 
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
@@ -54,19 +33,9 @@ MAX_LIST_VALUES: Final = 100
 NATIVE_LIMIT: Final = 100
 MAX_NATIVE_LIMIT: Final = 1000
 
-OUTCOME_NAMES: Final = tuple(outcome.value for outcome in OUTCOMES)
-
 _TRUE: Final = frozenset(("true", "1", "yes"))
 _FALSE: Final = frozenset(("false", "0", "no"))
 _AMOUNT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
-_FIELDS: Final = {
-    "host": "host", "route": "route_id", "service": "service", "endpoint": "endpoint", "project": "project",
-    "container": "container", "client": "client", "key": "key_id", "provider": "provider", "model": "any_model",
-    "finish_reason": "finish_reason", "called_tool": "called_tool", "tool": "tool",
-    "tool_error": "tool_error", "request_id": "request_id",
-}  # fmt: skip
-"""Parameters whose values are those of a field."""
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 
 Query = MultiMapping[str]
 Choice = TypeVar("Choice", bound=str)
@@ -191,66 +160,33 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
     return tuple(choice for choice in choices if choice in wanted)
 
 
-def _read_each(
-    query: Query, name: str, read: Callable[[str], Expression | None], expected: str
-) -> Expression | None:
-    """Read alternatives as the search language reads them.
-
-    Raises:
-        BadParameter: `read` returns None for one, or there are too many.
-    """
-    found = []
-    for text in read_list(query, name):
-        part = read(text)
-        if part is None:
-            raise BadParameter(name, text, expected)
-        found.append(part)
-
-    return any_of(found) if found else None
-
-
-def _read_methods(query: Query) -> list[str]:
-    methods = [method.upper() for method in read_list(query, "method")]
-    for method in methods:
-        if meant := meant_method(method):
-            raise BadParameter(
-                "method", method, f'{meant}, or query=method:"{method}" for this one'
-            )
-    return methods
-
-
-def _moment_us(query: Query, name: str, now_us: int) -> int | None:
-    text = read_text(query, name)
-    if text is None:
-        return None
-    return read_moment_us(name, text, now_us)
-
-
-def _latency_us(query: Query, name: str) -> int | None:
-    if not query.get(name):
-        return None
-    return read_int(query, name, 0, maximum=MAX_INT64 // 1000) * 1000
-
-
 def read_filter(
-    query: Query, now_us: int, *, kind: Literal["exchange", "all"] = "exchange"
+    query: Query, now_us: int, *others: str, kind: Literal["exchange", "all"] = "exchange"
 ) -> Filter:
-    """Read the native filters; parameters that are none of them are left alone.
+    """Read the native filters, and refuse every parameter that is neither one nor among `others`.
 
-    `kind` is what a query is about that does not say it.
+    `kind` is asked about where no filter says it.
 
     Raises:
-        BadParameter: a value that cannot be read.
+        BadParameter: an unknown parameter, or a value that cannot be read.
+        BadSearch: a search that cannot be read.
     """
-    filter = Filter(
-        kind=read_choice(query, "kind", ("exchange", "event", "all"), kind),
-        since_us=_moment_us(query, "since", now_us),
-        until_us=_moment_us(query, "until", now_us),
-        where=_read_parameters(query),
-    )
-    filter = lifted(filter, _read_search(query, now_us), has_kind=bool(query.get("kind")))
+    refuse_unknown(query, FILTER_PARAMETERS.union(others))
+    terms = [_read_term(query, name, now_us) for name in PARAMETERS]
+    filter = lifted(both(*terms, read_search(query.get(SEARCH, ""), now_us)), kind)
     refuse_backward(filter.since_us, filter.until_us)
     return filter
+
+
+def _read_term(query: Query, name: str, now_us: int) -> Expression | None:
+    """Read a filter as a term of the search; None when it is absent or empty."""
+    texts = read_list(query, name) if name in LISTS else (query.get(name, ""),)
+    if not any(texts):
+        return None
+    try:
+        return read_parameter(name, texts, now_us)
+    except BadValue as error:
+        raise BadParameter(name, error.text, error.limit) from error
 
 
 def refuse_backward(since_us: int | None, until_us: int | None) -> None:
@@ -265,39 +201,6 @@ def refuse_backward(since_us: int | None, until_us: int | None) -> None:
         )
 
 
-def _read_parameters(query: Query) -> Expression | None:
-    """Read the filters that are fields of a record."""
-    least_us = _latency_us(query, "min_latency_ms")
-    most_us = _latency_us(query, "max_latency_ms")
-    path = read_text(query, "path")
-    agent = read_text(query, "user_agent")
-    trace_id = stored_trace_id(query.get("trace_id", ""))
-    conversations = read_list(query, "conversation")
-    errors = read_list(query, "error_type")
-    return both(
-        fields(
-            method=_read_methods(query),
-            level=read_choices(query, "level", LEVELS),
-            source=read_choices(query, "source", SOURCES),
-            outcome=read_choices(query, "outcome", OUTCOME_NAMES),
-            trace_id=[trace_id] if trace_id else [],
-            redacted=[redaction.lower() for redaction in read_list(query, "redacted")],
-            **{field: read_list(query, name) for name, field in _FIELDS.items()},
-        ),
-        _read_each(query, "status", read_status, EXPECTED_STATUS),
-        in_conversations(parse_id(text) or b"" for text in conversations)
-        if conversations
-        else None,
-        _read_each(query, "client_ip", read_network, EXPECTED_ADDRESS),
-        any_of([has_reason((error,)) for error in errors]) if errors else None,
-        _read_each(query, "grpc_status", read_grpc_status, EXPECTED_GRPC_STATUS),
-        None if path is None else path_contains(path),
-        None if agent is None else Like("user_agent", ("", agent, "")),
-        None if least_us is None and most_us is None else Between("duration_us", least_us, most_us),
-        _read_header(query),
-    )
-
-
 def read_search(text: str, now_us: int) -> Expression | None:
     """Read a search; None of one that asks nothing.
 
@@ -310,55 +213,10 @@ def read_search(text: str, now_us: int) -> Expression | None:
         raise BadSearch(error) from error
 
 
-def _read_header(query: Query) -> Expression | None:
-    header = read_text(query, "header")
-    if header is None:
-        return None
-
-    name, colon, value = header.partition(":")
-    if not colon or not _HEADER_NAME.fullmatch(name):
-        raise BadParameter(
-            "header", header, "a name, a colon and a part of the value, such as x-tenant:acme"
-        )
-
-    field = f"header.{name.lower()}"
-    if value.strip():
-        return Like(field, ("", value.strip(), ""))
-
-    return Has(field)
-
-
-def _read_search(query: Query, now_us: int) -> Expression | None:
-    """Read what asks for words: the search, and a text to be contained."""
-    part = read_text(query, "q")
-    return both(
-        read_search(query.get("query", ""), now_us), None if part is None else Substring(part)
-    )
-
-
-LIST_PARAMETERS: Final = frozenset(
-    (
-        *_FIELDS,
-        "status",
-        "method",
-        "level",
-        "source",
-        "outcome",
-        "error_type",
-        "conversation",
-        "client_ip",
-        "grpc_status",
-        "redacted",
-    )
-)
-"""Filters that take alternatives."""
-FILTER_PARAMETERS: Final = LIST_PARAMETERS | {
-    *("since", "until", "path", "kind", "trace_id", "min_latency_ms", "max_latency_ms", "q"),
-    *("query", "user_agent", "header"),
-}
+FILTER_PARAMETERS: Final = frozenset((SEARCH, *PARAMETERS))
 """What `read_filter` reads."""
-PAGE_PARAMETERS: Final = frozenset(("limit", "order", "cursor", "in_flight", "fields"))
-"""What the list has beside its filters."""
+PAGE_PARAMETERS: Final = ("limit", "order", "cursor", "in_flight", "fields")
+"""What the list has in addition to its filters."""
 
 
 def _instead_of(name: str, known: frozenset[str]) -> str:
@@ -373,9 +231,7 @@ def _instead_of(name: str, known: frozenset[str]) -> str:
     return f"{near[0]}, or {parameters}" if near else parameters
 
 
-def refuse_unknown(
-    query: Query, known: frozenset[str], lists: frozenset[str] = LIST_PARAMETERS
-) -> None:
+def refuse_unknown(query: Query, known: frozenset[str], lists: Collection[str] = LISTS) -> None:
     """Refuse parameters the native API does not have, and those that are given twice and are none
     of `lists`.
 
@@ -395,10 +251,10 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
     Raises:
         BadParameter: an unknown parameter, a bad value, or a cursor of the other order.
     """
-    refuse_unknown(query, FILTER_PARAMETERS | PAGE_PARAMETERS)
+    filter = read_filter(query, now_us, *PAGE_PARAMETERS)
     limit = read_int(query, "limit", NATIVE_LIMIT, minimum=1, maximum=MAX_NATIVE_LIMIT)
     order, after = read_place(query, "desc")
-    return RecordQuery(filter=read_filter(query, now_us), order=order, limit=limit, after=after)
+    return RecordQuery(filter=filter, order=order, limit=limit, after=after)
 
 
 def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:

@@ -15,14 +15,12 @@ from msgspec import UNSET, UnsetType
 
 from api.http.errors import BadParameter
 from api.http.params import (
-    FILTER_PARAMETERS,
     Query,
     read_bool,
     read_filter,
     read_int,
     read_list,
     refuse_backward,
-    refuse_unknown,
 )
 from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
@@ -172,10 +170,8 @@ async def facets(request: web.Request) -> web.Response:
     known.
     """
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS | {"name"})
-    found = await services.storage.read(
-        FacetQuery(read_filter(request.query, services.now_us()), read_names(request.query))
-    )
+    filter = read_filter(request.query, services.now_us(), "name")
+    found = await services.storage.read(FacetQuery(filter, read_names(request.query)))
     sampled = any(value.sampled for values in found.values() for value in values)
     return json_response(FacetsShown(_values_shown(found), true_or_unset(sampled)))
 
@@ -204,9 +200,8 @@ async def histogram(request: web.Request) -> web.Response:
     """Return counts by status class and latency percentiles over time, in at most `buckets` steps."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"buckets"})
+    filter, since_us, until_us = _read_range(query, services.now_us(), "buckets")
     buckets = read_int(query, "buckets", DEFAULT_BUCKETS, minimum=1, maximum=MAX_BUCKETS)
-    filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.read(HistogramQuery(filter, since_us, until_us, buckets))
     return json_response(HistogramShown(**_steps(found, since_us, until_us)))
 
@@ -217,10 +212,9 @@ async def heatmap(request: web.Request) -> web.Response:
     """
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"columns", "rows"})
+    filter, since_us, until_us = _read_range(query, services.now_us(), "columns", "rows")
     columns = read_int(query, "columns", DEFAULT_COLUMNS, minimum=1, maximum=MAX_COLUMNS)
     rows = read_int(query, "rows", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
-    filter, since_us, until_us = _read_range(query, services.now_us())
     found = await services.storage.read(HistogramQuery(filter, since_us, until_us, columns))
     bounds_us, counts = fold(found.buckets, rows)
     bounds = [
@@ -285,13 +279,13 @@ def _steps(found: Histogram, since_us: int, until_us: int) -> dict[str, Any]:
     }
 
 
-def _read_range(query: Query, now_us: int) -> tuple[Filter, int, int]:
-    """Read the filter and a range of time that is not empty.
+def _read_range(query: Query, now_us: int, *others: str) -> tuple[Filter, int, int]:
+    """Read the filter and a range of time, and refuse parameters that are not `others`.
 
     Raises:
-        BadParameter: It is.
+        BadParameter: the range is empty, or as `read_filter`.
     """
-    filter = read_filter(query, now_us)
+    filter = read_filter(query, now_us, *others)
     since_us, until_us = _range(filter, now_us)
     refuse_backward(since_us, until_us)
     return filter, since_us, until_us
@@ -316,9 +310,8 @@ async def summary(request: web.Request) -> web.Response:
     a filter.
     """
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS | {"totals"})
+    filter = read_filter(request.query, services.now_us(), "totals")
     only_totals = read_bool(request.query, "totals")
-    filter = read_filter(request.query, services.now_us())
     found = await services.storage.read(SummaryQuery(filter, only_totals=only_totals))
     shown = filled(
         SummaryShown,

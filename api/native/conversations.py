@@ -16,14 +16,12 @@ from msgspec import UNSET, UnsetType
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.errors import Refused
 from api.http.params import (
-    FILTER_PARAMETERS,
     MAX_NATIVE_LIMIT,
     read_amount,
     read_choice,
     read_filter,
     read_int,
     read_page,
-    refuse_unknown,
 )
 from api.http.responses import ApiObject, encode_rows, filled, json_response, true_or_unset
 from api.http.times import format_time
@@ -129,12 +127,9 @@ async def list_conversations(request: web.Request) -> web.Response:
     """
     services = services_of(request)
     query = request.query
-    refuse_unknown(
-        query,
-        FILTER_PARAMETERS | {"min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort"},
-    )
+    others = ("min_turns", "min_failed", "min_cost_usd", "limit", "cursor", "sort")
     wanted = ConversationQuery(
-        filter=read_filter(query, services.now_us(), kind="all"),
+        filter=read_filter(query, services.now_us(), *others, kind="all"),
         min_turns=read_int(query, "min_turns", 1, minimum=1, maximum=MAX_TURNS),
         min_failed=read_int(query, "min_failed", 0, maximum=MAX_TURNS),
         min_cost_usd=read_amount(query, "min_cost_usd"),

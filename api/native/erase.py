@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from api.http.errors import BadParameter
-from api.http.params import FILTER_PARAMETERS, Query, read_filter, read_int, refuse_unknown
+from api.http.params import Query, read_filter, read_int
 from api.http.responses import ApiObject, filled, json_response
 from api.services import Services, services_of
 from storage.base import Storage
@@ -48,7 +48,6 @@ async def erase_records(request: web.Request) -> web.Response:
     """Erase the records that match; a request without any filter is refused."""
     services = services_of(request)
     query = request.query
-    refuse_unknown(query, FILTER_PARAMETERS | {"wait_s"})
     wait_s = read_int(query, "wait_s", 0, maximum=MAX_WAIT_S)
     filter = {name: query.getall(name) for name in sorted(set(query) - {"wait_s"})}
 
@@ -63,7 +62,7 @@ async def erase_records(request: web.Request) -> web.Response:
         if not "".join(texts).strip(", "):
             raise BadParameter(name, texts[0], "a value: an empty one leaves nothing out")
 
-    erased = await services.storage.erase(read_filter(query, at_us))
+    erased = await services.storage.erase(read_filter(query, at_us, "wait_s"))
     await _forget(services, erased)
     is_finished = erased.is_finished or await _is_finished_within(services.storage, wait_s)
     receipt = filled(
@@ -76,7 +75,9 @@ def _says_something(query: Query, now_us: int) -> bool:
     """Whether any filter is one: `project=,` and a search of blanks leave nothing out, and would
     erase everything.
     """
-    return bool(query.get("kind")) or read_filter(query, now_us, kind="all") != Filter(kind="all")
+    return bool(query.get("kind")) or read_filter(query, now_us, "wait_s", kind="all") != Filter(
+        kind="all"
+    )
 
 
 async def _is_finished_within(storage: Storage, limit_s: float) -> bool:

@@ -13,11 +13,9 @@ from msgspec import UNSET, UnsetType
 from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.http.params import (
-    FILTER_PARAMETERS,
     read_bool,
     read_filter,
     read_record_query,
-    refuse_unknown,
 )
 from api.http.responses import ApiObject, encode_rows, json_response
 from api.native.fields import FieldShown, fields_shown, read_fields, with_payloads
@@ -135,8 +133,7 @@ def select_in_flight(filter: Filter, entries: list[Entry], limit: int) -> list[E
 async def stream(request: web.Request) -> web.StreamResponse:
     """Stream records as they are stored; a client that resumes gets those it has missed."""
     services = services_of(request)
-    refuse_unknown(request.query, FILTER_PARAMETERS | {"lastEventId", "fields"})
-    filter = read_filter(request.query, services.now_us())
+    filter = read_filter(request.query, services.now_us(), "lastEventId", "fields")
     names = read_fields(request.query)
     encode_entry = partial(_encode_entry, names) if names else None
     interest = Interest(encode_record, filter, frozenset(("record",)), encode_entry)

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from api.middleware import Route, error_format_of
-from api.openapi.operations import JSON, OPERATIONS, PAGE, Operation, Schema
+from api.openapi.operations import FILTERS, JSON, OPERATIONS, PAGE, Operation, Schema
 
 _REFERENCE: Final = "#/components/schemas/{name}"
+_FILTER: Final = "#/components/parameters/{name}"
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -37,6 +38,7 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
         "paths": paths,
         "components": {
             "schemas": components.schemas,
+            "parameters": {name: _query_parameter(name, FILTERS[name]) for name in FILTERS},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
                 "bareToken": {"type": "apiKey", "in": "header", "name": "Authorization"},
@@ -115,20 +117,20 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    found = [
-        {
-            "name": name,
-            "in": "query",
-            "required": False,
-            "explode": name in operation.repeated,
-            "schema": schema,
-        }
+    shared = [{"$ref": _FILTER.format(name=name)} for name in FILTERS if operation.has_filters]
+    own = [
+        _query_parameter(name, schema, explode=name in operation.repeated)
         for name, schema in operation.parameters.items()
     ]
-    return found + [
+    headers = [
         {"name": name, "in": "header", "schema": schema}
         for name, schema in operation.headers.items()
     ]
+    return [*shared, *own, *headers]
+
+
+def _query_parameter(name: str, schema: Schema, *, explode: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": False, "explode": explode, "schema": schema}
 
 
 def _responses(route: Route, operation: Operation, components: _Components) -> dict[str, Any]:

@@ -19,13 +19,7 @@ from api.compare.handler import Comparison
 from api.compare.ignored import MAX_PLACES
 from api.compare.part import MAX_SHOWN
 from api.dialects import client_requests, entries, gateway, mcp, mcp_logs, proxy_logs, request_logs
-from api.http.params import (
-    FILTER_PARAMETERS,
-    LIST_PARAMETERS,
-    MAX_INT64,
-    MAX_LIST_VALUES,
-    OUTCOME_NAMES,
-)
+from api.http.params import MAX_INT64, MAX_LIST_VALUES
 from api.identity.handler import MAX_CANDIDATES, LastSuccess
 from api.native import (
     aggregates,
@@ -50,7 +44,8 @@ from storage.aggregates import FACETS
 from storage.grpc import STATUSES as GRPC_STATUSES
 from storage.record import LEVELS, ToolStatus
 from storage.search.language.moments import EXPECTED, EXPECTED_RELATIVE
-from storage.search.language.words import SOURCES
+from storage.search.language.parameters import LISTS, PARAMETERS, SEARCH
+from storage.search.language.words import SOURCES, WORDS, find_word
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS
 
 Schema = dict[str, Any]
@@ -128,19 +123,26 @@ def some_words(*values: str) -> Schema:
 STATUSES: Final = some_words(
     "[1-5][0-9]{2}", "[1-5][xX]{2}", "[<>]=?[1-9][0-9]{2}", r"[1-9][0-9]{2}\.\.[1-9][0-9]{2}"
 ) | {"examples": ["404,5xx"]}
-FILTERS: Final[dict[str, Schema]] = {
-    name: TEXTS if name in LIST_PARAMETERS else TEXT for name in sorted(FILTER_PARAMETERS)
-} | {
-    "kind": one_of("exchange", "event", "all"),
+
+
+def _filter(name: str) -> Schema:
+    """Return the schema of a filter that takes any text; the word of the search describes it."""
+    word = find_word(name)
+    description = {} if word is None else {"description": word.help}
+    return (TEXTS if name in LISTS else TEXT) | description
+
+
+FILTERS: Final[dict[str, Schema]] = {name: _filter(name) for name in sorted(PARAMETERS)} | {
+    "kind": one_of(*WORDS["kind"].values),
     "status": STATUSES,
-    "level": some_words(*LEVELS),
-    "source": some_words(*SOURCES),
-    "outcome": some_words(*OUTCOME_NAMES),
+    **{name: some_words(*WORDS[name].values) for name in ("source", "outcome")},
+    "level": some_words(*(f"(?:[<>]=?)?{level}" for level in LEVELS))
+    | {"examples": ["warn,error"]},
     "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES))
     | {"examples": ["!OK"]},
     "since": MOMENT | {"examples": ["15m"]},
     "until": MOMENT,
-    "query": TEXT
+    SEARCH: TEXT
     | {
         "description": "a search, as docs/search.md describes it; one that cannot be read is a 400 that says where, in "
         "`position` and `length`, and what was `expected`",
@@ -159,7 +161,7 @@ FILTERS: Final[dict[str, Schema]] = {
     "min_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
     "max_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
 }
-"""The native filters."""
+"""The native filters, each a term of the search language; described once, as shared components."""
 
 ENTRY_FILTERS: Final[dict[str, Schema]] = {
     "projectId": TEXT, "containerId": TEXT, "serviceName": COMMA_TEXTS, "level": some_words(*LEVELS),
@@ -218,9 +220,11 @@ class Operation:
     """One operation."""
 
     parameters: Mapping[str, Schema]
-    """Query parameters."""
+    """Query parameters of its own."""
     answer: Any = None
     """Type of the JSON response; None when it is no JSON, or has no fixed members."""
+    has_filters: bool = False
+    """Whether it takes the native filters, too."""
     repeated: frozenset[str] = frozenset()
     """Lists whose values are given by repeating the parameter alone: they may hold commas."""
     media_types: tuple[str, ...] = (JSON,)
@@ -342,67 +346,67 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", _CLIENT + "/{requestId}"): Operation(
         {}, client_requests.ClientRequestDetails, errors=(404,)
     ),
-    ("GET", "/api/facets"): Operation({**FILTERS, "name": FACET_NAMES}, aggregates.FacetsShown),
+    ("GET", "/api/facets"): Operation(
+        {"name": FACET_NAMES}, aggregates.FacetsShown, has_filters=True
+    ),
     ("GET", "/api/histogram"): Operation(
-        {**FILTERS, "buckets": whole(500, 60, minimum=1)},
+        {"buckets": whole(500, 60, minimum=1)},
         aggregates.HistogramShown,
+        has_filters=True,
         notes=(
             "`since` must be before `until`, which is now, or an hour after a `since` that lies "
             "ahead."
         ),
     ),
     ("GET", "/api/heatmap"): Operation(
-        {**FILTERS, "columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
+        {"columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
         aggregates.HeatMapShown,
+        has_filters=True,
         notes=(
             "`since` and `until` as for a histogram; steps of whole hours may be one more than "
             "`columns`."
         ),
     ),
     ("GET", "/api/summary"): Operation(
-        {**FILTERS, "totals": BOOL},
+        {"totals": BOOL},
         aggregates.SummaryShown,
+        has_filters=True,
         notes=(
             "With `totals`, which is little more than half the work, `top` is empty and `usage` "
             "null."
         ),
     ),
-    ("GET", "/api/endpoints"): Operation({**FILTERS, **_TOP}, top.TopShown, notes=_NEWEST),
+    ("GET", "/api/endpoints"): Operation(_TOP, top.TopShown, has_filters=True, notes=_NEWEST),
     ("GET", "/api/top"): Operation(
-        {**FILTERS, **_TOP, "by": GROUPED_BY}, top.TopShown, notes=_NEWEST
+        {**_TOP, "by": GROUPED_BY}, top.TopShown, has_filters=True, notes=_NEWEST
     ),
     ("GET", "/api/words"): Operation({}, words.WordsShown),
     ("GET", "/api/export"): Operation(
         {
-            **FILTERS,
-            **{
-                "format": one_of("ndjson", "csv", "har"),
-                "order": one_of("asc", "desc"),
-                "cursor": CURSOR,
-                "bodies": BOOL,
-                # Examples hold together: of the first format, `true` is a 400.
-                "bom": BOOL | {"examples": ["false"]},
-                "fields": COLUMNS,
-            },
+            "format": one_of("ndjson", "csv", "har"),
+            "order": one_of("asc", "desc"),
+            "cursor": CURSOR,
+            "bodies": BOOL,
+            # Examples hold together: of the first format, `true` is a 400.
+            "bom": BOOL | {"examples": ["false"]},
+            "fields": COLUMNS,
         },
+        has_filters=True,
         notes="`order`, when given, must be that of the cursor. An archive (`har`) has exchanges only, without "
         "`fields`. `bom` begins CSV with a byte order mark, for Excel; of other formats it is a 400.",
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(
         {
-            **FILTERS,
-            **{
-                "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
-                "sort": one_of(*conversations.SORTS),
-            },
-            **{"min_failed": whole(conversations.MAX_TURNS, 0), "min_cost_usd": AMOUNT},
-            **{
-                "limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1),
-                "cursor": CURSOR_DOWN,
-            },
+            "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
+            "sort": one_of(*conversations.SORTS),
+            "min_failed": whole(conversations.MAX_TURNS, 0),
+            "min_cost_usd": AMOUNT,
+            "limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1),
+            "cursor": CURSOR_DOWN,
         },
         conversations.ConversationPage,
+        has_filters=True,
         notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
         "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all "
         "are one page; `complete` says whether there was time to compare them all, or else the "
@@ -436,28 +440,28 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/conversations/{id}"): Operation({}, media_types=(), status=307, errors=()),
     ("GET", "/api/records"): Operation(
         {
-            **FILTERS,
             "limit": whole(1000, 100, minimum=1),
-            **{
-                "order": one_of("desc", "asc"),
-                "cursor": CURSOR,
-                "in_flight": BOOL,
-                "fields": FIELDS,
-            },
+            "order": one_of("desc", "asc"),
+            "cursor": CURSOR,
+            "in_flight": BOOL,
+            "fields": FIELDS,
         },
         records.RecordPage,
+        has_filters=True,
         notes="`order`, when given, must be that of the cursor. With `fields` a page may end early: what is read of "
         f"heads and bodies for it has at most {fields.MAX_PAGE_BYTES >> 20} MiB.",
     ),
     ("DELETE", "/api/records"): Operation(
-        {**FILTERS, "wait_s": whole(erase.MAX_WAIT_S, 0)},
+        {"wait_s": whole(erase.MAX_WAIT_S, 0)},
         erase.Receipt,
+        has_filters=True,
         notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
         "readers, and the store is still deleting them; `wait_s` waits for that, and "
         "`erasing_records` of `/api/status` counts what is left.",
     ),
     ("GET", "/api/records/stream"): Operation(
-        {**FILTERS, **RESUME, "fields": FIELDS},
+        {**RESUME, "fields": FIELDS},
+        has_filters=True,
         media_types=_SSE,
         errors=(400, 429),
         headers=_LAST_EVENT_ID,

@@ -154,7 +154,7 @@ const zone = encode(readFileSync("lib/zone.js", "utf8"));
 const load = (name) => import(encode(readFileSync(name, "utf8").replace("./zone.js", zone)));
 const { explain } = await load("lib/explanations.js");
 const { prettyJson, queryText, size, duration, count, grade } = await load("lib/format.js");
-const { matches, narrowed, needsServer, parse, isId, term, toggled, valuesOf } = await load("lib/filter.js");
+const { isId, narrowed, parametersOf, term, toggled, valuesOf, without, words } = await load("lib/filter.js");
 
 const text = '{"a":[1.0,12345678901234567890,{}],"b":"x\\\\"{[,:","c":[],"a":null}';
 const pretty = prettyJson(text);
@@ -170,21 +170,18 @@ assert.deepEqual(duration(212000), ["212", "ms"]);
 assert.deepEqual(duration(8420000), ["8.42", "s"]);
 assert.equal(count(1284402), "1\\u202f284\\u202f402");
 
-const read = parse('status:5xx,404 path:"a b" method:post').parameters;
-assert.deepEqual(read, { status: "5xx,404", path: "a b", method: "post" });
-assert.deepEqual(["a", "a b", "<a", "1..2"].map((value) => term("model", value)),
-  ["model:a", 'model:"a b"', 'model:"<a"', 'model:"1..2"']);
+assert.deepEqual(parametersOf('status:5xx "a b"'), { query: 'status:5xx "a b"' });
+assert.deepEqual([parametersOf("  "), parametersOf(undefined)], [{}, {}]);
+assert.deepEqual(["a", "a b", "<a", "1..2", "it's", "a|b", "/a+/", "/users/{id}"].map((value) => term("model", value)),
+  ["model:a", 'model:"a b"', 'model:"<a"', 'model:"1..2"', `model:"it's"`, 'model:"a|b"',
+   'model:"/a+/"', "model:/users/{id}"]);
 assert.equal(term("path", "/a b", { exactly: true }), 'path:="/a b"');
-assert.match(parse("status:6x").error, /status must be a code or a class/);
-for (const search of ["stat:5", "a b", "status:5xx status:404", "path:a..b", "path:/a,/b", "path:/a?b"])
-  assert.deepEqual(parse(search).parameters, { query: search });
-assert.deepEqual(parse("  ").parameters, {});
-const paths = [["/A", "/v1/a", false], ["a b", "/a%20b", true], ["caf\u00e9", "/caf%C3%A9", true]];
-for (const [path, sent, isTold] of paths) {
-  assert.equal(needsServer({ path }), isTold);
-  assert.ok(matches({ kind: "exchange", path: sent }, { path }));
-}
-assert.ok(!matches({ kind: "exchange", path: "/v1/b" }, { path: "/a" }));
+assert.deepEqual(words(' status:5xx  path:"a (b" -method:GET '), ["status:5xx", 'path:"a (b"', "-method:GET"]);
+for (const whole of ["a or b", "(a b) c", "not a"]) assert.deepEqual(words(whole), [whole]);
+assert.deepEqual(words(""), []);
+assert.equal(without('(level:warn or a) path:"x)" level:error -level:info', "level"),
+  '(level:warn or a) path:"x)" -level:info');
+assert.equal(without("level:error or a", "level"), "level:error or a");
 assert.equal(narrowed("path:/a or path:/b", "ua:x"), "(path:/a or path:/b) ua:x");
 assert.equal(narrowed('(a or b) "c or d"', "ua:x"), '(a or b) "c or d" ua:x');
 assert.equal(narrowed("", "ua:x"), "ua:x");

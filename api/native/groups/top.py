@@ -20,13 +20,11 @@ from msgspec import UNSET
 
 from api.http.errors import BadParameter
 from api.http.params import (
-    FILTER_PARAMETERS,
     Query,
     read_bool,
     read_choice,
     read_filter,
     read_int,
-    refuse_unknown,
 )
 from api.http.responses import ApiObject, filled, json_response, true_or_unset
 from api.http.times import format_time
@@ -201,7 +199,6 @@ def _row(name: str, calls: list[_Call]) -> TopRow:
     )
 
 
-TOP_PARAMETERS: Final = FILTER_PARAMETERS | {"limit", "before", "buckets", "sort"}
 Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
 """What can be most first; `bytes` are those of responses."""
@@ -275,22 +272,20 @@ class TopShown(ApiObject):
 
 async def endpoints(request: web.Request) -> web.Response:
     """List the endpoints of a filter's requests, most requested first unless `sort` says otherwise."""
-    refuse_unknown(request.query, TOP_PARAMETERS)
     return await _top(request, "endpoint")
 
 
 async def top(request: web.Request) -> web.Response:
     """List the values that most requests of a filter have in one field."""
-    refuse_unknown(request.query, TOP_PARAMETERS | {"by"})
-    return await _top(request, read_group("by", request.query.get("by") or "endpoint"))
+    return await _top(request, read_group("by", request.query.get("by") or "endpoint"), "by")
 
 
-async def _top(request: web.Request, by: str) -> web.Response:
+async def _top(request: web.Request, by: str, *others: str) -> web.Response:
     services = services_of(request)
     query: Query = request.query
-    limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     now_us = services.now_us()
-    filter = read_filter(query, now_us)
+    filter = read_filter(query, now_us, "limit", "before", "buckets", "sort", *others)
+    limit = read_int(query, "limit", DEFAULT_ROWS, minimum=1, maximum=MAX_ROWS)
     if by == "failure" and not asked_values(filter.where, "level"):
         filter = replace(filter, where=both(filter.where, fields(level=("warn", "error"))))
     sort = read_choice(query, "sort", SORTS, "requests")

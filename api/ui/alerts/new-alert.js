@@ -9,7 +9,7 @@ import { LatestRead } from "../lib/latest-read.js";
 import { FIELDS } from "../list/groups.js";
 import { CourseChart, isBeyond } from "./course-chart.js";
 import { readCourse } from "./course.js";
-import { searchOf, tomlOf } from "./toml.js";
+import { tomlOf } from "./toml.js";
 
 const FIGURES = [
   ["count", "Requests"],
@@ -55,7 +55,7 @@ const MARGIN = 1.25; // between what was seen and a threshold that is offered
 /** Offer an alert on a filter of the list, with the field that it is grouped by. */
 export async function openNewAlert(filter, by) {
   const controller = new AbortController();
-  const form = new AlertForm(searchOf(filter), by, controller.signal);
+  const form = new AlertForm(filter, by, controller.signal);
   await openDialog(
     "Alert on this search",
     (close) => [

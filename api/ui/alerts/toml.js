@@ -1,16 +1,7 @@
 // An alert as the table of the settings that makes it.
 
-const FILTERS = { min_latency_ms: ">=", max_latency_ms: "<=" }; // of the list, which a search calls otherwise
-
 /** A text of TOML: as JSON has it, but for one control character. */
 const textOf = (text) => JSON.stringify(text).replaceAll("\u007f", String.raw`\u007f`);
-
-/** The filter of the list as a search. */
-export const searchOf = (filter) =>
-  filter.replaceAll(
-    /(?<![^\s])(min_latency_ms|max_latency_ms):(\d+)(?=\s|$)/g,
-    (_, name, ms) => `duration:${FILTERS[name]}${ms}ms`,
-  );
 
 /** `10m` of 600 s. */
 export function windowText(seconds) {

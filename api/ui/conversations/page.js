@@ -7,7 +7,7 @@ import { conversationRow, COLUMNS, headRow, SORTS } from "./rows.js";
 import { Turns } from "./turns.js";
 import { pager, select, Trail } from "../lib/controls.js";
 import { button, el, redraw, setOpen, unit } from "../lib/dom.js";
-import { parse } from "../lib/filter.js";
+import { parametersOf } from "../lib/filter.js";
 import { count } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { Sheet } from "../record/sheet.js";
@@ -134,12 +134,17 @@ export class Page {
 
   async read(state, period) {
     const signal = this.reads.next();
-    const { parameters, error } = parse(state.filter ?? "");
-    this.box.complain(error ?? "");
-    if (error) return;
+    this.box.complain("");
     const { min_turns, min_failed, min_cost_usd, cursor, sort } = state;
     const least = { min_turns, min_failed, min_cost_usd };
-    const query = { ...parameters, ...period.parameters, ...least, cursor, sort, limit: PAGE };
+    const query = {
+      ...parametersOf(state.filter),
+      ...period.parameters,
+      ...least,
+      cursor,
+      sort,
+      limit: PAGE,
+    };
     try {
       const answer = await getJson("api/conversations", query, signal);
       if (signal.aborted) return;

@@ -7,7 +7,7 @@ import { ApiError, errorText, getJson } from "../lib/api.js";
 import { COLUMNS, hasFigures, NEAR, sorted } from "./columns.js";
 import { select } from "../lib/controls.js";
 import { button, el, redraw } from "../lib/dom.js";
-import { parse } from "../lib/filter.js";
+import { parametersOf } from "../lib/filter.js";
 import { count, countOf } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { keyOf, tableRow } from "./rows.js";
@@ -89,12 +89,10 @@ export class Page {
 
   async read(state, period) {
     const signal = this.reads.next();
-    const { parameters, error } = parse(state.filter ?? "");
-    this.box.complain(error ?? "");
-    if (error) return;
+    this.box.complain("");
     const by = state.by ?? "endpoint";
     const query = {
-      ...parameters,
+      ...parametersOf(state.filter),
       ...period.parameters,
       by,
       limit: ROWS,

@@ -6,7 +6,7 @@ import { BarChart } from "../lib/bar-chart.js";
 import { errorText } from "../lib/api.js";
 import { errorsChange, latencyChange, percentileFigure, requestsChange } from "./columns.js";
 import { button, el, sectionHead, statistic } from "../lib/dom.js";
-import { parse } from "../lib/filter.js";
+import { parametersOf } from "../lib/filter.js";
 import { count, percent } from "../lib/format.js";
 import { durationTerms } from "../lib/heat.js";
 import { LatencyChart } from "../lib/latency-chart.js";
@@ -80,7 +80,7 @@ export class EndpointView {
   async read(period) {
     const signal = this.reads.next();
     try {
-      const query = { ...parse(this.search).parameters, ...period.parameters };
+      const query = { ...parametersOf(this.search), ...period.parameters };
       const { histogram, heat } = await readLatency(query, signal);
       if (signal.aborted) return;
       this.bad.textContent = histogram.complete

@@ -1,4 +1,4 @@
-// Records as they are committed: one event stream per browser, shared between tabs.
+// Records as they are committed and a search finds them: one event stream per browser and search, shared between tabs.
 //
 // The tab that holds the lock has the stream and passes it on over a channel; when it closes, the next one takes over
 // behind the last id any tab has seen, so nothing is missed or delivered twice. Without locks (plain HTTP on another
@@ -6,21 +6,21 @@
 
 import { ROOT } from "./address.js";
 
-const NAME = "sidelog-records " + ROOT; // a host may have several sidelogs, each under a path
+const NAME = `sidelog-records ${ROOT} `; // a host may have several sidelogs, each under a path
 const RETRY_MS = 3000;
 const PATH = "api/records/stream?";
-const EVERYTHING = "kind=all";
 
 export class RecordStream {
-  /** `notify(kind, data, id)`: kind is record, gap, reset, ended, lost or back. With a `query` of its own it is not shared. */
-  constructor(notify, signal, query = null) {
+  /** `notify(kind, data, id)`: kind is record, gap, reset, ended, lost or back; `query` has the API's parameters. */
+  constructor(notify, signal, query) {
     this.notify = notify;
     this.signal = signal;
-    this.query = query ?? EVERYTHING;
+    this.query = query;
+    this.name = NAME + query;
     this.source = null;
     this.lastId = null;
     this.retry = 0;
-    this.channel = query === null && navigator.locks ? new BroadcastChannel(NAME) : null;
+    this.channel = navigator.locks ? new BroadcastChannel(this.name) : null;
     this.channel?.addEventListener("message", ({ data }) => this.take(data));
     signal.addEventListener("abort", () => this.stop());
     if (this.channel) this.shareOrLead();
@@ -38,8 +38,8 @@ export class RecordStream {
     const follow = () => this.take({ kind: "back", text: null, id: null }); // it has a stream already
     try {
       const { locks } = navigator;
-      await locks.request(NAME, { ifAvailable: true }, (lock) => (lock ? lead() : follow()));
-      await locks.request(NAME, { signal: this.signal }, lead);
+      await locks.request(this.name, { ifAvailable: true }, (lock) => (lock ? lead() : follow()));
+      await locks.request(this.name, { signal: this.signal }, lead);
     } catch {
       // the page was left while it waited
     }

@@ -1,7 +1,7 @@
 // The search box: filter words with suggestions, a pasted id that opens its record, and what is wrong said below.
 
 import { el, unit } from "./dom.js";
-import { isId, parse } from "./filter.js";
+import { isId } from "./filter.js";
 import { learn, offers } from "./suggestions.js";
 
 /** Make the box. `submit(text)` gets filters, `open(id)` a pasted id of a `noun`. */
@@ -54,13 +54,8 @@ export function searchBox({ submit, open, noun = "record" }) {
   const enter = () => {
     close();
     const text = input.value.trim();
-    if (isId(text)) {
-      complain("");
-      return open(text);
-    }
-    const { error } = parse(text);
-    complain(error ?? "");
-    if (error) return;
+    complain("");
+    if (isId(text)) return open(text);
     submit(text);
     input.blur(); // the keys are the page's again: j and k go through what was found
   };

@@ -4,7 +4,7 @@
 
 import { address } from "./address.js";
 import { ApiError, getJson } from "./api.js";
-import { isId, outside, parse, written } from "./filter.js";
+import { isId, outside, parametersOf, written } from "./filter.js";
 import { count, parseJson } from "./format.js";
 import { readPeriod } from "./time-range.js";
 
@@ -59,7 +59,7 @@ function restOf(text, after) {
   const before = text.slice(0, text.length - lastWord(text).length).replace(/-+$/, "");
   const rest = `${before} ${after}`.trim();
   const isApart = [before, rest].every((part) => !/[()]|(^|\s)(or|not)(\s|$)/i.test(outside(part)));
-  return rest && isApart ? (parse(rest).parameters ?? {}) : {};
+  return isApart ? parametersOf(rest) : {};
 }
 
 const keyOf = (question, rest) =>

@@ -5,7 +5,7 @@ import { endpointText } from "../endpoints/name.js";
 import { outcomeText } from "../lib/explanations.js";
 import { count } from "../lib/format.js";
 import { getJson } from "../lib/api.js";
-import { toggled, valuesOf, without, parse } from "../lib/filter.js";
+import { parametersOf, toggled, valuesOf, without } from "../lib/filter.js";
 
 const GROUPS = [
   ["status", "Status"],
@@ -115,13 +115,11 @@ export class Facets {
   /** Read the counts; a group that is filtered by is counted as if it were not. */
   async read(text, period, signal) {
     this.text = text;
-    const read = parse(text);
-    if (read.error) return;
     this.host.classList.add("loading");
     const active = GROUPS.map(([name]) => name).filter((name) => valuesOf(text, name).length);
     const others = GROUPS.map(([name]) => name).filter((name) => !active.includes(name));
     const asked = [others, ...active.map((name) => [name])].map((names) => {
-      const { parameters } = parse(names.length === 1 ? without(text, names[0]) : text);
+      const parameters = parametersOf(names.length === 1 ? without(text, names[0]) : text);
       return readCounted({ ...parameters, ...period.parameters }, names, signal);
     });
     const answers = await Promise.all(asked);

@@ -2,7 +2,7 @@
 
 import { change } from "../lib/address.js";
 import { button, el, gradeMark } from "../lib/dom.js";
-import { without, words } from "../lib/filter.js";
+import { words } from "../lib/filter.js";
 import { count } from "../lib/format.js";
 import { periodLabel, PRESETS, presetState, readPeriod } from "../lib/time-range.js";
 
@@ -52,12 +52,10 @@ function noMatchFoot(text, period, setFilter) {
   const wider = PRESETS.map(([name]) => name)
     .concat("30d")
     .find((name) => readPeriod({ period: name }).since < period.since - 1000);
-  const chips = filters.map(({ name, value, isBare }) =>
-    el("code", { class: "chip" }, isBare ? value : `${name}:${value}`),
-  );
+  const chips = filters.map((word) => el("code", { class: "chip" }, word));
   const when = period.name ? `in the last ${periodLabel(period.name)}` : "in this period";
   const widen = () => change(presetState(wider));
-  const remove = () => setFilter(without(text, last.name));
+  const remove = () => setFilter(filters.slice(0, -1).join(" "));
   return el(
     "div",
     { class: "nothing" },
@@ -66,7 +64,7 @@ function noMatchFoot(text, period, setFilter) {
       "div",
       { class: "buttons" },
       wider && button(`Show the last ${periodLabel(wider)}`, widen),
-      last && button(`Remove ${last.name}:${last.value}`, remove),
+      last && button(`Remove ${last}`, remove),
     ),
   );
 }

@@ -2,7 +2,6 @@
 
 import { el } from "../lib/dom.js";
 import { clockText, count } from "../lib/format.js";
-import { matches, needsServer } from "../lib/filter.js";
 import { RecordStream } from "../lib/record-stream.js";
 
 const MAX_NEWS = 5000; // held while paused; after that only the newest page is read again
@@ -15,6 +14,7 @@ export class Live {
     this.refresh = refresh;
     this.drawBar = draw;
     this.stopping = null;
+    this.query = "";
     this.reset();
   }
 
@@ -28,7 +28,6 @@ export class Live {
     this.ended = null;
     this.queue = [];
     this.lastId = null;
-    this.parameters = {};
     this.hadContact = false;
   }
 
@@ -36,13 +35,13 @@ export class Live {
     return this.stopping !== null;
   }
 
+  /** Take what these parameters find from now on; a pause goes on over another search. */
   start(parameters) {
-    const query = needsServer(parameters) ? new URLSearchParams(parameters).toString() : null;
-    if (this.isOn && this.query !== query) this.stop();
-    if (this.isOn) return;
-    this.query = query;
-    this.reset();
-    this.parameters = parameters;
+    const query = new URLSearchParams(parameters).toString();
+    if (this.isOn && this.query === query) return;
+    const { isPaused, since } = this;
+    this.stop();
+    Object.assign(this, { query, isPaused, since });
     this.stopping = new AbortController();
     this.stream = new RecordStream(
       (kind, data, id) => this.take(kind, data, id),
@@ -54,9 +53,8 @@ export class Live {
     }, 1000);
   }
 
-  /** Go on below a list that is read anew, maybe of another search: it has all that came before. */
-  follow(parameters) {
-    this.parameters = parameters;
+  /** Go on below a list that is read anew: it has all that came before. */
+  follow() {
     this.news = [];
     this.queue = [];
     this.isFull = false;
@@ -88,7 +86,7 @@ export class Live {
 
   take(kind, data, id) {
     if (id) this.lastId = id;
-    if (kind === "record") return matches(data, this.parameters) && this.hold(data);
+    if (kind === "record") return this.hold(data);
     if (kind === "lost") {
       this.lostAt ??= Date.now();
       this.isLost = true;

@@ -40,11 +40,12 @@ const parameters = (list) => {
       make("td", make("code", each.name)),
       make("td", each.in),
       make("td", typeOf(each.schema)),
+      make("td", ...prose(each.schema.description ?? "")),
     ),
   );
   const head = make(
     "tr",
-    ...["Parameter", "In", "Type"].map((word) => {
+    ...["Parameter", "In", "Type", "Meaning"].map((word) => {
       const cell = make("th", word);
       cell.scope = "col";
       return cell;
@@ -70,6 +71,31 @@ const responseList = (responses) =>
     }),
   );
 
+const filterLink = () => {
+  const link = make("a", "filters");
+  link.href = "#filters";
+  return link;
+};
+
+/** The parameters that operations share: each is a term of the search. */
+const filters = (shared) => {
+  const node = make(
+    "article",
+    make("h2", "Filters"),
+    make(
+      "p",
+      "Each is a term of the search: ",
+      make("code", "model=x"),
+      " is ",
+      make("code", 'model:"x"'),
+      ".",
+    ),
+    parameters(Object.values(shared)),
+  );
+  node.id = "filters";
+  return node;
+};
+
 const article = (path, method, operation) => {
   const node = make(
     "article",
@@ -78,7 +104,10 @@ const article = (path, method, operation) => {
   );
   node.id = operation.operationId;
   if (operation.security?.length === 0) node.append(make("p", "No token required."));
-  if (operation.parameters.length) node.append(parameters(operation.parameters));
+  const own = operation.parameters.filter((each) => !each.$ref);
+  if (own.length < operation.parameters.length)
+    node.append(make("p", "Takes the ", filterLink(), "."));
+  if (own.length) node.append(parameters(own));
   const details = make("details", make("summary", "Responses"), responseList(operation.responses));
   node.append(details);
   return node;
@@ -133,6 +162,7 @@ const show = (document_) => {
     Object.entries(methods).map(([method, operation]) => article(path, method, operation)),
   );
   nodes.push(
+    filters(document_.components.parameters),
     ...Object.entries(document_.components.schemas).map(([name, schema]) => shape(name, schema)),
   );
   main.replaceChildren(contents(document_.paths), ...nodes);

@@ -13,7 +13,7 @@ import { Sought } from "../list/sought.js";
 import { openExport } from "../list/export-dialog.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { fixedState, periodControl, readPeriod } from "../lib/time-range.js";
-import { parse } from "../lib/filter.js";
+import { parametersOf } from "../lib/filter.js";
 import { countOf } from "../lib/format.js";
 import { address, change } from "../lib/address.js";
 import { headRow, narrowRow, noticeRow, readColumns, recordRow } from "../list/rows.js";
@@ -150,7 +150,7 @@ export class Page {
       this.shownQuestion = question;
       this.renew();
     }
-    if (state.live === "1" && !state.by && this.parameters()) this.live.start(this.parameters());
+    if (state.live === "1" && !state.by) this.live.start(this.parameters());
     else if (this.live.isOn) this.live.stop();
     this.drawLive();
     if (state.record) this.showRecord(state.record);
@@ -181,18 +181,16 @@ export class Page {
   }
 
   parameters() {
-    const read = parse(this.state.filter ?? "");
-    this.box.complain(read.error ?? "");
-    return read.error ? null : read.parameters;
+    return parametersOf(this.state.filter);
   }
 
   renew() {
     const signal = this.reads.next();
     this.loaded.clear();
     this.failure = this.total = null;
+    this.box.complain("");
     const parameters = this.parameters();
-    if (!parameters) return;
-    if (this.live.isOn) this.live.follow(parameters);
+    if (this.live.isOn) this.live.follow();
     const later = setTimeout(() => this.drawSkeleton(), 150);
     const reading = this.state.by ? this.group(parameters, signal) : this.loadNewest();
     reading.finally(() => clearTimeout(later));
@@ -249,12 +247,10 @@ export class Page {
 
   /** Load a page of records; null when it failed or is no longer wanted. */
   async page(more) {
-    const parameters = this.parameters();
-    if (!parameters) return null;
     const { signal } = this.reads;
     /** @type {Record<string, unknown>} */
     const query = {
-      ...parameters,
+      ...this.parameters(),
       ...this.period.parameters,
       limit: this.sought.pageRows,
       ...more,
@@ -312,6 +308,8 @@ export class Page {
     if (error instanceof ApiError && error.status === 400) {
       this.box.complain(text);
       this.foot.replaceChildren();
+      this.live.stop(); // the stream of such a search is refused, too
+      this.drawLive();
     } else {
       this.failure = text;
       this.drawFoot();

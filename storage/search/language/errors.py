@@ -22,3 +22,22 @@ class SearchError(ValueError):
 def shown(text: str) -> str:
     """Quote a part of a search."""
     return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
+
+
+class BadValue(SearchError):
+    """A value that its word does not take."""
+
+    def __init__(
+        self,
+        text: str,
+        limit: str,
+        reason: str,
+        position: int,
+        length: int,
+        *,
+        expected: tuple[str, ...] = (),
+    ) -> None:
+        """Say which value, what its word takes, and where it stands."""
+        super().__init__(reason, position, length, expected=expected)
+        self.text = text
+        self.limit = limit

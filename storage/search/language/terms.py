@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from storage.search.expression import (
     Text,
     either,
 )
-from storage.search.language.errors import SearchError, shown
+from storage.search.language.errors import BadValue, SearchError, shown
 from storage.search.language.lexer import Term, Value, escaped
 from storage.search.language.moments import EXPECTED_RELATIVE, moment_us
 from storage.search.language.quantities import (
@@ -52,7 +53,7 @@ _STATUSES: Final = re.compile(
     r"[1-5][0-9][0-9]|(?:>=?|<=?)[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
 )
 """Statuses that HTTP does not have, which a service may send nevertheless, are found by a range."""
-EXPECTED_STATUS: Final = (
+_EXPECTED_STATUS: Final = (
     "a status from 100 to 599 such as 404, a class from 1xx to 5xx, >=400, or a range such as "
     "600..999"
 )
@@ -66,16 +67,23 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 """Stands before an address of IPv4 that is written as one of IPv6."""
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
 """Text meant as an IPv4 address or network, valid or not."""
-EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
+_EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
 
-EXPECTED_GRPC_STATUS: Final = "a status of gRPC such as 14, UNAVAILABLE or !OK"
+_EXPECTED_GRPC_STATUS: Final = "a status of gRPC such as 14, UNAVAILABLE or !OK"
 _MAX_CODE_DIGITS: Final = 9
 _UNENCODED: Final = "/!$&'()*+,;=:@~"
 """Characters that clients leave as they are in a path (RFC 3986 §3.3)."""
 _INDEX: Final = re.compile(r"\[(\d*)\]", re.ASCII)
 
-_LATENCIES: Final = {"min_latency_ms": ">=", "max_latency_ms": "<="}
-"""Parameters of the API that are comparisons of the duration."""
+_EXPECTED_ID: Final = "an id, which is a UUID or req_ and 26 characters"
+_MAX_MS: Final = ((1 << 63) - 1) // 1000
+_LATENCIES: Final[Mapping[str, Callable[[int], Between]]] = {
+    "min_latency_ms": lambda us: Between("duration_us", us, None),
+    "max_latency_ms": lambda us: Between("duration_us", None, us),
+}
+"""Words that parameters are called by, and the search box does not offer: `duration` says the same."""
+_CONTAINED: Final = "q"
+"""Another one: a part of a text, as `*part*` is."""
 
 
 def read_term(term: Term, now_us: int) -> Expression:
@@ -86,8 +94,10 @@ def read_term(term: Term, now_us: int) -> Expression:
     """
     if term.name is None:
         return _bare(term.values[0])
-    if sign := _LATENCIES.get(term.name.lower()):
-        return any_of([_number(value, "duration_us", DURATION, sign) for value in term.values])
+    if (bound := _LATENCIES.get(term.name.lower())) is not None:
+        return any_of([bound(1000 * _whole_ms(value, term.name)) for value in term.values])
+    if term.name.lower() == _CONTAINED:
+        return any_of([_contained(value) for value in term.values])
 
     word = _word(term.name, term)
     if word.name in ("since", "until"):
@@ -159,6 +169,24 @@ def _bare(value: Value) -> Expression:
     return _text(value, WORDS["path"])
 
 
+def _whole_ms(value: Value, name: str) -> int:
+    text = value.text
+    is_whole = text.isascii() and text.isdigit() and len(text) <= 64
+    if not is_whole or int(text) > _MAX_MS:
+        raise _refused(value, name, f"whole milliseconds, a decimal number from 0 to {_MAX_MS}")
+    return int(text)
+
+
+def _contained(value: Value) -> Expression:
+    return _text(replace(value, parts=("", value.text, "")), WORDS["text"])
+
+
+def _refused(value: Value, name: str, limit: str, *, expected: tuple[str, ...] = ()) -> BadValue:
+    """Make the error of a value that its word does not take."""
+    reason = f"{name} is {shown(value.text)}, expected {limit}"
+    return BadValue(value.text, limit, reason, value.position, value.length, expected=expected)
+
+
 def _text(value: Value, word: Word) -> Expression:
     """Read words, a phrase, the beginning of a word, or a part of one."""
     parts = value.parts
@@ -188,7 +216,7 @@ def _place(value: Value, word: Word) -> Expression:
     if not value.is_literal and (
         is_compared(value.text) or (".." in value.text and not value.is_quoted)
     ):
-        return _number(value, word.field, NUMBER)
+        return _number(value, word, NUMBER)
     return _name(value, word)
 
 
@@ -202,7 +230,8 @@ def _name(value: Value, word: Word) -> Expression:
             reason = (
                 f'{word.name} is {shown(text)}, did you mean {meant}? {word.name}:"{text}" finds it'
             )
-            raise SearchError(reason, value.position, value.length, expected=(meant,))
+            limit = f'{meant}, or query={word.name}:"{text}" for this one'
+            raise BadValue(text, limit, reason, value.position, value.length, expected=(meant,))
     else:
         text = value.text.lower() if word.is_lower else value.text
     return Is(word.field, (text,))
@@ -269,8 +298,7 @@ def _choice(value: Value, word: Word) -> Expression:
                 )
 
     if text not in word.values:
-        reason = f"{word.name} is {shown(value.text)}, expected one of {', '.join(word.values)}"
-        raise SearchError(reason, value.position, value.length, expected=word.values)
+        raise _refused(value, word.name, f"one of {', '.join(word.values)}", expected=word.values)
     if word.name == "kind" and text == "all":
         return Has(word.field)
 
@@ -286,23 +314,17 @@ def read_status(text: str) -> Expression | None:
     return None
 
 
-def _status(value: Value, _: Word) -> Expression:
+def _status(value: Value, word: Word) -> Expression:
     found = read_status(value.text)
     if found is None:
-        reason = f"status is {shown(value.text)}, expected {EXPECTED_STATUS}"
-        raise SearchError(reason, value.position, value.length)
+        raise _refused(value, word.name, _EXPECTED_STATUS)
     return found
 
 
-def _number(value: Value, field: str, measure: Measure, sign: str = "") -> Expression:
-    if value.parts == ("", ""):
-        return Has(field)
-    found = read_range(field, sign + value.text, measure)
+def _number(value: Value, word: Word, measure: Measure) -> Expression:
+    found = read_range(word.field, value.text, measure)
     if found is None:
-        raise SearchError(
-            f"{shown(value.text)}: expected {measure.expected}", value.position, value.length
-        )
-
+        raise _refused(value, word.name, measure.expected)
     return found
 
 
@@ -310,8 +332,7 @@ def _moment(value: Value, word: Word, now_us: int) -> Expression:
     try:
         at_us = moment_us(value.text, now_us)
     except ValueError:
-        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_RELATIVE}"
-        raise SearchError(reason, value.position, value.length) from None
+        raise _refused(value, word.name, EXPECTED_RELATIVE) from None
     since = word.name == "since"
     return Between(word.field, at_us if since else None, None if since else at_us - 1)
 
@@ -342,8 +363,7 @@ def read_network(text: str) -> Expression | None:
 def _address(value: Value, word: Word) -> Expression:
     network = read_network(value.text)
     if network is None:
-        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_ADDRESS}"
-        raise SearchError(reason, value.position, value.length)
+        raise _refused(value, word.name, _EXPECTED_ADDRESS)
     return network
 
 
@@ -373,12 +393,7 @@ def _trace(value: Value, word: Word) -> Expression:
 def _id(value: Value, word: Word) -> Expression:
     found = parse_id(value.text)
     if found is None:
-        raise SearchError(
-            f"{shown(value.text)} is not an id, which is a UUID or req_ and 26 characters",
-            value.position,
-            value.length,
-        )
-
+        raise _refused(value, word.name, _EXPECTED_ID)
     return Is(word.field, (format_id(found),))
 
 
@@ -404,8 +419,7 @@ def _grpc_status(value: Value, word: Word) -> Expression:
         return Like(word.field, value.parts)
     found = read_grpc_status(value.text)
     if found is None:
-        reason = f"{word.name} is {shown(value.text)}, expected {EXPECTED_GRPC_STATUS}"
-        raise SearchError(reason, value.position, value.length, expected=word.values)
+        raise _refused(value, word.name, _EXPECTED_GRPC_STATUS, expected=word.values)
     return found
 
 
@@ -415,10 +429,10 @@ _READERS: Final[Mapping[str, Callable[[Value, Word], Expression]]] = {
     "part": _part,
     "choice": _choice,
     "status": _status,
-    "duration": lambda value, word: _number(value, word.field, DURATION),
-    "bytes": lambda value, word: _number(value, word.field, SIZE),
-    "count": lambda value, word: _number(value, word.field, COUNT),
-    "decimal": lambda value, word: _number(value, word.field, DECIMAL),
+    "duration": lambda value, word: _number(value, word, DURATION),
+    "bytes": lambda value, word: _number(value, word, SIZE),
+    "count": lambda value, word: _number(value, word, COUNT),
+    "decimal": lambda value, word: _number(value, word, DECIMAL),
     "address": _address,
     "client": _client,
     "trace": _trace,

@@ -138,9 +138,9 @@ _ALL: Final = (
 WORDS: Final[Mapping[str, Word]] = {word.name: word for word in _ALL}
 ALIASES: Final[Mapping[str, str]] = {
     "latency": "duration", "error_type": "error", "user_agent": "ua", "client_ip": "ip", "trace_id": "trace",
-    "first_byte": "ttfb", "q": "text", "error_message": "message",
+    "first_byte": "ttfb", "error_message": "message",
 }  # fmt: skip
-"""Other names, those of the API's parameters among them."""
+"""Other names, those of most parameters among them."""
 PREFIXES: Final[Mapping[str, Word]] = {
     "header": _part("header", "header", "header of request or response", "header.x-tenant:acme"),
     "request_header": _part(

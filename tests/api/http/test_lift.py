@@ -2,13 +2,11 @@
 before.
 """
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.http.lift import lifted
-from storage.query import Filter, Scope, matches
+from storage.query import Filter, matches
 from storage.record import LEVELS
 from storage.search.expression import (
     And,
@@ -20,7 +18,6 @@ from storage.search.expression import (
     Or,
     Substring,
     Text,
-    both,
 )
 from storage.search.language.parser import parse_search
 from storage.search.meaning import fulfils
@@ -67,6 +64,11 @@ RECORDS = [
         ("-reset", Filter(where=Not(Text(Phrase(("reset",)))))),
         ("reset kind:exchange", Filter(where=Text(Phrase(("reset",))))),
         ("kind:event", Filter(kind="event")),
+        ("kind:all", Filter(kind="all")),
+        (
+            "since:2026-09-21T14:13:20Z since:2026-09-21T14:13:21Z",
+            Filter(since_us=START_US + 1_000_000),
+        ),
         ("level:>=warn tool:t", make_filter(levels=("warn", "error"), tools=("t",))),
         ("provider:*", make_filter(is_llm=True)),
         (
@@ -90,28 +92,24 @@ RECORDS = [
 )
 def test_what_is_lifted(text: str, expected: Filter) -> None:
     """Conditions that filters have fields for leave nothing to be searched."""
-    assert lifted(Filter(), parse_search(text, START_US), has_kind=False) == expected
+    assert lifted(parse_search(text, START_US)) == expected
 
 
-def test_fields_that_are_taken() -> None:
-    """A parameter and a word of the same name must both hold."""
-    given_filter = make_filter(methods=("GET",), kind="exchange")
-    search = parse_search("method:POST kind:event", START_US)
-    assert lifted(given_filter, search, has_kind=True) == replace(
-        given_filter, where=both(given_filter.where, search)
-    )
+def test_two_terms_of_a_field_must_both_hold() -> None:
+    """The second kind stays a condition, which no record fulfils."""
+    search = parse_search("kind:exchange method:GET method:POST kind:event", START_US)
+    wanted = parse_search("method:GET method:POST kind:event", START_US)
+    assert lifted(search) == Filter(where=wanted)
 
 
 def test_what_nothing_is_stays_a_condition() -> None:
     """No level is above an error."""
-    assert lifted(Filter(), parse_search("level:>error", START_US), has_kind=False).where == Is(
-        "level", ()
-    )
+    assert lifted(parse_search("level:>error", START_US)).where == Is("level", ())
 
 
 def test_alternatives_stay_together() -> None:
     """What is one of two alternatives is no condition by itself."""
-    found = lifted(Filter(), parse_search("project:p or status:404", START_US), has_kind=False)
+    found = lifted(parse_search("project:p or status:404", START_US))
     assert isinstance(found.where, Or)
 
 
@@ -119,25 +117,11 @@ def _joined(parts: list[str]) -> str:
     return " ".join(parts)
 
 
-@given(
-    text=st.lists(st.sampled_from(PARTS), max_size=4).map(_joined),
-    parameters=st.sampled_from(
-        (
-            Filter(kind="all"),
-            make_filter(kind="all", methods=("POST",), since_us=START_US + 1000),
-            Filter(kind="event"),
-        )
-    ),
-    scope=st.sampled_from((Scope(), Scope(projects=("p",)))),
-)
-def test_nothing_is_loosened(text: str, parameters: Filter, scope: Scope) -> None:
-    """A lifted search matches what fulfils it among what the parameters and the scope leave, and
-    nothing else.
-    """
+@given(text=st.lists(st.sampled_from(PARTS), max_size=4).map(_joined))
+def test_nothing_is_loosened(text: str) -> None:
+    """The filter matches what fulfils the search, and nothing else."""
     search: Expression | None = parse_search(text, START_US)
-    before = replace(parameters, scope=scope)
-    after = lifted(before, search, has_kind=True)
-    assert after.scope == scope
+    found = lifted(search, "all")
     for record in RECORDS:
-        expected = matches(before, record) and (search is None or fulfils(Subject(record), search))
-        assert matches(after, record) == expected, record
+        expected = search is None or fulfils(Subject(record), search)
+        assert matches(found, record) == expected, record

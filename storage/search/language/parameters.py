@@ -1,0 +1,67 @@
+"""The parameters by which the API filters, which are flags of commands, too: each is a term of the
+search language.
+
+`model=gpt-4o` is `model:"gpt-4o"`. The name is a word of the search, and a value is text as between
+quotes, so that nothing in it is read as a pattern. Statuses, numbers, times and addresses are
+read as they are in a search.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from storage.record import format_id, parse_id
+from storage.search.expression import Expression, Is
+from storage.search.language.errors import BadValue, shown
+from storage.search.language.lexer import Term, Value
+from storage.search.language.terms import read_term
+
+SEARCH: Final = "query"
+"""The parameter that is a whole search."""
+LISTS: Final = (
+    "status", "method", "host", "endpoint", "route", "service", "project", "container", "client", "key", "level",
+    "source", "outcome", "error_type", "request_id", "client_ip", "provider", "model", "finish_reason", "called_tool",
+    "tool_error", "tool", "grpc_status", "redacted", "conversation",
+)  # fmt: skip
+"""Parameters that take alternatives."""
+SINGLES: Final = (
+    "since", "until", "kind", "path", "trace_id", "user_agent", "header", "q", "min_latency_ms", "max_latency_ms",
+)  # fmt: skip
+"""Parameters that take one value."""
+PARAMETERS: Final = (*LISTS, *SINGLES)
+"""Every parameter that is a term."""
+_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII | re.DOTALL)
+_EXPECTED_HEADER: Final = "a name, a colon and a part of the value, such as x-tenant:acme"
+_ANY: Final = Value(("", ""), 0, 1, is_quoted=False, is_literal=False)
+
+
+def read_parameter(name: str, texts: Sequence[str], now_us: int) -> Expression:
+    """Read the values of a parameter, one at least, as the term that it is.
+
+    Raises:
+        BadValue: one of them is not a value of it.
+    """
+    if name == "conversation":
+        # A text that is not an id matches nothing; the search refuses it.
+        ids = (parse_id(text) for text in texts)
+        return Is(name, tuple(format_id(found) for found in ids if found is not None))
+    if name == "header":
+        return read_term(_header(texts[0]), now_us)
+
+    # A misspelt method is refused; between quotes it would be taken as it is.
+    values = tuple(_literal(text, is_quoted=name != "method") for text in texts)
+    return read_term(Term(name, values, 0, 0), now_us)
+
+
+def _header(text: str) -> Term:
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        reason = f"header is {shown(text)}, expected {_EXPECTED_HEADER}"
+        raise BadValue(text, _EXPECTED_HEADER, reason, 0, len(text))
+
+    part = found[2].strip()
+    return Term(f"header.{found[1]}", (_literal(part) if part else _ANY,), 0, 0)
+
+
+def _literal(text: str, *, is_quoted: bool = True) -> Value:
+    return Value((text,), 0, len(text), is_quoted=is_quoted, is_literal=True)
