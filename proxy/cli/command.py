@@ -5,6 +5,8 @@ from typing import Any, Final
 
 import click
 
+from proxy.cli.filters import FILTER_OPTION, closest_flags, with_filters
+
 OWN_PANEL: Final = "Options"
 SOURCE_PANEL: Final = "Which sidelog"
 FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
@@ -28,13 +30,26 @@ class Command(click.Command):
         super().__init__(*given, **more)
         self._instead = instead
 
+    @property
+    def _options(self) -> list[str]:
+        """The names of its options."""
+        return [
+            name for each in self.params for name in each.opts if isinstance(each, click.Option)
+        ]
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        has_filters = FILTER_OPTION in self._options
+        if has_filters:
+            args = with_filters(args, self._options)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             hint = self._instead.get(error.option_name, "")
-            if not hint and error.possibilities:
-                hint = f"Did you mean {error.possibilities[0]}?"
+            near = error.possibilities
+            if has_filters:
+                near = closest_flags(error.option_name, self._options)
+            if not hint and near:
+                hint = f"Did you mean {near[0]}?"
             raise click.UsageError(f"{error.message} {hint}".rstrip(), ctx) from error
 
     def get_short_help_str(self, limit: int = 45) -> str:

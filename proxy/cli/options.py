@@ -5,7 +5,7 @@ place. Invariant: nothing here imports what a command is for before the command 
 `sidelog version` does not pay for the proxy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial, wraps
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Final
 import click
 
 from proxy.cli.command import FILTER_PANEL, SOURCE_PANEL, PanelOption
+from proxy.cli.filters import FILTER_OPTION, filters_of
 from proxy.cli.parameter_types import FILE, WholeNumber
 from proxy.settings.flags import FLAGS
 
@@ -216,9 +217,7 @@ def later_reader_options(function: Function) -> Function:
 
 _ONE: Final = "TEXT"
 _MANY: Final = "TEXT …"
-_NUMBER: Final = "N"
-FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
-    ("query", _ONE, "Search, such as: status:5xx path:/api/* -method:GET (docs/search.md)."),
+SHOWN_FILTERS: Final = (
     (
         "since",
         _ONE,
@@ -227,50 +226,26 @@ FILTERS: Final[tuple[tuple[str, str, str], ...]] = (
     ),
     ("until", _ONE, "Until when, exclusive: as for --since."),
     ("status", _MANY, "404, 5xx, or a list."),
-    ("method", _MANY, "GET, POST, …"),
-    ("host", _MANY, "Host and port the client requested."),
     ("path", _ONE, "Part of the path, case-insensitive."),
-    ("endpoint", _MANY, "Template of the path: /users/{id}."),
-    ("route", _MANY, "Route id."),
-    ("service", _MANY, "Service of the route."),
-    ("project", _MANY, "Project of the route."),
-    ("container", _MANY, "Container of the route."),
-    ("client", _MANY, "Client (organisation) of the route."),
-    ("key", _MANY, "Id of an API key of the proxied service."),
-    ("level", _MANY, "Severity: debug, info, warn, error."),
-    ("kind", _ONE, "Exchanges or events: exchange (default), event, all."),
-    ("source", _MANY, "Where the proxy stands: backend or edge."),
-    ("outcome", _MANY, "How it ended: ok, upstream_error, client_closed, …"),
-    ("error_type", _MANY, "Error code of the provider, the tool or sidelog."),
-    ("trace_id", _ONE, "W3C trace id."),
-    ("request_id", _MANY, "X-Request-Id."),
-    ("client_ip", _MANY, "Address or network of the client: 10.0.0.0/8."),
-    ("user_agent", _ONE, "Part of the User-Agent."),
-    ("header", _ONE, "Header of request or response, and a part of its value: x-tenant:acme."),
-    ("provider", _MANY, "LLM provider."),
     ("model", _MANY, "LLM model, as requested or as the response named it."),
-    ("finish_reason", _MANY, "Why the output of an LLM call ended: stop, tool_calls, length, …"),
-    ("called_tool", _MANY, "Name of a tool that the model called."),
-    ("tool_error", _MANY, "Name of a tool that failed."),
-    ("tool", _MANY, "Name of an MCP tool that was called."),
-    ("grpc_status", _MANY, "Status of a gRPC call: UNAVAILABLE, 14, !OK."),
-    ("redacted", _MANY, "What was taken out: github-token, name:password."),
-    ("conversation", _MANY, "Id of a conversation."),
-    ("q", _ONE, "A part of the text in path, query, error, headers, bodies or events."),
-    ("min_latency_ms", _NUMBER, "Duration in milliseconds, at least."),
-    ("max_latency_ms", _NUMBER, "Duration in milliseconds, at most."),
 )
-"""The native filters of the API (`api/http/params.py`); a test compares the names."""
+"""The filters that are used most."""
+
+
+class _AnyFilter(PanelOption):
+    """Stands in help for the flags of all fields, which become it (`proxy.cli.filters`)."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return "--FIELD TEXT …", self.help or ""
 
 
 def _filter(name: str, metavar: str, help: str) -> Decorator:
     return click.option(
-        f"--{name.replace('_', '-')}",
+        f"--{name}",
         cls=PanelOption,
         panel=FILTER_PANEL,
         metavar=metavar,
         multiple=metavar == _MANY,
-        type=WholeNumber(0) if metavar == _NUMBER else None,
         help=help,
     )
 
@@ -282,7 +257,17 @@ _filter_options: Final = _combined(
         help="Show times in UTC, and read times without an offset as UTC. Default: the local time "
         "zone.",
     ),
-    *(_filter(*each) for each in FILTERS),
+    *(_filter(*each) for each in SHOWN_FILTERS),
+    click.option(
+        FILTER_OPTION,
+        "terms",
+        cls=_AnyFilter,
+        panel=FILTER_PANEL,
+        nargs=2,
+        multiple=True,
+        help="Every field of docs/search.md is a flag, too: --level error, --duration '>500ms', "
+        "--header.x-tenant acme. --query takes a whole search.",
+    ),
 )
 
 
@@ -290,16 +275,14 @@ def filter_options(function: Function) -> Function:
     """Give a command `filters`, of what was given only, and the `zone` of their times."""
 
     @wraps(function)
-    def run(utc: bool, **given: Any) -> int:
+    def run(
+        utc: bool, terms: Sequence[tuple[str, str]], search: Sequence[str] = (), **given: Any
+    ) -> int:
         from proxy.cli.commands.output import complain
         from proxy.cli.commands.zone import with_offsets, yesterday_notice, zone_of
 
-        values = {name: given.pop(name) for name, _, _ in FILTERS}
-        filters = {
-            name: list(value) if isinstance(value, tuple) else str(value)
-            for name, value in values.items()
-            if value
-        }
+        shown = {name: given.pop(name) for name, _, _ in SHOWN_FILTERS}
+        filters = filters_of(search, shown, terms)
         zone = zone_of(utc)
         now = datetime.now(UTC)
         written = with_offsets(filters, zone, now)
@@ -311,24 +294,10 @@ def filter_options(function: Function) -> Function:
 
 
 def search_options(function: Function) -> Function:
-    """Give a command `filters` and `zone`; its further arguments are a search, too.
-
-    Both that search and `--query` must hold.
-    """
-    filtered = filter_options(function)
-
-    @wraps(filtered)
-    def run(search: tuple[str, ...], query: str | None, **given: Any) -> int:
-        both = [text for text in (" ".join(search), query) if text]
-        if len(both) == 1:
-            joined = both[0]
-        else:
-            joined = " ".join(f"({each})" for each in both)
-        return filtered(query=joined, **given)
-
+    """Give a command `filters` and `zone`; its further arguments are a search, too."""
     return argument(
         "search",
         "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before "
         "one that begins with a hyphen.",
         nargs=-1,
-    )(run)
+    )(filter_options(function))

@@ -100,9 +100,12 @@ def tokens(text: str) -> Iterator[Term | Sign]:
 
 def escaped(text: str) -> str:
     """Write a text so that it is read as it is."""
-    if _SPECIAL.search(text):
-        return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
-    return text
+    return quoted(text) if _SPECIAL.search(text) else text
+
+
+def quoted(text: str) -> str:
+    """Write a text between quotes, so that nothing in it means anything else."""
+    return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
 
 
 def _term(text: str, start: int) -> tuple[Term | Sign, int]:

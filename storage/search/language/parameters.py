@@ -13,8 +13,9 @@ from typing import Final
 from storage.record import format_id, parse_id
 from storage.search.expression import Expression, Is
 from storage.search.language.errors import BadValue, shown
-from storage.search.language.lexer import Term, Value
+from storage.search.language.lexer import Term, Value, escaped, quoted
 from storage.search.language.terms import read_term
+from storage.search.language.words import word_of
 
 SEARCH: Final = "query"
 """The parameter that is a whole search."""
@@ -51,6 +52,17 @@ def read_parameter(name: str, texts: Sequence[str], now_us: int) -> Expression:
     # A misspelt method is refused; between quotes it would be taken as it is.
     values = tuple(_literal(text, is_quoted=name != "method") for text in texts)
     return read_term(Term(name, values, 0, 0), now_us)
+
+
+def written_term(name: str, text: str) -> str | None:
+    """Write a word of the search with a value as a parameter has it; None when it is not a word.
+
+    A place in JSON is compared with numbers, too, so its value is not put between quotes.
+    """
+    word = word_of(name)
+    if word is None:
+        return None
+    return f"{name}:{escaped(text) if word.kind == 'place' else quoted(text)}"
 
 
 def _header(text: str) -> Term:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from api.app import routes
+from api.http.params import FILTER_PARAMETERS
 from api.openapi.document import describe
 from api.openapi.operations import OPERATIONS
 from tests.api.conftest import Client
@@ -18,6 +19,11 @@ CALLS = [
     for method, operation in methods.items()
     if not path.endswith("/stream")
 ]
+
+
+def own_of(operation: dict[str, Any]) -> list[dict[str, Any]]:
+    """The parameters of an operation that it does not share."""
+    return [each for each in operation["parameters"] if "$ref" not in each]
 
 
 def test_every_route_is_described() -> None:
@@ -40,22 +46,34 @@ def test_the_document_is_one() -> None:
     assert DOCUMENT["openapi"] == "3.1.0"
     ids = [operation["operationId"] for _, _, operation in CALLS]
     assert len(ids) == len(set(ids))
-    names = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(DOCUMENT)))
-    assert names <= DOCUMENT["components"]["schemas"].keys()
+    for kind in ("schemas", "parameters"):
+        names = set(re.findall(rf'"#/components/{kind}/([^"]+)"', json.dumps(DOCUMENT)))
+        assert names <= DOCUMENT["components"][kind].keys()
 
     for path, _, operation in CALLS:
-        declared = {each["name"] for each in operation["parameters"] if each["in"] == "path"}
+        declared = {each["name"] for each in own_of(operation) if each["in"] == "path"}
         assert declared == set(re.findall(r"\{(\w+)\}", path))
         assert operation["summary"].endswith((".", ":", path)), (path, operation["summary"])
+
+
+def test_filters_are_described_once() -> None:
+    """Each operation that takes one takes all of them, by reference."""
+    filters = {f"#/components/parameters/{name}" for name in FILTER_PARAMETERS}
+    taken = [
+        {each["$ref"] for each in operation["parameters"] if "$ref" in each}
+        for _, _, operation in CALLS
+    ]
+    assert [each for each in taken if each] == [filters] * 10
+    assert DOCUMENT["components"]["parameters"].keys() == FILTER_PARAMETERS
 
 
 def test_an_item_of_a_list_is_any_text() -> None:
     """Commas separate the values of a parameter, so a rule about one value is broken by a list that
     is accepted.
     """
-    shown = [
-        parameter["schema"] for _, _, operation in CALLS for parameter in operation["parameters"]
-    ]
+    described = [each for _, _, operation in CALLS for each in own_of(operation)]
+    described += DOCUMENT["components"]["parameters"].values()
+    shown = [each["schema"] for each in described]
     items = [schema["items"] for schema in shown if schema.get("type") == "array"]
     assert items
     assert all(item == {"type": "string"} for item in items)

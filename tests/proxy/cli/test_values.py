@@ -58,7 +58,7 @@ def test_texts_numbers_and_lists_come_as_they_are() -> None:
         "",
         ("5xx", "404"),
     )
-    assert (values["limit"], values["order"], values["method"]) == (12, None, ())
+    assert (values["limit"], values["order"], values["model"]) == (12, None, ())
     assert got("query")["limit"] == 100
 
 

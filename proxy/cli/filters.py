@@ -1,0 +1,95 @@
+"""Flags that filter: every field of the search (docs/search.md) is one.
+
+`--duration '>500ms'` is `duration:">500ms"`, and `--model gpt-4o` the parameter of the API of that
+name. Help shows the flags that are used most; the others are written as `--filter NAME VALUE`
+before click reads the arguments, so that an option of a command goes before a field of its name.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+import click
+
+FILTER_OPTION: Final = "--filter"
+
+
+def field_of(flag: str) -> str | None:
+    """Return the field of the search that a flag names; None when there is none."""
+    from storage.search.language.parameters import PARAMETERS, SEARCH
+    from storage.search.language.words import word_of
+
+    # Names of headers and of members have hyphens of their own.
+    word, dot, rest = flag.removeprefix("--").partition(".")
+    name = f"{word.replace('-', '_')}{dot}{rest}"
+    is_field = name == SEARCH or name in PARAMETERS or word_of(name) is not None
+    return name if is_field and flag.startswith("--") else None
+
+
+def flags() -> list[str]:
+    """List the flags of all fields but those that go on with a name."""
+    from storage.search.language.parameters import PARAMETERS
+    from storage.search.language.words import WORDS
+
+    return [f"--{name.replace('_', '-')}" for name in dict.fromkeys((*PARAMETERS, *WORDS))]
+
+
+def closest_flags(flag: str, own: Iterable[str]) -> list[str]:
+    """List the flag that was probably meant, one of a command's own or of a field."""
+    return get_close_matches(flag, [*own, *flags()], n=1)
+
+
+def with_filters(arguments: Sequence[str], own: Iterable[str]) -> list[str]:
+    """Write flags that name fields as `--filter NAME VALUE`, unless they are a command's own.
+
+    Raises:
+        click.UsageError: such a flag has no value.
+    """
+    known = set(own)
+    written: list[str] = []
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*written, *arguments[place:]]
+
+        flag, equals, value = argument.partition("=")
+        field = None if flag in known else field_of(flag)
+        if field is None:
+            written.append(argument)
+            continue
+
+        if not equals and place + 1 == len(arguments):
+            raise click.UsageError(f"Option {flag!r} requires an argument.")
+        written += [FILTER_OPTION, field, value] if equals else [FILTER_OPTION, field]
+
+    return written
+
+
+def filters_of(
+    search: Sequence[str], given: Mapping[str, Any], terms: Iterable[tuple[str, str]]
+) -> dict[str, str | list[str]]:
+    """Return the parameters of the API: those of shown flags, of other fields, and the search.
+
+    The words of a search, `--query` and fields that are not parameters must all hold.
+    """
+    from storage.search.language.parameters import LISTS, PARAMETERS, SEARCH, written_term
+
+    filters: dict[str, str | list[str]] = {
+        name: [*value] if name in LISTS else value for name, value in given.items() if value
+    }
+    searches = [" ".join(search)]
+    for name, value in terms:
+        if not value:
+            continue
+        if name == SEARCH:
+            searches.append(value)
+        elif name in LISTS:
+            filters[name] = [*filters.get(name, ()), value]
+        elif name in PARAMETERS:
+            filters[name] = value
+        else:
+            searches.append(written_term(name, value) or "")
+
+    asked = [text for text in searches if text]
+    if asked:
+        filters[SEARCH] = asked[0] if len(asked) == 1 else " ".join(f"({text})" for text in asked)
+    return {name: value for name, value in filters.items() if value}
