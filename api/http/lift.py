@@ -1,8 +1,6 @@
-"""Makes a filter of what is asked: kind and time become fields of the filter, the rest stays an
-expression. Pure.
+"""Turns an expression into a filter: kind and time become its fields, the rest stays an expression.
 
-Invariant: the records that match the filter are those that fulfil the expression, and are of the
-kind that is asked about.
+Invariant: the filter matches the records that fulfil the expression and are of the wanted kind.
 """
 
 from collections.abc import Callable
@@ -40,16 +38,16 @@ _MESSAGE_FIELDS: Final = frozenset(
         *("redacted", "tool_error"),
     )
 )
-"""What a message of a WebSocket may have, which is an event: one that ends a model's response, or
-that is redacted.
+"""Fields of messages of a WebSocket, which are events: of those that end a model's response, and of
+redacted ones.
 """
 
 
 def lifted(asked: Expression | None, kind: Kind = "exchange") -> Filter:
-    """Make the filter of what is asked of records; `kind` is asked about where nothing else says it.
+    """Make a filter of an expression; `kind` is the default where the expression does not name one.
 
-    Words, a conversation, and what messages may have, find records of all kinds, because messages
-    of a WebSocket are events.
+    Words, conversations and fields of messages find all kinds of records, because messages of a
+    WebSocket are events.
     """
     names_kind = any(leaf_field(leaf) in _KIND_FIELDS for leaf in leaves(asked))
     if names_kind or _needs(_is_of_words, asked) or _needs(_is_of_message, asked):

@@ -1,8 +1,8 @@
 """Flags that filter: every field of the search (docs/search.md) is one.
 
 `--duration '>500ms'` is `duration:">500ms"`, and `--model gpt-4o` the parameter of the API of that
-name. Help shows the flags that are used most; the others are written as `--filter NAME VALUE`
-before click reads the arguments, so that an option of a command goes before a field of its name.
+name. Help shows the flags that are used most. The others are written as `--filter NAME VALUE`
+before click reads the arguments, so a command's own option wins over a field of that name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -37,7 +37,7 @@ class BadValue(SearchError):
         *,
         expected: tuple[str, ...] = (),
     ) -> None:
-        """Say which value, what its word takes, and where it stands."""
+        """Keep the value and the limit that it breaks."""
         super().__init__(reason, position, length, expected=expected)
         self.text = text
         self.limit = limit

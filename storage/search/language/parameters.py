@@ -1,9 +1,8 @@
-"""The parameters by which the API filters, which are flags of commands, too: each is a term of the
-search language.
+"""Parameters of the API, and flags of commands, as terms of the search language.
 
-`model=gpt-4o` is `model:"gpt-4o"`. The name is a word of the search, and a value is text as between
-quotes, so that nothing in it is read as a pattern. Statuses, numbers, times and addresses are
-read as they are in a search.
+`model=gpt-4o` is `model:"gpt-4o"`. A word of the search names the parameter. The value is text, as
+between quotes: nothing in it is a pattern. Statuses, numbers, times and addresses are read as in a
+search.
 """
 
 import re
@@ -49,7 +48,7 @@ def read_parameter(name: str, texts: Sequence[str], now_us: int) -> Expression:
     if name == "header":
         return read_term(_header(texts[0]), now_us)
 
-    # A misspelt method is refused; between quotes it would be taken as it is.
+    # Quotes would let a misspelt method pass.
     values = tuple(_literal(text, is_quoted=name != "method") for text in texts)
     return read_term(Term(name, values, 0, 0), now_us)
 

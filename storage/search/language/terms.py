@@ -81,9 +81,9 @@ _LATENCIES: Final[Mapping[str, Callable[[int], Between]]] = {
     "min_latency_ms": lambda us: Between("duration_us", us, None),
     "max_latency_ms": lambda us: Between("duration_us", None, us),
 }
-"""Words that parameters are called by, and the search box does not offer: `duration` says the same."""
+"""Names of parameters, which the search box does not offer: `duration` says the same."""
 _CONTAINED: Final = "q"
-"""Another one: a part of a text, as `*part*` is."""
+"""The name of another parameter: `q:part` is `*part*`."""
 
 
 def read_term(term: Term, now_us: int) -> Expression:
