@@ -10,7 +10,7 @@ erases, more than was meant.
 import re
 from collections.abc import Collection
 from difflib import get_close_matches
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 from multidict import MultiMapping
@@ -19,7 +19,7 @@ from api.http.cursor import decode_cursor, read_cursor
 from api.http.errors import BadParameter, BadSearch, Refused
 from api.http.lift import lifted
 from api.http.times import format_time
-from storage.query import Filter, Order, RecordQuery
+from storage.query import Filter, Kind, Order, RecordQuery
 from storage.search.expression import Expression, both
 from storage.search.language.errors import BadValue, SearchError
 from storage.search.language.parameters import LISTS, PARAMETERS, SEARCH, read_parameter
@@ -160,9 +160,7 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
     return tuple(choice for choice in choices if choice in wanted)
 
 
-def read_filter(
-    query: Query, now_us: int, *others: str, kind: Literal["exchange", "all"] = "exchange"
-) -> Filter:
+def read_filter(query: Query, now_us: int, *others: str, kind: Kind = "exchange") -> Filter:
     """Read the native filters, and refuse every parameter that is neither one nor among `others`.
 
     `kind` is asked about where no filter says it.

@@ -13,7 +13,7 @@ from api.http.responses import ApiObject, filled, json_response
 from api.services import Services, services_of
 from storage.base import Storage
 from storage.purge import Erased
-from storage.query import Filter
+from storage.query import Filter, Kind
 from storage.search.expression import fields
 
 MAX_WAIT_S: Final = 60
@@ -72,11 +72,12 @@ async def erase_records(request: web.Request) -> web.Response:
 
 
 def _says_something(query: Query, now_us: int) -> bool:
-    """Whether any filter is one: `project=,` and a search of blanks leave nothing out, and would
-    erase everything.
+    """Whether any filter says something, be it the kind that is the default: `project=,` and a search
+    of blanks would erase everything.
     """
-    return bool(query.get("kind")) or read_filter(query, now_us, "wait_s", kind="all") != Filter(
-        kind="all"
+    kinds: tuple[Kind, ...] = ("exchange", "all")
+    return any(
+        read_filter(query, now_us, "wait_s", kind=kind) != Filter(kind=kind) for kind in kinds
     )
 
 
