@@ -47,9 +47,13 @@ export function searchBox({ submit, open, noun = "record" }) {
     input.setAttribute("aria-expanded", "false");
     input.removeAttribute("aria-activedescendant");
   };
+  let isSent = false;
   const complain = (text) => {
     bad.textContent = text;
     input.setAttribute("aria-invalid", String(Boolean(text)));
+    if (!text || !isSent) return;
+    isSent = false;
+    if (document.activeElement === document.body) input.focus(); // to be written again
   };
   const enter = () => {
     close();
@@ -57,6 +61,7 @@ export function searchBox({ submit, open, noun = "record" }) {
     complain("");
     if (isId(text)) return open(text);
     submit(text);
+    isSent = true;
     input.blur(); // the keys are the page's again: j and k go through what was found
   };
   /** Put a suggestion into the box, and submit that, unless there is more to be written. */
