@@ -216,8 +216,7 @@ async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
     assert "open=GET+%2Fusers%2F%7Bid%7D" in await page.evaluate("location.search")
     asked = [one for one in page.requests if one.startswith("api/heatmap")]
     assert len(asked) == 1
-    assert "endpoint=%2Fusers%2F%7Bid%7D" in asked[0]
-    assert "method=GET" in asked[0]
+    assert "query=method%3AGET+endpoint%3A%2Fusers%2F%7Bid%7D&" in asked[0]
     await page.press("Escape")
     await page.until("document.querySelector('.endpoint-view').hidden")
 
