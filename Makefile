@@ -222,7 +222,7 @@ $(REALWORLD)/.npm: $(REALWORLD)/.python tests/realworld/npm/package.json tests/r
 	@mkdir -p $(REALWORLD)/npm && cp tests/realworld/npm/package*.json $(REALWORLD)/npm
 	@! command -v npm >/dev/null || (cd $(REALWORLD)/npm && npm ci --silent --no-audit --no-fund --ignore-scripts && touch ../.npm)
 
-realworld: $(VENV)/.dev $(REALWORLD)/.npm ## third-party software (git, Jupyter, npm …), direct and through sidelog
+realworld: $(VENV)/.dev $(REALWORLD)/.npm ## third-party software (git, Jupyter, Django …), direct and through sidelog
 	@$(BIN)/python -m pytest -q -m realworld tests/realworld
 
 $(CLICKHOUSE)/.python: $(VENV)/.uv requirements/clickhouse.lock

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ports import free_port
 from tests.support.sidelog import ROOT, eventually
 
 HOME = ROOT / ".venv-realworld"
@@ -163,20 +162,3 @@ def serving(
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-
-
-@contextlib.contextmanager
-def uvicorn_app(name: str, home: Path, ready_path: str = "/") -> Iterator[str]:
-    """Run an ASGI application of `servers` in a new directory, as `serving` does."""
-    home.mkdir()
-    port = free_port()
-    command = [
-        python_program("uvicorn"),
-        f"{name}:app",
-        "--app-dir",
-        str(SERVERS),
-        "--port",
-        str(port),
-    ]
-    with serving(command, port, home, ready_path=ready_path) as url:
-        yield url
