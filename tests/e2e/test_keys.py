@@ -2,7 +2,6 @@
 logged, never kept.
 """
 
-import asyncio
 import http.client
 import json
 import os
@@ -13,7 +12,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -57,16 +55,7 @@ class Service:
             self.keys += request.headers.getall("api-key", ())
             return web.Response(text="ok")
 
-        async def echo(request: web.Request) -> web.WebSocketResponse:
-            self.keys += request.headers.getall("api-key", ())
-            socket = web.WebSocketResponse()
-            await socket.prepare(request)
-            async for message in socket:
-                await socket.send_str(message.data)
-            return socket
-
         app = web.Application()
-        app.router.add_get("/agent/ws", echo)
         app.router.add_route("*", "/{path:.*}", answer)
         return app
 
@@ -221,54 +210,6 @@ def test_refused_calls_are_logged_and_go_no_further(world: World) -> None:
     eventually(told)
 
 
-def test_optional_routes_know_their_callers(world: World) -> None:
-    """With a key, without one, and with a value that is the service's own, which it gets."""
-    key = world.create(name="Known")
-    world.becomes("/optional/warm", key["secret"], (200, None))
-    assert world.ask("/optional/x") == (200, None)
-    assert world.ask("/optional/x", "azure-0123") == (200, None)
-    assert world.ask("/optional/x", key["secret"]) == (200, None)
-    assert world.ask("/optional/x", "sk_bad") == (401, "invalid_token")
-    rows = world.rows("/optional/x", 4)
-    assert [row["key_name"] for row in rows] == [None, "Known", None, None]
-    assert all(row["keyed"] for row in rows)
-    assert world.service.keys.count("azure-0123") == 1
-    assert world.ask("/elsewhere") == (200, None)
-    assert [row["keyed"] for row in world.rows("/elsewhere", 1)] == [False]
-
-
-def test_messages_are_credited_like_their_handshake(world: World) -> None:
-    """A WebSocket needs a key to be opened; its exchange and its messages name that key and its
-    project.
-    """
-    key = world.create(name="Socket", project="of-key")
-    world.becomes("/agent/warm", key["secret"], (200, None))
-
-    async def talk() -> None:
-        async with aiohttp.ClientSession() as session:
-            url = f"{world.sidelog.url}/agent/ws"
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
-                await session.ws_connect(url)
-            async with session.ws_connect(url, headers={"api-key": key["secret"]}) as socket:
-                await socket.send_str("hello")
-                assert await socket.receive_str() == "hello"
-
-    asyncio.run(talk())
-
-    def messages() -> list[dict[str, Any]]:
-        rows = world.sidelog.records("kind=event")
-        return [
-            row
-            for row in rows
-            if row["name"] == "websocket_message" and row["data"]["text"] == "hello"
-        ]
-
-    found = eventually(lambda: messages() if len(messages()) == 2 else [])
-    assert {(row["key_name"], row["project"]) for row in found} == {("Socket", "of-key")}
-    (row,) = [row for row in world.rows("/agent/ws", 2) if row["status"] == 101]
-    assert (row["key_name"], row["project"], row["auth_code"]) == ("Socket", "of-key", None)
-
-
 def test_a_new_collector_and_new_workers_know_the_keys(world: World) -> None:
     """A killed collector changes nothing for callers; its follower publishes changes to workers old
     and new.
@@ -311,21 +252,3 @@ def test_the_last_use_is_kept(world: World, tmp_path: Path) -> None:
     (used,) = [shown for shown in keys if shown["id"] == key["id"]]
     assert used["last_used_at"] >= used["created_at"]
     assert world.ask("/optional/used", key["secret"]) == (200, None)
-
-
-@pytest.mark.long
-def test_one_process_obeys_as_well(tmp_path: Path) -> None:
-    """With `workers = 0` the same parts are wired in one loop."""
-    service = Service()
-    with running(service.app()) as upstream:
-        config = tmp_path / "sidelog.toml"
-        config.write_text(CONFIG.format(upstream=upstream))
-        with Sidelog(
-            tmp_path / "data", upstream, "--config", str(config), "--workers", "0"
-        ) as sidelog:
-            world = World(sidelog, service)
-            key = world.create()
-            world.becomes("/agent/one", key["secret"], (200, None))
-            world.change("DELETE", f"/{key['id']}", None)
-            world.becomes("/agent/one", key["secret"], (401, "invalid_token"))
-            assert sidelog.settled_ledger()["balanced"]

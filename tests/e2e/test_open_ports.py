@@ -5,14 +5,10 @@ import http.client
 import json
 import os
 import re
-import resource
 import signal
-import socket
-import sys
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +16,7 @@ import pytest
 
 from tests.support.long import long
 from tests.support.ports import free_port
-from tests.support.sidelog import ROOT, Sidelog, eventually
+from tests.support.sidelog import Sidelog, eventually
 
 
 @contextmanager
@@ -150,73 +146,3 @@ def test_the_supervisor_answers_whatever_the_collector_does(tmp_path: Path, upst
 
         assert sidelog.process.wait(60) == 0
         sidelog.process = None
-
-
-@pytest.fixture
-def descriptors() -> Iterator[None]:
-    """As many as the system lets a test have."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
-SILENT = 1100
-"""More than all descriptors that the collector may have."""
-
-
-@pytest.mark.long
-def test_a_silent_crowd_on_open_ports_ends_nothing(
-    tmp_path: Path, upstream: str, descriptors: None
-) -> None:
-    """With 1,024 descriptors at most: who says nothing gives way, is counted, and everybody else is
-    served.
-    """
-    metrics = free_port()
-    environ = {"SIDELOG_ADMIN__METRICS_LISTEN": f"127.0.0.1:{metrics}"}
-    sidelog = Sidelog(tmp_path / "data", upstream, environ=environ)
-    sidelog.start_in(
-        ROOT, ["/bin/sh", "-c", 'ulimit -n 1024; exec "$@"', "sh", sys.executable, "-m", "proxy"]
-    )
-
-    with sidelog, ExitStack() as crowd:
-        before = sidelog.pids("proxy.collector")
-        for port in (metrics, sidelog.admin_port):
-            for _ in range(SILENT):
-                crowd.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
-
-        def displaced() -> dict[str, int]:
-            status, body = ask(metrics, "/metrics")
-            assert status == 200
-            pattern = r'^sidelog_admin_connections_closed_total{port="(\w+)",reason="(?:displaced|head)"} (\d+)'
-            found: Counter[str] = Counter()
-            for port, count in re.findall(pattern, body.decode(), re.MULTILINE):
-                found[port] += int(count)
-            return found
-
-        eventually(
-            lambda: min(displaced().get(port, 0) for port in ("metrics", "admin")) > SILENT - 300
-        )
-        assert sidelog.api("/api/status")["collector"]["pid"] == before[0]
-        with urllib.request.urlopen(sidelog.url + "/x") as response:
-            response.read()
-            name = response.headers["X-Sidelog-Id"]
-        assert sidelog.record(name)["status"] == 200
-        assert sidelog.ready_answer()["ready"]
-        assert sidelog.pids("proxy.collector") == before
-
-
-@pytest.mark.parametrize("name", ["metrics", "health"])
-def test_a_taken_port_is_one_clear_line(tmp_path: Path, upstream: str, name: str) -> None:
-    """The start ends with the setting's name and what to do."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        sidelog = Sidelog(
-            tmp_path / "data", upstream, environ={f"SIDELOG_ADMIN__{name.upper()}_LISTEN": address}
-        )
-        sidelog.start(is_awaited=False)
-        assert sidelog.process is not None
-        assert sidelog.process.wait(60) == 1
-
-    assert f"cannot listen on {address}: address already in use" in sidelog.log
-    assert f"choose another address with [admin] {name}_listen" in sidelog.log

@@ -1,14 +1,7 @@
-"""Services nobody wrote for these tests, large bodies, many connections and streams, behind a real
-sidelog.
-"""
+"""Large bodies and many connections behind a real sidelog."""
 
 import asyncio
 import hashlib
-import http.client
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,113 +10,12 @@ import psutil
 import pytest
 from aiohttp import web
 
-from tests.support.ports import free_port
-from tests.support.sidelog import Sidelog, eventually
+from tests.support.sidelog import Sidelog
 from tests.support.upstream import running
 
 LARGE_BYTES = 200 << 20
 GROWTH_BYTES = 64 << 20
 BLOCK = bytes(range(256)) * 1024
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory of files to serve."""
-    directory = tmp_path_factory.mktemp("files")
-    (directory / "page.html").write_text("<h1>hello</h1>")
-    (directory / "numbers.bin").write_bytes(BLOCK)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def directory_server(files: Path) -> Iterator[str]:
-    """`python -m http.server`."""
-    port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "http.server",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--directory",
-        str(files),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-
-        def is_up() -> bool:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).close()
-            except OSError:
-                return False
-            return True
-
-        eventually(is_up)
-        yield f"http://127.0.0.1:{port}"
-        server.terminate()
-
-
-def get(url: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-    """Ask once; any status is an answer. Header names are in lower case."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(url, method=method, headers=named)
-    try:
-        response = urllib.request.urlopen(request, timeout=60)
-    except urllib.error.HTTPError as error:
-        response = error
-
-    with response:
-        return (
-            response.status,
-            {name.lower(): value for name, value in response.headers.items()},
-            response.read(),
-        )
-
-
-def test_the_standard_library_server(tmp_path: Path, directory_server: str) -> None:
-    """HTTP/1.0 answers that end with the connection: a listing, a file, HEAD, a redirect and a 404
-    arrive unchanged.
-    """
-    with Sidelog(tmp_path / "data", directory_server) as sidelog:
-        for path, method in (
-            ("/", "GET"),
-            ("/page.html", "GET"),
-            ("/numbers.bin", "GET"),
-            ("/numbers.bin", "HEAD"),
-            ("/absent", "GET"),
-            ("/page.html", "DELETE"),
-        ):
-            direct_status, direct, direct_body = get(directory_server + path, method)
-            status, headers, body = get(sidelog.url + path, method)
-            assert (status, body) == (direct_status, direct_body)
-            kept = {"content-type", "content-length", "last-modified", "server"}
-            assert {name: headers.get(name) for name in kept} == {
-                name: direct.get(name) for name in kept
-            }
-
-        sidelog.settled_ledger()
-        shown = [
-            (record["method"], record["path"], record["status"])
-            for record in sidelog.records("order=asc")
-        ]
-        assert shown == [
-            ("GET", "/", 200), ("GET", "/page.html", 200), ("GET", "/numbers.bin", 200),
-            ("HEAD", "/numbers.bin", 200), ("GET", "/absent", 404), ("DELETE", "/page.html", 501),
-        ]  # fmt: skip
-        head = sidelog.records("method=HEAD")[0]
-        assert (head["response_bytes"], head["outcome"]) == (0, "ok")
-        listing = sidelog.records("path=/&status=200")[-1]
-        body = get(
-            f"http://127.0.0.1:{sidelog.admin_port}/api/records/{listing['id']}/response-body",
-            Authorization=f"Bearer {sidelog.token}",
-        )[2]
-        assert b"numbers.bin" in body
-
-
-async def _compressed(request: web.Request) -> web.Response:
-    response = web.json_response({"text": "compress me " * 1000})
-    response.enable_compression(web.ContentCoding.gzip)
-    return response
 
 
 async def _download(request: web.Request) -> web.StreamResponse:
@@ -148,82 +40,24 @@ async def _upload(request: web.Request) -> web.Response:
     )
 
 
-async def _events(request: web.Request) -> web.StreamResponse:
-    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-    await response.prepare(request)
-    await response.write(b"data: first\n\n")
-    await request.app[GATE].wait()
-    await response.write(b"data: second\n\n")
-    return response
-
-
-async def _open_gate(request: web.Request) -> web.Response:
-    request.app[GATE].set()
-    return web.Response()
-
-
 async def _small(request: web.Request) -> web.Response:
     return web.Response(text=request.match_info["number"])
 
 
-def service(files: Path) -> web.Application:
-    """An aiohttp application: static files with ranges, gzip, large bodies in both directions,
-    server-sent events.
-    """
+def service() -> web.Application:
+    """An aiohttp application: large bodies in both directions, and small answers."""
     app = web.Application()
-    app[GATE] = asyncio.Event()
-    app.router.add_static("/static", files)
-    app.router.add_get("/compressed", _compressed)
     app.router.add_get("/download", _download)
     app.router.add_post("/upload", _upload)
-    app.router.add_get("/events", _events)
-    app.router.add_post("/open", _open_gate)
     app.router.add_get("/small/{number}", _small)
     return app
 
 
-GATE = web.AppKey("gate", asyncio.Event)
-
-
 @pytest.fixture(scope="module")
-def aiohttp_service(files: Path) -> Iterator[str]:
+def aiohttp_service() -> Iterator[str]:
     """The application above, served."""
-    with running(service(files)) as url:
+    with running(service()) as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def before_service(
-    tmp_path_factory: pytest.TempPathFactory, aiohttp_service: str
-) -> Iterator[Sidelog]:
-    """A sidelog in front of it."""
-    with Sidelog(tmp_path_factory.mktemp("service") / "data", aiohttp_service) as sidelog:
-        yield sidelog
-
-
-def test_static_files_with_ranges_and_conditions(before_service: Sidelog) -> None:
-    """Ranges, unsatisfiable ranges, conditional requests and content codings pass, and are recorded
-    as they were.
-    """
-    status, headers, body = get(f"{before_service.url}/static/numbers.bin", Range="bytes=300-309")
-    assert (status, body) == (206, BLOCK[300:310])
-    assert headers["content-range"] == f"bytes 300-309/{len(BLOCK)}"
-    assert get(f"{before_service.url}/static/numbers.bin", Range="bytes=99999999-")[0] == 416
-    _, headers, body = get(f"{before_service.url}/static/numbers.bin")
-    assert body == BLOCK
-    status, _, body = get(f"{before_service.url}/static/numbers.bin", If_None_Match=headers["etag"])
-    assert (status, body) == (304, b"")
-    assert get(f"{before_service.url}/static/../secret")[0] in (400, 403, 404)
-
-    _, headers, body = get(f"{before_service.url}/compressed", Accept_Encoding="gzip")
-    assert (headers["content-encoding"], body[:2]) == ("gzip", b"\x1f\x8b")
-    record = eventually(lambda: before_service.records("path=/compressed"))[0]
-    assert record["response_bytes"] == len(body)
-    stored = get(
-        f"http://127.0.0.1:{before_service.admin_port}/api/records/{record['id']}/response-body",
-        Authorization=f"Bearer {before_service.token}",
-    )[2]
-    assert b"compress me compress me" in stored
 
 
 def worker_memory(sidelog: Sidelog) -> int:
@@ -321,22 +155,3 @@ async def test_a_thousand_connections_at_once(tmp_path: Path, aiohttp_service: s
         assert sidelog.settled_ledger()["stored"] == 3 * count
         paths = {record["path"] for record in sidelog.records()}
         assert paths == {f"/small/{number}.{turn}" for number in range(count) for turn in range(3)}
-
-
-def test_an_event_arrives_while_the_upstream_still_waits(before_service: Sidelog) -> None:
-    """The first event of a stream is with the client before the upstream has decided to send the
-    second.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", before_service.port, timeout=60)
-    connection.request("GET", "/events")
-    response = connection.getresponse()
-    assert response.readline() == b"data: first\n"
-    (running_now,) = eventually(
-        lambda: before_service.api("/api/records?in_flight=true&path=/events")["records"]
-    )
-    assert running_now["in_flight"]
-    assert get(f"{before_service.url}/open", "POST")[0] == 200
-    assert response.read() == b"\ndata: second\n\n"
-    connection.close()
-    record = eventually(lambda: before_service.records("path=/events"))[0]
-    assert (record["outcome"], record["response_bytes"]) == ("ok", 28 - 1)

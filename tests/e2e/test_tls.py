@@ -2,9 +2,7 @@
 is loud.
 """
 
-import datetime
 import json
-import socket
 import ssl
 import subprocess
 import sys
@@ -95,33 +93,6 @@ def test_both_ports_speak_tls(tmp_path: Path, certificate: tuple[Path, Path]) ->
         server.server_close()
 
 
-def test_a_client_that_speaks_nothing_but_http2_leaves_a_record(
-    tmp_path: Path, certificate: tuple[Path, Path]
-) -> None:
-    """As gRPC does: it is told, and the record says why."""
-    cert, key = certificate
-    environ = {"SIDELOG_PROXY__TLS_CERT_FILE": str(cert), "SIDELOG_PROXY__TLS_KEY_FILE": str(key)}
-    environ["SIDELOG_PROXY__HTTP2"] = "off"
-
-    with Sidelog(tmp_path / "data", "http://127.0.0.1:9", environ=environ) as sidelog:
-        client = ssl.create_default_context(cafile=str(cert))
-        client.set_alpn_protocols(["h2"])
-        with (
-            socket.create_connection(("127.0.0.1", sidelog.port), timeout=60) as plain,
-            client.wrap_socket(plain, server_hostname="localhost") as secured,
-        ):
-            assert secured.selected_alpn_protocol() is None, "there is none in common"
-            secured.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0")
-            assert secured.recv(1000).startswith(b"HTTP/1.1 400 ")
-
-        (record,) = eventually(lambda: sidelog.records())
-        assert (record["error_type"], record["level"], record["scheme"]) == (
-            "http2_unsupported",
-            "info",
-            "https",
-        )
-
-
 def test_upstream_certificates_are_checked(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
     """An unknown certificate is a 502; a CA file makes it known; switching it off is said in the
     log.
@@ -189,35 +160,3 @@ def test_an_upstream_that_asks_for_a_certificate_gets_ours(
     finally:
         server.shutdown()
         server.server_close()
-
-
-def test_wrong_certificates_are_a_clear_error(
-    tmp_path: Path, certificate: tuple[Path, Path]
-) -> None:
-    """A key without certificate, a missing file, a file without certificate: one line each, exit
-    code 2.
-    """
-    cert, key = certificate
-    empty = tmp_path / "empty.pem"
-    empty.write_text(f"nothing, {datetime.date.today()}\n")
-
-    for name, value in (
-        ("TLS_KEY_FILE", key),
-        ("TLS_CERT_FILE", tmp_path / "none.pem"),
-        ("TLS_CERT_FILE", empty),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "proxy", "config", "check"],
-            cwd=ROOT,
-            env={
-                "SIDELOG_PROXY__UPSTREAM": "http://127.0.0.1:1",
-                f"SIDELOG_PROXY__{name}": str(value),
-            },
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 2
-        assert f"proxy.{name.lower()}" in done.stderr
-        assert "Traceback" not in done.stderr
-
-    assert cert.exists()

@@ -4,25 +4,19 @@ its sidelog.
 
 import json
 import os
-import signal
 import socket
-import ssl
 import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
-from aiohttp import web
 
 from tests.e2e.test_behind_nginx import guide
-from tests.support.certificate import self_signed
 from tests.support.nginx import nginx
 from tests.support.programs import PROGRAM_S, find
-from tests.support.sidelog import Sidelog, await_pids, eventually
-from tests.support.upstream import running
+from tests.support.sidelog import Sidelog
 
 TRUSTING = {"SIDELOG_PROXY__TRUSTED_PROXIES": '["127.0.0.1"]'}
 
@@ -99,85 +93,6 @@ def test_a_link_that_leads_back_is_a_loop(socketed: tuple[Sidelog, Path]) -> Non
         client.connect(str(path))
         client.sendall(b"GET /loop HTTP/1.1\r\nHost: a\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 508")
-
-
-def test_all_workers_accept_and_each_stands_in_for_another(socketed: tuple[Sidelog, Path]) -> None:
-    """Also after a reload, and while one is down."""
-    sidelog, path = socketed
-    assert sidelog.process is not None
-    before = await_pids(sidelog, "proxy.worker")
-    sidelog.process.send_signal(signal.SIGHUP)
-    eventually(lambda: not set(before) & set(sidelog.pids("proxy.worker")))
-    curl(path, "http://a/")
-    for worker in await_pids(sidelog, "proxy.worker"):
-        os.kill(worker, signal.SIGKILL)
-        curl(path, "http://a/", "--retry", "5", "--retry-all-errors")
-    eventually(lambda: len(sidelog.pids("proxy.worker")) == 2)
-    assert sidelog.settled_ledger()["balanced"]
-
-
-_UPGRADE: Final = (
-    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-)
-
-
-def _read_until(client: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while not data.endswith(end):
-        more = client.recv(1)
-        assert more
-        data += more
-    return data
-
-
-async def _echo(request: web.Request) -> web.WebSocketResponse:
-    response = web.WebSocketResponse()
-    await response.prepare(request)
-    async for message in response:
-        await response.send_str(message.data)
-    return response
-
-
-def test_tls_websockets_and_proxy_headers_pass(tmp_path: Path) -> None:
-    """In one process, where a load balancer names the client."""
-    cert, key = self_signed(tmp_path)
-    app = web.Application()
-    app.router.add_get("/ws", _echo)
-    environ = TRUSTING | {
-        "SIDELOG_PROXY__PROXY_PROTOCOL": "true",
-        "SIDELOG_PROXY__TLS_CERT_FILE": str(cert),
-        "SIDELOG_PROXY__TLS_KEY_FILE": str(key),
-    }
-    path = tmp_path / "proxy.sock"
-
-    with running(app) as url:
-        sidelog = Sidelog(tmp_path / "data", url, "--workers", "0", environ=environ)
-        sidelog.listen_at(path)
-        with sidelog, socket.socket(socket.AF_UNIX) as balancer:
-            balancer.settimeout(60)
-            balancer.connect(str(path))
-            balancer.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 4711 443\r\n")
-
-            with ssl.create_default_context(cafile=str(cert)).wrap_socket(
-                balancer, server_hostname="localhost"
-            ) as client:
-                client.sendall(_UPGRADE)
-                assert _read_until(client, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
-                client.sendall(b"\x81\x85\0\0\0\0hello\x88\x80\0\0\0\0")  # a text, and the end
-                assert _read_until(client, b"hello") == b"\x81\x05hello"
-                eventually(lambda: client.recv(100) == b"")
-
-            (record,) = eventually(
-                lambda: [record for record in sidelog.records() if record["status"] == 101]
-            )
-            assert (record["client_ip"], record["scheme"], record["status"]) == (
-                "192.0.2.7",
-                "https",
-                101,
-            )
-
-    assert not path.exists()
 
 
 def test_nginx_reaches_it_as_the_guide_says(tmp_path: Path, upstream: str) -> None:

@@ -251,6 +251,21 @@ def test_authorities_are_read_and_used(tmp_path: Path) -> None:
     load({}, environ(upstream_ca_file=str(authority)), None)
 
 
+def test_certificates_of_a_port_are_read(tmp_path: Path) -> None:
+    """A key needs a certificate; a file that is not there, or has none, is named."""
+    empty = tmp_path / "empty.pem"
+    empty.write_text("no certificate\n")
+    _, key = self_signed(tmp_path)
+    for port in ("proxy", "admin"):
+        for kind, path, expected in (
+            ("key", key, "has no tls_cert_file beside it"),
+            ("cert", tmp_path / "none.pem", "cannot be used: "),
+            ("cert", empty, "cannot be used: "),
+        ):
+            variable = f"SIDELOG_{port.upper()}__TLS_{kind.upper()}_FILE"
+            assert f"{port}.tls_{kind}_file: {expected}" in refusal({variable: str(path)})
+
+
 def test_route_ids_are_unique_and_clean() -> None:
     """The same id twice, `default` beside [proxy].upstream, and blanks around an id are refused."""
     double = '[{"id": "a", "upstream": "http://a"}, {"id": "a", "upstream": "http://b"}]'
