@@ -2,12 +2,10 @@
 
 import contextlib
 import sqlite3
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from storage.purge import KEPT_ROWS
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
@@ -37,18 +35,6 @@ async def purge(store: SqliteStorage, floor_us: int) -> None:
         pass
 
 
-async def trim(store: SqliteStorage, rows: int) -> None:
-    """Take so many rows as the cap on size does."""
-    while rows:
-        rows -= (await store.trim(rows)).rows
-
-
-def date_back(connection: sqlite3.Connection, host: str, day: int) -> None:
-    """Let a host have been looked up last on a day."""
-    with connection:
-        connection.execute("UPDATE dictionary SET used_day = ? WHERE value = ?", (day, host))
-
-
 async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) -> None:
     """What a later day looked up again stays; what went comes back under another id, and every row
     can be read.
@@ -71,44 +57,6 @@ async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) ->
         page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
         assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
         assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
-
-
-async def test_a_record_of_the_past_keeps_what_today_uses(tmp_path: Path) -> None:
-    """Text is kept for as long as rows of the day of its commit are, whenever the record itself
-    started.
-    """
-    path = tmp_path / "records.db"
-    now = now_us()
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(make_record(started_at_us=now - 9 * DAY_US, host="a.example"))
-        )
-        await store.commit(make_batch(make_record(started_at_us=now, host="a.example")))
-        await purge(store, now - DAY_US)
-        assert hosts(path) == {"a.example"}
-        assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
-
-
-async def test_text_goes_with_the_rows_that_the_cap_took(tmp_path: Path) -> None:
-    """Without a limit of age: by the day of the oldest row that is left."""
-    path = tmp_path / "records.db"
-    now = now_us()
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for days, host in ((9, "a.example"), (4, "b.example"), (1, "c.example"), (0, "d.example")):
-            records = [
-                make_record(started_at_us=now - days * DAY_US, host=host) for _ in range(KEPT_ROWS)
-            ]
-            await store.commit(make_batch(*records))
-            # As if it had been stored on the day that it started.
-            await store._writer.run(
-                partial(date_back, host=host, day=(now - days * DAY_US) // DAY_US)
-            )
-
-        await purge(store, 0)
-        assert hosts(path) == {f"{name}.example" for name in "abcd"}
-        await trim(store, 2 * KEPT_ROWS)
-        await purge(store, 0)
-        assert hosts(path) == {"c.example", "d.example"}
 
 
 async def test_what_is_remembered_is_bounded_in_bytes(
@@ -134,15 +82,3 @@ async def test_what_is_remembered_is_bounded_in_bytes(
         assert not names._texts
         assert set((await names.load(session, numbers[:3])).values()) == {None, *agents[:3]}
         assert len(names._texts) == 3
-
-
-async def test_records_with_long_texts_are_stored_as_others_are(tmp_path: Path) -> None:
-    """What is too long to be remembered is looked up again."""
-    odd = [
-        make_record(method=method * 100, user_agent="agent " * 400) for method in ("A", "B", "A")
-    ]
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(make_batch(*odd))
-        page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
-        assert [record.method for record in page.records] == ["A" * 100, "B" * 100, "A" * 100]
-        assert {record.user_agent for record in page.records} == {"agent " * 400}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from storage.purge import Slice
-from storage.query import CountQuery, Filter
+from storage.query import Filter
 from storage.record import Batch, Entry
 from storage.relational.upkeep import erase
 from storage.search.expression import Substring
@@ -55,21 +55,6 @@ async def test_no_byte_of_a_block_that_grew_is_left(tmp_path: Path) -> None:
         assert pieces_in(tmp_path, bodies[-1])
         await store.erase(Filter())
         assert [pieces_in(tmp_path, body) for body in bodies] == [0] * 5
-
-
-async def test_a_large_erasure_takes_many_slices(tmp_path: Path) -> None:
-    """More rows than a slice holds are erased completely, and sums are exact."""
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        number = 2 * erase.SLICE_ROWS + 5
-        entries = [
-            Entry(make_record(project="ab"[place % 2]), make_payload(place))
-            for place in range(2 * number)
-        ]
-        await store.commit(Batch("sidecar-1", entries))
-        receipt = await store.erase(make_filter(projects=("a",)))
-        assert (receipt.exchanges, receipt.through_seq) == (number, 2 * number)
-        assert (await store.read(CountQuery(Filter()))).exchanges == number
-        assert len(await store.payloads(range(2 * number + 1))) == number
 
 
 async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(

@@ -48,78 +48,6 @@ def statuses(path: Path, *columns: str, table: str = "status_rollups") -> list[t
         return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))
 
 
-def usage(path: Path) -> list[tuple[int, ...]]:
-    """Read all rows of the usage of models."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return sorted(connection.execute("SELECT * FROM usage_rollups"))
-
-
-async def test_batches_add_up(tmp_path: Path) -> None:
-    """Records of one hour and the same dimensions are one row, over all batches; others have rows
-    of their own.
-    """
-    path = tmp_path / "records.db"
-    hour = START_US // HOUR_US
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for _ in range(3):
-            await store.commit(
-                make_batch(
-                    make_record(request_bytes=3, response_bytes=10),
-                    make_record(request_bytes=4, response_bytes=20),
-                    make_record(started_at_us=START_US + HOUR_US),
-                    make_record(kind="event", status=None),
-                    make_record(status=503),
-                )
-            )
-
-    columns = (
-        "hour",
-        "kind",
-        "status_class",
-        "exchanges",
-        "events",
-        "request_bytes",
-        "response_bytes",
-    )
-    assert await sums(path, *columns) == [
-        (hour, 0, 2, 6, 0, 21, 90),
-        (hour, 0, 5, 3, 0, 0, 1410),
-        (hour, 1, 0, 0, 3, 0, 1410),
-        (hour + 1, 0, 2, 3, 0, 0, 1410),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("duration_us", "bucket"),
-    [
-        (0, 0),
-        (1, 0),
-        (2, 7),
-        (1_000_000, 158),
-        (1_000_001, 159),
-        (4_096_000_000, 254),
-        (2**62, 255),
-    ],
-)
-async def test_a_bucket_includes_its_upper_bound(
-    tmp_path: Path, duration_us: int, bucket: int
-) -> None:
-    """A duration is counted in the first bucket whose bound it does not exceed, and so is the first
-    byte.
-    """
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(make_record(duration_us=duration_us, first_byte_us=duration_us))
-        )
-        await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=None)))
-
-    [(durations, first_bytes)] = await histograms(path)
-    assert (durations, first_bytes) == ({bucket: 2}, {bucket: 1})
-    columns = ("duration_least_us", "duration_most_us", "first_byte_least_us", "first_byte_most_us")
-    assert await sums(path, *columns) == [(duration_us,) * 4]
-
-
 async def test_histograms_of_rows_stay_short(tmp_path: Path) -> None:
     """However many batches add to a row, its histogram is hardly longer than what is put together."""
     path = tmp_path / "records.db"
@@ -135,16 +63,6 @@ async def test_histograms_of_rows_stay_short(tmp_path: Path) -> None:
     assert length < APPENDED_BYTES + 8
 
 
-async def test_the_ends_of_latencies_are_kept(tmp_path: Path) -> None:
-    """The least and the most of all batches; null where nothing was measured."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for duration_us in (70, 5, 90, 31):
-            await store.commit(make_batch(make_record(duration_us=duration_us, first_byte_us=None)))
-    columns = ("duration_least_us", "duration_most_us", "first_byte_least_us", "first_byte_most_us")
-    assert await sums(path, *columns) == [(5, 90, None, None)]
-
-
 async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
     """Known methods are counted apart, all others together, so that clients cannot make rows."""
     path = tmp_path / "records.db"
@@ -152,62 +70,6 @@ async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
         methods = ["GET", "POST", *(f"X{number}" for number in range(50)), None]
         await store.commit(make_batch(*[make_record(method=method) for method in methods]))
     assert sorted(await sums(path, "exchanges")) == [(1,), (1,), (51,)]
-
-
-async def test_days_are_the_sums_of_their_hours(tmp_path: Path) -> None:
-    """The day table holds the same counts as the hour table, by day, of hours that are over."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for hour in range(0, 60, 7):
-            await store.commit(
-                make_batch(
-                    *[make_record(started_at_us=START_US + hour * HOUR_US) for _ in range(3)]
-                )
-            )
-
-    newest = START_US // HOUR_US + 56
-    hours = [
-        row for row in await sums(path, "hour", "exchanges", "response_bytes") if row[0] < newest
-    ]
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        days = connection.execute(
-            "SELECT day, exchanges, response_bytes FROM rollups_daily ORDER BY day"
-        ).fetchall()
-
-    assert len(days) == 3
-    assert [
-        sum(durations.values()) for durations, _ in await histograms(path, "rollups_daily")
-    ] == [exchanges for _, exchanges, _ in days]
-    for day, *counts in days:
-        assert counts == [
-            sum(column)
-            for column in zip(*(row[1:] for row in hours if row[0] // 24 == day), strict=True)
-        ]
-
-
-async def test_records_are_counted_by_status_host_and_error(tmp_path: Path) -> None:
-    """Once more, without key and method; failures are told from there."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(
-                make_record(host="a", key_id="s", method="GET"),
-                make_record(host="a", key_id="t", method="POST"),
-                make_record(host="b", level="error", status=500, error_type="internal", keyed=True),
-                make_record(level="error", status=501, error_type="internal"),
-                make_record(level="warn", status=404),
-                make_record(level="error", kind="event", status=None, error_type="lost"),
-            )
-        )
-        summary = await store.read(SummaryQuery(Filter()))
-
-    assert statuses(path, "status", "keyed", "exchanges", "events") == [
-        (0, 0, 0, 1), (200, 0, 2, 0), (404, 0, 1, 0), (500, 1, 1, 0), (501, 0, 1, 0),
-    ]  # fmt: skip
-    assert statuses(path, "status", "exchanges", "host <> 0", table="host_rollups") == [
-        (0, 0, 1), (200, 2, 1), (404, 1, 1), (500, 1, 1), (501, 1, 1),
-    ]  # fmt: skip
-    assert summary.top["error_type"] == [FacetValue("internal", 2)]
 
 
 @pytest.mark.parametrize(
@@ -243,37 +105,6 @@ async def test_such_totals_are_told_without_the_rows(
 
 
 @pytest.mark.parametrize(
-    "filter",
-    [make_filter(statuses=(404,)), make_filter(hosts=("a",)), make_filter(endpoints=("/a",))],
-)
-async def test_a_summary_of_totals_reads_no_rows_of_whole_hours(
-    tmp_path: Path, filter: Filter
-) -> None:
-    """Whichever rollups have the filter's dimensions tell them."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(*[make_record(host="a", status=404, endpoint="/a") for _ in range(3)])
-        )
-        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("DELETE FROM records")
-        assert (await store.read(SummaryQuery(filter, only_totals=True))).exchanges == 3
-
-
-async def test_hosts_make_no_rows_of_sums_by_status(tmp_path: Path) -> None:
-    """What does not ask for hosts is added up from as few rows as if there were one."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(*[make_record(host=f"h{number % 50}") for number in range(100)])
-        )
-        assert (await store.read(SummaryQuery(Filter()))).exchanges == 100
-
-    assert statuses(path, "exchanges") == [(100,)]
-    assert statuses(path, "exchanges", table="host_rollups") == [(2,)] * 50
-
-
-@pytest.mark.parametrize(
     ("by", "names"),
     [
         ("model", [("large", 4), (None, 3)]),
@@ -306,57 +137,6 @@ async def test_rows_are_not_looked_at_for_what_rollups_tell(
         assert (top.seen, top.complete) == (7, True)
         of_model = await store.read(TopQuery(make_filter(models=("large",)), "model"))
         assert [(row.names[0], row.exchanges) for row in of_model.rows] == [("large", 4)]
-
-
-async def test_users_and_models_beyond_the_limit_are_rows_again(tmp_path: Path) -> None:
-    """An hour counts so many apart; groups by them are then those of the rows, totals are exact as
-    ever.
-    """
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = ValueLimits(max_values=3)
-        records = [
-            make_record(user_id=f"u{n}", model=f"m{n}", provider="p")
-            for n in range(6)
-            for _ in range(2)
-        ]
-        await store.commit(make_batch(*records))
-        assert len(statuses(tmp_path / "records.db", "user_id", table="user_rollups")) == 4
-
-        for by, letter in (("user", "u"), ("model", "m")):
-            top = await store.read(TopQuery(Filter(), by))
-            assert [(row.names[0], row.exchanges) for row in top.rows] == [
-                (f"{letter}{n}", 2) for n in range(6)
-            ]
-
-        assert await store.read(CountQuery(make_filter(providers=("p",)))) == Count(12, 0)
-
-
-async def test_hosts_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
-    """An hour counts so many apart; totals by host are then scanned, those of whole projects are
-    not touched by it.
-    """
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = ValueLimits(max_values=3)
-        for start in (0, 4):
-            hosts = [f"h{number}" for number in range(start, start + 4)]
-            await store.commit(
-                make_batch(*[make_record(host=host, project="p", status=404) for host in hosts * 2])
-            )
-
-        for number in range(8):
-            assert await store.read(CountQuery(make_filter(hosts=(f"h{number}",)))) == Count(2, 0)
-        assert await store.read(CountQuery(make_filter(projects=("p",), statuses=(404,)))) == Count(
-            16, 0
-        )
-        await store.erase(make_filter(hosts=("h1", "h6")))
-        assert await store.read(CountQuery(make_filter(statuses=(404,)))) == Count(12, 0)
-        assert await store.read(CountQuery(make_filter(hosts=("h0", "h6")))) == Count(2, 0)
-
-    assert statuses(tmp_path / "records.db", "exchanges", table="host_rollups") == [
-        (2,),
-        (2,),
-        (8,),
-    ]
 
 
 async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
@@ -445,18 +225,3 @@ async def test_what_another_hour_counts_together_is_no_part_of_a_count(
 def counts_of(values: list[FacetValue]) -> list[tuple[str, int | None]]:
     """Values with their counts."""
     return [(value.value, value.count) for value in values]
-
-
-async def test_limits_are_read_again_after_a_start(tmp_path: Path) -> None:
-    """A writer that starts anew goes on counting apart what the hour counts apart."""
-    found = []
-    for _ in range(2):
-        async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-            store._batches.limits = ValueLimits(max_values=2)
-            await store.commit(
-                make_batch(*[make_record(project=f"p{number}") for number in range(4)])
-            )
-            by_project = (await store.read(StatsQuery())).by_project
-            found.append((by_project["p0"], by_project["p1"], by_project["other"]))
-
-    assert found == [(2, 2, 4), (4, 4, 8)]

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from storage.errors import SchemaTooNew, StorageRejected, StorageUnavailable
+from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
-from storage.record import Batch, Body, Entry, Payload, Stream
+from storage.record import Batch, Entry, Payload, Stream
 from storage.relational.sql import COMBINATIONS
 from storage.relational.writes import packing, remembered
 from storage.search.expression import Is, Or, leaves
@@ -23,7 +23,7 @@ from storage.sqlite import connection, dictionary
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on
-from tests.storage.samples import make_batch, make_body, make_full_record, make_payload, make_record
+from tests.storage.samples import make_batch, make_body, make_full_record, make_record
 from tests.support.filters import make_filter
 
 
@@ -222,27 +222,6 @@ async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.Mon
     ]
 
 
-async def test_nothing_is_remembered_of_a_failed_batch(store: SqliteStorage) -> None:
-    """Values that came with a batch that was rolled back get new ids when they come again."""
-    await store.commit(make_batch(make_record(project="first")))
-    for number in range(3):
-        with pytest.raises(StorageRejected):
-            await store.commit(
-                make_batch(make_record(project=f"lost {number}"), make_record(path="\udc80"))
-            )
-
-    await store.commit(
-        make_batch(*[make_record(project=name) for name in ("other", "lost 1", "lost 0", "first")])
-    )
-    assert [record.project for record in await read_on(store)] == [
-        "first",
-        "other",
-        "lost 1",
-        "lost 0",
-        "first",
-    ]
-
-
 # Lists are served by an index.
 
 
@@ -315,35 +294,3 @@ async def test_common_lists_use_an_index(
 
 
 # Payloads that retention removed.
-
-
-async def test_bodies_can_go_before_heads(store: SqliteStorage, path: Path) -> None:
-    """When the blocks of bodies are gone, bodies are null and heads are there; without heads there
-    is no payload.
-    """
-    await store.commit(
-        Batch("sidecar-1", [Entry(make_record(), make_payload(1)), Entry(make_record())])
-    )
-    ask(path, "DELETE FROM blocks WHERE kind = 1")
-    heads = make_payload(1)
-    assert await store.payloads([1, 2]) == {
-        1: Payload(heads.request_head, heads.response_head, None, None, heads.timeline)
-    }
-    ask(path, "DELETE FROM blocks")
-    assert await store.payloads([1, 2]) == {}
-
-
-async def test_a_block_holds_many_payloads(store: SqliteStorage, path: Path) -> None:
-    """Blocks hold at most 64 KiB, except a larger body, which has one of its own, ids rise."""
-    large = Payload(
-        b"h" * 100, b"r" * 100, Body(b"x" * 200_000, b"", 200_000, False, None, None), None
-    )
-    small = Payload(b"h" * 100, b"r" * 100, Body(b"x" * 1000, b"", 1000, False, None, None), None)
-    entries = [Entry(make_record(), large if number == 100 else small) for number in range(200)]
-    await store.commit(Batch("sidecar-1", entries))
-    await store.commit(Batch("sidecar-1", [Entry(make_record(), small)]))
-    blocks = ask(path, "SELECT id, kind, raw_bytes FROM blocks ORDER BY id")
-    assert [number for number, _, _ in blocks] == list(range(1, len(blocks) + 1))
-    sizes = [size for _, kind, size in blocks if kind == 1]
-    assert [size for size in sizes if size > 65_536] == [max(sizes)]  # type: ignore[type-var,operator]
-    assert len(blocks) < 12

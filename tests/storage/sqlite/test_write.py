@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.query import Filter, RecordQuery
+from storage.query import RecordQuery
 from storage.relational.by_id import id_ms
 from storage.sqlite import write
 from storage.sqlite.store import SqliteStorage
@@ -39,21 +39,3 @@ async def test_spans_cover_every_row_and_are_few(
         started = [row.started_at_us for row in rows[first - 1 : last]]
         ids = [id_ms(row.id) for row in rows[first - 1 : last]]
         assert bounds == [min(started), max(started), min(ids), max(ids)]
-
-
-async def test_a_time_without_rows_is_empty(tmp_path: Path) -> None:
-    """Before, after and between what is stored, nothing is found."""
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        empty = await store.read(RecordQuery(filter=Filter(since_us=0)))
-        await store.commit(make_batch(make_record(), make_record(started_at_us=START_US + 10)))
-        pages = [
-            await store.read(RecordQuery(filter=Filter(since_us=since_us, until_us=until_us)))
-            for since_us, until_us in [
-                (0, START_US),
-                (START_US + 11, None),
-                (START_US + 1, START_US + 10),
-                (9, 3),
-            ]
-        ]
-
-    assert [page.records for page in (empty, *pages)] == [[]] * 5
