@@ -35,11 +35,6 @@ class RingShown(Struct):
     """How long all of them waited."""
     recording_standstills: int | None
     """Times that waiting ended because nothing had left it for 15 s."""
-    outlook: str
-    """The collector's word to its worker. `room` will be made in it, and requests may wait for
-    that; `full`: the store is away, queue and spool are full; `given_up`: it is read no more, or
-    the store was long away without a spool.
-    """
     corrupt: int
 
 

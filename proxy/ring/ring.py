@@ -19,14 +19,12 @@ from zlib import crc32
 
 from proxy.ring.entry import PREFIX, PREFIX_BYTES, WRAP, Buffer, checksum, salt_of
 from proxy.ring.lean_room import LeanRoom
-from proxy.ring.outlook import Outlook
 from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import (
     FIRST_REFUSED_US,
     HEAD,
     LAST_REFUSED_US,
     NO_WAKE,
-    OUTLOOK,
     PUSHED,
     REFUSED_BYTES,
     REFUSED_RECORDS,
@@ -112,11 +110,6 @@ class RingWriter:
     def released(self) -> int:
         """What lies before this offset may be overwritten."""
         return self._cells[RELEASED]
-
-    @property
-    def has_hope(self) -> bool:
-        """Whether the reader has not said that no room will be made; true without a reader."""
-        return self._cells[OUTLOOK] == Outlook.ROOM
 
     @property
     def capacity(self) -> int:
@@ -392,13 +385,6 @@ class RingReader:
         if offset > self._cells[RELEASED]:
             self._cells[RELEASED] = offset
 
-    def say(self, outlook: Outlook) -> None:
-        """Tell the producer whether room will be made; it looks only where its ring is more than
-        half full.
-        """
-        if self._cells[OUTLOOK] != outlook:
-            self._cells[OUTLOOK] = outlook
-
     def ask_to_wake(self, part: float) -> bool:
         """Ask to be woken by the push after which more than a part of the ring is unread.
 
@@ -431,11 +417,6 @@ class RingReader:
     def released(self) -> int:
         """Offset up to which the producer may overwrite."""
         return self._cells[RELEASED]
-
-    @property
-    def outlook(self) -> int:
-        """The newest word to the producer: an `Outlook`, or whatever damage left there."""
-        return self._cells[OUTLOOK]
 
     @property
     def used_bytes(self) -> int:

@@ -41,8 +41,6 @@ HELD_SINCE_US: Final = 82
 """Cell, producer: Unix time at which it began to hold the ring."""
 RELEASED: Final = 88
 """Cell, consumer: bytes before this offset may be overwritten."""
-OUTLOOK: Final = 89
-"""Cell, consumer: whether it is worth waiting for room, an `Outlook`; 0 = it is."""
 WAKE_AT: Final = 96
 """Cell, set by the consumer, and to `NO_WAKE` by either: the push that moves `HEAD` beyond this
 offset wakes the reader. A fresh header has 0, so the first push of a new ring makes it known.

@@ -8,10 +8,8 @@ Waits shorter than a timer's millisecond are added up until they make one. Reque
 held; of a WebSocket or a gRPC stream whose messages fill their share of the ring the side that
 sends is read later.
 
-Waiting ends where it wins nothing: the collector says so in the ring's header (`Outlook`). One that
-is dead, starts, or commits slowly says nothing, and is waited for. Only when nothing at all has
-left the ring for 15 s, as with a collector that dies again and again, waiting ends without its
-word, until something moves.
+Waiting ends when nothing has left the ring for 15 s, as with a store that is away while the spool is
+full, or a collector that dies again and again. It begins again when something moves.
 
 Invariant: a request is held once, for no longer than the limit; a worker that gets no processor
 reads it later.
@@ -29,8 +27,8 @@ from proxy.network.fair_loop import BY_RECORDING
 log = logging.getLogger(__name__)
 
 STANDSTILL_NS: Final = 15_000_000_000
-"""How long nothing is released before requests wait no more, whatever the collector says: three
-times as long as a slow collector takes to start.
+"""How long nothing is released before requests wait no more: three times as long as a slow collector
+takes to start.
 """
 LOOK_NS: Final = 1_000_000_000
 """How often the ring is looked at while requests wait.
@@ -59,10 +57,6 @@ class Ring(Protocol):
     @property
     def capacity(self) -> int:
         """How far `head` may be ahead of `released`, in bytes."""
-
-    @property
-    def has_hope(self) -> bool:
-        """Whether room may still be made: False once the collector has said that none will."""
 
 
 class Paced(Protocol):
@@ -172,10 +166,10 @@ class RecordingPace:
         """Return how long a request that comes now has to wait: nearly always 0."""
         if self._ring.head <= self._easy:
             return 0
-        has_hope = self._look(now_ns)
+        is_moving = self._look(now_ns)
         self._easy = self._released + self._half
         excess = (self._ring.head - self._easy) / (2 * self._half)
-        if has_hope and excess > 0:
+        if is_moving and excess > 0:
             return self._wait_ns(excess / _FULL_WAIT)
 
         return 0
@@ -190,9 +184,7 @@ class RecordingPace:
         return 0
 
     def _look(self, now_ns: int) -> bool:
-        """Return whether it is worth waiting for room: something moves, and the collector has not
-        said that none will be made.
-        """
+        """Return whether it is worth waiting for room: something has left the ring lately."""
         since_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
 
@@ -203,8 +195,6 @@ class RecordingPace:
             if self._is_still:
                 self._is_still = False
                 log.warning("records leave the ring again: requests may wait for room in it")
-        elif not self._ring.has_hope:
-            self._still_ns = 0
         else:
             self._still_ns += min(since_ns, LOOK_NS)
             if self._still_ns >= STANDSTILL_NS and not self._is_still:
@@ -216,7 +206,7 @@ class RecordingPace:
                     STANDSTILL_NS // 1_000_000_000,
                 )
 
-        return self._ring.has_hope and not self._is_still
+        return not self._is_still
 
     def _wait_ns(self, part: float) -> int:
         """Return a wait of a part of the longest one; 0 until short waits add up to a timer's."""
@@ -239,9 +229,9 @@ class RecordingPace:
         """Resume the sockets whose time has come, or all if it is not worth waiting any more."""
         waiting = self._waiting
         now_ns = self._clock_ns()
-        has_hope = self._look(now_ns)
+        is_moving = self._look(now_ns)
         due_ns = now_ns + _TIMER_NS // 2
-        while waiting and (waiting[0][0] <= due_ns or not has_hope):
+        while waiting and (waiting[0][0] <= due_ns or not is_moving):
             waiting.popleft()[1].resume(BY_RECORDING)
         if waiting:
             left_ns = min(waiting[0][0] - due_ns, LOOK_NS)

@@ -96,17 +96,6 @@ class Availability:
     """Why the store did not take the newest batch; empty while it does."""
     retry_at_s: float = field(default=0.0, init=False)
     """When it may be asked again, by the clock."""
-    _down_since_s: float = field(default=0.0, init=False)
-
-    def __post_init__(self) -> None:
-        self._down_since_s = self.clock()
-
-    @property
-    def away_s(self) -> float:
-        """For how long the store has been away; 0 while it is there."""
-        if self.is_up:
-            return 0.0
-        return self.clock() - self._down_since_s
 
     def note_down(self, error: Exception) -> None:
         """Leave the store alone for a while; one that is slow is there. Of the error only the text
@@ -121,7 +110,6 @@ class Availability:
         self.reason = str(error)
         if self.is_up:
             self.is_up = False
-            self._down_since_s = self.clock()
             log.warning("the store is unavailable, nothing is lost yet: %s", error)
 
     def note_up(self) -> None:

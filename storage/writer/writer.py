@@ -125,14 +125,6 @@ class Writer:
         return self.is_full and self._spool is not None and not self._spool.is_full
 
     @property
-    def has_spool(self) -> bool:
-        return self._spool is not None
-
-    @property
-    def is_spool_full(self) -> bool:
-        return self._spool is not None and self._spool.is_full
-
-    @property
     def spooled_records(self) -> int:
         if self._spool is None:
             return 0

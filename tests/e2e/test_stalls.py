@@ -118,7 +118,6 @@ def test_a_locked_store_is_waited_for_until_the_spool_takes_over(
             await_more(load.completed, 50)
             with locked(sidelog.data_dir / "sidelog.db"):
                 eventually(lambda: balanced(sidelog)["spooled"] > 100)
-                assert {ring["outlook"] for ring in sidelog.api("/api/status")["rings"]} == {"room"}
                 await_more(load.completed, 50)
             eventually(lambda: balanced(sidelog)["spooled"] == 0)
 

@@ -45,7 +45,6 @@ STATUS: dict[str, Any] = {
             "pushed": 9,
             "taken": 9,
             "refused": 1,
-            "outlook": "room",
             "corrupt": 0,
         }
     ],

@@ -45,12 +45,6 @@ function verdict(parts, status, samples) {
   if (status.reasons.length) return ["warn", "Degraded", sentence(status.reasons)];
   if (status.rings.some((ring) => !ring.worker_alive))
     return ["warn", "A worker is down", "It is being restarted; the records in its ring are kept."];
-  if (status.rings.some((ring) => ring.outlook !== "room"))
-    return [
-      "warn",
-      "No room for records",
-      "Neither the store nor the spool takes records: what does not fit into the rings is dropped. Requests do not wait.",
-    ];
   if (status.rings.some((ring) => fill(ring) >= FULL))
     return [
       "warn",

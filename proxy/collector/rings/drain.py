@@ -19,7 +19,6 @@ from proxy.collector.rings.slices import Observer, SliceReader
 from proxy.collector.rings.sources import Source, Sources
 from proxy.enrich.records import RecordBuilder
 from proxy.process.wakeup import Wakeup
-from proxy.ring.outlook import Outlook, Prospects
 from proxy.ring.segment_layout import SegmentError, boot_id
 from proxy.settings.model import CaptureRuleSettings
 from storage.base import Storage
@@ -44,12 +43,6 @@ FIND_EVERY_S: Final = 0.1
 """How often new ring files are looked for."""
 NOTE_EVERY_S: Final = 0.25
 """How often it is noted, at most, how many records each ring was given."""
-
-_TOLD: Final = {
-    Outlook.ROOM: "may wait for room in the rings again",
-    Outlook.FULL: "no longer wait for recording: the store is away, queue and spool are full",
-    Outlook.GIVEN_UP: "no longer wait for recording: the store is away, the queue is full, and there is no spool",
-}
 
 
 class Drain:
@@ -86,7 +79,6 @@ class Drain:
         self._is_woken = asyncio.Event()
         self._closing: set[bytes] = set()
         """Rings of dead workers whose last exchanges are being looked for in the store."""
-        self._outlook = Outlook.ROOM
 
     def start_offline(self, *, is_holding: bool) -> None:
         """Start without a store: nothing is closed, and events wait, until `reconcile`. Called
@@ -145,7 +137,6 @@ class Drain:
                 last_noted_s = now_s
                 self._sources.note_given()
 
-            self._tell_workers()
             if await self._move():
                 has_moved = True
                 await asyncio.sleep(0)
@@ -158,23 +149,6 @@ class Drain:
                 await self._sleep(PAUSE_S, WAKING_PART)
             else:
                 await self._sleep(MAX_SLEEP_S, 0)
-
-    def _tell_workers(self) -> None:
-        """Say in every ring that is read whether requests may wait for room in it."""
-        writer = self._writer
-        prospects = Prospects(
-            is_stuck=writer.is_full or self._is_holding,
-            away_s=writer.availability.away_s,
-            has_spool=writer.has_spool,
-            is_spool_full=writer.is_spool_full,
-        )
-        said = prospects.outlook
-        if said != self._outlook:
-            self._outlook = said
-            log.log(logging.ERROR if said else logging.WARNING, "requests %s", _TOLD[said])
-        for source in self._sources.attached.values():
-            if not source.is_closing:
-                source.reader.say(said)
 
     @property
     def _must_poll(self) -> bool:  # a ring may hold what is not taken yet, and no push will wake us
@@ -314,6 +288,5 @@ class Drain:
         """
         log.error("stopped reading a damaged ring: %s", error)
         self._sources.given_up += 1
-        source.reader.say(Outlook.GIVEN_UP)
         self._events.add_unclean_start("ring_damaged", source.id)
         self._writer.advance(source.id, source.give_up())

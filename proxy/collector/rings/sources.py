@@ -26,7 +26,6 @@ import msgspec
 from proxy.ring.counters import CounterLayout, CounterSnapshot, add_counts
 from proxy.ring.descriptor import Descriptor, read_descriptor
 from proxy.ring.inflight import InflightExchange, InflightReader
-from proxy.ring.outlook import Outlook
 from proxy.ring.ring import RingEntry, RingReader
 from proxy.ring.segment import SUFFIX, Segment, pushed_in, segments_in
 from proxy.ring.segment_layout import RingDamaged, SegmentError
@@ -64,7 +63,6 @@ class Source:
         self.id = segment.source
         self.descriptor: Descriptor = read_descriptor(segment.descriptor)
         self.restart(position)
-        self.reader.say(Outlook.ROOM)  # whatever a collector before us said
         self._inflight = InflightReader(segment)
         self._layout = CounterLayout(len(self.descriptor.routes))
         self._given_back_to = -1

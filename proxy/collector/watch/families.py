@@ -16,7 +16,6 @@ from proxy.collector.watch.workers import Workers
 from proxy.otel.exporter import ExportCounters, Exporter
 from proxy.process.logs import lines_dropped
 from proxy.ring.counters import CounterSnapshot
-from proxy.ring.outlook import Outlook, outlook_name
 from storage.query import REPLICA_STATES, ROLLUP_METHODS, Replica
 from storage.writer.deferred import DeferredStorage
 from storage.writer.retention import Retention
@@ -129,14 +128,6 @@ def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Met
     attached = list(sources.attached.values())
     used = {str(index): source.reader.used_bytes for index, source in enumerate(attached)}
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", used)
-
-    outlooks = Counter(outlook_name(source.reader.outlook) for source in attached)
-    hopeless = (outlook_name(outlook) for outlook in (Outlook.FULL, Outlook.GIVEN_UP))
-    text = (
-        "Rings in which no room will be made, so that requests do not wait: the spool is full "
-        "too, or given up."
-    )
-    yield gauges("rings_hopeless", text, "reason", {name: outlooks[name] for name in hopeless})
 
     capacity = attached[0].segment.capacity if attached else default_capacity_bytes
     yield gauge("ring_capacity_bytes", "Size of each worker's ring.", capacity)

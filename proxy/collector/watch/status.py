@@ -21,7 +21,6 @@ from proxy.collector.rings.sources import Source, Sources
 from proxy.collector.watch.workers import Workers, WorkerShown
 from proxy.otel.export import Export
 from proxy.process.version import BUILD, VERSION
-from proxy.ring.outlook import outlook_name
 from proxy.ring.segment_layout import HELD_SINCE_US, PRODUCER_PID
 from proxy.settings.model import Settings, redacted
 from storage.base import Storage
@@ -175,6 +174,5 @@ def _describe_ring(source: Source) -> dict[str, object]:
         "recording_waits": None if counters is None else counters.recording_waits,
         "recording_wait_ms": None if counters is None else counters.recording_wait_us // 1000,
         "recording_standstills": None if counters is None else counters.recording_standstills,
-        "outlook": outlook_name(reader.outlook),
         "corrupt": reader.corrupt_records,
     }

@@ -1,11 +1,10 @@
 """Ring, collector and store as one state machine: whatever stalls, in any order, no record is
-dropped without a word.
+dropped early.
 
-The ring and the pace are the real ones, and so is what decides the collector's word; clients,
-collector, queue, spool and store are a model whose time is a count of ticks. Invariants, at every
-request: a record is dropped only from a ring that became full after the collector had said that no
-room will be made, or nothing had left it for 15 s; nobody waits for longer than the limit; waiting
-ends within 15 s of no movement, and begins again with movement.
+The ring and the pace are the real ones; clients, collector, queue, spool and store are a model whose
+time is a count of ticks. Invariants, at every request: a record is dropped only from a ring that
+became full after nothing had left it for 15 s; nobody waits for longer than the limit; waiting ends
+within 15 s of no movement, and begins again with movement.
 """
 
 import itertools
@@ -16,7 +15,6 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.ring.outlook import GIVE_UP_S, Outlook, Prospects
 from proxy.ring.ring import RingReader, RingWriter
 from proxy.ring.segment import Segment
 from proxy.worker.recording_pace import LOOK_NS, STANDSTILL_NS, RecordingPace
@@ -45,7 +43,6 @@ class Store:
     def __init__(self) -> None:
         self.hangs_until = 0
         self.away_until = 0
-        self.away_since = 0
 
 
 @dataclass
@@ -86,9 +83,7 @@ class World:
         """Until then each collector dies before it has stored anything."""
         self.moved_at = 0
         self.hoping_since = 0
-        """Since when the ring is more than half full without a word against waiting, or anything
-        that moved.
-        """
+        """Since when the ring is more than half full, and nothing has moved."""
         self.is_excused = False
         """Whether waiting has ended since the ring was less than three quarters full: it may have
         become full.
@@ -104,11 +99,6 @@ class World:
         return (self.writer.head - self.writer.released) / self.writer.capacity
 
     @property
-    def is_told(self) -> bool:
-        """Whether the collector has said that no room will be made."""
-        return not self.writer.has_hope
-
-    @property
     def is_still(self) -> bool:
         """Whether waiting may have ended: the last look before may count for up to a second."""
         return (self.now - self.hoping_since) * TICK_NS >= STANDSTILL_NS - LOOK_NS
@@ -116,9 +106,9 @@ class World:
     def tick(self) -> None:
         self.now += 1
         self._collect()
-        if self.is_told or self.fill <= 0.5 or self.moved_at == self.now:
+        if self.fill <= 0.5 or self.moved_at == self.now:
             self.hoping_since = self.now
-        if self.is_told or self.is_still:
+        if self.is_still:
             self.is_excused = True
         elif self.fill < 0.75:
             self.is_excused = False
@@ -139,7 +129,6 @@ class World:
             if self.now < self.starts_at:
                 return
             self.collector = Collector(RingReader(self.segment), self.now)
-            self.collector.reader.say(Outlook.ROOM)
 
         if self.now < self.dies_early_until:
             if self.now > self.collector.attached_at:
@@ -150,9 +139,7 @@ class World:
             self._move(self.collector)
 
     def _move(self, collector: Collector) -> None:
-        """Take what the queue has room for; settle it with the store or the spool; say how it
-        looks.
-        """
+        """Take what the queue has room for; settle it with the store or the spool."""
         store = self.store
         before = collector.reader.released
         is_away = self.now < store.away_until
@@ -175,13 +162,6 @@ class World:
             collector.reader.release(settled[-1])
         if collector.reader.released != before:
             self.moved_at = self.now
-        prospects = Prospects(
-            is_stuck=len(collector.queue) >= QUEUE_RECORDS,
-            away_s=(self.now - store.away_since) / TICKS_A_S if is_away else 0.0,
-            has_spool=self.has_spool,
-            is_spool_full=self.has_spool and self.spool_records >= SPOOL_RECORDS,
-        )
-        collector.reader.say(prospects.outlook)
 
     def record(self) -> None:
         """Push a record; check what may be dropped."""
@@ -192,7 +172,7 @@ class World:
     # What happens.
 
     def kill(self) -> None:
-        """The collector dies; its queue is lost, its word stays, the next one starts."""
+        """The collector dies; its queue is lost, the next one starts."""
         self.collector = None
         self.starts_at = self.now + START_S * TICKS_A_S
 
@@ -210,8 +190,7 @@ class World:
 
     def lose_store(self) -> None:
         """The store is away for long: the spool takes over, and becomes full if traffic goes on."""
-        self.store.away_since = self.now
-        self.store.away_until = self.now + 13 * TICKS_A_S
+        self.store.away_until = self.now + 22 * TICKS_A_S
 
     def die_early(self) -> None:
         """The collector dies again and again, before it has stored anything, for 20 s."""
@@ -248,10 +227,9 @@ class Client:
             fill = world.fill
             wait_ns = world.pace.request_wait_ns(now_ns)
             assert not wait_ns or fill > 0.5
-            assert not (wait_ns and world.is_told)
             assert not (wait_ns and now_ns - world.hoping_since * TICK_NS > STANDSTILL_NS + LOOK_NS)
             if world.moved_at == world.now and fill > 0.75:
-                assert wait_ns or world.is_told, "it does not wait again"
+                assert wait_ns, "it does not wait again"
             if wait_ns:
                 world.waits += 1
                 world.pace.hold(self, now_ns, wait_ns)
@@ -301,7 +279,7 @@ def test_no_stall_of_seconds_costs_a_record(pause_s: float) -> None:
     ),
     st.booleans(),
 )
-def test_nothing_is_dropped_without_a_word_nor_waits_in_vain(
+def test_nothing_is_dropped_early_nor_waits_in_vain(
     events: list[tuple[str, float]], has_spool: bool
 ) -> None:
     """Also where the spool becomes full, there is none, or collectors die again and again."""
@@ -310,7 +288,6 @@ def test_nothing_is_dropped_without_a_word_nor_waits_in_vain(
             made.run(round(pause_s * TICKS_A_S))
             (SHORT | LONG)[name](made)
         made.run(40 * TICKS_A_S)
-        assert made.writer.has_hope
         assert not made.pace._is_still
         drops = made.drops
         made.run(10 * TICKS_A_S)
@@ -334,18 +311,17 @@ def test_a_collector_that_dies_again_and_again_stops_traffic_for_15_s_only() -> 
 
 
 @each_of(("has_spool",), [(True,), (False,)])
-def test_traffic_goes_on_where_the_collector_has_said_so(has_spool: bool) -> None:
-    """A full spool is said at once, a store without a spool is waited for as long as a database
-    takes to restart.
+def test_traffic_goes_on_where_the_store_is_away_for_long(has_spool: bool) -> None:
+    """Once the spool is full, or at once where there is none, requests wait for 15 s; with the store
+    they wait again.
     """
     with world(has_spool=has_spool) as made:
         made.run(5 * TICKS_A_S)
         made.lose_store()
-        made.run(4 * TICKS_A_S)
+        made.run(14 * TICKS_A_S)
         assert made.drops == 0
-        made.run(8 * TICKS_A_S)
-        assert made.is_told
-        assert made.now - made.store.away_since >= GIVE_UP_S * TICKS_A_S
+        made.run(7 * TICKS_A_S)
+        assert made.pace._is_still
         assert made.drops > 0
         made.run(5 * TICKS_A_S)
-        assert not made.is_told
+        assert not made.pace._is_still

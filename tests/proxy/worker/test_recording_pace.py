@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from proxy.network.fair_loop import BY_RECORDING
 from proxy.ring.exchange import MAX_WAITED_MS
-from proxy.ring.outlook import Outlook
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings
 from proxy.worker.recording_pace import LOOK_NS, STANDSTILL_NS, RecordingPace, Share
@@ -30,7 +29,6 @@ class Ring:
     def __init__(self) -> None:
         self.head = 0
         self.released = 0
-        self.has_hope = True
 
 
 class Socket:
@@ -141,22 +139,7 @@ def test_time_in_which_nobody_asked_is_no_standstill(gap_s: int) -> None:
     assert pace.looks(1) == [0]
 
 
-def test_none_waits_where_the_collector_says_that_it_wins_nothing() -> None:
-    """From its word on, and no longer than it stands; that time is no standstill."""
-    ring = Ring()
-    pace = pace_of(ring)
-    ring.head = 750
-    assert pace.looks(1) == [100]
-    ring.has_hope = False
-    assert pace.message_wait_ns(pace.now_ns, 1.0) == 0
-    assert pace.looks(2 * SECONDS) == [0] * 2 * SECONDS
-    ring.has_hope = True
-    assert pace.looks(2) == [100] * 2
-    assert pace.standstills == 0
-
-
-@each_of(("is_said",), [(True,), (False,)])
-def test_who_waits_goes_on_when_waiting_ends(is_said: bool) -> None:
+def test_who_waits_goes_on_when_waiting_ends() -> None:
     """Whoever may wait for a minute is read on at once, and not when that is over."""
     ring = Ring()
     pace = pace_of(ring, 60_000)
@@ -171,11 +154,7 @@ def test_who_waits_goes_on_when_waiting_ends(is_said: bool) -> None:
         pace.now_ns += LOOK_NS
         pace._wake()
     assert first.calls == second.calls == [("pause", BY_RECORDING)]
-    if is_said:
-        ring.has_hope = False
-    else:
-        pace.now_ns += LOOK_NS
-
+    pace.now_ns += LOOK_NS
     pace._wake()
     assert first.calls == second.calls == [("pause", BY_RECORDING), ("resume", BY_RECORDING)]
     assert pace.timers == [1.0] * SECONDS
@@ -252,17 +231,14 @@ def test_requests_wait_in_a_ring_that_fills(start: Start, max_wait_ms: int) -> N
     )
     fill(plane, 7)
     assert plane.counters().recording_waits == 0
-    plane.reader.say(Outlook.FULL)
     fill(plane, 3)
-    assert plane.counters().recording_waits == 0
-    plane.reader.say(Outlook.ROOM)
     assert plane.call(GET) == b"ok"
     counters = plane.counters()
     assert bool(counters.recording_waits) is bool(max_wait_ms)
     assert counters.recording_wait_us <= counters.recording_waits * max_wait_ms * 1000
     waited = [exchange.waited_ms for exchange in plane.exchanges(plane.unread)]
     assert (waited[-1] > 0) is bool(max_wait_ms)
-    assert not any(waited[:-1])
+    assert not any(waited[:7])
 
 
 def test_requests_that_wait_for_recording_are_served_when_their_client_ends_its_side(

@@ -29,22 +29,6 @@ def test_pauses_double_up_to_a_bound_and_begin_anew(chance: float, share: float)
     assert availability.retry_at_s - 100.0 == pytest.approx(pauses[0])
 
 
-def test_how_long_the_store_is_away_is_counted_from_the_first_failure() -> None:
-    """Further ones change nothing, an answer ends it; a start without the store begins so."""
-    now_s = 100.0
-    availability = Availability(lambda: now_s, lambda: 0.0)
-    assert availability.away_s == 0.0
-    availability.note_down(OSError("refused"))
-    now_s = 103.0
-    availability.note_down(OSError("refused"))
-    assert availability.away_s == 3.0
-    availability.note_up()
-    assert availability.away_s == 0.0
-    offline = Availability(lambda: now_s, lambda: 0.0, is_up=False)
-    now_s = 105.0
-    assert offline.away_s == 2.0
-
-
 class Tried:
     """Stands for the batch of an attempt."""
 

@@ -13,12 +13,10 @@ from proxy.collector.rings import drain
 from proxy.collector.rings.drain import PAUSE_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
-from proxy.ring.outlook import GIVE_UP_S
 from proxy.ring.segment import segments_in
 from proxy.ring.segment_layout import HEAD, NO_WAKE, PUSHED, REFUSED_RECORDS, WAKE_AT
 from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
 from storage.record import Record
-from storage.writer.attempts import Availability
 from storage.writer.writer import Writer
 from tests.support.memory_store import MemoryStorage
 from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
@@ -118,70 +116,6 @@ async def test_refusals_of_a_worker_that_is_gone_are_told_before_its_ring_goes(
         ledger = await plane.until_empty()
 
     assert told(await rows(store)) == ledger.dropped == {"poison": pushed, "ring_full": 1}
-
-
-async def test_every_ring_is_told_whether_room_will_be_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Also one that comes later; what a collector said dies with it, because the next one begins
-    anew.
-    """
-    workers = [RingWorker(tmp_path)]
-    store = MemoryStorage()
-    async with (
-        collecting(tmp_path, store, is_draining=False) as plane,
-        asyncio.TaskGroup() as closing,
-    ):
-        plane.drain._tell_workers()
-        assert workers[0].ring.has_hope
-        plane.writer.availability.note_down(OSError("away"))
-        monkeypatch.setattr(Writer, "is_full", True)
-        plane.drain._tell_workers()
-        assert workers[0].ring.has_hope
-        monkeypatch.setattr(Writer, "is_spool_full", True)
-        workers.append(RingWorker(tmp_path))
-        assert workers[1].ring.has_hope
-        plane.drain._update_sources(closing)
-        plane.drain._tell_workers()
-        assert [worker.ring.has_hope for worker in workers] == [False, False]
-
-    assert [worker.ring.has_hope for worker in workers] == [False, False]
-    async with collecting(tmp_path, store, is_draining=False) as plane:
-        assert [worker.ring.has_hope for worker in workers] == [True, True]
-        plane.writer.availability.note_down(OSError("away"))
-        plane.drain._tell_workers()
-        assert [worker.ring.has_hope for worker in workers] == [False, False]
-        plane.writer.availability.note_up()
-        plane.drain._tell_workers()
-        assert [worker.ring.has_hope for worker in workers] == [True, True]
-
-    words = [
-        record.getMessage()
-        for record in caplog.records
-        if record.getMessage().startswith("requests")
-    ]
-    full = "requests no longer wait for recording: the store is away, queue and spool are full"
-    assert words == [full, full, "requests may wait for room in the rings again"]
-    for worker in workers:
-        worker.die()
-
-
-async def test_a_ring_that_is_held_back_without_a_spool_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A start without the store reads nothing where no spool takes it: that is said after a while."""
-    worker = RingWorker(tmp_path)
-    store = MemoryStorage()
-    async with collecting(tmp_path, store, is_draining=False) as plane:
-        plane.writer.availability.note_down(OSError("away"))
-        plane.drain.start_offline(is_holding=True)
-        plane.drain._tell_workers()
-        assert worker.ring.has_hope
-        monkeypatch.setattr(Availability, "away_s", GIVE_UP_S)
-        plane.drain._tell_workers()
-        assert not worker.ring.has_hope
-
-    worker.die()
 
 
 async def test_an_entry_that_cannot_be_read_is_dropped_and_the_next_is_read(tmp_path: Path) -> None:
