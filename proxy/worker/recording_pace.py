@@ -95,7 +95,7 @@ class Share:
         return (self._used + (0 if is_free else self._half)) / (2 * self._half)
 
     def take(self, size: int) -> bool:
-        """Take room for an entry of `size` bytes, which is pushed next; False when there is none."""
+        """Take room for the next entry, of `size` bytes; return False where the share is used up."""
         if self._used and self._used + size > self._half:
             if self._ring.released < self._closed_at:
                 return False

@@ -5,8 +5,6 @@ store behind it. One task opens the store, trying again for as long as it takes.
 open after `enable` only, when the store's positions were reconciled with what was assumed:
 nothing is committed whose place in it is not known.
 
-API keys may be in a store of their own, which is opened beside it and is away or there by itself.
-
 A store whose file is removed, or that is emptied, is away until it is where it was, or until the
 next start: nothing is replaced under a running process.
 

@@ -138,7 +138,7 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
 
 
 def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> bool:
-    """Print records; returns whether there were none, which with `as_json` is not known."""
+    """Print records; return whether there were none (with `as_json`: always False)."""
     if as_json:
         for record in records:
             say_json(selected(record, view), is_line=True)
@@ -316,7 +316,7 @@ def _weight_text(record: Mapping[str, Any]) -> str:
 
 
 def _asked_text(record: Mapping[str, Any], target: str) -> str:
-    """Write the URL that was asked for; a target that is no path is none."""
+    """Write the URL of the request; a target such as `*` stands apart from the host."""
     method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
     base = f"{record.get('scheme')}://{host}" if host else ""
     if not method:

@@ -1,4 +1,4 @@
-"""Edits of a text: what of it is taken out, what stands in for that, and which rule says so."""
+"""Edits of a text: the part that is replaced, its replacement, and the id of the rule."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -27,9 +27,7 @@ def most_candidates(text: bytes) -> int:
 
 
 class Edit(NamedTuple):
-    """Where something starts and stops, what stands in for it, and the id of the rule by which it
-    goes.
-    """
+    """Start and end of a part of a text, its replacement, and the id of the rule."""
 
     start: int
     stop: int
@@ -58,8 +56,8 @@ def apart(edits: list[Edit]) -> list[Edit]:
 def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> bytes:
     """Make edits that are in order and apart, and count them by rule in `hits`.
 
-    The same object comes back when there are none. What was taken out before is not counted again,
-    and neither is the rest of what stands for itself elsewhere.
+    The same object comes back when there are none. A part that has a mark is not counted again, nor
+    is a part that is deleted without a replacement.
     """
     pieces: list[bytes] = []
     kept = 0

@@ -34,16 +34,12 @@ from proxy.cli.parameter_types import FILE
     multiple=True,
     help="Leave a place of requests out: body.requested_at, items[*].id, query.t, header:accept.",
 )
-@click.option(
-    "--lenient", is_flag=True, help="Answer by the endpoint, whatever query, body and headers are."
-)
 @protobuf_option
 def mock(
     suite: Path,
     listen: str,
     match: str,
     ignore: tuple[str, ...],
-    lenient: bool,
     protobuf: Path | None,
 ) -> int:
     """Answer requests from a suite or a HAR file, streams with their recorded timing.
@@ -72,7 +68,7 @@ def mock(
         raise CommandError(f"--listen {listen!r}: {error}", exit_code=2) from error
 
     schema = schema_in(protobuf)
-    service = Service(recorded_in(suite), Level[match.upper()], places, schema, is_lenient=lenient)
+    service = Service(recorded_in(suite), Level[match.upper()], places, schema)
     for reason, times in service.left_out.most_common():
         complain(f"{times:,} exchange{'s are' if times > 1 else ' is'} left out: {reason}")
     if not service.answers:

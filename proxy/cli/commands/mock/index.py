@@ -39,12 +39,9 @@ class Miss(NamedTuple):
 class Index:
     """All recordings that may answer."""
 
-    def __init__(self, least: Level, *, is_lenient: bool = False) -> None:
-        """Answer from a strength on; a lenient one answers by the endpoint, whatever the headers
-        say.
-        """
-        self._least = Level.ENDPOINT if is_lenient else least
-        self._is_lenient = is_lenient
+    def __init__(self, least: Level) -> None:
+        """Answer from a strength on."""
+        self._least = least
         self.members: list[Member] = []
         self._by_key: dict[_Key, list[Member]] = defaultdict(list)
         self._by_endpoint: dict[_Key, list[Member]] = defaultdict(list)
@@ -120,9 +117,6 @@ class Index:
         members = self._by_endpoint.get(
             self._endpoint(record.method, record.path, asked.operation), []
         )
-        if self._is_lenient:
-            return self._of_host(asked, members)
-
         fitting = self._by_headers(asked, members)
         return fitting[Level.EXACT] or fitting[Level.SAME]
 

@@ -26,13 +26,11 @@ class Service:
         least: Level = Level.SAME,
         places: RequestPlaces = NO_PLACES,
         schema: Schema = NO_SCHEMA,
-        *,
-        is_lenient: bool = False,
     ) -> None:
         """Take a suite; answer from a strength on, without the places that are left out."""
         self._reader = Reader(places, schema)
-        self._least = Level.ENDPOINT if is_lenient else least
-        self._index = Index(least, is_lenient=is_lenient)
+        self._least = least
+        self._index = Index(least)
         self.left_out: Counter[str] = Counter()
         """Exchanges that answer nothing, by the reason."""
 

@@ -40,7 +40,7 @@ _NO_PROXY: Final = ("no_proxy", "NO_PROXY")
 
 
 class Asked(NamedTuple):
-    """What is to be done beside running the command."""
+    """Options of a run, apart from the command."""
 
     wanted: Mapping[str, str]
     """Name → upstream of further routes."""

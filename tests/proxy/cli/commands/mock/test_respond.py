@@ -220,24 +220,6 @@ def test_a_header_is_left_out() -> None:
         assert ask(mock, ("GET", "/x", "Origin: http://b", "")).status == status
 
 
-def test_lenient_answers_by_the_endpoint() -> None:
-    """The same path first, whatever query, body and headers are."""
-    suite = [
-        exchange(("GET", target, "Accept: a/b", ""), target)
-        for target in ("/u/7?x=1", "/u/8?x=1", "/u/8?x=2")
-    ]
-    mock = Service(suite, is_lenient=True)
-    for target, answer in (
-        ("/u/8?x=2", "/u/8?x=2"),
-        ("/u/8?x=3", "/u/8?x=1"),
-        ("/u/9", "/u/7?x=1"),
-    ):
-        reply = ask(mock, ("GET", target, "Accept: c/d", ""))
-        assert reply.content.decode() == answer
-
-    assert ask(mock, ("GET", "/v/9", "", "")).status == 404
-
-
 def test_the_host_that_is_asked_for_answers() -> None:
     """Where the suite has several; one that it does not have, as that of the mock, stands for all."""
     asked = ("GET", "/", "", "")
