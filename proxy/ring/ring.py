@@ -44,9 +44,7 @@ as soon as the end offset is released.
 """
 
 _CONCAT_BYTES: Final = 16 * 1024
-"""Above this, prefix and body are two slice assignments: the third copy would cost more than the
-call.
-"""
+"""Above this each section is an assignment of its own: joining them would copy them once more."""
 _RETRY_S: Final = 0.010
 _RETRY_PAUSE_S: Final = 0.0005
 _COUNT_BITS: Final = 7
@@ -139,12 +137,8 @@ class RingWriter:
         Returns:
             Whether the entry is in the ring. One larger than half of it may be refused even when nothing is waiting.
         """
-        # Joining first and asking the joined bytes for their length saves 0.16 µs over adding
-        # lengths up; for large sections the second copy is from the cache and costs nothing up to
-        # 64 KiB, 2 µs at 256 KiB (measured).
-        body = b"".join(sections)
         header_bytes = len(header)
-        size = header_bytes + len(body) + PREFIX_BYTES
+        size = PREFIX_BYTES + header_bytes + sum(map(len, sections))
         length = size + 7 & -8
         head = self._head
 
@@ -158,10 +152,12 @@ class RingWriter:
         at = head - self._base
         prefix = _pack(length, crc32(header, self._salt + end + kind), header_bytes, kind)
         if size <= _CONCAT_BYTES:
-            self._map[at : at + size] = prefix + header + body
-        else:
-            self._map[at : at + size - len(body)] = prefix + header
-            self._map[at + size - len(body) : at + size] = body
+            self._map[at : at + size] = b"".join((prefix, header, *sections))
+        else:  # bodies are copied once
+            for section in (prefix + header, *sections):
+                stop = at + len(section)
+                self._map[at:stop] = section
+                at = stop
 
         self._head = end
         count = self._count + 1

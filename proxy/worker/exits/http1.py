@@ -17,6 +17,8 @@ from proxy.network.tls_buffers import bound_buffers
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
+_JOINED_BYTES: Final = 8192
+"""Longest body that is written together with its head: a second write costs less than a longer copy."""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset, so that a truncated response does not look complete
 (P14).
@@ -26,7 +28,7 @@ _RESET: Final = struct.pack("ii", 1, 0)
 class Http1Exit(Exit):
     """Writes to the transport of one client connection."""
 
-    __slots__ = ("_format", "_is_http10", "_method", "_out", "_transport", "_write")
+    __slots__ = ("_body", "_format", "_is_http10", "_method", "_out", "_transport", "_write")
 
     def __init__(self, engine: Engine, transport: asyncio.Transport) -> None:
         super().__init__(engine)
@@ -37,6 +39,8 @@ class Http1Exit(Exit):
         self._is_http10 = False
         self._out = b""
         """The bytes that were prepared and not released."""
+        self._body = b""
+        """The body behind them, where it is too long to be copied."""
 
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
         self._method = method
@@ -52,7 +56,12 @@ class Http1Exit(Exit):
             prefix = head.prefix
         else:
             prefix = self._prefix(head)
-        self._out = self._format % (prefix, id_text) + body
+        head_end = self._format % (prefix, id_text)
+        if len(body) <= _JOINED_BYTES:
+            self._out = head_end + body
+        else:
+            self._out = head_end
+            self._body = body
 
     def start(self, head: ResponseHead, id_text: bytes) -> None:
         self._write(self._format % (self._prefix(head), id_text))
@@ -101,10 +110,13 @@ class Http1Exit(Exit):
         if out:
             self._out = b""
             self._write(out)
+        if self._body:
+            self._write(self._body)
+            self._body = b""
 
     @property
     def unsent_bytes(self) -> int:
-        return len(self._out)
+        return len(self._out) + len(self._body)
 
     def half_close(self) -> None:
         if self._transport.can_write_eof():
