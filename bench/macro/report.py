@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.macro import tables
 from bench.macro.processor import CORE, SHARES
@@ -17,6 +18,8 @@ from bench.macro.run import EVENTS, FLOOD, IDLE, KINDS, LATENCY, PACED, SUSTAINE
 
 BEGIN: Final = "<!-- results: begin -->"
 END: Final = "<!-- results: end -->"
+PACED_BEGIN: Final = "<!-- paced: begin -->"
+PACED_END: Final = "<!-- paced: end -->"
 
 
 class Result(msgspec.Struct, kw_only=True, frozen=True):
@@ -75,8 +78,20 @@ def replaced(text: str, section: str, begin_mark: str = BEGIN, end_mark: str = E
 
 
 def write(results: Sequence[Result], path: Path) -> None:
-    """Put the tables between the markers of a file."""
-    path.write_text(replaced(path.read_text(), "\n\n".join(map(markdown, results))))
+    """Put the tables between the markers of a file; that of ordinary rates has its own, above all
+    others.
+    """
+    text = path.read_text()
+    for is_paced, begin, end in ((True, PACED_BEGIN, PACED_END), (False, BEGIN, END)):
+        parts = [_of_kind(result, is_paced=is_paced) for result in results]
+        section = "\n\n".join(markdown(part) for part in parts if part.runs)
+        if section:
+            text = replaced(text, section, begin, end)
+    path.write_text(text)
+
+
+def _of_kind(result: Result, *, is_paced: bool) -> Result:
+    return replace(result, runs=[run for run in result.runs if (run.kind == PACED) is is_paced])
 
 
 def main() -> int:

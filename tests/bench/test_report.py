@@ -6,8 +6,17 @@ import msgspec
 import pytest
 
 from bench.macro.plan import Session
-from bench.macro.report import BEGIN, END, Result, markdown, replaced
-from bench.macro.run import EVENTS, FLOOD, IDLE, LATENCY, Run, faults
+from bench.macro.report import (
+    BEGIN,
+    END,
+    PACED_BEGIN,
+    PACED_END,
+    Result,
+    markdown,
+    replaced,
+    write,
+)
+from bench.macro.run import EVENTS, FLOOD, IDLE, LATENCY, PACED, Run, faults
 from bench.macro.tables import (
     cpu_table,
     flood_table,
@@ -187,3 +196,20 @@ def test_a_peer_without_a_log_is_told() -> None:
     assert silent(
         [quiet, run_of("nginx", {"proxy": 10.0}), run_of("sidelog", {"worker": 10.0})]
     ) == ["envoy"]
+
+
+def test_the_table_of_ordinary_rates_has_its_own_place(tmp_path: Path) -> None:
+    """A run of both kinds fills both places, and a run of one leaves the other as it was."""
+    page = tmp_path / "README.md"
+    page.write_text(f"first {PACED_BEGIN}a{PACED_END} then {BEGIN}b{END}")
+    paced = msgspec.structs.replace(run_of("envoy", {"proxy": 10.0}), kind=PACED, rate=100)
+    both = Result(when="now", command="bench", machine={}, versions={}, runs=[paced])
+    write([both], page)
+    assert page.read_text().endswith(f"then {BEGIN}b{END}")
+    assert "| envoy | 10.0 (1.00)" in page.read_text().partition(PACED_END)[0]
+
+    sustained = msgspec.structs.replace(both, runs=[run_of("nginx", {"proxy": 20.0})])
+    write([sustained], page)
+    before, _, after = page.read_text().partition(PACED_END)
+    assert "| envoy | 10.0 (1.00)" in before
+    assert "| nginx | 20.0" in after
