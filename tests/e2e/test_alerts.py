@@ -2,7 +2,6 @@
 id.
 """
 
-import asyncio
 import json
 import os
 import random
@@ -20,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import postgres
 from tests.support.long import long
 from tests.support.sidelog import ROOT, Sidelog, await_pids, eventually
 
@@ -152,31 +150,6 @@ def test_a_secret_is_in_no_message(tmp_path: Path, upstream: str) -> None:
         assert group.startswith("[REDACTED")
         assert CANARY.encode() not in b"".join(receiver.bodies)
         assert CANARY not in json.dumps(sidelog.api("/api/alerts"))
-
-
-@pytest.mark.long
-def test_of_sidecars_that_share_a_store_one_evaluates(tmp_path: Path, upstream: str) -> None:
-    """Each message is made once; when that sidecar is gone another goes on."""
-    with receiving(1) as receiver:
-        url = asyncio.run(postgres.database(tmp_path))
-        environ = {**environment(receiver), "SIDELOG_STORAGE__URL": url}
-
-        one, two = (Sidelog(tmp_path / name, upstream, environ=environ) for name in ("one", "two"))
-        with two, one:
-            urllib.request.urlopen(f"{one.url}/n/first", timeout=60).close()
-            urllib.request.urlopen(f"{two.url}/n/second", timeout=60).close()
-            eventually(
-                lambda: receiver.ids["/n/first", "firing"] and receiver.ids["/n/second", "firing"]
-            )
-            evaluator = one.api("/api/alerts")["evaluator"]
-            instances = {each.api("/api/status")["instance"]: each for each in (one, two)}
-            assert two.api("/api/alerts")["evaluator"] == evaluator
-            survivor = next(each for name, each in instances.items() if name != evaluator)
-            instances[evaluator].kill_all()
-            urllib.request.urlopen(f"{survivor.url}/n/third", timeout=60).close()
-            eventually(lambda: receiver.ids["/n/third", "firing"])
-
-        assert {len(ids) for ids in receiver.ids.values()} <= {0, 1}
 
 
 def test_an_alert_is_tested_and_silenced_from_the_command_line(
