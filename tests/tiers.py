@@ -43,7 +43,6 @@ COSTLY: Final = frozenset(
         "test_it_is_found_in_every_encoding",
         "test_one_call_reads_a_bounded_number_of_frames",
         "test_overlapping_reads_of_our_own_leave_gaps_for_the_journal",
-        "test_parts_list_hashes_and_cells",
         "test_secrets_within_a_run_are_found",
         "test_sums_of_a_search_are_those_of_its_rows",
         "test_ten_thousand_pipelined_requests",
