@@ -125,14 +125,7 @@ STATUSES: Final = some_words(
 ) | {"examples": ["404,5xx"]}
 
 
-def _filter(name: str) -> Schema:
-    """Return the schema of a filter that takes any text; the word of the search describes it."""
-    word = find_word(name)
-    description = {} if word is None else {"description": word.help}
-    return (TEXTS if name in LISTS else TEXT) | description
-
-
-FILTERS: Final[dict[str, Schema]] = {name: _filter(name) for name in sorted(PARAMETERS)} | {
+_SOME: Final[dict[str, Schema]] = {
     "kind": one_of(*WORDS["kind"].values),
     "status": STATUSES,
     **{name: some_words(*WORDS[name].values) for name in ("source", "outcome")},
@@ -148,19 +141,35 @@ FILTERS: Final[dict[str, Schema]] = {name: _filter(name) for name in sorted(PARA
         "`position` and `length`, and what was `expected`",
         "examples": ["status:5xx path:/api/* -method:GET"],
     },
+    "q": TEXT
+    | {"description": "a part of the text in path, query, error, heads, bodies and messages"},
     "redacted": TEXTS
     | {
         "description": "ids of rules that took something out, or `name:` and the name it stood under",
         "examples": [["github-token", "name:password"]],
     },
+    "client": TEXTS | {"description": "client of the route"},
     "client_ip": TEXTS | {"description": "addresses or networks, such as 10.0.0.0/8"},
     "header": {
         "anyOf": [{"type": "string", "pattern": "^[!#$%&'*+.^_`|~0-9A-Za-z-]+:"}, _EMPTY],
         "description": "a header of request or response and a part of its value, such as x-tenant:acme",
     },
-    "min_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
-    "max_latency_ms": {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY]},
+    **{
+        name: {"anyOf": [whole(MAX_INT64 // 1000), _EMPTY], "description": f"duration, at {bound}"}
+        for name, bound in (("min_latency_ms", "least"), ("max_latency_ms", "most"))
+    },
 }
+"""Filters that do not take just any text, or need a description of their own."""
+
+
+def _filter(name: str) -> Schema:
+    """Return the schema of a filter, described as its word of the search is."""
+    schema = _SOME.get(name, TEXTS if name in LISTS else TEXT)
+    word = find_word(name)
+    return schema if word is None else {"description": word.help} | schema
+
+
+FILTERS: Final[dict[str, Schema]] = {name: _filter(name) for name in sorted((SEARCH, *PARAMETERS))}
 """The native filters, each a term of the search language; described once, as shared components."""
 
 ENTRY_FILTERS: Final[dict[str, Schema]] = {
