@@ -60,6 +60,12 @@ BOOL: Final[Schema] = {
 }
 _EMPTY: Final[Schema] = {"type": "string", "maxLength": 0}
 _TIMES: Final = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+_LATE: Final[Schema] = {
+    "type": "string",
+    "format": "date-time",
+    "examples": ["2038-01-01T00:00:00Z"],
+}
+"""A time behind the usual example of one: a period does not end before it begins."""
 _AGE: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,10}[smhdw]$"}
 _DAY: Final[Schema] = {"enum": ["today", "yesterday"]}
 TIME: Final[Schema] = {"anyOf": [*_TIMES, _EMPTY], "description": EXPECTED}
@@ -134,7 +140,7 @@ _SOME: Final[dict[str, Schema]] = {
     "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES))
     | {"examples": ["!OK"]},
     "since": MOMENT | {"examples": ["15m"]},
-    "until": MOMENT,
+    "until": MOMENT | {"anyOf": [_LATE, *MOMENT["anyOf"]]},
     SEARCH: TEXT
     | {
         "description": "a search, as docs/search.md describes it; one that cannot be read is a 400 that says where, in "
