@@ -130,6 +130,8 @@ def is_consistent(path: str, query: Mapping[str, Any]) -> bool:
     """Tell whether parameters hold together."""
     if path in ("/api/histogram", "/api/heatmap") and query.get("until"):
         return False  # `since` before `until`
+    if is_backward(query):
+        return False  # `since` before `until`
     if query.get("cursor") and query.get("order"):
         return False  # the order of the cursor
     is_marked = str(query.get("bom")).lower() in ("true", "1", "yes")
@@ -139,6 +141,16 @@ def is_consistent(path: str, query: Mapping[str, Any]) -> bool:
     if has_steps and not query.get("since"):
         return False  # steps of a range of time
     return not (path == "/api/top" and query.get("by") == "tool" and query.keys() - OF_TOOLS)
+
+
+def is_backward(query: Mapping[str, Any]) -> bool:
+    """Tell whether a period ends before it begins, with a beginning and an end that can be read."""
+    bounds = {name: str(query[name]) for name in ("since", "until") if query.get(name)}
+    return (
+        len(bounds) == 2
+        and all(is_readable(name, text) for name, text in bounds.items())
+        and not can_read(bounds)
+    )
 
 
 def has_grammar(query: Mapping[str, Any], body: Any) -> bool:
@@ -166,9 +178,13 @@ def _texts(value: Any) -> list[str]:
 
 
 def is_readable(name: str, value: Any) -> bool:
-    """Tell whether a search, or an address, can be read."""
+    """Tell whether a value of a filter can be read."""
+    return can_read(MultiDict([(name, text) for text in _texts(value)]))
+
+
+def can_read(query: Mapping[str, str]) -> bool:
     try:
-        read_filter(MultiDict([(name, text) for text in _texts(value)]), 0)
+        read_filter(MultiDict(query), 0)
     except Refused:
         return False
     return True
