@@ -170,15 +170,15 @@ def read_filter(query: Query, now_us: int, *others: str, kind: Kind = "exchange"
         BadSearch: a search that cannot be read.
     """
     refuse_unknown(query, FILTER_PARAMETERS.union(others))
-    terms = [_read_term(query, name, now_us) for name in PARAMETERS]
+    terms = [_read_term(query, name, now_us) for name in PARAMETERS if name in query]
     filter = lifted(both(*terms, read_search(query.get(SEARCH, ""), now_us)), kind)
     refuse_backward(filter.since_us, filter.until_us)
     return filter
 
 
 def _read_term(query: Query, name: str, now_us: int) -> Expression | None:
-    """Read a filter as a term of the search; None when it is absent or empty."""
-    texts = read_list(query, name) if name in LISTS else (query.get(name, ""),)
+    """Read a filter as a term of the search; None when it is empty."""
+    texts = read_list(query, name) if name in LISTS else (query[name],)
     if not any(texts):
         return None
     try:
