@@ -10,7 +10,7 @@ makes progress.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, Self, TypeVar
@@ -212,13 +212,13 @@ class Session(Protocol):
         """
         ...
 
-    async def can_have(
+    def can_have(
         self, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
-    ) -> list[Any] | None:
+    ) -> AsyncIterator[list[Any] | None]:
         """Find which of some rows can have a word of each of some clues in some parts, by the
-        dialect's `row_key`.
+        dialect's `row_key`: at least one at a time.
 
-        None when out of budget.
+        None, and nothing more, when out of budget.
         """
         ...
 

@@ -9,7 +9,7 @@ meanwhile may be seen or not.
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import replace
@@ -246,8 +246,10 @@ class ClickhouseSession:
 
     async def can_have(
         self, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
-    ) -> list[int] | None:
-        return await can_have(self, where, clues)
+    ) -> AsyncIterator[list[int] | None]:
+        found = await can_have(self, where, clues)
+        if found is None or found:
+            yield found
 
 
 def _in_slice(where: Where, part: Range) -> Where:

@@ -263,12 +263,24 @@ async def _matching(session: Session, where: Where, search: Expression) -> Rows 
     The rows have the dialect's `record_columns`; parameters of the conditions are numbered from 1.
     """
     clues = clues_of(search)
-    if clues:
-        possible = await session.can_have(where, clues, parts_of(search))
-        if not possible:
-            return possible
-        where = _with_keys(where, "AND", possible, session.dialect, 1)
+    if not clues:
+        return await _judged(session, where, search)
 
+    found: list[Any] = []
+    async for possible in session.can_have(where, clues, parts_of(search)):
+        if possible is None:
+            return None
+        chosen = _with_keys(where, "AND", possible, session.dialect, 1)
+        rows = await _judged(session, chosen, search)
+        if rows is None:
+            return None
+        found += rows
+
+    return found
+
+
+async def _judged(session: Session, where: Where, search: Expression) -> Rows | None:
+    """Read the rows of some conditions, and keep those that fulfil a search; as `_matching`."""
     dialect = session.dialect
     sql = f"SELECT {dialect.record_columns} FROM {dialect.schema}records WHERE {where.text}"
     rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)

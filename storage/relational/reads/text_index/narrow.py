@@ -1,19 +1,23 @@
 """Rules out rows that lack a word, by their stored bytes: no record is decoded.
 
-Strategy: a pattern of all ways to write a word (`storage.search.glance`) searches each block once,
-undecoded, for all rows that have heads or bodies in it. The offset of a match tells the row. Bytes
-between the texts of a block may match too: then a row is decoded in vain.
+Strategy: a pattern of all ways to write a word (`storage.search.glance`) searches a block,
+undecoded, wherever rows that are asked for have heads or bodies in it: those that stand side by
+side at once. The offset of a match tells the row. Bytes between the texts of a row may match too:
+then it is decoded in vain.
+
+Rows are told some blocks at a time: whoever reads these rows next finds the blocks inflated.
 
 Invariant: no row is ruled out that has a word of each clue (`storage.search.clues`).
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
-from operator import add, itemgetter
-from typing import Any, Final
+from itertools import pairwise
+from operator import attrgetter, itemgetter
+from typing import Any, Final, NamedTuple
 
 from storage.relational.blocks.read import contents
 from storage.relational.session import BlockSession
@@ -41,11 +45,20 @@ conversation has up to 2 MiB.
 """
 
 
+class _Held(NamedTuple):
+    """Where the heads or the bodies of a row are in a block."""
+
+    offset: int
+    end: int
+    place: int
+    """Of the row among those that are searched."""
+
+
 async def can_have(
     session: BlockSession, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
-) -> list[Any] | None:
-    """Return the keys (the dialect's `row_key`) of rows that can have a word of each clue in these
-    parts; None when the budget ended it.
+) -> AsyncIterator[list[Any] | None]:
+    """Yield the keys (the dialect's `row_key`) of rows that can have a word of each clue in these
+    parts, some at a time; None, and nothing more, when the budget ended it.
 
     Parameters of the conditions are numbered from 1.
     """
@@ -56,25 +69,23 @@ async def can_have(
     sql = f"SELECT {columns} FROM {session.dialect.schema}records WHERE {where.text}"
     rows = await session.fetch_in_budget(sql, where.parameters, is_part=True)
     if rows is None:
-        return None
+        yield None
+        return
 
     rows = sorted(rows, key=itemgetter(_SEQ))
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     block_columns = [column for part, column in _COLUMN_OF.items() if part in parts]
-    found: list[int] = []
+    keys = {row[_SEQ]: row[_SEQ if key == "seq" else -1] for row in rows}
 
     for some in _portions(rows, block_columns):
         if session.budget.ends_next:
-            return None
+            yield None
+            return
         ids = {row[column] for column in block_columns for row in some if row[column]}
         blocks = await contents(session, ids)
-        found += await session.aside(partial(_look, some, blocks, errors, clues, parts))
-
-    if key == "seq":
-        return found
-
-    keys = {row[_SEQ]: row[-1] for row in rows}
-    return [keys[seq] for seq in found]
+        found = await session.aside(partial(_look, some, blocks, errors, clues, parts))
+        if found:
+            yield [keys[seq] for seq in found]
 
 
 def _portions(rows: Rows, columns: Sequence[int]) -> Iterator[Rows]:
@@ -129,39 +140,27 @@ def _look(
 
 
 class _BlockTexts:
-    """Heads or bodies of some rows, in one block."""
+    """Heads or bodies of rows that stand side by side in one block."""
 
-    def __init__(
-        self, content: bytes, places: Sequence[int], offsets: Sequence[int], lengths: Sequence[int]
-    ) -> None:
-        """Take a block's content, and of each row its place, offset and length in the block."""
+    def __init__(self, content: bytes, held: Sequence[_Held]) -> None:
+        """Take a block's content, and where in it the rows are, in order."""
         self._content = content
-        self.places = places
-        self._offsets = offsets
-        self._lengths = lengths
-        self._first = min(offsets)
-        self._end = max(map(add, offsets, lengths))
+        self._held = held
+        self.places = [each.place for each in held]
+        self._end = held[-1].end
 
     def places_of(self, wanted: Pattern) -> Iterator[int]:
         """Yield the places of the rows in whose bytes a pattern matches."""
-        found = wanted.search(self._content, self._first, self._end)
-        if found is None:  # Nearly always: sorting rows would be in vain.
-            return
-
-        order = sorted(range(len(self._offsets)), key=self._offsets.__getitem__)
-        offsets = sorted(self._offsets)
-        while found is not None:
-            at = found.start()
-            behind = bisect_right(offsets, at)
-            # Several rows may share one stored body, and so have the same offset.
-            for index in range(bisect_left(offsets, offsets[behind - 1]), behind):
-                if at < offsets[index] + self._lengths[order[index]]:
-                    yield self.places[order[index]]
-            if behind == len(offsets):
+        first = 0
+        while first < len(self._held):
+            found = wanted.search(self._content, self._held[first].offset, self._end)
+            if found is None:
                 return
-
-            # One match is enough for a row: go on at the next.
-            found = wanted.search(self._content, offsets[behind], self._end)
+            at = found.start()
+            # One match is enough for a row: go on behind it. Several may share one stored body.
+            behind = bisect_right(self._held, at, key=attrgetter("offset"))
+            yield from (each.place for each in self._held[first:behind] if at < each.end)
+            first = behind
 
 
 class _OwnTexts:
@@ -190,16 +189,26 @@ def _block_texts(
         if part not in parts:
             continue
 
-        held: defaultdict[int, list[int]] = defaultdict(list)
-        for place, block in enumerate(map(itemgetter(column), rows)):
-            held[block].append(place)
+        held: defaultdict[int, list[_Held]] = defaultdict(list)
+        for place, row in enumerate(rows):
+            block, offset, length = row[column : column + 3]
+            if block in blocks:
+                held[block].append(_Held(offset, offset + length, place))
 
-        for block in held.keys() & blocks.keys():
-            places = held[block]
-            some = [rows[place] for place in places]
-            offsets = [row[column + 1] for row in some]
-            lengths = [row[column + 2] for row in some]
-            yield _BlockTexts(blocks[block], places, offsets, lengths)
+        for block, some in held.items():
+            some.sort()
+            for side_by_side in _runs(some):
+                yield _BlockTexts(blocks[block], side_by_side)
+
+
+def _runs(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
+    """Cut what is held in a block, in order, where others stand between."""
+    first = 0
+    for place, (before, each) in enumerate(pairwise(held), 1):
+        if each.offset > before.end:
+            yield held[first:place]
+            first = place
+    yield held[first:]
 
 
 def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:

@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 
 from storage.record import Body, Payload
 from storage.relational.blocks.payloads import NOWHERE, Packer, inflate
-from storage.relational.reads.text_index.narrow import BODIES, HEADS, _look, _portions
+from storage.relational.reads.text_index.narrow import (
+    BODIES,
+    HEADS,
+    _block_texts,
+    _look,
+    _portions,
+)
 from storage.search.clues import Clue
+from storage.search.glance import pattern
 from storage.search.phrase import Phrase, SearchedText
 from storage.search.words import decoded, fold, readings, words
 
@@ -107,6 +114,22 @@ def test_rows_that_share_a_body_share_its_words() -> None:
     assert _look(rows, blocks, ERRORS, [("deadlock",)]) == [0, 2]
     assert _look(rows, blocks, ERRORS, [("get",)]) == [0, 1, 2, 3]
     assert _look(rows[1:2], blocks, ERRORS, [("deadlock",)]) == []
+
+
+def test_rows_between_those_that_are_asked_for_are_not_looked_at() -> None:
+    """Of a block of many rows only the bytes of those that the index names are searched."""
+    packer = Packer(0)
+    places = [
+        packer.add(Payload(b"GET /%d deadlock" % seq, b"", None, None), seq, 0)[0]
+        for seq in range(9)
+    ]
+    packer.finish()
+    [content] = [inflate(bytes(block[-1])) for block in packer.blocks]
+    rows = [(seq, 0, None, 0, *places[seq], *NOWHERE, None) for seq in (1, 2, 7)]
+    texts = list(_block_texts(rows, {places[0][0]: content}, {"heads"}))
+    assert [text.places for text in texts] == [[0, 1], [2]]
+    assert [list(text.places_of(pattern(("deadlock",)))) for text in texts] == [[0, 1], [2]]
+    assert not any(list(text.places_of(pattern(("3",)))) for text in texts)
 
 
 @pytest.mark.parametrize("odd", ["%7A", "\\u007a", "\uff5a"])
