@@ -257,7 +257,8 @@ class Summary:
     since_us: int | None
     until_us: int | None
     """The filter's range, as far as the store has records in it; None, both, where that is no time
-    at all.
+    at all. Where only the newest records of a search were counted, it begins with the oldest of
+    them.
     """
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
@@ -265,6 +266,8 @@ class Summary:
     """Use of language models, most called first; None where only totals were asked for."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
+    is_newest: bool = False
+    """Whether only the newest records of a search were counted, as many as there was time for."""
     sampled: bool = False
     """As of a histogram."""
 

@@ -162,6 +162,15 @@ class SummaryShown(ApiObject):
     top: dict[str, list[FacetValueShown]]
     usage: UsageShown | None
     complete: bool
+    newest: Annotated[
+        Literal[True] | UnsetType,
+        msgspec.Meta(
+            description=(
+                "there only where the time did not suffice for all records of a search: figures "
+                "are of the newest of them, back to `since`"
+            )
+        ),
+    ] = UNSET
     sampled: Sampled = UNSET
 
 
@@ -323,6 +332,7 @@ async def summary(request: web.Request) -> web.Response:
         until=None if found.until_us is None else format_time(found.until_us),
         top=_values_shown(found.top),
         usage=None if found.models is None else _usage(found.models),
+        newest=true_or_unset(found.is_newest),
         sampled=true_or_unset(found.sampled),
     )
     return json_response(shown)

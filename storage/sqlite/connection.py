@@ -8,11 +8,12 @@ a caller that is cancelled cannot leave a transaction half done: the function ru
 import asyncio
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Self, TypeVar, cast
 
 import aiosqlite
 import msgspec
@@ -193,17 +194,21 @@ def _is_function(error: sqlite3.OperationalError) -> bool:
 class Budget(ReadBudget):
     """The budget of a read on a thread of its own."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, cancelled: threading.Event | None = None) -> None:
         super().__init__(seconds)
-        self._is_cancelled = False
+        self._cancelled = cancelled or threading.Event()
+
+    def another(self, seconds: float) -> Self:
+        """Make a budget for a part of the same read, which is cancelled with it."""
+        return type(self)(seconds, self._cancelled)
 
     def cancel(self) -> None:
         """End the read as soon as possible: its caller has gone. Callable from any thread."""
-        self._is_cancelled = True
+        self._cancelled.set()
 
     @property
     def is_spent(self) -> bool:
-        return self._is_cancelled or super().is_spent
+        return self._cancelled.is_set() or super().is_spent
 
     def execute(
         self,

@@ -127,7 +127,7 @@ class SqliteSession(SqliteStatements):
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)
-        limited.budget = Budget(seconds)
+        limited.budget = self.budget.another(seconds)
         return limited
 
     async def state(self) -> State:

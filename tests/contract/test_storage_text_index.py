@@ -3,6 +3,7 @@ none of their words.
 """
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any, Final
 import pytest
 
 from storage.base import Storage
-from storage.query import CountQuery, Filter, Order, RecordQuery
+from storage.query import CountQuery, Filter, Order, RecordQuery, SummaryQuery, TopQuery
 from storage.record import Batch, Entry, Payload
+from storage.relational.reads import scan
 from storage.relational.reads.text_index import build, merge
 from storage.relational.reads.text_index.cells import Cell, Segment, part_key
 from storage.relational.reads.text_index.tables import read_cells, read_parts, read_segments
@@ -307,6 +309,31 @@ async def test_alternatives_of_words_and_columns_leave_out_what_has_neither(
         # Behind the last cell are some that none covers yet.
         assert set(judged) <= {number, *range(ROWS - 14, ROWS + 1)}
         judged.clear()
+
+
+async def test_figures_of_a_search_are_of_the_newest_where_time_is_short(
+    celled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them are of the same records, as many as could be looked into."""
+    monkeypatch.setattr(rows, "FIRST_ROWS", 15)
+    entries = await fill(celled, 1, ROWS)
+    await index(celled)
+    filter = Filter(where=Text(Phrase(("reset",))))
+    found = having(entries, filter.where)
+    projects = {entry.record.seq: entry.record.project for entry in entries.values()}
+
+    for share, is_whole in ((1.0, True), (0.0, False)):
+        monkeypatch.setattr(scan, "_EXAMINED_SHARE", share)
+        summary = await celled.read(SummaryQuery(filter))
+        counted = summary.exchanges
+        assert (summary.complete, summary.is_newest) == (is_whole, not is_whole)
+        assert counted == len(found) if is_whole else 0 < counted < len(found)
+        expected = Counter(projects[seq] for seq in found[:counted])
+        assert {each.value: each.count for each in summary.top["project"]} == expected
+
+        top = await celled.read(TopQuery(filter, "project"))
+        assert (top.seen, top.complete) == (counted, is_whole)
+        assert {row.names[0]: row.exchanges for row in top.rows} == expected
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])

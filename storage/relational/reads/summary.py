@@ -10,7 +10,7 @@ from storage.relational import rollup_sql, usage
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.aggregate import LATENCIES, Added, Sums
 from storage.relational.reads.facets import count_values, named
-from storage.relational.reads.scan import scan, scope_range, start_range
+from storage.relational.reads.scan import examined, scan, scope_range, start_range
 from storage.relational.rollups import OTHER, STATUS_KEYS, STATUS_TABLES
 from storage.relational.session import Session, State
 from storage.relational.sql import Rows, Where
@@ -30,7 +30,8 @@ _SCANNED: Final = {name: f"{FACETS[name]} AS top_{name}" for name in TOPS} | {
 
 async def summary(session: Session, query: SummaryQuery) -> Summary:
     state = await session.state()
-    filter = state.visible(query.filter)
+    found = await examined(session, state.visible(query.filter))
+    filter = found.filter
     times = await start_range(session)
     cut = split(filter, times[1])
 
@@ -40,32 +41,36 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
     if not query.only_totals:
         counted = _countable_tops(filter, state)
         scanned = [name for name in TOPS if name not in counted]
-    complete = True
+    complete = found.is_whole
     if counted:
-        complete = await _count_tops(session, filter, cut.hours, counted, tops)
+        complete &= await _count_tops(session, filter, cut.hours, counted, tops)
 
     sums = Sums(session, ("status_class",), _MEASURES, LATENCIES)
     complete &= await sums.add(filter, rollup_sql.tables_for(filter, state.capped_dimensions), cut)
     if counted:
         for edge in cut.edges:
-            complete = complete and await _add_tops(session, edge, counted, tops)
+            complete &= await _add_tops(session, edge, counted, tops)
     if scanned:
-        complete = complete and await _add_tops(session, filter, scanned, tops)
+        complete &= await _add_tops(session, filter, scanned, tops)
 
     tally = sums.tallies().get(0, Tally())
     tally.sampled = bool(sums.sampled)
     if not filter.scope.is_everything:
         times = await scope_range(session, filter.scope)
     start, end = extent(filter, *times)
+    if start is not None and found.since_us is not None:
+        start = max(start, found.since_us)
     if query.only_totals:
-        return tally.summary(start, end, {}, None, complete=complete)
+        totals = tally.summary(start, end, {}, None, complete=complete)
+        return replace(totals, is_newest=not found.is_whole)
 
     models, is_whole = await _usage(session, filter, cut)
     top = {}
     for name in TOPS:
-        found = await named(session, name, tops[name], MAX_TOP_VALUES)
-        top[name] = [FacetValue(value, count) for value, count in found]
-    return tally.summary(start, end, top, models, complete=complete and is_whole)
+        values = await named(session, name, tops[name], MAX_TOP_VALUES)
+        top[name] = [FacetValue(value, count) for value, count in values]
+    summed = tally.summary(start, end, top, models, complete=complete and is_whole)
+    return replace(summed, is_newest=not found.is_whole)
 
 
 async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage], bool]:

@@ -20,6 +20,7 @@ from storage.query import ROLLUP_METHODS, Filter, SeriesQuery, TopQuery
 from storage.relational import rollup_sql, rollups
 from storage.relational.reads.aggregate import LATENCIES, Steps, Sums, Values
 from storage.relational.reads.groups import groups
+from storage.relational.reads.scan import examined
 from storage.relational.session import Session
 from storage.relational.sql import DIMENSIONS
 from storage.relational.tally import narrowed
@@ -85,7 +86,9 @@ async def _add(sums: Sums, filter: Filter) -> bool:
     """Add the records of a filter, events only if they are calls; False if some are missing."""
     state = await sums.session.state()
     filter = state.visible(replace(filter, kind="all" if sums.has_calls else "exchange"))
-    return await sums.add(filter, _tables_by(sums.by, filter, state.capped_dimensions))
+    found = await examined(sums.session, filter)
+    tables = _tables_by(sums.by, filter, state.capped_dimensions)
+    return await sums.add(found.filter, tables) and found.is_whole
 
 
 def _tables_by(

@@ -35,7 +35,7 @@ from storage.relational.search.condition import (
 )
 from storage.relational.session import Session, Sifted
 from storage.relational.slices import Range, Window, spread
-from storage.relational.sql import Dialect, Rows, Where
+from storage.relational.sql import MAX_INT, Dialect, Rows, Where
 from storage.relational.writes.packing import COLUMNS
 from storage.search.clues import clues_of, parts_of
 from storage.search.expression import (
@@ -145,6 +145,8 @@ class Found:
 
     @property
     def first_rows(self) -> int | None:
+        if self.known is not None:
+            return MAX_INT  # One statement looks them all up.
         dialect = self.session.dialect
         if any(way.residual for way in self.ways):
             rows = dialect.scan_rows // _SCANNED_PER_EXAMINED or FIRST_ROWS

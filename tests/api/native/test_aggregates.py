@@ -2,6 +2,9 @@
 name the parameter.
 """
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from storage.record import Batch, Entry
@@ -35,6 +38,25 @@ async def test_facets_list_values_with_counts(client: Client, world: World) -> N
     assert set(found) == {"route", "status"}
     assert found["status"] == [{"value": "2xx", "count": 8}, {"value": "5xx", "count": 2}]
     assert {value["value"]: value["count"] for value in found["route"]} == {"a": 5, "b": 5}
+
+
+async def test_a_summary_says_that_it_is_of_the_newest(
+    client: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the time does not suffice for all that a search finds; else it says nothing of it."""
+    await fill(world)
+    whole = await (await client.get("/api/summary?query=api", headers=BEARER)).json()
+    assert whole["complete"]
+    assert "newest" not in whole
+
+    read = world.storage.read
+
+    async def read_part(query: Any) -> Any:
+        return replace(await read(query), complete=False, is_newest=True)
+
+    monkeypatch.setattr(world.storage, "read", read_part)
+    part = await (await client.get("/api/summary?query=api", headers=BEARER)).json()
+    assert (part["complete"], part["newest"]) == (False, True)
 
 
 async def test_a_histogram_counts_over_time(client: Client, world: World) -> None:

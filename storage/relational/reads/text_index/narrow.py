@@ -2,10 +2,10 @@
 
 Strategy: a pattern of all ways to write a word (`storage.search.glance`) searches a block,
 undecoded, wherever rows that are asked for have heads or bodies in it: those that stand side by
-side at once. The offset of a match tells the row. Bytes between the texts of a row may match too:
+side at once. The offset of a match is in the row. Bytes between the texts of a row may match too:
 then it is decoded in vain.
 
-Rows are told some blocks at a time: whoever reads these rows next finds the blocks inflated.
+Rows are named some blocks at a time, so that a read of these rows finds the blocks inflated.
 
 Invariant: no row is ruled out that has a word of each clue (`storage.search.clues`).
 """
