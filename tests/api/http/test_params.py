@@ -1,7 +1,6 @@
 """Query strings read strictly."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -12,8 +11,6 @@ from api.http import params
 from api.http.cursor import encode_cursor
 from api.http.errors import BadParameter, BadSearch
 from storage.query import RecordQuery
-from storage.search.expression import And, Between, Has, Is, Like, Not, Or, conjuncts
-from storage.search.language.terms import read_network
 from tests.support.cases import each_of
 from tests.support.filters import make_filter
 
@@ -96,12 +93,6 @@ def test_lists_are_trimmed_and_joined_over_repetitions() -> None:
         params.read_list(query(m=",".join(map(str, range(101)))), "m")
 
 
-def test_statuses_mix_exact_ones_and_classes() -> None:
-    """`404,5xx` is either."""
-    read = params.read_filter(query(status="404,5xx,2XX"), NOW_US)
-    assert read == make_filter(statuses=(404,), status_classes=(5, 2))
-
-
 @each_of(
     "text",
     ["0xx", "axx", "xx", "40", "4004", "404x", "-404", "4 4", "٤٠٤", "all", "6xx", "9XX", "600", "999"],
@@ -137,47 +128,6 @@ def test_a_period_that_ends_before_it_begins_is_refused(asked: dict[str, str]) -
     """Nothing can be in it, which reads as if there were nothing."""
     with pytest.raises(BadParameter, match=r"since is '20.*Z', expected a time before until, 20"):
         params.read_filter(query(**asked), NOW_US)
-
-
-def test_every_native_filter_reaches_the_query() -> None:
-    """One request with all of them."""
-    read = params.read_record_query(
-        query(
-            since="15m", until="2024-06-12T14:00:00Z", status="404,5xx", method="get,POST", host="a.test", path="Us%_",
-            route="r", service="s", project="p", container="c", client="cl", key="k", level="warn,error",
-            kind="all", source="edge", outcome="ok", error_type="e", min_latency_ms="5", max_latency_ms="7",
-            trace_id="F47AC10B-58CC-4372-A567-0E02B2C3D479", order="asc", limit="7", in_flight="1",
-        ),
-        NOW_US,
-    )  # fmt: skip
-    wanted = RecordQuery(
-        filter=make_filter(
-            kind="all",
-            since_us=NOW_US - 900_000_000,
-            until_us=1_718_200_800_000_000,
-            statuses=(404,),
-            status_classes=(5,),
-            methods=("GET", "POST"),
-            hosts=("a.test",),
-            path_contains="Us%_",
-            routes=("r",),
-            services=("s",),
-            projects=("p",),
-            containers=("c",),
-            clients=("cl",),
-            keys=("k",),
-            levels=("warn", "error"),
-            sources=("edge",),
-            outcomes=("ok",),
-            error_types=("e",),
-            trace_id="f47ac10b58cc4372a5670e02b2c3d479",
-            where=And((Between("duration_us", 5000, None), Between("duration_us", None, 7000))),
-        ),
-        order="asc",
-        limit=7,
-    )
-    assert set(conjuncts(read.filter.where)) == set(conjuncts(wanted.filter.where))
-    assert replace(read, filter=replace(read.filter, where=wanted.filter.where)) == wanted
 
 
 def test_nothing_given_is_the_newest_hundred() -> None:
@@ -255,55 +205,8 @@ def test_any_text_is_a_query_or_a_bad_parameter(values: dict[str, str]) -> None:
     assert (read.after or 0) < 2**63
 
 
-def test_filters_that_are_expressions() -> None:
-    """Addresses, agent, request ids and a header; all of them and the search must hold."""
-    read = params.read_filter(
-        query(
-            client_ip="10.0.0.0/8,::1",
-            user_agent="curl",
-            request_id="a,b",
-            header="X-Tenant: acme",
-            query="-ua:x",
-        ),
-        NOW_US,
-    )
-    assert set(conjuncts(read.where)) == {
-        Not(Like("user_agent", ("", "x", ""))),
-        Or(
-            tuple(
-                found for text in ("10.0.0.0/8", "::1") if (found := read_network(text)) is not None
-            )
-        ),
-        Like("user_agent", ("", "curl", "")),
-        Is("request_id", ("a", "b")),
-        Like("header.x-tenant", ("", "acme", "")),
-    }
-    assert params.read_filter(query(header="via:"), NOW_US).where == Has("header.via")
-
-    for name, value in (
-        ("client_ip", "10.0.0"),
-        ("header", "x-tenant"),
-        ("header", ":a"),
-        ("header", "a b:c"),
-    ):
-        with pytest.raises(BadParameter, match=f"^{name} is"):
-            params.read_filter(query(**{name: value}), NOW_US)
-
-
 def test_a_search_decides_the_kind_unless_a_parameter_does() -> None:
     """`kind` is exchange by default; a search that speaks of kinds is about all of them."""
     assert params.read_filter(query(query="-kind:event"), NOW_US).kind == "all"
     assert params.read_filter(query(query="kind:event"), NOW_US).kind == "event"
     assert params.read_filter(query(query="kind:event", kind="exchange"), NOW_US).kind == "exchange"
-
-
-def test_the_search_and_the_parameter_mean_the_same() -> None:
-    """Lists of alternatives among them; both say what is expected."""
-    for text in ("14", "UNAVAILABLE,!OK", "!5"):
-        asked = params.read_filter(MultiDict(query=f"grpc_status:{text}"), 0)
-        assert asked.where == params.read_filter(MultiDict(grpc_status=text), 0).where
-    with pytest.raises(BadParameter, match="a status of gRPC such as 14, UNAVAILABLE or !OK"):
-        params.read_filter(MultiDict(grpc_status="FINE"), 0)
-    with pytest.raises(BadSearch, match="a status of gRPC such as 14, UNAVAILABLE or !OK"):
-        params.read_filter(MultiDict(query="grpc_status:FINE"), 0)
-    assert params.read_filter(MultiDict(query="grpc_status:*"), 0).where is not None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.search.expression import Expression, Has, Is, Like, Substring
+from storage.search.expression import Between, Expression, Has, Is, Like, Substring
 from storage.search.language.errors import BadValue
 from storage.search.language.parameters import (
     LISTS,
@@ -24,6 +24,18 @@ from tests.support.cases import each_of
         ("user_agent", ["=curl"], Like("user_agent", ("", "=curl", ""))),
         ("client", ["10.0.0.1"], Is("client", ("10.0.0.1",))),
         ("level", [">=warn"], Is("level", ("warn", "error"))),
+        (
+            "grpc_status",
+            ["14", "unavailable", "5"],
+            Is("grpc_status", ("UNAVAILABLE", "NOT_FOUND")),
+        ),
+        ("min_latency_ms", ["5"], Between("duration_us", 5000, None)),
+        ("max_latency_ms", ["7"], Between("duration_us", None, 7000)),
+        (
+            "trace_id",
+            ["F47AC10B-58CC-4372-A567-0E02B2C3D479"],
+            Is("trace_id", ("f47ac10b58cc4372a5670e02b2c3d479",)),
+        ),
         ("q", ["*"], Substring("*")),
         ("header", ["Via:"], Has("header.via")),
         ("header", ["X-A: b:c "], Like("header.x-a", ("", "b:c", ""))),
@@ -41,6 +53,8 @@ def test_a_value_is_literal(name: str, texts: list[str], expected: Expression) -
         ("status", "9xx", "a status from 100 to 599"),
         ("method", "GTE", 'GET, or query=method:"GTE" for this one'),
         ("header", "a b:c", "a name, a colon"),
+        ("header", ":a", "a name, a colon"),
+        ("grpc_status", "FINE", "a status of gRPC such as 14, UNAVAILABLE or !OK"),
         ("min_latency_ms", "1s", "whole milliseconds"),
     ],
 )
