@@ -1,4 +1,4 @@
-"""The commands that read a running sidelog: query, stats, export, tail; piped, as a script would
+"""The commands that read a running sidelog: query, top, export, tail; piped, as a script would
 use them.
 """
 
@@ -52,7 +52,7 @@ def fetch(sidelog: Sidelog, path: str) -> None:
 
 @pytest.mark.timeout(900)  # nine programs, one behind the other
 def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_path: Path) -> None:
-    """query, stats and export agree on the same filter."""
+    """query, top and export agree on the same filter."""
     for number in range(5):
         fetch(sidelog, f"/users/{number}")
     fetch(sidelog, "/status/503")
@@ -63,9 +63,9 @@ def test_records_can_be_searched_counted_and_taken_out(sidelog: Sidelog, tmp_pat
     ]
     assert [record["path"] for record in shown] == ["/status/503"]
     assert "/users/4" in call(sidelog, "query", "--path", "users")
-    stats = json.loads(call(sidelog, "stats", "--json"))
-    assert (stats["exchanges"], stats["status"]) == (6, {"2xx": 5, "5xx": 1})
-    assert "2xx" in call(sidelog, "stats", "--since", "1h")
+    top = json.loads(call(sidelog, "top", "--by", "status", "--json"))
+    assert [(row["value"], row["exchanges"]) for row in top["rows"]] == [("200", 5), ("503", 1)]
+    assert "503" in call(sidelog, "top", "--by", "status", "--since", "1h")
     rows = list(csv.DictReader(io.StringIO(call(sidelog, "export", "csv"), newline="")))
     assert [row["status"] for row in rows] == ["200"] * 5 + ["503"]
     assert len(json.loads(call(sidelog, "export", "har", "--status", "2xx"))["log"]["entries"]) == 5
@@ -192,7 +192,7 @@ def test_a_start_says_where_everything_is(sidelog: Sidelog, tmp_path: Path, upst
     "command",
     [
         "query",
-        long("stats"),
+        long("top"),
         "tail",
         long("export csv"),
         long("get x"),

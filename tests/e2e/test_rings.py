@@ -19,7 +19,6 @@ from proxy.process.ring_home import waiting_in
 from proxy.ring.segment import segments_in
 from tests.e2e.test_kill import check_accounts
 from tests.e2e.test_processes import anonymous_rings, stored
-from tests.support.here import run_here
 from tests.support.kills import ROOM, kill_rounds
 from tests.support.load import PAUSE_S, Load, await_more
 from tests.support.long import long
@@ -247,11 +246,9 @@ def test_a_data_directory_that_is_moved_away_is_noticed(tmp_path: Path, upstream
         assert (answer["ready"], answer["degraded"]) == (True, True)
         assert "the data directory was removed: restart" in answer["reasons"]
         sidelog.await_log("the data directory was removed or replaced while sidelog runs")
-        eventually((sidelog.data_dir / "sidelog.db").exists)
-        # It is asked, and answers, as soon as there is something in the store that replaced the
-        # other, and not before.
-        query = ("query", "--json", "--data-dir", str(sidelog.data_dir))
-        eventually(lambda: run_here(*query)[1])
+        # Nothing takes the place of the store before a restart.
+        eventually(lambda: sidelog.ready_answer().get("away"))
+        sidelog.await_log("the store was removed, emptied or replaced while sidelog runs")
         await_more(load.completed, 20)
 
 

@@ -139,7 +139,6 @@ def test_a_store_that_is_away_at_the_start_is_met_later(tmp_path: Path, upstream
             "up": True,
             "reason": None,
             "warning": None,
-            "replaced": {"damaged": 0, "removed": 0},
             "replicas": [],
         }
         load.stop()
