@@ -141,10 +141,6 @@ class Scanner:
         last = self._escapes
         return [start for kind, start, _ in self._scan(text) if first <= kind < last]
 
-    def holds_form(self, text: bytes) -> bool:
-        """Whether a text has a secret of a rule, its escapes not read."""
-        return bool(self._found(text, self._candidates(text), is_octets=False, limit=1))
-
     def forms(self, text: bytes, *, is_octets: bool = False) -> list[Edit]:
         """Find secrets of rules; they may overlap."""
         if not self._scan(text):
@@ -175,7 +171,6 @@ class Scanner:
         candidates: Sequence[Candidate],
         *,
         is_octets: bool,
-        limit: int | None = None,
     ) -> list[Edit]:
         found: list[Edit] = []
         passed: dict[Form, int] = {}
@@ -198,8 +193,6 @@ class Scanner:
             passed[form] = stop
             if is_secret:
                 found.append(Edit(start, stop, MARK, form.id))
-                if len(found) == limit:
-                    return found
 
         for form, at in searched.items():
             spans = form.search(text, max(at, passed.get(form, 0)), is_octets=is_octets)
