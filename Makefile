@@ -133,7 +133,7 @@ format: $(VENV)/.dev ## format and mend what can be mended
 RESOLVE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --python-version 3.11
 
 lock: $(VENV)/.uv ## resolve the requirements anew
-	@$(RESOLVE) --extra postgres --extra llm --extra yaml pyproject.toml -o requirements/run.lock
+	@$(RESOLVE) --extra egress --extra postgres --extra llm --extra yaml pyproject.toml -o requirements/run.lock
 	@$(RESOLVE) --extra dev pyproject.toml -o requirements/dev.lock
 	@$(RESOLVE) --extra realworld pyproject.toml -o requirements/realworld.lock
 	@$(RESOLVE) --extra clickhouse-tests pyproject.toml -o requirements/clickhouse.lock

@@ -1,0 +1,261 @@
+"""The authority of outgoing calls: a key and a certificate of this sidelog alone (RFC 5280).
+
+A client that trusts its certificate lets sidelog read what it asks of the hosts in `[egress]
+hosts`. It is made at first use and kept for ten years, since one that changes could never be trusted
+ahead. Three files in one directory: `ca.key` (0600), `ca.pem` for programs that add an authority to
+those they know, and `bundle.pem`, which has those of the machine too, for programs that replace
+them.
+
+Needs `cryptography`, the extra `egress`: import this module where egress is on, not before.
+"""
+
+import fcntl
+import os
+import secrets
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from proxy.process.files import read_file, replace_file
+
+CERTIFICATE_FILE: Final = "ca.pem"
+KEY_FILE: Final = "ca.key"
+BUNDLE_FILE: Final = "bundle.pem"
+
+VALID: Final = timedelta(days=3652)
+"""How long an authority is valid: ten years."""
+LEAF_VALID: Final = timedelta(days=60)
+CLOCK_TOLERANCE: Final = timedelta(days=1)
+"""How far a client's clock may be behind ours."""
+
+_ROOTS: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)
+"""Where Debian, Fedora, SUSE and Alpine have the machine's authorities."""
+_PEM: Final = b"-----BEGIN CERTIFICATE-----"
+
+
+class AuthorityError(Exception):
+    """The authority cannot be used; the message says which file, why, and what to do."""
+
+
+class Authority:
+    """Signs the certificates that clients are shown in the place of a host's own."""
+
+    def __init__(
+        self, path: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey
+    ) -> None:
+        """Sign with a key; `path` is the file of its certificate."""
+        self.path: Final = path
+        self._certificate = certificate
+        self._key = key
+        identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        self._issued_by = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+
+    @property
+    def pem(self) -> bytes:
+        """The certificate."""
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the certificate, as `AB:CD:…`, to compare it with what a client shows."""
+        return self._certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the certificate ends, in UTC."""
+        return self._certificate.not_valid_after_utc
+
+    def leaf(self, host: str, key: ec.EllipticCurvePublicKey) -> bytes:
+        """Return a certificate (PEM) for a host name or an address, and for nothing else.
+
+        Clients judge the name by subjectAltName alone (RFC 9525 §6.3). Python 3.13 asks for the key
+        identifier of the issuer.
+        """
+        now = datetime.now(UTC)
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(_name("sidelog"))
+            .issuer_name(self._certificate.subject)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - CLOCK_TOLERANCE)
+            .not_valid_after(min(now + LEAF_VALID, self.expires_at))
+            .add_extension(x509.SubjectAlternativeName([_general_name(host)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(is_authority=False), critical=True)
+            .add_extension(usage, critical=False)
+            .add_extension(self._issued_by, critical=False)
+        )
+        signed = builder.sign(self._key, hashes.SHA256())
+        return signed.public_bytes(serialization.Encoding.PEM)
+
+
+def open_authority(directory: Path) -> Authority:
+    """Return the authority in a directory, which is made there at first use.
+
+    Raises:
+        AuthorityError: a file is missing, damaged or belongs to another key.
+        OSError: the directory cannot be read or written.
+    """
+    with _locked(directory):
+        if (directory / CERTIFICATE_FILE).exists():
+            authority = _load(directory)
+        else:
+            authority = _make(directory)
+        if not (directory / BUNDLE_FILE).exists():
+            _write_bundle(directory, authority, None)
+        return authority
+
+
+def rotate(directory: Path) -> Authority:
+    """Put a new authority in the place of the one that is there; clients have to trust it anew.
+
+    A running sidelog signs with the old one until it is reloaded.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    with _locked(directory):
+        authority = _make(directory)
+        _write_bundle(directory, authority, None)
+        return authority
+
+
+def write_bundle(directory: Path, user_bundle: Path | None) -> Path:
+    """Write `bundle.pem` anew and return its path: the authorities in `user_bundle`, or without one
+    those of the machine, and ours behind them.
+
+    Raises:
+        AuthorityError: the authority cannot be used, or `user_bundle` holds no certificate.
+        OSError: a file cannot be read or written.
+    """
+    authority = open_authority(directory)
+    with _locked(directory):
+        return _write_bundle(directory, authority, user_bundle)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the directory for one process: workers start at the same time."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _load(directory: Path) -> Authority:
+    path = directory / CERTIFICATE_FILE
+    key_path = directory / KEY_FILE
+    try:
+        certificate = x509.load_pem_x509_certificate(read_file(path))
+        key = serialization.load_pem_private_key(read_file(key_path), None)
+    except FileNotFoundError as error:
+        raise AuthorityError(f"{key_path} is missing: put it back, or {_ANEW}") from error
+    except (ValueError, TypeError) as error:
+        raise AuthorityError(f"{path} or {key_path} is damaged ({error}): {_ANEW}") from error
+
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != (
+        certificate.public_key()
+    ):
+        raise AuthorityError(f"{key_path} is not the key of {path}: {_ANEW}")
+    return Authority(path, certificate, key)
+
+
+_ANEW: Final = "make a new authority with sidelog ca rotate"
+
+
+def _make(directory: Path) -> Authority:
+    """Make an authority; its certificate is written last, so that what a kill leaves is none."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    name = _name(f"sidelog {secrets.token_hex(4)}")
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - CLOCK_TOLERANCE)
+        .not_valid_after(now + VALID)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_key_usage(is_authority=True), critical=True)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+    authority = Authority(directory / CERTIFICATE_FILE, certificate, key)
+    written = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    replace_file(directory / KEY_FILE, written)
+    replace_file(authority.path, authority.pem)
+    return authority
+
+
+def _write_bundle(directory: Path, authority: Authority, user_bundle: Path | None) -> Path:
+    path = directory / BUNDLE_FILE
+    if user_bundle is None or user_bundle.resolve() == path.resolve():
+        others = _machine_roots()
+    else:
+        others = read_file(user_bundle)
+        if _PEM not in others:
+            raise AuthorityError(f"{user_bundle} holds no certificate (PEM)")
+
+    replace_file(path, others.rstrip(b"\n") + b"\n" * bool(others) + authority.pem)
+    return path
+
+
+def _machine_roots() -> bytes:
+    """Return the authorities that the machine trusts, as PEM; empty where it has none."""
+    for name in (ssl.get_default_verify_paths().openssl_cafile, *_ROOTS):
+        try:
+            return read_file(Path(name))
+        except OSError:
+            continue
+    return b""
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not is_authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
