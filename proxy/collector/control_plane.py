@@ -233,8 +233,9 @@ def _build(
     observers = [metrics.observe, UnlistedProxies(events.add_event, data.path).observe]
     observers += [] if access_log is None else [access_log.observe]
     drain = Drain(
-        sources, builder, writer, storage, committed, events, observers, settings.capture.rules
-    )
+        sources, builder, writer, storage, committed, events, observers, settings.capture.rules,
+        pause_s=settings.storage.batch_max_age_ms / 1000,
+    )  # fmt: skip
     state.notices.attach(events)
     size_cap.on_trimmed = partial(_add_trim_event, events)
     retention = _build_retention(settings.retention, storage, events)

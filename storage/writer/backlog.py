@@ -40,6 +40,8 @@ class Backlog:
         self.prepared_bytes = 0
         """Size of what the store has made of the batch that is being settled."""
         self._is_spilling = False
+        self._is_early = False
+        """Whether the open batch is due before its age says so."""
 
     @property
     def size_bytes(self) -> int:
@@ -133,6 +135,7 @@ class Backlog:
             self._closed.append(self._open)
             self._closed_bytes += self._open.size_bytes
             self._open = None
+            self._is_early = False
 
     def oldest(self, now_s: float, *, at_once: bool = False) -> PendingBatch | None:
         """Return the oldest batch that is closed or due, or with `at_once` the open one; None
@@ -146,11 +149,21 @@ class Backlog:
         """When the open batch is closed for its age; None without one."""
         if self._open is None:
             return None
+        if self._is_early:
+            return self._open.opened_at_s
         return self._open.opened_at_s + self._limits.max_age_s
 
     def has_batch(self, now_s: float) -> bool:
         due_at_s = self.due_at_s()
         return bool(self._closed) or (due_at_s is not None and due_at_s <= now_s)
+
+    def expect_pause(self, until_s: float) -> bool:
+        """Make the open batch due now if its age would make it due during a pause in which nothing
+        is added to it; return whether it is.
+        """
+        due_at_s = self.due_at_s()
+        self._is_early = due_at_s is not None and due_at_s <= until_s
+        return self._is_early
 
     def remove_oldest(self) -> None:
         """Remove the oldest closed batch: it is settled."""

@@ -189,6 +189,13 @@ class Writer:
         self._backlog.drop_source(source, time.monotonic())
         self._wake.set()
 
+    def expect_pause(self, seconds: float) -> None:
+        """Commit now what would be due before the caller adds more: waiting would only make it
+        late.
+        """
+        if self._backlog.expect_pause(time.monotonic() + seconds):
+            self._wake.set()
+
     async def run(self) -> None:
         """Settle batches until `close`. Cancelling leaves a batch stored or not, as its positions
         say.

@@ -135,6 +135,8 @@ class MortalStore(MemoryStorage):
         return await super().commit(batch)
 
 
+PAUSE_S: Final = 0.01
+"""Between two looks of the drain while there is traffic."""
 NOWHERE: Final = Path(os.devnull, "nowhere")
 """Where nothing can be written: a record that is refused ends the test."""
 
@@ -149,6 +151,7 @@ class Collecting:
         committed: dict[bytes, Position],
         spool: Spool | None = None,
         rules: Sequence[CaptureRuleSettings] = (),
+        pause_s: float = PAUSE_S,
     ) -> None:
         """Wire the parts as the collector's root does; with a spool, the queue is full at once."""
         self.store = store
@@ -172,8 +175,9 @@ class Collecting:
         self.committed = CommittedPositions(self.sources, self.writer, events, effective)
         observers = [self.observed.extend]
         self.drain = Drain(
-            self.sources, builder, self.writer, store, self.committed, events, observers, rules
-        )
+            self.sources, builder, self.writer, store, self.committed, events, observers, rules,
+            pause_s=pause_s,
+        )  # fmt: skip
         self.sources.subscribe(on_found=self.drain.on_found)
         self.writer.subscribe(self.committed, Listener(on_commit=self._on_commit))
 
@@ -213,6 +217,7 @@ async def collecting(
     is_draining: bool = True,
     spool_directory: Path | None = None,
     rules: Sequence[CaptureRuleSettings] = (),
+    pause_s: float = PAUSE_S,
 ) -> AsyncIterator[Collecting]:
     """Run a collector; leaving is its sudden death: what it had not committed is forgotten.
 
@@ -223,7 +228,7 @@ async def collecting(
     if spool_directory is not None:
         spool = Spool(spool_directory, 64 << 20)
         spool.load(committed.get(SOURCE_SPOOL, Position()))
-    plane = Collecting(directory, store, committed, spool, rules)
+    plane = Collecting(directory, store, committed, spool, rules, pause_s)
     try:
         plane.sources.find()
         async with asyncio.TaskGroup() as tasks:

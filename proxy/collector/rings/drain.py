@@ -32,8 +32,6 @@ SLICE_RECORDS: Final = 256
 SLICE_BYTES: Final = 1024 * 1024
 POLL_S: Final = 0.005
 """Between two looks where no push would wake the collector."""
-PAUSE_S: Final = 0.05
-"""Pause while there is traffic: records that are made together find the caches warm."""
 WAKING_PART: Final = 1 / 8
 """The part of a ring that may fill during a pause. Requests wait for recording from a half on."""
 MAX_SLEEP_S: Final = 0.25
@@ -58,9 +56,16 @@ class Drain:
         events: InternalEvents,
         observers: Sequence[Observer],
         rules: Sequence[CaptureRuleSettings] = (),
+        *,
+        pause_s: float,
     ) -> None:
-        """`storage` is asked whether a dead worker's exchange was recorded; `observers` are called
-        with all records.
+        """Make a drain of no rings yet.
+
+        Args:
+            storage: Asked whether a dead worker's exchange was recorded.
+            observers: Called with all records.
+            pause_s: Time between two looks while there is traffic, at most `MAX_SLEEP_S`. Records
+                that are made and committed together find the caches warm.
         """
         self._sources = sources
         self._builder = builder
@@ -71,6 +76,7 @@ class Drain:
         self._storage = storage
         self._committed = committed
         self._events = events
+        self._pause_s = min(pause_s, MAX_SLEEP_S)
         self._is_stopping = False
         self._is_provisional = False
         self._is_holding = False
@@ -146,7 +152,8 @@ class Drain:
                 await asyncio.sleep(POLL_S)
             elif has_moved:
                 has_moved = False
-                await self._sleep(PAUSE_S, WAKING_PART)
+                self._writer.expect_pause(self._pause_s)
+                await self._sleep(self._pause_s, WAKING_PART)
             else:
                 await self._sleep(MAX_SLEEP_S, 0)
 

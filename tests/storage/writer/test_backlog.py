@@ -39,6 +39,20 @@ def test_batches_come_in_order_when_they_are_full_or_due() -> None:
     assert [len(batch.entries) for batch in backlog.batches] == [2]
 
 
+def test_a_pause_makes_due_what_would_become_due_in_it() -> None:
+    """A batch is not kept waiting while nothing can be added to it; the next has its whole age."""
+    backlog = make_backlog()
+    assert not backlog.expect_pause(5.0)
+    extend(backlog, 1, 1)
+    assert not backlog.expect_pause(0.9)
+    assert backlog.oldest(0.5) is None
+    assert backlog.expect_pause(1.0)
+    assert backlog.oldest(0.5) is not None
+    backlog.remove_oldest()
+    extend(backlog, 1, 1, 0.5)
+    assert backlog.due_at_s() == 1.5
+
+
 def test_a_run_that_is_cut_keeps_its_positions_and_its_size() -> None:
     """Each part carries the positions of its own entries; together they have the bytes of the
     whole.

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from proxy.collector.rings import drain
-from proxy.collector.rings.drain import PAUSE_S
 from proxy.process.wakeup import Wakeup
 from proxy.ring.entry import PREFIX
 from proxy.ring.segment import segments_in
@@ -19,7 +18,7 @@ from storage.ledger import RETIRED_TOTALS, SOURCE_INTERNAL
 from storage.record import Record
 from storage.writer.writer import Writer
 from tests.support.memory_store import MemoryStorage
-from tests.support.rings import INSTANCE, MortalStore, RingWorker, collecting, rows
+from tests.support.rings import INSTANCE, PAUSE_S, MortalStore, RingWorker, collecting, rows
 
 
 def events(records: list[Record], name: str) -> list[dict[str, object]]:
@@ -199,7 +198,7 @@ async def test_a_ring_that_is_given_up_holds_nobody_while_the_store_is_slow(tmp_
         store.dies_at = store.commits + 1
         worker.segment.cells[HEAD] = 1 << 60
         await store.has_died.wait()
-        await asyncio.sleep(4 * PAUSE_S)
+        await asyncio.sleep(8 * PAUSE_S)
         assert plane.sources.attached
         healthy = RingWorker(tmp_path)
         healthy.record()
@@ -375,10 +374,10 @@ async def test_a_ring_that_fills_ends_a_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pause is for groups of records; one is taken sooner where a part of the ring has filled."""
-    monkeypatch.setattr(drain, "PAUSE_S", 3600.0)
+    monkeypatch.setattr(drain, "MAX_SLEEP_S", 3600.0)
     monkeypatch.setattr(drain, "WAKING_PART", 1e-3)
     store = MemoryStorage()
-    async with collecting(tmp_path, store) as plane:
+    async with collecting(tmp_path, store, pause_s=3600.0) as plane:
         worker = RingWorker(tmp_path, wake=plane.wakeup.notify)
         worker.record()
         await plane.until(lambda: plane.ledger().stored == 1)
