@@ -37,8 +37,8 @@ WAKING_PART: Final = 1 / 8
 MAX_SLEEP_S: Final = 0.25
 """Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for.
 """
-FIND_EVERY_S: Final = 0.1
-"""How often new ring files are looked for."""
+FIND_EVERY_S: Final = 0.5
+"""How often new rings are looked for, and those of dead workers closed."""
 NOTE_EVERY_S: Final = 0.25
 """How often it is noted, at most, how many records each ring was given."""
 
@@ -81,7 +81,8 @@ class Drain:
         self._is_provisional = False
         self._is_holding = False
         self._reconcile: Callable[[], None] | None = None
-        self._is_due = True
+        self._is_unexplained = False
+        """Whether something woke the drain, and no ring has had an entry since."""
         self._is_woken = asyncio.Event()
         self._closing: set[bytes] = set()
         """Rings of dead workers whose last exchanges are being looked for in the store."""
@@ -134,9 +135,8 @@ class Drain:
                 self._is_holding = False
                 self._reconcile = None
 
-            if self._is_due or now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
+            if now_s - last_found_s >= FIND_EVERY_S or self._is_stopping:
                 last_found_s = now_s
-                self._is_due = False
                 self._update_sources(closing)
 
             if now_s - last_noted_s >= NOTE_EVERY_S:
@@ -145,7 +145,11 @@ class Drain:
 
             if await self._move():
                 has_moved = True
+                self._is_unexplained = False
                 await asyncio.sleep(0)
+            elif self._is_unexplained:  # not by a push: a new worker has a ring
+                self._is_unexplained = False
+                last_found_s = 0.0
             elif self._is_stopping and (not self._sources.attached or self._is_provisional):
                 return  # Without a store no ring can be closed: the next start finds them.
             elif self._must_poll:
@@ -170,7 +174,7 @@ class Drain:
 
     def _on_wake(self, wakeup: Wakeup) -> None:
         wakeup.clear()
-        self._is_due = True
+        self._is_unexplained = True
         self._is_woken.set()
 
     async def _sleep(self, longest_s: float, waking_part: float) -> None:
