@@ -33,7 +33,7 @@ for _letter, _meaning in zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True):
 
 def unicode_places(data: bytes) -> Places:
     """Find where a backslash, `u` and four digits are, escaped themselves or not."""
-    if b"\\u" not in data:
+    if b"\\" not in data:  # Two bytes at once are found in forty times as long.
         return np.zeros(0, np.intp)
     raw = _padded(data)
     places = np.flatnonzero(raw == _BACKSLASH)

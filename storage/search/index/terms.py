@@ -2,19 +2,20 @@
 Pure.
 
 Strategy: texts are joined and looked at as one array, 200 KB at a time
-(`storage.search.index.text_terms`): many small ones cost no more than a large one. What is alike as
-a whole counts once, where it is in many rows.
+(`storage.search.index.text_terms`): many small ones cost no more than a large one. A text that
+`FEW` rows have already, as most lines of heads, is looked at once more, for all rows of the cell.
 
 Invariant: what `storage.search.phrase` finds in a text, its terms tell; never the other way round.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from storage.search.index.segment import FEW, MANY
+
+if TYPE_CHECKING:
+    from storage.search.index.word_arrays import Terms32
 
 _BETWEEN: Final = b"\n"
 _MAX_JOINED_BYTES: Final = 192 * 1024
@@ -25,56 +26,62 @@ neighbour behind.
 
 
 class Terms:
-    """The terms of one cell, gathered text by text."""
+    """The terms of one cell, gathered row by row."""
 
     def __init__(self) -> None:
-        self._texts: dict[int, dict[bytes, None]] = {}
-        """Row → its texts, those that are alike once, in their order."""
+        self._seen: dict[bytes, int] = {}
+        """Text → how many rows had it, up to `FEW`."""
+        self._common: dict[bytes, None] = {}
+        """Texts that more rows have."""
+        self._texts: list[bytes] = []
+        """Those that are looked at next, with their rows."""
+        self._rows: list[int] = []
+        self._size_bytes = 0
+        self._found: list[Terms32] = []
 
     def add(self, row: int, texts: Iterable[bytes]) -> None:
-        """Add texts of a row, by its number within the cell."""
-        self._texts.setdefault(min(row, MANY), {}).update(dict.fromkeys(texts))
+        """Add all texts of a row, by its number within the cell."""
+        common = self._common
+        seen = self._seen
+        own = dict.fromkeys([text for text in texts if text not in common])
+        for text in own:
+            seen[text] = count = seen.get(text, 0) + 1
+            if count > FEW:
+                common[text] = None
+        self._take(min(row, MANY), _BETWEEN.join(own))
 
     def signature(self) -> bytes:
         """Write the hashes of all terms with their rows (`storage.search.index.segment`): sorted
         numbers of 32 bits, little-endian.
         """
+        from storage.search.index.text_terms import signature_of
+
+        self._take(MANY, _BETWEEN.join(self._common))
+        self._look()
+        return signature_of(self._found)
+
+    def _take(self, row: int, text: bytes) -> None:
+        """Put a text to those that are looked at next; of a long one, piece by piece."""
+        for part in _cut(text) if len(text) > 2 * _MAX_JOINED_BYTES else (text,):
+            self._texts.append(part)
+            self._rows.append(row)
+            self._size_bytes += len(part)
+            if self._size_bytes >= _MAX_JOINED_BYTES:
+                self._look()
+
+    def _look(self) -> None:
+        """Find the terms of the texts that were put together."""
         # It brings numpy along, 20 MB, which only who makes an index needs.
-        from storage.search.index.text_terms import signature_of, terms_of
+        from storage.search.index.text_terms import terms_of
 
-        return signature_of([terms_of(*some) for some in _portions(self._text_of_each_row())])
-
-    def _text_of_each_row(self) -> Iterator[tuple[int, bytes]]:
-        """Join the texts of each row; those that many rows have are joined once, as of `MANY`."""
-        counts = Counter(chain.from_iterable(self._texts.values()))
-        yield MANY, _BETWEEN.join([text for text, count in counts.items() if count > FEW])
-        for row, texts in self._texts.items():
-            yield row, _BETWEEN.join([text for text in texts if counts[text] <= FEW])
-
-
-def _portions(made: Iterable[tuple[int, bytes]]) -> Iterator[tuple[list[bytes], list[int]]]:
-    """Put texts together, and cut long ones, so that about as much is looked at at once; of each
-    its row.
-    """
-    texts: list[bytes] = []
-    rows: list[int] = []
-    size_bytes = 0
-    for row, text in made:
-        for part in _cut(text):
-            texts.append(part)
-            rows.append(row)
-            size_bytes += len(part)
-            if size_bytes >= _MAX_JOINED_BYTES:
-                yield texts, rows
-                texts = []
-                rows = []
-                size_bytes = 0
-
-    if texts:
-        yield texts, rows
+        self._found.append(terms_of(self._texts, self._rows))
+        self._texts = []
+        self._rows = []
+        self._size_bytes = 0
 
 
 def _cut(text: bytes) -> Iterator[bytes]:
+    """Cut a long text between words."""
     start = 0
     while len(text) - start > 2 * _MAX_JOINED_BYTES and (
         found := _CUT.search(text, start + _MAX_JOINED_BYTES)
@@ -83,4 +90,4 @@ def _cut(text: bytes) -> Iterator[bytes]:
         yield text[start:end]
         start = end
 
-    yield text[start:] if start else text
+    yield text[start:]

@@ -15,7 +15,7 @@ import numpy as np
 
 from storage.search.index.escapes import percent_places, unescaped, unicode_places, unquoted
 from storage.search.index.segment import FEW, MANY, ROW_BITS
-from storage.search.index.word_arrays import END, Places, Terms32, found_in, sorted_once
+from storage.search.index.word_arrays import END, Places, Terms32, found_in
 from storage.search.words import LEVELS, decoded
 
 _BETWEEN: Final = bytes((END,))
@@ -25,7 +25,9 @@ _MANY: Final = np.uint32(MANY)
 
 
 def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
-    """Find the terms of texts in every reading, sorted, each above the number of its row."""
+    """Find the terms of texts in every reading, each above the number of its row. They are not
+    sorted, and may be there several times.
+    """
     joined = _joined(texts)
     numbers = np.array(rows, np.uint32)
     found = found_in(joined, numbers)
@@ -45,22 +47,23 @@ def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
         found = found_in(joined, numbers)
         terms += found.terms
 
-    return sorted_once(np.concatenate(terms))
+    return np.concatenate(terms)
 
 
 def _joined(texts: Sequence[bytes]) -> bytes:
     """Join texts, in UTF-8."""
-    joined = _BETWEEN.join(texts)
-    if joined.count(_BETWEEN) >= len(texts):
+    if any(_BETWEEN in text for text in texts):
         # A zero is in no word, as a space is.
-        joined = _BETWEEN.join([text.replace(_BETWEEN, b" ") for text in texts])
-    return _valid(joined)
+        texts = [text.replace(_BETWEEN, b" ") for text in texts]
+    return _valid(_BETWEEN.join(texts))
 
 
 def _valid(text: bytes) -> bytes:
     """Make UTF-8 of a text; what is none is between words, as a space is, which is shorter than
     U+FFFD.
     """
+    if text.isascii():
+        return text
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -96,7 +99,7 @@ def signature_of(parts: Sequence[Terms32]) -> bytes:
     """Write terms with their rows as the signature of a cell: of one that is in more than `FEW`
     rows only `MANY`.
     """
-    numbers = sorted_once(np.concatenate((np.zeros(0, np.uint32), *parts)))
+    numbers = _sorted_once(np.concatenate((np.zeros(0, np.uint32), *parts)))
     terms = numbers >> np.uint32(ROW_BITS)
     is_first = np.ones(numbers.size, np.bool_)
     is_first[1:] = terms[1:] != terms[:-1]
@@ -108,5 +111,13 @@ def signature_of(parts: Sequence[Terms32]) -> bytes:
     is_kept = np.repeat(~is_many, counts)
     is_kept[lasts[is_many]] = True
     numbers[lasts[is_many]] |= _MANY
-    signature: bytes = numbers[is_kept].astype("<u4").tobytes()
+    signature: bytes = numbers.compress(is_kept).astype("<u4").tobytes()
     return signature
+
+
+def _sorted_once(numbers: Terms32) -> Terms32:
+    """Sort numbers and leave out those that are there already; `np.unique` takes ten times as long."""
+    numbers = np.sort(numbers)
+    is_new = np.ones(numbers.size, np.bool_)
+    is_new[1:] = numbers[1:] != numbers[:-1]
+    return numbers.compress(is_new)

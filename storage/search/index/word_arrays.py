@@ -1,8 +1,9 @@
 """The terms of all words of some texts, as arrays: in a time that does not depend on what the texts
 are. Pure.
 
-Strategy: one translation writes the text in lower case with zeros for what is in no word; where
-zeros begin and end, words do, and eight bytes from the beginning of each are read as one number.
+Strategy: one translation writes the text in lower case with zeros for what is in no word and no
+joint; where a zero or a sign is, words begin and end, and eight bytes from the beginning of each
+are read as one number.
 Letters beyond ASCII are words already; of those that are not, or fold to others, or are words by
 themselves, `storage.search.index.characters` knows. A letter behind a backslash may be the word's
 first, or an escape of JSON: the word without it counts, too. Texts are joined by `END`. A term is
@@ -31,10 +32,13 @@ Terms32 = npt.NDArray[np.uint32]
 _BEFORE: Final = joints.BEFORE
 """Zeros before the first byte, so that as many bytes before a word or a sign can be read."""
 _BEHIND: Final = hashes.MAX_WORD_BYTES + hashes.PIECE_BYTES
+_IN_WORDS: Final = bytes(chr(byte).isalnum() or byte == 0x5F for byte in range(128)) + b"\1" * 128
 _LOWERED: Final = bytes(
-    (byte | 0x20 if 0x41 <= byte <= 0x5A else byte) if chr(byte).isalnum() or byte == 0x5F else 0
-    for byte in range(128)
-) + bytes(range(128, 256))
+    (byte | 0x20 if 0x41 <= byte <= 0x5A else byte)
+    if _IN_WORDS[byte] or byte in joint_arrays.SIGNS
+    else 0
+    for byte in range(256)
+)
 END: Final = 0
 """Stands between two texts, and in none of them."""
 _BACKSLASH: Final = 0x5C
@@ -92,7 +96,7 @@ class _Rows:
 
 
 class _Folded:
-    """A text in which all letters are folded and all else is zero."""
+    """A text in which all letters are folded, signs are as they were, and all else is zero."""
 
     def __init__(self, data: bytes) -> None:
         """Take a text in UTF-8."""
@@ -101,6 +105,8 @@ class _Folded:
         self.bytes: Bytes = np.frombuffer(
             b"".join((bytes(_BEFORE), lowered, bytes(_BEHIND))), np.uint8
         )
+        self.are_signs = joint_arrays.are_signs(self.bytes)
+        self.has_escapes = b"\\" in data
         self.alone: Places = _NO_PLACES
         self.alone_keys: Points = np.zeros(0, np.uint32)
 
@@ -127,9 +133,10 @@ class _Folded:
 def found_in(data: bytes, rows: Terms32) -> Found:
     """Find the terms of texts in UTF-8, which `END` is between, each with the row of its text."""
     rows_of = _Rows(data, rows)
-    joint_terms = _joint_terms(data, rows_of)
+    folded = _Folded(data)
+    joint_terms = _joint_terms(folded, rows_of)
     if data.isascii():
-        return Found([*_terms(_Folded(data), rows_of), joint_terms], _NO_PLACES, _NO_PLACES)
+        return Found([*_terms(folded, rows_of), joint_terms], _NO_PLACES, _NO_PLACES)
 
     points, leads = _characters(data)
     kinds = kinds_of(points)
@@ -142,18 +149,10 @@ def found_in(data: bytes, rows: Terms32) -> Found:
         points, leads = _characters(data)
         kinds = kinds_of(points)
         rows_of = _Rows(data, rows)
+        folded = _Folded(data)
 
-    folded = _Folded(data)
     folded.change(points, leads, kinds)
     return Found([*_terms(folded, rows_of), joint_terms], alone, unread)
-
-
-def sorted_once(numbers: Terms32) -> Terms32:
-    """Sort numbers and leave out those that are there already; `np.unique` takes ten times as long."""
-    numbers = np.sort(numbers)
-    is_new = np.ones(numbers.size, np.bool_)
-    is_new[1:] = numbers[1:] != numbers[:-1]
-    return numbers[is_new]
 
 
 def _characters(data: bytes) -> tuple[Points, Places]:
@@ -176,7 +175,7 @@ def _with_folded(data: bytes, hard: Places) -> bytes:
     """Fold all that stands, between characters of ASCII that are in no word, around some
     characters.
     """
-    ends = np.flatnonzero(np.frombuffer(data.translate(_LOWERED), np.uint8) == 0)
+    ends = np.flatnonzero(np.frombuffer(data.translate(_IN_WORDS), np.uint8) == 0)
     ends = np.concatenate(([-1], ends, [len(data)]))
     behind = np.searchsorted(ends, hard)
     behind = behind[np.concatenate(([True], behind[1:] != behind[:-1]))]
@@ -192,18 +191,19 @@ def _with_folded(data: bytes, hard: Places) -> bytes:
 
 
 def _terms(folded: _Folded, rows_of: _Rows) -> list[Terms32]:
-    inside = folded.bytes != 0
+    inside = (folded.bytes != 0) & ~folded.are_signs
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     starts = edges[::2] + 1
     lengths = edges[1::2] - edges[::2]
-    is_behind = (folded.raw[starts - 1] == _BACKSLASH) & _IS_ESCAPE[folded.raw[starts]]
-    behind = np.flatnonzero(is_behind & (lengths > 1))
+    behind = _behind_backslashes(folded, starts)
     rows = rows_of.of(starts)
 
     terms: list[Terms32] = []
     if folded.alone.size:
         # The letter of an escape is no word between two others.
-        terms += _alone_terms(folded, rows_of.of(folded.alone), starts[~is_behind | (lengths > 1)])
+        words = np.delete(starts, behind[lengths[behind] == 1])
+        terms += _alone_terms(folded, rows_of.of(folded.alone), words)
+    behind = behind[lengths[behind] > 1]
     if behind.size:
         starts = np.concatenate((starts, starts[behind] + 1))
         lengths = np.concatenate((lengths, lengths[behind] - 1))
@@ -211,13 +211,19 @@ def _terms(folded: _Folded, rows_of: _Rows) -> list[Terms32]:
     return terms + _word_terms(folded.bytes, rows, starts, lengths)
 
 
-def _joint_terms(data: bytes, rows_of: _Rows) -> Terms32:
-    """Hash the joints of texts, as they are written."""
-    text = np.frombuffer(
-        b"".join((bytes(_BEFORE), data.translate(joint_arrays.LOWERED), bytes(_BEHIND))), np.uint8
-    )
-    starts, lengths = joint_arrays.joints_in(text)
-    eight = _eight(text)
+def _behind_backslashes(folded: _Folded, starts: Places) -> Places:
+    """Choose the words whose first letter may be that of an escape, by their numbers."""
+    if not folded.has_escapes:
+        return _NO_PLACES
+    behind = np.flatnonzero(folded.raw[starts - 1] == _BACKSLASH)
+    chosen: Places = behind[_IS_ESCAPE[folded.raw[starts[behind]]]]
+    return chosen
+
+
+def _joint_terms(folded: _Folded, rows_of: _Rows) -> Terms32:
+    """Hash the joints of texts, as they are written: before any letter beyond ASCII is changed."""
+    starts, lengths = joint_arrays.joints_in(folded.bytes, np.flatnonzero(folded.are_signs))
+    eight = _eight(folded.bytes)
     return _hashed(eight, eight[starts], starts, lengths, _JOINT) | rows_of.of(starts)
 
 
@@ -286,7 +292,8 @@ def _hashed(
         rest = lengths[longer] - offset
         piece = eight[starts[longer] + offset] & _LOW_BYTES[np.minimum(rest, hashes.PIECE_BYTES)]
         some = (mixed[longer] ^ piece) * _NEXT
-        mixed[longer] = some ^ some >> _SHIFT
+        some ^= some >> _SHIFT
+        mixed[longer] = some
         longer = longer[rest > hashes.PIECE_BYTES]
         offset += hashes.PIECE_BYTES
 
@@ -294,8 +301,9 @@ def _hashed(
 
 
 def _first(piece: Hashes) -> Hashes:
-    mixed = piece * _FIRST
-    return mixed ^ mixed >> _SHIFT
+    mixed: Hashes = piece * _FIRST
+    mixed ^= mixed >> _SHIFT
+    return mixed
 
 
 def _finished(mixed: Hashes, kind: np.uint64) -> Terms32:

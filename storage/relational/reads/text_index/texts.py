@@ -105,19 +105,25 @@ def _signature(
     """
     terms = Terms()
     for rows in groups:
-        numbers = [row[_SEQ] - first_seq for row in rows]
-        for number, row in zip(numbers, rows, strict=True):
-            own = filter(None, (*(row[place] for place in _URL), errors.get(row[_ERROR])))
-            terms.add(number, [text.encode("utf-8", "replace") for text in own])
-            if row[_DATA]:
-                terms.add(number, (without_long_runs(bytes(row[_DATA])),))
-        for number, heads in zip(numbers, _values(read_heads, blocks, rows, HEADS), strict=False):
-            for text in head_texts(heads):
-                terms.add(number, lines_of(text))
-        for number, both in zip(numbers, _values(read_bodies, blocks, rows, BODIES), strict=False):
-            terms.add(number, map(without_long_runs, body_texts(both)))
+        texts = [_own_texts(row, errors) for row in rows]
+        for some, heads in zip(texts, _values(read_heads, blocks, rows, HEADS), strict=False):
+            for head in head_texts(heads):
+                some += lines_of(head)
+        for some, both in zip(texts, _values(read_bodies, blocks, rows, BODIES), strict=False):
+            some += map(without_long_runs, body_texts(both))
+        for row, some in zip(rows, texts, strict=True):
+            terms.add(row[_SEQ] - first_seq, some)
 
     return terms.signature()
+
+
+def _own_texts(row: Sequence[Any], errors: Mapping[Any, str | None]) -> list[bytes]:
+    """List the texts in the columns of a row."""
+    own = filter(None, (*(row[place] for place in _URL), errors.get(row[_ERROR])))
+    texts = [text.encode("utf-8", "replace") for text in own]
+    if row[_DATA]:
+        texts.append(without_long_runs(bytes(row[_DATA])))
+    return texts
 
 
 def _values(
