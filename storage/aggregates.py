@@ -35,7 +35,7 @@ FACETS: Final = {
     "host": "host", "outcome": "outcome", "error_type": "error_type", "provider": "provider", "model": "model",
     "stage": "stage", "finish_reason": "finish_reason", "called_tool": "called_tools", "endpoint": "endpoint",
     "grpc_status": "grpc_status", "redacted": "redactions",
-    "tool_error": "failed_tools",
+    "tool_error": "failed_tools", "direction": "direction",
 }  # fmt: skip
 """Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions
 of the rollups and can be counted.

@@ -17,6 +17,8 @@ Level = Literal["debug", "info", "warn", "error"]
 LEVELS: Final[tuple[Level, ...]] = ("debug", "info", "warn", "error")
 
 Kind = Literal["exchange", "event"]
+Direction = Literal["in", "out"]
+DIRECTIONS: Final[tuple[Direction, ...]] = ("in", "out")
 Shed = Literal["none", "tail", "bodies"]
 Content = Literal["media", "octets"]
 """What is no text: a picture, font, archive, video, audio or PDF; and all else, of which only some
@@ -255,6 +257,20 @@ class Record(msgspec.Struct, gc=False):
     """How many exchanges it stands for, to a millionth: more than 1 where `[[capture.rules]]` kept
     a share of them.
     """
+    direction: Direction = "in"
+    """`in`: a client asked a service behind sidelog; `out`: a service, or a command, asked another
+    host.
+    """
+
+    @property
+    def target(self) -> str | None:
+        """Path and query; of an outgoing call the whole URL, of a tunnel host and port."""
+        if self.path is None:
+            return None
+        target = self.path if self.query is None else f"{self.path}?{self.query}"
+        if self.direction == "in" or not target.startswith("/"):
+            return target
+        return f"{self.scheme}://{self.host}{target}"
 
     @property
     def has_messages(self) -> bool:

@@ -143,7 +143,7 @@ def project_entry(entry: PendingEntry) -> LogEntry:
         projectId=record.project,
         containerId=record.container,
         serviceName=record.service,
-        url=url_of(record),
+        url=record.target,
         clientIp=record.client_ip,
         data=data_of(record, kind),
     )
@@ -191,12 +191,6 @@ def trace_id_of(record: Record) -> str:
         text = record.trace_id
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
     return format_id(record.id)
-
-
-def url_of(record: Record) -> str | None:
-    if record.path is None or record.query is None:
-        return record.path
-    return f"{record.path}?{record.query}"
 
 
 async def read_bodies(

@@ -66,6 +66,7 @@ _MORE: Final = (
         "level",
         "error_message",
         "client_ip",
+        "direction",
         "upstream",
         "route_id",
         "project",

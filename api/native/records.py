@@ -198,7 +198,8 @@ async def get_curl(request: web.Request) -> web.Response:
     """
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
-    socket = services.data_socket if record.instance == services.instance else ""
+    is_ours = record.instance == services.instance and record.direction == "in"
+    socket = services.data_socket if is_ours else ""
     return json_response(curl_of(detail_json(record, payload), socket))
 
 

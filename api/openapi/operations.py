@@ -134,7 +134,7 @@ STATUSES: Final = some_words(
 _SOME: Final[dict[str, Schema]] = {
     "kind": one_of(*WORDS["kind"].values),
     "status": STATUSES,
-    **{name: some_words(*WORDS[name].values) for name in ("source", "outcome")},
+    **{name: some_words(*WORDS[name].values) for name in ("source", "direction", "outcome")},
     "level": some_words(*(f"(?:[<>]=?)?{level}" for level in LEVELS))
     | {"examples": ["warn,error"]},
     "grpc_status": some_words("!?[0-9]{1,9}", *(f"!?{name}" for name in GRPC_STATUSES))

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned
+from proxy.enrich.endpoints.endpoints import Endpoints, Key, Learned, key_of
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import StorageError
@@ -138,5 +138,6 @@ class LearnedEndpoints:
         for row in (await self._storage.read(TopQuery(Filter(), "endpoint"))).rows:
             _, name, route, project = row.names
             if name is not None and row.exchanges:
-                names[route, project].add(name)
+                key, template = key_of(name, route, project)
+                names[key].add(template)
         return names

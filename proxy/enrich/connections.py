@@ -18,6 +18,7 @@ _FIXED_BYTES: Final = 600
 _TAKEN: Final = (
     *("status", "method", "scheme", "host", "path", "query", "http_version", "endpoint"),
     *("client_ip", "upstream", "user_agent", "request_id", "project", "user_id", "keyed"),
+    "direction",
 )
 """Columns that a message has from its connection."""
 

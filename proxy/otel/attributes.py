@@ -124,12 +124,16 @@ def known_method(record: Record) -> str | None:
 
 
 def error_type(record: Record) -> str | None:
-    """Return why an exchange failed: the error's own code, how it ended, or its status from 500 on."""
+    """Return why an exchange failed: the error's own code, how it ended, or its status from 500 on,
+    of an outgoing call from 400 on.
+    """
     if record.error_type:
         return record.error_type
     if record.outcome not in (Outcome.OK, Outcome.REJECTED):
         return record.outcome
-    if record.status is not None and record.status >= 500:
+    # What the caller did wrong is none to a server, but to a client (HTTP conventions, spans).
+    least = 500 if record.direction == "in" else 400
+    if record.status is not None and record.status >= least:
         return str(record.status)
 
     return None
@@ -144,13 +148,16 @@ def operation_of(record: Record) -> str:
 def _http_attributes(record: Record) -> Attributes:
     method = known_method(record)
     host, port = _split_host(record.host)
+    is_outgoing = record.direction == "out"
     return {
         "http.request.method": method,
         "http.request.method_original": record.method if method == OTHER_METHOD else None,
         "url.scheme": record.scheme,
         "url.path": record.path,
         "url.query": record.query,
-        "http.route": record.endpoint,
+        "url.full": record.target if is_outgoing else None,
+        "url.template": record.endpoint if is_outgoing else None,
+        "http.route": None if is_outgoing else record.endpoint,
         "http.response.status_code": record.status,
         "server.address": host,
         "server.port": port,

@@ -58,7 +58,7 @@ def exchange_span(record: Record) -> Span:
         "spanId": own_id,
         "flags": _SAMPLED | (_REMOTE_PARENT if parent_id else 0),
         "name": attributes.plain(_name_of(record)),
-        "kind": _SERVER,
+        "kind": _SERVER if record.direction == "in" else _CLIENT,
         "startTimeUnixNano": str(record.started_at_us * 1000),
         "endTimeUnixNano": str((record.started_at_us + record.duration_us) * 1000),
         "attributes": attributes.encode_attributes(attributes.exchange_attributes(record)),
@@ -67,12 +67,9 @@ def exchange_span(record: Record) -> Span:
         span["parentSpanId"] = parent_id
     if record.weight != 1:
         span["traceState"] = f"ot=th:{threshold_of(record.weight)}"
-    # What the caller did wrong is none, as conventions have it for servers.
-    if record.level == "error":
-        span["status"] = {
-            "code": _ERROR,
-            "message": attributes.plain(attributes.error_type(record) or ""),
-        }
+    error_type = attributes.error_type(record) or ""
+    if record.level == "error" or (record.direction == "out" and error_type):
+        span["status"] = {"code": _ERROR, "message": attributes.plain(error_type)}
 
     return span
 

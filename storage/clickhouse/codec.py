@@ -30,7 +30,7 @@ REPEATED: Final = (
 """Columns of text whose values repeat."""
 TYPES: Final = {
     "seq": "Int64", "id": "FixedString(16)", "kind": "UInt8", "started_at_us": "Int64", "duration_us": "Int64",
-    "first_byte_us": "Nullable(Int64)", "level": "UInt8", "status": "Nullable(Int64)",
+    "first_byte_us": "Nullable(Int64)", "level": "UInt8", "direction": "UInt8", "status": "Nullable(Int64)",
     "path": "Nullable(String)", "query": "Nullable(String)", "trace_id": "Nullable(String)",
     "span_id": "Nullable(String)", "request_id": "Nullable(String)", "client_ip": "Nullable(String)",
     "request_bytes": "Int64", "response_bytes": "Int64", "input_tokens": "Nullable(Int64)",

@@ -23,7 +23,7 @@ from storage.clickhouse.writes.rows import ATTEMPT_TYPES, CALL, CALL_COLUMNS, JO
 from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 from storage.relational.tools.rows import COLUMNS
 
-LAYOUT: Final = 7
+LAYOUT: Final = 8
 """Those before had tables of commits, epochs and sums, or no redactions, messages or weights."""
 OWN_RECORDS: Final = "records_local"
 """What `records` is called on the servers of a cluster, where that name is of all shards."""

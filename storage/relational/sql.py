@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from storage.query import Order
-from storage.record import LEVELS
+from storage.record import DIRECTIONS, LEVELS
 
 DIMENSIONS: Final = (
     "instance", "scheme", "http_version", "upstream", "outcome", "stage", "key_name", "key_last4", "error_type", "host",
@@ -44,7 +44,11 @@ COMBINATIONS: Final = {
 """
 KINDS: Final = ("exchange", "event")
 EVENT: Final = KINDS.index("event")
-CODED: Final[Mapping[str, tuple[str, ...]]] = {"level": LEVELS, "kind": KINDS}
+CODED: Final[Mapping[str, tuple[str, ...]]] = {
+    "level": LEVELS,
+    "kind": KINDS,
+    "direction": DIRECTIONS,
+}
 """Columns of few words, stored as the places of these."""
 MAX_INT: Final = (1 << 63) - 1
 """What an integer column holds at most; the least is `-MAX_INT - 1`."""

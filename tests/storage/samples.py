@@ -43,6 +43,7 @@ _FULL: dict[str, Any] = {
     "usage_state": "exact",
     "cost_usd": 0.0125,
     "price_source": "table",
+    "direction": "out",
     "stream": Stream(first_content_us=10, frames=4, longest_gap_us=None, finished=True),
     "keyed": True,
     "endpoint": "/v1/chat/{id}",

@@ -18,8 +18,9 @@ from storage.search.language.terms import path_contains
 _FIELDS: Final = {
     "methods": "method", "hosts": "host", "routes": "route_id", "services": "service",
     "projects": "project", "containers": "container", "clients": "client", "keys": "key_id", "levels": "level",
-    "sources": "source", "outcomes": "outcome", "error_types": "error_type", "providers": "provider",
-    "models": "any_model", "finish_reasons": "finish_reason", "called_tools": "called_tool", "tools": "tool",
+    "sources": "source", "directions": "direction", "outcomes": "outcome", "error_types": "error_type",
+    "providers": "provider", "models": "any_model", "finish_reasons": "finish_reason",
+    "called_tools": "called_tool", "tools": "tool",
     "grpc_statuses": "grpc_status", "redacted": "redacted", "tool_errors": "tool_error",
 }  # fmt: skip
 

@@ -54,6 +54,22 @@ async def test_filters_round_trip_through_the_address(site: Site) -> None:
     await forget_refusals(page)
 
 
+async def test_an_outgoing_call_is_told_from_what_comes_in(site: Site) -> None:
+    """By a sign and its host in the list, by a facet, and by its URL on its page."""
+    call = record_of(
+        1, direction="out", scheme="https", host="api.a.test", path="/v1/charges", query="a=1"
+    )
+    await site.store(call, record_of(2))
+    page = site.page
+    await site.open("/requests?period=15m&facets=1")
+    row = f"tr[data-id='{format_id(call.id)}']"
+    await page.wait_for(f"{row} .path", "→ api.a.test/v1/charges")
+    await page.click("[data-facet='direction:out']")
+    await page.until(f"{COUNT} === 1")
+    await page.click(row)
+    await page.wait_for(".sheet h2", "https://api.a.test/v1/charges?a=1")
+
+
 async def test_facets_are_chosen_quickly_and_by_keyboard(site: Site) -> None:
     """The second before the first is shown; the focus stays; a press that began before counts are
     new is a click.

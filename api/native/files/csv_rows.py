@@ -28,7 +28,7 @@ COLUMNS: Final = (
     "key_id", "key_name", "provider", "model", "resolved_model", "finish_reason", "called_tools",
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state",
     "cost_usd", "price_source", "name", "endpoint", "grpc_status", "redactions",
-    "failed_tools", "message", "weight",
+    "failed_tools", "message", "weight", "direction",
 )  # fmt: skip
 
 

@@ -31,6 +31,11 @@ export function count(number) {
   return String(number).replace(/\B(?=(\d{3})+$)/g, THIN);
 }
 
+/** What a request asked for: the path, of an outgoing call behind its host; null where it was unreadable. */
+export function targetText({ direction, host, path }) {
+  return direction === "out" && path?.startsWith("/") ? host + path : path;
+}
+
 /** `1 call`, `2 calls`. */
 export const countOf = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
 

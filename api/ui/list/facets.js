@@ -19,6 +19,7 @@ const GROUPS = [
   ["client", "Client"],
   ["key", "Key"],
   ["source", "Source"],
+  ["direction", "Direction"],
   ["host", "Host"],
   ["outcome", "Outcome"],
   ["provider", "Provider"],

@@ -4,7 +4,16 @@ import { endpointText } from "../endpoints/name.js";
 import { codeOf, isBad, outcomeText, reasonOf, saidOf } from "../lib/explanations.js";
 import { isMessage, isSessionCall, kindTag } from "../record/record-kind.js";
 import { quantity, el, gradeMark, openableRow, unit } from "../lib/dom.js";
-import { count, duration, grade, moment, money, queryText, size } from "../lib/format.js";
+import {
+  count,
+  duration,
+  grade,
+  moment,
+  money,
+  queryText,
+  size,
+  targetText,
+} from "../lib/format.js";
 import { weightMark } from "../record/sample.js";
 import { fieldCell, fieldLine, isField } from "./fields.js";
 
@@ -110,14 +119,20 @@ function eventName(record) {
   return isMessage(record) ? (record.route_id ?? "message") : record.name;
 }
 
+/** A sign before an outgoing call; null for all others. */
+const outgoingMark = ({ direction }) =>
+  direction === "out" ? el("span", { class: "unit", title: "Outgoing call" }, "→ ") : null;
+
 function pathCell(record) {
   const tag = kindTag(record);
-  const name = record.path ?? (record.kind === "event" ? eventName(record) : "invalid request");
+  const name =
+    targetText(record) ?? (record.kind === "event" ? eventName(record) : "invalid request");
   return el(
     "td",
     { class: "path", title: name + (record.query === null ? "" : "?" + record.query) },
     tag && el("span", { class: "tag" }, tag),
     weightMark(record),
+    outgoingMark(record),
     name,
     record.query !== null && unit("?" + queryText(record.query)),
   );
@@ -260,7 +275,8 @@ export function narrowRow(record, columns, open) {
         "span",
         { class: "line1" },
         el("span", { class: "method" }, record.method ?? "", " "),
-        record.path ?? record.name ?? "invalid request",
+        outgoingMark(record),
+        targetText(record) ?? record.name ?? "invalid request",
         record.query !== null && unit("?" + queryText(record.query)),
       ),
       el(

@@ -14,6 +14,7 @@ import {
   money,
   queryText,
   sizeText,
+  targetText,
 } from "../lib/format.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { chatComparison } from "./compare-chat.js";
@@ -126,7 +127,8 @@ const hasMore = (part) => part.notes.length > 0 || part.set_apart.length > 0;
 
 function sideOf(letter, record) {
   const { date, clock, ms, title } = moment(record.started_at_us);
-  const name = record.kind === "event" ? `event ${record.name}` : `${record.method} ${record.path}`;
+  const name =
+    record.kind === "event" ? `event ${record.name}` : `${record.method} ${targetText(record)}`;
   return el(
     "div",
     { class: "side" },

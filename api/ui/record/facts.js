@@ -32,6 +32,7 @@ const FACTS = [
   "trace_id",
   "span_id",
   "source",
+  "direction",
   "stage",
   "instance",
   "shed",

@@ -6,7 +6,7 @@ import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
 import { facts } from "./facts.js";
 import { term } from "../lib/filter.js";
-import { ago, grade, moment, queryText } from "../lib/format.js";
+import { ago, grade, moment, queryText, targetText } from "../lib/format.js";
 import { getJson, ApiError, errorText, toQuery } from "../lib/api.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { messageTab } from "./message.js";
@@ -327,7 +327,9 @@ export class Sheet {
 function titleOf(record) {
   if (isSessionCall(record)) return "call over a WebSocket";
   if (record.kind === "event") return `event ${record.name}`;
-  return `${record.method ?? ""} ${record.path ?? "invalid request"}`;
+  const base =
+    record.direction === "out" && record.path?.startsWith("/") ? `${record.scheme}://` : "";
+  return `${record.method ?? ""} ${base}${targetText(record) ?? "invalid request"}`;
 }
 
 /** The id of the record that a replay was made of; undefined of others. */

@@ -36,6 +36,8 @@ _TITLES: Final = {
     "clock": "time", "took": "time", "reason": "result", "half_id": "id",
 }  # fmt: skip
 _DATED: Final = frozenset({"time", "clock", "started"})
+_OUTGOING: Final = "→ "
+"""Stands before what was asked of another host."""
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that no member of a record is called."""
 DERIVED: Final = (
@@ -272,13 +274,17 @@ def _method_text(row: Row) -> str:
 
 
 def _target_text(row: Row) -> str:
-    return (row.get("name") if _is_event(row) else _target(row)) or "-"
+    if _is_event(row):
+        return row.get("name") or "-"
+    sign = _OUTGOING if _is_outgoing(row) else ""
+    return sign + (target_of(row) or "-")
 
 
 def _request_text(row: Row) -> str:
     if _is_event(row):
         return f"event {row.get('name')}"
-    return f"{row.get('method') or '-'} {_path(row) or '-'}"
+    asked = _target_text(row) if _is_outgoing(row) else _path(row) or "-"
+    return f"{row.get('method') or '-'} {asked}"
 
 
 _COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
@@ -323,7 +329,12 @@ def _is_event(row: Row) -> bool:
     return row.get("kind") == "event"
 
 
-def _target(row: Row) -> str:
+def _is_outgoing(row: Row) -> bool:
+    return row.get("direction") == "out"
+
+
+def target_of(row: Row) -> str:
+    """Write what was asked for: host, path and query, and the operation that these do not show."""
     host = row.get("host") or ""
     path = _path(row)
     if path.startswith("/"):

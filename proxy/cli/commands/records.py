@@ -24,6 +24,7 @@ from proxy.cli.commands.listing import (
     print_records,
     read_fields,
     selected,
+    target_of,
 )
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import (
@@ -275,10 +276,9 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
 def _print_summary(record: Mapping[str, Any]) -> None:
     """Describe in a few lines the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
-    method, target, ms, time = (
-        column_text(name, record, View()) for name in ("method", "target", "ms", "time")
-    )
-    say(visible_line(f"{method} {target}" if is_event else _asked_text(record, target)))
+    ms, time = (column_text(name, record, View()) for name in ("ms", "time"))
+    asked = f"event {record.get('name') or '-'}" if is_event else _asked_text(record)
+    say(visible_line(asked))
 
     if record.get("in_flight"):
         say("in progress")
@@ -315,7 +315,7 @@ def _weight_text(record: Mapping[str, Any]) -> str:
     return f"{weight:g} exchanges of a sample"
 
 
-def _asked_text(record: Mapping[str, Any], target: str) -> str:
+def _asked_text(record: Mapping[str, Any]) -> str:
     """Write the URL of the request; a target such as `*` stands apart from the host."""
     method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
     base = f"{record.get('scheme')}://{host}" if host else ""
@@ -324,7 +324,7 @@ def _asked_text(record: Mapping[str, Any], target: str) -> str:
     if path and not path.startswith("/"):
         return f"{method} {path}" + (f" at {base}" if base and host != path else "")
     if host or path:
-        return f"{method} {record.get('scheme')}://{target}"
+        return f"{method} {record.get('scheme')}://{target_of(record)}"
 
     return method
 

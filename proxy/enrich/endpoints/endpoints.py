@@ -3,7 +3,8 @@
 Strategy: configured endpoints come first. Otherwise a tree for each route and project learns from
 the paths that were answered, and a known path is found again by one look-up. Answers that a service
 gives for any path teach nothing: a client that guesses paths makes no endpoints. Projects do not
-share trees, so readers of one learn nothing of another's paths.
+share trees, so readers of one learn nothing of another's paths. Outgoing calls have a tree for each
+host, and their names begin with it: `api.example.com/users/{id}`.
 
 Invariant: at most `MAX_TREES` trees, each of bounded size. All but `name` may be called from other
 threads.
@@ -115,7 +116,7 @@ MAX_METHODS: Final = 4096
 """Of gRPC, whose calls were answered; of others a quarter."""
 
 Key = tuple[str | None, str | None]
-"""Route, project."""
+"""Route, project; of outgoing calls `//` and the host in place of the route."""
 Learned = list[tuple[str | None, str | None, tree.Learned]]
 
 
@@ -145,15 +146,25 @@ class Endpoints:
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
         """Return the endpoint of a record of an exchange, and learn from it; None when it has no
-        path.
+        path. A tunnel has its host and port.
         """
         path = record.path
         if path is None:
             return None
-        if record.grpc is not None:
-            return self.name_call(record)
+        if record.direction == "in":
+            return self._template(record, path, (record.route_id, record.project), operation)
+        if not path.startswith("/"):
+            return path
 
-        service = self._services.get((record.route_id, record.project))
+        host = (record.host or "").lower()
+        template = self._template(record, path, (f"//{host}", record.project), operation)
+        return f"{host}/{template.removeprefix('/')}"
+
+    def _template(self, record: Record, path: str, key: Key, operation: str | None) -> str:
+        if record.grpc is not None:
+            return self._name_call(record, path)
+
+        service = self._services.get(key)
         if service is not None and operation is None:
             # 0.3 us a request; all that follows takes 1 to 4 (bench.micro.endpoints).
             node = service.memo.get(path)
@@ -168,13 +179,12 @@ class Endpoints:
                 return f"{template}#{operation}"
 
         with self._lock:
-            return self._name(record, path, operation)
+            return self._name(record, path, key, operation)
 
-    def name_call(self, record: Record) -> str | None:
+    def _name_call(self, record: Record, path: str) -> str:
         """Return the endpoint of a call of gRPC: the path, which names service and method."""
-        path = record.path
         call = record.grpc
-        if path is None or path in self._methods:
+        if path in self._methods:
             return path
 
         is_answered = call is not None and (call.status == 0 or bool(call.response_messages))
@@ -190,8 +200,8 @@ class Endpoints:
 
         return path
 
-    def _name(self, record: Record, path: str, operation: str | None) -> str:
-        service = self._services.get((record.route_id, record.project))
+    def _name(self, record: Record, path: str, key: Key, operation: str | None) -> str:
+        service = self._services.get(key)
         if record.status in NO_LESSON:
             if service is None:
                 node = None
@@ -202,7 +212,7 @@ class Endpoints:
         if service is None:
             if len(self._services) >= MAX_TREES:
                 return OTHER
-            service = self._services[record.route_id, record.project] = Service()
+            service = self._services[key] = Service()
 
         learning = service.tree
         is_share = (record.method, record.status) in DAV_PROOFS
@@ -261,6 +271,14 @@ class Endpoints:
                 if left.endpoints:
                     service = self._services[key] = Service()
                     service.tree.merge(left)
+
+
+def key_of(name: str, route: str | None, project: str | None) -> tuple[Key, str]:
+    """Return the key of the tree that an endpoint is in, and its name there."""
+    host, slash, path = name.partition("/")
+    if host and slash:
+        return (f"//{host}", project), f"/{path}"
+    return (route, project), name
 
 
 def _known(learned: Tree, path: str, operation: str | None) -> Node | None:

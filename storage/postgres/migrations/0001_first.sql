@@ -70,6 +70,7 @@ CREATE TABLE sidelog.records (
     message integer,  -- What was said when it failed, see storage/failure_message.py.
     level smallint NOT NULL,
     kind smallint NOT NULL,
+    direction smallint NOT NULL,
     keyed smallint NOT NULL,
     request_complete boolean NOT NULL,
     id uuid NOT NULL,
@@ -100,6 +101,7 @@ CREATE INDEX records_service ON sidelog.records (service, (seq >> 10));
 CREATE INDEX records_service_level ON sidelog.records (service, level, (seq >> 10)) WHERE level >= 2;
 CREATE INDEX records_endpoint ON sidelog.records (endpoint, (seq >> 10)) WHERE endpoint IS NOT NULL;
 CREATE INDEX records_keyed ON sidelog.records ((seq >> 10)) WHERE keyed = 1;
+CREATE INDEX records_outgoing ON sidelog.records ((seq >> 10)) WHERE direction = 1;
 CREATE INDEX records_key ON sidelog.records (key_id, (seq >> 10)) WHERE key_id IS NOT NULL;
 -- LLM calls of a provider, and of a model; other rows cost nothing.
 CREATE INDEX records_provider ON sidelog.records (provider, (seq >> 10)) WHERE provider IS NOT NULL;

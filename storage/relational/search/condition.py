@@ -246,6 +246,8 @@ class Writer:
                 return self._coded("level", values, is_unindexed=True)
             case Is("level", values) if _QUIET.isdisjoint(values):
                 return self._and(["level >= 2", self._coded("level", values)])
+            case Is("direction", ("out",)):
+                return "direction = 1"
             case Is(field) if field in _INDEXED:
                 return self._and([self.write(part), self._has(field)])
             case Or(parts):

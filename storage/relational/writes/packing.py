@@ -184,7 +184,7 @@ def unpacked(values: list[Any]) -> Record:
     return Record(*_in_order(values))
 
 
-COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "error_type")
+COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "direction", "error_type")
 """Columns of which few combinations occur, with those of the origin."""
 Combined = tuple[str | None, ...]
 """Text of one record in the order of `COMBINED`, then of `ORIGIN_FIELDS`."""
@@ -211,7 +211,7 @@ def combined_of(record: Record) -> Combined:
     return (
         record.project, record.container, record.client, record.service, record.route_id, record.key_id,
         record.source, record.level, record.method, record.kind, record.instance,
-        record.outcome, record.stage, record.error_type,
+        record.outcome, record.stage, record.direction, record.error_type,
         record.scheme, record.http_version, record.upstream, record.key_name, record.key_last4, record.shed,
     )  # fmt: skip
 

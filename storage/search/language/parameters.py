@@ -20,8 +20,8 @@ SEARCH: Final = "query"
 """The parameter that is a whole search."""
 LISTS: Final = (
     "status", "method", "host", "endpoint", "route", "service", "project", "container", "client", "key", "level",
-    "source", "outcome", "error_type", "request_id", "client_ip", "provider", "model", "finish_reason", "called_tool",
-    "tool_error", "tool", "grpc_status", "redacted", "conversation",
+    "source", "direction", "outcome", "error_type", "request_id", "client_ip", "provider", "model", "finish_reason",
+    "called_tool", "tool_error", "tool", "grpc_status", "redacted", "conversation",
 )  # fmt: skip
 """Parameters that take alternatives."""
 SINGLES: Final = (

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Final, Literal
 
 from storage.grpc import STATUSES
-from storage.record import LEVELS, OUTCOMES
+from storage.record import DIRECTIONS, LEVELS, OUTCOMES
 
 Kind = Literal[
     "name", "place", "part", "choice", "status", "duration", "bytes", "count", "decimal", "time", "address", "client",
@@ -92,6 +92,7 @@ _ALL: Final = (
     _name("user", "user_id", "user of the key or trusted header", "user:ann"),
     _choice("level", LEVELS, "severity", "level:>=warn"),
     _choice("kind", ("exchange", "event", "all"), "exchanges, by words events too, unless it is said", "kind:event"),
+    _choice("direction", DIRECTIONS, "to a service behind sidelog, or out to another host", "direction:out"),
     _choice("source", SOURCES, "where the proxy stands", "source:edge"),
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
     Word(name="error", kind="reason", field="error_type", help="why it failed: an error code, an outcome, http_404",

@@ -32,6 +32,7 @@ CREATE TABLE records (
     instance INTEGER NOT NULL,
     outcome INTEGER NOT NULL,
     stage INTEGER NOT NULL,
+    direction INTEGER NOT NULL,
     error_type INTEGER NOT NULL,
     origin INTEGER NOT NULL,  -- Several fields as one value, see storage/relational/writes/packing.py.
     host INTEGER NOT NULL,
@@ -98,6 +99,7 @@ CREATE INDEX records_service ON records (service, seq) WHERE service <> 0;
 CREATE INDEX records_service_level ON records (service, level, seq) WHERE level >= 2;
 CREATE INDEX records_endpoint ON records (endpoint, seq) WHERE endpoint <> 0;
 CREATE INDEX records_keyed ON records (seq) WHERE keyed = 1;
+CREATE INDEX records_outgoing ON records (seq) WHERE direction = 1;
 CREATE INDEX records_key ON records (key_id, seq) WHERE key_id <> 0;
 -- LLM calls of a provider, and of a model; other rows cost nothing.
 CREATE INDEX records_provider ON records (provider, seq) WHERE provider <> 0;

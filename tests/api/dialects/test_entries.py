@@ -12,6 +12,7 @@ from storage.grpc import Grpc
 from storage.query import Count
 from tests.api.dialects.logs import HALVES, make_log
 from tests.api.samples import make_event, make_record
+from tests.support.cases import each_of
 
 
 def shown_entry(entry: PendingEntry) -> dict[str, Any]:
@@ -86,6 +87,25 @@ def test_an_entry_has_the_keys_of_the_document() -> None:
     response = shown_entry(PendingEntry(record, "response"))
     assert (response["id"], response["tsMs"]) == (84322, 1718201234106)
     assert response["data"] == {"bytesOut": 318, "durationMs": 102}
+
+
+@each_of(
+    ("path", "query", "url"),
+    [
+        ("/v1/users", "a=1", "https://api.a.test/v1/users?a=1"),
+        ("/v1/users", None, "https://api.a.test/v1/users"),
+        ("api.a.test:443", None, "api.a.test:443"),
+        (None, None, None),
+    ],
+)
+def test_an_outgoing_call_shows_its_whole_url(
+    path: str | None, query: str | None, url: str | None
+) -> None:
+    """A tunnel shows host and port."""
+    record = make_record(
+        4, direction="out", scheme="https", host="api.a.test", path=path, query=query
+    )
+    assert shown_entry(PendingEntry(record, "request"))["url"] == url
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ SAME = (
     ("level", "info", "level:info"),
     ("level", ">=warn", "level:warn,error"),
     ("source", "edge", "source:edge"),
+    ("direction", "out", "direction:out"),
     ("outcome", "rejected,client_closed", "outcome:rejected,client_closed"),
     ("outcome", "client disconnected", "outcome:client_closed"),
     ("error_type", "boom,http_404", "error:boom,http_404"),

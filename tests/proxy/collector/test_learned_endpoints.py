@@ -89,6 +89,27 @@ async def test_a_store_that_is_away_is_tried_again(monkeypatch: pytest.MonkeyPat
     assert await storage.meta(META) is not None
 
 
+async def test_names_of_outgoing_calls_outlive_an_erasure_of_others() -> None:
+    """They begin with a host, by which they are found again."""
+    storage = MemoryStorage()
+    learned = LearnedEndpoints(storage, SETTINGS)
+    records = [
+        Record(
+            0, bytes([number]) * 16, "i", "exchange", 0, 0, path=path, status=200, host="a.test",
+            route_id="egress", direction="out",
+        )
+        for number, path in enumerate(("/patients/smith", "/orders/1"))
+    ]  # fmt: skip
+    for record in records:
+        record.endpoint = learned.endpoints.name(record)
+    await storage.commit(Batch("i", [Entry(record, None) for record in records], {}))
+    assert await learned.save()
+    await storage.erase(make_filter(path_contains="smith"))
+    await learned.forget()
+    [(key, _, kept)] = learned.endpoints.take_changes()
+    assert (key, set(kept.endpoints)) == ("//a.test", {"/orders/{id}"})
+
+
 async def test_names_of_erased_records_are_forgotten() -> None:
     """Here, in the store, and in another sidecar, which does not write back what it still knows."""
     storage = MemoryStorage()

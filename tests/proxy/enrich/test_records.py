@@ -127,7 +127,7 @@ def test_every_column_of_an_exchange(source: Source) -> None:
         "route_id": "r1", "service": "s", "container": "c", "project": "p", "client": "o", "user_id": None,
         "source": "edge", "stage": "prod", "trace_id": "0af7651916cd43dd8448eb211c80319c", "endpoint": "/path%2Fx",
         "span_id": "b7ad6b7169203331", "request_id": "rid", "user_agent": "u", "error_type": None, "shed": "none",
-        "redactions": {"name:token": 1, "name:pin": 1}, "weight": 1.0,
+        "redactions": {"name:token": 1, "name:pin": 1}, "weight": 1.0, "direction": "in",
     }  # fmt: skip
     found = columns(entry.record)
     assert {name: found.pop(name) for name in expected} == expected

@@ -47,6 +47,19 @@ def test_values_are_written_with_their_types() -> None:
     assert b'"intValue":"1152921504606846976"' in written
 
 
+def test_an_outgoing_call_has_its_url() -> None:
+    """The template is one of a client, not of a route of ours."""
+    record = make_record(
+        direction="out", scheme="https", host="api.a.test:8443", path="/items/7", query="a=1",
+        endpoint="api.a.test:8443/items/{id}",
+    )  # fmt: skip
+    told = exchange_attributes(record)
+    assert told["url.full"] == "https://api.a.test:8443/items/7?a=1"
+    assert told["url.template"] == "api.a.test:8443/items/{id}"
+    assert (told["server.address"], told["server.port"]) == ("api.a.test", 8443)
+    assert told["http.route"] is None
+
+
 def test_an_exchange_has_the_names_of_http() -> None:
     """Those that are not known are left out."""
     record = make_record(

@@ -34,6 +34,22 @@ def test_a_span_lasts_as_long_as_its_exchange() -> None:
     assert (span.kind, span.status) == (2, None)
 
 
+@each_of(
+    ("status", "outcome", "code"), [(200, "ok", None), (404, "ok", 2), (None, "upstream_error", 2)]
+)
+def test_an_outgoing_call_is_a_span_of_a_client(
+    status: int | None, outcome: str, code: int | None
+) -> None:
+    """To which an answer of 404 is an error."""
+    record = make_record(
+        direction="out", status=status, outcome=outcome, error_type=None, method="GET",
+        level=level_of(status, outcome), endpoint="api.a.test/items/{id}", provider=None,
+    )  # fmt: skip
+    span = read(exchange_span(record))
+    assert (span.kind, span.name) == (3, "GET api.a.test/items/{id}")
+    assert (span.status and span.status.code) == code
+
+
 def test_a_trace_of_the_request_is_joined() -> None:
     """The span is a child of the one that the request names, in another process."""
     record = make_record(trace_id=TRACE, span_id=PARENT)

@@ -156,6 +156,14 @@ def test_a_target_that_is_no_path_stands_apart_from_the_host(terminal: Console) 
     assert Text.from_ansi(tunnel).plain == "app.example  CONNECT app.example"
 
 
+def test_an_outgoing_call_has_a_sign_and_its_host(terminal: Console) -> None:
+    """In both forms of the list."""
+    view = View(fields=("target", "request"))
+    row = record(direction="out", path="/x", query=None)
+    shown = Text.from_ansi(line_of(row, view, terminal)).plain
+    assert shown == "→ app.example/x  POST → app.example/x"
+
+
 @pytest.mark.parametrize("row", [record(query="a=1"), record(query="")])
 def test_a_request_has_its_query(terminal: Console, row: dict[str, Any]) -> None:
     """Also an empty one, in both forms of the list."""

@@ -99,6 +99,44 @@ def test_the_memo_is_bounded_and_follows_what_is_learned(monkeypatch: pytest.Mon
     assert name(endpoints, "/people/a", project="a") == "/people/{name}"
 
 
+def call(host: str | None, path: str, status: int | None = 200) -> Record:
+    return Record(
+        0, b"", "i", "exchange", 0, 0, path=path, method="GET", status=status, host=host,
+        route_id="egress", direction="out",
+    )  # fmt: skip
+
+
+@each_of(
+    ("host", "path", "status", "name"),
+    [
+        ("api.a.test", "/v1/items/1", 200, "api.a.test/v1/items/{id}"),
+        ("api.b.test", "/v1/items/1", 200, "api.b.test/v1/items/{id}"),
+        ("API.A.test", "/v1/items/1", 200, "api.a.test/v1/items/{id}"),
+        ("api.a.test:8443", "/", 200, "api.a.test:8443/"),
+        ("api.a.test", "/never", 404, "api.a.test/{unknown}"),
+        ("api.a.test:443", "api.a.test:443", None, "api.a.test:443"),
+        (None, "/x", 200, "/x"),
+    ],
+)
+def test_an_outgoing_call_is_one_of_its_host(
+    host: str | None, path: str, status: int | None, name: str
+) -> None:
+    """The same path of two hosts is two endpoints; a tunnel has its host and port."""
+    assert Endpoints().name(call(host, path, status)) == name
+
+
+def test_hosts_learn_apart() -> None:
+    """What one host answers teaches nothing of another, nor of a service that is named like it."""
+    endpoints = Endpoints()
+    for number in range(100):
+        word = "".join(chr(97 + int(digit)) for digit in str(number))
+        endpoints.name(call("a.test", f"/people/{word}"))
+    assert endpoints.name(call("a.test", "/people/zoe")) == "a.test/people/{name}"
+    assert endpoints.name(call("b.test", "/people/zoe")) == "b.test/people/zoe"
+    incoming = msgspec.structs.replace(call("a.test", "/people/zoe"), direction="in")
+    assert endpoints.name(incoming) == "/people/zoe"
+
+
 def test_what_was_learned_is_kept() -> None:
     """What another process learned is known after reading it, and is no change of our own."""
     endpoints = Endpoints()
