@@ -42,6 +42,11 @@ SECTIONS: Final = {
             "redact:redact_group", "What is taken out before anything is stored, and by which rule."
         ),
         "token": _Place("token:token", "The admin token."),
+        "ca": _Place(
+            "ca:ca",
+            "The authority by which outgoing calls are read: its file, and what to set so that "
+            "programs trust it.",
+        ),
         "version": _Place(
             "about:version",
             "Print the version and build (pure or compiled) of sidelog, and the versions of Python "

@@ -4,7 +4,7 @@ A client that trusts its certificate lets sidelog read what it asks of the hosts
 hosts`. It is made at first use and kept for ten years, since one that changes could never be trusted
 ahead. Three files in one directory: `ca.key` (0600), `ca.pem` for programs that add an authority to
 those they know, and `bundle.pem`, which has those of the machine too, for programs that replace
-them.
+them. The last two are no secrets, and other users may read them where they reach the directory.
 
 Needs `cryptography`, the extra `egress`: import this module where egress is on, not before.
 """
@@ -13,7 +13,7 @@ import fcntl
 import os
 import secrets
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -118,7 +118,7 @@ def open_authority(directory: Path) -> Authority:
         else:
             authority = _make(directory)
         if not (directory / BUNDLE_FILE).exists():
-            _write_bundle(directory, authority, None)
+            _write_bundle(directory, authority)
         return authority
 
 
@@ -132,27 +132,29 @@ def rotate(directory: Path) -> Authority:
     """
     with _locked(directory):
         authority = _make(directory)
-        _write_bundle(directory, authority, None)
+        _write_bundle(directory, authority)
         return authority
 
 
-def write_bundle(directory: Path, user_bundle: Path | None) -> Path:
-    """Write `bundle.pem` anew and return its path: the authorities in `user_bundle`, or without one
-    those of the machine, and ours behind them.
+def write_bundle(directory: Path, roots: Sequence[Path] = (), added: Sequence[Path] = ()) -> Path:
+    """Write `bundle.pem` anew and return its path: the authorities in `roots`, or without any those
+    of the machine, then those in `added`, and ours behind them. One that is itself among the `roots`
+    stays as it is.
 
     Raises:
-        AuthorityError: the authority cannot be used, or `user_bundle` holds no certificate.
+        AuthorityError: the authority cannot be used, or a file holds no certificate.
         OSError: a file cannot be read or written.
     """
     authority = open_authority(directory)
     with _locked(directory):
-        return _write_bundle(directory, authority, user_bundle)
+        return _write_bundle(directory, authority, roots, added)
 
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Hold the directory for one process: workers start at the same time."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o755, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -209,31 +211,38 @@ def _make(directory: Path) -> Authority:
         serialization.NoEncryption(),
     )
     replace_file(directory / KEY_FILE, written)
-    replace_file(authority.path, authority.pem)
+    _publish(authority.path, authority.pem)
     return authority
 
 
-def _write_bundle(directory: Path, authority: Authority, user_bundle: Path | None) -> Path:
+def _write_bundle(
+    directory: Path, authority: Authority, roots: Sequence[Path] = (), added: Sequence[Path] = ()
+) -> Path:
     path = directory / BUNDLE_FILE
-    if user_bundle is None or user_bundle.resolve() == path.resolve():
-        others = _machine_roots()
-    else:
-        others = read_file(user_bundle)
-        if _PEM not in others:
-            raise AuthorityError(f"{user_bundle} holds no certificate (PEM)")
-
-    replace_file(path, others.rstrip(b"\n") + b"\n" * bool(others) + authority.pem)
+    if path.resolve() in [each.resolve() for each in roots]:
+        return path
+    others = [*map(_certificates_in, roots or _machine_roots()), *map(_certificates_in, added)]
+    _publish(path, b"".join([*others, authority.pem]))
     return path
 
 
-def _machine_roots() -> bytes:
-    """Return the authorities that the machine trusts, as PEM; empty where it has none."""
-    for name in (ssl.get_default_verify_paths().openssl_cafile, *_ROOTS):
-        try:
-            return read_file(Path(name))
-        except OSError:
-            continue
-    return b""
+def _certificates_in(path: Path) -> bytes:
+    content = read_file(path)
+    if _PEM not in content:
+        raise AuthorityError(f"{path} holds no certificate (PEM)")
+    return content.rstrip(b"\n") + b"\n"
+
+
+def _publish(path: Path, content: bytes) -> None:
+    """Replace a file by one that everybody may read."""
+    replace_file(path, content)
+    path.chmod(0o644)
+
+
+def _machine_roots() -> list[Path]:
+    """Return the file of the authorities that the machine trusts; none where it has none."""
+    usual = map(Path, (ssl.get_default_verify_paths().openssl_cafile, *_ROOTS))
+    return [path for path in usual if path.is_file()][:1]
 
 
 def _name(text: str) -> x509.Name:

@@ -44,6 +44,8 @@ LOCK_WAIT_S: Final = 10.0
 """A sidelog that is draining gets this long to let go before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
 STATE_FILE: Final = "state.json"
+AUTHORITY_DIRECTORY: Final = "ca"
+"""Where the authority of outgoing calls is (`proxy/egress/authority.py`)."""
 OWN_DIRECTORY: Final = "sidelog-data"
 DEMO_DIRECTORY: Final = "sidelog-demo"
 """Where `examples/demo.py` keeps its records, and commands look beside the usual directory."""

@@ -90,6 +90,7 @@ def test_the_documented_commands_are_there() -> None:
             *("keys create", "keys list", "keys disable", "keys enable", "keys delete"),
             *("alerts list", "alerts test", "alerts silence"),
             *("view list", "config check", "config show", "redact list", "redact try", "token show", "token rotate"),
+            *("ca env", "ca rotate"),
             *("db status", "db migrate", "db vacuum", "db backup"),
         )
     )  # fmt: skip

@@ -69,7 +69,7 @@ def test_it_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:
     assert open_authority(ca).fingerprint == first.fingerprint
     assert (ca / "ca.pem").read_bytes() == first.pem
     assert stat.S_IMODE((ca / "ca.key").stat().st_mode) == 0o600
-    assert stat.S_IMODE(ca.stat().st_mode) == 0o700
+    assert stat.S_IMODE((ca / "ca.pem").stat().st_mode) == 0o644
     assert first.expires_at - datetime.now(UTC) > timedelta(days=3650)
 
 
@@ -100,19 +100,28 @@ def test_the_bundle_has_the_users_authorities_and_ours_behind_them(tmp_path: Pat
     theirs = tmp_path / "corp.pem"
     theirs.write_bytes(open_authority(tmp_path / "corp").pem.rstrip(b"\n"))
     ca = tmp_path / "ca"
-    bundle = write_bundle(ca, theirs)
+    bundle = write_bundle(ca, [theirs])
     assert bundle.read_bytes() == theirs.read_bytes() + b"\n" + open_authority(ca).pem
-    assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
+    assert stat.S_IMODE(bundle.stat().st_mode) == 0o644
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)
     assert len(context.get_ca_certs()) == 2
 
 
+def test_what_is_added_stands_beside_the_machines_authorities(tmp_path: Path) -> None:
+    ca = tmp_path / "ca"
+    open_authority(ca)
+    of_machine = (ca / "bundle.pem").read_bytes().removesuffix((ca / "ca.pem").read_bytes())
+    theirs = open_authority(tmp_path / "corp")
+    written = write_bundle(ca, added=[theirs.path]).read_bytes()
+    assert written == of_machine + theirs.pem + open_authority(ca).pem
+
+
 def test_a_bundle_of_ours_is_not_put_into_itself(tmp_path: Path) -> None:
     authority = open_authority(tmp_path)
     bundle = tmp_path / "bundle.pem"
-    write_bundle(tmp_path, bundle)
+    write_bundle(tmp_path, [bundle])
     assert bundle.read_bytes().count(authority.pem) == 1
 
 
@@ -121,7 +130,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("no certificate")
     with pytest.raises(AuthorityError, match=r"notes\.txt holds no certificate"):
-        write_bundle(tmp_path / "ca", text)
+        write_bundle(tmp_path / "ca", [text])
 
     key = tmp_path / "ca" / "ca.key"
     key.write_bytes((tmp_path / "other" / "ca.key").read_bytes())

@@ -1,0 +1,69 @@
+"""The authority of a data directory, for commands: opened, and what makes programs trust it.
+
+`cryptography` is imported here, when it is asked for.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from proxy.cli.commands.output import CommandError
+from proxy.process.data_dir import AUTHORITY_DIRECTORY, LISTENS_NAME, read_state
+
+if TYPE_CHECKING:
+    from proxy.egress.authority import Authority
+
+
+def authority_of(data_dir: Path, *, is_new: bool = False) -> "Authority":
+    """Return the authority of a data directory, made where there is none, or in its place.
+
+    Raises:
+        CommandError: it cannot be used, or there is no such directory.
+    """
+    if not data_dir.is_dir():
+        raise CommandError(f"no sidelog has run in {data_dir} yet; pass --data-dir")
+    with _errors_named():
+        from proxy.egress.authority import open_authority, rotate
+
+        directory = data_dir.absolute() / AUTHORITY_DIRECTORY
+        return rotate(directory) if is_new else open_authority(directory)
+
+
+def proxy_of(data_dir: Path) -> str:
+    """Return the URL of the port of outgoing calls on this machine; "" where the last start had
+    none.
+    """
+    port = read_state(data_dir).get(LISTENS_NAME, {}).get("egress.listen")
+    return f"http://127.0.0.1:{port}" if port else ""
+
+
+def variables_for(data_dir: Path, proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes a program use the port of outgoing calls, if its URL is given, and trust
+    the authority beside those that it trusts so far.
+
+    Raises:
+        CommandError: the authority cannot be used, or a file that `environ` names holds none.
+    """
+    with _errors_named():
+        from proxy.egress.authority import write_bundle
+        from proxy.egress.trust import proxy_variables, trust_variables, user_files
+
+        directory = data_dir.absolute() / AUTHORITY_DIRECTORY
+        write_bundle(directory, *user_files(environ))
+        variables = trust_variables(directory, environ)
+        return variables | (proxy_variables(proxy, environ) if proxy else {})
+
+
+@contextmanager
+def _errors_named() -> Iterator[None]:
+    try:
+        from proxy.egress.authority import AuthorityError
+    except ImportError as error:
+        text = f"certificates need a library: pip install 'sidelog[egress]' ({error})"
+        raise CommandError(text) from error
+
+    try:
+        yield
+    except AuthorityError as error:
+        raise CommandError(str(error)) from error
