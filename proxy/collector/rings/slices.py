@@ -34,8 +34,10 @@ STAGE_RECORDS: Final = 128
 """Exchanges that go through a stage together, as what it needs stays in the caches."""
 STAGE_BYTES: Final = 128 * 1024
 """Size from which a stage takes no more: bodies may be such that decoding takes long."""
-LOOP_BYTES: Final = 32 * 1024
-"""An exchange with more of it is built in a thread: the worst of bodies take 3 us a byte."""
+LOOP_BYTES: Final = 64 * 1024
+"""An exchange with more of it is built in a thread. Less would cost pictures and base64 of this size
+half as much again; the worst of bodies take 3 us a byte.
+"""
 
 
 Observer = Callable[[list[Entry]], None]
