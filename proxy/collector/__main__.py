@@ -36,19 +36,20 @@ from storage.errors import StorageMisconfigured
 log = logging.getLogger(__name__)
 
 NICE: Final = 5
-"""Lower than that of workers, which a light client on one core feels (p90 1.1 to 2.9 ms; 2.0 to 2.7
-with 0, 0.6 to 1.8 with 10). With 10 it starves beside neighbours that burn all cores: probes take 5
-s, with 5 0.1. Neither SCHED_BATCH nor shorter slices for workers won anything. A worker whose ring
-fills waits, whatever the priorities.
+"""Priority of the collector, lower than that of workers. On one core a light client notices the
+difference: its p90 is 1.1 to 2.9 ms, 2.0 to 2.7 with niceness 0, 0.6 to 1.8 with 10. With 10 the
+collector starves beside processes that burn all cores: a probe takes 5 s, with 5 only 0.1 s.
+SCHED_BATCH and shorter slices for workers won nothing. Whatever the priorities, a worker waits once
+its ring fills.
 """
 SWITCH_S: Final = 0.001
-"""How long a thread runs on while others wait for the interpreter; 5 ms by default. Each statement
-of a read that finds the interpreter taken waits so long, and those of a commit: beside ten readers
-commits took 75 ms at the median instead of 169, pages of lists 130 to 164 instead of 242, and
-traffic alone no more CPU.
+"""Longest time that a thread keeps the interpreter while others wait for it; Python's default is 5
+ms. Every statement of a read or a commit may wait this long. With ten readers a commit took 75 ms
+at the median instead of 169, and a page of a list 130 to 164 instead of 242. Traffic alone took no
+more CPU.
 """
 WORKERS_GONE_S: Final = 5.0
-"""Beyond their drain timeout, before we stop without them."""
+"""Time given to workers after their drain timeout, before the collector stops without them."""
 
 
 async def _serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -89,8 +90,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 
 async def _await_workers(plane: ControlPlane, timeout_s: float) -> None:
-    """Wait until no worker can push any more, usually not at all: the supervisor has stopped them
-    in order.
+    """Wait until no worker can push any more. Usually that is immediate, as the supervisor stops
+    workers first.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -123,8 +124,8 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
-    """Run a collector until it has to drain, or its supervisor is gone; 1: not all records could be
-    stored.
+    """Run a collector until it is told to drain or its supervisor is gone; return 1 if some records
+    could not be stored.
     """
     detach_from_stderr()
     options = _options(argv)

@@ -1,18 +1,18 @@
-"""The access log of `[log] access`: a line on stdout for every recorded exchange, JSON or NCSA
-combined as in nginx.
+"""The access log (`[log] access`): one line on stdout for every recorded exchange, as JSON or in
+nginx's NCSA combined format.
 
-Strategy: lines are made on the loop as records are built, and written as those of our own log are
-(`LogStream`), because a write to a pipe or terminal may take any time. What waits is bounded in
-bytes. Invariant: nothing waits for stdout; what it did not take (too slow, closed, full) is counted
-and reported once, and lines are written again as soon as it takes them.
+Lines are formatted on the loop when records are built, and a thread writes them (`LogStream`),
+because a write to a pipe or terminal may block. Lines that wait are bounded in bytes. Nothing waits
+for stdout: lines that it did not take in time are counted and reported once, and writing goes on as
+soon as it takes lines again.
 
-Only what is stored is shown, so everything is redacted. A line is one line, whatever a client sent:
-control characters are escaped, C1 controls and the line separators of Unicode too, as are quotes
-and backslashes in the columns of NCSA.
+A line shows only stored fields, so it is redacted. Control characters are escaped, including C1
+controls and Unicode line separators, as are quotes and backslashes in NCSA columns; a client cannot
+forge a second line.
 
-A line follows the building of its record, not the commit, so it comes while the store is away too.
-A collector that is killed builds again what was not committed: those lines come twice, under the
-same id.
+A line is written when its record is built, not when it is committed, so the log goes on while the
+store is away. A collector that was killed builds uncommitted records again, and their lines appear
+twice under the same id.
 """
 
 import logging
@@ -34,9 +34,11 @@ from storage.record import Entry, Record, format_id
 log = logging.getLogger(__name__)
 
 MAX_WAITING_BYTES: Final = 4 * 1024 * 1024
-"""Lines that wait for stdout: some 15 000, a second of a sidecar under full load."""
+"""Size of the lines that may wait for stdout: about 15,000 lines, one second of a sidecar under
+full load.
+"""
 WRITE_BYTES: Final = 64 * 1024
-"""At most so much in one write: the usual size of a pipe."""
+"""Longest single write: the usual size of a pipe's buffer."""
 
 Formatter = Callable[[Entry], bytes]
 """Writes the line of an exchange, with its LF."""
@@ -55,7 +57,7 @@ _MONTHS: Final = (
     "Nov",
     "Dec",
 )
-"""Not the locale's."""
+"""English names of months, whatever the locale is."""
 _UNSAFE: Final = re.compile(rf'["\\\t\n{UNSAFE}]')
 _UNSAFE_WORD: Final = re.compile(rf'[\s"\\{UNSAFE}]')
 _REFERER: Final = b"\r\nreferer:"
@@ -85,7 +87,7 @@ _COLUMNS: Final = (
     ),
     *("user_agent", "error_type"),
 )
-"""Of a JSON line, beside time and id; named as in the API's records."""
+"""Columns of a JSON line besides time and id, named as in the API's records."""
 _values_of: Final = attrgetter(*_COLUMNS)
 _Line: Any = msgspec.defstruct("_Line", ["time", "id", *_COLUMNS], gc=False)
 """3.4 us a line, where a dictionary takes 4.8."""
@@ -149,7 +151,7 @@ def _request_line(record: Record) -> str | None:
 
 
 def _referer(entry: Entry) -> str | None:
-    """Find the referer in the stored head, which is redacted: 0.4 us for a head of 400 bytes."""
+    """Return the referer from the stored, redacted head; 0.4 us for a head of 400 bytes."""
     payload = entry.payload
     if payload is None:
         return None
@@ -181,7 +183,7 @@ def _word(value: str | None) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    r"""Write `\xNN` per byte, as nginx does."""
+    r"""Escape a character as nginx does: `\xNN` for each byte."""
     return "".join(f"\\x{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass"))
 
 
@@ -204,18 +206,18 @@ class AccessLog:
     def __init__(
         self, form: Literal["json", "common"], fd: int, max_bytes: int = MAX_WAITING_BYTES
     ) -> None:
-        """Write to `fd`, which stays the caller's; -1 stands for a stdout that is not open."""
+        """Write to `fd`, which the caller closes; -1 stands for a stdout that is not open."""
         self._format = _FORMATTERS[form]()
         self._stream = LogStream(fd, max_bytes, self._report)
         self._write_bytes = select.PIPE_BUF if _is_stderr(fd) else WRITE_BYTES
 
     @property
     def dropped(self) -> int:
-        """Lines that were not written, since the start."""
+        """Number of lines that were not written since the start."""
         return self._stream.dropped
 
     def observe(self, entries: Iterable[Entry]) -> None:
-        """Log the exchanges among entries; events are no exchanges."""
+        """Log the exchanges among the entries; events have no line."""
         lines = [self._format(entry) for entry in entries if entry.record.kind == "exchange"]
         data = b""
         for line in lines:
@@ -228,7 +230,7 @@ class AccessLog:
             self._stream.put(data)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Write the waiting lines within a timeout; the rest is counted as dropped."""
+        """Write the waiting lines within a timeout; lines that remain are counted as dropped."""
         self._stream.give_up(timeout_s)
 
     def _report(self, problem: str) -> None:
@@ -246,8 +248,8 @@ def open_access_log(form: Literal["off", "json", "common"]) -> AccessLog | None:
 
 
 def _is_stderr(fd: int) -> bool:
-    """Whether a descriptor is what the own log is written to: then only short writes stay in one
-    piece (pipe(7)).
+    """Whether a descriptor is the one that our own log is written to. Then only short writes stay
+    in one piece (pipe(7)).
     """
     try:
         return os.path.sameopenfile(fd, 2)

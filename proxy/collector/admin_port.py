@@ -1,7 +1,8 @@
-"""The admin port of a running collector: its server, and what its handlers need of this process.
+"""The admin port of a running collector: its server, and the parts of this process that its
+handlers need.
 
-Wiring only; the application is `api/app.py`. What is served belongs to the collector, the listening
-socket to the caller.
+This module only wires; the application is `api/app.py`. The collector owns the application, the
+caller owns the listening socket.
 """
 
 import hashlib
@@ -130,15 +131,15 @@ def _services(
 
 
 def _socket_of(listen: str) -> str:
-    """Return the path of a data port that is a Unix socket; empty of another one."""
+    """Return the path of a data port that is a Unix socket, or an empty text for a TCP port."""
     if not listen.startswith(UNIX_PREFIX):
         return ""
     return os.path.abspath(parse_listen(listen)[0])
 
 
 def cookie_mark(path: Path) -> str:
-    """Return the mark in the cookie's name, unique to this data directory and kept, so sessions
-    outlive restarts.
+    """Return a suffix for the cookie's name. Each data directory keeps one, so sessions outlive
+    restarts and two sidelogs on one host do not share cookies.
     """
     return hashlib.sha256((directory_id(path) or str(path)).encode()).hexdigest()[:12]
 

@@ -1,5 +1,5 @@
-"""The data directory's token, read again when the file was replaced: `sidelog token rotate` works
-without a restart.
+"""The data directory's token, read again when its file was replaced, so that `sidelog token rotate`
+works without a restart.
 """
 
 import logging
@@ -62,7 +62,7 @@ class AdminToken:
 
 
 def rotate_token(data_path: Path) -> str:
-    """Put a new token into a data directory, readable by its owner only, in one step.
+    """Replace the token of a data directory atomically; only the owner can read the new file.
 
     Raises:
         OSError: the directory or the file cannot be written.

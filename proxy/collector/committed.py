@@ -1,9 +1,9 @@
-"""The position of every source as it is committed, in the store or in the spool: what the ledger is
-computed from.
+"""The committed position of every source, in the store or in the spool. The ledger is computed from
+these positions.
 
-Strategy: every commit moves them and releases what it covered in the rings. A source whose
-committed position is closed is gone for good: its ring is removed, and one more batch adds its
-counts to `RETIRED_TOTALS` and deletes its position.
+Every commit moves them and releases the ring entries that it covered. A source whose committed
+position is closed is gone for good: its ring is removed, and one more batch adds its counts to
+`RETIRED_TOTALS` and deletes its position.
 """
 
 import logging
@@ -43,7 +43,7 @@ class CommittedPositions:
         self._writer = writer
         self._events = events
         self.positions = dict(positions)
-        """By source, pseudo-sources included."""
+        """Positions by source, including sources that are not rings."""
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
         self._retired: set[bytes] = set()
         self._has_closed_lost = False
@@ -62,7 +62,9 @@ class CommittedPositions:
                 source.reader.release(position.offset)
 
     def on_spooled(self, batch: Batch) -> None:
-        """Release what was spooled; rings that are closed stay until the store has their positions."""
+        """Release spooled entries in the rings. A closed ring stays until the store has its
+        position.
+        """
         self._move(batch)
         for source_id, position in batch.positions.items():
             source = self._sources.attached.get(source_id)
@@ -70,8 +72,8 @@ class CommittedPositions:
                 source.reader.release(position.offset)
 
     def _move(self, batch: Batch) -> None:
-        """Move positions, but never back: one may be older than what the store or the spool already
-        has.
+        """Move positions forward only: a given position may be older than that in the store or the
+        spool.
         """
         for source_id, position in batch.positions.items():
             if source_id not in self.positions or is_ahead(position, self.positions[source_id]):
@@ -83,7 +85,7 @@ class CommittedPositions:
         self._events.add_gap(reason, records)
 
     def reconcile(self, positions: Mapping[bytes, Position]) -> None:
-        """Continue from the positions in the store, which could not be read before."""
+        """Continue from the positions of a store that has just become readable."""
         self.positions.clear()
         self.positions.update(positions)
         self._retired_totals = self.positions.get(RETIRED_TOTALS, Position(closed=True))
@@ -100,11 +102,12 @@ class CommittedPositions:
         self._events.restart(self.positions)
 
     def close_lost_rings(self) -> None:
-        """Close positions whose ring is gone or damaged, once: when the rings of the start are
-        attached, and the store has all that was spooled of them.
+        """Close positions whose ring is gone or damaged, once all rings of the start are attached
+        and the store has everything that was spooled of them.
 
-        A closed ring was unlinked in order before a kill; any other was lost with the machine (or
-        its /dev/shm). Log, event and ledger report it, with as many records as it was seen to hold.
+        A closed ring was removed in order before a kill; any other was lost with the machine or its
+        /dev/shm. Log, event and ledger report the loss, with the number of records that the ring
+        was last known to hold.
         """
         if self._has_closed_lost:
             return
@@ -125,7 +128,7 @@ class CommittedPositions:
                 self._close_lost(source_id, position, pushed)
 
     def _close_lost(self, source_id: bytes, position: Position, pushed: int) -> None:
-        """Close the position of a ring that is gone; the commit of that retires it."""
+        """Close the position of a ring that is gone; the commit of that position retires it."""
         counted = position.taken + position.dropped.get("ring_full", 0)
         given = self._sources.given.get(source_id, 0)
         lost = max(0, pushed - position.taken, given - counted)
@@ -142,8 +145,8 @@ class CommittedPositions:
         self._events.add_unclean_start("ring_lost", source_id, lost)
 
     def _retire(self, source_id: bytes, position: Position) -> None:
-        """Fold the counts of a source into those of all that are gone, once, unless its file would
-        be reported once more.
+        """Add the counts of a source to the totals of retired sources, once. A damaged file is left
+        out, since it would be reported again.
         """
         # First: a note of a ring without a position would be taken for a ring that is lost.
         self._sources.forget(source_id)

@@ -62,10 +62,13 @@ from storage.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 CLOSE_S: Final = 10.0
-"""Bounds each step of the stop: what is not stored by then stays in the rings for the next start.
+"""Time limit of each step of the stop. Records that are not stored by then stay in the rings for
+the next start.
 """
 QUEUE_BYTES_PER_RECORD: Final = 5592
-"""A batch has 3000 records of 16 MiB of queue: half the cost per row of 500, measured."""
+"""Queue size that stands for one record, so that a queue of 16 MiB gives batches of 3000 records:
+half the cost per row of 500, measured.
+"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -98,13 +101,13 @@ class ControlPlane:
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
     unsettled_records: int = 0
-    """At the end: how many neither the store nor the spool took in time, those that are still in
-    rings included.
+    """Number of records that neither the store nor the spool took before the stop, including those
+    still in rings.
     """
 
     async def ledger(self) -> Ledger:
-        """Read the accounting, positions and counters in one synchronous go, rings that were made
-        just now included.
+        """Read positions and counters for the accounting in one synchronous step, including rings
+        that were made just now.
         """
         self.sources.find()
         counts = {s.id: s.producer_counts for s in self.sources.attached.values()}
@@ -125,11 +128,11 @@ async def control_plane(
     ring_directory: Path | None,
     follow: Callable[[Sources, StatusView, Workers], None] = lambda sources, status, workers: None,
 ) -> AsyncIterator[ControlPlane]:
-    """Start writer and drain, with the store or offline; on leaving, empty the rings, settle, and
-    close in order.
+    """Start writer and drain, with the store or offline. On exit, empty the rings, settle all
+    records, and close the parts in order.
 
-    `ring_directory` is where rings of before are files, None when there are none; `follow` attaches
-    those that workers have, before those that are gone are accounted for.
+    `ring_directory` holds ring files of earlier runs, None if there are none. `follow` attaches the
+    rings of running workers before rings that are gone are accounted for.
 
     Raises:
         StorageMisconfigured: as `started` does.
@@ -172,7 +175,7 @@ async def control_plane(
 
 
 async def _finish(plane: ControlPlane, exporting: asyncio.Task[None]) -> None:
-    """Save and export what is stored by now, unless another collector does."""
+    """Save and export everything stored by now, unless another collector takes over."""
     if plane.access_log is not None:
         await asyncio.to_thread(plane.access_log.close)
     if not plane.is_handing_over:
@@ -196,7 +199,7 @@ def _find_rings(plane: ControlPlane, state: StartState) -> None:
 async def _run_tail(
     settings: Settings, data: DataDir, state: StartState, plane: ControlPlane
 ) -> None:
-    """Keep the tail, after an offline start as soon as the store is there."""
+    """Run the tail; after an offline start, begin once the store is there."""
     if state.offline_since is not None:
         await reconcile(
             settings, data, state, plane.writer, plane.drain, plane.committed,
@@ -211,7 +214,7 @@ async def _run_tail(
 def _build(
     settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None
 ) -> ControlPlane:
-    """Build the parts, each from those before it; nothing runs yet."""
+    """Build the parts in order of their dependencies; nothing runs yet."""
     storage = state.storage
     tail = state.tail
     effective = state.effective
@@ -274,7 +277,7 @@ def _build(
 def _measure(
     plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings
 ) -> None:
-    """Let the metrics read the parts."""
+    """Register the parts as sources of metrics."""
     metrics = plane.metrics
     ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
     store = plane.writer, plane.retention, plane.size_cap, state.spool, state.storage
@@ -310,7 +313,7 @@ def _build_export(
 
 
 def _export_start(state: StartState, committed: CommittedPositions, writer: Writer) -> Progress:
-    """Return where an export begins that begins now: behind what was stored before this start."""
+    """Return the position at which a new export starts: after everything stored before this start."""
     return Progress(seq=state.tail.head_id // 2, counted=_stored_records(committed, writer))
 
 
@@ -348,7 +351,9 @@ def _build_writer(
 
 
 def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int | None) -> None:
-    """Record what the cap on size deleted, and since when there still are records."""
+    """Add an event that names what the size cap deleted, and the time of the oldest record that
+    remains.
+    """
     if reaches_back_us is None:
         reaches_back_ms = None
     else:
@@ -367,7 +372,9 @@ def _add_trim_event(events: InternalEvents, trims: Trims, reaches_back_us: int |
 def _build_retention(
     settings: RetentionSettings, storage: Storage, events: InternalEvents
 ) -> Retention:
-    """Return the task that deletes what is too old or too much, and adds an event each time it has."""
+    """Return the task that deletes expired and excess records and adds an event after each
+    deletion.
+    """
 
     def on_purged(rows: int, floors: Floors) -> None:
         events.add_event(
@@ -385,7 +392,7 @@ def _build_retention(
 
 
 def _waiting_records(sources: Sources, writer: Writer) -> int:
-    """Count what is on its way to the store: in rings, in the writer, in the spool."""
+    """Count the records on their way to the store: in rings, in the writer, in the spool."""
     return _in_rings(sources) + writer.waiting_records + writer.spooled_records
 
 
@@ -398,11 +405,11 @@ def _in_rings(sources: Sources) -> int:
 async def _settle(
     plane: ControlPlane, draining: asyncio.Task[None], writing: asyncio.Task[None]
 ) -> int:
-    """Empty the rings unless draining has ended, and store what they held; bounded, the rings keep
-    what is left.
+    """Empty the rings unless draining has ended, and store their records within the time limit; the
+    rings keep the rest.
 
     Returns:
-        How many records are in no store and no spool.
+        The number of records that are neither in a store nor in a spool.
     """
     if not draining.done():
         plane.drain.stop()

@@ -1,8 +1,8 @@
-"""Records the collector makes itself: events such as gaps, and the exchanges a dead worker left
-behind.
+"""Records that the collector makes itself: events such as gaps, and exchanges that a dead worker
+left unfinished.
 
-They are a source of their own (`SOURCE_INTERNAL`), whose position counts them. While the store has
-been away since the start, it is not known how many there are already: events wait in memory then.
+They form a source of their own (`SOURCE_INTERNAL`), whose position counts them. Until an absent
+store opens for the first time, their stored number is unknown, so events wait in memory.
 """
 
 import time
@@ -18,7 +18,7 @@ from storage.writer.writer import Writer
 MAX_DEFERRED: Final = 1000
 """Events kept in memory while the store is away; the oldest are dropped first."""
 SIZE_BYTES: Final = 1024
-"""What one takes of memory, about."""
+"""Approximate memory of one event."""
 
 
 class InternalEvents:
@@ -31,7 +31,7 @@ class InternalEvents:
         committed: Mapping[bytes, Position],
         observe: Callable[[list[Entry]], None] | None = None,
     ) -> None:
-        """Continue from the committed position; `observe` is called with what is added."""
+        """Continue from the committed position; `observe` is called with every added event."""
         self._builder = builder
         self._writer = writer
         self._position = committed.get(SOURCE_INTERNAL, Position())
@@ -44,7 +44,7 @@ class InternalEvents:
         self._is_deferring = True
 
     def restart(self, committed: Mapping[bytes, Position]) -> None:
-        """Continue from a position that is known now, beginning with the events that were deferred."""
+        """Continue from a position that is now known, starting with the deferred events."""
         self._position = committed.get(SOURCE_INTERNAL, Position())
         self._is_deferring = False
         while self._deferred:
@@ -68,9 +68,7 @@ class InternalEvents:
     def add_gap(
         self, reason: str, count: int, from_ms: int | None = None, to_ms: int | None = None
     ) -> None:
-        """Report in the log itself that records were dropped: how many, why, and when, which is now
-        by default.
-        """
+        """Add a record that reports dropped records: how many, why, and when (default: now)."""
         now_ms = time.time_ns() // 1_000_000
         times = {
             "fromMs": now_ms if from_ms is None else from_ms,
@@ -79,8 +77,8 @@ class InternalEvents:
         self.add_event("gap", {"count": count, "reason": reason, **times})
 
     def add_unclean_start(self, reason: str, source_id: bytes, at_least: int = 0) -> None:
-        """Report that a ring is lost with an unknown number of records, `at_least` as many as
-        given.
+        """Add a record that reports a lost ring. Its number of records is unknown, but `at_least`
+        as many as given.
         """
         known: dict[str, object] = {"minCount": at_least} if at_least else {}
         self.add_event(

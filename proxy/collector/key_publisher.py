@@ -1,10 +1,10 @@
-"""The collector's part of the key check: workers get every change of a key within a second, the
-store its uses.
+"""The collector's part of the key check: workers get every change of a key within a second, and the
+store gets the times of use.
 
-Strategy: the store's key version is polled, because another sidecar of the same store may change
-keys; a change made here is published at once. Publishing is: update the index (first, so that no
-record names a key that is not in it), replace the snapshot file, then raise the generation in the
-header page of every ring. A worker that sees the new number finds the new file.
+The store's key version is polled, because another sidecar of the same store may change keys; a
+change made here is published at once. Publishing updates the index first, so that no record names a
+key that the index lacks, then replaces the snapshot file, then raises the generation in the header
+page of every ring. A worker that sees the new number finds the new file.
 """
 
 import asyncio
@@ -24,11 +24,14 @@ from storage.errors import StorageError
 log = logging.getLogger(__name__)
 
 POLL_S: Final = 0.5
-"""With the workers' tick of 50 ms, and reading the file, a change takes effect within a second."""
+"""Time between two polls. With the workers' tick of 50 ms and the reading of the file, a change
+takes effect within a second.
+"""
 OPENING_S: Final = 5.0
-"""How long a store may be opened at the start, on a busy machine, before that is an error."""
+"""Time that opening a store may take at the start, on a busy machine, before it counts as an error.
+"""
 USES_EVERY_S: Final = 10.0
-"""How late a key's last use may be stored."""
+"""Longest delay with which a key's last use is stored."""
 
 
 class KeyPublisher:
@@ -37,8 +40,8 @@ class KeyPublisher:
     def __init__(
         self, storage: Storage, directory: Path, attached: Mapping[bytes, Source], index: KeyIndex
     ) -> None:
-        """Publish into the data directory and to the rings `attached` at that moment; `index` is
-        kept up to date.
+        """Publish into the data directory and to the rings that `attached` returns at that moment,
+        and keep `index` up to date.
         """
         self._storage = storage
         self._directory = directory
@@ -50,7 +53,7 @@ class KeyPublisher:
         self._started_s = time.monotonic()
         self._is_reported = False
         self.reason = ""
-        """Why workers may not have the newest keys; empty while they do."""
+        """Reason why workers may lack the newest keys; empty while they have them."""
 
     async def run(self) -> None:
         flushed_s = time.monotonic()
@@ -62,7 +65,7 @@ class KeyPublisher:
             await asyncio.sleep(POLL_S)
 
     async def refresh(self) -> None:
-        """Publish if the keys have changed; what fails is retried at the next call."""
+        """Publish if the keys have changed; after a failure the next call tries again."""
         async with self._is_publishing:
             try:
                 version = await self._storage.key_version()
@@ -76,8 +79,8 @@ class KeyPublisher:
                 self._report_failure()
 
     def _report_failure(self) -> None:
-        """Log a failure once, but not while the store is being opened, which the start does not
-        wait for.
+        """Log a failure once, but not while the store is still being opened: the start does not
+        wait for that.
         """
         is_starting = self._version < 0 and time.monotonic() - self._started_s < OPENING_S
         if not self._is_reported and not is_starting:
@@ -100,9 +103,7 @@ class KeyPublisher:
             source.segment.cells[KEYS_GENERATION] = self._generation
 
     async def flush_uses(self) -> None:
-        """Store the times of the keys' last use; what the store does not take is kept for the next
-        call.
-        """
+        """Store the times of the keys' last use; after a failure they are kept for the next call."""
         uses = self._index.take_uses()
         if not uses:
             return

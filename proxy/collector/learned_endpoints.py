@@ -1,13 +1,14 @@
-"""What was learned of endpoints, kept in the store: it survives restarts, and sidecars of one store
-learn together.
+"""Learned endpoints, kept in the store: they survive restarts, and sidecars of one store learn
+together.
 
-Strategy: one value of the store, read at the start and written when something was learned, at most
-every half minute. A writer first learns what is there: nothing is unlearned but by an erasure, so
-it does not matter who comes first. What a kill loses is learned again from the next requests.
+They are one value of the store, read at the start and written at most every half minute when
+something was learned. A writer merges the stored value first. Only an erasure removes names, so the
+order of writers does not matter. Names that are lost by a kill are learned again from the next
+requests.
 
-Names are pieces of paths, so after an erasure only those are known that a stored record still has.
-Erasures are counted in the value, and a sidecar that learns of another one's does the same before
-it writes.
+Names are pieces of paths. After an erasure only names that a stored record still has are kept.
+Erasures are counted in the value, and a sidecar that sees a new erasure by another does the same
+before it writes.
 """
 
 import asyncio
@@ -37,15 +38,15 @@ OnKept = Callable[[Mapping[Key, Collection[str]]], object]
 
 
 class Kept(msgspec.Struct):
-    """What is in the store."""
+    """The stored value."""
 
     erasures: int
-    """After which endpoints were forgotten, by all sidecars."""
+    """Number of erasures, by all sidecars, after which endpoints were forgotten."""
     learned: Learned
 
 
 class LearnedEndpoints:
-    """What the endpoints of one sidecar learn, kept and shared."""
+    """Keeps the learned endpoints of one sidecar and shares them through the store."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -59,7 +60,7 @@ class LearnedEndpoints:
         self._on_kept: list[OnKept] = []
 
     def subscribe(self, on_kept: OnKept) -> None:
-        """Call `on_kept` with the names that are left after each erasure."""
+        """Call `on_kept` with the remaining names after each erasure."""
         self._on_kept.append(on_kept)
 
     async def run(self) -> None:
@@ -67,13 +68,13 @@ class LearnedEndpoints:
             await asyncio.sleep(EVERY_S if await self.save() else FIRST_S)
 
     async def forget(self) -> None:
-        """Forget endpoints whose records were all erased, now or once the store can be queried."""
+        """Forget endpoints without any stored record, now or once the store can be queried."""
         self._has_erased = True
         await self.save()
 
     async def save(self) -> bool:
-        """Read what is kept, and write what was learned beyond it; returns whether the store could
-        be read.
+        """Merge the stored names and write those that are new; return whether the store could be
+        read.
         """
         async with self._lock:
             try:
@@ -102,7 +103,7 @@ class LearnedEndpoints:
         self._has_erased = False
 
     async def read(self) -> None:
-        """Learn what is kept; nothing is written.
+        """Merge the stored names without writing.
 
         Raises:
             StorageError: the store cannot be read.
@@ -133,7 +134,9 @@ class LearnedEndpoints:
             on_kept(names)
 
     async def _stored_names(self) -> dict[Key, set[str]]:
-        """Find the endpoints that records have; some too few are learned again."""
+        """Return the endpoints of stored records. A bounded search may miss some, which are learned
+        again.
+        """
         names: defaultdict[Key, set[str]] = defaultdict(set)
         for row in (await self._storage.read(TopQuery(Filter(), "endpoint"))).rows:
             _, name, route, project = row.names

@@ -1,9 +1,9 @@
-"""Requests sent again from the web UI: to the upstream of their route, or to a target of the
+"""Requests sent again from the web UI: to the upstream of their route, or to a target named in the
 settings.
 
-Invariant: where a request goes is what the settings say; a caller chooses among these. Each name is
-resolved once, to addresses that are no metadata service of a cloud, and no redirect is followed.
-What was sent is an event of the log and counted, and what came back is redacted as a record is.
+The settings alone decide where a request may go; a caller chooses among these places. Each name is
+resolved once, metadata services of clouds are refused, and redirects are not followed. A request
+sent again is counted and logged as an event, and its answer is redacted like a record.
 """
 
 import asyncio
@@ -27,26 +27,29 @@ from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry, Record, format_id
 
 MAX_OPEN: Final = 4
-"""At a time; others wait."""
+"""Number of requests sent at the same time; others wait."""
 _METADATA: Final = tuple(
     map(
         ip_network,
         ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"),
     )
 )
-"""Link-local addresses, and those where clouds serve credentials to whatever asks."""
+"""Link-local addresses, and addresses at which clouds serve credentials to any process that asks.
+"""
 _TRANSLATED: Final = tuple(
     map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
 )
-"""IPv6 addresses that end in one of IPv4: compatible and mapped (RFC 4291), translated (RFC 2765,
-6052, 8215).
+"""IPv6 addresses that embed an IPv4 address: compatible and mapped (RFC 4291), translated (RFC
+2765, 6052, 8215).
 """
 
 log = logging.getLogger(__name__)
 
 
 def is_sendable(address: str) -> bool:
-    """Whether a request may go to an address; a name is judged by the addresses that it has."""
+    """Whether a request may go to an address. A name is judged by the addresses that it resolves
+    to.
+    """
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
@@ -83,8 +86,8 @@ class Resender:
         """Send a request to a target, or to the upstream of its route.
 
         Raises:
-            ValueError: its route is gone, or its path is none of it.
-            ConnectionError: there is no answer.
+            ValueError: the route no longer exists, or does not cover the path.
+            ConnectionError: the upstream did not answer.
         """
         record = request.record
         payload = request.payload
@@ -152,10 +155,10 @@ def _routed(
     outgoing: Outgoing,
     rules: dict[str, str],
 ) -> Outgoing:
-    """Make the request that a worker would send to the upstream.
+    """Build the request that a worker would send to the upstream.
 
     Raises:
-        ValueError: the path is none of the route.
+        ValueError: the route does not cover the path.
     """
     prefix = route.path.rstrip("/")
     path = outgoing.target.partition("?")[0]

@@ -1,11 +1,10 @@
-"""The start of a collector: with its store, or offline when the store is away, to be reconciled
-with it later.
+"""The start of a collector: with its store, or offline while the store is away, to be reconciled
+later.
 
-Strategy: the store gets a moment to open. If it does not, everything else starts from the positions
-that were kept beside the spool: rings are drained into the spool, the admin port answers, and what
-needs the store fails as unavailable. When it is open, its positions are compared with what was
-assumed, at one point between two slices of the drain, and only then the store is enabled for all
-its users.
+The store gets a moment to open. If it does not, everything else starts from the positions saved
+with the spool: rings are drained into the spool, the admin port answers, and operations that need
+the store fail as unavailable. Once the store opens, its positions are compared with the assumed
+ones at one point between two slices of the drain; only then may others use the store.
 
 Invariant: nothing is committed before the positions in the store are known.
 """
@@ -47,33 +46,33 @@ from storage.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 HOLDER: Final = "holder"
-"""Member of the state in the data directory."""
+"""Key of the holder's id in the state file of the data directory."""
 SPOOL_DIRECTORY: Final = "spool"
-"""In the data directory."""
+"""Name of the spool's folder in the data directory."""
 FIRST_ATTEMPT_S: Final = 5.0
-"""How long the start waits for the store to be opened, or refused, before it continues offline.
-Rings hold what comes meanwhile; records that are made without the store do not know what they
-continue.
+"""Time that the start waits for the store to open or be refused, before it continues offline. Rings
+hold new records meanwhile. A record made without the store does not know which conversation it
+continues.
 """
 ANSWER_S: Final = 5.0
-"""How long an open store may take to return its positions before the start continues offline."""
+"""Time that an open store may take to return its positions before the start continues offline."""
 LATE_ANSWER_S: Final = 60.0
-"""The same where nothing waits for it. A store with several writers waits for one that was killed:
-longer than `ANSWER_S`, and from the beginning at each query.
+"""Time for the same read once nothing waits for it. A store with several writers waits for one that
+was killed: longer than `ANSWER_S`, and anew at each query.
 """
 
 RECALLED_CALLS: Final = 5000
-"""LLM calls that are read at the start, some 50 ms: a call that continues an older one begins a new
-conversation.
+"""Number of LLM calls that are read at the start, which takes about 50 ms. A call that continues an
+older one begins a new conversation.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """What new records may continue, as the store knows it when it is opened."""
+    """Calls, jobs and conversations that new records may continue, read when the store opens."""
 
     waiting: list[ToolCall]
-    """Tool calls whose answer was awaited when the last collector ended."""
+    """Tool calls that awaited their answer when the last collector ended."""
     jobs: list[Job]
     """The newest jobs."""
     calls: list[Record]
@@ -82,18 +81,18 @@ class Recalled:
 
 @dataclass(slots=True)
 class StartState:
-    """What a collector starts from."""
+    """State from which a collector starts."""
 
     storage: DeferredStorage
     committed: dict[bytes, Position]
-    """As they are in the store, or were when they were last known."""
+    """Positions as in the store, or as last known."""
     spool: Spool | None
     tail: Tail
     fanout: SnapshotCursors | None
     notices: StoreNotices
-    """What the store has reported so far."""
+    """Reports of the store so far."""
     offline_since: int | None = None
-    """When the start without a store was, Unix µs; None with the store."""
+    """Time of a start without the store, Unix µs; None after a start with it."""
     recalled: Recalled | None = None
     """None until the store is there."""
 
@@ -105,7 +104,7 @@ class StartState:
         return merge(self.committed, spool.positions, spool.retired)
 
     def recall(self, builder: RecordBuilder) -> None:
-        """Let new records continue what the store knows, once it is there."""
+        """Give the builder the stored calls, jobs and conversations, once the store is there."""
         if self.recalled is not None:
             builder.await_answers(self.recalled.waiting)
             builder.know_jobs(self.recalled.jobs)
@@ -114,8 +113,8 @@ class StartState:
 
 @asynccontextmanager
 async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState]:
-    """Start with the store or offline; opening continues meanwhile, and on leaving the store is
-    closed.
+    """Start with the store or offline, in which case opening continues in the background. On exit
+    the store is closed.
 
     Raises:
         StorageMisconfigured: its address can never work. In an exception group.
@@ -151,8 +150,8 @@ async def started(settings: Settings, data: DataDir) -> AsyncIterator[StartState
 
 
 def _holder(data_dir: Path) -> str:
-    """Return the id that distinguishes this sidecar from others of its name; a copied data
-    directory gets its own.
+    """Return the id that distinguishes this sidecar from others with the same name. A copied data
+    directory gets an id of its own.
     """
     kept = read_state(data_dir).get(HOLDER)
     if not (isinstance(kept, str) and kept):
@@ -215,8 +214,8 @@ def _start_offline(
 def load_spool(
     settings: Settings, data_dir: Path, committed: Mapping[bytes, Position]
 ) -> Spool | None:
-    """Read what waits in the spool, behind what the store has of it; None with durability `fast`,
-    which has none.
+    """Read the spool's frames that the store lacks; None with durability `fast`, which does not
+    spool.
 
     A spool left by an earlier run with `safe` is read too, because its records are not stored yet.
     """
@@ -235,13 +234,15 @@ def _fanout(secret: bytes) -> SnapshotCursors | None:
 
 
 def has_fanout(environ: Mapping[str, str]) -> bool:
-    """Whether the proxy logs' own switch is on, by which admins get cursors over all tenants."""
+    """Whether `LOGS_ADMIN_FANOUT` is set, as the original proxy logs API calls it: admins then get
+    cursors over all tenants.
+    """
     return environ.get("LOGS_ADMIN_FANOUT", "").lower() in ("true", "1", "yes")
 
 
 @dataclass(frozen=True, slots=True)
 class _StoreState:
-    """What is needed of a store at the start."""
+    """The parts of a store's state that the start needs."""
 
     positions: dict[bytes, Position]
     secret: bytes
@@ -256,7 +257,7 @@ async def _read_store(
     notices: StoreNotices,
     timeout_s: float,
 ) -> _StoreState | None:
-    """Read what the start needs from the store, and start the tail; None when it is away."""
+    """Read the state that the start needs, and start the tail; return None while the store is away."""
     storage = await deferred.opened()
     try:
         async with asyncio.timeout(timeout_s):
@@ -275,8 +276,8 @@ async def _read_store(
 
 
 async def _recall(instance: str, storage: Storage) -> Recalled:
-    """Read the calls, jobs and conversations that new records may continue; none from a damaged
-    store.
+    """Read the calls, jobs and conversations that new records may continue; a damaged store gives
+    none.
     """
     try:
         waiting = await storage.waiting_calls(instance)
@@ -296,8 +297,8 @@ async def _recall(instance: str, storage: Storage) -> Recalled:
 async def _positions(
     data: DataDir, storage: Storage, notices: StoreNotices
 ) -> dict[bytes, Position]:
-    """Read the positions; a store that has nothing yet, where an older one is set aside, is given
-    those last known.
+    """Read the positions. An empty store, which replaces one that was set aside, is given the last
+    known positions.
     """
     stored = await storage.positions(data.instance)
     known = positions_file(data.path / SPOOL_DIRECTORY).value
@@ -320,10 +321,10 @@ async def _go_on(
     known: Mapping[bytes, Position],
     notices: StoreNotices,
 ) -> dict[bytes, Position]:
-    """Go on with rings and spool where they are, with a store that knows less of them: a backup,
-    another one, or an empty one.
+    """Continue with the current rings and spool although the store has fewer records: it is a
+    backup, another store, or empty.
 
-    Records that were committed since are not in such a store. Those of rings that are not closed
+    Records committed since then are missing from such a store. Those of rings that are still open
     are counted and reported; positions in the spool would count them as stored.
     """
     moved: dict[bytes, Position] = {}
@@ -367,10 +368,10 @@ async def reconcile(
     committed: CommittedPositions,
     on_known: Callable[[], None],
 ) -> None:
-    """Wait for the store after an offline start, and continue with it; then all its users are
-    enabled.
+    """Wait for the store after an offline start, reconcile positions, and enable the store for all
+    users.
 
-    Before that, and before anything is committed, `on_known` is called.
+    `on_known` is called before that, and before anything is committed.
     """
     deferred = state.storage
     await deferred.opened()

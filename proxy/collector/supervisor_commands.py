@@ -1,8 +1,8 @@
-"""The supervisor's commands to the collector: which workers and rings there are, and when to stop.
+"""The supervisor's commands to the collector: the workers and their rings, and when to stop.
 
-Received from the start on, also while the store cannot be opened yet. The first line of a
-supervisor is always `rings`: only behind it is it known which committed positions have lost their
-ring.
+Commands are received from the start on, even before the store opens. The supervisor's first line is
+always `rings`: only after it can committed positions without a ring be told from rings that have
+not arrived yet.
 """
 
 import asyncio
@@ -15,17 +15,19 @@ from proxy.process.control_channel import Control
 
 
 class SupervisorCommands:
-    """Listens to the supervisor; when it is gone, the workers drain and so does the collector."""
+    """Listens to the supervisor. If the supervisor dies, the workers drain, and so does the
+    collector.
+    """
 
     def __init__(self, control: Control) -> None:
         self.stopping = asyncio.Event()
         self.is_handing_over = False
-        """Whether another collector continues where this one stops: the workers stay."""
+        """Whether another collector takes over the rings; the workers stay."""
         self._control = control
         self._has_rings = asyncio.Event()
         self._waiting: list[int] = []
         self._newest: dict[str, str] = {}
-        """What is still to be handed on, the newest of each kind."""
+        """The newest command of each kind that was not forwarded yet."""
         self._is_draining = False
         self._followers: tuple[Sources, StatusView, Workers] | None = None
         asyncio.get_running_loop().add_reader(control.fileno(), self._on_readable)
@@ -35,7 +37,7 @@ class SupervisorCommands:
         await self._has_rings.wait()
 
     def follow(self, sources: Sources, status: StatusView, workers: Workers) -> None:
-        """Forward what was received so far, and from now on what comes."""
+        """Forward all commands received so far, and every new one."""
         self._followers = sources, status, workers
         workers.on_unread = lambda unread: self._control.send(f"unread {unread}")
         sources.subscribe(

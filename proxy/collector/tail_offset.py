@@ -1,10 +1,10 @@
-"""The collector's part of live tails and cursors: what they keep in the store, so that no id is
-ever used twice.
+"""The state of live tails and cursors that the collector keeps in the store, so that no id is ever
+used twice.
 
-Ids on the wire are K + entry number. K is kept in the store, so that all sidecars of one store
-count alike; the highest id is kept in `state.json`, outside the store. A store that is behind that
-mark at the start was emptied, replaced or restored: K is then raised above everything that was ever
-sent, and clients with older ids have to start over.
+An id on the wire is K + entry number. K is kept in the store, so that all sidecars of one store
+count alike; the highest id is kept in `state.json`, outside the store. A store whose ids are below
+that mark at the start was emptied, replaced or restored: K is then raised above every id ever sent,
+and clients with older ids have to start over.
 """
 
 import asyncio
@@ -25,17 +25,18 @@ OFFSET_NAME: Final = "tail_offset"
 CURSOR_SIGNING_NAME: Final = "cursor_secret"
 MARK_NAME: Final = "tail_high_water"
 MARGIN: Final = 1_000_000
-"""Above the mark: it may be `SAVE_EVERY_S` old, and no machine writes that many entries meanwhile.
+"""Distance above the mark. The mark may be `SAVE_EVERY_S` old, and no machine writes this many
+entries meanwhile.
 """
 SAVE_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
-"""How often the head of a store that others write too is read, while there are subscribers."""
+"""Time between two reads of the head of a shared store, while there are subscribers."""
 
 log = logging.getLogger(__name__)
 
 
 def raise_offset(offset: int, last_seq: int, mark: int) -> int:
-    """Return K: as it was, or so much higher that the next id is above everything sent before."""
+    """Return K, raised if necessary so that the next id is above every id sent before."""
     head = offset + 2 * last_seq
     if head >= mark:
         return offset
@@ -43,14 +44,14 @@ def raise_offset(offset: int, last_seq: int, mark: int) -> int:
 
 
 def make_tail(settings: Settings, storage: Storage) -> Tail:
-    """Return the tail of a store, which `start_tail` starts."""
+    """Return the tail of a store; `start_tail` starts it."""
     tail = Tail(storage)
     tail.is_begun = False
     return tail
 
 
 async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
-    """Start a tail behind what the store has, its offset raised where it must be.
+    """Start a tail after the newest entry of the store, and raise its offset if necessary.
 
     Raises:
         StorageUnavailable: the store is away.
@@ -70,16 +71,14 @@ async def start_tail(tail: Tail, storage: Storage, data_path: Path) -> None:
 
 
 def subscribe_to_erasures(settings: Settings, endpoints: LearnedEndpoints, tail: Tail) -> None:
-    """Clear the tail's memory within half a minute of an erasure, where other sidecars may erase
-    records.
-    """
+    """Clear the tail's memory within half a minute of an erasure by another sidecar."""
     if is_shared(settings.storage.url):
         endpoints.subscribe(lambda names: tail.forget())
 
 
 async def read_secret(storage: Storage) -> bytes:
-    """Return the secret that signs the fan-out's cursors: the store's, made by whichever sidecar is
-    first.
+    """Return the secret that signs the fan-out's cursors. It is in the store, made by the first
+    sidecar that needs it.
 
     Raises:
         StorageUnavailable: the store is away.
@@ -90,8 +89,8 @@ async def read_secret(storage: Storage) -> bytes:
 
 
 async def keep_tail(tail: Tail, storage: Storage, data_path: Path, *, is_shared: bool) -> None:
-    """Save the highest id, every few seconds and at the end; with `is_shared` follow what other
-    sidecars write.
+    """Save the highest id every few seconds and at the end; with `is_shared` also follow entries of
+    other sidecars.
     """
     loop = asyncio.get_running_loop()
     saved_id = -1
@@ -118,7 +117,7 @@ async def _follow(tail: Tail, storage: Storage) -> None:
 
 
 def save_mark(data_path: Path, mark: int) -> None:
-    """Write the highest id; on a disk that refuses, the older one stays."""
+    """Write the highest id; if the disk refuses, the older one stays."""
     try:
         update_state(data_path, **{MARK_NAME: mark})
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Reading of rings: sources, slices, what is left out, and the loop that moves them."""
+"""Reads the rings: sources, slices, rules that leave records out, and the loop that moves entries."""

@@ -1,13 +1,12 @@
-"""What the rules of `[[capture.rules]]` leave out of the log, decided by finished records.
+"""Decides by `[[capture.rules]]` which finished records the log keeps.
 
-Strategy: the first rule whose search finds a record decides. Whether it is one of the share that is
-kept follows from its id, which sidelog makes: a client cannot choose not to be recorded, and a
-record that is read again after a kill meets the same decision. By trace or conversation it follows
-from what names that, in every sidelog alike.
+The first rule whose search matches a record decides. Sampling depends on the record's id alone,
+which sidelog makes: a client cannot choose to stay unrecorded, and a record that is read again
+after a kill meets the same decision. Sampling by trace or conversation depends on its id, so every
+sidecar decides alike.
 
-Invariant: what failed, was slow, became a WebSocket or is a gRPC stream is kept as it was captured;
-events are. Each record that a share decides about is kept with that probability, so with 1 / share
-as its weight sums are unbiased (Horvitz and Thompson 1952).
+Invariant: failed and slow exchanges, WebSockets, gRPC streams and events are always kept. A record
+that is sampled has 1 / share as its weight, so sums are unbiased (Horvitz and Thompson 1952).
 """
 
 import zlib
@@ -24,20 +23,20 @@ from storage.search.subject import Subject
 
 _HASHES: Final = 1 << 32
 _WEIGHT_DIGITS: Final = 6
-"""Stores keep a weight to a millionth."""
+"""Digits of a weight after the point, as stores keep them."""
 
 
 class CaptureRules:
-    """Rules in their order."""
+    """Applies the rules in their order."""
 
     def __init__(self, rules: Sequence[CaptureRuleSettings]) -> None:
-        """Read their searches, which are checked with the settings."""
+        """Compile the searches of the rules; the settings have been checked before."""
         self._rules = [
             (search, rule) for rule in rules if (search := parse_search(rule.query, 0)) is not None
         ]
 
     def apply(self, entry: Entry) -> Entry | None:
-        """Return what is kept of a record; None: nothing."""
+        """Return the record as it is kept; None if it is left out."""
         record = entry.record
         if record.kind != "exchange" or record.level != "info" or record.has_messages:
             return entry
@@ -56,8 +55,8 @@ class CaptureRules:
 
 
 def _decided_by(entry: Entry, by: str) -> bytes:
-    """Return what a decision follows from; the id of the record where nothing is known of what it
-    is asked by.
+    """Return the id that a sampling decision depends on: of the trace or conversation, or of the
+    record if it has none.
     """
     record = entry.record
     if by == "trace" and record.trace_id is not None:

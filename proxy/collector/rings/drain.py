@@ -1,9 +1,9 @@
-"""The collector's loop: ring entries become records, in slices, and nothing a ring held is left
-unaccounted for.
+"""The collector's loop: it turns ring entries into records, slice by slice, and accounts for every
+entry.
 
-Slices are short, so that readers of the admin port are served between them. Once the rings are
-empty the collector pauses, so that records come to it in groups; a ring that fills meanwhile wakes
-it. When a pause has brought nothing, it sleeps until the next record does.
+Slices are short, so that requests to the admin port are served between them. Once the rings are
+empty, the loop commits and pauses, so that records are made in groups; a ring that fills up ends
+the pause. After a pause without new entries it sleeps until a push wakes it.
 """
 
 import asyncio
@@ -31,16 +31,16 @@ log = logging.getLogger(__name__)
 SLICE_RECORDS: Final = 256
 SLICE_BYTES: Final = 1024 * 1024
 POLL_S: Final = 0.005
-"""Between two looks where no push would wake the collector."""
+"""Time between two looks while no push would wake the loop."""
 WAKING_PART: Final = 1 / 8
-"""The part of a ring that may fill during a pause. Requests wait for recording from a half on."""
+"""Part of a ring that may fill during a pause. From a half on, requests wait for recording."""
 MAX_SLEEP_S: Final = 0.25
-"""Bounds a sleep: a wake-up may be missed between a store and a load, and new rings are looked for.
+"""Longest sleep. A wake-up may be missed between a store and a load, and new rings are looked for.
 """
 FIND_EVERY_S: Final = 0.5
-"""How often new rings are looked for, and those of dead workers closed."""
+"""Time between two looks for new rings, and for rings of dead workers to be closed."""
 NOTE_EVERY_S: Final = 0.25
-"""How often it is noted, at most, how many records each ring was given."""
+"""Shortest time between two notes of how many records each ring was given."""
 
 
 class Drain:
@@ -59,7 +59,7 @@ class Drain:
         *,
         pause_s: float,
     ) -> None:
-        """Make a drain of no rings yet.
+        """Make a drain without rings.
 
         Args:
             storage: Asked whether a dead worker's exchange was recorded.
@@ -82,39 +82,41 @@ class Drain:
         self._is_holding = False
         self._reconcile: Callable[[], None] | None = None
         self._is_unexplained = False
-        """Whether something woke the drain, and no ring has had an entry since."""
+        """Whether a wake-up came since the last entry: a new worker, rather than a push, may have
+        sent it.
+        """
         self._is_woken = asyncio.Event()
         self._closing: set[bytes] = set()
-        """Rings of dead workers whose last exchanges are being looked for in the store."""
+        """Rings of dead workers whose last exchanges are being looked up in the store."""
 
     def start_offline(self, *, is_holding: bool) -> None:
-        """Start without a store: nothing is closed, and events wait, until `reconcile`. Called
-        before `run`.
+        """Start without a store; call it before `run`. Until `reconcile`, no ring is closed and
+        events wait.
 
-        A ring that is released further than is known of it waits as well; with `is_holding` all of
-        them do.
+        A ring that was released beyond its known position waits as well; with `is_holding` all
+        rings do.
         """
         self._is_provisional = True
         self._is_holding = is_holding
         self._events.defer()
 
     def reconcile(self, apply: Callable[[], None]) -> None:
-        """Continue with the store: `apply` brings all positions up to what it has, behind the slice
-        that is taken.
+        """Continue with the store. After the current slice, `apply` moves all positions to those in
+        the store.
         """
         self._reconcile = apply
         self._is_woken.set()
 
     def on_found(self, source: Source) -> None:
-        """Learn the connections of a ring that was read before; report one of an earlier boot, as
-        its newest entries may never have reached it.
+        """Learn the open connections of a ring, as their first messages may have been read before
+        this process began. Report a ring of an earlier boot, whose newest entries may be missing.
         """
         self._builder.know_connections(source.in_flight(), source.descriptor)
         if source.boot_id != boot_id():
             self._events.add_unclean_start("other_boot", source.id)
 
     async def run(self, wakeup: Wakeup) -> None:
-        """Drain until `stop`; then on until every ring is empty, committed and gone."""
+        """Drain until `stop`, then until every ring is empty, committed and removed."""
         loop = asyncio.get_running_loop()
         loop.add_reader(wakeup.read_fd, self._on_wake, wakeup)
         try:
@@ -166,7 +168,7 @@ class Drain:
         return self._is_stopping or self._is_provisional or self._writer.is_full
 
     def stop(self) -> None:
-        """End `run` once no ring is left. Workers must be gone by then; the caller bounds the wait
+        """End `run` once all rings are gone. Workers must have stopped; the caller bounds the wait
         for the store.
         """
         self._is_stopping = True
@@ -178,12 +180,12 @@ class Drain:
         self._is_woken.set()
 
     async def _sleep(self, longest_s: float, waking_part: float) -> None:
-        """Sleep until more than a part of a ring is unread, or something else is to be done."""
+        """Sleep until a part of a ring has filled, something else happens, or the time has passed."""
         self._is_woken.clear()
-        # Of one that is given up nothing more is read, whatever its header says.
+        # A ring that was given up is not read any more, even if its header says it has entries.
         sources = [source for source in self._sources.attached.values() if not source.is_closing]
 
-        # Every ring is asked, also after one that holds more already.
+        # Every ring is asked to wake us, even if an earlier one has entries already.
         asked = [source.reader.ask_to_wake(waking_part) for source in sources]
         if all(asked) and not self._is_stopping:
             try:
@@ -222,8 +224,8 @@ class Drain:
         """Whether everything the worker pushed is committed, and everything its ring refused is
         reported.
 
-        Not while the spool holds anything: what closes a ring is committed after all of its
-        records.
+        False while the spool holds frames: the batch that closes a ring must be committed after all
+        of its records.
         """
         if self._writer.spooled_records:
             return False
@@ -243,10 +245,9 @@ class Drain:
         log.error("records were dropped: the ring is full", extra={"count": count})
 
     async def _close(self, source: Source) -> None:
-        """Record what the dead worker left in flight, and close its position, in one batch.
+        """Record the dead worker's unfinished exchanges and close its position, in one batch.
 
-        A task of its own: the store may take its time to answer, and the other rings fill up
-        meanwhile.
+        This runs as its own task, since the store may answer slowly while other rings fill up.
         """
         left = self._builder.lost(source.in_flight(), source.descriptor)
         try:
@@ -264,7 +265,7 @@ class Drain:
         self._writer.advance(source.id, source.finish())
 
     async def _move(self) -> bool:
-        """Move one slice of every ring; return whether there was anything."""
+        """Move one slice of every ring; return whether any ring had an entry."""
         moved = False
         if self._is_holding:
             return moved
@@ -288,14 +289,14 @@ class Drain:
         return moved
 
     def _report_drops(self, source: Source) -> None:
-        """Count what could not be taken, and report it: both in one batch, or not yet."""
+        """Count entries that could not become records, and report them in the same batch."""
         while drop := source.report_drop():
             self._writer.advance(source.id, source.position)
             self._events.add_gap(*drop)
 
     def _give_up(self, source: Source, error: SegmentError) -> None:
-        """Close a ring whose header is damaged: what it still held is unknown, and an event reports
-        it.
+        """Close a ring with a damaged header. The number of its remaining records is unknown; an
+        event reports the loss.
         """
         log.error("stopped reading a damaged ring: %s", error)
         self._sources.given_up += 1

@@ -1,7 +1,7 @@
-"""Slices of a ring become records: each entry leads to exactly one step of its source's position.
+"""Turns slices of a ring into records. Each entry moves the position of its source exactly once.
 
-An entry becomes a record, or a drop with its reason. A slice gives way to the loop when it takes
-long, and what would take very long is built in a thread.
+An entry becomes a record, or a drop with its reason. A slice that takes long yields to the loop,
+and a large exchange is built in a thread.
 """
 
 import asyncio
@@ -27,16 +27,21 @@ from storage.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 ENTRY_BYTES: Final = 2048
-"""Taken by an entry in memory beside its texts and data (measured)."""
+"""Memory of an entry in addition to its texts and data (measured)."""
 SLICE_S: Final = 0.008
-"""A slice is interrupted after so long: strange bodies cost a hundred times what plain ones do."""
+"""Time after which a slice yields to the loop: unusual bodies cost a hundred times what plain ones
+do.
+"""
 STAGE_RECORDS: Final = 128
-"""Exchanges that go through a stage together, as what it needs stays in the caches."""
+"""Number of exchanges that go through a stage together, so that its code and tables stay in the
+caches.
+"""
 STAGE_BYTES: Final = 128 * 1024
-"""Size from which a stage takes no more: bodies may be such that decoding takes long."""
+"""Size from which a stage takes no further exchange: some bodies take long to decode."""
 LOOP_BYTES: Final = 64 * 1024
-"""An exchange with more of it is built in a thread. Less would cost pictures and base64 of this size
-half as much again; the worst of bodies take 3 us a byte.
+"""Size of the largest exchange that is built on the loop; larger ones are built in a thread. A
+lower limit would make pictures and base64 of this size half as dear again. The worst of bodies take
+3 us a byte.
 """
 
 
@@ -53,17 +58,15 @@ class SliceReader:
         observers: Sequence[Observer],
         rules: CaptureRules | None = None,
     ) -> None:
-        """`observers` are called with everything that becomes a record, whatever the rules leave
-        out of it.
-        """
+        """`observers` are called with every record, including those that the rules leave out."""
         self._builder = builder
         self._rules = rules
         self._writer = writer
         self._observers = observers
 
     async def take(self, source: Source, slice_: list[RingEntry]) -> None:
-        """Take a slice in order, in runs; giving way to the loop ends one, and so does what cannot
-        be read.
+        """Add the records of a slice to the writer, in order. A run of entries ends at a pause and
+        at an entry that cannot be read.
         """
         run = _Run()
         is_behind = False
@@ -72,12 +75,12 @@ class SliceReader:
         for raw, entry in zip(slice_, self._built(source, slice_), strict=True):
             if isinstance(entry, TooLong):
                 self._flush(source, run)
-                # What is behind it waits: positions move in order. Cancelled, the entry stays in
-                # the ring.
+                # Later entries wait, since positions move in order. If this is cancelled, the
+                # entry stays in the ring.
                 entry = await self._built_apart(source, raw)
                 pause_at_s = time.monotonic() + SLICE_S
 
-            if isinstance(entry, Exception):  # whatever is wrong with one record, the next is read
+            if isinstance(entry, Exception):  # one bad record must not stop the next
                 log.error("a ring entry could not be read and was dropped", exc_info=entry)
                 self._flush(source, run)
                 source.drop(raw[3], "poison")
@@ -120,8 +123,8 @@ class SliceReader:
         run.size_bytes = 0
 
     def _built(self, source: Source, slice_: list[RingEntry]) -> Iterator[Entry | Exception]:
-        """Return the records of a slice, exceptions in the place of those that cannot be made here,
-        as asked for.
+        """Yield the records of a slice, lazily; an exception stands for an entry that cannot be
+        built here.
         """
         start = 0
         while start < len(slice_):
@@ -135,7 +138,7 @@ class SliceReader:
             start += len(part)
 
     async def _built_apart(self, source: Source, raw: RingEntry) -> Entry | Exception:
-        """Return the record of an entry that takes long, made in a thread."""
+        """Build the record of a large entry in a thread."""
         try:
             if not _is_exchange(raw):
                 message = decode_message(*raw[:3])
@@ -150,7 +153,7 @@ class SliceReader:
 
 
 def _stage_of(slice_: list[RingEntry], start: int) -> list[RingEntry]:
-    """Return the exchanges of a slice, from a place on, that go through a stage together."""
+    """Return the exchanges that go through a stage together, from `start` on."""
     part: list[RingEntry] = []
     size_bytes = 0
     for raw in slice_[start : start + STAGE_RECORDS]:
@@ -167,7 +170,7 @@ def _is_exchange(raw: RingEntry) -> bool:
 
 
 class _Run:
-    """Entries of one ring that go to the writer together."""
+    """Entries of one ring that are added to the writer together."""
 
     __slots__ = ("ends", "entries", "size_bytes")
 

@@ -1,17 +1,18 @@
-"""The rings a collector drains: found, attached, read up to a position, and let go when their
+"""The rings that a collector drains: found, attached, read up to a position, and removed when their
 worker is gone.
 
-Each source has the position that everything *added to the writer* so far amounts to; the committed
-one, which the ledger uses, is in `CommittedPositions`. The order at the end of a source's life
-makes every step repeatable after a kill:
+The position of a source covers all entries *added to the writer* so far; the committed position,
+which the ledger uses, is in `CommittedPositions`. The steps at the end of a source can be repeated
+after a kill at any point:
 
 1. the worker is dead, its ring read to the end, everything committed;
-2. one batch stores what the in-flight table still shows (`worker_lost`) and the position marked `closed`;
+2. one batch stores the unfinished exchanges of the in-flight table (`worker_lost`) and the position
+   marked `closed`;
 3. after that commit the file is unlinked, and one more batch adds the counts to `RETIRED_TOTALS`.
 
-A ring file whose position is closed is only unlinked; a position without a ring file is a lost
-ring. So is a damaged file, with a position or without: it stays for the operator, and its position
-stays closed as long.
+A ring file with a closed position is only unlinked. A position without a ring file is a lost ring.
+A damaged file counts as lost, too, with or without a position: the file stays for the operator, and
+its position stays closed.
 """
 
 import logging
@@ -37,21 +38,20 @@ from storage.writer.state_file import StateFile
 log = logging.getLogger(__name__)
 
 GIVEN_FILE: Final = "ring-counts"
-"""In the data directory."""
+"""Name of the file in the data directory."""
 
 
 def counters_file(fd: int) -> StateFile[CounterSnapshot]:
-    """Return the file behind a descriptor of the supervisor, which outlives the collectors that
-    write it.
+    """Return the state file behind a descriptor of the supervisor, which outlives collectors.
 
-    What workers counted would otherwise be less after each reload, by those of the generation
-    before the last, and who scrapes it would take that for a reset to zero.
+    Without it the workers' counters would fall at a reload by those of retired workers, and a
+    scraper would take that for a reset to zero.
     """
     return StateFile(Path(f"/proc/self/fd/{fd}"), msgspec.msgpack.Decoder(CounterSnapshot))
 
 
 def given_file(data_dir: Path) -> StateFile[dict[bytes, int]]:
-    """Return the file that keeps how many records each ring was given, which outlives the rings."""
+    """Return the file with the number of records that each ring was given; it outlives the rings."""
     return StateFile(data_dir / GIVEN_FILE, msgspec.msgpack.Decoder(dict[bytes, int]))
 
 
@@ -68,10 +68,10 @@ class Source:
         self._given_back_to = -1
         self._has_in_flight = True
         self.is_closing = False
-        """The closing batch was added to the writer."""
+        """Whether the closing batch was added to the writer."""
 
     def restart(self, position: Position) -> None:
-        """Continue behind another committed position, which was read from the store."""
+        """Continue after another committed position, read from the store."""
         self.position = position
         self.reader = RingReader(self.segment, start=position.offset, taken=position.taken)
         self._corrupt_before = 0
@@ -82,11 +82,13 @@ class Source:
 
     @property
     def boot_id(self) -> str:
-        """When the ring was made."""
+        """Boot of the machine in which the ring was made."""
         return self.segment.boot_id
 
     def read(self, max_records: int, max_bytes: int) -> list[RingEntry]:
-        """Take the next entries, oldest first; damage is skipped and counted into the position."""
+        """Return the next entries, oldest first. Damaged entries are skipped and counted in the
+        position.
+        """
         entries = self.reader.read(max_records, max_bytes)
         damaged = self.reader.corrupt_records - self._corrupt_before
         if damaged:
@@ -104,15 +106,16 @@ class Source:
         return entries
 
     def take(self, ends: list[int]) -> SourceRun:
-        """Advance over consecutive entries that become records, by the offsets behind them; return
-        their positions.
+        """Advance over consecutive entries that become records; return their positions.
+
+        `ends` are the offsets after each entry.
         """
         positions = LazyPositions(self.position, ends)
         self.position = positions[-1]
         return SourceRun(self.id, positions)
 
     def leave_out(self, end: int) -> None:
-        """Advance over an entry that a rule of capture leaves out."""
+        """Advance over an entry that a capture rule leaves out."""
         old = self.position
         dropped = with_dropped(old.dropped, SAMPLED, 1)
         self.position = Position(end, old.taken + 1, old.stored, old.received, dropped, old.closed)
@@ -121,18 +124,17 @@ class Source:
         """Advance to `end` over entries that cannot be stored. They count as waiting until
         `report_drop`.
 
-        After a kill in between the next reader misses them, and counts them as corrupt.
+        After a kill in between, the next reader counts them as corrupt.
         """
         if count:
             self.position = msgspec.structs.replace(self.position, offset=end)
             self._unreported[reason] = self._unreported.get(reason, 0) + count
 
     def report_drop(self) -> tuple[str, int] | None:
-        """Count what was dropped for one reason, and advance over damage that no entry follows;
-        None: nothing left.
+        """Count the drops of one reason, and advance over damage at the end; return None if there
+        are none left.
 
-        To be called when everything that was read is taken; a gap record reports it in the same
-        batch.
+        Call it once all read entries are taken; a gap record reports the drops in the same batch.
         """
         if not self._unreported:
             return None
@@ -145,7 +147,9 @@ class Source:
         return reason, count
 
     def report_refusals(self, count: int) -> Position:
-        """Count records the ring refused, which a gap record now reports; return the position."""
+        """Count records that the ring refused and that a gap record reports; return the new
+        position.
+        """
         old = self.position
         self.position = msgspec.structs.replace(
             old, dropped=with_dropped(old.dropped, "ring_full", count)
@@ -153,14 +157,14 @@ class Source:
         return self.position
 
     def note_reported(self, known: Position) -> None:
-        """Take over the refusals that a gap record reported whose commit got no answer."""
+        """Take over refusals whose gap record was committed although the store's answer was lost."""
         count = known.dropped.get("ring_full", 0)
         if count > self.position.dropped.get("ring_full", 0):
             dropped = {**self.position.dropped, "ring_full": count}
             self.position = msgspec.structs.replace(self.position, dropped=dropped)
 
     def finish(self) -> Position:
-        """Close the position: the producer's own counts are final."""
+        """Close the position with the producer's final counts."""
         old = self.position
         counts = self.producer_counts
         received = counts.pushed + counts.refused + counts.messages_shed
@@ -173,7 +177,7 @@ class Source:
         return self.position
 
     def give_up(self) -> Position:
-        """Close the position with what is known: the counts in the header cannot be trusted."""
+        """Close the position with the known counts; those of a damaged header cannot be trusted."""
         old = self.position
         received = old.taken + old.dropped.get("ring_full", 0)
         self.position = Position(old.offset, old.taken, old.stored, received, old.dropped, True)
@@ -182,12 +186,12 @@ class Source:
 
     @property
     def unreported_refusals(self) -> int:
-        """Records the full ring refused since the last gap record."""
+        """Number of records that the full ring refused since the last gap record."""
         return self.reader.refused - self.position.dropped.get("ring_full", 0)
 
     @property
     def producer_counts(self) -> ProducerCounts:
-        """The producer's own counts; what was read of it when its header is damaged."""
+        """The producer's own counts, or the counts read so far if the header is damaged."""
         try:
             return ProducerCounts(self.reader.pushed, self.reader.refused, self._messages_shed)
         except SegmentError:
@@ -195,13 +199,13 @@ class Source:
 
     @property
     def given(self) -> int:
-        """Records that the worker made, whether there was room for them or not."""
+        """Number of records that the worker made, including those the ring refused."""
         counts = self.producer_counts
         return counts.pushed + counts.refused
 
     @property
     def waiting_records(self) -> int:
-        """Entries in the ring that are not read yet."""
+        """Number of entries that are not read yet."""
         if self.reader.head > self.reader.cursor:
             return max(0, self.producer_counts.pushed - self.reader.taken)
         return 0
@@ -215,8 +219,8 @@ class Source:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the worker is gone, its ring read to the end, and nothing missed that a reader
-        before us dropped.
+        """Whether the worker is gone, its ring read to the end, and no entry missing that an
+        earlier reader dropped.
         """
         reader = self.reader
         return (
@@ -226,9 +230,7 @@ class Source:
         )
 
     def give_back(self) -> None:
-        """Free the memory of what is not needed any more of a dead worker's ring, after each
-        release once.
-        """
+        """Free the memory of released entries of a dead worker's ring, once after each release."""
         released = self.reader.released
         if released == self._given_back_to or self.segment.producer_alive():
             return
@@ -251,7 +253,7 @@ class Source:
             return None
 
     def close(self, *, unlink: bool) -> None:
-        """Detach; with `unlink` the file is gone for good."""
+        """Detach; with `unlink` also delete the file."""
         if unlink:
             self.segment.unlink()
         self.segment.close()
@@ -259,32 +261,34 @@ class Source:
 
 @dataclass(slots=True)
 class Sources:
-    """All attached rings, and how new ones are found."""
+    """Finds and keeps the attached rings."""
 
     directory: Path | None
-    """The directory with files of earlier rings; None when they were anonymous. New rings arrive as
+    """Directory with ring files of earlier runs; None if rings were anonymous. New rings arrive as
     descriptors.
     """
     positions: dict[bytes, Position]
-    """Committed positions by source, as the store had them at start."""
+    """Committed positions by source, as in the store at the start."""
     attached: dict[bytes, Source] = field(default_factory=dict)
     damaged: set[str] = field(default_factory=set)
-    """Files that cannot be read, said once; they are left for the operator."""
+    """Files that cannot be read. Each is logged once and left for the operator."""
     left: dict[bytes, int | None] = field(default_factory=dict)
-    """Their sources, and how many entries their rings were given, at least; None: a later start may
-    read them, with other rights or another version.
+    """Sources of unreadable files → the least number of entries their rings were given. None: a
+    later start may read them, with other rights or another version.
     """
     retired_counters: CounterSnapshot = field(default_factory=CounterSnapshot)
     """Counters of the workers whose rings were removed."""
     _kept: StateFile[CounterSnapshot] | None = None
     given: dict[bytes, int] = field(default_factory=dict)
-    """How many records each ring was given, as last noted: the least of one that is gone."""
+    """Number of records that each ring was given, as last noted: a lower bound for a ring that is
+    gone.
+    """
     _given_file: StateFile[dict[bytes, int]] | None = None
     _is_note_failing: bool = False
     given_up: int = 0
-    """Rings whose header turned out to be damaged while they were read."""
+    """Number of rings whose header was found damaged while they were read."""
     removed: set[bytes] = field(default_factory=set)
-    """Their sources: one may be offered once more before its holder knows."""
+    """Sources of removed rings: a holder may offer one again before it learns of the removal."""
     _on_found: list[Callable[[Source], object]] = field(default_factory=list)
     _on_removed: list[Callable[[bytes], object]] = field(default_factory=list)
 
@@ -294,33 +298,33 @@ class Sources:
         on_found: Callable[[Source], object] | None = None,
         on_removed: Callable[[bytes], object] | None = None,
     ) -> None:
-        """Call back for every ring that is attached from now on, or is gone for good."""
+        """Call `on_found` for every ring attached from now on, and `on_removed` for every ring that
+        is removed.
+        """
         if on_found is not None:
             self._on_found.append(on_found)
         if on_removed is not None:
             self._on_removed.append(on_removed)
 
     def keep_counters(self, file: StateFile[CounterSnapshot]) -> None:
-        """Go on from what collectors before us counted of rings that are gone, and keep it for
-        those behind us.
+        """Continue the counters of removed rings from earlier collectors, and save them for later
+        ones.
         """
         self._kept = file
         if file.value is not None:
             self.retired_counters = file.value
 
     def keep_given(self, file: StateFile[dict[bytes, int]]) -> None:
-        """Go on from what was noted before of rings that may be gone, and note what they are given
-        from now on.
-        """
+        """Continue the noted counts of earlier rings, and note those of current rings from now on."""
         self._given_file = file
         self.given = file.value or {}
 
     def note_given(self) -> None:
-        """Note how many records each ring was given, for a start that finds it gone."""
+        """Note how many records each ring was given, for a start that finds the ring gone."""
         self._note(self.given | {source.id: source.given for source in self.attached.values()})
 
     def forget(self, source_id: bytes) -> None:
-        """Forget what was noted of a ring that is accounted for."""
+        """Forget the noted count of a ring that is accounted for."""
         self._note({known: given for known, given in self.given.items() if known != source_id})
 
     def _note(self, given: dict[bytes, int]) -> None:
@@ -341,7 +345,7 @@ class Sources:
             self._is_note_failing = False
 
     def find(self) -> None:
-        """Attach the rings whose files are new."""
+        """Attach rings with new files."""
         if self.directory is None:
             return
         known = {source_id.hex() for source_id in self.attached}
@@ -369,10 +373,10 @@ class Sources:
         return max(0, pushed - self.positions.get(source_id, Position()).taken)
 
     def attach_fd(self, fd: int) -> None:
-        """Attach the ring of a descriptor, unless it is known; the descriptor stays the caller's.
+        """Attach the ring of a descriptor unless it is attached; the caller closes the descriptor.
 
-        One whose file has been removed is read like any other; one that has a name loses it in the
-        end.
+        A ring whose file was removed is read like any other; a file that still has a name is
+        unlinked at the end.
         """
         try:
             segment = Segment.from_fd(fd)
@@ -424,7 +428,7 @@ class Sources:
             notify(source)
 
     def remove(self, source: Source) -> None:
-        """Detach a source that is closed and committed, and unlink its file."""
+        """Detach a source whose closed position is committed, and unlink its file."""
         self.attached.pop(source.id, None)
         counters = source.counters()
         if counters is not None:
@@ -457,7 +461,7 @@ class Sources:
         return total
 
     def close(self) -> None:
-        """Detach all; files stay for the next start."""
+        """Detach all rings; their files stay for the next start."""
         self.note_given()
         for source in self.attached.values():
             source.close(unlink=False)

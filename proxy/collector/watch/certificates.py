@@ -1,6 +1,6 @@
-"""The metric of when the certificates of sidelog's own ports expire.
+"""The metric of the expiry of sidelog's own certificates.
 
-A renewed file is read anew, so its date is shown before a reload has handshakes use it.
+A renewed file is read at once, so its date is shown before a reload makes handshakes use it.
 """
 
 import logging
@@ -17,7 +17,7 @@ from proxy.settings.model import Settings
 log = logging.getLogger(__name__)
 
 Files = tuple[str, str]
-"""Certificate and key; the key is empty where the certificate's file has it."""
+"""Certificate and key file; the key is empty if the certificate's file contains it."""
 
 
 class _Known(NamedTuple):
@@ -29,12 +29,12 @@ class Certificates:
     """Reads each certificate once, and again when its file has changed."""
 
     def __init__(self, files: Mapping[str, Files]) -> None:
-        """`files`: by port, of those that have a certificate."""
+        """`files` are the files by port."""
         self._files = files
         self._known: dict[str, _Known] = {}
 
     def families(self) -> Iterator[Metric]:
-        """Yield the metric; nothing where no port has a certificate."""
+        """Yield the metric; nothing if no port has a certificate."""
         if not self._files:
             return
         expiries_s = {port: self._expiry_s(port, *files) for port, files in self._files.items()}
@@ -57,7 +57,7 @@ class Certificates:
 
 
 def certificates_of(settings: Settings) -> Certificates:
-    """Watch the certificates of the ports of some settings."""
+    """Return the certificates of the ports in some settings."""
     files = {
         "data": (settings.proxy.tls_cert_file, settings.proxy.tls_key_file),
         "admin": (settings.admin.tls_cert_file, settings.admin.tls_key_file),

@@ -1,5 +1,5 @@
-"""Metric families of the running parts, read at each scrape: workers, rings, processes, ports, the
-way to the store, exports.
+"""Metric families of the running parts, read at each scrape: workers, rings, processes, ports,
+writer, exports.
 """
 
 from collections import Counter
@@ -124,7 +124,7 @@ def _open_families(counted: CounterSnapshot) -> Iterator[Metric]:
 
 
 def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Metric]:
-    """Yield how full the rings are. Without a ring the capacity is the default."""
+    """Yield the fill level of the rings; without rings the capacity is the default."""
     attached = list(sources.attached.values())
     used = {str(index): source.reader.used_bytes for index, source in enumerate(attached)}
     yield gauges("ring_bytes", "Bytes waiting in a worker's ring.", "worker", used)
@@ -134,7 +134,7 @@ def ring_families(sources: Sources, default_capacity_bytes: int) -> Iterator[Met
 
 
 def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -> Iterator[Metric]:
-    """Yield what the processes report of themselves, and what they miss."""
+    """Yield lost log lines, reloads, removed files, unread rings, and workers from before a reload."""
     supervisor = workers.supervisor
     lost = {"worker": sources.counters().log_lines_dropped}
     if supervisor is not None:
@@ -186,7 +186,7 @@ def store_families(
     spool: Spool | None,
     deferred: DeferredStorage,
 ) -> Iterator[Metric]:
-    """Yield the state of the way to the store."""
+    """Yield the state of store, spool, retention and size cap."""
     text = "Whether the store is there: one that is slow to take a commit is."
     yield gauge("storage_up", text, int(writer.is_storage_up))
     text = "Age of the oldest record not yet stored."
@@ -215,7 +215,7 @@ def store_families(
 
 
 def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
-    """Yield how far the text index has come, and its size once it is known."""
+    """Yield the progress of the text index, and its size once known."""
     yield _total("text_index_records", "Records added to the text index.", indexing.records)
     text = "Failed steps of building the text index; they are retried."
     yield _total("text_index_errors", text, indexing.errors)

@@ -19,7 +19,7 @@ from proxy.collector.rings.sources import Source
 log = logging.getLogger(__name__)
 
 GRACE_S: Final = 1.0
-"""How long a ready worker may wait for the collector to receive and map its ring."""
+"""Time that a ready worker may wait until the collector has received and mapped its ring."""
 
 
 class WorkerShown(msgspec.Struct, frozen=True):
@@ -29,15 +29,15 @@ class WorkerShown(msgspec.Struct, frozen=True):
     pid: int | None
     ready: bool
     ring: str
-    """The source of its ring as hex; empty until it has one."""
+    """Source of its ring as hex; empty before it has a ring."""
     leaving: bool = False
-    """Whether it only serves its last clients, as after a reload."""
+    """Whether it only serves its last clients, for example after a reload."""
     silent: bool = False
-    """Whether it runs and does not answer the supervisor."""
+    """Whether it runs but does not answer the supervisor."""
 
 
 class SupervisorCounts(msgspec.Struct, frozen=True):
-    """What the supervisor counts."""
+    """Counters of the supervisor."""
 
     log_lines_dropped: int = 0
     reloads: dict[str, int] = {}
@@ -53,8 +53,8 @@ class Workers:
         self._clock = clock
         self._unread_since: dict[str, float] = {}
         self.on_unread: Callable[[int], object] = lambda unread: None
-        """Called with the number of unread rings: at every look that finds some, and at the first
-        that finds none again.
+        """Called with the number of unread rings at every look that finds some, and at the first
+        look that finds none again.
         """
         self.shown: tuple[WorkerShown, ...] | None = None
         """None before the first report."""
@@ -64,33 +64,33 @@ class Workers:
         """Names of the workers whose ring was unread at the last look."""
 
     def update(self, raw: bytes | str) -> None:
-        """Take over the supervisor's report of its workers, as JSON."""
+        """Store the supervisor's report of its workers, given as JSON."""
         self.shown = msgspec.json.decode(raw, type=tuple[WorkerShown, ...])
 
     def update_counts(self, raw: bytes | str) -> None:
-        """Take over the supervisor's counts, as JSON."""
+        """Store the supervisor's counts, given as JSON."""
         self.supervisor = msgspec.json.decode(raw, type=SupervisorCounts)
 
     @property
     def accepting(self) -> int:
-        """The number of workers that accept new connections."""
+        """Number of workers that accept new connections."""
         return sum(
             worker.ready and not worker.leaving and not worker.silent for worker in self.shown or ()
         )
 
     @property
     def silent(self) -> list[str]:
-        """Names of the workers that do not answer; a part of all new connections waits for them."""
+        """Names of the workers that do not answer; some new connections wait for them."""
         return [worker.name for worker in self.shown or () if worker.silent and not worker.leaving]
 
     @property
     def leaving(self) -> int:
-        """The number of workers that only serve their last clients."""
+        """Number of workers that only serve their last clients."""
         return sum(worker.leaving for worker in self.shown or ())
 
     def process_ids(self) -> dict[str, int]:
         """Return the ids of all processes of this sidecar, by name; without a supervisor there is
-        but one process.
+        one.
         """
         own = os.getpid()
         shown = self.shown or ()
@@ -105,7 +105,7 @@ class Workers:
         return found
 
     def look(self) -> None:
-        """Find the unread rings, and log those that are new or read again."""
+        """Find unread rings; log those that are new, and those that are read again."""
         now_s = self._clock()
         unread = [
             worker.name for worker in self.shown or () if worker.ready and not self._is_read(worker)
@@ -135,7 +135,9 @@ class Workers:
 
 
 def _unused(name: str, found: dict[str, int]) -> str:
-    """Return a name with a number where others have it: several workers of one name may leave."""
+    """Return a name that is unused, with a number if necessary: several workers of one name may
+    leave.
+    """
     numbers = itertools.count(2)
     unused = name
     while unused in found:

@@ -1,1 +1,1 @@
-"""Alerts: figures of the log against thresholds, and the webhooks that are called."""
+"""Alerts: metrics of the log compared with thresholds, and the webhooks that are called."""

@@ -1,12 +1,12 @@
 """The task that evaluates alerts and calls webhooks.
 
-Strategy: the state of all alerts is one value in the store (`state.py`). Each look reads it first
-and writes it before a message is sent, and again after each message that was taken or not. So a
-kill at any moment loses no message, and repeats at most the one that was under way, under its id.
-Of the sidecars that share a store, the holder of a lease evaluates. Two that take the lease at once
-make the same messages with the same ids.
+The state of all alerts is one value in the store (`state.py`). Each round reads it first, writes it
+before any message is sent, and writes it again after each delivery or failure. A kill therefore
+loses no message and repeats at most the current one, under its id. If several sidecars share a
+store, the holder of a lease evaluates. If two take the lease at once, they make the same messages
+with the same ids.
 
-Invariant: nothing follows from figures that are incomplete, and nothing is sent that is not stored.
+Invariant: incomplete metrics change nothing, and only stored messages are sent.
 """
 
 import asyncio
@@ -44,24 +44,29 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 5.0
 MAX_REST_S: Final = 60.0
-"""Longest rest of an alert between evaluations; it is a hundredth of the window where less."""
+"""Longest pause between two evaluations of an alert; short windows have a hundredth of the window.
+"""
 MIN_RESTS: Final = 20
-"""The rest is at least so many times as long as the evaluation: the store has others to serve."""
+"""The pause is at least this many times as long as the evaluation, since the store serves others,
+too.
+"""
 LEASE_S: Final = 30.0
-"""How long the lease lasts that was not renewed."""
+"""Time after which a lease ends that was not renewed."""
 TIMEOUT_S: Final = 10.0
 MAX_PAUSE_S: Final = 300.0
-"""Pauses between tries double up to here."""
+"""Longest pause between tries; pauses double up to it."""
 MAX_WANTED_PAUSE_S: Final = 3600.0
 """Longest pause that a receiver may ask for (`Retry-After`): a later message would be useless."""
 MAX_FAILURES: Final = 3
-"""Most failed calls of a webhook in one look: one that is away is not called for each message."""
+"""Number of failed calls after which a webhook is left alone for the rest of the round."""
 STATE: Final = "alerts"
 """Name of the state in the store."""
 SILENCES: Final = "alert_silences"
-"""Name of the silences. They are apart, as a sidecar without the lease may be asked to silence."""
+"""Name of the silences in the store. They are a value of their own, since a sidecar without the
+lease may be asked to silence.
+"""
 MAX_MESSAGES_WITH_IDS: Final = 10
-"""Most messages of one evaluation that name requests: finding these takes a search for each."""
+"""Largest number of messages per evaluation that name requests: each needs a search."""
 _HIDDEN: Final = ("url", "secret", "headers", "body")
 """Settings that are secrets, or may hold one."""
 _DECODER: Final = msgspec.json.Decoder(State)
@@ -74,34 +79,34 @@ class Alerting:
 
     alerts: Sequence[AlertSettings]
     storage: Storage
-    """Has the state."""
+    """The store that has the state."""
     reader: Storage
-    """The same store, with endpoints under their names of today."""
+    """The same store, with endpoints under their current names."""
     instance: str
     is_shared: bool
-    """Whether other sidecars may have the same alerts on the same store."""
+    """Whether other sidecars may evaluate the same alerts on the same store."""
     public_url: str = ""
     """Address of the web UI, for links; empty for messages without."""
     look_every_s: float = LOOK_EVERY_S
     now_us: Callable[[], int] = wall_us
     state: State = field(default_factory=State, init=False)
-    """As of the last look."""
+    """The state as of the last round."""
     values: dict[str, dict[str, float | None]] = field(default_factory=dict, init=False)
-    """Alert → group → figure of the last evaluation."""
+    """Alert → group → value of the last evaluation."""
     problems: dict[str, str] = field(default_factory=dict, init=False)
-    """Alert → why its last evaluation failed."""
+    """Alert → reason why its last evaluation failed."""
     sent: dict[str, int] = field(default_factory=lambda: {"taken": 0, "failed": 0}, init=False)
     """Calls of webhooks, by outcome."""
     _stored: bytes = field(default=b"", init=False)
     """The state as it is in the store."""
     _due_us: dict[str, int] = field(default_factory=dict, init=False)
-    """Alert → when it is evaluated again."""
+    """Alert → time of its next evaluation, Unix µs."""
     _rest_until_us: dict[str, int] = field(default_factory=dict, init=False)
-    """Webhook → until when it asked not to be called."""
+    """Webhook → time until which it asked not to be called, Unix µs."""
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Run rounds until cancelled."""
         if not self.alerts:
             return
         async with _client() as client:
@@ -117,7 +122,7 @@ class Alerting:
                 await asyncio.sleep(self.look_every_s)
 
     async def look(self, client: aiohttp.ClientSession) -> None:
-        """Evaluate the alerts that are due, and send the messages that wait."""
+        """Evaluate the alerts that are due, and send the waiting messages."""
         self._stored = await self._read_state()
         self.state = _decoded(self._stored)
         if not await self._has_lease():
@@ -140,7 +145,7 @@ class Alerting:
             log.debug("alerts wait for the store: %s", group.exceptions[0])
 
     async def _has_lease(self) -> bool:
-        """Whether this sidecar has the lease; renew it, or take it where it has run out."""
+        """Return whether this sidecar holds the lease; renew it, or take it if it has expired."""
         if not self.is_shared:
             return True
         age_s = (self.now_us() - self.state.renewed_us) / 1e6
@@ -176,7 +181,7 @@ class Alerting:
             await self._add_ids(message)
 
     async def _add_ids(self, message: Message) -> None:
-        """Add the ids of some requests that a message is about."""
+        """Add the ids of some requests to a message."""
         try:
             message.ids = await read_examples(
                 self.reader, message.search, message.begin_us, message.at_us
@@ -194,8 +199,8 @@ class Alerting:
                 self._stored = document
 
     async def _deliver(self, client: aiohttp.ClientSession, alert: AlertSettings) -> None:
-        """Send the messages of one alert, the oldest first. Behind one that is not taken, those of
-        its group wait.
+        """Send the messages of one alert, oldest first. After a failure, later messages of its
+        group wait.
         """
         held: set[str] = set()
         failures = 0
@@ -220,7 +225,7 @@ class Alerting:
     def _postpone(
         self, alert: AlertSettings, message: Message, problem: str, retry_after_s: float
     ) -> None:
-        """Have a message that was not taken wait for its next try."""
+        """Schedule the next try of a message that was not delivered."""
         message.tries += 1
         message.problem = problem
         pause_s = min(MAX_PAUSE_S, self.look_every_s * 2.0 ** min(message.tries - 1, 10))
@@ -234,8 +239,8 @@ class Alerting:
     async def _send(
         self, client: aiohttp.ClientSession, alert: AlertSettings, message: Message
     ) -> tuple[str, float]:
-        """Call the webhook. Return why it did not take the message, empty if it did, and the pause
-        in seconds that it asked for.
+        """Call the webhook. Return the reason of a failure (empty if delivered), and the pause in
+        seconds that the receiver asked for.
         """
         now_s = self.now_us() / 1e6
         call = call_of(Notice(alert, message, self.public_url), int(now_s))
@@ -268,7 +273,7 @@ class Alerting:
         return {} if stored is None else _SILENCES.decode(stored)
 
     async def silence(self, name: str, seconds: int) -> None:
-        """Make no messages of groups that fire, for some time; 0 ends a silence."""
+        """Silence firing groups for some time; 0 ends a silence."""
         until_us = self.now_us() + seconds * 1_000_000
         silences = {
             known: us for known, us in (await self._silences()).items() if us > self.now_us()
@@ -277,7 +282,7 @@ class Alerting:
         await self.storage.put_meta(SILENCES, msgspec.json.encode(silences).decode(), replace=True)
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one alert and send a test message. The state stays as it is."""
+        """Evaluate one alert and send a test message; the state does not change."""
         alert = self._alert(name)
         at_us = self.now_us()
         try:
@@ -310,7 +315,7 @@ class Alerting:
         raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar: {names}")
 
     async def describe(self) -> dict[str, Any]:
-        """Describe the alerts and their messages, as the store has them now."""
+        """Return alerts and messages as the store has them now."""
         state = _decoded(await self._read_state())
         silences = await self._silences()
         return {

@@ -1,4 +1,4 @@
-"""Reads the figures of an alert from the store: one for each value of a field, or one for all."""
+"""Reads the values of an alert from the store: one per value of a field, or one in all."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,11 +17,11 @@ from storage.search.cell import is_cell_field
 ALL: Final = ""
 """The only group of an alert without a field."""
 MAX_EXAMPLES: Final = 3
-"""Requests that a message names."""
+"""Number of requests that a message names."""
 
 
 class IncompleteFigures(Exception):
-    """The store ran out of time, so that the figures are lower bounds. Nothing follows from these."""
+    """The store ran out of time, so the values are lower bounds and decide nothing."""
 
     def __init__(self) -> None:
         super().__init__("the store ran out of time: a shorter window or a plainer query helps")
@@ -29,14 +29,14 @@ class IncompleteFigures(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The figure of one group of an alert."""
+    """The value of one group of an alert."""
 
     value: float | None
-    """None where it is undefined, as a percentile without requests is."""
+    """None if undefined, such as a percentile of no requests."""
     search: str
     """Finds the requests of the group."""
     sampled: bool = False
-    """Whether some of its records stand for several, so that it is an estimate."""
+    """Whether it is an estimate, because sampled records stand for several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Sums:
 
 
 async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> dict[str, Figure]:
-    """Read the figures of the window that ends now, by group.
+    """Read the values of the window that ends now, by group.
 
     Raises:
         IncompleteFigures: The store ran out of time.
@@ -83,7 +83,7 @@ async def read_figures(storage: Storage, alert: AlertSettings, now_us: int) -> d
 
 
 async def read_examples(storage: Storage, search: str, since_us: int, until_us: int) -> list[str]:
-    """Return the ids of the newest requests that a search finds, `MAX_EXAMPLES` at most."""
+    """Return the ids of the newest requests that a search finds, up to `MAX_EXAMPLES`."""
     filter = _filter(search, since_us, until_us)
     page = await storage.read(RecordQuery(filter=filter, limit=MAX_EXAMPLES))
     return [format_id(record.id) for record in page.records]
@@ -110,7 +110,7 @@ def _value(alert: AlertSettings, sums: _Sums, compared: _Sums | None) -> float |
 
 
 def _filter(query: str, since_us: int, until_us: int) -> Filter:
-    """Return the filter of a search within a period, which the search may narrow."""
+    """Return the filter of a search within a period; the search itself may narrow the period."""
     filter = read_filter(MultiDict({"query": query}), until_us)
     if filter.since_us is not None:
         since_us = max(filter.since_us, since_us)
@@ -155,6 +155,6 @@ def _label(names: tuple[str | None, ...]) -> str:
 
 
 def _percentile_ms(alert: AlertSettings, duration: Percentiles) -> float | None:
-    """Return the percentile that an alert is about; None for one about something else."""
+    """Return the percentile of an alert in ms; None for an alert about another metric."""
     value_us = getattr(duration, f"{alert.figure}_us", None)
     return None if value_us is None else value_us / 1000

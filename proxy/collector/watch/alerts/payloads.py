@@ -40,7 +40,8 @@ _FAR_US: Final = 366 * 86_400_000_000
 _MAX_DATA_CHARACTERS: Final = 1000
 """Longest text within the details of an event of PagerDuty, whose size is limited."""
 _MAX_TITLE_CHARACTERS: Final = 80
-"""Longest title of an embed of Discord, which takes 256: a character is escaped by up to three."""
+"""Longest title of a Discord embed. Discord takes 256 characters, and escaping triples one at most.
+"""
 _MARKDOWN: Final = re.compile(r"([\\*_~`|<>#\[\]()@:-])")
 _COLOURS: Final = {"firing": 0xC62828, "resolved": 0x2E7D32, "test": 0x546E7A}
 _CARD_COLOURS: Final = {"firing": "Attention", "resolved": "Good", "test": "Default"}
@@ -62,7 +63,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message with its alert: the texts and links that formats show."""
+    """A message with its alert, and the texts and links that formats show."""
 
     alert: AlertSettings
     message: Message
@@ -86,7 +87,7 @@ class Notice:
 
     @property
     def link(self) -> str:
-        """Address of the page of the requests that it is about."""
+        """Address of the page with the requests of the message."""
         message = self.message
         return page_of(self.public_url, message.search, message.begin_us, message.at_us)
 

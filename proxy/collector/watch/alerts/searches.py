@@ -13,16 +13,16 @@ _WORD_OF_COLUMN: Final = {word.field: word.name for word in WORDS.values()}
 _CUT_MARK: Final = "…"
 """Last character of a text that the store has cut."""
 _MAX_NAME_CHARACTERS: Final = 200
-"""Longest value that goes into a search: with a longer one, addresses would be too long."""
+"""Longest value that a search contains; a longer one would make addresses too long."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_/{}](?:\.?[A-Za-z0-9_/{}:@-])*")
 """Values that need no quotes in a search."""
 _OR: Final = re.compile(r"\bor\b", re.IGNORECASE)
-"""A search with `or` needs brackets beside another one."""
+"""Finds `or`: such a search needs brackets next to another one."""
 
 
 def search_of(alert: AlertSettings, names: tuple[str | None, ...]) -> str:
-    """Return the search for the requests that an alert is about: those that a share counts, those
-    above the threshold of a percentile.
+    """Return the search for the requests of an alert: those that a share counts, or those above the
+    threshold of a percentile.
 
     `names` are the values of a group, in the order of the columns of `alert.by`.
     """
@@ -46,7 +46,9 @@ def _term(name: str, value: str) -> str:
 
 
 def joined(*searches: str) -> str:
-    """Return the search for what all of some searches find. An empty one finds everything."""
+    """Return a search for the records that all given searches find. An empty search finds
+    everything.
+    """
     given = [search.strip() for search in searches if search.strip()]
     if len(given) == 1:
         return given[0]

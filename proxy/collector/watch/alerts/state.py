@@ -1,7 +1,7 @@
-"""The state of all alerts: groups that fire, messages to be sent, messages that were. Pure.
+"""The state of all alerts: groups that fire, messages to be sent, delivered messages.
 
-Invariant: the step that changes which groups fire makes the messages on it, and both are stored as
-one value. The id of a message follows from that state, so the same step makes the same message
+Invariant: a step that changes the firing groups also makes the messages about it, and both are
+stored as one value. A message's id follows from that state, so the same step makes the same message
 again after a kill or on another sidecar. A message stays in the outbox until a receiver has taken
 it.
 """
@@ -16,23 +16,23 @@ from proxy.collector.watch.alerts.figures import Figure
 from proxy.settings.alert_model import AlertSettings
 
 MAX_GROUPS: Final = 100
-"""Most groups of one alert that fire at the same time; further ones are left out."""
+"""Largest number of firing groups per alert; further ones are left out."""
 MAX_OUTBOX: Final = 1000
 MAX_HISTORY: Final = 200
 EXPIRES_US: Final = 86_400_000_000
-"""A message that a receiver has not taken for a day is given up."""
+"""Age at which an undelivered message is given up."""
 _ID_BYTES: Final = 12
 
 Status = Literal["firing", "resolved", "test"]
 
 
 class Firing(msgspec.Struct):
-    """A group that fires: a value of the alert's field, or `figures.ALL`."""
+    """A firing group: a value of the alert's field, or `figures.ALL`."""
 
     since_us: int
     value: float
     sent_us: int = 0
-    """When its last message was made; 0 where none was, as the alert is silenced."""
+    """Time of its last message; 0 if there is none because the alert is silenced."""
     search: str = ""
     """Finds the requests that it is about."""
     sampled: bool = False
@@ -51,12 +51,12 @@ class Message(msgspec.Struct):
     at_us: int
     tries: int = 0
     next_us: int = 0
-    """When it may be sent again."""
+    """Time of the next try."""
     problem: str = ""
-    """Why the last try failed; in the history, why it was given up."""
+    """Reason of the last failure; in the history, the reason why it was given up."""
     taken_us: int = 0
     search: str = ""
-    """Finds the requests that it is about, from `begin_us` to `at_us`."""
+    """Search for its requests, from `begin_us` to `at_us`."""
     begin_us: int = 0
     ids: list[str] = []
     """Ids of some of these requests."""
@@ -68,7 +68,7 @@ class State(msgspec.Struct):
     """The state of all alerts."""
 
     seed: str = ""
-    """Random, made with the first state, so that messages of another store have other ids."""
+    """Random text made with the first state, so that messages of another store have other ids."""
     sequence: int = 0
     """Number of messages that were made."""
     evaluator: str = ""
@@ -78,11 +78,13 @@ class State(msgspec.Struct):
     firing: dict[str, dict[str, Firing]] = {}
     """Alert → group → its firing."""
     pending: dict[str, dict[str, int]] = {}
-    """Alert → group → since when it is beyond the threshold, but not yet for `for_s`."""
+    """Alert → group → time since which it is beyond the threshold, while that is shorter than
+    `for_s`.
+    """
     outbox: list[Message] = []
     """Messages that no receiver has taken yet, the oldest first."""
     history: list[Message] = []
-    """Messages that were taken or given up, the newest first."""
+    """Messages that were delivered or given up, newest first."""
     dropped: int = 0
     """Number of messages that were given up."""
 
@@ -94,7 +96,7 @@ class State(msgspec.Struct):
         *,
         is_silenced: bool = False,
     ) -> list[Message]:
-        """Take over new figures of an alert: groups beyond its threshold fire, others are over.
+        """Apply new values of an alert: groups beyond its threshold fire, others are resolved.
 
         Returns:
             The messages that this has added to the outbox.
@@ -147,8 +149,8 @@ class State(msgspec.Struct):
         beyond: Mapping[str, float],
         now_us: int,
     ) -> dict[str, int]:
-        """Return since when groups that do not fire yet are beyond the threshold, and keep those
-        that have to stay there for longer.
+        """Return the times since which groups have been beyond the threshold without firing yet,
+        and add new ones.
         """
         before = self.pending.get(alert.name, {})
         waiting = [group for group in beyond if group not in firing]
@@ -163,8 +165,8 @@ class State(msgspec.Struct):
         return begun_us
 
     def forget(self, names: set[str], now_us: int) -> None:
-        """Forget alerts that are configured no more; give up their messages, and those that are too
-        old or too many.
+        """Forget alerts that are no longer configured. Give up their messages, and messages that
+        are too old or too many.
 
         `names` are those of the configured alerts.
         """
@@ -207,13 +209,13 @@ class State(msgspec.Struct):
 
 
 def message_id(*parts: object) -> str:
-    """Return the id of a message, which is always the same for the same parts."""
+    """Return the id of a message; the same parts always give the same id."""
     digest = blake2b(msgspec.json.encode(parts), digest_size=_ID_BYTES)
     return f"msg_{digest.hexdigest()}"
 
 
 def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> bool:
-    """Whether a value is beyond the threshold; for a group that fires, whether it has not come back
+    """Whether a value is beyond the threshold. For a firing group: whether it has not come back
     behind `resolve_at`.
     """
     if fires and alert.resolve_at is not None:

@@ -1,4 +1,4 @@
-"""Texts of messages: figures as a person reads them, texts of traffic on one line. Pure."""
+"""Texts of messages: values as a person reads them, texts of traffic on one line."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -12,8 +12,8 @@ _SPANS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 
 
 def value_text(figure: str, value: float | None, *, sampled: bool = False) -> str:
-    """Return a figure with its unit: `9.88 %`, `1.53 s`, `$7.25`, `1,204`; one of which records
-    stand for several is marked.
+    """Return a value with its unit: `9.88 %`, `1.53 s`, `$7.25`, `1,204`. An estimate from sampled
+    records is marked.
     """
     if value is None:
         return "unknown"
@@ -45,7 +45,7 @@ def title_of(alert: AlertSettings, status: str, group: str) -> str:
 
 
 def about(alert: AlertSettings, value: float | None, *, sampled: bool = False) -> str:
-    """Return the sentence on a figure: `cost over 10 min is $7.25, the limit is above $5.00`."""
+    """Return the sentence on a value: `cost over 10 min is $7.25, the limit is above $5.00`."""
     name: str = alert.figure
     if alert.of:
         name = f"share of {line_of(alert.of, MAX_QUERY_CHARACTERS)}"
@@ -55,7 +55,7 @@ def about(alert: AlertSettings, value: float | None, *, sampled: bool = False) -
 
 
 def query_text(alert: AlertSettings) -> str:
-    """Return the search of an alert; empty where it is about all requests."""
+    """Return the search of an alert; empty if it covers all requests."""
     return line_of(alert.query, MAX_QUERY_CHARACTERS)
 
 
