@@ -124,7 +124,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
 
 
 def main(argv: list[str]) -> int:
-    """Run a collector until it is told to drain or its supervisor is gone; return 1 if some records
+    """Run a collector until it has to drain or its supervisor is gone; return 1 if some records
     could not be stored.
     """
     detach_from_stderr()

@@ -1,8 +1,7 @@
 """The supervisor's commands to the collector: the workers and their rings, and when to stop.
 
 Commands are received from the start on, even before the store opens. The supervisor's first line is
-always `rings`: only after it can committed positions without a ring be told from rings that have
-not arrived yet.
+always `rings`. Before it arrives, a committed position without a ring may still get its ring.
 """
 
 import asyncio
