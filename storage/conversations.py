@@ -8,7 +8,7 @@ hold for it without a word.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from storage.query import Filter, Query
 from storage.record import LEVELS, Record, format_id
@@ -19,6 +19,10 @@ MAX_COST_USD: Final = 1000.0
 """Of one call, in sums: what a response claims must not overflow them."""
 MAX_CALLS_READ: Final = 5000
 """Calls of one page whose tools are counted, the newest first."""
+EARLY_CALLS: Final = 3
+"""Calls behind the first that a page tells of: what an agent asks beside its work, it asks at its
+beginning, so that one of these says what a conversation is about.
+"""
 FIRST_REFUSAL: Final = 400
 """The least status of a call that costs nothing."""
 FAILED_LEVEL: Final = LEVELS.index("warn")
@@ -67,6 +71,13 @@ class ConversationQuery(Query["ConversationPage"]):
         return self.sort != "newest" or self.min_failed > 0 or self.min_cost_usd > 0
 
 
+class EarlyCall(NamedTuple):
+    """One of the first calls of a conversation: where its bodies are found, and how long they are."""
+
+    seq: int
+    body_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """The calls of one conversation that a reader may see, added up."""
@@ -74,6 +85,8 @@ class Conversation:
     id: bytes
     first: Record
     """The first of them."""
+    early: tuple[EarlyCall, ...]
+    """The next `EARLY_CALLS` behind the first, in their order."""
     last: Record
     """The newest of them."""
     failure: Record | None

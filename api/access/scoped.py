@@ -16,7 +16,7 @@ from api.access.query_gate import QueryGate, is_short
 from api.http.errors import OutOfScope
 from storage.aggregates import Names, Top, TopSeries, merged, most
 from storage.base import Storage
-from storage.conversations import ConversationPage
+from storage.conversations import ConversationPage, EarlyCall
 from storage.keys import MAX_KEYS, ApiKey
 from storage.purge import Erased
 from storage.query import (
@@ -82,6 +82,7 @@ class ScopedStorage:
                 self._show(records)
             case ConversationPage(conversations):
                 self._show([conversation.first for conversation in conversations])
+                self._show([call for conversation in conversations for call in conversation.early])
             case Top(rows) if isinstance(query, TopQuery) and query.by in _RENAMED:
                 shown = replace(found, rows=most(rows, partial(_group_names, query.by)))
             case TopSeries() if isinstance(query, SeriesQuery) and query.by in _RENAMED:
@@ -167,7 +168,7 @@ class ScopedStorage:
         """Delete a view of the caller's scope; `owner` is ignored."""
         return await self._storage.delete_view(owner_of(self.scope), name)
 
-    def _show(self, records: Sequence[Record]) -> None:
+    def _show(self, records: Sequence[Record | EarlyCall]) -> None:
         if not self._principal.is_unrestricted:
             self._shown_seqs.update(record.seq for record in records)
 

@@ -7,7 +7,7 @@ go.
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
 from aiohttp import web
@@ -31,9 +31,15 @@ from api.native.records import RecordShown
 from api.native.tool_calls import US_PER_MS, KeyShown
 from api.services import services_of
 from storage.base import Storage
-from storage.conversations import Conversation, ConversationQuery, Sort, in_conversations
+from storage.conversations import (
+    Conversation,
+    ConversationQuery,
+    EarlyCall,
+    Sort,
+    in_conversations,
+)
 from storage.query import Filter, RecordQuery
-from storage.record import Payload, Record, format_id, parse_id
+from storage.record import format_id, parse_id
 from storage.relational.blocks.portions import body_bytes, portions
 
 DEFAULT_LIMIT: Final = 50
@@ -43,10 +49,6 @@ DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
 MAX_NAMED: Final = 2000
 """Conversations among which one is found by the beginning of its id, the newest: 10 MB."""
-EARLY_CALLS: Final = 3
-"""Behind a first one that may be an aside: what an agent asks beside its work, it asks at its
-beginning.
-"""
 
 
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
@@ -202,42 +204,33 @@ async def _find(storage: Storage, text: str) -> bytes:
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:
     """Read the titles of conversations, which the first call alone does not always contain."""
-    titles = []
-    for some in portions(found, MAX_LIMIT, lambda each: body_bytes(each.first)):
-        firsts = await storage.payloads([each.first.seq for each in some])
-        for each in some:
-            openings = [_opening(firsts, each.first)]
-            if each.turns > 1 and not openings[0].is_work:
-                openings += await _early(storage, each)
-            titles.append(chosen(openings))
-            await asyncio.sleep(0)  # a cut body takes up to a millisecond
+    firsts = [EarlyCall(each.first.seq, body_bytes(each.first)) for each in found]
+    openings = await _openings(storage, firsts)
+    behind = [
+        call
+        for each, first in zip(found, firsts, strict=True)
+        if not openings[first.seq].is_work
+        for call in each.early
+    ]
+    openings |= await _openings(storage, behind)
 
-    return titles
+    return [
+        chosen([openings[call.seq] for call in (first, *each.early) if call.seq in openings])
+        for each, first in zip(found, firsts, strict=True)
+    ]
 
 
-async def _early(storage: Storage, found: Conversation) -> list[ConversationOpening]:
-    """Read the calls behind the first one, up to one at work: mostly that is the next.
-
-    Short bodies are read at once, as each read waits for its turn; long ones one by one.
-    """
-    filter = Filter(where=in_conversations([found.id]), kind="all")
-    behind = RecordQuery(filter=filter, order="asc", limit=EARLY_CALLS, after=found.first.seq)
-    records = (await storage.read(behind)).records
-    openings: list[ConversationOpening] = []
-
-    for some in portions(records, EARLY_CALLS, body_bytes):
-        payloads = await storage.payloads([record.seq for record in some])
-        for record in some:
-            openings.append(_opening(payloads, record))
-            if openings[-1].is_work:
-                return openings
+async def _openings(storage: Storage, calls: Sequence[EarlyCall]) -> dict[int, ConversationOpening]:
+    """Read how calls begin, by `seq`."""
+    openings = {}
+    for some in portions(calls, len(calls), lambda call: call.body_bytes):
+        payloads = await storage.payloads([call.seq for call in some])
+        for call in some:
+            payload = payloads.get(call.seq)
+            openings[call.seq] = opening_of(None if payload is None else payload.request_body)
+            await asyncio.sleep(0)  # A cut body takes up to a millisecond.
 
     return openings
-
-
-def _opening(payloads: Mapping[int, Payload], record: Record) -> ConversationOpening:
-    payload = payloads.get(record.seq)
-    return opening_of(None if payload is None else payload.request_body)
 
 
 def project(found: Conversation, title: str | None) -> ConversationShown:

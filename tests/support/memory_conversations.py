@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from storage.aggregates import Top, TopSeries
 from storage.conversations import (
+    EARLY_CALLS,
     FIGURES,
     FIRST_REFUSAL,
     MAX_CALLS_READ,
@@ -16,6 +17,7 @@ from storage.conversations import (
     Conversation,
     ConversationPage,
     ConversationQuery,
+    EarlyCall,
     has_failed,
     in_conversations,
     most_frequent,
@@ -126,6 +128,10 @@ def conversation_of(records: Sequence[Record]) -> Conversation:
     return Conversation(
         id=records[0].conversation,
         first=records[0],
+        early=tuple(
+            EarlyCall(record.seq, record.request_bytes + record.response_bytes)
+            for record in records[1 : 1 + EARLY_CALLS]
+        ),
         last=records[-1],
         failure=failures[-1] if failures else None,
         turns=len(records),

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 import msgspec
 
 from storage.conversations import (
+    EARLY_CALLS,
     FAILED_LEVEL,
     FIRST_REFUSAL,
     MAX_CALLS_READ,
@@ -24,6 +25,7 @@ from storage.conversations import (
     Conversation,
     ConversationPage,
     ConversationQuery,
+    EarlyCall,
     in_conversations,
     most_frequent,
 )
@@ -36,8 +38,10 @@ from storage.relational.sql import EVENT, Where
 from storage.relational.usage import token_sum
 from storage.search.expression import both
 
-_CHUNK: Final = 100
+_MOST_AT_ONCE: Final = 100
 """Conversations that are found, and described, at a time."""
+_LEAST_AT_ONCE: Final = 20
+"""The same where a page has few: those with too few turns are not on it."""
 _HAS_FAILED: Final = f"(level >= {FAILED_LEVEL} OR error_type <> {{none}})"
 _IS_REFUSED: Final = f"(status >= {FIRST_REFUSAL} AND input_tokens IS NULL)"
 FAILED: Final = f"sum(CASE WHEN {_HAS_FAILED} THEN 1 ELSE 0 END)"
@@ -98,6 +102,7 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
         return ConversationPage([], complete=True, next_before=None)
 
     walk = _Walk(session, replace(query, filter=filter))
+    at_once = max(_LEAST_AT_ONCE, min(query.limit + 1, _MOST_AT_ONCE))
     whole = (await seq_range(session, filter)).following(query.before, "desc")
     selected = await session.rows_by_seq(filter)
     if selected is None:
@@ -107,12 +112,12 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
         rest = part
         while not rest.is_empty:
             where = await selected.within(rest)
-            newest = None if where is None else await _newest_calls(session, where)
+            newest = None if where is None else await _newest_calls(session, where, at_once)
             if newest is None or not await walk.take(newest):
                 return walk.page(complete=False)
             if walk.is_full:
                 return walk.page(complete=True)
-            if len(newest) < _CHUNK:
+            if len(newest) < at_once:
                 break
             rest = Range(rest.first, min(newest.values()) - 1)
 
@@ -121,11 +126,11 @@ async def read_conversations(session: Session, query: ConversationQuery) -> Conv
     return walk.page(complete=True)
 
 
-async def _newest_calls(session: Session, where: Where) -> NewestCalls | None:
+async def _newest_calls(session: Session, where: Where, limit: int) -> NewestCalls | None:
     """Find the conversations of the newest calls; None when the budget ended it."""
     sql = (
         f"SELECT conversation, max(seq) FROM {session.dialect.schema}records WHERE {where.text} "
-        f"AND conversation IS NOT NULL GROUP BY conversation ORDER BY max(seq) DESC LIMIT {_CHUNK}"
+        f"AND conversation IS NOT NULL GROUP BY conversation ORDER BY max(seq) DESC LIMIT {limit}"
     )
     found = await session.fetch_in_budget(sql, where.parameters)
     if found is None:
@@ -222,6 +227,7 @@ async def describe(
     found = [_Sums.of(row) for row in await session.fetch(sql, where.parameters)]
     shown = {seq for sums in found for seq in (sums.first_seq, sums.last_seq, sums.failure_seq)}
     records = await _records(session, where, [seq for seq in shown if seq is not None])
+    early = await _early(session, where)
     models = await _models(session, where)
     tools, failed_tools = await _tools(session, where)
 
@@ -236,6 +242,7 @@ async def describe(
         described[number] = Conversation(
             id=number,
             first=first,
+            early=tuple(early[number]),
             last=last,
             failure=None if sums.failure_seq is None else records.get(sums.failure_seq),
             turns=sums.turns,
@@ -263,6 +270,29 @@ async def calls_of(session: Session, filter: Filter, ids: Sequence[bytes]) -> Wh
     if selected is None:
         return None
     return await selected.within(await session.seq_ends())
+
+
+async def _early(session: Session, where: Where) -> defaultdict[bytes, list[EarlyCall]]:
+    """Find the calls behind the first ones, by conversation."""
+    dialect = session.dialect
+    table = f"{dialect.schema}records"
+    numbered = await session.fetch(
+        "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY conversation ORDER BY seq) "
+        f"AS place FROM {table} WHERE {where.text}) AS numbered "
+        f"WHERE place > 1 AND place <= {1 + EARLY_CALLS}",
+        where.parameters,
+    )
+    among = dialect.among.format("seq", dialect.placeholder(len(where.parameters) + 1))
+    rows = await session.fetch(
+        f"SELECT conversation, seq, request_bytes + response_bytes FROM {table} "
+        f"WHERE {where.text} AND {among} ORDER BY seq",
+        (*where.parameters, dialect.number_list(sorted(seq for (seq,) in numbered))),
+    )
+
+    early: defaultdict[bytes, list[EarlyCall]] = defaultdict(list)
+    for number, seq, size_bytes in rows:
+        early[dialect.to_id(number)].append(EarlyCall(seq, size_bytes))
+    return early
 
 
 async def _models(session: Session, where: Where) -> defaultdict[bytes, Counter[str]]:
