@@ -35,8 +35,9 @@ from storage.record import Batch, Entry, Job, Payload, Position, Record, ToolCal
 from storage.search.view import PutView, View
 
 READERS: Final = 6
-"""Reads that a store does at once; others wait. Who hands out turns keeps two for short reads
-(`api/access/query_gate.py`)."""
+"""Reads that a store does at once; others wait. Who hands out turns keeps two or more for short
+reads (`api/access/query_gate.py`).
+"""
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from api.access.principal import Principal, intersect, narrow, owner_of
-from api.access.query_gate import QueryGate, is_short
+from api.access.query_gate import QueryGate
 from api.http.errors import OutOfScope
 from storage.aggregates import Names, Top, TopSeries, merged, most
 from storage.base import Storage
@@ -65,8 +65,7 @@ class ScopedStorage:
             OutOfScope: It asks for another scope.
         """
         narrowed = replace(query, filter=self._narrow(query.filter))  # type: ignore[type-var]
-        async with self._gate.turn(is_long=not is_short(narrowed)):
-            found = await self._storage.read(narrowed)
+        found = await self._gate.answer(narrowed, self._storage.read)
         return self._shown(query, found)
 
     def _narrow(self, filter: Narrowed) -> Narrowed:

@@ -1,6 +1,7 @@
 """Conversations over HTTP: the list, one of them with its calls, and what may be asked."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -105,6 +106,27 @@ async def test_what_an_agent_asks_beside_its_work_is_not_what_it_is_about(
     titles = {shown["id"]: shown["title"] for shown in (await ask(client))["conversations"]}
     assert titles == {format_id(A): "Mend it", format_id(B): "Write a title" if has_said else None}
     assert (await ask(client, f"/{format_id(A)}"))["title"] == "Mend it"
+
+
+async def test_titles_of_a_page_are_read_at_once(
+    world: World, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bodies of all first calls, then those of the calls behind them, however many there are."""
+    silent = [Entry(call(number, bytes([number]) * 16), asked(messages=[])) for number in (1, 2, 3)]
+    said = asked(messages=[{"role": "user", "content": "Mend it"}])
+    behind = [Entry(call(10 + number, bytes([number]) * 16), said) for number in (1, 2, 3)]
+    await world.storage.commit(Batch("sidecar-1", [*silent, *behind]))
+    reads: list[int] = []
+    payloads = world.storage.payloads
+
+    async def counted(seqs: Sequence[int]) -> dict[int, Payload]:
+        reads.append(len(seqs))
+        return await payloads(seqs)
+
+    monkeypatch.setattr(world.storage, "payloads", counted)
+    shown = (await ask(client))["conversations"]
+    assert [each["title"] for each in shown] == ["Mend it"] * 3
+    assert reads == [3, 3]
 
 
 async def test_calls_over_a_websocket_are_calls(world: World, client: Client) -> None:
