@@ -1,1 +1,1 @@
-"""The configuration: its declarations, where values come from, what is checked of them."""
+"""The configuration: declarations, sources of values, and checks."""

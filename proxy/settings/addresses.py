@@ -1,9 +1,8 @@
 """Addresses as a person writes them: where to listen, and where an upstream is.
 
-Strategy: parse once, into values; everything behind the settings works on those. IPv6 needs
-brackets (RFC 3986 §3.2.2). An upstream is an origin, and perhaps a path that is put before the
-client's target: a query or userinfo in its URL is refused, because the proxy never takes
-credentials from an address.
+Addresses are parsed once; all later code uses the parsed values. IPv6 needs brackets (RFC 3986
+§3.2.2). An upstream is an origin, optionally with a path that is prefixed to the client's target. A
+query or userinfo in its URL is refused, because the proxy takes no credentials from an address.
 """
 
 import base64
@@ -19,7 +18,7 @@ from proxy.process.listeners import UNIX_PREFIX, socket_path
 UpstreamScheme = Literal["http", "https", "unix"]
 
 PRIVATE: Final = "private"
-"""In a list of networks: all that are never routed on the internet."""
+"""Stands in a list of networks for all that are never routed on the internet."""
 PRIVATE_NETWORKS: Final = (
     *(
         "10.0.0.0/8",
@@ -31,7 +30,8 @@ PRIVATE_NETWORKS: Final = (
     ),
     *("fc00::/7", "fe80::/10", "::1/128"),
 )
-"""RFC 1918, 6598, 3927, 1122, 4193, 4291: where the proxies in front of a sidecar stand, as a rule.
+"""Networks of RFC 1918, 6598, 3927, 1122, 4193 and 4291, in which proxies in front of a sidecar
+usually are.
 """
 
 _HOST: Final = re.compile(
@@ -60,7 +60,7 @@ class UpstreamAddress:
     path: str
     """Absolute path of the Unix socket, else empty."""
     base_path: str = ""
-    """Put before each target: empty, or a path that begins with / and does not end with one."""
+    """Prefix of each target: empty, or a path that begins with / and does not end with one."""
 
     @property
     def authority(self) -> str:
@@ -77,22 +77,22 @@ class UpstreamAddress:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """A proxy that an upstream is reached through, by tunnels: what is sent to an https upstream
-    stays secret.
+    """A proxy through which an upstream is reached, by tunnels: the proxy cannot read traffic to an
+    https upstream.
     """
 
     host: str
     port: int
     credentials: bytes = field(repr=False)
-    """Value of Proxy-Authorization; empty: none."""
+    """Value of Proxy-Authorization; empty if there is none."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """Read `host:port` or `[v6]:port`; an empty host means every IPv4 address, port 0 one the
+    """Parse `host:port` or `[v6]:port`. An empty host means every IPv4 address; for port 0 the
     kernel chooses.
 
     Raises:
-        ValueError: not such an address; the text says what is wrong.
+        ValueError: the text is not such an address; the message names the fault.
     """
     host, port = _parse_authority(text)
     if port is None:
@@ -101,11 +101,11 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def parse_listen(text: str) -> tuple[str, int]:
-    """Read where the data port is: as `parse_address`, or `unix:/path`, whose path takes the place
-    of the host.
+    """Parse the address of the data port: as `parse_address`, or `unix:/path`, with the path in the
+    place of the host.
 
     Raises:
-        ValueError: neither; the text says what is wrong.
+        ValueError: the text is neither; the message names the fault.
     """
     if text.startswith(UNIX_PREFIX):
         return (socket_path(text), 0)
@@ -113,11 +113,11 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def parse_upstream(text: str) -> UpstreamAddress:
-    """Read `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC
+    """Parse `http://host[:port][/path]`, the same with https, or `unix:/path`, `unix:///path` (RFC
     8089 §2).
 
     Raises:
-        ValueError: another scheme, or anything beyond an origin and a path; the text says what is wrong.
+        ValueError: another scheme, or more than an origin and a path; the message names the fault.
     """
     if text.startswith(UNIX_PREFIX):
         return UpstreamAddress(scheme="unix", host="", port=0, path=socket_path(text))
@@ -151,18 +151,19 @@ def parse_upstream(text: str) -> UpstreamAddress:
 
 
 def target_at(target: bytes, strip_bytes: int, base_path: bytes) -> bytes:
-    """Return a target as an upstream gets it: without what a route strips, behind the path of the
-    upstream.
+    """Return the target that an upstream gets: without the prefix that a route strips, after the
+    path of the upstream.
     """
     rest = target[strip_bytes:]
     return base_path + (rest if rest.startswith(b"/") else b"/" + rest)
 
 
 def parse_via(text: str) -> Via | None:
-    """Read `http://[user:password@]host:port`; None where connections are direct.
+    """Parse `http://[user:password@]host:port`; return None for an empty text, that is, direct
+    connections.
 
     Raises:
-        ValueError: it is no such address; the text does not show its password.
+        ValueError: the text is not such an address; the message hides its password.
     """
     if text in ("", _DIRECT):
         return None
@@ -186,7 +187,9 @@ def parse_via(text: str) -> Via | None:
 
 
 def via_of(upstream: UpstreamAddress, environ: Mapping[str, str]) -> str:
-    """Return what `https_proxy` and `no_proxy` say of an upstream: an address, or an empty text."""
+    """Return the proxy that `https_proxy` and `no_proxy` name for an upstream; empty if there is
+    none.
+    """
     proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
     excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if upstream.scheme != "https" or not proxy or is_loopback(upstream.host):
@@ -211,7 +214,7 @@ def _is_in_network(host: str, text: str) -> bool:
 
 
 def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
-    """Write out the networks that `private` stands for."""
+    """Replace `private` in a list by the networks that it stands for."""
     return tuple(
         network for text in texts for network in (PRIVATE_NETWORKS if text == PRIVATE else (text,))
     )

@@ -1,8 +1,7 @@
-"""The body of a webhook as an operator wrote it: JSON with names in braces for fields. Pure.
+"""The body of a webhook as an operator wrote it: JSON with field names in braces.
 
-Strategy: only a name within braces is a field, which JSON has nowhere but in texts, so that no
-brace need be doubled. Values are written as JSON escapes them: a text that a client chose ends no
-string.
+Only a name within braces is a field. JSON has such text nowhere but in strings, so braces need not
+be doubled. Values are escaped as JSON strings: a text that a client chose cannot end a string.
 """
 
 import json
@@ -14,14 +13,14 @@ FIELDS: Final = (
     *("id", "alert", "status", "group", "by", "figure", "value", "number", "limit", "window"),
     *("query", "search", "since", "time", "link", "ids", "text"),
 )
-"""What a message has; `number` is the bare figure, or null, all others are texts."""
+"""Fields of a message; `number` is the bare value or null, all others are texts."""
 NUMBER: Final = "number"
 
 _FIELD: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:
-    """Put the fields of a message, by name, into the template."""
+    """Replace the fields in the template by those of a message."""
 
     def written(found: re.Match[str]) -> str:
         return json.dumps(fields[found[1]], ensure_ascii=False)[1:-1]
@@ -30,7 +29,9 @@ def fill(template: str, fields: Mapping[str, str]) -> str:
 
 
 def check_template(template: str) -> str:
-    """Return what is wrong with a template, empty if nothing is; as a secret it is not repeated."""
+    """Return the fault of a template, empty if it is valid. The template may hold secrets, so the
+    fault does not quote it.
+    """
     for name in _FIELD.findall(template):
         if name not in FIELDS:
             return f"expected {', '.join(f'{{{known}}}' for known in FIELDS)}, got {{{name}}}"

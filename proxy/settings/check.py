@@ -1,9 +1,9 @@
-"""What the types cannot say: addresses, header syntax, things that contradict each other.
+"""Checks that types cannot express: addresses, header syntax, contradictions.
 
-Strategy: pure generators of (setting, what is wrong with it) over complete settings; the loader
-adds where the setting came from. The only looks outside are whether named files can be used and
-whether the storage URL has a backend. Standards: RFC 9110 §5.1 (field names are tokens), §5.5
-(values without CR, LF, NUL), §7.2 (Host).
+Pure generators yield (setting, fault) for complete settings; the loader adds the setting's origin.
+They look outside only to see whether named files can be used and whether the storage URL has a
+backend. Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.2
+(Host).
 """
 
 import ipaddress
@@ -44,27 +44,32 @@ _INSTANCE: Final = re.compile(r"[A-Za-z0-9._-]*\Z")
 _READ_HEADERS: Final = frozenset(
     {"cookie", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"}
 )
-"""What else the proxy reads or writes itself: no field for a key, a project or a user."""
+"""Further fields that the proxy reads or writes itself: they cannot carry a key, a project or a
+user.
+"""
 
 MIN_CAP_BYTES: Final = 8 * 1024 * 1024
-"""A store of its own parts, its indexes and its newest records needs about so much."""
+"""Smallest size cap: a store needs about this much for its own tables, its indexes and its newest
+records.
+"""
 
 NO_EFFECT: Final = "has no effect"
-"""How what depends on another setting is said to be wrong."""
+"""Fault of a setting that depends on another one."""
 NO_UPSTREAM: Final = "no upstream configured: use --upstream URL or add [[routes]]"
 MAX_RULES: Final = 64
+"""Largest number of rules: each one is tried on every record that the earlier ones did not match.
+"""
 MIN_SHARE: Final = 0.000001
-"""Weights are kept to a millionth, and so are shares."""
-"""Each is asked of each record that the ones before it did not find."""
+"""Smallest share, since weights are kept to a millionth."""
 _SECRET: Final = re.compile("authoriz|auth$|auth-|key|token|secret|cookie", re.IGNORECASE)
 """Names of headers that carry credentials."""
 _READ: Final = dict.fromkeys(PORTS, parse_address) | {"proxy.listen": parse_listen}
 _LEAST_BYTES: Final = 256
-"""A limit on heads below this would refuse every request."""
+"""Smallest limit on heads; a lower one would refuse every request."""
 
 
 def check(settings: Settings) -> Iterator[Problem]:
-    """Yield everything that is wrong, as (dotted setting, reason)."""
+    """Yield all faults as (dotted setting, reason)."""
     yield from _check_listeners(settings)
     yield from _check_proxy(settings)
     yield from _check_front(settings)
@@ -99,7 +104,9 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:
-    """Yield what is valid, but hardly meant: prices without a call, or our key for all clients."""
+    """Yield settings that are valid but hardly intended: prices without a call, or our key for all
+    clients.
+    """
     yield from _unreached_prices(settings.llm.prices)
     is_open = settings.proxy.data_port and not is_loopback(parse_listen(settings.proxy.listen)[0])
     for name, route in _named_routes(settings):
@@ -357,7 +364,7 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
 
 
 def _check_reach(settings: Settings) -> Iterator[Problem]:
-    """Yield the routes that no request reaches, because an earlier one matches first."""
+    """Yield routes that no request reaches, because an earlier one matches first."""
     before: list[tuple[str, RouteSettings]] = []
     for name, route in _named_routes(settings):
         taker = next((other for other, earlier in before if _takes_all_of(earlier, route)), None)

@@ -1,5 +1,4 @@
-"""What an alert may not be: without a threshold that can be reached, over what is no search,
-address or header.
+"""Checks of alerts: a threshold that can be reached, and valid searches, addresses and headers.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -18,15 +17,15 @@ from storage.search.language.errors import SearchError
 from storage.search.language.parser import parse_search
 
 _OWN_HEADERS: Final = MESSAGE_HEADERS | {"webhook-id", "webhook-timestamp", "webhook-signature"}
-"""What a message says of itself."""
+"""Headers that every message sets itself."""
 _MARKDOWN: Final = frozenset({"markdown", "x-markdown", "md"})
-"""With these ntfy would read what clients wrote as Markdown."""
+"""Headers that would make ntfy read text from clients as Markdown."""
 
 
 def check_alerts(
     alerts: tuple[AlertSettings, ...], own: list[tuple[str, int]]
 ) -> Iterator[Problem]:
-    """Yield what is wrong with [[alerts]], where `own` are our own addresses."""
+    """Yield the faults of [[alerts]]; `own` are our own addresses."""
     names: set[str] = set()
     for index, alert in enumerate(alerts):
         for setting, text in _check_alert(alert, own):
@@ -116,10 +115,10 @@ def _check_message(alert: AlertSettings, own: list[tuple[str, int]]) -> Iterator
 
 
 def secret_of(text: str) -> bytes:
-    """Return the key that signs, empty for none.
+    """Return the signing key; empty if there is none.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the secret is not a valid key.
     """
     try:
         key = base64.b64decode(text.removeprefix("whsec_"), validate=True)

@@ -1,5 +1,5 @@
-"""What header rules may not do: contradict the framing of messages, or write what the proxy writes
-itself.
+"""Checks of header rules: they may not contradict the framing of messages, or set fields that the
+proxy sets itself.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL), §7.6.1
 (hop-by-hop fields).
@@ -15,7 +15,7 @@ Problem = tuple[str, str]
 
 TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 CONTROLS: Final = re.compile(r"[\x00\r\n]")
-"""What no value of a header may hold."""
+"""Characters that a header's value must not contain."""
 _LATIN: Final = re.compile(r"[\x00-\xff]*\Z")
 
 OWN_HEADERS: Final = frozenset(
@@ -25,21 +25,23 @@ OWN_HEADERS: Final = frozenset(
         "trailer", "transfer-encoding", "upgrade", "x-sidelog-hop",
     }
 )  # fmt: skip
-"""What no setting may name: framing and connection belong to the proxy; Host is `upstream_host`."""
+"""Fields that a setting must not name: framing and connection belong to the proxy; Host is
+`upstream_host`.
+"""
 _OWN_REQUEST_HEADERS: Final = frozenset(
     {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"}
 )
-"""What the proxy writes on each request itself."""
+"""Fields that the proxy sets on each request."""
 
 _TRACE_HEADER: Final = "traceparent"
-"""What it writes on requests while `[proxy] trace_context` is on: a rule would send two, or none.
+"""Field that the proxy sets while `[proxy] trace_context` is on; a rule would double or remove it.
 """
 
 
 def check_header_rules(
     owner: str, rules: HeaderSettings, *, makes_traces: bool, record_id_header: str = ""
 ) -> Iterator[Problem]:
-    """Yield what is wrong with the rules of `owner`, a route or `proxy`."""
+    """Yield the faults of the rules of `owner`, a route or `proxy`."""
     for key in HeaderSettings.__struct_fields__:
         setting = f"{owner}.headers.{key}"
         named = getattr(rules, key)

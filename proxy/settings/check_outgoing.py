@@ -1,5 +1,5 @@
-"""What requests, spans and replays may not be: sent to ourselves, over what is no address or
-header.
+"""Checks of outgoing requests, spans and replays: not to ourselves, and valid addresses and
+headers.
 
 Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF, NUL).
 """
@@ -25,11 +25,11 @@ MESSAGE_HEADERS: Final = frozenset(
         "transfer-encoding",
     }
 )
-"""What a request of OTLP says of itself."""
+"""Headers that an OTLP request sets itself."""
 
 
 def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    """Yield what is wrong with the upstream of a route, where `own` are our own addresses."""
+    """Yield the faults of a route's upstream; `own` are our own addresses."""
     try:
         upstream = parse_upstream(text)
     except ValueError as error:
@@ -41,7 +41,7 @@ def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator
 
 
 def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    """Yield what is wrong with the proxy that tunnels to a route's upstream."""
+    """Yield the faults of the proxy that tunnels to a route's upstream."""
     try:
         via = parse_via(text)
     except ValueError as error:
@@ -55,7 +55,7 @@ def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Prob
 
 
 def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:
-    """Yield what is wrong with the files of a route's upstream connections."""
+    """Yield the faults of the TLS files of a route's upstream."""
     files = {
         key: getattr(route, key)
         for key in ("upstream_ca_file", "upstream_cert_file", "upstream_key_file")
@@ -92,7 +92,7 @@ def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:
 
 
 def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    """Yield what is wrong with [otel], where `own` are our own addresses."""
+    """Yield the faults of [otel]; `own` are our own addresses."""
     otel = settings.otel
     if not otel.endpoint:
         return
@@ -112,9 +112,7 @@ def check_otel(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Probl
 def check_headers(
     setting: str, headers: Mapping[str, str], own: frozenset[str], owner: str
 ) -> Iterator[Problem]:
-    """Yield what is wrong with headers of a request of ours, of which `own` belong to their
-    `owner`.
-    """
+    """Yield the faults of headers for our own requests; `own` are those that `owner` sets itself."""
     for name, value in headers.items():
         if not TOKEN.match(name):
             yield setting, f"expected header names, got {name!r}"
@@ -145,7 +143,9 @@ def _check_endpoint(otel: OtelSettings, own: list[tuple[str, int]]) -> Iterator[
 
 
 def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -> str:
-    """Return why nothing can be sent to an address, which `may_ask` with a query; else empty."""
+    """Return the reason why requests cannot be sent to an address, empty if they can. `may_ask`
+    allows a query.
+    """
     scheme, _, rest = url.partition("://")
     place, _, query = rest.partition("?") if may_ask else (rest, "", "")
     is_plain = url.isprintable() and set(place).isdisjoint("?#@ ") and set(query).isdisjoint("# ")
@@ -165,7 +165,7 @@ def problem_of(url: str, own: list[tuple[str, int]], *, may_ask: bool = False) -
 
 
 def check_replay(replay: ReplaySettings) -> Iterator[Problem]:
-    """Yield what is wrong with [replay]."""
+    """Yield the faults of [replay]."""
     for target in replay.targets:
         try:
             address = parse_upstream(target)

@@ -1,8 +1,7 @@
-"""What is wrong with `[redact]`: names, places, ids of rules, own expressions and own rules.
+"""Checks of `[redact]`: names, paths, ids of rules, own expressions and own rules.
 
-Expressions are tried with RE2, as they will be: each takes linear time, and memory that is bounded.
-Whether a rule finds its examples is asked where rules are applied
-(`proxy/enrich/redact/examples.py`).
+Expressions are compiled with RE2, which takes linear time and bounded memory. The redactor checks
+whether a rule finds its examples (`proxy/enrich/redact/examples.py`).
 """
 
 import difflib
@@ -18,16 +17,16 @@ Problem = tuple[str, str]
 
 MAX_PATTERNS: Final = 16
 _MAX_PATTERN_BYTES: Final = 1 << 18
-"""Of the program that RE2 makes of one, so that all fit into one automaton."""
+"""Largest RE2 program of one expression, so that all fit into one automaton."""
 _MAX_PATTERN_LENGTH: Final = 1000
 MAX_OWN_RULES: Final = 64
 MAX_LITERALS: Final = 64
 MAX_EXAMPLES: Final = 32
-"""Of a rule; and so many that it must not find."""
+"""Largest number of a rule's examples, and of its counter-examples."""
 _MAX_EXAMPLE_LENGTH: Final = 4000
 _LITERAL: Final = re.compile(r"[ !#-&(-\[\]-~]{2,64}")
-"""Quotes, backslashes and ends of lines are often written with escapes, as which they are not
-looked for.
+"""A literal without quotes, backslashes and line ends: those are often escaped, and escaped
+literals are not looked for.
 """
 _MAX_ID_LENGTH: Final = 64
 _ID: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -37,7 +36,7 @@ _MARK: Final = "[REDACTED]"
 
 
 def check_redact(redact: RedactSettings) -> Iterator[Problem]:
-    """Yield everything that is wrong, as (dotted setting, reason)."""
+    """Yield all faults as (dotted setting, reason)."""
     yield from _check_names(redact)
     yield from _check_patterns(redact)
     yield from _check_disabled(redact)
@@ -62,8 +61,8 @@ def _check_names(redact: RedactSettings) -> Iterator[Problem]:
 
 
 def _check_patterns(redact: RedactSettings) -> Iterator[Problem]:
-    """Try own patterns: that each is of RE2, which takes linear time, and matches no empty text and
-    no mark.
+    """Check own patterns: RE2 must compile them, and they may match neither an empty text nor a
+    redaction mark.
     """
     patterns = redact.patterns
     if isinstance(patterns, bool):
@@ -86,7 +85,7 @@ def _problem_of(regex: str) -> str | None:
 
 
 def _compiled(regex: str) -> re.Pattern[str] | str:
-    """Return a pattern, or what is expected of one."""
+    """Return the compiled pattern, or a text that says what was expected."""
     import re2  # of the collector; no other process needs it
 
     options = re2.Options()
@@ -124,7 +123,7 @@ def _check_disabled(redact: RedactSettings) -> Iterator[Problem]:
 
 
 def _problem_of_id(text: str, known: list[str], *, has_patterns: bool) -> str | None:
-    """Say why an id cannot be that of a rule which is switched off."""
+    """Return the reason why an id cannot name a disabled rule."""
     if text.startswith(NAME):
         is_name = bool(text.removeprefix(NAME).strip().strip("-_.")) and "*" not in text
         if is_name:
@@ -166,7 +165,7 @@ def _check_rules(redact: RedactSettings) -> Iterator[Problem]:
 
 
 def _problems_of(rule: Rule) -> Iterator[Problem]:
-    """Yield what is wrong with a rule, by its key."""
+    """Yield the faults of a rule, by its key."""
     if _ID.fullmatch(rule.id) is None or len(rule.id) > _MAX_ID_LENGTH:
         expected = f"at most {_MAX_ID_LENGTH} small letters and digits, with hyphens between them"
         yield "id", f"expected {expected}, got {rule.id!r}"

@@ -1,8 +1,7 @@
-"""Turn one value as it was given into that of its setting, or into a sentence about what was
-expected.
+"""Converts one given value to the type of its setting, or explains what was expected.
 
-Strategy: msgspec converts; where it refuses a plain value, the sentence is made of the declared
-type and its bounds, in words of the file that is to be mended instead of those of Python and JSON.
+msgspec converts. If it refuses a plain value, the explanation is made from the declared type and
+its bounds, in the words of the settings file rather than those of Python or JSON.
 """
 
 import re
@@ -19,7 +18,7 @@ _PART: Final = r"(\d{1,18}(?:\.\d{1,6})?) ?([A-Za-z]+)"
 _PARTS: Final = re.compile(_PART, re.ASCII)
 _WITH_UNITS: Final = re.compile(rf"\s*{_PART}(?: ?{_PART})*\s*", re.ASCII)
 _OWN_UNITS: Final = (("bytes", "b"), ("_ms", "ms"), ("_s", "s"), ("_days", "d"))
-"""Ending of a setting's name → its unit."""
+"""End of a setting's name → its unit."""
 _SIZES: Final = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
     "tib": 1 << 40, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30,
@@ -33,18 +32,19 @@ _UNITS: Final = {
     True: "a unit of B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as '512MiB'",
     False: "a unit of ms, s, m, h, d or w, such as '30s' or '1h30m'",
 }
-"""Whether it is a size → what it may be given in."""
+"""Whether the setting is a size → units in which it may be given."""
 MAX_NUMBER: Final = 10**9
-"""Of what has a fraction and no limit of its own: seconds, dollars. As seconds some thirty years.
+"""Largest number with a fraction and without a limit of its own: seconds or dollars. As seconds
+this is about thirty years.
 """
 _WORDS = {bool: "true or false", str: "text in quotes", dict: "a table"}
 
 
 def convert(name: str, given: Given, kind: Any) -> Any:
-    """Convert to the declared type.
+    """Convert a value to the declared type.
 
     Raises:
-        ValueError: it cannot be; says what was expected.
+        ValueError: it does not fit; the message says what was expected.
     """
     if given.is_text and not _is_utf8(str(given.value)):
         raise ValueError("expected text in UTF-8")
@@ -67,7 +67,7 @@ def convert(name: str, given: Given, kind: Any) -> Any:
 
 
 def _is_list_beside(kind: Any, value: object) -> bool:
-    """Whether text holds a list, for a setting that may be a switch instead."""
+    """Whether a text is a list, for a setting that may also be a switch."""
     return (
         typing.get_origin(kind) is types.UnionType
         and isinstance(value, str)
@@ -76,8 +76,8 @@ def _is_list_beside(kind: Any, value: object) -> bool:
 
 
 def _in_own_unit(name: str, value: object) -> object:
-    """Read `512MiB`, `1.5 GB`, `30s` or `1h30m` as the number of what the setting is named for;
-    leave all else.
+    """Convert `512MiB`, `1.5 GB`, `30s` or `1h30m` to a number in the setting's own unit; return
+    other values unchanged.
     """
     own = _own_unit(name)
     if own is None or not isinstance(value, str) or not _WITH_UNITS.fullmatch(value):
@@ -96,7 +96,7 @@ def _in_own_unit(name: str, value: object) -> object:
 
 
 def _own_unit(name: str) -> str | None:
-    """Return the unit that a setting is named for; a rate has none."""
+    """Return the unit in a setting's name; a rate has none."""
     return next(
         (
             own
@@ -108,15 +108,17 @@ def _own_unit(name: str) -> str | None:
 
 
 def _is_small_enough(value: object) -> bool:
-    """Whether it is no number, nor holds one, that a clock in nanoseconds cannot count: TOML knows
-    `inf` and 1e308.
+    """Whether all numbers in a value can be counted by a clock in nanoseconds: TOML allows `inf`
+    and 1e308.
     """
     numbers = value.values() if isinstance(value, dict) else (value,)
     return not any(isinstance(number, float) and number > MAX_NUMBER for number in numbers)
 
 
 def _is_utf8(text: str) -> bool:
-    """Whether it is free of what stands for other bytes of an environment or a command line."""
+    """Whether a text is valid UTF-8, without stand-ins for other bytes of an environment or command
+    line.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -132,7 +134,7 @@ def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
 
 
 def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
-    """Say what was expected."""
+    """Return a sentence that says what was expected."""
     origin = typing.get_origin(kind)
     inner = typing.get_args(kind)
     if origin is typing.Literal:
@@ -159,7 +161,7 @@ def _choices(kind: Any) -> str:
 
 
 def _nouns(kind: Any) -> str:
-    """Say what stands in a list or a table."""
+    """Return the nouns for the elements of a list or table."""
     bare, bounds = _taken_apart(kind)
     if typing.get_origin(bare) is typing.Literal:
         return f"some of {_choices(bare)}"

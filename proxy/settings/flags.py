@@ -1,7 +1,7 @@
-"""The flags of `sidelog serve`: which setting each one sets, and its help. Standard library only.
+"""The flags of `sidelog serve`, each with its setting and help. Standard library only.
 
-Apart from the declarations in `model.py`, which take the help from here, so that the command line
-can show it without importing them. Invariant: a flag is the setting of that name and nothing else.
+They are not in `model.py`, which takes the help from here, so that the command line can show help
+without importing the declarations. Invariant: a flag only sets the setting of its name.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ class Flag(NamedTuple):
     metavar: str
     help: str
     value: str = ""
-    """What it sets, where it takes none."""
+    """Value that a flag without an argument sets."""
     default: str = ""
-    """What holds without it, where that is anything; of a setting, its default."""
+    """Text of the default in the help, if there is one."""
 
 
 FLAGS: Final[Mapping[str, Flag]] = {

@@ -1,10 +1,9 @@
-"""Put the settings together from their sources and report everything that is wrong with them at
-once.
+"""Merges the settings from their sources and reports all faults at once.
 
-Strategy: flatten each source (`sources.py`), lay one over the other, convert value by value so that
-one bad value does not hide the next, build the structs, then run the checks that look at meaning
-(`check.py`). Invariant: what `load` returns is complete and valid; nothing is looked up in files or
-environment later.
+Each source is flattened (`sources.py`) and laid over the previous one. Values are converted one by
+one, so that a bad value does not hide the next; then the structs are built and checked
+(`check.py`). Invariant: settings that `load` returns are complete and valid, and nothing is read
+from files or environment later.
 """
 
 import json
@@ -42,8 +41,7 @@ _SECRET_VALUES = (
 _FROM_ENVIRONMENT: typing.Final = re.compile(
     r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret|headers|body)"
 )
-"""Settings in which a text may be `env:NAME`; tokens may be, too, and are read with their digests.
-"""
+"""Settings whose text may be `env:NAME`. Tokens may be, too; they are read with their digests."""
 
 NEEDS_RESTART: typing.Final = (
     *(
@@ -57,14 +55,14 @@ NEEDS_RESTART: typing.Final = (
     ),
     *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
 )
-"""What a running sidelog cannot change: its sockets, its number of processes, where records are."""
+"""Settings that need a restart: sockets, number of processes, paths of the records."""
 
 _PLACEHOLDER_UPSTREAM: typing.Final = "http://127.0.0.1:1"
-"""Settings need something to proxy to; not all commands do."""
+"""Upstream for commands that do not proxy, since settings need one."""
 
 
 Trial = Callable[[model.Settings], Iterable[tuple[str, str]]]
-"""What yields (dotted setting, reason) for valid settings that do not work as they say."""
+"""Yields (dotted setting, reason) for valid settings that do not work in practice."""
 
 
 def load(
@@ -79,7 +77,7 @@ def load(
         overrides: dotted setting → text as given on the command line, e.g. `{"proxy.listen": ":8080"}`.
         environ: the process environment; `SIDELOG_PROXY__LISTEN` and so on.
         config_path: TOML file, or none.
-        trial: asked where nothing else is wrong.
+        trial: called if there is no other fault.
 
     Raises:
         SettingsError: with every problem found.
@@ -97,7 +95,7 @@ def load(
 def load_without_upstream(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> model.Settings:
-    """Load as `load` does, also where nothing to proxy to is configured."""
+    """Load as `load` does, but accept settings without an upstream."""
     try:
         return load(overrides, environ, config_path)
     except model.SettingsError as error:
@@ -112,16 +110,16 @@ def load_again(
     config_path: Path | None,
     running: Mapping[str, typing.Any],
 ) -> tuple[model.Settings, list[str]]:
-    """Load for a sidelog that is running: what needs a restart stays as it is, and with it what
-    follows from it.
+    """Load for a running sidelog: settings that need a restart, and those derived from them, keep
+    their values.
 
-    The first three are as for `load`; `running` are the settings in effect, as plain values.
+    The first three arguments are as for `load`; `running` are the settings in effect, as plain
+    values.
 
-    Returns: The settings to run with, and the names of those that would need a restart and stay as
-    they were.
+    Returns: The settings to run with, and the names of changed settings that need a restart.
 
     Raises:
-        SettingsError: with every problem of what was given, or of what it would be together with what stays.
+        SettingsError: with every problem of the given settings, alone or together with those that stay.
     """
     given, problems, found = _read(overrides, environ, config_path)
     if problems:
@@ -143,10 +141,10 @@ def load_again(
 def merge(
     old: Mapping[str, typing.Any], new: Mapping[str, typing.Any]
 ) -> tuple[dict[str, typing.Any], list[str]]:
-    """Take over the new settings that a running sidelog can change.
+    """Merge new settings into those of a running sidelog.
 
     Returns:
-        The settings to run with, and the names of those that would need a restart and stay as they were.
+        The settings to run with, and the names of changed settings that need a restart.
     """
     merged: dict[str, typing.Any] = json.loads(json.dumps(new))
     kept = []
@@ -163,8 +161,8 @@ def merge(
 def read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[model.Settings, list[str]]:
-    """Read settings as `load` does; what is wrong keeps its default, and every problem is returned
-    beside them.
+    """Read settings as `load` does, but replace faulty ones by their default; return them with all
+    problems.
     """
     given, problems, _ = _read(overrides, environ, config_path)
     return _effective(given, environ), problems
@@ -173,9 +171,7 @@ def read(
 def _read(
     overrides: Mapping[str, str], environ: Mapping[str, str], config_path: Path | None
 ) -> tuple[model.Settings, list[str], Found]:
-    """Read what was given, still without what follows from it, and what is wrong with what would be
-    in effect.
-    """
+    """Return the given settings without derived values, and the problems they would have in effect."""
     problems: list[str] = []
     found: Found = {}
     if config_path is not None:
@@ -224,7 +220,7 @@ def _read(
 
 
 def _table_of(name: str) -> str:
-    """Return the table of a list that a setting is in; of others the setting itself."""
+    """Return the list's table that contains a setting, or the setting itself outside of lists."""
     return name[: name.rfind("]") + 1] or name
 
 
@@ -243,8 +239,8 @@ def _build(
     environ: Mapping[str, str],
     problems: list[str],
 ) -> dict[str, typing.Any]:
-    """Convert what was given for one section; settings that are wrong keep their default, so that
-    checks go on.
+    """Convert the given values of one section. Faulty settings keep their default, so that checks
+    go on.
     """
     values: dict[str, typing.Any] = {}
     for key, field in fields_of(section).items():
@@ -288,7 +284,7 @@ _Table = typing.TypeVar("_Table", bound=msgspec.Struct)
 def _build_tables(
     table: str, kind: type[_Table], found: Found, environ: Mapping[str, str], problems: list[str]
 ) -> tuple[_Table, ...]:
-    """Build a list of tables; `missing` stands in for what is not there, as in `_build_routes`."""
+    """Build a list of tables; `missing` replaces absent required settings, as in `_build_routes`."""
     stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
     return tuple(
         kind(**(stand_in | values))
@@ -303,7 +299,7 @@ def _each_table(
     environ: Mapping[str, str],
     problems: list[str],
 ) -> Iterator[tuple[str, dict[str, typing.Any], bool]]:
-    """Yield each table's name, its values, and whether none is missing that it needs."""
+    """Yield each table's name, its values, and whether it has all required settings."""
     for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
         values = _build(kind, f"{name}.", found, environ, problems)
         missing = [
@@ -333,8 +329,8 @@ def _templates(
 def _resolved(
     name: str, value: typing.Any, given: Given, environ: Mapping[str, str], problems: list[str]
 ) -> typing.Any:
-    """Return the value of a setting, with what the environment has in the place of `env:NAME` where
-    that may stand.
+    """Return the value of a setting; where it is allowed, `env:NAME` is replaced from the
+    environment.
     """
     if not _FROM_ENVIRONMENT.fullmatch(name):
         return value
@@ -355,7 +351,7 @@ def _resolved(
 
 
 def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Settings:
-    """Fill in what depends on others: default route, level of each route, networks, retention."""
+    """Fill in derived settings: default route, level of each route, networks, retention."""
     routes = settings.routes
     if settings.proxy.upstream:
         routes += (model.RouteSettings(id="default", upstream=settings.proxy.upstream),)
@@ -398,10 +394,10 @@ def _shortened(value: object) -> str:
 
 
 def _with_origin(name: str, text: str, found: Found) -> str:
-    """Add where a setting came from; a part of a setting (`x.headers.set_request`) or its table
-    stands for it.
+    """Add a setting's origin; a part of the setting (`x.headers.set_request`) or its table may have
+    it.
 
-    Whatever setting it is, its value may be an address with a password.
+    Values are not shown, since any may be an address with a password.
     """
     what, got, shown = text.partition(", got ")
     text = what + got + without_credentials(shown)

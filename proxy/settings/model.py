@@ -34,9 +34,7 @@ from proxy.settings.section import CaptureLevel as CaptureLevel
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. All problems at once, one line each, naming the setting and its
-    origin.
-    """
+    """The settings are unusable. The text has all problems, one line each, with setting and origin."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -131,7 +129,7 @@ class LimitSettings(Section, frozen=True):
 
     @property
     def max_line_bytes(self) -> int:
-        """What one line of a head may take (nginx: four buffers of 8 KiB)."""
+        """Largest line of a head (nginx: four buffers of 8 KiB)."""
         head_bytes = self.max_header_bytes
         if head_bytes:
             return max(head_bytes // 4, min(head_bytes, 8 * KIB))
@@ -318,7 +316,7 @@ _ALWAYS_OPEN = ("proxy.listen", "admin.listen")
 
 
 class Settings(Section, frozen=True):
-    """Everything, as it is in effect."""
+    """All settings in effect."""
 
     data_dir: Annotated[str, about(FLAGS["data_dir"].help, min_length=1)] = "sidelog-data"
     """Absolute after `load`."""
@@ -344,11 +342,12 @@ class Settings(Section, frozen=True):
         tuple[AdminHostSettings, ...], about("names of the admin port with a scope")
     ] = ()
     routes: tuple[RouteSettings, ...] = ()
-    """In match order; after `load` with [proxy].upstream as the last, catch-all route `default`."""
+    """Routes in match order; after `load` the last is `default`, a catch-all for [proxy].upstream.
+    """
 
     @property
     def listens(self) -> dict[str, str]:
-        """Setting → address, of every port that is opened."""
+        """Setting → address, for every port that is opened."""
         ports = {name: str(attrgetter(name)(self)) for name in PORTS}
         if not self.proxy.data_port:
             del ports["proxy.listen"]
@@ -360,14 +359,14 @@ _decoder = msgspec.json.Decoder(Settings)
 
 
 def freeze(settings: Settings) -> bytes:
-    """Write settings as one JSON document, secrets included: for our own processes, never for a
+    """Serialise settings as one JSON document, secrets included: for our own processes, never for a
     log.
     """
     return _encoder.encode(settings)
 
 
 def thaw(document: bytes) -> Settings:
-    """Read what `freeze` wrote; raises `msgspec.ValidationError` for anything else."""
+    """Deserialise the output of `freeze`; raises `msgspec.ValidationError` for other input."""
     return _decoder.decode(document)
 
 
@@ -376,7 +375,7 @@ def read_settings(fd: int) -> Settings:
 
 
 def redacted(settings: Settings) -> dict[str, Any]:
-    """Show settings as plain values without secrets: header values and credentials in URLs."""
+    """Return settings as plain values, with header values and credentials in URLs redacted."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     for route in shown["routes"]:
         route["via"] = without_credentials(route["via"])

@@ -1,9 +1,9 @@
-"""The form of a rule by which secrets are known by their looks, and which rules there are.
+"""The declaration of rules that find secrets by their format, and the built-in rules.
 
-Those of our files (`proxy/enrich/redact/rules`, one table a kind) and `[[redact.rules]]` have one
-form, so that what is missing among the first can be written among the second, and be moved as it
-is. The files are read here, and not where rules are applied, because settings name rules, and are
-read by processes that apply none.
+The built-in files (`proxy/enrich/redact/rules`, one table per kind) and `[[redact.rules]]` have the
+same form, so a rule can be written in the settings and moved to the files unchanged. The files are
+read here, not where rules are applied, because settings name rules and are read by processes that
+apply none.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ import msgspec
 from proxy.settings.section import Section, about
 
 NAME: Final = "name:"
-"""How the id of a rule begins by which the value of a name goes: `name:password`."""
+"""Prefix of the rule id of a secret found by a field's name: `name:password`."""
 MAX_BEFORE_BYTES: Final = 256
 Check = Literal[
     "", "base58", "base64-login", "jwt", "long-or-digit", "mixed", "not-words", "pem", "random"
@@ -57,7 +57,7 @@ class Rule(Section, frozen=True, rename="kebab"):
 
 
 class CodeRule(NamedTuple):
-    """A rule that no expression can say."""
+    """A rule that an expression cannot describe."""
 
     of: str
     example: str
@@ -69,13 +69,13 @@ CODE_RULES: Final = {
     "iban": CodeRule("Bank accounts", "DE89 3704 0044 0532 0130 00"),
     "netrc": CodeRule("Logins of .netrc", "machine example.com login bob password p9x9q2w7"),
 }
-"""By id; they can be switched off, as all rules of files."""
+"""Rules in code by id; they can be switched off like rules of files."""
 FIXED_RULES: Final = {
     "oauth-code": "a code beside grant_type is what a token is given for",
     "rest-of-many": "it takes out what is behind more parts of a body than are looked into",
     "window-edge": "it takes out what may be half a secret where a body was cut",
 }
-"""Ids that records show and that cannot be switched off, and why."""
+"""Ids in records that cannot be switched off, and why."""
 
 
 class _RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,13 +84,13 @@ class _RuleFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def built_in_rules() -> tuple[Rule, ...]:
-    """Return the rules of all files, by the names of the files and in the order of each."""
+    """Return the rules of all files, in order of file names and position."""
     return tuple(_read())
 
 
 @cache
 def rules_by_id() -> dict[str, Rule]:
-    """Return the same by id."""
+    """Return the built-in rules by id."""
     return {rule.id: rule for rule in built_in_rules()}
 
 

@@ -1,4 +1,4 @@
-"""The settings of routes, of what is kept and of prices, declared: part of `model.py`."""
+"""Declarations of the settings of routes, capture and prices: part of `model.py`."""
 
 import re
 import ssl
@@ -91,7 +91,7 @@ class RouteSettings(Section, frozen=True):
             "is anything below; endpoints of other paths are learned"
         ),
     ] = ()
-    """With those of `openapi` after `load`."""
+    """After `load` these include the templates of `openapi`."""
     openapi: Annotated[
         str,
         about(
@@ -141,7 +141,7 @@ class RouteSettings(Section, frozen=True):
             "empty: for https what HTTPS_PROXY and NO_PROXY say"
         ),
     ] = ""
-    """As it is in effect after `load`."""
+    """The proxy in effect after `load`."""
     tls_verify: Annotated[bool, about("check the certificate of an https upstream")] = True
     upstream_ca_file: Annotated[str, about("PEM file to check it against; empty: the system's")] = (
         ""
@@ -159,13 +159,13 @@ class RouteSettings(Section, frozen=True):
 
     @property
     def strip_bytes(self) -> int:
-        """How much of the path is removed before forwarding."""
+        """Number of bytes of the path that are removed before forwarding."""
         if self.strip_prefix:
             return len(self.path.rstrip("/"))
         return 0
 
     def tls_context(self, protocol: str = "http/1.1") -> ssl.SSLContext:
-        """Make the context of connections to its https upstream; raises as `upstream_context` does."""
+        """Return the TLS context for its https upstream; raises as `upstream_context` does."""
         return upstream_context(
             self.upstream_ca_file,
             protocol,
@@ -254,7 +254,7 @@ class CaptureSettings(Section, frozen=True):
 
     @property
     def stored_body_bytes(self) -> int:
-        """What is stored of a body, after decoding."""
+        """Largest stored size of a body, after decoding."""
         kept = max(self.request_body_bytes, self.response_body_bytes)
         return kept + min(kept, 16 * KIB)
 
@@ -284,7 +284,7 @@ class PriceSettings(Section, frozen=True):
 
     @property
     def models(self) -> re.Pattern[str]:
-        """Models that this is the price of."""
+        """Models with this price."""
         return re.compile(".*".join(map(re.escape, self.model.split("*"))), re.DOTALL)
 
     @property

@@ -1,4 +1,4 @@
-"""What all sections of the settings are, and how one of their settings is declared."""
+"""Base of all sections, and the declaration of a setting."""
 
 from typing import Any, Literal
 

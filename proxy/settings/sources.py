@@ -1,10 +1,9 @@
-"""The three places a setting can be given, each flattened to dotted names with the value and where
-it stood.
+"""The three sources of settings, each flattened to dotted names with value and origin.
 
-Strategy: the declared structs are walked together with what was given, so unknown names are found
-here. Names are dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is
-found by a scan of the text, because the TOML reader of the standard library does not keep it; where
-the scan fails, only the file is named.
+The declared structs are walked together with the given values, so unknown names are found here.
+Names are dotted (`proxy.limits.max_headers`, `routes[0].path`). The line of a TOML key is found by
+scanning the text, because the TOML reader of the standard library does not keep it; if the scan
+fails, only the file is named.
 """
 
 import difflib
