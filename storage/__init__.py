@@ -1,1 +1,1 @@
-"""Where records live: the stored record, the storage contract, its backends, the batch writer."""
+"""The record store: stored record, storage contract, backends, batch writer."""

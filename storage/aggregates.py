@@ -1,9 +1,9 @@
 """Aggregates over many records: values of a facet, counts over time, totals and percentiles.
 
-Values and the arithmetic of histograms, no I/O. Latencies are kept as counts per bucket of
-`BOUNDS_US`, by every backend, so percentiles mean the same everywhere. The bounds are those of
-Prometheus' native histograms of schema 3: eight to a doubling, so that the middle of a bucket is at
-most 4.5 % from any value in it.
+Values and the arithmetic of histograms, no I/O. Every backend keeps latencies as counts per bucket
+of `BOUNDS_US`, so percentiles mean the same everywhere. The bounds are those of Prometheus' native
+histograms of schema 3: eight buckets to a doubling, so the middle of a bucket is at most 4.5 % from
+any value in it.
 """
 
 from bisect import bisect_left, bisect_right
@@ -14,18 +14,19 @@ from operator import add
 from typing import Final, Self
 
 FIRST_STEP: Final = -158
-"""Step of the first bound: an eighth of a doubling each, 0 is one second."""
+"""Step of the first bound. A step is an eighth of a doubling; step 0 is one second."""
 BOUNDS_US: Final = tuple(int(1_000_000 * 2 ** (step / 8)) for step in range(FIRST_STEP, 97))
-"""Inclusive upper bounds of the latency buckets, µs, from 1 to 4 096 seconds; one more bucket has
-no end.
+"""Inclusive upper bounds of the latency buckets, µs, from 1 µs to 4 096 seconds. One more bucket is
+unbounded.
 """
 BUCKETS: Final = len(BOUNDS_US) + 1
-"""256, so that a byte tells a bucket."""
+"""256, so that one byte holds the number of a bucket."""
 EXACT_ROWS: Final = 3000
-"""Percentiles of so many records at most are read from them: some 5 ms."""
+"""Percentiles of up to this many records are computed from the records themselves, in about 5 ms.
+"""
 
 MAX_FACET_VALUES: Final = 200
-"""Unless more are asked for."""
+"""Values returned per facet unless the caller asks for more."""
 MAX_TOP_VALUES: Final = 10
 
 FACETS: Final = {
@@ -37,73 +38,73 @@ FACETS: Final = {
     "grpc_status": "grpc_status", "redacted": "redactions",
     "tool_error": "failed_tools", "direction": "direction",
 }  # fmt: skip
-"""Name of a facet → column, of a row the first digit of its status. The first twelve are dimensions
-of the rollups and can be counted.
+"""Facet → record column. `status` reads the first digit of the row's status. The first twelve are
+dimensions of the rollups, so their values can be counted.
 """
 ROLLUP_FACETS: Final = frozenset(tuple(FACETS)[:12])
 SAMPLE_ROWS: Final = 5000
-"""Rows that values are looked for in where rollups cannot tell; a filter with fewer is counted
-exactly by them.
+"""Newest rows searched for values of facets that rollups do not have. A filter that matches fewer
+is counted exactly.
 """
 MAX_FACET_LIMIT: Final = SAMPLE_ROWS
-"""Values of a facet that may be asked for: not ten thousands of texts are looked up."""
+"""Most values of a facet that a caller may ask for; it bounds how many texts are looked up."""
 TOPS: Final = ("route", "service", "project", "key", "error_type")
-"""The facets of which a summary shows the most frequent values; `error_type` among failures only.
-"""
+"""Facets whose most frequent values a summary shows; `error_type` among failures only."""
 
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """One value that records have in a dimension."""
+    """One value of a facet."""
 
     value: str
-    """As a filter takes it; `2xx` for status classes."""
+    """The text that a filter takes; `2xx` for status classes."""
     count: int | None
-    """Records of the filter that have it; None when only a scan could tell."""
+    """Records of the filter with this value; None when only a scan could count them."""
     sampled: bool = False
-    """Whether some of these records, or of those beside them, stand for several: the count is an
-    estimate then.
+    """Whether some of the records, or of those counted with them, stand for several exchanges. The
+    count is then an estimate.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """By nearest rank: the least value that so many per cent of all do not exceed.
+    """Percentiles by nearest rank: the smallest value that at least this percentage of all values
+    do not exceed.
 
-    µs; None when nothing was measured.
+    In µs; None when nothing was measured.
     """
 
     p50_us: int | None = None
     p95_us: int | None = None
     p99_us: int | None = None
     is_estimated: bool = False
-    """Whether they are computed from buckets, at most 5 % off and within what was measured; else
-    they are exact.
+    """Whether the percentiles are computed from buckets: at most 5 % off, and within the measured
+    range. Else they are exact.
     """
 
 
 @dataclass(slots=True)
 class Latencies:
-    """How long some things took: µs, by bucket of `BOUNDS_US`."""
+    """A latency distribution: counts by bucket of `BOUNDS_US`, with minimum and maximum in µs."""
 
     counts: dict[int, float] = field(default_factory=dict)
-    """Bucket → how many, weighed; empty buckets may be left out."""
+    """Bucket → number of values, weighted; empty buckets may be left out."""
     least_us: int | None = None
     most_us: int | None = None
-    """After an erasure perhaps less than the least that is left, and more than the most."""
+    """After an erasure, both may be wider than the range of the values that are left."""
     values: Sequence[int] | None = None
-    """All of them in ascending order, where they are known."""
+    """All values in ascending order, where they are known."""
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Self:
         """Count values by bucket."""
         if not values:
             return cls()
-        if len(values) == 1:  # as in most rows of varied traffic: 1 us instead of 4
+        if len(values) == 1:  # most rows of varied traffic have one: 1 us instead of 4
             return cls({bisect_left(BOUNDS_US, values[0]): 1}, values[0], values[0])
 
-        # One search a bucket, not a value: 0.3 instead of 0.6 us each of 3000, and next to nothing
-        # where sorted before.
+        # One search a bucket instead of one a value takes 0.3 instead of 0.6 us a value of 3000,
+        # and next to nothing where the values are sorted already.
         values = sorted(values)
         counts: dict[int, float] = {}
 
@@ -120,7 +121,7 @@ class Latencies:
         return cls(counts, values[0], values[-1])
 
     def add(self, counts: Mapping[int, float], least_us: int | None, most_us: int | None) -> None:
-        """Add counts by bucket, between the least and the most of them."""
+        """Add counts by bucket, and widen the range to `least_us` and `most_us`."""
         known = self.counts
         for bucket, count in counts.items():
             known[bucket] = known.get(bucket, 0) + count
@@ -130,7 +131,7 @@ class Latencies:
             self.most_us = most_us
 
     def plus(self, other: "Latencies") -> "Latencies":
-        """Return the sum of two."""
+        """Return the sum of two distributions, exact where both are."""
         total = Latencies(self.counts.copy(), self.least_us, self.most_us)
         total.add(other.counts, other.least_us, other.most_us)
         if self.values is not None and other.values is not None:
@@ -154,7 +155,7 @@ class Latencies:
     def _estimate(self, counts: list[tuple[int, float]], percent: int) -> int:
         rank = float(_rank(round(sum(count for _, count in counts)), percent))
         bucket = 0
-        for bucket, count in counts:  # noqa: B007 -- weighed, the last of them may just fail to reach the rank
+        for bucket, count in counts:  # noqa: B007 -- with weighted counts, rounding may leave the last bucket just below the rank
             rank -= count
             if rank <= 0:
                 break
@@ -175,7 +176,7 @@ _PERCENT: Final = (50, 95, 99)
 _MIDDLES_US: Final = tuple(
     round(sqrt((low + 1) * high)) for low, high in zip((0, *BOUNDS_US), BOUNDS_US, strict=False)
 )
-"""Of each bucket that has an end, the value whose error is the same at both ends."""
+"""For each bounded bucket, the value with the same relative error at both ends."""
 
 
 def _rank(number: int, percent: int) -> int:
@@ -188,7 +189,7 @@ class HistogramBucket:
     """The records that started in one step of time."""
 
     start_us: int
-    """Unix µs, inclusive; it ends where the next begins."""
+    """Unix µs, inclusive; the bucket ends where the next begins."""
     status_classes: dict[str, int]
     """Exchanges by status class (`2xx`), without a status under `none`; classes that did not occur
     are left out.
@@ -196,7 +197,7 @@ class HistogramBucket:
     events: int
     duration: Percentiles
     durations: dict[int, int]
-    """Exchanges by bucket of `BOUNDS_US`; empty ones are left out."""
+    """Exchanges by bucket of `BOUNDS_US`; empty buckets are left out."""
 
     @property
     def exchanges(self) -> int:
@@ -211,35 +212,35 @@ class Histogram:
     step_us: int
     """Length of a step."""
     complete: bool
-    """False when the time budget ended the scan: counts are then lower bounds, the newest records
-    counted first.
+    """False when the time budget ended the scan. Records are counted from the newest, so counts are
+    then lower bounds.
     """
     sampled: bool = False
-    """Whether some of the records stand for several, so that figures are estimates
-    (`Record.weight`).
+    """Whether some records stand for several exchanges (`Record.weight`), so that counts are
+    estimates.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelUsage:
-    """What was asked of one model, or of all."""
+    """Calls, tokens and cost of one model, or of all models."""
 
     provider: str | None = None
     model: str | None = None
-    """As requested."""
+    """The name that was requested."""
     calls: int = 0
     counted: int = 0
-    """Calls whose tokens are known, perhaps in part."""
+    """Calls with known token counts, perhaps partial ones."""
     priced: int = 0
-    """Calls whose cost is known."""
+    """Calls with a known cost."""
     input_tokens: int = 0
-    """Cached ones included."""
+    """Includes tokens read from the cache."""
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd: float | None = None
-    """None where no call has a known cost."""
+    """None when no call has a known cost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,37 +257,38 @@ class Summary:
     first_byte: Percentiles
     since_us: int | None
     until_us: int | None
-    """The filter's range, as far as the store has records in it; None, both, where that is no time
-    at all. Where only the newest records of a search were counted, it begins with the oldest of
+    """The filter's time range, narrowed to the records that the store has; both None when the range
+    is empty. Where only the newest records of a search were counted, it begins with the oldest of
     them.
     """
     top: dict[str, list[FacetValue]] = field(default_factory=dict)
     """Name of each of `TOPS` → its ten most frequent values."""
     models: list[ModelUsage] | None = None
-    """Use of language models, most called first; None where only totals were asked for."""
+    """Usage by language model, most called first; None where only totals were asked for."""
     complete: bool = True
     """False when the time budget ended a scan: all counts are then lower bounds."""
     is_newest: bool = False
-    """Whether only the newest records of a search were counted, as many as there was time for."""
+    """Whether the time budget allowed only the newest records of a search to be counted."""
     sampled: bool = False
-    """As of a histogram."""
+    """See `Histogram.sampled`."""
 
     @property
     def rate_per_s(self) -> float | None:
-        """Exchanges per second from `since_us` to `until_us`; None without them."""
+        """Exchanges per second from `since_us` to `until_us`; None without a range."""
         if self.since_us is None or self.until_us is None:
             return None
         return self.exchanges * 1_000_000 / (self.until_us - self.since_us)
 
 
 def class_name(number: int) -> str:
-    """Name a status class by its first digit; 0 is `none`."""
+    """Return the name of a status class by its first digit: `2xx` for 2, `none` for 0."""
     return f"{number}xx" if number else "none"
 
 
 def most_frequent(counts: Mapping[str, float], limit: int) -> list[tuple[str, int]]:
-    """Sort values by how often they occur, most frequent first, equal ones by name; weighed counts
-    are rounded.
+    """Return up to `limit` values with their counts, most frequent first and equal ones by name.
+
+    Weighted counts are rounded; values with a count of zero are left out.
     """
     found = ((value, round(count)) for value, count in counts.items() if count > 0)
     return sorted(found, key=lambda v: (-v[1], v[0]))[:limit]
@@ -324,26 +326,27 @@ TOP_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "provider": ("provider",),
     "instance": ("instance",),
 }
-"""What records can be grouped by → the columns that tell it."""
+"""Field that records can be grouped by → its columns."""
 MAX_GROUPS: Final = 20_000
-"""Values that are counted apart before the search ends: 20 MB."""
+"""Distinct values that a search counts before it ends; they take 20 MB."""
 
 Names = tuple[str | None, ...]
 
 
 @dataclass(slots=True)
 class TopRow:
-    """What came of the exchanges that have the same values in some columns. A call within a session
-    is an event: its tokens and cost are added to its row, and nothing else.
+    """Sums of the exchanges that have the same values in some columns.
+
+    A call within a session is an event: only its tokens and cost are added.
     """
 
     names: Names
-    """In the order of the columns; None where there is no value."""
+    """Values in the order of the columns; None for a missing value."""
     exchanges: int = 0
     client_errors: int = 0
-    """Of status 4xx."""
+    """Exchanges with status 4xx."""
     server_errors: int = 0
-    """Of status 5xx."""
+    """Exchanges with status 5xx."""
     request_bytes: int = 0
     response_bytes: int = 0
     input_tokens: int = 0
@@ -352,7 +355,7 @@ class TopRow:
     """Billionths of a dollar."""
     durations: Latencies = field(default_factory=Latencies)
     sampled: bool = False
-    """As of a histogram."""
+    """See `Histogram.sampled`."""
 
     @property
     def duration(self) -> Percentiles:
@@ -360,11 +363,11 @@ class TopRow:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing came of them, as of events that are no calls."""
+        """Whether all sums are zero, as for events that are not LLM calls."""
         return not (self.exchanges or self.input_tokens or self.output_tokens or self.cost_nano_usd)
 
     def add(self, counts: Sequence[int]) -> None:
-        """Add records, their durations apart: counts in the order of `TOP_COUNTS`."""
+        """Add counts in the order of `TOP_COUNTS`; the caller adds durations."""
         exchanges, client_errors, server_errors, request_bytes, response_bytes, *usage = map(
             int, counts
         )
@@ -386,45 +389,43 @@ class Top:
     rows: list[TopRow]
     """Most records first."""
     seen: int
-    """Exchanges that were looked at."""
+    """Exchanges that were counted."""
     complete: bool
-    """False when these were not all: the newest were looked at."""
+    """False when only the newest matching exchanges were counted."""
 
     @property
     def sampled(self) -> bool:
-        """Whether some of its figures are estimates."""
+        """Whether some of the sums are estimates."""
         return any(row.sampled for row in self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class TopSeries:
-    """How many exchanges had the same values in some columns, step by step in time."""
+    """Counts of exchanges over time for each combination of values in some columns."""
 
     start_us: int
     step_us: int
     counts: dict[Names, list[int]]
-    """Values → a number for each step; values that nothing had are left out."""
+    """Values → one count for each step; values that never occur are left out."""
     complete: bool
-    """False when only the newest were counted."""
+    """False when only the newest exchanges were counted."""
     sampled: bool = False
-    """As of a histogram."""
+    """See `Histogram.sampled`."""
 
 
 TOP_COUNTS: Final = (
     "exchanges", "client_errors", "server_errors", "request_bytes", "response_bytes",
     "input_tokens", "output_tokens", "cost_nano_usd",
 )  # fmt: skip
-"""What is counted in a `TopRow`, as its fields are called."""
+"""Names of the fields of a `TopRow` that are summed."""
 OTHERS: Final = "{other}"
-"""How values are called that rollups do not count apart."""
+"""Name of the row that collects values which rollups do not count separately."""
 
 
 def most(
     rows: Iterable[TopRow], rename: Callable[[Names], Names] = lambda names: names
 ) -> list[TopRow]:
-    """Put rows together that have the same names once renamed, and sort them, those with most
-    records first.
-    """
+    """Merge rows whose names are equal after `rename`, and sort them by exchanges, most first."""
     found: dict[Names, TopRow] = {}
     for row in rows:
         names = rename(row.names)
@@ -443,7 +444,7 @@ def most(
 def merged(
     counts: dict[Names, list[int]], rename: Callable[[Names], Names]
 ) -> dict[Names, list[int]]:
-    """Add up the series of names that are the same once renamed."""
+    """Add up the series whose names are equal after `rename`."""
     found: dict[Names, list[int]] = {}
     for names, numbers in counts.items():
         known = found.get(rename(names))

@@ -1,10 +1,10 @@
-"""Which store a URL names. One literal table; a backend and its driver are imported when it is
-opened, not before.
+"""Map store URLs to backends. A backend and its driver are imported when a store is opened, not
+before.
 
 `memory:` · `sqlite:///relative.db` (in the data directory) · `sqlite:////absolute/path.db` ·
 `postgresql://user:password@host:5432/database` (also
 `postgresql:///database?host=/directory/of/the/socket`; takes the options of libpq, such as
-`sslmode`, and `statement_cache_size`, which is found out unless it is given) ·
+`sslmode`, and `statement_cache_size`, which is detected unless given) ·
 `clickhouse://user:password@host:8123,other/database` (`clickhouses://` over TLS; with
 `?cluster=name` its hosts are replicas)
 """
@@ -18,42 +18,42 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from storage.errors import StorageDamaged
 
-# What only checks a URL, such as `sidelog serve`, starts a third sooner without these.
+# A process that only checks URLs, like `sidelog serve`, starts a third sooner without these.
 if TYPE_CHECKING:
     from storage.base import Storage
     from storage.query import Durability
 
 DAMAGED: Final = ".damaged-"
-"""In the name of a file that was set aside, behind its own."""
+"""Follows the original name in the name of a damaged file that was moved away."""
 _SECRETS: Final = ("password", "sslpassword")
-"""Options of libpq that `config show` would print."""
+"""Options of libpq that are refused in the query, because `config show` would print them."""
 _MAX_DIGITS: Final = 5
 _MAX_PORT: Final = 65535
 
 
 class Options(TypedDict, total=False):
-    """How a store is opened."""
+    """Options for opening a store."""
 
     durability: "Durability"
-    """`safe`, unless given, syncs every commit to the disk; with `fast` a power cut may cost the
+    """`safe`, the default, syncs every commit to the disk; with `fast` a power cut may cost the
     newest commits.
     """
     is_read_only: bool
-    """The store must be there with the newest layout, and nothing about it is changed."""
+    """Open without changing anything; the store must exist and have the newest layout."""
     instance: str
-    """Name of this sidecar, which no other may write under at the same time (Postgres, ClickHouse).
+    """Name of this sidecar. On Postgres and ClickHouse no two sidecars may write under one name at
+    the same time.
     """
     holder: str
-    """What tells this sidecar from others of its name, kept over restarts; empty: its name is not
-    watched.
+    """Identity that distinguishes this sidecar from others of the same name, kept over restarts. If
+    empty, nothing checks that the name is used once.
     """
     max_bytes: int
-    """The cap on size that the caller holds, so that the store can keep its journal short; 0 for
-    none.
+    """Size cap that the caller enforces, so that the store can keep its journal short; 0 for none.
     """
     on_set_aside: Callable[[str, str], object] | None
-    """Gets the new name of a damaged file, and what is wrong, before an empty one takes its place;
-    None: none does.
+    """Called with the new name of a damaged file and the damage, before an empty file takes its
+    place. If None, a damaged file is an error.
     """
 
 
@@ -207,7 +207,7 @@ def check_url(url: str) -> None:
     """Check a store's URL without opening it.
 
     Raises:
-        ValueError: It names no known store, or not completely.
+        ValueError: The scheme is unknown, or the URL is incomplete or invalid.
     """
     problem = _backend(url).check(urlsplit(url))
     if problem is not None:
@@ -220,24 +220,24 @@ def is_postgres(url: str) -> bool:
 
 
 def is_shared(url: str) -> bool:
-    """Whether a URL names a store that other sidecars may write, too."""
+    """Whether a URL names a store that several sidecars may write."""
     return url.partition(":")[0] not in ("memory", "sqlite")
 
 
 async def open_storage(url: str, data_dir: Path, **options: Unpack[Options]) -> "Storage":
-    """Open the store a URL names. The caller closes it.
+    """Open the store that a URL names. The caller closes it.
 
     Args:
-        url: See the module.
+        url: As described in the module.
         data_dir: Where relative paths start.
         **options: See `Options`.
 
     Raises:
         ValueError: See `check_url`.
-        StorageUnavailable: It cannot be opened at present.
-        StorageDamaged: It is broken, and was not to be set aside.
-        SchemaTooNew: A newer sidelog wrote it.
-        SchemaTooOld: An older one did, and it was to be read only.
+        StorageUnavailable: The store cannot be opened at present.
+        StorageDamaged: The store is damaged, and `on_set_aside` is not given.
+        SchemaTooNew: A newer sidelog wrote the store.
+        SchemaTooOld: An older sidelog wrote the store, and `is_read_only` is set.
     """
     check_url(url)
     return await _backend(url).open(urlsplit(url), data_dir, options)

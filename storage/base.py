@@ -1,25 +1,31 @@
 """The storage contract. One conformance suite (`tests/contract/test_storage.py`) runs over every
 backend.
 
-In prose:
+Its promises:
 
-* **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible together or not at all. If
-  `commit` raises, nothing of the batch is stored; if it is cancelled or the process dies, either all of it is or
-  nothing, and `positions` tells which. Therefore a source's records are stored exactly once, without looking rows up.
-  Where a database has no transactions, a batch is one insert that cannot be torn, and has the positions with it.
-* **`seq` has a stable prefix.** `seq` is unique, above 0, below 2^52, never reused, and rises along a batch and from
-  batch to batch of one sidecar. `last_seq` is the end of the stable prefix: no row at or below it that is not there by
-  then will ever come. So a reader of "greater than n, up to `last_seq`" misses nothing. Rows above it can be read
-  already, and others may still come between them. There may be numbers that no row has. In SQLite and Postgres every
-  committed row is in the prefix, and only retention and erasure leave holes; where sidecars write at the same time
-  (`has_late_prefix`) it ends some seconds ago. What retention and erasure take out, `last_seq` counts still.
-* **Records are immutable.** There is no update. Retention by age raises a floor first: from then on, whatever started
-  before is in no answer, list, count or sum, though its rows are deleted later, slice by slice. Retention by size takes
-  slices of the oldest rows, each with its counts in one transaction. An id that is stored already
-  is a bug of the caller; a store that can tell refuses it with `StorageRejected`, and the batch leaves no trace.
-* **Readers never block the writer** and see only committed rows. Every read has a time budget and says when it was cut.
-* **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes; bytes are bytes.
-* **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (this value never), nothing else.
+* **A batch is one transaction.** Rows, payloads, rollup counts and positions become visible
+  together or not at all. If `commit` raises, nothing of the batch is stored; if it is cancelled or
+  the process dies, either all of it is or nothing, and `positions` tells which. So a source's
+  records are stored exactly once, without looking rows up. Where a database has no transactions, a
+  batch is one atomic insert that includes the positions.
+* **`seq` has a stable prefix.** `seq` is unique, above 0, below 2^52, never reused, and rises along
+  a batch and from batch to batch of one sidecar. `last_seq` is the end of the stable prefix: no row
+  will be added at or below it. So a reader of "greater than n, up to `last_seq`" misses nothing.
+  Rows above it can be read already, and others may still come between them. Numbers may be skipped.
+  In SQLite and Postgres every committed row is in the prefix, and only retention and erasure leave
+  holes; where sidecars write at the same time (`has_late_prefix`), it ends a few seconds ago.
+  Retention and erasure never lower `last_seq`.
+* **Records are immutable.** There is no update. Retention by age raises a floor first: from then
+  on, records that started before it are left out of every answer, list, count and sum. Their rows
+  are deleted later, slice by slice. Retention by size deletes slices of the oldest rows, each with
+  its counts in one transaction. Storing an id twice is a bug of the caller; a store that can detect
+  it refuses the batch with `StorageRejected`, and nothing of the batch is kept.
+* **Readers never block the writer** and see only committed rows. Every read has a time budget, and
+  its answer states whether the budget cut it.
+* **Any value is kept.** Text may hold NUL, any code point that UTF-8 can carry, and megabytes;
+  bytes are bytes.
+* **Errors** are `StorageUnavailable` (try again) or `StorageRejected` (never stores this value),
+  nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,41 +41,39 @@ from storage.record import Batch, Entry, Job, Payload, Position, Record, ToolCal
 from storage.search.view import PutView, View
 
 READERS: Final = 6
-"""Reads that a store does at once; others wait. Who hands out turns keeps two or more for short
-reads (`api/access/query_gate.py`).
+"""Reads that a store runs at once; others wait. The query gate keeps two or more for short reads
+(`api/access/query_gate.py`).
 """
 
 
 class Prepared(msgspec.Struct, frozen=True, gc=False):
-    """What a store made of entries before their transaction, for others to keep, count and hand
-    back with them.
+    """Data that a store derived from entries before their transaction. The caller keeps it, counts
+    its size, and hands it back with the batch.
     """
 
     size_bytes: int = 0
-    """What it takes of memory, about."""
+    """Approximate memory it takes."""
 
 
 class Storage(Protocol):
-    """A store of records. Opened by `storage.backends.open_storage`; owned and closed by who opened
-    it.
-    """
+    """A store of records, opened by `storage.backends.open_storage` and closed by the caller."""
 
     @property
     def has_late_prefix(self) -> bool:
-        """Whether rows can be read above `last_seq`, between which others may still come."""
+        """Whether rows above `last_seq` can be read while others may still come between them."""
         ...
 
     @property
     def warning(self) -> str:
-        """What holds it up although it takes batches; empty while nothing does."""
+        """Reason why the store is slow although it takes batches; empty if there is none."""
         ...
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
-        """Make of entries what their commit can bring with it and needs nothing of the store
-        (`Batch.prepared`).
+        """Derive from entries, without asking the store, the data that their commit stores with
+        them (`Batch.prepared`).
 
-        It takes a bounded time, off the loop: what is not ready by then, and all of a batch that is
-        committed without it, `index_text` makes of what is stored. Safe to cancel.
+        It runs in a thread for a bounded time. `index_text` later derives whatever was not ready by
+        then, and everything of a batch that is committed without it. Safe to cancel.
 
         Raises:
             StorageUnavailable: the store is not open.
@@ -83,7 +87,7 @@ class Storage(Protocol):
         Safe to cancel: the transaction then either happened or did not.
 
         Returns:
-            The last `seq` of the batch; of one without entries, no number in particular.
+            The last `seq` of the batch; an arbitrary number for a batch without entries.
 
         Raises:
             StorageUnavailable: nothing was stored, the same batch may be tried again.
@@ -102,98 +106,93 @@ class Storage(Protocol):
         ...
 
     async def get(self, record_id: bytes) -> Record | None:
-        """Read one record by its 16-byte id; None when there is none."""
+        """Read one record by its 16-byte id; None if it is not stored."""
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read heads and bodies of some records, by seq; those that have none (any more) are left
-        out.
+        """Read heads and bodies of records, by seq. Records without a payload are left out.
 
-        Bodies that retention removed are null with the heads still there.
+        Where retention removed the bodies, they are null and the heads are still there.
         """
         ...
 
     async def retention(self) -> RetentionState:
-        """Read how far retention has come."""
+        """Read the state of retention: floors, and how far deletion has come."""
         ...
 
     async def move_floors(
         self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
     ) -> None:
-        """Make rows, and bodies of rows, that started before a whole hour invisible to every
-        reader, permanently.
+        """Raise the floors of retention, permanently: rows, and bodies, that started before them
+        become invisible to every reader.
 
-        A floor lower than the one before changes nothing; that of bodies is never below that of
-        rows. `down` undoes floors that a wrong clock has raised, and only higher ones: what is not
-        deleted yet, and what comes, is visible.
+        Floors are whole hours. A floor below the present one changes nothing; the floor of bodies
+        is never below that of rows. `down` lowers floors that a wrong clock has raised: rows that
+        are not deleted yet, and later ones, are visible again.
         """
         ...
 
     async def purge(self, max_rows: int) -> Purged:
-        """Delete one slice of what is below the floors; call it until `is_done`. Sums and
-        `last_seq` stay right.
+        """Delete one slice of the rows and bodies below the floors; call it until `is_done`. Sums
+        and `last_seq` stay right.
         """
         ...
 
     async def trim(self, max_rows: int) -> Trimmed:
-        """Delete one slice of the oldest records by `seq`, for the cap on size: at once gone from
-        all answers and sums.
+        """Delete one slice of the oldest records by `seq`, to keep to the size cap. They leave all
+        answers and sums at once.
 
         Bodies of the older half go before any row (`storage.purge.next_trim`); the newest rows
-        always stay. A store that deletes by larger parts takes more than `max_rows`.
+        always stay. A store that deletes in larger parts may exceed `max_rows`.
         """
         ...
 
     async def reclaim(self) -> None:
-        """Make space that was freed usable for what comes, where the database leaves that to
-        others.
-        """
+        """Make freed space usable for new records, where the database does not do so by itself."""
         ...
 
     async def is_in_place(self) -> bool:
-        """Whether what is written can be found again: a file may be removed while it is open."""
+        """Whether new records can be found again: a file may be removed while it is open."""
         ...
 
     async def vacuum(self) -> None:
-        """Give free space back to the file system, as much as can be while the store is in use."""
+        """Give free space back to the file system, as far as the store can while it is in use."""
         ...
 
     async def erase(self, filter: Filter) -> Erased:
-        """Erase what matches a filter at this moment: rows, their counts in all sums, and their
-        heads and bodies.
+        """Erase the records that match a filter now: rows, their counts in all sums, heads and
+        bodies.
 
-        Nothing of them is left in what other records keep. It proceeds in slices between batches:
-        readers meanwhile see some of it gone. Cancelled or failed half-way, what is erased stays
-        erased; ask again for the rest.
+        Other records keep nothing of them. It proceeds in slices between batches, so readers
+        meanwhile see some of the records gone. If it is cancelled or fails half-way, erased records
+        stay erased; call it again for the rest.
         """
         ...
 
     async def erasing(self) -> int:
-        """Bring on the deletion of what was erased; returns how many erased records are left on the
-        disk.
+        """Continue to delete erased records; returns how many are left on the disk.
 
-        No reader sees them. 0 where an erasure deletes at once; else call it now and then, from any
-        sidecar.
+        Readers never see them. Always 0 where an erasure deletes at once; otherwise call it now and
+        then, from any sidecar.
         """
         ...
 
     async def index_text(self) -> TextStep:
-        """Make one step of the index of words, of what is committed and not in it yet; call it
-        until `is_done`.
+        """Add committed records to the index of words, one step; call it until `is_done`.
 
-        Searches are complete without it, and quick with it. It is made from what is stored: who is
-        killed goes on where the store says. Nothing is left in it of what is erased or purged. One
-        step at a time.
+        Searches are complete without it and fast with it. The index is made from stored records, so
+        a new process continues where the store's progress ends. Erased and purged records leave the
+        index. One step at a time.
         """
         ...
 
     async def text_index(self) -> TextIndex:
-        """Tell how far the index of words has come."""
+        """Read the progress and the size of the index of words."""
         ...
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """Read one tool call by the id of the record that asked for it and its place in that; None
-        without one.
+        """Read one tool call by the id of the record that asked for it and its position there; None
+        if it is not stored.
         """
         ...
 
@@ -202,16 +201,16 @@ class Storage(Protocol):
         ...
 
     async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        """List the calls that were committed as `processing` by one sidecar, and not since with
-        their answer.
+        """List one sidecar's calls that were committed as `processing` and have no stored answer
+        yet.
 
-        Such a call is no row of any other answer; it is forgotten with its record, as it is once it
-        has ended.
+        They appear in no other answer. A call is forgotten once it has ended, or when its record is
+        deleted.
         """
         ...
 
     async def last_seq(self) -> int:
-        """Read the end of the stable prefix, that of the newest row at most; 0 when empty. It never
+        """Read the end of the stable prefix, at most the newest `seq`; 0 when empty. It never
         falls.
         """
         ...
@@ -221,20 +220,20 @@ class Storage(Protocol):
         ...
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """Read the ids of the records that the jobs which one record began are counted with, a few
+        """Read the ids of records that carry the tokens of the jobs which one record began, a few
         at most.
         """
         ...
 
     async def meta(self, name: str) -> str | None:
-        """Read a value that belongs to the store as a whole, such as the tail's offset; None when
-        there is none.
+        """Read a value that belongs to the whole store, like the tail's offset; None if it is not
+        set.
         """
         ...
 
     async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        """Keep such a value, in a transaction of its own; without `replace` only when there is none
-        yet.
+        """Set a value that belongs to the whole store, in a transaction of its own; without
+        `replace` only if it is not set yet.
 
         Returns:
             The value that is kept now: another sidecar may have been first.
@@ -246,9 +245,7 @@ class Storage(Protocol):
         ...
 
     async def key_version(self) -> int:
-        """Read a number that rises with every change of a key, by whichever sidecar; uses do not
-        count.
-        """
+        """Read a number that rises with every change of a key by any sidecar; uses do not count."""
         ...
 
     async def create_key(self, key: ApiKey) -> None:
@@ -260,17 +257,17 @@ class Storage(Protocol):
         ...
 
     async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        """Change a key, its other members as they are now; None when there is none, or it is
-        deleted.
-        """
+        """Change the given members of a key; None if the key does not exist or is deleted."""
         ...
 
     async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        """Delete a key: its hash is forgotten, its name stays; None when there is none any more."""
+        """Delete a key: its hash is forgotten, its name stays. None if it does not exist or is
+        deleted already.
+        """
         ...
 
     async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        """Note the newest use of keys, by id in Unix µs; older ones than known, and unknown keys,
+        """Store the newest use of keys, by id in Unix µs. Older uses than stored, and unknown keys,
         change nothing.
         """
         ...
@@ -280,15 +277,16 @@ class Storage(Protocol):
         ...
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        """Keep a view of a scope instead of one of the same name; with `replaced`, instead of that
-        one.
+        """Store a view of a scope in the place of one with the same name, or of the one named
+        `replaced`.
 
-        Nothing changes unless it is `stored`: a scope has at most `storage.search.view.MAX_VIEWS`.
+        Nothing changes unless the result is `stored`: a scope has at most
+        `storage.search.view.MAX_VIEWS`.
         """
         ...
 
     async def delete_view(self, owner: str, name: str) -> bool:
-        """Delete a view of a scope; False when there is none of that name."""
+        """Delete a view of a scope; False if no view has that name."""
         ...
 
     async def info(self) -> StorageInfo:
@@ -296,13 +294,13 @@ class Storage(Protocol):
         ...
 
     async def replicas(self) -> list[Replica]:
-        """Ask each copy of the store how it is, in the order of the address; none where there is
-        but one store.
+        """Ask each copy of the store for its state, in the order of the address; empty for a store
+        without replicas.
         """
         ...
 
     async def close(self) -> None:
-        """Finish what is running, give back connections and threads. Idempotent."""
+        """Finish running work, and release connections and threads. Idempotent."""
         ...
 
     async def __aenter__(self) -> Self:

@@ -6,7 +6,7 @@ Every backend translates its library's exceptions into these at its edge, `from 
 
 
 class StorageError(Exception):
-    """Base of all kinds; never raised itself."""
+    """Base class of all storage errors; never raised itself."""
 
 
 class StorageUnavailable(StorageError):
@@ -16,32 +16,32 @@ class StorageUnavailable(StorageError):
 
 
 class StorageOpening(StorageUnavailable):
-    """The store is being opened, and nothing has gone wrong so far: it is there in a moment."""
+    """The store is being opened without an error so far; it will be there in a moment."""
 
 
 class StorageSlow(StorageUnavailable):
-    """The store did not answer within a short time, and may be there: what was asked was given up
-    for other reasons.
+    """The store did not answer in a short time but may be there: the caller gave up the request for
+    other work.
     """
 
 
 class StorageDamaged(StorageUnavailable):
-    """The store is there and broken: waiting will not mend it."""
+    """The store exists but is damaged: waiting does not repair it."""
 
 
 class StorageRejected(StorageError):
     """The store refuses a value of this batch: retrying the whole batch is pointless, bisecting it
-    is not.
+    helps.
     """
 
 
 class StorageMisconfigured(StorageError):
-    """The address of the store can never work, whatever the store does; raised when it is opened."""
+    """The address can never work, whatever the state of the store; raised on opening."""
 
 
 class SchemaTooNew(StorageError):
-    """The store was written by a newer sidelog whose layout this one cannot read; nothing is
-    touched.
+    """A newer sidelog wrote the store in a layout that this version cannot read; the store is
+    unchanged.
     """
 
     def __init__(self, layout: int, newest: int) -> None:
@@ -52,7 +52,7 @@ class SchemaTooNew(StorageError):
 
 
 class SchemaTooOld(StorageError):
-    """The store has an older layout, and was opened only to be read; nothing is touched."""
+    """The store has an older layout and was opened read-only; the store is unchanged."""
 
     def __init__(self, layout: int, newest: int) -> None:
         super().__init__(

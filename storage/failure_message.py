@@ -1,10 +1,10 @@
-"""What an exchange said when it failed: the words, and the line by which failures of one kind are
-found together. Pure.
+"""Error messages of failed exchanges, and the normalised line that groups failures of one kind.
+Pure.
 
-Words are those of a note of the record, or of the response: the member of a JSON document that says
-what went wrong, or the first line of a plain text. In the line, what differs from request to
-request (numbers, ids, addresses, paths) is `…`, so that one fault is one line. Invariant: words
-come from what is stored, which is redacted.
+The message is a note of the record, or comes from the response: the member of a JSON document that
+describes the error, or the first line of a plain text. In the line, parts that vary from request to
+request (numbers, ids, addresses, paths) are `…`, so that one fault has one line. Invariant:
+messages come from stored text, which is redacted.
 """
 
 import re
@@ -16,10 +16,10 @@ from storage.search.reason import reason_of
 from storage.search.subject import header_values
 
 MAX_CHARACTERS: Final = 1000
-"""Of what was said."""
+"""Length of an error message."""
 MAX_LINE_CHARACTERS: Final = 160
 GONE: Final = "…"
-"""Stands for what differs."""
+"""Stands for a part that varies."""
 _FIRST_REFUSAL: Final = 400
 _SAYING: Final = (
     "detail",
@@ -31,7 +31,9 @@ _SAYING: Final = (
     "title",
     "reason",
 )
-"""Members that say in JSON what went wrong: of RFC 9457, model providers, OAuth, web frameworks."""
+"""Members of a JSON document that describe an error: of RFC 9457, model providers, OAuth, web
+frameworks.
+"""
 _MAX_ITEMS: Final = 3
 _WORD: Final = re.compile(r"[^\s'\"`()\[\]{}<>,:;=|…]+")
 _DIFFERS: Final = re.compile(r"[0-9@\\]|\A[/~]|/[^/.]*[/.]|\.[^/.]*/")
@@ -40,8 +42,8 @@ _AGAIN: Final = re.compile(r"…(?:[ ,;:./&?=-]*…)+")
 
 
 def error_message(record: Record, payload: Payload | None) -> str | None:
-    """Return what was said when an exchange failed, up to `MAX_CHARACTERS`; None when it did not,
-    or nothing was.
+    """Return the error message of a failed exchange, up to `MAX_CHARACTERS`; None for a successful
+    one or without a message.
     """
     if reason_of(record.error_type, record.outcome, record.status) is None:
         return None
@@ -53,7 +55,7 @@ def error_message(record: Record, payload: Payload | None) -> str | None:
 
 
 def failure_line(record: Record, payload: Payload | None) -> str | None:
-    """Return the line of what an exchange said when it failed, with the names of tools that failed
+    """Return the normalised line of a failed exchange, preceded by the names of tools that failed
     before it.
     """
     said = error_message(record, payload) or ""
@@ -67,8 +69,8 @@ def failure_line(record: Record, payload: Payload | None) -> str | None:
 
 
 def line_of(message: str) -> str | None:
-    """Return the first line of a message with `…` for what differs each time; None of a message
-    without one.
+    """Return the first line of a message with `…` for the parts that vary; None if the message is
+    empty.
     """
     line = next(filter(None, map(str.strip, message.splitlines())), "")
     line = " ".join(line[: 4 * MAX_LINE_CHARACTERS].split())

@@ -1,4 +1,4 @@
-"""What a call of gRPC said of itself: a part of its record, packed as one value. Values only."""
+"""Facts of a gRPC call: a part of its record, packed as one value. Values only."""
 
 from typing import Final, Literal
 
@@ -24,52 +24,52 @@ STATUSES: Final = (
     ),
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
-"""The names of the codes, by code."""
+"""Names of the status codes, by code."""
 _UNKNOWN: Final = STATUSES.index("UNKNOWN")
 _SERVICE_FAULTS: Final = frozenset((2, 4, 12, 13, 14, 15))
 
 SWITCHING_PROTOCOLS: Final = 101
-"""The status of a WebSocket."""
+"""HTTP status of a WebSocket."""
 
 CallKind = Literal["unary", "client", "server", "bidi"]
 CallEnd = Literal["trailers", "trailers_only", "reset", "none"]
 
 
 def status_name(code: int) -> str:
-    """Return the name of a code; one that is not defined is UNKNOWN, as it is for clients."""
+    """Return the name of a status code; undefined codes are UNKNOWN, as in gRPC clients."""
     return STATUSES[code if code < len(STATUSES) else _UNKNOWN]
 
 
 class Grpc(msgspec.Struct, gc=False):
-    """One call."""
+    """Status, message counts and metadata of one gRPC call."""
 
     status: int | None = None
-    """The code as its client has it: as it was said, else by the deadline and the status of HTTP;
-    null: not known.
+    """The code that the client sees: the one sent, else derived from the deadline and the HTTP
+    status; null: not known.
 
-    Where it was not said, `end` is `none` or `reset`.
+    If it was not sent, `end` is `none` or `reset`.
     """
     message: str | None = None
-    """Of the status, percent-decoded and redacted."""
+    """The status message, percent-decoded and redacted."""
     request_messages: int | None = None
     response_messages: int | None = None
-    """Messages by direction; null where they could not be counted."""
+    """Number of messages by direction; null if they could not be counted."""
     largest_bytes: int | None = None
-    """The largest message of both directions, on the wire, without its prefix."""
+    """Size of the largest message of both directions, on the wire, without its prefix."""
     encoding: str | None = None
-    """How messages were compressed, the response's before the request's; null: not at all."""
+    """Compression of the messages, the response's before the request's; null: not compressed."""
     timeout_us: int | None = None
-    """How long the caller said it waits."""
+    """Deadline that the caller sent, relative to the start."""
     kind: CallKind | None = None
-    """Who sends several messages: by the schema where there is one, else by what was seen; null: it
-    cannot be known.
+    """Which side sends several messages: by the schema where it is known, else as observed; null:
+    not known.
     """
     end: CallEnd = "none"
-    """What ended the response."""
+    """How the response ended."""
     reset_code: str | None = None
-    """Name of the code of HTTP/2 that a stream was reset with."""
+    """Name of the HTTP/2 error code of the reset."""
     is_stream: bool | None = None
-    """Whether its messages are events of their own; null: not known yet."""
+    """Whether its messages are stored as events; null: not known yet."""
 
     @property
     def status_name(self) -> str | None:
@@ -79,9 +79,7 @@ class Grpc(msgspec.Struct, gc=False):
 
     @property
     def is_fault(self) -> bool:
-        """Whether the status says that the service failed; of all others but OK the caller is the
-        reason.
-        """
+        """Whether the status blames the service. All other codes except OK blame the caller."""
         return self.status is not None and (
             self.status in _SERVICE_FAULTS or self.status >= len(STATUSES)
         )

@@ -1,9 +1,8 @@
-"""JSON as programs write it, which is not always JSON. Pure.
+"""Read JSON as programs write it, which is not always valid JSON. Pure.
 
-Two forms are common that parsers refuse: half of a surrogate pair alone, as JavaScript cuts emoji
-in two, is read as U+FFFD; `NaN`, `Infinity` and `-Infinity`, as Python and NumPy write them, are
-read as their names. Integers of any length stay exact. Standard: RFC 8259 §6 (numbers), §8.2
-(surrogates).
+Two invalid forms are common. Half of a surrogate pair, as JavaScript leaves when it cuts an emoji,
+is read as U+FFFD. `NaN`, `Infinity` and `-Infinity`, as Python and NumPy write them, are read as
+their names. Integers of any length stay exact. Standard: RFC 8259 §6 (numbers), §8.2 (surrogates).
 """
 
 import re
@@ -15,14 +14,14 @@ import msgspec
 import orjson
 
 FAILURES: Final = (msgspec.MsgspecError, RecursionError, ValueError)
-"""Of a decoder that reads what is no JSON, or is nested too deeply."""
+"""Exceptions of decoders for input that is invalid or nested too deeply."""
 _STRANGE: Final = re.compile(rb"\\u[dD][89a-fA-F]|NaN|Infinity")
 _LONE_SURROGATE: Final = re.compile(
     rb"(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})*+"
     rb"(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-"""The first escape of one, and all that is before it; to be matched from there on again, never
-searched for; the same below.
+"""Matches up to the first lone surrogate escape. Match it again from the end of each match; a
+search would not be linear. The same holds for `_NOT_FINITE`.
 """
 _NAME: Final = re.compile(rb"-?(?:NaN|Infinity)")
 _NOT_FINITE: Final = re.compile(
@@ -30,20 +29,21 @@ _NOT_FINITE: Final = re.compile(
     % (_NAME.pattern, _NAME.pattern),
     re.DOTALL,
 )
-"""The first of them outside of texts, with those that follow in a list."""
+"""Matches up to the first of these names outside of strings, with those that follow it in a list.
+"""
 Match = Callable[[bytes, int], re.Match[bytes] | None]
 
 
 def read_json(data: bytes) -> Any:
-    """Read a document.
+    """Read a document, tolerating the two forms above.
 
     Raises:
-        ValueError: it is no JSON, nor nearly so, or is nested too deeply.
+        ValueError: it is invalid in another way, or nested too deeply.
     """
     try:
         return msgspec.json.decode(data)
     except RecursionError:
-        return orjson.loads(data)  # reads deeper, and rounds long integers
+        return orjson.loads(data)  # accepts deeper nesting, but rounds long integers
     except FAILURES as error:
         mended = mend(data, rb'"\g<0>"')
         if mended is None:
@@ -56,8 +56,9 @@ def read_json(data: bytes) -> Any:
 
 
 def mend(data: bytes, not_finite: bytes = b"null") -> bytes | None:
-    """Write what parsers refuse as they read it, numbers that are not finite by a template; None
-    where there is nothing of the kind.
+    """Return a valid document for one with the two forms above; None if it has neither.
+
+    Non-finite numbers are replaced by the template `not_finite`, in which `\\g<0>` is their name.
     """
     if _STRANGE.search(data) is None:
         return None
@@ -66,7 +67,7 @@ def mend(data: bytes, not_finite: bytes = b"null") -> bytes | None:
 
 
 def write_scalar(value: str | float | None) -> str:
-    """Write a value that is no object and no list: integers exactly."""
+    """Write a string, number, boolean or null; integers exactly."""
     if type(value) is int:
         return str(value)
     return orjson.dumps(value).decode()

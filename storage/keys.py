@@ -1,9 +1,9 @@
 """API keys of the proxied service as a store keeps them. Values and pure functions, no I/O.
 
 Invariant: a secret itself is never here, only its SHA-256. A plain hash is enough because the
-secret is 32 random bytes: there is no dictionary to try, and the data plane can find a key with one
-look-up. A deleted key keeps its name and last characters, because records that it made are still
-shown with them; its hash is gone, so it opens nothing.
+secret is 32 random bytes: a dictionary attack is hopeless, and the data plane finds a key with one
+look-up. A deleted key keeps its name and last characters, because its records are still shown with
+them. Its hash is gone, so it is never accepted.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from msgspec import UNSET, UnsetType
 
 PREFIX: Final = "sk_"
 MAX_KEYS: Final = 5_000
-"""Keys of one store that are not deleted: workers hold them all, and read them anew in 1 to 2 ms
-(measured).
+"""Keys of one store, without deleted ones: each worker holds all of them and reloads them in 1 to 2
+ms (measured).
 """
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_BYTES: Final = 32
@@ -27,22 +27,22 @@ _SECRET_DIGITS: Final = 43
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One key, deleted ones included."""
+    """An API key of the proxied service, present or deleted."""
 
     id: str
     """UUID, lower case with hyphens; never given twice."""
     name: str
-    """What a person calls it; need not be unique."""
+    """Name for people; need not be unique."""
     last4: str
     """Last four characters of the secret."""
     secret_sha256: bytes | None
     """32 bytes, unique among keys; null when deleted."""
     scopes: tuple[str, ...] | None = None
-    """Scopes of routes it opens; null is all, empty is none."""
+    """Scopes of routes that accept it; null: all, empty: none."""
     agents: tuple[str, ...] | None = None
-    """Agents it may call; null is all, empty is none."""
+    """Agents that it may call; null: all, empty: none."""
     expires_at_us: int | None = None
-    """From this moment on it is refused, Unix µs; null is never."""
+    """Unix µs from which on it is refused; null: never."""
     disabled: bool = False
     project: str | None = None
     """Project of the records it makes."""
@@ -50,13 +50,13 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """User of the records it makes."""
     created_at_us: int = 0
     last_used_at_us: int | None = None
-    """Newest accepted call, some seconds late; null when there was none."""
+    """Newest accepted call, a few seconds late; null: never used."""
     deleted_at_us: int | None = None
     """Null unless deleted."""
 
 
 class KeyChanges(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What may be changed about a key; what is left unset stays as it is."""
+    """Changes to a key; unset members stay as they are."""
 
     name: str | UnsetType = UNSET
     scopes: tuple[str, ...] | UnsetType | None = UNSET
@@ -83,12 +83,14 @@ def changed(key: ApiKey, changes: KeyChanges) -> ApiKey:
 
 
 def deleted(key: ApiKey, at_us: int) -> ApiKey:
-    """Make what is kept of a deleted key: it is disabled and its hash is gone."""
+    """Return the deleted form of a key: disabled and without its hash."""
     return msgspec.structs.replace(key, secret_sha256=None, disabled=True, deleted_at_us=at_us)
 
 
 def used(key: ApiKey, uses: Mapping[str, int]) -> ApiKey:
-    """Apply the newest of a key's uses (id → Unix µs); an older one than is known changes nothing."""
+    """Apply the newest of a key's uses (id → Unix µs); a use older than the stored one changes
+    nothing.
+    """
     at_us = uses.get(key.id)
     if at_us is None or (key.last_used_at_us is not None and key.last_used_at_us >= at_us):
         return key

@@ -1,9 +1,8 @@
-"""The accounting of every record: received = stored + spooled + waiting + sampled + dropped,
-checked and never assumed.
+"""Account for every record: received = stored + spooled + waiting + sampled + dropped.
 
-Pure. `received` and what the ring refused come from the producers' own counters, `stored` and the
-other drops from the positions that were committed together with the rows, so the two sides of the
-equation are counted by different hands.
+Pure. `received` and `ring_full` come from the producers' own counters, `stored` and the other drops
+from the positions that were committed with the rows. So the two sides of the equation are counted
+independently.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,7 +12,7 @@ from typing import Final, Literal
 from storage.record import Position
 
 RETIRED_TOTALS = bytes(16)
-"""Pseudo-source that carries the folded counts of sources that are gone."""
+"""Pseudo-source that carries the folded counts of removed sources."""
 
 SOURCE_INTERNAL = bytes(15) + b"\x01"
 """Pseudo-source of the records the collector makes itself: events, and exchanges lost with their
@@ -22,47 +21,52 @@ worker.
 
 
 SOURCE_SPOOL = bytes(15) + b"\x02"
-"""The spool as a source: offset is the newest frame replayed, taken are all records of the frames
-up to it. What it lost was counted as stored when it was spooled: `stored` is therefore what to take
-off, a negative number.
+"""The spool as a source. Its offset is the newest frame replayed; `taken` counts the records of all
+frames up to there. Records that the spool loses were already counted as stored when they were
+spooled, so its `stored` is a negative correction.
 """
 
 
 SAMPLED: Final = "sampled"
-"""In the counts of a position: records that a rule of capture left out."""
+"""Key in the counts of a position: records that a capture rule left out."""
 
 DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "message_limit"]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
     *("ring_full", "corrupt", "poison", "other_store", "message_limit"),
 )
-"""Why a record is not stored: the ring had no room, its bytes were damaged or are gone, no store
-takes it, it was in a store that was removed, replaced or set back, or it is a WebSocket message
-above the rate or the part of the ring that messages have.
+"""Why a record is not stored.
+
+* `ring_full`: the ring had no room.
+* `corrupt`: its bytes are damaged or missing.
+* `poison`: the store refuses it in every form.
+* `other_store`: it was in a store that was removed, replaced or restored from a backup.
+* `message_limit`: it is a WebSocket message above the rate, or the part of the ring, that messages
+  have.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ProducerCounts:
-    """A living ring's own counters, since it was made."""
+    """A living ring's own counters, since it was created."""
 
     pushed: int
     refused: int
     messages_shed: int = 0
-    """WebSocket messages that passed and were not offered to the ring; each is on the record of its
-    exchange, too.
+    """WebSocket messages that were forwarded and not offered to the ring; the record of their
+    exchange counts them too.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """What became of all records since the data directory was made."""
+    """Counts of all records since the data directory was created, by what happened to them."""
 
     received: int
     stored: int
     spooled: int
     waiting: int
     sampled: int = 0
-    """Left out by a rule of capture."""
+    """Left out by a capture rule."""
     dropped: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -79,11 +83,11 @@ def balance(
     """Add up the positions of one sidecar, committed or spooled, and the counts of its living
     rings.
 
-    All must be taken in one go, counts after positions, with no commit in between.
+    Read positions first and counts second, without a commit in between.
 
     Args:
-        positions: The higher of the store's and the spool's, by source; they count spooled records as stored.
-        counts: By source.
+        positions: By source, the later of the store's and the spool's; they count spooled records as stored.
+        counts: Counters of living rings, by source.
         spooled: Records in the spool that are not replayed.
     """
     received = 0
@@ -98,7 +102,7 @@ def balance(
         shed = 0
 
         if source == SOURCE_SPOOL:
-            pass  # Its records were received by their own sources.
+            pass  # Their own sources already count these records as received.
         elif counted is None or position.closed:
             received += position.received or position.taken + refused
         else:
@@ -127,7 +131,7 @@ def balance(
 
 
 def with_dropped(dropped: Mapping[str, int], reason: str, count: int) -> dict[str, int]:
-    """Count more dropped records, by reason."""
+    """Return the counts by reason with `count` more for one of them."""
     return {**dropped, reason: dropped.get(reason, 0) + count}
 
 
@@ -140,8 +144,8 @@ def merge(
     spooled: Mapping[bytes, Position],
     retired: Collection[bytes] = (),
 ) -> dict[bytes, Position]:
-    """Take the later position of every source, of the store's and the spool's, without those
-    retired in the spool.
+    """Return the later position of every source, from the store's and the spool's, without sources
+    that the spool retired.
     """
     merged = {source: position for source, position in committed.items() if source not in retired}
     for source, position in spooled.items():

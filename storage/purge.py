@@ -1,4 +1,4 @@
-"""What a store and retention tell each other. Values only."""
+"""Values that a store and retention exchange: state of retention, results of deletion steps."""
 
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -8,32 +8,29 @@ from storage.query import Filter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionState:
-    """How far retention has come in a store."""
+    """The state of retention in a store."""
 
     purge_floor_us: int
-    """Rows that started before are invisible; 0 when nothing was ever purged. A whole hour, Unix
-    µs.
+    """Rows that started before it are invisible; 0 before the first purge. A whole hour, Unix µs.
     """
     body_floor_us: int
-    """Bodies of rows that started before are invisible."""
+    """Bodies of rows that started before it are invisible."""
     purged_through_seq: int
-    """No row at or below it is left."""
+    """All rows up to this `seq` are deleted."""
     oldest_us: int | None
-    """About when the oldest row started, purged ones that are not deleted yet included; None when
-    empty.
-    """
+    """Approximate start of the oldest row on the disk, below the floor or not; None when empty."""
     used_bytes: int
-    """Space in use, what can be given back not counted; 0 when unknown."""
+    """Space in use, without space that can be given back; 0 when unknown."""
     last_seq: int = 0
-    """The newest."""
+    """`seq` of the newest row."""
     reaches_back_us: int | None = None
-    """When the first record that is left started; None when empty."""
+    """Start of the oldest visible record; None when empty."""
     server_now_us: int | None = field(default=None, compare=False)
-    """The clock of a server that several sidecars share, Unix µs; None where there is none."""
+    """Clock of a server that several sidecars share, Unix µs; None for a local store."""
 
     @property
     def lag_s(self) -> float:
-        """How far deletion is behind the floor, in seconds of rows' age."""
+        """How far deletion lags behind the floor, in seconds of the age of rows."""
         if self.oldest_us is None or self.oldest_us >= self.purge_floor_us:
             return 0.0
         return (self.purge_floor_us - self.oldest_us) / 1_000_000
@@ -41,33 +38,33 @@ class RetentionState:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What one slice deleted."""
+    """Result of one slice of deletion below the floors."""
 
     rows: int
     blocks: int
-    """Blocks of payloads, where the store has them; bodies without one are not counted."""
+    """Deleted blocks of payloads; 0 for a store without blocks."""
     is_done: bool
-    """Nothing is left below the floors, and the space is given back."""
+    """Whether everything below the floors is deleted and its space given back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """What one slice took for the sake of the cap on size."""
+    """Result of one slice of deletion for the size cap."""
 
     rows: int
-    """Rows that went, with everything of theirs."""
+    """Rows deleted, with everything that belongs to them."""
     bodies: int
-    """Older rows that stayed, and were left without what bodies they had."""
+    """Older rows that stayed without their bodies."""
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more may go."""
+        """Whether nothing more may be deleted."""
         return not self.rows and not self.bodies
 
 
 @dataclass(frozen=True, slots=True)
 class TrimStep:
-    """The next slice to take: what of which `seq`s, both ends inclusive."""
+    """The next slice to delete: bodies or rows of a range of `seq`, both ends inclusive."""
 
     what: Literal["bodies", "rows"]
     first_seq: int
@@ -75,16 +72,16 @@ class TrimStep:
 
 
 KEPT_ROWS: Final = 100
-"""The newest rows, which stay however small the cap is."""
+"""The newest rows, kept however small the cap is."""
 
 
 def next_trim(
     first_seq: int, last_seq: int, bodies_through_seq: int, max_rows: int
 ) -> TrimStep | None:
-    """Decide what goes next: bodies of the older half of the rows that are left, then rows; None
-    when nothing may.
+    """Choose the next slice to delete for the size cap: first bodies of the older half of the rows,
+    then rows. None when nothing more may be deleted.
 
-    Bodies went before up to `bodies_through_seq`.
+    Bodies up to `bodies_through_seq` are deleted already.
     """
     first_with_bodies = max(bodies_through_seq + 1, first_seq)
     middle = (first_seq + last_seq) // 2
@@ -105,16 +102,16 @@ class Erased:
     exchanges: int
     events: int
     through_seq: int
-    """Newest row looked at: later ones may match the filter again."""
+    """Newest row that was checked: later rows may match the filter again."""
     is_finished: bool = True
-    """Nothing of any erasure is left on the disk; else the store shows none of it, and is still
-    deleting it.
+    """Whether the records of all erasures have left the disk. If not, the store hides them and is
+    still deleting.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """What one transaction of an erasure took out, and where the next one goes on."""
+    """Result of one transaction of an erasure, and where the next one continues."""
 
     exchanges: int
     events: int
@@ -124,28 +121,28 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class TextStep:
-    """What one step made of the index of words."""
+    """Result of one step of indexing."""
 
     records: int
-    """Records whose words are in it now."""
+    """Records that the step added to the index."""
     is_done: bool
-    """There is nothing to do until more is committed."""
+    """Whether everything that is committed is indexed."""
     is_lost: bool = False
-    """It came to nothing: another sidecar was quicker, or an erasure came between."""
+    """Whether the step was discarded: another sidecar was quicker, or an erasure intervened."""
 
 
 @dataclass(frozen=True, slots=True)
 class TextIndex:
-    """How far the index of words has come."""
+    """Progress and size of the index of words."""
 
     waiting: int
-    """Records that are in no cell yet, about: searches look at each of them."""
+    """Approximate number of records in no cell yet; searches read each of them."""
     size_bytes: int
-    """Its own size."""
+    """Size of the index."""
 
 
 def bounded(filter: Filter, through_seq: int) -> Filter:
-    """Leave out what is committed from now on."""
+    """Return the filter without records that are committed after `through_seq`."""
     if filter.seq_until is None:
         until = through_seq
     else:

@@ -1,7 +1,7 @@
-"""What readers ask a store for: a filter, and the queries of its records. Values only, no I/O.
+"""Filters and queries that a store answers about records. Values only, no I/O.
 
-`matches` is the meaning of a filter, written down once: the model of a store in the tests evaluates
-it, and every backend is tested against it.
+`matches` defines the meaning of a filter: the model of a store in the tests evaluates it, and every
+backend is tested against it.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ from storage.search.subject import Subject
 Order = Literal["asc", "desc"]
 Kind = Literal["exchange", "event", "all"]
 OrderBy = Literal["seq", "id"]
-"""`seq` is the order of commit, `id` that of receipt: an exchange that lasts is committed after
-later ones.
+"""`seq` is the order of commit, `id` that of receipt. They differ because a long exchange is
+committed after later ones.
 """
 Answer = TypeVar("Answer")
 Durability = Literal["fast", "safe"]
@@ -35,8 +35,9 @@ Durability = Literal["fast", "safe"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """What a credential may see. An empty tuple is no restriction; the three dimensions must all
-    hold.
+    """Restriction of a credential to some projects, containers and clients.
+
+    An empty tuple restricts nothing; all three must hold.
     """
 
     projects: tuple[str, ...] = ()
@@ -69,16 +70,17 @@ ROLLUP_METHODS: Final = frozenset(
         ),
     )
 )
-"""Methods that rollups and metrics count apart (RFC 9110 §9.3, RFC 5789, those of WebDAV and its
-heirs); clients may invent others without end.
+"""Methods that rollups and metrics count separately (RFC 9110 §9.3, RFC 5789, WebDAV and its
+extensions). Others share one count, since clients may invent any number of them.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which records. What is left at its default restricts nothing; all that is given must hold.
+    """Conditions on records; all of them must hold. A condition left at its default restricts
+    nothing.
 
-    Values unknown to the store match nothing and are no error.
+    Values unknown to the store match nothing and are not an error.
     """
 
     scope: Scope = EVERYTHING
@@ -93,42 +95,42 @@ class Filter:
     seq_until: int | None = None
     """Inclusive upper bound of `seq`."""
     where: Expression | None = None
-    """What else is asked (`storage.search.meaning`)."""
+    """The search expression (`storage.search.meaning`)."""
 
     @property
     def needs_more_than_records(self) -> bool:
-        """Whether a record alone does not say if it matches: calls, heads or bodies are asked
-        about.
+        """Whether the row is not enough to evaluate the filter: it asks about tool calls, heads or
+        bodies.
         """
         return needs_payload(self.where) or needs_tools(self.where)
 
 
 class Query(Generic[Answer]):
-    """What `storage.base.Storage.read` answers."""
+    """A question that `storage.base.Storage.read` answers."""
 
     __slots__ = ()
     filter: Any
-    """Of records, or of tool calls. A caller's scope is put on it: no query tells of anything that
-    it leaves out.
+    """Filter of records or of tool calls. The caller's scope is added to it, and no answer tells of
+    anything outside.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordQuery(Query["Page"]):
-    """A page of a filter, in the order asked for."""
+    """One page of the records that match a filter."""
 
     filter: Filter = field(default_factory=Filter)
     by: OrderBy = "seq"
     order: Order = "desc"
     limit: int = 100
-    """0: an empty page."""
+    """Most rows of the page; 0 returns an empty page."""
     offset: int = 0
-    """Rows to skip; prefer `after`. A search that its time budget ends while it skips returns no
-    cursor.
+    """Rows to skip; prefer `after`. If the time budget ends a search while it skips, the page has
+    no cursor.
     """
     after: int | None = None
-    """Keyset cursor: `seq`, or the id as a number, of the last row of the page before; exclusive,
-    towards `order`.
+    """Keyset cursor: `seq`, or the id as a number, of the last row of the previous page. Exclusive,
+    in the direction of `order`.
     """
 
 
@@ -138,8 +140,8 @@ class Page:
 
     records: list[Record]
     complete: bool
-    """False when the time budget ended the search early; `next_after` then says where to go on,
-    even without rows.
+    """False when the time budget ended the search early; `next_after` then continues it, even if
+    the page has no rows.
     """
     next_after: int | None
     """Cursor of the next page; None when the filter is exhausted."""
@@ -157,8 +159,11 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class CountQuery(Query[Count]):
-    """How many records are stored, from rollups where the filter has only their dimensions: as many
-    as pages list, whatever each stands for. All other sums are weighed (`Record.weight`).
+    """Counts the stored records that match a filter, from rollups where the filter has only their
+    dimensions.
+
+    It counts rows, as pages list them, whatever each stands for. All other sums are weighted
+    (`Record.weight`).
     """
 
     filter: Filter
@@ -166,22 +171,23 @@ class CountQuery(Query[Count]):
 
 @dataclass(frozen=True, slots=True)
 class FacetQuery(Query[dict[str, list[FacetValue]]]):
-    """The values that records have in some of `storage.aggregates.FACETS`, most frequent first;
-    null is no value.
+    """Asks for the values of some of `storage.aggregates.FACETS`, most frequent first; null is not
+    a value.
 
-    Counts are exact where the filter has rollup dimensions and whole hours only and the facet is
-    one of `ROLLUP_FACETS`, of which no hour counts values together, else None: values are then
-    those of a wider filter (its rollup dimensions, whole hours), or of the newest
-    `aggregates.SAMPLE_ROWS` records where rollups do not know the facet. The scope always holds.
+    Counts are exact if the filter has only whole hours and rollup dimensions and the facet is one
+    of `ROLLUP_FACETS` of which no hour counts several values as `{other}`. Otherwise counts are
+    None, and the values are those of a wider filter (its rollup dimensions, whole hours), or of the
+    newest `aggregates.SAMPLE_ROWS` records for facets that rollups do not have. The scope always
+    holds.
 
     Raises:
-        ValueError: There is no such facet.
+        ValueError: An unknown facet is named.
     """
 
     filter: Filter
     names: Sequence[str]
     limit: int = MAX_FACET_VALUES
-    """Values of a facet, at most `aggregates.MAX_FACET_LIMIT`."""
+    """Most values of a facet, up to `aggregates.MAX_FACET_LIMIT`."""
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -191,11 +197,12 @@ class FacetQuery(Query[dict[str, list[FacetValue]]]):
 
 @dataclass(frozen=True, slots=True)
 class HistogramQuery(Query[Histogram]):
-    """Counts over time, from `since_us` to `until_us` (exclusive), in at most `buckets` steps.
+    """Asks for counts over time, from `since_us` to `until_us` (exclusive), in at most `buckets`
+    steps.
 
-    A step of an hour and more, or of a range too long to be scanned, is a number of whole hours or
-    days: the first may begin before `since_us`, and there may be one more. Records outside the
-    range are never counted.
+    Steps of an hour and more, and steps of ranges too long to scan, are whole hours or days. The
+    first may then begin before `since_us`, and one more may be added. Records outside the range are
+    never counted.
     """
 
     filter: Filter
@@ -206,29 +213,34 @@ class HistogramQuery(Query[Histogram]):
 
 @dataclass(frozen=True, slots=True)
 class SummaryQuery(Query[Summary]):
-    """Totals, latency percentiles, and the most frequent values of `storage.aggregates.TOPS`."""
+    """Asks for totals, latency percentiles, and the most frequent values of
+    `storage.aggregates.TOPS`.
+    """
 
     filter: Filter
     only_totals: bool = False
-    """`top` is then empty and `models` None: rows are read once, not three times."""
+    """Leave `top` empty and `models` None: rows are read once instead of three times."""
 
 
 @dataclass(frozen=True, slots=True)
 class TopQuery(Query[Top]):
-    """Sums of exchanges by a field, of the newest where there are too many."""
+    """Asks for sums of exchanges grouped by a field, of the newest exchanges where there are too
+    many.
+    """
 
     filter: Filter
     by: str
-    """One of `aggregates.TOP_FIELDS`, or of heads and bodies (`search.cell.is_cell_field`): names
-    of a row are then the value, or None, and the state of it.
+    """One of `aggregates.TOP_FIELDS`, or a field of heads and bodies (`search.cell.is_cell_field`).
+    For the latter the names of a row are the value, or None, and its state.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class SeriesQuery(Query[TopSeries]):
-    """Counts of exchanges over time, apart by one of `aggregates.TOP_FIELDS`.
+    """Asks for counts of exchanges over time, grouped by one of `aggregates.TOP_FIELDS`.
 
-    Steps are as in a histogram; those of a range of twelve hours and more are whole hours or days.
+    Steps are those of a histogram; for ranges of twelve hours and more they are whole hours or
+    days.
     """
 
     filter: Filter
@@ -240,31 +252,31 @@ class SeriesQuery(Query[TopSeries]):
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """Entries (two per exchange, one per event) by dimension; rows without a value count under
+    """Log entries (two per exchange, one per event) by dimension; rows without a value count as
     `unknown`.
     """
 
     total: int
     by_level: dict[str, int]
-    """All four levels, always."""
+    """Always has all four levels."""
     by_project: dict[str, int]
     by_container: dict[str, int]
     by_service: dict[str, int]
     sampled: bool = False
-    """Whether some of the records stand for several, so that the numbers are estimates."""
+    """Whether some records stand for several exchanges, so that counts are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatsQuery(Query[Stats]):
-    """How many entries there are in a scope, from rollups."""
+    """Counts the log entries in a scope, from rollups."""
 
     filter: Filter = field(default_factory=Filter)
-    """Only its scope counts."""
+    """Only its scope is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorageInfo:
-    """What an operator wants to know about a store."""
+    """Description of a store for operators."""
 
     backend: str
     """`memory`, `sqlite`, …"""
@@ -274,30 +286,29 @@ class StorageInfo:
     rows: int
     last_seq: int
     size_bytes: int
-    """Space taken, 0 when unknown."""
+    """Space on the disk, 0 when unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replica:
-    """A copy of the store on one of several servers, as an operator asks for it."""
+    """State of one copy of the store, for operators."""
 
     host: str
-    """As in the address."""
+    """Host as in the address."""
     name: str = ""
-    """Its own, which commits name; empty where it is unknown."""
+    """The replica's own name, which commits mention; empty when unknown."""
     version: str = ""
-    """Of its server."""
+    """Version of its server."""
     reason: str = ""
-    """Why it does not answer; empty: it does."""
+    """Why it does not answer; empty if it answers."""
     has_all: bool | None = None
-    """Whether it has everything that is committed: tails wait for one that has not. None: unknown.
-    """
+    """Whether it has everything that is committed; tails wait until it has. None: unknown."""
     is_read_only: bool = False
-    """It takes no rows: it has no coordinator at present."""
+    """Whether it refuses rows because it has lost its coordinator."""
     waiting: int = 0
-    """Steps that its server has still to take to be as the others are."""
+    """Replication steps that its server has still to take."""
     delay_s: float = 0.0
-    """How long what it still lacks has been there."""
+    """Age of the oldest data that it lacks, in seconds."""
 
     @property
     def state(self) -> str:
@@ -315,10 +326,13 @@ REPLICA_STATES: Final = ("whole", "left_out", "away", "unknown")
 def matches(
     filter: Filter, record: Record, payload: Payload | None = None, tools: tuple[str, ...] = ()
 ) -> bool:
-    """Return whether a record is one of a filter's, the credential's scope included.
+    """Return whether a record matches a filter, the credential's scope included.
 
-    The payload has what the filter asks about heads and bodies, `tools` are the names of the tools
-    it called.
+    Args:
+        filter: The conditions.
+        record: The row.
+        payload: The heads and bodies that the filter asks about.
+        tools: Names of the tools that the record called.
     """
     return (
         filter.kind in ("all", record.kind)
@@ -332,7 +346,7 @@ def matches(
 
 
 class Located(Protocol):
-    """What belongs to a project, a container and a client: a record, or a route."""
+    """A value with a project, a container and a client: a record, or a route."""
 
     @property
     def project(self) -> str | None:

@@ -1,8 +1,8 @@
 """The stored record: one exchange, or one event, written once at completion and never updated.
 
-The ground of the whole program: stdlib and msgspec only. Times named `*_at_us` are Unix
-microseconds of the wall clock, durations named `*_us` are differences of a monotonic one; null
-means "not known" or "not reached", never zero.
+Every part of the program imports it, so it imports only msgspec and the standard library. Times
+named `*_at_us` are Unix microseconds of the wall clock, durations named `*_us` are differences of a
+monotonic one; null means "not known" or "not reached", never zero.
 """
 
 import time
@@ -21,16 +21,16 @@ Direction = Literal["in", "out"]
 DIRECTIONS: Final[tuple[Direction, ...]] = ("in", "out")
 Shed = Literal["none", "tail", "bodies"]
 Content = Literal["media", "octets"]
-"""What is no text: a picture, font, archive, video, audio or PDF; and all else, of which only some
-parts may read.
+"""Kinds of content that are not text. `media`: a picture, font, archive, video, audio or PDF.
+`octets`: all other binary data, parts of which may be text.
 """
 
 MESSAGE_EVENT, GRPC_MESSAGE_EVENT = MESSAGE_EVENTS = ("websocket_message", "grpc_message")
-"""Names of the events that messages of WebSockets and of gRPC streams are stored as."""
+"""Event names under which messages of WebSockets and of gRPC streams are stored."""
 
 
 class Outcome(StrEnum):
-    """How an exchange ended, apart from its status; the order is the wire code in the ring."""
+    """How an exchange ended, independent of its status; the order is the wire code in the ring."""
 
     OK = "ok"
     UPSTREAM_ERROR = "upstream_error"
@@ -52,7 +52,9 @@ _BROKEN: Final = (
 
 
 def level_of(status: int | None, outcome: str) -> Level:
-    """Grade an exchange: error for 5xx and broken ends, warn for 4xx and interruptions, else info."""
+    """Return the level of an exchange: error for 5xx and failures, warn for 4xx and interruptions,
+    else info.
+    """
     if (status is not None and status >= 500) or outcome in _BROKEN:
         return "error"
     if (status is not None and status >= 400) or outcome in (
@@ -65,51 +67,49 @@ def level_of(status: int | None, outcome: str) -> Level:
 
 
 StreamEnd = Literal["complete", "error", "cut", "client_closed"]
-"""How a streamed response ended: by its own terminator, by an error instead, or by one of the sides
-leaving.
+"""How a streamed response ended: with its own terminator, with an error instead, or because a side
+left.
 """
 
 
 class Stream(msgspec.Struct, gc=False):
-    """How the output of an LLM call came and ended, and what it is paid by beside the columns of a
-    record.
-    """
+    """Output of an LLM call: its pace, its end, and meters that have no column of the record."""
 
     first_content_us: int | None
     """From the request's start to the first frame with content, µs."""
     frames: int | None
-    """Number of frames; null: no stream but one document, or not all of them were seen."""
+    """Number of frames; null: a document instead of a stream, or not all frames were seen."""
     longest_gap_us: int | None
     """Longest silence between two chunks, µs."""
     finished: bool
     """Whether the stream's own terminator was seen, and no error."""
     finish_reason: str | None = None
-    """Why the output ended, as the provider says."""
+    """Why the output ended, in the provider's word."""
     end: StreamEnd | None = None
-    """How the stream ended; null: no stream, or its end was not seen."""
+    """How the stream ended; null: not a stream, or its end was not seen."""
     tools: list[str] | None = None
-    """Names of the tools that the model called, each once; null: none were seen."""
+    """Names of the tools that the model called, each once; null: none seen."""
     meters: dict[str, int] | None = None
-    """What else the call is paid by: `cache_write_1h_tokens`, `input_audio_tokens`, `web_searches`
+    """Other amounts that are billed: `cache_write_1h_tokens`, `input_audio_tokens`, `web_searches`
     and so on.
     """
     service_tier: str | None = None
-    """Tier that was billed, as the provider says: `flex`, `priority`, `batch`, `fast`."""
+    """The tier that was billed, in the provider's word: `flex`, `priority`, `batch`, `fast`."""
     cost_lacks: list[str] | None = None
-    """Meters that the price list could not price: the cost is more than is shown."""
+    """Meters without a price in the price list: the true cost is higher than the one shown."""
     is_document: bool = False
-    """Whether the response was no stream but one document."""
+    """Whether the response was one document instead of a stream."""
     begun_by: str | None = None
-    """Id of the record that began the call whose answer this one shows."""
+    """Id of the record that began the job whose answer this record shows."""
     failed_tools: list[str] | None = None
-    """Names of the tools that failed since the call before, as the request says, or within this
-    one; null: none did.
+    """Names of the tools that failed since the previous call, as the request reports, or within
+    this call; null: none.
     """
 
 
 class Record(msgspec.Struct, gc=False):
-    """One row. The collector's hot path builds it by position, in the order of the fields: append,
-    never reorder.
+    """One stored row. The collector's hot path builds it by position, in the order of the fields:
+    append, never reorder.
     """
 
     seq: int
@@ -119,7 +119,7 @@ class Record(msgspec.Struct, gc=False):
     42, counter 20.
     """
     instance: str
-    """Which sidecar wrote it."""
+    """Name of the sidecar that wrote it."""
     kind: Kind
     """`exchange`, or `event` (a record that is not an exchange)."""
     started_at_us: int
@@ -127,18 +127,18 @@ class Record(msgspec.Struct, gc=False):
     ended_at_us: int
     """Last byte handed to the transport, or the failure."""
     level: Level = "info"
-    """Severity, from status and outcome (see `level_of`); also from `error_type` where both tell of
-    no failure.
+    """Severity, from status and outcome (see `level_of`), or from `error_type` where both show
+    success.
     """
     outcome: str = Outcome.OK.value
     """One of `Outcome`; `ok` means complete as HTTP, whatever the status."""
     status: int | None = None
-    """What the client got; 499 only when it left before a response head was sent."""
+    """Status that the client received; 499 only when it left before a response head was sent."""
     method: str | None = None
     """Request method, null when the head was unreadable."""
     scheme: str = "http"
-    """`http` or `https`: of the URL the client asked for, as a trusted proxy says, else as it
-    connected.
+    """`http` or `https` of the URL that the client asked for: from a trusted proxy's header, else
+    from the connection.
     """
     host: str | None = None
     """Authority the client asked for."""
@@ -149,7 +149,7 @@ class Record(msgspec.Struct, gc=False):
     http_version: str | None = None
     """`1.0`, `1.1` or `2`."""
     duration_us: int = 0
-    """From start to end, monotonic; of a message that ends an LLM call, from the request to this
+    """From start to end, monotonic; for a message that ends an LLM call, from the request to this
     message.
     """
     connect_us: int | None = None
@@ -171,9 +171,9 @@ class Record(msgspec.Struct, gc=False):
     client_ip: str | None = None
     """The client's address after the trusted-proxy rule."""
     upstream: str | None = None
-    """host:port (or socket path) really used."""
+    """host:port (or socket path) that was used."""
     route_id: str | None = None
-    """Configured route; null when none matched."""
+    """Configured route; null when no route matched."""
     service: str | None = None
     """`serviceName` of the route."""
     container: str | None = None
@@ -184,7 +184,7 @@ class Record(msgspec.Struct, gc=False):
     user_id: str | None = None
     """User of the key or trusted header."""
     source: str = "backend"
-    """`backend` or `edge`: where this proxy stands."""
+    """Position of this proxy: `backend` or `edge`."""
     stage: str | None = None
     """Deployment stage from the configuration."""
     trace_id: str | None = None
@@ -192,18 +192,18 @@ class Record(msgspec.Struct, gc=False):
     span_id: str | None = None
     """W3C parent id (16 hex), null without a valid `traceparent`."""
     request_id: str | None = None
-    """The X-Request-Id accepted from the client, or the one made for it."""
+    """The X-Request-Id accepted from the client, or a generated one."""
     user_agent: str | None = None
     error_type: str | None = None
-    """The provider's, the tool's or the proxy's error code."""
+    """Error code of the provider, the tool or the proxy."""
     shed: Shed = "none"
-    """What the worker left out under pressure."""
+    """Parts that the worker left out under load."""
     name: str | None = None
     """Events: the event's name."""
     data: bytes | None = None
     """Events: the payload, JSON."""
     key_id: str | None = None
-    """API key of the proxied service, snapshot."""
+    """API key of the proxied service, as it was at the time of the call."""
     key_name: str | None = None
     key_last4: str | None = None
     """Last four characters of its secret."""
@@ -212,7 +212,7 @@ class Record(msgspec.Struct, gc=False):
     provider: str | None = None
     model: str | None = None
     resolved_model: str | None = None
-    """As the response names it."""
+    """Model that the response names."""
     input_tokens: int | None = None
     """Input tokens, cached ones included."""
     output_tokens: int | None = None
@@ -222,49 +222,47 @@ class Record(msgspec.Struct, gc=False):
     """Input tokens written to the provider's cache."""
     reasoning_tokens: int | None = None
     usage_state: str | None = None
-    """`exact`; `partial`: cut, what was said so far; `lost`: not seen; `absent`: none said; null:
-    not an LLM call.
+    """State of the token counts. `exact`; `partial`: the response was cut, counts up to there;
+    `lost`: not seen; `absent`: the provider sent none; null: not an LLM call.
     """
     cost_usd: float | None = None
     price_source: str | None = None
     stream: Stream | None = None
-    """Pace of a streamed response, and the reason why the output of any LLM call ended."""
+    """Pace of a streamed response, and the finish reason of any LLM call."""
     keyed: bool = False
-    """Whether the route asked for an API key, `required` or `optional`; refused calls included."""
+    """Whether the route's key check was `required` or `optional`; refused calls included."""
     endpoint: str | None = None
-    """Template of the path, `/users/{id}`, as it was known when the record was made; of events only
-    messages have one, that of their connection.
+    """Template of the path, `/users/{id}`, as known when the record was made. Of events, only
+    messages have one, from their connection.
     """
     conversation: bytes | None = None
-    """The conversation that an LLM call belongs to, 16 bytes; null when it is none, or nothing
-    tells.
+    """The conversation that an LLM call belongs to, 16 bytes; null when it belongs to none or this
+    is unknown.
     """
     marks: bytes | None = None
-    """What a call that continues this one states, as hashes of 16 bytes: its messages, the id of
-    its response.
+    """Hashes of 16 bytes by which a later call is recognised as a continuation of this one: of the
+    messages, and of the response's id.
     """
     grpc: Grpc | None = None
-    """What a call of gRPC said of itself; null for all else."""
+    """Facts of a gRPC call; null for all other records."""
     redactions: dict[str, int] | None = None
-    """What was taken out before it was stored: id (`storage/redactions.py`) → in how many places;
-    null: nothing.
+    """Redaction id (`storage/redactions.py`) → number of values redacted; null: nothing was
+    redacted.
     """
     message: str | None = None
-    """What was said when it failed, without what differs each time (`storage/failure_message.py`);
-    null: nothing.
-    """
+    """Normalised line of the error message (`storage/failure_message.py`); null: none."""
     weight: float = 1.0
-    """How many exchanges it stands for, to a millionth: more than 1 where `[[capture.rules]]` kept
-    a share of them.
+    """Number of exchanges that it stands for, to a millionth: above 1 where `[[capture.rules]]`
+    kept a share of them.
     """
     direction: Direction = "in"
-    """`in`: a client asked a service behind sidelog; `out`: a service, or a command, asked another
-    host.
+    """`in`: a client called a service behind sidelog; `out`: a service, or a command, called
+    another host.
     """
 
     @property
     def target(self) -> str | None:
-        """Path and query; of an outgoing call the whole URL, of a tunnel host and port."""
+        """Path and query; for an outgoing call the whole URL, for a tunnel host and port."""
         if self.path is None:
             return None
         target = self.path if self.query is None else f"{self.path}?{self.query}"
@@ -274,8 +272,8 @@ class Record(msgspec.Struct, gc=False):
 
     @property
     def has_messages(self) -> bool:
-        """Whether its messages may be events of their own: those of a WebSocket, or of a stream of
-        gRPC.
+        """Whether it may have messages that are stored as events: those of a WebSocket or of a gRPC
+        stream.
         """
         is_stream = self.grpc is not None and self.grpc.is_stream is not False
         is_connection = self.status == SWITCHING_PROTOCOLS or is_stream
@@ -294,27 +292,27 @@ class Body(msgspec.Struct, array_like=True, gc=False):
     truncated: bool
     """Whether anything between head and tail is missing."""
     coding: str | None
-    """Content codings that were undone; where nothing is kept, those it had; null: none."""
+    """Content codings that were removed; those of the original if nothing is kept; null: none."""
     omitted: str | None
     """Why nothing is kept: `level`, `shed`, `coding` (could not be decoded, so not redacted); else
     null.
     """
     coding_error: str | None = None
-    """Why a coding was not undone, or not to its end: `gzip: not coded`, `snappy: unknown`, `br:
+    """Why a coding was not removed, or only in part: `gzip: not coded`, `snappy: unknown`, `br:
     damaged`.
     """
     charset: str | None = None
-    """Codec of Python that writes the text as it came, behind a byte order mark if `-sig` follows;
-    null: as kept.
+    """Python codec that restores the original bytes of the text, with a byte order mark if `-sig`
+    follows; null: stored unchanged.
     """
     content: Content | None = None
-    """What it is, where that is no text: decided once, for redaction, the index of words, and each
-    search.
+    """Kind of content if it is not text. It is decided once, for redaction, the index of words, and
+    searches.
     """
 
 
 class Payload(msgspec.Struct, gc=False):
-    """Heads and bodies of one exchange; kept apart from the row, so that lists never touch them."""
+    """Heads and bodies of one exchange, stored apart from the row so that lists never read them."""
 
     request_head: bytes
     """As received from the client, redacted, without the final empty line."""
@@ -324,14 +322,15 @@ class Payload(msgspec.Struct, gc=False):
     """
     request_body: Body | None
     response_body: Body | None
-    """These two are null when the exchange had none."""
+    """Both bodies are null when the exchange had none."""
     timeline: list[tuple[int, int]] = msgspec.field(default_factory=list)
-    """Streams: (byte offset in the decoded body, µs since start) per chunk, at most 512 entries,
-    rising.
+    """For streams, one (byte offset in the decoded body, µs since start) per chunk, rising, at most
+    512.
     """
     request_trailers: bytes = b""
     response_trailers: bytes = b""
-    """Fields behind a chunked body, as received, redacted, without the last line end; empty: none.
+    """Trailer fields after a chunked body, as received, redacted, without the last line end; may be
+    empty.
     """
 
 
@@ -340,29 +339,29 @@ ToolStatus = Literal["processing", "success", "error"]
 
 
 class ToolCall(msgspec.Struct, kw_only=True, gc=False):
-    """One call of a tool (MCP `tools/call`), written once, when its answer is known or will not
-    come.
+    """One tool call (MCP `tools/call`), stored once its answer is known or will not come.
 
-    One that is still `processing` is kept aside until then, so that a kill does not lose it.
+    A call that is still `processing` is stored separately until then, so that a kill does not lose
+    it.
     """
 
     record_id: bytes
-    """16 bytes, of the exchange that asked for it; usually also the one it is stored with."""
+    """16 bytes, id of the exchange that asked for it, with which it is usually stored too."""
     position: int = 0
-    """Place within a batch of calls."""
+    """Position within a JSON-RPC batch of calls."""
     started_at_us: int
-    """Headers of the asking exchange received."""
+    """When the headers of the asking exchange were received."""
     created_at_us: int
     """When the row was made."""
     tool_name: str
     server_label: str
     status: ToolStatus
     latency_us: int | None = None
-    """To the message with the answer; null when none came."""
+    """Time until the message with the answer; null if there was no answer."""
     cost_usd: float = 0.0
     arguments: bytes | None = None
     result: bytes | None = None
-    """These two are JSON, redacted."""
+    """Arguments and result are JSON, redacted."""
     error_details: bytes | None = None
     """JSON object; null on success."""
     metadata: bytes = b"{}"
@@ -372,19 +371,19 @@ class ToolCall(msgspec.Struct, kw_only=True, gc=False):
     session: str | None = None
     """Hash of the session id."""
     llm_request_id: str | None = None
-    """The LLM call it was made for, as stated by the client."""
+    """The LLM call that it was made for, as the client states."""
     project: str | None = None
     container: str | None = None
     client: str | None = None
-    """These three as on the record, for the scope of readers."""
+    """These three are copies of the record's, for the scope of readers."""
     key_id: str | None = None
     key_name: str | None = None
     key_last4: str | None = None
-    """API key, snapshot."""
+    """The API key as it was at the time of the call."""
     search: str = ""
-    """Folded text of arguments and result, at most 16 KiB."""
+    """Case-folded text of arguments and result, at most 16 KiB."""
     weight: float = 1.0
-    """That of the record it is stored with."""
+    """The weight of the record it is stored with."""
 
 
 class Job(msgspec.Struct, gc=False):
@@ -393,51 +392,49 @@ class Job(msgspec.Struct, gc=False):
     """
 
     id: bytes
-    """16 bytes: a hash of the provider's name for it, or for a file with its results, within a
-    project.
+    """16 bytes: a hash, within a project, of the provider's name for the job or for a file with its
+    results.
     """
     begun_by: bytes
-    """Id of the record that began it; of the one that showed its result, where nothing is known of
-    the beginning.
+    """Id of the record that began it, or of the one that showed its result if the beginning is
+    unknown.
     """
     started_at_us: int
     """When that record started."""
     counted_by: bytes | None = None
-    """Id of the record that its tokens and cost are counted with; null as long as there is none."""
+    """Id of the record that carries its tokens and cost; null until there is one."""
 
 
 class Entry(msgspec.Struct, gc=False):
-    """What the writer hands to a store: the row and, for an exchange that was captured, its payload
-    and calls.
-    """
+    """A row for the store, with its payload and calls if the exchange was captured."""
 
     record: Record
     payload: Payload | None = None
     tool_calls: list[ToolCall] = msgspec.field(default_factory=list)
     jobs: list[Job] = msgspec.field(default_factory=list)
-    """What became known of jobs."""
+    """New facts about jobs."""
 
 
 class Position(msgspec.Struct, gc=False):
-    """How far one source (a ring) is consumed, and what became of its records. All counts are since
-    it was made.
+    """How far one source (a ring) is consumed, with counts of its records. All counts are since it
+    was created.
     """
 
     offset: int = 0
-    """End of the last consumed entry, in bytes since the ring was made; never wraps."""
+    """End of the last consumed entry, in bytes since the ring was created; never wraps."""
     taken: int = 0
-    """Ring entries consumed up to `offset`, whatever became of them."""
+    """Ring entries consumed up to `offset`, stored or not."""
     stored: int = 0
     """Records of this source committed as rows."""
     received: int = 0
-    """Records the producer counted, pushed and refused; true once `closed`, and for the collector's
-    own source.
+    """Records that the producer counted, pushed or refused; valid once `closed`, and always for the
+    collector's own source.
     """
     dropped: dict[str, int] = msgspec.field(default_factory=dict)
-    """Reason → records; `ring_full` is what the producer refused."""
+    """Reason → records; `ring_full` counts those that the producer refused."""
     closed: bool = False
-    """The producer is gone and everything it pushed is accounted for: the ring file may be
-    unlinked.
+    """Whether the producer is gone and all its records are accounted for, so that the ring file may
+    be unlinked.
     """
 
 
@@ -447,17 +444,15 @@ class Batch(msgspec.Struct, gc=False):
     """
 
     instance: str
-    """Whose positions these are."""
+    """The sidecar that owns the positions."""
     entries: list[Entry]
     positions: dict[bytes, Position] = msgspec.field(default_factory=dict)
     """Source uuid (16 bytes) → its position after this batch."""
     retired: list[bytes] = msgspec.field(default_factory=list)
-    """Sources whose rows are removed: their counts were folded into another position of this batch.
+    """Sources whose rows are removed: their counts are folded into another position of this batch.
     """
     prepared: object = None
-    """What the store made of these entries before (`Storage.prepare`); without it the commit stores
-    the same.
-    """
+    """Result of `Storage.prepare` for these entries; the commit stores the same without it."""
 
 
 def new_id(now_ns: int, nonce: int, counter: int) -> bytes:
@@ -488,7 +483,7 @@ def parse_id(text: str) -> bytes | None:
     """Read a record id in any of its spellings: UUID with or without hyphens, or `req_` and
     Crockford base32.
 
-    Returns None for anything else: the caller replies "not found", never an error.
+    Return None for anything else: the caller replies "not found", never an error.
     """
     text = text.strip().lower()
     if text.startswith("req_") and len(text) == 30:

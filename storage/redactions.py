@@ -1,8 +1,8 @@
-"""What redaction took out of a record: which rules found something, and in how many places. Pure.
+"""Redactions of a record: rule ids with the number of values that each redacted. Pure.
 
-Strategy: a rule goes by its own id (`github-token`), and a value that was taken out because of the
-name it stands under by that name (`name:password`). Clients choose such names, so ids are bounded
-in length and number, in small letters, and without characters that a line of text does not show.
+The id of a rule is its own (`github-token`). A value that was redacted because of its member's name
+has that name in the id (`name:password`). Clients choose such names, so ids are bounded in length
+and number, in lower case, and without unprintable characters.
 """
 
 from collections import Counter
@@ -10,21 +10,19 @@ from collections.abc import Mapping
 from typing import Final
 
 Redactions = dict[str, int] | None
-"""Ids → in how many places each took something out; None where nothing was."""
+"""Id → number of values redacted; None if nothing was."""
 BY_NAME: Final = "name:"
-"""Begins the ids of what was taken out because of a name."""
+"""Prefix of ids for values that were redacted because of their name."""
 OTHER: Final = "other"
-"""Stands for all ids beyond the first `MAX_IDS`."""
+"""Collects all ids beyond the first `MAX_IDS`."""
 MAX_IDS: Final = 32
 MAX_CHARACTERS: Final = 64
-"""Of an id, or of the name in it."""
+"""Length of a rule id, or of the name in it."""
 _UNSHOWN: Final = "\ufffd"
 
 
 def bounded(places: Mapping[str, int]) -> dict[str, int] | None:
-    """Return what a record may say of ids and how many places each was found in; None when there
-    are none.
-    """
+    """Return the counts with bounded ids, as a record stores them; None if there are none."""
     found: dict[str, int] = {}
     for given, count in places.items():
         name = _bounded_id(given)
@@ -36,7 +34,7 @@ def bounded(places: Mapping[str, int]) -> dict[str, int] | None:
 
 
 def united(*some: Redactions) -> Redactions:
-    """Add up what was taken out of the parts of a record."""
+    """Add up the redactions of the parts of a record."""
     parts = [each for each in some if each is not None]
     if len(parts) < 2:
         return parts[0] if parts else None
@@ -48,8 +46,8 @@ def united(*some: Redactions) -> Redactions:
 
 
 def name_of(redaction: str) -> str | None:
-    """Return the name that a value stood under which was taken out for it; None where a rule found
-    it by its form.
+    """Return the name because of which a value was redacted; None for a rule that recognises the
+    value itself.
     """
     if redaction.startswith(BY_NAME):
         return redaction.removeprefix(BY_NAME)
@@ -57,7 +55,7 @@ def name_of(redaction: str) -> str | None:
 
 
 def described(redactions: Mapping[str, int]) -> str:
-    """Write redactions for a person: `github-token (1), name:password (2)`."""
+    """Format redactions for a person: `github-token (1), name:password (2)`."""
     return ", ".join(f"{redaction} ({count})" for redaction, count in redactions.items())
 
 

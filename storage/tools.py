@@ -1,8 +1,8 @@
-"""Tool calls as readers ask for them: filter, page, statistics. Values only, no I/O.
+"""Filters, pages and statistics of tool calls. Values only, no I/O.
 
-`matches` is the meaning of a filter, written down once: the memory backend evaluates it, every
-other backend is tested against it. A call carries its own search text: what was said in arguments
-and result, folded, bounded.
+`matches` defines the meaning of a filter: the memory backend evaluates it, and every other backend
+is tested against it. A call carries its own search text: arguments and result, case-folded,
+bounded.
 """
 
 import re
@@ -16,32 +16,30 @@ from storage.query import EVERYTHING, Order, Query, Scope
 from storage.record import Entry, ToolCall
 
 TOOL_ERROR: Final = "tool_error"
-"""Error type of a call of a tool that failed, and of an LLM call that tells of one."""
+"""Error type of a failed tool call, and of an LLM call that reports one."""
 
 
 class FailedTool(NamedTuple):
-    """A tool that failed, as a call tells of it."""
+    """A tool that failed, as an LLM call reports it."""
 
     name: str
     said: str = ""
-    """What it gave in the place of a result; empty where that is not known."""
+    """What the tool returned instead of a result; empty if unknown."""
     is_reported: bool = False
-    """Whether the request of the call reports it: the client ran the tool before."""
+    """Whether the request of the call reports it, since the client ran the tool before."""
 
 
 MAX_SEARCH_BYTES: Final = 16 * 1024
-"""Of the search text of one call (`api/dialects/README.md`)."""
+"""Size of the search text of one call (`api/dialects/README.md`)."""
 
 _NEEDFUL_ESCAPE: Final = re.compile(rb"\\u00(?:22|5[cC]|[01][0-9a-fA-F])")
-"""A character as its number that has to be escaped, and for which JSON has a shorter way (RFC 8259
-§7).
-"""
+"""A numeric escape of a character that must be escaped and has a shorter escape (RFC 8259 §7)."""
 _NEEDLESS_ESCAPE: Final = re.compile(
     r"(?<!\\)\\++(?:u(?P<high>[dD][89abAB][0-9a-fA-F]{2})\\++u(?P<low>[dD][c-fC-F][0-9a-fA-F]{2})"
     r"|u(?!00(?:22|5[cC]|[01]))(?P<one>(?![dD][89a-fA-F])[0-9a-fA-F]{4})|/)"
 )
-"""A slash, or any other character that could stand for itself; with more backslashes in a document
-in a string.
+"""An escape of a slash, or of any other character that needs none; with more backslashes in a
+document in a string.
 
 PHP writes `\\/`, Python `\\u00e9`, Go `\\u003c`, others neither.
 """
@@ -51,7 +49,9 @@ ToolSort = Literal["timestamp", "latency", "cost"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFilter:
-    """Which tool calls. Every field left at its default restricts nothing; tuples are alternatives."""
+    """Conditions on tool calls; tuples are alternatives. A condition left at its default restricts
+    nothing.
+    """
 
     scope: Scope = EVERYTHING
     """The credential's restriction, always applied on top of everything else."""
@@ -68,15 +68,15 @@ class ToolFilter:
     max_latency_us: int | None = None
     """Both inclusive; a call without a latency matches neither."""
     content: str | None = None
-    """Substring of arguments or result, without regard to case; nothing in it is special. Matched
-    as it is written, and as JSON writes it in a string (`spellings`).
+    """Substring of arguments or result, ignoring case, without wildcards. It matches plain text and
+    text escaped as in a JSON string (`spellings`).
     """
     seq_until: int | None = None
-    """Only calls that were stored with a record up to this one."""
+    """Only calls that were stored with a record up to this `seq`."""
 
     @property
     def has_only_rollup_dimensions(self) -> bool:
-        """Whether the hourly rollups can answer how many calls match."""
+        """Whether the hourly rollups can count the matching calls."""
         times = (self.since_us, self.until_us, self.min_latency_us, self.max_latency_us)
         bounds = (*times, self.content, self.seq_until)
         return not self.llm_request_ids and all(bound is None for bound in bounds)
@@ -84,7 +84,9 @@ class ToolFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolQuery(Query["ToolPage"]):
-    """A page of a filter; ties are broken by the order of storing, in the direction of `order`."""
+    """One page of the calls that match a filter; ties are in the order of storing, in the direction
+    of `order`.
+    """
 
     filter: ToolFilter = field(default_factory=ToolFilter)
     sort: ToolSort = "timestamp"
@@ -99,7 +101,7 @@ class ToolPage:
 
     calls: list[ToolCall]
     complete: bool
-    """False when the time budget ended the search: nothing is then said about what is missing."""
+    """False when the time budget ended the search: more calls may match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +111,22 @@ class ToolStats:
     executions: int = 0
     successes: int = 0
     timed: int = 0
-    """Calls whose latency is known."""
+    """Calls with a known latency."""
     latency_us: int = 0
-    """Sum over those."""
+    """Sum of the known latencies."""
     cost_usd: float = 0.0
     exact: bool = True
     """False when the time budget ended the count: all numbers are then lower bounds."""
     stored: int = 0
-    """How many calls pages list: as many as executions, unless some of them stand for several."""
+    """Number of calls that pages list; it differs from executions if some calls stand for several.
+    """
     sampled: bool = False
-    """Whether some do, so that the other numbers are estimates."""
+    """Whether some calls stand for several, so that the other numbers are estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolStatsQuery(Query[ToolStats]):
-    """The statistics of a filter, from rollups where it has only their dimensions."""
+    """Asks for the statistics of a filter, from rollups if it has only their dimensions."""
 
     filter: ToolFilter = field(default_factory=ToolFilter)
 
@@ -137,7 +140,7 @@ class ToolKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolValues:
-    """What a reader may filter by, each sorted, without duplicates."""
+    """Values for filters, each list sorted and without duplicates."""
 
     tool_names: list[str]
     server_labels: list[str]
@@ -150,10 +153,10 @@ class ToolValues:
 
 @dataclass(frozen=True, slots=True)
 class ToolValuesQuery(Query[ToolValues]):
-    """The values that a filter may name, from rollups."""
+    """Asks for the values that a filter may name, from rollups."""
 
     filter: ToolFilter = field(default_factory=ToolFilter)
-    """Only its scope counts."""
+    """Only its scope is used."""
 
 
 def ended_calls(entry: Entry) -> list[ToolCall]:
@@ -165,7 +168,7 @@ def awaited_calls(entry: Entry) -> list[ToolCall]:
 
 
 def matches(filter: ToolFilter, call: ToolCall) -> bool:
-    """Return whether a call is one of a filter's, the credential's scope included."""
+    """Return whether a call matches a filter, the credential's scope included."""
     return (
         _has_dimensions(filter, call)
         and _is_within(call.started_at_us, filter.since_us, filter.until_us)
@@ -175,8 +178,8 @@ def matches(filter: ToolFilter, call: ToolCall) -> bool:
 
 
 def spellings(content: str) -> list[str]:
-    """Write a text as it may stand in JSON: as it is, in a string, and in a string of a document in
-    a string.
+    """Return the forms that a text may have in JSON, case-folded: plain, in a string, and in a
+    document inside a string.
     """
     found = [_without_needless_escapes(content)]
     for _ in range(2):
@@ -187,7 +190,7 @@ def spellings(content: str) -> list[str]:
 
 
 def sort_key(sort: ToolSort, call: ToolCall) -> float:
-    """Order of a call; one without a latency comes before all others."""
+    """Return the sort key of a call; a call without a latency sorts before all others."""
     if sort == "timestamp":
         return call.started_at_us
     if sort == "cost":
@@ -196,15 +199,17 @@ def sort_key(sort: ToolSort, call: ToolCall) -> float:
 
 
 def search_text(*parts: bytes | None) -> str:
-    """Make the search text of JSON values: decoded, folded, at most `MAX_SEARCH_BYTES` of UTF-8."""
+    """Return the search text of JSON values: decoded, case-folded, at most `MAX_SEARCH_BYTES` of
+    UTF-8.
+    """
     shown = (_readable(part) for part in parts if part)
     text = "\n".join(shown).casefold().encode("utf-8", "replace")
     return text[:MAX_SEARCH_BYTES].decode("utf-8", "ignore")
 
 
 def _readable(part: bytes) -> str:
-    """Write JSON with all characters as themselves, also in a document in a string; what is no JSON
-    stays as it is.
+    """Remove needless escapes from JSON, also from a document inside a string; other text stays as
+    it is.
     """
     part = part[: 4 * MAX_SEARCH_BYTES]
     if _NEEDFUL_ESCAPE.search(part):

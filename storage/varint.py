@@ -1,8 +1,8 @@
-"""Whole numbers of seven bits a byte, as protocol buffers and ClickHouse write them."""
+"""Variable-length integers (varints) with seven bits a byte, as in protocol buffers and ClickHouse."""
 
 
 def varint(number: int) -> bytes:
-    """Write a number that is not negative; all bytes but the last have the highest bit."""
+    """Encode a non-negative integer; all bytes but the last have the highest bit set."""
     if number < 0x80:
         return bytes((number,))
 

@@ -1,4 +1,4 @@
-"""zstd: of the standard library from Python 3.14 on, of its backport before."""
+"""zstd from the standard library (Python 3.14 and newer) or from its backport."""
 
 import sys
 
