@@ -45,12 +45,17 @@ STATUS_OF: Final = {
     "http2_flood": 400,
     "stream_refused": 503,
     "grpc_needs_http2": 502,
+    "egress_denied": 403,
+    "certificate_rejected": 403,
 }
 """Error code → status of the response. Only append: rings store a code as its position here."""
 KEYS_UNAVAILABLE: Final = "keys_unavailable"
-AUTH_CODES: Final = tuple(code for code, status in STATUS_OF.items() if status in (401, 403))
+_EGRESS_CODES: Final = ("egress_denied", "certificate_rejected")
+AUTH_CODES: Final = tuple(
+    code for code, status in STATUS_OF.items() if status in (401, 403) and code not in _EGRESS_CODES
+)
 """The reasons why a key does not open a route, in the order of evaluation."""
-KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, *AUTH_CODES))
+KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, "egress_denied", *AUTH_CODES))
 """Refusals of requests that were framed without doubt: the connection may go on."""
 _PARAMETERS: Final = re.compile(rb"[?;#]")
 _UNSHOWN: Final = re.compile(rb"(?:\A|(?<=//))[^/]*@|(?<=[?;#=]).+", re.DOTALL)
@@ -81,6 +86,10 @@ class UpstreamError(Exception):
         self.refused_head = refused_head
         self.reset_code = -1
         """The code with which it reset an HTTP/2 stream; -1: it reset none."""
+
+
+class Denied(OSError):
+    """An address that outgoing calls may not reach; the message says why."""
 
 
 class NotHttp2(UpstreamError):
@@ -120,6 +129,8 @@ def unreached(error: Exception) -> str:
     """Return the error code for a connection that could not be opened."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return "upstream_untrusted"
+    if isinstance(error, Denied):
+        return "egress_denied"
     # UnicodeError: a host name that IDNA cannot write.
     if isinstance(error, socket.gaierror | UnicodeError):
         return "upstream_unresolved"

@@ -9,7 +9,7 @@ is pure. The invariant: of the sockets that were opened exactly one is returned,
 import asyncio
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain, zip_longest
 from typing import Any, Final
 
@@ -61,9 +61,13 @@ def _rotate(addresses: list[Address], by: int) -> list[Address]:
 class Dialer:
     """Opens connections to one name."""
 
-    __slots__ = ("_lookup", "_order")
+    __slots__ = ("_judge", "_lookup", "_order")
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(
+        self, host: str, port: int, judge: Callable[[Address], object] | None = None
+    ) -> None:
+        """Connect to a name; `judge` raises for an address that may not be reached."""
+        self._judge = judge
         self._lookup = Lookup(host, port)
         self._order = AddressOrder()
 
@@ -71,9 +75,14 @@ class Dialer:
         """Return a connected socket, not blocking, and the address it leads to.
 
         Raises:
-            OSError: no address could be reached; of several failures the first.
+            OSError: no address could be reached; of several failures the first. What the judge
+                raises, for any of the addresses.
         """
-        addresses = self._order.arrange(await self._lookup.addresses(), time.monotonic())
+        found = await self._lookup.addresses()
+        if self._judge is not None:
+            for address in found:
+                self._judge(address)
+        addresses = self._order.arrange(found, time.monotonic())
         if len(addresses) == 1:
             return await _attempt(addresses[0]), addresses[0]
         return await self._race(addresses)

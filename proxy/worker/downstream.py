@@ -24,7 +24,7 @@ from proxy.network.fair_loop import (
     TURN_NS,
 )
 from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
-from proxy.worker.admission.admission import admission_of
+from proxy.worker.admission.admission import Admission, admission_of
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (
     HALF_CLOSE_NS,
@@ -54,18 +54,27 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     """One client connection."""
 
     __slots__ = (
-        "_engine", "_eof_ns", "_exit", "_held_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer", "_phase",
-        "_reader", "_relay",
+        "_admission", "_engine", "_eof_ns", "_exit", "_held_ns", "_is_leaving", "_is_lost", "_is_reading", "_peer",
+        "_phase", "_reader", "_relay",
     )  # fmt: skip
 
     _reader: RequestReader
     _exit: Http1Exit
     _relay: Relay
 
-    def __init__(self, engine: Engine, peer: bytes = b"") -> None:
-        """Serve for an engine; `peer` is given where a TLS or PROXY port has learnt it already."""
+    def __init__(
+        self, engine: Engine, peer: bytes = b"", admission: Admission | None = None
+    ) -> None:
+        """Serve for an engine.
+
+        Args:
+            engine: what all connections share.
+            peer: the client's address, where a TLS or PROXY port has learnt it already.
+            admission: admits the requests; None: that of routes does.
+        """
         super().__init__(engine.turns)
         self._engine = engine
+        self._admission = admission
         self._peer = peer
         self._phase: int = Phase.FRESH
         """What the connection waits for between two exchanges."""
@@ -94,9 +103,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._peer = peer_address(transport.get_extra_info("peername"))
         is_tls = transport.get_extra_info("sslcontext") is not None
         self.held_bytes = HELD_BYTES if is_tls else 0
-        self._reader = engine.request_reader(is_tls=is_tls)
+        admission = self._admission or admission_of(engine, self._peer, is_tls=is_tls)
+        self._reader = engine.request_reader(is_tls=admission.takes_https)
         self._exit = Http1Exit(engine, own)
-        admission = admission_of(engine, self._peer, is_tls=is_tls)
         self._relay = Relay(engine, self, self._exit, admission, self._peer, is_tls=is_tls)
         self._since_ns = time.monotonic_ns()
 
@@ -405,7 +414,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         shared = self._engine.http2
         assert shared is not None
         self._phase = Phase.LINGERING
-        other = Http2Downstream(self._engine, shared, self._peer, self._since_ns)
+        other = Http2Downstream(
+            self._engine, shared, self._peer, self._since_ns, self._relay.admission
+        )
         self._engine.hand_over(self, other)
         self._relay.detach()
         self._transport.set_protocol(other)

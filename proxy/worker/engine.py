@@ -228,9 +228,14 @@ class Engine:
         """
         self.encoder = LineEncoder()
         self.steps = Steps()
-        self.pools, self.http2_pools = self._new_pools(routes)
-        self.openers = tuple(map(opener, self.pools))
-        self.http2_openers = tuple(map(opener, self.http2_pools))
+        # By the place of a route; those of outgoing calls come and go.
+        self.pools: Final[dict[int, Pool]] = {}
+        self.http2_pools: Final[dict[int, Http2Pool]] = {}
+        self.openers: Final[dict[int, UpstreamOpener]] = {}
+        self.http2_openers: Final[dict[int, UpstreamOpener]] = {}
+        self._readers = ResponseReaders()
+        for route in routes.routes:
+            self.open_place(route, opener)
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
         self._is_used = asyncio.Event()
@@ -248,34 +253,44 @@ class Engine:
             self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes)
         )
 
-    def _new_pools(self, routes: RouteTable) -> tuple[tuple[Pool, ...], tuple[Http2Pool, ...]]:
-        readers = ResponseReaders()
-        pools = []
-        http2_pools = []
+    def open_place(
+        self, route: Route, opener: Callable[[Pool | Http2Pool], UpstreamOpener]
+    ) -> None:
+        """Make the pools of a route, and with `opener` what opens their connections."""
+        limits = route.limits
+        place = route.place
+        responses = self._readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
+        pool = Pool(
+            route,
+            limits,
+            partial(self.recorder.count_connection, "upstream"),
+            self.turns,
+            responses,
+        )
+        http2_pool = Http2Pool(
+            route,
+            limits,
+            partial(self.recorder.count_connection, "upstream_http2"),
+            self.turns,
+            responses,
+            self.encoder,
+            self.steps,
+            partial(self.recorder.count_http2_reset, "upstream"),
+        )
+        self.pools[place] = pool
+        self.http2_pools[place] = http2_pool
+        self.openers[place] = opener(pool)
+        self.http2_openers[place] = opener(http2_pool)
 
-        turns = self.turns
-        count_open = partial(self.recorder.count_connection, "upstream")
-        count_open_http2 = partial(self.recorder.count_connection, "upstream_http2")
-        count_reset = partial(self.recorder.count_http2_reset, "upstream")
-
-        for route in routes.routes:
-            limits = route.limits
-            responses = readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
-            pools.append(Pool(route, limits, count_open, turns, responses))
-            http2_pools.append(
-                Http2Pool(
-                    route,
-                    limits,
-                    count_open_http2,
-                    turns,
-                    responses,
-                    self.encoder,
-                    self.steps,
-                    count_reset,
-                )
-            )
-
-        return tuple(pools), tuple(http2_pools)
+    def close_place(self, place: int) -> bool:
+        """Take out the pools of a route, unless they have connections or requests wait for some;
+        return whether it was done.
+        """
+        if self.pools[place].is_used or self.http2_pools[place].is_used:
+            return False
+        for made in (self.pools, self.http2_pools, self.openers, self.http2_openers):
+            del made[place]
+        return True
 
     def register(self, connection: Connection, peer: bytes) -> str:
         """Count a new connection in; or count it as refused, and return which limit it exceeds.
@@ -362,12 +377,12 @@ class Engine:
 
         They are kept with the head, for the newest routes that it took.
         """
-        lines = head.rendered.get(route.index)
+        lines = head.rendered.get(route.place)
         if lines is None:
             lines = route.render(head, self.instance)
             if len(head.rendered) >= MAX_RENDERED_ROUTES:
                 del head.rendered[next(iter(head.rendered))]
-            head.rendered[route.index] = lines
+            head.rendered[route.place] = lines
 
         return lines
 
@@ -430,7 +445,7 @@ class Engine:
     def _show_old(self, exchange: Exchange, now_ns: int) -> None:
         """Show an exchange in the in-flight table once it is old, with its status if it has one."""
         if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
-            access = self.routes.routes[exchange.route].access
+            access = self.routes.access_of(exchange.route)
             self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))
         if exchange.slot >= 0 and exchange.status:
             self.recorder.show_status(exchange)
@@ -438,7 +453,10 @@ class Engine:
     async def _sweep(self) -> None:
         """Enforce the deadlines of all connections, again and again."""
         while True:
-            pools: tuple[Pool | Http2Pool, ...] = (*self.pools, *self.http2_pools)
+            pools: tuple[Pool | Http2Pool, ...] = (
+                *self.pools.values(),
+                *self.http2_pools.values(),
+            )
             _visit(pools, pools, _expire, time.monotonic_ns())
             is_near = self._idle_eviction.is_near(len(self.connections))
             visit = self._check_and_note if is_near else _check
@@ -469,9 +487,9 @@ class Engine:
         """End every connection; exchanges that run are recorded as `shutdown`."""
         for connection in list(self.connections):
             connection.abort_for_shutdown()
-        for pool in self.pools:
+        for pool in self.pools.values():
             pool.close()
-        for http2_pool in self.http2_pools:
+        for http2_pool in self.http2_pools.values():
             http2_pool.close()
 
 

@@ -25,7 +25,7 @@ from proxy.network.socket_queues import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
 from proxy.ring import http2_notes
 from proxy.ring.exchange import FLAG_TLS
-from proxy.worker.admission.admission import Admission, admission_of
+from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import HALF_CLOSE_NS, Phase
 from proxy.worker.engine import Engine, Http2
 from proxy.worker.exits.frame_writer import FrameWriter
@@ -57,14 +57,16 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     )  # fmt: skip
 
     _reader: RequestReader
-    _admission: Admission
 
-    def __init__(self, engine: Engine, shared: Http2, peer: bytes, since_ns: int) -> None:
+    def __init__(
+        self, engine: Engine, shared: Http2, peer: bytes, since_ns: int, admission: Admission
+    ) -> None:
         """Serve the client `peer` on a transport that was accepted at `since_ns`, and counted."""
         codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         super().__init__(engine, shared, codec)
         self._number = shared.connections = shared.connections + 1
         self._peer = peer
+        self._admission = admission
         self._since_ns = since_ns
         self._flags = 0
         self.eof_ns = 0
@@ -95,7 +97,6 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._flags = FLAG_TLS
             self.held_bytes = HELD_BYTES
         self._reader = engine.request_reader(is_tls=is_tls)
-        self._admission = admission_of(engine, self._peer, is_tls=is_tls)
         if is_tls and not is_fit_for_http2(tls.version(), name := tls.cipher()[0]):
             self._end(ErrorCode.INADEQUATE_SECURITY, f"HTTP/2 over the cipher {name}")
         self.flush()

@@ -25,7 +25,7 @@ from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, NO_ROUTE, Exchange
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
-from proxy.worker.admission.key_auth import compile_access
+from proxy.worker.admission.key_auth import Access, compile_access
 from proxy.worker.deadlines import LLM_FIRST_BYTE_S, Deadlines
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,7 @@ class Route:
         "limits",
         "max_body_bytes",
         "path",
+        "place",
         "request_names",
         "request_trailers_without",
         "request_window_bytes",
@@ -89,6 +90,9 @@ class Route:
     def __init__(self, index: int, route: RouteSettings, settings: Settings) -> None:
         """Compile `route`, the `index`-th of the settings."""
         self.index = index
+        """Which route records have."""
+        self.place = index
+        """Which pools of the engine it has: those of outgoing calls share a route."""
         self.path = route.path.encode()
         self.host = _host_name(route.host.encode())
         self.strip_bytes = route.strip_bytes
@@ -149,27 +153,13 @@ class Route:
         Our own fields come last: what the client's Connection names was removed before (P1).
         """
         host = self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode())
-        framing = b""
-        if head.is_chunked:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        elif head.content_length == VARIES:
-            framing = b"Content-Length: %b\r\n" % GAP
-        elif head.content_length >= 0:
-            framing = b"Content-Length: %d\r\n" % head.content_length
-
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
         hops = b", ".join([*head.hops, hop]) if head.hops else hop
         fields = head.render(self._rules.without)
         if self.access is not None:
             fields = self.access.without_key(fields)
-        connection = b""
-        if head.is_websocket:
-            connection = UPGRADE_LINES
-        elif head.accepts_trailers:
-            connection = TE_LINES
-
-        return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b%b" % (
-            host, fields, self._rules.lines, request_id, hops, connection, framing,
+        return b"%b%b%b%bX-Sidelog-Hop: %b\r\n%b" % (
+            host, fields, self._rules.lines, request_id, hops, hop_lines(head),
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
@@ -179,6 +169,24 @@ class Route:
         if target == b"*":
             return target
         return target_at(target, self.strip_bytes, self._base_path)
+
+
+def hop_lines(head: RequestHead) -> bytes:
+    """Return the field lines of a request that are for the next hop alone: connection, framing."""
+    connection = b""
+    if head.is_websocket:
+        connection = UPGRADE_LINES
+    elif head.accepts_trailers:
+        connection = TE_LINES
+
+    framing = b""
+    if head.is_chunked:
+        framing = b"Transfer-Encoding: chunked\r\n"
+    elif head.content_length == VARIES:
+        framing = b"Content-Length: %b\r\n" % GAP
+    elif head.content_length >= 0:
+        framing = b"Content-Length: %d\r\n" % head.content_length
+    return connection + framing
 
 
 class RouteTable:
@@ -197,6 +205,12 @@ class RouteTable:
             route.access is not None and route.access.is_keyed for route in self.routes
         )
         """Whether a route asks for API keys."""
+
+    def access_of(self, index: int) -> Access | None:
+        """Return what a route asks of its callers; that of outgoing calls, behind all others, asks
+        nothing.
+        """
+        return None if index == len(self.routes) else self.routes[index].access
 
     def match(self, host: bytes, target: bytes) -> Route | None:
         """Return the route of a request, None if there is none.

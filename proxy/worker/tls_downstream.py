@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
-from proxy.network.tls_accept import TlsAccept
+from proxy.network.early_connection import EarlyConnection
+from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import Phase
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
@@ -18,8 +19,10 @@ class TlsDownstream(Downstream):
 
     __slots__ = ("_accepted",)
 
-    def __init__(self, engine: Engine, accepted: TlsAccept) -> None:
-        super().__init__(engine, accepted.peer)
+    def __init__(
+        self, engine: Engine, accepted: EarlyConnection, admission: Admission | None = None
+    ) -> None:
+        super().__init__(engine, accepted.peer, admission)
         self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

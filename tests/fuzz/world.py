@@ -343,7 +343,7 @@ class World:
         engine = self.engine
         busy = sum(
             connection.handler is not None
-            for pool in engine.pools
+            for pool in engine.pools.values()
             for connection in pool._connections
         )
         if engine.connections or engine.in_flight or busy:
@@ -366,7 +366,7 @@ class World:
 
     def clear(self) -> None:
         """End what is left of a run and forget it."""
-        for pool in self.engine.pools:
+        for pool in self.engine.pools.values():
             pool.close()
         self.pump()
         self.upstreams = []

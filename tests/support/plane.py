@@ -90,7 +90,7 @@ def settings_for(
 
 def limit_requests(plane: "Plane", count: int) -> None:
     """Let each connection to an upstream carry `count` requests."""
-    for pool in (*plane.engine.pools, *plane.engine.http2_pools):
+    for pool in (*plane.engine.pools.values(), *plane.engine.http2_pools.values()):
         pool.max_requests = count
 
 
@@ -106,6 +106,8 @@ class Plane:
     loop: asyncio.AbstractEventLoop
     port: int
     _stop: asyncio.Event
+    egress_port: int = 0
+    """The port of outgoing calls, where the settings have one."""
     messages: int = 0
     """Messages among the records, as far as the test has read them."""
 
@@ -153,7 +155,7 @@ class Plane:
         """Keep idle connections for their whole time, as those of upstreams that were seen to serve
         several at once.
         """
-        for pool in self.engine.pools:
+        for pool in self.engine.pools.values():
             self.run(partial(pool._concurrency.served, 1000))
         return self
 
@@ -235,9 +237,11 @@ class Plane:
             engine = self.engine
             left["connections"] = len(engine.connections)
             left["in flight"] = len(engine.in_flight)
-            left["upstreams"] = sum(len(pool._connections) + pool._opening for pool in engine.pools)
+            left["upstreams"] = sum(
+                len(pool._connections) + pool._opening for pool in engine.pools.values()
+            )
             left["waiting"] = sum(
-                not waiter.done() for pool in engine.pools for waiter in pool._waiting
+                not waiter.done() for pool in engine.pools.values() for waiter in pool._waiting
             )
 
         return [f"{what}: {count}" for what, count in left.items() if count]
@@ -254,7 +258,7 @@ def running_plane(
     loop.set_debug(loop_name == "asyncio")
     problems: list[str] = []
     loop.set_exception_handler(lambda _, context: problems.append(repr(context)))
-    layout = CounterLayout(len(settings.routes))
+    layout = CounterLayout(len(settings.recorded_routes))
 
     with contextlib.ExitStack() as stack:
         segment = Segment.create(
@@ -266,11 +270,14 @@ def running_plane(
         )
         stack.callback(segment.close)
         stack.callback(segment.unlink)
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+        listener, outgoing = (
+            stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=512))
+            for _ in range(2)
+        )
         started: Future[Plane] = Future()
         thread = threading.Thread(
             target=_serve,
-            args=(loop, engine, settings, segment, listener, layout, started, problems),
+            args=(loop, engine, settings, segment, (listener, outgoing), layout, started, problems),
             name="plane",
         )
         thread.start()
@@ -300,7 +307,7 @@ def _serve(
     engine: EngineName,
     settings: Settings,
     segment: Segment,
-    listener: socket.socket,
+    listeners: tuple[socket.socket, socket.socket],
     layout: CounterLayout,
     started: "Future[Plane]",
     problems: list[str],
@@ -308,9 +315,21 @@ def _serve(
     async def main() -> None:
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            plane = await _listening(engine, settings, segment, listener, tasks)
-            port = listener.getsockname()[1]
-            face = Plane(plane, settings, segment, RingReader(segment), layout, loop, port, stop)
+            plane = await _listening(engine, settings, segment, listeners[0], tasks)
+            ports = [listener.getsockname()[1] for listener in listeners]
+            if isinstance(plane, DataPlane) and settings.egress.listen:
+                plane.listen_outgoing(listeners[1])
+            face = Plane(
+                plane,
+                settings,
+                segment,
+                RingReader(segment),
+                layout,
+                loop,
+                ports[0],
+                stop,
+                ports[1],
+            )
             started.set_result(face)
             await stop.wait()
             await plane.drain()

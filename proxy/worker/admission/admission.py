@@ -23,13 +23,15 @@ have it (`client_section`). The head is None where they cannot be used again.
 class Admission:
     """Admits the requests of one client connection."""
 
-    __slots__ = ("_engine", "_peer", "_rendered", "_scheme")
+    __slots__ = ("_engine", "_peer", "_rendered", "_scheme", "takes_https")
 
     def __init__(self, engine: Engine, peer: bytes, *, is_tls: bool) -> None:
         """Admit requests from the address `peer`."""
         self._engine = engine
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
+        self.takes_https = is_tls
+        """Whether a request may name an `https` URL."""
         self._rendered: Rendered = (None, None, b"", b"")
         """The rendering of the newest head."""
 

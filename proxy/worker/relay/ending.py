@@ -49,8 +49,12 @@ CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
 _REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
 _SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
 _TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
-_UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
-_UPSTREAM_TIMEOUT: Final = OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT]
+UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
+OUTCOME_OF: Final = {
+    "upstream_timeout": OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT],
+    "egress_denied": _REJECTED,
+}
+"""Code of an upstream's failure → the outcome on record, where it is not `UPSTREAM_ERROR`."""
 
 
 # The response is complete, maybe before its request.
@@ -257,14 +261,11 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
         exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
     if error.reset_code >= 0 and relay.stream is not None:
         relay.stream.note_reset(error.reset_code, http2_notes.BY_UPSTREAM)
-        exchange.outcome = _TRUNCATED if relay.is_responding else _UPSTREAM_ERROR
+        exchange.outcome = _TRUNCATED if relay.is_responding else UPSTREAM_ERROR
         exchange.status = exchange.status or STATUS_OF[error.code]
         _break_off(relay, exchange, error.code)
     elif not relay.is_responding:
-        if error.code == "upstream_timeout":
-            outcome = _UPSTREAM_TIMEOUT
-        else:
-            outcome = _UPSTREAM_ERROR
+        outcome = OUTCOME_OF.get(error.code, UPSTREAM_ERROR)
         _respond(
             relay, exchange, error.code, error.message, outcome, close=not may_keep_alive(relay)
         )

@@ -123,7 +123,7 @@ class Relay(RelayState):
             self._begin_on_stream(exchange, route, outgoing[len(self.upstream_head) :], now_ns)
             return
 
-        upstream = engine.pools[route.index].acquire(
+        upstream = engine.pools[route.place].acquire(
             now_ns, may_repeat=not has_body and method in IDEMPOTENT_METHODS
         )
         self._send(exchange, upstream, outgoing, now_ns)
@@ -135,7 +135,7 @@ class Relay(RelayState):
             message = "the call is gRPC, and upstream_protocol of its route is http1"
             self.upstream_failed(UpstreamError("grpc_needs_http2", message), is_stale=False)
         else:
-            upstream = self.engine.http2_pools[route.index].acquire(now_ns, may_repeat=True)
+            upstream = self.engine.http2_pools[route.place].acquire(now_ns, may_repeat=True)
             self._send(exchange, upstream, body, now_ns)
 
     def _send(
@@ -172,7 +172,7 @@ class Relay(RelayState):
                 openers = self.engine.http2_openers
             else:
                 openers = self.engine.openers
-            upstream = await openers[route.index].open(may_repeat=self.may_be_retried(exchange))
+            upstream = await openers[route.place].open(may_repeat=self.may_be_retried(exchange))
         except UpstreamError as error:
             self.connecting = None
             if self.is_grpc and isinstance(error, NotHttp2):

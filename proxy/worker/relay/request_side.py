@@ -164,8 +164,8 @@ def is_awaited(relay: RelayState) -> bool:
         return False
 
     if relay.is_http2:
-        return relay.engine.http2_pools[route.index].is_awaited
-    return relay.engine.pools[route.index].is_awaited
+        return relay.engine.http2_pools[route.place].is_awaited
+    return relay.engine.pools[route.place].is_awaited
 
 
 def delays_others(relay: RelayState, now_ns: int) -> bool:

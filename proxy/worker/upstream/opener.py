@@ -37,13 +37,22 @@ _TUNNEL_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 class Opener(Generic[Lane_co]):
     """Opens connections to one route's upstream."""
 
-    def __init__(self, pool: LanePool[Lane_co], own: frozenset[tuple[str, int]]) -> None:
-        """Open for a pool; `own` are the addresses that we listen on."""
+    def __init__(
+        self,
+        pool: LanePool[Lane_co],
+        own: frozenset[tuple[str, int]],
+        dialer: Dialer | None = None,
+    ) -> None:
+        """Open for a pool; `own` are the addresses that we listen on, and `dialer` connects where
+        it is not for the route alone to say how.
+        """
         self._pool = pool
         self._own_addresses = own
         via = pool.route.via
         self._via = via
-        if via is None:
+        if dialer is not None:
+            self._dialer: Dialer | None = dialer
+        elif via is None:
             self._dialer = _dialer_for(pool.route.address)
         else:
             self._dialer = Dialer(via.host, via.port)
@@ -139,7 +148,7 @@ class Opener(Generic[Lane_co]):
                 )
 
             if isinstance(connection, Http2Upstream):
-                await _await_settings(connection)
+                await await_settings(connection)
         except BaseException:
             pool.fail_opening()
             raise
@@ -201,7 +210,7 @@ class Opener(Generic[Lane_co]):
             raise
 
         if self._via is None:
-            connection.address_text = _text_of(address)
+            connection.address_text = text_of(address)
         return connection
 
     async def _secure(self, raw: asyncio.Transport, tls: ssl.SSLContext) -> AnyConnection:
@@ -270,7 +279,7 @@ async def open_tunnel(connected: socket.socket, authority: str, credentials: byt
         raise OSError(f"the proxy on the way (via) answered {answer!r} to CONNECT")
 
 
-async def _await_settings(connection: Http2Upstream) -> None:
+async def await_settings(connection: Http2Upstream) -> None:
     """Wait until the upstream has sent settings that allow streams."""
     try:
         await connection.ready.wait()
@@ -297,7 +306,8 @@ def _dialer_for(address: UpstreamAddress) -> Dialer | None:
     return None
 
 
-def _text_of(address: Address) -> bytes:
+def text_of(address: Address) -> bytes:
+    """Return an address as records show it."""
     host, port = address[1][:2]
     if ":" in host:
         host = f"[{host}]"

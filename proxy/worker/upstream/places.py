@@ -110,6 +110,11 @@ class LanePool(ABC, Generic[Lane_co]):
         """Whether requests wait, or were woken and have not run yet."""
         return bool(self._waiting or self._woken)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether connections are open or being opened, or requests wait for one."""
+        return self._open + self._opening > 0 or self.has_queue
+
     def add_waiter(self, waiter: "asyncio.Future[None]", *, is_first: bool) -> None:
         """Queue a future, resolved when a lane, or room for a connection, becomes free.
 

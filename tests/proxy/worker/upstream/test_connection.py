@@ -278,7 +278,7 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
             connection.sendall(OK)
 
     plane = start(upstream, upstream_max_connections=1)
-    [pool] = plane.engine.pools
+    [pool] = plane.engine.pools.values()
     usual = pool.limits
 
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
