@@ -39,6 +39,8 @@ class Listeners:
 
     data: list[socket.socket]
     """One per worker, at least one; none without a data port."""
+    egress: list[socket.socket]
+    """As many, where outgoing calls are on; else none."""
     admin: socket.socket
     metrics: socket.socket | None = None
     """The open address with metrics and probes, if configured."""
@@ -50,13 +52,13 @@ class Listeners:
     """Of its file; no other file has it while we listen."""
 
     def close_data(self) -> None:
-        """Close the data port; the file of a Unix socket goes first, unless another program has put
-        its own there.
+        """Close the ports of the workers; the file of a Unix socket goes first, unless another
+        program has put its own there.
         """
         with suppress(OSError):
             if self.path and os.lstat(self.path).st_ino == self.inode:
                 os.unlink(self.path)
-        for listener in self.data:
+        for listener in (*self.data, *self.egress):
             listener.close()
 
     @property
@@ -77,6 +79,8 @@ def open_listeners(
         addresses = {"data": settings["proxy"]["listen"], "admin": settings["admin"]["listen"]}
         inherited = _inherited(environ, addresses, undo)
         data = _data_listeners(settings["proxy"], inherited.get("data"), undo)
+        outgoing = settings.get("egress", {}).get("listen")
+        egress = _reuse_port(outgoing, len(data), undo, "[egress] listen") if outgoing else []
         admin = inherited.get("admin") or _listen(settings["admin"]["listen"], "--admin-listen")
         undo.callback(admin.close)
         metrics, health = (
@@ -87,7 +91,9 @@ def open_listeners(
 
     is_ours = data and "data" not in inherited and data[0].family == socket.AF_UNIX
     path = data[0].getsockname() if is_ours else ""
-    return Listeners(data, admin, metrics, health, path, os.lstat(path).st_ino if path else 0)
+    return Listeners(
+        data, egress, admin, metrics, health, path, os.lstat(path).st_ino if path else 0
+    )
 
 
 def _data_listeners(
@@ -101,7 +107,7 @@ def _data_listeners(
     count = max(1, proxy["workers"])
     address = proxy["listen"]
     if inherited is None and not address.startswith(UNIX_PREFIX):
-        return _reuse_port(address, count, undo)
+        return _reuse_port(address, count, undo, "--listen")
 
     return _share(inherited or _listen_at(address, undo), count, undo)
 
@@ -200,17 +206,17 @@ def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.
     return sockets
 
 
-def _reuse_port(address: str, count: int, undo: ExitStack) -> list[socket.socket]:
+def _reuse_port(address: str, count: int, undo: ExitStack, flag: str) -> list[socket.socket]:
     # A first socket without SO_REUSEPORT finds out whether another program has the port: with it,
     # both would succeed.
-    probe = _bind(address, "--listen", is_shared=False)
+    probe = _bind(address, flag, is_shared=False)
     host, port = probe.getsockname()[:2]
     probe.close()
     sockets = []
 
     for _ in range(count):
         listener = _bind(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}", "--listen", is_shared=True
+            f"[{host}]:{port}" if ":" in host else f"{host}:{port}", flag, is_shared=True
         )
         undo.callback(listener.close)
         listener.listen(BACKLOG)

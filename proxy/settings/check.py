@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 from proxy.settings.check_alerts import check_alerts
+from proxy.settings.check_egress import check_egress, check_egress_route
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_outgoing import (
     check_otel,
@@ -82,7 +83,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_sizes(settings)
     yield from _check_rules(settings)
     yield from _check_prices(settings)
-    if not settings.routes and settings.proxy.data_port:
+    if not settings.routes and settings.proxy.data_port and not settings.egress.listen:
         yield "routes", NO_UPSTREAM
     if settings.storage.url.startswith("memory") and not settings.proxy.data_port:
         yield (
@@ -93,6 +94,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _check_route_ids(settings)
     yield from _check_reach(settings)
     own = [address for _, address in _listeners(settings)]
+    yield from check_egress(settings, own)
     yield from check_otel(settings, own)
     yield from check_alerts(settings.alerts, own)
     yield from check_replay(settings.replay)
@@ -356,6 +358,7 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
             yield f"{name}.id" if name != "proxy" else "proxy.upstream", f"{what}, got {route.id!r}"
 
         seen.setdefault(route.id, name)
+        yield from check_egress_route(name, route.id)
         if not route.id.isprintable() or route.id != route.id.strip():
             yield (
                 f"{name}.id",

@@ -49,6 +49,7 @@ NEEDS_RESTART: typing.Final = (
         "proxy.listen",
         "proxy.data_port",
         "proxy.workers",
+        "egress.listen",
         "proxy.instance",
         "storage.url",
         "ring.directory",
@@ -362,6 +363,7 @@ def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Se
         proxy=msgspec.structs.replace(
             settings.proxy, trusted_proxies=networks_of(settings.proxy.trusted_proxies)
         ),
+        egress=_effective_egress(settings.egress, environ),
         routes=tuple(
             msgspec.structs.replace(
                 route,
@@ -370,6 +372,21 @@ def _effective(settings: model.Settings, environ: Mapping[str, str]) -> model.Se
             )
             for route in routes
         ),
+    )
+
+
+def _effective_egress(
+    egress: model.EgressSettings, environ: Mapping[str, str]
+) -> model.EgressSettings:
+    if not egress.listen:
+        return egress
+    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
+    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return msgspec.structs.replace(
+        egress,
+        clients=networks_of(egress.clients),
+        via=egress.via or proxy,
+        no_via=egress.no_via or excepted,
     )
 
 

@@ -21,6 +21,8 @@ from proxy.settings.admin_model import AdminSettings as AdminSettings
 from proxy.settings.admin_model import ReplaySettings as ReplaySettings
 from proxy.settings.admin_model import TokenSettings as TokenSettings
 from proxy.settings.alert_model import AlertSettings
+from proxy.settings.egress_model import EGRESS_ROUTE
+from proxy.settings.egress_model import EgressSettings as EgressSettings
 from proxy.settings.flags import FLAGS
 from proxy.settings.outgoing_model import OtelSettings
 from proxy.settings.redact_rules import Rule
@@ -308,6 +310,7 @@ class LogSettings(Section, frozen=True):
 
 PORTS = {
     "proxy.listen": "the data port",
+    "egress.listen": "the port of outgoing calls",
     "admin.listen": "the admin port",
     "admin.metrics_listen": "the open metrics",
     "admin.health_listen": "the supervisor's health",
@@ -321,6 +324,7 @@ class Settings(Section, frozen=True):
     data_dir: Annotated[str, about(FLAGS["data_dir"].help, min_length=1)] = "sidelog-data"
     """Absolute after `load`."""
     proxy: ProxySettings = ProxySettings()
+    egress: EgressSettings = EgressSettings()
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
     ring: RingSettings = RingSettings()
@@ -344,6 +348,18 @@ class Settings(Section, frozen=True):
     routes: tuple[RouteSettings, ...] = ()
     """Routes in match order; after `load` the last is `default`, a catch-all for [proxy].upstream.
     """
+
+    @property
+    def recorded_routes(self) -> tuple[RouteSettings, ...]:
+        """The routes that exchanges are counted by: outgoing calls are those of the last, where
+        they are on.
+        """
+        if not self.egress.listen:
+            return self.routes
+        outgoing = RouteSettings(
+            id=EGRESS_ROUTE, upstream="http://egress.invalid", capture=self.capture.level
+        )
+        return (*self.routes, outgoing)
 
     @property
     def listens(self) -> dict[str, str]:
@@ -399,6 +415,7 @@ def redacted(settings: Settings) -> dict[str, Any]:
             "body": "[REDACTED]" if alert["body"] else "",  # some receivers read their token there
         }
 
+    shown["egress"]["via"] = without_credentials(shown["egress"]["via"])
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("otel", "endpoint")):
         shown[section][name] = without_credentials(shown[section][name])

@@ -217,16 +217,18 @@ class Worker(Child):
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
         shared = self.shared
         listen = [listener.fileno() for listener in shared.listeners.data]
+        egress = [listener.fileno() for listener in shared.listeners.egress]
         wake = [shared.wakeup.read_fd, shared.wakeup.write_fd]
         arguments = [
             "proxy.worker",
             *("--settings-fd", str(shared.settings_fd), "--control-fd", str(control_fd)),
             *("--listen-fds", ",".join(map(str, listen)), "--wake-fds", ",".join(map(str, wake))),
+            *(["--egress-fds", ",".join(map(str, egress))] if egress else []),
             *("--index", str(self.index), "--instance", shared.data.instance),
             *shared.ring_options,
             *(["--lean"] if self.is_lean else []),
         ]
-        return arguments, [shared.settings_fd, *listen, *wake, *shared.rings.descriptors]
+        return arguments, [shared.settings_fd, *listen, *egress, *wake, *shared.rings.descriptors]
 
     def start(self) -> None:
         self._adopted.clear()

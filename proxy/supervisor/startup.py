@@ -121,7 +121,12 @@ def _announce(
         "data_dir": str(data.path),
     }
 
-    for name, listener in (("metrics", listeners.metrics), ("health", listeners.health)):
+    others = (
+        ("egress", next(iter(listeners.egress), None)),
+        ("metrics", listeners.metrics),
+        ("health", listeners.health),
+    )
+    for name, listener in others:
         if listener is not None:
             host, port = url_address(listener)
             extra[name] = f"http://{host}:{port}"
@@ -146,7 +151,8 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
     admin_url = f"{'https' if cert_file else 'http'}://{host}:{port}"
     url = settings["storage"]["url"]
     ports = {
-        "proxy.listen": listeners.data[0] if listeners.data else None,
+        "proxy.listen": next(iter(listeners.data), None),
+        "egress.listen": next(iter(listeners.egress), None),
         "admin.listen": listeners.admin,
         "admin.metrics_listen": listeners.metrics,
         "admin.health_listen": listeners.health,

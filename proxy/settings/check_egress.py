@@ -1,0 +1,78 @@
+"""What the types cannot say of [egress]: patterns of hosts, and who may use the port."""
+
+import ssl
+from collections.abc import Iterator
+from importlib.util import find_spec
+from ipaddress import ip_network
+from typing import Final
+
+from proxy.egress.hosts import is_pattern
+from proxy.settings.addresses import is_loopback, parse_address
+from proxy.settings.check_outgoing import Problem, check_via
+from proxy.settings.egress_model import EGRESS_ROUTE, EgressSettings
+from proxy.settings.model import Settings
+
+_EXTRA: Final = "pip install 'sidelog[egress]'"
+
+
+def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Yield what is wrong with [egress], where `own` are our own addresses."""
+    egress = settings.egress
+    if not egress.listen:
+        for name in ("hosts", "tunnel", "clients", "upstream_ca", "via", "no_via"):
+            if value := getattr(egress, name):
+                shown = list(value) if isinstance(value, tuple) else value
+                yield f"egress.{name}", f"has no effect while egress.listen is empty, got {shown!r}"
+        return
+
+    if not settings.proxy.data_port:
+        yield "egress.listen", f"has no effect without a data port, got {egress.listen!r}"
+    if find_spec("cryptography") is None:
+        yield "egress.listen", f"needs certificates: {_EXTRA}, got {egress.listen!r}"
+
+    for name in ("hosts", "tunnel"):
+        for pattern in getattr(egress, name):
+            if not is_pattern(pattern):
+                yield (
+                    f"egress.{name}",
+                    "expected a name or an address without a port, *.example.com or *, "
+                    f"got {pattern!r}",
+                )
+
+    yield from _check_clients(egress)
+    yield from check_via("egress", egress.via, own)
+    if egress.upstream_ca:
+        yield from _check_authorities(egress.upstream_ca)
+
+
+def check_egress_route(name: str, route_id: str) -> Iterator[Problem]:
+    """Yield what is wrong with the id of a route: that of outgoing calls is taken."""
+    if route_id == EGRESS_ROUTE:
+        yield f"{name}.id", f"is the id of outgoing calls ([egress]), got {route_id!r}"
+
+
+def _check_clients(egress: EgressSettings) -> Iterator[Problem]:
+    for text in egress.clients:
+        try:
+            ip_network(text, strict=False)
+        except ValueError as error:
+            yield "egress.clients", f"expected an address or a CIDR: {error}, got {text!r}"
+
+    try:
+        host, _ = parse_address(egress.listen)
+    except ValueError:
+        return  # reported with the ports
+    if not is_loopback(host) and not egress.clients:
+        yield (
+            "egress.clients",
+            f"must name who may use {egress.listen}, which other machines reach: a proxy that is "
+            "open to all would be misused",
+        )
+
+
+def _check_authorities(file: str) -> Iterator[Problem]:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except OSError as error:
+        reason = error.strerror if not isinstance(error, ssl.SSLError) else "holds no certificate"
+        yield "egress.upstream_ca", f"cannot be used: {reason}, got {file!r}"

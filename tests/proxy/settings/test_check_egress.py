@@ -1,0 +1,73 @@
+"""What is wrong with [egress]."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.settings.load import load
+from proxy.settings.model import Settings, SettingsError
+from tests.support.cases import each_of
+
+ON = {"egress.listen": "127.0.0.1:8888"}
+
+
+def problems(given: dict[str, str]) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(given, {}, None)
+    return "\n".join(caught.value.problems)
+
+
+@each_of(
+    ("given", "says"),
+    [
+        ({"egress.hosts": '["a.test"]', "proxy.upstream": "http://a"}, "has no effect while"),
+        (ON | {"egress.hosts": '["a.test:443"]'}, "without a port"),
+        (ON | {"egress.tunnel": '["http://a"]'}, "without a port"),
+        ({"egress.listen": "0.0.0.0:8888"}, "egress.clients: must name who may use"),
+        (ON | {"egress.clients": '["10.0.0.0/99"]'}, "expected an address or a CIDR"),
+        (ON | {"egress.upstream_ca": "/no/such/file"}, "No such file"),
+        (ON | {"egress.via": "ftp://a"}, "egress.via"),
+        (ON | {"egress.via": "http://127.0.0.1:8888"}, "own address"),
+        ({"egress.listen": "127.0.0.1:8080"}, "is the address of the data port too"),
+        ({"egress.listen": "8888"}, "expected host:port"),
+        (ON | {"proxy.data_port": "false"}, "has no effect without a data port"),
+    ],
+)
+def test_a_problem_is_named(given: dict[str, str], says: str) -> None:
+    assert says in problems(given)
+
+
+def test_no_route_is_needed_beside_it() -> None:
+    settings = load(ON | {"egress.hosts": '["*"]', "egress.clients": '["private"]'}, {}, None)
+    assert settings.routes == ()
+    assert [route.id for route in settings.recorded_routes] == ["egress"]
+    assert "10.0.0.0/8" in settings.egress.clients
+    assert settings.listens["egress.listen"] == "127.0.0.1:8888"
+
+
+def test_no_route_has_its_id() -> None:
+    toml = '[[routes]]\nid = "egress"\nupstream = "http://a"\n'
+    with pytest.raises(SettingsError, match="id of outgoing calls"):
+        _load(toml)
+
+
+def _load(toml: str) -> Settings:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
+        file.write(toml)
+        file.flush()
+        return load({}, {}, Path(file.name))
+
+
+def test_the_proxy_of_the_environment_is_taken() -> None:
+    """That of the settings comes first, and `off` is none."""
+    environ = {"HTTPS_PROXY": "http://corp:3128", "NO_PROXY": "intern.test"}
+    settings = load(ON, environ, None)
+    assert (settings.egress.via, settings.egress.no_via) == ("http://corp:3128", "intern.test")
+    assert load(ON | {"egress.via": "off"}, environ, None).egress.via == "off"
+
+
+def test_cryptography_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proxy.settings.check_egress.find_spec", lambda _: None)
+    assert "pip install 'sidelog[egress]'" in problems(ON)
