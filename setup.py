@@ -81,6 +81,7 @@ COMPILED = (
     "proxy/worker/closing_connection.py",
     "proxy/worker/deadlines.py",
     "proxy/worker/downstream.py",
+    "proxy/worker/egress/admission.py",
     "proxy/worker/engine.py",
     "proxy/worker/exits/exit.py",
     "proxy/worker/exits/frame_writer.py",

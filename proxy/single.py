@@ -64,6 +64,8 @@ async def _serve(settings: Settings, context: RootContext) -> int:
                     )
                     front.start()
                     front.listen(listeners.data[0])
+                    for listener in listeners.egress:
+                        front.listen_outgoing(listener)
                     plane.workers.update(_roll_call(segment))
                     log.info("ready")
                     notify("READY=1")

@@ -44,6 +44,7 @@ from proxy.ring.exchange import (
     NOTE_MESSAGES_DROPPED,
     NOTE_MESSAGES_UNREADABLE,
     NOTE_REFUSED_HEAD,
+    NOTE_TUNNEL,
     NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
     OK,
@@ -84,6 +85,7 @@ _NOTES_OF_DATA: Final = frozenset(
         NOTE_REFUSED_HEAD,
         NOTE_MESSAGES_DROPPED,
         NOTE_MESSAGES_UNREADABLE,
+        NOTE_TUNNEL,
         NOTES_REQUEST_TRAILERS[1],
         NOTES_RESPONSE_TRAILERS[1],
     )
@@ -269,8 +271,8 @@ class RecordBuilder:
         return _with_message(entry)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
-        """Build the data of a record, which few exchanges have: a close code, a wait, a failure, a
-        refused head, dropped trailers.
+        """Build the data of a record, which few exchanges have: a close code, a wait, a tunnel, a
+        failure, a refused head, dropped trailers.
         """
         is_noted = captured.notes and not _NOTES_OF_DATA.isdisjoint(captured.notes)
         if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
@@ -285,6 +287,8 @@ class RecordBuilder:
             data["messages_dropped"] = int.from_bytes(dropped, "little")
         if (directions := captured.notes.get(NOTE_MESSAGES_UNREADABLE)) is not None:
             data["messages_unreadable"] = _DIRECTIONS[directions[0] & 3]
+        if (tunnel := captured.notes.get(NOTE_TUNNEL)) is not None:
+            data["tunnel"] = msgspec.json.decode(tunnel)
         if (message := captured.notes.get(NOTE_MESSAGE)) is not None:
             data["error_message"] = self._redactor.redact_value(message).decode(errors="replace")
         if not captured.flags & FLAG_HEADS_OFF:

@@ -23,7 +23,7 @@ _REFUSED_METHODS: Final = (b"CONNECT", b"TRACE")
 _NO_FORWARD_PROXY: Final = (
     ": this is a reverse proxy, not a forward proxy, so it opens no tunnel to a host that a client "
     "names. Send requests to this address itself, as those to the service, and leave it out of "
-    "HTTPS_PROXY"
+    "HTTPS_PROXY, which is for the port of outgoing calls ([egress] listen)"
 )
 
 # No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from

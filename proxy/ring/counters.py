@@ -52,6 +52,20 @@ TLS_FAILURES: Final = (
 """Why a connection was never secured: what else it spoke, or that it was silent or left, or what
 was not agreed on; "certificate": the client refused ours.
 """
+EGRESS_OUTCOMES: Final = (
+    "read",
+    "plain",
+    "forwarded",
+    "tunnel",
+    "refused",
+    "failed",
+    "untrusted",
+    "closed",
+)
+"""What became of a connection to the port of outgoing calls: its TLS is read, or plain HTTP within
+CONNECT, or it asks for `http://` URLs; it is a tunnel; its request is refused; the host is not
+reached; the client does not trust our certificate; it left before anything was decided.
+"""
 PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
 """Why the client of a load balancer's connection was never known."""
 HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
@@ -66,6 +80,7 @@ _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
 _AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
 _ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
+_EGRESS_INDEX: Final = {outcome: index for index, outcome in enumerate(EGRESS_OUTCOMES)}
 _PROXY_INDEX: Final = {reason: index for index, reason in enumerate(PROXY_FAILURES)}
 _TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
@@ -122,6 +137,8 @@ class CounterSnapshot:
     """Code → connections of HTTP/2 that we ended."""
     http2_resets: dict[tuple[str, str], int] = field(default_factory=dict)
     """(side, code) → streams that it reset."""
+    egress: dict[str, int] = field(default_factory=dict)
+    """Outcome → connections to the port of outgoing calls."""
 
 
 _NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
@@ -144,9 +161,10 @@ class CounterLayout:
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
         "connections_upstream_http2", "displaced_connections", "dropped_grpc_messages", "dropped_messages",
-        "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures", "recording_standstills",
-        "recording_wait_us", "recording_waits", "refused_connections", "request_bytes", "requests",
-        "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors", "upstream_retries",
+        "egress", "http2_ends", "http2_resets", "log_lines_dropped", "no_route", "proxy_failures",
+        "recording_standstills", "recording_wait_us", "recording_waits", "refused_connections", "request_bytes",
+        "requests", "requests_in_flight", "response_bytes", "routes", "size", "tls_failures", "upstream_errors",
+        "upstream_retries",
     )  # fmt: skip
 
     def __init__(self, routes: int) -> None:
@@ -187,7 +205,9 @@ class CounterLayout:
         """Add the index of the side times the number of codes, and the number of the code."""
         self.dropped_grpc_messages = self.http2_resets + len(HTTP2_SIDES) * len(HTTP2_CODES)
         self.recording_standstills = self.dropped_grpc_messages + 1
-        self.size = self.dropped_grpc_messages + 2
+        self.egress = self.dropped_grpc_messages + 2
+        """Add the index of the outcome."""
+        self.size = self.egress + len(EGRESS_OUTCOMES)
         """Cells in all."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
@@ -215,6 +235,9 @@ class CounterLayout:
     def tls_failure_cell(self, reason: str) -> int:
         return self.tls_failures + _TLS_INDEX[reason]
 
+    def egress_cell(self, outcome: str) -> int:
+        return self.egress + _EGRESS_INDEX[outcome]
+
     def proxy_failure_cell(self, reason: str) -> int:
         return self.proxy_failures + _PROXY_INDEX[reason]
 
@@ -239,6 +262,7 @@ class CounterLayout:
             tls_failures=_counted(TLS_FAILURES, values[self.tls_failures :]),
             proxy_failures=_counted(PROXY_FAILURES, values[self.proxy_failures :]),
             http2_ends=_counted(HTTP2_CODES, values[self.http2_ends :]),
+            egress=_counted(EGRESS_OUTCOMES, values[self.egress :]),
         )
         for at, side in enumerate(HTTP2_SIDES):
             found = _counted(HTTP2_CODES, values[self.http2_resets + at * len(HTTP2_CODES) :])

@@ -62,6 +62,8 @@ for out.
 """
 NOTE_STREAM, NOTE_GRPC_MESSAGES = 10, 11
 """As `http2_notes.py` has them."""
+NOTE_TUNNEL: Final = 12
+"""Of a tunnel: why it was not read, what its client offered, and which side ended it, as JSON."""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")

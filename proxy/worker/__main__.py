@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 async def _serve(options: argparse.Namespace, settings: Settings) -> None:
     segment = make_segment(settings, options.ring_directory, is_lean=options.lean)
     wakeup = Wakeup(*options.wake_fds)
-    sockets = [socket.socket(fileno=fd) for fd in options.listen_fds]
+    sockets = _Listeners(options.listen_fds, options.egress_fds)
     control = Control(socket.socket(fileno=options.control_fd))
     stopping = asyncio.Event()
     leaving = asyncio.Event()
@@ -51,7 +51,7 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             if options.lean:
                 _be_lean(plane, segment)
             plane.start()
-            plane.listen(sockets[options.index])
+            sockets.listen(plane, options.index)
             _obey(control, plane, sockets, stopping, leaving)
             control.send("ready")
             wakeup.notify()  # there is a new ring
@@ -66,9 +66,8 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
             with stop_signals(stop):
                 await leaving.wait()
-                for listener in sockets:
-                    # At a stop, new connections are refused at once instead of waiting for our end.
-                    listener.close()
+                # At a stop, new connections are refused at once instead of waiting for our end.
+                sockets.close()
                 if not stopping.is_set():
                     _be_lean(plane, segment)
                     await plane.retire(stopping)
@@ -77,6 +76,29 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
             collecting.cancel()
     finally:
         segment.close()
+
+
+class _Listeners:
+    """The inherited listening sockets of all workers: of the data port, and of outgoing calls."""
+
+    def __init__(self, data: list[int], egress: list[int]) -> None:
+        self._data = [socket.socket(fileno=fd) for fd in data]
+        self._egress = [socket.socket(fileno=fd) for fd in egress]
+
+    def listen(self, plane: DataPlane, index: int) -> None:
+        """Accept on the sockets of a worker."""
+        plane.listen(self._data[index])
+        if self._egress:
+            plane.listen_outgoing(self._egress[index])
+
+    def release(self, plane: DataPlane, index: int) -> None:
+        """Accept on them no more."""
+        for listeners in filter(None, (self._data, self._egress)):
+            plane.release(listeners[index])
+
+    def close(self) -> None:
+        for listener in (*self._data, *self._egress):
+            listener.close()
 
 
 def _hand_over_ring(control: Control, segment: Segment) -> None:
@@ -104,7 +126,7 @@ def _be_lean(plane: DataPlane, segment: Segment) -> None:
 def _obey(
     control: Control,
     plane: DataPlane,
-    sockets: list[socket.socket],
+    sockets: _Listeners,
     stopping: asyncio.Event,
     leaving: asyncio.Event,
 ) -> None:
@@ -119,9 +141,9 @@ def _obey(
         for line in [] if stopping.is_set() else lines:
             command, _, argument = line.partition(" ")
             if command == "adopt":
-                plane.listen(sockets[int(argument)])
+                sockets.listen(plane, int(argument))
             elif command == "release":
-                plane.release(sockets[int(argument)])
+                sockets.release(plane, int(argument))
             elif command == "ping":
                 control.send("pong")
             elif command == "retire":
@@ -143,6 +165,7 @@ def _options(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--listen-fds", type=_descriptors, required=True)
+    parser.add_argument("--egress-fds", type=_descriptors, default=[])
     parser.add_argument("--wake-fds", type=_descriptors, required=True)
     parser.add_argument("--ring-directory", type=Path)
     parser.add_argument("--lean", action="store_true", help="take memory for the ring as it fills")

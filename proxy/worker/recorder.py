@@ -240,6 +240,10 @@ class Recorder:
     def count_proxy_failure(self, reason: str) -> None:
         self._cells[self._layout.proxy_failure_cell(reason)] += 1
 
+    def count_egress(self, outcome: str) -> None:
+        """Count a connection to the port of outgoing calls by what became of it."""
+        self._cells[self._layout.egress_cell(outcome)] += 1
+
     def count_connection(self, side: str, change: int) -> None:
         """Change the number of open connections of a side by one.
 

@@ -69,8 +69,11 @@ def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = 
     Raises:
         SharedMemoryError: the configured directory has no room for it, or it may not be made there.
     """
-    descriptor = write_descriptor(msgspec.to_builtins(settings))
-    cells = CounterLayout(len(settings.routes)).size
+    routes = settings.recorded_routes
+    descriptor = write_descriptor(
+        msgspec.to_builtins(msgspec.structs.replace(settings, routes=routes))
+    )
+    cells = CounterLayout(len(routes)).size
     size = settings.ring.bytes
     segment: Segment | None = None
 
@@ -173,6 +176,11 @@ class DataPlane:
         )
         self.engine = engine
         self._acceptors: dict[int, Acceptor] = {}
+        self._accept_outgoing: Callable[[socket.socket], None] | None = None
+        if settings.egress.listen:
+            from proxy.worker.egress.port import egress_port  # brings cryptography along
+
+            self._accept_outgoing = egress_port(settings, engine).accept
         limit_s = settings.proxy.limits.timeout_headers_s
 
         self._tls_port: TlsPort | None = None
@@ -202,16 +210,22 @@ class DataPlane:
         """Start the engine's background tasks."""
         self._tick = self._tasks.create_task(self.engine.tick(), name="engine tick")
 
-    def listen(self, listener: socket.socket) -> None:
+    def listen(
+        self, listener: socket.socket, accept: Callable[[socket.socket], None] | None = None
+    ) -> None:
         """Accept connections on a listening socket, ours or a dead worker's; the socket stays the
-        caller's.
+        caller's. They are those of the data port, unless `accept` takes them.
 
         The loop's own server would take one connection a turn, so that newcomers wait behind a
         crowd. Ours costs 17 µs more for a new connection, of about 200, and nothing for a kept one.
         """
         duplicate = listener.dup()
         duplicate.setblocking(False)
-        self._acceptors[listener.fileno()] = Acceptor(duplicate, self._accept)
+        self._acceptors[listener.fileno()] = Acceptor(duplicate, accept or self._accept)
+
+    def listen_outgoing(self, listener: socket.socket) -> None:
+        """Accept outgoing calls on a listening socket."""
+        self.listen(listener, self._accept_outgoing)
 
     def release(self, listener: socket.socket) -> None:
         """Stop accepting on one socket: its own worker is back."""
@@ -303,7 +317,7 @@ class DataPlane:
         if (
             self._beginning
             or self.engine.in_flight
-            or any(pool.is_draining for pool in self.engine.pools)
+            or any(pool.is_draining for pool in self.engine.pools.values())
         ):
             return True
 
@@ -329,7 +343,7 @@ def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
     """Return the recorder that writes to `segment`, and the gate, which learns of new keys by it."""
-    layout = CounterLayout(len(routes.routes))
+    layout = CounterLayout(len(settings.recorded_routes))
     recorder = Recorder(
         RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment)
     )

@@ -68,6 +68,8 @@ def _connection_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield _by_label("tls_failures", text, "reason", counted.tls_failures)
     text = "Connections closed because their PROXY header was malformed or did not come, by reason."
     yield _by_label("proxy_protocol_failures", text, "reason", counted.proxy_failures)
+    text = "Connections to the port of outgoing calls, by what became of them."
+    yield _by_label("egress_connections", text, "outcome", counted.egress)
 
 
 def _recording_families(counted: CounterSnapshot) -> Iterator[Metric]:

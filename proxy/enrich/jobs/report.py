@@ -27,7 +27,14 @@ from proxy.enrich.jobs import results
 from proxy.enrich.jobs.results import BATCH_TIER, Results
 from proxy.enrich.llm import anthropic, gemini, interactions, openai
 from proxy.enrich.llm.provider import Provider
-from proxy.enrich.llm.reader import Call, is_provider, is_refusal, provider_name, read_answer
+from proxy.enrich.llm.reader import (
+    Call,
+    host_of,
+    is_provider,
+    is_refusal,
+    provider_name,
+    read_answer,
+)
 from proxy.enrich.llm.recognise import PROVIDERS
 from storage.record import Record
 
@@ -154,7 +161,7 @@ def report_of(
             report is not None
             and kind in _FILES
             and setting == "auto"
-            and not is_provider(record.upstream or "")
+            and not is_provider(host_of(record))
         ):
             # It may be a client's own: servers of files have such paths, too.
             return report._replace(needs_known=True)
@@ -441,7 +448,7 @@ def _summed(about: Report, found: Results) -> Report | None:
 
 
 def _named(provider: Provider, record: Record) -> str:
-    return provider_name(provider, record.path or "", record.upstream or "")
+    return provider_name(provider, record.path or "", host_of(record))
 
 
 _ASKS: Final = {

@@ -22,6 +22,7 @@ from proxy.enrich.llm.provider import Provider
 from proxy.enrich.llm.recognise import attributed_to, candidate_of, recognise
 from proxy.enrich.llm.stream import Frames, frames_of, read_stream, rebuilt
 from proxy.ring.timeline import FIRST_CHUNKS
+from proxy.settings.egress_model import EGRESS_ROUTE
 from storage.record import Outcome, Record, Stream, StreamEnd
 
 _HOSTS: Final = (
@@ -129,7 +130,7 @@ def read_answer(
 
     usage.model = usage.model or usage.resolved_model
     by = attributed_to(exchange.labels.provider or "auto", provider)
-    name = provider_name(by, record.path or "", record.upstream or "")
+    name = provider_name(by, record.path or "", host_of(record))
     usage.price_list = _LISTS.get((name, (record.path or "").rpartition("/")[2]))
     return Call(name, usage, stream)
 
@@ -150,7 +151,7 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
         return None
 
     by = attributed_to(setting, provider)
-    name = provider_name(by, path, record.upstream or exchange.labels.upstream or "")
+    name = provider_name(by, path, host_of(record) or exchange.labels.upstream or "")
     return Call(name, CallUsage(model=found.model), None)
 
 
@@ -200,6 +201,14 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
         return "azure"
 
     return provider.name
+
+
+def host_of(record: Record) -> str:
+    """Return what tells by its name who was called: the upstream, or the host of an outgoing call,
+    whose upstream is an address.
+    """
+    called = record.host if record.route_id == EGRESS_ROUTE else record.upstream
+    return called or ""
 
 
 def is_provider(upstream: str) -> bool:

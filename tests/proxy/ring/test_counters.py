@@ -8,6 +8,7 @@ from proxy.http2.errors import ErrorCode
 from proxy.ring.counters import (
     AUTH_FAILURES,
     CLASSES,
+    EGRESS_OUTCOMES,
     HTTP2_SIDES,
     METHODS,
     PROXY_FAILURES,
@@ -54,6 +55,7 @@ def test_no_two_counters_share_a_cell(routes: int) -> None:
         *(layout.auth_failure_cell(code) for code in AUTH_FAILURES),
         *(layout.tls_failure_cell(reason) for reason in TLS_FAILURES),
         *(layout.proxy_failure_cell(reason) for reason in PROXY_FAILURES),
+        *(layout.egress_cell(outcome) for outcome in EGRESS_OUTCOMES),
         layout.dropped_messages,
         layout.dropped_grpc_messages,
         layout.displaced_connections,
@@ -113,6 +115,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
     cells[layout.auth_failure_cell("expired")] += 9
     cells[layout.tls_failure_cell("timeout")] += 2
     cells[layout.proxy_failure_cell("malformed")] += 6
+    cells[layout.egress_cell("tunnel")] += 16
     cells[layout.dropped_messages] += 11
     cells[layout.displaced_connections] += 12
     cells[layout.recording_waits] += 13
@@ -132,6 +135,7 @@ def test_a_page_is_read_back_with_the_names_of_the_routes(segment: Segment) -> N
         auth_failures={"expired": 9, "keys_unavailable": 1},
         tls_failures={"timeout": 2},
         proxy_failures={"malformed": 6},
+        egress={"tunnel": 16},
         dropped_messages=11,
         displaced_connections=12,
         recording_waits=13,
@@ -177,6 +181,7 @@ def test_a_dead_worker_keeps_its_counters_and_loses_its_gauges() -> None:
         "auth_failures",
         "tls_failures",
         "proxy_failures",
+        "egress",
     ):
         left, right, both = (getattr(snapshot, name) for snapshot in (base, gone, total))
         assert both == {

@@ -1,0 +1,1 @@
+"""The port of outgoing calls: a forward proxy that reads some hosts and tunnels to all others."""

@@ -1,0 +1,283 @@
+"""The hosts that outgoing calls go to: a route, its pools and its way there, made as they are asked
+for.
+
+A destination is what one client may share with another: scheme, host, port, and the version of HTTP
+that is spoken. Each has a place in the engine, like a route of the settings; all are recorded by
+one route. Bounded: beyond `MAX_DESTINATIONS` those that were asked for longest ago go, once they
+have no connection.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections import OrderedDict
+from typing import Final, NamedTuple, cast
+
+import msgspec
+
+from proxy.http1.errors import UpstreamError, unreached, why_unreached
+from proxy.network.dialer import Dialer
+from proxy.network.socket_queues import probe_silent_peers
+from proxy.network.tls_dial import secure
+from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_of
+from proxy.settings.egress_model import EGRESS_ROUTE
+from proxy.settings.model import RouteSettings, Settings
+from proxy.settings.route_model import HeaderSettings
+from proxy.worker.egress.reach import Reach
+from proxy.worker.engine import Engine, UpstreamOpener
+from proxy.worker.routes import Route
+from proxy.worker.upstream.connection import UpstreamConnection
+from proxy.worker.upstream.http2_connection import Http2Upstream
+from proxy.worker.upstream.http2_pool import Http2Pool
+from proxy.worker.upstream.opener import Opener, await_settings, open_tunnel, text_of
+from proxy.worker.upstream.pool import Pool
+
+MAX_DESTINATIONS: Final = 1024
+HTTP2: Final = "h2"
+HTTP11: Final = "http/1.1"
+_AGREED_S: Final = 600.0
+"""How long the version of HTTP that a host chose is taken to be what it would choose again."""
+
+
+class Destination(NamedTuple):
+    """Where requests go."""
+
+    scheme: str
+    """`http` or `https`."""
+    host: str
+    """Name or IP literal without brackets."""
+    port: int
+    protocol: str
+    """What is spoken there, as ALPN names it: `http/1.1` or `h2`."""
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """host:port, with brackets around an IPv6 address."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class Destinations:
+    """The destinations of one worker."""
+
+    def __init__(self, settings: Settings, engine: Engine, reach: Reach) -> None:
+        """Begin with none; `reach` judges the addresses that their names lead to.
+
+        Raises:
+            OSError: the file of authorities cannot be read.
+        """
+        egress = settings.egress
+        self._engine = engine
+        self._reach = reach
+        self._proxy = {"https_proxy": egress.via, "no_proxy": egress.no_via}
+        self._authorities = egress.upstream_ca
+        proxy = msgspec.structs.replace(settings.proxy, headers=HeaderSettings())
+        self._settings = msgspec.structs.replace(settings, proxy=proxy)
+        self._capture = settings.capture.level
+        self.route_index: Final = len(settings.routes)
+        """What all records of outgoing calls have as their route."""
+        self._places = len(settings.recorded_routes)
+        self._routes: OrderedDict[Destination, Route] = OrderedDict()
+        self._dialers: OrderedDict[tuple[str, int], Dialer] = OrderedDict()
+        self._agreed: OrderedDict[tuple[str, int], tuple[str, float]] = OrderedDict()
+        """(host, port) → what it chose of both protocols, and until when that counts."""
+        offers: tuple[tuple[str, ...], ...] = (
+            (HTTP11,),
+            (HTTP2,),
+            (HTTP2, HTTP11),
+            (HTTP11, HTTP2),
+        )
+        self._contexts = {offered: self._context(offered) for offered in offers}
+
+    def _context(self, offered: tuple[str, ...]) -> ssl.SSLContext:
+        """Make the context of connections to hosts, which trusts the system's authorities and those
+        of the settings. It takes 20 ms, so all hosts share one.
+        """
+        context = ssl.create_default_context()
+        if self._authorities:
+            context.load_verify_locations(self._authorities)
+        context.set_alpn_protocols(list(offered))
+        return context
+
+    def route(self, destination: Destination) -> Route:
+        """Return the route to a destination."""
+        route = self._routes.get(destination)
+        if route is not None:
+            self._routes.move_to_end(destination)
+            return route
+
+        route = self._make(destination)
+        self._routes[destination] = route
+        if len(self._routes) > MAX_DESTINATIONS:
+            self._forget_unused()
+        return route
+
+    def _forget_unused(self) -> None:
+        """Forget destinations without a connection, those that were asked for longest ago first; not
+        the newest, which is about to have one.
+        """
+        for destination, route in list(self._routes.items())[:-1]:
+            if len(self._routes) <= MAX_DESTINATIONS:
+                break
+            if self._engine.close_place(route.place):
+                del self._routes[destination]
+
+    def _make(self, destination: Destination) -> Route:
+        protocol = "http2" if destination.protocol == HTTP2 else "http1"
+        declared = RouteSettings(
+            id=EGRESS_ROUTE,
+            upstream=f"http://{destination.authority}",
+            upstream_protocol=protocol,  # type: ignore[arg-type]
+            capture=self._capture,
+        )
+        route = Route(self.route_index, declared, self._settings)
+        route.place = self._places
+        self._places += 1
+        route.response_rules = route.response_rules.and_without("Alt-Svc")
+        route.via = self._via(destination.host, destination.port)
+        if destination.is_tls:
+            route.tls = self._contexts[HTTP11,]
+            route.http2_tls = self._contexts[HTTP2,]
+            route.server_name = destination.host.removesuffix(".")
+
+        self._engine.open_place(route, self._opener)
+        return route
+
+    def _opener(self, pool: Pool | Http2Pool) -> UpstreamOpener:
+        address = pool.route.address
+        return Opener(pool, frozenset(), self._dialer(address.host, address.port))
+
+    def _via(self, host: str, port: int) -> Via | None:
+        address = UpstreamAddress(scheme="https", host=host, port=port, path="")
+        return parse_via(via_of(address, self._proxy))
+
+    def _dialer(self, host: str, port: int) -> Dialer:
+        """Return what connects to a host, or to the proxy on the way there, which alone can judge
+        what a name leads to.
+        """
+        via = self._via(host, port)
+        place = (host, port) if via is None else (via.host, via.port)
+        dialer = self._dialers.get(place)
+        if dialer is None:
+            judge = self._reach.judge if via is None else None
+            dialer = self._dialers[place] = Dialer(*place, judge)
+            if len(self._dialers) > MAX_DESTINATIONS:
+                self._dialers.popitem(last=False)
+        self._dialers.move_to_end(place)
+        return dialer
+
+    async def dial(self, host: str, port: int) -> tuple[socket.socket, bytes]:
+        """Return a socket that leads to a host, and the address it leads to, as records show it.
+
+        Raises:
+            UpstreamError: the host cannot be reached, not in time, or may not be.
+        """
+        limit_s = self._settings.proxy.limits.timeout_connect_s
+        dialer = self._dialer(host, port)
+        via = self._via(host, port)
+        try:
+            async with asyncio.timeout(limit_s or None):
+                connected, address = await dialer.connect()
+                if via is None:
+                    return connected, text_of(address)
+                authority = Destination("", host, port, "").authority
+                try:
+                    await open_tunnel(connected, authority, via.credentials)
+                except BaseException:
+                    connected.close()
+                    raise
+                return connected, authority.encode()
+        except TimeoutError as error:
+            raise UpstreamError(
+                "upstream_timeout", f"no connection to {host} ({limit_s:g} s, timeout_connect_s)"
+            ) from error
+        except (OSError, UnicodeError) as error:
+            raise UpstreamError(
+                unreached(error), f"cannot connect to {host}: {why_unreached(error)}"
+            ) from error
+
+    async def protocol_of(self, host: str, port: int, offered: tuple[str, ...]) -> str:
+        """Return what a host speaks of what a client offers, which is some of `h2` and `http/1.1`.
+
+        Where the client leaves the choice, the host is asked, and the connection on which it
+        answers waits for the first request. One that cannot be reached is left to that request,
+        whose answer says why.
+        """
+        if len(offered) < 2:
+            return offered[0] if offered else HTTP11
+        protocol, until_s = self._agreed.get((host, port), ("", 0.0))
+        if time.monotonic() < until_s:
+            return protocol
+
+        try:
+            protocol = await self._ask(host, port, offered)
+        except (UpstreamError, OSError, TimeoutError):
+            return HTTP11
+        self._agreed[host, port] = protocol, time.monotonic() + _AGREED_S
+        self._agreed.move_to_end((host, port))
+        if len(self._agreed) > MAX_DESTINATIONS:
+            self._agreed.popitem(last=False)
+        return protocol
+
+    async def _ask(self, host: str, port: int, offered: tuple[str, ...]) -> str:
+        connected, address = await self.dial(host, port)
+        chosen = _Chosen(self, host, port, address)
+        async with asyncio.timeout(self._settings.proxy.limits.timeout_connect_s or None):
+            raw, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol, sock=connected
+            )
+            await secure(raw, chosen, self._contexts[offered], host.removesuffix("."))
+            await chosen.keep()
+        return chosen.protocol
+
+    def pool(self, host: str, port: int, protocol: str) -> Pool | Http2Pool:
+        """Return the pool for connections over TLS to a host that chose a protocol."""
+        route = self.route(Destination("https", host, port, protocol))
+        pools: dict[int, Pool] | dict[int, Http2Pool] = self._engine.pools
+        if protocol == HTTP2:
+            pools = self._engine.http2_pools
+        return pools[route.place]
+
+
+class _Chosen(asyncio.Protocol):
+    """Makes a connection of the version of HTTP that its host chose in the handshake."""
+
+    protocol = HTTP11
+    _pool: Pool | Http2Pool
+    _connection: UpstreamConnection | Http2Upstream
+
+    def __init__(self, destinations: Destinations, host: str, port: int, address: bytes) -> None:
+        self._destinations = destinations
+        self._place = host, port
+        self._address = address
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        secured = cast(asyncio.Transport, transport)
+        tls = secured.get_extra_info("ssl_object")
+        self.protocol = tls.selected_alpn_protocol() or HTTP11
+        self._pool = self._destinations.pool(*self._place, self.protocol)
+        self._pool.begin_opening()
+        self._connection = self._pool.new_connection()
+        self._connection.address_text = self._address
+        secured.set_protocol(self._connection)
+        self._connection.connection_made(secured)
+
+    async def keep(self) -> None:
+        """Give the connection to its pool."""
+        connection = self._connection
+        try:
+            if isinstance(connection, Http2Upstream):
+                await await_settings(connection)
+            probe_silent_peers(connection.transport.get_extra_info("socket"))
+        except BaseException:
+            self._pool.fail_opening()
+            raise
+
+        self._pool.opened(connection)
+        if isinstance(self._pool, Pool):
+            self._pool.release(cast(UpstreamConnection, connection), time.monotonic_ns())

@@ -1,0 +1,80 @@
+"""Which addresses outgoing calls may reach.
+
+A name is judged by what it leads to, just before a connection is opened: so are the decimal and hex
+forms of an address, which the resolver reads. Refused are the ports of this sidelog, which would go
+in a circle or show its log to any program, and link-local addresses, where clouds give out the
+credentials of a machine; the latter unless the settings list that very address.
+"""
+
+import socket
+from collections.abc import Iterable
+from contextlib import closing
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
+
+from proxy.egress.hosts import HostList
+from proxy.http1.errors import Denied
+from proxy.network.lookup import Address
+
+_METADATA: Final = tuple(
+    map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32"))
+)
+"""Link-local addresses (RFC 3927, RFC 4291 §2.5.6), and those of the metadata of AWS and Alibaba."""
+_NAT64: Final = ip_network("64:ff9b::/96")
+"""IPv6 addresses that stand for IPv4 ones (RFC 6052 §2.1)."""
+_LOCAL_NAMES: Final = ("localhost", "localhost.localdomain", "ip6-localhost")
+
+
+class Reach:
+    """Judges addresses."""
+
+    def __init__(self, own: Iterable[tuple[str, int]], listed: HostList) -> None:
+        """Refuse our `own` listeners, given as host and port; `listed` names allowed addresses."""
+        self._own = frozenset(own)
+        self._ports = frozenset(port for _, port in self._own)
+        self._listed = listed
+
+    def judge(self, address: Address) -> None:
+        """Do nothing about an address that may be reached.
+
+        Raises:
+            Denied: it may not.
+        """
+        text, port = address[1][:2]
+        ip = _plain(str(text).partition("%")[0])
+        if port in self._ports and any(
+            port == own_port and _is_at(ip, host) for host, own_port in self._own
+        ):
+            raise Denied(f"{ip} port {port} is a port of this sidelog")
+        if any(ip in network for network in _METADATA) and not self._listed.names(str(ip)):
+            raise Denied(
+                f"{ip} is a link-local or metadata address: list it in [egress] hosts or tunnel to "
+                "allow it"
+            )
+
+
+def _plain(text: str) -> IPv4Address | IPv6Address:
+    """Return an address; one that stands for an IPv4 address as that."""
+    ip = ip_address(text)
+    if isinstance(ip, IPv6Address) and ip in _NAT64:
+        return IPv4Address(ip.packed[-4:])
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def _is_at(ip: IPv4Address | IPv6Address, host: str) -> bool:
+    """Return whether a listener on `host` takes connections to an address."""
+    if ip.is_unspecified or host in _LOCAL_NAMES:
+        return ip.is_unspecified or ip.is_loopback
+    own = _plain(host)
+    return ip == own or (own.is_unspecified and _is_of_this_machine(ip))
+
+
+def _is_of_this_machine(ip: IPv4Address | IPv6Address) -> bool:
+    """Return whether an address is ours: then a socket can be bound to it."""
+    family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+    with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
+        try:
+            probe.bind((str(ip), 0))
+        except OSError:
+            return False
+    return True

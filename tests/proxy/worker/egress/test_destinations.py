@@ -1,0 +1,250 @@
+"""What is spoken with the hosts that are read: the versions of HTTP, WebSockets, gRPC, streams."""
+
+import contextlib
+import json
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from websockets.sync.client import connect as connect_websocket
+
+from proxy.egress.authority import open_authority
+from proxy.ring.exchange import NOTE_STREAM
+from proxy.worker.egress import destinations
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
+from tests.support.cases import each_of
+from tests.support.http2_client import GET, Http2Client
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
+from tests.support.outgoing import HOST, host, known_names, outgoing, server_context
+from tests.support.upstream import read_head, running, scripted, service, switching
+
+BOTH = ("h2", "http/1.1")
+
+
+@contextlib.contextmanager
+def secured(
+    directory: Path, handle: Callable[[socket.socket, int], None], *protocols: str
+) -> Iterator[str]:
+    """Serve raw connections over TLS as `HOST`; gives its authority."""
+    context = server_context(open_authority(directory / "theirs"), HOST, *protocols)
+
+    def serve(accepted: socket.socket, number: int) -> None:
+        with context.wrap_socket(accepted, server_side=True) as own:
+            handle(own, number)
+
+    with known_names(HOST), scripted(serve) as url:
+        yield f"{HOST}:{url.rpartition(':')[2]}"
+
+
+@each_of(
+    ("offered", "spoken", "chosen"),
+    [
+        (BOTH, ("h2", "http/1.1"), "h2"),
+        (BOTH, ("http/1.1",), "http/1.1"),
+        (BOTH, (), "http/1.1"),
+        (("h2",), ("h2",), "h2"),
+        (("http/1.1",), ("h2", "http/1.1"), "http/1.1"),
+        ((), ("http/1.1",), None),
+    ],
+)
+def test_a_client_speaks_what_its_host_chose(
+    tmp_path: Path, offered: tuple[str, ...], spoken: tuple[str, ...], chosen: str | None
+) -> None:
+    """A host is asked once, and the connection on which it was is used."""
+    upstream = Http2Upstream()
+    connections: list[int] = []
+
+    def serve(own: socket.socket, number: int) -> None:
+        connections.append(number)
+        assert isinstance(own, ssl.SSLSocket)
+        if own.selected_alpn_protocol() == "h2":
+            upstream(own, number)
+            return
+        while read_head(own):
+            own.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with secured(tmp_path, serve, *spoken) as authority, outgoing(tmp_path, hosts=("*",)) as port:
+        for _ in range(2):
+            client = port.secured(port.connect_to(authority), HOST, *offered)
+            assert isinstance(client.socket, ssl.SSLSocket)
+            assert client.socket.selected_alpn_protocol() == chosen
+            if chosen == "h2":
+                with Http2Client(client.socket) as http2:
+                    assert http2.ask(GET).status == 200
+            else:
+                with client:
+                    client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                    assert client.answer().body == b"ok"
+        records = port.plane.exchanges(2)
+        assert len(connections) == 1
+    for record in records:
+        assert (NOTE_STREAM in record.notes) == (chosen == "h2")
+
+
+def test_a_call_of_grpc_passes(tmp_path: Path) -> None:
+    def answer(connection: Connection, request: Request) -> None:
+        if request.is_ended:
+            connection.respond(request, MESSAGE, GRPC, STATUS)
+
+    with (
+        secured(tmp_path, Http2Upstream(answer), "h2") as authority,
+        outgoing(tmp_path, hosts=("*",)) as port,
+    ):
+        client = port.secured(port.connect_to(authority), HOST, "h2")
+        with Http2Client(client.socket) as http2:
+            answered = http2.ask(CALL, MESSAGE)
+        assert (answered.body, answered.trailers) == (MESSAGE, {"grpc-status": "0"})
+        assert port.plane.exchange().status == 200
+
+
+def test_http2_without_tls_passes(tmp_path: Path) -> None:
+    """As gRPC speaks it through CONNECT."""
+    upstream = Http2Upstream()
+    with scripted(upstream) as url, outgoing(tmp_path, hosts=("*",)) as port:
+        client = port.connect_to(url.removeprefix("http://"))
+        with Http2Client(client.socket) as http2:
+            assert http2.ask(GET).status == 200
+        assert port.plane.exchange().status == 200
+    assert len(upstream.requests) == 1
+
+
+def test_a_websocket_passes(tmp_path: Path) -> None:
+    """With its messages recorded, as on any route."""
+
+    def serve(own: socket.socket, number: int) -> None:
+        own.sendall(switching(read_head(own)))
+        while data := own.recv(1 << 16):
+            # Unmask what a client masks: a short frame, back as a server's.
+            mask, said = data[2:6], data[6:]
+            plain = bytes(octet ^ mask[at % 4] for at, octet in enumerate(said))
+            own.sendall(bytes((data[0], len(plain))) + plain)
+
+    with secured(tmp_path, serve) as authority, outgoing(tmp_path, hosts=("*",)) as port:
+        trust = ssl.create_default_context(cafile=str(port.ours))
+        with connect_websocket(f"wss://{authority}/chat", ssl=trust, proxy=port.proxy) as own:
+            own.send("hello")
+            assert own.recv() == "hello"
+        record = port.plane.exchange()
+        assert port.plane.messages >= 2
+    assert record.status == 101
+
+
+def test_events_are_not_held_back(tmp_path: Path) -> None:
+    """Each is with the client before the next is sent."""
+    came: list[float] = []
+    with host(tmp_path) as authority, outgoing(tmp_path, hosts=("*",)) as port:
+        with port.secured(port.connect_to(authority), HOST) as client:
+            client.send(b"GET /events?n=5&pause=0.3 HTTP/1.1\r\nHost: a\r\n\r\n")
+            found = client.head()
+            while found.count(b"data: ") < 5:
+                found = client._buffer = client._buffer + client.socket.recv(1 << 16)
+                came += [time.monotonic()] * (found.count(b"data: ") - len(came))
+        record = port.plane.exchange()
+    assert len(record.timeline) >= 5
+    assert all(later - earlier > 0.1 for earlier, later in pairwise(came))
+
+
+def test_alternatives_over_udp_are_not_passed_on(tmp_path: Path) -> None:
+    """A client that took HTTP/3 would go around the proxy. The record has what was sent."""
+    response = b'HTTP/1.1 204 No Content\r\nAlt-Svc: h3=":443"\r\nX-Other: 1\r\n\r\n'
+
+    def serve(own: socket.socket, number: int) -> None:
+        read_head(own)
+        own.sendall(response)
+        own.recv(1)
+
+    with secured(tmp_path, serve) as authority, outgoing(tmp_path, hosts=("*",)) as port:
+        with port.secured(port.connect_to(authority), HOST) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            head = client.answer().head
+        assert port.plane.exchange().response_head == response
+    assert b"Alt-Svc" not in head
+    assert b"X-Other: 1" in head
+
+
+def test_a_proxy_on_the_way_is_used(tmp_path: Path) -> None:
+    """For what is read and for tunnels, but for hosts that are excepted."""
+    asked: list[bytes] = []
+
+    def proxy(accepted: socket.socket, number: int) -> None:
+        head = read_head(accepted)
+        asked.append(head)
+        place = head.split()[1].rpartition(b":")
+        with socket.create_connection(("127.0.0.1", int(place[2]))) as onward:
+            accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            _relay(accepted, onward)
+
+    with (
+        host(tmp_path) as authority,
+        scripted(proxy) as via,
+        outgoing(
+            tmp_path, hosts=(HOST,), via=via.replace("http://", "http://u:p@"), no_via="localhost"
+        ) as port,
+    ):
+        with port.secured(port.connect_to(authority), HOST) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.answer().status == 200
+        port.plane.exchange()
+        tunnelled = f"other.test:{authority.rpartition(':')[2]}"
+        with port.connect_to(tunnelled):
+            pass
+        assert port.plane.exchange().upstream == tunnelled.encode()
+        with port.connect_to(f"localhost:{authority.rpartition(':')[2]}"):
+            pass
+        port.plane.exchange()
+    names = [head.split()[1].decode() for head in asked]
+    assert names == [authority, tunnelled]
+    assert all(b"Proxy-Authorization: Basic dTpw\r\n" in head for head in asked)
+
+
+def _relay(one: socket.socket, other: socket.socket) -> None:
+    for own in (one, other):
+        own.settimeout(0.02)
+    while True:
+        for source, target in ((one, other), (other, one)):
+            try:
+                data = source.recv(1 << 16)
+            except TimeoutError:
+                continue
+            if not data:
+                return
+            target.sendall(data)
+
+
+def test_unused_destinations_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those in use stay, and one that was forgotten is made anew."""
+    monkeypatch.setattr(destinations, "MAX_DESTINATIONS", 2)
+    with contextlib.ExitStack() as stack:
+        urls = [stack.enter_context(running(service())) for _ in range(5)]
+        port = stack.enter_context(outgoing(tmp_path))
+        client = stack.enter_context(port.connect())
+        places = port.plane.engine.pools
+
+        def ask(url: str) -> None:
+            client.send(f"GET {url}/x HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+            assert client.answer().status == 200
+
+        for url in (*urls[:4], *urls[:4]):
+            ask(url)
+        assert len(places) == 1 + 4
+        for pool in list(places.values()):
+            port.plane.run(pool.close)
+        ask(urls[4])
+        assert len(places) == 1 + 2
+        ask(urls[0])
+        port.plane.exchanges(10)
+
+
+def test_a_host_within_that_differs_goes_to_that_of_connect(tmp_path: Path) -> None:
+    """It is sent and recorded as the client wrote it."""
+    with host(tmp_path) as authority, outgoing(tmp_path, hosts=("*",)) as port:
+        with port.secured(port.connect_to(authority), HOST) as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: elsewhere.invalid\r\n\r\n")
+            echoed = json.loads(client.answer().body)
+        record = port.plane.exchange()
+    assert ["Host", "elsewhere.invalid"] in echoed["headers"]
+    assert b"\r\nHost: elsewhere.invalid\r\n" in record.request_head
