@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from prometheus_client.metrics_core import Metric
@@ -22,26 +22,13 @@ from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.records import redactor_of
+from proxy.network.metadata import is_metadata
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry, Record, format_id
 
 MAX_OPEN: Final = 4
 """Number of requests sent at the same time; others wait."""
-_METADATA: Final = tuple(
-    map(
-        ip_network,
-        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32"),
-    )
-)
-"""Link-local addresses, and addresses at which clouds serve credentials to any process that asks.
-"""
-_TRANSLATED: Final = tuple(
-    map(ip_network, ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48"))
-)
-"""IPv6 addresses that embed an IPv4 address: compatible and mapped (RFC 4291), translated (RFC
-2765, 6052, 8215).
-"""
 
 log = logging.getLogger(__name__)
 
@@ -55,13 +42,7 @@ def is_sendable(address: str) -> bool:
     except ValueError:
         return True
 
-    if isinstance(ip, IPv6Address):
-        is_translated = any(ip in network for network in _TRANSLATED)
-        if is_translated:
-            ip = IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            ip = ip.sixtofour or ip
-    return not any(ip in network for network in _METADATA)
+    return not is_metadata(ip)
 
 
 class Resender:

@@ -23,6 +23,7 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from proxy.ring.message import KIND_GRPC, CapturedMessage
+from proxy.settings.egress_model import EGRESS_ROUTE
 from storage.record import (
     GRPC_MESSAGE_EVENT,
     MESSAGE_EVENT,
@@ -72,6 +73,7 @@ class SharedColumns:
         self._client_ip, self._scheme, self._host = asked
         self._upstream = upstream.decode() or None
         self._route_id = self.labels.id or None
+        self._is_outgoing = self._route_id == EGRESS_ROUTE
         self._error = ERROR_CODES[error] or None
         self._shed = _SHED[shed]
 
@@ -93,7 +95,7 @@ class SharedColumns:
         span_id = facts.span_id
         if trace_id is None and descriptor.makes_traces:
             trace_id, span_id = context_of(record_id)
-        return Record(
+        record = Record(
             0, record_id, self._instance, "exchange", start // 1000, (start + end) // 1000,
             self._level, self._outcome, self._status,
             line.method, self._scheme, host, line.path, line.query,
@@ -111,6 +113,9 @@ class SharedColumns:
             facts.request_id or format_id(record_id), facts.user_agent,
             self._error, self._shed, None, data,
         )  # fmt: skip
+        if self._is_outgoing:
+            record.direction = "out"
+        return record
 
 
 class SharedColumnsMemo:

@@ -105,6 +105,7 @@ def test_programs_are_recorded_by_two_variables(tmp_path: Path, workers: str) ->
     for record in records:
         assert record["route_id"] == "egress"
         assert record["status"] == 200
+        assert record["direction"] == "out"
     assert {record["scheme"] for record in records} == {"http", "https"}
 
 

@@ -9,19 +9,14 @@ credentials of a machine; the latter unless the settings list that very address.
 import socket
 from collections.abc import Iterable
 from contextlib import closing
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from proxy.egress.hosts import HostList
 from proxy.http1.errors import Denied
 from proxy.network.lookup import Address
+from proxy.network.metadata import is_metadata
 
-_METADATA: Final = tuple(
-    map(ip_network, ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32"))
-)
-"""Link-local addresses (RFC 3927, RFC 4291 §2.5.6), and those of the metadata of AWS and Alibaba."""
-_NAT64: Final = ip_network("64:ff9b::/96")
-"""IPv6 addresses that stand for IPv4 ones (RFC 6052 §2.1)."""
 _LOCAL_NAMES: Final = ("localhost", "localhost.localdomain", "ip6-localhost")
 
 
@@ -46,7 +41,7 @@ class Reach:
             port == own_port and _is_at(ip, host) for host, own_port in self._own
         ):
             raise Denied(f"{ip} port {port} is a port of this sidelog")
-        if any(ip in network for network in _METADATA) and not self._listed.names(str(ip)):
+        if is_metadata(ip) and not self._listed.names(str(ip)):
             raise Denied(
                 f"{ip} is a link-local or metadata address: list it in [egress] hosts or tunnel to "
                 "allow it"
@@ -56,8 +51,6 @@ class Reach:
 def _plain(text: str) -> IPv4Address | IPv6Address:
     """Return an address; one that stands for an IPv4 address as that."""
     ip = ip_address(text)
-    if isinstance(ip, IPv6Address) and ip in _NAT64:
-        return IPv4Address(ip.packed[-4:])
     return getattr(ip, "ipv4_mapped", None) or ip
 
 
