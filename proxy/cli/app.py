@@ -1,7 +1,7 @@
-"""The command line: how each way in which a command ends becomes an exit code.
+"""The entry point of the command line, which turns every end of a command into an exit code.
 
 Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when the reader
-of the output left (as shells report a program that SIGPIPE ended). A user's mistake is one line on
+of the output left (as shells report a program ended by SIGPIPE). A user's mistake is one line on
 stderr, never a traceback.
 """
 
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _ready_streams() -> None:
-    """Make sure that both outputs exist, which `>&-` closes, and that both can show any character."""
+    """Open stdout and stderr if the shell closed them (`>&-`), and let both show any character."""
     for name, descriptor in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             # Else the next file that is opened would be it.
@@ -87,7 +87,7 @@ def _reader_gone() -> int:
 
 
 def _failed(error: Exception) -> int:
-    """Report a mistake of the user, or a trouble of the machine, in plain words; a bug keeps its
+    """Report a user's mistake or a failure of the machine in plain words; a bug keeps its
     traceback.
     """
     from proxy.cli.commands.output import CommandError, ReaderGone, complain, leave_stdout

@@ -1,4 +1,6 @@
-"""What commands are made of, beyond click: options in panels, and groups that keep their order."""
+"""Building blocks of commands, in addition to click's: options in panels, groups that keep their
+order.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -13,7 +15,7 @@ FILTER_PANEL: Final = "Filters (values of a repeated option are alternatives)"
 
 
 class PanelOption(click.Option):
-    """An option that help shows in a panel of its own."""
+    """An option that help shows in a named panel."""
 
     def __init__(self, *declarations: Any, panel: str, **more: Any) -> None:
         super().__init__(*declarations, **more)
@@ -21,12 +23,12 @@ class PanelOption(click.Option):
 
 
 class Command(click.Command):
-    """Shows its options by panel, and in the list of its group its whole first paragraph."""
+    """A command whose help shows options by panel; its group's list shows its whole first
+    paragraph.
+    """
 
     def __init__(self, *given: Any, instead: Mapping[str, str] = {}, **more: Any) -> None:
-        """Make a command; `instead` has what to do in the place of options that other commands
-        have.
-        """
+        """Make a command. `instead` maps options of other commands to advice on what to do here."""
         super().__init__(*given, **more)
         self._instead = instead
 
@@ -79,7 +81,7 @@ def panel_of(option: click.Option) -> str:
 
 
 class Group(click.Group):
-    """Commands in the order of their declaration."""
+    """A group that lists its commands in the order of their declaration."""
 
     command_class = Command
 

@@ -1,8 +1,8 @@
-"""Flags that filter: every field of the search (docs/search.md) is one.
+"""Filter flags: every field of the search language (docs/search.md) is one.
 
-`--duration '>500ms'` is `duration:">500ms"`, and `--model gpt-4o` the parameter of the API of that
-name. Help shows the flags that are used most. The others are written as `--filter NAME VALUE`
-before click reads the arguments, so a command's own option wins over a field of that name.
+`--duration '>500ms'` is `duration:">500ms"`, and `--model gpt-4o` is the API parameter `model`.
+Help shows the most-used flags. The others become `--filter NAME VALUE` before click reads the
+arguments, so a command's own option wins over a field of that name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ FILTER_OPTION: Final = "--filter"
 
 
 def field_of(flag: str) -> str | None:
-    """Return the field of the search that a flag names; None when there is none."""
+    """Return the search field that a flag names; None for other flags."""
     from storage.search.language.parameters import PARAMETERS, SEARCH
     from storage.search.language.words import word_of
 
@@ -27,7 +27,7 @@ def field_of(flag: str) -> str | None:
 
 
 def flags() -> list[str]:
-    """List the flags of all fields but those that go on with a name."""
+    """Return the flags of all fields except those that continue with a name."""
     from storage.search.language.parameters import PARAMETERS
     from storage.search.language.words import WORDS
 
@@ -35,15 +35,15 @@ def flags() -> list[str]:
 
 
 def closest_flags(flag: str, own: Iterable[str]) -> list[str]:
-    """List the flag that was probably meant, one of a command's own or of a field."""
+    """Return the flag that was probably meant: one of the command, or of a field."""
     return get_close_matches(flag, [*own, *flags()], n=1)
 
 
 def with_filters(arguments: Sequence[str], own: Iterable[str]) -> list[str]:
-    """Write flags that name fields as `--filter NAME VALUE`, unless they are a command's own.
+    """Rewrite flags of fields to `--filter NAME VALUE`, except the command's own options.
 
     Raises:
-        click.UsageError: such a flag has no value.
+        click.UsageError: such a flag lacks its value.
     """
     known = set(own)
     written: list[str] = []
@@ -67,9 +67,9 @@ def with_filters(arguments: Sequence[str], own: Iterable[str]) -> list[str]:
 def filters_of(
     search: Sequence[str], given: Mapping[str, Any], terms: Iterable[tuple[str, str]]
 ) -> dict[str, str | list[str]]:
-    """Return the parameters of the API: those of shown flags, of other fields, and the search.
+    """Return the API's parameters: from shown flags, other fields, and the search.
 
-    The words of a search, `--query` and fields that are not parameters must all hold.
+    The words of a search, `--query`, and fields without a parameter must all match.
     """
     from storage.search.language.parameters import LISTS, PARAMETERS, SEARCH, written_term
 

@@ -1,8 +1,8 @@
-"""Options that several commands have, and what commands get of them together.
+"""Options that several commands share, and the values that commands get from them.
 
-A decorator such as `client_options` adds options, and hands on what they mean (a client) in their
-place. Invariant: nothing here imports what a command is for before the command runs, so that
-`sidelog version` does not pay for the proxy.
+A decorator such as `client_options` adds options and replaces them by their meaning, such as a
+client. Invariant: this module imports nothing that only a running command needs, so that `sidelog
+version` does not load the proxy.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ from proxy.cli.parameter_types import FILE, WholeNumber
 from proxy.settings.flags import FLAGS
 
 Function = Callable[..., int]
-"""What a command does; it returns the exit code."""
+"""A command's function; it returns the exit code."""
 Decorator = Callable[[Function], Function]
 
 
 def argument(name: str, help: str, **more: Any) -> Decorator:
-    """Declare an argument; where one is given, it says something."""
+    """Declare an argument; if it is given, it is not empty."""
     return click.argument(name, help=help, callback=_not_empty, **more)
 
 
@@ -35,7 +35,7 @@ def _not_empty(_: click.Context, parameter: click.Parameter, value: Any) -> Any:
 
 
 def _combined(*options: Decorator) -> Decorator:
-    """Make one decorator of several, whose options help shows in this order."""
+    """Combine decorators; help shows their options in this order."""
 
     def decorate(function: Function) -> Function:
         for option in reversed(options):
@@ -46,7 +46,7 @@ def _combined(*options: Decorator) -> Decorator:
 
 
 def _setting(setting: str, name: str) -> Decorator:
-    """Declare the flag of a setting; what is said of it is written as help is."""
+    """Declare the flag of a setting, with the setting's help in the style of help texts."""
     flag = FLAGS[setting]
     default = f" Default: {flag.default}." if flag.default else ""
     help = f"{flag.help[0].upper()}{flag.help[1:]}.{default}"
@@ -113,12 +113,12 @@ record_argument: Final = argument(
 
 
 def output_option(help: str) -> Decorator:
-    """Declare where a command writes what it makes."""
+    """Declare the output file of a command."""
     return click.option("--output", "-o", metavar="FILE", type=FILE, help=help)
 
 
 def limit_option(help: str, default: int | None = None, most: int | None = None) -> Decorator:
-    """Declare how many a command shows or writes, one at least."""
+    """Declare the number of items that a command shows or writes, at least one."""
     return click.option(
         "--limit",
         type=WholeNumber(1, most),
@@ -129,7 +129,7 @@ def limit_option(help: str, default: int | None = None, most: int | None = None)
 
 
 def settings_options(*settings: str) -> Decorator:
-    """Give a command `overrides`, of the flags of settings: dotted setting → text, if given."""
+    """Give a command `overrides`, the given flags of settings: dotted setting → text."""
     names = {setting: setting.replace(".", "__") for setting in settings}
 
     def decorate(function: Function) -> Function:
@@ -229,7 +229,7 @@ SHOWN_FILTERS: Final = (
     ("path", _ONE, "Part of the path, case-insensitive."),
     ("model", _MANY, "LLM model, as requested or as the response named it."),
 )
-"""The filters that are used most."""
+"""The most-used filters."""
 
 
 class _AnyFilter(PanelOption):
@@ -272,7 +272,7 @@ _filter_options: Final = _combined(
 
 
 def filter_options(function: Function) -> Function:
-    """Give a command `filters`, of what was given only, and the `zone` of their times."""
+    """Give a command `filters`, only those given, and the `zone` of their times."""
 
     @wraps(function)
     def run(
@@ -294,7 +294,7 @@ def filter_options(function: Function) -> Function:
 
 
 def search_options(function: Function) -> Function:
-    """Give a command `filters` and `zone`; its further arguments are a search, too."""
+    """Give a command `filters` and `zone`; its further arguments are part of the search."""
     return argument(
         "search",
         "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before "

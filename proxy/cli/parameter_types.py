@@ -1,4 +1,4 @@
-"""Types of options, which refuse a value with what was expected."""
+"""Option types that name the expected value when they refuse one."""
 
 import re
 from pathlib import Path
@@ -39,9 +39,7 @@ class WholeNumber(click.IntRange):
 
 
 class Seconds(click.ParamType[int]):
-    """Whole seconds, given with their units, as settings take them: `90s`, `1h30m`; none at all is
-    `0`.
-    """
+    """Whole seconds, with units as in settings: `90s`, `1h30m`; `0` stands for none."""
 
     name = "time"
 

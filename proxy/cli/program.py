@@ -1,7 +1,7 @@
-"""The program: names of commands, and where each is declared.
+"""The program: the names of all commands, and where each is declared.
 
-Invariant: a command is imported when it is asked for, so that no command pays for another; what the
-list of commands says of each therefore stands here. A test compares it with the command's own help.
+Invariant: a command is imported only when it is used, so that no command pays for another.
+Therefore this module repeats the commands' summaries; a test compares them with their help.
 """
 
 import sys
@@ -13,12 +13,12 @@ from click.shell_completion import CompletionItem
 
 
 class _Place(NamedTuple):
-    """Where a command is declared."""
+    """Location of a command."""
 
     name: str
-    """Module below `proxy/cli/commands`, and name of the command or group in it."""
+    """Module below `proxy/cli/commands`, and the name of the command or group in it."""
     help: str
-    """First paragraph of its help, or the first sentence of that."""
+    """First paragraph of its help, or that paragraph's first sentence."""
 
 
 SECTIONS: Final = {
@@ -119,12 +119,12 @@ SECTIONS: Final = {
         "grpc": _Place("files.reflect:grpc", "Schemas of gRPC services."),
     },
 }
-"""Title in help → the commands below it."""
+"""Title in help → its commands."""
 _PLACES: Final = {name: place for places in SECTIONS.values() for name, place in places.items()}
 
 
 class _Program(click.Group):
-    """Imports a command when it is asked for."""
+    """Imports a command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_PLACES)
@@ -154,7 +154,7 @@ class _Program(click.Group):
                 )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer names of commands without importing them."""
+        """Complete names of commands without importing them."""
         names = [
             CompletionItem(name, help=place.help)
             for name, place in _PLACES.items()

@@ -1,4 +1,4 @@
-"""What `serve` says at its start: where everything is, and what to try."""
+"""The greeting of `serve`: addresses, and commands to try."""
 
 import os
 import shlex
@@ -12,9 +12,7 @@ from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 
 
 def url_of(address: str) -> str:
-    """Return the URL under which this machine reaches an address; a wildcard is reached by
-    loopback.
-    """
+    """Return the URL by which this machine reaches an address; loopback for a wildcard."""
     host, port = parse_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
     if ":" in host:
@@ -23,8 +21,8 @@ def url_of(address: str) -> str:
 
 
 def own_program() -> str:
-    """Return how this sidelog is called in a shell: by its name, or by its path where the name is
-    not found.
+    """Return how this sidelog is called in a shell: by its name, or by its path if the name is not
+    found.
     """
     beside = os.path.join(os.path.dirname(sys.executable), "sidelog")
     if which("sidelog") == beside or not os.path.exists(beside):
@@ -33,9 +31,7 @@ def own_program() -> str:
 
 
 def welcome(before: str, listen: str, admin_listen: str, data_directory: Path, token: str) -> str:
-    """Write the addresses, a link that logs in, and commands; `before` is what the proxy stands in
-    front of.
-    """
+    """Return the greeting: addresses, a login link, and commands; `before` names the upstream."""
     (host, _), admin_url = parse_listen(listen), url_of(admin_listen)
     is_unix = listen.startswith(UNIX_PREFIX)
     proxy_url = listen if is_unix else url_of(listen)

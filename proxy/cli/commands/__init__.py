@@ -1,1 +1,1 @@
-"""What the sub-commands of `sidelog` do; one module each, imported only when its command runs."""
+"""The sub-commands of `sidelog`: one module each, imported only when its command runs."""

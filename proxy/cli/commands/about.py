@@ -1,4 +1,4 @@
-"""What sidelog says of itself: versions, and what a shell evaluates to complete commands."""
+"""`sidelog version` and `sidelog completion`."""
 
 import platform
 import sqlite3
@@ -24,7 +24,7 @@ LIBRARIES: Final = (
     "google-re2",
     "prometheus-client",
 )
-"""Whose versions matter in a bug report."""
+"""Libraries whose versions matter in a bug report."""
 
 
 @command()

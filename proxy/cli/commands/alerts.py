@@ -1,4 +1,4 @@
-"""`sidelog alerts`: what fires, what was sent, and a trial of it."""
+"""`sidelog alerts`: firing alerts, sent messages, a test, and silences."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from proxy.cli.parameter_types import Seconds
 from proxy.collector.watch.alerts.wording import span_text, value_text
 
 MAX_MESSAGES: Final = 20
-"""Of those that were sent, in the table."""
+"""Number of sent messages in the table."""
 _alert_argument: Final = argument("name", "Name of the alert.")
 
 
@@ -80,12 +80,12 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
 
 
 def _value_text(figure: str, valued: Mapping[str, Any]) -> str:
-    """Write the value of a message, or of what fires."""
+    """Return the value of a message or of a firing group as text."""
     return value_text(figure, valued["value"], sampled=valued.get("sampled", False))
 
 
 def _state_of(alert: Mapping[str, Any]) -> str:
-    """Say what fires, with its value, or why nothing can be said."""
+    """Return the firing groups with their values, or why the state is unknown."""
     fires = [
         f"{group} {_value_text(alert['figure'], firing)}".strip()
         for group, firing in alert["firing"].items()

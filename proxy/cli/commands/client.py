@@ -1,7 +1,8 @@
-"""The admin API as the commands use it: where it is, with which token, one request at a time.
+"""A client of the admin API for commands: finds its address and token, and sends one request at a
+time.
 
-Strategy: blocking, standard library only, never through a proxy of the environment. Address and
-token come from the options, else from the data directory a running sidelog keeps (`state.json`,
+It blocks, uses the standard library only, and never a proxy of the environment. Address and token
+come from options, or from the data directory that a running sidelog keeps (`state.json`,
 `admin-token`).
 """
 
@@ -35,15 +36,18 @@ from proxy.process.tls import client_context
 Filters = Mapping[str, str | list[str]]
 """Parameters of the API."""
 TIMEOUT_S: Final = 30.0
-"""A query's time budget in the server is far below this."""
+"""Timeout of a request; the server's time budget of a query is far shorter."""
 PATIENCE_S: Final = 10.0
-"""How long a server that says it is not ready yet is asked again: its store is being opened."""
+"""Time during which a server that is not ready yet, because its store is being opened, is asked
+again.
+"""
 MAX_RETRY_AFTER_S: Final = 2
-"""Longer waits are left to the user."""
+"""Longest `Retry-After` that is waited for."""
 RECORD_ID: Final = "x-sidelog-id"
-"""On answers of the data port: the admin port records nothing of itself."""
+"""A header of the data port's responses; the admin port does not send it, since it records nothing.
+"""
 MAX_ANSWER_BYTES: Final = 256 << 20
-"""1000 records, or one exchange with its bodies, are far below this."""
+"""Largest response that is read; 1000 records, or one exchange with its bodies, are far smaller."""
 
 
 def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
@@ -79,7 +83,7 @@ def _named_directory(option: str | None, environ: Mapping[str, str]) -> str:
 
 
 def has_run(directory: Path) -> bool:
-    """Return whether a sidelog was started with a data directory and got its ports."""
+    """Return whether a sidelog was started with a data directory and opened its ports."""
     try:
         return admin_url_of(read_state(directory)) is not None
     except OSError:  # the error is reported when the directory is used
@@ -89,8 +93,8 @@ def has_run(directory: Path) -> bool:
 def of_running(
     overrides: Mapping[str, str], config: Path | None, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Add to the flags of settings the data directory of the sidelog that runs here, unless they
-    are about another one.
+    """Add the data directory of the running sidelog to the given settings, unless they name another
+    one.
     """
     if config is None and not overrides and not _named_directory(None, environ):
         directory = data_directory(None, environ)
@@ -115,17 +119,17 @@ def read_token(directory: Path) -> str:
 
 
 def admin_url_of(state: Mapping[str, Any]) -> str | None:
-    """Return the URL of the admin port in a `state.json`; None when no sidelog ever ran there."""
+    """Return the URL of the admin port from `state.json`; None if no sidelog ever ran there."""
     url = state.get("admin_url")
     return url if isinstance(url, str) and url else None
 
 
 _TEMPORARY: Final = frozenset((429, 500, 502, 503, 504))
-"""Statuses of a refusal that need not last."""
+"""Statuses of refusals that may be temporary."""
 
 
 class TemporaryRefusal(CommandError):
-    """The server refused for now: it is busy, or what it needs is away."""
+    """The server refused temporarily: it is busy, or a part that it needs is unavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +143,7 @@ class Answer:
 
 
 def _waited(answer: Answer, until_s: float) -> bool:
-    """Wait as long as a response asks for; return False at once if it asks for no wait, or the time
+    """Wait as long as a response asks for. Return False at once if it asks for no wait or the time
     is up.
     """
     after = answer.headers.get("retry-after", "")
@@ -154,8 +158,8 @@ def _waited(answer: Answer, until_s: float) -> bool:
 
 
 def _encoded(parameters: Filters) -> str:
-    """Write parameters as a query; a byte of the command line that is no UTF-8 goes as it is, the
-    API judges it.
+    """Encode parameters as a query. Bytes of the command line that are not UTF-8 are sent
+    unchanged; the API judges them.
     """
     return urlencode(parameters, doseq=True, errors="surrogateescape")
 
@@ -167,24 +171,24 @@ class Client:
     url: str
     token: str
     cert_file: str = ""
-    """The admin port's own certificate, trusted beside the system's."""
+    """The admin port's own certificate, trusted in addition to the system's."""
     token_source: str = ""
     """Where the token came from."""
 
     def get(self, path: str, parameters: Filters | None = None) -> Answer:
-        """GET a path of the admin port; a status of 400 or more is no error.
+        """GET a path of the admin port; a status of 400 or more does not raise.
 
         Raises:
-            CommandError: there is no HTTP response, or it is one of the data port.
+            CommandError: there was no HTTP response, or it came from the data port.
         """
         return self.send("GET", path + (f"?{_encoded(parameters)}" if parameters else ""))
 
     def send(self, method: str, target: str, content: object = None) -> Answer:
-        """Send a request, with `content` as JSON unless it is None; a status of 400 or more is no
-        error.
+        """Send a request, with `content` as JSON unless it is None; a status of 400 or more does
+        not raise.
 
         Raises:
-            CommandError: there is no HTTP response, or it is one of the data port.
+            CommandError: there was no HTTP response, or it came from the data port.
         """
         headers = {"Accept": "application/json", "Connection": "close"}
         payload = None
@@ -212,7 +216,9 @@ class Client:
         headers: Mapping[str, str],
         timeout_s: float,
     ) -> Iterator[tuple[http.client.HTTPResponse, Answer | None]]:
-        """Yield the response, unread; of a refusal that is not soon over what it says, too."""
+        """Yield the response, its body unread, and None; or for a refusal that lasts, the response
+        and its whole answer. A temporary refusal is retried for `PATIENCE_S`.
+        """
         connection = _connection(self.url, self.cert_file)
         connection.timeout = timeout_s
         if self.token:
@@ -241,11 +247,11 @@ class Client:
     def stream(
         self, path: str, parameters: Filters, headers: Mapping[str, str], timeout_s: float
     ) -> Iterator[http.client.HTTPResponse]:
-        """GET a path and yield the response, to be read piece by piece; `timeout_s` is that of each
+        """GET a path and yield the response, to be read piece by piece; `timeout_s` applies to each
         read.
 
         Raises:
-            CommandError: the server refused, with its message; a `TemporaryRefusal` where it may think again.
+            CommandError: the server refused, with its message; a `TemporaryRefusal` if a retry may succeed.
             OSError: the server cannot be reached, or the connection broke.
             http.client.HTTPException: the response ended early.
         """
@@ -347,8 +353,8 @@ def connect(
 
 
 def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
-    """Return the certificate that is trusted under any name, if the URL leads to the admin port of
-    this machine.
+    """Return the certificate to trust under any name, if the URL leads to the admin port of this
+    machine.
     """
     cert_file = str(state.get("admin_cert_file") or "")
     if not cert_file or url == admin_url_of(state):
@@ -365,7 +371,7 @@ def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
 
 
 def message_in(document: object) -> str | None:
-    """Return what a JSON response says went wrong, in the shape of RFC 9457, of model providers or
+    """Return the error message of a JSON response, in the form of RFC 9457, of model providers or
     of others.
     """
     if not isinstance(document, dict):
@@ -388,9 +394,7 @@ def _refused(answer: Answer) -> CommandError:
 
 
 def refusal(answer: Answer) -> str:
-    """Return the message of an error response: RFC 9457's detail, or the message of one of the
-    dialects.
-    """
+    """Return the message of an error response: RFC 9457's detail, or that of a dialect."""
     if RECORD_ID in answer.headers:
         return f"{status_text(answer)} from the data port; pass the --url of the admin port"
     try:
@@ -410,9 +414,7 @@ def status_text(answer: Answer) -> str:
 
 
 def no_response(url: str, error: OSError | http.client.HTTPException) -> CommandError:
-    """Make the error for a server that is unreachable or answers unexpectedly, with a hint where to
-    look.
-    """
+    """Return the error for a server that is unreachable or answers unexpectedly, with a hint."""
     hint = "is sidelog running?"
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "SSL_CERT_FILE=FILE names the authority that signed it"
@@ -422,7 +424,7 @@ def no_response(url: str, error: OSError | http.client.HTTPException) -> Command
 
 
 def reason_of(error: OSError | http.client.HTTPException) -> str:
-    """Say why there is no response, without the number of the error."""
+    """Return why there is no response, without the error's number."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted, {error.verify_message}"
     return why_unreached(error) or type(error).__name__

@@ -1,5 +1,5 @@
-"""`sidelog compare`: what differs between two records, or between one and the last success of its
-endpoint.
+"""`sidelog compare`: the differences between two records, or between a record and the last success
+of its endpoint.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,14 +23,14 @@ from proxy.cli.options import (
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 100
-"""Changes of a part; `--json` has all that the API shows."""
+"""Number of changes shown per part; `--json` shows all that the API returns."""
 _SIGNS: Final = {"added": ("+", "green"), "removed": ("-", "red"), "moved": (">", "cyan")}
 _WORDS: Final = {
     "added": ("{+", "+}", "green"),
     "removed": ("[-", "-]", "red"),
     "same": ("", "", ""),
 }
-"""As wdiff(1) marks them."""
+"""Marks of added and removed words, as in wdiff(1)."""
 
 
 @command()
@@ -67,9 +67,7 @@ def compare(
 
 
 def _last_success(client: Client, record_id: str) -> str:
-    """Return the id of the success that is most alike; stderr says how alike where it is not the
-    same request.
-    """
+    """Return the id of the most similar success; stderr says how similar it is if requests differ."""
     found = client.get_json(f"/api/records/{quote(record_id, safe='')}/last-success")
     if found["match"] == "endpoint":
         if found["differences"]:
@@ -115,7 +113,7 @@ def _figure(measure: Mapping[str, Any], side: str) -> str:
 
 
 def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
-    """Write a part; nothing of an equal one of which there is nothing to say."""
+    """Return the lines of a part; none for equal parts without a note."""
     notes = [*part["notes"]]
     if part["set_apart"]:
         notes.append(
@@ -135,7 +133,7 @@ def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
 
 
 def change_line(change: Mapping[str, Any]) -> Text:
-    """Write a change: its sign, where it is, and what was and is there."""
+    """Return the line of a change: its sign, its path, the old and the new value."""
     sign, style = _SIGNS.get(change["change"], ("~", ""))
     if change["old_path"] is None:
         was = ""

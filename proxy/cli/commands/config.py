@@ -1,4 +1,6 @@
-"""`sidelog config check` and `config show`: is it valid, and what is in effect."""
+"""`sidelog config check` and `config show`: validates the configuration and shows the one in
+effect.
+"""
 
 import json
 import os
@@ -20,11 +22,11 @@ from proxy.settings.load import load
 from proxy.settings.model import Settings, SettingsError, redacted
 
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-"""What TOML takes without quotes."""
+"""A TOML key that needs no quotes."""
 
 
 _SETTINGS: Final = ("proxy.upstream", "data_dir")
-"""Those with flags here."""
+"""Settings that have flags on these commands."""
 
 
 @click.group("config", cls=Group)
@@ -69,8 +71,8 @@ def check(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> i
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield own rules that do not find their examples, and names of no secret that are switched off,
-    as (dotted setting, reason): a trial of `load`.
+    """Yield own rules that miss their examples, and disabled names that are not secret, as (dotted
+    setting, reason): a trial for `load`.
     """
     if settings.redact.rules or settings.redact.disable:
         from proxy.enrich.redact.examples import (  # most settings have none
@@ -112,9 +114,7 @@ def show(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> in
 
 
 def to_toml(tree: Mapping[str, Any]) -> str:
-    """Write settings as TOML: tables, then lists of tables; leaves hold what JSON and TOML write
-    alike.
-    """
+    """Return settings as TOML: tables, then lists of tables. JSON and TOML write the leaves alike."""
     return "\n".join(_table(tree, "")).strip("\n")
 
 
@@ -132,8 +132,8 @@ def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def _is_table(key: str, value: object) -> bool:
-    """Return whether this is a section, not a setting that is itself a table, such as the headers a
-    route sets.
+    """Return whether a value is a section, not a setting that is itself a table, such as the
+    headers that a route sets.
     """
     is_list_of_tables = (
         isinstance(value, (list, tuple))

@@ -1,8 +1,7 @@
-"""`sidelog db status|migrate|vacuum|backup`: the store itself, opened beside a sidelog that may be
-running.
+"""`sidelog db status|migrate|vacuum|backup`: works on the store itself, even while sidelog runs.
 
-`status` writes nothing: a store whose layout is older than this program is described as far as that
-goes, because opening it to write brings it up to date.
+`status` does not write: opening a store to write would bring it up to date, so a store with an
+older layout is described as far as that allows.
 """
 
 import os
@@ -150,8 +149,8 @@ def backup(file: Path, config: Path | None, data_dir: str | None, as_json: bool)
 
 
 def _look_into(settings: Settings) -> dict[str, object]:
-    """Describe a store without changing it: one of an older layout by this alone, and by the newest
-    there is.
+    """Describe a store without changing it. Of a store with an older layout, only current and
+    newest layout are returned.
     """
     try:
         return with_store(settings, _describe, is_read_only=True)

@@ -1,4 +1,4 @@
-"""`sidelog health`: what a container check asks."""
+"""`sidelog health`: for container health checks."""
 
 import json
 from typing import Final

@@ -31,10 +31,11 @@ _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def moment(text: str, now: datetime) -> str:
-    """Return the time that is `30d` from now; a time is left for the API to judge.
+    """Convert a duration such as `30d` to that time from now; return other text unchanged, for the
+    API to judge.
 
     Raises:
-        CommandError: it is neither.
+        CommandError: the text is neither.
     """
     if _AGE.fullmatch(text.strip()) is None:
         if _DATE.match(text.strip()):
@@ -58,7 +59,7 @@ def moment(text: str, now: datetime) -> str:
 
 
 class _Keys(Group):
-    """Knows what else `revoke` may have meant."""
+    """Refuses `revoke` with the two commands that it may mean."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -192,7 +193,7 @@ def delete(client: Client, key: str, as_json: bool) -> int:
 
 
 def _find(client: Client, text: str) -> dict[str, Any]:
-    """Find a key by its id, or by its name when only one has it."""
+    """Return the key with an id, or with a name that only one key has."""
     there: list[dict[str, Any]] = client.get_json("/api/keys")["keys"]
     found = [key for key in there if key["id"] == text] or [
         key for key in there if key["name"] == text

@@ -1,8 +1,8 @@
-"""Records as lines of a terminal: a table for pages, single lines for a list that never ends.
+"""Prints records: as a table for pages, as single lines for an endless list.
 
-Strategy: a terminal of `WIDE_COLUMNS` shows all columns, a narrower one fewer and shorter ones: no
-date, no host, half of the id, which `sidelog get` takes as well. A long path is wrapped. Columns
-that the reader names (`--fields`) are shown whole, however narrow the terminal.
+A terminal of `WIDE_COLUMNS` shows all columns. A narrower one shows fewer and shorter ones: no
+date, no host, and half of the id, which `sidelog get` accepts as well. Long paths are wrapped.
+Columns named by `--fields` are shown in full, however narrow the terminal.
 """
 
 import difflib
@@ -31,15 +31,15 @@ Row = Mapping[str, Any]
 WIDE: Final = ("time", "status", "ms", "method", "target", "result", "id")
 NARROW: Final = ("clock", "code", "ms", "request", "reason", "half_id")
 _WRAPPED: Final = frozenset({"target", "request", "result", "reason", "about"})
-"""Columns of texts that may be long."""
+"""Columns that may have long texts."""
 _TITLES: Final = {
     "clock": "time", "took": "time", "reason": "result", "half_id": "id",
 }  # fmt: skip
 _DATED: Final = frozenset({"time", "clock", "started"})
 _OUTGOING: Final = "→ "
-"""Stands before what was asked of another host."""
+"""Marks calls to other hosts."""
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
-"""Columns that no member of a record is called."""
+"""Columns that are computed, not members of a record."""
 DERIVED: Final = (
     *(
         "in_flight",
@@ -52,7 +52,7 @@ DERIVED: Final = (
     ),
     *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
 )
-"""What the API shows of a record beside what is stored."""
+"""Members that the API adds to the stored record."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
 _STYLED: Final = frozenset({"status", "code", "outcome", "result", "reason"})
 _NUMBERS: Final = frozenset(
@@ -60,9 +60,9 @@ _NUMBERS: Final = frozenset(
 )
 _LINE_WIDTHS: Final = {"time": 23, "clock": 8, "status": 3, "code": 3, "ms": 9, "method": 7}
 _HALF_ID_CHARACTERS: Final = 16
-"""Its millisecond and twelve bits more."""
+"""Half of an id: its millisecond and twelve bits more."""
 _MAX_PADDED_NAME_CHARACTERS: Final = 400
-"""Of the names of figures off a terminal: as long as a failure is at most, of a path of usual length."""
+"""Largest padding of the column of names off a terminal: the length of the longest failure."""
 _WHY: Final = {
     "null": "null",
     "absent": "",
@@ -70,21 +70,21 @@ _WHY: Final = {
     "cut": "[cut]",
     "not_kept": "[not kept]",
 }
-"""What stands for a field without a value, as in a CSV file."""
+"""Text for a field without a value, as in a CSV file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """How the reader wants to see records."""
+    """Columns and time zone that the reader wants."""
 
     fields: tuple[str, ...] = ()
-    """Columns; empty: those that fit the terminal."""
+    """Columns; empty means those that fit the terminal."""
     zone: tzinfo | None = None
     """None: the machine's."""
 
     @property
     def asked(self) -> dict[str, str]:
-        """What the API must be asked for: columns that are read of heads and bodies."""
+        """Return the columns to request from the API: those read from heads and bodies."""
         names = ",".join(filter(is_cell_field, self.fields))
         return {"fields": names} if names else {}
 
@@ -93,10 +93,10 @@ class View:
 
 
 def read_fields(text: str | None) -> tuple[str, ...]:
-    """Read the names of columns, with commas between them; headers and places in bodies are some.
+    """Parse comma-separated names of columns, including headers and paths in bodies.
 
     Raises:
-        CommandError: a name that neither a column nor a member of a record has.
+        CommandError: a name is neither a column nor a member of a record.
     """
     from storage.record import Record
 
@@ -119,7 +119,7 @@ def read_fields(text: str | None) -> tuple[str, ...]:
 
 
 def selected(row: Row, view: View) -> Row:
-    """Return a record with only the fields that were asked for, those of columns as their text."""
+    """Return only the requested fields of a record, columns as their text."""
     if not view.fields:
         return row
     return {name: _member(name, row, view) for name in view.fields}
@@ -145,14 +145,14 @@ def print_rows(
     view: View,
     cell: Callable[[str, Row, View], Text],
 ) -> None:
-    """Print a table; off a terminal, and of columns that the reader named, every row is one line.
+    """Print a table. Off a terminal, and for columns that the reader named, every row is one line.
 
     Args:
-        wide: Columns where the terminal is wide.
-        narrow: Columns where it is not.
-        rows: One at least.
+        wide: Columns for a wide terminal.
+        narrow: Columns for other terminals.
+        rows: At least one.
         view: May name other columns.
-        cell: Writes one cell.
+        cell: Returns the text of one cell.
     """
     out = console()
     names = view.fields or (wide if out.width >= WIDE_COLUMNS else narrow)
@@ -197,12 +197,12 @@ def print_figures(
     figures: Mapping[str, Sequence[str]],
     wide_titles: Container[str],
 ) -> None:
-    """Print a table of figures by name.
+    """Print a table of numbers by name.
 
     Args:
         name: Title of the column of names.
-        names: What the figures are about.
-        figures: Title → figures, one for each name.
+        names: Names of the rows.
+        figures: Title → numbers, one for each name.
         wide_titles: Columns that only a wide terminal shows.
     """
     out = console()
@@ -221,7 +221,7 @@ def print_figures(
 
 
 def line_of(row: Row, view: View, out: "Console") -> str:
-    """Show one record on one line, coloured on a terminal."""
+    """Return a record as one line, coloured on a terminal."""
     names = view.columns(out)
     cells = [_cell(name, row, view) for name in names]
     for name, cell in zip(names, cells, strict=True):
@@ -244,7 +244,7 @@ def _cell(name: str, row: Row, view: View) -> Text:
 
 
 def column_text(name: str, row: Row, view: View) -> str:
-    """Write the value of a record in a column, as a table shows it."""
+    """Return the text of a column, as a table shows it."""
     if name in _COLUMN_TEXTS:
         return _COLUMN_TEXTS[name](row)
     if name in ("time", "clock"):
@@ -299,7 +299,7 @@ _COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
     "half_id": lambda row: str(row["id"]).replace("-", "")[:_HALF_ID_CHARACTERS],
     "redactions": lambda row: described(row.get("redactions") or {}),
 }
-"""Columns that are not written as their value is."""
+"""Columns whose text differs from their value."""
 
 
 def _result_of(row: Row, message: str | None) -> str:
@@ -317,7 +317,7 @@ def _time_text(moment: datetime | None, *, is_short: bool) -> str:
 
 
 def _cell_text(cell: Mapping[str, Any] | None) -> str:
-    """Write a field of heads and bodies: its value, or in brackets why there is none."""
+    """Return the text of a field of heads or bodies: its value, or in brackets why it has none."""
     if cell is None:
         return ""
     if cell["state"] == "known":
@@ -334,7 +334,7 @@ def _is_outgoing(row: Row) -> bool:
 
 
 def target_of(row: Row) -> str:
-    """Write what was asked for: host, path and query, and the operation that these do not show."""
+    """Return the target: host, path and query, and the operation that they do not show."""
     host = row.get("host") or ""
     path = _path(row)
     if path.startswith("/"):
@@ -344,7 +344,7 @@ def target_of(row: Row) -> str:
 
 
 def _path(row: Row) -> str:
-    """Write a path with its query and, as in endpoint names, the operation that the path does not
+    """Return a path with its query and, as in endpoint names, the operation that the path does not
     show.
     """
     query = row.get("query")
@@ -358,13 +358,13 @@ def _path(row: Row) -> str:
 
 
 def _operation(row: Row) -> str:
-    """Return the operation that an endpoint names, of GraphQL; none of those that share one."""
+    """Return the GraphQL operation in an endpoint's name; empty for the one that stands for many."""
     name = str((row.get("endpoint") or "").partition("#")[2])
     return "" if name.startswith("{") else name
 
 
 def plain(value: object) -> str:
-    """Write a member of a record for a person; an unknown one is empty."""
+    """Return a member of a record as text for a person; empty if unknown."""
     if value is None:
         return ""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):

@@ -1,5 +1,5 @@
-"""The messages of a WebSocket or a gRPC stream, as `sidelog get` shows them: a line each, both
-directions, in order.
+"""The messages of a WebSocket or gRPC stream in `sidelog get`: one line each, both directions, in
+order.
 """
 
 import base64
@@ -11,18 +11,18 @@ from proxy.cli.commands.output import say
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 1000
-"""The API's largest page; what is behind it is said."""
+"""Number of messages shown, the API's largest page; a line says if there are more."""
 _MAX_BINARY_BYTES: Final = 200
-"""Shown of a binary message; the web UI and --json have all that is kept."""
+"""Number of bytes shown of a binary message; the web UI and --json show all that is kept."""
 
 
 def read_messages(
     client: Client, record: Mapping[str, Any], *, has_all: bool
 ) -> dict[str, Any] | None:
-    """Read the first of a session's messages, or all of them; None for a record that has none of
-    their own.
+    """Return the first messages of a session, or all of them; None for a record without messages of
+    its own.
 
-    Where a trace has several sessions, a page may be empty and others follow.
+    A trace may have several sessions, so an empty page may be followed by others.
     """
     if not record.get("has_messages"):
         return None
@@ -84,7 +84,7 @@ def _content(message: Mapping[str, Any]) -> str:
 
 
 def _binary_text(encoded: str) -> str:
-    """Show the beginning of binary content like the right column of a hex dump: a dot for all but
+    """Return the beginning of binary content like the right column of a hex dump: a dot for all but
     printable ASCII.
     """
     data = base64.b64decode(encoded)

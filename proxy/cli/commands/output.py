@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WIDE_COLUMNS: Final = 140
-"""A terminal this wide is shown every column."""
+"""Width from which a terminal shows every column."""
 GAP: Final = 2
 """Blanks between columns."""
 _MAX_PADDED_CHARACTERS: Final = 100
@@ -28,7 +28,7 @@ _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
 
 
 class CommandError(Exception):
-    """A command cannot do what was asked: the text for the user, and the exit code of the process."""
+    """A command failed: the text for the user, and the exit code of the process."""
 
     def __init__(self, text: str, exit_code: int = 1) -> None:
         super().__init__(text)
@@ -36,7 +36,7 @@ class CommandError(Exception):
 
 
 class ReaderGone(Exception):
-    """The reader of stdout has left, as `head` does: the command ends quietly."""
+    """The reader of stdout has left, as `head` does; the command ends quietly."""
 
 
 def say(text: str) -> None:
@@ -45,7 +45,7 @@ def say(text: str) -> None:
 
 
 def say_styled(text: str) -> None:
-    """Write one line that may hold escape sequences of our own, and none from recorded data.
+    """Write one line that may contain our own escape sequences, but none from recorded data.
 
     Raises:
         ReaderGone: the reader of stdout has left.
@@ -57,7 +57,7 @@ def say_styled(text: str) -> None:
 
 
 def flush() -> None:
-    """Hand on what was written to stdout; raises ReaderGone as `say` does."""
+    """Flush stdout; raises ReaderGone as `say` does."""
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
@@ -65,17 +65,15 @@ def flush() -> None:
 
 
 def leave_stdout() -> None:
-    """Discard what is still buffered for stdout: otherwise the interpreter would complain at its
-    end.
-    """
+    """Discard stdout's buffer, about which the interpreter would otherwise complain when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def check_reader() -> None:
-    """Raise ReaderGone where the reader of stdout has left, which only a write would notice
-    otherwise.
+    """Raise ReaderGone if the reader of stdout has left; otherwise only the next write would
+    notice.
     """
     watch = select.poll()
     watch.register(sys.stdout.fileno(), 0)  # errors only
@@ -90,7 +88,7 @@ def complain(text: str) -> None:
 
 
 def show_in_browser(address: str) -> None:
-    """Open an address in a browser, where this machine has a screen."""
+    """Open an address in a browser, if this machine has a screen."""
     import webbrowser  # 30 ms that other commands do without
 
     if sys.platform == "darwin" or any(map(os.environ.get, _SCREENS)):
@@ -98,14 +96,14 @@ def show_in_browser(address: str) -> None:
 
 
 class Verbatim:
-    """Bytes for stdout: as they are into a pipe or file, made visible on a terminal."""
+    """Bytes for stdout: unchanged into a pipe or file, made visible on a terminal."""
 
     def __init__(self) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._decoder = decoder if sys.stdout.isatty() else None
 
     def write(self, piece: bytes) -> None:
-        """Write the next piece; the BrokenPipeError of a reader that left is the caller's."""
+        """Write the next piece; the caller handles the BrokenPipeError of a reader that left."""
         if self._decoder is None:
             sys.stdout.buffer.write(piece)
         else:
@@ -116,12 +114,12 @@ class Verbatim:
 
 
 def say_json(value: object, *, is_line: bool = False) -> None:
-    """Write a value as JSON: indented for reading, or on one line."""
+    """Write a value as JSON: indented, or on one line."""
     say(json_escaped(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2)))
 
 
 def report(value: object, text: str, *, as_json: bool) -> int:
-    """Write what a command has done, as JSON or as a line; return the exit code."""
+    """Write a command's result as JSON or as a line; return the exit code."""
     if as_json:
         say_json(value)
     else:
@@ -130,7 +128,7 @@ def report(value: object, text: str, *, as_json: bool) -> int:
 
 
 def report_list(rows: list[T], name: str, show: Callable[[list[T]], None], *, as_json: bool) -> int:
-    """Write all of a list, as JSON or as a table; return the exit code."""
+    """Write a list as JSON or as a table; return the exit code."""
     if as_json:
         say_json(rows)
     elif rows:
@@ -165,11 +163,10 @@ def print_plain(
     are_figures: Sequence[bool],
     max_padded: int = _MAX_PADDED_CHARACTERS,
 ) -> None:
-    """Write a table without regard to a width: each row is one line, each cell is whole; figures go
-    to the right.
+    """Write a table without fitting it to a width: each row is one line, each cell is whole;
+    numbers are aligned to the right.
 
-    A cell that is longer than most moves what follows it: padded to it, all other lines would be as
-    long.
+    Cells longer than most are not padded to, since padding would make all other lines as long.
     """
     from rich.text import Text
 
@@ -187,9 +184,7 @@ def print_plain(
 
 
 def console() -> "Console":
-    """Make a rich console on stdout; without colour, and as wide as needed, when it is not a
-    terminal.
-    """
+    """Return a rich console on stdout; off a terminal it has no colours and unlimited width."""
     from rich.console import Console
 
     class _Console(Console):

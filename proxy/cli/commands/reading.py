@@ -1,7 +1,6 @@
-"""Where `query`, `get`, `top` and `export` read: from a running sidelog, or from the store when
-none is running.
+"""The source of `query`, `get`, `top` and `export`: a running sidelog, or the store if none runs.
 
-A running sidelog is asked without importing what opens stores, which is a third of the time of a
+A running sidelog is asked without importing the modules that open stores, a third of the time of a
 short answer.
 """
 
@@ -20,11 +19,11 @@ from proxy.process.data_dir import is_in_use
 def reading_client(
     url: str | None, token: str | None, data_dir: str | None, config: Path | None = None
 ) -> Iterator[Client]:
-    """Yield a client for reading; what it needs is closed at the end.
+    """Yield a client for reading; everything it opened is closed at the end.
 
     Raises:
         CommandError: no sidelog is running, and there is no store to read either.
-        SettingsError: no sidelog is running, and the settings that would name the store are wrong.
+        SettingsError: no sidelog is running, and the settings that would name the store are invalid.
     """
     directory = data_directory(data_dir, os.environ)
     if url or os.environ.get("SIDELOG_URL") or is_in_use(directory):

@@ -1,9 +1,7 @@
-"""The beginning of a record id in place of the whole one, or the request id of its client, where it
-means one record.
+"""Resolves the beginning of a record id, or a client's request id, that means one record.
 
-Strategy: the beginning of an id is a span of time (`api.http.id_beginnings`). Within the digits of
-the time the span alone decides, so two records in it make the beginning ambiguous; beyond them the
-rest is compared.
+The beginning of an id is a span of time (`api.http.id_beginnings`). Within the digits of the time,
+the span alone decides, so two records in it are ambiguous; beyond them the rest is compared.
 """
 
 from typing import Final, NoReturn
@@ -13,16 +11,16 @@ from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError
 
 _MAX_CANDIDATES: Final = 1000
-"""Of one millisecond; the API's largest page."""
+"""Number of candidates read within one millisecond: the API's largest page."""
 _VERSION_DIGIT: Final = 12
 
 
 def find_id(client: Client, text: str) -> str:
-    """Return the id that begins with `text`, or of the record that has it as request id, else
-    `text` as it is.
+    """Return the id that begins with `text`, or that of the record with this request id, or else
+    `text` itself.
 
     Raises:
-        CommandError: it is the beginning of no record's id; or several records are meant.
+        CommandError: it is the beginning of an id without a record, or several records match.
     """
     digits = digits_of(text)
     if digits is not None and len(digits) < MIN_DIGITS:
@@ -63,7 +61,7 @@ def _by_request_id(client: Client, text: str) -> str | None:
 
 
 def _beginning_so(client: Client, digits: str) -> list[str]:
-    """Return the newest ids that begin so; of the beginning of a time, two at most."""
+    """Return the newest ids with this beginning; for the beginning of a time, two at most."""
     span = span_of(digits)
     if span is None:
         return []

@@ -1,7 +1,7 @@
-"""`sidelog query` and `sidelog get`: records of a running sidelog, read through its admin API.
+"""`sidelog query` and `sidelog get`: read records through the admin API.
 
-Strategy: the API's JSON is passed on as it is with `--json`; tables show a few fields of it. Pages
-are fetched one by one, so that a long answer starts at once and needs no memory.
+With `--json` the API's JSON is passed on unchanged; tables show some of its fields. Pages are
+fetched one by one, so that a long answer starts at once and needs no memory.
 """
 
 import json
@@ -56,9 +56,9 @@ PAGE_RECORDS: Final = 1000
 _REFUSED: Final = 400
 AROUND: Final = timedelta(minutes=1)
 MAX_AROUND: Final = 500
-"""Records that are listed before one, and from it on: the nearest."""
+"""Number of records listed before a record, and from it on."""
 MAX_SHOWN_CHARACTERS: Final = 4000
-"""Of a body, unless all of it is asked for: what follows it stays in sight."""
+"""Number of characters shown of a body by default, so that the end of the output stays in sight."""
 _PARTS: Final = frozenset(
     {
         "request",
@@ -76,7 +76,7 @@ _PARTS: Final = frozenset(
         "ended_at",
     }
 )
-"""Shown in their own places, or not for people."""
+"""Members that are shown in their own places, or not for people."""
 _NAME_CHARACTERS: Final = 18
 _USER_WORD: Final = re.compile(r"(?:^|[\s(-])user:", re.IGNORECASE)
 _NO_USERS: Final = (
@@ -85,7 +85,7 @@ _NO_USERS: Final = (
     "body.PLACE:VALUE"
 )
 _ENDS: Final = {"trailers": "trailers", "trailers_only": "trailers-only", "none": "no trailers"}
-"""Of calls of gRPC that were not reset."""
+"""Members at the end of a gRPC call that was not reset."""
 
 
 @command()
@@ -124,7 +124,9 @@ def query(
 
 
 def _explain_nothing(client: Client, filters: Filters) -> None:
-    """Say that no records match, how many are not stored yet, and what to try instead of `user:`."""
+    """Explain an empty result: no matches, the number of records not stored yet, and what to try
+    instead of `user:`.
+    """
     ledger = client.get("/api/ledger")
     if ledger.status == 200:
         waiting = json.loads(ledger.body)["waiting"]
@@ -139,7 +141,7 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
 
 
 def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> bool:
-    """Print records; return whether there were none (with `as_json`: always False)."""
+    """Print records; return whether there were none (False with `as_json`)."""
     if as_json:
         for record in records:
             say_json(selected(record, view), is_line=True)
@@ -152,8 +154,8 @@ def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bo
 
 
 def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
-    """Print what the same service did around a record, or where it has none, its route: oldest
-    first, as `query`.
+    """Print the records of the same service, or else of its route, around a record, oldest first,
+    as `query`.
     """
     begun = record["started_at"]
     ended = record.get("ended_at") or record["started_at"]
@@ -171,7 +173,7 @@ def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
 
 
 def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str, Any]]:
-    """Yield up to `limit` records; a page cut by the server's time budget is followed too."""
+    """Yield up to `limit` records; a page that the server's time budget cut short is continued."""
     asked = {**parameters, "limit": str(min(limit, PAGE_RECORDS))}
     return islice(
         (
@@ -274,7 +276,7 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
 
 
 def _print_summary(record: Mapping[str, Any]) -> None:
-    """Describe in a few lines the request, its outcome, and the known cause."""
+    """Print a few lines on the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
     ms, time = (column_text(name, record, View()) for name in ("ms", "time"))
     asked = f"event {record.get('name') or '-'}" if is_event else _asked_text(record)
@@ -316,7 +318,7 @@ def _weight_text(record: Mapping[str, Any]) -> str:
 
 
 def _asked_text(record: Mapping[str, Any]) -> str:
-    """Write the URL of the request; a target such as `*` stands apart from the host."""
+    """Return the URL of the request; a target such as `*` follows the host after a blank."""
     method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
     base = f"{record.get('scheme')}://{host}" if host else ""
     if not method:
@@ -337,7 +339,7 @@ def _error_text(record: Mapping[str, Any]) -> str:
 
 
 def _model_text(record: Mapping[str, Any]) -> str:
-    """Name the model and its known usage; for a session over a WebSocket, that of all its calls."""
+    """Return the model and its known usage; for a WebSocket session, that of all its calls."""
     session = (record.get("data") or {}).get("llm") or {}
     tokens_in, tokens_out, cost_usd, reason = (
         session.get(name, record.get(name))
@@ -355,7 +357,7 @@ def _model_text(record: Mapping[str, Any]) -> str:
 
 
 def _grpc_text(record: Mapping[str, Any]) -> str:
-    """Say how a call of gRPC went."""
+    """Return how a gRPC call ended."""
     call = record.get("grpc")
     if call is None:
         return ""
@@ -379,8 +381,8 @@ def _grpc_text(record: Mapping[str, Any]) -> str:
 
 
 def _silence(record: Mapping[str, Any]) -> str | None:
-    """Say why an answered call has no tokens, where that is usual: many clients do not ask for
-    them.
+    """Return why an answered call has no tokens, if the reason is usual: many clients do not ask
+    for them.
     """
     if record.get("usage_state") != "absent" or (record.get("status") or _REFUSED) >= _REFUSED:
         return None
@@ -417,7 +419,7 @@ def _print_rest(record: Mapping[str, Any]) -> None:
 
 
 def _timings(record: Mapping[str, Any]) -> dict[str, str]:
-    """Begin, end, and every duration there is, in milliseconds."""
+    """Return begin, end and all known durations in milliseconds."""
     shown = {
         name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")
     }
@@ -428,7 +430,7 @@ def _timings(record: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _print_members(members: Mapping[str, Any], title: str = "") -> None:
-    """Print the members that have a value, a line each."""
+    """Print members with a value, one per line."""
     known = {
         name: value
         for name, value in members.items()
@@ -441,7 +443,7 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
 
 
 def _print_curl(line: Mapping[str, Any]) -> int:
-    """Print the command that sends the request again; what it lacks is reported on stderr."""
+    """Print a curl command for the request; missing parts are reported on stderr."""
     for note in line["notes"]:
         complain(f"sidelog: {visible(note)}")
     if not line["command"]:
@@ -451,7 +453,7 @@ def _print_curl(line: Mapping[str, Any]) -> int:
 
 
 def _download(answer: Answer) -> int:
-    """Write a file of one record to stdout, nothing else."""
+    """Write one file of a record to stdout, nothing else."""
     out = Verbatim()
     out.write(answer.body)
     out.flush()
@@ -506,7 +508,7 @@ def _print_body(
 
 
 def _kept(body: Mapping[str, Any]) -> str:
-    """Say what was kept of a body."""
+    """Return which part of a body was kept."""
     counts = (("first", body["head_bytes"]), ("last", body["tail_bytes"]))
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
     coding = f" of {body['coding']}" if body["coding"] else ""

@@ -1,5 +1,5 @@
-"""`sidelog redact`: the rules by which secrets are found, as the settings have them, and what they
-find in a text. Needs no sidelog and no store.
+"""`sidelog redact`: lists the redaction rules of the settings, and tries them on a text. Needs no
+sidelog and no store.
 """
 
 import os
@@ -36,7 +36,7 @@ _OTHERS: Final = (
     f"pattern-1 and so on are [redact] patterns, in their order; {', '.join(FIXED_RULES)} cannot "
     "be switched off.",
 )
-"""What else records name."""
+"""Explains further ids that records name."""
 _STDIN: Final = Path("-")
 _OF_NAMES: Final = "what stands under this name"
 
@@ -77,7 +77,7 @@ def list_rules(text: str | None, config: Path | None, as_json: bool) -> int:
 
 
 def rows_of(redact: RedactSettings) -> Iterator[dict[str, Any]]:
-    """Yield all rules, own ones first: what is shown of each, and its literals."""
+    """Yield all rules, own ones first, with their description and literals."""
     for origin, rules in (("own", redact.rules), ("built-in", built_in_rules())):
         for rule in rules:
             example = read_example(rule.examples[0]).text if rule.examples else ""
@@ -181,7 +181,7 @@ def _checked(headers: Sequence[str]) -> Sequence[str]:
 
 
 def _type_of(file: Path) -> str:
-    """Return what a body with a file of that name would be."""
+    """Return the content type of a body with this file name."""
     if file.suffix:
         return f"text/{file.suffix.removeprefix('.')}"
     return ""
@@ -198,7 +198,7 @@ def _read(file: Path) -> bytes:
 
 
 def _described(counts: Counter[str], redact: RedactSettings) -> Iterator[dict[str, Any]]:
-    """Yield each rule that took something out: what it is of, and how often."""
+    """Yield each rule that redacted something, its kind of secret, and how often."""
     of = {row["id"]: row["of"] for row in rows_of(redact)} | FIXED_RULES
     patterns = () if isinstance(redact.patterns, bool) else redact.patterns
     of |= {f"pattern-{number}": regex for number, regex in enumerate(patterns, 1)}

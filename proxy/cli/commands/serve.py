@@ -1,9 +1,9 @@
-"""`sidelog serve`: validate the settings, hand them to the supervisor through a descriptor, and
-become it.
+"""`sidelog serve`: validates the settings, hands them to the supervisor through a descriptor, and
+becomes the supervisor.
 
-The supervisor imports the standard library only, so that it stays small and cannot break; therefore
-this process reads the configuration and then replaces itself. How it was read is handed on too, for
-a reload.
+The supervisor imports the standard library only, so that it stays small and robust. Therefore this
+process reads the configuration and then replaces itself. The sources of the settings are handed on,
+too, for a reload.
 """
 
 import json
@@ -48,10 +48,9 @@ def serve(overrides: Mapping[str, str], config: Path | None, greets: bool) -> No
 
 
 def become(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -> NoReturn:
-    """Become the supervisor; raises SettingsError first when the settings are wrong.
+    """Become the supervisor; raises SettingsError first if the settings are invalid.
 
-    A person at a terminal, or who `greets`, is shown where everything is, and what is behind it;
-    logs of a service get no such text.
+    On a terminal, or with `greets`, a greeting shows all addresses; a service's log gets none.
     """
     settings = load(overrides, os.environ, config, examples)
     source: dict[str, object] = {
@@ -74,8 +73,8 @@ def become(overrides: Mapping[str, str], config: Path | None, *, greets: bool) -
 
 
 def _greeting(settings: Settings, before: str) -> str:
-    """Write what the supervisor shows once it listens; empty where the data directory cannot be
-    used.
+    """Return the text that the supervisor shows once it listens; empty if the data directory is
+    unusable.
     """
     directory = Path(settings.data_dir)
     with suppress(OSError):  # what is wrong with it is said by the supervisor

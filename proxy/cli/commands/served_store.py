@@ -1,8 +1,8 @@
-"""The store of a sidelog that does not run, served to a command.
+"""Serves the store of a stopped sidelog to a command.
 
-Strategy: the store is opened read-only and shown by the same application as ever, on a loopback
-port of this process and for as long as the command takes, so that filters, pages, exports and
-errors cannot differ. The token for it is random, never leaves the process, and allows reading only.
+The store is opened read-only and served by the usual application on a loopback port of this
+process, as long as the command runs, so that filters, pages, exports and errors are the same. The
+token is random, stays in the process, and only allows reading.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ def served(settings: Settings) -> Iterator[Client]:
     """Yield a client that reads the store; it is closed at the end.
 
     Raises:
-        CommandError: the store cannot be opened, or its layout is another.
+        CommandError: the store cannot be opened, or has another layout.
     """
     token = secrets.token_urlsafe(32)
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
@@ -60,7 +60,7 @@ def _run(
     token: str,
     started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]],
 ) -> None:
-    """Run on the thread: open the store, publish the address, close when asked to."""
+    """Run on the thread: open the store, publish the address, close on request."""
 
     async def serve() -> None:
         from aiohttp import web
@@ -89,7 +89,7 @@ def _run(
 
 
 def _application(storage: Storage, token: str) -> "Application":
-    """Make the admin application over a store that does not change."""
+    """Return the admin application over a store that does not change."""
     from api.access.auth import token_digest
     from api.access.principal import Credential, Credentials, Principal
     from api.app import make_app

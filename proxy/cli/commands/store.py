@@ -1,8 +1,7 @@
-"""The store itself, for commands that do not go through a running sidelog: which one it is, opened
-and closed.
+"""Opens the store for commands that do not use a running sidelog.
 
-Strategy: the settings say which, as they would for `serve`; where they say nothing, the store of
-the last start does (`state.json`). Opened read-only it is not changed, not even brought up to date.
+The settings name the store, as for `serve`; without them, the last start does (`state.json`). A
+store that is opened read-only is not changed, not even migrated.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ T = TypeVar("T")
 
 
 def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str, str]) -> Settings:
-    """Load the settings as `serve` would, also where nothing to proxy to is configured.
+    """Load the settings as `serve` would, but accept settings without an upstream.
 
     Raises:
         SettingsError: with every problem found.
@@ -43,10 +42,10 @@ def settings_of(config: Path | None, data_dir: str | None, environ: Mapping[str,
 
 
 def check_exists(settings: Settings) -> None:
-    """Look for a store that can be opened beside, or without, a running sidelog.
+    """Check that the store exists and can be opened by another process.
 
     Raises:
-        CommandError: it ends with its process, or was never made.
+        CommandError: it is in memory, or was never made.
     """
     if settings.storage.url.startswith("memory"):
         raise CommandError(
@@ -73,11 +72,11 @@ async def open_store(settings: Settings, *, is_read_only: bool) -> Storage:
 def with_store(
     settings: Settings, work: Callable[[Storage], Awaitable[T]], *, is_read_only: bool = False
 ) -> T:
-    """Do something with the settings' store and close it.
+    """Call a function with the settings' store, and close it.
 
     Raises:
         CommandError: it cannot be opened.
-        SchemaTooOld: it has an older layout, and was to be read only.
+        SchemaTooOld: its layout is older, and it was to be read only.
     """
 
     async def run() -> T:
@@ -95,5 +94,5 @@ def with_store(
 
 
 def layout_error(error: SchemaTooOld) -> CommandError:
-    """Return the error for a store of an older layout, with what to do."""
+    """Return the error for a store with an older layout, with advice."""
     return CommandError(f"{error}; run `sidelog db migrate`, or start sidelog")

@@ -1,10 +1,8 @@
-"""`sidelog tail`: new records as they are stored, over the API's event stream, resumed without a
-gap.
+"""`sidelog tail`: prints new records as they are stored, from the API's event stream, without gaps.
 
-Strategy: the stream's ids say where we are. When the connection ends, for whatever reason, the next
-one carries the last id, and the server sends what was missed, from its store if need be. Records it
-can no longer send are announced by an event (`gap`), and reported. Standard: WHATWG HTML §9.2
-(event streams).
+The ids of the stream mark the position. When the connection ends, the next one sends the last id,
+and the server sends the missed records, from its store if necessary. An event (`gap`) announces
+records that it can no longer send; they are reported. Standard: WHATWG HTML §9.2 (event streams).
 """
 
 import http.client
@@ -31,7 +29,7 @@ from proxy.cli.options import (
 from proxy.cli.parameter_types import WholeNumber
 
 READ_TIMEOUT_S: Final = 45.0
-"""Three heartbeats of the server: after that the connection is taken for dead."""
+"""Time of three heartbeats of the server, after which the connection counts as dead."""
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 10.0
 
@@ -83,7 +81,7 @@ def tail(
 
 
 def _printer(view: View, *, as_json: bool) -> Printer:
-    """Choose how one record is written; each is flushed at once, for a terminal and for a pipe."""
+    """Return the function that prints a record; each line is flushed at once."""
     out = console()
 
     def write(record: dict[str, Any]) -> None:
@@ -97,8 +95,8 @@ def _printer(view: View, *, as_json: bool) -> Printer:
 
 
 class _Output:
-    """Prints the newest records once the stream has begun, so that none is missed between both,
-    then what it brings.
+    """Prints the newest records once the stream has begun, so that none is missed in between, then
+    the records of the stream.
     """
 
     def __init__(self, write: Printer, read_newest: Callable[[], list[dict[str, Any]]]) -> None:
@@ -107,7 +105,7 @@ class _Output:
         self._known: set[str] | None = None
 
     def begin(self) -> None:
-        """Print the newest, if that is not done; the stream may bring some of them once more."""
+        """Print the newest records once; the stream may repeat some of them."""
         if self._known is None:
             newest = self._read_newest()
             self._known = {record["id"] for record in newest}
@@ -170,8 +168,8 @@ def _events(client: Client, filters: Filters, last_id: str) -> Iterator[Event]:
 
 
 def _while_read(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines as long as stdout has a reader: a live list may be silent for hours, but for its
-    heartbeats.
+    """Yield lines as long as stdout has a reader: apart from heartbeats a live list may be silent
+    for hours.
     """
     for line in lines:
         check_reader()
@@ -179,9 +177,9 @@ def _while_read(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
-    """Read events from the lines of a stream; comments and unfinished events are left out.
+    """Yield the events in the lines of a stream; comments and unfinished events are left out.
 
-    An id without data comes as an event of the name "id": a reconnect resumes behind it as well.
+    An id without data is yielded as an event named "id", after which a reconnect resumes as well.
     """
     name = "message"
     event_id = ""
@@ -212,7 +210,7 @@ def parse_events(lines: Iterable[bytes]) -> Iterator[Event]:
 
 
 def _show(event: Event, output: _Output) -> bool:
-    """Print one event; False when it is the last."""
+    """Print one event; return False if it is the last."""
     if event.id:
         output.begin()
     match event.name:

@@ -21,7 +21,7 @@ from proxy.cli.options import (
 from proxy.process.terminal import visible_line
 
 UNKNOWN: Final = "{unknown}"
-"""The endpoint of paths that taught nothing (docs/endpoints.md)."""
+"""Endpoint of paths that were too rare to be learned (docs/endpoints.md)."""
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
 _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _FAILURE_TITLES: Final = ("failures", "of failures", "p50", "p95", "bytes out")
@@ -29,7 +29,7 @@ _WHY: Final = {
     "known": '""', "absent": "–", "null": "(null)", "cut": "(body cut)", "not_json": "(not JSON)",
     "not_kept": "(not kept)",
 }  # fmt: skip
-"""What requests without a value stand for."""
+"""Text for requests without a value."""
 _WIDE_TITLES: Final = frozenset({"share", "of failures", "p50", "bytes out"})
 """Columns that only a wide terminal shows, unless rows are sorted by them."""
 
@@ -167,7 +167,7 @@ _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     ),
 }
 _MORE: Final = ("p99", "tokens")
-"""Columns that are there when rows are sorted by them."""
+"""Columns that appear when rows are sorted by them."""
 
 
 def _share(row: Mapping[str, Any], name: str) -> str:

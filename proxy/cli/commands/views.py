@@ -61,13 +61,13 @@ def find(client: Client, name: str) -> dict[str, Any]:
 def begun_with(
     client: Client, name: str, filters: Filters, zone: tzinfo | None
 ) -> tuple[dict[str, Any], Filters]:
-    """Find a view; return it, and the given filters over its own."""
+    """Return a view, and the given filters merged over its own."""
     found = find(client, name)
     return found, with_offsets(applied(found, filters), zone)
 
 
 def applied(found: Mapping[str, Any], filters: Filters) -> dict[str, str | list[str]]:
-    """Put the given options over those of a view."""
+    """Apply the given options over those of a view."""
     both = [text for text in (found["query"], filters.get("query", "")) if text]
     merged: dict[str, str | list[str]] = {
         name: found[name] for name in ("since", "until") if found[name]
@@ -81,8 +81,8 @@ def applied(found: Mapping[str, Any], filters: Filters) -> dict[str, str | list[
 
 
 def fields_of(found: Mapping[str, Any]) -> str | None:
-    """Name the columns of a view as the command line does, with commas; None without any. Others
-    are left out.
+    """Return the columns of a view under their names on the command line, comma-separated; None
+    without any. Unknown ones are left out.
     """
     from storage.record import Record
 

@@ -1,10 +1,9 @@
-"""The zone of the times a person gives and is shown: that of the machine, or UTC where asked for.
-Pure.
+"""The time zone of given and shown times: the machine's, or UTC on request.
 
-The API takes a time without an offset for UTC. Tables show local times, and what is copied from a
-table must mean the same moment, so the offset is written out before a filter is sent. Days and
-times of day are those of the zone; a time of day alone is the last one, and where both ends of a
-period are one, its end is the first after its beginning.
+The API takes a time without an offset as UTC. Tables show local times, and a time copied from a
+table must mean the same moment, so the offset is added before a filter is sent. Days and times of
+day are in this zone. A time of day alone is the latest one; if both ends of a period are times of
+day, the end is the first one after the beginning.
 """
 
 import re
@@ -25,12 +24,12 @@ _TIMES: Final = ("since", "until")
 
 
 def zone_of(is_utc: bool) -> tzinfo | None:
-    """Return the zone of the tables; None is the machine's."""
+    """Return the zone of tables; None is the machine's."""
     return UTC if is_utc else None
 
 
 def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
-    """Name a zone as it is now, `UTC` or `UTC+02:00`; None is the machine's."""
+    """Return the current name of a zone, `UTC` or `UTC+02:00`; None is the machine's."""
     offset = (now or datetime.now(UTC)).astimezone(zone).strftime("%z")
     if int(offset) == 0:
         return "UTC"
@@ -40,8 +39,7 @@ def zone_name(zone: tzinfo | None, now: datetime | None = None) -> str:
 def with_offsets(
     filters: Mapping[str, str | list[str]], zone: tzinfo | None, now: datetime | None = None
 ) -> dict[str, str | list[str]]:
-    """Write the filter's times that have no offset or no date in full; anything else stays, the API
-    judges it.
+    """Complete the filter's times without offset or date; other text stays, the API judges it.
 
     Raises:
         CommandError: the period ends before it begins.
@@ -74,7 +72,7 @@ def with_offsets(
 def yesterday_notice(
     filters: Mapping[str, str | list[str]], written: Mapping[str, str | list[str]], now: datetime
 ) -> str:
-    """Say of a time of day that it is one of yesterday; empty where none is."""
+    """Return a notice if a time of day is one of yesterday; otherwise empty."""
     for name in _TIMES:
         given = str(filters.get(name, "")).strip()
         if _TIME_OF_DAY.fullmatch(given):
@@ -85,7 +83,7 @@ def yesterday_notice(
 
 
 def _us(value: str | list[str] | None, now: datetime) -> int | None:
-    """Read a time as the API does, in Unix µs; None for what it refuses."""
+    """Parse a time as the API does, in Unix µs; None if the API would refuse it."""
     try:
         if value:
             return moment_us(str(value), int(now.timestamp() * 1e6))
@@ -95,7 +93,7 @@ def _us(value: str | list[str] | None, now: datetime) -> int | None:
 
 
 def _moment(text: str, zone: tzinfo | None, now: datetime) -> datetime | None:
-    """Read a time without an offset, a day, or a time of one; None for anything else."""
+    """Parse a time without an offset, a day, or a time of day; None for other text."""
     day, _, clock = text.partition(" ")
     is_time_of_day = _TIME_OF_DAY.fullmatch(text) is not None
     if day in _DAYS:

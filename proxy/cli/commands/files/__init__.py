@@ -1,3 +1,3 @@
-"""Commands that write what was recorded into a file, or read it from one: export, save, replay,
+"""Commands that write recorded exchanges to a file or read them from one: export, save, replay,
 mock.
 """

@@ -125,11 +125,11 @@ def save(
 
 
 def distinct_lines(suite: Path, per_request: int, limit: int | None) -> Iterator[bytes]:
-    """Yield the lines of a suite: the newest so many of each request, and of those the newest.
+    """Yield the lines of a suite: the newest `--per-request` of each request, and of those the
+    newest.
 
-    The suite is read twice, first for which exchanges stay, then to copy their lines. Kept in
-    memory are a key of 16 bytes and the positions that stay, of each request that is not the same
-    as another.
+    The suite is read twice: first to decide which exchanges stay, then to copy their lines. For
+    each distinct request, memory holds a key of 16 bytes and the positions that stay.
     """
     from api.identity.match import keys_of
     from api.identity.request import request_of
@@ -153,8 +153,8 @@ def write_suite(
     limit: int | None = None,
     ignore: tuple[str, ...] = (),
 ) -> None:
-    """Write what filters find, or the newest of that, as a suite, oldest first; its replays ignore
-    some places.
+    """Write the matching exchanges, or the newest of them, as a suite, oldest first. Replays of it
+    ignore the given paths.
     """
     from api.replay.suite import header_line
     from storage.record import now_us
@@ -203,7 +203,7 @@ def write_out(pieces: Iterator[bytes]) -> None:
 
 
 def write_file(pieces: Iterator[bytes], output: Path) -> None:
-    """Write a file; an existing one stays until there is an answer to replace it."""
+    """Write a file; an existing one is replaced only once a response begins."""
     first = next(pieces, b"")
     try:
         with output.open("wb") as file:
@@ -217,7 +217,7 @@ def write_file(pieces: Iterator[bytes], output: Path) -> None:
 def _pieces(
     client: Client, parameters: Filters, progress: Progress, begin: bytes
 ) -> Generator[bytes, None, None]:
-    """Yield the export as it arrives, behind its beginning.
+    """Yield the export as it arrives, after the part that was read already.
 
     Raises:
         CommandError: the server refused, cannot be reached, or broke off.
@@ -249,8 +249,8 @@ def _pieces(
 def _newest(
     limit: int, client: Client, parameters: Filters, progress: Progress, begin: bytes
 ) -> Generator[bytes, None, None]:
-    """Yield the first lines of an export, newest first, in the order of a suite; they wait in a
-    file for that.
+    """Yield the first lines of an export that is newest first, in the order of a suite; a temporary
+    file holds them.
     """
     with tempfile.TemporaryFile() as kept:
         ends = [0]
@@ -276,9 +276,7 @@ def _received(size_bytes: int, lines: int) -> str:
 
 
 def _expected_lines(client: Client, filters: Filters) -> int | None:
-    """Return the number of records, a line each; None when there are too many to be counted in
-    time.
-    """
+    """Return the number of lines, one per record; None if there are too many to count in time."""
     summary = client.get_json("/api/summary", filters)
     if summary["complete"]:
         return summary["exchanges"] + summary["events"] or None

@@ -1,7 +1,7 @@
-"""One request over HTTP/2, on a connection of its own, for commands that speak gRPC.
+"""One gRPC request over HTTP/2, on a connection of its own.
 
-Strategy: a socket that blocks, and the codec of the data port (`proxy/http2`); who calls reads
-until it has what it waits for, and stops where that is too much.
+The socket blocks; the codec is that of the data port (`proxy/http2`). The caller reads until it has
+what it waits for, and stops if that is too much.
 """
 
 import socket
@@ -29,16 +29,16 @@ _PIECE_BYTES: Final = 1 << 16
 
 
 class CallEnded(OSError):
-    """The peer ended a call early; the message says how."""
+    """The peer ended a call early; the message has the reason."""
 
 
 def connect(
     address: UpstreamAddress, timeout_s: float, tls: ssl.SSLContext | None
 ) -> socket.socket:
-    """Open a connection to a service; over TLS with a context that offers HTTP/2.
+    """Open a connection to a service; for TLS, with a context that offers HTTP/2.
 
     Raises:
-        OSError: there is none.
+        OSError: the connection failed.
     """
     plain = socket.create_connection((address.host, address.port), timeout_s)
     if tls is None:
@@ -51,7 +51,7 @@ def connect(
 
 
 class Http2Call:
-    """A request, and as much of its answer as was read."""
+    """A request and the part of its response that was read."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Http2Call:
         path: bytes,
         lines: bytes,
     ) -> None:
-        """Begin a POST with these field lines, each with its CRLF and none of them `Host`."""
+        """Begin a POST with field lines, each with its CRLF and without `Host`."""
         self._socket = connection
         self._codec = Connection(_LIMITS, LineEncoder(), time.monotonic_ns(), is_server=False)
         authority = address.authority.encode()
@@ -70,19 +70,19 @@ class Http2Call:
         self.head: ResponseFields | None = None
         self.body = bytearray()
         self.trailers: bytes | None = None
-        """Lines; None while there are none."""
+        """Trailer lines; None before they have come."""
         self.is_ended = False
 
     def send(self, data: bytes, *, is_end: bool = False) -> None:
-        """Send a part of the body, as the peer takes it."""
+        """Send a part of the body as fast as the peer takes it."""
         self._codec.send_data(self._stream, data, time.monotonic_ns(), is_end=is_end)
 
     def read(self) -> None:
-        """Wait for whatever comes next.
+        """Wait for the next event of the connection.
 
         Raises:
-            CallEnded: the peer ended the call or the connection before its answer did.
-            OSError: nothing comes in time.
+            CallEnded: the peer ended the call or the connection before its response ended.
+            OSError: nothing came in time.
         """
         self._socket.sendall(self._codec.output.take())
         data = self._socket.recv(_PIECE_BYTES)

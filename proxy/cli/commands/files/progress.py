@@ -1,4 +1,4 @@
-"""A bar on stderr, when that is a terminal: how far a command has come."""
+"""A progress bar on stderr, if that is a terminal."""
 
 import sys
 import time
@@ -11,17 +11,17 @@ BAR_CHARACTERS: Final = 24
 
 
 class Progress:
-    """Shows the newest of what it is given, now and then."""
+    """Shows the latest count at intervals."""
 
     def __init__(self, expected: int | None) -> None:
-        """Show a share of what is expected; no bar where that is not known."""
+        """Show progress as a share of the expected total; without a known total there is no bar."""
         self._expected = expected
         self._text = ""
         self._shown_s = time.monotonic()
         self._is_shown = False
 
     def show(self, done: int, text: str) -> None:
-        """Note how much is done, and show it if the last time was a while ago."""
+        """Update the count, and show it if the last time was a while ago."""
         self._text = text
         now_s = time.monotonic()
         if sys.stderr.isatty() and now_s - self._shown_s >= REPORT_EVERY_S:
@@ -37,7 +37,7 @@ class Progress:
         return f"{'━' * round(share * BAR_CHARACTERS):{BAR_CHARACTERS}} {share:4.0%}  "
 
     def end(self, *, is_kept: bool) -> None:
-        """Take the bar away, and leave the last figures behind if they are `is_kept`."""
+        """Remove the bar; with `is_kept`, leave the last count."""
         if self._is_shown:
             sys.stderr.write("\r\x1b[K")
             if is_kept:

@@ -1,8 +1,8 @@
-"""`sidelog grpc reflect`: fetch the schema of a service that tells it by reflection, for
-`[[routes]] protobuf`.
+"""`sidelog grpc reflect`: fetches the schema of a service that offers reflection, for `[[routes]]
+protobuf`.
 
-Strategy: one call, of which each request waits for its response: the names of all services, the
-files with each of them, then what those import and did not come with them.
+One call asks for the names of all services, for the file of each, then for imports that did not
+come along; each request waits for its response.
 
 Standard: gRPC Server Reflection, v1 and v1alpha, which differ in their name alone.
 """
@@ -46,7 +46,7 @@ class _Unimplemented(CommandError):
 
 
 class _Call:
-    """One call of reflection."""
+    """One reflection call."""
 
     def __init__(self, connection: socket.socket, address: UpstreamAddress, service: str) -> None:
         path = f"/{service}/ServerReflectionInfo".encode()
@@ -138,7 +138,7 @@ def reflect(address: str, output: Path | None) -> int:
 
 
 def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
-    """Ask by the newer name first, each over a connection of its own."""
+    """Fetch the schema; try v1, then v1alpha, each over a connection of its own."""
     refusal = CommandError("no version of reflection is known")
     if address.scheme == "https":
         tls = upstream_context("", "h2", is_verified=True)
@@ -155,7 +155,7 @@ def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
 
 
 def _files_of(call: _Call) -> dict[str, bytes]:
-    """Fetch the files of all services, and what they import."""
+    """Fetch the files of all services, and their imports."""
     files: dict[str, bytes] = {}
     wanted = [
         (_BY_SYMBOL, text_of(values_of(each), 1))

@@ -1,6 +1,6 @@
-"""`sidelog replay`: send again what was recorded, and compare each answer with the recorded one.
+"""`sidelog replay`: sends recorded requests again and compares each answer with the recorded one.
 
-What the sending needs is imported when it begins: it is much, and help and completion do without.
+The sending modules are imported late, since help and completion do without them.
 """
 
 from collections.abc import Callable

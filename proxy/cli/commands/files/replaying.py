@@ -1,10 +1,9 @@
-"""The sending of a suite: what of it is sent, at what pace, and how each answer is judged.
+"""Sends a suite: decides which requests are sent and when, and judges each answer.
 
-Strategy: the suite is read twice. The first time nothing is sent: shapes are learned, and whatever
-must be given for a redacted part is named. The second time each request is sent and its answer
-judged, one behind the other, or at a pace. Invariant: nothing that was redacted is sent, nothing
-that is not safe unless it is asked for, and no value that came from the environment is written
-anywhere.
+The suite is read twice. The first time, shapes are learned, and missing values of redacted parts
+are reported. The second time, each request is sent and its answer judged, one after the other or at
+a pace. Invariant: redacted parts are never sent, unsafe requests only on demand, and values from
+the environment are not written anywhere.
 """
 
 import asyncio
@@ -49,9 +48,9 @@ from proxy.settings.addresses import parse_upstream
 from storage.record import Payload, Record
 
 MAX_OPEN: Final = 64
-"""Requests at a time, where they begin at a pace, unless it is said otherwise."""
+"""Default number of open requests when requests begin at a pace."""
 MAX_UNREACHED: Final = 10
-"""Requests in succession at which nothing listens: the rest is not sent."""
+"""Number of consecutive requests without a listening server after which the rest is not sent."""
 _IS_REPLAY: Final = "it was a replay itself"
 _UNSAFE: Final = "its method is not safe: --unsafe sends it"
 _UNANSWERED: Final = "it had no answer that another could be compared with"
@@ -62,12 +61,12 @@ class Pace:
     """When requests begin."""
 
     rate: int | None
-    """So many in a second; None: each when the one before it is answered."""
+    """Requests a second; None: each begins when the previous one is answered."""
     speed: float
-    """So many times as fast as they were recorded; 0: not as they were recorded."""
+    """Speed relative to the recording; 0: the recorded times do not count."""
     rounds: int
     concurrency: int
-    """Requests at a time."""
+    """Number of open requests."""
     timeout_s: float
 
 
@@ -77,7 +76,7 @@ class Plan:
 
     suite: Path
     hosts: frozenset[str]
-    """Only requests to these; empty: to all."""
+    """Hosts to which requests are sent; empty: all."""
     against: str
     is_insecure: bool
     given: Given
@@ -95,7 +94,7 @@ class Plan:
                 yield recorded
 
     def refusal(self, recorded: Recorded) -> str:
-        """Say why a request is not sent; empty if it is."""
+        """Return the reason why a request is not sent; empty if it is sent."""
         if replay_of(recorded):
             reason = _IS_REPLAY
         else:
@@ -110,10 +109,10 @@ class Plan:
 
 
 def calls_to(against: str, is_insecure: bool, timeout_s: float, protobuf: Path | None) -> Calls:
-    """Return what sends calls of gRPC to a service.
+    """Return a client that sends gRPC calls to a service.
 
     Raises:
-        CommandError: its URL is none, or the schema cannot be read.
+        CommandError: its URL is invalid, or the schema cannot be read.
     """
     try:
         address = parse_upstream(against)
@@ -131,7 +130,7 @@ def calls_to(against: str, is_insecure: bool, timeout_s: float, protobuf: Path |
 
 
 def given_of(headers: Sequence[str], edits: Sequence[str]) -> Given:
-    """Read what `--set-header` and `--edit` give."""
+    """Parse `--set-header` and `--edit`."""
     try:
         return read_given(headers, edits, os.environ)
     except ValueError as error:
@@ -141,7 +140,7 @@ def given_of(headers: Sequence[str], edits: Sequence[str]) -> Given:
 def pace_of(
     rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float
 ) -> Pace:
-    """Return when requests begin, by what the command line says of it."""
+    """Return the pace that the options ask for."""
     if rate and speed:
         text = "--rate and --as-recorded, or --speed, are two paces: give one"
         raise CommandError(text, exit_code=2)
@@ -150,7 +149,7 @@ def pace_of(
 
 
 def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
-    """Return the places that the suite and the command line name."""
+    """Return the paths to ignore that the suite and the command line name."""
     try:
         return read_places([*ignored_in(suite), *given])
     except ValueError as error:
@@ -160,10 +159,10 @@ def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
 
 
 def prepare(plan: Plan, judge: Judge) -> int:
-    """Learn shapes, and return how many exchanges there are.
+    """Learn shapes, and return the number of exchanges.
 
     Raises:
-        CommandError: redacted parts are not given, or an edit is of no part of any request.
+        CommandError: values of redacted parts are missing, or an edit matches no part of any request.
     """
     missing: Counter[str] = Counter()
     unused = set(plan.given.edits)
@@ -239,7 +238,7 @@ class _Replay:
         self._progress = progress
         self._redactor = Redactor()
         self._unreached = 0
-        """One after the other, at the end."""
+        """Number of consecutive requests that reached no server."""
         self._room = asyncio.Semaphore(plan.pace.concurrency)
 
     async def run(self) -> None:
@@ -269,7 +268,7 @@ class _Replay:
                     )
 
     def _due(self, number: int) -> Iterator[tuple[float, Recorded]]:
-        """Yield what is to be sent in a round, and when, from its beginning on."""
+        """Yield the requests of a round, each with its time since the round's beginning."""
         pace = self._plan.pace
         first_us = None
         place = 0
@@ -314,7 +313,7 @@ class _Replay:
     async def _answered(
         self, sender: Sender, recorded: Recorded, outgoing: Outgoing
     ) -> tuple[Answer, Payload]:
-        """Send a request; return the answer, and what would be recorded of it."""
+        """Send a request; return the answer, and its form as it would be recorded."""
         secrets = self._plan.given.secrets
         if _is_call(recorded):
             answer, trailers = await self._plan.calls.send(outgoing)
@@ -344,7 +343,7 @@ class _Replay:
 
 
 def send_all(plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
-    """Send what is to be sent of a suite, and note how each answer is judged."""
+    """Send the chosen requests of a suite, and note how each answer is judged."""
     asyncio.run(_Replay(plan, judge, results, progress).run())
 
 

@@ -1,7 +1,7 @@
-"""What a replay found, by endpoint and then by change, and how long answers took. Pure.
+"""The findings of a replay, by endpoint and change, and the durations of answers.
 
-Invariant: what is kept does not grow with the number of requests beyond `MAX_CHANGES` changes of an
-endpoint and `MAX_TIMES` durations.
+Invariant: memory is bounded by `MAX_CHANGES` changes per endpoint and `MAX_TIMES` durations,
+however many requests there are.
 """
 
 import re
@@ -16,11 +16,11 @@ from proxy.cli.commands.files.results import Result
 
 MAX_CHANGES: Final = 200
 MAX_TIMES: Final = 20_000
-"""Durations of an endpoint, of the first answers."""
+"""Number of durations kept per endpoint: those of the first answers."""
 MIN_FOR_P95: Final = 100
-"""Fewer answers have no 95th percentile that says anything."""
+"""Smallest number of answers with a meaningful 95th percentile."""
 MIN_SLOWER_US: Final = 5_000
-"""A smaller difference is that of two clocks, whatever its factor."""
+"""Smallest difference that counts as slower; smaller ones may be due to two clocks."""
 _SHOWN_CHARACTERS: Final = 60
 _INDEX: Final = re.compile(r"\[[0-9]+\]")
 _NUMBERED: Final = re.compile(r"(line|byte) [0-9]+")
@@ -36,14 +36,14 @@ class Times(msgspec.Struct):
 
 
 class Latency(msgspec.Struct):
-    """How long the answers of an endpoint took when they were recorded, and now."""
+    """Durations of an endpoint's answers when they were recorded, and now."""
 
     before: Times
     now: Times
     factor: float | None
-    """By which the median grew; null where one is not known."""
+    """Growth of the median; null if either is unknown."""
     slower: bool
-    """By more than was allowed."""
+    """Whether it grew by more than allowed."""
 
 
 class Change(msgspec.Struct):
@@ -52,17 +52,17 @@ class Change(msgspec.Struct):
     part: str
     change: str
     path: str
-    """With all indices left open."""
+    """Path of the change, without indices."""
     text: str
-    """In words."""
+    """The change in words."""
     times: int
-    """In so many answers."""
+    """Number of answers with this change."""
     example: str
-    """Id of a recorded exchange in whose answer it is."""
+    """Id of a recorded exchange whose answer has this change."""
 
 
 class Endpoint(msgspec.Struct):
-    """What became of the requests of an endpoint."""
+    """The results of an endpoint's requests."""
 
     method: str | None
     endpoint: str
@@ -73,7 +73,7 @@ class Endpoint(msgspec.Struct):
     latency: Latency
     changes: list[Change]
     more: int
-    """Changes that were not kept."""
+    """Number of changes that were not kept."""
 
     @property
     def name(self) -> str:
@@ -89,11 +89,11 @@ class _Key(NamedTuple):
     change: str
     path: str
     values: tuple[str | None, str | None]
-    """Only of what is grouped by them."""
+    """Old and new value, if changes are grouped by them."""
 
 
 class _Gathered:
-    """One endpoint while results come."""
+    """An endpoint while results arrive."""
 
     def __init__(self) -> None:
         self.counts = {"equal": 0, "different": 0, "failed": 0}
@@ -125,18 +125,20 @@ class Report:
     """Gathers results by endpoint."""
 
     def __init__(self, slower: float | None = None) -> None:
-        """Judge latency by the factor by which it may grow; without one it is only shown."""
+        """Flag endpoints whose latency grew by more than the factor; without one, latency is only
+        shown.
+        """
         self._slower = slower
         self._gathered: dict[tuple[str | None, str], _Gathered] = {}
 
     def add(self, result: Result) -> None:
-        """Add what became of a request; what was not sent is of no endpoint."""
+        """Add the result of a request. An unsent request has no endpoint."""
         if result.verdict in ("equal", "different", "failed"):
             name = result.method, result.endpoint or result.target
             self._gathered.setdefault(name, _Gathered()).add(result)
 
     def endpoints(self) -> list[Endpoint]:
-        """Return what was found, in the order in which endpoints came first."""
+        """Return the results by endpoint, in the order of their first request."""
         return [
             Endpoint(
                 *name,
@@ -153,7 +155,7 @@ class Report:
 
 
 def lines_of(endpoint: Endpoint) -> Iterator[str]:
-    """Write the changes of an endpoint, a line each: in how many answers, what, and an example."""
+    """Return the changes of an endpoint, one per line: number of answers, change, example."""
     for change in endpoint.changes:
         many = f"{change.times:,} of {endpoint.sent:,}"
         joint = " " if change.part in ("status", "failed") else ": "
@@ -163,7 +165,7 @@ def lines_of(endpoint: Endpoint) -> Iterator[str]:
 
 
 def milliseconds(times: Times) -> str:
-    """Write percentiles: `12.0/30.1 ms`."""
+    """Return percentiles as text: `12.0/30.1 ms`."""
     p50, p95 = ("?" if us is None else f"{us / 1000:,.1f}" for us in (times.p50_us, times.p95_us))
     return f"{p50}/{p95} ms"
 
@@ -193,9 +195,10 @@ def _times(durations: "array[int]") -> Times:
 
 
 def _changes_of(result: Result) -> Iterator[tuple[_Key, str]]:
-    """Yield what is different, as it is grouped, and in words.
+    """Yield each difference as it is grouped, and in words.
 
-    Of an answer whose status is of another class, its status alone: all else follows from that.
+    If the class of the status differs, only the status is yielded: other differences follow from
+    it.
     """
     if result.verdict == "failed":
         key = _Key("failed", "failed", "", (result.reason, None))
@@ -224,7 +227,7 @@ def _general(path: str) -> str:
 
 
 def _words(part: str, change: Mapping[str, Any]) -> str:
-    """Say what changed."""
+    """Return a change in words."""
     kind = change["change"]
     path = _general(change["path"])
     was, now = (None if value is None else _short(value) for value in (change["a"], change["b"]))
@@ -251,7 +254,7 @@ def _short(value: str) -> str:
 
 
 def _joined(changes: list[Change]) -> list[Change]:
-    """Say in one what is gone and what is new in an object: a member that was renamed."""
+    """Merge a removed and an added member of an object into one change: a renamed member."""
     joined: list[Change] = []
     for change in changes:
         at = next((at for at, each in enumerate(joined) if _is_pair(each, change)), None)
@@ -268,7 +271,7 @@ def _joined(changes: list[Change]) -> list[Change]:
 
 
 def _is_pair(one: Change, other: Change) -> bool:
-    """Whether one is gone and the other new, in the same object of the same answers."""
+    """Whether one member was removed and the other added, in the same object of the same answers."""
     return (
         {one.change, other.change} == {"added", "removed"}
         and (one.part, one.times, one.example) == (other.part, other.times, other.example)

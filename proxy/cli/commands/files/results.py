@@ -1,9 +1,7 @@
-"""Results of a replay: what became of each request, counted, and in a file from which an
-interrupted replay goes on.
+"""Results of a replay: counted, and written to a file from which an interrupted replay continues.
 
-The file has a line for what is replayed, then one a request, written as soon as its answer is
-judged. Invariant: what is not safe is noted before it is sent, so that it is not sent a second time
-by whatever comes after a kill.
+The file has a line for the replay, then one per request, written as soon as its answer is judged.
+Invariant: an unsafe request is noted before it is sent, so that it is not sent again after a kill.
 """
 
 import json
@@ -24,10 +22,10 @@ _FINAL: Final = frozenset(("equal", "different", "not_sent"))
 
 
 class Result(msgspec.Struct, omit_defaults=True):
-    """What became of one request."""
+    """The result of one request."""
 
     id: str
-    """Of the recorded exchange."""
+    """Id of the recorded exchange."""
     verdict: Verdict
     method: str | None = None
     target: str = ""
@@ -38,27 +36,25 @@ class Result(msgspec.Struct, omit_defaults=True):
     """Template of the path."""
     recorded_duration_us: int | None = None
     round: int = 1
-    """Which time the suite was sent."""
+    """Round of the suite."""
     record: str = ""
-    """Id of the new record, where the answer came through a sidelog."""
+    """Id of the new record, if the answer came through a sidelog."""
     reason: str = ""
-    """Why it was not sent, or had no answer."""
+    """Reason why it was not sent or had no answer."""
     parts: list[Any] = []
-    """What differs, as `sidelog compare --json` shows it."""
+    """Differences, as `sidelog compare --json` shows them."""
 
 
 class Results:
-    """Counts results, keeps those that are not equal, and writes all of them to a file if there is
-    one.
-    """
+    """Counts results, keeps differing ones, and writes all of them to a file if there is one."""
 
     def __init__(
         self, path: Path | None, run: Mapping[str, str], note: Callable[[Result], None]
     ) -> None:
-        """Go on with the file of an earlier run; `note` gets each result that counts.
+        """Continue the file of an earlier run; `note` is called with each result that counts.
 
         Raises:
-            CommandError: the file is of another replay, or none of a replay.
+            CommandError: the file belongs to another replay, or is not a replay's.
             OSError: it cannot be read or written.
         """
         self._note = note
@@ -113,11 +109,11 @@ class Results:
                 del self._done[result.id, result.round]
 
     def has(self, record_id: str, number: int) -> bool:
-        """Whether an earlier run knows what became of a request, in one round."""
+        """Whether an earlier run has the result of a request in a round."""
         return (record_id, number) in self._done
 
     def begin(self, record_id: str, number: int) -> None:
-        """Note that a request that is not safe is about to be sent."""
+        """Note that an unsafe request is about to be sent."""
         self._write(msgspec.json.encode(Result(record_id, "sending", round=number)))
 
     def add(self, result: Result) -> None:
@@ -125,7 +121,7 @@ class Results:
         self._write(msgspec.json.encode(result))
 
     def leave(self, reason: str) -> None:
-        """Count a request that is not sent now, and may be by a run that goes on."""
+        """Count a request that is not sent now; a continued run may send it."""
         self.counts["not_sent"] += 1
         self.reasons[reason] += 1
 

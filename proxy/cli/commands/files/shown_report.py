@@ -13,12 +13,12 @@ from proxy.cli.commands.output import complain, console, say_json
 from proxy.process.terminal import visible, visible_line
 
 MAX_SHOWN: Final = 50
-"""Endpoints are shown with what differs, and with how long they took; `--json` has all."""
+"""Number of endpoints shown with differences, and with durations; `--json` shows all."""
 _XML_BEGIN: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def show(results: Results, endpoints: Sequence[Endpoint], *, as_json: bool) -> int:
-    """Print what differs and how much does; return the exit code."""
+    """Print differences and their number; return the exit code."""
     counts = results.counts
     is_good = counts["equal"] > 0 and all(endpoint.is_good for endpoint in endpoints)
     summary = _summary(counts, endpoints)
@@ -46,7 +46,7 @@ def show(results: Results, endpoints: Sequence[Endpoint], *, as_json: bool) -> i
 
 
 def _summary(counts: Mapping[str, int], endpoints: Sequence[Endpoint]) -> str:
-    """Write the line for those who read one only."""
+    """Return the summary line."""
     sent = counts["equal"] + counts["different"] + counts["failed"]
     differing = sum(endpoint.different + endpoint.failed > 0 for endpoint in endpoints)
     slower = sum(endpoint.latency.slower for endpoint in endpoints)
@@ -56,7 +56,7 @@ def _summary(counts: Mapping[str, int], endpoints: Sequence[Endpoint]) -> str:
 
 
 def _lines(endpoint: Endpoint) -> Iterator[Text]:
-    """Write an endpoint, and what differs in its answers."""
+    """Return the lines of an endpoint and of its differences."""
     style = "red" if endpoint.failed else "yellow"
     wrong = endpoint.different + endpoint.failed
     text = f"{endpoint.name}: {wrong:,} of {endpoint.sent:,} answers are not as expected"
@@ -66,7 +66,7 @@ def _lines(endpoint: Endpoint) -> Iterator[Text]:
 
 
 def _latency_lines(endpoints: Sequence[Endpoint]) -> Iterator[Text]:
-    """Write how long answers took when they were recorded and now, what became slowest first."""
+    """Return the lines of old and new durations, largest growth first."""
     known = [endpoint for endpoint in endpoints if endpoint.latency.factor is not None]
     if not known:
         return
@@ -85,10 +85,10 @@ def _latency_lines(endpoints: Sequence[Endpoint]) -> Iterator[Text]:
 
 
 def junit_xml(endpoints: Iterable[Endpoint], not_sent: Mapping[str, int], against: str) -> str:
-    """Write a report as CI systems read it; `not_sent` counts requests by why they were not sent.
+    """Return the report as JUnit XML; `not_sent` counts unsent requests by reason.
 
-    There is no standard; this is what Jenkins, GitLab and others read: `failure` for answers that
-    differ, `error` for those that did not come, `skipped` for requests that were not sent.
+    The format has no standard; Jenkins, GitLab and others read it: `failure` for answers that
+    differ, `error` for missing answers, `skipped` for unsent requests.
     """
     cases: list[str] = []
     failures = 0

@@ -1,6 +1,4 @@
-"""Where a suite comes from: a file that was given, or what a search finds, fetched into a file for
-the time being.
-"""
+"""Sources of a suite: a given file, or the result of a search, fetched into a temporary file."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,16 +13,16 @@ from proxy.cli.commands.output import CommandError
 from proxy.enrich.endpoints.segments import placeholder, split
 
 Reader = Callable[[], AbstractContextManager[Client]]
-"""Opens what is read from, when it is needed: a suite in a file needs no sidelog."""
+"""Opens the sidelog to read from, only when needed: a suite in a file needs none."""
 _SUFFIXES = (".ndjson", ".har")
-"""Of files: a word that ends so is no search."""
+"""Suffixes of files: a word that ends like this is not a search."""
 
 
 @contextmanager
 def suite_of(reader: Reader, filters: Filters) -> Iterator[tuple[Path, frozenset[str]]]:
-    """Yield the file of a suite, and to which hosts its requests are wanted if not to all.
+    """Yield the file of a suite, and the hosts to which its requests are limited, if any.
 
-    It is the one that the search names, or a temporary one with what the filters find.
+    It is the file that the search names, or a temporary one with the matching exchanges.
     """
     named = Path(str(filters.get("query", "")))
     if filters and _is_file(named):
@@ -55,7 +53,7 @@ def recorded_in(path: Path) -> Iterator[Recorded]:
     """Yield the exchanges of a suite.
 
     Raises:
-        CommandError: it is none, or cannot be read.
+        CommandError: the file is not a suite, or cannot be read.
     """
     if not path.exists():
         raise CommandError(f"there is no file {path}", exit_code=2)
@@ -68,10 +66,10 @@ def recorded_in(path: Path) -> Iterator[Recorded]:
 
 
 def ignored_in(path: Path) -> list[str]:
-    """Return the places that a suite says are to be ignored.
+    """Return the paths that a suite ignores.
 
     Raises:
-        CommandError: what it says is no list, or it cannot be read.
+        CommandError: its list is invalid, or the file cannot be read.
     """
     try:
         return read_ignored(path)
@@ -80,7 +78,7 @@ def ignored_in(path: Path) -> list[str]:
 
 
 def template_of(path: str) -> str:
-    """Name the endpoint of a path by the shapes of its segments: of an archive there is nothing
-    else.
+    """Return the endpoint of a path, derived from the form of its segments: an archive has no
+    endpoints.
     """
     return "/" + "/".join(placeholder(segment) or segment for segment in split(path))

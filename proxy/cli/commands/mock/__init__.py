@@ -1,1 +1,1 @@
-"""`sidelog mock`: a service that is not there, answered for from what was recorded of it."""
+"""`sidelog mock`: stands in for a service with its recorded answers."""

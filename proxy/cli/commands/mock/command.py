@@ -1,4 +1,4 @@
-"""`sidelog mock`: answer from a suite, streams with their recorded timing."""
+"""The command `sidelog mock`."""
 
 from pathlib import Path
 

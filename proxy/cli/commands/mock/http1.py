@@ -1,7 +1,7 @@
-"""Answers requests of HTTP/1.1, by aiohttp.
+"""Answers HTTP/1.1 requests, with aiohttp.
 
-aiohttp writes heads as UTF-8; octets that are none, as of Latin-1, are put in behind that. Trailers,
-which it does not write, follow the last chunk (RFC 9112 §7.1.2).
+aiohttp writes heads as UTF-8. Fields with other octets, such as Latin-1, are inserted afterwards.
+aiohttp does not write trailers, so they are added after the last chunk (RFC 9112 §7.1.2).
 """
 
 import asyncio
@@ -21,14 +21,14 @@ _ADDED_BY_AIOHTTP: Final = frozenset(("content-type", "date", "server"))
 
 
 class _Response(web.StreamResponse):
-    """A response whose head may have octets that are no UTF-8."""
+    """A response whose head may have octets that are not UTF-8."""
 
     exact: bytes = b""
-    """The lines of the fields that are."""
+    """Lines of those fields."""
     _send_headers_immediately = False
 
     async def _prepare_headers(self) -> None:
-        """Leave out what aiohttp says of itself, and guesses, where the answer did not say it."""
+        """Remove fields that aiohttp adds or guesses and that the recorded answer lacks."""
         own = {name.lower() for name in self.headers}
         await super()._prepare_headers()
         for name in _ADDED_BY_AIOHTTP - own:
@@ -43,7 +43,7 @@ class _Response(web.StreamResponse):
         writer.send_headers()
 
     async def end(self, trailers: Sequence[tuple[str, str]]) -> None:
-        """End the body; behind it stand trailers, if it is sent in chunks."""
+        """End the body, followed by trailers if it is chunked."""
         writer = self._payload_writer
         if trailers and isinstance(writer, StreamWriter):
             writer.chunked = False
@@ -53,14 +53,14 @@ class _Response(web.StreamResponse):
 
 
 class Http1:
-    """Answers what aiohttp has read."""
+    """Answers requests that aiohttp has read."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: object) -> web.StreamResponse:
-        """Answer every target, also one that aiohttp would find no route for: `*`, or a URL."""
+        """Answer every target, including those for which aiohttp has no route: `*`, or a URL."""
         return await self.answer(request)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

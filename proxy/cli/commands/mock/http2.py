@@ -1,9 +1,9 @@
-"""Answers requests of HTTP/2 with prior knowledge, which clients of gRPC speak without TLS.
+"""Answers HTTP/2 requests with prior knowledge, as gRPC clients send them without TLS.
 
-Strategy: a connection is HTTP/2 if it begins so, else aiohttp takes it over with what was read. The
-codec of the data port (`proxy/http2`) judges frames; each stream is answered by a task of its own.
-Invariant: of a request no more than `MAX_REQUEST_BYTES` is kept, and what is sent waits for the
-windows of the client.
+A connection that begins with the HTTP/2 preface is HTTP/2; others are handed to aiohttp with the
+bytes read so far. The codec of the data port (`proxy/http2`) judges frames, and a task answers each
+stream. Invariant: at most `MAX_REQUEST_BYTES` of a request are kept, and sending waits for the
+client's windows.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from proxy.http2.request_fields import RequestFields
 
 
 class Door(asyncio.Protocol):
-    """A connection whose version is not known yet."""
+    """A connection whose version is still unknown."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class Door(asyncio.Protocol):
         other: Callable[[], asyncio.Protocol],
         opened: set[asyncio.Transport],
     ) -> None:
-        """Take what begins as HTTP/2; make the `other` protocol, which closes its own, for the
-        rest.
+        """Accept HTTP/2 connections; `other` makes the protocol for all others, which closes them
+        itself.
         """
         self._service = service
         self._other = other
@@ -53,7 +53,7 @@ class Door(asyncio.Protocol):
         self._opened.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the connection on, as soon as it is clear to whom."""
+        """Hand the connection on as soon as its version is clear."""
         self._read += data
         if frames.PREFACE.startswith(self._read[: len(frames.PREFACE)]) and len(self._read) < len(
             frames.PREFACE
@@ -71,7 +71,7 @@ class Door(asyncio.Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """What came on a stream."""
+    """The request of a stream."""
 
     head: RequestFields
     body: bytearray = field(default_factory=bytearray)
@@ -80,7 +80,7 @@ class _Asked:
 
 
 class Peer(asyncio.Protocol):
-    """One end of a connection, a server's or a client's."""
+    """One end of a connection, of a server or a client."""
 
     def __init__(self, *, is_server: bool) -> None:
         self.codec = Connection(
@@ -93,7 +93,7 @@ class Peer(asyncio.Protocol):
         self.flush()
 
     def data_received(self, data: bytes) -> None:
-        """Take what the data says."""
+        """Decode received data and handle its events."""
         for event in self.codec.receive(data, time.monotonic_ns()):
             self.take(event)
         self.flush()
@@ -101,7 +101,7 @@ class Peer(asyncio.Protocol):
             self.data_received(b"")
 
     def take(self, event: events.Event) -> None:
-        """Do what an event asks for; the ends add what they are there for."""
+        """Handle an event; subclasses add theirs."""
         if isinstance(event, events.DataReceived):
             self.codec.credit(event.stream_id, len(event.data))
         elif isinstance(event, events.StreamReset):
@@ -110,12 +110,12 @@ class Peer(asyncio.Protocol):
             self.transport.close()
 
     def flush(self) -> None:
-        """Write what the codec has to send."""
+        """Write the codec's pending output."""
         self.transport.write(self.codec.output.take())
 
 
 class Http2(Peer):
-    """One connection of HTTP/2."""
+    """An HTTP/2 connection of a client."""
 
     def __init__(self, service: Service, opened: set[asyncio.Transport]) -> None:
         """Be among the opened ones until it is lost."""
@@ -134,7 +134,7 @@ class Http2(Peer):
             self._check.cancel()
 
     def take(self, event: events.Event) -> None:
-        """Begin to answer what is complete."""
+        """Begin to answer a complete request."""
         super().take(event)
         if isinstance(event, events.RequestReceived):
             self._streams[event.stream_id] = _Asked(event.head)
@@ -170,7 +170,7 @@ class Http2(Peer):
             asked.task.add_done_callback(partial(self._ended, stream_id))
 
     def _ended(self, stream_id: int, task: asyncio.Task[None]) -> None:
-        """Reset a stream that could not be answered: its client would wait."""
+        """Reset a stream that could not be answered, so that its client does not wait."""
         self._streams.pop(stream_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             complain(f"stream {stream_id} was not answered: {error!r}")
@@ -228,7 +228,7 @@ class Http2(Peer):
                 await asked.drained.wait()
 
     def flush(self) -> None:
-        """Write what the codec has, and come back when it asks to."""
+        """Write the codec's pending output, and continue when it asks to."""
         super().flush()
         if self._check is not None:
             self._check.cancel()
@@ -245,5 +245,5 @@ class Http2(Peer):
 
 
 def _lines(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Write fields; names are lower-case in HTTP/2 (RFC 9113 §8.2)."""
+    """Return fields as lines; names are lower-case in HTTP/2 (RFC 9113 §8.2)."""
     return b"".join(octets_of(f"{name.lower()}: {value}\r\n") for name, value in fields)

@@ -1,8 +1,7 @@
-"""Finds the recording that answers a request, by the strongest match, or the nearest. Pure.
+"""Finds the recording that answers a request by the strongest match, or else the nearest one.
 
-Strategy: look-ups by the keys of each strength, then the headers of the few that have the key.
-Where several fit, they are a sequence: served in their recorded order, then the last one again and
-again.
+Recordings are looked up by the keys of each strength, and the few with that key by their headers.
+If several fit, they form a sequence: served in recorded order, then the last one again and again.
 """
 
 from collections import defaultdict
@@ -15,24 +14,24 @@ from proxy.cli.commands.mock.recording import Asked, Member
 from proxy.enrich.endpoints.endpoints import Given
 
 MAX_COMPARED: Final = 100
-"""Recordings of which the nearest is looked for."""
+"""Number of recordings among which the nearest is looked for."""
 
 _Key = tuple[object, ...]
 
 
 class Found(NamedTuple):
-    """An answer."""
+    """A recording that answers."""
 
     level: Level
     member: Member
 
 
 class Miss(NamedTuple):
-    """There is none; of the nearest recording, what differs."""
+    """No answer, and the differences to the nearest recording."""
 
     nearest: Member | None
     level: Level
-    """Of the nearest."""
+    """Strength of the nearest."""
     differences: list[str]
 
 
@@ -40,7 +39,7 @@ class Index:
     """All recordings that may answer."""
 
     def __init__(self, least: Level) -> None:
-        """Answer from a strength on."""
+        """Accept matches of at least a strength."""
         self._least = least
         self.members: list[Member] = []
         self._by_key: dict[_Key, list[Member]] = defaultdict(list)
@@ -48,17 +47,18 @@ class Index:
         self._templates: dict[str, Given] = {}
         self._hosts: set[str | None] = set()
         self._turns: dict[tuple[int, int, int], int] = {}
-        """How many of a sequence were served: by its first and last number, and how many it has."""
+        """Number of answers served from a sequence: by its first and last number, and its length.
+        """
 
     def add(self, member: Member) -> None:
-        """Take a recording, in its order."""
+        """Add a recording; call in recorded order."""
         self.members.append(member)
         self._hosts.add(member.recorded.record.host)
         for kind, key in zip(("exact", "stable", "loose"), member.keys, strict=True):
             self._by_key[kind, key].append(member)
 
     def finish(self) -> None:
-        """Learn the endpoints of all that was added."""
+        """Learn the endpoints of all added recordings."""
         templates: dict[str, set[str]] = defaultdict(set)
         for member in self.members:
             record = member.recorded.record
@@ -79,14 +79,14 @@ class Index:
         return method, template or template_of(path or ""), operation
 
     def find(self, asked: Asked) -> Found | Miss:
-        """Find the answer to a request, and count that it is served."""
+        """Return the answer to a request, and count it as served."""
         for level, fitting in self._fitting(asked):
             if fitting and level >= self._least:
                 return Found(level, self._next(fitting))
         return self._miss(asked)
 
     def _fitting(self, asked: Asked) -> Iterable[tuple[Level, list[Member]]]:
-        """Yield sequences, those of the strongest match first; empty ones, too."""
+        """Yield sequences, strongest match first; some may be empty."""
         keys = asked.keys
         same = self._by_headers(asked, self._by_key.get(("exact", keys.exact), []))
         yield Level.EXACT, same[Level.EXACT]
@@ -121,14 +121,14 @@ class Index:
         return fitting[Level.EXACT] or fitting[Level.SAME]
 
     def _by_headers(self, asked: Asked, members: Sequence[Member]) -> dict[Level, list[Member]]:
-        """Part recordings by how far their headers allow them."""
+        """Group recordings by how well their headers match."""
         parted: dict[Level, list[Member]] = {level: [] for level in Level}
         for each in self._of_host(asked, members):
             parted[header_level(each.request, each.answer, asked.request)[0]].append(each)
         return parted
 
     def _of_host(self, asked: Asked, members: Sequence[Member]) -> list[Member]:
-        """Return those of the host that was asked, where there is any of it in the suite."""
+        """Return the recordings of the requested host, or all if the suite has none of it."""
         host = asked.record.host
         if host not in self._hosts:
             return [*members]
@@ -155,10 +155,10 @@ class Index:
         )
 
     def _distance(self, member: Member, asked: Asked) -> tuple[int, int]:
-        """Count the differences that matter, then all of them."""
+        """Return the number of differences that matter, and of all."""
         both = member.request, member.answer, asked.request
         return len(differences(*both, self._least)), len(differences(*both))
 
     def _of_path(self, path: str | None) -> list[Member]:
-        """Return recordings of a path under any method, else all."""
+        """Return the recordings of a path under any method, or else all."""
         return [each for each in self.members if each.recorded.record.path == path] or self.members

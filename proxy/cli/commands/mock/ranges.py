@@ -1,7 +1,7 @@
-"""Conditions and ranges of a request, met by an answer to one without them. Pure.
+"""Applies a request's conditions and ranges to an answer that was recorded without them.
 
-Standard: RFC 9110 §13 (conditions), §14 (ranges). A request of several ranges gets all of it, as a
-server may do (§14.2).
+Standard: RFC 9110 §13 (conditions), §14 (ranges). A request for several ranges gets the whole
+content, as a server may do (§14.2).
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import Final
 _RANGE: Final = re.compile(r"bytes=[ \t]*+(\d*+)-(\d*+)[ \t]*+", re.IGNORECASE)
 
 Fields = Mapping[str, str]
-"""By lower-case name."""
+"""Values by lower-case name."""
 Span = tuple[int, int]
-"""First byte, and the one behind the last."""
+"""First byte, and the one after the last."""
 
 
 def status_by_conditions(asked: Fields, answered: Fields) -> int | None:
-    """Return 304 or 412 where a condition is not met (RFC 9110 §13.2.2); None where all are."""
+    """Return 304 or 412 if a condition fails (RFC 9110 §13.2.2); None if all hold."""
     etag = answered.get("etag", "")
     modified = _date(answered.get("last-modified", ""))
     if etag and "if-match" in asked and not _lists(asked["if-match"], etag, is_weak=False):
@@ -44,7 +44,7 @@ def _lists(listed: str, etag: str, *, is_weak: bool) -> bool:
 
 
 def _date(text: str) -> float | None:
-    """Read a date as seconds since 1970; None where it is none."""
+    """Return a date in seconds since 1970; None if it is invalid."""
     read = parsedate_tz(text)
     try:
         return None if read is None else mktime_tz(read)
@@ -53,7 +53,7 @@ def _date(text: str) -> float | None:
 
 
 def span_of(asked: Fields, answered: Fields, size: int) -> Span | None:
-    """Return which bytes are wanted, an empty span where there are none of them; None: all."""
+    """Return the requested bytes, an empty span if there are none; None means all."""
     found = _RANGE.fullmatch(asked.get("range", ""))
     if found is None or not _is_current(asked.get("if-range"), answered):
         return None

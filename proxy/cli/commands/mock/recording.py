@@ -1,7 +1,7 @@
-"""Which request an exchange of a suite answers, or why none. Pure.
+"""Decides which request an exchange of a suite answers.
 
-Requests, recorded ones too, are brought into the form in which sidelog records them: of an archive
-of a browser nothing was redacted, and a client sends its secrets again.
+Requests, including recorded ones, are normalised to the form in which sidelog records them: a
+browser's archive is not redacted, and a client sends its secrets again.
 """
 
 from typing import Final, NamedTuple
@@ -28,7 +28,7 @@ from storage.record import Body, Outcome, Payload, Record
 
 MAX_REQUEST_BYTES: Final = 64 << 20
 _MAX_BODY_BYTES: Final = 262_144
-"""More is recorded of none, however it is set."""
+"""Largest part of a body that is compared; no setting records more."""
 _SCHEMES: Final = ("http", "https", "ws", "wss")
 _OK: Final = 200
 _NOT_MODIFIED: Final = 304
@@ -45,11 +45,11 @@ class Member(NamedTuple):
     answer: Answer
     keys: Keys
     operation: str | None
-    """Of GraphQL."""
+    """GraphQL operation."""
 
     @property
     def shown(self) -> str:
-        """The request as it is shown: method, path and query."""
+        """The request as shown to users: method, path and query."""
         record = self.recorded.record
         return f"{record.method} {record.path}" + (f"?{record.query}" if record.query else "")
 
@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 
 
 def refusal_of(recorded: Recorded, calls: Calls) -> str:
-    """Say why an exchange answers no request; empty if it does."""
+    """Return why an exchange cannot answer any request; empty if it can."""
     _, record, payload = recorded
     if payload is None:
         return "neither headers nor bodies were kept"
@@ -99,7 +99,7 @@ def _lacks_body(record: Record, payload: Payload) -> bool:
 
 
 def unconditional(recorded: Recorded) -> Recorded:
-    """Return what a browser showed: archives have the content of its cache under 304."""
+    """Undo a browser's conditional request: its archive has the cached content under status 304."""
     _, record, payload = recorded
     body = None if payload is None else payload.response_body
     if record.status != _NOT_MODIFIED or body is None or not body.head:
@@ -108,7 +108,7 @@ def unconditional(recorded: Recorded) -> Recorded:
 
 
 class Reader:
-    """Reads requests as they would be recorded."""
+    """Normalises requests to their recorded form."""
 
     def __init__(self, places: RequestPlaces, schema: Schema) -> None:
         self._places = places
@@ -116,7 +116,7 @@ class Reader:
         self.calls = Calls(schema, self._redactor)
 
     def member(self, number: int, recorded: Recorded) -> Member:
-        """Read what an exchange of a suite answers."""
+        """Return the request that an exchange of a suite answers."""
         _, record, payload = recorded
         assert payload is not None
 
@@ -139,7 +139,7 @@ class Reader:
         )
 
     def asked(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Asked:
-        """Read a request that came; its head is text of HTTP/1.1."""
+        """Normalise a received request; its head is HTTP/1.1 text."""
         path, mark, query = target.partition("?")
         record = Record(
             1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None

@@ -1,7 +1,7 @@
-"""The answer that is sent, as it was recorded. Pure.
+"""Builds an answer from a recording.
 
-Invariant: a client can read what it gets: no `Content-Encoding` stands over a body that is not
-coded, and every length is that of what is sent, or to HEAD would be.
+Invariant: a client can read the answer: `Content-Encoding` only appears with an encoded body, and
+lengths are those of the sent content, or for HEAD those of the content of GET.
 """
 
 from collections.abc import Iterator
@@ -30,16 +30,16 @@ class Reply(NamedTuple):
     status: int
     reason: str
     fields: Fields
-    """Their octets as `exact_text`, without those of a connection."""
+    """Fields as `exact_text`, without hop-by-hop fields."""
     content: bytes = b""
     length: int | None = None
-    """What `Content-Length` says; None: that of the content, if any may be sent."""
+    """Value of `Content-Length`; None: the length of the content, if any may be sent."""
     timeline: tuple[tuple[int, int], ...] = ()
-    """Of a stream: bytes up to and including a piece, and µs since the request."""
+    """Timing of a stream: bytes up to and including a piece, and µs since the request."""
     trailers: tuple[tuple[str, str], ...] = ()
 
     def pieces(self) -> Iterator[tuple[bytes, int]]:
-        """Yield what to send, and how many µs behind the request; the last piece has no timing."""
+        """Yield pieces to send with their µs after the request; the last piece has no timing."""
         sent = 0
         for end, after_us in self.timeline:
             if end > sent:
@@ -51,7 +51,7 @@ class Reply(NamedTuple):
 
 
 def recorded_reply(recorded: Recorded) -> Reply:
-    """Make an answer as it was recorded, decoded."""
+    """Return the recorded answer, decoded."""
     _, record, payload = recorded
     assert payload is not None
     assert record.status is not None
@@ -83,7 +83,7 @@ def trailers_of(payload: Payload) -> tuple[tuple[str, str], ...]:
 
 
 def _is_coded(body: Body | None, codings: str) -> bool:
-    """Whether a body is still coded as its field says: archives of browsers decode it."""
+    """Whether a body is still encoded as its field says; browsers' archives hold decoded bodies."""
     if body is None or not codings or body.coding or decode_window(body.head) is not None:
         return False
     decoded = decode(body.head, codings_of(codings.encode()))

@@ -1,4 +1,4 @@
-"""What a request gets: the answer that was found, as it wants it, or why there is none. Pure."""
+"""Builds the response to a request: the found answer, adapted to its conditions, or an explanation."""
 
 import json
 from typing import Final
@@ -11,16 +11,16 @@ from proxy.cli.commands.mock.recording import Asked
 from proxy.cli.commands.mock.reply import Reply, recorded_reply
 
 MOCK: Final = "X-Sidelog-Mock"
-"""Says how the request was matched, and which recording answers."""
+"""Header with the strength of the match and the id of the recording."""
 MAX_NAMED: Final = 3
-"""Places that differ of a recording that answers."""
+"""Number of differing paths that the header names."""
 _WHOLE: Final = 200
 _PARTIAL: Final = 206
 _UNSATISFIABLE: Final = 416
 
 
 def reply_to(asked: Asked, found: Found) -> Reply:
-    """Make the answer of a recording."""
+    """Return the response for a recording."""
     reply = recorded_reply(found.member.recorded)
     reply.fields.append(matched(asked, found))
     record = asked.record
@@ -44,7 +44,7 @@ def reply_to(asked: Asked, found: Found) -> Reply:
 
 
 def matched(asked: Asked, found: Found) -> tuple[str, str]:
-    """Write the field that names match, recording, and where that differs."""
+    """Return the header that names strength, recording and differences."""
     member = found.member
     said = f"{found.level.name.lower()}; recorded={quote(member.recorded.id, safe='/:@ ')}"
     if found.level < Level.EXACT:
@@ -56,7 +56,7 @@ def matched(asked: Asked, found: Found) -> tuple[str, str]:
 
 
 def _partial(reply: Reply, span: Span) -> Reply:
-    """Cut what is wanted out of an answer (RFC 9110 §15.3.7, §15.5.17)."""
+    """Return the requested ranges of an answer (RFC 9110 §15.3.7, §15.5.17)."""
     first, end = span
     size = len(reply.content)
     if first >= end:
@@ -68,7 +68,7 @@ def _partial(reply: Reply, span: Span) -> Reply:
 
 
 def miss_reply(asked: Asked, miss: Miss, least: Level) -> Reply:
-    """Say that nothing answers, what was nearest, and what is the first difference."""
+    """Return a response that names the nearest recording and the first difference."""
     said: dict[str, object] = {"error": _error_of(asked)}
     if miss.nearest is not None:
         said["nearest"] = {"id": miss.nearest.recorded.id, "request": miss.nearest.shown}
@@ -82,7 +82,7 @@ def miss_reply(asked: Asked, miss: Miss, least: Level) -> Reply:
 
 
 def said_of(asked: Asked, miss: Miss, least: Level) -> str:
-    """Say the same in one line."""
+    """Return the same as one line."""
     if miss.nearest is None:
         return _error_of(asked)
     hint = _hint(miss, least)
@@ -92,21 +92,21 @@ def said_of(asked: Asked, miss: Miss, least: Level) -> str:
 
 
 def _error_of(asked: Asked) -> str:
-    """Name what nothing answers."""
+    """Return the error for a request without an answer."""
     record = asked.record
     target = f"{record.path}?{record.query}" if record.query else record.path
     return f"no recorded exchange answers {record.method} {target}"
 
 
 def _first_of(miss: Miss) -> str:
-    """Name the first difference to the nearest."""
+    """Return the first difference to the nearest recording."""
     if miss.differences:
         return miss.differences[0]
     return "nothing"
 
 
 def _hint(miss: Miss, least: Level) -> str:
-    """Say what would answer."""
+    """Return advice on which request would be answered."""
     if miss.level is not Level.ENDPOINT or least <= Level.ENDPOINT:
         return ""
     place = _first_of(miss).partition(": ")[0]

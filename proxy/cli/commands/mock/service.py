@@ -1,4 +1,4 @@
-"""What a mock answers to a request, whichever version of HTTP it came by. Pure."""
+"""The mock's answers, whatever the HTTP version of the request."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -27,12 +27,12 @@ class Service:
         places: RequestPlaces = NO_PLACES,
         schema: Schema = NO_SCHEMA,
     ) -> None:
-        """Take a suite; answer from a strength on, without the places that are left out."""
+        """Load a suite; accept matches of at least a strength, and ignore some paths."""
         self._reader = Reader(places, schema)
         self._least = least
         self._index = Index(least)
         self.left_out: Counter[str] = Counter()
-        """Exchanges that answer nothing, by the reason."""
+        """Number of exchanges that cannot answer, by reason."""
 
         for number, recorded in enumerate(map(unconditional, suite)):
             if reason := refusal_of(recorded, self._reader.calls):
@@ -48,7 +48,7 @@ class Service:
         return len(self._index.members)
 
     def answer(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Reply:
-        """Answer a request; its head is text of HTTP/1.1."""
+        """Answer a request; its head is HTTP/1.1 text."""
         asked = self._reader.asked(method, target, host, head, body)
         found = self._index.find(asked)
         if is_grpc(asked.request.fields.get("content-type", "").encode()):
@@ -72,7 +72,7 @@ class Service:
 
 
 def _as_get(asked: Asked) -> Asked:
-    """Return the GET whose head a HEAD asks for (RFC 9110 §9.3.2)."""
+    """Return the GET that corresponds to a HEAD (RFC 9110 §9.3.2)."""
     request = asked.request._replace(document={**asked.request.document, "method": "GET"})
     return asked._replace(
         record=msgspec.structs.replace(asked.record, method="GET"),

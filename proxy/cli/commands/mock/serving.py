@@ -15,7 +15,7 @@ from proxy.cli.commands.output import complain
 
 
 async def serve(service: Service, host: str, port: int, listen: str) -> None:
-    """Answer until interrupted; raises OSError where it cannot listen."""
+    """Serve until interrupted; raises OSError if the port cannot be opened."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -27,7 +27,7 @@ async def serve(service: Service, host: str, port: int, listen: str) -> None:
 
 @asynccontextmanager
 async def listening(service: Service, host: str, port: int) -> AsyncIterator[int]:
-    """Answer requests, of HTTP/1.1 and HTTP/2; yield the port, which was chosen where 0 is given."""
+    """Serve HTTP/1.1 and HTTP/2; yield the port, which the kernel chose if 0 was given."""
     app = web.Application(
         client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware]
     )
