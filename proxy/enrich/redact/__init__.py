@@ -1,1 +1,1 @@
-"""What is secret in a record is found and replaced here. Pure."""
+"""Redaction: find the secrets of a record and replace them before it is stored."""

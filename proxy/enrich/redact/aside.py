@@ -1,15 +1,14 @@
-"""What is set aside while a text is redacted, because no secret is in it: the middle of long runs,
-and octets.
+"""Mask long base64 and hex runs, and binary gaps, while a text is scanned: they contain no secrets.
 
-Strategy: a word that is drawn at random stands in for each, made of letters that base64 and
-hexadecimal digits have, so that a token or a value that goes on through it is still one, and is
-taken out whole. What is left of these words is replaced by what they stood for.
+Strategy: a random placeholder replaces each. It consists of letters that are valid in base64 and
+hex, so that a token or value that extends across it is still one token and is redacted whole. The
+placeholders that remain are replaced by the original bytes afterwards.
 
-A run keeps its beginning, by which tokens are recognised: as much as any pattern counts. It stays
-whole where it may be or hold a secret that is known by more: PEM in base64, the login of a header
-(RFC 7617), and the beginning of a known token behind a sign that ends words.
+Only the middle of a run is masked. Its beginning stays, as far as any rule needs to recognise a
+token. A run stays whole if it may contain a known secret: PEM in base64, the login of a header (RFC
+7617), or the beginning of a known token after a sign that ends words.
 
-Invariant: putting back what was set aside gives the text, if nothing of it was redacted.
+Invariant: restoring the runs returns the original text if nothing in it was redacted.
 """
 
 import re
@@ -28,25 +27,29 @@ _LETTERS: Final = b"abcdefABCDEF"
 _NAME_LETTERS: Final = 24
 _NUMBER_LETTERS: Final = 8
 _AS_LETTERS: Final = bytes.maketrans(b"0123456789", b"ghijklmnop")
-"""No digit is in a word that stands in for something: with others it could be a number of a card.
-"""
+"""Placeholders have no digits, which together with others could look like a card number."""
 _NAME: Final = bytes(secrets.choice(_LETTERS) for _ in range(_NAME_LETTERS))
 _STANDS_IN: Final = re.compile(_NAME + rb"([a-p]{%d})" % _NUMBER_LETTERS)
-"""32 characters, as base64 comes in fours."""
+"""The placeholder has 32 characters, because base64 comes in groups of four."""
 _KEPT_START_BYTES: Final = 160
-"""Patterns count to 130 at most."""
+"""No rule needs more than 130."""
 _KEPT_END_BYTES: Final = 64
-"""May be the name of what follows."""
+"""The end of a run may be the name of the value after it."""
 _MIN_ASIDE_BYTES: Final = 40
 _KEPT_GAP_BYTES: Final = 4
-"""Beside a text within octets: its length."""
+"""The distance kept around a text within binary data, for its length prefix."""
 _PEM: Final = b"LS0tLS1CRUdJTi"
 _BEFORE_BYTES: Final = 32
 _LOGIN: Final = re.compile(rb"(?i:basic|_auth)\W*\Z")
 
 
 def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[bytes]]:
-    """Return a text without what is set aside, and that; the same object where nothing is."""
+    """Mask the long runs of a text.
+
+    Returns:
+        The masked text, and the masked bytes in order; the same object and an empty list if nothing
+            was masked.
+    """
     spans = [
         span
         for start, stop in long_runs(text)
@@ -62,7 +65,7 @@ def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[
 
 
 def put_back(text: bytes, aside: list[bytes]) -> bytes:
-    """Replace what stands in for what was set aside."""
+    """Replace the placeholders that remain in a masked text by the original bytes."""
     if not aside:
         return text
     numbers = {_numbered(number): content for number, content in enumerate(aside)}
@@ -73,7 +76,7 @@ def put_back(text: bytes, aside: list[bytes]) -> bytes:
 
 
 def without_aside(text: bytes) -> bytes:
-    """Return what of a text is searched for secrets at a glance; the same object where that is all."""
+    """Return the masked text for a prefilter; the same object if nothing is masked."""
     return set_aside(text, None if is_utf8(text) else "octets")[0]
 
 
@@ -82,7 +85,7 @@ def _numbered(number: int) -> bytes:
 
 
 def _middle_of(text: bytes, start: int, stop: int) -> Span | None:
-    """Return what of a run is set aside; None where it stays whole."""
+    """Return the part of a run that is masked; None if the run stays whole."""
     first = start + _KEPT_START_BYTES
     last = stop - _KEPT_END_BYTES
     last -= (last - first) % 4
@@ -97,7 +100,7 @@ def _middle_of(text: bytes, start: int, stop: int) -> Span | None:
 
 
 def _gaps(data: bytes) -> list[Span]:
-    """Find what of octets is far from all that reads as text."""
+    """Find the gaps in binary data that are far from readable text."""
     runs = [(0, 0), *readable_runs(data), (len(data), len(data))]
     spans = [
         (stop + _KEPT_GAP_BYTES, start - _KEPT_GAP_BYTES)

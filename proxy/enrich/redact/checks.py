@@ -1,4 +1,6 @@
-"""What a match of a rule must satisfy beside its expression, by the name that rules give it. Pure."""
+"""Checks that a match of a rule must pass in addition to its expression, by the name used in
+rules.
+"""
 
 import base64
 import binascii
@@ -11,11 +13,13 @@ from proxy.settings.redact_rules import Check as Name
 
 _PART: Final = re.compile(rb"[A-Za-z0-9]+")
 _WORD: Final = re.compile(rb"(?:[a-z]*|[A-Z]+|[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*)[0-9]{0,4}|[0-9]+")
-"""A word of one case, or of more in one, with a small number behind it; or a number."""
+"""One word, in one case or in camel case, with up to four digits after it; or a number."""
 _LONG_RUN: Final = re.compile(rb"[A-Za-z0-9]{16,}")
 _BASE58: Final = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
-"""From a small letter to a large one or a digit, or back: hyphenated words have few."""
+"""A change from a lower-case letter to a capital or digit, or from a digit to a letter. Hyphenated
+words have few.
+"""
 _MIN_TURNS: Final = 4
 _UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LINE_ENDS: Final = re.compile(rb"\s|(?<!\\)\\+[nr]")
@@ -25,8 +29,10 @@ _MIN_LONG: Final = 30
 
 
 def is_random(token: bytes) -> bool:
-    """Whether it is a key and no words: a UUID, a long run with a digit in it, or both cases and
-    digits mixed.
+    """True if a token looks like a generated key.
+
+    It has a UUID, a run of at least 16 letters and digits that are not all letters, or at least
+    three digits and three capitals.
     """
     runs = _PART.findall(token)
     if (
@@ -40,8 +46,10 @@ def is_random(token: bytes) -> bool:
 
 
 def is_drawn(secret: bytes) -> bool:
-    """Whether it looks drawn: a UUID, a long run of letters and digits, or letters of both cases
-    that take turns.
+    """True if a secret looks randomly generated.
+
+    It has a UUID, a run of at least 16 letters and digits mixed, at least three digits and three
+    capitals, or both cases in frequent alternation.
     """
     if any(not run.isalpha() and not run.isdigit() for run in _LONG_RUN.findall(secret)):
         return True
@@ -57,12 +65,12 @@ def is_drawn(secret: bytes) -> bool:
 
 
 def is_mixed(secret: bytes) -> bool:
-    """Whether letters and digits turn into each other more often than they do in hyphenated words."""
+    """True if letters and digits alternate more often than in hyphenated words."""
     return is_drawn(secret) or _turns(secret) >= _MIN_TURNS
 
 
 def is_no_words(secret: bytes) -> bool:
-    """Whether a part of it is no word: placeholders and names are made of words only."""
+    """True if a part of the secret is not a word. Placeholders and names consist of words only."""
     return any(_WORD.fullmatch(part) is None for part in _PART.findall(secret))
 
 
@@ -71,7 +79,7 @@ def _turns(secret: bytes) -> int:
 
 
 def is_base58_check(secret: bytes) -> bool:
-    """Whether digits of base 58 end in the checksum of those before them, as keys of Bitcoin do."""
+    """True if a base58 number ends with the checksum of the bytes before it, as Bitcoin keys do."""
     number = 0
     for byte in secret:
         number = number * 58 + _BASE58.index(byte)
@@ -80,15 +88,15 @@ def is_base58_check(secret: bytes) -> bool:
 
 
 def holds_private_key(token: bytes) -> bool:
-    """Whether base64 holds a private key in PEM: certificates and public keys are written alike
-    (RFC 7468).
+    """True if base64 text holds a private key in PEM. Certificates and public keys look alike (RFC
+    7468).
     """
     plain = _LINE_ENDS.sub(b"", token).rstrip(b"=")
     return b"PRIVATE KEY-" in base64.b64decode(plain[: len(plain) // 4 * 4])
 
 
 def holds_login(token: bytes) -> bool:
-    """Whether base64 holds a user and a password (RFC 7617)."""
+    """True if base64 text holds a user and a password (RFC 7617)."""
     try:
         return b":" in base64.b64decode(token + b"==")
     except binascii.Error:
@@ -96,7 +104,7 @@ def holds_login(token: bytes) -> bool:
 
 
 def begins_with_object(token: bytes) -> bool:
-    """Whether the first part of a token in base64url is an object of JSON with some member (RFC
+    """True if the first part of a base64url token is a JSON object with at least one member (RFC
     7515 §3.1).
     """
     first = token[max(0, token.find(b"eyJ")) :].partition(b".")[0]
@@ -108,7 +116,7 @@ def begins_with_object(token: bytes) -> bool:
 
 
 def is_no_word(token: bytes) -> bool:
-    """Whether what may be a word is none: it has a digit, or is long."""
+    """True if the token has a digit or at least 30 bytes, and so is hardly a word."""
     return len(token) >= _MIN_LONG or any(byte in b"0123456789" for byte in token)
 
 
@@ -124,4 +132,4 @@ CHECKS: Final[dict[Name, Check]] = {
     "random": is_drawn,
 }
 BEHIND_LITERAL: Final[frozenset[Name]] = frozenset(("mixed", "not-words", "random"))
-"""Checks that look at what is behind the literal with which a match begins."""
+"""Checks that see only the bytes after the literal with which a match begins."""

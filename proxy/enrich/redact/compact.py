@@ -1,9 +1,8 @@
-"""Leave out what is not read: base64 payloads and long arrays of numbers in JSON, before the stored
-size counts.
+"""Omit base64 payloads and long arrays of numbers from JSON, before its stored size is counted.
 
-Strategy: lexical, on redacted text; a payload is replaced by a small object that says what was
-there: JSON stays JSON. Works on event streams and lines alike, and on windows that are cut: a
-payload that runs out of the window is replaced too. Everything is linear in the text.
+Strategy: lexical, on redacted text, in linear time. A payload is replaced by a small JSON object
+that describes it, so JSON stays JSON. Event streams, lines and cut windows work alike: a payload
+that runs out of the window is replaced, too.
 """
 
 import base64
@@ -13,18 +12,18 @@ import re
 from typing import Final
 
 MIN_BASE64_CHARACTERS: Final = 1024
-"""Shorter ones are keys, hashes and small icons, which are kept."""
+"""Shorter runs are kept: keys, hashes and small icons."""
 MIN_NUMBERS: Final = 64
-"""Embeddings have 256 and more."""
+"""Embeddings have 256 numbers and more."""
 MIN_TEXT_BYTES: Final = 1024
-"""Shorter text is left alone."""
+"""Shorter text is not searched."""
 
 _BASE64: Final = re.compile(
     rb'"(?=[^"\s]{%d})((?:data:[^",\\]{0,128},)?)((?:[A-Za-z0-9+/_=\-]++|\\/)++)("|\Z)'
     % MIN_BASE64_CHARACTERS
 )
-"""A run of one class at a time, and its length counted behind it: 7 instead of 26 us a KiB, with
-the hash.
+"""The runs are possessive; the lookahead and `_without_base64` check their length. This takes 7
+instead of 26 us a KiB, with the hash.
 """
 _NUMBER: Final = rb"\s*+-?[0-9][0-9.eE+\-]*+\s*+"
 _NUMBERS: Final = re.compile(
@@ -33,8 +32,8 @@ _NUMBERS: Final = re.compile(
 _SAMPLE_STEP: Final = 16
 _RUN_SAMPLES: Final = MIN_BASE64_CHARACTERS // _SAMPLE_STEP - 1
 _NUMBER_SAMPLES: Final = 2 * (MIN_NUMBERS - 1) // _SAMPLE_STEP
-"""How many samples in a row a payload covers at least; a number in an array is two bytes or more,
-with its comma.
+"""Minimum number of consecutive samples that a payload covers. A number in an array takes at least
+two bytes with its comma.
 """
 _RUN_TABLE: Final = bytes(
     97 if byte in b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_=-\\" else 0
@@ -46,9 +45,10 @@ _NUMBER_TABLE: Final = bytes(
 
 
 def compact(text: bytes) -> bytes:
-    """Replace long payloads; the same object comes back when there are none.
+    """Replace long payloads; return the same object if nothing changes.
 
-    A look at every 16th byte says which of the two a text may have: none is missed.
+    Every 16th byte is sampled to find out which kinds of payload a text may have. No payload is
+    missed.
     """
     if len(text) <= MIN_TEXT_BYTES:
         return text

@@ -1,4 +1,4 @@
-"""Edits of a text: the part that is replaced, its replacement, and the id of the rule."""
+"""Edits of a text: the replaced part, its replacement, and the id of the rule."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,23 +11,23 @@ MAX_NAME_BYTES: Final = 64
 _LEAST_CANDIDATES: Final = 500
 _BYTES_A_CANDIDATE: Final = 32
 EDGE: Final = "window-edge"
-"""The rule of what may be half of a secret."""
+"""The rule for a possible half of a secret at the edge of a window."""
 REST: Final = "rest-of-many"
-"""The rule of what is behind more parts than are looked into."""
+"""The rule for everything after the last part that is redacted individually."""
 Hits = Counter[str]
-"""Ids of rules → how many secrets each has taken out."""
+"""Id of a rule → number of secrets it has redacted."""
 
 
 def most_candidates(text: bytes) -> int:
-    """Return how many literals of a text are looked around one by one, at up to 15 us each.
+    """Return the number of candidates in a text that are checked one by one, at up to 15 us each.
 
-    Pages that are full of links have half as many.
+    A page full of links has half as many candidates.
     """
     return _LEAST_CANDIDATES + len(text) // _BYTES_A_CANDIDATE
 
 
 class Edit(NamedTuple):
-    """Start and end of a part of a text, its replacement, and the id of the rule."""
+    """A replacement of `text[start:stop]` by a rule."""
 
     start: int
     stop: int
@@ -36,14 +36,14 @@ class Edit(NamedTuple):
 
 
 def rule_of_name(name: bytes) -> str:
-    """Return the id of the rule by which the value of a name goes: `name:password`."""
+    """Return the id of the rule that redacts the value of a name: `name:password`."""
     plain = name.strip(b" \t\r\n\"'\\")[:MAX_NAME_BYTES].lower()
     return NAME + plain.decode("ascii", "replace").replace("\ufffd", "?")
 
 
 def apart(edits: list[Edit]) -> list[Edit]:
-    """Bring edits into order; leave out what lies within another one, and what of one lies before
-    another's end.
+    """Sort edits and remove overlaps: an edit within another is dropped, a partial overlap is
+    trimmed.
     """
     kept: list[Edit] = []
     for start, stop, stands_in, rule in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
@@ -54,10 +54,10 @@ def apart(edits: list[Edit]) -> list[Edit]:
 
 
 def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> bytes:
-    """Make edits that are in order and apart, and count them by rule in `hits`.
+    """Apply sorted edits that do not overlap, and count them by rule in `hits`.
 
-    The same object comes back when there are none. A part that has a mark is not counted again, nor
-    is a part that is deleted without a replacement.
+    Without edits the same object is returned. Deletions are not counted, nor are parts that already
+    contain `[REDACTED]`.
     """
     pieces: list[bytes] = []
     kept = 0

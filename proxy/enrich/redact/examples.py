@@ -1,5 +1,5 @@
-"""What settings of redaction would not do: rules that do not find what their examples mark, and
-names that are switched off without being a secret's. Pure.
+"""Check redaction settings: examples that their rule does not match as marked, and disabled names
+that are not secret.
 """
 
 import difflib
@@ -30,7 +30,7 @@ _MAX_SHOWN: Final = 80
 
 
 class Example(NamedTuple):
-    """An example without its marks, and the secret in it."""
+    """An example without its marks, and the position of its secret."""
 
     text: str
     start: int
@@ -42,7 +42,7 @@ class Example(NamedTuple):
 
 
 def read_example(example: str) -> Example:
-    """Read an example, all of which is a secret where nothing is marked."""
+    """Read an example; without marks all of it is secret."""
     before, opens, rest = example.partition(OPENS)
     secret, closes, after = rest.partition(CLOSES)
     if not (opens and closes):
@@ -51,7 +51,7 @@ def read_example(example: str) -> Example:
 
 
 def problems_of(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the examples of own rules, as (dotted setting, reason)."""
+    """Yield the problems with the examples of the user's rules, as (dotted setting, reason)."""
     for index, rule in enumerate(rules):
         scanner = Scanner((rule,))
         for text in rule.examples:
@@ -64,7 +64,7 @@ def problems_of(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
 
 
 def problems_of_disabled(redact: RedactSettings) -> Iterator[tuple[str, str]]:
-    """Yield the names that are switched off and no secret's, as (dotted setting, reason)."""
+    """Yield disabled names that are not secret, as (dotted setting, reason)."""
     own = (*redact.headers, *redact.query, *redact.json_keys, *(name.decode() for name in BESIDE))
     groups = (HEADERS_ONLY, PARAMETERS_ONLY, QUERY_ONLY, own)
     names = SecretNames(BUILT_IN, *groups, endings=HEADER_ENDINGS, parts_of=parameter_parts)
@@ -97,9 +97,7 @@ def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:
 
 
 def _found(scanner: Scanner, text: str) -> list[tuple[int, str]]:
-    """Return where secrets stand in a text, and what they are; with the middle of long runs set
-    aside, as of bodies.
-    """
+    """Return positions and texts of the secrets in a text, with long runs masked as in bodies."""
     left, aside = set_aside(text.encode("utf-8", "surrogatepass"))
     found = []
     for edit in scanner.forms(left):

@@ -1,14 +1,12 @@
-"""Fields whose values are redacted in part: cookies, and what a WebSocket's handshake offers. Pure.
+"""Redact header fields whose values are only partly secret: cookies, subprotocols, binary metadata.
 
-Cookies (RFC 6265) keep their names and their attributes. Whatever is not evidently one of these is
-treated as a value: lists glued with commas, quotes that never close, unknown attributes. Names are
-short tokens; anything else in their place may be a piece of a value.
+Cookies (RFC 6265) keep their names and known attributes. Everything else counts as a value: lists
+glued with commas, unclosed quotes, unknown attributes, and names that are not short tokens.
 
-Of subprotocols (RFC 6455 §11.3.4) the names that a browser offers stay, and the credentials among
-them go. Script in a browser cannot set a header of a handshake but this one, so servers take tokens
-in it: Bokeh, Jupyter, Kubernetes (`base64url.bearer.authorization.k8s.io.…`), Phoenix, Streamlit. A
-name is made of words; what has a long run of letters and digits mixed is none. Of `name.token` the
-name stays.
+Subprotocols (RFC 6455 §11.3.4) keep their names and lose credentials. A browser script can set no
+other header of a handshake, so servers accept tokens in this one: Bokeh, Jupyter, Kubernetes
+(`base64url.bearer.authorization.k8s.io.…`), Phoenix, Streamlit. A name consists of words; a long
+run of mixed letters and digits is a credential. `name.token` keeps its name.
 """
 
 import re
@@ -21,7 +19,7 @@ from proxy.enrich.redact.edits import MARK
 from proxy.enrich.redact.names import normalise
 
 _NAME: Final = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]|" + re.escape(MARK) + rb"){1,64}")
-"""With what was already redacted by its looks."""
+"""A cookie's name; part of it may already have been redacted by format."""
 _PIECE: Final = re.compile(rb'[^;"]*(?:"[^"]*"[^;"]*)*(?:;|\Z)')
 PATH_PARAMETER: Final = re.compile(rb"(;)([^=;/]{1,200})=([^;/]*)")
 LINE_END: Final = re.compile(rb"(\r\n|\n|\r)")
@@ -35,7 +33,7 @@ HOST_USER: Final = re.compile(
     rb"\A((?:(?:x-forwarded-)?host|:authority):\s*)[^@\s]*@", re.IGNORECASE
 )
 BINARY_FIELD: Final = re.compile(rb"\A[^:]*-bin:", re.IGNORECASE)
-"""A line that `redact_binary` redacts."""
+"""A line for `redact_binary`."""
 _BASE64: Final = re.compile(rb"([A-Za-z0-9+/_-]{2,})=*")
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 _DATE: Final = rb"[A-Za-z]{3,9}, ?\d\d[ -][A-Za-z]{3}[ -]\d{2,4} \d\d:\d\d:\d\d [A-Z]{3}"
@@ -46,7 +44,7 @@ _ATTRIBUTE: Final = re.compile(
     rb"|path=/[!-+\--:<>-~]*|samesite=(?:strict|lax|none)|priority=(?:low|medium|high))"
 )
 _MAX_PROTOCOL_BYTES: Final = 64
-"""The longest name of a subprotocol that IANA registered has 38."""
+"""The longest subprotocol name registered with IANA has 38 bytes."""
 
 
 def redact_cookies(value: bytes) -> bytes:
@@ -62,7 +60,7 @@ def redact_set_cookie(value: bytes) -> bytes:
 
 
 def _pieces(value: bytes) -> list[bytes]:
-    """Split at semicolons outside of quotes; behind a quote that never closes all is one piece."""
+    """Split at semicolons outside quotes; text after an unclosed quote is replaced as a whole."""
     pieces = []
     place = 0
     while place < len(value):
@@ -101,8 +99,9 @@ def _redact_offer(offer: bytes) -> bytes:
 
 
 def redact_binary(line: bytes, redact: Callable[[bytes], bytes]) -> bytes:
-    """Redact a line of binary metadata of gRPC: base64 of either alphabet, padded or not; `redact`
-    looks into each.
+    """Redact a line of binary gRPC metadata: base64 of either alphabet, padded or not.
+
+    A value is replaced if `redact` changes its decoded bytes.
     """
     name, colon, value = line.partition(b":")
 
@@ -119,13 +118,11 @@ PARTLY_SECRET: Final = {
     b"setcookie": redact_set_cookie,
     b"secwebsocketprotocol": redact_subprotocols,
 }
-"""Name of a field, normalised → what redacts its value."""
+"""Normalised field name → function that redacts its value."""
 
 
 def redact_secret_field(line: bytes, colon: int) -> bytes:
-    """Redact a field whose value is secret; names and attributes of cookies stay, and those of
-    subprotocols.
-    """
+    """Redact a secret field; names and attributes of cookies and subprotocols stay."""
     name = line[:colon]
     redact = PARTLY_SECRET.get(normalise(name))
     return name + b": " + (MARK if redact is None else redact(line[colon + 1 :]))

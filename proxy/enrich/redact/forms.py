@@ -1,8 +1,8 @@
-r"""What a rule looks for, around its literal: where a secret starts and stops.
+"""Expressions of rules: match the text around a literal and return the bounds of the secret.
 
-An expression is compiled when its literal is first seen: most never are. Those of our files are
-judged by a test, and `re` takes linear time over them; another one is matched by google-re2, which
-does so whatever it says.
+An expression is compiled when its literal is first seen; most never are. `re` takes linear time
+over the built-in expressions, which a test verifies. The user's own ones run on google-re2, which
+is linear for any expression.
 """
 
 import re
@@ -15,31 +15,31 @@ from proxy.enrich.redact.patterns.escaped import ENDS_WORD
 from proxy.enrich.redact.rule import Rule, is_built_in
 
 TOKEN_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~+/=%-"
-"""What tokens are made of; anything else ends one."""
+"""Characters of tokens; any other character ends a token."""
 _WORD_BYTES: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _UNDERSCORE: Final = 0x5F
 _UNDERSCORES: Final = frozenset((_UNDERSCORE,))
 WITHIN_WORD: Final = _WORD_BYTES - {_UNDERSCORE}
-"""Before what is no beginning of a word."""
+"""A word cannot begin after one of these bytes."""
 _ESCAPE: Final = re.compile(ENDS_WORD + rb"\Z")
 _ESCAPE_BYTES: Final = 10
 _SIGN: Final = re.compile(rb"(?:[+/\r\n-]|\\[nr])\Z")
 USUAL_BYTES: Final = 1024
-"""A match that is longer is looked for again, without a limit: so that a text full of literals
-costs no more.
+"""A longer match is repeated without a limit, so that a text full of literals does not cost
+more.
 """
 _GROWS_BY: Final = 4
 MAX_STATE_BYTES: Final = 1 << 21
-"""For the states of one expression of a user."""
+"""Memory for the states of one of the user's expressions."""
 
 
 def _may_match(text: bytes, at: int, stop: int) -> object:
-    """Say nothing of what is matched before its literal, too."""
+    """Return True: an expression with text before its literal has no quick answer."""
     return True
 
 
 class Form:
-    """A rule with its expression, once its literal was seen."""
+    """A rule with its expression, compiled when its literal is first seen."""
 
     __slots__ = (
         "_before", "_check", "_every", "_group", "_is_own", "_literals", "_pattern", "_regex", "_whole", "id",
@@ -53,8 +53,8 @@ class Form:
         self.is_token: Final = not rule.before and not rule.group
         self._is_own: Final = not is_built_in(rule)
         self.is_dear: Final = self.is_within or self._is_own
-        """Whether a look does not say at once that nothing can match."""
-        # Of what begins before its literal the whole is the first group: see `_compiled`.
+        """True if `look` cannot rule out a match quickly."""
+        # For a rule that begins before its literal, group 1 is the whole match: see `_compiled`.
         self._whole: Final = 1 if rule.before and not self._is_own else 0
         self._group: Final = self._whole + rule.group
         self._check: Final = CHECKS[rule.check] if rule.check else None
@@ -64,8 +64,8 @@ class Form:
         self._regex: Final = rule.regex.encode()
         self._pattern: re.Pattern[bytes] | None = None
         self.look: Callable[[bytes, int, int], object] = self._first_look
-        """Says None where nothing can match at a place of a text, of which `USUAL_BYTES` are looked
-        at.
+        """Returns None if nothing can match at a position; reads up to `USUAL_BYTES` of the
+        text.
         """
 
     def _first_look(self, text: bytes, at: int, stop: int) -> object:
@@ -76,14 +76,16 @@ class Form:
         return self.look(text, at, stop)
 
     def begins_word(self, literal: bytes) -> bool:
-        """Whether a match begins with a literal, which begins a word."""
+        """True if matches begin with the literal and the literal begins a word."""
         return not self._before and literal[0] in _WORD_BYTES
 
     def match(self, text: bytes, at: int, *, is_octets: bool) -> tuple[int, int, bool] | None:
-        """Match around the literal at a place: where the secret starts and stops, and whether it
-        passes its check.
+        """Match around the literal at a position.
+
+        Returns:
+            Start and end of the secret, and True if it passes its check; None without a match.
         """
-        # Nearly all literals that are none of a secret's stand within a word.
+        # Nearly all literals that do not begin a secret stand within a word.
         if not self._before and at and not self._may_begin(text, at, is_octets):
             return None
         if self._is_own:
@@ -96,9 +98,9 @@ class Form:
         return self._judged(text, found, self._whole, is_octets=is_octets)
 
     def search(self, text: bytes, at: int, *, is_octets: bool) -> Iterator[tuple[int, int]]:
-        """Yield where secrets stand from the literal at a place on, in one pass of google-re2.
+        """Yield the bounds of the secrets from a literal's position on, in one pass of google-re2.
 
-        A text may be full of a literal: each of them need not be looked around.
+        For a text full of one literal this is faster than a match for each.
         """
         pattern = compile_bytes(self._regex, MAX_STATE_BYTES)
         for found in pattern.finditer(text, max(0, at - self._before)):
@@ -114,7 +116,7 @@ class Form:
     def _judged(
         self, text: bytes, found: re.Match[bytes], whole: int, *, is_octets: bool
     ) -> tuple[int, int, bool] | None:
-        """Judge a match, of which one group is the whole."""
+        """Check a match; group `whole` is all of it."""
         start, stop = found.span(self._group - self._whole + whole)
         begin = found.start(whole)
         within = _WORD_BYTES if is_octets else _UNDERSCORES
@@ -135,7 +137,7 @@ class Form:
         if self._is_own:
             self._pattern = compile_bytes(self._regex, MAX_STATE_BYTES)
         elif self._before:
-            # Not searched for: a search would go on behind the literal, over all that is looked at.
+            # A search would go on after the literal, over the rest of the text.
             self._pattern = re.compile(rb"(?s:.{0,%d}?)(%b)" % (self._before, self._regex))
         else:
             self._pattern = re.compile(self._regex)
@@ -149,11 +151,10 @@ class Form:
         return found
 
     def _longest_own(self, text: bytes, at: int) -> re.Match[bytes] | None:
-        """Match an expression that may want the end of the text: as far as it does, in growing
-        steps.
+        """Match an expression that may need the end of the text, in windows that grow.
 
-        The whole text would be read for each literal in it. What matches up to where a step ends is
-        taken out.
+        Otherwise each literal would read the whole text. A match that ends at a window's edge
+        counts, if the larger window has none.
         """
         size = USUAL_BYTES
         found = self._around(text, at, at + size)
@@ -169,8 +170,8 @@ class Form:
         return self._check(secret[len(literal) :])
 
     def begins_behind_sign(self, run: bytes, at: int) -> bool:
-        """Whether one begins within a run of base64, where its literal is at a place: behind a sign
-        of it.
+        """True if a secret begins within a run of base64, after one of its signs, at the literal's
+        position.
         """
         if at == 0 or not (self.is_within or _SIGN.search(run, max(0, at - 2), at) is not None):
             return False
@@ -191,10 +192,10 @@ class Form:
         return None
 
     def _may_begin(self, text: bytes, at: int, is_octets: bool) -> bool:
-        """Whether a match may begin at a place behind another: a word ends there, by an escape
-        where nothing else is.
+        """True if a match may begin at a position after a byte of another word.
 
-        Words before a secret are read with the escapes around them.
+        That word must end there, for example with an escape. Expressions with a group read the
+        escapes around the words before a secret themselves.
         """
         before = text[at - 1]
         if (

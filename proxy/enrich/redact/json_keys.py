@@ -1,19 +1,18 @@
-"""Redact JSON values by key, lexically: every byte that is not a secret value stays as it was.
+r"""Redact JSON values by key, lexically: all other bytes stay as they are.
 
-Strategy: around what the scanner finds are the keys (`naming/keys.py`), in every spelling JSON
-allows (case, hyphens, `\\u0070assword`), and also inside strings that hold JSON themselves
-(`\\"password\\":`). Only where one is is the value after it measured and replaced. Nothing is
-parsed: numbers, whitespace, duplicate keys, event streams, NDJSON, invalid and truncated JSON are
-all the same to it. A string is replaced by `[REDACTED]`, `null`, `true` and `false` are kept, and
-so are numbers that no one types in. Objects and lists are looked into: strings go but for what
-describes a secret (`naming/values.py`).
+Strategy: the scanner finds anchors, and keys are found around them (`naming/keys.py`), in every
+spelling that JSON allows (case, hyphens, `\\u0070assword`), also inside strings that contain JSON
+(`\\"password\\":`). Only the value after a key is measured and replaced. Nothing is parsed, so
+numbers, whitespace, duplicate keys, event streams, NDJSON, invalid and truncated JSON need no
+special treatment. A string is replaced by `[REDACTED]`. `null`, `true`, `false` and numbers that
+no one types are kept. In objects and lists, all strings are replaced except descriptions of a
+secret (`naming/values.py`).
 
-A name may be a value itself, next to the value it names, in either order: environments of
-containers, headers in a HAR and variables of a pipeline are lists of `{"name": "DB_PASSWORD",
-"value": "…"}`, and validation errors repeat the rejected input (`{"loc": ["body", "password"],
-"input": "…"}`).
+A name may itself be a value next to the value it names, in either order. Container environments,
+headers in a HAR and pipeline variables are lists of `{"name": "DB_PASSWORD", "value": "…"}`, and
+validation errors repeat the rejected input (`{"loc": ["body", "password"], "input": "…"}`).
 
-Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice
+Invariant: no byte survives of a value whose key was seen, wherever the text ends; redacting twice
 changes nothing. Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is
 written with 2^d - 1 backslashes.
 """
@@ -53,7 +52,7 @@ _FLAT: Final = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOM, _ATOM)
 _NESTED: Final = rb"%b|[{\[](?:%b)*+[}\]]" % (_ATOM, _FLAT)
 _SOME: Final = rb"(?:%b|[{\[](?:%b)*+[}\]])*+" % (_ATOM, _NESTED)
 _MEMBERS: Final = re.compile(_SOME, re.DOTALL)
-"""Members of an object, with what they hold down to the third level."""
+"""Members of an object, with nested values down to the third level."""
 _ENTERED: Final = re.compile(rb"(?:%b[{\[])*+%b" % (_SOME, _SOME), re.DOTALL)
 """Members, up to those of an object within them."""
 _STRING: Final = rb'\s*+"(?:[^"\\]|\\.)*+"\s*+'
@@ -74,28 +73,28 @@ _REFUSAL: Final = re.compile(
 _VALUE_ENDINGS: Final = (b"value", b"password", b"secret", b"token", b"key")
 """Members that hold the secret itself."""
 _ICON: Final = re.compile(rb"\[\s*[0-9]{1,4},\s*[0-9]{1,4},\s*\[")
-"""A list of an icon: its size, other names, a path. Fonts have such of keys, cookies and
+"""An icon as a list: its size, other names, a path. Icon fonts name icons after keys, cookies and
 signatures.
 """
 _GRANT: Final = b"grant_type"
 _CODE_RULE: Final = "oauth-code"
 _CODE: Final = re.compile(rb'"code\\*"%b:%b(?=\\*"[^"\\]{10})' % (BLANKS, BLANKS))
 _GRANT_KEY: Final = re.compile(rb'"grant_type\\*"%b:' % BLANKS)
-"""Beside it a code is what OAuth gives a token for (RFC 6749 §4.1.3), and elsewhere one of a
-country or an error.
+"""With this key in the object, `code` is exchanged for a token (RFC 6749 §4.1.3). Otherwise it may
+be the code of a country or an error.
 """
 _LIST_BYTES: Final = 8192
 _BESIDE_BYTES: Final = 512
-"""How far apart a name and its value are at most."""
+"""Maximum distance between a name and its value."""
 _MAX_BESIDE: Final = 2
-"""How many members may be the value, on either side: others of that name are within further
-objects.
+"""Maximum number of members on either side that may be the value. Further ones of that name belong
+to inner objects.
 """
 _MAX_BLANKS: Final = 32
 
 
 class JsonRedactor:
-    """Redacts the values of a set of keys. Pure and reusable; compiled once."""
+    """Redacts the values of a set of keys. Reusable."""
 
     __slots__ = ("_names", "_places", "_scanner", "hits")
 
@@ -106,8 +105,8 @@ class JsonRedactor:
         hits: Hits | None = None,
         scanner: Scanner | None = None,
     ) -> None:
-        """Redact what has one of some names, but in excepted places (`naming/values.py`), and count
-        it in `hits`.
+        """Redact the values of `names`, except at `excepted` paths (`naming/values.py`); count them
+        in `hits`.
         """
         self._names = names
         self.hits = hits
@@ -115,25 +114,28 @@ class JsonRedactor:
         self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def redact(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
-        """Replace secret values, in a body but in places; the same object comes back when there are
-        none.
+        """Replace secret values; return the same object if nothing changes. Excepted paths count
+        only in a body.
 
         Returns:
-            The text, and whether it ended within a secret value, of which the rest would have to be removed too.
+            The text, and its end relative to the last secret value: a rest that follows must be
+                removed, too.
         """
         edits, end = self.find(text, self._places if is_body else ())
         return edited(text, edits, self.hits), end
 
     def may_hold(self, text: bytes) -> bool:
-        """Whether a text has the name of a secret as a key, or as a string that may be one."""
+        """True if a text has a secret name as a key, or as a string that may be one."""
         scanner = self._scanner
         return _GRANT in text or (
             scanner.has_hits(text) and KeyFinder(text, self._names, scanner).search(0) is not None
         )
 
     def find(self, text: bytes, places: Iterable[tuple[bytes, ...]] = ()) -> tuple[list[Edit], End]:
-        """Find secret values: where each starts and stops, and what stands in for it; and where the
-        text ended.
+        """Find secret values.
+
+        Returns:
+            Their edits, and the end of the text relative to the last secret value.
         """
         edits: list[Edit] = []
         end = End.OUTSIDE
@@ -164,8 +166,8 @@ class JsonRedactor:
                 break
 
             stop = stop - 1 if is_value else value_stop
-            # A string that was cut off took the next key's first quote for its last: search from
-            # that quote again.
+            # A cut string took the first quote of the next key for its last one, so the search
+            # continues from that quote.
             found = keys.search(stop - 1 if text[stop - 1] == _QUOTE else stop)
 
         if _GRANT in text:
@@ -174,7 +176,9 @@ class JsonRedactor:
 
 
 def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
-    """Return where the secret begins that a name stands for, else -1; and where to go on."""
+    """Return the start of the secret that a name stands for, or -1, and the position to continue
+    from.
+    """
     start = begin + len(key)
     if key[-1] not in _CLOSES_VALUE:
         after = content_end(text, key, start)
@@ -190,10 +194,12 @@ def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
 def secrets_of(
     text: bytes, start: int, at: int, run: int, name: bytes, *, keeps_words: bool = False
 ) -> tuple[list[Edit], int, End]:
-    """Find what is secret of the value at `start`, whose name is at another place; its end, and
-    that of the text.
+    """Find the secrets in the value at `start`, whose name is at `at`.
 
-    Words may be kept that are below the name of what machines make.
+    Words may be kept under names of machine-made secrets, such as tokens.
+
+    Returns:
+        The edits, the end of the value, and the end of the text relative to it.
     """
     name = normalise(name)
     if _ICON.match(text, start) is not None:
@@ -215,7 +221,7 @@ def secrets_of(
         )
         is_kept = is_kept and end is End.OUTSIDE
     else:
-        # More may follow.
+        # More digits may follow after the cut.
         is_kept = value != b"" and is_number_kept(
             name, value if stop < len(text) else value + b"00"
         )
@@ -246,7 +252,7 @@ def _is_kept(
 
 
 def _codes_of_grants(text: bytes) -> list[Edit]:
-    """Find codes in objects that ask for a token by one, on either side of the type of their grant."""
+    """Find codes in objects that request a token with them; `grant_type` may precede or follow."""
     edits: list[Edit] = []
     for code in _CODE.finditer(text):
         run = run_in(code.group())
@@ -267,7 +273,7 @@ def _codes_of_grants(text: bytes) -> list[Edit]:
 
 
 def _is_in_refusal(text: bytes, at: int, run: int) -> bool:
-    """Whether the name at a place is in an object that says what is wrong with values."""
+    """True if the name at a position is in an object that describes validation errors."""
     before = text[max(0, at - _BESIDE_BYTES) : at].rstrip(b"\\")
     keys = deque(_REFUSAL.finditer(before), _MAX_BESIDE)
     return any(
@@ -277,13 +283,15 @@ def _is_in_refusal(text: bytes, at: int, run: int) -> bool:
 
 
 def _may_stand_beside(text: bytes, begin: int, name: bytes) -> bool:
-    """Whether what may be the key of a value is near: cheap, as texts may be full of names."""
-    sign = b"input" if name[-1] == _CLOSES_ARRAY else b"lue"  # `value`, or what ends in `Value`
+    """Return False if no key of a value is near. A cheap test, because texts may be full of
+    names.
+    """
+    sign = b"input" if name[-1] == _CLOSES_ARRAY else b"lue"  # `value`, or a name in `…Value`.
     return text.find(sign, max(0, begin - _BESIDE_BYTES), begin + len(name) + _BESIDE_BYTES) >= 0
 
 
 def _beside(text: bytes, begin: int, name: bytes) -> int:
-    """Return where the value begins that stands beside a value that is a name; -1 without one."""
+    """Return the start of the value next to a string that is its name; -1 without one."""
     run = run_in(name)
     stop = begin + len(name) - 1
     low = max(0, begin - _BESIDE_BYTES)
@@ -312,8 +320,8 @@ def _beside(text: bytes, begin: int, name: bytes) -> int:
 
 
 def _paired(text: bytes, begin: int, name: bytes) -> int:
-    """Return where the value begins that a list has behind a name: a pair of a list, or one of raw
-    headers; else -1.
+    """Return the start of the value after a name in a list: a pair, or raw headers; -1
+    without one.
     """
     run = run_in(name)
     stop = begin + len(name)
@@ -340,8 +348,9 @@ def _paired(text: bytes, begin: int, name: bytes) -> int:
 
 
 def _are_members(text: bytes, run: int, members: re.Pattern[bytes] = _MEMBERS) -> bool:
-    """Whether a text, a quote of which has `run` backslashes before it, leaves no object and ends
-    in none.
+    """True if a text stays in its object: it closes no outer object and leaves no inner one open.
+
+    `run` is the number of backslashes in front of its quotes.
     """
     while run:
         text = _ESCAPED.sub(rb"\1", text)

@@ -1,8 +1,7 @@
-"""Values in JSON, lexically: where each ends, at whatever depth of strings, and what is secret
-within one.
+"""Measure JSON values lexically, at any depth of strings, and find the secrets within one.
 
-A value is measured, not parsed, so that all else stays byte for byte. Objects and lists are looked
-into: each string goes that nothing says is none (`naming/values.py`), and so does what is not JSON.
+Values are measured, not parsed, so that all other bytes stay as they are. In objects and lists,
+every string is redacted unless `naming/values.py` keeps it, and so is text that is not JSON.
 
 Standard: RFC 8259 §7 (string escapes). Inside d levels of strings a quote is written with 2^d - 1
 backslashes.
@@ -17,7 +16,7 @@ from proxy.enrich.redact.edits import MARK, Edit
 
 
 class End(Enum):
-    """Where the text ended with respect to the last secret value."""
+    """Position of the text's end relative to the last secret value."""
 
     OUTSIDE = "outside"
     IN_STRING = "in_string"
@@ -25,7 +24,9 @@ class End(Enum):
 
 
 BLANKS: Final = rb"(?:[ \t]|[\r\n](?:data:)?|\\+[nrt])*"
-"""Inside strings they are written as escapes; an event of several lines has `data:` before each."""
+"""Inside strings, blanks are written as escapes. In an event of several lines each begins with
+`data:`.
+"""
 _QUOTE: Final = 0x22
 _BACKSLASH: Final = 0x5C
 _SINGLE_QUOTE: Final = 0x27
@@ -34,17 +35,17 @@ _CLOSERS: Final = (b"}", b"]")
 _TOKEN: Final = re.compile(
     rb"""(?<!\\)\\+[nrt]|[\r\n](?:data:)?|["{}\[\]]|[^\s,:"{}\[\]\\]+(?:[ \t]+[^\s,:"{}\[\]\\]+)*"""
 )
-"""Of a run of backslashes the first one begins an escape, or none does: it is read once."""
+"""A run of backslashes is read once: either its first one begins an escape, or none does."""
 _COLON: Final = re.compile(rb"%b:" % BLANKS)
 _STRING_ENDS: Final = re.compile(rb'"[ \t\r\n]*(?:[,}\]]|\Z)')
 _LITERAL: Final = re.compile(rb"""[^\s,}\]"\\]*(?:[ \t]+[^\s,}\]"\\]+)*""")
 KEPT: Final = frozenset((b"", b"null", b"true", b"false"))
-"""Values that are no secret, whatever their name is."""
+"""Values that are never secret, under any name."""
 _SINGLE_QUOTED: Final = re.compile(rb"'(?:[^'\\]|\\.)*'?", re.DOTALL)
 
 
 def run_in(key: bytes) -> int:
-    """Count the backslashes before the quote that closes a matched key."""
+    """Count the backslashes in front of the quote that closes a matched key."""
     return _run_before(key, key.rindex(b'"'), 1)
 
 
@@ -56,8 +57,8 @@ def _run_before(text: bytes, index: int, lowest: int) -> int:
 
 
 def _level(run: int, depth: int) -> int:
-    """Count the backslashes before a quote once it is out of so many strings; -1 where it ends one
-    of those.
+    """Count the backslashes in front of a quote after `depth` levels are decoded; -1 if it ends one
+    of these strings.
     """
     for _ in range(depth):
         if run % 2 == 0:
@@ -70,10 +71,11 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
     """Measure the value at `start`, whose key's closing quote had `run` backslashes.
 
     Returns:
-        Where it stops, what stands in for it (empty: it stays), and where the text ended.
+        The end of the value, its replacement (empty if it stays), and the end of the text relative
+            to it.
     """
     if start >= len(text):
-        # The key was the last thing seen: its value comes next.
+        # The text ends after the key, so its value comes next.
         return len(text), b"", End.IN_STRING
     escape = b"\\" * run
     mark = b"".join((escape, b'"', MARK, escape, b'"'))
@@ -87,7 +89,7 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
     first = text[opening]
     if first == _QUOTE:
         if opening - start < run and _STRING_ENDS.match(text, opening) is not None:
-            # Of the string around the key, a piece of a stream: no value is here.
+            # The quote closes the string around the key, a piece of a stream. No value is here.
             return start, b"", End.OUTSIDE
         stop, is_open = _string_stop(text, opening + 1, depth)
         return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
@@ -96,7 +98,7 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
         _, stop, end = secrets_within(text, opening, run, lambda *_: True)
         return stop, mark, end
 
-    if first == _SINGLE_QUOTE:  # not JSON, but seen; a blank inside must not end it
+    if first == _SINGLE_QUOTE:  # Not JSON, but seen: a blank inside must not end it.
         found = _SINGLE_QUOTED.match(text, opening)
         assert found is not None
         is_open = found.end() == len(text)
@@ -105,7 +107,7 @@ def measure(text: bytes, start: int, run: int) -> tuple[int, bytes, End]:
     found = _LITERAL.match(text, opening)
     assert found is not None
     is_kept = found.group() in KEPT
-    # Of a program: `b"…"`, `SecretStr("…")`.
+    # A value in a program: `b"…"`, `SecretStr("…")`.
     if not is_kept and text.startswith(escape + b'"', found.end()):
         stop, is_open = _string_stop(text, found.end() + len(escape) + 1, depth)
         return stop, mark, End.IN_STRING if is_open else End.OUTSIDE
@@ -118,7 +120,8 @@ def _string_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
     strings.
 
     Returns:
-        The index after its closing quote, or of what closes a string around it; and whether the text ended first.
+        The index after its closing quote, or of the quote that closes an outer string; and True if
+            the text ended first.
     """
     position = start
     while (quote := text.find(b'"', position)) >= 0:
@@ -137,17 +140,17 @@ def _string_stop(text: bytes, start: int, depth: int) -> tuple[int, bool]:
 def secrets_within(
     text: bytes, opening: int, run: int, is_kept: Callable[[bytes, bytes, bytes, bool], bool]
 ) -> tuple[list[Edit], int, End]:
-    """Look into the object or list at `opening`, whose quotes have `run` backslashes before them.
+    """Find the secrets in the object or list at `opening`.
 
     Args:
-        text: Where it is.
-        opening: Its bracket.
-        run: Backslashes.
-        is_kept: Whether a value stays: asked with the name that it has in there, empty in a list; with that of what is
-            around it; with its content, or what stands there without quotes; and whether it has quotes.
+        text: Text that contains it.
+        opening: Index of its bracket.
+        run: Number of backslashes in front of its quotes.
+        is_kept: Returns True if a value stays. Arguments: its member name, empty in a list; the
+            member name around that; its content; and True if it is quoted.
 
     Returns:
-        What goes; where it stops; and where the text ended.
+        The edits, the end of the value, and the end of the text relative to it.
     """
     depth = (run + 1).bit_length() - 1
     escape = b"\\" * run
@@ -172,7 +175,7 @@ def secrets_within(
 
         if token == b'"':
             if _level(before := _run_before(text, begin, opening), depth) < 0:
-                # The string around it ends: so does this, unclosed.
+                # The outer string ends, and this value with it.
                 return edits, begin - before, End.OUTSIDE
             position, _ = _string_stop(text, begin + 1, depth)
             content = text[begin + 1 : position]

@@ -1,4 +1,7 @@
-"""How a body is parsed for redaction; its content type counts only if the body agrees with it."""
+"""Choose how a body is parsed for redaction.
+
+The content type counts only if the body agrees with it.
+"""
 
 import re
 from typing import Final, Literal
@@ -13,10 +16,12 @@ JSON_OPENS: Final = (b"{", b"[")
 _PART: Final = re.compile(
     rb"--[^\r\n]{1,200}\r?\n(?:[^\r\n]{1,1000}\r?\n){0,4}?content-disposition:", re.IGNORECASE
 )
-"""The beginning of a form of parts whose content type is missing, or wrong."""
+"""The beginning of a multipart form whose content type is missing or wrong."""
 _FORM: Final = re.compile(rb"[^\s=&{}\[\]\"<>]{1,200}=[^\s\"<>]*\s*\Z")
 _YAML: Final = re.compile(rb"[/+.](?:x-)?ya?ml\b")
-"""In a content type, or in the name of a file; as the next two."""
+"""Matches a content type, or the file name in a Content-Disposition; so do the next two
+patterns.
+"""
 _SEPARATED: Final = re.compile(rb"[/.](?:x-)?(?:[ct]sv|(?:comma|tab)-separated-values)\b")
 _ASSIGNMENTS: Final = re.compile(
     rb"[/+.](?:x-)?(?:java-)?(?:toml|properties|ini|cfg|conf|config|env|dotenv|npmrc|pypirc)(?![\w+-])"
@@ -28,8 +33,8 @@ _ASSIGNMENTS_BEGIN: Final = re.compile(
     rb"|(?:export[ \t]+)?[\w.\"'/:@%\[\]-]{1,200}[ \t]{0,400}+=[^&\n]{0,4000}+)(?:\n|\Z)"
 )
 _BINARY: Final = re.compile(rb"\A[\n\x80-\xbf]|" + CONTROLS.pattern)
-"""The tag of a first field of protobuf is an end of a line; maps of MessagePack and CBOR begin as
-no text does.
+"""Protobuf often begins with byte 0x0A, the tag of field 1. Maps of MessagePack and CBOR begin with
+a byte that text never begins with.
 """
 _BINARY_TYPE: Final = re.compile(rb"proto|msgpack|cbor|avro|thrift")
 _LOOK_BYTES: Final = 256
@@ -37,11 +42,11 @@ _UNTYPED: Final = re.compile(rb"\s*(?:\Z|text/plain|application/octet-stream|bin
 
 
 def kind_of(content_type: bytes, head: bytes) -> Kind:
-    """Decide how a body is read.
+    """Choose the parser for a body.
 
     Args:
-        content_type: as sent; empty when there was none.
-        head: how the body begins.
+        content_type: as sent; empty if missing.
+        head: the beginning of the body.
     """
     kind = content_type.lower()
     start = head[:64].lstrip()[:1]
@@ -53,7 +58,7 @@ def kind_of(content_type: bytes, head: bytes) -> Kind:
         return named
     if _BINARY_TYPE.search(kind) is not None and start not in JSON_OPENS:
         return "binary"
-    # curl labels JSON as a form by default
+    # curl labels JSON as a form by default.
     if start not in JSON_OPENS and (
         b"x-www-form-urlencoded" in kind or (b"json" not in kind and _FORM.match(head) is not None)
     ):
@@ -65,14 +70,17 @@ def kind_of(content_type: bytes, head: bytes) -> Kind:
 
 
 def kind_of_text(kind: bytes, text: bytes) -> Kind:
-    """Decide how a text is read: by its content type, or headers with the name of its file, in
-    lower case.
+    """Choose the parser for text; "other" if no format is recognised.
+
+    Args:
+        kind: content type, or headers with the file name, in lower case.
+        text: the beginning of the text.
     """
     if _YAML.search(kind) is not None or text.startswith(_YAML_BEGINS):
         return "yaml"
     if _SEPARATED.search(kind) is not None:
         return "separated"
-    # .NET has markup in its files of settings.
+    # .NET stores its settings as markup.
     if _ASSIGNMENTS.search(kind) is None or is_markup(text):
         return "other"
 
@@ -80,5 +88,5 @@ def kind_of_text(kind: bytes, text: bytes) -> Kind:
 
 
 def is_binary(kind: Kind, text: bytes) -> bool:
-    """Whether lengths may stand before texts."""
+    """True if the body may hold binary fields, in which a length precedes each text."""
     return kind == "binary" or _BINARY.search(text, 0, _LOOK_BYTES) is not None

@@ -1,12 +1,12 @@
-"""Names whose values are secrets, and how a name is judged: by its words, however they are joined.
+"""Names whose values are secrets.
 
-A name is compared in lower case without hyphens, underscores, dots and blanks, so `accessToken`,
-`access_token` and `Access Token` are one. Some phrases make a secret of whatever they end, such as
-`DB_PASSWORD` or `stripeSecretKeys`; a few short words only where they stand by themselves:
-`user_pass` is one, `bypass` is none. What says which of several or in what form (`passwordConfirm`,
-`apiKey1`, `privateKeyPem`) does not count. `token` also counts, separates and turns pages: then the
-word before it says so. Parameters of queries and forms are percent-decoded first, and each part of
-`user[password]` counts.
+Names are compared in lower case without hyphens, underscores, dots and blanks, so `accessToken`,
+`access_token` and `Access Token` are equal. A name is secret if it ends with a secret phrase:
+`DB_PASSWORD`, `stripeSecretKeys`. A few short words count only as a separate word: `user_pass` is
+secret, `bypass` is not. Suffixes for a variant or a format (`passwordConfirm`, `apiKey1`,
+`privateKeyPem`) are ignored. `token` can also mean a cursor or a piece of text; the word before it
+decides. Query and form parameters are percent-decoded first, and each part of `user[password]` is
+judged.
 """
 
 import json
@@ -26,7 +26,7 @@ BUILT_IN: Final = tuple(
         "session sessionid jsessionid phpsessid csrf xsrf csrfmiddlewaretoken"
     ).split()
 )
-"""Secret wherever they name a value: header, query, form, multipart, JSON."""
+"""Secret names wherever they name a value: header, query, form, multipart, JSON."""
 
 _OF_KEYS: Final = (
     "api access account admin aes app application auth client cookie decryption encryption "
@@ -38,7 +38,7 @@ _OF_TOKENS: Final = (
     "invitation invite jwt login oauth password personal private public push recovery refresh "
     "registration remember reset security session subject unlock user verification webhook xsrf"
 ).split()
-"""Words before `key` and `token` that make a secret of it."""
+"""Words that, in front of `key` or `token`, make the name secret."""
 
 ENDINGS: Final = (
     *(
@@ -48,7 +48,7 @@ ENDINGS: Final = (
     *(f"{word}_key" for word in _OF_KEYS),
     *(f"{word}_token" for word in _OF_TOKENS),
 )
-"""Phrases that make a secret of whatever they end, in singular and plural."""
+"""Endings that make a name secret, in singular and plural."""
 
 PASSWORDS: Final = tuple(
     (
@@ -58,7 +58,7 @@ PASSWORDS: Final = tuple(
         "비밀번호"
     ).split()
 )
-"""What a password is called in other languages."""
+"""Translations of "password"."""
 
 _OF_CODES: Final = "auth authorization backup device mfa onetime otp recovery security".split()
 SHORT_ENDINGS: Final = (
@@ -68,10 +68,12 @@ SHORT_ENDINGS: Final = (
     *PASSWORDS,
     *"client_secret reset_code sms_code 2fa_code two_factor_code verification_code".split(),
 )
-"""The same, of words that are not sought in text, where they mean more."""
+"""Further secret endings. Running text is not searched for them, because there they often mean
+something else.
+"""
 
 WORDS: Final = (b"pass", b"pin", b"pw", b"csc", b"psk")
-"""The same, where they are a word of their own."""
+"""Words that make a name secret only as its separate last word."""
 
 COMMON_ENDINGS: Final = (*ENDINGS, *(f"{ending}s" for ending in ENDINGS), *SHORT_ENDINGS)
 
@@ -79,15 +81,16 @@ HEADER_ENDINGS: Final = (
     *("auth", "authorization", "authentication", "crumb"),
     *("customer_key", "functions_key", "clickhouse_key"),
 )
-"""The same, of headers: S3 (SSE-C), Azure and ClickHouse have keys of their own."""
+"""Further secret endings of header names, such as the keys of S3 (SSE-C), Azure and ClickHouse."""
 
 QUERY_ONLY: Final = ("key", "sid")
-"""Google's API key, sessions of Engine.IO; as JSON keys or form fields the words mean too much
-else.
+"""Google's API key and session ids of Engine.IO. JSON keys and form fields use these words for too
+many other things.
 """
 
 PARAMETERS_ONLY: Final = ("assertion",)
-"""What OAuth exchanges for a token, in a query or form; in JSON the word mostly belongs to tests.
+"""OAuth exchanges an assertion for a token, in a query or form. In JSON the word mostly belongs to
+tests.
 """
 
 HEADERS_ONLY: Final = (
@@ -98,12 +101,12 @@ HEADERS_ONLY: Final = (
     "set-cookie2",
     "x-registry-config",
 )
-"""Tokens stand among the names of subprotocols (`fields.py`); Docker's are logins in base64; two
-API keys.
+"""Secret headers: subprotocols may contain tokens (`fields.py`), Docker sends logins in base64, and
+the rest are sessions, cookies and API keys.
 """
 
 MCP_ARGUMENT: Final = "mcp-param-"
-"""How the header begins in which a client of MCP repeats an argument of a tool (revision
+"""Prefix of the headers in which an MCP client repeats the arguments of a tool (revision
 2026-07-28).
 """
 
@@ -115,16 +118,16 @@ TAILS: Final = tuple(
         "encoded encrypted ciphertext"
     ).split()
 )
-"""Words behind those, which say which of several it is, or in what form."""
+"""Suffixes that follow a secret ending and name a variant or a format."""
 
 _NOT_FIRST: Final = frozenset(
     b"has is no can should must need needs require requires required allow allows allowed enable "
     b"enabled disable disabled show hide use uses using with without forgot min max num total "
     b"count skip include exclude missing invalid expire preserve protect automount always enforce".split()
 )
-"""First words of settings, facts and counts."""
+"""First words of names for settings, facts and counts."""
 _PACKAGE: Final = [b"node", b"modules"]
-"""First words of a place in a lock file of npm."""
+"""First words of a path in an npm lock file."""
 _NOT_BEFORE: Final = {
     b"token": frozenset(
         b"next prev previous page pages pagination paging continuation continue cursor sync skip "
@@ -141,26 +144,27 @@ _NOT_BEFORE: Final = {
         b"map gpio led input output data clock bowling hair rolling safety drop push".split()
     ),
 }
-"""Before a word that has other meanings: cursors, progress and pieces of text, runs and tickets, connectors
-and places; in SOAP the token of a user name is an element that has a password.
+"""Words that, in front of the key, give it a harmless meaning: a cursor, progress or piece of text;
+a run or ticket; a connector or place. In SOAP, `UsernameToken` is an element that contains a
+password.
 """
 
 _PALAU: Final = re.compile(
     rb"(?:(?:[a-z]{2,3}-|(?:en|ja|pau|sov|tox|und)_)(?:[A-Z][a-z]{3}[-_])?)?PW|(?:en|ja|pau|sov|tox|und)[_-]pw"
 )
-"""The code of its country, by itself or behind a language (RFC 5646)."""
+"""The country code of Palau, alone or after a language (RFC 5646)."""
 _MEMO_NAMES: Final = 4096
 _MEMO_NAME_BYTES: Final = 64
 DECODE_ROUNDS: Final = 3
-"""What that is percent-encoded more often than this is not read by any server we know."""
+"""No server we know decodes a value more often than this."""
 
 _PARTS: Final = re.compile(rb"[\[\].]+")
 _WORD: Final = re.compile(rb"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _TAIL: Final = re.compile(
     rb"(?:%b|[0-9]++)++\Z" % "|".join(sorted(TAILS, key=len, reverse=True)).encode()
 )
-"""Possessive, so that a run of digits is tried once and not in all its parts; of two words that
-begin alike the longer one comes first, as no word goes on where a shorter one of it ends.
+"""Possessive, so that a run of digits is tried only once. Longer words come first, so that a
+shorter one with the same beginning does not win.
 """
 _MAX_TAIL_BYTES: Final = 40
 _ESCAPED_LEVELS: Final = 4
@@ -171,10 +175,11 @@ def normalise(name: bytes) -> bytes:
 
 
 def spelled_forms(name: str) -> tuple[str, ...]:
-    r"""Return how a name is written that is not made of ASCII: with capitals, and in JSON with
-    escapes (`\u00f1`).
+    r"""Return the spellings of a name that is not ASCII: upper and title case, and JSON escapes
+    (`\u00f1`).
 
-    Also in JSON within JSON, as deep as events of queues hold messages that hold bodies.
+    Escapes are nested up to `_ESCAPED_LEVELS` deep, as queue events hold messages that hold bodies.
+    An ASCII name is returned alone.
     """
     if name.isascii():
         return (name,)
@@ -187,14 +192,12 @@ def spelled_forms(name: str) -> tuple[str, ...]:
 
 
 def plain_parts(name: bytes) -> Iterable[bytes]:
-    """Return the parts of a header name or JSON key: all of it."""
+    """Return the name itself, as the only part of a header name or JSON key."""
     return (name,)
 
 
 def parameter_parts(name: bytes) -> Iterable[bytes]:
-    """Return the parts of a query or form parameter: decoded, the whole and each part of
-    `user[password]`.
-    """
+    """Return a query or form parameter percent-decoded, then each part of `user[password]`."""
     for _ in range(DECODE_ROUNDS):
         if PERCENT not in name:
             break
@@ -204,7 +207,9 @@ def parameter_parts(name: bytes) -> Iterable[bytes]:
 
 
 class SecretNames:
-    """A set of names with a bounded memo of spellings: most messages repeat a few names."""
+    """A set of secret names. It memoises up to 4096 spellings, because most messages repeat a few
+    names.
+    """
 
     __slots__ = ("_memo", "_names", "_parts_of", "_phrases", "endings", "excepted", "spelled")
 
@@ -215,14 +220,13 @@ class SecretNames:
         parts_of: Callable[[bytes], Iterable[bytes]] = plain_parts,
         excepted: Iterable[str] = (),
     ) -> None:
-        """Unite groups of names, given in any spelling; a name is a secret's when one of its parts
-        is, or ends so.
+        """Unite groups of names, given in any spelling.
 
         Args:
-            groups: Names as a whole.
-            endings: Of names, beside those that all have.
-            parts_of: What of a name counts.
-            excepted: Names that are never secrets.
+            groups: Names that are secret as a whole.
+            endings: Secret endings in addition to `COMMON_ENDINGS`.
+            parts_of: Splits a name into the parts that are judged.
+            excepted: Names that are never secret.
         """
         whole = frozenset(name for group in groups for name in group)
         self.spelled = frozenset(
@@ -230,7 +234,7 @@ class SecretNames:
             for name in (*whole, *COMMON_ENDINGS, *endings, *(word.decode() for word in WORDS))
             for form in spelled_forms(name)
         )
-        """All of them, as they are written."""
+        """All names, endings and words as they may be written in text."""
         self._names = frozenset(
             normalise(form.encode()) for name in whole for form in spelled_forms(name)
         )
@@ -244,8 +248,8 @@ class SecretNames:
         self._memo: dict[bytes, bool] = {}
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the names in the compared form: lower case, without separators; `endings` have it,
-        too.
+        """Yield the names as they are compared: lower case, without separators. `endings` has the
+        same form.
         """
         return iter(sorted(self._names))
 
@@ -264,7 +268,10 @@ class SecretNames:
         return is_secret
 
     def has_phrase(self, name: bytes) -> bool:
-        """Whether a name with blanks is one: as a whole, as a sentence ends in such words, too."""
+        """True if a name with blanks is secret as a whole.
+
+        Its ending is not enough: sentences end with these words, too.
+        """
         compared = normalise(name)
         return (
             name[:1] > b" "
@@ -296,7 +303,7 @@ def _words(name: bytes) -> list[bytes]:
 
 
 def _without(name: bytes, letters: int) -> bytes:
-    """Return a name without so many of its last letters, separators not counted."""
+    """Return a name without its last `letters` letters; separators are not counted."""
     at = len(name)
     while letters:
         at -= 1
@@ -305,8 +312,8 @@ def _without(name: bytes, letters: int) -> bytes:
 
 
 def may_be_one(name: bytes, compared: bytes) -> bool:
-    """Whether the words before the one that makes a secret of a name leave it one."""
-    if b"::" in name or _PALAU.fullmatch(name) is not None:  # names of types
+    """True if the words before a secret ending leave the name secret."""
+    if b"::" in name or _PALAU.fullmatch(name) is not None:  # Names of types are not secret.
         return False
     if not name.isascii() or b"\\u" in name:
         return True

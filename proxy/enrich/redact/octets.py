@@ -1,7 +1,8 @@
-"""Octets that separate parts of messages, as numbers, to test whether a text contains one.
+"""Byte values of delimiters in messages, for membership tests.
 
-`b"=" in text` takes 1.3 µs: `bytes` first tries the operand as a number, and formats an error that
-is thrown away. A number takes 0.05. Longer parts are found by `find`, in half the time of `in`.
+`b"=" in text` takes 1.3 µs, because `bytes` first tries the operand as an integer and formats an
+error that is discarded. An integer takes 0.05. For longer needles `find` takes half the time of
+`in`.
 """
 
 from typing import Final

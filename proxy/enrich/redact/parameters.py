@@ -1,13 +1,12 @@
-"""Redact parameters: `a=b&c=d`, of queries and of forms.
+"""Redact parameters of queries and forms: `a=b&c=d`.
 
-Strategy: by name; then what a value holds that is percent-encoded itself, as JSON in a form field,
-a URL in a query or a GraphQL document; then by looks. What a value holds is encoded again, and all
-else stays byte for byte.
+Secrets are found by name, then within percent-encoded values (JSON in a form field, a URL in a
+query, a GraphQL document), then by format. A changed value is encoded again; all other bytes stay.
 
-A semicolon separates for some servers: a secret behind one is redacted up to the ampersand. Some
-names mean a secret beside others only: `p` beside `u` is a password (InfluxDB, Subsonic), and a
-page elsewhere; `code` beside `state`, `grant_type` and the like is what OAuth gives a token for
-(RFC 6749 §4.1), and elsewhere one of a country.
+Some servers also split at semicolons: a secret after one is redacted up to the next ampersand. Some
+names are secret only together with others: `p` next to `u` is a password (InfluxDB, Subsonic), else
+a page; `code` next to `state`, `grant_type` and similar is exchanged for a token (RFC 6749 §4.1),
+else it may be a country code.
 """
 
 import re
@@ -22,19 +21,19 @@ from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, S
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 
 BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri=")}
-"""Names that mean a secret → how one of the other parameters begins then."""
+"""Names that may be secret → beginnings of parameters; one of them must be present."""
 _OTHER_MEANING: Final = re.compile(rb"p=\d{0,3}|code=.{0,9}", re.DOTALL)
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
 _NO_QUERY: Final = re.compile(rb'[\s"]')
-"""In what is no query itself, but a text that gives values to names in its own ways."""
+"""Bytes that show that a decoded value is not a query but other text."""
 _ENCODED: Final = re.compile(rb"%(?:25)*(?:22|3[dD])")
-"""A quote or an equals sign, percent-encoded any number of times: without one, no value holds
+"""A quote or an equals sign, percent-encoded any number of times. Without one, no value contains
 names.
 """
 
 
 class ParameterRedactor:
-    """Redacts by a set of names."""
+    """Redacts the parameters of one kind of text: queries or forms."""
 
     __slots__ = ("_graphql", "_hits", "_json", "_patterns", "names")
 
@@ -46,7 +45,9 @@ class ParameterRedactor:
         patterns: SecretPatterns | None,
         hits: Hits | None = None,
     ) -> None:
-        """Redact what values hold as `json` and `graphql` do; without `patterns`, only names count."""
+        """Values are also searched by `json` and `graphql`. Without `patterns`, only names
+        count.
+        """
         self._hits = hits
         self.names = names
         self._json = json
@@ -54,8 +55,8 @@ class ParameterRedactor:
         self._patterns = patterns
 
     def redact(self, text: bytes) -> bytes:
-        """Redact parameters by name, by what their values hold, and by their looks, percent-decoded
-        too.
+        """Redact parameters by name, by the content of their values, and by format, also
+        percent-decoded.
         """
         text = redact_parameters(text, self.names, self._hits)
         if text.find(b"query=") >= 0 or _ENCODED.search(text) is not None:
@@ -65,7 +66,7 @@ class ParameterRedactor:
         ):
             return text
 
-        # What one value opens ends with it.
+        # Parameters are redacted one by one, so that a match stays within its value.
         return b"&".join(map(self._patterns.redact, text.split(b"&")))
 
     def _redact_values(self, text: bytes) -> bytes:
@@ -96,7 +97,9 @@ class ParameterRedactor:
         return quote_plus(redacted, safe="[]").encode()
 
     def redact_encoded(self, value: bytes) -> bytes:
-        """Redact the parameters in a value by name; the same object comes back when there are none."""
+        """Redact the parameters within an encoded value by name; return the same object if there
+        are none.
+        """
         plain = value
         for rounds in range(1, DECODE_ROUNDS + 1):
             if _ENCODED.search(plain) is None:
@@ -126,7 +129,7 @@ def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None)
 
         is_secret = names.has(name)
         if name in BESIDE and not is_secret and _OTHER_MEANING.fullmatch(part) is None:
-            if name not in stands_beside:  # asked once: thousands of parts may have this name
+            if name not in stands_beside:  # Thousands of parts may share it.
                 stands_beside[name] = any(other.startswith(BESIDE[name]) for other in parts)
             is_secret = stands_beside[name]
 
@@ -148,7 +151,7 @@ def _redact_subparts(part: bytes, names: SecretNames, hits: Hits | None) -> byte
 
 
 def _taken_out(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
-    """Take out all that is behind a name at a place, up to the end of a part."""
+    """Redact a part from the value of a name to its end; the name begins at `at`."""
     value = at + len(name) + 1
     return edited(
         part, [Edit(value, len(part), MARK, rule_of_name(unquote_to_bytes(_last_of(name))))], hits
@@ -156,7 +159,5 @@ def _taken_out(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
 
 
 def _last_of(name: bytes) -> bytes:
-    """Return a name without what stands before it, where a part begins with an address or is of
-    several: `a?token`.
-    """
+    """Return a name without the address or subparts in front of it: `token` for `a?token`."""
     return _SUBDELIMITER.split(name)[-1]

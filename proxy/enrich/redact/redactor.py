@@ -1,13 +1,12 @@
-"""Redact what was captured, before it is written anywhere: by the names of headers, parameters and
-JSON keys.
+"""Redact captured heads and bodies before they are stored.
 
-Strategy: heads line by line, parameters part by part, bodies by their content type, lexically;
-after the names, by the looks of known secrets (`rules/`, `patterns/secrets.py`). One pass over a
-text finds where anything may be (`scanner.py`), and every reader looks there only. What is not a
-secret value stays byte for byte.
+Secrets are found first by the names of headers, parameters and JSON keys, then by the format of
+known secrets (`rules/`, `patterns/secrets.py`). Heads are read line by line, parameters one by one,
+bodies lexically by their content type. One pass over a text finds all candidates (`scanner.py`),
+and every reader looks only there. Bytes outside secret values stay as they are.
 
-Invariant: redacting twice changes nothing; a value whose name was seen is gone, and at a window's
-edge what might be the rest of one is cut off (`windows.py`).
+Invariant: redacting twice changes nothing. A value whose name was seen is removed. At the edge of a
+window, a possible rest of a secret is cut off (`windows.py`).
 """
 
 import re
@@ -79,17 +78,19 @@ from storage.record import Content
 from storage.redactions import bounded
 
 _MAX_NESTING: Final = 8
-"""Of parts and messages within each other; what is deeper is a secret as a whole."""
+"""Parts and messages within each other; anything deeper is redacted as a whole."""
 _USER_RULE: Final = "url-password"
-"""By which what stands before the name of a host goes."""
+"""The rule that redacts the user in front of a host name."""
 _PATH_BYTES: Final = 3
-"""At the least, before what is a secret: short paths are not searched, which takes 1 us
+"""Minimum length of a path before a secret. Shorter paths are not searched; a search takes 1 us
 (bench/micro, redact).
 """
 
 
 class Redactor:
-    """Redacts by the built-in names and the configured ones. Not thread-safe: it memoises names."""
+    """Redacts by built-in and configured names, patterns and rules. Not thread-safe: it memoises
+    names.
+    """
 
     __slots__ = (
         "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_min_bytes", "_parts_left",
@@ -107,19 +108,20 @@ class Redactor:
         rules: Iterable[Rule] = (),
         disabled: Iterable[str] = (),
     ) -> None:
-        """Add names, in any spelling, patterns and rules; leave out some.
+        """Add names, patterns and rules to the built-in ones, or disable some. Names may have any
+        spelling.
 
         Args:
-            headers: Further names of fields whose values are secrets.
-            query: The same, of parameters of queries and forms.
-            json_keys: The same, of members of bodies.
-            excepted: Names that are none, and places (`naming/values.py`).
-            patterns: Further expressions; False leaves out all that is known by its looks.
-            rules: Beside those that are built in.
-            disabled: Ids of rules that do not count.
+            headers: Further names of secret header fields.
+            query: Further names of secret query and form parameters.
+            json_keys: Further names of secret members in bodies.
+            excepted: Names that are not secret, and paths (`naming/values.py`).
+            patterns: Further expressions; False disables all recognition by format.
+            rules: Rules in addition to the built-in ones.
+            disabled: Ids of rules that are not applied.
         """
         self.hits: Final[Hits] = Counter()
-        """What was taken out since `take_hits`, by rule."""
+        """Secrets redacted since `take_hits`, by rule."""
         own = () if isinstance(patterns, bool) else patterns
         disabled = frozenset(disabled)
         query = tuple(query)
@@ -157,16 +159,17 @@ class Redactor:
         self._parts_left = MAX_PARTS
 
     def _may_hold(self, text: bytes) -> bool:
-        """Whether a text that is no document of a format of its own has anything to take out: quick
-        to say no.
+        """Return False if a text certainly has nothing to redact; fast.
+
+        The text is not a document with a format of its own, such as YAML or markup.
         """
         if self._json.may_hold(text) or self._graphql.may_hold(text):
             return True
         return self._patterns is not None and self._patterns.may_hold(text)
 
     def take_hits(self) -> dict[str, int] | None:
-        """Return how many secrets each rule has taken out since this was asked; None where there
-        were none.
+        """Return the number of secrets that each rule has redacted since the last call; None if
+        there were none.
         """
         if not self.hits:
             return None
@@ -175,8 +178,9 @@ class Redactor:
         return taken
 
     def redact_head(self, head: bytes) -> bytes:
-        """Redact a head, whose lines may end in any way: secret fields, and parameters of the
-        target and of URLs.
+        """Redact a message head: secret fields, and parameters in the target and in URLs.
+
+        Lines may end with CR, LF or both.
         """
         pieces = fields.LINE_END.split(head)
         lines = pieces[::2]
@@ -186,8 +190,8 @@ class Redactor:
         return self._by_pattern(pieces)
 
     def _by_pattern(self, pieces: list[bytes]) -> bytes:
-        """Redact lines by pattern; where a name is excepted only the value, because patterns judge
-        by names, too.
+        """Redact header lines by pattern. For an excepted name only the value is searched, because
+        patterns also match names.
         """
         excepted = self._headers.excepted
         if not excepted:
@@ -215,17 +219,17 @@ class Redactor:
         return self._headers.has(name)
 
     def redact_by_pattern(self, text: bytes) -> bytes:
-        """Redact known formats of secrets, without regard to names."""
+        """Redact known formats of secrets, regardless of names."""
         if self._patterns is None:
             return text
         return self._patterns.redact(text)
 
     def redact_text(self, text: str | None) -> str | None:
-        """Redact short text that came out of a body, such as the name of a model."""
+        """Redact short text taken from a body, such as a model name."""
         if text is None or len(text) < self._min_bytes:
             return text
         redacted = self.redact_by_pattern(text.encode("utf-8", "surrogatepass"))
-        if self._patterns is not None and len(text) >= MAX_TEXT_CHARACTERS:  # longer ones were cut
+        if self._patterns is not None and len(text) >= MAX_TEXT_CHARACTERS:  # Longer texts are cut.
             redacted = without_beginning(redacted, self._patterns.scanner.begins_in)
         return redacted.decode("utf-8", "surrogatepass")
 
@@ -233,32 +237,29 @@ class Redactor:
         return self._redact_window(value, kind, None, None if is_utf8(value) else "octets")[0]
 
     def may_hold_secret(self, text: bytes) -> bool:
-        """Whether text must be redacted, when no name in it says so."""
+        """Return False if a text without secret names needs no redaction."""
         return len(text) >= self._min_bytes and (PERCENT in text or self._may_hold(text))
 
     def are_clean(self, texts: Iterable[bytes]) -> bool:
-        """Whether none of several texts holds the name of a JSON key or a pattern: one search for
-        all of them.
+        """True if no text holds a JSON key or pattern to redact. One search covers all texts.
 
-        What one text holds by itself it also holds between line ends, so none is missed.
+        They are joined by line ends, which hide no match.
         """
         return not self._may_hold(b"\n".join(texts))
 
     def names_secret(self, query: bytes) -> bool:
-        """Whether a raw query gives a value to the name of a secret."""
+        """True if a raw query gives a value to a secret name."""
         return redact_parameters(query, self._query.names) is not query
 
     def redact_query_names(self, query: bytes) -> bytes:
-        """Redact a raw query that cannot hold a secret but by the name of a parameter
-        (`may_hold_secret`).
-        """
+        """Redact a raw query by parameter names alone; enough if `may_hold_secret` is False."""
         if SEMICOLON not in query and QUESTION not in query and HASH not in query:
             is_secret = self._query.names.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
                 if equals and (name in BESIDE or is_secret(name)):
                     break
-            else:  # nearly all: 0.5 us less
+            else:  # Nearly all queries end here, 0.5 us faster.
                 return query
 
         return redact_parameters(query, self._query.names, self.hits)
@@ -267,7 +268,7 @@ class Redactor:
         return self._query.redact(self._json.redact(query)[0] if QUOTE in query else query)
 
     def redact_path(self, path: bytes) -> bytes:
-        """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment that
+        """Redact a raw path: parameters of its segments (`/a;token=x/b`), and a fragment, which
         should not be there.
         """
         has_value = EQUALS in path
@@ -291,15 +292,15 @@ class Redactor:
         is_clean: bool = False,
         content: Content | None = None,
     ) -> tuple[bytes, bytes]:
-        """Redact the windows of a decoded body, which is no media.
+        """Redact the head and tail windows of a decoded body that is not media.
 
         Args:
             head: the first kept bytes; all of them unless `is_truncated`.
-            tail: the last kept bytes; what might be the rest of a secret from before them is cut off.
-            content_type: as sent; empty when there was none.
-            is_truncated: whether bytes between head and tail are missing.
-            is_clean: whether `are_clean` said so of the head.
-            content: what it is, where that is no text.
+            tail: the last kept bytes; the rest of a secret that began before them is cut off.
+            content_type: as sent; empty if missing.
+            is_truncated: True if bytes between head and tail are missing.
+            is_clean: True if `are_clean` was True for the head.
+            content: kind of binary content; None for text.
         """
         if (
             not is_truncated
@@ -308,7 +309,7 @@ class Redactor:
             and head[:1] in JSON_OPENS
             and NUL not in head[:4]
             and (is_clean or not self._may_hold(without_aside(head)))
-        ):  # nearly all bodies: nothing below would find another kind (0.9 us less for 1 KB, bench/micro)
+        ):  # Nearly all bodies end here, 0.9 us faster for 1 KB (bench/micro).
             return head, b""
 
         kind = kind_of(content_type, head)
@@ -329,7 +330,7 @@ class Redactor:
         redacted, end = self._redact_window(head, kind, boundary, content)
         if is_truncated and self._patterns is not None:
             redacted = cut_end(redacted, self._patterns.scanner.begins_in)
-        # The rest of an object has no mark that shows its end.
+        # The rest of an object has nothing that marks its end.
         if not tail or end is End.IN_CONTAINER:
             return redacted, b""
 
@@ -340,8 +341,9 @@ class Redactor:
     def _redact_stream(
         self, head: bytes, tail: bytes, kind: Kind, boundary: bytes | None, is_truncated: bool
     ) -> tuple[bytes, bytes]:
-        """Redact the windows of a stream: by names what spans its frames, then each frame, then the
-        rest by looks.
+        """Redact the windows of a stream.
+
+        First values that span frames, by name; then each frame; then the rest by format.
         """
         if not is_truncated:
             return self._redact_whole_stream(head, kind, boundary), b""
@@ -363,7 +365,7 @@ class Redactor:
         return redacted, tail
 
     def _redact_whole_stream(self, text: bytes, kind: Kind, boundary: bytes | None) -> bytes:
-        """Redact a stream that was kept whole. Frames are joined only where a quick look says that a
+        """Redact a stream that was kept whole. Frames are joined only if a prefilter finds that a
         secret may span them.
         """
         spanning = spanning_text(without_aside(text))
@@ -398,7 +400,7 @@ class Redactor:
             text = self._redact_messages(text, 0)
         elif kind == "form":
             text, end = self._json.redact(self._form.redact(text))
-            if LF in text:  # a file of settings, which curl sends so
+            if LF in text:  # curl sends settings files with this type.
                 text, end_of_line = self._by_kind["assignments"].redact(text)
                 end = end_of_line if end is End.OUTSIDE else end
         else:
@@ -411,7 +413,7 @@ class Redactor:
         return self.redact_by_pattern(text), end
 
     def _redact_document(self, text: bytes, kind: Kind) -> tuple[bytes, End]:
-        """Redact a text by its format, where that is not JSON."""
+        """Redact a text by its format, if that is not JSON."""
         if (own := self._by_kind.get(kind)) is not None:
             return own.redact(text)
         if is_markup(text):
@@ -439,7 +441,7 @@ class Redactor:
         return headers + content, is_open
 
     def _redact_messages(self, text: bytes, depth: int) -> bytes:
-        """Redact HTTP messages in a body: TRACE sends back the head of the request, cookies
+        """Redact HTTP messages within a body. A response to TRACE repeats the request head, cookies
         included.
         """
         pieces: list[bytes] = []
@@ -459,17 +461,17 @@ class Redactor:
     def _redact_within(
         self, content_type: bytes, named: bytes, content: bytes, depth: int
     ) -> tuple[bytes, bool]:
-        """Redact what has a type of its own, within a body, and may be made of others, as in
-        batches of OData.
+        """Redact content that has its own type within a body. It may contain further parts, as
+        OData batches do.
 
         Args:
-            content_type: as sent; empty when there was none.
-            named: further evidence of its type: headers with the name of its file.
+            content_type: as sent; empty if missing.
+            named: further evidence of its type: headers with the file name.
             content: all of it, or the captured part.
-            depth: within so many others.
+            depth: number of bodies that it is nested in.
 
         Returns:
-            The content, and whether it ended within a secret.
+            The redacted content, and True if it ended within a secret.
         """
         end = End.OUTSIDE
         kind = content_type.lower()
@@ -491,7 +493,7 @@ class Redactor:
         return content, end is not End.OUTSIDE or end_of_value is not End.OUTSIDE
 
     def _without_rest(self, text: bytes) -> bytes:
-        """Take out all of a text that is not looked into."""
+        """Redact a whole text without reading it."""
         return edited(text, [Edit(0, len(text), MARK, REST)], self.hits)
 
     def _redact_start_line(self, line: bytes) -> bytes:
@@ -511,9 +513,9 @@ class Redactor:
 
         for index in range(1, len(lines)):
             line = lines[index]
-            colon = line.find(b":", 1)  # behind the one that begins a pseudo-field of HTTP/2
+            colon = line.find(b":", 1)  # A pseudo-field of HTTP/2 begins with a colon.
             if is_secret_before and (colon < 1 or line[0] in b" \t"):
-                if line:  # a folded value, or one cut by a bare CR
+                if line:  # A folded value, or one split at a bare CR.
                     lines[index] = b" " + MARK
                 continue
 
@@ -524,14 +526,14 @@ class Redactor:
                 lines[index] = self._redact_plain_field(line)
 
     def _redact_plain_field(self, line: bytes) -> bytes:
-        """Redact the secrets within a field's value that is not a secret itself: parameters, JSON,
-        user of a URL.
+        """Redact secrets within the value of a field that is not secret: parameters, JSON, the user
+        of a URL.
         """
         if fields.BINARY_FIELD.match(line) is not None:
             return fields.redact_binary(line, partial(self.redact_value, kind="binary"))
         if EQUALS in line:
             line = self._redact_value(line)
-        if PERCENT in line:  # as messages of gRPC are written
+        if PERCENT in line:  # gRPC encodes its status messages this way.
             name, colon, value = line.partition(b": ")
             line = name + colon + self._query.redact_encoded(value)
         line = self._json.redact(line)[0] if QUOTE in line else line
@@ -544,7 +546,7 @@ class Redactor:
         return found[1] + MARK + line[found.end() - 1 :]
 
     def _redact_value(self, value: bytes) -> bytes:
-        """Redact parameters of URLs in a field, such as a Referer or a Location."""
+        """Redact the parameters of URLs in a field such as Referer or Location."""
         if SEMICOLON in value and fields.URL_FIELD.match(value) is not None:
             value = fields.URL_PATH.sub(self._redact_url_path, value)
         if QUESTION not in value and HASH not in value:

@@ -1,9 +1,8 @@
-"""Rules of secrets that are known by their looks: what each reads like, and examples that show it.
-Pure.
+"""Rules for secrets that are recognised by their format, each with examples.
 
-They are data, in the files of `rules/`, one table a kind, so that a kind is added by a table and
-two examples, and is named in what sidelog shows: by its `id` in records, searches and settings. Own
-ones (`[[redact.rules]]`) have the same form, which is declared with the settings.
+The built-in rules are data: `rules/` has one table per kind of secret. A new kind needs a table and
+two examples. Records, searches and settings refer to a rule by its `id`. The user's own rules
+(`[[redact.rules]]`) have the same form, which `proxy/settings` declares.
 """
 
 from proxy.settings.redact_rules import Rule as Rule
@@ -12,5 +11,5 @@ from proxy.settings.redact_rules import rules_by_id
 
 
 def is_built_in(rule: Rule) -> bool:
-    """Whether it is one of our files, as it stands there: these are tested."""
+    """True if the rule is an unchanged rule of `rules/`; the tests cover those."""
     return rules_by_id().get(rule.id) is rule

@@ -1,14 +1,14 @@
-r"""The one pass over a text: where a literal of a rule stands, and where a name of a secret may.
+r"""The single pass over a text that finds the literals of rules and possible secret names.
 
-Strategy: one automaton of all literals (Aho-Corasick), whose states are bounded and whose time
-depends on the length of a text alone, whatever is in it: an expression over all kinds at once
-learns states of each new text, at 40 to 500 us a KiB. Everything else looks around what this finds.
-Readers of one text ask one after the other, so the last answer is kept.
+Strategy: one Aho-Corasick automaton of all literals. Its states are bounded, and its time depends
+only on the length of the text. An expression over all rules instead builds new states for each
+text, at 40 to 500 us a KiB. Everything else examines only the surroundings of these matches. The
+readers of one text ask one after another, so the last result is kept.
 
-A form has no letter, digit or underscore before it, as a word that goes on is another one; an
-escape ends a word, also where it is not read (`\n`, `\u0020`, `%20`). Behind an underscore it is
-one if it was drawn at random, as keys are named (`batch_sk-proj-…`). In octets a letter or digit
-may be a length.
+A match must start at a word boundary: no letter, digit or underscore precedes it. An escape ends a
+word, even if it is not decoded (`\n`, `\u0020`, `%20`). After an underscore a match counts only if
+it looks random, because keys are named this way (`batch_sk-proj-…`). In binary data the preceding
+letter or digit may be a length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,32 +24,34 @@ from proxy.enrich.redact.rule import Rule, built_in_rules
 
 Span = tuple[int, int]
 Candidate = tuple[int, Form]
-"""Where a literal stands that may begin a secret, and what has it."""
+"""Position of a literal that may begin a secret, and the rule it belongs to."""
 ESCAPES: Final = tuple(b"\\u00%d" % digit for digit in range(2, 8))
-"""How characters of ASCII are escaped in JSON, of which a name may be made."""
+"""JSON escapes of ASCII characters, which a name may contain."""
 
 
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _WORD_BYTES: Final = 24
-"""What is longer is asked of each reader."""
+"""Longer words are left to each reader."""
 _SHORT_BYTES: Final = 4
-"""Literals up to here stand in ordinary words and programs, such as `s.` in `this.length`."""
+"""Literals up to this length occur in ordinary words and programs, such as `s.` in
+`this.length`.
+"""
 _ESCAPE_BYTES: Final = 10
 _JOINS: Final = frozenset(b"0123456789_-.[]%\\&;") | frozenset(range(0x80, 0x100))
-"""Beside a word they may belong to a name, or to an escape."""
+"""Bytes that, next to a word, may belong to a longer name or to an escape."""
 
 
 @lru_cache(8)
 def _automaton(literals: tuple[bytes, ...]) -> BytesAhoCorasick:
-    """Return the automaton of literals, which takes 0.1 s to make and 20 MB: it is the same for all
-    that look for the same.
+    """Return the automaton of some literals. It takes 0.1 s to build and 20 MB, so equal sets share
+    one.
     """
     return BytesAhoCorasick(literals, implementation=Implementation.DFA)
 
 
 class Scanner:
-    """Finds the literals of rules and the anchors of names. Not thread-safe: it keeps its last
-    answer.
+    """Finds the literals of rules and the anchors of secret names. Not thread-safe: it keeps its
+    last result.
     """
 
     __slots__ = (
@@ -63,13 +65,14 @@ class Scanner:
         anchors: Iterable[bytes] = (),
         may_name: Callable[[bytes], bool] | None = None,
     ) -> None:
-        """Look for rules, and for what each name of a secret has (`naming/anchors.py`).
+        """Search for the literals of rules and for the anchors of names (`naming/anchors.py`).
 
         Args:
-            rules: Of which the literals are looked for.
-            anchors: Texts of which each name of a secret has one.
-            may_name: Whether a word of ASCII letters is the name of a secret to any reader. Words that are none are
-                left out: nearly all of what is found of short names stands in words as `signal` and `passing`.
+            rules: Rules whose literals are searched for.
+            anchors: Texts; each secret name contains at least one.
+            may_name: Returns True if any reader takes a word of ASCII letters for a secret name.
+                Other words are skipped: nearly all matches of short names lie in words such as
+                `signal` and `passing`.
         """
         self._may_name: Final = may_name
         forms: dict[bytes, list[Form]] = {}
@@ -108,18 +111,20 @@ class Scanner:
         return self._hits
 
     def has_hits(self, text: bytes) -> bool:
-        """Whether anything is found in a text at all: nothing else needs to be asked of most."""
+        """Return False if a text has no match at all, as most have none."""
         return bool(self._scan(text))
 
     def candidates(self, text: bytes) -> list[int]:
-        """Return where a secret may be that is seen only once the escapes around it are read."""
+        """Return the positions of possible secrets that only show once the escapes around them are
+        decoded.
+        """
         if not self._scan(text):
             return []
         names = [start for start, _ in self.names(text)]
         return names + [at for at, _ in self._candidates(text)]
 
     def names(self, text: bytes) -> list[Span]:
-        """Return where something stands that each name of a secret has, in order."""
+        """Return the spans of anchors of secret names, in order."""
         hits = self._scan(text)
         if self._places is None:
             last = self._names
@@ -136,13 +141,13 @@ class Scanner:
         return self._places
 
     def escapes(self, text: bytes) -> list[int]:
-        """Return where characters of ASCII are escaped."""
+        """Return the positions of escaped ASCII characters."""
         first = self._names
         last = self._escapes
         return [start for kind, start, _ in self._scan(text) if first <= kind < last]
 
     def forms(self, text: bytes, *, is_octets: bool = False) -> list[Edit]:
-        """Find secrets of rules; they may overlap."""
+        """Find secrets by rules; they may overlap."""
         if not self._scan(text):
             return []
         if is_octets:
@@ -152,11 +157,13 @@ class Scanner:
         return self._found(text, candidates, is_octets=is_octets)
 
     def begins_in(self, run: bytes) -> bool:
-        """Whether an unbroken run of characters begins as a secret does."""
+        """True if an unbroken run of characters begins like a secret."""
         return run.startswith(self._begins)
 
     def begins_behind_sign(self, run: bytes) -> bool:
-        """Whether a secret begins within a run of base64, behind a sign of it or the end of a line."""
+        """True if a secret begins within a run of base64, after one of its signs or the end of a
+        line.
+        """
         first = self._escapes
         return any(
             form.begins_behind_sign(run, at)
@@ -178,7 +185,7 @@ class Scanner:
         left = most_candidates(text)
 
         for at, form in candidates:
-            # Nearly all candidates are none by their expression, of which one look costs least.
+            # Nearly all candidates fail the prefilter, the cheapest test.
             if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
                 continue
             if form.is_dear:
@@ -200,7 +207,7 @@ class Scanner:
         return found
 
     def _candidates(self, text: bytes) -> list[Candidate]:
-        """Return the literals of a text that may begin a secret, its escapes not read."""
+        """Return the literals of a text that may begin a secret, without decoding escapes."""
         self._scan(text)
         if self._likely is None:
             self._likely = list(self._find_candidates(text, is_octets=False))
@@ -217,8 +224,8 @@ class Scanner:
             if kind < first:
                 continue
             number = kind - first
-            # Nearly all literals that are none of a secret's stand within a word; in others the
-            # form decides. An escape may end a word.
+            # Nearly all literals outside secrets lie within a word. For the others the form
+            # decides. An escape may end a word.
             if (
                 begin_words[number]
                 and at > 0
@@ -238,9 +245,7 @@ class Scanner:
 
 
 def _word_of(text: bytes, start: int, stop: int) -> bytes | None:
-    """Return the word of ASCII letters around a part of it; None where it may belong to a longer
-    name.
-    """
+    """Return the word of ASCII letters around a match; None if it may belong to a longer name."""
     before = text[max(0, start - _WORD_BYTES) : start]
     behind = text[stop : stop + _WORD_BYTES]
     left = len(before) - len(before.rstrip(_LETTERS))
@@ -265,12 +270,12 @@ def _built_in() -> Scanner:
 
 
 def begins_secret(run: bytes) -> bool:
-    """Whether an unbroken run of token bytes that a window cuts off begins as known secrets begin."""
+    """True if a run of token bytes, cut by a window, begins like a known secret."""
     return _built_in().begins_in(run)
 
 
 def begins_within(run: bytes) -> bool:
-    """Whether a known secret begins within a run of base64, behind a sign of it: random ones seldom
-    have one.
+    """True if a known secret begins within a run of base64, after one of its signs. Random runs
+    seldom contain one.
     """
     return _built_in().begins_behind_sign(run)

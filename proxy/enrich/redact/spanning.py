@@ -1,11 +1,13 @@
-"""Decide quickly whether a secret may span frames of a stream. Few do, and finding the place of each
-string takes longer than the rest of the redaction.
+"""A prefilter for secrets that span frames of a stream.
 
-Strategy: a line is cut at its quotes. Lines with the same members are the rows of a table, and its
-columns are the texts that `streamed` joins. Columns that never change are left out. Where lines
-have other members or take turns, columns are joined in the order of their lines.
+Few streams have one, and finding the position of each string takes longer than the rest of the
+redaction.
 
-Invariant: all that `streamed` joins is in this text, except for repeats.
+Strategy: lines are split at their quotes. Lines with the same members form a table. Its columns are
+the texts that `streamed` joins. Columns that never change are left out. If lines have different
+members or alternate, columns are joined in the order of their lines.
+
+Invariant: the text contains everything that `streamed` joins, except for repeats.
 """
 
 from bisect import bisect_right
@@ -19,38 +21,39 @@ from proxy.enrich.redact.streamed import ITEMS, SECOND, TEXTS, has_frames
 
 _ESCAPED_BACKSLASH: Final = b"\0\0"
 _ESCAPED_QUOTE: Final = b"\0\1"
-"""Stand in for escapes while strings are found by their quotes."""
+"""Placeholders for escapes while strings are found by their quotes."""
 _MAX_DEPTH: Final = 4
-"""How often lines are distinguished by one name, before all of their names are compared."""
+"""Number of times that lines are divided by one name before all their names are compared."""
 _NEAR_ROWS: Final = 4
-"""How many repeats stay on either side of something else."""
+"""Number of repeats kept on either side of a different line."""
 _AROUND_NUMBERS: Final = b" :,[]{}\r"
 _BETWEEN: Final = b" \n"
-"""Between two texts, so that neither goes on in the other."""
+"""Separates two texts, so that no match extends from one into the other."""
 
 _Table = tuple[list[int], list[list[bytes]]]
-"""Numbers of lines, and what the quotes of each part."""
+"""Line numbers, and each line split at its quotes."""
 
 
 class _Column(NamedTuple):
-    """The strings at one place of frames that have the same members."""
+    """The strings at one position of frames with the same members."""
 
     name: bytes
     nth: int
-    """Of how many of this name in a frame."""
+    """Index among the `total` strings of this name in a frame."""
     total: int
     lines: Sequence[int]
     strings: Sequence[bytes]
     is_constant: bool
     turns: Sequence[tuple[bytes, ...]]
-    """The indexes of each frame; empty where no frames take turns."""
+    """The indexes of each frame; empty if no frames alternate."""
 
 
 def spanning_text(text: bytes) -> bytes | None:
-    """Join the strings that frames have at each place. If this text has no secret, none spans frames.
+    """Join the strings that frames have at each position. If the result has no secret, none spans
+    frames.
 
     Returns:
-        The text; None where only `joined_pieces` can say.
+        The joined text; None if `joined_pieces` is needed for an answer.
     """
     if NUL in text or has_frames(text):
         return None
@@ -66,7 +69,7 @@ def spanning_text(text: bytes) -> bytes | None:
     for column in columns:
         name, nth, total, *_, turns = column
         if total > 1 and turns and len(turns[0]) > 1:
-            return None  # each may have an index of its own
+            return None  # each may have its own index
         lanes.setdefault((name, nth), []).append(column)
         if len(counts[name]) > 1:
             lanes.setdefault(name, []).append(column)
@@ -80,7 +83,7 @@ def spanning_text(text: bytes) -> bytes | None:
 
 
 def _columns(text: bytes) -> Iterator[_Column]:
-    """Yield what frames have at each place, but for the names of members. A frame is a line."""
+    """Yield the columns of a stream without the names of members. A frame is one line."""
     has_turns = SECOND.search(text) is not None
     by_size: dict[int, _Table] = {}
     for number, line in enumerate(text.split(b"\n")):
@@ -110,7 +113,7 @@ def _columns(text: bytes) -> Iterator[_Column]:
 
 
 def _name_at(parts: Sequence[bytes], place: int) -> bytes | None:
-    """Return the string at a place where it is the name of a member."""
+    """Return the string at a position if it is the name of a member."""
     return parts[place] if parts[place + 1].startswith(b":") else None
 
 
@@ -119,8 +122,9 @@ def _shape(parts: Sequence[bytes]) -> tuple[bytes | None, ...]:
 
 
 def _columns_of(table: _Table, *, has_turns: bool) -> list[_Column] | int:
-    """Return the columns of lines with equally many strings; where their members differ, the place
-    at which they do so first.
+    """Return the columns of lines with equally many strings.
+
+    If the members of the lines differ, return the first position of a difference instead.
     """
     lines, rows = table
     found: list[tuple[bytes, tuple[bytes, ...], bool]] = []
@@ -158,7 +162,7 @@ def _columns_of(table: _Table, *, has_turns: bool) -> list[_Column] | int:
 
 
 def _at_turn(column: _Column, turn: tuple[bytes, ...]) -> _Column:
-    """Return of a column what has these indexes."""
+    """Return the part of a column that has these indexes."""
     is_its = [other == turn for other in column.turns]
     return column._replace(
         lines=[*compress(column.lines, is_its)], strings=[*compress(column.strings, is_its)]
@@ -166,7 +170,7 @@ def _at_turn(column: _Column, turn: tuple[bytes, ...]) -> _Column:
 
 
 def _in_order(columns: Sequence[_Column]) -> bytes:
-    """Join the strings of columns in the order of their lines; nothing where they never change."""
+    """Join the strings of columns in line order; empty if they never change."""
     first = columns[0]
     if len(columns) == 1:
         return b"" if first.is_constant and first.name not in TEXTS else b"".join(first.strings)
@@ -180,8 +184,8 @@ def _in_order(columns: Sequence[_Column]) -> bytes:
 
 
 def _without_repeats(columns: Sequence[_Column]) -> Sequence[_Column]:
-    """Leave out repeats, such as the type of most events: the longest constant columns keep the
-    strings that are near lines of other columns.
+    """Leave out repeats, such as the type of most events. The longest constant columns keep only
+    strings near lines of other columns.
     """
     varied = {id(column.lines) for column in columns if not column.is_constant}
     constant = [column.lines for column in columns if id(column.lines) not in varied]

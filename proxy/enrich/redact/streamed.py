@@ -1,13 +1,12 @@
-"""Secrets that a stream splits over its frames: the text of the frames is joined and searched as
-one.
+"""Find secrets that a stream splits across its frames, by searching the joined text of the frames.
 
-Strategy: what the frames have at one place is joined in order: strings under one name, strings of
-lists, and lines of plain text. It is searched for JSON keys, as arguments of tools have them, and
-for patterns. Where several choices or calls of tools take turns, each is joined by itself: its
-frames have its `index`; where a frame has several strings of one name, each is joined by itself,
-too. Where a secret spans pieces, its part in each piece is taken out, and what stands in for it is
-in the first. At a window's edge, what begins like a known key, or may be the rest of a secret, goes
-too, where members hold text.
+Strategy: strings at the same position of the frames are joined in order: strings with one name,
+strings in lists, and lines of plain text. The joined text is searched for JSON keys, as in
+arguments of tools, and by rules. If several choices or tool calls alternate, each is joined
+separately by the `index` of its frames. If a frame has several strings of one name, each is joined
+separately, too. A secret that spans pieces is removed from each of them, and its replacement goes
+into the first. At the edge of a window, members with text also lose a possible beginning of a known
+key and a possible rest of a secret.
 """
 
 import re
@@ -29,14 +28,14 @@ TEXTS: Final = frozenset(
     b"content text delta partial_json arguments input inputTextDelta thinking reasoning_content reasoning refusal "
     b"response summary tool_plan completion generation outputText message data output chunk t".split()
 )
-"""Members that hold text, of which half a secret may be left at the edge of a window."""
+"""Members that hold text; half a secret may be left in them at the edge of a window."""
 _STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _MEMBER: Final = re.compile(rb'"([^"\\:,{}\[\]\s]{1,64})"\s*+:\s*+%b' % _STRING, re.DOTALL)
 _ITEM: Final = re.compile(
     rb"(?:[\[,\n] ?|data: ?|(?:\A|\n)(?:[0-9a-z]:)?)%b(?=\s*+(?:[,\]]|\Z)|[ \t]*+[\r\n])" % _STRING,
     re.DOTALL,
 )
-"""A string without a name, of a list, or a frame by itself."""
+"""A string without a name: in a list, or a frame by itself."""
 _ITEM_SIGN: Final = re.compile(rb'[\[\n](?: ?|[0-9a-z]:)"')
 _LINE: Final = re.compile(
     rb'(?<![^\r\n])data: ?+(?!(?:\{[^\r\n]*\}|\[[^\r\n]*\]|"[^\r\n]*")[ \t]*+(?:[\r\n]|\Z))([^\r\n]++)'
@@ -46,18 +45,18 @@ _LINES: Final = b"data:"
 ITEMS: Final = b"[]"
 _INDEX: Final = re.compile(rb'"(?:[a-z]{1,16}_)?index"\s*:\s*([0-9]{1,9})')
 SECOND: Final = re.compile(rb'index": ?1')
-"""Where nothing has it, there is only one of a name."""
+"""Absent if each name has only one series of pieces."""
 _CLOSING: Final = re.compile(rb'.*?\\"(?=(?:[ \t\r\n]|\\[nrt])*+(?:[,}\]]|\Z))|.*', re.DOTALL)
-"""The rest of a value inside a piece, up to the quote that closes it."""
+"""The rest of a value inside a piece, up to its closing quote."""
 Span = tuple[int, int]
 _Piece = tuple[int, int, bytes]
-"""Where the content of a string starts and stops, and its name, or what stands for one."""
+"""Start and end of a string's content, and its name or a substitute for one."""
 Joined = dict[bytes, bytes]
-"""Text by its name, or by name and index."""
+"""Joined text by name, or by name and index."""
 
 
 def joined_pieces(text: bytes) -> Joined:
-    """Join the pieces of a window that have one place; what never changes is left out."""
+    """Join the pieces of a window that have the same position; constant ones are left out."""
     joined: Joined = {}
     for lane, spans in _lanes(text).items():
         pieces = [text[start:stop] for start, stop in spans]
@@ -67,7 +66,7 @@ def joined_pieces(text: bytes) -> Joined:
 
 
 def has_frames(text: bytes) -> bool:
-    """Whether the data of some event is no object: a string, a list, or plain text."""
+    """True if the data of an event is not an object but a string, a list or plain text."""
     lines = text.count(_LINES)
     return lines > 0 and lines > sum(map(text.count, _OBJECTS))
 
@@ -78,7 +77,7 @@ def _is_text(lane: bytes) -> bool:
 
 
 def _pieces(text: bytes) -> list[_Piece]:
-    """Find what may be a piece: where its content is, and its name, or what stands for one."""
+    """Find the possible pieces: span of the content, and its name or a substitute."""
     found = [(*member.span(2), member[1]) for member in _MEMBER.finditer(text)]
     size = len(found)
     has_data = has_frames(text)
@@ -90,8 +89,10 @@ def _pieces(text: bytes) -> list[_Piece]:
 
 
 def _lanes(text: bytes) -> dict[bytes, list[Span]]:
-    """Return where the pieces of each place are: by names, and by indexes where frames take turns;
-    where a frame has several of a name, also by the place of each.
+    """Return the spans of pieces by position.
+
+    Pieces are grouped by name, and by index if frames alternate. If a frame has several of one
+    name, they are also grouped by their order in it.
     """
     found = _pieces(text)
     keys = _turns(text, found) if SECOND.search(text) is not None else None
@@ -110,7 +111,7 @@ def _lanes(text: bytes) -> dict[bytes, list[Span]]:
         for span, is_further in zip(spans, (False, *is_beside), strict=True):
             place = place + 1 if is_further else 0
             places.setdefault(b"%b %d" % (name, place), []).append(span)
-        # Where frames have different numbers of them, one may go on in the next of its frame.
+        # If frames have different numbers of them, one may continue in the next of its frame.
         if len(set(map(len, places.values()))) == 1:
             del by_lane[name]
         by_lane |= places
@@ -119,7 +120,7 @@ def _lanes(text: bytes) -> dict[bytes, list[Span]]:
 
 
 def _turns(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
-    """Separate pieces by the indexes of their frames; None where frames do not alternate."""
+    """Separate pieces by the indexes of their frames; None if frames do not alternate."""
     lanes: list[bytes] = []
     names: list[bytes] = []
     begin = 0
@@ -141,8 +142,9 @@ def _turns(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
 
 
 def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
-    """Name the lanes of one frame's pieces: of several with one name each has an index, or a place,
-    of its own.
+    """Name the series of one frame's pieces.
+
+    Several pieces with one name are distinguished by their own index or by their order.
     """
     common = b",".join(indexes)
     counts = Counter(names)
@@ -160,7 +162,7 @@ def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
 
 
 def _take_turns(lanes: list[bytes]) -> bool:
-    """Whether a lane goes on behind another of its name."""
+    """True if a series continues after another of the same name."""
     last: dict[bytes, bytes] = {}
     begun: set[bytes] = set()
     for lane in lanes:
@@ -180,17 +182,16 @@ def _name_of(lane: bytes) -> bytes:
 def redact_split_names(
     text: bytes, joined: Joined, json: JsonRedactor, open_names: Collection[bytes] = ()
 ) -> tuple[bytes, list[bytes]]:
-    """Take out values of secret keys that span frames; the same object comes back when there are
-    none.
+    """Redact values of secret keys that span frames; return the same object if nothing changes.
 
-    Call this first: once a frame that ends within a value is redacted, its continuation is no
+    Call this first: once a frame that ends within a value is redacted, the continuation is no
     longer recognisable.
 
     Args:
         text: A window of a stream.
-        joined: Its pieces.
-        json: Which knows the names of the keys.
-        open_names: Of pieces within such a value where the window begins.
+        joined: Its joined pieces.
+        json: Knows the names of secret keys.
+        open_names: Names of pieces that continue such a value at the start of the window.
 
     Returns:
         The text, and the names of pieces that end within a value.
@@ -215,7 +216,7 @@ def redact_split(
     is_cut_at_start: bool = False,
     is_cut_at_end: bool = False,
 ) -> bytes:
-    """Take out secrets of known formats that span frames; the same object comes back when there are
+    """Redact secrets of known formats that span frames; return the same object if there are
     none.
     """
     secrets = {
@@ -234,7 +235,7 @@ def redact_split(
 def _without(text: bytes, secrets: dict[bytes, list[Edit]], hits: Hits | None) -> bytes:
     if not any(secrets.values()):
         return text
-    # Where pieces stand is asked only now: 100 frames without a secret cost half as much.
+    # Positions are computed only now, so 100 frames without a secret cost half as much.
     spans = _lanes(text)
     edits = (
         edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some))
@@ -259,7 +260,7 @@ def _by_pattern(
 
 
 def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
-    """Turn edits of the joined text into one for each piece that they touch."""
+    """Turn edits of the joined text into one for each piece they touch."""
     ends = list(accumulate(end - begin for begin, end in spans))
     for start, stop, stands_in, rule in secrets:
         for place in range(bisect_right(ends, start), len(spans)):

@@ -1,4 +1,4 @@
-"""A text or a head as it would be stored, and the rules that took something out of it."""
+"""Try redaction: a text or head as it would be stored, and the rules that redacted something."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,20 +10,18 @@ from proxy.enrich.redact.edits import rule_of_name
 from proxy.enrich.redact.redactor import Redactor
 
 OTHER: Final = "other"
-"""The rule of fields of a head within a body, which are not counted."""
+"""The rule for fields of a head within a body; they are not counted."""
 
 
 class Trial(NamedTuple):
-    """What is left of a text, and how often each rule took something out."""
+    """A redacted text, and the number of secrets by rule."""
 
     redacted: bytes
     counts: Counter[str]
 
 
 def try_body(redactor: Redactor, data: bytes, content_type: bytes = b"") -> Trial:
-    """Redact a body that was sent whole, without a content coding; pictures and archives stay as
-    they are.
-    """
+    """Redact a complete body without a content coding; images and archives stay as they are."""
     read = to_utf8(data, b"", content_type)
     text = data if read is None else read[0]
     content = content_of(text, content_type)

@@ -1,4 +1,4 @@
-"""The edges of a window of a body, where half a secret may stand whose other half is not there."""
+"""Cut half secrets off the edges of a body's window."""
 
 import re
 from collections.abc import Callable
@@ -13,23 +13,23 @@ from proxy.enrich.redact.octets import AMPERSAND
 from proxy.enrich.redact.scanner import begins_secret
 
 EDGE_BYTES: Final = 256
-"""How far from a window's edge half a secret is searched for: longer than nearly all keys."""
+"""Distance from a window's edge within which half a secret is searched: more than nearly all keys
+have.
+"""
 _WORD_END: Final = re.compile(rb"\W")
 _KEY_OR_LINE: Final = compile_bytes(rb'"(?:[^"\\\n]|\\.)*"[ \t\r]*:|\n')
 _GROUPS: Final = re.compile(
     rb"\b(?:[2-6][0-9]{3}|[A-Za-z]{2}[0-9]{2})(?:[ +-][0-9A-Za-z]{4,6}){1,7}[ +-]?\Z"
 )
-"""The beginning of a number of a card or an account, as printed."""
+"""The beginning of a printed card or account number."""
 _KEY_CLOSES: Final = re.compile(rb"[^\"{}]*?-----END [A-Z0-9 ]{0,64}PRIVATE KEY[A-Z ]{0,64}-----")
-"""The rest of a private key whose beginning a window lacks."""
+"""The end of a private key whose beginning lies outside the window."""
 Begins = Callable[[bytes], bool]
-"""Whether a run of token bytes begins as known secrets do."""
+"""True if a run of token bytes begins like a known secret."""
 
 
 def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
-    """Cut what might be the beginning of a secret off the end of a text that goes on, back to the
-    last delimiter.
-    """
+    """Cut a possible beginning of a secret off the end of a window, back to the last delimiter."""
     run = len(text) - len(text.rstrip(TOKEN_BYTES))
     if run > EDGE_BYTES and not begins(text[-run:]):
         run = EDGE_BYTES
@@ -39,11 +39,11 @@ def cut_end(text: bytes, begins: Begins = begins_secret) -> bytes:
 
 
 def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> bytes:
-    """Cut what might be the rest of a secret off the start of a tail window.
+    """Cut a possible rest of a secret off the start of a tail window.
 
-    It ends at the next part, parameter, JSON key or line. Where none of them is near, `EDGE_BYTES`
-    go, and whatever unbroken run of token characters follows; when the head window ended within a
-    secret, however far it is.
+    The cut ends at the next part, parameter, JSON key or line. If none is within `EDGE_BYTES`,
+    these bytes and the token characters after them are cut. If the head window ended within a
+    secret, the cut ends at the next delimiter, however far.
     """
     is_secret = end is End.IN_STRING
     closing = _KEY_CLOSES.match(tail)
@@ -66,7 +66,7 @@ def cut_start(tail: bytes, end: End, kind: Kind, boundary: bytes | None) -> byte
 
 
 def without_beginning(text: bytes, begins: Begins = begins_secret) -> bytes:
-    """Replace what a text that may be cut ends in, where known secrets begin so."""
+    """Replace the end of a text that may be cut, if a known secret begins there."""
     at = len(text.rstrip(TOKEN_BYTES))
     while at < len(text) and not begins(text[at:]):
         word_end = _WORD_END.search(text, at)

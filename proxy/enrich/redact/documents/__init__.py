@@ -1,3 +1,3 @@
-"""Text by name in the formats of files: YAML, markup, settings, separated values; and documents
-within others.
+"""Redact file formats by name: YAML, markup, settings, separated values, and documents within
+others.
 """

@@ -1,14 +1,14 @@
-r"""Redact files of settings by name: TOML, INI, Java properties, environments; `name = value` and
+"""Redact settings files by name: TOML, INI, Java properties, environments; `name = value` and
 `name: value`.
 
-Strategy: lexical, as with YAML. Around what the scanner finds are names at the start of a line,
-behind a prefix (`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`), within
-braces (`{user = "x", password = "y"}`), and names of tables (`[db.secret]`). A value is the rest of
-its line, and what goes on behind it: a quoted one up to its quote, an array or table up to its
-bracket, another over lines that end in a backslash or are indented further. Of a table it is all up
-to the next one.
+Strategy: lexical, as with YAML. Names are found around the anchors of the scanner: at the start of
+a line, after a prefix (`spring.datasource.password=x`, `export API_KEY=x`, `# password = x`),
+within braces (`{user = "x", password = "y"}`), and as table names (`[db.secret]`). A value is the
+rest of its line and its continuation: a quoted one up to its quote, an array or table up to its
+bracket, any other over lines that end in a backslash or are indented further. For a table name it
+is everything up to the next table.
 
-Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice
+Invariant: no byte survives of a value whose name was seen, wherever the text ends; redacting twice
 changes nothing. Standard: TOML 1.0.0; `java.util.Properties.load`; Python's `configparser`.
 """
 
@@ -107,7 +107,7 @@ def _inline_end(text: bytes, start: int) -> int:
 
 
 def _end(text: bytes, start: int, line: int) -> int:
-    """Return where the value ends that begins at `start`, in a line that begins at `line`."""
+    """Return the end of the value at `start`, in a line that begins at `line`."""
     stop = line_end(text, start)
     for quote in _LONG_QUOTES:
         if text.startswith(quote, start):
@@ -129,6 +129,6 @@ def _end(text: bytes, start: int, line: int) -> int:
 
 
 def _is_continued(text: bytes, start: int, stop: int) -> bool:
-    """Whether a line ends in a backslash that is not escaped itself."""
+    """True if a line ends in a backslash that is not escaped."""
     line = text[max(start, text.rfind(b"\n", 0, stop)) : stop]
     return (len(line) - len(line.rstrip(b"\\"))) % 2 == 1

@@ -1,10 +1,10 @@
-"""Documents that binary event streams of AWS hold in base64, as `{"bytes":"…"}`: those of Bedrock's
-invoke streams.
+"""Redact base64 documents in binary AWS event streams, `{"bytes":"…"}`, as in Bedrock's invoke
+streams.
 
-Strategy: the documents of a window become lines of a text that is redacted as any stream is, so
-that a secret is also found where it spans events. A line that comes back changed is encoded again,
-in its place; checksums and lengths of messages are then no longer right. A value that a window cuts
-off goes. Standard: `PayloadPart` of the Amazon Bedrock API reference.
+Strategy: the documents of a window become lines of a text that is redacted like any stream, so that
+secrets across events are found. A changed line is encoded again in its place; checksums and lengths
+of the messages then no longer match. A value cut off by the window is replaced. Standard:
+`PayloadPart` of the Amazon Bedrock API reference.
 """
 
 import base64
@@ -23,9 +23,9 @@ from proxy.enrich.redact.octets import BACKSLASH
 _MEMBER: Final = b'"bytes"'
 _VALUE: Final = re.compile(rb'"bytes"\s*+:\s*+"((?:[^"\\]|\\.)*+)(?:"|\\?\Z)', re.DOTALL)
 _Lines = dict[tuple[int, int], bytes]
-"""Where a value stands → its document."""
+"""Span of a value → its document."""
 RedactStream = Callable[[bytes, bytes, Kind, bytes | None, bool], tuple[bytes, bytes]]
-"""Takes two windows, how they are read, and whether bytes between them are missing."""
+"""Redacts two windows, given their format, boundary, and True if bytes between them are missing."""
 
 
 def redact_encoded_events(
@@ -36,31 +36,33 @@ def redact_encoded_events(
     redact: RedactStream,
     hits: Hits | None = None,
 ) -> tuple[bytes, bytes]:
-    """Redact what the windows of a body hold in base64; the same objects come back when that holds
-    no secret.
+    """Redact the base64 documents in the windows of a body; return the same objects if they have no
+    secret.
 
-    What is redacted is counted by `redact`, a document that was cut off in `hits`.
+    `redact` counts the secrets in documents; `hits` counts documents that were cut off.
     """
     if b"amazon.eventstream" not in content_type.lower() or (
         head.find(_MEMBER) < 0 and tail.find(_MEMBER) < 0
     ):
         return head, tail
 
-    # What comes before is the rest of a message; it may be base64 whose beginning is not there.
+    # The bytes before it are the rest of a message and may be base64 without its beginning.
     begins = FIRST_HEADER.search(tail)
     tail = b"" if begins is None else tail[begins.start() :]
     head, head_lines, is_cut = _read(head, hits)
     tail, tail_lines, _ = _read(tail, hits)
-    # An empty line is in front: of a whole line at the start of a tail nothing is the rest of a
-    # token.
+    # An empty line comes first, so that a whole line at the start of a tail is not taken for the
+    # rest of a token.
     texts = b"\n".join((b"", *head_lines.values())), b"\n".join((b"", *tail_lines.values()))
     redacted_head, redacted_tail = redact(*texts, "other", None, is_truncated or is_cut)
     return _written(head, head_lines, redacted_head), _written(tail, tail_lines, redacted_tail)
 
 
 def _read(window: bytes, hits: Hits | None) -> tuple[bytes, _Lines, bool]:
-    """Return a window, its documents by where they stand, and whether one was cut off at the end
-    and taken out.
+    """Decode the documents of a window.
+
+    Returns:
+        The window, its documents by span, and True if a document cut off at the end was replaced.
     """
     lines: _Lines = {}
     for found in _VALUE.finditer(window):
@@ -87,8 +89,8 @@ def _decoded(value: bytes) -> bytes | None:
 
 
 def _written(window: bytes, lines: _Lines, redacted: bytes) -> bytes:
-    """Put lines that were changed in their places; those that went with a secret before them were
-    one themselves.
+    """Write changed lines back to their positions. A missing line was redacted together with a
+    secret before it.
     """
     shown = redacted.split(b"\n")[1:]
     edits: list[Edit] = [

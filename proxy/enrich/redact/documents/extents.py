@@ -1,5 +1,5 @@
-"""Where a value in a text ends that is quoted, bracketed, or goes to the end of its line; and how
-each is taken out.
+"""Find the end of a value that is quoted, bracketed or goes to the end of its line; and the base
+class of redactors that replace such values.
 """
 
 import re
@@ -15,17 +15,17 @@ from proxy.enrich.redact.naming.named import Named, NameFinder, Naming
 from proxy.enrich.redact.scanner import Scanner
 
 Value = tuple[int, int, bytes]
-"""Where a value begins and ends, and what stands in for it: nothing, where it stays."""
+"""Start and end of a value, and its replacement; empty if the value stays."""
 
 LINE_STARTS: Final = rb"^(?:\xef\xbb\xbf)?"
-"""Begins a pattern: programs of Windows put a mark before the first line."""
+"""Start of a line in a pattern. Windows programs write a byte order mark before the first line."""
 OPENERS: Final = (b"{", b"[")
 QUOTES: Final = (b'"', b"'")
 _NOTHING: Final = re.compile(rb"\s*\Z")
 
 
 class ValueRedactor(ABC):
-    """Redacts the values of a set of names. Pure and reusable; compiled once."""
+    """Redacts the values of a set of names. Reusable."""
 
     __slots__ = ("_hits", "_names", "_namings", "_scanner")
 
@@ -36,7 +36,7 @@ class ValueRedactor(ABC):
         hits: Hits | None = None,
         scanner: Scanner | None = None,
     ) -> None:
-        """Redact what has one of some names by one of some ways to give them, and count it in
+        """Redact the values that one of some syntaxes gives to a secret name; count them in
         `hits`.
         """
         self._names = names
@@ -46,16 +46,16 @@ class ValueRedactor(ABC):
 
     @abstractmethod
     def _value(self, text: bytes, found: Named) -> Value:
-        """Find the value of a name."""
+        """Return the value of a name."""
 
     def _finder(self, text: bytes) -> NameFinder:
         return NameFinder(text, self._names, self._namings, self._scanner)
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace the value of each secret name; the same object comes back when there is none.
+        """Replace the value of each secret name; return the same object if nothing changes.
 
         Returns:
-            The text, and whether it ended within what may be a secret value.
+            The text, and `End.IN_CONTAINER` if it ended within a possible secret.
         """
         edits: list[Edit] = []
         end = End.OUTSIDE
@@ -74,10 +74,10 @@ class ValueRedactor(ABC):
 
 
 def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:
-    """Return where what is opened by a quote, brace or bracket is closed, behind it; the text's end
-    where it is not.
+    """Return the index after the bracket or quote that closes the one at `start`; the text's end if
+    it is open.
 
-    `parts` finds whole strings, whole comments, and single braces and brackets.
+    `parts` matches complete strings, complete comments, and single braces and brackets.
     """
     depth = 0
     for found in parts.finditer(text, start):
@@ -91,7 +91,7 @@ def closing(text: bytes, start: int, parts: re.Pattern[bytes]) -> int:
 
 
 def line_end(text: bytes, start: int) -> int:
-    """Return where a line ends, before what breaks it."""
+    """Return the end of a line, before its line break."""
     newline = text.find(b"\n", start)
     stop = len(text) if newline < 0 else newline
     if newline >= 0 and text[stop - 1 : stop] == b"\r" and stop > start:

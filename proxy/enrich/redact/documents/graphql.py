@@ -1,10 +1,9 @@
-r"""Redact arguments of GraphQL documents by name: `login(password: "…")`, which no JSON key stands
-before.
+"""Redact arguments of GraphQL documents by name: `login(password: "…")`, which has no JSON key.
 
-Strategy: lexical, as with JSON: a secret name, a colon and a string. A document is mostly itself a
-string of JSON, so its quotes may have backslashes before them; in a query it is percent-encoded.
-Where a variable is the value (`password: $p`), it goes where it has one: as a default of the
-document, and as a member of the object `variables`.
+Strategy: lexical, as with JSON: a secret name, a colon and a string. A document is usually itself a
+JSON string, so its quotes may be escaped with backslashes; in a query it is percent-encoded. If the
+value is a variable (`password: $p`), its value is redacted: the default in the document, and the
+member of the object `variables`.
 
 Standard: GraphQL §2.9.4 (strings, and block strings between three quotes); GraphQL over HTTP §5.
 """
@@ -35,9 +34,9 @@ from proxy.enrich.redact.scanner import Scanner
 _MEMBER: Final = rb'"query\\*"%b:%b\\*"' % (BLANKS, BLANKS)
 _BEGINNING: Final = rb"\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])"
 _HAS_DOCUMENT: Final = held_by(compile_bytes(rb"%b|\A%b" % (_MEMBER, _BEGINNING)))
-"""A member of JSON that has one, or the beginning of one."""
+"""A JSON member with a document, or the beginning of a document."""
 _ONE_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"(?m)%b|^%b" % (_MEMBER, _BEGINNING)))
-"""The same of texts, of which each has a line of its own."""
+"""The same for several texts, one per line."""
 _VARIABLES: Final = re.compile(rb'"variables\\*"%b:%b(?=\{)' % (BLANKS, BLANKS))
 _DEFAULT: Final = re.compile(
     rb'\$(\w{1,64})%b:%b[\[\w!\] ]{1,128}=%b\\*"' % (BLANKS, BLANKS, BLANKS)
@@ -47,21 +46,19 @@ _BEFORE: Final = re.compile(rb"(?:\\[nrt])?(\w*)\Z")
 _VALUE: Final = rb'%b:%b(?:\\*"|\[?\$([A-Za-z_0-9]+))' % (BLANKS, BLANKS)
 _REST: Final = re.compile(rb"([\w.-]{0,128}+)%b" % _VALUE)
 _ESCAPED_REST: Final = re.compile(rb"(\\u00[2-7][0-9a-fA-F][^\"\s]{0,128}?)%b" % _VALUE)
-"""Behind what is in each name of a secret: the rest of the name, and how its value begins."""
+"""The rest of a name after an anchor, and the beginning of its value."""
 Variables = dict[bytes, bytes]
-"""Name of a variable whose value is secret → name of the argument that it is for."""
+"""Name of a variable whose value is secret → name of its argument."""
 _MAX_PARAMETER_BYTES: Final = 65_536
 _SAYS_QUERY: Final = b"query "
-"""Before a document of a parameter, which may begin otherwise."""
+"""Put in front of a document in a parameter, because it may lack a keyword."""
 _BEGINS_DOCUMENT: Final = re.compile(
     rb"(?:[\s+]|%20|%0[AaDd9])*+(?:(?:query|mutation|subscription|fragment)(?![A-Za-z])|\{|%7[Bb])"
 )
 
 
 class _Argument(NamedTuple):
-    """A name of an argument, or of a field of an input object, up to the quote of a string or with
-    a variable.
-    """
+    """The name of an argument or input field, up to the opening quote or variable after it."""
 
     start: int
     stop: int
@@ -70,29 +67,29 @@ class _Argument(NamedTuple):
 
 
 class GraphqlRedactor:
-    """Redacts the arguments of a set of names. Pure and reusable; compiled once."""
+    """Redacts the arguments of a set of names. Reusable."""
 
     __slots__ = ("_hits", "_names", "_scanner")
 
     def __init__(
         self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
     ) -> None:
-        """Redact what has one of some names, and count it in `hits`."""
+        """Redact the arguments with these names, and count them in `hits`."""
         self._names = names
         self._hits = hits
         self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def may_hold(self, text: bytes) -> bool:
-        """Whether a text has an argument that may be a secret, in a document."""
+        """True if a text has a document with an argument that may be secret."""
         is_one = self._scanner.has_hits(text) and next(self._arguments(text), None) is not None
         return is_one and _ONE_HAS_DOCUMENT(text)
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret strings and variables; the same object comes back when there are none, or
-        no document.
+        """Replace secret strings and variables; return the same object if there are none, or no
+        document.
 
         Returns:
-            The text, and whether it ended within a secret string.
+            The text, and its end relative to the last secret string.
         """
         if not self._scanner.has_hits(text) or not _HAS_DOCUMENT(text):
             return text, End.OUTSIDE
@@ -106,7 +103,7 @@ class GraphqlRedactor:
         return edited(text, apart(edits), self._hits), end
 
     def variables_in(self, document: bytes) -> Variables:
-        """Find the variables of a document whose values are secret."""
+        """Return the variables of a document whose values are secret."""
         return self._find(document)[1]
 
     def _find(self, text: bytes) -> tuple[list[Edit], Variables, End]:
@@ -153,10 +150,9 @@ class GraphqlRedactor:
                 yield _Argument(before.start(1), rest.end(), name, rest[2])
 
     def redact_parameter(self, value: bytes) -> bytes:
-        """Redact the document of a GET, percent-encoded; the same object comes back when it has no
-        secret.
+        """Redact the percent-encoded document of a GET; return the same object if it has no secret.
 
-        What is behind the first 64 KiB of a document counts as one secret.
+        The part after the first 64 KiB is replaced as a whole.
         """
         if len(value) > _MAX_PARAMETER_BYTES:
             if _BEGINS_DOCUMENT.match(value) is None:
@@ -173,9 +169,7 @@ class GraphqlRedactor:
 
 
 def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:
-    """Replace the values of variables in an object that has them, such as a parameter's, and count
-    them in `hits`.
-    """
+    """Replace the values of variables in an object of variables, and count them in `hits`."""
     if variables:
         return edited(text, apart(_members(text, variables, 0, len(text))), hits)
     return text
@@ -196,8 +190,8 @@ def _members(text: bytes, variables: Variables, start: int, stop: int) -> list[E
 
 
 def _string(text: bytes, start: int, stop: int, name: bytes) -> tuple[Edit, End]:
-    """Return what stands in for the string whose quote ends a match, and where the text ends with
-    respect to it.
+    """Return the edit for the string whose quote is at `stop - 1`, and the end of the text relative
+    to it.
     """
     before = text[start : stop - 1]
     escape = before[len(before.rstrip(b"\\")) :]

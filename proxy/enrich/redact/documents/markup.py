@@ -1,13 +1,12 @@
-r"""Redact XML and HTML by name: contents of elements (`<wsse:Password>`), attributes, and values of
-what is named.
+"""Redact XML and HTML by name: element contents (`<wsse:Password>`), attributes, and named values.
 
-Strategy: lexical, as with JSON. Around what the scanner finds are tags of elements whose local name
-is secret, attributes of such a name, and what gives one to a value beside it: attributes (`<input
-name="csrf_token" value="…">`, `<input type=password value=…>`, `<entry key="password">…`) and
-elements (`<name>password</name><value>…`, in XML-RPC, Hadoop and property lists). Of an element
-goes all up to its closing tag, CDATA and further elements included.
+Strategy: lexical, as with JSON. Around the anchors of the scanner are tags of elements with a
+secret local name, attributes with one, and names of another value: in attributes (`<input
+name="csrf_token" value="…">`, `<input type=password value=…>`, `<entry key="password">…`) and in
+elements (`<name>password</name><value>…`, in XML-RPC, Hadoop and property lists). The content of an
+element is redacted up to its closing tag, including CDATA and inner elements.
 
-Invariant: of a value whose name was seen no byte survives, wherever the text ends; redacting twice
+Invariant: no byte survives of a value whose name was seen, wherever the text ends; redacting twice
 changes nothing. Standard: XML 1.0 §3.1, Namespaces in XML §4.
 """
 
@@ -37,41 +36,41 @@ _NAMINGS: Final = (
 )
 _BEFORE_TEXT: Final = b"\xef\xbb\xbf \t\r\n"
 _MAX_TAG_BYTES: Final = 4096
-"""In which the name and the value of something stand."""
+"""Maximum size of a tag with a name and a value."""
 _TAG_NAME: Final = re.compile(rb"<([^\s<>/]+)")
 _NAME_ENDS: Final = (b">", b"/", b" ", b"\t", b"\r", b"\n")
 _VALUE: Final = re.compile(rb"""\s(?:value|content)\s*=\s*(["']?)""", re.IGNORECASE)
 _UNQUOTED: Final = re.compile(rb"[^\s>]*")
 _CHILD: Final = re.compile(rb"\s*<value(?:\s[^<>]*)?>", re.IGNORECASE)
 _VOID: Final = (b"input", b"meta")
-"""HTML: what follows these is not theirs."""
+"""HTML elements without content."""
 
 
 def is_markup(text: bytes) -> bool:
-    """Return whether a text begins as markup does; templates may write any number of empty lines
-    before it.
+    """Return True if a text begins like markup. Templates may write many empty lines in front of
+    it.
     """
     return (text[:64].lstrip(_BEFORE_TEXT) or text.lstrip(_BEFORE_TEXT))[:1] == b"<"
 
 
 class MarkupRedactor:
-    """Redacts the values of a set of names. Pure and reusable; compiled once."""
+    """Redacts the values of a set of names. Reusable."""
 
     __slots__ = ("_hits", "_names", "_scanner")
 
     def __init__(
         self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
     ) -> None:
-        """Redact what has one of some names, and count it in `hits`."""
+        """Redact the values with these names, and count them in `hits`."""
         self._names = names
         self._hits = hits
         self._scanner = scanner or Scanner((), anchors_of(names.spelled))
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace secret values; the same object comes back when there are none.
+        """Replace secret values; return the same object if nothing changes.
 
         Returns:
-            The text, and whether it ended within a secret value.
+            The text, and its end relative to the last secret value.
         """
         edits: list[Edit] = []
         redacted_until = 0
@@ -85,7 +84,7 @@ class MarkupRedactor:
                 edits.append(Edit(start, len(text), MARK, rule))
                 return edited(text, edits, self._hits), end
 
-            # One letter is the key by which a browser gets there (`accesskey`).
+            # One letter is a keyboard shortcut (`accesskey`).
             if (
                 start >= redacted_until
                 and stop - start > 1
@@ -100,7 +99,7 @@ class MarkupRedactor:
 
 
 def _value(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
-    """Return where the value of what was found stands, and where the text ends with respect to it."""
+    """Return the span of the value for a match, and the end of the text relative to it."""
     if text[start : start + 1] == b"<":
         return _content(text, text.rindex(b"<", start, stop), stop)
     if text[start : stop - 1].rstrip().endswith(b"="):
@@ -122,9 +121,9 @@ def _quoted(text: bytes, start: int, quote: bytes) -> tuple[int, int, End]:
 
 
 def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
-    """Find the content of the element whose tag is given."""
+    """Return the span of the content of the element whose tag is at `text[start:stop]`."""
     name = _TAG_NAME.match(text, start)
-    if text[stop - 2 : stop - 1] == b"/" or name is None:  # it is empty
+    if text[stop - 2 : stop - 1] == b"/" or name is None:  # The element is empty.
         return stop, stop, End.OUTSIDE
 
     closing = _closing(text, name[1], stop)
@@ -135,8 +134,8 @@ def _content(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
 
 
 def _closing(text: bytes, name: bytes, start: int) -> int:
-    """Return where the closing tag of an element begins, of which others of its name may be inside;
-    -1 without one.
+    """Return the start of the closing tag of an element, past inner elements of the same name; -1
+    without one.
     """
     depth = 1
     at = start
@@ -156,8 +155,8 @@ def _closing(text: bytes, name: bytes, start: int) -> int:
 
 
 def _named(text: bytes, start: int, stop: int) -> tuple[int, int, End]:
-    """Find the value of the element that has a secret name in an attribute: in another one, or
-    between its tags.
+    """Return the value of an element with a secret name in an attribute: another attribute, or its
+    content.
     """
     begin = text.rfind(b"<", max(0, start - _MAX_TAG_BYTES), start)
     if begin >= 0 and text.find(b">", begin, start) < 0:

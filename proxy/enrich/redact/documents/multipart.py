@@ -1,8 +1,7 @@
-"""Bodies made of parts (RFC 7578), of which those with a secret name go, or of HTTP messages (RFC
-9112 §10).
+"""Redact bodies made of parts (RFC 7578) or of HTTP messages (RFC 9112 §10).
 
-Strategy: cut at the boundary, never parse further than a part's headers. A part that is cut off at
-the end of the window is redacted to the end.
+Strategy: split at the boundary and parse only the headers of a part. Parts with a secret name are
+replaced. A part that is cut off at the end of the window is redacted to the end.
 """
 
 import re
@@ -13,8 +12,8 @@ from typing import Final
 from proxy.enrich.redact.edits import MARK, REST, Edit, Hits, edited, rule_of_name
 
 MAX_PARTS: Final = 1000
-"""Of a body, and of messages in it: what is behind them counts as a secret, for each takes 8 us,
-however small.
+"""Maximum number of parts in a body, and of messages in it. The rest is replaced as a whole,
+because each takes 8 us, however small.
 """
 _PARAMETER: Final = re.compile(
     rb""";\s*([^\s;="]{1,200}+)\s*=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]{1,200}))"""
@@ -28,8 +27,8 @@ _HEADERS_END: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def boundary_of(content_type: bytes, body: bytes) -> bytes | None:
-    """Return the boundary by the header, else, or if no part begins with that, by the first line;
-    None without one.
+    """Return the boundary from the header, or from the first line if no part begins with that; None
+    without one.
     """
     named = [
         found[2] or found[3]
@@ -59,18 +58,17 @@ def redact_multipart(
     redact_part: Callable[[bytes, bytes], tuple[bytes, bool]],
     hits: Hits | None = None,
 ) -> tuple[bytes, bool]:
-    """Replace the content of secret parts, and the others by what `redact_part` makes of their
-    headers and content.
+    """Replace the content of secret parts; redact the others with `redact_part`.
 
     Args:
         body: All of it, or a window.
-        boundary: Between the parts.
-        is_secret: Whether a name is.
-        redact_part: Answers as this function does.
-        hits: Where secrets are counted that are taken out.
+        boundary: Delimiter between the parts.
+        is_secret: Judges the name of a part.
+        redact_part: Takes headers and content of a part; returns the same as this function.
+        hits: Counts redacted secrets by rule.
 
     Returns:
-        The body, and whether it ended within a secret part.
+        The body, and True if it ended within a secret part.
     """
     first, *parts = body.split(b"--" + boundary, MAX_PARTS)
     if has_more := len(parts) == MAX_PARTS:
@@ -81,7 +79,7 @@ def redact_multipart(
     for part in parts:
         end = _HEADERS_END.search(part)
         is_secret_last = False
-        if end is None:  # the closing delimiter, or headers that are cut off before any content
+        if end is None:  # The closing delimiter, or headers cut off before any content.
             pieces.append(part)
             continue
 
@@ -103,7 +101,7 @@ def redact_multipart(
 
 
 def _names(headers: bytes) -> list[bytes]:
-    """Names of a part; `name*=utf-8''x` (RFC 5987) without its charset."""
+    """Return the names of a part; `name*=utf-8''x` (RFC 5987) without its charset."""
     return [
         _CHARSET_PREFIX.sub(b"", found[1] or (found[2] or b"").strip(b"'"), count=1)
         for found in _NAME.finditer(headers)
@@ -126,8 +124,9 @@ _HEAD_ENDS: Final = re.compile(rb"\r?\n\r?\n")
 
 
 def messages_of(text: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield each message's head, its empty line included, and what follows: what TRACE sends back,
-    parts of a batch.
+    """Yield the head of each message, with its empty line, and the bytes after it.
+
+    TRACE responses contain such messages, and so do parts of a batch.
     """
     starts = chain((0,), (found.start() for found in _START.finditer(text, 1)), (len(text),))
     for start, stop in pairwise(starts):

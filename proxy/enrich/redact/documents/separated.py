@@ -1,11 +1,11 @@
 """Redact values separated by commas, semicolons, tabs or bars, by the names of their columns.
 
-Strategy: the first row names the columns, and after an empty line there may be another table with
-names of its own, as InfluxDB answers. Rows are found by one pattern, with what is quoted, and cut
-into fields where a name is secret.
+Strategy: the first row names the columns. After an empty line another table may follow with its own
+names, as in InfluxDB's responses. One pattern finds the rows, quoted fields included; a row is
+split into fields only if a name is secret.
 
-Invariant: of a column whose name was seen no value survives; redacting twice changes nothing.
-Standard: RFC 4180; Excel's `sep=;` and lines that begin with `#` may come before the names.
+Invariant: no value survives of a column whose name was seen; redacting twice changes nothing.
+Standard: RFC 4180. Excel's `sep=;` and lines that begin with `#` may precede the names.
 """
 
 import re
@@ -25,7 +25,7 @@ _QUOTED_MARK: Final = b'"%b"' % MARK
 
 
 class _Rows:
-    """Rows of one separator."""
+    """Patterns of the rows and fields for one separator."""
 
     __slots__ = ("fields", "row")
 
@@ -50,10 +50,11 @@ class SeparatedRedactor:
         self._hits = hits
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
-        """Replace the values of secret columns; the same object comes back when there are none.
+        """Replace the values of secret columns; return the same object if nothing changes.
 
         Returns:
-            The text, and whether more of it would have to be removed: a tail does not say where its columns are.
+            The text, and `End.IN_CONTAINER` if it has secret columns: the columns of a tail are
+                then unknown.
         """
         edits: list[Edit] = []
         rows = _ROWS[b","]
@@ -68,7 +69,7 @@ class SeparatedRedactor:
             start = at
             at = row.end()
 
-            if not row[0].strip(b" \r\n"):  # a row of tabs has empty values
+            if not row[0].strip(b" \r\n"):  # A row of tabs has empty values.
                 is_heading = True
             elif is_heading and _NOT_NAMES.match(row[0]) is None:
                 rows = _ROWS[_separator(row[0])]
@@ -87,7 +88,7 @@ class SeparatedRedactor:
         return edited(text, edits, self._hits), End.IN_CONTAINER if has_secret else End.OUTSIDE
 
     def _secret_columns(self, rows: _Rows, heading: bytes) -> dict[int, str]:
-        """Return the ids of the rules of secret columns, by their numbers."""
+        """Return the ids of the rules of secret columns, by column number."""
         names = [
             found[1].strip(b"\"' \t").replace(b" ", b"_") for found in rows.fields.finditer(heading)
         ]
@@ -99,12 +100,12 @@ class SeparatedRedactor:
 
 
 def _separator(heading: bytes) -> bytes:
-    """Return what separates the names of columns: what is there most often."""
+    """Return the most frequent separator of a heading."""
     return max(_SEPARATORS, key=heading.count)
 
 
 def _edits(rows: _Rows, secret: dict[int, str], text: bytes, start: int, stop: int) -> list[Edit]:
-    """Return what stands in for the secret values of a row."""
+    """Return the edits for the secret values of a row."""
     edits: list[Edit] = []
     for column, found in enumerate(rows.fields.finditer(text, start, stop)):
         if column in secret:

@@ -1,15 +1,14 @@
-r"""Redact YAML by key: what stands behind a secret key, on its line and on those that are indented
-further.
+"""Redact YAML by key: the value after a secret key, on its line and on further indented lines.
 
-Strategy: lexical, as with JSON. Around what the scanner finds are keys of block mappings
-(`password: x`, `- "api-key": x`), of flow mappings (`{user: bob, password: x}`), and what gives a
-name to the value on the next line (`- name: DB_PASSWORD`, `value: x`, as in environments of
-containers). The value of a block is the rest of the line and all lines that are indented further
-than its key, in whichever style: plain, quoted, `|`, `>`, a mapping or a list.
+Strategy: lexical, as with JSON. Around the anchors of the scanner are keys of block mappings
+(`password: x`, `- "api-key": x`), keys of flow mappings (`{user: bob, password: x}`), and names of
+the value on the next line (`- name: DB_PASSWORD`, `value: x`, as in container environments). The
+value of a block is the rest of the line and all lines that are indented further than its key, in
+any style: plain, quoted, `|`, `>`, a mapping or a list.
 
-Invariant: of a value whose key was seen no byte survives, wherever the text ends; redacting twice
-changes nothing. What else is on the line goes with it where a flow goes on over lines: that may be
-text of a block, too. Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
+Invariant: no byte survives of a value whose key was seen, wherever the text ends; redacting twice
+changes nothing. If a flow continues over lines, the rest of its line is redacted, too: it may be
+text of a block. Standard: YAML 1.2.2 §6.1, §7.3, §7.4, §8.1, §8.2.
 """
 
 import re
@@ -48,21 +47,23 @@ _NAMINGS: Final = (
     ),
 )
 _BEFORE_KEY: Final = re.compile(rb"(?:[ \t]|[-?#](?=[ \t#]))*#?")
-"""Indentation, and what says that an entry of a list, a key or a comment begins."""
+"""Indentation, and the sign of a list entry, a key or a comment."""
 _COMMENT: Final = re.compile(rb"[ \t]*(?:#.*)?\r?", re.DOTALL)
 _NULLS: Final = frozenset((*KEPT, b"~", b"''", b'""', b"[]", b"{}"))
 _NEXT_LINE: Final = re.compile(rb"\r?\n([ \t]*)([^\n]*)")
 _BLANK: Final = (b"", b"\r")
 _FLOW_END: Final = re.compile(rb"[,}\]]|\r?\n|\Z")
 _NO_PLAIN: Final = re.compile(rb"[ \t]*+(?:\r?\n|\Z|#|-[ \t-]|[^,{}\[\]\n]*:(?:\s|\Z))")
-"""A line that continues no plain scalar of a flow: empty, or one of a block."""
+"""A line that does not continue a plain flow scalar: empty, or part of a block."""
 _PARTS: Final = re.compile(
     rb""""(?:[^"\\]|\\.)*+("|\Z)|'(?:[^']|'')*+('|\Z)|(?<=[\s,\[\]{}"'])#[^\n]*|[{}\[\]]""",
     re.DOTALL,
 )
 _MEMBER: Final = re.compile(rb"""[ \t-]*+(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
 _MAX_ALONG: Final = 16
-"""Further keys in what may belong to a value; behind so many all goes."""
+"""Maximum number of further keys in a possible value; with more, the rest of the text is
+redacted.
+"""
 _STANDS_IN: Final = b' "%b"' % MARK
 """Without quotes it would be a list."""
 
@@ -87,7 +88,7 @@ class YamlRedactor(ValueRedactor):
         return start, stop, b"" if is_kept else _STANDS_IN
 
     def _value_end(self, text: bytes, found: Named) -> int:
-        """Return where the value of what was found ends, with all values of what goes along."""
+        """Return the end of a value, including the values of further keys within it."""
         sure, stop = _value_ends(text, found)
         finder = self._finder(text)
         inner = finder.search(sure) if sure < stop else None
@@ -106,7 +107,7 @@ def _colon(text: bytes, found: Named) -> int:
 
 
 def _plain(value: bytes) -> bytes:
-    """Return a value without its surroundings."""
+    """Return a value in lower case, without blanks and comments."""
     value = value.strip()
     if value.startswith(b"#") and b"\n" not in value:
         return b""
@@ -114,8 +115,8 @@ def _plain(value: bytes) -> bytes:
 
 
 def _is_described(name: bytes, block: bytes) -> bool:
-    """Whether all lines below a key, whose name is in its compared form, describe a secret, as
-    those of a schema do.
+    """True if all lines below a key describe a secret, as in a schema. The name is given as
+    compared.
     """
     first, *lines = block.split(b"\n")
     member = b""
@@ -137,7 +138,7 @@ def _is_described(name: bytes, block: bytes) -> bool:
 
 
 def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
-    """Return where the value of what was found ends at least, and at most."""
+    """Return the minimum and the maximum end of a value."""
     start = found.start
     colon = _colon(text, found)
     if text[start : start + 1] not in (b"{", b","):
@@ -148,7 +149,7 @@ def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
     if text.find(b"\n", start, colon) < 0 or text.startswith(_STANDS_IN, colon + 1):
         return flow_end, flow_end
 
-    # What ended the line before may have been text: then a block's value may go on.
+    # The previous line may have ended within text; then a block's value may continue.
     block_end = _block_value_end(text, colon)
     return flow_end, flow_end if not text[flow_end:block_end].strip(b",}] \t") else max(
         flow_end, block_end
@@ -156,7 +157,7 @@ def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
 
 
 def _block_value_end(text: bytes, colon: int) -> int:
-    """Return where the value of a key of a block ends."""
+    """Return the end of the value of a block key."""
     begin = text.rfind(b"\n", 0, colon) + 1
     before = _BEFORE_KEY.match(text, begin)
     assert before is not None
@@ -194,7 +195,7 @@ def _block_value_end(text: bytes, colon: int) -> int:
 
 
 def _flow_value_end(text: bytes, start: int) -> int:
-    """Return where the value of a key between braces ends."""
+    """Return the end of the value of a flow key."""
     while text[start : start + 1].isspace():
         start += 1
     if text[start : start + 1] in (*QUOTES, *OPENERS):

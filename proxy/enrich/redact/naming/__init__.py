@@ -1,1 +1,1 @@
-"""How names of secrets are found in text, and which of the values that have one are none."""
+"""Secret names in text: find them, and recognise values under them that are not secret."""

@@ -1,9 +1,8 @@
-"""Texts that stand in each name of a secret, however it is spelled: what the scanner looks for.
+"""Anchors: texts for the scanner, of which each spelling of a secret name contains one.
 
-A name of several words is looked for with what may join them, in small and capital letters and in
-humps; one that has a word of which each name is asked about (`token`) needs no text of its own.
-What is found is asked of `SecretNames.has`, with all of the name around it: so of names that have
-another one in them, as `accessKeys` has `accessKey`, only the shorter is looked for.
+A name of several words is searched for with each separator, in lower, upper and camel case. A name
+that contains another anchor, as `accessKeys` contains `accessKey`, needs none of its own. Each
+match is verified by `SecretNames.has` with the complete name around it.
 """
 
 import re
@@ -25,14 +24,14 @@ _JOINED: Final = {
 """Names that are written as one word or as several."""
 _SEPARATORS: Final = ("", "_", "-", ".", " ")
 _ESCAPE: Final = "\\"
-"""In a name beyond ASCII as JSON writes it, which has all its spellings already."""
+"""Marks a non-ASCII name in JSON escapes, which already has all its spellings."""
 _WORD_BYTES: Final = re.compile(rb"[A-Za-z0-9_]*")
-"""What may stand beside a part of a name wherever a name is read."""
+"""Bytes that may surround a part of a name for every reader."""
 
 
 @lru_cache(32)
 def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
-    """Return texts of which each spelling of these names has one."""
+    """Return texts of which each spelling of these names contains one."""
     plain = [name for name in names if _ESCAPE not in name]
     phrases = {tuple(_words(name)) for name in plain}
     single = {words[0] for words in phrases if len(words) == 1}
@@ -49,8 +48,8 @@ def anchors_of(names: frozenset[str]) -> frozenset[bytes]:
 
 
 def _has_another(anchor: bytes, anchors: set[bytes]) -> bool:
-    """Whether another anchor finds all that this one would: it begins with it or ends so, in the
-    same word.
+    """True if another anchor finds all matches of this one: a prefix or suffix of it, in the same
+    word.
     """
     return any(
         (anchor[:cut] in anchors and _WORD_BYTES.fullmatch(anchor, cut) is not None)
@@ -65,7 +64,7 @@ def _words(name: str) -> list[str]:
 
 
 def _spellings(words: tuple[str, ...]) -> Iterator[str]:
-    """Yield what several programs make of words: `api_key`, `apiKey`, `APIKey`, `API-KEY`, `Api
+    """Yield the spellings of words in programs: `api_key`, `apiKey`, `APIKey`, `API-KEY`, `Api
     Key`.
     """
     titles = [word.title() for word in words]

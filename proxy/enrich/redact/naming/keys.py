@@ -1,9 +1,7 @@
-r"""Keys of JSON that name secrets, and strings that are such names, in the order in which they
-stand.
+r"""JSON keys, and strings, that are secret names, in their order in the text.
 
-Strategy: where the scanner has found what is in each name of a secret, the quotes around it are
-looked for, and what follows the second one. A key may also be written with escapes
-(`"\\u0070assword"`): then all of it is read first.
+Strategy: around each anchor of the scanner, the quotes and the bytes after the second one are read.
+A key with escapes (`"\\u0070assword"`) is decoded first.
 """
 
 import re
@@ -16,7 +14,7 @@ from proxy.enrich.redact.naming.values import is_words
 from proxy.enrich.redact.scanner import Scanner
 
 _MAX_NAME_BYTES: Final = 1024
-"""What is longer is the name of nothing; before what is in each name of a secret."""
+"""Maximum length of a name before its anchor."""
 _REST: Final = re.compile(rb'[^"\\\r\n]{0,128}\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS))
 _ESCAPED_REST: Final = re.compile(
     rb'\\u00[2-7][0-9a-fA-F][^"\s]{0,128}?\\*"%b(?:[,}\]]|:%b)' % (BLANKS, BLANKS)
@@ -30,13 +28,13 @@ _ESCAPE: Final = re.compile(rb"(?<!\\)\\+u00([2-7][0-9a-fA-F])")
 
 
 def unescaped(name: bytes) -> bytes:
-    """Read the characters of ASCII that are escaped in a name."""
+    """Decode the escaped ASCII characters in a name."""
     return _ESCAPE.sub(lambda found: bytes((int(found[1], 16),)), name)
 
 
 def _is_of_program(text: bytes, quote: int, start: int) -> bool:
-    """Whether the string before a colon is no key, as it is one of two values of a program, or the
-    label of a case.
+    """True if the string before a colon is not a key but one of two values in a program, or a case
+    label.
     """
     found = _PROGRAM.search(text, max(0, quote - _PROGRAM_BYTES), quote)
     if found is None or text[start - 1] in b",}]":
@@ -48,8 +46,8 @@ def _is_of_program(text: bytes, quote: int, start: int) -> bool:
 
 
 class Key(NamedTuple):
-    """A quoted name: where its first quote stands, where what follows the second one ends, and the
-    name.
+    """A quoted name: index of its first quote, index after the bytes that follow its second quote,
+    and the name.
     """
 
     start: int
@@ -69,10 +67,9 @@ class KeyFinder:
         self._next = next(self._keys, None)
 
     def search(self, start: int) -> Key | None:
-        """Return the first key that begins at a place or behind it; places are asked for in order,
-        or the same again.
+        """Return the first key at or after `start`; `start` must never decrease.
 
-        A quote that was taken for the end of a string may be the first of a key.
+        A quote that seemed to end a string may be the first of a key.
         """
         while self._next is not None and self._next.start < start:
             self._next = next(self._keys, None)

@@ -1,8 +1,7 @@
-"""Names of secrets in text that is no JSON: what stands before them, and what gives them a value
-behind them.
+"""Secret names in text other than JSON, with the syntax that assigns values to them.
 
-Strategy: where the scanner has found what is in each name of a secret, one expression is matched
-behind it, and another one before it, near. All of the name is between.
+Strategy: for each anchor of the scanner, one expression matches the bytes after it, and another one
+the bytes in front of it. The complete name lies between.
 """
 
 import re
@@ -15,14 +14,14 @@ from proxy.enrich.redact.names import SecretNames
 from proxy.enrich.redact.scanner import Scanner
 
 _NEAR_BYTES: Final = 512
-"""How far what is before a name goes, name included."""
+"""Maximum distance in front of a name, name included."""
 _BEHIND_BYTES: Final = 4096
-"""And what is behind it."""
+"""Maximum distance after a name."""
 _BLANK: Final = re.compile(rb"\s")
 
 
 class Named(NamedTuple):
-    """What gives a name to a value: where it starts and stops, and the name."""
+    """A name with the syntax that assigns a value to it: start, end, and the name."""
 
     start: int
     stop: int
@@ -30,16 +29,16 @@ class Named(NamedTuple):
 
 
 class Naming:
-    """One way to give a name to a value. Pure."""
+    """One syntax that gives a name to a value."""
 
     __slots__ = ("_after", "_before")
 
     def __init__(
         self, before: bytes, after: bytes, part: bytes, *, has_blanks: bool = False
     ) -> None:
-        """Compile what stands before a name and behind it, without regard to case.
+        """Compile the expressions in front of a name and after it; case is ignored.
 
-        A name is made of `part`, and has single blanks where it may be several words.
+        A name consists of `part`, and may have single blanks between words if `has_blanks`.
         """
         rest = b"(?:%b| (?=%b))" % (part, part) if has_blanks else part
         self._before: Final = re.compile(
@@ -48,7 +47,7 @@ class Naming:
         self._after: Final = re.compile(rb"(?im)(%b{0,128}+)%b" % (rest, after))
 
     def around(self, text: bytes, start: int, stop: int, low: int) -> Named | None:
-        """Return what names a value by what is found at a place; nothing of it is before `low`."""
+        """Match the syntax around an anchor, not before `low`; None without a match."""
         after = self._after.match(text, stop, stop + _BEHIND_BYTES)
         if after is None:
             return None
@@ -64,7 +63,7 @@ _start_of: Final = attrgetter("start")
 
 
 class NameFinder:
-    """Finds what gives names of secrets to values in one text, from its beginning on."""
+    """Finds the secret names that have a value in one text, from its beginning on."""
 
     __slots__ = ("_at", "_names", "_namings", "_places", "_text")
 
@@ -78,9 +77,9 @@ class NameFinder:
         self._at = 0
 
     def search(self, low: int) -> Named | None:
-        """Return the first one that begins at a place or behind it; places are asked for in order.
+        """Return the first one at or after `low`, which must never decrease.
 
-        Of several ways that give the same name the one counts that begins first.
+        If several syntaxes match at one anchor, the one that begins first is returned.
         """
         self._at = max(self._at, bisect_left(self._places, (low, low)))
         while self._at < len(self._places):

@@ -1,14 +1,13 @@
-"""Values under names of secrets that are none, by where they stand and how they read. Pure.
+"""Values under secret names that are not secret, by their position and form.
 
-A schema says what a secret looks like, and a refusal what is wrong with one: they are texts, with
-members of known names. What has the form of a key stays a secret wherever it stands, and so does
-what is neither a sentence nor a word.
+A schema describes a secret, and a validation error the problem with one: both are texts in members
+with known names. Any value with the form of a key stays secret, and so does a value that is neither
+a sentence nor a word.
 
-In traffic of language models three names of credentials are content: `token` is a piece of text
-where its log probability or its place stands beside it, `session` a configuration where it is an
-object with the members of a realtime session, `signature` what a model wants back with a thought,
-where it stands beside that. And nothing is a secret for its name in the places that are
-configured so.
+In traffic of language models three credential names can hold content. `token` is a piece of text if
+its log probability or its position is next to it. `session` is a configuration if it is an object
+with the members of a realtime session. `signature`, next to a thought, is returned to the model.
+Configured paths except members from redaction by name.
 """
 
 import re
@@ -29,13 +28,13 @@ _PLACES: Final = frozenset(
     b"authorizationUrl tokenUrl refreshUrl openIdConnectUrl contentMediaType "
     b"contentEncoding required propertyOrdering".split()
 )
-"""Members whose values are names, and where something is."""
+"""Members whose values are names or locations."""
 _NAMES: Final = frozenset(b"secretName secretKeyRef resolved shape".split())
-"""Members whose values say which secret or type, or where a package is."""
+"""Members whose values identify a secret, a type or the location of a package."""
 _SAMPLES: Final = frozenset(b"default example examples const enum".split())
-"""Members of a schema that may hold a secret themselves: words are none."""
+"""Members of a schema that may hold a secret; words are not secret."""
 _MAPS: Final = frozenset((b"scopes", b"constraints", b"_errors"))
-"""What has any names, and sentences for values."""
+"""Members with arbitrary names and sentences as values."""
 _SAYS: Final = frozenset(
     b"already and are at be been blank can cannot character characters common "
     b"confirmation contain contains do does empty ensure enter error expected expired "
@@ -44,25 +43,25 @@ _SAYS: Final = frozenset(
     b"not please present presence required short should similar string taken than the "
     b"this to too uppercase valid value was weak wrong".split()
 )
-"""Words of refusals."""
+"""Words of validation errors."""
 _WORD: Final = re.compile(rb"[A-Z]?[a-z]+|[A-Z]+")
 _WORDS: Final = re.compile(
     rb"(?:(?:(?:[A-Z]?[a-z]{1,20}|[A-Z]{1,20})(?:[A-Z][a-z]{1,20}){0,4}|(?:base|float|ipv|oauth|sha|u?int)[0-9]{1,3})"
     rb"(?:[ ._:/-]{1,2}|\Z)){1,8}"
 )
 _LETTER: Final = re.compile(rb"(?<!\\)\\+u([0-9A-Fa-f]{4})|\xe3\x80\x82")
-"""Escaped, and the full stop of Chinese and Japanese."""
+"""An escaped character, or the full stop of Chinese and Japanese."""
 _NO_WORD: Final = re.compile(
     rb"[A-Za-z]{25}|\S{65}|(?=\S{0,64}[A-Za-z])(?=\S{0,64}[0-9])[\w$!#%^&*+/=-]{5}"
 )
-"""What no sentence of a refusal has: keys, and letters and digits mixed."""
+"""Text that no validation error contains: keys, and letters and digits mixed."""
 _SENTENCE: Final = re.compile(rb"[A-Z\x80-\xff].*[.!]\Z", re.DOTALL)
 _PLACE: Final = re.compile(rb"(?:[/.#^]|https?://)[^?@]{0,256}\Z")
 _TIME: Final = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.+Z-]{0,20}")
 _HOLDERS: Final = frozenset(
     b"stringdata secretstring credential credentials secret secrets auths session cookie cookies".split()
 )
-"""Names of what holds secrets of others, which may be words."""
+"""Names of containers for other secrets, which may be words."""
 _EXPRESSION: Final = re.compile(rb"[\^\[(\\]")
 _FOLDER: Final = re.compile(rb"(?:~|\.{1,2}|[A-Za-z]:)?(?:[/\\]++[\w.@+ -]{0,32}+){1,32}+")
 _NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
@@ -71,7 +70,7 @@ _TYPED: Final = re.compile(
     rb"(?:pass(?:word|wd|code|phrase|wort)?|kennwort|wachtwoord|contrase(?:n|\xc3\xb1|\\u00f1)a|motdepasse|pwd?|psk|pin"
     rb"|otp|cv[vc]|csc|code|cardnumber)s?(?:confirm\w{0,32}|[0-9])?\Z"
 )
-"""Names of what is typed in, in the compared form."""
+"""Names of secrets that people type, as they are compared."""
 _FACT: Final = re.compile(
     rb"arn:aws[a-z-]*:[A-Za-z0-9:/*._-]{4,200}|"
     rb"[~^]?[0-9]+(?:\.[0-9]+){2}(?:[.+-][\w.+-]{0,32})?|sha(?:1|256|384|512)-[A-Za-z0-9+/]{27,88}={0,2}"
@@ -82,37 +81,38 @@ _REGION: Final = re.compile(
     rb"(?:Africa|America|Antarctica|Asia|Atlantic|Australia|Europe|Indian|Pacific)/[A-Z][A-Za-z_]{2,30}"
     rb"|[a-z]{2,3}-[A-Z][a-z]{3}-[A-Z]{2}"
 )
-"""A zone of time, or a language with script and country: of Palau (pw), of Pinai (pin)."""
+"""A time zone, or a language with script and country: of Palau (pw), of Pinai (pin)."""
 _SIGN: Final = re.compile(
     rb"(?:\\+u(?:[eE][0-9a-fA-F]|[fF][0-8])[0-9a-fA-F]{2}|\\+u2[67][0-9a-fA-F]{2}"
     rb"|\\+u[dD]83[c-eC-E]\\+u[dD][c-fC-F][0-9a-fA-F]{2}|\\+[ef][0-9a-f]{3}"
     rb"|\xee[\x80-\xbf]{2}|\xef[\x80-\xa3][\x80-\xbf]|\xe2[\x98-\x9f][\x80-\xbf]|\xf0\x9f[\x8c-\xab][\x80-\xbf])"
     rb"(?:\\+u[fF][eE]0[fF]|\xef\xb8\x8f)?"
 )
-"""One emoji (U+2600 to U+27BF, U+1F300 to U+1FAFF), or one private character of a font (U+E000 to
-U+F8FF).
+"""One emoji (U+2600 to U+27BF, U+1F300 to U+1FAFF), or one private-use character of a font (U+E000
+to U+F8FF).
 """
 _REFERENCE: Final = re.compile(rb"\$\{(?:\{ ?[\w.-]{1,64} ?\}|\w{1,64})\}")
 
 
 def is_fact(name: bytes, value: bytes) -> bool:
-    """Whether a value under a name, in its compared form, is none of a secret.
+    """True if a value is not secret under a name; the name is given as compared.
 
-    It is a version, the digest of a package or a setting (`{"cookie": "^0.6.0"}`, `id-token:
-    write`), which a password may be, too; or it says which secret (`${{ secrets.DB }}`).
+    The value is a version, a package digest or a setting (`{"cookie": "^0.6.0"}`, `id-token:
+    write`) and the name not that of a password. Or it is a reference to a secret (`${{ secrets.DB
+    }}`), a time zone or a locale.
     """
     is_one = _FACT.fullmatch(value) is not None and _TYPED.search(name) is None
     return is_one or any(each.fullmatch(value) is not None for each in (_REFERENCE, _REGION))
 
 
 def is_sign(value: bytes) -> bool:
-    """Whether a value is one picture: lists of icons have keys, pins and cookies."""
+    """True if a value is a single picture: icon lists have keys, pins and cookies."""
     return _SIGN.fullmatch(value) is not None
 
 
 def is_number_kept(name: bytes, number: bytes) -> bool:
-    """Whether a number under a name, in its compared form, is none of a secret: of passwords and
-    PINs it may be.
+    """True if a number is not secret under a name; under passwords and PINs it may be. The name is
+    given as compared.
     """
     return _NUMBER.fullmatch(number) is not None and (
         _PIN.fullmatch(number) is None or not _TYPED.search(name)
@@ -120,7 +120,7 @@ def is_number_kept(name: bytes, number: bytes) -> bool:
 
 
 def is_folder(name: bytes, value: bytes) -> bool:
-    """Whether a value is what a shell stores under a name: PWD is its directory."""
+    """True if a value is the directory that a shell stores as PWD."""
     if not name.endswith(b"pwd") or _FOLDER.fullmatch(value) is None or is_random(value):
         return False
     return value.count(b"/") + value.count(b"\\") > 1 or not any(
@@ -129,7 +129,7 @@ def is_folder(name: bytes, value: bytes) -> bool:
 
 
 def is_refusal(value: bytes) -> bool:
-    """Whether a text beside others that say what is wrong does so: a sentence in any language, or a
+    """True if a text next to validation errors reads like one: a sentence in any language, or a
     code.
     """
     plain = _plain(value)
@@ -139,22 +139,22 @@ def is_refusal(value: bytes) -> bool:
 
 
 def is_word_kept(name: bytes, value: bytes) -> bool:
-    """Whether a string within an object or a list is no secret of its name, as it is a word.
+    """True if a string in an object or list is a word, and therefore not secret under the name.
 
-    Tokens and keys are made by machines: words below them describe them, or are pieces of text.
-    What is typed in may be a word.
+    Tokens and keys are made by machines: words below them are descriptions or pieces of text.
+    Passwords that people type may be words.
     """
     return _TYPED.search(name) is None and name not in _HOLDERS and is_words(value)
 
 
 def is_member_kept(member: bytes, outer: bytes, value: bytes, *, is_refused: bool) -> bool:
-    """Whether a string within an object or a list under a secret name is no secret.
+    """True if a string within an object or list under a secret name is not secret.
 
     Args:
-        member: The name that it has in there; empty where it is in a list.
-        outer: The name of what has that member.
-        value: The string, its escapes not read.
-        is_refused: Whether all of it says what is wrong.
+        member: Its name there; empty in a list.
+        outer: Name of the object or list around it.
+        value: The string, with its escapes.
+        is_refused: True if the whole value describes validation errors.
     """
     if not value or _TIME.fullmatch(value) is not None:
         return True
@@ -188,15 +188,15 @@ def is_words(value: bytes) -> bool:
 
 
 def _is_code(value: bytes) -> bool:
-    """Whether words of refusals are in a text: `too short`, `min_length`, `notBlank`."""
+    """True if a text contains words of validation errors: `too short`, `min_length`, `notBlank`."""
     return any(word.lower() in _SAYS for word in _WORD.findall(value))
 
 
 MAX_TOKEN_BYTES: Final = 96
-"""Of one text token, escapes included: the longest ones are runs of blanks."""
+"""Maximum size of one text token, escapes included; the longest ones are runs of blanks."""
 _LOOK_BYTES: Final = 8192
-"""How far into a session its members are looked for: `instructions` may be long, but does not come
-first.
+"""The distance into a session in which its members are searched. `instructions` may be long, but do
+not come first.
 """
 
 _KEY: Final = re.compile(rb'"(token|session|signature)"\s*:\s*\Z')
@@ -219,7 +219,7 @@ _THOUGHT: Final = re.compile(
     ).replace(b"N", _NEXT),
     re.DOTALL,
 )
-"""A thought with the comma behind it."""
+"""A thought with the comma after it."""
 _BEFORE_SIGNATURE: Final = re.compile(
     rb"""(?:"type"B:B"(?:thinking|signature_delta|reasoning\.text)"N|"reasoning(?:Text|Content)"B:B\{B)\Z""".replace(
         b"B", _BLANK
@@ -234,8 +234,9 @@ _SESSION: Final = re.compile(rb'\{\s*"')
 
 
 def content_end(text: bytes, key: bytes, start: int) -> int:
-    """Return where to go on when the value at `start` is content, whose `key` was matched before
-    it; else -1.
+    """Return the position after a value that is content; -1 if it may be secret.
+
+    `key` is the matched text directly in front of `start`.
     """
     name = _KEY.search(key)
     if name is None:
@@ -255,8 +256,8 @@ def content_end(text: bytes, key: bytes, start: int) -> int:
 
 
 def _signature_end(text: bytes, begin: int, start: int) -> int:
-    """Return where the signature of a thought ends whose key begins at a place; -1 where it is no
-    thought's.
+    """Return the end of a thought's signature whose key is at `begin`; -1 if it does not belong to
+    a thought.
     """
     value = _SIGNATURE.match(text, start)
     if value is None:
@@ -275,13 +276,14 @@ BODY: Final = "body."
 ANY: Final = b"*"
 _DOCUMENT: Final = re.compile(rb"\s*[{\[]")
 _STRUCTURE: Final = re.compile(rb'"((?:[^"\\]|\\.)*+)(?:"\s*+(:?)|\\?\Z)|([{}\[\]])', re.DOTALL)
-"""A string that is not closed goes to the end, so that none is looked for in it."""
+"""An unclosed string extends to the end, so that no structure is found in it."""
 
 
 class PlaceFinder:
-    """Follows a text to one member after the other: a place is the path of a member from the
-    outermost object, as in docs/fields.md; `*` is any member, and lists add no step. Only text from
-    the beginning of a document has places.
+    """Tracks the path of members while a text is read from its beginning.
+
+    A path leads from the outermost object, as in docs/fields.md: `*` is any member, and lists add
+    no step. A text that does not begin with a document has no paths.
     """
 
     __slots__ = ("_frames", "_places", "_position", "_text")
@@ -294,11 +296,11 @@ class PlaceFinder:
         self._text = text
         self._position = 0
         self._frames: list[bytes | None] = []
-        """Of each object that is open the name of its member; None for a list."""
+        """The current member name of each open object; None for a list."""
 
     def is_excepted(self, at: int, name: bytes) -> bool:
-        """Whether the member of a name that begins at a position, behind those asked for before, is
-        in a place.
+        """True if a member that begins at a position has an excepted path. Positions must never
+        decrease.
         """
         if not self._places:
             return False
@@ -317,7 +319,7 @@ class PlaceFinder:
 
 
 def places_in(excepted: Iterable[str]) -> tuple[tuple[bytes, ...], ...]:
-    """Return the places among what is excepted: paths of members."""
+    """Return the member paths among the exceptions."""
     return tuple(
         tuple(text.removeprefix(BODY).encode().split(b"."))
         for text in excepted

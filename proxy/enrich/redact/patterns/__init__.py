@@ -1,1 +1,1 @@
-"""Secrets that are known by their looks, in every encoding that a body nests."""
+"""Redaction by format: find known secrets in every encoding that a body nests."""

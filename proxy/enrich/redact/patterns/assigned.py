@@ -1,13 +1,13 @@
-r"""Secrets that a text gives to a name: `password = hunter2`, `export X_TOKEN=…`, `machine h login
-u password p`.
+"""Find secrets that a text assigns to a name: `password = hunter2`, `export X_TOKEN=…`, `machine h
+login u password p`.
 
-Strategy: what stands behind a name that ends as those of secrets do is examined. Nothing says
-whether a text is a file of settings, a program or prose: a value in quotes is a secret, and so is a
-bare one that is more than words with dots between them, as programs and types are written; behind
-names in capitals, as the environment has them, and below the name of a table a word is one, too.
-Names in double quotes before a colon belong to JSON, and are read elsewhere.
+Strategy: the value after a secret name is examined, without knowing if the text is a settings file,
+a program or prose. A quoted value is a secret. A bare value is one if it is more than words with
+dots between them, as in programs and types. After an upper-case name, as in the environment, and
+below a table name, a single word is one, too. Names in double quotes before a colon belong to JSON
+and are read elsewhere.
 
-Invariant: what stands in for a secret is none. Standard: the `.netrc` of GNU inetutils.
+Invariant: a replaced value is not matched again. Standard: the `.netrc` of GNU inetutils.
 """
 
 import re
@@ -38,14 +38,16 @@ _ENDINGS: Final = tuple(
         for form in spelled_forms(name)
     )
 )
-"""Of names that mean a secret in any text; others mean more there."""
+"""Endings of names that are secret in any text; other secret endings have further meanings
+there.
+"""
 _RANKS: Final = {ending: rank for rank, ending in enumerate(_ENDINGS)}
 _LENGTHS: Final = tuple(sorted({len(ending) for ending in _ENDINGS}))
 PHRASES: Final = (b"mnemonic", b"seedphrase", b"recoveryphrase")
 _DIGITS: Final = (b"cvv", b"cvc", b"otp", b"pin")
-"""Names of what is made of digits."""
+"""Names whose values consist of digits."""
 MNEMONIC: Final = re.compile(rb"(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8}\b")
-"""Words from which a key is made (BIP 39)."""
+"""A mnemonic phrase from which a key is derived (BIP 39)."""
 _NUMBER: Final = re.compile(rb"[0-9]{3,10}")
 _TOKENS: Final = tuple(
     ending for ending in _ENDINGS if ending.endswith(b"token") and ending != b"token"
@@ -79,12 +81,12 @@ _WORDS: Final = re.compile(
     rb"|0x[0-9A-Fa-f]{1,8}|[^A-Za-z]{1,5}|[A-Za-z_]+(?:,[A-Za-z_]+)+",
     re.DOTALL,
 )
-"""As programs, types and prose are written."""
+"""Values as they occur in programs, types and prose."""
 _CODE: Final = re.compile(
     rb"(?:[\w$]{1,3}|(?:this|[A-Za-z_$]{1,3})(?:\.[A-Za-z_$]+)+)"
     rb"(?:,[\w$.]+[:=,)}&|(]|[)}\]]+(?:[,;.(=]|\Z)|=>|\|\||&&|\?)|[A-Za-z_$]+\}(?:if|else|return|function|var|let|const)\b"
 )
-"""How a value of a minified program goes on."""
+"""The continuation of a value in a minified program."""
 _BEFORE: Final = re.compile(ENDS_WORD + rb"?([\w.-]*)\Z")
 _MIXED: Final = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z]).{8,}", re.DOTALL)
 _MIN_BYTES: Final = 4
@@ -95,7 +97,9 @@ _SOME: Final = frozenset(b"my your the some any test dummy fake example sample n
 _TRAILING: Final = b",;)]}.!?:"
 _NEAR_BYTES: Final = 64
 _JUDGED_BYTES: Final = 256
-"""Of a value: what is no secret may be long, and hold many names."""
+"""Number of bytes of a value that are judged, because harmless text may be long and contain many
+names.
+"""
 _BARE: Final = 3
 _NETRC_RULE: Final = "netrc"
 _TABLE: Final = re.compile(rb"(?:\A|[\n\"=])\[(?!REDACTED\])[A-Za-z][\w .:/-]*\]\s*[\r\n]")
@@ -105,13 +109,13 @@ _LINE_ENDS: Final = (b"", b"\n", b"\r", b'"')
 
 
 def may_be_given(name: bytes) -> bool:
-    """Whether a text may give a secret to a word, whatever stands around it."""
+    """True if some text may assign a secret to this word."""
     return normalise(name).endswith(_ENDINGS)
 
 
 def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
-    """Return what is taken out behind the name of which a part stands between two places; None
-    where nothing is.
+    """Return the edit for the value assigned to the name around `text[start:stop]`; None if it is
+    not secret.
     """
     rest = _REST.match(text, stop)
     assert rest is not None
@@ -132,7 +136,7 @@ def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
             and quote in _QUOTES
             and text[name_stop - len(name) - 1 : name_stop - len(name)] == quote
         ):
-            return None  # The quote closes a string that ends in the name and a colon.
+            return None  # The quote closes a string that ends with the name and a colon.
         if (words := MNEMONIC.match(text, value.start)) is not None:
             return Edit(*words.span(), MARK, rule_of_name(name))
 
@@ -156,9 +160,7 @@ def assigned_at(text: bytes, start: int, stop: int) -> Edit | None:
 
 
 class _Value(NamedTuple):
-    """Where a value starts and stops, what of it is judged, whether it stands in quotes, and
-    whether it may go on.
-    """
+    """A value: its bounds, the bytes that are judged, and True if it is quoted or may go on."""
 
     start: int
     stop: int
@@ -168,7 +170,7 @@ class _Value(NamedTuple):
 
 
 def _value(text: bytes, at: int) -> _Value | None:
-    """Read the value at a place; None where it is too short, or says that it is none."""
+    """Read the value at a position; None if it is too short or a placeholder."""
     if _BEGINS.match(text, at) is None:
         return None
     value = _VALUE.match(text, at, at + _JUDGED_BYTES)
@@ -187,7 +189,7 @@ def _value(text: bytes, at: int) -> _Value | None:
 
 
 def _whole_stop(text: bytes, at: int, value: _Value) -> int:
-    """Return where a value stops that may be longer than what was judged of it."""
+    """Return the end of a value that may be longer than its judged part."""
     if not value.is_cut:
         return value.stop
     whole = _VALUE.match(text, at)
@@ -195,14 +197,12 @@ def _whole_stop(text: bytes, at: int, value: _Value) -> int:
 
 
 def _is_in_table(text: bytes, start: int) -> bool:
-    """Whether a line stands below the name of a table, as in files of settings, whose words are
-    values.
-    """
+    """True if a line follows a table name, as in settings files, where words are values."""
     return _TABLE.search(text, max(0, start - _TABLE_BYTES), start) is not None
 
 
 def _stands_for(ending: bytes, content: bytes) -> bool:
-    """Whether a value only says what would be there: `my-api-key`, `MYTOKEN`,
+    """True if a value only names what belongs there: `my-api-key`, `MYTOKEN`,
     `ed25519.Ed25519PrivateKey`.
     """
     said = normalise(content)
@@ -210,7 +210,7 @@ def _stands_for(ending: bytes, content: bytes) -> bool:
 
 
 def _is_own_word(name: bytes, ending: bytes) -> bool:
-    """Whether a short ending is a word of its own: `user_pin` and `userPin`, not `spin`."""
+    """True if a short ending is a separate word: `user_pin` and `userPin`, not `spin`."""
     before = name[: -len(ending)]
     return not before[-1:].isalpha() or (
         before[-1:].islower() and name[-len(ending) :][:1].isupper()
@@ -219,13 +219,13 @@ def _is_own_word(name: bytes, ending: bytes) -> bool:
 
 @lru_cache(4096)
 def _ending_of(name: bytes) -> bytes | None:
-    """Return the first of the endings that a name has; they are asked for by their lengths."""
+    """Return the highest-ranked ending of a name. Endings are looked up by their lengths."""
     ends = (name[-length:] for length in _LENGTHS)
     return min((end for end in ends if end in _RANKS), key=_RANKS.__getitem__, default=None)
 
 
 def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value) -> bool:
-    """Judge a value by its name, by the sign between them, and by how it is written."""
+    """Judge a value by its name, the sign between them, and its form."""
     content = value.content
     last = name.rpartition(b".")[2]
     compared = normalise(last)
@@ -256,7 +256,7 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
 def _is_written_like_one(
     text: bytes, start: int, name: bytes, sign: bytes, value: _Value, ending: bytes
 ) -> bool:
-    """Judge a value that may be one of a program, of a type, or prose."""
+    """Judge a value that may belong to a program, a type or prose."""
     content = value.content
     if sign == b"=" and len(content) >= _MIN_VARIABLE_BYTES:
         is_variable = name[:2] == b"--" or name.isupper()

@@ -1,5 +1,5 @@
-r"""Escapes of one letter (`\n`, `\"`, `\\`) read over arrays: one pass, however many a text has.
-Pure.
+r"""Decode one-letter escapes (`\n`, `\"`, `\\`) with arrays: in one pass, however many there
+are.
 """
 
 from typing import Final
@@ -17,10 +17,10 @@ for _letter, _meaning in ESCAPED.items():
 
 
 def without_backslashes(text: bytes) -> bytes:
-    """Return a text with its escapes of one letter read; the same object where it has none."""
+    """Return a text with its one-letter escapes decoded; the same object if nothing changes."""
     octets = np.frombuffer(text, np.uint8)
     places = np.flatnonzero(octets == BACKSLASH)
-    # Of a run of backslashes every second one is escaped by the one before it, and begins nothing.
+    # In a run of backslashes every second one is escaped by the one before it.
     numbers = np.arange(len(places))
     begins_run = np.diff(places, prepend=-2) != 1
     run_begins = np.maximum.accumulate(np.where(begins_run, numbers, 0))

@@ -1,8 +1,8 @@
-"""Secrets that words of a text give to a name: an element of markup, an option of a command, a
-constant of PHP.
+"""Find secrets that other syntax assigns to a name: a markup element, a command option, a PHP
+constant.
 
-`name = value` is in `assigned.py`. What stands directly before the name and behind it says which of
-them it may be.
+`name = value` is in `assigned.py`. The bytes directly around the name decide which syntax it may
+be.
 """
 
 import re
@@ -18,7 +18,7 @@ _NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 _MAX_NAME_BYTES: Final = 64
 _NEAR_BYTES: Final = 32
 _VALUE_BYTES: Final = 2048
-"""In which a value ends that is judged."""
+"""Maximum distance after a name in which a judged value ends."""
 _MARKUP: Final = re.compile(rb"[<>&]")
 _REST: Final = re.compile(rb"[A-Za-z0-9_.-]{0,64}")
 _WORD: Final = rb"([A-Za-z0-9._~/=!@#$^-]{6,})"
@@ -27,13 +27,13 @@ _ELEMENT_VALUE: Final = rb"([^<>&\s\[][^<>&]{5,})(?:</|&|\Z)"
 
 
 def _spaced(pattern: bytes) -> re.Pattern[bytes]:
-    """Compile a pattern in which `B` is a blank, without regard to case."""
+    """Compile a pattern in which `B` is a blank; case is ignored."""
     return re.compile(b"(?i)" + pattern.replace(b"B", SPACE))
 
 
 class _Giving(NamedTuple):
-    """One way to give a name a value: what stands before the name and behind it, with the value as
-    its group.
+    """One syntax: the patterns in front of a name and after it. Group 1 of the latter is the
+    value.
     """
 
     before: re.Pattern[bytes]
@@ -46,7 +46,7 @@ _ELEMENT: Final = _Giving(
     re.compile(rb"(?:\s[^<>]*)?>" + _ELEMENT_VALUE),
     False,
 )
-"""Markup before a secret, wherever it stands in a text."""
+"""The beginning of an element, anywhere in a text."""
 _QUOTED: Final = _Giving(
     re.compile(b""), re.compile(rb"%b\s*:\s*%b%b" % (_QUOTE, _QUOTE, _ELEMENT_VALUE)), False
 )
@@ -55,9 +55,9 @@ _OPTION_SIGN: Final = rb"""(?:B+["']?|["'],B*["'])"""
 _OPTION: Final = _Giving(
     _spaced(rb"""(?:B|["'])\Z"""), _spaced(_OPTION_SIGN + _WORD), may_be_word=True
 )
-"""Of a command, before what may be a word."""
+"""A command option; its value may be a word."""
 _PHRASE: Final = _spaced(_OPTION_SIGN + b"(%b)" % MNEMONIC.pattern)
-"""Of an option, as it is quoted or not."""
+"""The mnemonic phrase after an option, quoted or not."""
 _VARIABLE: Final = _Giving(
     _spaced(rb"\b(?:env|setx|set -[a-z]+)B+\Z"), _spaced(rb"B+" + _WORD), may_be_word=True
 )
@@ -66,22 +66,22 @@ _CONSTANT: Final = _Giving(
     _spaced(rb"""["']B*,B*["']([^\r\n"'\\\[]{64,}|[^\s"'\\\[]{4,})"""),
     may_be_word=True,
 )
-"""Of PHP; those of WordPress have keys of 64 bytes."""
+"""A PHP constant; the keys of WordPress have 64 bytes."""
 _BY_FIRST: Final = {
     **dict.fromkeys(b"<:", _ELEMENT),
     **dict.fromkeys(b" \t\r\n+", _VARIABLE),
     **dict.fromkeys(b"\"'", _CONSTANT),
 }
-"""By what stands before a name."""
+"""Syntax by the byte in front of the name."""
 _AMPERSAND: Final = 0x26
 _HYPHEN: Final = 0x2D
 _OWN: Final = (b"cookie", b"cookies", b"session")
-"""What is given to these has names of its own."""
+"""Names whose values have names of their own."""
 
 
 def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | None:
-    """Return what is taken out that is given to the name of which a part stands at a place; None
-    where nothing is.
+    """Return the edit for the value given to the name around `text[start:stop]`; None if it is not
+    secret.
     """
     rest = _REST.match(text, stop)
     assert rest is not None
@@ -114,7 +114,7 @@ def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | N
         return None
 
     if end == limit:
-        # The value goes on beyond what was looked at, to the markup that ends it.
+        # The value continues beyond the limit, up to the markup that ends it.
         markup = _MARKUP.search(text, end)
         end = len(text) if markup is None else markup.start()
         if not text.startswith((b"</", b"&"), end):
@@ -124,7 +124,7 @@ def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | N
 
 
 def _giving(text: bytes, start: int, stop: int) -> _Giving | None:
-    """Return how a name may be given a value, by what stands around it."""
+    """Return the syntax that may assign a value to a name, by the bytes around it."""
     if stop == len(text):
         return None
     if text[stop] == _AMPERSAND:

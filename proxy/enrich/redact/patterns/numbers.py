@@ -1,10 +1,9 @@
-"""Numbers of payment cards and of bank accounts, also as printed: in groups, with blanks or hyphens
-between them.
+"""Find numbers of payment cards and bank accounts, also as printed: in groups, with blanks or
+hyphens.
 
-Strategy: a card's number has a prefix of an issuer, a length that this issuer uses, and a check
-digit; an IBAN the length of its country and a checksum. Digits without separators may also be an
-identifier or a time that passes by chance, one of forty with sixteen digits: where the name before
-them says so, they stay.
+Strategy: a card number has an issuer's prefix, a length that this issuer uses, and a check digit.
+An IBAN has the length of its country and a checksum. One in forty identifiers or times with sixteen
+digits passes by chance, so digits without separators stay if their name suggests such a value.
 
 Standard: ISO/IEC 7812 (check digit by Luhn), issuers' published ranges; ISO 13616 and the SWIFT
 IBAN registry.
@@ -35,13 +34,13 @@ _SPLIT: Final = re.compile(rb"(?<!\\)" + _SEPARATOR)
 _CARD_GROUPS: Final = 4
 _COUNTRY: Final = b"|".join(_COUNTRIES)
 _DIGITS: Final = {b"AE": 21, b"BA": 18, b"BE": 14, b"DE": 20, b"EE": 18, b"AD": 10}
-"""Countries whose codes are hexadecimal digits, as identifiers begin; how many digits follow: all,
-but for AD.
+"""Countries whose codes are hexadecimal digits, as identifiers may begin → number of digits that
+follow: all, except for AD.
 """
 
 
 def _in_one_run() -> bytes:
-    """Write the pattern of accounts in one run: of each country as many characters as it has."""
+    """Return the pattern of accounts without separators, with the length of each country."""
     digits = [
         rb"%b[0-9]{%d}[0-9A-Z]{%d}" % (country, count, _COUNTRIES[country] - 2 - count)
         for country, count in _DIGITS.items()
@@ -59,7 +58,7 @@ def _in_one_run() -> bytes:
 
 
 def _in_groups() -> bytes:
-    """Write the pattern of the first four groups of an account, as all have."""
+    """Return the pattern of the first four groups of an account."""
     pieces = []
     for are_digits, characters in ((True, b"0-9"), (False, b"0-9A-Z")):
         some = b"|".join([country for country in _COUNTRIES if (country in _DIGITS) is are_digits])
@@ -71,7 +70,7 @@ def _in_groups() -> bytes:
 
 
 def _small(pattern: bytes) -> bytes:
-    """Write the same with small letters: an account has no letters of both cases."""
+    """Return a pattern in lower case: an account never mixes cases."""
     for country in _COUNTRIES:
         pattern = pattern.replace(country, country.lower())
     return pattern.replace(b"0-9A-Z]", b"0-9a-z]")
@@ -95,7 +94,7 @@ _GROUPED: Final = rb"[2-6][0-9]{3}%b(?:[0-9]{4}%b[0-9]{4}%b[0-9]{4}|[0-9]{6}%b[0
 _ACCOUNT: Final = b"|".join((_in_one_run(), _in_groups()))
 _OTHERS: Final = rb"(?:%b|%b|%b)\b" % (_GROUPED, _ACCOUNT, _small(_ACCOUNT))
 COARSE: Final = rb"\b(?:(?:%b)\b|%b)" % (_ISSUED_DIGITS, _OTHERS)
-"""Where one may begin; in the syntax of google-re2."""
+"""Finds where a number may begin; in the syntax of google-re2."""
 EXACT: Final = re.compile(
     rb"""(?<![\w.%%-])(?:([2-6][0-9]{12,18})(?!\w|[.-][0-9]|-\w)"""
     rb"""|([2-6][0-9]{3}(?P<s>%b)(?:[0-9]{4}(?P=s)[0-9]{4}(?P=s)[0-9]{4}(?:(?P=s)[0-9]{1,3})?|[0-9]{6}(?P=s)[0-9]{4,5}))(?!\w)"""
@@ -104,15 +103,14 @@ EXACT: Final = re.compile(
 _FOUND: Final = compile_bytes(COARSE)
 _APP_RULE: Final = "facebook-app-token"
 _APP_TOKEN: Final = compile_bytes(rb"\b[0-9]{13,17}\|([A-Za-z0-9_-]{27,40})\b")
-"""The number of an application and its secret: no literal is in it that logs are not full of."""
+"""The number of an application and its secret. It has no literal that is rare in logs."""
 _SAMPLE_STEP: Final = 3
 _SAMPLED: Final = (b"111", b"1 1 1", b"11 11")
-"""Of these each number leaves one of every third character, in which digits are ones and separators
-blanks: at least eight digits of it follow each other, or groups of four with up to two bytes
-between them.
+"""Samples of numbers: every third character, with digits as ones and separators as blanks. Each
+number has at least eight digits in a row, or groups of four with up to two bytes between them.
 """
 _LONG_SPACES: Final = (b"\xe2\x80\xaf", b"\xe2\x80\x87")
-"""Separators of three bytes, of which a sample says too little; few texts have any."""
+"""Separators of three bytes are missed by a sample; few texts have any."""
 _SAMPLES: Final = bytes(
     49 if byte in b"0123456789" else 32 if byte in b" -+\xa0\xc2\xe2\x80\x87\xaf\xff" else 0
     for byte in range(256)
@@ -123,14 +121,15 @@ _OTHER_NAME: Final = re.compile(
     rb"(?i:.*(?:time|timestamp|date|offset|sequence|seq|nonce|epoch|created|updated|version|size|bytes|hash))"
     rb"|(?i:(?:.*[_.-])?(?:id|ids|ts|[mnu]s|nanos|micros))|.*[a-z0-9](?:Ids?|IDs?|At|Ns|Ms|Us)"
 )
-"""Of digits that are no card's."""
+"""Names of digits that are not a card number."""
 _NEAR_BYTES: Final = 64
 
 
 def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
-    """Yield the numbers of cards and accounts in a text as it is, and tokens of applications.
+    """Yield the numbers of cards and accounts in a text, and application tokens, without decoding
+    escapes.
 
-    Those whose rule is disabled stay.
+    Numbers whose rule is disabled are left out.
     """
     if not may_hold_number(text):
         return
@@ -153,7 +152,7 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
 
 
 def may_hold_number(text: bytes) -> bool:
-    """Whether a sample of a text allows the number of a card or of an account."""
+    """Return False if a sample shows that a text has no card or account number."""
     sample = text[::_SAMPLE_STEP].translate(_SAMPLES)
     return any(digits in sample for digits in _SAMPLED) or any(
         text.find(space) >= 0 for space in _LONG_SPACES
@@ -161,9 +160,7 @@ def may_hold_number(text: bytes) -> bool:
 
 
 def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
-    """Return where a number stands in what `EXACT` matched; None where it is that of no card and no
-    account.
-    """
+    """Return the span of a valid number within a match of `EXACT`; None if it is not one."""
     start, stop = found.span()
     if found[1] is not None:
         if not _is_card(found[1]):
@@ -179,7 +176,7 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
     groups = _SPLIT.split(found[2])
     if _is_card(b"".join(groups)):
         return start, stop
-    # What follows is something else.
+    # The last group does not belong to the card number.
     if len(groups) > _CARD_GROUPS and _is_card(b"".join(groups[:_CARD_GROUPS])):
         return start, stop - len(groups[-1]) - len(found["s"])
 
@@ -187,7 +184,7 @@ def secret_in(text: bytes, found: re.Match[bytes]) -> Span | None:
 
 
 def id_of(found: re.Match[bytes]) -> str:
-    """Return the id of the rule of what `EXACT` matched."""
+    """Return the id of the rule for a match of `EXACT`."""
     if found[1] is None and found[2] is None:
         return "iban"
     return "card-number"
@@ -202,7 +199,7 @@ def _is_card(digits: bytes) -> bool:
 
 
 def _account(text: bytes, start: int) -> Span | None:
-    """Return where an IBAN stands, without what may follow it behind a blank."""
+    """Return the span of an IBAN, without a word after it."""
     left = _COUNTRIES[text[start : start + 2].upper()]
     found = re.compile(rb"(?:%b?[0-9A-Za-z]){%d}(?!\w)" % (_SEPARATOR, left)).match(text, start)
     if found is None:

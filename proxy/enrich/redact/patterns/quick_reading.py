@@ -1,8 +1,7 @@
-r"""A quick reading of a text: one level of the escapes that many write, without the places where
-they stand.
+r"""Quick decoding: one level of the common escapes, without a map of positions.
 
-It says whether a text is worth a view (`views.py`), which knows the places. JSON (`\n`, `\"`,
-`\u0041`), markup (`&quot;`) and percent-encoding are read alike.
+The result shows if a text is worth a view (`views.py`), which maps positions. JSON (`\n`, `\"`,
+`\u0041`), markup (`&quot;`) and percent-encoding are decoded alike.
 """
 
 import re
@@ -16,11 +15,11 @@ _MARKUP: Final = {
     b"&quot;": b'"', b"&apos;": b"'", b"&lt;": b"<", b"&gt;": b">", b"&nbsp;": b" ", b"&amp;": b"&",
 }  # fmt: skip
 _ARRAY_BYTES: Final = 4096
-"""Arrays take 20 us however short a text is."""
+"""Arrays take 20 us even for a short text."""
 _BY_NUMBER: Final = re.compile(
     rb"\\(?:(?:u00|x|u\{0{0,4}|U000000)([0-7][0-9a-fA-F]|[0-9a-fA-F](?=\}))\}?|u(?:00[aA]0|202[fF]|2007))"
 )
-"""Characters of ASCII, and blanks that separate groups of digits."""
+"""ASCII characters, and blanks that separate groups of digits."""
 _SPELLS: Final = (
     re.compile(
         rb"""\\(?:u(?:00|\{|20[02])|[xU/]|[\\nrtbf"/]{0,16}[0-9]|[\\nrtbf"/]{1,16}[A-Za-z]{2}[0-9]{2})"""
@@ -28,27 +27,29 @@ _SPELLS: Final = (
     re.compile(rb"%[0-9a-fA-F]{2}"),
     re.compile(rb"&(?:#|(?:quot|apos|lt|gt|nbsp|amp);)"),
 )
-"""Escapes that may spell a part of a secret, or separate its digits: ends of lines and quotes do so
-nowhere else.
+"""Escapes that may spell a part of a secret or separate its digits. Line ends and quotes only count
+inside one.
 """
 _SHORT_BYTES: Final = 2048
-"""A text that is as short is read whole."""
+"""Up to this size, a text is decoded whole."""
 _BEFORE_BYTES: Final = 256
 _BEHIND_BYTES: Final = 1280
-"""What is read around a place: names and values are shorter, and of a longer one this is enough."""
+"""Bytes decoded around a position. Names and values are shorter; of a longer value this is
+enough.
+"""
 _REFERENCE: Final = re.compile(rb"&#(?:[xX]0{0,4}([0-7]?[0-9a-fA-F])|0{0,4}([0-9]{1,3}));")
 
 
 def around(text: bytes, candidates: list[int]) -> bytes:
-    """Return the parts of a text in which only a reading of escapes may show a secret.
+    """Return the parts of a text in which a secret may show only after decoding.
 
-    These are around candidates, and around escapes that spell characters. Elsewhere a reading
-    changes ends of lines and quotes, which the search of the text itself knows.
+    They surround the candidates and the escapes that spell characters. Elsewhere decoding changes
+    only line ends and quotes, and the search of the text itself handles these.
     """
     if len(text) <= _SHORT_BYTES:
         return text
     places = [*candidates]
-    for spells in _SPELLS:  # each begins with one byte, which is what `re` searches for quickly
+    for spells in _SPELLS:  # `re` finds an expression quickly if it begins with one fixed byte.
         places += [found.start() for found in spells.finditer(text)]
     pieces: list[bytes] = []
     begin = 0
@@ -62,12 +63,12 @@ def around(text: bytes, candidates: list[int]) -> bytes:
 
     if end >= 0:
         pieces.append(text[begin:end])
-    # Where blanks are, a plus sign is none (`quick_reading`).
+    # In a text with blanks, a plus sign does not mean one (`quick_reading`).
     return (b" \n" if b" " in text else b"\n").join(pieces)
 
 
 def quick_reading(text: bytes) -> bytes:
-    """Return what a text says with one level of its escapes read, where a backslash is one."""
+    """Return a text with one level of its escapes decoded."""
     if BACKSLASH in text:
         text = _without_backslashes(text)
         if any(sign in text for sign in BY_NUMBER_SIGNS):
@@ -85,9 +86,7 @@ def quick_reading(text: bytes) -> bytes:
 
 
 def _without_backslashes(text: bytes) -> bytes:
-    """Return a text with its escapes of one letter read: of a long one over arrays, which is four
-    times as fast.
-    """
+    """Decode one-letter escapes. For long texts arrays are four times as fast."""
     if len(text) < _ARRAY_BYTES:
         for letter, meaning in ESCAPED.items():
             text = text.replace(b"\\" + letter, meaning)

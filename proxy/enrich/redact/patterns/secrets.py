@@ -1,11 +1,10 @@
-r"""Find secrets by their looks, in what a text says, and take them out of it.
+"""Find and redact secrets by their format, in a text and in its decoded forms.
 
-Strategy: one pass finds the literals of all rules and what names of secrets have (`scanner.py`);
-around each is looked for what its rule says. Digits have no literal: a sample of a text says
-whether any of it may be the number of a card or of an account. A text with escapes is read once
-more with the usual ones replaced. Only where that or the text itself hits are its views made
-(`views.py`), in which places are known: what is found there goes where it stands in the text as it
-was sent, so that all else stays byte for byte.
+Strategy: one pass finds the literals of all rules and the anchors of names (`scanner.py`), and the
+rules are matched around them. Card and account numbers have no literal; a sample of the text shows
+if it may contain any. A text with escapes is searched once more, after quick decoding. Only if one
+of these searches hits, views are made (`views.py`), which map positions back: a secret is replaced
+at its position in the original text, and all other bytes stay as they are.
 
 Invariant: redacting twice changes nothing.
 """
@@ -40,8 +39,8 @@ _MEMBER_BYTES: Final = 512
 
 
 def in_place(text: bytes, found: Iterable[Edit]) -> Iterator[Edit]:
-    """Yield edits in order, with what stands in for each: a string where it is a bare value of
-    JSON, however deep, which stays so.
+    """Yield edits in order, with quotes around a replacement for a bare JSON value, so that JSON
+    stays JSON.
     """
     at = 0
     quotes = 0
@@ -62,22 +61,22 @@ def in_place(text: bytes, found: Iterable[Edit]) -> Iterator[Edit]:
 
 
 MIN_BYTES: Final = 13
-"""The shortest thing any pattern finds is as long."""
+"""Length of the shortest secret that a built-in rule finds."""
 _MAX_VIEWS: Final = 6
-"""What nests deeper is read by no program we know."""
+"""No program we know decodes deeper nesting."""
 _MAX_READINGS: Final = 4
 _NEAR_BYTES: Final = 128
 _ANCHORS: Final = ("^", "$", r"\A", r"\z")
-"""Of own expressions: they say where a text begins or ends."""
+"""Anchors in the user's expressions, for the beginning or end of a text."""
 _BETWEEN: Final = b"=: \t\"'"
-"""What stands between a name and its value."""
+"""Bytes that may separate a name and its value."""
 
 
 class SecretPatterns:
-    """Finds secrets by their looks: those of rules, what a text gives to names, numbers, and own
+    """Finds secrets by format: by rules, by assignment to names, as numbers, and by the user's
     patterns.
 
-    Reusable; compiled once. Not thread-safe.
+    Reusable. Not thread-safe.
     """
 
     __slots__ = (
@@ -100,14 +99,14 @@ class SecretPatterns:
         hits: Hits | None = None,
         names: SecretNames | None = None,
     ) -> None:
-        """Find what rules say, and what `own` regular expressions match, as google-re2 reads them.
+        """Compile the rules, and `own` regular expressions in the syntax of google-re2.
 
         Args:
-            own: Expressions; of each the first group goes, or all of it where it has none.
-            rules: By which secrets are known by their looks; those that are built in where none are given.
-            disabled: Ids of rules that do not count.
-            hits: Where secrets are counted that are taken out.
-            names: Of secrets, which a text may give a value.
+            own: Expressions; group 1 is redacted, or the whole match without a group.
+            rules: Rules that recognise secrets by format; default: the built-in ones.
+            disabled: Ids of rules that are not applied.
+            hits: Counts redacted secrets by rule.
+            names: Secret names, to which a text may assign a value.
         """
         every = built_in_rules() if rules is None else rules
         counting = [rule for rule in every if rule.id not in disabled]
@@ -131,7 +130,7 @@ class SecretPatterns:
         return self._names.has(word) or may_be_given(word)
 
     def may_hold(self, text: bytes) -> bool:
-        """Whether a text has a secret, as it is or with its escapes read: quick to say no."""
+        """Return False if a text certainly has no secret, even after decoding; fast."""
         if next(self._search(text), None) is not None:
             return True
         if not has_escapes(text):
@@ -150,17 +149,17 @@ class SecretPatterns:
         return False
 
     def may_hold_any(self, texts: bytes) -> bool:
-        """Whether any of several texts, which lines separate, may have a secret."""
+        """Return False if none of several texts has a secret. Lines separate the texts."""
         return self._has_anchors or self.may_hold(texts)
 
     def redact(self, text: bytes) -> bytes:
-        """Replace what looks like a secret; the same object comes back when nothing does."""
+        """Replace secrets; return the same object if nothing changes."""
         if len(text) < self.min_bytes or not self.may_hold(text):
             return text
         return edited(text, self.find(text), self.hits)
 
     def redact_octets(self, data: bytes) -> bytes:
-        """Redact what is no text: a letter or digit before a secret may be its length (protobuf,
+        """Redact binary data, where a letter or digit before a secret may be its length (protobuf,
         MessagePack, CBOR).
         """
         edits = self.find(data) if self.may_hold(data) else []
@@ -168,9 +167,7 @@ class SecretPatterns:
         return edited(data, apart(edits), self.hits)
 
     def find(self, text: bytes) -> list[Edit]:
-        """Find secrets in what a text says: where each starts and stops, and what stands in for it,
-        in order.
-        """
+        """Return the edits for the secrets in a text and in its decoded forms, in order."""
         edits: list[Edit] = []
         views: list[View] = []
         plain = text
@@ -193,7 +190,7 @@ class SecretPatterns:
             plain = view.text
 
     def _search(self, text: bytes) -> Iterator[Edit]:
-        """Yield secrets of a text as it is, in no order."""
+        """Yield the secrets of a text without decoding, in any order."""
         if self.scanner.has_hits(text):
             yield from self.scanner.forms(text)
             yield from self._given(text)
@@ -202,7 +199,7 @@ class SecretPatterns:
             yield from _own_secrets(text, pattern, f"pattern-{place}")
 
     def _given(self, text: bytes) -> Iterator[Edit]:
-        """Yield what a text gives to names of secrets."""
+        """Yield the values that a text assigns to secret names."""
         taken = 0
         for start, stop in self.scanner.names(text):
             if start < taken:
@@ -215,11 +212,11 @@ class SecretPatterns:
             taken = found.stop
 
     def _is_off(self, text: bytes, edit: Edit) -> bool:
-        """Whether what a text gives to a name stays: the rule does not count, or the name is none
-        of a secret.
+        """True if a value assigned to a name stays, because its rule is disabled or its name
+        excepted.
 
-        Before the name may stand what it belongs to, which is a part of some names
-        (`user[password]`).
+        Excepted names may include their parent (`user[password]`), so the bytes before the value
+        are compared, too.
         """
         if not edit.rule.startswith(NAME):
             return edit.rule in self._disabled
@@ -235,7 +232,7 @@ class SecretPatterns:
 
 
 def _min_bytes(rules: Iterable[Rule]) -> int:
-    """Return how long the shortest secret is at least: one of an own rule as long as its shortest
+    """Return the minimum length of a secret. For the user's rules it is the length of the shortest
     literal.
     """
     return min(

@@ -1,10 +1,9 @@
-r"""What a text says: one level of its escapes read, and where each place of that stands in the text
-as it was sent.
+r"""Views: a text with one level of its escapes decoded, and a map of positions to the original.
 
-Strategy: escapes of JSON and its like (`\n`, `\"`, `\/`, `\u006e`), percent-encoding and references
-of markup (`&amp;`, `&#10;`) are read alike, whatever the text is: a view is searched, never kept. A
-view of a view reads what nests: JSON in JSON in a form. Each escape becomes one byte, so that
-places are found again by counting.
+Strategy: escapes of JSON and similar (`\n`, `\"`, `\/`, `\u006e`), percent-encoding and markup
+references (`&amp;`, `&#10;`) are decoded alike in any text, because a view is searched and never
+kept. A view of a view decodes nested escapes, such as JSON in JSON in a form. Each escape becomes
+one byte, so that positions can be mapped back by counting.
 """
 
 import re
@@ -25,20 +24,20 @@ _NAMED: Final = {b"\\" + letter: meaning for letter, meaning in ESCAPED.items()}
     b"&amp;": b"&", b"&quot;": b'"', b"&apos;": b"'", b"&lt;": b"<", b"&gt;": b">", b"&nbsp;": b" ",
 }  # fmt: skip
 SPACE: Final = rb"[\s+]"
-"""A blank of a pattern; in a form it is a plus sign."""
+"""A blank in a pattern; in a form it is a plus sign."""
 _OTHER: Final = 0xFF
-"""Stands for any character outside of ASCII."""
+"""Replaces any character outside ASCII."""
 
 
 def has_escapes(text: bytes) -> bool:
-    """Whether a text may have any: cheap, as nearly all texts are asked."""
+    """Return False if a text has no escapes. Cheap, because nearly all texts are tested."""
     return BACKSLASH in text or PERCENT in text or (SEMICOLON in text and AMPERSAND in text)
 
 
 class View:
-    """A text with its escapes read; where it has none, `text` is the same object.
+    """A text with its escapes decoded; `text` is the same object if nothing changes.
 
-    In a form, which has no blanks, a plus sign is one.
+    In a form, recognised by its lack of blanks, a plus sign is decoded as a blank.
     """
 
     __slots__ = ("_behind", "_shorter", "text")
@@ -63,7 +62,7 @@ class View:
         self.text = b"".join((*pieces, text[kept:])) if pieces else sent
 
     def place(self, at: int) -> int:
-        """Return where in the text as it was sent that begins which is at a place of the view."""
+        """Return the position in the original text for a position in the view."""
         return at + self._shorter[bisect_right(self._behind, at)]
 
 
@@ -78,6 +77,6 @@ def _read(escape: bytes) -> bytes:
     try:
         number = int(digits, 10 if escape[:2] == b"&#" and escape[2:3] not in b"xX" else 16)
     except ValueError:
-        number = _OTHER  # the name of a character that few write so
+        number = _OTHER  # A named character reference that is rarely used for secrets.
 
     return bytes((min(number, _OTHER),))
