@@ -208,6 +208,24 @@ async def test_what_is_loaded_is_bounded(site: Site) -> None:
     assert kept == [20_000, None, True]
 
 
+async def test_rows_are_in_the_order_in_which_they_started(site: Site) -> None:
+    """Of pages and live records alike, whatever the order in which they ended; a notice stays where
+    it came.
+    """
+    await site.open("/requests?period=15m")
+    shown = await site.page.evaluate("""import("/ui/newest/list/loaded-records.js").then(({ LoadedRecords }) => {
+        const loaded = new LoadedRecords();
+        const one = (start, seq) => ({ id: `${start}`, started_at_us: start, seq });
+        const page = (...records) => ({ records, next_cursor: "more", complete: true, arrivals: 0 });
+        loaded.setNewest(page(one(30, 9), one(12, 8), one(20, 7)));
+        loaded.add([{ id: "notice", started_at_us: 31 }, one(14, 10)]);
+        loaded.add([one(40, 12), one(5, 11), one(14, 10)]);
+        loaded.appendOlder(page(one(16, 6), one(3, 5), one(12, 8)));
+        return loaded.items.map((item) => item.record.id);
+    })""")
+    assert shown == ["40", "notice", "30", "20", "16", "14", "12", "5", "3"]
+
+
 async def test_tools_fit_on_a_phone(site: Site) -> None:
     """Some of them, and a button that shows the rest; none is cut."""
     page = site.page

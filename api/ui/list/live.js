@@ -129,6 +129,7 @@ const notice = (grade, content) => ({
   grade,
   content,
   level: "info",
+  started_at_us: Date.now() * 1000,
   ended_at_us: Date.now() * 1000,
 });
 

@@ -1,9 +1,12 @@
-// The records a list has loaded: a newest page, older pages below it, live records above. Pure.
+// The records a list has loaded, pages and live ones, in the order in which they started: the server
+// gives them in the order in which they ended. Pure.
 
 const MAX_ROWS = 20_000; // older ones are a filter or a shorter period away
 const SEARCH_MS = 20_000; // for which a search that has found nothing goes on by itself
-const RECENT = 2000; // among which a live record may already be
 
+/** Order by start, newest first; of equal ones those stored later. */
+const byStart = (a, b) =>
+  (b.started_at_us ?? 0) - (a.started_at_us ?? 0) || (b.seq ?? 0) - (a.seq ?? 0);
 const idsOf = (records) => new Set(records.map((record) => record.id));
 
 export class LoadedRecords {
@@ -37,19 +40,17 @@ export class LoadedRecords {
     return isStopped && this.searchedMs < SEARCH_MS;
   }
 
-  /** All of them, newest first. */
+  /** All of them: those in flight, then the others, newest first. */
   get all() {
     return [...this.inFlight, ...this.stored];
   }
 
   /** The rows of all of them; a key changes with what its row shows. */
   get items() {
-    const { all } = this;
-    return all.map((record, index) => ({
+    return this.all.map((record) => ({
       key: [record.id, record.in_flight ? "*" : "", ...Object.keys(record.fields ?? {})].join(""),
       record,
       isFleeting: record.in_flight,
-      isEarlier: index + 1 < all.length && record.started_at_us < all[index + 1].started_at_us,
     }));
   }
 
@@ -66,41 +67,35 @@ export class LoadedRecords {
     const ids = idsOf(kept);
     const fresh = records.filter((record) => !ids.has(record.id));
     this.inFlight = fresh.filter((record) => record.in_flight);
-    const stored = [...kept, ...fresh.filter((record) => !record.in_flight)];
-    this.stored = stored.sort((a, b) => (b.seq ?? 0) - (a.seq ?? 0));
+    this.hold([...kept, ...fresh.filter((record) => !record.in_flight)]);
   }
 
   /** Take the page behind the cursor. */
   appendOlder({ records, next_cursor: cursor, complete }) {
     const known = idsOf(this.stored);
-    this.stored = [...this.stored, ...records.filter((record) => !known.has(record.id))];
     this.cursor = cursor;
     this.isComplete = complete;
-    if (this.stored.length >= MAX_ROWS) this.cut();
+    this.hold([...this.stored, ...records.filter((record) => !known.has(record.id))]);
   }
 
-  /** Hold no more than so many: what is older cannot be reached from here. */
-  cut() {
-    this.stored = this.stored.slice(0, MAX_ROWS);
-    this.isCut = this.cursor !== null || this.isCut;
+  /** Hold these, but no more than so many: what is older cannot be reached from here. */
+  hold(records) {
+    this.stored = records.sort(byStart).slice(0, MAX_ROWS);
+    if (records.length < MAX_ROWS) return;
+    this.isCut = this.isCut || this.cursor !== null || records.length > MAX_ROWS;
     this.cursor = null;
   }
 
-  /** Put live items on top; returns whether any was new. */
-  prepend(items) {
-    const known = idsOf(this.stored.slice(0, RECENT));
-    const newest = this.stored[0]?.seq; // a notice stays in its place
+  /** Add live items; returns whether any was new. */
+  add(items) {
+    const known = idsOf(this.stored);
     const fresh = items
       .filter((item) => !known.has(item.id))
-      .map((item) => ({ seq: newest, ...item, isNew: true, arrival: (this.arrivals += 1) }));
+      .map((item) => ({ ...item, isNew: true, arrival: (this.arrivals += 1) }));
     if (!fresh.length) return false;
     const ids = idsOf(fresh);
     this.inFlight = this.inFlight.filter((record) => !ids.has(record.id));
-    this.stored = [...fresh, ...this.stored];
-    if (this.stored.length > MAX_ROWS) {
-      this.isCut = true;
-      this.cut();
-    }
+    this.hold([...fresh, ...this.stored]);
     return true;
   }
 }

@@ -298,7 +298,7 @@ export class Page {
   }
 
   add(items) {
-    const draw = (shown) => this.loaded.prepend(shown) && this.drawPage({ holds: true });
+    const draw = (shown) => this.loaded.add(shown) && this.drawPage({ holds: true });
     this.fieldReads.add(items, this.fields(), this.reads.signal, draw);
   }
 
@@ -350,10 +350,6 @@ export class Page {
       record.isNew = false;
     }
     this.choice.mark(row);
-    if (item.isEarlier) {
-      row.classList.add("earlier");
-      row.title = "Rows are in the order in which requests ended: this one began before the next";
-    }
     return row;
   }
 

@@ -117,7 +117,9 @@ def query(
 
     view = View(fields=read_fields(fields), zone=zone)
     parameters = {**filters} | ({"order": order} if order else {}) | view.asked
-    is_empty = _print_list(pages(client, parameters, limit), view, as_json=as_json)
+    is_empty = _print_list(
+        pages(client, parameters, limit), view, is_rising=order == "asc", as_json=as_json
+    )
     if is_empty and not as_json:
         _explain_nothing(client, filters)
     return 0
@@ -140,14 +142,20 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
             complain(_NO_USERS)
 
 
-def _print_list(records: Iterable[Mapping[str, Any]], view: View, *, as_json: bool) -> bool:
-    """Print records; return whether there were none (False with `as_json`)."""
+def _print_list(
+    records: Iterable[Mapping[str, Any]], view: View, *, is_rising: bool, as_json: bool
+) -> bool:
+    """Print records; return whether there were none (False with `as_json`).
+
+    A table is in the order of its first column, when they started, which `is_rising` or falls. The
+    server gives records in the order in which they ended, and so are lines of JSON.
+    """
     if as_json:
         for record in records:
             say_json(selected(record, view), is_line=True)
         return False
 
-    rows = list(records)
+    rows = sorted(records, key=lambda record: str(record["started_at"]), reverse=not is_rising)
     if rows:
         print_records(rows, view)
     return not rows
@@ -168,7 +176,7 @@ def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
     until = (datetime.fromisoformat(ended) + AROUND).isoformat()
     before = pages(client, among | {"since": since, "until": begun, "order": "desc"}, MAX_AROUND)
     after = pages(client, among | {"since": begun, "until": until, "order": "asc"}, MAX_AROUND)
-    _print_list([*list(before)[::-1], *after], View(), as_json=as_json)
+    _print_list([*list(before)[::-1], *after], View(), is_rising=True, as_json=as_json)
     return 0
 
 

@@ -256,6 +256,23 @@ def test_around_a_record_are_the_nearest(
     ]
 
 
+@pytest.mark.parametrize(
+    ("order", "paths"), [("desc", ["/2", "/1", "/long"]), ("asc", ["/long", "/1", "/2"])]
+)
+def test_rows_are_in_the_order_in_which_they_started(
+    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], order: str, paths: list[str]
+) -> None:
+    """As their first column says: a long one was stored behind others that began later."""
+    moments = {"/1": 1, "/long": 0, "/2": 2}
+    records = [
+        make_record(n, path=path, started_at_us=START_US + s * SECOND_US)
+        for n, (path, s) in enumerate(moments.items())
+    ]
+    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
+    assert app.main(["query", "--order", order, "--fields", "path"]) == 0
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()[1:]] == paths
+
+
 def test_get_of_an_event_names_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
     """It has neither status nor duration."""
     event = make_record(
