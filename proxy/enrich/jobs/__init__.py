@@ -1,3 +1,4 @@
-"""Calls that answer later: background responses, batches, operations. Counted once, tied to what
-began them. Pure.
+"""Jobs: LLM calls that are answered later (background responses, batches, operations).
+
+The tokens of a job are counted once, in the record of the call that began it.
 """

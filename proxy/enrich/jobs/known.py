@@ -1,8 +1,8 @@
-"""The known jobs: the record that began each, and the one that has its tokens and cost.
+"""The known jobs: the record that began each, and the record with its tokens and cost.
 
-Bounded; kept in the store as well, so that a restart neither forgets nor doubles a count. What was
-evicted, or is in a store that is not open yet, may have been counted: of a job that is older than
-that, and not known, nothing can be said.
+Bounded. The store keeps them as well, so that a restart neither forgets nor doubles a count. A job
+that was evicted, or is in a store that is not open yet, may have been counted. So an unknown job
+older than that is not counted at all.
 """
 
 import hashlib
@@ -15,11 +15,14 @@ import msgspec
 from storage.record import Job, now_us
 
 MAX_JOBS: Final = 16_384
-"""About 300 bytes each, 5 MB."""
+"""Limit of jobs kept in memory: 5 MB at about 300 bytes each."""
 
 
 def job_id(project: str | None, name: str) -> bytes:
-    """Hash the provider's name of a job; the same name in another project is another job."""
+    """Return the hash of a job's name at the provider and its project.
+
+    The same name in two projects means two jobs.
+    """
     return hashlib.blake2b(
         f"{project or ''}\0{name}".encode("utf-8", "replace"), digest_size=16
     ).digest()
@@ -32,10 +35,10 @@ class KnownJobs:
         self._max_jobs = max_jobs
         self._jobs: OrderedDict[bytes, Job] = OrderedDict()
         self._unknown_until_us = now_us()
-        """Of jobs from before, some may be missing."""
+        """Load the stored jobs, newest first, up to the limit. Call once, when the store opens."""
 
     def load(self, jobs: Iterable[Job]) -> None:
-        """Load the jobs of the store, newest first, once, as many as there is room for."""
+        """Load the stored jobs, newest first, up to the limit. Called once, when the store opens."""
         stored = list(jobs)
         since = self._jobs
         self._jobs = OrderedDict()
@@ -53,12 +56,12 @@ class KnownJobs:
         return self._jobs.get(key)
 
     def may_be_forgotten(self, created_at_us: int | None) -> bool:
-        """Whether a job that is not known may have been, and counted."""
+        """Return True if an unknown job of this time may have been known, and counted, before."""
         until_us = self._unknown_until_us
         return bool(until_us) and (created_at_us is None or created_at_us <= until_us)
 
     def put(self, job: Job) -> None:
-        """Keep the present state of a job; the one that changed least recently is dropped for it."""
+        """Keep the present state of a job. The least recently changed one is evicted for it."""
         self._jobs[job.id] = job
         self._jobs.move_to_end(job.id)
         if len(self._jobs) > self._max_jobs:

@@ -1,8 +1,6 @@
-"""Files with the results of a batch: lines of JSON, one an answer; their usage is summed up by
-model.
+"""Read the results file of a batch: JSON lines, one per answer, with usage summed by model.
 
-A file that was not captured whole says nothing that could be shown: what is missing may be
-anything.
+A file that was not captured whole yields nothing, since anything may be missing from it.
 """
 
 from bisect import bisect_left
@@ -18,13 +16,13 @@ from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm import anthropic, gemini, openai
 
 _LENGTHS: Final = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
-"""Tokens of an input behind which some model of the list is dearer."""
+"""Input lengths in tokens above which some model of the price list costs more."""
 BATCH_TIER: Final = "batch"
-"""Of a provider's prices."""
+"""Service tier of all answers of a batch."""
 MAX_MODELS: Final = 32
-"""Counted separately in one file."""
+"""Models that are counted separately in one file."""
 LONG_BYTES: Final = 1 << 16
-"""A file that is longer takes more than a millisecond."""
+"""Size in bytes above which reading a file takes more than a millisecond."""
 _RAW: Final = msgspec.Raw()
 _COUNTS: Final = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens",
@@ -39,15 +37,15 @@ Read = Callable[[CallUsage, bytes], None]
 
 @dataclass(slots=True)
 class Results:
-    """What the answers of a batch used, by model."""
+    """Usage of the answers of a batch, by model."""
 
     models: dict[str, CallUsage] = field(default_factory=dict)
     parts: dict[tuple[str, int], CallUsage] = field(default_factory=dict)
-    """The same by model and length of the input, which a price may depend on."""
+    """Usage by model and length class of the input, as a price may depend on the length."""
     answers: dict[str, int] = field(default_factory=dict)
-    """By model, how many."""
+    """Number of answers by model."""
     failed: int = 0
-    """Requests of the batch without an answer."""
+    """Number of requests of the batch without an answer."""
 
     def add(self, read: Read, answer: msgspec.Raw) -> None:
         if not is_object(answer):
@@ -60,7 +58,7 @@ class Results:
             return
 
         for meter in OTHER_MODELS:
-            usage.meters.pop(meter, None)  # they are counted as models of their own
+            usage.meters.pop(meter, None)  # each other model has a total of its own
         model = self._count(usage.resolved_model or "", usage)
         self.answers[model] = self.answers.get(model, 0) + 1
         for other in usage.others:
@@ -82,7 +80,7 @@ class Results:
         return model
 
     def total(self) -> CallUsage:
-        """Sum up all models; of more than one the call has no model."""
+        """Return the sum over all models. The sum names a model only if there is just one."""
         models = list(self.models.values())
         usage = CallUsage(service_tier=BATCH_TIER, is_finished=True, is_settled=True)
         if len(models) == 1:
@@ -118,7 +116,9 @@ def add_counts(total: CallUsage, more: CallUsage) -> None:
 
 
 def is_result_line(body: DecodedBody) -> bool:
-    """Whether a file is one of results: those of OpenAI have a request's own id and a response."""
+    """Return True if a file has batch results. OpenAI's lines have a request's own id and a
+    response.
+    """
     line = members_of(body.head.partition(b"\n")[0])
     has_answer = any(is_object(line.get(name, _RAW)) for name in ("response", "error"))
     return has_answer and value_in(line, "custom_id") is not None
@@ -148,8 +148,9 @@ def read_gemini(body: DecodedBody) -> Results:
 
 
 def read_inlined(output: msgspec.Raw) -> tuple[Results | None, str | None]:
-    """Read the output of a batch of Gemini: the results that are in it, or the name of the file
-    that has them.
+    """Read the output of a Gemini batch.
+
+    Return the inlined results, or the name of the file with the results.
     """
     found = members_of(output)
     raw = found.get("inlinedResponses", _RAW)

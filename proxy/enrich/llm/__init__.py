@@ -1,1 +1,1 @@
-"""Calls of language models: provider, model, tokens, cost. One file a provider. Pure."""
+"""LLM calls: provider, model, tokens and cost of each. One file per provider."""

@@ -1,12 +1,13 @@
 """Anthropic: messages, plain and streamed.
 
-The counts of a stream are cumulative: `message_start` has those of the input, each `message_delta`
-those so far, perhaps with the input's again. They replace former ones and are never added up.
-`input_tokens` excludes input that was read from or written to a cache; ours includes it.
+The counts of a stream are cumulative: `message_start` has the input tokens, and each
+`message_delta` the counts so far, sometimes with the input tokens again. Each count replaces the
+previous one; they are never added up. `input_tokens` excludes input that was read from or written
+to a cache; ours includes it.
 
-Where the server sampled more than once for one message, `iterations` has the counts of each time.
-Only there are those of a compaction and of an advisor. Each is billed at the price of its model,
-except for an attempt that declined before any output.
+If the server sampled more than once for a message, `iterations` has the counts of each round. The
+counts of a compaction or an advisor appear only there. Each round is billed at the price of its
+model, except an attempt that declined before any output.
 """
 
 import re
@@ -39,7 +40,7 @@ _VERTEX: Final = re.compile(
 _ONE_PRICE: Final = re.compile(
     r"claude-(?:instant|[0-3](?!\d)|(?:opus|sonnet|haiku)-[34](?:-[01])?(?:@|-\d{8}|-v\d|\Z))"
 )
-"""Models before Sonnet 4.5, which cost the same wherever they run."""
+"""Models before Sonnet 4.5. They cost the same in every region."""
 _ANYWHERE: Final = "global"
 _WANTED: Final = compile_bytes(
     rb'"message_start"|"message_delta"|"message_stop"|"error"|"(?:mcp_|server_)?tool_use"|tool_result"'
@@ -52,7 +53,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     error = object_in(document, "error")
 
     if kind == "message_stop":
-        # At Bedrock it has counts.
+        # Bedrock reports counts here.
         _read_message(usage, document)
         usage.is_finished = True
     elif kind == "error" or error is not None:
@@ -72,8 +73,7 @@ def read(usage: CallUsage, data: bytes) -> None:
 
 
 def region_of(path: str) -> str | None:
-    """Read the region of a call of Vertex, if it has a price of its own: a tenth above the global
-    one.
+    """Return the region of a Vertex call if it has its own price, a tenth above the global one.
 
     <https://platform.claude.com/docs/en/about-claude/pricing#third-party-platform-pricing>
     """
@@ -97,9 +97,10 @@ def _add_tools(usage: CallUsage, blocks: list[dict[str, msgspec.Raw]]) -> None:
 
 
 def _has_failed(result: dict[str, msgspec.Raw]) -> bool:
-    """Whether a tool of the server, or of an MCP server, failed.
+    """Return True if a tool of the provider or of an MCP server failed.
 
-    Its result then has `is_error`, or a content such as `web_search_tool_result_error`.
+    The result of a failed tool has `is_error`, or a content type such as
+    `web_search_tool_result_error`.
     """
     inner = text_of(value_at(result.get("content", _RAW), "type")) or ""
     return value_in(result, "is_error") is True or inner.endswith("_error")

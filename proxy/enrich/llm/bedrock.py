@@ -1,13 +1,13 @@
-"""Amazon Bedrock: converse, and invoke with the bodies of the model's own API; streams are binary
-events.
+"""Amazon Bedrock: `converse`, and `invoke` with the body format of the model's own API.
 
-In a converse stream, the event `metadata` has the counts and `messageStop` the reason. Nova has the
-same members in the documents of an invoke stream, whose events hold one document each, in base64.
-An exception is a member with its name; the exception of a refusal stands in the head.
+Streams are binary events. In a converse stream, the event `metadata` has the counts and
+`messageStop` the reason. An invoke stream of Nova has the same members; each event holds one
+document in base64. A member named after the exception reports a failure during a stream; a header
+reports a refusal.
 
-For every model, Bedrock adds its own counts to the last document of an invoke stream. To a response
-that is no stream it adds them as headers. Some models (of Llama, Titan, Mistral) count nothing
-themselves and have only these.
+Bedrock also adds its own counts: to the last document of an invoke stream, and as headers to a
+response that is not streamed. Some models (Llama, Titan, Mistral) report no counts themselves and
+have only these.
 """
 
 import base64
@@ -49,7 +49,7 @@ _MODEL: Final = re.compile(r"/model/([^/]{1,512})/[a-z-]+$")
 _EXCEPTION: Final = re.compile(
     rb'\s*\{\s*"([a-zA-Z]{1,64}Exception|[A-Z][a-zA-Z]{1,63}(?="\s*:\s*\{))"'
 )
-"""The first member of an exception, or of an error with another code: events have no such name."""
+"""First member of an exception or of an error with another code. No event begins like this."""
 _INVOKED: Final = Fields(
     model="",
     reason=(
@@ -73,7 +73,7 @@ _read_fields: Final = reader_of(_INVOKED)
 
 
 def model_of(path: str) -> str | None:
-    """Read the model out of a path such as `/model/anthropic.claude-3-5-sonnet%3A0/converse`."""
+    """Return the model named by a path such as `/model/anthropic.claude-3-5-sonnet%3A0/converse`."""
     found = _MODEL.search(path)
     return None if found is None else text_of(unquote(found[1]))
 
@@ -145,7 +145,7 @@ def read_invoked(usage: CallUsage, data: bytes) -> None:
             usage,
             count_of(metrics.get("inputTokenCount")),
             count_of(metrics.get("outputTokenCount")),
-            # Without them, the model's own counts of its cache hold.
+            # Without these counts, the model's own cache counts apply.
             first_count(metrics.get("cacheReadInputTokenCount"), usage.cache_read_tokens),
             first_count(metrics.get("cacheWriteInputTokenCount"), usage.cache_write_tokens),
         )
@@ -155,7 +155,7 @@ def read_invoked(usage: CallUsage, data: bytes) -> None:
 def _add_counts(
     usage: CallUsage, given: int | None, output: int | None, cached: int | None, written: int | None
 ) -> None:
-    """Set counts of Bedrock, whose input excludes input that was read from or written to a cache."""
+    """Set Bedrock's counts. Its input excludes cache reads and writes; ours includes them."""
     usage.update(
         input_tokens=None if given is None else given + (cached or 0) + (written or 0),
         output_tokens=output,
@@ -165,8 +165,9 @@ def _add_counts(
 
 
 def read_headers(usage: CallUsage, head: bytes) -> None:
-    """Read the tier and error of a response's head, and its counts where the body has none, or was
-    not seen whole.
+    """Read the service tier and the error from the head of a response.
+
+    The head's token counts are used only if the body has none or was not captured whole.
     """
     if (refused := _REFUSED.search(head)) is not None:
         usage.fail(refused[1].decode())
@@ -186,24 +187,24 @@ def read_headers(usage: CallUsage, head: bytes) -> None:
 
 
 def _other_than(beginning: bytes) -> bytes:
-    """Return a pattern for all other beginnings: google-re2 has no negative lookahead."""
+    """Return a pattern of every other beginning. RE2 has no negative lookahead."""
     return b"(?:%b)" % b"|".join(
         b"%b[^%c]" % (beginning[:end], beginning[end]) for end in range(len(beginning))
     )
 
 
-# Both texts are whole groups of three bytes, so their base64 does not depend on what follows.
+# Both texts are a multiple of three bytes, so the bytes after them do not change their base64.
 _CLAUDE: Final = base64.b64encode(b'{"type":"')
-"""The beginning of events in Claude's invoke streams."""
+"""Beginning of the events in Claude's invoke streams."""
 _DELTA: Final = base64.b64encode(b'{"type":"content_block_d')
-"""The beginning of most of them, which hold nothing but content."""
+"""Beginning of most of these events. They carry content only."""
 _MEMBERS: Final = frozenset(
     (b"usage", b"stopReason", b"output", b"stop_reason", b"model", b"type", b"prompt_token_count",
      b"generation_token_count", b"inputTextTokenCount", b"results", b"outputs", b"serviceTier")
 )  # fmt: skip
 PROVIDER: Final = Provider(
     name="bedrock",
-    # Of a tool's call, only the first event is wanted: those with parts of the input have no id.
+    # Of a tool call, only the first event is wanted: later ones carry pieces of the input, no id.
     wanted=compile_bytes(
         rb'"usage"|"stopReason"|"toolUseId"|Exception|:error-code|"bytes"\s*:\s*"%b'
         % _other_than(_DELTA)

@@ -1,5 +1,4 @@
-"""Cohere: chat, embed and rerank of its second version, and their copies: vLLM's, and the rerank of
-Voyage, Jina and others.
+"""Cohere API v2: chat, embed and rerank, and its copies (vLLM; rerank of Voyage, Jina and others).
 
 Tokens are the billed ones: Cohere's own additions to a prompt are not billed. The last event of a
 stream, `message-end`, has counts and reason. An error has a message and no type. A copy of rerank

@@ -1,7 +1,7 @@
-"""A table of the members of a response, for APIs without special cases.
+"""Declarative readers: a table of response members, for APIs without special cases.
 
-An inner member is written with dots: `usage.input_tokens`. Where the path leads through an array,
-the first element that has the member counts.
+Dots name nested members: `usage.input_tokens`. In an array, the first element with the member
+counts.
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ Members = dict[str, msgspec.Raw]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fields:
-    """Members of a response, or of a frame; of several names, the first one with a value counts."""
+    """Members of a response or a frame. Of several names, the first with a value counts."""
 
     model: str = "model"
     reason: tuple[str, ...]
-    """Why the output ended."""
+    """Reason for the end of the output."""
     end: tuple[str, object] = ("", True)
-    """A member, and its value in the last frame only; an empty name: there is no such member."""
+    """Member and value that mark the last frame. An empty name means there is no such member."""
     input: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
     cache_read: tuple[str, ...] = ()
     cache_write: tuple[str, ...] = ()
     reasoning: tuple[str, ...] = ()
     is_end_final: bool = False
-    """Whether counts are exact once the last frame was seen, even if the client left."""
+    """True if counts are exact once the last frame was seen, even if the client left."""
     is_cache_apart: bool = False
-    """Whether the input excludes input that was read from or written to a cache; ours includes it."""
+    """True if the input count excludes cache reads and writes. Ours includes them."""
     is_reasoning_apart: bool = False
-    """Whether the output excludes the reasoning; ours includes it."""
+    """True if the output count excludes reasoning tokens. Ours includes them."""
     error: str = "error"
-    """Has any value but null after a failure; an empty name: there is no such member."""
+    """Member with a value other than null after a failure. Empty: there is no such member."""
     error_types: tuple[str, ...] = ()
     """Names of the error, the most specific first."""
     tools: str = ""

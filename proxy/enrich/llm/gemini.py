@@ -39,11 +39,11 @@ _TIER: Final = re.compile(
 )
 _USUAL_TIERS: Final = ("on_demand", "standard", "unspecified", "traffic_type_unspecified")
 _NO_MODEL: Final = re.compile(r"v\d\w*")
-"""A version of the API in the place of the model: Code Assist names the model in the body."""
+"""Version of the API at the position of the model: Code Assist names the model in the body."""
 
 
 def model_of(path: str) -> str | None:
-    """Read the model out of a path such as `/v1beta/models/gemini-2.5-flash:generateContent`."""
+    """Return the model named by a path such as `/v1beta/models/gemini-2.5-flash:generateContent`."""
     found = _MODEL.search(path)
     if found is None:
         return None
@@ -51,7 +51,7 @@ def model_of(path: str) -> str | None:
 
 
 def read(usage: CallUsage, data: bytes) -> None:
-    """Read a chunk or a response; a refused array stream is an array with one error."""
+    """Read a chunk or a whole response. A refused array stream is an array with one error."""
     document = members_of(data.strip()[1:-1] if data[:1] == b"[" else data)
     # Code Assist, the API of the Gemini CLI, wraps the response.
     document = members_of(document.get("response")) or document
@@ -86,8 +86,8 @@ def _read_candidates(usage: CallUsage, document: dict[str, msgspec.Raw]) -> None
 
 
 def measure_searches(usage: CallUsage, queries: int) -> None:
-    """Note searches of the web. Up to Gemini 2.5, a prompt with searches has a price, from Gemini 3
-    on each search.
+    """Record web searches. Up to Gemini 2.5 the price is per prompt with searches, from Gemini 3
+    per search.
     """
     if _PAID_BY_PROMPT.match(usage.resolved_model or usage.model or ""):
         usage.measure(grounded_prompts=min(queries, 1))
@@ -96,7 +96,7 @@ def measure_searches(usage: CallUsage, queries: int) -> None:
 
 
 def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
-    # Live has `response` in the names where other calls have `candidates`.
+    # The Live API writes `response` in its names, other calls write `candidates`.
     answer = first_count(counts.get("candidatesTokenCount"), counts.get("responseTokenCount"))
     thoughts = counts.get("thoughtsTokenCount")
     usage.update(
@@ -117,7 +117,7 @@ def _read_counts(usage: CallUsage, counts: dict[str, Any]) -> None:
 
 
 def measure_kinds(usage: CallUsage, given: object, output: object, cached: object) -> None:
-    """Note the tokens of other modalities than text: of the input, the output and the cache."""
+    """Record the tokens of modalities other than text: of the input, the output and the cache."""
     for side, parts in (("input", given), ("output", output)):
         usage.measure(
             **{
@@ -132,7 +132,7 @@ def measure_kinds(usage: CallUsage, given: object, output: object, cached: objec
 
 
 def _by_kind(parts: object) -> dict[str, int | None]:
-    """Return tokens by modality; interactions have another name for their count."""
+    """Return tokens by modality. The interactions API has another name for the count."""
     return {
         str(part.get("modality")).lower(): first_count(part.get("tokenCount"), part.get("tokens"))
         for part in objects_among(parts)
@@ -140,7 +140,7 @@ def _by_kind(parts: object) -> dict[str, int | None]:
 
 
 def _read_tier(usage: CallUsage, head: bytes) -> None:
-    """Read the tier from a response's head, where the body has none."""
+    """Read the service tier from the head of a response if the body has none."""
     if usage.service_tier is None and (found := _TIER.search(head)) is not None:
         usage.service_tier = found[1].decode().lower()
 

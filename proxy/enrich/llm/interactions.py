@@ -1,9 +1,8 @@
-"""Gemini's interactions: a document of steps, or events for the beginning, the pieces and the end of
-each step.
+"""Gemini interactions: a document of steps, or a stream with events for each step.
 
 The last event, `interaction.completed`, has the counts and the status. The output excludes
-thoughts, and the input excludes the results of tools; ours include both. An interaction in the
-background is a job: see `proxy.enrich.jobs`.
+thoughts, and the input excludes the results of tools; ours include both. A background interaction
+is a job: see `proxy.enrich.jobs`.
 """
 
 import re

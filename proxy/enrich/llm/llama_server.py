@@ -19,7 +19,7 @@ def read(usage: CallUsage, data: bytes) -> None:
     if (error := object_in(document, "error")) is not None:
         usage.fail(error.get("type"), error.get("code"))
     predicted = count_of(value_in(document, "tokens_predicted"))
-    # Without it the event is cut: what is left of its counts is ignored.
+    # Without this count the event is cut, so its other counts are ignored.
     if predicted is not None:
         usage.update(
             input_tokens=count_of(value_in(document, "tokens_evaluated")),

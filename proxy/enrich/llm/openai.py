@@ -1,8 +1,8 @@
-"""OpenAI: chat completions, completions, responses, embeddings, images, audio, there and wherever
-the API is copied.
+"""The OpenAI API and its copies: chat completions, completions, responses, embeddings, images,
+audio.
 
-Any object called `usage` replaces what was read before, wherever it comes: on the last chunk with
-`choices: []` (OpenAI), with `choices: null` (vLLM), on every chunk (continuous usage), on the
+Any object called `usage` replaces the counts read before, wherever it comes: on the last chunk with
+`choices: []` (OpenAI) or `choices: null` (vLLM), on every chunk (continuous usage), on the
 finishing chunk (llama-server), under `x_groq` (Groq), under `response` (responses API).
 """
 
@@ -35,7 +35,7 @@ from proxy.enrich.llm.provider import Provider, openrouter_cost
 
 _RAW: Final = msgspec.Raw()
 _NAME: Final = re.compile(r"(?=.*[A-Za-z])[\w.-]+", re.ASCII)
-"""A code that is a name; some APIs have a number there, or a sentence."""
+"""A code that is a name. Some APIs send a number or a sentence instead."""
 _TERMINATORS: Final = frozenset(
     ("response.completed", "response.incomplete", "response.failed", "transcript.text.done", "speech.audio.done",
      "image_generation.completed", "image_edit.completed", "transcription.done", "conversation.response.done")
@@ -47,21 +47,21 @@ _METERS: Final = {
     "code_interpreter_call": "code_interpreter_calls",
     "x_search_call": "x_searches",
 }
-"""Meters by the type of an item in a response's output."""
+"""Meter by the type of an output item."""
 _CONNECTORS: Final = {
     "web_search": "web_searches",
     "web_search_premium": "premium_web_searches",
     "code_interpreter": "code_interpreter_calls",
     "image_generation": "image_generations",
 }
-"""Meters by the name of one of Mistral's tools in the usage."""
+"""Meter by the name of a Mistral tool in the usage."""
 _SEARCHES: Final = re.compile(r"-search-(?:preview|api)(?:-|\Z)")
-"""Models that search the web once for each answer. The search is paid for, but counted nowhere:
+"""Models that search the web once per answer. The search is billed, but not in the counts:
 <https://developers.openai.com/api/docs/pricing>.
 """
 _GEMINI: Final = re.compile(r"(?:google/)?gemini-")
 _TICKS: Final = 10_000_000_000
-"""Ticks of xAI in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
+"""Number of xAI's ticks in a dollar: <https://docs.x.ai/developers/cost-tracking>."""
 _WANTED: Final = compile_bytes(
     rb'\[DONE\]|"error"|"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"name"|"response"'
     rb'|"conversation\.response|"(?:transcript|speech|image)[a-z_.]*"|"(?:(?:web|file|x)_search|code_interpreter)_call"'
@@ -86,12 +86,13 @@ def read(usage: CallUsage, data: bytes) -> None:
     if is_object(document.get("response", _RAW)):
         if inner := members_of(document["response"]):
             _read_object(usage, inner)
-            # Without a type it is the last event, whose beginning was cut off: no other has counts.
+            # Without a type this is the last event with its beginning cut off: no other event has
+            # counts.
             usage.is_finished |= is_end or (kind is None and is_object(inner.get("usage", _RAW)))
         return
 
     _read_object(usage, document)
-    # The last event of a streamed image is cut: its data are longer than the window that is kept.
+    # The last event of a streamed image is cut: its data exceed the captured window.
     is_image = (
         kind is None
         and value_in(document, "output_format") is not None
@@ -105,11 +106,11 @@ def read(usage: CallUsage, data: bytes) -> None:
             _add_failed_tools(usage, [item])
             usage.measure(**{name: usage.meters.get(name, 0) + 1 for name in _paid_by([item])})
 
-    # Of a conversation of Mistral's.
+    # A conversation of Mistral.
     if kind in ("function.call", "function.call.delta"):
         usage.add_tools([value_in(document, "name")])
     if kind in ("error", "conversation.response.error") or is_error:
-        # The responses API and Mistral send an error as the document itself.
+        # The responses API and Mistral send the error as the document itself.
         usage.fail(usage.error_type, kind if is_error else None, value_in(document, "code"))
 
 
@@ -141,7 +142,7 @@ def _read_object(usage: CallUsage, document: Members) -> None:
     _read_counts(usage, object_in(document, "usage_info"))
     inner = members_of(document.get("x_groq"))
     _read_counts(usage, object_in(inner, "usage"))
-    # Groq names there why a stream stopped early.
+    # Groq reports here the reason for an early end of a stream.
     if bytes(inner.get("error", _RAW))[:1] == b'"':
         usage.fail(_code_in(inner["error"]))
 
@@ -157,7 +158,7 @@ def error_names(kind: object, code: object) -> tuple[object, ...]:
     """Return the names of an error, the most specific first.
 
     A context that is too long, a wrong key and a missing model all have the type
-    `invalid_request_error`, and a refusal for its rate has the type `tokens`: only the code
+    `invalid_request_error`, and exceeding a rate limit has the type `tokens`. Only the code
     distinguishes them.
     """
     if isinstance(code, str) and _NAME.fullmatch(code):
@@ -178,14 +179,14 @@ def _read_reason(usage: CallUsage, document: Members) -> None:
 
 
 def _read_choices(usage: CallUsage, document: Members) -> None:
-    """Read errors, counts and tools of all choices, and the first reason why one ended."""
+    """Read the errors, counts and tools of all choices, and the first finish reason."""
     reason = None
     for choice in objects_in(document, "choices"):
         reason = reason or text_of(value_in(choice, "finish_reason"))
-        # OpenRouter reports errors here, behind a status of 200.
+        # OpenRouter reports errors here, under status 200.
         if (error := object_in(choice, "error")) is not None:
             usage.fail(*error_names(error.get("type"), error.get("code")))
-        # The last chunk of Moonshot's streams has them here.
+        # The last chunk of Moonshot's streams has its counts here.
         _read_counts(usage, object_in(choice, "usage"))
 
         for raw in (choice.get("message", _RAW), choice.get("delta", _RAW)):
@@ -210,7 +211,7 @@ def _add_tools(usage: CallUsage, items: list[Members]) -> None:
 
 
 def _add_failed_tools(usage: CallUsage, items: list[Members]) -> None:
-    """Note the calls of MCP that the provider made and that failed."""
+    """Count the MCP calls that the provider made and that failed."""
     for item in items:
         has_failed = value_in(item, "error") is not None or value_in(item, "status") == "failed"
         if has_failed and value_in(item, "type") == "mcp_call":
@@ -218,7 +219,7 @@ def _add_failed_tools(usage: CallUsage, items: list[Members]) -> None:
 
 
 def _read_tool_usage(usage: CallUsage, document: Members) -> None:
-    """Read the number of billed searches, where it is reported: several items may be one search."""
+    """Use the reported number of billed searches, if any: several items may be one search."""
     searches = count_of(value_at(document.get("tool_usage", _RAW), "web_search", "num_requests"))
     if searches is not None:
         usage.meters.pop("web_searches", None)
@@ -226,7 +227,7 @@ def _read_tool_usage(usage: CallUsage, document: Members) -> None:
 
 
 def _paid_by(items: list[Members]) -> Counter[str]:
-    """Count the items that have a price; to open a page, or to find a text in it, is no search."""
+    """Count the billed items. Opening a page or finding a text in it is not a billed search."""
     counts: Counter[str] = Counter()
     for item in items:
         meter = _METERS.get(text_of(value_in(item, "type")) or "")
@@ -280,10 +281,10 @@ def _read_counts(usage: CallUsage, counts: Counts | None) -> None:
 
 
 def _input(counts: Counts) -> int | None:
-    """Return the input; the total where only that is reported, as for embeddings by Voyage."""
+    """Return the input tokens. If only a total is reported (Voyage's embeddings), return the total."""
     given = first_count(counts.get("prompt_tokens"), counts.get("input_tokens"))
     if given is not None:
-        # Mistral counts the results of its own tools apart.
+        # Mistral counts the results of its own tools separately.
         return given + (count_of(counts.get("connector_tokens")) or 0)
 
     if counts.get("completion_tokens") is None and counts.get("output_tokens") is None:
@@ -293,15 +294,15 @@ def _input(counts: Counts) -> int | None:
 
 
 def _seconds(value: object) -> object:
-    """Round a number of seconds up, as it is billed."""
+    """Round a number of seconds up: providers bill whole seconds."""
     if isinstance(value, float) and math.isfinite(value):
         return math.ceil(value)
     return value
 
 
 def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
-    """Return the output with its reasoning, which xAI's chat and Gemini report as part of the total
-    only.
+    """Return the output tokens including reasoning. xAI's chat and Gemini include it only in the
+    total.
     """
     output = count_of(counts.get("completion_tokens"))
     given = count_of(counts.get("prompt_tokens"))
@@ -317,7 +318,9 @@ def _output(counts: Counts, reasoning: int | None, model: str) -> int | None:
 
 
 def _cost(counts: Counts) -> float | None:
-    """Return the cost: xAI's ticks, OpenRouter's amount, or the sum of Perplexity's amounts."""
+    """Return the cost in dollars: xAI's ticks, OpenRouter's amount, or the sum of Perplexity's
+    amounts.
+    """
     if (ticks := amount_of(counts.get("cost_in_usd_ticks"))) is not None:
         return ticks / _TICKS
     value = counts.get("cost")

@@ -1,10 +1,8 @@
-"""The cost of LLM calls, from the price list of `genai-prices`, where that is installed (extra
-`llm`).
+"""The cost of LLM calls, by the price list of the package `genai-prices` (extra `llm`).
 
 Strategy: the list is imported when the first price is needed (240 ms, 40 MB). It is searched by
 provider id and model, never by URL, and never updated from the network. Own prices
-(`[[llm.prices]]`) take precedence. A price that cannot be found is null. Invariant: nothing here
-raises.
+(`[[llm.prices]]`) take precedence. An unknown price is null. Invariant: nothing here raises.
 """
 
 import importlib
@@ -23,16 +21,16 @@ from proxy.settings.model import PriceSettings
 log = logging.getLogger(__name__)
 
 OWN: Final = "settings"
-"""Price source of a cost by `[[llm.prices]]`; the price's day follows."""
+"""Price source of a cost by `[[llm.prices]]`, followed by the day of the price."""
 REPORTED: Final = "reported"
 """Price source of a cost that the provider itself stated."""
 LISTED: Final = "genai-prices"
 PARTLY: Final = ", partial"
-"""End of a price source that lacks the price of some units, which are in `Stream.cost_lacks`."""
+"""Suffix of a price source without the price of some units, listed in `Stream.cost_lacks`."""
 _PROVIDER_IDS: Final = {"gemini": "google", "bedrock": "aws"}
-"""Where the list has another id for a provider."""
+"""Provider ids of the list that differ from ours."""
 _MAX_UNKNOWN: Final = 1024
-"""Models without a price that are memoised, so that each is searched for once."""
+"""Limit of memoised models without a price. Each is searched for once."""
 
 _MILLION: Final = 1_000_000
 _MAX_MODELS: Final = 256
@@ -42,18 +40,19 @@ _UNITS: Final = {
     "file_searches": "storage_searches",
     "document_pages": "input_document_pages",
 }
-"""Where the list has another name for a meter."""
+"""Meter names of the list that differ from ours."""
 _NOT_BILLED: Final = ("anthropic", "refusal", 0)
 """Provider, reason and output of a call that costs nothing: a refusal before any output."""
 _NO_LACK: Final = frozenset(("cache_read_tokens", *OTHER_MODELS))
-"""Meters whose missing price makes no cost partial. Cached input without a price is paid as other
-input, which is not less, and other models are priced apart.
+"""Meters that do not make a cost partial if their price is missing. Cached input without a price is
+billed as other input, which costs at least as much; other models are priced separately.
 """
 _GOOGLE: Final = "google"
 _OF_A_KIND: Final = re.compile(r"(?:input|output|cache)_(?:audio|image|video)(?:_read)?_tokens")
-"""Tokens of other modalities than text. Google's price is the same unless the list has another."""
+"""Tokens of modalities other than text. Google charges the text price unless the list has its own.
+"""
 _LISTED_TIERS: Final = frozenset(("default", "standard", "auto", "on_demand"))
-"""Tiers that have the listed prices."""
+"""Tiers charged at the listed prices."""
 
 _PRICED_TIERS: Final = {
     "batch": {"processing": "batch"},
@@ -63,7 +62,7 @@ _PRICED_TIERS: Final = {
     "on_demand_flex": {"service_tier": "flex"},
     "on_demand_priority": {"service_tier": "priority"},
 }
-"""Tiers with prices of their own, and the terms of the list for them."""
+"""Tiers with prices of their own, and the list's terms for them."""
 
 
 class Price(NamedTuple):
@@ -71,17 +70,16 @@ class Price(NamedTuple):
 
     usd: float
     lacks: tuple[str, ...] = ()
-    """Meters and tiers without a price, which the cost does not include."""
+    """Meters and tiers without a price. The cost does not include them."""
 
 
 PriceOf = Callable[[str, str, CallUsage], Price]
-"""Returns the price by the list's provider id, a model and its counts; raises LookupError if it is
-unknown.
+"""Return the price by the list's provider id, a model and its counts; raise LookupError if unknown.
 """
 
 
 def add_costs(costs: Sequence[Cost]) -> Cost:
-    """Add up the costs of the parts of one call, one at least."""
+    """Return the sum of the costs of one call's parts. `costs` must not be empty."""
     lacks = tuple(dict.fromkeys(lack for cost in costs for lack in cost.lacks))
     source = next((cost.source for cost in costs if cost.lacks), costs[0].source)
     return Cost(sum(cost.usd for cost in costs), source, lacks)
@@ -99,12 +97,13 @@ def _total(price: PriceSettings, usage: CallUsage) -> float:
 
 
 class Prices:
-    """Returns costs. Not thread-safe: it memoises models without a price."""
+    """Compute the cost of calls. Not thread-safe: memoises models without a price."""
 
     def __init__(
         self, load: Callable[[], PriceOf | None] | None = None, own: Sequence[PriceSettings] = ()
     ) -> None:
-        """Call `load` when the first price of the list is needed; it returns None without a list.
+        """Call `load` when the first price of the list is needed; it returns None if there is no
+        list.
 
         `own` prices take precedence.
         """
@@ -115,8 +114,9 @@ class Prices:
         self._unknown: set[tuple[str, str]] = set()
 
     def cost_of(self, provider: str, usage: CallUsage) -> Cost | None:
-        """Return the cost of a call as reported, else by own prices, else by the list; None when it
-        is unknown.
+        """Return the cost of a call, None if unknown.
+
+        A cost reported by the provider comes first, then own prices, then the list.
         """
         if usage.cost_usd is not None:
             return Cost(usage.cost_usd, REPORTED)
@@ -134,8 +134,8 @@ class Prices:
             return Cost(0.0, LISTED)
 
         listed = usage.price_list or _PROVIDER_IDS.get(provider, provider)
-        # At Bedrock, the requested model includes the region, which has its price; the model in
-        # Claude's answer does not.
+        # On Bedrock the requested model includes the region, and prices depend on it. The model in
+        # Claude's response does not.
         for model in reversed(models) if provider == "bedrock" else models:
             price = None if model is None else self._look_up(listed, model, usage)
             if price is not None:
@@ -146,7 +146,7 @@ class Prices:
     def cost_of_parts(
         self, provider: str, usage: CallUsage, parts: Sequence[CallUsage]
     ) -> Cost | None:
-        """Return the sum of the costs of a call's parts; None where one has none, or is incomplete."""
+        """Return the total cost of a call's parts; None if one has no price or incomplete counts."""
         if usage.usage_state != "exact" and usage.cost_usd is None:
             return None  # incomplete counts would cost too little
 
@@ -156,9 +156,9 @@ class Prices:
         return None
 
     def _own_cost(self, provider: str, models: Iterable[str], usage: CallUsage) -> Cost | None:
-        """Return the cost by the first price in force whose pattern matches the model.
+        """Return the cost by the first price in force with a pattern that matches the model.
 
-        Tokens of all modalities have the same price. Other meters, such as searches, have none.
+        Tokens of all modalities have the same price. Other meters, such as searches, have no price.
         """
         today = datetime.now(UTC).date()
         for model in models:
@@ -177,7 +177,7 @@ class Prices:
         return None
 
     def prepare(self) -> None:
-        """Load the list now."""
+        """Load the list now. Takes 240 ms; does nothing the second time."""
         if not self._is_loaded:
             self._is_loaded = True
             self._price_of = self._load()
@@ -187,11 +187,11 @@ class Prices:
         return self._is_loaded
 
     def must_load(self, usage: CallUsage) -> bool:
-        """Whether the list has to be loaded before the cost of a call is known."""
+        """Return True if the list has to be loaded to price this call."""
         return not self._is_loaded and usage.cost_usd is None and usage.has_usage
 
     def _look_up(self, provider: str, model: str, usage: CallUsage) -> Price | None:
-        # Vertex has such prefixes, in OpenAI's API and in names of resources.
+        # Vertex adds such prefixes, in OpenAI's API and in resource names.
         if provider == _GOOGLE:
             model = model.removeprefix("google/").removeprefix("models/")
         if (provider, model) in self._unknown:
@@ -205,7 +205,7 @@ class Prices:
             if len(self._unknown) >= _MAX_UNKNOWN:
                 self._unknown.clear()
             self._unknown.add((provider, model))
-        # A failure of the library must not cost a record.
+        # A failure of the library must not lose a record.
         except Exception:
             log.debug("the price list failed", exc_info=True)
 
@@ -223,7 +223,7 @@ def load_list() -> PriceOf | None:
 
 
 class _List:
-    """The library, with the prices of each model remembered: a search takes 130 µs."""
+    """The library, with the prices of up to 256 models cached: a search takes 130 µs."""
 
     def __init__(self, library: Any, units: Any) -> None:
         self._library = library
@@ -253,7 +253,7 @@ class _List:
             lacks.append(f"service tier {usage.service_tier}")
         if usage.region:
             lacks.append(f"inference in {usage.region}")
-        # Several requests are priced by their average: the price of a long request may be higher.
+        # Several requests are priced by their average, as a long request may cost more per token.
         number = usage.requests
         average: dict[str, int | Decimal] = {**counts}
         if number > 1:
@@ -262,8 +262,8 @@ class _List:
         return Price(float(total), tuple(lacks))
 
     def _prices(self, provider: str, model: str, tier: str) -> tuple[Any, frozenset[str], bool]:
-        """Return a model's current prices, the counts that have one, and whether the tier has prices
-        of its own.
+        """Return a model's current prices, the counts that have one, and True if the tier has its
+        own prices.
         """
         key = (provider, model, tier, int(time.time()) // _PRICES_AGE_S)
         known = self._known.get(key)
@@ -295,8 +295,9 @@ class _List:
 
 
 def _meters_of(usage: CallUsage) -> dict[str, int]:
-    """Return the priced units beside input and output. A zero among the meters is kept: it is the
-    overlap of two others.
+    """Return the priced units other than input and output.
+
+    Zero meters are kept: a zero is the overlap of two others.
     """
     counts = {
         "cache_read_tokens": usage.cache_read_tokens,

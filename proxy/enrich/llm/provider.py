@@ -1,4 +1,4 @@
-"""The table of one provider of language models: how its calls are recognised and read."""
+"""The table of one provider: how its calls are recognised and read."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,8 +10,9 @@ from proxy.enrich.formats.json_parts import amount_of, part_of
 
 
 def openrouter_cost(counts: dict[str, Any]) -> float | None:
-    """Return the amount that OpenRouter charged; with a caller's own key, add what the provider
-    will charge.
+    """Return the amount that OpenRouter charged, in dollars.
+
+    With a caller's own key, the amount that the provider will charge is added.
     """
     amount = amount_of(counts.get("cost"))
     if amount is None or counts.get("is_byok") is not True:
@@ -23,47 +24,48 @@ def openrouter_cost(counts: dict[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """How calls of one provider, and of all compatible ones, are recognised and read."""
+    """How calls of one provider, and of all compatible APIs, are recognised and read."""
 
     name: str
-    """Provider of the record, unless the upstream's host is known to be another's."""
+    """Provider of the record, unless the upstream's host belongs to another known provider."""
     wanted: re.Pattern[bytes]
-    """Matches every frame in which `read` finds anything; compiled by google-re2."""
+    """Matches every frame that `read` needs to see. Compiled by google-re2."""
     read: Callable[[CallUsage, bytes], None]
     """Reads one frame, or one whole response."""
     content: re.Pattern[bytes]
     """Matches the first frame that carries output."""
     members: frozenset[bytes]
-    """Members to extract from a response, or a frame, of which a part is missing."""
+    """Members to extract from a response or a frame that is incomplete."""
     reason: bytes
-    """Member with the reason why the output ended."""
+    """Member with the finish reason."""
     choices: bytes = b""
-    """Array of the response whose elements have the reason; empty: the response has it itself."""
+    """Array of the response with the reason in its elements. Empty: the reason is at the top level.
+    """
     read_head: Callable[[CallUsage, bytes], None] | None = None
-    """Reads the head of a response, where it may have what the body lacks."""
+    """Reads the head of a response for values that the body lacks."""
     wrapper: bytes = b""
     """Member of a frame that may hold the response."""
     is_array: bool = False
-    """Whether a stream may be one array of documents."""
+    """True if a stream may be one array of documents."""
     ends: tuple[str, ...] = ()
-    """Ends of the paths of calls: nearly all paths of other services end in something else."""
+    """Suffixes of the paths of calls. Nearly all paths of other services end differently."""
     paths: str = ""
     """Pattern of the ends of these paths."""
     own_paths: str = ""
-    """Pattern of the paths that no other service has. Such a call needs neither a readable request
-    nor a response of the right shape.
+    """Pattern of paths that belong to no other service. Such a call counts even if its request is
+    unreadable or its response has another shape.
     """
     request_members: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """Members by the last segment of the path; a request must have one of them."""
+    """Members by the last segment of the path. A request must have one of them."""
     response_members: tuple[bytes, ...] = ()
-    """Members of which every response has one near its beginning or its end."""
+    """Members that identify a response: each has one near its beginning or its end."""
     response_members_at: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    """The same by the last segment of a path whose responses differ."""
+    """Overrides of `response_members` by the last segment of the path."""
     error_members: tuple[bytes, ...] = (b'"error"',)
     """Members that every error has."""
     model_of: Callable[[str], str | None] | None = None
-    """Reads the model from a path."""
+    """Returns the model named by a path."""
     is_model_in_path: bool = False
-    """Whether the request never names the model."""
+    """True if the request never names the model."""
     region_of: Callable[[str], str | None] | None = None
-    """Reads from a path the region that serves the call, if that has a price of its own."""
+    """Returns the region named by a path, if that region has its own price."""

@@ -1,4 +1,4 @@
-"""The limit that a refused LLM call exceeded: of requests or of tokens. Pure.
+"""The limit that a refused LLM call exceeded: requests or tokens.
 
 Strategy: the error's type comes first, then its message; a counter in the head that is at zero
 comes last. Sources: OpenAI "Rate limits" and Azure's errors of its tiers, Anthropic "Rate limits"
@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 MAX_TEXT_BYTES: Final = 4096
-"""Beginning of an error's body that is searched."""
+"""Length of the beginning of an error body that is searched."""
 _TYPE: Final = re.compile(rb'"type"\s*:\s*"(requests|tokens)"')
 _WORDS: Final = re.compile(
     rb"(?:(input|output)[ _-]?)?(?:(tokens?)|(?:requests?|calls?))[ _-]?(?:per|rate limit)",

@@ -1,8 +1,8 @@
-"""Recognise an LLM call without configuration: the path, and a body that agrees with it.
+"""Recognise LLM calls without configuration, by the path and matching bodies.
 
-Strategy: one test of a path's end rules out nearly all other services; a pattern and a look at the
-bodies follow. A false call costs more trust than a missed one. So a path that other services may
-have as well (`/api/chat`, `/surveys/1/responses`) counts only where request and response have the
+Strategy: one test of a path's suffix rules out nearly all other services; a pattern and a look at
+the bodies follow. A false positive costs more trust than a missed call. So a path that other
+services may use (`/api/chat`, `/surveys/1/responses`) counts only if request and response have the
 members of the API.
 """
 
@@ -38,16 +38,16 @@ TABLES: Final = (
     cohere.PROVIDER,
     llama_server.PROVIDER,
 )
-"""In order of precedence, where several have the same path."""
+"""Provider tables. The first one wins if several have the same path."""
 PROVIDERS: Final = {provider.name: provider for provider in TABLES}
-"""By the value of a route's `provider`."""
+"""Provider by the value of a route's `provider`."""
 _ALL: Final = (*TABLES, interactions.PROVIDER)
-# A group of a pattern cannot have a dot in its name.
+# A group name of a pattern cannot contain a dot.
 _BY_GROUP: Final = {name.partition(".")[0]: provider for name, provider in PROVIDERS.items()}
 _SUFFIXES: Final = tuple({end: None for provider in TABLES for end in provider.ends})
-"""A cheap test before the pattern."""
+"""Cheap suffix test before the pattern."""
 _CONTINUED: Final = "/conversations/"
-"""Before the id of a conversation, in Mistral's API."""
+"""Path segment before the id of a conversation, in Mistral's API."""
 _PATHS: Final = re.compile(
     "|".join(f"(?P<{group}>{provider.paths})$" for group, provider in _BY_GROUP.items())
 )
@@ -58,7 +58,9 @@ _NO_CALL: Final = re.compile(
     r"count[_-]tokens|countTokens|input_tokens$|/cancel$|/batches|/files|/uploads|/videos|/fine_tuning|/fine-tunes|/vector_stores"
     r"|/assistants|/threads|/conversations|/containers|/evals|/pull$|/push$|/show$|/create$|/delete$|/copy$"
 )
-"""Paths of a route that names its provider: to create, count, upload or cancel is no call."""
+"""Paths that are not calls on a route with a fixed provider: creating, counting, uploading,
+cancelling.
+"""
 _REQUEST_MEMBERS: Final = {
     kind: names for provider in _ALL for kind, names in provider.request_members.items()
 }
@@ -66,7 +68,7 @@ _INPUTS: Final = (
     b"messages", b"input", b"prompt", b"contents", b"content", b"requests", b"request", b"suffix",
     b"previous_response_id", b"previous_interaction_id", b"image", b"inputText", b"texts", b"message",
 )  # fmt: skip
-"""Members of which a request of any other kind must have one."""
+"""Members of a request of any other kind. It must have one of them."""
 _RESPONSE_MEMBERS: Final = {
     kind: names for provider in _ALL for kind, names in provider.response_members_at.items()
 }
@@ -94,7 +96,7 @@ _NAMES: Final = frozenset(
         *(name for names in _REQUEST_MEMBERS.values() for name in names),
     )
 )
-"""Members of a request that are looked for."""
+"""Members to look for in a request."""
 
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE: Final = msgspec.json.Decoder()
@@ -104,12 +106,12 @@ class _Request(NamedTuple):
     """The readable part of a request."""
 
     names: frozenset[bytes]
-    """Those of `_NAMES` that it has."""
+    """Members of `_NAMES` that the request has."""
     model: str | None
     is_cut: bool = False
-    """Whether a part is missing, which may have further members."""
+    """True if a part is missing. The request may have further members."""
     members: Mapping[str, bytes | msgspec.Raw] = {}
-    """Members that are whole, undecoded."""
+    """Complete members, undecoded."""
 
 
 class Recognised(NamedTuple):
@@ -117,14 +119,14 @@ class Recognised(NamedTuple):
 
     provider: Provider
     model: str | None
-    """As requested."""
+    """Model as requested."""
     members: Mapping[str, bytes | msgspec.Raw] = {}
-    """Members of the request that are whole, undecoded."""
+    """Complete members of the request, undecoded."""
 
 
 def candidate_of(setting: str, method: str | None, path: str) -> Provider | None:
-    """Return the provider whose API a path belongs to, else that of its route's setting; None when
-    it is no LLM call.
+    """Return the provider of a path's API, else the provider set for the route; None if it is not a
+    call.
     """
     if method != "POST":
         return None
@@ -135,8 +137,8 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
     if setting != "auto" and own is None:
         return None
 
-    # One server speaks several APIs (Ollama also OpenAI's and Anthropic's), so a path that is an
-    # API's decides.
+    # One server speaks several APIs (Ollama also OpenAI's and Anthropic's), so the path of an API
+    # takes precedence over the setting.
     is_plausible = path.endswith(_SUFFIXES) or _CONTINUED in path
     found = _PATHS.search(path) if is_plausible else None
     if found is None or found.lastgroup is None:
@@ -146,8 +148,9 @@ def candidate_of(setting: str, method: str | None, path: str) -> Provider | None
 
 
 def attributed_to(setting: str, provider: Provider) -> Provider:
-    """Return the provider that a route names, unless that is OpenAI, whose API others copy; else
-    the provider of the API.
+    """Return the provider set for the route, else the provider of the API.
+
+    The setting `openai` does not count: others copy its API.
     """
     if setting in PROVIDERS and setting != openai.PROVIDER.name:
         return PROVIDERS[setting]
@@ -155,10 +158,10 @@ def attributed_to(setting: str, provider: Provider) -> Provider:
 
 
 def plain_path(path: str) -> str:
-    """Return a path unescaped and without slashes at its end, as its server reads it: no spelling
-    hides a call.
+    """Return a path unescaped and without trailing slashes, as its server reads it.
 
-    A path of an API stays as it is: names of Bedrock's models have escaped slashes.
+    So no spelling hides a call. A path of an API stays as it is: names of Bedrock's models have
+    escaped slashes.
     """
     if ("%" not in path and not path.endswith("/")) or _PATHS.search(path) is not None:
         return path
@@ -166,8 +169,8 @@ def plain_path(path: str) -> str:
 
 
 def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> Recognised | None:
-    """Return the call of an exchange whose path belongs to an API; None when its bodies do not
-    agree.
+    """Return the call of an exchange with a path of an API; None if its bodies do not match the
+    API.
     """
     path = plain_path(record.path or "")
     is_set = exchange.labels.provider not in (None, "auto")
@@ -186,7 +189,7 @@ def recognise(provider: Provider, record: Record, exchange: DecodedExchange) -> 
 
     request = _read_request(exchange, is_whole=record.request_complete)
     if is_set or _OWN_PATHS.search(path) is not None:
-        # One of the two bodies has to agree, and a request may be unreadable.
+        # One of the two bodies has to match, and a request may be unreadable.
         is_asked = request is None or request.is_cut or not request.names.isdisjoint(_INPUTS)
         is_call = is_asked or _is_response_of(provider, record, exchange.response_body)
     else:
@@ -239,7 +242,7 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Request | No
     at_start = members_at_start(body.head, _NAMES)
     at_end = members_at_end(body.tail, _NAMES) if is_whole else []
     known = (at_end[0] if at_end else {}) | (at_start[0] if at_start else {})
-    # The value of such a member is cut, or it belongs to an inner object.
+    # The value of such a member is cut, or the member belongs to an inner object.
     begun = (name for name in _NAMES if b'"%b"' % name in body.head)
     whole = {name.decode(): value for name, value in known.items()}
     return _Request(
@@ -251,7 +254,7 @@ def _read_request(exchange: DecodedExchange, *, is_whole: bool) -> _Request | No
 
 
 def _is_response_of(provider: Provider, record: Record, response: DecodedBody | None) -> bool:
-    """Whether a response has the members of the API."""
+    """Return True if the response has members of the API."""
     if response is None:
         return False
     ends = response.head[:_LOOK_BYTES] + response.head[-_LOOK_BYTES:] + response.tail[-_LOOK_BYTES:]
@@ -263,12 +266,12 @@ def _is_response_of(provider: Provider, record: Record, response: DecodedBody | 
 
 
 def _is_llama(response: DecodedBody | None) -> bool:
-    """Whether the server of llama.cpp answers in its own format, at a path of OpenAI's older API."""
+    """Return True if llama.cpp's server answers in its own format at a path of OpenAI's older API."""
     return _has(response, b'"tokens_predicted"')
 
 
 def _has(response: DecodedBody | None, name: bytes) -> bool:
-    """Whether a response has a name near its beginning or its end."""
+    """Return True if a response has a name near its beginning or its end."""
     return (
         response is not None and name in response.head[:_LOOK_BYTES] + response.tail[-_LOOK_BYTES:]
     )

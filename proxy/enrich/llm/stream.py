@@ -1,8 +1,8 @@
-"""Read a streamed response: events, lines or the elements of an array, also with a gap.
+"""Read a streamed response (events, lines or array elements), also with a gap in the middle.
 
-Strategy: frames are read in order behind cheap byte tests; of very many only the first and the
-last, because later counts replace earlier ones. Where the middle of a stream is missing, its tail
-may begin within a frame: that one is read by structure, from its end.
+Strategy: cheap byte tests select the frames to read, in order. Of very many only the first and the
+last are read, because later counts replace earlier ones. After a gap, the tail may begin within a
+frame; the rest of that frame is read by structure, from its end.
 """
 
 from bisect import bisect_left
@@ -27,11 +27,11 @@ from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.llm.provider import Provider
 
 _MAX_READ: Final = 256
-"""Wanted frames of one stream that are read from its beginning."""
+"""Limit of wanted frames read at the beginning of a stream."""
 _LAST_READ: Final = 64
-"""Wanted frames that are read at the end, where there are more."""
+"""Wanted frames read at the end of a stream that has more of them."""
 _MAX_HITS: Final = 20_000
-"""Matches of `Provider.wanted` that are looked at in one stream."""
+"""Limit of matches of `Provider.wanted` examined in one stream."""
 _FIRST_FRAMES: Final = 4
 """Frames that are read until one names the model: Azure's first one does not."""
 
@@ -43,22 +43,22 @@ class Frames:
     body: DecodedBody
     split: Split
     is_cut: bool
-    """Whether one of the two sides left: the last frame may be incomplete."""
+    """True if client or upstream left early. The last frame may be incomplete."""
 
 
 class Pace(NamedTuple):
     """The pace of a stream."""
 
     first_content: int
-    """Offset of the end of the first frame with output; -1 when none was seen."""
+    """Offset of the end of the first frame with output; -1 if none was seen."""
     frames: int | None
-    """Number of frames; None where some were not seen."""
+    """Number of frames; None if some were not captured."""
 
 
 def frames_of(
     body: DecodedBody, content_type: bytes, provider: Provider, *, is_cut: bool
 ) -> Frames | None:
-    """Return the frames of a streamed response; None where it is one document."""
+    """Return the frames of a streamed response; None if it is a single document."""
     if b"amazon.eventstream" in content_type.lower():
         return Frames(body, split_aws, is_cut)
     split = split_of(content_type, body.head)
@@ -81,17 +81,17 @@ def read_stream(usage: CallUsage, provider: Provider, frames: Frames) -> Pace:
         usage.is_finished |= (body.tail or body.head).rstrip().endswith(b"]")
 
     if not body.has_end or (is_damaged and not frames.is_cut):
-        # Counts with the terminator are final; otherwise unseen frames may have newer ones.
+        # Counts with the terminator are final; without it, unseen frames may have newer ones.
         usage.is_lost = not (usage.is_finished and usage.is_settled)
     is_whole = body.has_end and not body.tail and not is_damaged
     return Pace(first_content, len(found) if is_whole else None)
 
 
 def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Frame]) -> int:
-    """Read the wanted frames before the gap, if any; return the offset of the end of the first one
-    with output.
+    """Read the wanted frames before the gap.
 
-    One search over all of the text takes 0.1 µs a frame, one in each frame 1 µs.
+    Return the offset of the end of the first frame with output, -1 if there is none. One search
+    over the whole text takes 0.1 µs a frame, a search in each frame 1 µs.
     """
     ends = [frame.end for frame in found]
     hits = [
@@ -119,9 +119,7 @@ def _read_head(usage: CallUsage, provider: Provider, text: bytes, found: list[Fr
 
 
 def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
-    """Read the frames behind the gap, of which the first may be incomplete; return whether one is
-    damaged.
-    """
+    """Read the frames after the gap; the first may be incomplete. Return True if one is damaged."""
     tail = frames.body.tail
     names = provider.members | {provider.reason}
     if frames.split is split_array and not frames.is_cut:
@@ -140,7 +138,7 @@ def _read_tail(usage: CallUsage, provider: Provider, frames: Frames) -> bool:
             provider.read(usage, frame.data)
 
     if usage.counts_read == counts and usage.finish_reason is None:
-        # Newer counts may be in the gap. Only those of the input are not replaced.
+        # Newer counts may be in the gap. Only the input counts are final.
         usage.is_lost = not usage.is_cut or usage.output_tokens is not None
 
     usage.finish_reason = usage.finish_reason or reason
@@ -152,7 +150,7 @@ def _is_damaged(found: list[Frame]) -> bool:
 
 
 def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
-    """Return the rest of the frame within which a tail begins; empty where its end is missing too."""
+    """Return the rest of the frame within which a tail begins; empty if its end is missing as well."""
     if split is split_events:
         blank = BLANK_LINE.search(tail)
         first, *lines = LINE_END.split(tail if blank is None else tail[: blank.start()])
@@ -169,8 +167,9 @@ def cut_frame(tail: bytes, split: Split, *, is_ended: bool) -> bytes:
 
 
 def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False) -> bytes:
-    """Return a document of the members that are known; `chain` has those of each object around a
-    cut, the outermost first.
+    """Return a document of the known members.
+
+    `chain` has the members of each object around a cut, the outermost first.
     """
     if not chain:
         return b""
@@ -181,7 +180,7 @@ def rebuilt(provider: Provider, chain: list[Members], *, is_frame: bool = False)
         and len(chain) > 2
         and provider.reason in chain[2]
     ):
-        # The array of choices is cut within the one that has the reason.
+        # The array of choices is cut within the choice with the reason.
         members[provider.choices] = b"[%b]" % write_members(
             {provider.reason: chain[2][provider.reason]}
         )
