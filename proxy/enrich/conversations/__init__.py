@@ -1,1 +1,1 @@
-"""Which LLM calls belong together."""
+"""Conversations: LLM calls that belong together."""

@@ -1,15 +1,14 @@
-"""Which conversation a call belongs to, from what the wire states.
+"""Find the conversation of a call from the evidence in its request.
 
-Evidence, the first that there is counts: a session that a header or the body names; the response
-that this one continues (`previous_response_id`, `previous_interaction_id`); a history that begins
-with all of an earlier call's. A call with messages and no such evidence begins a conversation,
-known by the call's own id.
+The first evidence that applies decides: a session named by a header or the body; the previous
+response that this call continues (`previous_response_id`, `previous_interaction_id`); a message
+history that begins with the whole history of an earlier call. A call with messages and without such
+evidence begins a conversation, named by the call's own id.
 
-Invariant: everything is looked up, and every id of a session is made, under a hash of the tenant
-(project, container, client, key), so no client can join another client's conversation. Histories,
-responses and session names that others may choose by chance are also hashed with the credentials of
-the upstream. Marks that were unused for longest are dropped first: a call that continues one of
-them begins a new conversation.
+Invariant: every lookup and every session id goes through a hash of the tenant (project, container,
+client, key), so no client can join another client's conversation. Histories, responses and session
+names that could coincide by chance are also hashed with the upstream's credentials. The least
+recently used marks are evicted first; a call that continues one of them begins a new conversation.
 """
 
 from collections import OrderedDict
@@ -29,40 +28,38 @@ from storage.record import Record
 from storage.tools import TOOL_ERROR
 
 MAX_MARKS: Final = 32_768
-"""Those of the last 16 000 calls, about 400 bytes each: 13 MB."""
+"""Limit of marks: those of the last 16 000 calls, about 400 bytes each, 13 MB."""
 MAX_ALIKE: Final = 8
-"""Conversations that a mark leads to: runs that began with the same messages."""
+"""Conversations kept per mark: runs that began with the same messages."""
 
 
 class Known(NamedTuple):
-    """A conversation that a mark leads to."""
+    """A conversation found by a mark."""
 
     conversation: bytes
     has_failed: bool
-    """Whether the call that left the mark failed: the same request again is another try."""
+    """True if the call that left the mark failed. The same request again is then a retry."""
     is_continued: bool = False
-    """Whether a call has continued it: another run that began alike is more likely to be meant
-    next.
+    """True if a call has continued it. The next call that begins alike is then more likely another
+    run.
     """
 
 
 class Marks:
-    """What each mark leads to, oldest conversation first; what was put least recently makes room.
-    Not thread-safe.
-    """
+    """Conversations by mark. The least recently set mark is evicted. Not thread-safe."""
 
     def __init__(self, max_marks: int = MAX_MARKS) -> None:
         self._max_marks = max_marks
         self._known: OrderedDict[bytes, tuple[Known, ...]] = OrderedDict()
         self.evictions = 0
-        """Marks that were forgotten to make room."""
+        """Number of evicted marks."""
 
     def get(self, mark: bytes) -> tuple[Known, ...]:
-        """Return the conversations of a mark; none for an unknown one."""
+        """Return the conversations of a mark, oldest first; an unknown mark has none."""
         return self._known.get(mark, ())
 
     def put(self, mark: bytes, known: Iterable[Known]) -> None:
-        """Set the conversations of a mark, the newest eight of them; it counts as used."""
+        """Set the conversations of a mark, up to the newest eight, and count it as used."""
         self._known[mark] = tuple(known)[-MAX_ALIKE:]
         self._known.move_to_end(mark)
         if len(self._known) > self._max_marks:
@@ -71,17 +68,17 @@ class Marks:
 
 
 WITH_INPUT: Final = ("/responses", "/responses/compact", "/interactions")
-"""Ends of paths whose `input` is a history."""
+"""Suffixes of paths whose `input` is a message history."""
 _SURE_CHARACTERS: Final = 16
-"""From this length on, no two clients choose the same session name by accident."""
+"""Length from which a session name is unlikely to be chosen by two clients."""
 
 
 class Place(NamedTuple):
-    """Where a call belongs."""
+    """The conversation of a call, and the marks of its continuation."""
 
     conversation: bytes
     marks: bytes
-    """What a call that continues it states."""
+    """Marks that a continuing call will present."""
 
 
 class Conversations:
@@ -92,7 +89,7 @@ class Conversations:
 
     @property
     def evictions(self) -> int:
-        """Marks that were forgotten to make room."""
+        """Number of evicted marks."""
         return self._marks.evictions
 
     def place(
@@ -102,9 +99,7 @@ class Conversations:
         members: Mapping[str, Member],
         response_id: str | None,
     ) -> Place | None:
-        """Find the conversation of a call, and remember what continues it; None for a call without
-        messages.
-        """
+        """Find the conversation of a call and store its marks; None for a call without messages."""
         fields = parse_head(exchange.request_head)[1]
         tenant = tenant_of(record)
         caller = hash_of(tenant, caller_of(fields))
@@ -135,8 +130,8 @@ class Conversations:
     def of_session(
         self, record: Record, name: bytes | None, caller: bytes, connection: bytes
     ) -> bytes:
-        """Find the conversation of a call over a WebSocket: the session that it names, else the
-        whole connection.
+        """Return the conversation of a call over a WebSocket: its named session, else the
+        connection.
 
         `caller` is the hash of the credentials of its handshake.
         """
@@ -146,9 +141,7 @@ class Conversations:
         return _session_id(tenant, hash_of(tenant, caller), name)
 
     def of_response(self, record: Record, exchange: DecodedExchange, job: str) -> bytes | None:
-        """Find the conversation of a job that is a response which was to be fetched later; None for
-        others.
-        """
+        """Return the conversation of a background response; None for other jobs."""
         kind, _, name = job.partition("/")
         caller = hash_of(tenant_of(record), caller_of(parse_head(exchange.request_head)[1]))
         if kind in ("response", "interaction"):
@@ -156,7 +149,7 @@ class Conversations:
         return None
 
     def recall(self, records: Iterable[Record]) -> None:
-        """Remember stored calls, oldest first."""
+        """Restore the marks of stored calls, oldest first, after a start."""
         newest: dict[bytes, list[bytes]] = {}
         for record in records:
             if record.conversation is not None and record.marks:
@@ -170,12 +163,11 @@ class Conversations:
                 newest[record.conversation] = marks
 
     def _continued(self, history: History) -> bytes | None:
-        """Find the conversation of the longest known history that this one begins with, if the
-        model spoke since.
+        """Return the conversation of the longest known history that this one begins with.
 
-        The same history again is another try of a call that failed; else another run that has come
-        as far, if one is known to have begun and not gone on; else another try once more, unless it
-        is a first call.
+        The model must have spoken since. The same history again is: a retry, if that call failed;
+        else another run at the same point, if a run is known to have begun and not gone on; else a
+        retry as well, unless it is a first call.
         """
         hashes, spoken_at = history
         again = None
@@ -199,7 +191,7 @@ class Conversations:
         return again
 
     def _continue(self, mark: bytes, conversation: bytes) -> None:
-        """Note that a conversation has gone on from a mark."""
+        """Mark a conversation as continued from a mark."""
         if known := self._marks.get(mark):
             self._marks.put(
                 mark,
@@ -225,9 +217,7 @@ class Conversations:
 
 
 def _is_tried_again(record: Record) -> bool:
-    """Whether the same history is another try: the call failed, and does not only tell of a tool
-    that did.
-    """
+    """Return True if the same history again is a retry: the call itself failed, not just a tool."""
     return has_failed(record) and record.error_type != TOOL_ERROR
 
 

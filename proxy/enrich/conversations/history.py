@@ -1,9 +1,9 @@
-"""The history that a request carries: its messages, as a chain of hashes. Pure.
+"""The message history of a request, as a chain of hashes.
 
-Strategy: each hash is of the one before and of one message, so that equal hashes mean equal
-histories up to there, and a call whose history begins with all of another's continues that. Clients
+Each hash covers the previous hash and one message. So equal hashes mean equal histories up to that
+message, and a call whose history begins with another call's whole history continues it. Clients
 mark messages for the provider's cache, move the marks with every call, and write a text as it is or
-as a list of one block: neither changes a hash.
+as a list with one block. These differences do not change a hash.
 """
 
 import re
@@ -17,14 +17,14 @@ from proxy.enrich.formats.hashes import HASH_BYTES
 from proxy.enrich.formats.json_parts import Member, decode, is_array
 
 MAX_MESSAGES: Final = 10_000
-"""Of one request; what comes behind is left out."""
+"""Messages of one request that are hashed; the rest is ignored."""
 _MEMBERS: Final = ("messages", "contents")
 _CACHE_MARK: Final = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,\s*'
     rb'|(?:,\s*)?\{\s*"cachePoint"\s*:\s*\{[^{}]*\}\s*\}'
 )
-"""A member of an object (Anthropic), or an element of a list (Bedrock): inside a string quotes
-would be escaped.
+"""Cache marks: a member of an object (Anthropic) or an element of a list (Bedrock). They are never
+inside a string, whose quotes would be escaped.
 """
 _RAW: Final = msgspec.Raw()
 _SPOKEN: Final = frozenset(("assistant", "model"))
@@ -32,9 +32,7 @@ _MADE: Final = (
     "_call", "reasoning", "item_reference", "mcp_list_tools", "mcp_approval_request", "compaction", "model_output",
     "thought",
 )  # fmt: skip
-"""Ends of types of items that a model or its provider made, in histories of the Responses API and
-of interactions.
-"""
+"""Suffixes of item types produced by a model or its provider, in Responses and interactions."""
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -60,16 +58,16 @@ class History(NamedTuple):
     """The messages of one request."""
 
     hashes: list[bytes]
-    """Of the first message, of the first two, and so on."""
+    """Hash of the first message, of the first two, and so on."""
     spoken_at: int | None
-    """How many messages come before the first that the model made; None without one."""
+    """Number of messages before the first one by the model; None if there is none."""
 
 
 def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes]:
-    """Return the messages of a request, undecoded; a single text is one message.
+    """Return the messages of a request, undecoded. A plain text is one message.
 
-    With `has_input` its `input` is a history, as in the Responses API, and not something to be
-    embedded.
+    With `has_input` the member `input` is a history, as in the Responses API. Otherwise it is data
+    to embed.
     """
     for name in (*_MEMBERS, *(("input",) if has_input else ())):
         if name in members:
@@ -77,7 +75,7 @@ def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes
             elements = decode(_ELEMENTS, raw) if raw[:1] == b"[" else [raw]
             return [bytes(element) for element in elements or ()]
 
-    inner = members.get("request")  # Gemini CLI, and Vertex' internal API
+    inner = members.get("request")  # Gemini CLI and Vertex' internal API wrap the request
     if inner is None or bytes(inner)[:1] != b"{":
         return []
 
@@ -87,7 +85,7 @@ def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes
 
 
 def read_history(messages: Iterable[bytes], seed: bytes) -> History:
-    """Hash messages one after the other; what another `seed` begins has other hashes."""
+    """Hash messages one after the other. Histories with different seeds share no hashes."""
     hashes: list[bytes] = []
     spoken_at = None
     last = blake2b(seed, digest_size=HASH_BYTES).digest()
@@ -115,9 +113,7 @@ def is_spoken(role: object, kind: object) -> bool:
 
 
 def _canonical(raw: bytes, message: _Message) -> bytes:
-    """Write a message that is one text, however it is spelled, as role and text; any other as it
-    is.
-    """
+    """Return role and text of a message that is a single text; return any other message as it is."""
     if (
         not isinstance(message.role, str)
         or message.tool_call_id is not None

@@ -1,6 +1,6 @@
-"""What a request says about its session. Pure.
+"""Read the session that a request names.
 
-Names of sessions are read unredacted, so callers hash them and never store them.
+Session names are read unredacted, so callers must hash them and never store them.
 """
 
 import re
@@ -28,12 +28,12 @@ _SESSIONS: Final = (
     b"x-opencode-session",
     b"x-session-affinity",
 )
-"""Other headers, the first counts."""
+"""Other headers with a session. The first one present counts."""
 _UUID: Final = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _USER_SESSION: Final = re.compile(r"_session_([0-9A-Za-z-]{8,64})$")
-"""End of the `metadata.user_id` of Claude Code before it wrote JSON there."""
+"""End of `metadata.user_id` in versions of Claude Code that did not write JSON there."""
 _TURN: Final = "x-codex-turn-metadata"
-"""A document about the turn of an agent, as a header or within `client_metadata`; Codex."""
+"""JSON document about an agent's turn, as a header or in `client_metadata` (Codex)."""
 _MAX_MEMBER_BYTES: Final = 4096
 _NAMES: Final = ("litellm_session_id", "session_id")  # LiteLLM; OpenRouter
 
@@ -42,7 +42,7 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes | None:
-    """Return the name of the session that a call belongs to, as a header or the body states it."""
+    """Return the session name in the headers or the body of a call; None if it names none."""
     if (named_by := _in_head(fields)) is not None:
         return named_by
     stated = (decode_text(short(members.get(name))) for name in _NAMES)
@@ -57,7 +57,7 @@ def session_of(fields: Sequence[Field], members: Mapping[str, Member]) -> bytes 
         return named.encode("utf-8", "replace")
 
     key = short(members.get("prompt_cache_key")) or b""
-    # Codex states its session here; others one key for all calls of an application.
+    # Codex puts its session here; others use one key for all calls of an application.
     return key[1:-1] if _UUID.fullmatch(key[1:-1]) else None
 
 
@@ -77,7 +77,7 @@ def _in_metadata(members: Mapping[str, Member]) -> str | None:
 
 
 def _in_codex_metadata(raw: Member | None) -> str | None:
-    """Read the session of Codex: in `client_metadata`, or in the document of its turn there."""
+    """Return the session of Codex: in `client_metadata`, or in the turn document within it."""
     metadata = _object(raw)
     turn = metadata.get(_TURN)
     return _codex_session(metadata) or (_turn_session(turn) if isinstance(turn, str) else None)
@@ -102,7 +102,7 @@ def _conversation_in(members: Mapping[str, Member]) -> str | None:
 
 
 def _in_request(members: Mapping[str, Member]) -> str | None:
-    """Read the session of Gemini CLI, whose requests are wrapped."""
+    """Return the session of Gemini CLI, which wraps its requests."""
     named = value_at(members.get("request", b""), "session_id")
     if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES:
         return named
@@ -128,7 +128,7 @@ def _in_head(fields: Sequence[Field]) -> bytes | None:
 
 
 def short(member: Member | None) -> bytes | None:
-    """Return a member that is no longer than a name may be."""
+    """Return a member no longer than a session name may be, else None."""
     if member is not None and len(bytes(member)) <= _MAX_MEMBER_BYTES:
         return bytes(member)
     return None

@@ -1,9 +1,8 @@
-"""Which tools failed, as a request tells the model: the results behind what the model said last.
-Pure.
+"""Find the tools that failed, from the tool results that a request sends to the model.
 
-Clients send the whole history again with every call, so only what came since counts: a failure is
-one of the call that tells it first. A result names its call by id, and the call its tool, where
-that is in the history.
+Clients send the whole history with every call. So only results after the model's last message
+count, and each failure belongs to the first call that reports it. A result names its call by id;
+the tool's name comes from that call if it is in the history.
 
 Shapes: `tool_result` (Anthropic), `toolResult` (Bedrock), `functionResponse` with an `error`
 (Gemini), `function_result` (its interactions), items that end in `_output` (Responses), messages of
@@ -21,18 +20,18 @@ from proxy.enrich.formats.linear_patterns import compile_bytes
 from storage.tools import FailedTool
 
 MAX_FAILED: Final = 32
-"""Tools that are kept of one call."""
+"""Failed tools kept per call."""
 MAX_SAID_CHARACTERS: Final = 500
-"""Of what each gave."""
+"""Characters kept of each tool's message."""
 UNKNOWN: Final = "unknown"
-"""A tool whose call is not in the history."""
+"""Name of a tool whose call is not in the history."""
 _HISTORIES: Final = ("messages", "contents", "input", "request")
 _MAY_FAIL: Final = compile_bytes(
     rb'"is_error"\s*:\s*true|"success"\s*:\s*false|"status"\s*:\s*"(?:error|failed|incomplete)"|"functionResponse"'
 )
 _FAILED: Final = ("error", "failed", "incomplete")
 _MAX_BACK: Final = 64
-"""Messages before the results in which their calls are looked for."""
+"""Messages before the results that are searched for their calls."""
 _IDS: Final = ("tool_use_id", "toolUseId", "tool_call_id", "call_id", "id")
 _ANY: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -40,8 +39,9 @@ Block = Mapping[str, Any]
 
 
 def failed_tools(members: Mapping[str, Member], *, has_input: bool) -> list[FailedTool]:
-    """List the tools of the newest results that failed, each as often as it did; `has_input` as in
-    `messages_of`.
+    """Return the failed tools of the newest results, one entry per failure.
+
+    `has_input` as in `messages_of`.
     """
     if not any(_MAY_FAIL.search(bytes(members[name])) for name in _HISTORIES if name in members):
         return []
@@ -66,7 +66,7 @@ def _is_spoken(message: Block) -> bool:
 
 
 def _blocks(message: Block) -> Iterator[Block]:
-    """Go through the parts of a message, each as its result or call; a message may be one itself."""
+    """Yield the parts of a message, each as its result or call. A message may be a part itself."""
     yield message
     for name in ("content", "parts", "tool_calls"):
         parts = message.get(name)
@@ -119,7 +119,7 @@ def _named(block: Block, names: Mapping[str, str]) -> str:
 
 
 def _said(block: Block) -> str:
-    """Return the first text of a result, wherever its API has it."""
+    """Return the first text of a result, from any API."""
     response = block.get("response")
     given = [
         block.get("content"),

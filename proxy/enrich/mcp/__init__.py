@@ -1,1 +1,1 @@
-"""MCP tool calls: JSON-RPC, sessions, names, errors. Pure."""
+"""MCP tool calls: JSON-RPC, sessions, names, errors."""

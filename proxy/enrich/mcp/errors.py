@@ -1,8 +1,8 @@
-"""Why a tool call failed, as the MCP logs API words it: by the transport, by JSON-RPC, or by the
-tool itself.
+"""Errors of tool calls, in the words of the MCP logs API.
 
-The tool's own failure is a result with `isError` and HTTP 200, so the status alone is not enough.
-In a result whose middle is missing, `isError` is looked for at its depth in both windows.
+A call can fail in the transport, in JSON-RPC or in the tool itself. The tool's own failure is a
+result with `isError` and HTTP 200, so the status alone is not enough. In a result with a gap in the
+middle, `isError` is searched at its depth in both windows.
 """
 
 from collections.abc import Iterable
@@ -32,14 +32,14 @@ _CODES: Final = {
     -32022: "unsupported_protocol_version",
     -32042: "url_elicitation_required",
 }
-"""Those of JSON-RPC, and those that revisions of MCP give a meaning."""
+"""Error codes of JSON-RPC, and those defined by revisions of MCP."""
 _FAILED: Final = 400
-"""From this status on a response of HTTP is a failure."""
+"""Lowest HTTP status of a failure."""
 _NO_ANSWER: Final = "no_answer"
 _SERVER_ERROR: Final = "server_error"
 _REPORTED: Final = (frozenset(_CODES.values()) | {TOOL_ERROR, _SERVER_ERROR}) - {"cancelled"}
-"""What a call that has ended says of the exchange that ended it: an error of a task stands in its
-state.
+"""Kinds of failure that an ended call passes on to its exchange. The error of a task does not: it
+is part of the task's state.
 """
 MAX_MESSAGE_CHARACTERS: Final = 1000
 
@@ -52,9 +52,9 @@ _WORDS: Final = msgspec.json.Decoder()
 def failure_of(
     response: RpcResponse, http_status: int | None, redactor: Redactor
 ) -> Failure | None:
-    """Return the failure that a response reports; None when it succeeded."""
+    """Return the failure that a response reports; None if it succeeded."""
     if response.error and response.error != b"null":
-        if response.error[:1] != b"{":  # no JSON-RPC, but a server's own words
+        if response.error[:1] != b"{":  # not JSON-RPC, but the server's own text
             words = _message(decode(_WORDS, response.error), redactor)
             return _by_status(http_status, words) or details_of(
                 http_status, _SERVER_ERROR, None, words
@@ -76,9 +76,7 @@ def failure_of(
 
 
 def transport_failure(record: Record, facts: Facts) -> Failure | None:
-    """Return how the exchange itself failed, with what was noted of the reason; None when it did
-    not.
-    """
+    """Return the failure of the exchange itself, with its reason if known; None if it succeeded."""
     error_type = record.error_type or facts.error_type
     if error_type is not None:
         noted = value_at(record.data or b"", "error_message") or facts.data.get("error_message")
@@ -91,7 +89,9 @@ def transport_failure(record: Record, facts: Facts) -> Failure | None:
 
 
 def missing_response(record: Record, *, is_seen: bool) -> Failure:
-    """Return the failure of a call in whose response there is none for it, or none that was seen."""
+    """Return the failure of a call without a response in its exchange, or with one that was not
+    captured.
+    """
     if not is_seen:
         return details_of(record.status, "not_captured", None, "the answer was not captured")
     return details_of(record.status, _NO_ANSWER, None, "the answer holds no response")
@@ -100,10 +100,10 @@ def missing_response(record: Record, *, is_seen: bool) -> Failure:
 def reported_failure(
     record: Record, calls: Iterable[ToolCall], responses: Iterable[RpcResponse]
 ) -> str | None:
-    """Return the kind of failure that an exchange's messages report, whatever its status; None
-    without one.
+    """Return the kind of failure that the messages of an exchange report; None without one.
 
-    Words that are no JSON-RPC, behind a status that says a failure, have no other name than that.
+    The HTTP status does not matter. Text that is not JSON-RPC gets no kind if the status already
+    reports a failure.
     """
     for call in calls:
         kind: str | None = value_at(call.error_details or b"", "error", "type")
@@ -119,7 +119,7 @@ def reported_failure(
 
 
 def failed_tool_of(call: ToolCall, *, keeps_text: bool) -> FailedTool:
-    """Return the tool of a call that failed, and the reason that is kept of it."""
+    """Return the tool of a failed call, with the reason if text is kept."""
     message = value_at(call.error_details or b"", "error", "message")
     return FailedTool(call.tool_name, message if isinstance(message, str) and keeps_text else "")
 
@@ -160,12 +160,14 @@ def details_of(
 
 
 _LISTEN: Final = "subscriptions/listen"
-"""Asks for such a stream (revision 2026-07-28); it is answered only where the server ends it."""
+"""Requests a stream of notifications (revision 2026-07-28). The response comes only if the server
+ends the stream.
+"""
 
 
 def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> int:
-    """Return how long the response of a call may come on another stream; 0: it cannot come any
-    more.
+    """Return the time in µs for which the response may still come on another stream; 0 if it
+    cannot.
     """
     if record.status == 202:
         return PENDING_US
@@ -175,8 +177,8 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
 
     kind = exchange.response.content_type.lower()
     if not exchange.request.mcp_session and not exchange.response.mcp_session:
-        # The session is in the query: revision 2024-11-05, whose servers accept a call with any
-        # words, or none.
+        # The session is in the query (revision 2024-11-05). Servers of that revision accept a call
+        # with any text, or with an empty body.
         is_answer = response is not None and (b"html" in kind or b"json" in kind)
         return 0 if is_answer else PENDING_US
     if response is None:
@@ -192,8 +194,9 @@ def wait_us(record: Record, exchange: DecodedExchange, *, has_others: bool) -> i
 
 
 def without_response(call: ToolCall, *, is_seen: bool = True) -> ToolCall:
-    """End a call whose response has not come, or may have come in a part of its stream that was not
-    captured.
+    """End a call without a response.
+
+    Use `is_seen=False` if the response may be in an uncaptured part of the stream.
     """
     kind = "no_answer"
     message = "no answer was seen on any stream"
@@ -219,10 +222,11 @@ def failed(call: ToolCall, latency_us: int, failure: Failure) -> ToolCall:
 def has_everything(
     record: Record, requests: list[RpcRequest], responses: list[RpcResponse], *, is_idle: bool
 ) -> bool:
-    """Whether a client that leaves has all responses, so that it was not interrupted.
+    """Return True if a client that leaves has all responses, so the call was not interrupted.
 
-    Neither is one that stops listening to what a server says unasked, which is how such a stream
-    ends; of a session, where that `is_idle`: none of its calls waits, or was lost with the stream.
+    A client that stops listening to unrequested messages does not interrupt anything either: such a
+    stream always ends this way. In a session this holds only if `is_idle`: no call is pending or
+    was lost with the stream.
     """
     if record.outcome != Outcome.CLIENT_CLOSED:
         return False

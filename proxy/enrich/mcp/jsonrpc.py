@@ -1,7 +1,7 @@
 """Read JSON-RPC messages from captured bodies: single, in batches, or as frames of an event stream.
 
 Members stay undecoded until they are needed. Ids are kept as JSON text, because `7` and `"7"` are
-two ids; where only one of them was asked, either answers it, as it does for MCP's official clients.
+two ids. If only one of the two was requested, either answers it, as in MCP's official clients.
 Standard: JSON-RPC 2.0 §4 to §6.
 """
 
@@ -17,7 +17,7 @@ from proxy.enrich.formats.json_parts import decode, decode_text, members_of
 from proxy.enrich.http.exchange import DecodedBody
 
 MAX_MESSAGES: Final = 256
-"""Of one batch; the rest is not read."""
+"""Messages read of one batch."""
 MAX_ID_BYTES: Final = 256
 
 _WHOLE_NUMBER: Final = re.compile(r'"?(-?[0-9]+)(?:\.0+)?"?')
@@ -39,7 +39,7 @@ _METHOD: Final = frozenset((b"method",))
 _RESULT_BEGINS: Final = re.compile(rb'"result"[ \t\r\n]*+:[ \t\r\n]*+')
 _DATA_BEGINS: Final = re.compile(rb"(?:\A|(?<=[\r\n]))data: ?")
 _TASK_STATES: Final = ("notifications/tasks", "notifications/tasks/status")
-"""Of the extension, and of revision 2025-11-25."""
+"""State notifications of the tasks extension and of revision 2025-11-25."""
 _CANCELLED: Final = "notifications/cancelled"
 _CANCELLED_ERROR: Final = b'{"code":-32800,"message":"cancelled by the client"}'
 _MESSAGES: Final = msgspec.json.Decoder(_Message | list[_Message])
@@ -51,29 +51,27 @@ class RpcRequest(NamedTuple):
     id: str
     method: str
     params: bytes
-    """JSON, or what is left of it; empty without."""
+    """JSON, or the captured part of it; empty without parameters."""
     is_whole: bool
 
 
 class RpcResponse(NamedTuple):
     id: str
     result: bytes
-    """JSON, or what is left of it; empty when it is an error."""
+    """JSON, or the captured part of it; empty if the response is an error."""
     error: bytes
-    """JSON; empty when it is a result."""
+    """JSON; empty if the response is a result."""
     is_whole: bool
     end: int
-    """Offset in the body behind the message; -1 when the whole body is the message."""
+    """Offset in the body after the message; -1 if the whole body is the message."""
     is_error: bool = False
-    """Of a result that is not whole: whether what is left of it says that the tool failed."""
+    """True if the captured part of an incomplete result reports that the tool failed."""
     sent_bytes: int | None = None
-    """Of a result that is not whole: how long it was; None: not known."""
+    """Full length of an incomplete result; None if unknown."""
 
 
 def read_requests(body: DecodedBody) -> list[RpcRequest]:
-    """Return the requests of a body, in order; notifications and responses to the server are left
-    out.
-    """
+    """Return the requests of a body, in order, without notifications and responses to the server."""
     if body.is_truncated:
         request = _read_truncated_request(body)
         return [] if request is None else [request]
@@ -85,7 +83,7 @@ def read_requests(body: DecodedBody) -> list[RpcRequest]:
 
 
 def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
-    """Return, by id, the error responses that stand for requests which the client cancels."""
+    """Return an error response for each request that the client cancels, by request id."""
     if body.is_truncated or _CANCELLED.encode() not in body.head:
         return {}
     messages = (message for message in _messages(body.head) if message.method == _CANCELLED)
@@ -98,8 +96,9 @@ def read_cancellations(body: DecodedBody) -> dict[str, RpcResponse]:
 def read_responses(
     body: DecodedBody, content_type: bytes, requests: Sequence[RpcRequest]
 ) -> list[RpcResponse]:
-    """Return the responses of a body, in order: each with the id of its request, where that is
-    among some.
+    """Return the responses of a body, in order.
+
+    Each has the id of its request in the spelling of that request, if it is among `requests`.
     """
     asked = {request.id for request in requests}
     return [
@@ -113,9 +112,7 @@ def read_responses(
 def _read_responses(
     body: DecodedBody, content_type: bytes, *, is_asked: bool
 ) -> Iterator[RpcResponse]:
-    """Read responses; with `is_asked` a stream is the answer to a request, and ends with its
-    response.
-    """
+    """Read responses. With `is_asked` a stream is the response to a request, and ends with it."""
     if split_of(content_type, body.head) is split_events:
         if is_asked and body.is_truncated and (cut := _read_cut_frame(body)) is not None:
             yield cut
@@ -129,9 +126,7 @@ def _read_responses(
 
 
 def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResponse]:
-    """Return the states of tasks in the notifications of a stream, each as the result of a
-    response.
-    """
+    """Return the task states notified in a stream, each as the result of a response."""
     if all(text.find(b"notifications/tasks") < 0 for text in (body.head, body.tail)):
         return
     for frame in body.frames() if split_of(content_type, body.head) is split_events else ():
@@ -141,7 +136,7 @@ def read_task_states(body: DecodedBody, content_type: bytes) -> Iterator[RpcResp
 
 
 def id_of(raw: msgspec.Raw) -> str:
-    """Return an id as JSON text; empty for null, none, and what cannot be one."""
+    """Return an id as JSON text; empty if it is null, missing or not a valid id."""
     text = bytes(raw)
     if not text or len(text) > MAX_ID_BYTES or text[:1] in (b"n", b"{", b"[", b"t", b"f"):
         return ""
@@ -149,9 +144,7 @@ def id_of(raw: msgspec.Raw) -> str:
 
 
 def spellings(rpc_id: str) -> tuple[str, ...]:
-    """Return an id, and those that differ from it in their type alone: clients take `"1"`, and
-    `1.0`, for 1.
-    """
+    """Return an id and its other spellings: clients accept `"1"` and `1.0` for 1."""
     number = _WHOLE_NUMBER.fullmatch(rpc_id)
     if number is None:
         return (rpc_id,)
@@ -176,7 +169,9 @@ def _responses(data: bytes, end: int) -> Iterator[RpcResponse]:
 
 
 def _read_truncated_request(body: DecodedBody) -> RpcRequest | None:
-    """Read what is left of a request by structure: names inside its arguments are no names of it."""
+    """Read the captured part of a request by structure, so names inside its arguments are not
+    mistaken for its own.
+    """
     request, params = _along_the_cut(body, _REQUEST_NAMES)
     method = decode_text(request.get(b"method"))
     if method is None:
@@ -205,8 +200,9 @@ def _read_truncated_response(body: DecodedBody) -> RpcResponse:
 
 
 def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
-    """Read the response that the head of a stream ends in, and whose rest is what is missing:
-    nothing follows it.
+    """Read the response that the head of a stream ends in, and whose rest is in the gap.
+
+    None if the head ends between two messages.
     """
     gaps = list(BLANK_LINE.finditer(body.head))
     begun = _DATA_BEGINS.search(body.head, gaps[-1].end() if gaps else 0)
@@ -215,7 +211,7 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
         message = members_at_start(head, _METHOD)
     else:
         message = []
-    # What the server asks, or notifies, has a method.
+    # Requests and notifications of the server have a method.
     if begun is None or not message or message[0]:
         return None
 
@@ -229,7 +225,7 @@ def _read_cut_frame(body: DecodedBody) -> RpcResponse | None:
 
 
 def _along_the_cut(body: DecodedBody, names: frozenset[bytes]) -> tuple[Members, Members]:
-    """Return the members of a message and of its member that the gap is in."""
+    """Return the members of a message, and those of its member with the gap."""
     at_start = members_at_start(body.head, names)
     at_end = members_at_end(body.tail, names) if body.tail else []
     root, inner = ((at_end[place : place + 1] or [{}])[0] for place in (0, 1))
@@ -246,22 +242,22 @@ def _members_of(value: bytes | None) -> Members:
 
 
 MAX_BYTES: Final = 16_384
-"""Of a message that is looked into: clients write its method first, or behind the parameters of a
-short one.
+"""Bytes of a message that are searched. Clients write its method first, or after the parameters of
+a short message.
 """
 _NAMES: Final = frozenset((b"jsonrpc", b"method", b"params", b"name"))
 _OPERATION: Final = re.compile(r"[a-zA-Z]+(?:/[a-zA-Z_]+){0,3}", re.ASCII)
 _NAME: Final = re.compile(r"[\w./-]{1,64}", re.ASCII)
 _NAMED: Final = frozenset(("tools/call", "prompts/get"))
-"""Methods whose names are those of the server's own; a resource's is an address."""
+"""Methods that name a tool or prompt of the server. A resource is named by its address."""
 _MAX_METHOD_CHARACTERS: Final = 64
 
 
 class Operation(NamedTuple):
-    """What a message asks for: its method, and the tool or prompt that it names.
+    """The operation that a message requests: its method, and the tool or prompt that it names.
 
     All messages of a server are posted to one path, so only these distinguish its requests. A
-    client's response to a request of the server, and a batch, have none.
+    client's response to a request of the server, and a batch, have no operation.
     """
 
     method: str
@@ -274,7 +270,7 @@ class Operation(NamedTuple):
 
 
 def read_operation(body: DecodedBody) -> Operation | None:
-    """Read the operation of a message; None where it is none of JSON-RPC, or asks for nothing."""
+    """Read the operation of a message; None if it is not a JSON-RPC request."""
     text = body.head[:MAX_BYTES]
     is_cut = body.is_truncated or len(body.head) > MAX_BYTES
     chain = members_at_start(text, _NAMES) if b'"method"' in text else []
@@ -288,7 +284,9 @@ def read_operation(body: DecodedBody) -> Operation | None:
     ):
         return None
 
-    is_sure = b"jsonrpc" in message or (is_cut and "/" in method)  # it may stand behind the cut
+    is_sure = b"jsonrpc" in message or (
+        is_cut and "/" in method
+    )  # the member may come after the cut
     if not is_sure:
         return None
     if method not in _NAMED:

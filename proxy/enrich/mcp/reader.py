@@ -1,5 +1,5 @@
-"""Read tool calls of the Model Context Protocol from the exchanges that carry them (revisions
-2024-11-05 to 2026-07-28).
+"""Read tool calls of the Model Context Protocol from exchanges (revisions 2024-11-05 to
+2026-07-28).
 
 One row per JSON-RPC `tools/call`: matched with its response by id, in the same exchange as JSON, in
 a batch or among the frames of a stream, or on another stream of the session. A call can fail on
@@ -54,27 +54,28 @@ from storage.record import Record, ToolCall, now_us
 from storage.tools import search_text
 
 TEXT: Final = "text"
-"""In the metadata of a call: none of its text is kept."""
+"""Metadata key of a call whose text is not kept."""
 MAX_VALUE_BYTES: Final = 64 * 1024
-"""Of arguments, and of a result, after compaction; a longer one is stored as text, cut."""
+"""Limit of arguments, and of a result, after compaction. A longer value is stored as text, cut."""
 DEFAULT_ROUTE: Final = "default"
 _ASKS_BACK: Final = "input_required"
-"""A result that is none yet: the client is asked for something, and calls the tool again with it.
+"""Type of an intermediate result: the client is asked for input and calls the tool again with it.
 """
 _TASK_KEY: Final = "task "
-"""Before the id of a task where calls are known by their JSON-RPC ids: no such id begins with a
-letter.
+"""Prefix of a task id among the JSON-RPC ids of pending calls.
+
+No JSON-RPC id begins with a letter.
 """
 _INFO_BYTES: Final = 16_384
-"""How far into a result the server's name is searched for: capabilities come before it."""
+"""Bytes of a result that are searched for the server's name. Capabilities come before it."""
 _FAILED: Final = 400
-"""The lowest status that says that a request was not accepted."""
+"""Lowest status of a request that was not accepted."""
 _RAW: Final = msgspec.Raw()
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class McpReader:
-    """Reads tool calls for one sidecar; keeps sessions. Not thread-safe."""
+    """Reads tool calls for one sidecar and keeps their sessions. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -82,8 +83,8 @@ class McpReader:
         self._ids = ShownIds(redactor)
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts:
-        """Return the calls that have ended with this exchange, those now pending, and why it
-        failed.
+        """Return the calls that ended with this exchange, those now pending, and the exchange's
+        error.
         """
         facts = Facts()
         request = exchange.request_body
@@ -126,16 +127,16 @@ class McpReader:
         by_id: dict[str, RpcResponse],
         facts: Facts,
     ) -> list[ToolCall]:
-        """Read the requests of an exchange, each with its response, which is taken out of `by_id`.
+        """Match each request of an exchange with its response, and remove that from `by_id`.
 
         Returns:
-            The calls to store: those that have ended, and those that wait.
+            The calls to store: ended and pending ones.
         """
         calls: list[ToolCall] = []
         position = 0
         for message in requests:
             found = by_id.pop(message.id, None)
-            if found is None and len(requests) == 1:  # an error before the id was read has none
+            if found is None and len(requests) == 1:  # an error that precedes the id has no id
                 found = by_id.pop("", None)
             if session is None:
                 self._update_endpoint(record, found)
@@ -166,8 +167,9 @@ class McpReader:
         requests: list[RpcRequest],
         facts: Facts,
     ) -> list[RpcResponse]:
-        """Read the responses; a request that was refused for its token has none, which is its
-        failure.
+        """Read the responses.
+
+        A request refused for its token has none; the refusal is its failure.
         """
         body = exchange.response_body
         refusal = None if record.error_type is not None else refusal_of(record, exchange)
@@ -187,7 +189,9 @@ class McpReader:
         return []
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the calls of an exchange in flight that the beginning of its body shows."""
+        """Return the calls of an exchange in flight, as far as the beginning of its body shows
+        them.
+        """
         body = exchange.request_body
         if record.method != "POST" or body is None or b'"tools/call"' not in body.head:
             return []
@@ -203,9 +207,7 @@ class McpReader:
         ]
 
     def await_responses(self, calls: Iterable[ToolCall]) -> None:
-        """Wait for the responses of calls that were stored as `processing` before this process
-        started.
-        """
+        """Wait for responses of calls that were stored as `processing` before this process started."""
         for call in calls:
             metadata = msgspec.json.decode(call.metadata)
             if (task := metadata.get(tasks.TASK)) is not None:
@@ -215,11 +217,11 @@ class McpReader:
                 self._sessions.add_pending((call.session, call.rpc_id), call)
 
     def expired(self) -> list[ToolCall]:
-        """Return the calls whose time is up; they are pending no longer."""
+        """Return the calls whose deadline has passed, and forget them."""
         return [without_response(call) for call in self._sessions.expire(now_us())]
 
     def pending(self) -> list[ToolCall]:
-        """Return the calls whose response will come on another stream."""
+        """Return the calls that wait for a response on another stream."""
         return self._sessions.pending()
 
     def _update_session(
@@ -234,7 +236,7 @@ class McpReader:
         )
 
     def _update_endpoint(self, record: Record, response: RpcResponse | None) -> None:
-        """Keep the server's name for calls of the same endpoint whose responses do not name it."""
+        """Keep the server's name for other calls of the endpoint: their responses may not name it."""
         result = {} if response is None else members_of(response.result)
         if (server := sessions.name_in(result.get("_meta", _RAW), "serverInfo")) is not None:
             self._sessions.update(
@@ -242,7 +244,7 @@ class McpReader:
             )
 
     def _update_server(self, session: str, response: RpcResponse) -> None:
-        """Update a session from an `initialize` whose response came on another stream."""
+        """Update a session from an `initialize` response on another stream."""
         result = members_of(response.result)
         if is_object(result.get("serverInfo", _RAW)):
             server, version = self._server_of(result)
@@ -329,8 +331,10 @@ class McpReader:
         *,
         has_others: bool,
     ) -> list[ToolCall]:
-        """End a call with its response or the failure of the exchange, or keep it pending; return
-        what is to store.
+        """End a call with its response or the failure of the exchange, or keep it pending.
+
+        Returns:
+            The calls to store.
         """
         task = None if response is None else tasks.created(response)
         if (
@@ -349,7 +353,7 @@ class McpReader:
 
         failure = transport_failure(record, facts)
         waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
-        # A stream that broke off is resumed by a request of its own, and then answered.
+        # A stream that broke off is resumed by a request of its own, which brings the response.
         is_resumed = waits_us == sessions.RESUME_US and (record.status or _FAILED) < _FAILED
         if (failure is None or is_resumed) and session is not None and call.rpc_id:
             key = (session, call.rpc_id)
@@ -367,7 +371,7 @@ class McpReader:
                 ]
             if waits_us:
                 stored = self._await(key, call, waits_us)
-                if failure is not None:  # what is said where it is not resumed
+                if failure is not None:  # the error to report if the stream is not resumed
                     call.error_details = msgspec.json.encode(failure)
                 return stored
 
@@ -380,7 +384,7 @@ class McpReader:
     def _await_task(
         self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str
     ) -> list[ToolCall]:
-        """Keep a call whose result will be asked for, as long as its task is kept."""
+        """Keep a call with a task for the lifetime of the task, until its result is fetched."""
         metadata = msgspec.json.decode(call.metadata) | {tasks.TASK: task}
         metadata |= {} if session is not None else {tasks.SCOPE: endpoint}
         call.metadata = msgspec.json.encode(metadata)
@@ -389,7 +393,7 @@ class McpReader:
         )
 
     def _await(self, key: tuple[str, str], call: ToolCall, most_us: int) -> list[ToolCall]:
-        # A copy: the batch that stores it may be pending for long, and the call goes on.
+        # This is a copy, since the batch that stores it may wait for long while the call goes on.
         evicted = self._sessions.add_pending(key, call, most_us)
         return [msgspec.structs.replace(call), *map(without_response, evicted)]
 
@@ -402,7 +406,9 @@ class McpReader:
         key: tuple[str, str],
         facts: Facts,
     ) -> list[ToolCall]:
-        """End the call of a task with its result, or its cancellation, and name what began it."""
+        """End the call of a task with its result or cancellation, and link the record that began
+        it.
+        """
         ending = tasks.ending(response) or (response if method == "tasks/result" else None)
         key = (key[0], _TASK_KEY + key[1])
         call = (
@@ -423,7 +429,7 @@ class McpReader:
     def _end_notified_tasks(
         self, record: Record, exchange: DecodedExchange, session: str | None, facts: Facts
     ) -> list[ToolCall]:
-        """End the calls of tasks whose end a stream notifies."""
+        """End the calls of tasks that a stream reports as ended."""
         body = exchange.response_body
         states = [] if body is None else read_task_states(body, exchange.response.content_type)
         return [
@@ -463,9 +469,7 @@ class McpReader:
         return ended
 
     def _end_session(self, exchange: DecodedExchange, session: str) -> list[ToolCall]:
-        """End the pending calls of a session whose one stream has ended: no other response will
-        come.
-        """
+        """End the pending calls of a session after its only stream has ended: no response can come."""
         known = self._sessions.get(session)
         calls = self._sessions.take_all_pending(session)
         for call in calls:
@@ -511,12 +515,13 @@ class McpReader:
         return call
 
     def _stored_value(self, value: bytes, sent_bytes: int | None) -> bytes | None:
-        """Return what is stored of a value; `sent_bytes` is how long all of it was, None where that
-        is not known.
+        """Return the stored form of a value.
+
+        `sent_bytes` is its full length, None if unknown.
         """
         if not value:
             return None
-        # The decoder here accepts octets that are no text as JSON; later readers do not.
+        # This decoder accepts bytes that are not UTF-8; later readers do not.
         stored = compact(self._redactor.redact_value(value)).decode("utf-8", "replace").encode()
         read = decode(_ANYTHING, stored) if len(stored) <= MAX_VALUE_BYTES else None
         if read is not None:
@@ -528,8 +533,9 @@ class McpReader:
 
 
 def _ends_session(record: Record, response: DecodedBody | None) -> bool:
-    """Whether an exchange without requests is the end of its session: it was deleted, or its stream
-    of events has ended.
+    """Return True if an exchange without requests ends its session.
+
+    Either the session was deleted, or its event stream has ended.
     """
     if record.method == "DELETE" and record.status is not None and record.status < 400:
         return True
@@ -539,7 +545,7 @@ def _ends_session(record: Record, response: DecodedBody | None) -> bool:
 def _note_failures(
     facts: Facts, record: Record, exchange: DecodedExchange, responses: list[RpcResponse]
 ) -> None:
-    """Note which tools failed, and what that makes of the exchange."""
+    """Record the failed tools, and the error of the exchange that follows from them."""
     if record.error_type is None and facts.error_type is None:
         facts.error_type = reported_failure(record, facts.tools, responses)
     facts.is_tools_fault = record.error_type is not None or facts.error_type is not None
@@ -548,7 +554,7 @@ def _note_failures(
 
 
 def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResponse) -> int:
-    """Return when a response of an exchange had come: with its frame, or at the end."""
+    """Return the arrival time of a response: that of its frame, else the end of the exchange."""
     after_us = time_at(exchange.timeline, response.end)
     return record.started_at_us + (record.duration_us if after_us is None else after_us)
 
@@ -560,7 +566,7 @@ def _server_label(labels: RouteLabels, session: sessions.Session) -> str:
 
 
 def _apply_session(call: ToolCall, labels: RouteLabels, known: sessions.Session) -> None:
-    """Add to a call what only its session's stream showed: the server's name and the revision."""
+    """Add to a call the server's name and the protocol version, known from its session's stream."""
     if call.server_label == DEFAULT_ROUTE:
         call.server_label = _server_label(labels, known)
     if known.version is not None:

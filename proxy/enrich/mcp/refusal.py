@@ -1,8 +1,7 @@
-"""A request that was refused before it was read as MCP, for its token, as OAuth words it. Pure.
+"""A request that OAuth refused for its token, before it was read as MCP.
 
-The code stands in `WWW-Authenticate`, in the body, or in both; a body may as well be JSON-RPC, or
-no JSON.
-
+The error code is in `WWW-Authenticate`, in the body, or in both. The body may be JSON-RPC, or not
+JSON at all.
 Standards: RFC 6750 §3 and §3.1, RFC 6749 §5.2, RFC 9449 §5 and §7.1, RFC 9470 §3; MCP,
 Authorization.
 """
@@ -36,14 +35,16 @@ _PARAMETER: Final = re.compile(
 
 
 class Refusal(NamedTuple):
-    """Why a request was refused."""
+    """OAuth error of a refused request."""
 
     code: str
     message: str | None
 
 
 def refusal_of(record: Record, exchange: DecodedExchange) -> Refusal | None:
-    """Read the refusal of an exchange; None where there is none, or none that OAuth has a code for."""
+    """Return the refusal of an exchange; None if it was not refused, or not with an OAuth error
+    code.
+    """
     if record.status not in _STATUSES:
         return None
     stated: dict[str, object] = {}
@@ -62,7 +63,7 @@ def refusal_of(record: Record, exchange: DecodedExchange) -> Refusal | None:
 
 
 def _challenge(head: bytes) -> dict[str, object]:
-    """Read the error of the first challenge that has one."""
+    """Return the error parameters of the first challenge with an error."""
     for line in _CHALLENGE.findall(b"\n" + head):
         said: dict[str, object] = {
             name.lower().decode(): (quoted or token).decode("utf-8", "replace")

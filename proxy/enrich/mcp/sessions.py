@@ -1,12 +1,11 @@
-"""MCP sessions: which one an exchange belongs to, and what is kept of it from one exchange to the
-next.
+"""MCP sessions: finding the session of an exchange, and the state kept between its exchanges.
 
-A session is known by a hash only. Where a revision has none, the endpoint stands in for it. Kept
-are the names that client and server give themselves, and calls whose response comes on another
-stream; both are bounded and expire: an evicted session costs a nicer name, an evicted call becomes
-a row without a response. No tenant's session is another's, nor does one that keeps many calls
-pending evict others'. Clients count request ids from 1, so an id only means something within its
-session.
+A session is known by a hash only. In revisions without sessions, the endpoint takes its place. The
+state consists of the names of client and server, and of calls whose response comes on another
+stream. Both are bounded and expire: an evicted session loses its server's name, an evicted call
+becomes a row without a response. Tenants never share a session, and a tenant with many pending
+calls does not evict those of others. Clients count request ids from 1, so an id has a meaning only
+within its session.
 """
 
 import hashlib
@@ -25,31 +24,30 @@ from proxy.enrich.mcp.jsonrpc import RpcResponse, spellings
 from storage.record import Record, ToolCall
 
 _OPENING: Final = re.compile(rb"(?:(?:id|retry|):[^\r\n]{0,200}\r?\n){0,4}event: ?endpoint[\r\n]")
-"""How the one stream of a session of the HTTP+SSE transport begins (revision 2024-11-05); Spring
-gives it an id.
-"""
+"""Beginning of the only stream of an HTTP+SSE session (revision 2024-11-05). Spring adds an id."""
 MAX_SESSIONS: Final = 4096
 MAX_PENDING: Final = 1024
-"""Pending calls, and as many early responses."""
+"""Limit of pending calls, and of early responses."""
 MAX_PENDING_BYTES: Final = 16 << 20
-"""Of their arguments, and as much of early responses, of which one may have as much as is captured
-of a body.
+"""Limit of the arguments of pending calls together, and of early responses together. A single early
+response may be as large as a captured body.
 """
 _SHARE_BYTES: Final = MAX_PENDING_BYTES // MAX_PENDING
 _OWNER_CHARACTERS: Final = 8
-"""Of a session, or of what stands in for it: whose it is."""
+"""Length of the tenant's hash at the beginning of a session's hash."""
 PENDING_US: Final = 3_600_000_000
-"""A call that was accepted, to be answered on another stream, gets no response after an hour."""
+"""Time after which a call accepted for an answer on another stream counts as unanswered: an hour.
+"""
 RESUME_US: Final = 300_000_000
-"""A stream that broke off before its response is resumed within five minutes, or never."""
+"""Time within which a broken stream is resumed, or never: five minutes."""
 
 Key = tuple[str, str]
-"""Hash of the session, JSON-RPC id."""
+"""Hash of the session, and JSON-RPC id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What client and server reported about themselves."""
+    """Names and version that client and server reported."""
 
     server: str | None = None
     client: str | None = None
@@ -68,8 +66,9 @@ Held = TypeVar("Held")
 
 
 class _Waiting(Generic[Held]):
-    """What waits for its counterpart, bounded in number and size: the oldest of the tenant with
-    most makes room.
+    """Entries that wait for their counterpart, bounded in number and bytes.
+
+    The tenant with the most bytes loses its oldest entry first.
     """
 
     def __init__(self) -> None:
@@ -77,7 +76,7 @@ class _Waiting(Generic[Held]):
         self._sizes: dict[Key, int] = {}
 
     def put(self, key: Key, value: Held, size_bytes: int) -> list[tuple[Key, Held]]:
-        """Keep a value, in the place of none; return what makes room for it."""
+        """Keep a value under a new key; return the evicted entries."""
         self.values[key], self._sizes[key] = value, size_bytes
         evicted = []
         while len(self.values) > MAX_PENDING or sum(self._sizes.values()) > MAX_PENDING_BYTES:
@@ -92,15 +91,13 @@ class _Waiting(Generic[Held]):
         return evicted
 
     def find(self, key: Key) -> Key:
-        """Return the key of what a message with an id is about: the same, or one that differs in
-        its type alone.
-        """
+        """Return the stored key for an id: the same id, or another spelling of it (`"1"` for 1)."""
         return next(
             (same for each in spellings(key[1]) if (same := (key[0], each)) in self.values), key
         )
 
     def take(self, key: Key) -> Held | None:
-        """Return a value; it is kept no longer."""
+        """Remove and return a value; None if there is none."""
         self._sizes.pop(key, None)
         return self.values.pop(key, None)
 
@@ -118,14 +115,14 @@ class Sessions:
         return self._sessions.get(name, Session())
 
     def update(self, name: str, session: Session) -> None:
-        """Keep a session; the least recently updated one is evicted."""
+        """Keep a session. The least recently updated one is evicted."""
         self._sessions[name] = session
         self._sessions.move_to_end(name)
         if len(self._sessions) > MAX_SESSIONS:
             self._sessions.popitem(last=False)
 
     def add_pending(self, key: Key, call: ToolCall, wait_us: int = PENDING_US) -> list[ToolCall]:
-        """Keep a call until its response comes or its time is up; return the calls evicted for it."""
+        """Keep a call until its response comes or `wait_us` has passed; return the evicted calls."""
         same = self.take_pending(key) if key in self._pending.values else None
         evicted = [] if same is None else [same]
         self._deadlines[key] = call.created_at_us + wait_us
@@ -135,7 +132,7 @@ class Sessions:
         return evicted
 
     def take_pending(self, key: Key) -> ToolCall | None:
-        """Return the pending call of a response; it is pending no longer."""
+        """Remove and return the pending call that a response belongs to."""
         key = self._pending.find(key)
         self._deadlines.pop(key, None)
         return self._pending.take(key)
@@ -150,22 +147,25 @@ class Sessions:
         return any(key[0] == name for key in self._pending.values)
 
     def take_all_pending(self, name: str) -> list[ToolCall]:
-        """Return all pending calls of a session; they are pending no longer."""
+        """Remove and return all pending calls of a session."""
         keys = [key for key in self._pending.values if key[0] == name]
         return [call for key in keys if (call := self.take_pending(key)) is not None]
 
     def keep_early(self, key: Key, early: EarlyResponse) -> None:
-        """Keep a response for its call; one without an id belongs to no call."""
+        """Keep a response until its call is recorded.
+
+        A response without an id belongs to no call.
+        """
         self._early.take(key)
         if key[1]:
             self._early.put(key, early, len(early.response.result) + len(early.response.error))
 
     def take_early(self, key: Key) -> EarlyResponse | None:
-        """Return the response that came before its call; it is kept no longer."""
+        """Remove and return the early response to a call."""
         return self._early.take(self._early.find(key))
 
     def expire(self, now_us: int) -> list[ToolCall]:
-        """Return the calls that have been pending too long; they are pending no longer."""
+        """Remove and return the calls whose deadline has passed."""
         late = [key for key, deadline_us in self._deadlines.items() if deadline_us <= now_us]
         return [call for key in late if (call := self.take_pending(key)) is not None]
 
@@ -174,10 +174,9 @@ class Sessions:
 
 
 def session_of(record: Record, exchange: DecodedExchange) -> str | None:
-    """Return the hash of an exchange's session, which its headers, its query or its HTTP+SSE stream
-    names.
+    """Return the hash of an exchange's session, named by headers, query or HTTP+SSE stream.
 
-    It begins with that of the tenant: a name is the client's choice, and may be guessed.
+    It begins with the tenant's hash, since clients choose session names and could guess them.
     """
     raw = exchange.request.mcp_session or exchange.response.mcp_session
     if not raw:
@@ -193,14 +192,12 @@ def session_of(record: Record, exchange: DecodedExchange) -> str | None:
 
 
 def opens_sse_transport(head: bytes) -> bool:
-    """Whether this begins the one stream of a session of the HTTP+SSE transport (revision
-    2024-11-05).
-    """
+    """Return True if a body begins the only stream of an HTTP+SSE session (revision 2024-11-05)."""
     return _OPENING.match(head) is not None
 
 
 def endpoint_of(record: Record) -> str:
-    """Return the substitute for the session in revisions without one."""
+    """Return the key that replaces the session in revisions without sessions."""
     return f"{_owner_of(record)}{record.host}{record.path}"
 
 
@@ -209,9 +206,7 @@ def _owner_of(record: Record) -> str:
 
 
 def name_in(meta: msgspec.Raw, member: str) -> str | None:
-    """Return the name of a client or server in a `_meta`, where its member stands under a prefix
-    that may change.
-    """
+    """Return the name of a client or server in a `_meta`. The prefix of its member may vary."""
     for name, raw in members_of(meta).items():
         if name.endswith(member) and is_object(raw):
             return text_of(value_at(raw, "name"))

@@ -1,4 +1,4 @@
-"""Ids of JSON-RPC as they are stored: a client may take anything for one, and a secret must not be
+"""JSON-RPC ids as they are stored. A client may use a secret as an id, and secrets must not be
 kept.
 """
 
@@ -9,19 +9,20 @@ from typing import Final
 from proxy.enrich.redact.redactor import Redactor
 
 _LEAST_CHARACTERS: Final = 16
-"""No secret is shorter that is known by its looks."""
+"""Length of the shortest secret that is recognised by its form."""
 _DIGEST_BYTES: Final = 8
 
 
 class ShownIds:
-    """Writes ids for one process: of a secret the mark, and a number by which a response finds its
-    request.
+    """Redacts ids for one process.
+
+    A redacted id keeps a salted hash, so that a response still finds its request.
     """
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._salt = secrets.token_bytes(16)
-        """Without it the number would follow from the secret, and a guess could be verified."""
+        """Keeps a guessed secret from being verified by its hash."""
 
     def shown(self, rpc_id: str) -> str:
         if len(rpc_id) < _LEAST_CHARACTERS:

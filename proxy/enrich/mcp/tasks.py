@@ -1,10 +1,10 @@
-"""Tasks: tool calls that are accepted at once and whose result is asked for later.
+"""Tasks: tool calls that are accepted at once and whose result is fetched later.
 
 Revision 2025-11-25: a `tools/call` with a `task` is answered with the task's id instead of a
-result; `tasks/result` then has what the call would have had. `tasks/get` and `tasks/cancel` say how
-far it has come. Beside revision 2026-07-28, as an extension (io.modelcontextprotocol/tasks): the
-server decides, the result's type is `task`, and the state itself has the result or the error, in
-the answer to `tasks/get` or in a notification.
+result; `tasks/result` then returns the result of the call. `tasks/get` and `tasks/cancel` return
+the state of the task. With revision 2026-07-28 tasks are an extension
+(io.modelcontextprotocol/tasks): the server decides, the result's type is `task`, and the state
+itself has the result or the error, in the response to `tasks/get` or in a notification.
 """
 
 from typing import Final
@@ -15,29 +15,28 @@ from proxy.enrich.formats.json_parts import count_of, is_object, members_of, tex
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
 
 TASK: Final = "task"
-"""In the metadata of a call: the id of its task."""
+"""Metadata key of a call: the id of its task."""
 SCOPE: Final = "task_scope"
-"""In the metadata of a call without a session: the endpoint that its task's id belongs to."""
+"""Metadata key of a call without a session: the endpoint that its task's id belongs to."""
 MAX_WAIT_US: Final = 7 * 24 * 3_600_000_000
 METHODS: Final = frozenset(("tasks/get", "tasks/result", "tasks/update", "tasks/cancel"))
 _ENDED: Final[dict[str | None, tuple[int | None, str]]] = {
     "failed": (None, "the task failed"),
     "cancelled": (-32800, "the task was cancelled"),
 }
-"""States without a result, the code that JSON-RPC has for them, and what is said where the server
-says nothing.
-"""
+"""Final states without a result: JSON-RPC error code and default message."""
 _RAW: Final = msgspec.Raw()
 _MILLISECOND_US: Final = 1000
 
 
 State = dict[str, msgspec.Raw]
-"""The members of a task; the result that creates it is one, or has it under `task`."""
+"""Members of a task. The result that creates a task has them at its top level or under `task`."""
 
 
 def created(response: RpcResponse) -> tuple[str, int] | None:
-    """Return the id of the task that a response creates, and how long it is kept, 0 for unlimited;
-    None if none.
+    """Return the id of a task that a response creates, and its lifetime in µs, 0 if unlimited.
+
+    None if the response creates no task.
     """
     if not response.is_whole or b'"taskId"' not in response.result:
         return None
@@ -51,8 +50,9 @@ def created(response: RpcResponse) -> tuple[str, int] | None:
 
 
 def _state_of(response: RpcResponse, *, is_new: bool = False) -> State:
-    """Return the state that a result is or has; what only looks like one is none where a task would
-    be new.
+    """Return the task state in a result.
+
+    With `is_new` the result must be declared as a task, not just look like one.
     """
     result = members_of(response.result)
     if is_object(result.get("task", _RAW)):
@@ -63,23 +63,22 @@ def _state_of(response: RpcResponse, *, is_new: bool = False) -> State:
 
 
 def task_of_request(request: RpcRequest) -> str | None:
-    """Return the id of the task that a request is about."""
+    """Return the id of the task that a request names, None without one."""
     if request.method in METHODS:
         return text_of(value_in(members_of(request.params), "taskId"))
     return None
 
 
 def task_of_notification(notification: RpcResponse) -> str | None:
-    """Return the id of the task that a notification is about."""
+    """Return the id of the task that a notification names, None without one."""
     return text_of(value_in(members_of(notification.result), "taskId"))
 
 
 def ending(response: RpcResponse) -> RpcResponse | None:
-    """Return what ends the call of a task, from a response with the task's state; None while the
-    call goes on.
+    """Return the response that ends the call of a task; None while the task goes on.
 
-    A state that is too long to be kept whole contains a result. A failed or cancelled task has
-    ended; a completed one ends with the response that contains its result.
+    A state that was not captured whole is so long because it contains the result. A failed or
+    cancelled task has ended; a completed one ends with the response that contains its result.
     """
     if not response.is_whole:
         return response

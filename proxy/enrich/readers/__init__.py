@@ -1,1 +1,1 @@
-"""The readers of protocols, one a module, and the list of them."""
+"""The readers of protocols, one per module, and their list."""

@@ -1,4 +1,4 @@
-"""Failures behind a status of success, in any protocol."""
+"""Failures reported under a success status, in any protocol."""
 
 from typing import Final
 
@@ -11,14 +11,17 @@ from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record
 
 _FAILED: Final = 400
-"""The lowest status that is a failure by itself."""
+"""Lowest status that is a failure by itself."""
 
 
 class Failures(Reader):
-    """Reads errors in answers, after all other readers, which know their protocol better."""
+    """Reads errors in response bodies.
+
+    Runs last, as the other readers know their protocol better.
+    """
 
     def __init__(self, dependencies: Dependencies) -> None:
-        """Nothing is kept."""
+        """Ignore the dependencies: this reader keeps no state."""
 
     def may_read(self, exchange: DecodedExchange) -> bool:
         body = exchange.response_body
@@ -32,7 +35,7 @@ class Failures(Reader):
         failure = None
         if _is_graphql(exchange):
             failure = failure_of(answer)
-        # Another protocol's error is read only where nothing else says that the exchange failed.
+        # Errors of unknown protocols are read only if nothing else reports a failure.
         if failure is None and record.error_type is None and 0 < exchange.status < _FAILED:
             failure = failure_behind(exchange.response, answer or DecodedBody.beginning(b"", 0))
         if failure is None:
@@ -47,7 +50,7 @@ class Failures(Reader):
 
 
 def _is_graphql(exchange: DecodedExchange) -> bool:
-    """Whether an exchange is of GraphQL, by its path, or by what it asks at any other."""
+    """Return True for a GraphQL path, or for a GraphQL request at any other path."""
     line = exchange.line
     if is_graphql(line.method, line.path or ""):
         return True

@@ -11,7 +11,7 @@ class GraphQl(Reader):
     """Names requests by their operation."""
 
     def __init__(self, dependencies: Dependencies) -> None:
-        """Nothing is kept."""
+        """Ignore the dependencies: this reader keeps no state."""
 
     def may_read(self, exchange: DecodedExchange) -> bool:
         return is_graphql(exchange.line.method, exchange.line.path or "")

@@ -10,7 +10,7 @@ from storage.record import Record
 
 
 class Grpc(Reader):
-    """Reads calls and messages; other readers find nothing in them."""
+    """Reads calls and messages. No other reader is asked about them."""
 
     is_alone = True
 

@@ -1,4 +1,4 @@
-"""WebSockets: messages, calls of live sessions with models, and close codes."""
+"""WebSockets: messages, calls of live model sessions, and close codes."""
 
 from typing import Final
 
@@ -20,15 +20,15 @@ from storage.record import LEVELS, Level, Outcome, Record, Stream, StreamEnd
 from storage.tools import TOOL_ERROR
 
 _CLOSED_WELL: Final = (1000, 1001, 1005)
-"""Close codes without an error: done, going away, and none at all."""
+"""Close codes without an error: normal closure, going away, no code."""
 _SERVICE_CLOSES: Final = frozenset((1006, *range(1011, 1016), *range(4500, 4600)))
-"""Close codes of a failed service: internal error, restart, overload, bad gateway. The standard
-forbids sending 1006 and 1015.
+"""Close codes of a failed service: internal error, restart, overload, bad gateway. RFC 6455 forbids
+sending 1006 and 1015.
 """
 
 
 class Live(Reader):
-    """Reads messages; keeps the running sessions."""
+    """Reads messages and keeps the open sessions."""
 
     needs_capture = False
 
@@ -49,7 +49,7 @@ class Live(Reader):
         return exchange.status == SWITCHING_PROTOCOLS
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return the error of a close code, and the sum of the session's calls."""
+        """Return the error of a close code, and the totals of the session's calls."""
         data = msgspec.json.decode(record.data or b"{}")
         code = data.get("close_code") or 1000
         facts = Facts()
@@ -81,7 +81,7 @@ class Live(Reader):
         return message.kind != KIND_GRPC
 
     def is_long(self, message: CapturedMessage) -> bool:
-        """Whether the message may need the price list, which is not loaded yet."""
+        """Return True if the message may need the price list, which is not loaded yet."""
         return bool(message.session) and not self._prices.is_prepared
 
     def describe(
@@ -109,7 +109,7 @@ class Live(Reader):
     def _read_call(
         self, record: Record, message: CapturedMessage, content: Content
     ) -> Facts | None:
-        """Return the facts of the call that a message ends; None where it ends none."""
+        """Return the facts of the call that a message ends; None if it ends no call."""
         self._prices.prepare()
         found = self._sessions.read(message, content.data, content.size)
         if isinstance(found, FailedMessage):
@@ -129,7 +129,7 @@ class Live(Reader):
         blame_tools(facts, record, keeps_text=message.keeps_text)
         session.add(usage, None if facts.cost is None else facts.cost.usd)
         if facts.error_type is not None:
-            # Messages have the level debug; a search for failures finds this one.
+            # Messages have the level debug; this one must appear in a search for failures.
             facts.level = "warn" if facts.error_type == TOOL_ERROR else "error"
         facts.thread = Thread(
             connection=message.exchange_id, caller=session.caller, session=found.name

@@ -1,6 +1,6 @@
-"""Calls of language models, and the jobs of their providers: batches, videos, answers to fetch.
+"""LLM calls, and the jobs of their providers: batches, videos, background responses.
 
-One exchange may be both, a call and the beginning of a job; its tokens are then the job's.
+One exchange may be both a call and the beginning of a job. Its tokens then belong to the job.
 """
 
 from collections.abc import Iterable
@@ -26,13 +26,13 @@ from storage.tools import TOOL_ERROR
 
 _TOO_MANY_REQUESTS: Final = 429
 _LATER: Final = "later"
-"""Usage state of a record that begins a job: the record of the result has the counts."""
+"""Usage state of a record that begins a job. The record of the result has the counts."""
 STREAM_CUT: Final = "stream_cut"
 """Error type of a stream that ended before its terminator."""
 
 
 class Llm(Reader):
-    """Reads calls and reports of jobs; keeps the known jobs."""
+    """Reads calls and reports of jobs. Keeps the known jobs."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._redactor = dependencies.redactor
@@ -98,8 +98,8 @@ class Llm(Reader):
         return facts
 
     def _of_job(self, record: Record, report: Report) -> Facts:
-        """Return the facts of a report about a job: its counts, unless another record has them, and
-        what has changed.
+        """Return the facts of a report about a job: state changes, and counts unless another record
+        has them.
         """
         names = [job_id(record.project, name) for name in (report.name, *report.files)]
         found = [job for name in names if (job := self._jobs.get(name)) is not None]
@@ -107,7 +107,8 @@ class Llm(Reader):
         if known is None and report.needs_known:
             return Facts()
 
-        # A batch and its file are counted with whichever was whole first.
+        # A batch and its file are both reports of the same tokens: the first complete one is
+        # counted.
         counted_by = next((job.counted_by for job in found if job.counted_by is not None), None)
         is_unsure = (
             known is None
@@ -143,7 +144,7 @@ class Llm(Reader):
         return facts
 
     def _of_result(self, record: Record, report: Report, call: Call) -> Facts:
-        """Return the facts of the result of a job: what its call, or the calls of a batch, used."""
+        """Return the facts of a job's result: the usage of its call, or of the calls of a batch."""
         facts = usage_facts(self._redactor, self._prices, call, report.parts or (call.usage,))
         blame_tools(facts, record, keeps_text=False)
         if _is_short(record, call):
@@ -157,7 +158,7 @@ class Llm(Reader):
 def usage_facts(
     redactor: Redactor, prices: Prices, call: Call, parts: Iterable[CallUsage]
 ) -> Facts:
-    """Return the usage, cost and stream of a call; `parts` have prices of their own."""
+    """Return the usage, cost and stream of a call. `parts` are priced separately."""
     usage = call.usage
     return Facts(
         provider=call.provider,
@@ -172,7 +173,7 @@ def usage_facts(
 
 
 def blame_tools(facts: Facts, record: Record, *, keeps_text: bool) -> None:
-    """Make failed tools the error of a record that has no other; drop their texts unless kept."""
+    """Make failed tools the error of a record without another error; drop their texts unless kept."""
     if facts.failed_tools and record.error_type is None and facts.error_type is None:
         facts.error_type = TOOL_ERROR
         facts.level = "warn"
@@ -186,7 +187,7 @@ def _setting(exchange: DecodedExchange) -> str:
 
 
 def _is_short(record: Record, call: Call) -> bool:
-    """Whether a stream ended without a fault of the connection, but before its terminator."""
+    """Return True if a stream ended before its terminator without a connection error."""
     stream: Stream | None = call.stream
     if stream is None or stream.end != "cut" or record.outcome != Outcome.OK:
         return False

@@ -1,4 +1,4 @@
-"""The Model Context Protocol: the operation of a request, and the calls of tools."""
+"""The Model Context Protocol: operations of requests, and tool calls."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -12,21 +12,23 @@ from proxy.enrich.readers.reader import Dependencies, Reader
 from storage.record import Record, ToolCall
 
 _PATHS: Final = ("/mcp", "/mcp/", "/mcp/message")
-"""Usual ends of paths. At Spring's, the last one, a message is accepted with 200 instead of 202."""
+"""Usual suffixes of paths. Spring's, the last one, accepts a message with 200 instead of 202."""
 _ACCEPTED: Final = 202
-"""Status of a message whose response comes on another stream."""
+"""Status of a message that is answered on another stream."""
 
 
 class Mcp(Reader):
-    """Reads calls, and keeps the sessions in which responses are awaited."""
+    """Reads calls and keeps the sessions that wait for responses."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._redactor = dependencies.redactor
         self._calls = McpReader(dependencies.redactor)
 
     def may_read(self, exchange: DecodedExchange) -> bool:
-        """Judge by the route's setting; else by headers, the end of the path, or the beginning of
-        an event stream.
+        """Return True if the route says MCP.
+
+        Without a route setting, headers, the suffix of the path, or the beginning of an event
+        stream decide.
         """
         provider = exchange.labels.provider or "auto"
         if provider != "auto":

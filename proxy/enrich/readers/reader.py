@@ -1,7 +1,7 @@
-"""The contract of a reader: what the record builder asks, without knowing any protocol.
+"""The contract between the record builder and the readers, independent of any protocol.
 
-Every reader is asked of every exchange whether it may read it, so it answers by the heads, or a few
-bytes. It returns facts (`proxy/enrich/facts.py`). The record it gets has the facts of the readers
+Every reader is asked about every exchange, so `may_read` decides by the heads or a few bytes. A
+reader returns facts (`proxy/enrich/facts.py`). The record it gets has the facts of the readers
 before it in the list; a reader never changes it.
 """
 
@@ -30,11 +30,11 @@ class Reader(ABC):
     """Reads exchanges of one protocol for one sidecar; may keep sessions. Not thread-safe."""
 
     is_alone = False
-    """Whether an exchange of this reader is asked of no other."""
+    """True if no other reader is asked about an exchange of this reader."""
     needs_capture = True
-    """Whether this reader needs heads or bodies."""
+    """True if this reader needs heads or bodies."""
     evictions = 0
-    """Number of unfinished calls that were forgotten to make room."""
+    """Number of unfinished calls evicted to stay within the limits."""
 
     @abstractmethod
     def __init__(self, dependencies: Dependencies) -> None:
@@ -42,38 +42,41 @@ class Reader(ABC):
 
     @abstractmethod
     def may_read(self, exchange: DecodedExchange) -> bool:
-        """Whether there may be something to read: asked of every exchange, so nearly free."""
+        """Return True if this reader may find something.
+
+        Called for every exchange, so nearly free.
+        """
 
     def name(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return the operation, by which the endpoint is named; called before `read`.
+        """Return the operation that names the endpoint. Called before `read`.
 
         Bodies of the exchange may be replaced by a readable form.
         """
         return None
 
     def read(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return the facts of an exchange; None without any.
+        """Return the facts of an exchange; None if there are none.
 
         Raises:
-            TooLong: reading takes long, and `exchange.may_take_long` is false. The caller may try
+            TooLong: Reading takes long, and `exchange.may_take_long` is false. The caller may try
                 again.
         """
         return None
 
     def running(self, record: Record, exchange: DecodedExchange) -> Facts | None:
-        """Return the facts of an exchange in flight, by its request."""
+        """Return the facts of an exchange in flight, known from its request."""
         return None
 
     def running_tools(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
-        """Return the tool calls of an exchange in flight, by its request."""
+        """Return the tool calls of an exchange in flight, known from its request."""
         return []
 
     def may_read_message(self, message: CapturedMessage) -> bool:
-        """Whether a message of a WebSocket, or of a stream, is of this protocol."""
+        """Return True for a message of a WebSocket or a stream in this reader's protocol."""
         return False
 
     def is_long(self, message: CapturedMessage) -> bool:
-        """Whether a message takes long to read."""
+        """Return True if reading a message takes long."""
         return False
 
     def describe(self, message: CapturedMessage, route_id: str) -> tuple[dict[str, object], Any]:
@@ -91,7 +94,7 @@ class Reader(ABC):
         """Wait for the responses to tool calls that were stored before this process started."""
 
     def pending(self) -> list[ToolCall]:
-        """Return the tool calls whose response is awaited on another stream."""
+        """Return the tool calls that wait for a response on another stream."""
         return []
 
     def expired(self) -> list[ToolCall]:

@@ -1,7 +1,7 @@
-"""The list of readers, and the calls of them.
+"""The list of readers, and the calls to them.
 
-Order: the first reader that names a fact is believed, so one that only knows the shapes of errors
-comes last. Invariant: a reader that fails costs its facts, never the record.
+The first reader that states a fact wins, so a reader that only knows the shapes of errors comes
+last. Invariant: a failing reader loses its own facts, never the record.
 """
 
 import logging
@@ -40,7 +40,10 @@ class Readers:
         self._reported_s = -_REPORT_EVERY_S
 
     def of(self, exchange: DecodedExchange) -> list[Reader]:
-        """Return the readers that may read an exchange: of nearly all, none."""
+        """Return the readers that may read an exchange.
+
+        For nearly all exchanges the list is empty.
+        """
         for reader in self._alone:
             if reader.may_read(exchange):
                 return [reader]
@@ -51,7 +54,7 @@ class Readers:
         return next(reader for reader in self.all if reader.may_read_message(message))
 
     def ask(self, question: Callable[..., Facts | None], *about: object) -> Facts | None:
-        """Return what a reader answers; None after an unforeseen error, which is logged."""
+        """Call a reader's method; return None after an unexpected error, which is logged."""
         try:
             return question(*about)
         except TooLong:
@@ -61,8 +64,9 @@ class Readers:
             return None
 
     def _report(self, error: Exception) -> None:
-        """Log the place of an error, without content; once a minute, because the client may repeat
-        the request.
+        """Log the traceback of an error without content, at most once a minute.
+
+        The client may repeat the request as often as it likes.
         """
         if (now_s := time.monotonic()) - self._reported_s >= _REPORT_EVERY_S:
             self._reported_s = now_s
