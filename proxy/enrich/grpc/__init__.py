@@ -1,1 +1,1 @@
-"""gRPC: what its calls said of themselves, and what their messages hold."""
+"""Status, metadata and messages of gRPC calls."""

@@ -1,10 +1,9 @@
-"""The schema of a service: a set of file descriptors, as `protoc --descriptor_set_out` and
-reflection give it. Pure.
+"""The schema of a service: file descriptors as `protoc --descriptor_set_out` and reflection return
+them.
 
-Only what names the values of a message is read: messages, enums, and the methods of services. Our
-own reader and not Google's library, which refuses messages that were cut, bounds nothing, and shows
-bytes before they can be redacted.
-
+Only the parts that give values their names are read: messages, enums, and the methods of services.
+Google's library is not used: it rejects messages that were cut, bounds nothing, and shows bytes
+before they can be redacted.
 Standard: google/protobuf/descriptor.proto.
 """
 
@@ -15,7 +14,7 @@ from proxy.enrich.grpc.wire import Cut, NotWire, read_field
 from storage.grpc import CallKind
 
 ENUM, MESSAGE = 14, 11
-"""Types of fields that name another type (`FieldDescriptorProto.Type`)."""
+"""Types of fields with a named type (`FieldDescriptorProto.Type`)."""
 _REPEATED: Final = 3
 _KINDS: Final[dict[tuple[bool, bool], CallKind]] = {
     (False, False): "unary", (True, False): "client", (False, True): "server", (True, True): "bidi",
@@ -35,7 +34,7 @@ class Field(NamedTuple):
 
 
 class Method(NamedTuple):
-    """One method of a service: full names of what is asked and answered, and who sends several."""
+    """A method: full names of request and response type, and the sides that send several messages."""
 
     request: str
     response: str
@@ -43,7 +42,7 @@ class Method(NamedTuple):
 
 
 class Schema:
-    """All that a set of files declares."""
+    """All declarations of a set of files."""
 
     def __init__(self) -> None:
         self.messages: dict[str, dict[int, Field]] = {}
@@ -51,7 +50,7 @@ class Schema:
         """Messages that are entries of a map."""
         self.enums: dict[str, dict[int, str]] = {}
         self.methods: dict[str, Method] = {}
-        """By the path of their calls."""
+        """Methods by the path of their calls."""
 
     def fields_of(self, message: str) -> dict[int, Field]:
         return self.messages.get(message, {})
@@ -73,7 +72,7 @@ def read_schema(data: bytes) -> Schema:
     """Read a FileDescriptorSet.
 
     Raises:
-        ValueError: It is none, or declares nothing.
+        ValueError: `data` is not one, or declares no message.
     """
     schema = Schema()
     try:
@@ -81,11 +80,11 @@ def read_schema(data: bytes) -> Schema:
             _add_file(schema, values_of(file))
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise ValueError(
-            "it is no set of file descriptors (protoc --descriptor_set_out)"
+            "not a set of file descriptors, as protoc --descriptor_set_out writes it"
         ) from error
 
     if not schema.messages:
-        raise ValueError("it declares no message")
+        raise ValueError("the set of file descriptors declares no message")
 
     return schema
 

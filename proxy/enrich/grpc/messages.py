@@ -1,11 +1,9 @@
-"""The messages of a gRPC body: before each stand five bytes, whether it is compressed and how long
-it is. Pure.
+"""Split a gRPC body into messages. Five bytes before each give a compression flag and the length.
 
-Strategy: the lengths lead from one message to the next, also over what was not captured: a message
-that begins in the head of a body and ends behind its gap leads into the tail. Where a prefix is
-missing, or is none, the list ends. Compressed messages are inflated within the bounds of a coded
+Strategy: the lengths lead from one message to the next, also across uncaptured bytes: a message
+that begins in the head of a body and ends after its gap leads into the tail. The list ends at a
+prefix that is missing or invalid. Compressed messages are inflated within the bounds of a coded
 body.
-
 Standards: gRPC over HTTP/2 ("Length-Prefixed-Message"), gRPC-Web (trailers as a last frame, base64
 as text).
 """
@@ -21,16 +19,16 @@ from proxy.enrich.http.content_coding import decode
 from proxy.enrich.http.exchange import DecodedBody
 
 MAX_MESSAGES: Final = 1000
-"""Of one body; what follows is counted by the worker alone."""
+"""Messages read from one body. Only the worker counts the rest."""
 MAX_MESSAGE_BYTES: Final = 262_144
-"""Of one message that is inflated."""
+"""Limit of one inflated message."""
 MAX_INFLATED_BYTES: Final = 1 << 20
-"""Of all messages of a body together."""
+"""Limit of all inflated messages of a body together."""
 _PREFIX_BYTES: Final = 5
 _END_BYTES: Final = 16_384
 _GROUP_CHARACTERS: Final = 4
 WEB_TRAILERS: Final = b"\x80\0"
-"""How the last frame of gRPC-Web begins: its flags, and a length of less than 2^24."""
+"""Beginning of gRPC-Web's last frame: its flags, and the first byte of a length below 2^24."""
 _PLAIN: Final = b"\0"
 _COMPRESSED, _TRAILERS = 1, 0x80
 _NO_BASE64: Final = re.compile(rb"[^A-Za-z0-9+/=]+")
@@ -41,26 +39,26 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     """One message of a body."""
 
     data: bytes
-    """Inflated; its beginning, where it was cut."""
+    """Inflated content; only its beginning if the message was cut."""
     size: int
-    """On the wire, without the prefix."""
+    """Length on the wire in bytes, without the prefix."""
     is_whole: bool
     is_inflated: bool = False
 
     @property
     def known_bytes(self) -> int | None:
-        """How long all of it is, where that is known."""
+        """Full length of the message in bytes; None if unknown."""
         if self.is_inflated and not self.is_whole:
             return None
         return max(self.size, len(self.data))
 
 
 class Messages(msgspec.Struct, frozen=True):
-    """What a body consists of."""
+    """The messages of a body."""
 
     found: list[Message]
     is_ended: bool
-    """Whether the last of them ends the body: these are all."""
+    """True if the last message ends the body, so these are all."""
 
     @property
     def is_whole(self) -> bool:
@@ -68,12 +66,12 @@ class Messages(msgspec.Struct, frozen=True):
 
 
 def split(body: DecodedBody, encoding: str | None) -> Messages:
-    """Split a body into its messages, each inflated where it was compressed by `encoding`."""
+    """Split a body into its messages. Messages compressed by `encoding` are inflated."""
     text = body.head
     if text[:1] == _PLAIN and len(text) == body.text_size == _PREFIX_BYTES + int.from_bytes(
         text[1:_PREFIX_BYTES], "big"
     ):
-        # Nearly all.
+        # Fast path: nearly all bodies are one plain message.
         return Messages([Message(text[_PREFIX_BYTES:], len(text) - _PREFIX_BYTES, True)], True)
 
     found: list[Message] = []
@@ -103,20 +101,20 @@ def split(body: DecodedBody, encoding: str | None) -> Messages:
 
 
 def without_text_coding(body: DecodedBody) -> DecodedBody:
-    """Undo the base64 of gRPC-Web's text, of a cut one at its beginning."""
+    """Decode the base64 of gRPC-Web text; of a cut body only the head."""
     data = _from_text(body.head)
     is_cut = (
         body.is_truncated or not data or len(_NO_BASE64.sub(b"", body.head)) % _GROUP_CHARACTERS > 0
     )
-    size = len(data) + is_cut  # how much there is behind the cut, the text does not say
+    size = len(data) + is_cut  # the size after the cut is unknown
     return replace(body, head=data, tail=b"", text_size=size)
 
 
 def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> bytes | None:
-    """Return the content of the frame that ends a body and begins with flags and a byte of its
-    length; None: no such.
+    """Return the content of the frame that ends a body; None if there is no such frame.
 
-    It stands in the tail, to which no lengths need lead.
+    It is found in the tail, by `begins` (its flags and first length byte) and a matching length,
+    since the chain of lengths may not reach there.
     """
     data = (body.tail or body.head)[-_END_BYTES:] if body.has_end else b""
     if is_text and data:
@@ -133,13 +131,13 @@ def last_frame(body: DecodedBody, begins: bytes, *, is_text: bool = False) -> by
 
 
 def _from_text(text: bytes) -> bytes:
-    """Decode whole groups of four characters; each message may have padding of its own."""
+    """Decode whole groups of four characters. Each message may have its own padding."""
     runs = _GROUP.findall(_NO_BASE64.sub(b"", text))
     return b"".join(a2b_base64(run[: len(run) - len(run) % _GROUP_CHARACTERS]) for run in runs)
 
 
 def _piece(body: DecodedBody, at: int, size: int) -> bytes:
-    """Return captured bytes from a place on; fewer where they were not captured."""
+    """Return the captured bytes at an offset; fewer than `size` if some were not captured."""
     if at < len(body.head):
         piece = body.head[at : at + size]
         if at + size <= len(body.head) or len(body.head) + len(body.tail) < body.text_size:
@@ -154,7 +152,7 @@ def _piece(body: DecodedBody, at: int, size: int) -> bytes:
 
 
 def inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:
-    """Inflate a message, or its beginning; empty and cut where that is not possible."""
+    """Inflate a message or its beginning. Return nothing, as incomplete, if that is impossible."""
     if not encoding or room <= 0:
         return b"", False
     inflated = decode(data, [encoding], room)

@@ -1,9 +1,8 @@
-"""Read a call of gRPC: what its record says of it, and its bodies as lists of messages in JSON.
+"""Read a gRPC call: its status and counts, and its bodies as JSON lists of messages.
 
-A body is stored as what it says, not as its bytes: redacted bytes would be no messages any more,
-because the lengths before them would not fit. So a search, a page and a program read the values of
-protobuf like those of any JSON.
-
+A body is stored as decoded values: after redaction its bytes would not form messages, because
+their length prefixes would be wrong. So searches, pages and programs read protobuf values like any
+JSON.
 Standards: gRPC over HTTP/2; gRPC-Web, whose trailers are the last frame of the body and are stored
 as trailers.
 """
@@ -52,31 +51,31 @@ from storage.record import Record
 log = logging.getLogger(__name__)
 
 _TYPE: Final = re.compile(rb"(?i)application/grpc(?:[-+; ]|\Z)")
-"""The next byte tells it from `application/grpcfoo`."""
+"""The next byte distinguishes it from `application/grpcfoo`."""
 _IS_ANSWERED: Final = re.compile(rb"(?i)\ncontent-type:[ \t]*application/grpc[-+; \r]")
-"""In the head of a response; that of a gateway may be a page, whose bytes a worker counted as if
-they were messages.
+"""Finds a gRPC content type in the head of a response. A gateway may answer with a page instead,
+whose bytes a worker counted as messages.
 """
 _JSON: Final = re.compile(rb"(?i)\A[^+]*\+json")
 _AS_TEXT: Final = b"-text"
-"""Of gRPC-Web, in base64."""
+"""Suffix of gRPC-Web content types in base64."""
 _AS_JSON: Final = b"application/json"
-"""What bodies are from here on; their heads keep what was sent."""
+"""Content type of the converted bodies. The recorded heads keep the original."""
 _ANY: Final = msgspec.json.Decoder()
 _ENCODER: Final = msgspec.json.Encoder()
 LONG_BYTES: Final = 4096
-"""More of messages takes long to show: 64 KiB of the smallest fields 25 ms."""
+"""Size above which converting messages takes long: 64 KiB of the smallest fields take 25 ms."""
 _ERRORS: Final = error_schema()
 _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
 def is_grpc(content_type: bytes) -> bool:
-    """Whether a body is of gRPC or gRPC-Web."""
+    """Return True for a gRPC or gRPC-Web content type."""
     return _TYPE.match(content_type) is not None
 
 
 def is_long_call(exchange: DecodedExchange) -> bool:
-    """Whether its messages take long to show."""
+    """Return True if converting the messages takes long."""
     bodies = (exchange.request_body, exchange.response_body)
     size = sum(len(body.head) for body in bodies if body is not None)
     return size > LONG_BYTES and is_grpc(exchange.request.content_type)
@@ -91,10 +90,10 @@ class GrpcReader:
         routes: Iterable[RouteSettings] = (),
         max_message_bytes: int = LONG_BYTES,
     ) -> None:
-        """Read the schemas of routes; of one whose file is unreadable by now, calls are shown
-        without names.
+        """Read the schemas of the routes.
 
-        Messages of streams are inflated to `max_message_bytes` at most.
+        Calls of a route with an unreadable schema are shown by field numbers. Stream messages are
+        inflated to at most `max_message_bytes`.
         """
         self._redactor = redactor
         self._max_message_bytes = max_message_bytes
@@ -113,13 +112,13 @@ class GrpcReader:
                     )
 
     def begin(self, record: Record, request_head: bytes) -> Grpc:
-        """Return what the head of its request says of a call that runs."""
+        """Return the facts of a running call, from the head of its request."""
         _, method = self._method(record.route_id, record.path)
         is_stream = False if method.kind == "unary" else None
         return Grpc(timeout_us=timeout_us(request_head), kind=method.kind, is_stream=is_stream)
 
     def read(self, record: Record, captured: CapturedExchange, exchange: DecodedExchange) -> Facts:
-        """Return what a call says: status, counts, how it ended; make JSON of the bodies."""
+        """Return the status, counts and end of a call, and convert its bodies to JSON."""
         request = exchange.request
         response = exchange.response
         sent = encoding_in(request.redacted)
@@ -154,7 +153,7 @@ class GrpcReader:
         return facts
 
     def is_long(self, message: CapturedMessage) -> bool:
-        """Whether a message of a stream takes long to show."""
+        """Return True if converting a message of a stream takes long."""
         if message.is_compressed:
             size = self._max_message_bytes
         else:
@@ -162,9 +161,7 @@ class GrpcReader:
         return size > LONG_BYTES
 
     def describe(self, message: CapturedMessage, route_id: str) -> dict[str, object]:
-        """Return the data of a stream's message as an event: direction, size, and what it says, as
-        JSON.
-        """
+        """Return the event data of a stream's message: direction, size, and its content as JSON."""
         path, content_type, encoding = message.session.split(b"\n")
         is_in = message.direction == IN
         fields: dict[str, object] = {"direction": "in" if is_in else "out", "size": message.size}
@@ -212,7 +209,7 @@ class GrpcReader:
             grpc.message = self._redactor.redact_value(status.message).decode(errors="replace")
 
     def _details(self, captured: CapturedExchange) -> msgspec.Raw | None:
-        """Show what a service says of an error beyond its status; None where it says nothing."""
+        """Return the error details that a service sent in addition to its status; None without any."""
         trailers = captured.notes.get(NOTES_RESPONSE_TRAILERS[0], b"")
         data = details_in(trailers) or details_in(captured.response_head)
         if not data or captured.flags & FLAG_HEADS_OFF:
@@ -241,9 +238,7 @@ class GrpcReader:
 
 
 def _note_failure(facts: Facts, grpc: Grpc, details: msgspec.Raw | None) -> None:
-    """Note a status that is not OK as the reason; its message and details where searches for words
-    find them.
-    """
+    """Set a failed status as the error, with message and details in fields that searches read."""
     facts.error_type = grpc.status_name
     facts.level = "error" if grpc.is_fault else "warn"
     if grpc.message:
@@ -253,7 +248,7 @@ def _note_failure(facts: Facts, grpc: Grpc, details: msgspec.Raw | None) -> None
 
 
 class _Shown:
-    """How the messages of one body are shown."""
+    """Converts the messages of one body."""
 
     def __init__(self, wire: WireReader, type_name: str, content_type: bytes) -> None:
         self._wire = wire
@@ -261,7 +256,7 @@ class _Shown:
         self.is_json = _JSON.search(content_type) is not None
 
     def as_json(self, body: DecodedBody, messages: Messages, encoding: str | None) -> DecodedBody:
-        """Write the messages of a body as a list, whose texts are still to be redacted."""
+        """Return a body with its messages as a JSON list. Its texts are not redacted yet."""
         values = []
         is_whole = messages.is_ended
         for message in messages.found:
@@ -276,8 +271,8 @@ class _Shown:
         return DecodedBody(text, b"", body.size, not is_whole, coding, len(text), is_whole)
 
     def message(self, message: Message) -> tuple[object, bool]:
-        """Show one message; None where nothing of it can be read. The second value says whether
-        that is all of it.
+        """Return a message as a JSON value, None if nothing is readable, and True if it is
+        complete.
         """
         if message.size and not message.data:
             return None, False
@@ -298,7 +293,7 @@ class _Shown:
 
 
 def _split(body: DecodedBody | None, content_type: bytes, encoding: str | None) -> Messages | None:
-    """Split a body; None where these are no messages, whatever its type says."""
+    """Split a body into messages; None if it has no messages, whatever its content type."""
     if body is None or not is_grpc(content_type):
         return None
     messages = split(
@@ -321,9 +316,7 @@ def _web_trailers(exchange: DecodedExchange) -> bytes | None:
 def _count(
     grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None
 ) -> None:
-    """Take the worker's counts; without them, of gRPC-Web, count what is in bodies that are here
-    whole.
-    """
+    """Set the counts: the worker's, else for gRPC-Web those of bodies that were captured whole."""
     counts = read_messages_note(captured.notes.get(NOTE_GRPC_MESSAGES, b""))
     if counts is None:
         request = _counted(asked, captured.request_bytes)
@@ -346,9 +339,7 @@ def _count(
 
 
 def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
-    """Return how many messages a body has, and the size of the largest; None where some of it is
-    missing.
-    """
+    """Return the number of messages of a body and the largest size; None if a part is missing."""
     if messages is None:
         return None if size else (0, 0)
     if messages.is_ended:
@@ -357,8 +348,9 @@ def _counted(messages: Messages | None, size: int) -> tuple[int, int] | None:
 
 
 def _kind_of(grpc: Grpc, *, is_asked: bool) -> CallKind | None:
-    """Infer who sends several messages; a side that ended before a second one may have had more to
-    send.
+    """Infer the kind of a call from its message counts.
+
+    None if a side ended before it could have sent a second message.
     """
     requests = grpc.request_messages or 0
     responses = grpc.response_messages or 0

@@ -1,7 +1,7 @@
-"""Numbers and texts of protobuf by their declared types. Pure.
+"""Numbers and texts of protobuf by their declared types.
 
-Standard: Protocol Buffers, Encoding; descriptor.proto (`FieldDescriptorProto.Type`), whose numbers
-the types are.
+Standard: Protocol Buffers, Encoding. Types have the numbers of `FieldDescriptorProto.Type` in
+descriptor.proto.
 """
 
 import math
@@ -21,7 +21,7 @@ from proxy.enrich.grpc.wire import (
 
 STRING, BYTES, _BOOL = 9, 12, 8
 _SIGNED, ZIGZAG = (3, 5, 14), (17, 18)
-"""Two's complement of 64 bits, an enum's too; small numbers of either sign."""
+"""Integer types: 64-bit two's complement, also for enums; zigzag encoding."""
 FORMATS: Final = {1: "<d", 2: "<f", 6: "<Q", 7: "<I", 15: "<i", 16: "<q"}
 WIRE_TYPES: Final = (
     dict.fromkeys((*_SIGNED, *ZIGZAG, 4, _BOOL, 13), VARINT)
@@ -30,22 +30,22 @@ WIRE_TYPES: Final = (
     | dict.fromkeys((STRING, BYTES), LENGTH)
 )
 _CONTINUED: Final = bytes(range(0x80, 0x100))
-"""Bytes of a varint that more follow."""
+"""Varint bytes with the continuation bit set."""
 _SAFE_INT: Final = 1 << 53
-"""Beyond, readers of JSON round: such numbers are texts, as in protobuf's own JSON."""
+"""Limit of exact integers in JSON readers. Larger ones become strings, as in ProtoJSON."""
 
 Scalar = int | float | str | bool | bytes
 
 
 class NotOfType(ValueError):
-    """A value is not what the schema says."""
+    """A value does not have its declared type."""
 
 
 def scalar(type_: int, wire_type: int, raw: int | bytes) -> Scalar:
     """Read a value by its declared type.
 
     Raises:
-        NotOfType: It has none of these types, or does not fit.
+        NotOfType: The wire type or the bytes do not fit, or it is not a scalar type.
     """
     if WIRE_TYPES.get(type_) != wire_type:
         raise NotOfType
@@ -71,7 +71,7 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
     """Read the numbers of a packed field.
 
     Raises:
-        NotOfType: They are none.
+        NotOfType: The bytes are not numbers of this type.
     """
     wire_type = WIRE_TYPES.get(type_, LENGTH)
     found: list[Scalar] = []
@@ -93,10 +93,10 @@ def packed(type_: int, raw: bytes) -> list[Scalar]:
 
 
 def packed_beginning(type_: int, raw: bytes) -> list[Scalar]:
-    """Read the numbers of a packed field that was cut, but for the one at the cut.
+    """Read the numbers of a packed field that was cut, without the number at the cut.
 
     Raises:
-        NotOfType: They are none.
+        NotOfType: The bytes are not numbers of this type.
     """
     wire_type = WIRE_TYPES.get(type_, LENGTH)
     if wire_type == VARINT:
@@ -113,15 +113,16 @@ def _whole(type_: int, value: int) -> Scalar:
 
 
 def shown_int(value: int) -> int | str:
-    """Write a whole number so that every reader of JSON reads the same."""
+    """Return an integer as a JSON value; as a string if a JSON reader would round it."""
     if -_SAFE_INT <= value <= _SAFE_INT:
         return value
     return str(value)
 
 
 def shown_float(value: float, *, is_single: bool) -> float | str:
-    """Write a number of floating point, one of 32 bits with the digits that make it again; JSON has
-    no infinity (ProtoJSON).
+    """Return a float as a JSON value; a 32-bit one with the digits needed to restore it.
+
+    Infinities and NaN become strings (ProtoJSON).
     """
     if math.isnan(value):
         return "NaN"
@@ -134,7 +135,7 @@ def shown_float(value: float, *, is_single: bool) -> float | str:
 
 
 def _as_single(value: float) -> float:
-    """Return the nearest number of 32 bits."""
+    """Return the nearest 32-bit float."""
     try:
         return float(struct.unpack("<f", struct.pack("<f", value))[0])
     except OverflowError:

@@ -1,5 +1,4 @@
-"""How a call of gRPC ended, as it says itself: in trailers, or in the head where nothing else
-followed it. Pure.
+"""The status of a gRPC call, from its trailers, or from the head of a response without a body.
 
 Standard: gRPC over HTTP/2 ("Responses"), and its status codes.
 """
@@ -18,8 +17,8 @@ _TIMEOUT: Final = re.compile(
 )
 _DETAILS: Final = re.compile(rb"(?i)\ngrpc-status-details-bin:[ \t]*([A-Za-z0-9+/]+)")
 _ENCODING: Final = re.compile(rb"(?i)\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})[ \t]*(?:[\r\n]|$)")
-"""Each begins with the end of the line before: with a choice there, a search takes 3.6 instead of
-0.6 us.
+"""Each begins with the end of the previous line: with an alternative there, a search takes 3.6
+instead of 0.6 µs.
 """
 
 
@@ -32,7 +31,9 @@ class Status(NamedTuple):
 
 
 def status_in(fields: bytes) -> Status | None:
-    """Read field lines, of trailers or of a head from its first line end on; None without a status."""
+    """Read a status from field lines (trailers, or a head without its first line); None without
+    one.
+    """
     fields = b"\n" + fields
     found = _STATUS.search(fields)
     if found is None:
@@ -42,8 +43,8 @@ def status_in(fields: bytes) -> Status | None:
 
 
 def details_in(fields: bytes) -> bytes:
-    """Read the `google.rpc.Status` that says more than the status, from field lines; empty where
-    there is none.
+    """Return the encoded `google.rpc.Status` with error details from field lines; empty without
+    one.
 
     It is base64 with or without padding (gRPC over HTTP/2, "Custom-Metadata").
     """
@@ -54,7 +55,7 @@ def details_in(fields: bytes) -> bytes:
 
 
 def timeout_us(fields: bytes) -> int | None:
-    """Read how long the caller waits, from the head of a request; None when it has no deadline."""
+    """Return the caller's timeout in µs from the head of a request; None without a deadline."""
     found = _TIMEOUT.search(fields)
     if found is None:
         return None
@@ -62,7 +63,7 @@ def timeout_us(fields: bytes) -> int | None:
 
 
 def encoding_in(fields: bytes) -> str | None:
-    """Read how messages are compressed, from a head; None: they are not."""
+    """Return the compression of messages from a head; None if they are not compressed."""
     found = _ENCODING.search(fields)
     name = "identity" if found is None else found[1].decode().lower()
     return None if name == "identity" else name

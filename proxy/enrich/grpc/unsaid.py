@@ -1,10 +1,9 @@
-"""The status that its client gives a call whose response says none. Pure.
+"""The status that a client assigns to a call whose response has no status.
 
-A client whose deadline has passed takes the call for DEADLINE_EXCEEDED, whatever comes. An answer
-that ends without a valid `grpc-status` is taken for what its HTTP status stands for, of 200 for
-UNKNOWN. Of a stream that was reset before its deadline, only the code of the reset is known.
-
-Standards: gRPC over HTTP/2 ("Responses"), and its mapping of statuses of HTTP
+A client whose deadline has passed reports DEADLINE_EXCEEDED, whatever comes. For a response without
+a valid `grpc-status` it derives the status from the HTTP status; 200 becomes UNKNOWN. For a stream
+that was reset before its deadline, only the code of the reset is known.
+Standards: gRPC over HTTP/2 ("Responses"), and its mapping of HTTP statuses
 (http-grpc-status-mapping).
 """
 
@@ -18,21 +17,17 @@ from storage.record import Outcome, Record
 
 _PER_CENT: Final = 100
 _ROUNDED_PER_CENT: Final = 1
-"""How much longer a deadline is stated than it is: clients write it with three digits (gRPC's
+"""Rounding of a deadline: clients write it with three digits, so up to 1 % more than meant (gRPC
 core).
 """
 _EARLY_US: Final = 5_000
-"""How much less of a deadline may be left here than at the client, whose clock began before the
-request came.
-"""
+"""Time that the client's clock is ahead of ours: it began before the request arrived."""
 
 
 def unsaid_status(
     record: Record, grpc: Grpc, captured: CapturedExchange, exchange: DecodedExchange
 ) -> int | None:
-    """Return the code that the client gives a call whose response says none; None where that cannot
-    be known.
-    """
+    """Return the status that the client assigns to a call without one; None if it cannot be known."""
     if grpc.timeout_us is not None and is_past(record.duration_us, grpc.timeout_us):
         return DEADLINE_EXCEEDED
     is_answered = record.outcome == Outcome.OK or bool(captured.flags & FLAG_OWN_RESPONSE)
@@ -45,13 +40,16 @@ def unsaid_status(
 
 
 def is_past(duration_us: int, timeout_us: int) -> bool:
-    """Whether a call that has taken so long has reached its deadline at its client."""
+    """Return True if a call of this duration has reached its deadline at the client."""
     least_us = timeout_us * (_PER_CENT - _ROUNDED_PER_CENT) // _PER_CENT - _EARLY_US
     return duration_us >= least_us
 
 
 def _is_end_seen(exchange: DecodedExchange, record: Record) -> bool:
-    """Whether the trailers would have been seen: those of gRPC-Web are the end of a body."""
+    """Return True if trailers would have been captured.
+
+    gRPC-Web sends them at the end of the body.
+    """
     body = exchange.response_body
     if b"-web" not in exchange.response.content_type.lower() or not record.response_bytes:
         return True

@@ -1,5 +1,4 @@
-"""Messages that protobuf's JSON writes in a form of their own, and those that describe an error of
-gRPC. Pure.
+"""Messages with a special form in ProtoJSON, and the messages that describe a gRPC error.
 
 Standards: Protocol Buffers, ProtoJSON Format; google/protobuf/*.proto; google/rpc/status.proto and
 error_details.proto.
@@ -17,7 +16,7 @@ _PREFIX: Final = "google.protobuf."
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS: Final = 1_000_000_000
 _MAX_DURATION_S: Final = 315_576_000_000
-"""Some ten thousand years, the limit of `google.protobuf.Duration`."""
+"""Limit of `google.protobuf.Duration`, about ten thousand years."""
 _WRAPPED: Final[dict[str, object]] = {
     "DoubleValue": 0.0,
     "FloatValue": 0.0,
@@ -29,15 +28,15 @@ _WRAPPED: Final[dict[str, object]] = {
     "StringValue": "",
     "BytesValue": "",
 }
-"""What each wrapper says where its value is absent."""
+"""Default value of each wrapper."""
 
 
 def canonical(type_name: str, tree: Tree) -> object:
-    """Return a message as ProtoJSON writes it; one without a form of its own, or out of its range,
-    as it is.
+    """Return a message in its ProtoJSON form; unchanged if it has no special form or is out of
+    range.
 
-    `tree` has its fields by name, or by number where the schema does not declare the type; messages
-    within it are canonical already.
+    `tree` has its fields by name, or by number if the schema does not declare the type. Nested
+    messages are already in this form.
     """
     if not type_name.startswith(_PREFIX):
         return tree
@@ -50,7 +49,7 @@ def _value(tree: Tree, name: str, number: int, default: Any) -> Any:
 
 
 def _whole(tree: Tree, name: str, number: int) -> int | None:
-    """Read a whole number, which is a text where it is large."""
+    """Return an integer, which is a string if it is large; None if it is not an integer."""
     try:
         return int(_value(tree, name, number, 0))
     except (TypeError, ValueError):
@@ -84,7 +83,7 @@ def _duration(tree: Tree) -> object:
 
 
 def _fraction(nanos: int) -> str:
-    """Write a part of a second with 0, 3, 6 or 9 digits, as few as say it."""
+    """Return a fraction of a second with 0, 3, 6 or 9 digits, as few as needed."""
     if not nanos:
         return ""
     digits = f"{nanos:09d}"
@@ -107,8 +106,8 @@ def _lower_camel(path: str) -> str:
 
 
 def _any(tree: Tree) -> object:
-    """Write a packed message beside its type; one of a type that the schema does not declare stays
-    as it is.
+    """Return a packed message with its type. A type that the schema does not declare stays as it
+    is.
     """
     url = _value(tree, "type_url", 1, "")
     value = _value(tree, "value", 2, {})
@@ -132,7 +131,7 @@ def _list(tree: Tree) -> object:
 
 
 def _variant(tree: Tree) -> object:
-    """Write a `Value`, which has one of six members."""
+    """Return the value of a `Value`, which has one of six members."""
     if len(tree) != 1:
         return tree
     (name, value), *_ = tree.items()
@@ -163,7 +162,7 @@ _TEXT, _INT32, _UINT64 = 9, 5, 4
 
 
 def _fields(**declared: tuple[int, int | str, bool]) -> dict[int, Field]:
-    """Declare fields: number, type or name of the message, and whether they repeat."""
+    """Declare fields: number, type or message name, and True if the field repeats."""
     return {
         number: Field(
             name,
@@ -180,7 +179,7 @@ def _text_fields(*names: str) -> dict[int, Field]:
 
 
 def error_schema() -> Schema:
-    """Declare `google.rpc.Status` and the details that services put into it."""
+    """Return the schema of `google.rpc.Status` and of the details that services put into it."""
     rpc = "google.rpc."
     schema = Schema()
     messages: dict[str, dict[int, Field]] = {

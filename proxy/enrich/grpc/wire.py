@@ -1,6 +1,6 @@
-"""The wire format of protobuf: one field after the other, each with a number and a type. Pure.
+"""The wire format of protobuf: a sequence of fields, each with a number and a type.
 
-Standard: Protocol Buffers, Encoding. Groups, gone since 2008, are not read.
+Standard: Protocol Buffers, Encoding. Groups, deprecated since 2008, are not read.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _MAX_VARINT_BYTES: Final = 10
 
 
 class NotWire(ValueError):
-    """These bytes are no message of protobuf."""
+    """The bytes are not a protobuf message."""
 
 
 class Cut(Exception):
@@ -21,13 +21,13 @@ class Cut(Exception):
 
 
 def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte, and where it ends.
+    """Read a varint at an offset. Return it and the offset after it.
 
     Raises:
         NotWire: It has more than 64 bits.
         Cut: The data end within it.
     """
-    if at < len(data) and data[at] < 0x80:  # nearly all
+    if at < len(data) and data[at] < 0x80:  # fast path for nearly all
         return data[at], at + 1
     value = 0
     shift = 0
@@ -43,14 +43,15 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
-    """Read a field: its number, its wire type, its value (of a fixed size: the bytes), and where it
-    ends.
+    """Read a field. Return its number, its wire type, its value and the offset after it.
+
+    A value of a fixed size is returned as bytes.
 
     Raises:
         NotWire: There is no field.
         Cut: The data end within it.
     """
-    if data[at] < 0x80:  # nearly all
+    if data[at] < 0x80:  # fast path for nearly all
         tag = data[at]
         at = at + 1
     else:
@@ -79,10 +80,11 @@ def read_field(data: bytes, at: int) -> tuple[int, int, int | bytes, int]:
 
 
 def read_beginning(data: bytes, at: int, end: int) -> tuple[int, bytes, int]:
-    """Read the field within which the data end, of a message that goes on to `end`.
+    """Read the field within which the data end. The message goes on to `end`.
 
     Returns:
-        Its number; what is here of its value, nothing where it has no length, or not even that is here; its length.
+        Its number, the present bytes of its value, and the value's length. The number is 0 if the
+        field has no length, or its length is missing as well.
 
     Raises:
         NotWire: There is no such field.

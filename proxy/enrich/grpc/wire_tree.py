@@ -1,15 +1,18 @@
-"""Show a protobuf message: by the names of its schema, or without one by field numbers and what the
-wire shows. Pure.
+"""Show a protobuf message by the names of its schema, or without one by field numbers.
 
-Strategy: without a schema, what has a length is a text where it is UTF-8 without control
-characters, else a message where all of it reads as one, else bytes. Numbers of a fixed size are of
-floating point where that gives one that people write, else whole. A field that comes again becomes
-a list. With a schema it is what protobuf's own parser of JSON reads, `Timestamp` and `Any`
-included. What contradicts the schema is shown as without one. Of a message that was cut, the field
-that the cut goes through is shown as far as it is here, if it has a length: which one of its kinds
-it is, is judged more strictly, because all that begins like a message reads as one that was cut.
-Invariant: nothing raises; depth and number of fields are bounded; of texts and bytes that were cut,
-what may be half a secret is left out.
+Without a schema the values are guessed. A value with a length is a text if it is UTF-8 without
+control characters, else a message if all of it reads as one, else bytes. A fixed-size number is a
+float if that gives a usual number, else an integer. A repeated field becomes a list.
+
+With a schema the result is what protobuf's own JSON parser reads, `Timestamp` and `Any` included. A
+field that contradicts the schema is shown as without one.
+
+In a message that was cut, the field at the cut is shown as far as it was captured, if it has a
+length. Its kind is judged more strictly, because the beginning of almost anything reads as a cut
+message.
+
+Invariant: nothing raises; depth and number of fields are bounded; the end of a cut text or byte
+string is omitted if it may be half a secret.
 """
 
 import base64
@@ -36,17 +39,19 @@ from proxy.enrich.redact.edits import MARK
 
 MAX_DEPTH: Final = 24
 MAX_FIELDS: Final = 10_000
-"""Of all messages of a body together, some 20 ms; what follows is left out."""
+"""Fields shown of all messages of a body together, about 20 ms. The rest is omitted."""
 MAX_GUESSED_FIELD: Final = 65_535
-"""Numbers beyond are not guessed: bytes that happen to read as a message have any."""
+"""Highest field number of a guessed message. Bytes that read as a message by accident have any
+number.
+"""
 _PLAIN_FLOATS: Final = (1e-7, 1e15)
 _TAG_LIKE: Final = frozenset("\n\t\r")
-"""Tags of a first field, with which a text hardly ever begins."""
+"""Tags of a first field that hardly ever begin a text."""
 _ENTRY: Final = {"1", "2"}
-"""The fields of a map's entry: its key is a name."""
+"""Fields of a map entry. Its key is a name."""
 _ANY: Final = "google.protobuf.Any"
 _NOTHING: Final = ("", {"base64": ""})
-"""What may be left of a value that was cut."""
+"""Values that a cut may leave empty."""
 _UNKNOWN_BYTES: Final = 1 << 62
 
 Tree = dict[str, Any]
@@ -62,10 +67,10 @@ class WireReader:
         is_secret: Callable[[bytes], bool] = lambda _: False,
         redact_cut: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        """Take out what no later step can read: secrets in bytes, with `redact`, and what maps have
-        under `is_secret`.
+        """Show messages with all parts redacted that no later step can read.
 
-        Texts are not redacted, but those that were cut: with `redact_cut`, as are bytes that were.
+        These are secrets in bytes (by `redact`) and map values under a secret key (by `is_secret`).
+        Texts are redacted later, except cut ones: `redact_cut` redacts cut texts and cut bytes.
         """
         self.fields_left = MAX_FIELDS
         self._redact = redact
@@ -76,12 +81,15 @@ class WireReader:
     def show(
         self, data: bytes, type_name: str = "", *, is_whole: bool = True, size: int | None = None
     ) -> tuple[object, bool]:
-        """Show a message, by a type of the schema where one is named; one that was cut is of
-        `size`, if that is known.
+        """Show a message as values by name or field number.
+
+        `type_name` is a type of the schema. `size` is the full length of a message that was cut, if
+        known.
 
         Returns:
-            Values by name or field number, or the bytes in base64 where they are no message; and whether that is all
-            of it. Of a message that was cut, bytes that are none of protobuf are left out.
+            The values, or the bytes in base64 if they are not a message; and True if that is all of
+            it. A
+            cut message that is not protobuf is omitted.
         """
         try:
             tree = self._message(
@@ -101,7 +109,7 @@ class WireReader:
         cut_of: int = 0,
         is_guess: bool = False,
     ) -> Tree:
-        """Read a message; of one that was cut, `cut_of` bytes, its beginning."""
+        """Read a message, or the beginning of one that has `cut_of` bytes."""
         fields = self._schema.fields_of(type_name)
         tree: Tree = {}
         lists: set[str] = set()
@@ -147,7 +155,7 @@ class WireReader:
     def _put_declared(
         self, tree: Tree, field: Field, wire_type: int, raw: int | bytes, depth: int, piece_of: int
     ) -> bool:
-        """Put a field into its message; False: the schema is of another message."""
+        """Put a field into its message; return False if the schema describes another message."""
         try:
             values = self._declared(field, wire_type, raw, depth, piece_of)
             if piece_of and values == [""]:
@@ -170,11 +178,12 @@ class WireReader:
     def _declared(
         self, field: Field, wire_type: int, raw: int | bytes, depth: int, piece_of: int
     ) -> list[Any]:
-        """Show what the schema says: one value, or those that are packed; of a length `piece_of`,
-        what is here.
+        """Return the values of a declared field: one, or those that are packed.
+
+        `piece_of` is the full length of a value that was cut.
 
         Raises:
-            NotOfType: It is not that.
+            NotOfType: The bytes do not have the declared type.
         """
         if field.type == MESSAGE:
             if wire_type != LENGTH or not isinstance(raw, bytes):
@@ -209,10 +218,10 @@ class WireReader:
         is_guess: bool = False,
         cut_of: int = 0,
     ) -> Any:
-        """Show a message within another.
+        """Show a nested message.
 
         Raises:
-            NotOfType: It is none, or nothing says that what was cut is one.
+            NotOfType: It is not a message, or too little of it was captured to tell.
         """
         fields_left = self.fields_left
         try:
@@ -227,8 +236,9 @@ class WireReader:
             raise NotOfType from None
 
     def _unpack_any(self, tree: Tree, raw: bytes, depth: int, piece_of: int) -> None:
-        """Show a message of a type that it names itself, or as without a schema: its bytes may hold
-        named secrets.
+        """Show an `Any` by the type that it names; without a schema if that type is unknown.
+
+        Its bytes may hold secrets with names.
         """
         name = str(tree.get("type_url", "")).rpartition("/")[2]
         try:
@@ -237,7 +247,7 @@ class WireReader:
             tree["value"] = self._cut_base64(raw) if piece_of else self._base64(raw)
 
     def _guess(self, wire_type: int, raw: int | bytes, depth: int, piece_of: int) -> object:
-        """Show what the wire shows."""
+        """Show a field without a schema, by its wire type and bytes."""
         if isinstance(raw, int):
             return shown_int(raw - (1 << 64) if raw >> 63 else raw)
         if wire_type != LENGTH:
@@ -254,7 +264,7 @@ class WireReader:
             if text is None:
                 return {"base64": self._cut_base64(raw)}
             return self._cut_text(raw)
-        # It may be a message none of whose lengths is a control character.
+        # It may be a message without a length that is a control character.
         if text and raw[0] & 7 == LENGTH:
             return self._redact(raw).decode(errors="replace")
         if text is None:
@@ -266,7 +276,7 @@ class WireReader:
         """Show the beginning of a text.
 
         Raises:
-            NotOfType: It is none.
+            NotOfType: The bytes are not text.
         """
         if _text(raw := _whole_characters(raw)) is None:
             raise NotOfType
@@ -280,7 +290,7 @@ class WireReader:
 
 
 def _add(tree: Tree, lists: set[str], key: str, value: object) -> None:
-    """Put a value into its message; one that comes again becomes a list."""
+    """Add a value to its message; a repeated one becomes a list."""
     if key not in tree:
         tree[key] = value
     elif key in lists:
@@ -291,7 +301,7 @@ def _add(tree: Tree, lists: set[str], key: str, value: object) -> None:
 
 
 def _whole_characters(piece: bytes) -> bytes:
-    """Leave out a character that is cut at the end, if all else is UTF-8."""
+    """Remove a character that is cut at the end, if the rest is UTF-8."""
     try:
         return piece[: codecs.utf_8_decode(piece, "strict", False)[1]]
     except UnicodeDecodeError:
@@ -304,7 +314,7 @@ def _text(piece: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
 
-    # Nearly all is printable, and that costs less to ask.
+    # Nearly all text is printable, which is the cheaper test.
     if text.isprintable() or CONTROLS.search(piece) is None:
         return text
     return None

@@ -1,10 +1,9 @@
-"""Write a message of protobuf from how it is shown: the inverse of `wire_tree.py`. Pure.
+"""Write a protobuf message from its shown form: the inverse of `wire_tree.py`.
 
-Strategy: with a schema each field is written by its declared type, and types with a form of their
-own (`well_known.py`) are read back from it; what was shown by field numbers is written by the types
-of these. Without one a number may have been a varint or one of a fixed size: `GUESSES` are all
+With a schema each field is written by its declared type, and types with a special form
+(`well_known.py`) are read back from it. Fields shown by number are written by the type of that
+number. Without a schema a number may have been a varint or a fixed-size number: `GUESSES` lists all
 readings.
-
 Standards: Protocol Buffers, Encoding; ProtoJSON Format.
 """
 
@@ -32,18 +31,18 @@ _MOMENT: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z"
 _DURATION: Final = re.compile(r"(-?)(\d{1,12})(?:\.(\d{1,9}))?s")
 _CAPITAL: Final = re.compile(r"[A-Z]")
 _LARGE: Final = re.compile(r"-?\d{16,20}", re.ASCII)
-"""How whole numbers are shown that are too large for JSON."""
+"""Matches integers that are shown as strings, because they are too large for JSON."""
 
 Tree = dict[str, Any]
 
 
 class Guess(NamedTuple):
-    """What values are read as that were shown without a schema."""
+    """A choice of wire types for values that were shown without a schema."""
 
     fraction: int = FIXED64
     whole: int = VARINT
     has_large_numbers: bool = True
-    """Whether texts that are large whole numbers are numbers."""
+    """True if strings of large integers are read as numbers."""
 
 
 GUESSES: Final = [
@@ -59,23 +58,23 @@ GUESSES: Final = [
 
 
 class NotWritable(ValueError):
-    """A shown message cannot be written; the text says why."""
+    """A shown message cannot be written. The text gives the reason."""
 
 
 def write_message(
     schema: Schema, type_name: str, shown: Any, *, is_packed: bool = True, is_named: bool = True
 ) -> bytes:
-    """Write a message of a declared type, in the order in which it is shown.
+    """Write a message of a declared type, with fields in the order shown.
 
     Args:
-        schema: Declares it.
-        type_name: Its name.
-        shown: As a record shows it.
-        is_packed: Whether repeated numbers are one field; every parser takes both.
-        is_named: Whether it was shown by this schema; else it was shown without one.
+        schema: Schema that declares the type.
+        type_name: Full name of the type.
+        shown: Message as a record shows it.
+        is_packed: True to write repeated numbers as one field. Every parser reads both forms.
+        is_named: True if the message was shown by this schema, False if it was shown without one.
 
     Raises:
-        NotWritable: the type is not declared, or a value is none of its field.
+        NotWritable: The type is not declared, or a value does not fit its field.
     """
     writer = _Writer(schema, is_packed=is_packed)
     try:
@@ -87,10 +86,10 @@ def write_message(
 
 
 def write_guessed(shown: Any, guess: Guess) -> bytes:
-    """Write a message that was shown without a schema, as one of `GUESSES` reads it.
+    """Write a message that was shown without a schema, by one of `GUESSES`.
 
     Raises:
-        NotWritable: it is no message of that reading.
+        NotWritable: The message does not fit this reading.
     """
     try:
         return _guess(shown, guess, 0)
@@ -105,7 +104,7 @@ class _Writer:
 
     def message(self, type_name: str, shown: Any, depth: int) -> bytes:
         if depth > _MAX_DEPTH:
-            raise NotWritable("it is nested too deep")
+            raise NotWritable(f"the message is nested more than {_MAX_DEPTH} levels deep")
         fields = self._schema.messages.get(type_name)
         if fields is None:
             raise NotWritable(f"the schema does not declare {type_name or 'its type'}")
@@ -128,9 +127,9 @@ class _Writer:
         return written
 
     def by_numbers(self, type_name: str, shown: Tree, depth: int) -> bytes:
-        """Write a message that was shown without a schema, by the types that there are now."""
+        """Write a message that was shown without a schema, by the types declared now."""
         if depth > _MAX_DEPTH:
-            raise NotWritable("it is nested too deep")
+            raise NotWritable(f"the message is nested more than {_MAX_DEPTH} levels deep")
         fields = self._schema.messages.get(type_name, {})
         return b"".join(self._numbered(fields, *member, depth) for member in shown.items())
 
@@ -146,14 +145,15 @@ class _Writer:
             elif wire_type in FIXED_BYTES:
                 written += _guessed(number, each, Guess(wire_type, wire_type), depth)
             else:
-                # Texts that are whole numbers are too large for JSON, unless it is declared a text.
+                # A string that is an integer was a large number, unless the field is declared a
+                # string.
                 has_large = wire_type != LENGTH
                 written += _guessed(number, each, Guess(has_large_numbers=has_large), depth)
 
         return written
 
     def _packed(self, shown: Tree, depth: int) -> Tree:
-        """Return the fields of an `Any`, whose message stands beside the name of its type."""
+        """Return the fields of an `Any`. Its message stands next to the name of its type."""
         name = str(shown["@type"]).rpartition("/")[2]
         others = {key: value for key, value in shown.items() if key != "@type"}
         is_alone = others.keys() == {"value"} and name.startswith(_PREFIX)
@@ -200,24 +200,24 @@ class _Writer:
 
 
 def plain(type_name: str, shown: Any) -> Tree:
-    """Return the fields of a message, also of one that has a form of its own."""
+    """Return the fields of a message, also if it is shown in a special form."""
     name = type_name.removeprefix(_PREFIX)
     if name != type_name and (read := _FORMS.get(name)) is not None and not _is_plain(name, shown):
         return read(shown)
     if not isinstance(shown, dict):
-        raise NotWritable(f"{shown!r:.40} is no {type_name}")
+        raise NotWritable(f"{shown!r:.40} is not a {type_name}")
     return shown
 
 
 def _is_plain(name: str, shown: Any) -> bool:
-    """Whether a message that could have a form of its own is shown by its fields."""
+    """Return True if a message that may have a special form is shown by its fields."""
     return isinstance(shown, dict) and name not in ("Struct", "Value")
 
 
 def _timestamp(shown: str) -> Tree:
     found = _MOMENT.fullmatch(shown)
     if found is None:
-        raise NotWritable(f"{shown!r:.40} is no moment")
+        raise NotWritable(f"{shown!r:.40} is not a timestamp such as 2026-01-31T12:00:00Z")
     moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC)
     return _without_zeros(seconds=round(moment.timestamp()), nanos=_nanos(found[2]))
 
@@ -225,7 +225,7 @@ def _timestamp(shown: str) -> Tree:
 def _duration(shown: str) -> Tree:
     found = _DURATION.fullmatch(shown)
     if found is None:
-        raise NotWritable(f"{shown!r:.40} is no duration")
+        raise NotWritable(f"{shown!r:.40} is not a duration such as 1.5s")
     sign = -1 if found[1] else 1
     return _without_zeros(seconds=sign * int(found[2]), nanos=sign * _nanos(found[3]))
 
@@ -278,13 +278,13 @@ _FORMS: Final[dict[str, Callable[[Any], Tree]]] = {
 
 def _octets(type_: int, value: Any) -> bytes:
     if not isinstance(value, str):
-        raise NotWritable(f"{value!r:.40} is no text")
+        raise NotWritable(f"{value!r:.40} is not a string")
     if type_ == STRING:
         return value.encode(errors="replace")
     try:
         return base64.b64decode(value, validate=True)
     except binascii.Error as error:
-        raise NotWritable(f"{value!r:.40} is no base64") from error
+        raise NotWritable(f"{value!r:.40} is not base64") from error
 
 
 def _is_message(shown: Any) -> bool:
@@ -294,7 +294,9 @@ def _is_message(shown: Any) -> bool:
 def _guess(shown: Any, guess: Guess, depth: int) -> bytes:
     """Write a message by field numbers."""
     if not isinstance(shown, dict) or depth > _MAX_DEPTH:
-        raise NotWritable("it is no message")
+        raise NotWritable(
+            f"not a message: expected an object of field numbers, at most {_MAX_DEPTH} levels deep"
+        )
     if not _is_message(shown):
         return _octets(BYTES, shown["base64"])
 
@@ -313,7 +315,7 @@ def _guessed(number: int, value: Any, guess: Guess, depth: int) -> bytes:
     if isinstance(value, dict):
         return sized(number, _guess(value, guess, depth + 1))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotWritable(f"{value!r} is nothing that the wire shows")
+        raise NotWritable(f"{value!r} cannot be a protobuf value")
     if isinstance(value, float) and not math.isnan(value):
         form = "<d" if guess.fraction == FIXED64 else "<f"
         return _tag(number, guess.fraction) + struct.pack(form, value)
@@ -324,7 +326,7 @@ def _guessed(number: int, value: Any, guess: Guess, depth: int) -> bytes:
 
 
 def sized(number: int, piece: bytes) -> bytes:
-    """Write a field of octets, behind their length."""
+    """Write a field of bytes, after their length."""
     return _tag(number, LENGTH) + _varint(len(piece)) + piece
 
 
@@ -333,5 +335,5 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Write a number; a negative one in two's complement of 64 bits."""
+    """Write a varint; a negative one as 64-bit two's complement."""
     return varint(value & _MASK)

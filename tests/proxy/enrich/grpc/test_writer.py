@@ -93,10 +93,10 @@ def test_a_packed_message_is_written_by_the_type_it_names() -> None:
         ({"nothing": 1}, "has no field nothing"),
         ({"type_int32": "x"}, "shop.Order"),
         ({"type_enum": "BLUE"}, "BLUE"),
-        ({"type_bytes": "[REDACTED]"}, "is no base64"),
-        ({"at": "[REDACTED]"}, "is no moment"),
-        ([], "is no shop.Order"),
-        ({"type_string": 5}, "is no text"),
+        ({"type_bytes": "[REDACTED]"}, "is not base64"),
+        ({"at": "[REDACTED]"}, "is not a timestamp"),
+        ([], "is not a shop.Order"),
+        ({"type_string": 5}, "is not a string"),
     ],
 )
 def test_what_is_no_message_of_its_type_is_refused(said: Any, reason: str) -> None:
