@@ -1,1 +1,1 @@
-"""Which endpoint a request asked for: the template of its path, learned from traffic, or given."""
+"""Endpoints: path templates, learned from traffic or configured."""

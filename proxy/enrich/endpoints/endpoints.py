@@ -1,8 +1,9 @@
 """The endpoint of each request, for one sidecar.
 
 Strategy: configured endpoints come first. Otherwise a tree for each route and project learns from
-the paths that were answered, and a known path is found again by one look-up. Answers that a service
-gives for any path teach nothing: a client that guesses paths makes no endpoints. Projects do not
+    the paths that were answered, and a known path is found again by one look-up. Nothing is learned
+    from statuses that a service returns for any path, so a client that guesses paths creates no
+    endpoints. Projects do not
 share trees, so readers of one learn nothing of another's paths. Outgoing calls have a tree for each
 host, and their names begin with it: `api.example.com/users/{id}`.
 
@@ -21,17 +22,16 @@ from proxy.enrich.endpoints.tree import DAV_METHODS, DAV_PROOFS, Tree
 from storage.record import Record
 
 MAX_PATH_CHARACTERS: Final = 1024
-"""Longer paths are not looked for: patterns of several parameters take their time."""
+"""Longest path that is matched with templates: patterns with several parameters take time."""
 _PARAMETER: Final = re.compile(r"\{[^{}/]*\}|\*")
 
 
 class Given:
-    """Finds which of some configured templates a path is of, those of a route's OpenAPI description
-    included.
+    """Finds the configured template of a path, including those of a route's OpenAPI description.
 
-    `{name}` is any segment, or a part of one; `*` at the end is any path below. A literal wins over
-    a parameter (OpenAPI 3.1 §4.8.8.1), and a path that leads nowhere behind one is looked for
-    behind the parameter beside it.
+    `{name}` is any segment, or a part of one; `*` at the end is any path below. A literal takes
+    precedence over a parameter (OpenAPI 3.1 §4.8.8.1). If a path leads nowhere below the literal,
+    the parameter is tried.
     """
 
     def __init__(self, templates: Iterable[str]) -> None:
@@ -87,10 +87,10 @@ class _Place:
 
 
 def _pattern_of(part: str) -> re.Pattern[str]:
-    """Compile a part with parameters, each of which takes at least a character.
+    """Compile a segment with parameters, each of which matches at least one character.
 
-    What comes first behind a parameter ends it, for good, but behind the last: so a segment is read
-    once.
+    A parameter ends at the first occurrence of the literal after it, without backtracking; only the
+    last parameter extends as far as possible. So a segment is scanned once.
     """
     first, *between, last = map(re.escape, _PARAMETER.split(part))
     shortest = "".join(f"(?>.+?{literal})" for literal in between)
@@ -98,25 +98,27 @@ def _pattern_of(part: str) -> re.Pattern[str]:
 
 
 UNKNOWN: Final = "{unknown}"
-"""Of paths that were never answered."""
+"""Endpoint of paths that were never answered."""
 OTHER: Final = "{other}"
-"""Of paths beyond the limits."""
+"""Endpoint of paths beyond the limits."""
 MAX_TREES: Final = 256
 MAX_MEMO_PATHS: Final = 4096
 MAX_MEMO_PATH_CHARACTERS: Final = 256
-"""With the limit of paths at most 2 MiB a tree; those of little traffic have few."""
+"""Longest path in a memo: with the limit of paths at most 2 MiB a tree. Trees with little traffic
+have few.
+"""
 MAX_MEMO_TOTAL: Final = 65_536
-"""Paths of all trees together."""
+"""Limit of memoised paths of all trees together."""
 NO_LESSON: Final = frozenset(
     (None, 301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 414, 421, 429, 501, 502, 503, 504)
 )
-"""Statuses that many servers, and the proxy itself, answer whatever the path is."""
+"""Statuses that servers, and the proxy itself, return regardless of the path."""
 
 MAX_METHODS: Final = 4096
-"""Of gRPC, whose calls were answered; of others a quarter."""
+"""Limit of gRPC methods that were answered; a quarter of it for the others."""
 
 Key = tuple[str | None, str | None]
-"""Route, project; of outgoing calls `//` and the host in place of the route."""
+"""Route and project. Outgoing calls have `//` and the host instead of the route."""
 Learned = list[tuple[str | None, str | None, tree.Learned]]
 
 
@@ -128,25 +130,29 @@ class Service:
     def __init__(self) -> None:
         self.tree = Tree()
         self.memo: dict[str, Node] = {}
-        """By path."""
+        """Endpoint by path."""
         self.version = 0
-        """Of the tree, which the memo is of."""
+        """Version of the tree that the memo belongs to."""
 
 
 class Endpoints:
     def __init__(self, given: Mapping[str, Iterable[str]] | None = None) -> None:
-        """`given` are templates by the id of their route."""
+        """Use the configured templates `given`, by the id of their route."""
         self._given = {route: Given(templates) for route, templates in (given or {}).items()}
         self._services: dict[Key, Service] = {}
         self._paths = 0
         self._methods: set[str] = set()
         self._guessed_methods: set[str] = set()
-        """Clients may ask for any, but only of a service's own there is an answer."""
+        """gRPC methods without an answer. Clients may call any name, but a service answers only its
+        own methods.
+        """
         self._lock = Lock()
 
     def name(self, record: Record, operation: str | None = None) -> str | None:
-        """Return the endpoint of a record of an exchange, and learn from it; None when it has no
-        path. A tunnel has its host and port.
+        """Return the endpoint of a record of an exchange, and learn from it; None if it has no
+        path.
+
+        The endpoint of a tunnel is its host and port.
         """
         path = record.path
         if path is None:
@@ -166,7 +172,7 @@ class Endpoints:
 
         service = self._services.get(key)
         if service is not None and operation is None:
-            # 0.3 us a request; all that follows takes 1 to 4 (bench.micro.endpoints).
+            # 0.3 µs a request; the steps below take 1 to 4 (bench.micro.endpoints).
             node = service.memo.get(path)
             if node is not None and record.method not in DAV_METHODS:
                 return node.template or "/"
@@ -182,7 +188,7 @@ class Endpoints:
             return self._name(record, path, key, operation)
 
     def _name_call(self, record: Record, path: str) -> str:
-        """Return the endpoint of a call of gRPC: the path, which names service and method."""
+        """Return the endpoint of a gRPC call: its path, which names service and method."""
         call = record.grpc
         if path in self._methods:
             return path
@@ -240,19 +246,19 @@ class Endpoints:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything was learned that was not taken."""
+        """True if anything was learned since the last `take_changes`."""
         with self._lock:
             return any(service.tree.is_changed for service in self._services.values())
 
     def take_changes(self) -> Learned:
-        """Return all that was learned."""
+        """Return everything learned so far, and mark it as taken."""
         with self._lock:
             for service in self._services.values():
                 service.tree.is_changed = False
             return [(*key, service.tree.learned()) for key, service in self._services.items()]
 
     def merge(self, kept: Learned) -> None:
-        """Learn what `take_changes` returned, here before or in another sidecar."""
+        """Learn the result of an earlier `take_changes`, of this or another sidecar."""
         with self._lock:
             for route, project, learned in kept:
                 if len(self._services) >= MAX_TREES and (route, project) not in self._services:
@@ -262,7 +268,7 @@ class Endpoints:
                 self._forget([service])
 
     def keep(self, names: Mapping[Key, Collection[str]]) -> None:
-        """Forget all endpoints but some."""
+        """Forget all endpoints except some."""
         with self._lock:
             for key, service in [*self._services.items()]:
                 left = tree.reduced(service.tree.learned(), names.get(key, ()))
@@ -274,7 +280,7 @@ class Endpoints:
 
 
 def key_of(name: str, route: str | None, project: str | None) -> tuple[Key, str]:
-    """Return the key of the tree that an endpoint is in, and its name there."""
+    """Return the key of an endpoint's tree, and its name within that tree."""
     host, slash, path = name.partition("/")
     if host and slash:
         return (f"//{host}", project), f"/{path}"

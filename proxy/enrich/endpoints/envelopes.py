@@ -1,12 +1,11 @@
-"""Failures behind a status that says success, in the envelopes of common protocols. Pure.
+"""Find failures reported under a success status, in the envelopes of common protocols.
 
-Strategy: the media type of an answer says which envelopes there may be, a look for a few bytes
-whether one is there; only then it is read. Invariant: what has no known shape is no failure.
+Strategy: the media type decides which envelopes are possible, and a search for a few bytes whether
+one is present; only then the body is parsed. Invariant: a body of unknown shape is never a failure.
 
 Standards: Connect; JSON-RPC 2.0 §5.1; SOAP 1.1 §4.4 and 1.2 §5.4; XML-RPC; RFC 9457; JSON:API;
 WHATWG HTML §9.2 (events named `error`); Amazon's event streams, batches and S3; Elasticsearch's
-bulk API; batches of OData
-4.01 §11.7.
+bulk API; batches of OData 4.01 §11.7.
 """
 
 import re
@@ -36,18 +35,18 @@ from storage.grpc import STATUSES
 STREAM_ERROR: Final = "stream_error"
 _CODES: Final = tuple(name.lower() for name in STATUSES)
 _END_STREAM: Final = b"\2\0"
-"""How the last frame of Connect begins: its flags, and a length of less than 2^24."""
+"""Beginning of the last frame of Connect: its flags, and the first byte of a length below 2^24."""
 _BEGINNING_BYTES: Final = 160
 _BULK: Final = re.compile(
     rb'\s*\{[^\[\]{}]*(?:"errors"\s*:\s*true\b[^\[\]{}]*"items"|"responses"\s*:\s*\[\s*\{)'
 )
 _FAILED: Final = re.compile(rb'"Failed(?:(?:Record|Put|Entry)Count"\s*:\s*[1-9]|"\s*:\s*\[\s*\{)')
-"""How Amazon's services say that a part of a batch failed: Kinesis, Firehose and EventBridge; SQS
-and SNS.
+"""Matches partly failed batches of Amazon's services: Kinesis, Firehose and EventBridge; SQS and
+SNS.
 """
 _STATUS: Final = re.compile(rb'(?:"status"\s*:\s*|\nHTTP/1\.[01] )(\d{3})\b')
 _BEFORE_ELEMENT: Final = rb"[^<]*+(?:<\?[^>]*+>\s*+)?"
-"""What may come before the first element; nothing of it is read twice."""
+"""Matches everything before the first element, without reading any of it twice."""
 _FAULTS: Final = (
     (
         "soap_fault",
@@ -59,8 +58,8 @@ _FAULTS: Final = (
         re.compile(rb"%b<(?:Error(?:Response)?[\s>]|problem\s[^<>]*:rfc:7807)" % _BEFORE_ELEMENT),
     ),
     ("batch_error", re.compile(rb"(?s)%b<DeleteResult[\s>].*?<Error>" % _BEFORE_ELEMENT)),
-    # Of a resource, not of its properties; 404 is also what synchronisation calls a removed one
-    # (RFC 6578 §3.4).
+    # Status of a resource, not of its properties. Not 404, which synchronisation reports for a
+    # removed resource (RFC 6578 §3.4).
     (
         "batch_error",
         re.compile(
@@ -80,12 +79,17 @@ _FAULT_TEXT: Final = re.compile(
 class _Envelope(NamedTuple):
     judge: Callable[[HeadFacts, DecodedBody], Failure | None]
     marks: tuple[bytes, ...] = (b"",)
-    """One of these is in each answer that failed, near its beginning or its end."""
+    """Texts near the beginning or the end of every failed response. It contains at least one of
+    them.
+    """
 
 
 def may_fail(content_type: bytes, head: bytes) -> bool:
-    """Whether an answer may report a failure; most are documents whose first bytes rule that out."""
-    # 0.4 us, where a look at all of it takes 2 (bench/micro, collector).
+    """Return True if a response may report a failure.
+
+    The first bytes of most bodies rule that out.
+    """
+    # 0.4 µs, while searching the whole body takes 2 (bench/micro, collector).
     if content_type[12:17] in (b"json", b"json;"):
         begin = head[:_BEGINNING_BYTES] + head[-1:]
         return (
@@ -95,7 +99,7 @@ def may_fail(content_type: bytes, head: bytes) -> bool:
 
 
 def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    """Find the failure that an answer reports in its head or body; None without one."""
+    """Return the failure that a response reports in its head or body; None without one."""
     if may_fail(facts.content_type, body.head):
         envelope = _envelope_of(facts.content_type)
     else:
@@ -103,7 +107,7 @@ def failure_behind(facts: HeadFacts, body: DecodedBody) -> Failure | None:
     if envelope is None:
         return None
 
-    if envelope in (_JSON, _LINES, _EVENTS):  # what it is sent as, and what it is, are two things
+    if envelope in (_JSON, _LINES, _EVENTS):  # the declared type and the actual format may differ
         split = split_of(facts.content_type, body.head)
         if split is split_events:
             envelope = _EVENTS
@@ -149,7 +153,7 @@ def _batch(_: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _mixed(facts: HeadFacts, body: DecodedBody) -> Failure | None:
-    """Judge a batch of answers with a status each, or one answer of GraphQL piece by piece."""
+    """Judge a batch of responses with a status each, or one GraphQL response in parts."""
     return _batch(facts, body) if b"HTTP/1." in body.head else failure_of(body)
 
 
@@ -164,7 +168,7 @@ def _amazon_json(facts: HeadFacts, body: DecodedBody) -> Failure | None:
 
 
 def _last_line(_: HeadFacts, body: DecodedBody) -> Failure | None:
-    """Judge the line that a stream of documents ends with."""
+    """Judge the last line of a stream of documents."""
     before, _newline, line = (body.tail or body.head).rstrip().rpartition(b"\n")
     if before or line[:1] == b"\x1e":
         return document_failure(line.lstrip(b"\x1e"))
@@ -186,7 +190,7 @@ def _events(_: HeadFacts, body: DecodedBody) -> Failure | None:
             return failure(STREAM_ERROR, report.get("error"), report)
 
         failed = rpc_failure(last)
-        if failed is None and event == b"next":  # of GraphQL over event streams
+        if failed is None and event == b"next":  # GraphQL over an event stream
             failed = answer_failure(last)
         if failed is not None:
             return failed

@@ -1,10 +1,9 @@
-"""JSON documents that report a failure, recognised by their shape. Pure.
+"""Recognise JSON documents that report a failure, by their shape.
 
-A document is a failure if it contains nothing else: an error, members that accompany errors, and no
-answer. A job that reports its own failure, a log and a list of findings are answers. An empty list,
-null or `"ok": false` alone only looks like an error. What a status of 200 hides of a GraphQL
-operation (§7.1; GraphQL over HTTP §6; incremental delivery), its `errors` say, of which the code
-stands in `extensions`.
+A document is a failure if it contains nothing else: an error and members that accompany errors, but
+no result. A job that reports its own failure, a log and a list of findings are results. An empty
+list, null or `"ok": false` alone is not an error. GraphQL reports failures under status 200 in
+`errors`, with the code in `extensions` (GraphQL §7.1; GraphQL over HTTP §6; incremental delivery).
 """
 
 import re
@@ -20,7 +19,7 @@ from proxy.enrich.http.exchange import DecodedBody
 
 ANY: Final = msgspec.json.Decoder()
 MAX_BYTES: Final = 65_536
-"""Longer documents are no errors."""
+"""Size of the largest document that counts as an error."""
 _RPC_CODES: Final = (
     "parse_error",
     "invalid_request",
@@ -86,27 +85,27 @@ _COMPANIONS: Final = {
     ),
 }
 _OF_ERRORS: Final = {"code", "status", "title", "detail", "extensions", "locations"}
-"""Members that errors have, and findings lack."""
+"""Members of errors that findings lack."""
 _NOTHING: Final = frozenset(("", "0", "false", "no", "none", "null", "ok", "success"))
 _CALLERS: Final = re.compile(
     r"(?i)\b4\d\d(?:\d\d)?\b|abort|already|bad_|cancel|client|denied|exhaust|expired|forbidden|invalid|limit|missing"
     r"|no_?such|not_?auth|not_?found|out_of_range|parse_|precondition|required|resolution|sender|supported|throttl|unauth|validat"
 )
-"""Codes of failures that are the caller's own, as statuses from 400 to 499 are."""
+"""Matches codes of failures caused by the caller, like statuses from 400 to 499."""
 
 
 class Failure(NamedTuple):
-    """Why a request failed, according to the answer."""
+    """The failure of a request, as the response reports it."""
 
     message: str
-    """With its code before it, where it has one."""
+    """Message, after its code if it has one."""
     is_callers: bool
     code: str
-    """Of the record."""
+    """Error type of the record."""
 
 
 def failure(code: str, *places: object) -> Failure:
-    """Make a failure from the first of some objects that contains it."""
+    """Make a failure from the first of some objects with a code or text."""
     number = _first(_CODES, *places)
     said = dict.fromkeys(
         filter(None, (number and number.rpartition("#")[2], _first((*_WORDS, "error"), *places)))
@@ -117,7 +116,7 @@ def failure(code: str, *places: object) -> Failure:
 
 
 def rpc_failure(data: bytes) -> Failure | None:
-    """Find the first error of JSON-RPC in a message, or in a batch of them."""
+    """Return the first JSON-RPC error in a message or a batch; None without one."""
     if b'"jsonrpc"' in data and b'"error"' in data:
         return _rpc_failure(decode(ANY, data))
     return None
@@ -136,7 +135,9 @@ def _rpc_failure(found: object) -> Failure | None:
 
 
 def document_failure(data: bytes) -> Failure | None:
-    """Find out whether a document, or the only one of a list, is nothing but an error."""
+    """Return the failure if a document, or the only one of a list, is nothing but an error; else
+    None.
+    """
     found = decode(ANY, data) if len(data) <= MAX_BYTES else None
     if isinstance(found, list) and len(found) == 1:
         root = found[0]
@@ -156,8 +157,8 @@ def _first(names: tuple[str, ...], *places: object) -> str | None:
 
 
 def _error_in(root: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the object in a document that says what failed."""
-    # A watch of Kubernetes.
+    """Return the object that describes the error of a document; None if it is not an error."""
+    # Kubernetes reports errors of a watch this way.
     if root.get("type") == "ERROR" and isinstance(status := root.get("object"), dict):
         return status
     error = root.get("error")
@@ -195,12 +196,11 @@ _CUT: Final = re.compile(rb'\s*\{\s*"errors"\s*:\s*\[\s*(?=\{)')
 
 
 def failure_of(body: DecodedBody | None) -> Failure | None:
-    """Find the first error in the answer to a GraphQL request; None where there is none, or it
-    cannot be read.
+    """Return the first error in the response to a GraphQL request; None if there is none.
 
-    `errors` stands in one document, in each of a batch, or in a part of what is sent piece by
-    piece, as multipart or as an event stream. Of what was cut only whole documents are read, and
-    one that begins with its errors.
+    `errors` may be in a single document, in one of a batch, or in a part of a response sent in
+    parts (multipart or event stream). Of a body that was cut, only whole documents are read, and a
+    document that begins with its errors.
     """
     if body is None or (body.head.find(_MARK) < 0 and body.tail.find(_MARK) < 0):
         return None
@@ -217,8 +217,9 @@ def failure_of(body: DecodedBody | None) -> Failure | None:
 
 
 def message_failure(data: bytes) -> Failure | None:
-    """Find the error in a message of a subscription over a WebSocket (graphql-ws,
-    subscriptions-transport-ws).
+    """Return the error in a message of a GraphQL subscription over a WebSocket; None without one.
+
+    Protocols: graphql-ws, subscriptions-transport-ws.
     """
     if data.find(b'"payload"') < 0 or (data.find(_MARK) < 0 and data.find(b'"error"') < 0):
         return None
@@ -250,11 +251,11 @@ def _documents(body: DecodedBody) -> Iterator[bytes]:
 
 
 def answer_failure(document: bytes) -> Failure | None:
-    """Find the first error in a document that answers GraphQL, or in a batch of them."""
+    """Return the first error in a GraphQL response or a batch of them; None without one."""
     found = decode(ANY, document)
     for answer in found if isinstance(found, list) else [found]:
         if isinstance(answer, dict):
-            parts = answer.get("incremental")  # of a subscription over multipart, `payload`
+            parts = answer.get("incremental")  # a subscription over multipart has `payload`
             for part in (
                 answer,
                 answer.get("payload"),
@@ -274,7 +275,7 @@ def _first_of(part: object) -> object:
 
 
 def _read_cut(data: bytes) -> object:
-    """Read the object, or its captured part, that a text begins with."""
+    """Read the object, or its captured part, at the beginning of a text."""
     error = next(iter(members_at_start(data[:_MAX_CUT_BYTES], _MEMBERS)), {})
     return {
         "message": decode_text(error.get(b"message")),

@@ -1,8 +1,8 @@
-"""A place in a tree of endpoints: what its children are called, and when their names are values.
+"""A node in a tree of endpoints: its children, and the rule that decides when names are values.
 
-Strategy: each name that was seen becomes a child, until there are so many of a class that they must
-be values: then one child stands for all of them, and what was below them is put together below it.
-How many there are does not depend on the order they came in, so neither does what becomes of them.
+Strategy: each new name becomes a child, until a class has so many that they must be values. Then
+one placeholder replaces them, and their subtrees are merged below it. Only the number of names
+counts, not their order, so the result does not depend on the order of requests either.
 """
 
 from collections import Counter
@@ -15,13 +15,14 @@ ID: Final = "{id}"
 SLUG: Final = "{slug}"
 NAME: Final = "{name}"
 MAX_LITERALS: Final[dict[Class, int]] = {"data": 16, "word": 64, "call": 300}
-"""Names of a class at one place; with more of them they are values."""
+"""Names per class at one node. More than that are values."""
 MAX_NUMBERED: Final = 6
-"""Names at one place that differ in the number behind them alone: with more of them (`u1`, `u2`, …)
-they are ids.
+"""Names at one node that differ only in a trailing number.
+
+More than that (`u1`, `u2`, …) are ids.
 """
 MAX_WORDS_BESIDE_VALUES: Final = 24
-"""The same of words where there are values already."""
+"""Words at a node that already has values. More than that are values as well."""
 _NAMES: Final = frozenset(
     (
         *(
@@ -41,15 +42,15 @@ _NAMES: Final = frozenset(
         *("bulk", "login", "logout", "health", "status", "metrics", "api"),
     )
 )
-"""Names that stand beside values everywhere, and are none (`/users/me`)."""
+"""Names that often stand next to values and are not values themselves (`/users/me`)."""
 _KEPT_ENDPOINTS: Final = 3
-"""A name with so many endpoints below it that none of the others has is none either: `/api` beside
+"""A name with this many endpoints below it stays a name if its siblings have none: `/api` next to
 pages.
 """
 
 LITERAL, DATA, ANY, BELOW = range(4)
-"""What at a place are values: nothing; what looks like data; any name that is not kept; everything
-below it.
+"""Kinds of values at a node: none; segments that look like data; any name that is not kept;
+everything below it.
 """
 
 
@@ -61,14 +62,14 @@ class Node:
         self.children: dict[str, Node] = {}
         self.literals: dict[Class, int] = {"data": 0, "word": 0, "call": 0}
         self.stems: Counter[str] = Counter()
-        """How many literals are a number behind the same word."""
+        """Number of literals by the word before their trailing number."""
         self.is_end = False
         self.is_rest = template.endswith(PATH)
-        """Whether all that is below is the same endpoint."""
+        """True if everything below is the same endpoint."""
         self.takes = LITERAL
 
     def key_of(self, segment: str) -> str:
-        """Return the name of a literal's child, whether it exists or not."""
+        """Return the key of a segment's child, existing or not."""
         if self.takes == BELOW:
             return PATH
         if segment not in self.children:
@@ -80,7 +81,7 @@ class Node:
         return segment
 
     def add(self, key: str) -> "Node":
-        """Make a child; `find_values` then decides whether its siblings are values."""
+        """Add a child. `find_values` then decides if its siblings are values."""
         child = self.children[key] = Node(
             f"{self.template}{key}" if key[0] == "#" else f"{self.template}/{key}"
         )
@@ -89,7 +90,7 @@ class Node:
         return child
 
     def take(self, key: str) -> "Node":
-        """Take a child away."""
+        """Remove and return a child."""
         if is_literal(key):
             self._count(key, -1)
         return self.children.pop(key)
@@ -100,7 +101,7 @@ class Node:
             self.stems[stem] += change
 
     def find_values(self) -> int:
-        """Decide which children are values, by their names."""
+        """Decide by their names which children are values."""
         literals = self.literals
         if self.takes == LITERAL:
             max_words = MAX_LITERALS["word"]
@@ -116,14 +117,14 @@ class Node:
         return self.takes
 
     def ends(self) -> Iterator["Node"]:
-        """Go through the endpoints here and below."""
+        """Yield the endpoints here and below."""
         if self.is_end:
             yield self
         for child in self.children.values():
             yield from child.ends()
 
     def absorbed(self, takes: int) -> list[str]:
-        """Name the children that one placeholder replaces when it takes such values."""
+        """Return the children that a placeholder for such values replaces."""
         if takes == BELOW:
             return [key for key in self.children if key != PATH]
         if takes == DATA:
@@ -145,7 +146,7 @@ class Node:
 
 
 def value_of(literal: str) -> str | None:
-    """Return the placeholder of a literal where what looks like data is a value; None for a name."""
+    """Return the placeholder of a literal at a node where data are values; None for a name."""
     if stem_of(literal) is not None:
         return ID
     return SLUG if class_of(literal) == "data" else None

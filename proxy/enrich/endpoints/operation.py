@@ -1,9 +1,8 @@
-"""The name of a GraphQL operation, which says more about a request than the one path they all
-share.
+"""The name of a GraphQL operation. It distinguishes requests that all share one path.
 
 GraphQL over HTTP, §5.2 and §5.4: a POST of a JSON object with `operationName`, or with a `query`
-document of one operation, or a GET with parameters of these names. What was cut is looked at as far
-as it goes.
+document of one operation, or a GET with parameters of these names. A body that was cut is searched
+as far as it goes.
 """
 
 import re
@@ -26,9 +25,9 @@ _ANY_DOCUMENT: Final = re.compile(
 _ANY_BEGINNING: Final = re.compile(
     r'[\s,]*+(?:\{[^={}()"!~|]*+[{}(]|fragment\s|(?:query|mutation|subscription)[\s,]*+(?:\w+\s*)?[({@])'
 )
-"""A query of Loki, which is in braces as well, and plain words do not match."""
+"""Does not match queries of Loki, which are in braces as well, nor plain words."""
 _ENDS: Final = ("l", "L", "/")
-"""Of paths of GraphQL: of others nothing else is looked at, 0.3 us less."""
+"""Last characters of GraphQL paths. Other paths are not examined further, which saves 0.3 µs."""
 _MAX_BYTES: Final = 1 << 16
 
 
@@ -41,7 +40,7 @@ def is_graphql(method: str | None, path: str) -> bool:
 
 
 def asks_graphql(body: bytes, query: str | None) -> bool:
-    """Whether a request has a GraphQL document, in its body or in its query, whatever its path is."""
+    """Return True if a request has a GraphQL document in its body or query, at any path."""
     if body.find(b'"query"', 0, _MAX_BYTES) >= 0:
         return _ANY_DOCUMENT.search(body, 0, _MAX_BYTES) is not None
     if query is None or (document := _QUERY.search(query)) is None:
@@ -50,13 +49,13 @@ def asks_graphql(body: bytes, query: str | None) -> bool:
 
 
 def operation_of(body: bytes) -> str | None:
-    """Find the name of the operation that a body asks for; None when it has none."""
+    """Return the name of the operation in a request body; None without one."""
     found = _NAMED.search(body, 0, _MAX_BYTES) or _DOCUMENT.search(body, 0, _MAX_BYTES)
     return None if found is None else found[1].decode("ascii")
 
 
 def operation_in_query(query: str | None) -> str | None:
-    """Find the name of the operation that a raw query asks for."""
+    """Return the name of the operation in a raw query; None without one."""
     if not query:
         return None
     found = _NAMED_IN_QUERY.search(query)

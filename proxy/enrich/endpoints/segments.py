@@ -1,22 +1,20 @@
-"""The segments of a path, each a value of a known shape or a literal of some class. Pure.
+"""Path segments: values of a known shape, and literals by class.
 
-A value of a known shape (a number, a UUID, a hash, a date) is never a name that a person gave to a
-resource, so its placeholder replaces it at once. Only traffic shows what anything else is
-(`tree.py`); its class decides how soon.
+A value of a known shape (a number, a UUID, a hash, a date) is never a name chosen for a resource,
+so a placeholder replaces it at once. Everything else is judged by traffic (`tree.py`), depending on
+its class.
 """
 
 import re
 from typing import Final, Literal
 
 Class = Literal["word", "data", "call"]
-"""Of a literal: what resources are called, what things in them are called, or what remote
-procedures are.
-"""
+"""Class of a literal: the name of a resource, of an item in it, or of a remote procedure."""
 
 MAX_SEGMENTS: Final = 10
-"""Deeper paths are cut: what is below is `PATH`."""
+"""Limit of segments. `PATH` replaces the rest of a deeper path."""
 MAX_SEGMENT_CHARACTERS: Final = 64
-"""Longer ones are values."""
+"""Length of the longest name. Longer segments are values."""
 PATH: Final = "{path}"
 
 _SHAPES: Final = re.compile(
@@ -64,16 +62,16 @@ _DOCUMENT: Final = re.compile(
 _CALL: Final = re.compile(r"(?=.*(?:[._]|[a-z][A-Z]))[A-Za-z]+(?:[._][A-Za-z]+)*")
 _NUMBERED: Final = re.compile(r"([A-Za-z]+)\d+")
 _VERSION: Final = "v"
-"""What stands before the number of a version: `/v2` is a name."""
+"""Letter before a version number: `/v2` is a name."""
 _WORD: Final = re.compile(r"\.?[A-Za-z]+(?:-[A-Za-z]+)?\d?")
 
 
 def split(path: str) -> list[str]:
-    """Part a path into its segments, without empty ones and without parameters behind a semicolon."""
+    """Split a path into its segments, without empty ones and without parameters after a semicolon."""
     if ";" in path:
         path = "/".join([segment.partition(";")[0] for segment in path.split("/")])
     segments = [segment for segment in path.split("/") if segment]
-    if "/{" in path or "/*" in path:  # what begins like a placeholder is a value
+    if "/{" in path or "/*" in path:  # a segment that looks like a placeholder is a value
         segments = [
             placeholder(segment) or segment if segment[0] in "{*" else segment
             for segment in segments
@@ -86,11 +84,9 @@ def split(path: str) -> list[str]:
 
 
 def placeholder(segment: str) -> str | None:
-    """Return the placeholder of a segment whose shape shows that it is a value; None when it may be
-    a name.
-    """
+    """Return the placeholder of a segment with the shape of a value; None if it may be a name."""
     if segment.isalpha() and segment.isascii() and len(segment) <= 16:
-        return None  # The most frequent: a hundredth of the pattern's time.
+        return None  # The most frequent case, in a hundredth of the pattern's time.
     if segment.isdigit():
         return "{id}"
     if (
@@ -112,9 +108,7 @@ def placeholder(segment: str) -> str | None:
 
 
 def asset(segment: str) -> str | None:
-    """Return how the files of its kind are shown, `*.js`; None when a path that ends so is no
-    static file.
-    """
+    """Return the shared name of static files of a kind, `*.js`; None if it is not a static file."""
     stem, _, kind = segment.rpartition(".")
     if stem and kind.lower() in _ASSETS and segment != "favicon.ico":
         return f"*.{kind.lower()}"
@@ -130,9 +124,7 @@ def class_of(literal: str) -> Class:
 
 
 def stem_of(literal: str) -> str | None:
-    """Return what stands before the number of a name such as `u12`; None for any other, and for
-    versions.
-    """
+    """Return the word before the number of a name such as `u12`; None for other names and versions."""
     found = _NUMBERED.fullmatch(literal)
     if found is None or found[1].lower() == _VERSION:
         return None

@@ -1,6 +1,6 @@
 """The endpoints of one service, learned from the paths it answered, as a tree over their segments.
 
-Strategy: shapes first (`segments.py`), then how many names there are at a place (`node.py`). Static
+Strategy: shapes first (`segments.py`), then the number of names at a node (`node.py`). Static
 files are recognised by their kind below the first segment, trees of WebDAV by the paths its methods
 were used on. An endpoint that turns out to be a value is replaced for new requests; records keep
 the name they were stored with.
@@ -20,9 +20,9 @@ from proxy.enrich.endpoints.segments import MAX_SEGMENTS, PATH, asset, placehold
 
 MAX_ENDPOINTS: Final = 500
 MAX_OPERATIONS: Final = 100
-"""Names of operations, GraphQL's and MCP's, of one path; further ones share an endpoint."""
+"""Operation names (GraphQL, MCP) of one path. Further ones share an endpoint."""
 MAX_SHARES: Final = 8
-"""Trees of WebDAV, by their first segment; with more of them everything is one."""
+"""WebDAV trees, by their first segment. With more of them, the whole service is one tree."""
 _OPERATION: Final = "#{operation}"
 DAV_METHODS: Final = frozenset(
     (
@@ -42,24 +42,24 @@ DAV_PROOFS: Final = frozenset(
     (*((method, 207) for method in ("PROPFIND", "PROPPATCH", "REPORT", "SEARCH")), ("MKCOL", 201), ("MKCALENDAR", 201),
      ("COPY", 201), ("COPY", 204), ("MOVE", 201), ("MOVE", 204))
 )  # fmt: skip
-"""Method and status that only a server of WebDAV answers (RFC 4918 §9): others say 200 to anything,
-or fail.
+"""Methods and statuses that only a WebDAV server returns (RFC 4918 §9). Others return 200 to
+anything, or fail.
 """
 _MIN_NAMES: Final = 4
-"""At a place that is taken for one of values because there are too many endpoints."""
+"""Names at a node before it is generalised because there are too many endpoints."""
 
 
 class Learned(msgspec.Struct):
-    """What a tree learned, to be kept."""
+    """The state of a tree, in the form in which it is stored."""
 
     endpoints: list[str]
     values: dict[str, int]
-    """Place → what are values below it."""
+    """Template of a node → kind of the values below it."""
     shares: list[list[str]]
 
 
 def reduced(learned: Learned, names: Collection[str]) -> Learned:
-    """Return what remains of the learned state when only some endpoints stay."""
+    """Return the learned state, reduced to some endpoints."""
     endpoints = [name for name in learned.endpoints if (name or "/") in names]
 
     def leads_on(place: str) -> bool:
@@ -81,24 +81,24 @@ class Tree:
         self.root = Node("")
         self.endpoints = 0
         self.is_settled = False
-        """Whether no place has many names, and none was added since: looking again takes 1 ms."""
+        """True if no node has many names and none was added since. Searching again takes 1 ms."""
         self.is_changed = False
-        """Whether the tree has learned anything since its last reader reset this."""
+        """True if the tree has learned anything since this was reset."""
         self._shares: dict[str, list[str]] = {}
-        """First segment → the path that all of its WebDAV requests have in common."""
+        """First segment → the common path of its WebDAV requests."""
         self.version = 0
-        """Rises whenever endpoints get new names."""
+        """Number of times that endpoints got new names."""
 
     def find(self, path: str, operation: str | None = None) -> Node | None:
-        """Return the endpoint of a path; None when no similar one was learned."""
+        """Return the endpoint of a path; None if no similar path was learned."""
         node = self._find(path, operation)
         if node is not None and (node.is_end or node.is_rest):
             return node
         return None
 
     def find_refused(self, path: str, operation: str) -> Node | None:
-        """Return the endpoint of an operation that was refused, else that of its path, if it is
-        known for others.
+        """Return the endpoint of an operation that was refused, else that of its path if the path
+        is known.
         """
         found = self.find(path, operation)
         if found is not None:
@@ -108,8 +108,8 @@ class Tree:
         return node if is_known else None
 
     def _find(self, path: str, operation: str | None) -> Node | None:
-        # As `_walk` does it, but what is known is looked up before it is looked at: 1.3 instead of
-        # 4 us.
+        # Same as `_walk`, but known segments are looked up before they are examined: 1.3 instead of
+        # 4 µs.
         node = self.root
         is_plain = (
             operation is None
@@ -137,10 +137,10 @@ class Tree:
     def learn(
         self, path: str, operation: str | None = None, *, is_share: bool = False
     ) -> Node | None:
-        """Return the endpoint of a path that was answered, a new one if need be; None when there
-        are too many.
+        """Return the endpoint of a path that was answered, creating it if needed; None over the
+        limit.
 
-        `is_share`: whether the answer says that it lies in a tree of WebDAV.
+        `is_share` means that the response proves a WebDAV tree.
         """
         if is_share:
             self._learn_share([placeholder(segment) or segment for segment in split(path)])
@@ -153,7 +153,7 @@ class Tree:
         return self._end(self._walk(self._segments(path, operation)))
 
     def learned(self) -> Learned:
-        """Return what was learned."""
+        """Return the learned state."""
         marks = {}
         waiting = [self.root]
         while waiting:
@@ -166,7 +166,7 @@ class Tree:
         return Learned(endpoints, dict(sorted(marks.items())), list(self._shares.values()))
 
     def merge(self, learned: Learned) -> None:
-        """Learn what `learned` returned before, or elsewhere."""
+        """Add a state that `learned` returned, here or elsewhere."""
         marks = learned.values
         for template, takes in marks.items():
             node = self._walk(_parts(template))
@@ -197,8 +197,9 @@ class Tree:
     def _walk(
         self, segments: Iterable[str], marks: Mapping[str, int] = MappingProxyType({})
     ) -> Node:
-        """Go to a place, which is made if need be; names are kept where `marks` say that they were
-        before.
+        """Return the node of some segments, creating it if needed.
+
+        At nodes in `marks`, names are kept as they were stored.
         """
         node = self.root
         for segment in segments:
@@ -229,7 +230,7 @@ class Tree:
         return node
 
     def _learn_share(self, segments: Sequence[str]) -> None:
-        """Learn from the path of a WebDAV request: what all of them have in common is a tree of
+        """Learn from the path of a WebDAV request: the common path of all of them is a tree of
         files.
         """
         if not segments:
@@ -252,8 +253,8 @@ class Tree:
                 self._generalise(node, BELOW)
 
     def _make_room(self) -> bool:
-        """Take for values what has most names, whatever they look like; false when no place has
-        many.
+        """Generalise the node with the most names, whatever they look like; return False if none
+        has many.
         """
         if self.is_settled:
             return False
@@ -277,7 +278,7 @@ class Tree:
         return self.endpoints < MAX_ENDPOINTS
 
     def _generalise(self, node: Node, takes: int) -> None:
-        """Put a placeholder in the place of the children that are values."""
+        """Replace the children that are values by a placeholder."""
         absorbed = node.absorbed(takes)
         node.takes = takes
         self.version += 1
@@ -293,7 +294,7 @@ class Tree:
             self._merge(node.take(key), target)
 
     def _sink(self, node: Node) -> None:
-        """Make one endpoint of all that is below a place."""
+        """Merge everything below a node into one endpoint."""
         gone = [
             end for child in node.children.values() for end in child.ends() if not child.is_rest
         ]
@@ -307,7 +308,7 @@ class Tree:
         rest.is_end = True
 
     def _merge(self, source: Node, target: Node) -> None:
-        """Move an endpoint, and all below it, into another place."""
+        """Move an endpoint, and everything below it, to another node."""
         if source.is_end:
             if target.is_end:
                 self.endpoints -= 1
@@ -342,9 +343,7 @@ def _parts(template: str) -> list[str]:
 
 
 def _bounded(node: Node, key: str) -> Node:
-    """Return the child of an operation that was added, or the one of all operations beyond the
-    limit.
-    """
+    """Return the child for a new operation, or over the limit the one shared by further operations."""
     if len(node.children) <= MAX_OPERATIONS:
         return node.children[key]
     del node.children[key]

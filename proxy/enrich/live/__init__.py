@@ -1,1 +1,1 @@
-"""Sessions with a model over a WebSocket: each response is a call of its own. Pure."""
+"""Live sessions with a model over a WebSocket. Each response is a call of its own."""

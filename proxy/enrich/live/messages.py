@@ -1,10 +1,9 @@
-"""What a message of a session says: of which model it is, and what a response has used.
+"""Read the messages of a live session: the model, and the usage of each response.
 
-Realtime: `response.done` has the usage of its response, a finished transcription that of its own,
-of its own model. Responses over a WebSocket: `response.create` is a request as it is posted, and
-the events of a stream answer it, each response with its end, or an error in place of it; a
-`stream_id` separates concurrent ones. Live: a message of the server has `usageMetadata`, for the
-turn that it belongs to.
+Realtime: `response.done` has the usage of its response; a finished transcription has its own usage
+and model. Responses over a WebSocket: `response.create` has the form of a posted request. It is
+answered by the events of a stream, which end with the response or an error; a `stream_id` separates
+concurrent streams. Live: a message of the server has `usageMetadata` for its turn.
 """
 
 import re
@@ -34,18 +33,18 @@ _RAW: Final = msgspec.Raw()
 _WANTED: Final = re.compile(
     rb'"usage|"toolCall"|"model"|"setup"|"error"|"response\.(?:create|created|done|completed|incomplete|failed)"'
 )
-"""In every message that anything is read of."""
+"""Matches every message that has something to read."""
 _STREAM: Final = b'"stream_id"'
 _CUT: Final[list[Members]] = []
 _ENDS: Final = frozenset(("response.completed", "response.incomplete", "response.failed"))
 _DONE: Final = "response.done"
 _TRANSCRIBED: Final = "conversation.item.input_audio_transcription.completed"
 _FAILED: Final = ".failed"
-"""End of the types of events that say what failed: a transcription, a list of tools."""
+"""Suffix of event types that report a failure: of a transcription, of a list of tools."""
 _ASKS: Final = "response.create"
 _MAX_TOKENS: Final = 1000
-"""Looked at in a message that is cut, or no JSON: a thousand may come a second, and small ones
-inflate to much.
+"""Limit of JSON tokens read of a message that is cut or not JSON. A thousand such messages may come
+per second, and small ones inflate to much.
 """
 _REQUEST: Final = frozenset(
     (
@@ -60,9 +59,9 @@ _REQUEST: Final = frozenset(
         b"litellm_session_id",
     )
 )
-"""Members of a request that are looked for where the rest of it is missing."""
+"""Members to find in a request that is incomplete."""
 _EVENT_NAMES: Final = frozenset((b"type", b"stream_id", b"id"))
-"""Those of an event, and of the response in it."""
+"""Members to find in an event, and in the response within it."""
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -85,11 +84,10 @@ _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def read_message(
     session: LiveSession, data: bytes, size: int | None, at_us: int, *, is_from_model: bool
 ) -> EndedCall | FailedMessage | None:
-    """Note a message's facts about its session; return the call that it ends, or what it says that
-    failed, if any.
+    """Record a message in its session. Return the call that it ends or the failure it reports, if
+    any.
 
-    The data are inflated, and maybe only the beginning; `size` is that of all of it, None where
-    that is not known.
+    `data` are inflated, and may be only the beginning. `size` is the full size, None if unknown.
     """
     is_wanted = _WANTED.search(data) is not None
     is_whole = size == len(data)
@@ -113,7 +111,7 @@ def read_message(
     else:
         _read_setup(session, event)
         if event.type == _TRANSCRIBED and is_object(event.usage):
-            # Beside a response that may go on.
+            # the response next to it may go on
             return EndedCall(session, _read_transcription(session, data), None)
 
         usage = _read_answer(session, stream, event, data, at_us)
@@ -128,8 +126,8 @@ def read_message(
 
 
 def _failure_in(event: _Event) -> str | None:
-    """Read the code of an error that a client's message caused, or of something beside a response
-    that failed.
+    """Return the error code of a failure outside of a response, caused by a client's message or
+    not.
     """
     kind = text_of(event.type) or ""
     if (kind != "error" and not kind.endswith(_FAILED)) or not is_object(event.error):
@@ -178,7 +176,7 @@ def _read_end(session: LiveSession, stream: int, data: bytes) -> CallUsage:
 
 
 def _read_request(session: LiveSession, data: bytes, size: int | None, at_us: int) -> bool:
-    """Begin the call that a message asks for; return whether it asks for one."""
+    """Begin the call that a message requests; return True if it requests one."""
     whole = decode(_MEMBERS, data) if size == len(data) else None
     members: Mapping[str, Member] = whole or {}
     if whole is None and (found := members_at_start(data, _REQUEST, _MAX_TOKENS)):
@@ -246,12 +244,10 @@ def _read_live(session: LiveSession, event: _Event, data: bytes) -> CallUsage | 
 def _read_cut(
     session: LiveSession, stream: int, cut: list[Members], data: bytes
 ) -> CallUsage | None:
-    """Say of a message that was not captured whole that its counts are lost, where it must have had
-    some.
-    """
+    """Return the usage of a call whose final message was cut, with its counts marked as lost."""
     if session.api == "live":
         if b'"usageMetadata"' not in data:
-            session.unread += 1  # they stand at the end
+            session.unread += 1  # the counts are at the end
             return None
     else:
         kind = decode_text(cut[0].get(b"type")) if cut else None

@@ -1,10 +1,9 @@
-"""The calls of a session whose responses have not ended: by stream, in each first asked, first
-answered.
+"""The unfinished calls of a session by stream. In each stream, the first requested ends first.
 
-Streams share one connection where messages name them
-(<https://developers.openai.com/api/docs/guides/websocket-mode>); what names none belongs to the one
-without a name, or to the only one there is. Bounded: of a client that asks for more than
-`MAX_PENDING` responses at once, the call that has waited longest is dropped.
+Streams share one connection if messages name them
+(<https://developers.openai.com/api/docs/guides/websocket-mode>). A message without a name belongs
+to the unnamed stream, or to the only stream. Bounded: if a client requests more than `MAX_PENDING`
+responses at once, the call that has waited longest is dropped.
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Final
 from storage.tools import FailedTool
 
 MAX_PENDING: Final = 32
-"""Calls of one session."""
+"""Limit of unfinished calls of one session."""
 UNNAMED: Final = 0
 
 
@@ -26,27 +25,25 @@ def id_of(value: object) -> int:
 
 @dataclass(slots=True)
 class PendingCall:
-    """A response that was asked for, or has begun, and has not ended."""
+    """A response that was requested or has begun, and has not ended."""
 
     started_at_us: int
     request: bytes = b""
-    """The beginning of the request message, inflated; empty where there was none, or it was
-    dropped.
-    """
+    """Beginning of the request message, inflated; empty if there was none, or it was dropped."""
     request_size: int | None = None
-    """Of all of that message; None where it is not known."""
+    """Full size of that message in bytes; None if unknown."""
     model: str | None = None
-    """As asked for; None where that is the session's."""
+    """Model as requested; None for the model of the session."""
     failed_tools: tuple[FailedTool, ...] = ()
-    """The tools of which its request tells that they failed."""
+    """Failed tools reported by its request."""
     name: bytes | None = None
-    """Of the session that it belongs to, if it was stated before."""
+    """Name of the session it belongs to, if stated before."""
     response: int = 0
     """Id of its response, once that has begun."""
     first_content_us: int | None = None
-    """From its start, µs."""
+    """Time from its start to the first output, in µs."""
     frames: int = 0
-    """Messages of the model since."""
+    """Number of messages of the model since its start."""
 
     @property
     def held_bytes(self) -> int:
@@ -54,26 +51,26 @@ class PendingCall:
 
 
 class PendingCalls:
-    """Those of one session; its length is how many are known."""
+    """The unfinished calls of one session. `len` is their number."""
 
     __slots__ = ("_calls", "held_bytes")
 
     def __init__(self) -> None:
         self._calls: list[tuple[int, PendingCall]] = []
-        """With their streams, as they were asked for."""
+        """Streams and calls, in the order of the requests."""
         self.held_bytes = 0
-        """Of requests and names."""
+        """Bytes of all requests and names."""
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def current(self, stream: int) -> PendingCall | None:
-        """Return the call whose response runs in a stream, or will be the next."""
+        """Return the call whose response is running in a stream, or will be the next."""
         place = self._find(stream)
         return None if place is None else self._calls[place][1]
 
     def begin(self, stream: int, call: PendingCall) -> int:
-        """Add a call to a stream; return how many were dropped for it."""
+        """Add a call to a stream; return the number of calls dropped for it."""
         self._calls.append((stream, call))
         self.held_bytes += call.held_bytes
         if len(self._calls) <= MAX_PENDING:
@@ -82,7 +79,7 @@ class PendingCalls:
         return 1
 
     def end(self, stream: int) -> PendingCall | None:
-        """Take the current call of a stream; None where nothing is known of it."""
+        """Remove and return the current call of a stream; None if there is none."""
         place = self._find(stream)
         return None if place is None else self._take(place)
 
@@ -92,7 +89,7 @@ class PendingCalls:
         self.held_bytes = 0
 
     def let_requests_go(self) -> int:
-        """Return of how many calls the request is not kept any more."""
+        """Drop the requests of all calls; return their number."""
         calls = [call for _, call in self._calls if call.held_bytes]
         for call in calls:
             self.held_bytes -= call.held_bytes

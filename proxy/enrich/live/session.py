@@ -1,6 +1,4 @@
-"""One session with a model: which it is, as the handshake and the messages say, and what its calls
-sum up to.
-"""
+"""One live session: its identity from handshake and messages, and the totals of its calls."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -26,40 +24,39 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens")
 
 @dataclass(slots=True)
 class LiveSession:
-    """What is known of one session."""
+    """The state of one session."""
 
     api: Api
     provider: str
     model: str | None = None
-    """As asked for last."""
+    """Model as requested last."""
     transcription_model: str | None = None
     name: bytes | None = None
-    """Of the session that its calls belong to, as the client states it."""
+    """Name of the session that its calls belong to, as the client states it."""
     named_by_head: bytes | None = None
-    """The same by the handshake, which counts before what a message states, as a head does before a
-    body.
-    """
+    """The name by the handshake. It takes precedence over names in messages."""
     caller: bytes = b""
     """Hash of the credentials of the handshake."""
     pending: PendingCalls = field(default_factory=PendingCalls)
     ended: tuple[int, ...] = ()
-    """Ids of the newest responses that have ended: some services report an end twice:
-    `response.completed`, `.done`.
+    """Ids of the newest ended responses. Some services report an end twice: `response.completed`,
+    `.done`.
     """
     tools: tuple[str, ...] = ()
-    """Called by the model since the counts before, in a Live session: the counts come behind them.
+    """Tools that the model called since the last counts, in a Live session. The counts come
+    afterwards.
     """
     calls: int = 0
     unread: int = 0
-    """Messages of the model that may have had counts, and could not be read."""
+    """Number of messages that may have had counts and could not be read."""
     priced: int = 0
     cost_usd: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)
     error_type: str | None = None
-    """Of the first failure, of a call or of a message that belongs to none."""
+    """Error of the first failure of a call or of a message outside of a call."""
 
     def note_output(self, stream: int, data: bytes | None, at_us: int) -> None:
-        """Count a message of the model, and note when the first output of a response comes."""
+        """Count a message of the model, and record the time of a response's first output."""
         call = self.pending.current(stream)
         if call is None:
             return
@@ -73,18 +70,19 @@ class LiveSession:
             call.first_content_us = max(0, at_us - call.started_at_us)
 
     def begin_call(self, stream: int, call: PendingCall) -> None:
-        """Begin a response: one that waits for those before it, or, but in the Responses API, that
-        they give way to.
+        """Begin a response.
+
+        In the Responses API it waits for the previous ones; in the other APIs it replaces them.
         """
         if self.api != "responses":
             self.pending.clear()
         self.unread += self.pending.begin(stream, call)
 
     def note_created(self, stream: int, response: int, at_us: int) -> None:
-        """Note that a response has begun."""
+        """Record the beginning of a response."""
         call = self.pending.current(stream)
         if call is None:
-            # Unrequested: the speaker has paused.
+            # The model responds without a request when the speaker pauses.
             self.begin_call(stream, PendingCall(at_us, response=response))
         elif self.api == "responses" and response and call.response not in (UNNAMED, response):
             self.pending.end(stream)  # its end never came
@@ -94,7 +92,7 @@ class LiveSession:
             call.response = response
 
     def is_repeated(self, response: int) -> bool:
-        """Whether a response has ended before; note that it has."""
+        """Return True if a response has ended before; record its end."""
         if not response or self.api != "responses":
             return False
         if response in self.ended:
@@ -103,7 +101,7 @@ class LiveSession:
         return False
 
     def usage_of(self, stream: int) -> CallUsage:
-        """Begin to count the current call of a stream, of the model that it asked for."""
+        """Return a new usage for the current call of a stream, with the model that it requested."""
         call = self.pending.current(stream)
         return CallUsage(model=(call and call.model) or self.model)
 
@@ -115,7 +113,7 @@ class LiveSession:
         self.tools = (*self.tools, *filter(None, map(text_of, names)))[:MAX_TOOLS]
 
     def give_tools(self, usage: CallUsage) -> None:
-        """Give the tools that were called to the call that they belong to."""
+        """Move the collected tools to the call that they belong to."""
         usage.add_tools(self.tools)
         self.tools = ()
 
@@ -134,8 +132,9 @@ class LiveSession:
             self.cost_usd += cost_usd
 
     def summary(self, *, is_whole: bool) -> dict[str, object]:
-        """Sum up; `complete` says whether nothing is missing, the cost is null where a call has
-        none.
+        """Return the totals of the session.
+
+        `complete` is true if nothing is missing; the cost is null if a call has none.
         """
         if self.calls and self.priced == self.calls:
             cost_usd = self.cost_usd
@@ -149,28 +148,28 @@ class LiveSession:
 
 
 class EndedCall(NamedTuple):
-    """A call that a message ends."""
+    """A call, together with the message that ends it."""
 
     session: LiveSession
     usage: CallUsage
     begun: PendingCall | None
-    """None where nothing is known of its beginning."""
+    """The call's beginning; None if it was not seen."""
 
     @property
     def name(self) -> bytes | None:
-        """Of the session that the call belongs to, as the client states it."""
+        """Name of the session that the call belongs to, as the client states it."""
         return (self.begun and self.begun.name) or self.session.name
 
 
 class FailedMessage(NamedTuple):
-    """A message of the model that says what failed, and ends no call."""
+    """A failure reported by the model's side that ends no call."""
 
     session: LiveSession
     error_type: str
 
 
 def begin_session(handshake: bytes) -> LiveSession:
-    """Begin with what its messages tell of the handshake."""
+    """Begin a session with the part of the handshake that its messages carry."""
     upstream, target, caller, naming = read_handshake(handshake)
     path, _, query = target.partition("?")
     api: Api = (

@@ -1,8 +1,8 @@
-"""The sessions with models that run, by the exchange of their handshake: bounded, the least
-recently heard evicted.
+"""The open live sessions, by the exchange of their handshake.
 
-What a client asked for is kept until the response ends, also within a bound: of the sessions least
-recently heard it is let go first, and what their responses used is still counted.
+Bounded: the least recently active session is evicted. Requests are kept until their response ends,
+also within a bound. The least recently active sessions lose theirs first; their responses are still
+counted.
 """
 
 from collections import OrderedDict
@@ -16,9 +16,9 @@ from proxy.ring.message import OUT, CapturedMessage
 from storage.record import now_us
 
 MAX_SESSIONS: Final = 4096
-"""About 1 KB each, 4 MB, and 150 bytes for each response that has not ended."""
+"""Limit of open sessions: about 1 KB each, 4 MB, and 150 bytes per unfinished response."""
 MAX_REQUEST_BYTES: Final = 16 << 20
-"""Of requests whose responses have not ended; one has 256 KiB at most."""
+"""Limit of the requests with unfinished responses; one has at most 256 KiB."""
 _TALK: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 
 
@@ -32,19 +32,19 @@ class LiveSessions:
         self._max_request_bytes = max_request_bytes
         self._request_bytes = 0
         self.evictions = 0
-        """Requests that were let go before their response had ended."""
+        """Requests dropped before their response had ended."""
         self._sessions: OrderedDict[bytes, LiveSession] = OrderedDict()
         self._unknown_until_us = now_us()
-        """Of sessions that began before, something may be missing."""
+        """Sessions that began before this time may be incomplete."""
 
     def read(
         self, message: CapturedMessage, content: bytes | None, size: int | None
     ) -> EndedCall | FailedMessage | None:
-        """Read a message of a session with a model; return the call that it ends, or what failed,
-        if any.
+        """Read a message of a session. Return the call that it ends or the failure it reports, if
+        any.
 
-        The content is its beginning, inflated, None where nothing of it can be read; `size` is that
-        of all of it, None where that is not known.
+        `content` is its beginning, inflated; None if unreadable. `size` is its full size, None if
+        unknown.
         """
         session = self._sessions.get(message.exchange_id)
         if session is None:
@@ -73,8 +73,9 @@ class LiveSessions:
         return ended
 
     def _hold(self, more_bytes: int) -> None:
-        """Count what requests take, and let the oldest half go where it is too much: seldom enough
-        to look at all.
+        """Account for requests; over the limit drop the oldest half.
+
+        That happens seldom enough to visit all sessions.
         """
         self._request_bytes += more_bytes
         if self._request_bytes <= self._max_request_bytes:
@@ -92,7 +93,7 @@ class LiveSessions:
     def end(
         self, exchange_id: bytes, started_at_us: int, messages_dropped: int
     ) -> tuple[LiveSession, bool] | None:
-        """Forget a session that has ended; return it, and whether nothing of it is missing."""
+        """Forget a session that has ended; return it, and True if nothing of it is missing."""
         session = self._sessions.pop(exchange_id, None)
         if session is None:
             return None

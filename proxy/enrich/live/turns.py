@@ -1,10 +1,9 @@
-"""Texts of Gemini's Live API, which come in pieces and never whole: joined, and put where a turn
-ends.
+"""Texts of Gemini's Live API: pieces joined, and stored with the message that ends the turn.
 
-A message is stored before the next one comes, so no single message would show a secret that is
-split over several. Of the pieces only sizes are kept, and the message that ends the turn, or a
-transcription, has the whole text, as if sent at once: it is redacted like any other. Bounded; a
-text that is incomplete or too long is left out as a whole, for it may begin or end within a secret.
+A message is stored before the next one comes, so a secret that is split over several messages could
+not be found in any of them. So pieces are stored as sizes only. The message that ends a turn, or a
+transcription, is stored with the whole text, which is redacted like any other. Bounded: a text that
+is incomplete or too long is left out entirely, since it may begin or end within a secret.
 <https://ai.google.dev/api/live>
 """
 
@@ -19,17 +18,17 @@ from proxy.enrich.formats.json_parts import decode
 
 MAX_SESSIONS: Final = 4096
 MAX_TURN_CHARACTERS: Final = 65_536
-"""Of one turn; a model says 8,192 tokens at most."""
+"""Limit of one turn. A model outputs at most 8,192 tokens."""
 MAX_CHARACTERS: Final = 16 << 20
-"""Of all turns that have not ended."""
+"""Limit of all unfinished turns."""
 _TEXT: Final = b'"text"'
 _TOLD: Final = re.compile(rb'"(?:text|turnComplete|finished)"')
-"""In every message that has a piece, or ends something."""
+"""Matches every message with a piece or an end."""
 _BEGINS: Final = re.compile(rb'\s*\{\s*"setupComplete"')
-"""The first message of a session."""
+"""Matches the first message of a session."""
 _TRANSCRIPTIONS: Final = ("inputTranscription", "outputTranscription")
 _INTERIM: Final = "interimInputTranscription"
-"""What may still change, and comes again."""
+"""Transcription that may still change and is sent again."""
 _CUT: Final = b'{"serverContent": {"omitted": "text", "truncated": true}}'
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
@@ -39,9 +38,9 @@ class _Turn:
     """The texts since the previous turn."""
 
     is_lost: bool = False
-    """Something of it is missing."""
+    """True if a part of the turn is missing."""
     texts: dict[str, list[str]] = field(default_factory=dict)
-    """The pieces of the model's `text` and `thought`, and of the transcriptions."""
+    """Pieces of the model's `text` and `thought`, and of the transcriptions."""
     characters: int = 0
 
 
@@ -59,11 +58,10 @@ class LiveTurns:
     def stored(
         self, session: bytes, data: bytes | None, *, is_whole: bool, follows_gap: bool
     ) -> bytes | None:
-        """Return the part of the model's message that may be stored: all of it, unless it has
-        pieces of a text.
+        """Return the form in which a message of the model is stored: unchanged if it has no pieces.
 
-        The data are the message or, unless it `is_whole`, its beginning, None where nothing of it
-        can be read; `follows_gap` says that others before it were not seen.
+        `data` are the message, or its beginning unless `is_whole`; None if unreadable.
+        `follows_gap` means that messages before it were not seen.
         """
         turn = self._turn_of(session, is_known=data is not None and _BEGINS.match(data) is not None)
         if follows_gap or not is_whole:
@@ -114,7 +112,7 @@ class LiveTurns:
             self._lose(turn)
 
     def _give_texts(self, turn: _Turn, content: dict[str, Any]) -> None:
-        """Write what has been said into the content that ends it."""
+        """Write the joined texts into the content that ends them."""
         has_ended = content.get("turnComplete") is True
         for name in _TRANSCRIPTIONS:
             given = content.get(name)
@@ -127,7 +125,7 @@ class LiveTurns:
             turn.is_lost = False
 
     def _give_turn(self, turn: _Turn, content: dict[str, Any]) -> None:
-        """Write what the model has said before what else there is in the last message of a turn."""
+        """Put the model's joined text before the other parts of a turn's last message."""
         thought = self._join(turn, "thought")
         said = self._join(turn, "text")
         parts: list[object] = [{"text": thought, "thought": True}] if thought else []
@@ -157,7 +155,7 @@ class LiveTurns:
         turn.is_lost = True
 
     def _lose_oldest(self) -> None:
-        """Drop the oldest half: seldom enough to look at all."""
+        """Drop the oldest half of the texts. That happens seldom enough to visit all turns."""
         for turn in self._turns.values():
             if turn.characters:
                 self._lose(turn)
@@ -166,7 +164,7 @@ class LiveTurns:
 
 
 def _holders(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """Return the objects of a message whose `text` is a piece, and of what."""
+    """Return the objects of a message with a piece as their `text`, and the name of its kind."""
     parts = [part for part in _parts_in(content) if isinstance(part, dict)]
     found = [(part, "thought" if part.get("thought") is True else "text") for part in parts]
     found += [

@@ -1,5 +1,6 @@
-"""Make WebSocket messages readable: inflated, redacted, as text where they are text (RFC 6455, RFC
-7692).
+"""Make WebSocket messages readable: inflated, redacted, and as text if they are text.
+
+Standards: RFC 6455, RFC 7692.
 """
 
 import base64
@@ -36,17 +37,15 @@ class Content(NamedTuple):
     """The content of a message, inflated."""
 
     data: bytes | None
-    """None: nothing of it can be read."""
+    """Bytes of the message; None if unreadable."""
     omitted: str
-    """Why: `shed` under pressure, `context` where an earlier message is needed, `level` where it is
-    not to be kept.
+    """Reason for missing data: `shed` under pressure, `context` if an earlier message is needed,
+    `level` if the capture level excludes it.
     """
     size: int | None = None
-    """Of all of it, inflated; None where that is not known."""
+    """Full size, inflated; None if unknown."""
     stored: bytes | None = None
-    """What may be stored of it, where that is not what it says: without pieces of texts, or with
-    all of one.
-    """
+    """Replacement to store instead of `data`: without pieces of a text, or with the whole text."""
 
     def as_stored(self) -> "Content":
         if self.stored is None:
@@ -59,7 +58,7 @@ class Content(NamedTuple):
 
 
 class MessageReader:
-    """Reads captured messages; keeps the inflaters of connections. Not thread-safe."""
+    """Reads captured messages and keeps the inflaters of connections. Not thread-safe."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -67,8 +66,8 @@ class MessageReader:
         self._turns = LiveTurns()
 
     def read(self, message: CapturedMessage) -> Content:
-        """Inflate the captured part of a message. Call in order: a message may refer back to those
-        before it.
+        """Inflate the captured part of a message. Call in order: messages may refer back to earlier
+        ones.
         """
         content = self._inflate(message)
         if (
@@ -86,7 +85,7 @@ class MessageReader:
         return content._replace(stored=stored)
 
     def _stored(self, message: CapturedMessage, content: Content) -> bytes | None:
-        """Return what may be stored of a message of a model: a piece of a text may be half a
+        """Return the form in which a model's message is stored: a piece of a text may be half a
         secret.
         """
         data = content.data
@@ -128,10 +127,10 @@ class MessageReader:
     def describe(
         self, message: CapturedMessage, content: Content, max_bytes: int = PLAIN.kept_bytes
     ) -> dict[str, object]:
-        """Return the event's data: direction, opcode, size, number, and the text, binary copy or
-        close code.
+        """Return the event's data: direction, opcode, size, number, and text, binary copy or close
+        code.
 
-        `max_bytes` are kept of a message in a session with a model.
+        At most `max_bytes` are kept of a message in a model session.
         """
         fields: dict[str, object] = {
             "direction": "in" if message.direction == IN else "out",
@@ -153,7 +152,7 @@ class MessageReader:
         return fields
 
     def call(self, begun: PendingCall, content: Content, max_bytes: int) -> Payload:
-        """Return what was asked for and the message that ends the response, as bodies; there are no
+        """Return the request message and the final message of a response as bodies. There are no
         heads.
         """
         stored = content.as_stored()
@@ -181,7 +180,7 @@ class MessageReader:
             return
 
         redacted = b""
-        if content.data:  # pings, mostly, have none
+        if content.data:  # pings, mostly, have no data
             text = to_utf8(content.data)
             shown = content.data if text is None else text[0]
             redacted, _ = self._redactor.redact_body(
@@ -201,7 +200,7 @@ class MessageReader:
 _ENDING: Final = ".delta"
 _AUDIO: Final = frozenset(("response.audio.delta", "response.output_audio.delta"))
 _HINT: Final = b'delta"'
-"""In the type of every piece, and in the name of what it holds."""
+"""Occurs in the type of every piece, and in the name of its content."""
 _DELTA: Final = re.compile(rb'"delta"\s*:')
 _NAMING: Final = ("type", "event_id", "response_id", "item_id", "call_id", "stream_id")
 _RAW_NAMES: Final = frozenset(name.encode() for name in _NAMING)
@@ -211,15 +210,14 @@ _TEXT: Final = msgspec.json.Decoder(str)
 
 
 def without_delta(data: bytes, *, is_whole: bool) -> bytes:
-    """Replace the text of a piece, its tokens and what else has it, by their sizes; other messages
-    come back as such.
+    """Replace the text of a piece and everything derived from it by sizes.
 
-    No single message would show a secret that is split over several. Each event whose type ends in
-    `.delta` is followed by one that has all of it, also where the response is cancelled; audio is
-    no text, and does not come again:
+    A secret that is split over several messages could not be found in any of them. Each event with
+    a type that ends in `.delta` is followed by one with the whole text, also if the response is
+    cancelled. Audio stays: it is not text, and does not come again.
     <https://developers.openai.com/api/reference/resources/realtime/server-events>.
 
-    Unless it `is_whole`, the data are the beginning of a message.
+    Other messages are returned unchanged. Unless `is_whole`, `data` are the beginning of a message.
     """
     if _HINT not in data:
         return data
@@ -235,7 +233,7 @@ def without_delta(data: bytes, *, is_whole: bool) -> bytes:
 
 
 def _shown(name: str, member: msgspec.Raw) -> Any:
-    """Keep numbers and what names something; say of all else how much there was."""
+    """Keep numbers and names; replace any other member by its size."""
     raw = bytes(member)
     if (
         raw[:1] not in (b'"', b"[", b"{")
@@ -253,8 +251,9 @@ def _shown(name: str, member: msgspec.Raw) -> Any:
 
 
 def _without_cut(data: bytes) -> bytes:
-    """Keep of a piece that was not captured whole, or is no JSON, what names it; what may be one is
-    taken for one.
+    """Keep only the names of a piece that was cut or is not JSON.
+
+    In doubt, a message is a piece.
     """
     members = members_at_start(data, _RAW_NAMES, _MAX_TOKENS)
     if members:
