@@ -1,1 +1,1 @@
-"""The shared memory between a worker and the collector."""
+"""Shared memory between a worker and the collector."""

@@ -1,22 +1,23 @@
-"""What is kept of a body that streams by: its first and last bytes, and its true size. Pure.
+"""The kept part of a body that streams by: its first and last bytes, and its true size.
 
-Chunks are kept as the objects the transport gave, not copied, but the end of a large one: a window
-holds at most `head_bytes`, `tail_bytes` and a chunk of `LARGE_BYTES`. Only `collect` cuts them to
-size, when it is recorded. Of a body in tiny pieces each object would take up to 22 times what it
-holds, and as many steps when it is recorded, so those are joined now and then.
+Chunks are kept as the objects that the transport gave, without copying; only the end of a large
+chunk is copied. So a window holds at most `head_bytes`, `tail_bytes` and one chunk of
+`LARGE_BYTES`. `collect` cuts them to size when the body is recorded. For a body in tiny pieces the
+objects would take up to 22 times the bytes they hold, and as many steps to record, so tiny pieces
+are joined from time to time.
 """
 
 from collections import deque
 from typing import Final
 
 LARGE_BYTES: Final = 65536
-"""From here on a copy of the end costs less than the whole: a client that reads nothing had 256 KiB
-held for it.
+"""Size from which the end of a chunk is copied instead of keeping the whole: a client that read
+nothing held 256 KiB otherwise.
 """
 JOINED_PIECES: Final = 512
-"""A power of two."""
+"""Number of pieces joined at once, a power of two."""
 _JOINED_BYTES: Final = 128 * JOINED_PIECES
-"""Pieces that have more, together, are not tiny."""
+"""Limit of the joined bytes. Pieces that exceed it are not tiny."""
 
 
 class Window:
@@ -85,7 +86,7 @@ class Window:
             self._tail_size -= len(tail.popleft())
 
     def forget(self) -> None:
-        """Keep nothing: from here on only the size counts."""
+        """Drop the kept bytes; from here on only the size is counted."""
         self._room = 0
         self._tail_bytes = 0
         self._tail_size = 0
@@ -93,7 +94,7 @@ class Window:
         self._tail = None
 
     def shorten(self, size: int) -> None:
-        """Forget the last `size` bytes, which came and were not passed on."""
+        """Remove the last `size` bytes: they were received and not passed on."""
         size = min(size, self.size)
         self.size -= size
         self._head = [b"".join(self._head)[: self.size]]

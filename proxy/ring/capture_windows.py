@@ -1,10 +1,9 @@
-"""How much is kept of a body: the plain windows of a route, or larger ones for calls of language
-models.
+"""The sizes of the kept parts of bodies: a route's plain windows, or larger ones for LLM calls.
 
 Method and path identify a call, deliberately broadly: a false match only costs memory, and the
-collector looks closer. The collector reads counts from the decoded end of an answer: it needs the
-whole of a compressed one, and of others the last event. Decided when a body is larger than a plain
-window or streams, and remembered by request line.
+collector looks closer. The collector reads token counts at the decoded end of a response. It needs
+the whole of a compressed response, and the last event of others. The windows are chosen when a body
+is larger than a plain window or streams, and remembered by request line.
 """
 
 import re
@@ -13,16 +12,14 @@ from typing import Final, NamedTuple
 from proxy.settings.model import CaptureLevel, CaptureSettings
 
 TAIL_BYTES: Final = 1 << 14
-"""Of a body: how a long stream ended; of one of which less is kept at its beginning, as much as
-that.
-"""
+"""Plain tail window: keeps the end of a long stream. Never longer than the head window."""
 CALL_BYTES: Final = 1 << 20
-"""At least, of the beginning of a call's request and response."""
+"""Minimum head window of a call's request and response."""
 CALL_TAIL_BYTES: Final = 1 << 18
-"""Of a call's response: a last event may hold the whole conversation again."""
+"""Tail window of a call's response: a last event may repeat the whole conversation."""
 MAX_MEMO_LINES: Final = 512
 MAX_MEMO_LINE_BYTES: Final = 512
-"""Together at most 0.5 MiB per route."""
+"""Longest request line that is remembered: with the limit above at most 0.5 MiB per route."""
 
 _CALL: Final = re.compile(
     rb"POST [^ ?]*(?:/(?:completions|responses|responses/compact|embeddings|messages|chat|generate|embed|moderations"
@@ -35,20 +32,20 @@ _RESULT: Final = re.compile(
     rb"GET [^ ?]*/(?:(?:responses|batches|videos|operations)/[^/ ?]+(?:/results)?"
     rb"|files/[^/ ?]+(?:/content|:download))[? ]"
 )
-"""What shows the answer of a call that was made before."""
+"""Requests that fetch the result of an earlier call."""
 _SESSION: Final = re.compile(rb"GET [^ ?]*(?:/realtime|/responses|[/.]BidiGenerateContent\w*)[? ]")
 """A WebSocket session with a model: OpenAI's Realtime and Responses, compatible services, and
 Gemini's Live.
 """
 SESSION_MESSAGE_BYTES: Final = 1 << 18
-"""Of a message: counts stand at the end of one, and none that is compressed is read unless all
-before it are whole.
+"""Copied bytes of a message: token counts are at its end, and a compressed message is readable only
+if all messages before it are whole.
 """
 _READS_CALLS: Final = frozenset(("usage", "headers", "body"))
 
 
 class Windows(NamedTuple):
-    """Bytes kept of the beginning of a request and a response, and of the end of each."""
+    """Head and tail window of request and response, in bytes."""
 
     request_bytes: int
     response_bytes: int
@@ -57,7 +54,7 @@ class Windows(NamedTuple):
 
     @classmethod
     def of(cls, request_bytes: int, response_bytes: int) -> "Windows":
-        """Return plain windows with these beginnings."""
+        """Return plain windows with these head windows."""
         return cls(
             request_bytes,
             response_bytes,
@@ -74,10 +71,10 @@ class CaptureWindows:
     def __init__(
         self, capture: CaptureSettings, ring_bytes: int, level: CaptureLevel, provider: str
     ) -> None:
-        """Keep bodies at the level `body`, and below it those of calls for as long as it takes to
-        read their counts.
+        """Choose the windows of a route: at the level `body` for all bodies, below it only for
+        calls.
 
-        Calls get no more than a ring of `ring_bytes` takes beside others.
+        The windows of calls are limited so that several fit into a ring of `ring_bytes`.
         """
         keeps = level == "body"
         if keeps:
@@ -94,23 +91,23 @@ class CaptureWindows:
         wide = Windows(max(plain.request_bytes, size), max(plain.response_bytes, size), tail, tail)
         self.call: Final = wide if is_wide else plain
         self.paced: Final = self.call if is_wide else None
-        """The windows of responses with a timeline of their chunks."""
+        """Windows of responses with a timeline of their chunks."""
         self.plain: Final = plain if provider in ("auto", "none") else self.call
         self._is_call: dict[bytes, bool] = {}
 
     @staticmethod
     def is_call(request_head: bytes) -> bool:
-        """Whether a request is a call by its request line, at whatever level it is recorded."""
+        """Return True if the request line is that of an LLM call, at any capture level."""
         return _CALL.match(request_head) is not None
 
     def session_bytes(self, request_head: bytes) -> int:
-        """Return how much is copied of each message; 0 when the session is none with a model."""
+        """Return the bytes to copy of each WebSocket message; 0 unless it is a model session."""
         if _SESSION.match(request_head) is None:
             return 0
         return self._session_bytes
 
     def of(self, request_head: bytes) -> Windows:
-        """Return the windows of an exchange by its request line."""
+        """Return the windows of an exchange, chosen by its request line."""
         if self.call is self.plain:
             return self.plain
         if not request_head.startswith(b"POST "):
@@ -130,7 +127,7 @@ class CaptureWindows:
         return self.call if is_call else self.plain
 
     def of_response(self, request_head: bytes, *, is_event_stream: bool) -> Windows:
-        """Return the windows of a response: a POST that is answered with events is a call too."""
+        """Return the windows of a response. A POST that is answered with events is a call, too."""
         if is_event_stream and request_head.startswith(b"POST "):
             return self.call
         return self.of(request_head)

@@ -1,8 +1,7 @@
-"""What a ring says about itself: the routes its entries index, and what is shown on every record of
-it. stdlib only.
+"""The description that a ring carries: its routes by index, and the labels of all its records.
 
-A ring outlives its worker, and may be drained by a collector started with another configuration; so
-it carries the names its numbers stand for.
+A ring outlives its worker, and a collector with another configuration may drain it. So it carries
+the names for the numbers in its entries. Uses the standard library only.
 """
 
 import json
@@ -19,7 +18,7 @@ _ROUTE_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class RouteLabels:
-    """What a route adds to the records of its exchanges; empty settings are None."""
+    """Labels that a route adds to the records of its exchanges. Empty settings are None."""
 
     id: str
     service: str | None
@@ -27,26 +26,26 @@ class RouteLabels:
     project: str | None
     client: str | None
     provider: str | None = None
-    """What the route speaks; None is `auto`."""
+    """Provider of the route; None is `auto`."""
     tool_cost_usd: dict[str, float] | None = None
     auth: str | None = None
-    """`optional` or `required`; None where no key is asked for."""
+    """`optional` or `required`; None if the route asks for no key."""
     key_header: str | None = None
     project_header: str | None = None
     user_header: str | None = None
     upstream: str | None = None
-    """Host of its upstream, and the port where one is configured; None for a socket."""
+    """Upstream host, with the port if one is configured; None for a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A ring's own description."""
+    """The decoded description of a ring."""
 
     source: str
     stage: str | None
     routes: tuple[RouteLabels, ...]
     makes_traces: bool = False
-    """Whether requests without a trace context got one (`proxy/http1/trace_context.py`)."""
+    """True if requests without a trace context got one (`proxy/http1/trace_context.py`)."""
 
 
 def write_descriptor(settings: Mapping[str, Any]) -> bytes:
@@ -63,9 +62,7 @@ def write_descriptor(settings: Mapping[str, Any]) -> bytes:
 
 
 def read_descriptor(raw: bytes) -> Descriptor:
-    """Read what `write_descriptor` wrote; a damaged one leaves routes without names, never without
-    records.
-    """
+    """Read a description. If it is damaged, the routes have no names, but no record is lost."""
     try:
         parsed = json.loads(raw)
         routes = tuple(

@@ -1,9 +1,9 @@
-"""The form of one entry in the ring's bytes, and how the next one is found behind damage. Pure.
+"""The format of an entry in the ring, and the search for the next entry after damage.
 
 An entry is `PREFIX`, the caller's fixed header, its sections, and padding to 8 bytes. The CRC
-covers prefix and header, not the sections: that would cost the worker 5 to 40 µs on large ones
-(measured). It starts from the entry's own offset and the ring's salt, so neither bytes of an
-earlier lap nor an entry forged inside a body pass for one.
+covers prefix and header, not the sections: that would cost the worker 5 to 40 µs for large ones
+(measured). It is seeded with the entry's own offset and the ring's salt, so neither old bytes of an
+earlier lap nor an entry forged inside a body pass the check.
 """
 
 import struct
@@ -25,8 +25,7 @@ _SCAN_BYTES: Final = 64 * 1024
 
 
 def checksum(header: bytes, salt: int, end: int, kind: int) -> int:
-    """Return the CRC of an entry that ends at offset `end`, which stands for its beginning and its
-    length.
+    """Return the CRC of an entry that ends at offset `end`. Length and end imply its beginning.
 
     Writer and reader repeat this line in place: the call costs 0.02 µs, measured.
     """
@@ -43,14 +42,12 @@ class Buffer:
     """A ring's bytes, addressed by offsets that never wrap."""
 
     view: memoryview
-    """Exactly the ring."""
+    """The bytes of the ring, nothing else."""
     salt: int
-    """Random per ring."""
+    """Random salt of this ring."""
 
     def is_entry(self, start: int, head: int) -> bool:
-        """Whether a whole and undamaged entry or marker begins at `start` and ends at or before
-        `head`.
-        """
+        """Return True if a whole, undamaged entry or marker begins at `start` and ends by `head`."""
         at = start % len(self.view)
         rest = len(self.view) - at
         if rest < PREFIX_BYTES:
@@ -64,20 +61,22 @@ class Buffer:
         return checksum(header, self.salt, start + length, kind) == int(crc)
 
     def find(self, start: int, head: int) -> int:
-        """Return the offset of the first entry from `start` on, `head` if there is none; both
-        multiples of 8.
+        """Return the offset of the first entry from `start` on, `head` if there is none.
+
+        Both offsets are multiples of 8.
         """
         while start < head:
             at = start % len(self.view)
             size = min(len(self.view) - at, head - start, _SCAN_BYTES)
             scanned = bytes(self.view[at : at + size])
-            if not scanned.strip(b"\0"):  # of pages that were given back there may be megabytes
+            if not scanned.strip(
+                b"\0"
+            ):  # pages given back to the system may leave megabytes of zeros
                 start += size
                 continue
 
             for (length,) in _LENGTHS.iter_unpack(scanned):
-                # Text read as a length is above 500 million, so most words are passed over without
-                # a closer look.
+                # Text read as a length is above 500 million, so most words need no closer look.
                 if PREFIX_BYTES <= length <= head - start and self.is_entry(start, head):
                     return start
                 start += 8

@@ -1,10 +1,9 @@
-"""What messages of a session with a model tell of its handshake: whose it is, and what names it.
-Pure.
+"""The part of a model session's handshake that each of its messages carries: identity and names.
 
-The worker packs it once a connection, the collector reads it with each message: the record of the
-handshake comes last. Lines: upstream and target, with a space between; a digest of the credentials,
-in hex; then `name: value` of each field that may name a session. Credentials themselves are in no
-line.
+The record of the handshake comes last, so the worker packs this part once per connection and the
+collector reads it with each message. Lines: upstream and target, separated by a space; a hex digest
+of the credentials; then `name: value` of each field that may name a session. The credentials
+themselves are not included.
 """
 
 import re
@@ -13,9 +12,9 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 MAX_TARGET_BYTES: Final = 2048
-"""With what else is in it a session must fit its length of two bytes."""
+"""Longest target. With the rest, a session must fit its length of two bytes."""
 _MAX_NAMING_BYTES: Final = 1024
-"""Of the fields that name a session: every message carries them."""
+"""Limit of the fields that name a session: every message carries them."""
 _CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 _NAMING: Final = re.compile(
     rb"[a-z0-9_-]{0,40}(?:session|conversation|thread|turn-metadata)[a-z0-9_-]{0,40}"
@@ -27,18 +26,18 @@ Field = tuple[bytes, bytes]
 
 
 class Handshake(NamedTuple):
-    """A handshake read back."""
+    """A decoded handshake."""
 
     upstream: str
     target: str
     caller: bytes
-    """As `caller_of` returns it; empty without credentials."""
+    """Result of `caller_of`; empty without credentials."""
     naming: list[Field]
     """Fields that may name a session."""
 
 
 def caller_of(fields: Iterable[Field]) -> bytes:
-    """Return a hash of the credentials of the upstream; empty without any."""
+    """Return a hash of the credentials for the upstream; empty without any."""
     sent = sorted(value for name, value in fields if name in _CREDENTIALS)
     if sent:
         return blake2b(b"\0".join(sent), digest_size=_DIGEST_BYTES).digest()
@@ -46,7 +45,7 @@ def caller_of(fields: Iterable[Field]) -> bytes:
 
 
 def pack_handshake(upstream: bytes, head: bytes) -> bytes:
-    """Pack what matters of the head of a request."""
+    """Pack the relevant part of a request head."""
     line, *lines = head.split(b"\r\n")
     target = line.partition(b" ")[2].partition(b" ")[0]
     fields = [
@@ -67,7 +66,7 @@ def pack_handshake(upstream: bytes, head: bytes) -> bytes:
 
 
 def read_handshake(packed: bytes) -> Handshake:
-    """Read what was packed, by a worker of before too: it had the first line only."""
+    """Read a packed handshake. Older workers wrote the first line only."""
     line, *rest = packed.split(b"\n")
     upstream, _, target = line.decode("utf-8", "replace").partition(" ")
     try:

@@ -1,17 +1,20 @@
-"""What an entry notes of HTTP/2: whose stream it was, how that was reset, and the gRPC messages on
-it. Pure.
+"""Notes of an entry about HTTP/2: its stream, the stream's reset, and the gRPC messages on it.
 
 Written by a worker at the end of an exchange, read by the collector. Little-endian:
 
-* note 10, `STREAM`, of every client that speaks HTTP/2: number of its connection (u64, counted by the worker from 1),
-  stream id (u32; 0: the record is of the connection itself), code of the reset (i64; -1: none), who reset it (u8:
-  `NOT_RESET`, `BY_CLIENT`, `BY_UPSTREAM`, `BY_US`).
-* note 11, `MESSAGES`, of a request that is gRPC (gRPC-Web is none): messages (u64) and largest of them in bytes (u64),
-  of the request, then of the response; and whether it is a stream, whose messages are entries of their own (u8).
+* note 10, `STREAM`, for every client that speaks HTTP/2: connection number (u64, counted by the
+  worker from 1),
+  stream id (u32; 0: the record is about the connection itself), reset code (i64; -1: none), side
+  that reset it
+  (u8: `NOT_RESET`, `BY_CLIENT`, `BY_UPSTREAM`, `BY_US`).
+* note 11, `MESSAGES`, for a gRPC request (not gRPC-Web): number of messages (u64) and size of the
+  largest (u64),
+  of the request, then of the response; and a flag (u8) for a stream whose messages are entries of
+  their own.
 
-The worker counts messages because windows keep only parts of a body. One counts once its prefix of
-five bytes is here (gRPC over HTTP/2, Length-Prefixed-Message), with the length that it names,
-compressed as it may be.
+The worker counts messages because windows keep only parts of a body. A message counts as soon as
+its five-byte prefix is complete (gRPC over HTTP/2, Length-Prefixed-Message), with the length in the
+prefix, compressed or not.
 """
 
 from struct import Struct
@@ -27,8 +30,8 @@ _COMPRESSED: Final = 1
 
 
 class MessageCounter:
-    """Counts the messages of one direction, however they are cut, and copies the beginnings of
-    some.
+    """Counts the messages of one direction, however the bytes are split, and copies some
+    beginnings.
     """
 
     __slots__ = (
@@ -41,24 +44,24 @@ class MessageCounter:
         self._left = 0
         """Bytes of the newest message that are still to come."""
         self._prefix = b""
-        """Of the next one, where it is not whole."""
+        """Incomplete prefix of the next message."""
         self.messages = 0
         self.largest_bytes = 0
         self.max_bytes = max_bytes
         self.room = 0
-        """How many of the next messages are to be copied."""
+        """Number of the next messages to copy."""
         self.found: list[Message] | None = [] if max_bytes else None
-        """Those that were, and are whole; None: none is ever copied."""
+        """Complete copies; None if no message is ever copied."""
         self._flags = 0
         self._size = -1
-        """Of the message that is copied now; -1: none is."""
+        """Size of the message being copied; -1 if there is none."""
         self._copy = b""
         self._most = 0
-        """How long the copy may become."""
+        """Limit of the copy in bytes."""
 
     @property
     def is_between(self) -> bool:
-        """Whether the newest message is here whole."""
+        """True if the newest message is complete."""
         return self.messages > 0 and not self._left
 
     def add(self, data: bytes) -> None:
@@ -78,7 +81,7 @@ class MessageCounter:
             self.messages += 1
             self.largest_bytes = max(self.largest_bytes, size)
 
-            if self.room > 0 and prefix[0] <= _COMPRESSED:  # else these are no messages
+            if self.room > 0 and prefix[0] <= _COMPRESSED:  # otherwise it is not a gRPC message
                 self.room -= 1
                 self._flags = prefix[0]
                 self._size = size
@@ -96,9 +99,7 @@ class MessageCounter:
         self.found = []
 
     def skip(self, size: int) -> bool:
-        """Pass over bytes of the newest message that are not here; False: they are more than it has
-        left.
-        """
+        """Skip bytes of the newest message that were lost; return False if it has fewer bytes left."""
         self._left -= size
         self._most = len(self._copy) if size else self._most
         return self._left >= 0
@@ -113,7 +114,7 @@ class MessageCounter:
 
 
 class StreamState:
-    """What becomes the notes, kept while the exchange runs."""
+    """The state of a stream that becomes its notes, kept while the exchange runs."""
 
     __slots__ = (
         "connection",
@@ -132,17 +133,17 @@ class StreamState:
         self.reset_code = -1
         self.reset_by = NOT_RESET
         self.requests: MessageCounter | None = None
-        """Of a call of gRPC, and so is the other."""
+        """Counter of a gRPC call. `responses` is set together with it."""
         self.responses: MessageCounter | None = None
         self.is_expired = False
-        """Whether a call of gRPC has outlasted its deadline: noted nowhere, but its refusal says
-        so.
+        """True if a gRPC call has outlasted its deadline. It is only visible in the response that
+        ends it.
         """
         self.is_stream = False
-        """Whether its messages are recorded one by one."""
+        """True if its messages are recorded one by one."""
 
     def note_reset(self, code: int, by: int) -> None:
-        """Note the reset that ended it; further ones only follow from that."""
+        """Record the first reset. Later ones only follow from it."""
         if self.reset_by == NOT_RESET:
             self.reset_code = code
             self.reset_by = by
@@ -157,7 +158,7 @@ class StreamState:
 
     @property
     def messages_note(self) -> bytes:
-        """Note 11, empty where nothing is counted."""
+        """Note 11; empty if nothing was counted."""
         requests = self.requests
         responses = self.responses
         if requests is None or responses is None:
@@ -173,17 +174,17 @@ class StreamState:
 
 
 class StreamNote(NamedTuple):
-    """Note 10 read back."""
+    """Decoded note 10."""
 
     connection: int
     stream_id: int
     reset_code: int
-    """-1: none."""
+    """Reset code; -1 without a reset."""
     reset_by: int
 
 
 class MessagesNote(NamedTuple):
-    """Note 11 read back."""
+    """Decoded note 11."""
 
     request_messages: int
     request_largest_bytes: int
@@ -193,14 +194,14 @@ class MessagesNote(NamedTuple):
 
 
 def read_stream_note(note: bytes) -> StreamNote | None:
-    """Return what note 10 says; None for one of another size, maybe a later version's."""
+    """Decode note 10; None if it has another size, perhaps of a later version."""
     if len(note) == STREAM.size:
         return StreamNote(*STREAM.unpack(note))
     return None
 
 
 def read_messages_note(note: bytes) -> MessagesNote | None:
-    """Return what note 11 says; None for one of another size, maybe a later version's."""
+    """Decode note 11; None if it has another size, perhaps of a later version."""
     if len(note) == MESSAGES.size:
         return MessagesNote(*MESSAGES.unpack(note))
     return None

@@ -1,14 +1,13 @@
-"""The in-flight table of a worker: long exchanges are visible while they run, and leave evidence if
-the worker dies.
+"""The in-flight table of a worker: long exchanges are visible while they run, and survive a crash.
 
-Strategy: a slot of 4 KiB per exchange, in shared memory, written by the worker and scanned by the
-collector. The first cell of a slot counts: odd = in use, even = free, whatever its other bytes say.
-So a fill writes the bytes and then adds one, a clear adds one, and the number is a version at the
-same time: a sequence lock whose resting state is "free".
+Strategy: one 4 KiB slot per exchange, in shared memory, written by the worker and scanned by the
+collector. The first cell of a slot is a version: odd means in use, even means free, whatever the
+other bytes are. Filling writes the bytes and then adds one; clearing adds one. This is a sequence
+lock whose resting state is "free".
 
-Invariant: the reader reports a slot only if its count was the same odd number before and after the
-copy; a slot that changed meanwhile is read again a few times and then skipped. Neither side waits.
-Cleared bytes stay until the next fill, like those of the ring.
+Invariant: the reader reports a slot only if its version was the same odd number before and after
+the copy. A slot that changed meanwhile is read again a few times and then skipped. Neither side
+waits. Cleared bytes stay until the next fill, like those of the ring.
 """
 
 import struct
@@ -21,12 +20,12 @@ from proxy.ring.segment import Segment
 from proxy.ring.segment_layout import SLOT_BYTES
 
 HEAD_BYTES: Final = 1536
-"""Kept of a request head; longer ones are cut."""
+"""Kept bytes of a request head."""
 BODY_BYTES: Final = 2048
-"""Kept of a request body: the name of an MCP tool lies within."""
+"""Kept bytes of a request body: enough for the name of an MCP tool."""
 CLIENT_BYTES: Final = 75
-"""Kept of the client: its address, and what it asked for (`exchange.client_section`) where there is
-room for that.
+"""Kept bytes of the client: its address, and its requested scheme and host
+(`exchange.client_section`) if they fit.
 """
 
 _FIXED: Final = struct.Struct("<16sqIIHH76p")
@@ -34,60 +33,58 @@ _FIXED_AT: Final = 8
 _HEAD_AT: Final = 128
 _BODY_AT: Final = _HEAD_AT + HEAD_BYTES
 _CALLER: Final = struct.Struct(f"<BB{ACCESS.size}sHH")
-"""Whether what follows is known, and whether the route asks anything of its callers; then as in
+"""A flag for known caller data, a flag for a route that checks callers, then the fields of
 `Caller`.
 """
 _CALLER_AT: Final = _BODY_AT + BODY_BYTES
 _NAMES_AT: Final = _CALLER_AT + _CALLER.size
 NAMES_BYTES: Final = SLOT_BYTES - _NAMES_AT
-"""Room for project and user together; where they need more, nothing of the caller is known."""
+"""Room for project and user together. If they need more, the caller counts as unknown."""
 _CELLS_PER_SLOT: Final = SLOT_BYTES // 8
 _STATUS_CELL: Final = 15
-"""Of a slot, between the fixed part and the head: the response's status, 0 before there is one. It
-comes later than the rest, in one store of eight bytes, so a reader has the old or the new one.
+"""Cell between the fixed part and the head: the response's status, 0 until there is one. It is
+written later, by one store of eight bytes, so a reader gets the old or the new one.
 """
 _ATTEMPTS: Final = 3
 
 
 class Caller(NamedTuple):
-    """The owner of the exchange, as the worker found at admission; the head in the slot may be cut."""
+    """The owner of the exchange, determined at admission: the head in the slot may be cut."""
 
     access: bytes = b""
-    """What the key check noted (`exchange.ACCESS`), empty where the route demands nothing of its
-    callers.
-    """
+    """Result of the key check (`exchange.ACCESS`); empty if the route does not check callers."""
     project: bytes = b""
-    """As a trusted proxy named it."""
+    """Project named by a trusted proxy."""
     user: bytes = b""
-    """The same."""
+    """User named by a trusted proxy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InflightExchange:
-    """What a worker noted of a running exchange."""
+    """A running exchange, as its worker recorded it."""
 
     record_id: bytes
-    """16 bytes."""
+    """Record id, 16 bytes."""
     started_at_us: int
     """Unix time in microseconds."""
     route: int
-    """As given to `fill`."""
+    """Route index given to `fill`."""
     client_ip: bytes
-    """As given to `fill`; of more than `CLIENT_BYTES` the address alone."""
+    """Client given to `fill`; only its address if longer than `CLIENT_BYTES`."""
     head: bytes
     """Request head, at most `HEAD_BYTES`."""
     head_truncated: bool
-    """Whether the head was longer."""
+    """True if the head was longer."""
     body: bytes
     """Beginning of the request body, at most `BODY_BYTES`."""
     caller: Caller | None = None
-    """None: it is not known."""
+    """Caller; None if unknown."""
     status: int = 0
-    """Of the response; 0: there is none yet."""
+    """Status of the response; 0 until there is one."""
 
 
 class InflightWriter:
-    """The worker's side; one per fresh segment."""
+    """The worker's side. Create one per fresh segment."""
 
     __slots__ = ("_cells", "_free", "_table")
 
@@ -95,7 +92,8 @@ class InflightWriter:
         """Start with an empty table; `segment` stays the caller's to close."""
         self._table = segment.inflight
         self._cells = segment.inflight.cast("Q")
-        # Popped from the end, so that a quiet worker uses the lowest slots and touches few pages.
+        # Slots are taken from the end, so that a quiet worker uses the lowest slots and touches few
+        # pages.
         self._free = list(range(segment.inflight_slots - 1, -1, -1))
 
     def fill(
@@ -108,10 +106,10 @@ class InflightWriter:
         body: bytes,
         caller: Caller | None = None,
     ) -> int:
-        """Note an exchange, and as much of its address, head and body as their limits allow.
+        """Record an exchange, with as much of address, head and body as fits.
 
         Returns:
-            The slot, for `clear`; -1 when none is free.
+            The slot, for `clear`; -1 if none is free.
         """
         if not self._free:
             return -1
@@ -138,7 +136,7 @@ class InflightWriter:
         self._cells[slot * _CELLS_PER_SLOT + _STATUS_CELL] = status
 
     def clear(self, slot: int) -> None:
-        """Free a slot that `fill` gave."""
+        """Free a slot returned by `fill`."""
         self._cells[slot * _CELLS_PER_SLOT] += 1
         self._free.append(slot)
 
@@ -149,14 +147,15 @@ class InflightReader:
     __slots__ = ("_cells", "_slots", "_table")
 
     def __init__(self, segment: Segment) -> None:
-        """Read the table of `segment`, which stays the caller's to close."""
+        """Read the table of `segment`. The caller remains responsible for closing it."""
         self._table = segment.inflight
         self._cells = segment.inflight.cast("Q")
         self._slots = segment.inflight_slots
 
     def scan(self) -> list[InflightExchange]:
-        """Return the exchanges noted now, in the order of their slots; a slot that keeps changing
-        is passed over.
+        """Return the recorded exchanges in the order of their slots.
+
+        A slot that keeps changing is skipped.
         """
         counts = self._cells[::_CELLS_PER_SLOT].tolist()
         found = (self._copy(slot) for slot, count in enumerate(counts) if count & 1)

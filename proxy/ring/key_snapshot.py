@@ -1,10 +1,9 @@
-"""The key snapshot: what workers know of the API keys, as one small file that the collector
-replaces whole.
+"""The key snapshot: the API keys that workers know, in a small file replaced as a whole.
 
-Strategy: workers never open the store, so the collector writes every key that is not deleted,
-hashes only, beside the old file and renames it over it: a reader sees the old snapshot or the new
-one. The file outlives both processes: a worker that starts while the store is away still knows the
-keys. Mode 0600.
+Strategy: workers never open the store. So the collector writes every key that is not deleted,
+hashes only, to a new file and renames it over the old one: a reader gets the old snapshot or the
+new one. The file outlives both processes, so a worker that starts while the store is unavailable
+still knows the keys. Mode 0600.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,15 +21,15 @@ _FORMAT: Final = 1
 
 
 class KnownKey(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The part of a key that the check of a call needs."""
+    """The part of a key that admission needs."""
 
     secret_sha256: bytes
     id: bytes
-    """16 bytes."""
+    """Key id, 16 bytes."""
     scopes: tuple[str, ...] | None
-    """Null is all."""
+    """Allowed scopes; null allows all."""
     agents: tuple[str, ...] | None
-    """Null is all."""
+    """Allowed agents; null allows all."""
     expires_at_us: int | None
     disabled: bool
 
@@ -60,10 +59,10 @@ def encode_snapshot(keys: Iterable[ApiKey]) -> bytes:
 
 
 def decode_snapshot(raw: bytes) -> Mapping[bytes, KnownKey]:
-    """Read keys by their hash.
+    """Return the keys by the hash of their secret.
 
     Raises:
-        ValueError: it is no snapshot, or one of another format.
+        ValueError: `raw` is not a snapshot, or one of another format.
     """
     snapshot = _decoder.decode(raw)
     if snapshot.format != _FORMAT:
@@ -86,7 +85,7 @@ def read_snapshot(directory: Path) -> Mapping[bytes, KnownKey]:
     """Read the snapshot of a data directory.
 
     Raises:
-        OSError: there is none, or it cannot be read.
+        OSError: it does not exist, or cannot be read.
         ValueError: it is damaged.
     """
     return decode_snapshot((directory / SNAPSHOT_FILE).read_bytes())

@@ -1,9 +1,9 @@
-"""A message of a WebSocket or of a gRPC stream as a ring entry: packed by the worker, read back by
-the collector.
+"""A message of a WebSocket or gRPC stream as a ring entry, packed by the worker, read by the
+collector.
 
-The twin of `exchange.py`. Each message is an event record of its own, so it carries what ties it to
-its exchange: that one's id, its route and its `traceparent`, cut out of the request's head once per
-exchange. The first one also carries what is known of the exchange: its own entry comes last.
+The counterpart of `exchange.py`. Each message becomes an event record of its own, so it carries the
+link to its exchange: its id, its route and its `traceparent`, cut out of the request head once per
+exchange. The first message also carries the opening of the exchange, whose own entry comes last.
 """
 
 from struct import Struct
@@ -16,17 +16,17 @@ KIND_WEBSOCKET, KIND_GRPC = 2, 3
 """Ring entry kinds of messages."""
 
 IN, OUT = 0, 1
-"""From the client; from the upstream."""
+"""Direction: from the client, from the upstream."""
 
 FIXED: Final = Struct("<16s16sqQHBBBBI")
-"""Own id, exchange's id, wall clock ns, size, route, opcode, direction, flags, length of
-traceparent, of data.
+"""Own id, exchange id, wall clock in ns, size, route, opcode, direction, flags, length of the
+traceparent, length of the data.
 """
 _COMPRESSED, _ACCESS, _GAP, _SESSION, _NO_TEXT, _ROW, _OPENING = 1, 2, 4, 8, 16, 32, 64
-"""Flags: the payload is compressed; `exchange.ACCESS` of the handshake follows the data; messages
-before it are not recorded; the session follows, behind its length; nothing of what is said may be
-stored; it stands for a row of empty messages, and in the place of its size is how many; the
-opening follows, behind its length.
+"""Flags, in this order: the payload is compressed; `exchange.ACCESS` of the handshake follows the
+data; messages before it were not recorded; the session follows, after its length; no content may be
+stored; the entry stands for a run of empty messages, with their number in the field of the size;
+the opening follows, after its length.
 """
 _LENGTH: Final = Struct("<H")
 _OPENING_LENGTH: Final = Struct("<I")
@@ -34,7 +34,7 @@ _OPCODES: Final = frozenset(map(int, Opcode))
 
 
 class CapturedMessage(NamedTuple):
-    """A message read back."""
+    """A decoded message."""
 
     id: bytes
     exchange_id: bytes
@@ -50,20 +50,21 @@ class CapturedMessage(NamedTuple):
     data: bytes
     """The first bytes of the payload, unmasked, as sent (compressed, if it was)."""
     access: bytes = b""
-    """What the key check noted about the handshake."""
+    """Result of the key check of the handshake."""
     follows_gap: bool = False
-    """Whether messages of its direction passed unrecorded before it."""
+    """True if messages of its direction passed unrecorded before it."""
     session: bytes = b""
-    """Of a session with a model: what `handshake.py` packs. Of a gRPC stream: path,
-    content type and coding of the messages, with line feeds between."""
+    """In a model session: the packed handshake (`handshake.py`). In a gRPC stream: path, content
+    type and message coding, separated by line feeds.
+    """
     keeps_text: bool = True
-    """Whether anything of what is said may be stored; else it is here for its counts alone."""
+    """True if its content may be stored; otherwise it is used for counts alone."""
     times: int = 1
-    """More than one: so many empty messages of this kind, one after the other."""
+    """Number of consecutive empty messages of this kind that this one stands for."""
     kind: int = KIND_WEBSOCKET
-    """Of its ring entry."""
+    """Kind of its ring entry."""
     opening: bytes = b""
-    """Of the first message that was recorded: what `Exchange.encode_opening` packs."""
+    """Result of `Exchange.encode_opening`, in the first recorded message of an exchange."""
 
 
 def encode_message(
@@ -109,10 +110,11 @@ def encode_message(
 def decode_message(
     kind: int, header: bytes | memoryview, sections: bytes | memoryview
 ) -> CapturedMessage:
-    """Read an entry back.
+    """Decode an entry.
 
     Raises:
-        ValueError: its kind is no message's, the lengths do not fit, or a code is unknown: the entry is damaged.
+        ValueError: the entry is damaged: not a message, lengths that do not fit, or an unknown
+            code.
     """
     if kind not in (KIND_WEBSOCKET, KIND_GRPC):
         raise ValueError(f"unknown ring entry kind {kind}")
@@ -146,7 +148,7 @@ def decode_message(
 
 
 def _part_in(raw: bytes, at: int, length: Struct, name: str) -> tuple[bytes, int]:
-    """Return a part that stands behind its length, and where it ends."""
+    """Return a part that follows its length, and the offset of its end."""
     start = at + length.size
     size = int.from_bytes(raw[at:start], "little")
     part = raw[start : start + size]

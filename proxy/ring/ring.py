@@ -44,7 +44,7 @@ as soon as the end offset is released.
 """
 
 _CONCAT_BYTES: Final = 16 * 1024
-"""Above this each section is an assignment of its own: joining them would copy them once more."""
+"""Size above which each section is assigned by itself: joining them would copy them once more."""
 _RETRY_S: Final = 0.010
 _RETRY_PAUSE_S: Final = 0.0005
 _COUNT_BITS: Final = 7
@@ -53,9 +53,7 @@ _unpack_from = PREFIX.unpack_from
 
 
 class RingWriter:
-    """The producer's side. One per segment and process; it is never attached to a ring that has
-    been written before.
-    """
+    """The producer's side. One per segment and process; never attached to a ring written before."""
 
     __slots__ = (
         "_base", "_capacity", "_cells", "_count", "_easy", "_edge", "_head", "_lap_end", "_lean", "_map", "_now_us",
@@ -69,7 +67,7 @@ class RingWriter:
         *,
         now_us: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
-        """Start on a fresh segment, which stays the caller's to close.
+        """Start on a fresh segment, which the caller closes.
 
         `wake` is called after a push that the reader asked to be woken by; it must not raise.
 
@@ -95,7 +93,7 @@ class RingWriter:
         self._lean: LeanRoom | None = None
 
     def be_lean(self, room: LeanRoom) -> None:
-        """Have no more memory than what is in use, from now on."""
+        """From now on, allocate only the pages in use."""
         self._lean = room
         self._edge = min(self._edge, room.shrink(self._head))
 
@@ -106,7 +104,7 @@ class RingWriter:
 
     @property
     def released(self) -> int:
-        """What lies before this offset may be overwritten."""
+        """Offset below which bytes may be overwritten."""
         return self._cells[RELEASED]
 
     @property
@@ -115,8 +113,7 @@ class RingWriter:
 
     def pressure(self) -> int:
         """Return how full the ring is: 0 normal, 1 above 75 %, 2 above 90 %."""
-        # `_easy` is 75 % above the last `released` that was looked at: below it nothing shared has
-        # to be read.
+        # `_easy` is 75 % above the last known `released`: below it no shared memory has to be read.
         if self._head <= self._easy:
             return 0
         released = self._cells[RELEASED]
@@ -131,11 +128,13 @@ class RingWriter:
     def push(self, kind: int, header: bytes, sections: Sequence[Section]) -> bool:
         """Append one entry, or count it as refused; never waits.
 
-        The header, at most 65 535 bytes, must contain the lengths of the sections that are
-        concatenated behind it.
+        The header, at most 65 535 bytes, must contain the lengths of the sections. They follow it
+        without separators.
 
         Returns:
-            Whether the entry is in the ring. One larger than half of it may be refused even when nothing is waiting.
+            True if the entry is in the ring. An entry larger than half of it may be refused even if
+            nothing
+            is waiting.
         """
         header_bytes = len(header)
         size = PREFIX_BYTES + header_bytes + sum(map(len, sections))
@@ -171,8 +170,8 @@ class RingWriter:
         return True
 
     def _make_room(self, length: int) -> int:
-        """Return the offset where an entry of `length` bytes may begin; -1 and a counted refusal if
-        there is none.
+        """Return the offset for an entry of `length` bytes; -1, and a counted refusal, if it does
+        not fit.
         """
         limit = self._cells[RELEASED] + self._capacity
         start = self._head
@@ -212,8 +211,9 @@ class RingWriter:
 
 
 class RingReader:
-    """The consumer's side, with a private cursor: reading moves nothing that the producer sees,
-    `release` does.
+    """The consumer's side, with a private cursor.
+
+    Reading changes nothing for the producer; `release` does.
     """
 
     __slots__ = (
@@ -230,15 +230,16 @@ class RingReader:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Begin at the higher of `start` and what is released.
+        """Begin at `start`, or at the released offset if that is higher.
 
         Args:
-            segment: stays the caller's to close, after the last read.
-            start: end offset of the last entry that is accounted for; None = what is released.
-            taken: entries before `start`. Without it damage is counted exactly only from the first moment on at which
-                the reader has caught up with the producer.
-            clock: seconds, for the retry of an entry that is not visible yet.
-            sleep: waits between two retries.
+            segment: mapped segment, closed by the caller after the last read.
+            start: end offset of the last entry that is accounted for; None for the released offset.
+            taken: number of entries before `start`. Without it, damage is counted exactly only
+                after the reader
+                has caught up with the producer.
+            clock: monotonic time in seconds, for the retry of an entry that is not visible yet.
+            sleep: pause between two retries.
 
         Raises:
             SegmentError: `start` or the header's positions are not offsets of this ring.
@@ -292,7 +293,7 @@ class RingReader:
         return entries
 
     def _read_lap(self, entries: list[RingEntry], stop: int, head: int, max_records: int) -> bool:
-        """Read up to `stop` or the end of the lap; False when the cursor stands on damage."""
+        """Read up to `stop` or the end of the lap; return False if the cursor is at damage."""
         cursor = self._cursor
         base = cursor - cursor % self._capacity - self._offset
         lap_end = base + self._offset + self._capacity
@@ -327,7 +328,7 @@ class RingReader:
         return is_sound
 
     def _published(self) -> tuple[int, int]:
-        """Return `head` and the number of entries below it, both of the same instant."""
+        """Return `head` and the number of entries below it, both at the same instant."""
         cells = self._cells
         while True:
             before = cells[PUSHED]
@@ -347,9 +348,10 @@ class RingReader:
         return head, before + (word - before & _COUNT_BITS)
 
     def _settle(self, pushed: int) -> None:
-        """Compare the own count with the producer's, the cursor standing where `pushed` was true.
+        """Compare the own count with the producer's. The cursor must be at the position of
+        `pushed`.
 
-        Missing entries were damaged, and an earlier reader may have skipped them before it ended.
+        Missing entries were damaged. An earlier reader may have skipped them.
         """
         if self._is_counted:
             self._corrupt += max(pushed - self._taken, 0)
@@ -357,8 +359,8 @@ class RingReader:
         self._is_counted = True
 
     def _skip_damage(self, head: int) -> None:
-        """Move the cursor to the next valid entry; one that is the newest gets time to become
-        visible first.
+        """Move the cursor to the next valid entry. The newest one gets time to become visible
+        first.
         """
         found = self._buffer.find(self._cursor + 8, head)
         if found == head:
@@ -373,8 +375,9 @@ class RingReader:
             self._corrupt += 1
 
     def release(self, offset: int) -> None:
-        """Let the producer overwrite everything before `offset`, an end offset that was read; never
-        moves back.
+        """Let the producer overwrite everything before `offset`, an end offset that was read.
+
+        The released offset never moves back.
         """
         if offset > self._cursor or offset % 8:
             raise ValueError(f"bug: release of {offset}, the cursor is at {self._cursor}")
@@ -384,19 +387,19 @@ class RingReader:
     def ask_to_wake(self, part: float) -> bool:
         """Ask to be woken by the push after which more than a part of the ring is unread.
 
-        The offset is stored first and `head` looked at again after it, so a push in between is
-        seen by one side or the other. Processors may delay a store past a load, and Python has no
-        fence, so a reader has to bound its sleep.
+        The offset is stored first and `head` is read again after it, so a push in between is seen
+        by one side or the other. Processors may delay a store past a load, and Python has no fence,
+        so a reader has to bound its sleep.
 
         Returns:
-            Whether no more than that is unread now, so that sleeping is right.
+            True if the reader may sleep, because no more than that part is unread.
         """
         wake_at = self._cursor + int(self._capacity * part)
         self._cells[WAKE_AT] = wake_at
         return self.head <= wake_at
 
     def stay_awake(self) -> None:
-        """Ask not to be woken: the reader looks by itself."""
+        """Ask not to be woken: the reader polls."""
         self._cells[WAKE_AT] = NO_WAKE
 
     @property
@@ -421,20 +424,24 @@ class RingReader:
 
     @property
     def pushed(self) -> int:
-        """Entries pushed since the ring was made; right also when the producer died within a push."""
+        """Number of entries pushed since the ring was made; exact even if the producer died within
+        a push.
+        """
         return self._published()[1]
 
     @property
     def taken(self) -> int:
-        """Entries up to the cursor, read and corrupt; a reader made without `taken` counts from its
-        own start until it has caught up.
+        """Number of entries up to the cursor, read and corrupt.
+
+        A reader made without `taken` counts from its own start until it has caught up.
         """
         return self._taken
 
     @property
     def corrupt_records(self) -> int:
-        """Damaged entries skipped by this reader. Exact once it has caught up; until then they
-        count as not taken.
+        """Number of damaged entries skipped by this reader.
+
+        Exact once the reader has caught up; until then they are not included in `taken`.
         """
         return self._corrupt
 

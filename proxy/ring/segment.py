@@ -46,12 +46,12 @@ _MADV_POPULATE_WRITE: Final = 23
 """madvise(2), Linux 5.14; the standard library has no name for it."""
 _MADV_REMOVE: Final = 9
 ANONYMOUS: Final = "sidelog-ring"
-"""In the name under which `/proc` shows a ring that never had one."""
+"""Name under which `/proc` shows an anonymous ring."""
 _OWN_DESCRIPTORS: Final = "/proc/self/fd"
 SUFFIX: Final = ".ring"
-"""Of a ring's file, behind its source as hex."""
+"""Suffix of a ring's file, after its source as hex."""
 INFLIGHT_SLOTS: Final = 1024
-"""Exchanges that can be noted as in flight at once; further ones are not."""
+"""Exchanges that can be in the in-flight table at once. Further ones are left out."""
 _HOLD_ATTEMPTS: Final = 100
 _HOLD_PAUSE_S: Final = 0.001
 
@@ -65,7 +65,7 @@ class Segment:
     )  # fmt: skip
 
     path: Path | None
-    """Where it lies; None for an anonymous file."""
+    """Path of the file; None for an anonymous file."""
     fd: int
     """This side's own descriptor."""
     mapping: mmap
@@ -75,15 +75,15 @@ class Segment:
     view: memoryview
     """The whole file, for slices that are not copied."""
     data_offset: int
-    """Where in `mapping` the ring begins."""
+    """Offset of the ring in `mapping`."""
     capacity: int
     """Bytes of the ring."""
     source: bytes
-    """Uuid of this segment, 16 bytes."""
+    """UUID of this segment, 16 bytes."""
     boot_id: str
     """`boot_id()` of the creator."""
     descriptor: bytes
-    """What the producer wrote at creation; opaque here."""
+    """Description written by the producer at creation; opaque here."""
     cells: "memoryview[int]"
     """Header page as native u64; indexed with the constants of `segment_layout.py` only."""
     counters: "memoryview[int]"
@@ -93,17 +93,17 @@ class Segment:
     data: memoryview
     """The ring's bytes."""
     is_held: bool
-    """Whether this object holds the producer's lock."""
+    """True if this object holds the producer's lock."""
     is_shared: bool
-    """Whether `fd` may be the producer's own open file, so that a lock of ours would take its lock
-    away.
+    """True if `fd` may be the producer's own open file, so that locking it would take over its
+    lock.
     """
 
     def __init__(self, fd: int, path: Path | None, *, is_held: bool = False) -> None:
-        """Map the file behind `fd` and take the descriptor over.
+        """Map the file of `fd` and take the descriptor over.
 
         Raises:
-            SegmentError: the header is damaged; the descriptor stays the caller's then.
+            SegmentError: the header is damaged; the caller still owns the descriptor then.
         """
         self.fd = fd
         self.path = path
@@ -141,19 +141,19 @@ class Segment:
         inflight_slots: int = INFLIGHT_SLOTS,
         is_lean: bool = False,
     ) -> "Segment":
-        """Make a segment with a new source uuid, all bytes allocated and zero.
+        """Make a segment with a new source UUID, all bytes allocated and zero.
 
-        With a directory the file is `<source hex>.ring`, mode 0600, and the maker holds it from the
-        first moment, so that no consumer takes it for abandoned. Without one it is an anonymous
+        With a directory the file is `<source hex>.ring`, mode 0600, and the creator holds it from
+        the first moment, so that no consumer takes it for abandoned. Without one it is an anonymous
         memory file, not held.
 
         Args:
-            directory: an existing directory, private to this user; None for an anonymous file.
+            directory: existing directory, private to this user; None for an anonymous file.
             descriptor: opaque bytes for the consumer.
             ring_bytes: capacity of the ring, rounded up to whole pages.
             counter_cells: number of u64 counters.
-            inflight_slots: slots of the in-flight table.
-            is_lean: allocate all but the ring, whose pages a `LeanRoom` takes as they are needed.
+            inflight_slots: number of slots of the in-flight table.
+            is_lean: True to leave the ring unallocated; a `LeanRoom` allocates its pages on demand.
 
         Raises:
             SegmentError: no space or no permission; nothing is left behind.
@@ -204,10 +204,9 @@ class Segment:
 
     @classmethod
     def from_fd(cls, fd: int) -> "Segment":
-        """Map a segment through a descriptor from another process; the caller still closes `fd`
-        itself.
+        """Map a segment through a descriptor from another process. The caller still closes `fd`.
 
-        Serves producer (then `hold`) and consumer.
+        Serves the producer (then call `hold`) and the consumer.
 
         Raises:
             SegmentError: not a segment, or a damaged header.
@@ -228,7 +227,7 @@ class Segment:
         """Map the segment at `path` as its consumer.
 
         Raises:
-            RingDamaged: no size in its header was trusted.
+            RingDamaged: a size in its header cannot be trusted.
             SegmentError: it cannot be opened, or has another layout.
         """
         try:
@@ -250,7 +249,7 @@ class Segment:
             ) from exc
 
     def hold(self) -> None:
-        """Become the producer: hold the lock until `close` or death. Doing it twice is harmless.
+        """Become the producer: hold the lock until `close` or death. Calling it twice is harmless.
 
         Raises:
             SegmentError: another producer holds it.
@@ -261,7 +260,7 @@ class Segment:
                 self.is_held = True
                 break
             except BlockingIOError:
-                # A consumer that asks `producer_alive` holds a shared lock for some microseconds.
+                # A consumer that checks `producer_alive` holds a shared lock for some microseconds.
                 time.sleep(_HOLD_PAUSE_S)
 
         if not self.is_held:
@@ -273,8 +272,8 @@ class Segment:
         self.cells[PRODUCER_PID], self.cells[HELD_SINCE_US] = os.getpid(), time.time_ns() // 1000
 
     def _touch_all(self) -> None:
-        """Map every page for writing now: 5 ms for 64 MiB, and not 1 us for each page at a request
-        that comes to it.
+        """Map every page for writing now: 5 ms for 64 MiB, instead of 1 µs per page during
+        requests.
         """
         is_whole = os.fstat(self.fd).st_blocks * 512 >= self.data_offset + self.capacity
         try:
@@ -285,7 +284,7 @@ class Segment:
             pass
 
     def producer_alive(self) -> bool:
-        """Whether some process, this one included, holds the segment as its producer."""
+        """Return True if some process, this one included, holds the segment as its producer."""
         if self.is_held:
             return True
         if self.is_shared:
@@ -309,9 +308,7 @@ class Segment:
         return _opened_anew(self.fd)
 
     def give_back_ring(self, released: int, head: int) -> None:
-        """Free the pages of the ring that hold nothing between two offsets; its producer is gone,
-        or lean.
-        """
+        """Free the unused pages of the ring between two offsets. Its producer is gone, or lean."""
         if not 0 <= head - released <= self.capacity:
             return
         for at, length in self._parts(
@@ -320,16 +317,18 @@ class Segment:
             self._free(at, length)
 
     def take_back_ring(self, start: int, end: int) -> None:
-        """Have pages between two offsets again, which were given back, or have them still.
+        """Allocate the pages between two offsets again, as far as they were given back.
 
         Raises:
-            OSError: there is no room, or a sandbox does not let the call through.
+            OSError: there is no space, or a sandbox refuses the system call.
         """
         for at, length in self._parts(start, end):
             os.posix_fallocate(self.fd, at, length)
 
     def _parts(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Yield where in the file the bytes between two offsets lie, and how many in a row."""
+        """Yield the position in the file and the length of each contiguous part between two
+        offsets.
+        """
         while start < end:
             at = start % self.capacity
             length = min(end - start, self.capacity - at)
@@ -337,14 +336,14 @@ class Segment:
             start += length
 
     def give_back_inflight(self) -> None:
-        """Free the pages of the in-flight table; its producer is gone."""
+        """Free the pages of the in-flight table. Its producer is gone."""
         size = self.inflight_slots * SLOT_BYTES
         self._free(self.data_offset - size, size)
 
     def _free(self, at: int, size: int) -> None:
         try:
             self.mapping.madvise(_MADV_REMOVE, at, size)
-        except OSError:  # the file system of a configured directory may not be able to
+        except OSError:  # the file system of a configured directory may not support it
             pass
 
     def unlink(self) -> None:
@@ -353,15 +352,15 @@ class Segment:
             self.path.unlink(missing_ok=True)
 
     def let_go(self) -> None:
-        """Stop being the producer; the mapping stays. The consumer may then finish the ring."""
+        """Stop being the producer and keep the mapping. The consumer may then finish the ring."""
         if self.is_held:
             self.cells[PRODUCER_PID] = 0
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             self.is_held = False
 
     def close(self) -> None:
-        """Give up lock, descriptor and mapping. Views of entries still held keep the memory mapped
-        until they go.
+        """Release lock, descriptor and mapping. Views of entries keep the memory mapped until they
+        go.
         """
         if self.fd < 0:
             return
@@ -377,10 +376,9 @@ class Segment:
 
 
 def _opened_anew(fd: int) -> int:
-    """Open the file behind a descriptor once more, so that locks are not shared with it.
+    """Open the file of a descriptor once more, so that locks are not shared with it.
 
-    Where `/proc/self/fd` does not exist the descriptor is duplicated, and shares its lock with the
-    producer's.
+    Without `/proc/self/fd` the descriptor is duplicated, and shares its lock with the producer's.
     """
     link = f"{_OWN_DESCRIPTORS}/{fd}"
     if os.path.exists(link):
@@ -389,7 +387,7 @@ def _opened_anew(fd: int) -> int:
 
 
 def _is_running(pid: int) -> bool:
-    """Whether a process with this number exists, of whichever user; 0 is none."""
+    """Return True if a process with this number exists, of any user; False for 0."""
     try:
         if pid:
             os.kill(pid, 0)
@@ -409,7 +407,7 @@ def _fill(fd: int, header: bytes, descriptor: bytes, total: int, needed: int) ->
 
 def segments_in(directory: Path) -> list[Path]:
     """Return the rings in a directory, sorted by name; none if it does not exist."""
-    # A glob takes ten times as long, and the collector looks ten times a second.
+    # A glob takes ten times as long, and the collector polls ten times a second.
     try:
         names = os.listdir(directory)
     except (FileNotFoundError, NotADirectoryError):
@@ -418,11 +416,10 @@ def segments_in(directory: Path) -> list[Path]:
 
 
 def pushed_in(path: Path) -> int:
-    """Return how many entries a file says its ring was given; 0 where its header page ends before
-    that.
+    """Return the number of entries that a file's header claims; 0 if its header page is incomplete.
 
-    For files that cannot be read otherwise: it is believed if so many entries can lie before the
-    head.
+    For files that cannot be read otherwise. A number is trusted only if so many entries fit before
+    the head.
     """
     try:
         with path.open("rb") as file:
@@ -440,8 +437,8 @@ def pushed_in(path: Path) -> int:
 
 
 def remove_unfinished(directory: Path) -> int:
-    """Remove files of creators that were killed before their segment was complete; return how many
-    there were.
+    """Remove files of creators that were killed before their segment was complete; return their
+    number.
     """
     removed = 0
     for path in directory.glob("*.new"):

@@ -1,9 +1,7 @@
-"""The header page of a segment: where each area lies, and which cell belongs to whom. Pure but for
-the boot id.
+"""The header page of a segment: the position of each area, and the owner of each cell.
 
-The *static* part is written once, under a CRC. What moves is a native 8-byte cell with one writer,
-on 64-byte lines of its own, so that no two processes write into one cache line.
-
+The *static* part is written once, under a CRC. Everything that moves is a native 8-byte cell with
+one writer, on 64-byte lines of its own, so that no two processes write into one cache line.
 Invariant: `checked_header` returns only areas that lie inside the file, in order, on page borders.
 """
 
@@ -26,34 +24,36 @@ HEAD: Final = 64
 modulo 8.
 """
 PUSHED: Final = 65
-"""Cell, producer: entries pushed; stored just after `HEAD`, so it may lag behind it by one."""
+"""Cell, producer: number of entries pushed. Stored just after `HEAD`, so it may lag behind it by
+one.
+"""
 REFUSED_RECORDS: Final = 72
-"""Cell, producer: entries that did not fit."""
+"""Cell, producer: number of entries that did not fit."""
 REFUSED_BYTES: Final = 73
-"""Cell, producer: their bytes, prefix included."""
+"""Cell, producer: bytes of the refused entries, prefix included."""
 FIRST_REFUSED_US: Final = 74
-"""Cell, producer: Unix time of the first refusal in microseconds, 0 = none."""
+"""Cell, producer: Unix time of the first refusal in µs; 0 if there was none."""
 LAST_REFUSED_US: Final = 75
-"""Cell, producer: Unix time of the newest refusal."""
+"""Cell, producer: Unix time of the newest refusal in µs."""
 PRODUCER_PID: Final = 81
-"""Cell, producer: its process id, 0 = it has let go of the ring."""
+"""Cell, producer: its process id; 0 if it has let go of the ring."""
 HELD_SINCE_US: Final = 82
-"""Cell, producer: Unix time at which it began to hold the ring."""
+"""Cell, producer: Unix time in µs since which it holds the ring."""
 RELEASED: Final = 88
-"""Cell, consumer: bytes before this offset may be overwritten."""
+"""Cell, consumer: offset below which bytes may be overwritten."""
 WAKE_AT: Final = 96
-"""Cell, set by the consumer, and to `NO_WAKE` by either: the push that moves `HEAD` beyond this
-offset wakes the reader. A fresh header has 0, so the first push of a new ring makes it known.
+"""Cell, set by the consumer, and to `NO_WAKE` by either side: the push that moves `HEAD` beyond
+this offset wakes the reader. A fresh header has 0, so the first push announces a new ring.
 """
 NO_WAKE: Final = (1 << 64) - 1
 """An offset that no ring reaches."""
 KEYS_GENERATION: Final = 104
-"""Cell, consumer: changes when a new key snapshot is in place; 0 = none was announced."""
+"""Cell, consumer: changes when a new key snapshot is in place; 0 until the first one."""
 
 _STATIC: Final = struct.Struct("<8sI16s36s7Q")
 _CRC: Final = struct.Struct("<I")
 HEADER_BYTES: Final = _STATIC.size + _CRC.size
-"""What `checked_header` needs of a file."""
+"""Bytes of a file that `checked_header` needs."""
 
 
 class SegmentError(SharedMemoryError):
@@ -65,7 +65,7 @@ class RingDamaged(SegmentError):
 
 
 def boot_id() -> str:
-    """Return the kernel's id of this boot, 36 characters, or "" where there is none."""
+    """Return the kernel's id of this boot, 36 characters; empty if there is none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()[:36]
     except (OSError, UnicodeDecodeError):
@@ -77,7 +77,7 @@ def _pages(size: int) -> int:
 
 
 class Areas(NamedTuple):
-    """What the static header says; offsets and sizes in bytes where not said otherwise."""
+    """The decoded static header. Offsets and sizes are in bytes unless named otherwise."""
 
     source: bytes
     boot_id: str

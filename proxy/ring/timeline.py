@@ -1,19 +1,19 @@
-"""When the chunks of an event stream came, in bounded space. Pure."""
+"""The arrival times of an event stream's chunks, in bounded space."""
 
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
 MAX_TIMELINE_ENTRIES: Final = 512
-"""Then every second entry is dropped, again and again: a day-long event stream keeps its shape."""
-FIRST_CHUNKS: Final = 128
-"""The entries that always stay: output begins within them, and the time of its chunk is the time it
-began.
+"""Entries after which every second one is dropped, again and again: a day-long event stream keeps
+its shape.
 """
+FIRST_CHUNKS: Final = 128
+"""Entries that always stay. Output begins within them, so the time of its first chunk is exact."""
 
 
 class Timeline(list[tuple[int, int]]):
-    """(bytes of body up to and including the chunk, µs since the exchange began), rising."""
+    """Body bytes up to and including the chunk, and µs since the exchange began; both rising."""
 
     __slots__ = ("_longest_gap_us", "_whole_from")
 
@@ -21,7 +21,7 @@ class Timeline(list[tuple[int, int]]):
         super().__init__(entries)
         self._longest_gap_us = 0
         self._whole_from = 0
-        """From here on no chunk between two entries was dropped."""
+        """Index from which no chunk between two entries was dropped."""
 
     @property
     def is_thinned(self) -> bool:
@@ -37,8 +37,8 @@ class Timeline(list[tuple[int, int]]):
         )
 
     def thin(self) -> None:
-        """Drop every second entry but the first and the last; after that the entries no longer show
-        all silences.
+        """Drop every second entry except the first ones and the last. Later gaps between entries
+        may then hide silences.
         """
         self._longest_gap_us = self.longest_gap_us
         del self[FIRST_CHUNKS:-1:2]
