@@ -1,1 +1,1 @@
-"""Heads and bodies of a captured exchange: parsed, content codings undone, redacted. Pure."""
+"""Parse, decode and redact the heads and bodies of a captured exchange."""

@@ -1,6 +1,4 @@
-"""An answer that came to ourselves, in the form in which it would be recorded: decoded, redacted,
-compacted, cut.
-"""
+"""A response that sidelog itself received, in the form in which it would be recorded."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,10 +8,10 @@ from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body, Payload
 
 MAX_BODY_BYTES: Final = 262_144
-"""More is recorded of none, however it is set (`proxy/enrich/http/bodies.py`)."""
+"""Limit for any recorded body, whatever the settings (`proxy/enrich/http/bodies.py`)."""
 _MARK: Final = b"[REDACTED]"
 _MIN_SECRET_CHARACTERS: Final = 4
-"""Shorter values are found in any text."""
+"""Shorter values would be found in any text."""
 
 
 def recorded_answer(
@@ -24,8 +22,9 @@ def recorded_answer(
     redactor: Redactor,
     secrets: Iterable[str] = (),
 ) -> Payload:
-    """Return what would be recorded; of `secrets`, which were sent, nothing is left, wherever the
-    answer has them.
+    """Return the payload that would be recorded: decoded, redacted, compacted, cut.
+
+    No trace remains of `secrets`, the values that were sent, wherever the response contains them.
     """
     fields = dict(_field(line) for line in head.split(b"\r\n")[1:])
     media_type = fields.get(b"content-type", b"")
@@ -55,7 +54,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
 
 
 def without_secrets(text: bytes, secrets: Iterable[str]) -> bytes:
-    """Put a mark into the place of values, but for short ones."""
+    """Replace secret values by `[REDACTED]`; values of less than four characters stay."""
     for secret in secrets:
         if len(secret) >= _MIN_SECRET_CHARACTERS:
             text = text.replace(secret.encode(), _MARK)

@@ -1,13 +1,12 @@
-"""Undo the content codings of a captured body, within bounds: a copy for the log must never cost
-more than it is worth.
+"""Undo the content codings of a captured body, within bounds on time and memory.
 
-Strategy: streaming decoders fed in small pieces, each asked for no more than there is room. Headers
-are often untrue: codings are undone, from the last one on, as long as the bytes bear them out, and
-where text is expected the others are tried. Truncated or damaged input gives what could be decoded
-before; what fails at its checksum, or goes on after its end, is whole. Of text that is longer than
-`MAX_OUTPUT_BYTES` head and tail are kept where the caller wants a tail. Invariant: no more than
-that is held, no more than `MAX_WALK_BYTES` are walked over, and nothing raises. Standards: RFC 9110
-§8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
+Strategy: streaming decoders get small pieces, and each is asked for no more than there is room.
+Headers are often wrong. Codings are undone from the last one on as long as the bytes confirm them;
+if text is expected, other codings are tried. Truncated or damaged input yields the bytes decoded
+before. A stream counts as complete even if its checksum fails or data follows its end. For text
+longer than `MAX_OUTPUT_BYTES`, head and tail are kept if the caller wants a tail. Invariant: at
+most `MAX_OUTPUT_BYTES` are held, at most `MAX_WALK_BYTES` are decoded, and nothing raises.
+Standards: RFC 9110 §8.4.1, RFC 9659 (zstd window), Amazon S3's chunks (`aws-chunked`).
 """
 
 import re
@@ -18,7 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 try:
     import brotli  # type: ignore[import-untyped]
-except ImportError:  # optional: without it, bodies that have the coding are not stored
+except ImportError:  # Optional: without it, bodies with this coding are not stored.
     brotli = None
 
 from proxy.enrich.formats.charset import CONTROLS
@@ -29,100 +28,104 @@ from storage.search.octets import sample_of, unreadable_share
 from storage.zstd import zstd
 
 MAX_OUTPUT_BYTES: Final = 1 << 20
-"""Of the text, from its start."""
+"""Limit for the beginning of the text."""
 MAX_RATIO: Final = 100
 MAX_WALK_BYTES: Final = 32 << 20
-"""Of a response, to reach its end: 30 ms for the emptiest of text, in a thread."""
+"""Limit for decoding a response up to its end: 30 ms for the most compressible text, in a
+thread.
+"""
 MAX_WALK_RATIO: Final = 1000
-"""Streams of small deltas repeat their frames: 200 bytes of text in one of the wire were seen."""
+"""Streams of small deltas repeat their frames: 200 bytes of text for one on the wire were seen."""
 _PLAIN: Final = frozenset(
     ("identity", "none", "utf-8", "utf8", "7bit", "8bit", "binary", "chunked", "amz-1.0")
 )
-"""`none` keeps the compression of some frameworks away from a stream; charsets stand there by
-mistake, and what MIME and Transfer-Encoding call so; Amazon's clients name their protocol.
+"""Names that stand for no coding. Some frameworks send `none` to prevent the compression of a
+stream. Charsets and names from MIME and Transfer-Encoding occur by mistake. Amazon's clients name
+their protocol.
 """
 _AWS_CHUNKED: Final = "aws-chunked"
 UNKNOWN: Final = "unknown"
 _RANDOM_SHARE: Final = 0.4
-"""Of bytes that do not read as text: compressed data have 0.6, also few of them."""
+"""Minimum share of unreadable bytes in coded data. Compressed data has 0.6, even if it is short."""
 _LOOK_BYTES: Final = 512
-"""Compressed data has a control character within them."""
+"""Compressed data has a control character in this many bytes."""
 _SURE_BYTES: Final = 32
-"""Of text, which no compressed data is: one in 10^13."""
+"""Compressed data reads as text for this many bytes once in 10^13."""
 MAX_NAME_CHARACTERS: Final = 32
-"""Of a coding that is unknown."""
+"""Limit for the name of an unknown coding."""
 MAX_CODINGS: Final = 4
-"""Chained codings beyond this are not honest."""
+"""Longer chains of codings are not honest."""
 _PIECE_BYTES: Final = 4096
 _SMALLER_PIECES: Final = {_PIECE_BYTES: 64, 64: 1}
-"""Where a piece is damaged, the data are decoded again, and the piece in smaller ones: what came
-out of it before the damage would be lost.
+"""If a piece is damaged, the data is decoded again, and this piece in smaller ones. Otherwise the
+output before the damage would be lost.
 """
 _OUTPUT_BYTES: Final = 1 << 16
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 CODING_OF: Final = {_GZIP_MAGIC: "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 MAGIC: Final = tuple(CODING_OF)
-"""What begins so is no other data."""
+"""Beginnings that no other data has."""
 _ARCHIVES: Final = re.compile(
     rb"BZh|\xfd7zXZ|\]\0\0|\x04\x22\x4d\x18|\x1f[\x8b\x9d]|\x28\xb5\x2f\xfd|PK\x03\x04|7z\xbc\xaf|Rar!"
 )
-"""Compressed data of any kind: bzip2, xz, LZMA, LZ4, gzip, compress, zstd, and archives of files."""
+"""Beginnings of compressed data: bzip2, xz, LZMA, LZ4, gzip, compress, zstd, and file archives."""
 _UNMARKED: Final = ("deflate", "br")
-"""Codings that no magic number shows: they are tried where text is expected."""
+"""Codings without a magic number, tried if text is expected."""
 _FALSE_CHECKS: Final = ("incorrect data check", "incorrect length check")
-"""How zlib words what is wrong behind a stream's end."""
+"""Messages of zlib for errors after the end of a stream."""
 _MORE: Final = "octets behind the end"
 _HEADER_BYTES: Final = 2
-"""Of zlib's wrapper: fewer do not show whether there is one."""
+"""Size of zlib's header. Fewer bytes do not show if there is one."""
 _ZSTD_WINDOW_LOG: Final = 23
 """8 MiB, the most a sender of `Content-Encoding: zstd` may ask for (RFC 9659)."""
 MAX_FRAMES: Final = 2048
-"""Of zstd. Each takes a decoder of its own, at 12 us, and 8 bytes on the wire: a mebibyte of them
-took 1.4 s.
+"""Maximum number of zstd frames. Each needs its own decoder, at 12 us, and 8 bytes on the wire: one
+mebibyte of them took 1.4 s.
 """
 
 
 class Decoded(NamedTuple):
-    """What came out."""
+    """The output of the decoders."""
 
     data: bytes
-    """All of it, or its head."""
+    """All of the output, or its head."""
     is_complete: bool
-    """False when the input ended early or was damaged, or a bound was reached: the end is missing.
-    """
+    """False if the end is missing: the input ended early or was damaged, or a limit was reached."""
     tail: bytes = b""
-    """The last bytes, where some between them and the head were not kept."""
+    """The last bytes, if bytes between them and the head were not kept."""
     size: int = 0
     """Size of the whole output, if there is a tail."""
     marks: tuple[int, ...] = ()
-    """Output offsets at the marks of the input."""
+    """Output offsets for the marks in the input."""
     is_broken: bool = False
-    """A bound was reached or the input is damaged; else all that can come of this input is here."""
+    """True if a limit was reached or the input is damaged. Otherwise the output of this input is
+    complete.
+    """
     is_damaged: bool = False
     undone: tuple[str, ...] = ()
     """Codings that were undone, in the order in which they had been applied."""
     error: str | None = None
-    """Why others were not, or not to their end."""
+    """Reason for which a coding was not undone, or only in part."""
 
 
 class _Stage(Protocol):
-    """One decoder, fed piece by piece."""
+    """A decoder that is fed piece by piece."""
 
     def feed(self, piece: bytes, room: int) -> bytes:
-        """Decode about `room` bytes at most, and keep the rest of the input; empty when more input
-        is needed.
+        """Decode up to about `room` bytes and keep the rest of the input. Return nothing if more
+        input is needed.
         """
         ...
 
     @property
     def is_done(self) -> bool:
-        """Whether the coding's own end was seen."""
+        """True once the end of the coding was seen."""
         ...
 
 
 def codings_of(content_encoding: bytes) -> list[str]:
-    """Split a Content-Encoding header into codings, in the order applied, without what codes
-    nothing.
+    """Split a Content-Encoding header into codings, in the order applied; `identity` and the like
+    are left out.
     """
     names = (name.strip().lower() for name in content_encoding.decode("latin-1").split(","))
     return [name for name in names if name and name not in _PLAIN]
@@ -141,15 +144,16 @@ def decode(
 
     Args:
         data: the captured bytes, perhaps only the first part of the body.
-        codings: as `codings_of` gives them; none leaves the data as it is.
-        max_bytes: that are kept of the head of any stage, `MAX_OUTPUT_BYTES` at most.
-        tail_bytes: kept of the end of longer text; 0: the text ends where its head does.
-        marks: rising places in the data, to be translated into places in the text.
-        is_of_text: whether the body is said to be text, so that what is none must be coded.
+        codings: as returned by `codings_of`; an empty list leaves the data as it is.
+        max_bytes: limit for the head of each decoder's output, up to `MAX_OUTPUT_BYTES`.
+        tail_bytes: bytes to keep from the end of longer text; 0: the text ends with its head.
+        marks: ascending offsets in the data, to be mapped to offsets in the text.
+        is_of_text: True if the content type means text, so that binary data must be coded.
 
     Returns:
-        The decoded data, or the data as they are without a coding. None for data still compressed: they cannot be
-        redacted, and a reader with another decoder could read their secrets.
+        The decoded data, or the data itself without a coding. None for data that is still
+            compressed: it cannot be
+        redacted, and a reader with another decoder could read its secrets.
     """
     limit = min(max_bytes, MAX_RATIO * len(data))
     if tail_bytes:
@@ -175,8 +179,8 @@ def decode(
 
 
 def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decoded:
-    """Undo codings that the head does not name, where that gives text: servers compress what came
-    compressed, or say nothing of it, or something else.
+    """Undo codings that the head does not name, if the result is text. Some servers compress data
+    twice, do not declare a coding, or declare a different one.
     """
     while len(decoded.undone) < MAX_CODINGS and not is_surely_text(decoded.data):
         is_untrue = decoded.error is not None and not decoded.is_damaged
@@ -196,7 +200,7 @@ def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decod
 
 
 def _is_right(inner: Decoded) -> bool:
-    """Whether the result of a coding that was only tried shows that it was applied."""
+    """True if the result of a coding shows that it was really applied."""
     if inner.data.startswith(MAGIC):
         return True
     is_enough = inner.is_complete or len(inner.data) >= _SURE_BYTES
@@ -204,23 +208,23 @@ def _is_right(inner: Decoded) -> bool:
 
 
 def is_surely_text(data: bytes) -> bool:
-    """Whether data are text, and not by chance."""
+    """True if data is text, and not by chance."""
     return is_text(data) and (len(data) >= _SURE_BYTES or (data != b"" and is_utf8(data)))
 
 
 def is_coded(data: bytes) -> bool:
-    """Whether octets read as random, as what a coding hides does."""
+    """True if binary data looks random, as coded data does."""
     is_random = unreadable_share(sample_of(data).replace(b"\0", b"")) >= _RANDOM_SHARE
     return _ARCHIVES.match(data) is not None or (is_random and content_of(data, b"") != "media")
 
 
 def is_text(data: bytes) -> bool:
-    """Whether data may be text that nothing has coded."""
+    """True if data may be uncoded text."""
     return CONTROLS.search(data, 0, _LOOK_BYTES) is None
 
 
 def _undo(coding: str, before: Decoded, kept_bytes: tuple[int, int], limit: int) -> Decoded:
-    """Undo one coding; data that contradict it stay as they are, with the reason."""
+    """Undo one coding. Data that contradicts it is returned unchanged, with the reason."""
     data = before.data
     reason = "not coded"
     may_be_text = coding != _AWS_CHUNKED and is_text(data)
@@ -231,7 +235,7 @@ def _undo(coding: str, before: Decoded, kept_bytes: tuple[int, int], limit: int)
         reason = "one too many"
     elif not may_be_text or len(data) < _SURE_BYTES or not data[:_LOOK_BYTES].isascii():
         decoded = _run(_STAGES[coding], before, kept_bytes, limit)
-        # Of a coding without a magic number, octets may come of other data by chance.
+        # A coding without a magic number may produce binary output from other data by chance.
         is_chance = decoded.is_damaged and coding in _UNMARKED and not is_surely_text(decoded.data)
         if not is_chance and (decoded.is_complete or (decoded.data and not may_be_text)):
             error = f"{coding}: damaged" if decoded.is_damaged else before.error
@@ -248,8 +252,9 @@ def _run(
     damaged_from: int = -1,
     piece_bytes: int = _PIECE_BYTES,
 ) -> Decoded:
-    """Decode data, and keep so many bytes of the head and the tail of what comes out; from where a
-    piece was found damaged, in smaller pieces.
+    """Decode data and keep the given numbers of bytes of the head and tail of the output.
+
+    A damaged piece is decoded again in smaller ones, from its start at `damaged_from`.
     """
     stage = new_stage()
     window = Window(*kept_bytes)
@@ -288,7 +293,7 @@ def _run(
 
 
 def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
-    """Decode a piece; return False when the limit is reached."""
+    """Decode a piece; return False if the limit is reached."""
     # One byte more than fits distinguishes "exactly full" from "more to come".
     while output := stage.feed(piece, min(limit - window.size, _OUTPUT_BYTES) + 1):
         room = limit - window.size
@@ -303,7 +308,7 @@ def _feed(stage: _Stage, piece: bytes, window: Window, limit: int) -> bool:
 def _pieces(
     data: bytes, marks: Sequence[int], damaged_from: int, piece_bytes: int
 ) -> Iterator[tuple[bytes, bool]]:
-    """Cut data into small pieces; the second value says that a mark follows one."""
+    """Cut data into small pieces; the second value is True if a mark follows."""
     edge = max(0, damaged_from)
     start = 0
     for number, mark in enumerate((*marks, len(data))):
@@ -317,7 +322,9 @@ def _pieces(
 
 
 class _Zlib:
-    """gzip (with further members) and deflate, in the zlib wrapper or raw as some servers send it."""
+    """gzip with further members, and deflate, either in the zlib wrapper or raw as some servers
+    send it.
+    """
 
     __slots__ = ("_decoder", "_is_started", "_pending", "_window_bits", "is_done")
 
@@ -345,7 +352,7 @@ class _Zlib:
             try:
                 output = self._decoder.decompress(data, room)
             except zlib.error as error:
-                # All of the text has come out by then, and browsers show it.
+                # At this point all text has been decoded, and browsers show it.
                 self.is_done = str(error).endswith(_FALSE_CHECKS)
                 if self._is_started or self._window_bits != zlib.MAX_WBITS:
                     raise
@@ -366,7 +373,7 @@ class _Zlib:
         return b""
 
     def _begin_member(self, data: bytes) -> bool:
-        """Go on with another gzip member; anything else after the end is padding."""
+        """Begin a further gzip member; return False if the rest is padding."""
         if self._window_bits <= zlib.MAX_WBITS:
             raise zlib.error(_MORE)
         if not data.startswith(_GZIP_MAGIC):
@@ -438,8 +445,8 @@ class _Brotli:
 
 
 class _AwsChunks:
-    """The chunks of Amazon's uploads, framed as those of HTTP are; a signature is an extension of
-    one.
+    """The chunks of Amazon's uploads, framed like those of HTTP. Signatures are chunk
+    extensions.
     """
 
     __slots__ = ("_chunks", "_pending")

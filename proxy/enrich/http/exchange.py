@@ -1,4 +1,4 @@
-"""A captured exchange made readable: both heads parsed, the content codings of both bodies undone."""
+"""A decoded exchange: both heads parsed, the content codings of both bodies undone."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -16,25 +16,25 @@ OmittedReason = Literal["level", "shed", "coding"]
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False):
     redacted: bytes
-    """All of it, without the CRLF."""
+    """The complete line without CRLF."""
     method: str | None = None
     authority: str | None = None
-    """Of a target in absolute form, where it wins over Host (RFC 9112 §3.2.2)."""
+    """Authority of a target in absolute form; it overrides Host (RFC 9112 §3.2.2)."""
     path: str | None = None
     """Raw, redacted."""
     query: str | None = None
-    """Raw, redacted, without the question mark; None when there was no question mark."""
+    """Raw, redacted, without the question mark; None without one."""
     redactions: Redactions = None
-    """What was taken out of it."""
+    """Number of redacted secrets by rule."""
 
 
 class DecodedBody(msgspec.Struct, gc=False):
-    """The captured windows of one body, codings undone, as UTF-8; not redacted, so never to be
-    stored as they are.
+    """The captured windows of one body, decoded to UTF-8. Not redacted, so never stored as they
+    are.
     """
 
     head: bytes
-    """All of it unless `is_truncated`."""
+    """All of the body unless `is_truncated`."""
     tail: bytes
     """The last bytes; empty unless `is_truncated`."""
     size: int
@@ -43,32 +43,30 @@ class DecodedBody(msgspec.Struct, gc=False):
     coding: str | None
     """Codings that were undone."""
     text_size: int
-    """Size of the part that could be decoded; offsets of frames count in it."""
+    """Size of the decoded part; offsets of frames refer to it."""
     has_end: bool
-    """Whether head or tail contain the last bytes that passed; a client that left may have cut them
-    short.
+    """True if head or tail contain the last bytes that passed. A client that left may have cut the
+    body short.
     """
     marks: tuple[int, ...] = ()
-    """Places in the text that were asked for as places on the wire."""
+    """Offsets in the text for the requested offsets on the wire."""
     coding_error: str | None = None
-    """Why a coding was not undone, or not to its end."""
+    """Reason for which a coding was not undone, or only in part."""
     is_coded: bool = False
-    """Whether nothing can be read, because a coding was not undone."""
+    """True if a coding could not be undone, so that nothing can be read."""
     charset: str | None = None
-    """That the text came in, as `formats.charset` names it; None: it is as it came."""
+    """Original charset of the text, as named by `formats.charset`; None if it was not converted."""
 
     @classmethod
     def beginning(cls, data: bytes, size: int | None) -> "DecodedBody":
-        """Return a body of which its beginning, or all of it, is known, and its size or not even
-        that.
-        """
+        """Return a body with a known beginning, or all of it. A `size` of None is unknown."""
         is_whole = size == len(data)
         size = len(data) if size is None else size
         return cls(data, b"", size, not is_whole, None, size, is_whole)
 
     def frames(self, split: Split = split_events) -> Iterator[Frame]:
-        """Split a stream or lines, also where the middle is missing; a frame that the tail cuts is
-        left out.
+        """Split a body into frames, even if its middle is missing. A frame that begins before the
+        tail is left out.
         """
         yield from split(self.head, is_ended=self.has_end and not self.tail)
         if self.tail:
@@ -80,7 +78,7 @@ _NO_HEAD = HeadFacts(b"", None, None, None, None, None, b"", b"")
 
 
 class DecodedExchange(msgspec.Struct, gc=False):
-    """Heads and bodies of both sides; a body is None where it is missing or unreadable."""
+    """Heads and bodies of both sides; a body is None if it is missing or unreadable."""
 
     labels: RouteLabels
     line: RequestLine
@@ -95,19 +93,19 @@ class DecodedExchange(msgspec.Struct, gc=False):
     """(byte offset in the decoded text, µs since the start) per chunk of the response."""
     longest_gap_us: int | None = None
     is_thinned: bool = False
-    """Whether of the timeline only the first entries are a chunk each (`proxy.ring.timeline`)."""
+    """True if only the first entries of the timeline are single chunks (`proxy.ring.timeline`)."""
     keeps_text: bool = True
-    """Whether anything of the bodies may be stored; else they are here for their counts alone."""
+    """False if the bodies serve only for counts and must not be stored."""
     status: int = 0
-    """That the client got; 0: none."""
+    """Status that the client received; 0 without one."""
     may_take_long: bool = True
-    """Whether other work may wait while the exchange is read."""
+    """True if other work may wait while the exchange is read."""
     captured: CapturedExchange | None = None
-    """As it came from the worker; None while it is in flight."""
+    """The exchange as it came from the worker; None while it is in flight."""
 
 
 def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:
-    """Return why nothing of the bodies was captured; None when it was."""
+    """Return the reason for which no bodies were captured; None if they were."""
     if captured.flags & FLAG_BODIES_OFF:
         return "level"
     return "shed" if captured.shed == SHED_BODIES else None

@@ -1,4 +1,4 @@
-"""Make captured exchanges readable: heads are looked up or parsed, the codings of bodies undone."""
+"""Decode captured exchanges: heads are looked up or parsed, the codings of bodies undone."""
 
 from collections.abc import Iterable
 from functools import lru_cache
@@ -24,17 +24,17 @@ from proxy.ring.exchange import (
 from proxy.ring.inflight import InflightExchange
 
 DECODED_TAIL_BYTES: Final = 1 << 18
-"""Kept of the end of a long coded response once it is decoded: what its last event may take."""
+"""Bytes kept from the end of a long decoded response: room for its last event."""
 MAX_STATUS_LINES: Final = 256
-"""Remembered; few are different."""
+"""Limit of the memo; few status lines differ."""
 _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "https"}
-"""What proxies say that the client spoke → the scheme of the URL that it asked for; Traefik says
+"""Protocol that a proxy reports for the client → scheme of the requested URL. Traefik sends
 `wss`.
 """
 
 Asked = tuple[str | None, str, str | None]
-"""The client's address, the scheme of the URL that it asked for, and its host where a trusted proxy
-named that.
+"""The client's address, the scheme of the requested URL, and its host if a trusted proxy
+named it.
 """
 
 
@@ -42,19 +42,19 @@ class ExchangeDecoder:
     """Decodes exchanges; memoises heads. Not thread-safe."""
 
     def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
-        """`secrets` are names of further fields of heads that hold some."""
+        """`secrets` names further header fields with secrets."""
         self._redactor = redactor
         self.read_status_line: Final = lru_cache(MAX_STATUS_LINES)(redactor.redact_by_pattern)
-        """Redacts the first line of a response: its reason is a text of the upstream's."""
+        """Redacts the status line of a response: the upstream chooses the reason phrase."""
         self.lines = RequestLineReader(redactor)
         self.requests = HeadReader(redactor, secrets)
         self.responses = HeadReader(redactor, secrets)
         self.trailers = HeadReader(redactor, secrets)
-        """Apart, as each reader expects the next head to be like its last."""
+        """Three readers, because each expects a head like its last one."""
 
     def are_lines_clean(self, exchanges: Iterable[CapturedExchange]) -> bool:
-        """Whether no request line that is not known holds a secret by a pattern: 2.6 instead of 6
-        us a line.
+        """True if no unknown request line contains a secret by its format: 2.6 instead of 6 us a
+        line.
         """
         lines = [captured.request_head.split(b"\r\n", 1)[0] for captured in exchanges]
         unknown = [line for line in lines if self.lines.known(line) is None]
@@ -67,10 +67,10 @@ class ExchangeDecoder:
         limit_bytes: int = MAX_OUTPUT_BYTES,
         is_line_clean: bool = False,
     ) -> DecodedExchange:
-        """Decode a finished exchange; of a route that keeps no heads, only the request's, unless it
-        is a call.
+        """Decode a finished exchange. If the route keeps no heads, only the request's head is
+        decoded, unless a body was captured.
 
-        `is_line_clean` is what `are_lines_clean` says.
+        `is_line_clean` is the result of `are_lines_clean`.
 
         Raises:
             TooLong: as `decode_body` does.
@@ -125,12 +125,14 @@ class ExchangeDecoder:
         )  # fmt: skip
 
     def decode_in_flight(self, exchange: InflightExchange, labels: RouteLabels) -> DecodedExchange:
-        """Decode the known part of an exchange in flight: its head, and the beginning of its body."""
+        """Decode the known part of an exchange in flight: its head, and the beginning of its
+        body.
+        """
         head = exchange.head
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        # An exchange that has ended may be read by another thread now.
+        # Another thread may read an exchange that has just ended.
         request = self.requests.read_lines(block)
         size = len(exchange.body)
         kind = request.content_type
@@ -138,11 +140,10 @@ class ExchangeDecoder:
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
     def asked_of(self, section: bytes, flags: int = 0) -> Asked:
-        """Read the client and what it asked for (`client_section`); without a proxy, the scheme is
-        our own port's.
+        """Read the client, scheme and host of a request (`client_section`). Without a proxy, the
+        port decides the scheme.
 
-        Of a list, as several proxies make one, the first counts: that of the proxy that the client
-        asked.
+        Several proxies make a list. Its first element counts, from the proxy nearest to the client.
         """
         address, _, named = section.partition(b"\n")
         proto, _, host = named.partition(b"\n")
@@ -156,10 +157,10 @@ class ExchangeDecoder:
 
 
 def whole_lines(head: bytes) -> bytes:
-    """Return the whole lines of a cut head: half a line may be half a secret, which no pattern
-    would recognise.
+    """Return the whole lines of a cut head. Half a line may be half a secret, which no pattern
+    recognises.
 
-    Of half a first line stays what comes before its last word.
+    If the first line itself is cut, it is kept up to its last word.
     """
     cut = head.rfind(b"\n")
     return cut_end(head) if cut < 0 else head[:cut]

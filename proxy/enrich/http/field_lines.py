@@ -1,7 +1,7 @@
-"""Read field lines of heads: redacted, and with the value of those that a record has a column for.
+"""Read field lines of heads: redact them, and extract the values for columns of a record.
 
-Nine of ten lines of a client repeat, so they are remembered, bounded in number and length, but for
-those that vary by nature: ids, dates, lengths, cookies and secrets would only push others out.
+Nine of ten lines of a client repeat, so they are memoised, bounded in number and length. Ids,
+dates, lengths, cookies and secrets vary and are not memoised: they would only displace others.
 """
 
 import re
@@ -13,7 +13,7 @@ from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_LINES: Final = 4096
 MAX_MEMO_LINE_BYTES: Final = 256
-"""At most about 3 MiB of lines."""
+"""Together with `MAX_MEMO_LINES`, up to about 3 MiB of lines."""
 
 WANTED: Final = frozenset(
     (
@@ -28,14 +28,13 @@ WANTED: Final = frozenset(
         *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
     )
 )
-"""Names of the fields that a record has columns for."""
+"""Names of the fields with columns in a record."""
 _SESSION: Final = b"mcp-session-id"
 _FIELD_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 Line = tuple[bytes, bytes, bytes]
-"""Redacted; the name in lower case when it is one of `WANTED`, else empty; the value. A plain
-tuple: a named one costs
-0.2 us more.
+"""The redacted line; the lower-case name if it is in `WANTED`, else empty; the value. A plain
+tuple: a named one costs 0.2 us more.
 """
 
 
@@ -43,15 +42,15 @@ class FieldLineReader:
     """Reads field lines, given without their CRLF. Not thread-safe."""
 
     def __init__(self, redactor: Redactor, varying: Collection[bytes] = ()) -> None:
-        """Lines with a name of `varying`, in lower case, are not remembered."""
+        """Lines with a name in `varying`, in lower case, are not memoised."""
         self._redactor = redactor
         self._varying = frozenset(varying)
         self.known: dict[bytes, Line] = {}
-        """Lines that need not be read."""
+        """The memo: raw line → its parts."""
 
     def read(self, raw: bytes) -> Line | None:
-        """Return a line that is not known; None when it is malformed."""
-        if LF in raw or CR in raw:  # fields may be hidden behind it
+        """Read a line that is not memoised; None if it is malformed."""
+        if LF in raw or CR in raw:  # Fields may be hidden after it.
             return None
         raw_name, colon, value = raw.partition(b":")
         if not colon or not _FIELD_NAME.fullmatch(raw_name):
@@ -60,10 +59,10 @@ class FieldLineReader:
         name = raw_name.lower()
         hits = self._redactor.hits.total()
         redacted = self._redactor.redact_field(raw)
-        if redacted is not raw and name != _SESSION:  # a session is hashed, never stored
+        if redacted is not raw and name != _SESSION:  # A session is hashed, never stored.
             value = redacted.partition(b":")[2]
         line = redacted, name if name in WANTED else b"", value.strip(b" \t")
-        if hits != self._redactor.hits.total():  # it is read each time, so that this is counted
+        if hits != self._redactor.hits.total():  # Read each time, so that it is counted.
             return line
 
         if (

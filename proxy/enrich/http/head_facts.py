@@ -1,8 +1,7 @@
-"""What a head says for the columns of a record, and how heads are taken apart.
+"""The columns of a record that a head fills, and a tolerant parser for heads.
 
-Tolerant, because refused requests are stored too: lines may end with CRLF, LF or CR, a line that
-begins with a blank continues the one before (RFC 9112 §5.2), and a line without a colon is left
-out.
+Refused requests are stored, too. Therefore lines may end with CRLF, LF or CR, a line that begins
+with a blank continues the one before (RFC 9112 §5.2), and a line without a colon is left out.
 """
 
 import re
@@ -22,7 +21,7 @@ Field = tuple[bytes, bytes]
 
 
 class HeadFacts(msgspec.Struct, frozen=True, gc=False):
-    """The fields of a head that a record has columns for."""
+    """The values of a head for columns of a record."""
 
     redacted: bytes
     """From the CRLF that ends the first line, without the final empty line."""
@@ -31,7 +30,7 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     trace_id: str | None
     span_id: str | None
     request_id: str | None
-    """Only one of at most 128 word characters, dots and hyphens."""
+    """None unless it has at most 128 word characters, dots and hyphens."""
     content_type: bytes
     content_encoding: bytes
     mcp_session: bytes = b""
@@ -39,9 +38,9 @@ class HeadFacts(msgspec.Struct, frozen=True, gc=False):
     mcp_version: bytes = b""
     """Revision of the Model Context Protocol."""
     llm_request_id: str | None = None
-    """The LLM call that the client says a tool call belongs to."""
+    """Id of the LLM call to which the client says a tool call belongs."""
     redactions: Redactions = None
-    """What was taken out of it, but for the fields that are secrets by their names."""
+    """Number of redacted secrets by rule, without fields that are secret by name."""
 
 
 def facts_of(
@@ -72,7 +71,7 @@ def facts_of(
 
 
 def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
-    """Split a head into its start line and its fields, in order; repeated fields stay apart."""
+    """Split a head into its start line and its fields, in order. Repeated fields are not joined."""
     lines = head.split(b"\r\n")
     if head.count(b"\n") + head.count(b"\r") != 2 * (len(lines) - 1):
         lines = _LINE_END.split(head)
@@ -91,7 +90,7 @@ def parse_head(head: bytes) -> tuple[bytes, list[Field]]:
 
 
 def field_of(fields: list[Field], name: bytes) -> bytes | None:
-    """Return the value of a field by its lower-case name, repeated ones joined with a comma; None
+    """Return the value of a field by its lower-case name, repeated ones joined with commas; None
     without it.
     """
     values = [value for field, value in fields if field == name]
@@ -99,8 +98,8 @@ def field_of(fields: list[Field], name: bytes) -> bytes | None:
 
 
 def text_of(raw: bytes) -> str:
-    r"""Decode bytes from the wire: UTF-8, else with `\xNN` for what is not (and doubled backslashes
-    then).
+    r"""Decode bytes from the wire as UTF-8. Invalid bytes become `\xNN`, and then backslashes are
+    doubled.
     """
     try:
         return raw.decode()

@@ -1,10 +1,10 @@
-"""Read heads: the fields that a record has columns for, and the redacted form of the whole head.
+"""Read heads: the values for columns of a record, and the redacted form of the whole head.
 
-Heads of one client differ in a few values, always the same ones: those are cut out
-(`proxy.http1.memo`), and what is left, with its redacted form and its columns, is looked up. Only
-values of which it is known how they are redacted are cut out: ids, lengths and dates in a form that
-no secret has, which stay; cookies, of which the names stay; and secrets, of which nothing does. All
-other heads are read line by line. Invariant: what is looked up is what would be read so.
+Heads of one client differ in the same few values. These are cut out (`proxy.http1.memo`), and the
+rest is looked up with its redacted form and columns. A value is only cut out if its redaction is
+known in advance: ids, lengths and dates in a form that no secret has stay; cookies keep their
+names; secrets are removed. All other heads are read line by line. Invariant: a lookup returns the
+same as reading line by line.
 """
 
 from collections.abc import Iterable
@@ -35,12 +35,10 @@ _FORMS: Final = {
     b"last-modified": _DATE,
     b"if-modified-since": _DATE,
 }
-"""Names of fields that differ from message to message → the form in which their values hold no
-secret.
-"""
+"""Names of fields that differ in each message → form in which their values hold no secret."""
 _COOKIE_VALUES: Final = rb"(?<==)[ -!#-:<-~]*+"
 _NO_QUOTE: Final = rb'(?=[^"\r]*+\r)'
-"""A quoted value of a cookie may hold what separates others."""
+"""A quoted cookie value may contain the separators of others."""
 _SECRETS: Final = (
     *(
         b"authorization",
@@ -52,18 +50,16 @@ _SECRETS: Final = (
     ),
     *(b"x-csrf-token", b"x-xsrf-token", b"x-amz-security-token"),
 )
-"""Names of fields of whose values nothing stays; with those that are set."""
+"""Names of fields whose values are removed, in addition to configured ones."""
 _NOT_GONE: Final = (*PARTLY_SECRET, b"mcpsessionid")
-"""Of some secrets a part stays; a session is hashed."""
+"""Secret fields of which a part stays; a session is hashed."""
 
 
 class HeadReader:
-    """Reads heads, from the CRLF that ends the first line on. Not thread-safe, but for
-    `read_lines`.
-    """
+    """Reads heads, from the CRLF after the first line. Not thread-safe, except for `read_lines`."""
 
     def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
-        """Make one that knows nothing; `secrets` are further names of fields that hold some."""
+        """`secrets` names further header fields with secrets."""
         templates = _Heads(redactor, secrets)
         self.read_lines = templates.read_lines
         self._heads = ConnectionHeads(templates)
@@ -71,7 +67,7 @@ class HeadReader:
         self._facts = self.read_lines(b"")
 
     def read(self, block: bytes) -> HeadFacts:
-        # Answers of one second are often alike: 2 us less (bench/micro, collector).
+        # Responses within one second are often alike: 2 us less (bench/micro, collector).
         if block != self._block:
             self._facts = self._heads.read(block)
             self._block = block
@@ -118,8 +114,8 @@ class _Heads(HeadTemplates[HeadFacts]):
         return facts_of(b"\r\n".join(kept), found, self._redactor.take_hits())
 
     def _read_malformed(self, block: bytes) -> HeadFacts:
-        """Read the head of a refused request, whose lines may be folded, end in any way, or be
-        those of HTTP/2.
+        """Read the head of a refused request: lines may be folded, have any line end, or come from
+        HTTP/2.
         """
         self._redactor.take_hits()
         redacted = self._redactor.redact_head(block)
@@ -153,12 +149,12 @@ class _Heads(HeadTemplates[HeadFacts]):
 
 
 class _Template(Template[HeadFacts]):
-    """Which of the values that were cut out have a column."""
+    """A known head with gaps for the values that vary; fills the columns that depend on them."""
 
     __slots__ = ("_format", "_head", "_request_at", "_trace_at")
 
     def __init__(self, head: HeadFacts, redacted: bytes, names: list[bytes]) -> None:
-        """Fill the gaps of `redacted`, a format, with the values of fields of these names."""
+        """`redacted` is a format; `names` are the fields that fill its gaps, in order."""
         super().__init__(len(names))
         self._head = head
         self._format = redacted

@@ -1,7 +1,7 @@
 """Read request lines into columns of the record, redacted.
 
-Clients repeat their requests, so lines without a query are memoised, bounded in number and length;
-those with one seldom come twice. A malformed line (RFC 9112 §3) leaves every column null.
+Clients repeat their requests, so lines without a query are memoised, bounded in number and length.
+Lines with a query seldom repeat. A malformed line (RFC 9112 §3) leaves every column null.
 """
 
 import re
@@ -14,20 +14,18 @@ from proxy.enrich.redact.redactor import Redactor
 
 MAX_MEMO_LINES: Final = 4096
 MAX_MEMO_LINE_BYTES: Final = 256
-"""With the limit of lines at most about 4 MiB, texts and objects included."""
+"""Together with `MAX_MEMO_LINES`, up to about 4 MiB, strings and objects included."""
 
 _METHODS: Final = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
 _USERINFO: Final = re.compile(rb"(\A|://)[^/?#@]*@")
-"""Credentials in a target of absolute or authority form: such a request is refused, but recorded.
-"""
+"""Credentials in a target of absolute or authority form. The request is refused, but recorded."""
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _PLAIN: Final = re.compile(
     rb"([A-Z]{1,20}+) (/[^ ?=@%;#\r\n\x80-\xff]*+)(?:\?([^ ?@%;#\r\n\x80-\xff]*+))? HTTP/(?:1\.[01]|2)"
 )
-"""Nearly all: without anything that separates parts of a target but the query and its parameters.
-"""
+"""Nearly all lines: the target has no delimiters except for the query and its parameters."""
 _ABSOLUTE: Final = re.compile(r"https?://([^/]*+)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -39,12 +37,12 @@ class RequestLineReader:
         self._memo: dict[bytes, RequestLine] = {}
 
     def known(self, raw: bytes) -> RequestLine | None:
-        """Return a line that need not be read."""
+        """Return a memoised line; None if it must be read."""
         return self._memo.get(raw)
 
     def read(self, raw: bytes, *, is_clean: bool = False) -> RequestLine:
-        """Read a line; `is_clean` is what `Redactor.are_clean` says of it."""
-        # 0.7 us less for a line that is known (bench/micro, enrich).
+        """Read a line; `is_clean` is the result of `Redactor.are_clean` for it."""
+        # 0.7 us less for a memoised line (bench/micro, enrich).
         line = self._memo.get(raw)
         if line is None:
             line = self._read_plain(raw, is_clean) or self._read(raw)
@@ -56,7 +54,7 @@ class RequestLineReader:
         return line
 
     def _read_plain(self, raw: bytes, is_clean: bool) -> RequestLine | None:
-        """Read a line that has nothing to be redacted."""
+        """Read a line that needs no redaction; None if it may need one."""
         found = _PLAIN.fullmatch(raw)
         if found is None or (not is_clean and self._redactor.may_hold_secret(raw)):
             return None
@@ -75,9 +73,9 @@ class RequestLineReader:
         )
 
     def _read(self, raw: bytes) -> RequestLine:
-        self._redactor.take_hits()  # of what went before
+        self._redactor.take_hits()  # Discards earlier counts.
         parts = raw.split(b" ")
-        # A bare LF or CR: fields may be hidden behind it.
+        # Fields may be hidden after a bare LF or CR.
         if len(parts) != 3 or LF in raw or CR in raw:
             redacted = self._redactor.redact_head(raw)
             return RequestLine(redacted, redactions=self._redactor.take_hits())
@@ -88,7 +86,7 @@ class RequestLineReader:
             path = _USERINFO.sub(rb"\1[REDACTED]@", self._redactor.redact_path(path))
             query = self._redactor.redact_query(query)
             raw = b"%b %b%b%b %b" % (method, path, mark, query, version)
-        elif EQUALS in query:  # one search above instead of one each for path and query
+        elif EQUALS in query:  # One search above instead of one each for path and query.
             named = self._redactor.redact_query_names(query)
             if named is not query:
                 query = named
@@ -116,5 +114,5 @@ class RequestLineReader:
 
 
 def _text_of_escaped(raw: bytes) -> str:
-    """Write bytes that no URI holds as the escapes that stand for them (RFC 3986 §2.1)."""
+    """Decode a target; bytes outside ASCII are percent-encoded (RFC 3986 §2.1)."""
     return _NOT_ASCII.sub(lambda found: b"%%%02X" % found[0][0], raw).decode()
