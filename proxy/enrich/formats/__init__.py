@@ -1,3 +1,3 @@
-"""Formats that calls are read from (JSON in parts, event-stream frames, NDJSON), and how they are
-searched. Pure.
+"""Parse the formats of calls: JSON in parts, event-stream frames, NDJSON, charsets, linear
+patterns.
 """

@@ -1,10 +1,10 @@
-"""Split the binary event streams of AWS (`application/vnd.amazon.eventstream`) into frames. Pure.
+"""Split the binary event streams of AWS (`application/vnd.amazon.eventstream`) into frames.
 
-Strategy: a message says its length, which its own checksum guards; in a stream that is cut, and
-behind damage, the next one is found by the header that every event begins with. Payload checksums
-are not looked at: this is a copy. An exception comes as a document with a member of its name, as
-clients show it, and so does an error, which has no payload but a code and a message among its
-headers. Standard: the Smithy specification "Amazon Event Stream Specification".
+Strategy: a message begins with its length, protected by a checksum of its own. In a cut stream, and
+after damage, the next message is found by the header that begins every event. Payload checksums are
+ignored: this is a copy. An exception becomes a document with a member of its name, as clients show
+it. So does an error, whose code and message are headers. Standard: the Smithy specification "Amazon
+Event Stream Specification".
 """
 
 import re
@@ -20,22 +20,20 @@ _PRELUDE: Final = Struct(">III")
 """Length of the message, length of its headers, checksum of these two."""
 _TRAILER_BYTES: Final = 4
 DAMAGED: Final = b":damaged"
-"""Name of the event, to be compared with `is`, that stands for bytes that are no message, or for
-one that is cut.
-"""
+"""Event name for bytes that are not a message, or for a cut message; compare it with `is`."""
 FIRST_HEADER: Final = re.compile(
     rb"\x0b:event-type\x07|\x0f:exception-type\x07|\x0d:message-type\x07|\x0b:error-code\x07|\x0e:error-message\x07"
 )
-"""Of a message, 12 bytes behind where it begins: they come in any order."""
+"""Possible first headers of a message, 12 bytes after its beginning. They come in any order."""
 _TEXT: Final = b"\7"
-"""Type of a header's value; the length of a text is in front of it."""
+"""Type of a text header; its length precedes its value."""
 
 
 def split_aws(
     data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
 ) -> list[Frame]:
-    """Split a window of messages, see `Split`; one named `DAMAGED` stands for what is none, or is
-    not all there.
+    """Split a window of messages, see `Split`. A frame named `DAMAGED` replaces damaged or
+    incomplete messages.
     """
     frames: list[Frame] = []
     at = 0
@@ -74,7 +72,7 @@ def _is_prelude(data: bytes, at: int) -> bool:
 
 
 def _next_message(data: bytes, at: int) -> int:
-    """Return where the first message from a place on begins; -1 without one."""
+    """Return the start of the first message at or after a position; -1 without one."""
     begins = (
         found.start() - _PRELUDE.size for found in FIRST_HEADER.finditer(data, at + _PRELUDE.size)
     )
@@ -82,7 +80,9 @@ def _next_message(data: bytes, at: int) -> int:
 
 
 def _frame(headers: bytes, payload: bytes, end: int) -> Frame:
-    """Name a message by the type of its event or exception, or by the code of its error."""
+    """Return the frame of a message, named by the type of its event or exception, or its error
+    code.
+    """
     texts = _texts_in(headers)
     if (exception := texts.get(b":exception-type")) is not None:
         return Frame(exception, b'{"%b":%b}' % (exception, payload), end)
@@ -96,7 +96,7 @@ def _frame(headers: bytes, payload: bytes, end: int) -> Frame:
 
 
 def _texts_in(headers: bytes) -> dict[bytes, bytes]:
-    """Return the headers before the first that is no text."""
+    """Return the headers up to the first one that is not text."""
     found: dict[bytes, bytes] = {}
     at = 0
     while at < len(headers):

@@ -1,10 +1,10 @@
-"""Read text in any charset as UTF-8: only there are its names, words and tokens found. Pure.
+"""Convert text in any charset to UTF-8, so that names, words and tokens can be found in it.
 
-Strategy: a byte order mark decides; then the NULs of wide JSON, which parsers accept, also with
-surrogates that stand alone; then what is declared, by the content type or at the beginning of
-markup. That is often wrong: UTF-8 stays UTF-8, and what has control characters is no text. Of
-Python's codecs only those of text are asked for, by their own names: it remembers every name that
-it is asked for.
+Strategy: a byte order mark decides. Next count the NULs of wide JSON, as parsers accept it, even
+with lone surrogates. Then the declared charset counts, from the content type or the beginning of
+markup. Declarations are often wrong: valid UTF-8 stays UTF-8, and data with control characters is
+not text. Only Python's text codecs are looked up, by their own names, because Python memoises every
+name it is asked for.
 
 Standards: WHATWG Encoding §4.2 (names), §6 (byte order marks); HTML §13.2.3.2; XML §4.3.3; CSS
 Syntax §3.2.
@@ -20,9 +20,11 @@ from functools import lru_cache
 from typing import Final
 
 CONTROLS: Final = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-"""No text has one; blanks, ends of lines, and the escapes of terminals and of ISO 2022 are none."""
+"""Control characters that text never contains. Blanks, line ends, and the escapes of terminals and
+ISO 2022 are allowed.
+"""
 _WRONG: Final = re.compile(CONTROLS.pattern + rb"|\xc2[\x80-\x84\x86-\x9f]")
-"""The same in UTF-8, where bytes of Windows that were read as Latin-1 are among them."""
+"""The same in UTF-8, plus Windows bytes that were decoded as Latin-1."""
 _WIDE_MARKS: Final = (
     codecs.BOM_UTF16_LE,
     codecs.BOM_UTF16_BE,
@@ -31,7 +33,7 @@ _WIDE_MARKS: Final = (
 )
 _NUL: Final = 0
 _NO_TEXT: Final = bytes(4)
-"""How messages of gRPC begin; no text of any width does."""
+"""The beginning of a gRPC message; text of any width begins differently."""
 _MARKED: Final = frozenset((b"\xef", b"\xff", b"\xfe"))
 _DECLARED: Final = re.compile(rb"charset\s*=[\s\"']*([\w.:+-]{1,40})", re.IGNORECASE)
 _MARKUP: Final = re.compile(rb"html|xml|css", re.IGNORECASE)
@@ -42,9 +44,9 @@ _WITHIN: Final = re.compile(
 )
 _WITHIN_BYTES: Final = 1024
 _INSIDE: Final = ("inside",)
-"""Of markup that may name its charset itself."""
+"""Stands for markup that may declare its charset itself."""
 _ANY_WIDE: Final = ("wide",)
-"""The text itself shows how wide."""
+"""Stands for UTF-16 or UTF-32; the text itself shows its width."""
 _WIDE: Final = re.compile(r"utf_*(?:16|32)|(?:iso_10646_)?ucs_*[24]")
 _OF_TEXT: Final = re.compile(
     r"ascii|big5|cp\d|euc|gb|hp|hz|iso|johab|koi8|kz|latin|mac|palm|ptcp|shift|tis|utf_7"
@@ -67,32 +69,33 @@ _WIDER: Final = {
     },
     **{"shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030", "big5": "big5hkscs"},
 }
-"""What the name of a charset is used for beyond what it means."""
+"""Charset → superset for which its name is also used."""
 _SEVEN_BITS: Final = ("hz", "iso2022", "utf_7")
 _SEVERAL_BYTES: Final = ("big5", "cp9", "euc", "gb", "johab", "shift", *_SEVEN_BITS)
 _CONTINUED: Final = bytes(range(0x80, 0xC0))
-"""Stand behind the first byte of a character of UTF-8."""
+"""Continuation bytes of UTF-8."""
 _BOUNDARY: Final = re.compile(rb"[\x00-\x2f]")
-"""Only the first byte of a character of several may be one of these."""
+"""Bytes that are never a later byte of a multi-byte character."""
 _MAX_TYPE_BYTES: Final = 200
 _LOOK_BYTES: Final = 64
-"""Within which text that is said to be wide has a NUL, or is something else."""
+"""Text in a wide charset has a NUL within this many bytes."""
 _DOCUMENT: Final = re.compile(r"\s*(?:\{\s*[\"}]|\[\s*[][{\"0-9tfn-])")
-"""How JSON begins and binary data hardly ever does."""
+"""The beginning of JSON; binary data hardly ever begins like this."""
 _JSON_BEGINS: Final = ("{", "[", '"')
 
 
 Text = tuple[bytes, bytes, str]
-"""Head and tail in UTF-8, and the codec of Python that writes them as they came; `-sig`: behind a
-byte order mark.
+"""Head and tail in UTF-8, and the Python codec that restores the original; with `-sig` after a byte
+order mark.
 """
 
 
 def to_utf8(head: bytes, tail: bytes = b"", content_type: bytes = b"") -> Text | None:
-    """Return text in another charset as UTF-8, and without its byte order mark; None for all else.
+    """Convert text to UTF-8 without its byte order mark; None if it needs no conversion or is not
+    text.
 
-    A character that is cut off at the end of the head is dropped, and what comes before the first
-    whole one of a tail.
+    A character cut off at the end of the head is dropped, and so are bytes before the first whole
+    character of a tail.
     """
     declared = _declared(content_type[:_MAX_TYPE_BYTES])
     if (
@@ -100,7 +103,7 @@ def to_utf8(head: bytes, tail: bytes = b"", content_type: bytes = b"") -> Text |
         and head[:1] not in _MARKED
         and (_NUL not in head[:4] or head.startswith(_NO_TEXT))
     ):
-        return None  # nearly all
+        return None  # Nearly all bodies.
     if head.startswith(codecs.BOM_UTF8):
         return head[len(codecs.BOM_UTF8) :], tail, "utf-8-sig"
 
@@ -119,7 +122,7 @@ def to_utf8(head: bytes, tail: bytes = b"", content_type: bytes = b"") -> Text |
 
 
 def _read_in(codec: str, head: bytes, tail: bytes) -> Text | None:
-    """Read text in a codec; None where it is UTF-8, or none at all."""
+    """Convert text from a codec; None if it is UTF-8 already, or not text."""
     if tail and codec.startswith(_SEVERAL_BYTES):
         found = _BOUNDARY.search(tail)
         tail = b"" if found is None else tail[found.start() :]
@@ -127,7 +130,7 @@ def _read_in(codec: str, head: bytes, tail: bytes) -> Text | None:
         if head.isascii() and tail.isascii():
             return None
         as_utf8 = _decoded("utf-8", head), _decoded("utf-8", tail.lstrip(_CONTINUED))
-        # Half a character is a letter.
+        # Half a character counts as a letter.
         if None not in as_utf8 and not b"".join(filter(None, as_utf8)).isascii():
             return None
 
@@ -152,7 +155,9 @@ def _decoded(codec: str, text: bytes) -> bytes | None:
 
 
 def _read_wide(text: bytes, *, is_declared: bool) -> Text | None:
-    """Read UTF-16 and UTF-32; where a character begins in a wide tail is not known."""
+    """Convert UTF-16 or UTF-32. The tail is dropped, because its character boundaries are
+    unknown.
+    """
     start = text[:4]
     is_marked = start.startswith(_WIDE_MARKS)
     first_nul = text.find(b"\0", 0, _LOOK_BYTES)
@@ -175,7 +180,7 @@ def _read_wide(text: bytes, *, is_declared: bool) -> Text | None:
         codec += "-le-sig" if start.startswith(codecs.BOM_UTF16_LE) else "-be-sig"
     try:
         sound = plain.encode()
-    except UnicodeEncodeError:  # a surrogate that stands alone
+    except UnicodeEncodeError:  # A lone surrogate.
         is_text = _DOCUMENT.match(plain) is not None
         sound = plain.encode("utf-8", "surrogatepass")
     else:
@@ -186,7 +191,7 @@ def _read_wide(text: bytes, *, is_declared: bool) -> Text | None:
 
 @lru_cache(maxsize=256)
 def _declared(content_type: bytes) -> tuple[str, ...]:
-    """Return the codecs that a content type names: none where it names none, or UTF-8."""
+    """Return the codecs for a content type; empty if it declares no charset, or UTF-8."""
     found = _DECLARED.search(content_type)
     if found is not None:
         return _codecs_of(found[1])

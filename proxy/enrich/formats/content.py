@@ -1,11 +1,10 @@
-"""What the octets of a body are, where they are no text: decided once, by how they begin and by
-what they hold.
+"""Decide if a body is text, media or other binary data, by its beginning and its content.
 
-Strategy: ASCII and UTF-8 are text, whatever was declared. Else a magic number, or a declared type,
-says that it is media, if the octets agree: a third of them at least does not read as text, as of
-all that is compressed; text behind `GIF89a`, or under `image/png`, is text. Others are no text
-where as much does not read, where a format of programs is declared, or where there is a gap as of a
-picture between two texts, as in an upload of parts.
+Strategy: ASCII and UTF-8 are text, whatever the declared type. A magic number or a declared type
+makes it media if at least a third of its bytes is unreadable, as in all compressed data: text after
+`GIF89a`, or under `image/png`, stays text. Other data is binary if as many bytes are unreadable, if
+a binary serialisation is declared, or if there is a gap between two texts as large as a picture, as
+in a multipart upload.
 
 Invariant: JSON that a parser accepts is text. Standards: WHATWG MIME Sniffing §6 (magic numbers).
 """
@@ -25,7 +24,7 @@ _MAGIC: Final = re.compile(
     rb"|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]|FORM.{4}AIF[FC]|MThd\0"  # sound and films
     rb"|\0\x01\0\0\0|OTTO\0|ttcf\0|true\0|wOF[F2]|%PDF-"  # fonts; documents
     rb"|PK(?:\x03\x04|\x05\x06)|\x1f\x8b\x08|BZh[1-9]1AY&SY|\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07"
-    rb"|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|MSCF\0\0\0\0|\0asm",  # archives; programs of browsers
+    rb"|\x28\xb5\x2f\xfd|\x04\x22\x4d\x18|MSCF\0\0\0\0|\0asm",  # archives; WebAssembly
     re.DOTALL,
 )
 _MEDIA_TYPE: Final = re.compile(
@@ -34,16 +33,16 @@ _MEDIA_TYPE: Final = re.compile(
 _BINARY_TYPE: Final = re.compile(rb"proto|msgpack|cbor|avro|thrift", re.IGNORECASE)
 _SHARE: Final = 1 / 3
 _MAX_GAP_BYTES: Final = 256
-"""Between two texts; in text of another charset words are nearer."""
+"""Minimum gap between two texts. In text of another charset, words are closer together."""
 _NUL: Final = 0
 
 
 def content_of(data: bytes, content_type: bytes) -> Content | None:
-    """Decide what a body is; None where it is text.
+    """Return the kind of binary content; None for text.
 
     Args:
         data: all of it, or the first window.
-        content_type: as sent; empty when there was none.
+        content_type: as sent; empty if missing.
     """
     if is_utf8(data):
         return None
@@ -58,7 +57,7 @@ def content_of(data: bytes, content_type: bytes) -> Content | None:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether octets are UTF-8 without a NUL, of which a character may be cut off at the end."""
+    """True if data is UTF-8 without a NUL. A character may be cut off at its end."""
     if _NUL in data:
         return False
     if data.isascii():

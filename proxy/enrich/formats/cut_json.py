@@ -1,12 +1,11 @@
-"""Read members of a JSON document that lacks its end or its beginning, by structure: at which depth
-they stand.
+"""Read members of a JSON document that lacks its end or its beginning, by their depth.
 
-Strategy: a document that was cut off is scanned from its first byte, one that begins in the middle
-from its last byte backwards, over the reversed text: outside strings JSON has no backslash, so the
-first quote without one before it opens the string. What remains open at the cut is the chain of
-containers around it; only their own members are returned. Invariant: a name inside a string, or
-inside a container that is whole, is never taken for a member of the document. Linear in the text,
-at most `MAX_TOKENS` strings and brackets.
+Strategy: a document without its end is scanned from its first byte. One without its beginning is
+scanned backwards from its last byte, over the reversed text: outside strings JSON has no backslash,
+so the first quote without one before it opens the string. Containers that are still open at the cut
+form the path to it, and only their own members are returned. Invariant: a name inside a string, or
+inside a complete container, is never taken for a member of the document. Linear in the text, up to
+`MAX_TOKENS` strings and brackets.
 """
 
 import re
@@ -16,7 +15,7 @@ from typing import Final
 from proxy.enrich.formats.frames import split_array
 
 MAX_TOKENS: Final = 200_000
-"""Of one window, 0.2 µs each: what has more of them within its megabyte is not read."""
+"""Maximum number of tokens in a window, 0.2 µs each. A window with more is not read."""
 
 Members = dict[bytes, bytes]
 """Name, without quotes and as written → value, as written."""
@@ -33,14 +32,15 @@ _MAX_DEPTH: Final = 200
 def members_at_start(
     data: bytes, names: Collection[bytes], max_tokens: int = MAX_TOKENS
 ) -> list[Members]:
-    """Return the members of the containers that are open where `data` ends, from the root inwards;
-    the first counts.
+    """Return the members of the containers that are open at the end of `data`, from the root
+    inwards. Of repeated members the first counts.
 
-    A document that is whole gives the members of its root; one of more tokens those before.
+    A complete document yields the members of its root. With more than `max_tokens` tokens, only the
+    root's members before the limit are returned.
     """
     open_: list[Members] = []
     root: list[Members] = []
-    # Member whose container is open: name and start, per depth.
+    # Member with an open container, per depth: name and start.
     pending: list[tuple[bytes, int]] = []
 
     for number, found in enumerate(_FORWARD.finditer(data)):
@@ -78,21 +78,20 @@ def members_at_start(
 
 
 def _take(data: bytes, name: bytes, at: int, members: Members) -> tuple[bytes, int]:
-    """Take a scalar at once; of a container return where it begins."""
+    """Store a scalar member; for a container return its name and start."""
     if data[at : at + 1] in (b"{", b"["):
         return name, at
     scalar = _SCALAR.match(data, at)
-    if scalar is not None and scalar.end() < len(data):  # a number at the end may be cut
+    if scalar is not None and scalar.end() < len(data):  # A number at the end may be cut.
         members.setdefault(name, scalar.group())
     return b"", -1
 
 
 def members_at_end(data: bytes, names: Collection[bytes]) -> list[Members]:
-    """Return the members of the containers that were open where `data` begins, from the root
-    inwards; the last counts.
+    """Return the members of the containers that are open at the start of `data`, from the root
+    inwards. Of repeated members the last counts.
 
-    `data` must end where the document ends; of a document that is whole the members of its root are
-    returned.
+    `data` must end with the document. A complete document yields the members of its root.
     """
     size = len(data)
     open_: list[Members] = []
@@ -135,9 +134,7 @@ def _value_at(data: bytes, at: int, whole: tuple[int, int]) -> bytes | None:
 
 
 def elements_at_end(data: bytes) -> list[tuple[int, int]]:
-    """Return where the objects of an array begin and end that are whole; `data` ends where the
-    array does.
-    """
+    """Return the spans of the complete objects of an array; `data` must end with the array."""
     size = len(data)
     spans: list[tuple[int, int]] = []
     ends: list[int] = []
@@ -161,8 +158,8 @@ def elements_at_end(data: bytes) -> list[tuple[int, int]]:
 
 
 def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
-    """Return the elements that are whole of the first array of some names that the root of a
-    document has.
+    """Return the complete elements of the first array with one of some names in the root of a
+    document.
     """
     depth = 0
     for number, found in enumerate(_FORWARD.finditer(data)):
@@ -182,5 +179,5 @@ def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
 
 
 def write_members(members: Members) -> bytes:
-    """Write members as the document they would be alone."""
+    """Write members as a document of their own."""
     return b"{%b}" % b",".join(b'"%b":%b' % member for member in members.items())

@@ -1,9 +1,8 @@
-"""Split event streams, lines of JSON and streamed arrays into frames. Pure: a window of bytes in,
-frames out, no clock.
+"""Split event streams, lines of JSON and streamed arrays into frames, from a window of bytes.
 
-Strategy: streams are cut at empty lines, with `bytes.split` where all lines end alike. Frames are
-not parsed here. A window may begin within a frame, which is then passed over, and end within one,
-which is left out but where the stream ended there. Standards: WHATWG HTML §9.2.6 (event streams:
+Strategy: streams are split at empty lines, with `bytes.split` if all lines end alike. Frames are
+not parsed here. If a window begins within a frame, this frame is skipped. If it ends within one,
+this frame is left out, unless the stream ended there. Standards: WHATWG HTML §9.2.6 (event streams:
 CR, LF or CRLF, one byte order mark, comments, several data lines), NDJSON.
 """
 
@@ -28,26 +27,30 @@ class Frame(NamedTuple):
     event: bytes
     """Name of an event; empty without one."""
     data: bytes
-    """Its data, several lines joined by LF."""
+    """Data of the frame, several lines joined by LF."""
     end: int
-    """Offset in the stream behind the last byte of its last line, the line's end not counted."""
+    """Offset in the stream after the last byte of the frame, without its line end."""
 
 
 _new_frame: Final = tuple.__new__
-"""Half as long as a call of `Frame`, of which a stream has hundreds."""
+"""Takes half the time of a call of `Frame`; a stream has hundreds."""
 
 
 class Split(Protocol):
-    """Cuts a window of a stream into frames."""
+    """Splits a window of a stream into frames."""
 
     def __call__(
         self, data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
     ) -> list[Frame]:
-        """Split a window that begins at offset `start`, with `is_inside` within a frame, perhaps at
-        the stream's end.
+        """Split a window.
 
-        Of an event stream that has ended, the last event counts without an empty line behind it.
-        The standard discards it; streams that lack that line are too common to be left unread.
+        Args:
+            data: The window.
+            start: Offset of the window in the stream.
+            is_inside: True if the window begins within a frame.
+            is_ended: True if the stream ended with the window. The last event then counts without
+                an empty line after it. The standard discards it, but streams that lack this line
+                are too common to be left unread.
         """
         ...
 
@@ -93,7 +96,7 @@ def _event(block: bytes, at: int) -> Frame | None:
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.removeprefix(b" ")
-        elif field == b"error":  # of llama.cpp's server until 2025
+        elif field == b"error":  # Sent by llama.cpp's server until 2025.
             name = field
             data = [value.removeprefix(b" ")]
 
@@ -120,7 +123,9 @@ def split_lines(
 
 
 def split_of(content_type: bytes, head: bytes) -> Split | None:
-    """Return what cuts a body into frames, by its beginning; where that is ambiguous, by its type."""
+    """Return the splitter for a body by its beginning, or by its type if that is ambiguous; None if
+    it has no frames.
+    """
     kind = content_type.lower()
     if _EVENT_BEGINS.match(head) is not None or (
         b"event-stream" in kind and head[:1] not in (b"{", b"[")
@@ -128,7 +133,7 @@ def split_of(content_type: bytes, head: bytes) -> Split | None:
         return split_events
 
     end = head.find(b"\n") if head[:1] == b"{" else 0
-    # Within one document a comma stands between two objects.
+    # Within one document a comma separates two objects.
     are_two = (
         end > 0
         and head[end - 2 : end].rstrip().endswith(b"}")
@@ -141,15 +146,15 @@ def split_of(content_type: bytes, head: bytes) -> Split | None:
 
 
 def is_streamed(content_type: bytes, head: bytes) -> bool:
-    """Whether a body comes in frames of any kind, Amazon's included."""
+    """True if a body comes in frames of any kind, Amazon's included."""
     return split_of(content_type, head) is not None or b"eventstream" in content_type.lower()
 
 
 def split_array(
     data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
 ) -> list[Frame]:
-    """Split the objects of a window of a JSON array, see `Split`. Linear in the data; an object
-    that is cut is none.
+    """Split the objects of a window of a JSON array, see `Split`. Linear in the data; a cut object
+    is left out.
     """
     begin = 0
     if is_inside:
@@ -181,8 +186,8 @@ def split_array(
 
 
 def time_at(timeline: Sequence[tuple[int, int]], offset: int) -> int | None:
-    """Return when the chunk with the byte before `offset` came, in µs since the start of the
-    exchange.
+    """Return the arrival time of the chunk with the byte before `offset`, in µs since the start of
+    the exchange; None if unknown.
     """
     if offset < 0 or not timeline:
         return None

@@ -1,4 +1,4 @@
-"""Hashes of several parts, which no other parts that read the same side by side have."""
+"""Hashes of several parts, without collisions between parts that concatenate to the same bytes."""
 
 from hashlib import blake2b
 from typing import Final

@@ -1,10 +1,10 @@
-"""Read parts of JSON that may be cut off, huge or hostile: what cannot be read is None, never an
+"""Read parts of JSON that may be cut off, huge or hostile. Unreadable parts are None, never an
 error.
 
-Strategy: whole documents are decoded into partial msgspec structs whose members stay undecoded
-(`Raw`) or of any type, so that one strange member costs only itself. Of truncated documents, single
-members are found lexically: a name in quotes followed by a colon cannot be text inside a string,
-where its quotes would be escaped. What is nearly JSON is read (`storage.json_text`).
+Strategy: complete documents are decoded into partial msgspec structs whose members stay undecoded
+(`Raw`) or have any type, so that one strange member costs only itself. In truncated documents,
+single members are found lexically: a name in quotes followed by a colon cannot be text inside a
+string, because its quotes would be escaped. Almost valid JSON is repaired (`storage.json_text`).
 """
 
 import math
@@ -21,16 +21,18 @@ Member = bytes | msgspec.Raw
 """A member of an object, undecoded."""
 
 MAX_NUMBER: Final = (1 << 53) - 1
-"""Largest count that every reader of JSON keeps exact; no real one comes near."""
+"""The largest count that every JSON reader keeps exact; real counts are far smaller."""
 MAX_TEXT_CHARACTERS: Final = 256
-"""Longest name of a model, an error or a reason that is kept."""
+"""Limit for the name of a model, an error or a reason."""
 STRUCTURE: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\]]', re.DOTALL)
 
 
 def decode(
     decoder: "msgspec.json.Decoder[Part]", data: bytes | memoryview | msgspec.Raw
 ) -> Part | None:
-    """Decode a document or member; None when it does not fit, is nested too deeply, or is no JSON."""
+    """Decode a document or member; None if it does not fit, is nested too deeply, or is not
+    JSON.
+    """
     try:
         return decoder.decode(data)
     except FAILURES as error:
@@ -53,21 +55,21 @@ def is_array(member: msgspec.Raw) -> bool:
 
 
 def members_of(part: Member | None) -> dict[str, msgspec.Raw]:
-    """Return the members of an object, undecoded; none where it is missing, something else, or no
+    """Return the undecoded members of an object; empty if it is missing, not an object, or not
     JSON.
     """
     return decode(_MEMBERS, part) or {} if part else {}
 
 
 def value_in(members: Mapping[str, msgspec.Raw], name: str) -> Any:
-    """Read the value of a member; None without one."""
+    """Return the value of a member; None without one."""
     if name in members:
         return decode(_ANY, members[name])
     return None
 
 
 def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] | None:
-    """Read a member that is an object and not large; None where it is missing or something else."""
+    """Return a small member that is an object; None if it is missing or not an object."""
     if name in members and is_object(members[name]):
         found = decode(_ANY, members[name])
     else:
@@ -76,8 +78,8 @@ def object_in(members: Mapping[str, msgspec.Raw], name: str) -> dict[str, Any] |
 
 
 def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, msgspec.Raw]]:
-    """Return the members, undecoded, of each element of an array of objects; none where it is
-    something else.
+    """Return the undecoded members of each element of an array of objects; empty if it is not
+    one.
     """
     if name in members and is_array(members[name]):
         return decode(_LIST, members[name]) or []
@@ -85,22 +87,22 @@ def objects_in(members: Mapping[str, msgspec.Raw], name: str) -> list[dict[str, 
 
 
 def part_of(members: dict[str, Any], *names: str) -> dict[str, Any]:
-    """Return the first of these members that is an object; an empty one without any."""
+    """Return the first of the named members that is an object; an empty one if there is none."""
     return next((found for name in names if isinstance(found := members.get(name), dict)), {})
 
 
 def objects_among(value: object) -> list[dict[str, Any]]:
-    """Return the elements of an array that are objects; none where the value is no array."""
+    """Return the elements of an array that are objects; empty if the value is not an array."""
     if isinstance(value, list):
         return [each for each in value if isinstance(each, dict)]
     return []
 
 
 def values_at(part: Member, *path: str) -> list[Any]:
-    """Read what stands at a path of members, of each element where one is an array of objects;
-    empty where none does.
+    """Return the values at a path of members; empty without any.
 
-    Nothing is decoded but what the path leads to.
+    If an array of objects is on the path, each element is followed. Only values at the end of the
+    path are decoded.
     """
     if not path:
         return [decode(_ANY, part)]
@@ -115,13 +117,13 @@ def values_at(part: Member, *path: str) -> list[Any]:
 
 
 def value_at(part: Member, *path: str) -> Any:
-    """Read the first value that stands at a path of members; None without one."""
+    """Return the first value at a path of members; None without one."""
     return next(iter(values_at(part, *path)), None)
 
 
 def count_of(value: object) -> int | None:
-    """Read a count: a whole number that is not negative and not absurd, also when it is written as
-    a float.
+    """Return a count; None unless it is a whole number from 0 to `MAX_NUMBER`, perhaps written as a
+    float.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -131,18 +133,18 @@ def count_of(value: object) -> int | None:
 
 
 def first_count(*values: object) -> int | None:
-    """Read the first valid count among values."""
+    """Return the first valid count among values; None without one."""
     return next((count for value in values if (count := count_of(value)) is not None), None)
 
 
 def sum_of(values: Iterable[object]) -> int | None:
-    """Add up the counts among values; None when there are none."""
+    """Return the sum of the counts among values; None without any."""
     counts = [count for value in values if (count := count_of(value)) is not None]
     return sum(counts) if counts else None
 
 
 def amount_of(value: object) -> float | None:
-    """Read an amount of money: finite, not negative, not absurd."""
+    """Return an amount of money; None unless it is a number from 0 to `MAX_NUMBER`."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
@@ -154,7 +156,7 @@ def amount_of(value: object) -> float | None:
 
 
 def text_of(value: object) -> str | None:
-    """Read a short text; numbers are converted, an empty text and anything else is None."""
+    """Return a short text; numbers are converted. An empty text or another value yields None."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MAX_NUMBER:
         return str(value)
     if not isinstance(value, str) or not value:
@@ -163,13 +165,15 @@ def text_of(value: object) -> str | None:
 
 
 def find_text(data: bytes, name: bytes) -> str | None:
-    """Return the first value of a member in any part of a document, where that is a short text."""
+    """Return the first short text of a member of this name, anywhere in a document; None without
+    one.
+    """
     found = re.search(rb'"%b"\s*:\s*("(?:[^"\\]|\\.)*+")' % re.escape(name), data, re.DOTALL)
     return None if found is None else decode_text(found[1])
 
 
 def decode_text(value: bytes | None) -> str | None:
-    """Read a member's value that is a short text."""
+    """Decode a member's value to a short text; None if it is not a string."""
     if value is None or value[:1] != b'"':
         return None
     text = decode(_TEXT, value)

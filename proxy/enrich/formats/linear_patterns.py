@@ -1,4 +1,4 @@
-"""Patterns that search in linear time, whatever the text: google-re2 behind the interface of `re`."""
+"""Patterns that search any text in linear time: google-re2 with the interface of `re`."""
 
 import re
 from collections.abc import Callable
@@ -7,17 +7,16 @@ from typing import Final, cast
 import re2
 
 _MAX_STATE_BYTES: Final = 1 << 24
-"""For the states of an automaton, made as text needs them, 1 to 2 MiB mostly. Text made of the
-beginnings of tokens needs more than the usual 8 MiB, and was searched without states then: 300
-instead of 18 ms for 256 KiB.
+"""Memory for the states of an automaton. They are built on demand and mostly take 1 to 2 MiB. Text
+made of the beginnings of tokens needs more than the default of 8 MiB and was then searched without
+states: 300 instead of 18 ms for 256 KiB.
 """
 
 
 def compile_bytes(pattern: bytes, max_state_bytes: int = _MAX_STATE_BYTES) -> re.Pattern[bytes]:
-    """Compile a google-re2 pattern, whose interface is that of `re`, so that it searches in linear
-    time.
+    """Compile a google-re2 pattern with the interface of `re`, which searches in linear time.
 
-    It reads bytes as bytes: captured text is often not UTF-8, or cut within a character.
+    It matches bytes, not characters: captured text is often not UTF-8, or cut within a character.
     """
     options = re2.Options()
     options.encoding = re2.Options.Encoding.LATIN1
@@ -26,11 +25,11 @@ def compile_bytes(pattern: bytes, max_state_bytes: int = _MAX_STATE_BYTES) -> re
 
 
 def held_by(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
-    """Return the question whether a text holds a pattern of `compile_bytes`.
+    """Return a function that tests if a text contains a pattern of `compile_bytes`.
 
-    It is asked of nearly every record, and google-re2's own `search`, a generator in Python, takes
-    longer than its binding: 0.4 instead of 1.0 us for a path (bench/micro, redact). Where the
-    binding is not as we know it, `search`.
+    Nearly every record is tested. google-re2's own `search`, a generator in Python, takes longer
+    than its binding: 0.4 instead of 1.0 us for a path (bench/micro, redact). If the binding has
+    changed, `search` is used.
     """
     match = getattr(getattr(pattern, "_regexp", None), "Match", None)
     if match is None:

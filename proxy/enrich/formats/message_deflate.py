@@ -1,9 +1,9 @@
 """Inflate WebSocket messages of permessage-deflate (RFC 7692), within bounds.
 
-A message may refer back to all messages before it of its direction, so each direction of each
-connection keeps an inflater, in a bounded table. Where a message was captured only in part, or was
-too long, its successors cannot be inflated until one comes that refers to nothing before it: zlib
-refuses a reference that leads out of its window, so what comes out is never wrong, only unknown.
+A message may refer back to all earlier messages of its direction, so each direction of each
+connection keeps an inflater, in a bounded table. After a message that was captured in part, or was
+too long, later ones cannot be inflated until one refers to nothing before it. zlib refuses a
+reference that leads out of its window, so the output is never wrong, only unknown.
 """
 
 import zlib
@@ -16,45 +16,43 @@ _TAIL: Final = b"\x00\x00\xff\xff"
 """Removed by the sender from the end of each message (RFC 7692 §7.2.1)."""
 
 Direction = tuple[bytes, int]
-"""The exchange of a connection, and which way a message went."""
+"""The exchange of a connection, and the direction of a message in it."""
 
 
 class Bounds(NamedTuple):
-    """Of one message."""
+    """Limits for one message."""
 
     kept_bytes: int
-    """Of its beginning."""
+    """Bytes kept from its beginning."""
     inflated_bytes: int
-    """Most of it only to be counted, and for the messages behind it; of few messages more
+    """Bytes inflated, mostly to count them and for later messages. A few messages get more
     (`MAX_COUNTED_BYTES`).
     """
 
 
 PLAIN: Final = Bounds(65_536, 262_144)
-"""4 KiB may hold 4 MiB, and a bomb must stay cheap (0.5 ms)."""
+"""4 KiB may hold 4 MiB, and a decompression bomb must stay cheap (0.5 ms)."""
 MAX_COUNTED_BYTES: Final = 1 << 22
-"""Of one message above its bounds, only to say how large it is: 8 ms, and as much as 4 KiB may
+"""Further bytes of one message inflated only to find its size: 8 ms, and as much as 4 KiB may
 hold.
 """
 _COUNTED_PER_MESSAGE: Final = 1 << 16
-"""And on average: 0.1 ms."""
+"""Average of these per message: 0.1 ms."""
 CALL: Final = Bounds(262_144, 1_048_576)
-"""In a session with a model: an agent sends its whole history when it reconnects."""
+"""In a session with a model. An agent sends its whole history when it reconnects."""
 
 
 class Inflated(NamedTuple):
-    """What came out of a message."""
+    """The output of a message."""
 
     data: bytes
     """The first bytes, within the bounds."""
     size: int | None
-    """Of the whole message; None where it was captured in part, or is longer than there was time to
-    count.
-    """
+    """Size of the whole message; None if it was captured in part, or is too long to be counted."""
 
 
 class MessageInflaters:
-    """The inflaters of connections. Not thread-safe."""
+    """The inflaters of all connections. Not thread-safe."""
 
     def __init__(self, max_inflaters: int = MAX_INFLATERS) -> None:
         self._max_inflaters = max_inflaters
@@ -64,7 +62,7 @@ class MessageInflaters:
     def inflate(
         self, direction: Direction, data: bytes, bounds: Bounds = PLAIN, *, is_whole: bool
     ) -> Inflated | None:
-        """Inflate the next message of a direction; None where it is damaged, or refers to unknown
+        """Inflate the next message of a direction; None if it is damaged or refers to unknown
         data.
         """
         inflater = self._inflaters.pop(direction, None) or zlib.decompressobj(-zlib.MAX_WBITS)
@@ -78,7 +76,7 @@ class MessageInflaters:
             kept: bytes = inflater.decompress(data + _TAIL if is_whole else data, bounds.kept_bytes)
             size = len(kept)
             last = len(kept)
-            # A full buffer may mean that there is more, even where no input is left.
+            # A full buffer may mean that there is more, even if no input is left.
             while last == bounds.kept_bytes and size < most:
                 last = len(inflater.decompress(inflater.unconsumed_tail, bounds.kept_bytes))
                 size += last
@@ -89,7 +87,7 @@ class MessageInflaters:
         if not is_whole or last == bounds.kept_bytes:
             return Inflated(kept, None)
 
-        if not inflater.eof:  # an inflater that has seen a final block takes no more
+        if not inflater.eof:  # An inflater that has seen a final block takes no more.
             self._keep(direction, inflater)
         return Inflated(kept, size)
 
