@@ -1,3 +1,1 @@
-"""What workers and admin ports share of sockets: opening and accepting them, and what only their
-kernel knows.
-"""
+"""Sockets for workers and admin ports: opening, accepting, and asking the kernel about them."""

@@ -1,10 +1,9 @@
-"""Accepts connections of one listening socket, and keeps accepting: no error of the kernel ends it.
+"""Accepts connections of one listening socket; no error of the kernel ends accepting.
 
-A loop's own server closes its socket for good when `accept` fails for want of descriptors or
-memory, and says nothing. Here such an error pauses accepting; meanwhile connections wait in the
-kernel's queue, and what is closed makes room. uvloop's takes one connection a turn, however long
-the turns are: beside a crowd that comes and goes, newcomers waited for seconds. Here it is some, so
-that they do not hold up those who are served either.
+An event loop's own server silently closes its socket for good if `accept` fails for lack of
+descriptors or memory. Here such an error pauses accepting; connections wait in the kernel's queue
+until others are closed. uvloop accepts one connection per turn, however long a turn takes: during a
+surge, newcomers waited for seconds. Here a turn accepts several, few enough not to delay others.
 """
 
 import asyncio
@@ -19,24 +18,22 @@ from proxy.network.socket_queues import probe_silent_peers
 log = logging.getLogger(__name__)
 
 PAUSE_S: Final = 0.2
-"""How long nothing is accepted when there are no descriptors: closing one takes a turn of the loop,
-rarely more.
-"""
+"""Pause when there are no descriptors; closing a connection rarely takes longer."""
 MAX_PER_TURN: Final = 16
-"""Connections accepted before others get their turn: half a millisecond."""
+"""Number of connections accepted per turn: half a millisecond."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts on one socket, from its making until `close`."""
+    """Accepts connections from its creation until `close`."""
 
     __slots__ = ("_is_exhausted", "_listener", "_loop", "_on_accept", "_pause")
 
     def __init__(
         self, listener: socket.socket, on_accept: Callable[[socket.socket], object]
     ) -> None:
-        """Give each connection, not blocking, to `on_accept`, which owns it; `listener` is ours
-        from now on.
+        """Pass each non-blocking connection to `on_accept`, which owns it. The acceptor owns
+        `listener` from now on.
         """
         listener.setblocking(False)
         probe_silent_peers(listener)
@@ -48,7 +45,7 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept nothing more; doing it twice is harmless."""
+        """Stop accepting; idempotent."""
         if self._listener.fileno() < 0:
             return
         if self._pause is None:
@@ -83,7 +80,7 @@ class Acceptor:
         self._is_exhausted = False
 
     def _wait(self, error: OSError) -> None:
-        """Accept nothing for a moment; said once until there is room again."""
+        """Pause accepting; logged once until accepting works again."""
         if not self._is_exhausted:
             self._is_exhausted = True
             name = self._listener.getsockname()

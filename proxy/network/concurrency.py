@@ -1,52 +1,50 @@
-"""How many connections an upstream was seen to serve at once, and what follows for idle ones (P27).
-Pure.
+"""Estimates how many connections an upstream serves at once, and how long idle ones may be kept
+(P27).
 
 Python's `http.server` and many development servers serve one connection at a time, others one per
-thread. There, an idle connection that we keep blocks all that wait behind it, our own requests and
-those of others. Strategy: until two connections were seen served side by side, idle ones are kept
-for half a second only. When a new connection gets no answer while the idle ones fill the
-concurrency seen so far, they are closed, and from then on none becomes idle while another waits.
-The invariant: an upstream is credited only with the concurrency it has shown.
+thread. There an idle connection of ours blocks everyone behind it. Until two connections were seen
+served at the same time, idle ones are kept for half a second only. If a new connection gets no
+answer while idle ones fill the observed concurrency, they are closed, and from then on none becomes
+idle while another waits. Invariant: an upstream is only credited with concurrency that it has
+shown.
 """
 
 from typing import Final
 
 UNPROVEN_IDLE_NS: Final = 500_000_000
-"""How long an idle connection is kept while the upstream has not shown that it serves others beside
-it.
-"""
+"""Time that an idle connection is kept before the upstream has served two at the same time."""
 
 SILENT_NS: Final = 250_000_000
-"""How long a new connection may get no answer before idle ones are suspected of holding it."""
+"""Silence of a new connection after which idle ones are suspected of blocking it."""
 
 
 class Concurrency:
-    """What one upstream has shown."""
+    """The observed concurrency of one upstream."""
 
     __slots__ = ("is_wary", "seen")
 
     def __init__(self) -> None:
         self.seen = 0
-        """The most connections that had each been answered while all of them were open."""
+        """Largest number of open connections that had all been answered."""
         self.is_wary = False
-        """Whether idle connections were once suspected of holding others, and nothing more was
-        shown since.
+        """Whether idle connections were once suspected of blocking others, and no more concurrency
+        was seen since.
         """
 
     def served(self, answered: int) -> None:
-        """Note that so many open connections have been answered, the last of them just now for the
-        first time.
+        """Note that `connections` open connections have been answered, the newest for the first
+        time just now.
         """
         if answered > self.seen:
             self.seen = answered
             self.is_wary = False
 
     def may_hold(self, answered: int) -> bool:
-        """Whether so many open connections may be all that the upstream serves at once."""
+        """Whether this many open connections may be all that the upstream serves at once."""
         return answered >= self.seen
 
     def idle_ns(self, keep_alive_ns: int) -> int:
-        """Return how long to keep an idle connection that might be kept for `keep_alive_ns`."""
+        """Return how long to keep an idle connection that may be kept for `keep_alive_ns`."""
         if self.seen > 1:
             return keep_alive_ns
         return min(keep_alive_ns, UNPROVEN_IDLE_NS)

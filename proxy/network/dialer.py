@@ -1,9 +1,8 @@
-"""Connects to a name that may have several addresses, whichever of them answer (RFC 8305 §4, §5;
-P26).
+"""Connects to a name with several addresses, whichever of them answers (RFC 8305 §4, §5; P26).
 
-Strategy: one address after the other in `AddressOrder`, the next as soon as one fails or has been
-silent for a quarter of a second; the first that connects wins, the others are given up. The order
-is pure. The invariant: of the sockets that were opened exactly one is returned, or none is left.
+Addresses are tried in `AddressOrder`; the next one starts as soon as the previous one fails or has
+been silent for a quarter of a second. The first to connect wins. Invariant: exactly one opened
+socket is returned, or none is left open.
 """
 
 import asyncio
@@ -16,24 +15,24 @@ from typing import Any, Final
 from proxy.network.lookup import Address, Lookup
 
 ATTEMPT_DELAY_S: Final = 0.25
-"""How long an address may be silent before the next is tried beside it (RFC 8305 §5)."""
+"""Silence of an address after which the next is tried as well (RFC 8305 §5)."""
 
 AVOIDED_S: Final = 30.0
-"""How long an address that failed comes after the others."""
+"""Time for which a failed address is tried after all others."""
 
 
 class AddressOrder:
-    """The order in which the addresses of one name are tried."""
+    """Order in which the addresses of one name are tried."""
 
     __slots__ = ("_avoided", "_turn")
 
     def __init__(self) -> None:
         self._avoided: dict[Address, float] = {}
-        """Address → until when. Holds nothing the name does not lead to."""
+        """Address → time until which it is tried last. Only has addresses of the name."""
         self._turn = 0
 
     def arrange(self, found: Sequence[Address], now_s: float) -> list[Address]:
-        """Return the addresses found: families in turn (RFC 8305 §4), rotated within each, failed
+        """Return the addresses in order: families alternate (RFC 8305 §4), each is rotated, failed
         ones last.
         """
         self._avoided = {
@@ -72,11 +71,10 @@ class Dialer:
         self._order = AddressOrder()
 
     async def connect(self) -> tuple[socket.socket, Address]:
-        """Return a connected socket, not blocking, and the address it leads to.
+        """Return a connected, non-blocking socket and its address.
 
         Raises:
-            OSError: no address could be reached; of several failures the first. What the judge
-                raises, for any of the addresses.
+            OSError: no address could be reached (the first failure), or the judge refused an address.
         """
         found = await self._lookup.addresses()
         if self._judge is not None:
@@ -88,7 +86,7 @@ class Dialer:
         return await self._race(addresses)
 
     def avoid(self, address: Address) -> None:
-        """Try an address after all others for a while, because its last connection failed."""
+        """Try an address last for a while, because its connection failed."""
         self._order.avoid(address, time.monotonic())
 
     async def _race(self, addresses: list[Address]) -> tuple[socket.socket, Address]:
@@ -128,8 +126,8 @@ class Dialer:
     def _give_up(
         self, addresses: list[Address], started: list[asyncio.Future[Any]], winner: Address
     ) -> None:
-        """End the attempts that are left; those begun after the winner's had no time to show what
-        they are worth.
+        """Cancel the remaining attempts; those that started after the winner are not held against
+        their address.
         """
         is_earlier = True
         for address, attempt in zip(addresses, started, strict=False):

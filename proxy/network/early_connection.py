@@ -1,8 +1,8 @@
-"""A connection between its accept and its first request, while something comes first: counted,
+"""A connection between accept and its first request, while something else comes first: counted,
 capped and timed.
 
-Invariant: the worker knows it as exactly one connection, this one until `hand_over`; one that ends
-before is counted with its reason.
+Invariant: the worker counts it as exactly one connection until `hand_over`; if it ends before, the
+reason is counted.
 """
 
 import asyncio
@@ -14,29 +14,25 @@ from typing import Final, Protocol
 
 
 class ConnectionRegistry(Protocol):
-    """Counts the connections of a worker: the part of the engine that one before its first request
-    needs.
-    """
+    """Counts a worker's connections: the part of the engine that an early connection needs."""
 
     def register(self, connection: "EarlyConnection", peer: bytes) -> str:
-        """Count it in, or return which limit it would exceed; an empty `peer` means the client is
-        not known yet.
+        """Count a connection, or return the limit that it would exceed. An empty `peer` means that
+        the client is not known yet.
         """
 
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
-        """Count it out; doing it twice is harmless."""
+        """Stop counting a connection; idempotent."""
 
     def count_tls_failure(self, reason: str) -> None:
-        """Count a connection that was never secured (`ring/counters.TLS_FAILURES`)."""
+        """Count a connection whose handshake failed (`ring/counters.TLS_FAILURES`)."""
 
     def count_proxy_failure(self, reason: str) -> None:
-        """Count a connection whose client was never known (`ring/counters.PROXY_FAILURES`)."""
+        """Count a connection whose client stayed unknown (`ring/counters.PROXY_FAILURES`)."""
 
 
 class EarlyConnection(ABC):
-    """What it has in common, whatever comes first; the worker's tick times it, as it does any
-    other.
-    """
+    """Base of early connections; the worker's tick enforces their deadline like any other."""
 
     __slots__ = (
         "_connection",
@@ -61,7 +57,7 @@ class EarlyConnection(ABC):
         count_failure: Callable[[str], None],
         max_s: float,
     ) -> None:
-        """Be timed from now on; `count_failure` counts a failure by its reason."""
+        """Start the deadline; `count_failure` counts a failure by its reason."""
         self._loop = asyncio.get_running_loop()
         self._connection = connection
         self.peer = peer
@@ -69,7 +65,7 @@ class EarlyConnection(ABC):
         self._count_failure = count_failure
         self._max_s = max_s
         self._is_waiting = False
-        """Whether this is what the worker knows the connection as."""
+        """Whether the worker still counts this object as the connection."""
         self.since_ns = time.monotonic_ns()
         """When it was accepted."""
 
@@ -82,7 +78,7 @@ class EarlyConnection(ABC):
         self._loop.add_reader(self._connection.fileno(), self._look)
 
     def hand_over(self) -> None:
-        """Make room for what is this connection from now on."""
+        """Hand the connection over to the object that serves it from now on."""
         self._is_waiting = False
         self._registry.unregister(self, self.peer)
 
@@ -93,19 +89,19 @@ class EarlyConnection(ABC):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for its first request; 0: it is gone, or another by now."""
+        """Time since which it waits for its first request; 0 if it is gone or handed over."""
         return self.since_ns if self._is_waiting else 0
 
     def evict(self, reason: str) -> None:
-        """Close now: nothing was said to which a reason could be an answer."""
+        """Close now without an answer, since nothing was asked."""
         self._close()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether it is new since then: a request is likely to be on its way."""
+        """Whether it was accepted after `since_ns`, so that a request is likely to be on its way."""
         return self.since_ns >= since_ns
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Draining: nothing was asked yet."""
+        """Close it while draining: nothing was asked yet."""
         if not self.is_expected(since_ns):
             self._close()
 
@@ -114,11 +110,11 @@ class EarlyConnection(ABC):
 
     @abstractmethod
     def _look(self) -> None:
-        """Bytes are there, or the end."""
+        """Handle new bytes, or the end."""
 
     @abstractmethod
     def _drop(self) -> None:
-        """Close the socket; it is the worker's no more."""
+        """Close the socket, which the worker no longer counts."""
 
     def _fail(self, reason: str) -> None:
         if self._is_waiting:

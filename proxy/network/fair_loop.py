@@ -1,13 +1,11 @@
-"""Fairness among connections: how much of one connection's work a worker does before it serves the
-others (P23).
+"""Fairness among connections: bounds the work for one connection before others are served (P23).
 
-A socket hands over as much as the loop reads at once, and a loop reads one socket many times over:
-uvloop 32 × 256 KB. A connection that gets more than its share stops reading, keeps the rest in hand
-and waits here; the loop serves all other sockets in between. The waiting ones share one allowance
-per turn of the loop, so many of them cost the others no more than one.
+A socket returns as much as the loop reads at once, and a loop may read one socket many times in a
+row: uvloop 32 × 256 KB. A connection that gets more than its share stops reading, keeps the rest in
+hand and waits here, while the loop serves all other sockets. Waiting connections share one
+allowance per turn of the loop, so many of them delay others no more than one.
 
-Invariant: every connection waits at most once, and each that waits comes next in the order of its
-arrival.
+Invariant: each connection waits at most once, in order of arrival.
 """
 
 import asyncio
@@ -20,34 +18,34 @@ from typing import Final, Protocol
 log = logging.getLogger(__name__)
 
 TURN_BYTES: Final = 65536
-"""A read from this size on is the last of its socket in this turn; smaller ones have emptied the
+"""Size from which a read is the last of its socket in a turn; smaller reads have emptied the
 socket.
 """
 TURN_NS: Final = 250_000
-"""What all that wait may take together in one turn of the loop, which costs some 20 µs by itself.
+"""Time that all waiting connections may take together per turn of the loop, which costs about 20 µs
+itself.
 """
 TURN_STEPS: Final = 16
-"""The same as a number of connections: reading their sockets is work that `TURN_NS` does not
-measure.
+"""Number of connections served per turn: `TURN_NS` does not measure the reading of their sockets.
 """
 
 HELD_BYTES: Final = 1 << 18
-"""What a connection over TLS may have in hand before it is not read: what uvloop holds of a
-connection that is not read is lost when its peer leaves.
+"""Bytes that a TLS connection may have in hand before it is not read any more: uvloop loses data of
+an unread connection when its peer leaves.
 """
 
 BY_CLIENT, BY_UPSTREAM, BY_UNSENT, BY_TURN, BY_FRAMES, BY_RECORDING = 1, 2, 4, 8, 16, 32
-"""Why a socket is not read: the client sent enough ahead, or takes no more; the upstream takes no
-more; there is none yet; the socket had its turn; its WebSocket frames are not all read; the ring is
-filling.
+"""Reasons not to read a socket: the client sent enough ahead, or takes no more data; the upstream
+takes no more, or does not exist yet; the socket had its turn; its WebSocket frames are not all
+parsed; the ring is filling.
 """
 
 
 class TurnTaker(Protocol):
-    """What has work in hand."""
+    """A connection with work in hand."""
 
     def take_turn(self) -> None:
-        """Do a bounded piece of it, and wait again for the rest."""
+        """Do a bounded part of the work, and call `add` again for the rest."""
 
 
 def _next_turn(step: Callable[[], None]) -> None:
@@ -64,18 +62,18 @@ class FairLoop:
         soon: Callable[[Callable[[], None]], None] = _next_turn,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Call `soon` for a call in the loop's next turn."""
+        """`soon` schedules a call in the loop's next turn."""
         self._soon = soon
         self._clock_ns = clock_ns
         self._waiting: OrderedDict[TurnTaker, None] = OrderedDict()
         self._is_due = False
 
     def apart(self) -> "FairLoop":
-        """Return a second one on the same event loop, with an allowance of its own."""
+        """Return a second instance on the same event loop, with its own allowance."""
         return FairLoop(self._soon, self._clock_ns)
 
     def add(self, waiting: TurnTaker) -> None:
-        """Give it a turn later; idempotent."""
+        """Schedule a turn for a connection; idempotent."""
         self._waiting[waiting] = None
         if not self._is_due:
             self._is_due = True

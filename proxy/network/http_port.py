@@ -1,11 +1,10 @@
-"""An aiohttp application on a listening socket of ours, safe from connections that want nothing:
-capped and timed.
+"""Serves an aiohttp application on a listening socket, and limits idle and slow connections.
 
-aiohttp waits for a request head as long as for the next request, takes a megabyte of one, holds any
-number of connections, and takes a body or gives a response at whatever pace its client likes. Here
-each of these has an end; at the limit, the connection that has waited longest for a request is
-closed, else for the rest of a body, so clients that hold connections open cannot keep others out. A
-stream has no limit as long as its client takes bytes.
+aiohttp waits for a request head as long as for the next request, accepts a megabyte of it, holds
+any number of connections, and lets clients send bodies and read responses at any pace. Here each of
+these is limited. At the limit, the connection that has waited longest for a request is closed, or
+else the one that has waited longest for the rest of a body, so idle clients cannot keep others out.
+A stream may last as long as its client reads.
 """
 
 import asyncio
@@ -27,26 +26,28 @@ from proxy.process.descriptors import max_client_connections
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 512
-"""Of one port; browsers, scrapers and scripts need tens."""
+"""Connections per port; browsers, scrapers and scripts need tens."""
 MAX_HEAD_BYTES: Final = 32768
-"""Of a request that is not whole; with `MAX_CONNECTIONS` it bounds what is kept of strangers."""
+"""Size of an incomplete request; together with `MAX_CONNECTIONS` this bounds the memory for
+strangers.
+"""
 HEAD_S: Final = 10.0
-"""From accept to the end of the first request's head, TLS included."""
+"""Time from accept to the end of the first request's head, TLS included."""
 IDLE_S: Final = 60.0
-"""Between two requests, the second one's head included."""
+"""Time between two requests, including the second one's head."""
 BODY_S: Final = 30.0
-"""For a request's body; the largest is 64 KiB."""
+"""Time for a request's body; the largest is 64 KiB."""
 STALL_S: Final = 60.0
-"""Without a byte taken of a response."""
+"""Time without progress in sending a response."""
 CHECK_EVERY_S: Final = 1.0
 REASONS: Final = ("displaced", "full", "head", "body", "stall", "tls")
-"""Why a connection was closed: to make room for a new one, as a new one for which there was none,
-at a deadline, or as its handshake failed, which plain HTTP does, too.
+"""Reasons for closing a connection: displaced by a new one, no room, a deadline, or a failed
+handshake (including plain HTTP on a TLS port).
 """
 
 
 Refuse = Callable[[int, str], web.Response]
-"""Makes the response to what is no request: status, and what is wrong."""
+"""Makes the response to an invalid request, from its status and its fault."""
 
 
 @asynccontextmanager
@@ -58,7 +59,9 @@ async def http_port(
     tls: ssl.SSLContext | None = None,
     shutdown_timeout_s: float = 5.0,
 ) -> AsyncIterator["HttpPort"]:
-    """Serve an application on a listening socket, which stays the caller's, until left."""
+    """Serve an application on a listening socket until the context exits; the caller closes the
+    socket.
+    """
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_timeout_s)
     await runner.setup()
 
@@ -80,7 +83,7 @@ class HttpPort:
         refuse: Refuse,
         tls: ssl.SSLContext | None,
     ) -> None:
-        """Accept from now on."""
+        """Start accepting."""
         assert runner.server is not None, "bug: the runner is not set up"
         self.refuse = refuse
         self.connections: dict[_Connection, None] = {}
@@ -96,7 +99,7 @@ class HttpPort:
         self._acceptor = Acceptor(listener, self._accept)
 
     def close(self) -> None:
-        """Accept nothing more; connections are the runner's to end, but those that are none yet."""
+        """Stop accepting, and close early connections; the runner ends all others."""
         self._acceptor.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -167,28 +170,28 @@ class _Connection(web.RequestHandler):
         super().__init__(server, loop=loop, access_log=None, keepalive_timeout=IDLE_S)  # type: ignore[arg-type]
         self._port = port
         self._since_s = loop.time()
-        """When what is waited for began, or last moved."""
+        """Time at which the current wait began, or last made progress."""
         self._unsent_bytes = 0
         self._was_sending = False
         self._body: StreamReader = EMPTY_PAYLOAD
-        """That of the newest request, which may still wait for its turn."""
+        """Body of the newest request, which may still be queued."""
         self._head_bytes = 0
-        """Of the next one."""
+        """Size of the next request's head so far."""
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is the client's turn to ask for something."""
+        """Whether it waits for its client's next request."""
         return (
             self._current_request is None and not self._request_in_progress and not self._messages
         )
 
     @property
     def is_uploading(self) -> bool:
-        """Whether the rest of a request is still to come."""
+        """Whether the rest of a request is missing."""
         return self._current_request is not None and not self._current_request.content.is_eof()
 
     def end(self, reason: str) -> None:
-        """Close it, counted by one of `REASONS`."""
+        """Close it, counted under one of `REASONS`."""
         self._port.closed[reason] += 1
         if self.transport is None:
             self.opening.cancel()
@@ -196,7 +199,7 @@ class _Connection(web.RequestHandler):
             self.transport.abort()
 
     def check(self, now_s: float) -> None:
-        """Enforce the deadlines; between two requests it is aiohttp that does."""
+        """Enforce the deadlines, except between two requests, where aiohttp does."""
         if self.is_waiting:
             self._was_sending = False
             if self._request_count == 0 and now_s - self._since_s >= HEAD_S:
@@ -219,7 +222,7 @@ class _Connection(web.RequestHandler):
             self._unsent_bytes = unsent
 
     def data_received(self, data: bytes) -> None:
-        """Read what came; a head that goes on beyond `MAX_HEAD_BYTES` is refused."""
+        """Pass received data on; refuse a head beyond `MAX_HEAD_BYTES`."""
         known_requests = self._request_count
         super().data_received(data)
         if self._request_count > known_requests:
@@ -239,8 +242,8 @@ class _Connection(web.RequestHandler):
         super().connection_lost(exc)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
-        """Log what aiohttp cannot explain; a body that is not encoded as it says is its client's
-        mistake.
+        """Log aiohttp's unexpected errors; a wrongly encoded body is its client's mistake and is
+        not logged.
         """
         if not isinstance(kw.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **kw)
@@ -252,7 +255,7 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request in the words of the application; it is no error of ours."""
+        """Answer an invalid request in the application's format, without logging an error."""
         if status >= 500:
             log.error("bug: a request failed outside of its handler", exc_info=exc)
         shown = (message or HTTPStatus(status).phrase).partition("\n")[0].rstrip(": ")
@@ -264,7 +267,7 @@ class _Connection(web.RequestHandler):
 
 
 def _written(response: web.Response) -> bytes:
-    """Return the bytes of a response after which the connection is closed."""
+    """Return the bytes of a response that ends its connection."""
     body = response.body if isinstance(response.body, bytes) else b""
     fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

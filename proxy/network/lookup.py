@@ -1,10 +1,9 @@
-"""Addresses of host names, each name resolved in a thread of its own (P26, RFC 8767).
+"""Resolves host names, each in a thread of its own (P26, RFC 8767).
 
-An event loop resolves all names in a few shared threads: with uvloop two requests for a name whose
-server is silent held every other name for ten seconds. Strategy: one question at a time for each
-name; all callers meanwhile wait for its answer, which serves for a second. While there is none,
-because the question hangs or the resolver is out of order, an earlier answer is used. The
-invariant: a caller waits for its own name only.
+An event loop resolves all names in a few shared threads: with uvloop, two requests for a name with
+a silent server blocked all other names for ten seconds. Here each name has one query at a time; all
+callers wait for its answer, which is valid for a second. While a query hangs or fails, an earlier
+answer is used. Invariant: a caller only waits for its own name.
 """
 
 import asyncio
@@ -18,18 +17,18 @@ Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 """Family and socket address."""
 
 PATIENCE_S: Final = 0.5
-"""How long a question may take where an earlier answer is known."""
+"""Time that a query may take if an earlier answer is known."""
 STALE_S: Final = 600.0
-"""How long an earlier answer may be used: after that, the address may belong to another host."""
+"""Age to which an earlier answer is used; later the address may belong to another host."""
 FRESH_S: Final = 1.0
-"""How long an answer is used without another question, whose thread costs 150 us."""
+"""Age to which an answer is used without a new query, whose thread costs 150 us."""
 
 
 def resolve(host: str, port: int) -> list[Address]:
-    """Return the addresses of a name, each once, in the resolver's order (RFC 6724).
+    """Return the distinct addresses of a name, in the resolver's order (RFC 6724).
 
     Raises:
-        OSError: `socket.gaierror`, the name leads nowhere.
+        OSError: `socket.gaierror`, the name has no address.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(
@@ -38,7 +37,7 @@ def resolve(host: str, port: int) -> list[Address]:
 
 
 class Lookup:
-    """Looks one name up, for one loop."""
+    """Resolves one name, for one loop."""
 
     __slots__ = ("_asked_s", "_host", "_known", "_known_s", "_port", "_question")
 
@@ -46,14 +45,14 @@ class Lookup:
         self._host = host
         self._port = port
         self._question: asyncio.Future[list[Address] | Exception] | None = None
-        """The one that is asked now."""
+        """The running query."""
         self._asked_s = 0.0
         self._known: list[Address] = []
         """The last answer."""
         self._known_s = 0.0
 
     async def addresses(self) -> list[Address]:
-        """Return what the name leads to.
+        """Return the addresses of the name.
 
         Raises:
             OSError: as `resolve` does, or no thread can be started.
@@ -87,7 +86,7 @@ class Lookup:
         return self._question
 
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Answer a question, in a thread of its own."""
+        """Run a query in a thread of its own."""
         try:
             answer: list[Address] | Exception = resolve(self._host, self._port)
         except Exception as error:  # any: the callers wait for a result

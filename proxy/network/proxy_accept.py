@@ -1,10 +1,8 @@
-"""The life of a connection before its PROXY header is read: counted, capped and timed from accept
-on.
+"""A connection before its PROXY header is read: counted, capped and timed from accept on.
 
-Strategy: peeked bytes, which stay in the kernel, show how long the header is; exactly that much is
-read, so the protocol that serves the connection next, TLS or not, finds its first byte. Untrusted
-peers get no header parsed: they are clients like any other, and what they write is read as a
-request.
+Peeked bytes, which stay in the kernel, show the header's length; exactly that much is read, so the
+next protocol, TLS or not, finds its first byte. Headers of untrusted peers are not parsed: they are
+ordinary clients, and their bytes are read as a request.
 """
 
 import socket
@@ -17,22 +15,22 @@ from proxy.network.early_connection import ConnectionRegistry, EarlyConnection
 from proxy.network.proxy_header import MAX_V2_BYTES, MalformedHeader, header_end, read_source
 
 MAX_HEADER_S: Final = 10.0
-"""From accept to the end of the header, which a load balancer sends before anything else."""
+"""Time from accept to the end of the header, which a load balancer sends first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyPort:
-    """Shared state of the connections that load balancers open to one port."""
+    """Shared state of a port's connections from load balancers."""
 
     registry: ConnectionRegistry
     is_trusted: Callable[[bytes], bool]
-    """Whether an address is that of a load balancer."""
+    """Whether an address belongs to a trusted load balancer."""
     serve: Callable[[socket.socket, bytes], object]
-    """Takes the connection over, with the address of the client."""
+    """Serves the connection, given its client's address."""
     max_header_s: float = MAX_HEADER_S
 
     def accept(self, connection: socket.socket) -> None:
-        """Take an accepted connection; above a limit it is closed at once."""
+        """Start a connection; above a limit it is closed at once."""
         peer = peer_of(connection)
         if self.is_trusted(peer):
             ProxyAccept(self, connection, peer).start()
@@ -41,7 +39,7 @@ class ProxyPort:
 
 
 class ProxyAccept(EarlyConnection):
-    """A connection of a load balancer that has not named its client yet."""
+    """A load balancer's connection that has not named its client yet."""
 
     __slots__ = ("_balancer", "_header", "_port")
 
@@ -59,7 +57,7 @@ class ProxyAccept(EarlyConnection):
         super().hand_over()
 
     def _look(self) -> None:
-        """Take what is there of the header; once it is whole, let the connection begin."""
+        """Read the header as it arrives; once complete, start the connection."""
         try:
             seen = self._connection.recv(MAX_V2_BYTES, socket.MSG_PEEK)
             if not seen:
@@ -86,7 +84,7 @@ class ProxyAccept(EarlyConnection):
 
 
 def peer_of(connection: socket.socket) -> bytes:
-    """Return the address at the other end; empty where it is gone already."""
+    """Return the peer's address; empty if it is already gone."""
     try:
         return peer_address(connection.getpeername())
     except OSError:

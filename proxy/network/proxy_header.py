@@ -1,9 +1,9 @@
-"""The PROXY protocol, versions 1 and 2: whose connection it is that a load balancer opened. Pure.
+"""The PROXY protocol, versions 1 and 2, by which a load balancer names its client.
 
 Standard: https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt. Any deviation makes the
-header malformed and the connection useless, because its client is unknown. Headers without a client
-(LOCAL, UNKNOWN, another family) leave the load balancer itself as the client; its health checks
-come like that.
+header malformed and the connection useless, because its client is unknown. If a header names no
+client (LOCAL, UNKNOWN, another family), the load balancer itself is the client, as for its health
+checks.
 """
 
 import ipaddress
@@ -15,8 +15,8 @@ from proxy.http1.forwarded import plain_address
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 MAX_V1_BYTES: Final = 107
 MAX_V2_BYTES: Final = 16 + 2048
-"""Addresses take 36 bytes; the rest is for what load balancers add, which is not read. The protocol
-allows 65535.
+"""Largest header of version 2. Addresses take 36 bytes; the rest is for extensions, which are
+ignored. The protocol allows 65535.
 """
 
 _V1: Final = b"PROXY "
@@ -24,18 +24,18 @@ _V2_FIXED: Final = 16
 _LINE: Final = re.compile(rb"PROXY (TCP[46]) (\S{1,45}) (\S{1,45}) (\d{1,5}) (\d{1,5})\r\n")
 _UNKNOWN: Final = re.compile(rb"PROXY UNKNOWN(?: [^\r\n]*)?\r\n")
 _ADDRESS_BYTES: Final = {0x1: 4, 0x2: 16}
-"""Family of version 2 → size of an address."""
+"""Family of version 2 → size of an address in bytes."""
 
 
 class MalformedHeader(Exception):
-    """These bytes begin no header."""
+    """The bytes are not a valid header."""
 
 
 def header_end(data: bytes) -> tuple[int, bool]:
-    """Return how much of the bytes certainly belongs to the header, and whether that is all of it.
+    """Return the number of bytes that certainly belong to the header, and whether it is complete.
 
     Raises:
-        MalformedHeader: they begin none, or one that is longer than allowed.
+        MalformedHeader: they are not a header, or one that is too long.
     """
     if data[:12] == SIGNATURE[: len(data)]:
         if len(data) < _V2_FIXED:
@@ -58,10 +58,10 @@ def header_end(data: bytes) -> tuple[int, bool]:
 
 
 def read_source(header: bytes) -> bytes:
-    """Return the client's address in a complete header; empty where it names none.
+    """Return the client's address from a complete header; empty if it names none.
 
     Raises:
-        MalformedHeader: it is not as the protocol says.
+        MalformedHeader: it violates the protocol.
     """
     if header.startswith(SIGNATURE):
         return _source_v2(header)

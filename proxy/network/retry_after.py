@@ -1,4 +1,4 @@
-"""How long a server that refuses for now wants to be left alone. Pure.
+"""The `Retry-After` field: how long a server wants to be left alone.
 
 Standard: RFC 9110 §10.2.3, seconds or a date.
 """
@@ -6,13 +6,11 @@ Standard: RFC 9110 §10.2.3, seconds or a date.
 from email.utils import parsedate_to_datetime
 
 _MAX_DIGITS = 9
-"""More would be centuries."""
+"""Largest number of digits; more would be centuries."""
 
 
 def retry_after_s(text: str, now_s: float) -> float | None:
-    """Return seconds from now on, at least 0, of the value of a Retry-After field; None where it
-    says nothing.
-    """
+    """Return the seconds from now on, at least 0; None if the value is invalid."""
     text = text.strip()
     if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:
         return float(text)

@@ -1,10 +1,9 @@
-"""What only the kernel knows of a connection: whether its peer lives, how much it has not taken,
-what it sent last.
+"""Queries the kernel about a connection: whether its peer lives, how much is unsent, what it sent
+last.
 
-Queried for connections that stand still or are lost, never on the path of a byte. An event loop
-reports none of this: it sees a reset only while it reads, and asks for more to send only after a
-third of the kernel's own buffer, up to megabytes, has gone, so a slow peer would look like one that
-takes nothing.
+It is used for connections that stall or are lost, never on the path of a byte. An event loop does
+not report this: it sees a reset only while it reads, and asks for more data only after a third of
+the kernel's buffer, up to megabytes, has gone, so a slow peer would look like a stalled one.
 """
 
 import asyncio
@@ -19,24 +18,23 @@ from typing import Final
 _INT: Final = struct.Struct("i")
 
 MAX_LAST_BYTES: Final = 1 << 18
-"""As much as one read of the loop."""
+"""Largest size of the last bytes: one read of the loop."""
 
 _LEAST_QUEUE_BYTES: Final = 4096
-"""The smallest queue of a connection that is being sent on (`tcp_wmem`)."""
+"""Smallest send queue of an active connection (`tcp_wmem`)."""
 
 _SIOCOUTQNSD: Final = 0x894B
-"""Asks how much of its queue the kernel has not sent, as the peer's window is full (Linux)."""
+"""Asks how much of a queue the kernel could not send yet because the peer's window is full (Linux).
+"""
 
 _PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
-"""A minute of silence, and another until a peer is given up. A kernel's own are two hours, when
-gateways and load balancers have long forgotten the connection: many do after some minutes.
+"""TCP keep-alive: a probe after a minute of silence, and another minute until the peer is given up.
+The kernel's default is two hours, although many gateways forget a connection after minutes.
 """
 
 
 def probe_silent_peers(own: socket.socket) -> None:
-    """Have the kernel ask a silent peer whether it is there; connections that a listening socket
-    accepts inherit it.
-    """
+    """Enable TCP keep-alive probes; connections accepted by a listening socket inherit them."""
     if own.family == socket.AF_UNIX:
         return
     try:
@@ -49,8 +47,8 @@ def probe_silent_peers(own: socket.socket) -> None:
 
 
 def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
-    """Whether the peer has reset the connection; an orderly close looks like a peer that only
-    stopped sending.
+    """Whether the peer has reset the connection. After an orderly close this is False: the peer may
+    only have stopped sending.
     """
     own = transport.get_extra_info("socket")
     if transport.is_closing() or own is None or own.fileno() < 0:
@@ -61,15 +59,15 @@ def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
 
 
 def has_ended(transport: asyncio.Transport) -> bool:
-    """Whether the peer sends no more, even if the loop has not read the end yet."""
+    """Whether the peer has ended its side, even if the loop has not read the end yet."""
     return is_reset_by_peer(transport, select.POLLRDHUP)
 
 
 def unsent_bytes(transport: asyncio.Transport) -> int:
-    """Bytes written that the peer's kernel has not acknowledged: the transport's and our kernel's
-    (`SIOCOUTQ`).
+    """Return the number of written bytes that the peer's kernel has not acknowledged: the
+    transport's and our kernel's (`SIOCOUTQ`).
 
-    One that is closing may still have some; of a closed one nothing is known.
+    A closing connection may still have some; for a closed one the result is 0.
     """
     own = transport.get_extra_info("socket")
     if own is None or own.fileno() < 0:
@@ -79,8 +77,8 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
 
 
 def untaken_bytes(transport: asyncio.Transport) -> int:
-    """Like `unsent_bytes`, but 0 where all is on its way: a peer that vanished never acknowledges
-    that, and one that reads nothing does.
+    """Like `unsent_bytes`, but 0 if all bytes are on their way: a vanished peer never acknowledges
+    those, and a peer that does not read still does.
     """
     unsent = unsent_bytes(transport)
     own = transport.get_extra_info("socket")
@@ -91,10 +89,10 @@ def untaken_bytes(transport: asyncio.Transport) -> int:
 
 
 def is_flushing(transport: asyncio.Transport) -> bool:
-    """Whether some of what was written has not reached our kernel.
+    """Whether some written bytes have not reached our kernel.
 
-    A TLS layer leaves out what it has handed to the layer below. That has some only while our
-    kernel's queue is nearly full; a few bytes in it may be the goodbye to a peer that has vanished.
+    For TLS this excludes bytes that were handed to the layer below. That layer only holds bytes
+    while the kernel's queue is nearly full; a few may be the closing alert to a vanished peer.
     """
     is_tls = transport.get_extra_info("sslcontext") is not None
     return transport.get_write_buffer_size() > 0 or (
@@ -103,11 +101,11 @@ def is_flushing(transport: asyncio.Transport) -> bool:
 
 
 def last_bytes(transport: asyncio.Transport) -> bytes:
-    """Return the unread bytes of a lost peer; called in `connection_lost`, while the socket is
+    """Return the unread bytes of a lost peer; call it in `connection_lost`, while the socket is
     open.
 
-    A loop that fails to write gives up without reading on: the answer of a peer that refuses an
-    upload and closes would be lost. Empty over TLS, where `tls_dial` reads the socket below it.
+    A loop whose write fails stops reading, so the answer of a peer that refuses an upload and
+    closes would be lost. Empty for TLS, for which `tls_dial` reads the socket.
     """
     if transport.get_extra_info("ssl_object") is not None:
         return b""

@@ -1,9 +1,8 @@
-"""The life of a TLS connection before its handshake is done: counted, capped and timed from accept
-on.
+"""A TLS connection before its handshake is done: counted, capped and timed from accept on.
 
-Strategy: the first bytes, peeked so that they stay in the kernel, distinguish a handshake (RFC 8446
-§5.1) from plain HTTP, which goes to a protocol that answers with that reason. The loop runs the
-handshake; connections that do not complete it are counted by reason.
+The first bytes, peeked so that they stay in the kernel, tell a handshake (RFC 8446 §5.1) from plain
+HTTP, which is answered with that reason. The loop runs the handshake; failures are counted by
+reason.
 """
 
 import asyncio
@@ -18,11 +17,11 @@ from proxy.network.proxy_accept import peer_of
 from proxy.process.tls import HELLO_BYTES
 
 MAX_HANDSHAKE_S: Final = 10.0
-"""From accept to the end of the handshake."""
+"""Time from accept to the end of the handshake."""
 
 _SHUTDOWN_S: Final = 86400.0
-"""The connection's own deadlines come first: a loop's would cut a response that a slow client is
-still taking.
+"""Shutdown timeout of the loop, long because the connection has its own deadlines: a shorter one
+would cut a response that a slow client is still reading.
 """
 
 _HANDSHAKE_RECORD: Final = 22
@@ -37,28 +36,26 @@ _PARTS_OF_REASONS: Final = (
     ("GROUP", "cipher"),
     ("ALERT_HANDSHAKE_FAILURE", "cipher"),
 )
-"""Part of OpenSSL's name of a failure → ours; the first that occurs counts."""
+"""Part of OpenSSL's name of a failure → our reason; the first match counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsPort:
-    """Shared state of the connections of one TLS port."""
+    """Shared state of one TLS port's connections."""
 
     context_of: Callable[[bytes], ssl.SSLContext]
     """Chooses the context by the first bytes of a handshake."""
     registry: ConnectionRegistry
     tasks: asyncio.TaskGroup
     secured: Callable[["TlsAccept"], asyncio.Protocol]
-    """Makes the protocol of a connection, which takes the connection's place with `hand_over` when
-    it is made.
-    """
+    """Makes the protocol of a secured connection, which calls `hand_over` when it starts."""
     plain: Callable[["TlsAccept"], asyncio.Protocol]
-    """The same for a client that speaks plain HTTP."""
+    """Makes the protocol for a client that speaks plain HTTP."""
     max_handshake_s: float = MAX_HANDSHAKE_S
 
     def accept(self, connection: socket.socket, client: bytes = b"") -> None:
-        """Take an accepted connection; above a limit it is closed at once, because no answer is
-        possible before TLS.
+        """Start a connection; above a limit it is closed at once, since no answer is possible
+        before TLS.
 
         Its client is the peer, unless a trusted proxy named the `client`.
         """
@@ -66,7 +63,7 @@ class TlsPort:
 
 
 class TlsAccept(EarlyConnection):
-    """A connection that is not secured yet."""
+    """A connection whose handshake is not done."""
 
     __slots__ = ("_port", "_task")
 
@@ -81,10 +78,10 @@ class TlsAccept(EarlyConnection):
         )
         self._port = port
         self._task: asyncio.Task[None] | None = None
-        """The handshake, once a first byte is there."""
+        """The running handshake, after the first byte."""
 
     def _look(self) -> None:
-        """The first byte is there, or the end: decide what is spoken."""
+        """Decide by the first byte which protocol is spoken, or handle the end."""
         self._loop.remove_reader(self._connection.fileno())
         try:
             first = self._connection.recv(HELLO_BYTES, socket.MSG_PEEK)
@@ -129,7 +126,7 @@ class TlsAccept(EarlyConnection):
 
 
 def tls_failure(error: OSError) -> str:
-    """Name why a handshake failed."""
+    """Return the reason why a handshake failed."""
     if not isinstance(error, ssl.SSLError):
         return "closed"
     reason = error.reason or ""

@@ -1,11 +1,9 @@
-"""How much a connection holds for a side that does not read (P16).
+"""Bounds the memory of connections whose peer does not read (P16).
 
-A TLS layer encrypts a write as a whole, into a buffer that keeps its largest size, and hands all of
-it to the layer below while that has room; it reads 256 KiB ahead of who reads no more, into a
-buffer of as much. A client that stopped reading cost 1.1 MiB so
-(tests/e2e/test_stopped_readers.py). Strategy: it gets large writes in pieces, says that it is full
-as soon as more than a record stays with it, since what is below it holds enough, reads less ahead,
-and begins with a buffer of fresh pages.
+A TLS layer encrypts a whole write into a buffer that never shrinks, hands all of it to the layer
+below, and reads 256 KiB ahead for a paused reader. A client that stopped reading therefore cost 1.1
+MiB (tests/e2e/test_stopped_readers.py). Here large writes are split, back-pressure starts at one
+TLS record, less is read ahead, and buffers start with fresh pages.
 """
 
 import asyncio
@@ -17,19 +15,18 @@ from functools import partial
 from typing import Any, Final
 
 PIECE_BYTES: Final = 65536
-"""Of a write over TLS, and read ahead there; without it, what a peer has not taken when it is full.
+"""Size of a piece of a TLS write, and of data read ahead over TLS; without TLS, the unsent bytes at
+which a peer counts as full.
 """
 RECORD_BYTES: Final = 16384
-"""The longest of TLS (RFC 8446 §5.1); what a handshake leaves to be sent is less."""
+"""Longest TLS record (RFC 8446 §5.1); the unsent rest of a handshake is smaller."""
 _LAYER_BYTES: Final = 1 << 18
-"""What a loop's TLS layer has for reading; of a client that sends little only a page is ever
-needed.
-"""
+"""Size of a loop's TLS read buffer; a client that sends little only touches one page of it."""
 _madvise: Final = getattr(ctypes.CDLL(None), "madvise", None)
 
 
 def bound_buffers(transport: asyncio.Transport) -> Callable[[bytes], None]:
-    """Bound what a new connection holds; return what writes to it."""
+    """Bound the buffers of a new connection; return its writer."""
     if transport.get_extra_info("sslcontext") is None:
         transport.set_write_buffer_limits(high=PIECE_BYTES)
         return transport.write
@@ -52,11 +49,10 @@ def _write_in_pieces(transport: asyncio.Transport, data: bytes) -> None:
 
 
 def give_back(buffer: memoryview) -> None:
-    """Give the whole pages of a buffer back to the kernel (madvise(2)): what is read of them from
-    now on are zeros.
+    """Return a buffer's whole pages to the kernel (madvise(2)); later they read as zeros.
 
-    A large block of the heap is seldom fresh: its pages are those of blocks before it, and stay
-    resident though nothing is written to them.
+    A large block of the heap is seldom fresh: it reuses pages of earlier blocks, which stay
+    resident although nothing is written to them.
     """
     start = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
     first = start + -start % mmap.PAGESIZE

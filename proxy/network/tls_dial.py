@@ -1,11 +1,11 @@
-"""TLS over a connection that we opened, so that what its peer said before a reset is heard (P16).
+"""TLS for outgoing connections that still delivers the peer's last bytes after a reset (P16).
 
-A loop that fails to write gives up without reading on. Without TLS the rest is read from the
-socket, which is still open then (`socket_queues.last_bytes`); under TLS the loop has only
-ciphertext, and its TLS layer throws that away. So a protocol of ours stands between socket and TLS
-layer, and hands it the last bytes before the news. It also keeps the end of a connection to itself
-while who reads it is paused: with the end uvloop drops what it holds decrypted. What the kernel has
-of a connection that was reset stays there meanwhile, behind a second descriptor.
+A loop whose write fails stops reading. Without TLS the rest is read from the socket, which is still
+open then (`socket_queues.last_bytes`). With TLS the loop only has ciphertext, which its TLS layer
+discards. Therefore a protocol of ours stands between socket and TLS layer and delivers the last
+bytes first. It also delays the end of a connection while its reader is paused, since uvloop drops
+decrypted data at the end. Meanwhile a second descriptor keeps the kernel's data of a reset
+connection.
 """
 
 import asyncio
@@ -17,18 +17,16 @@ from typing import Final, cast
 from proxy.network.socket_queues import MAX_LAST_BYTES
 
 _LOOK_S: Final = 0.05
-"""Between two looks whether a paused reader reads again; only for a connection that has ended
-meanwhile.
+"""Time between two checks whether a paused reader reads again; only for connections that have
+ended.
 """
 _PIECE_BYTES: Final = 1 << 16
-"""What is read at once."""
+"""Size of one read."""
 _NONE: Final = -1
 
 
 class _FinalBytes(asyncio.BufferedProtocol):
-    """Passes all bytes on to the loop's TLS layer, including those left unread when the connection
-    failed.
-    """
+    """Passes all bytes to the loop's TLS layer, including those unread when the connection failed."""
 
     __slots__ = ("_failure", "_look", "_secured", "_tls", "_transport", "_unread")
 
@@ -55,7 +53,7 @@ class _FinalBytes(asyncio.BufferedProtocol):
         self._tls.buffer_updated(nbytes)
 
     def eof_received(self) -> bool | None:
-        """The peer has ended its side: report it once all bytes before it are read."""
+        """Report the peer's end once all bytes before it are read."""
         if self._secured.is_reading() or self._secured.is_closing():
             return self._tls.eof_received()
         self._await_reading(self._report_end)
@@ -96,7 +94,7 @@ class _FinalBytes(asyncio.BufferedProtocol):
         self._read_rest()
 
     def _read_rest(self) -> None:
-        """Deliver the rest as fast as the reader takes it; then, or once the reader has closed,
+        """Deliver the rest as fast as the reader takes it; afterwards, or if the reader has closed,
         report the loss.
         """
         if self._unread != _NONE:
@@ -143,10 +141,11 @@ class _Placeholder(asyncio.Protocol):
 async def secure(
     raw: asyncio.Transport, protocol: asyncio.Protocol, context: ssl.SSLContext, host: str
 ) -> None:
-    """Shake hands on a new connection, and let the protocol begin on it; on failure it is closed.
+    """Run the handshake on a new connection and start the protocol; on failure the connection is
+    closed.
 
     Raises:
-        OSError: The handshake failed, or the peer spoke before it was asked.
+        OSError: The handshake failed, or the peer sent data before it.
     """
     placeholder = _Placeholder()
     try:

@@ -1,4 +1,4 @@
-"""Why a client of HTTP got no answer, in words for a log: of webhooks and of receivers."""
+"""Describes why an HTTP client got no answer, for the logs of webhooks and receivers."""
 
 import aiohttp
 
@@ -6,7 +6,7 @@ from proxy.http1.errors import why_unreached
 
 
 def why_unanswered(error: aiohttp.ClientError | OSError) -> str:
-    """Return the reason, with the address where nothing took the connection."""
+    """Return the reason, with the address if the connection failed."""
     why = why_unreached(error) or type(error).__name__
     if isinstance(error, aiohttp.ClientConnectorError):
         return f"cannot connect to {error.host}:{error.port}: {why}"
