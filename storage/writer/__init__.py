@@ -1,3 +1,3 @@
-"""From batches to a committed store: the queue, retries, poison records, the spool while the store
-is away.
+"""From batches to a committed store: queue, retries, poison records, and the spool for outages of
+the store.
 """

@@ -1,12 +1,11 @@
-"""The writer's attempts to commit a batch: how long each may take, when the next one is made, what
-became of them.
+"""Attempts to commit a batch: their timeouts, the pauses between them, and their outcomes.
 
-Pauses double up to a bound, each shortened by chance, so that several sidecars do not ask at the
-same moment. A store that hangs looks like one that is slow: as long as the queue has room nothing
-is lost by waiting; when it is full, only the spool makes room, and it is tried between two
-attempts. So an attempt is short while the queue is full and the spool is not, but never shorter
-than commits take at present; and a store that was given up so is slow. It counts as away when it
-was waited for, in one attempt or several, as long as for a store while there is room.
+Pauses double up to a bound, each shortened at random, so that several sidecars do not retry at the
+same moment. A hanging store looks like a slow one. While the queue has room, waiting loses nothing;
+when it is full, only the spool makes room, and it is tried between two attempts. So attempts are
+short while the queue is full and the spool is not, but never shorter than present commits take. A
+store that misses a short timeout counts as slow. It counts as away once one or several attempts
+have waited for it as long as the full timeout.
 """
 
 import asyncio
@@ -26,80 +25,82 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 5.0
 TIMEOUT_S: Final = 15.0
-"""An attempt is given up after this; whether a commit happened is looked up."""
+"""Timeout of an attempt. The next attempt checks whether the commit happened."""
 FULL_TIMEOUT_S: Final = 1.0
-"""And after this when the queue is full: at 20 000 exchanges/s of 2 KiB the ring takes more than
-that.
+"""Timeout of an attempt while the queue is full: at 20 000 exchanges/s of 2 KiB the ring holds more
+than arrives meanwhile.
 """
 _LONGER: Final = 4
-"""So many times as long as the commit before is waited for when the queue is full, if that is more.
+"""While the queue is full, an attempt may take this many times as long as recent commits, if that
+is more than `FULL_TIMEOUT_S`.
 """
 
 BatchOutcome = Literal["stored", "retried", "rejected", "spooled"]
 OnAttempt = Callable[[BatchOutcome, int, float], None]
-"""Called after every attempt and for every batch that is spooled, with its outcome, records,
+"""Called after every attempt and for every spooled batch, with outcome, number of records, and
 seconds.
 """
 MakeRoom = Callable[[int, int], Awaitable[None]]
-"""Awaited before a batch of so many entries and bytes is committed; 0 bytes: not known."""
+"""Awaited before a batch is committed, with its number of entries and its bytes; 0 bytes: unknown.
+"""
 _OUTCOMES: Final[tuple[BatchOutcome, ...]] = ("stored", "retried", "rejected", "spooled")
 
 
 class CommitListener(Protocol):
-    """Is notified of commits, on the loop; must be quick."""
+    """Listener for commits, called on the loop; must be quick."""
 
     def on_commit(self, batch: Batch, /) -> None:
-        """Every commit, in order: the batch as stored, positions corrected; of one without an
-        answer the last entry.
+        """Handle a commit, in order: the batch as stored, with corrected positions. After a commit
+        without an answer it has only the last entry.
         """
         ...
 
 
 class WriterListener(CommitListener, Protocol):
-    """Notifies the feeder of the writer of all that becomes of the records, on the loop; must be
-    quick.
-    """
+    """Listener for stored, spooled and dropped records, called on the loop; must be quick."""
 
     def on_spooled(self, batch: Batch, /) -> None:
-        """Every batch that went to the spool instead; its positions are in effect from now on."""
+        """Handle a batch that went to the spool instead; its positions are in effect from now on."""
         ...
 
     def on_dropped(self, reason: str, records: int, /) -> None:
-        """Records were dropped, after the commit that counts them: the reason in the ledger, how
-        many.
+        """Handle dropped records, after the commit that counts them: reason as in the ledger, and
+        number.
         """
         ...
 
 
 @dataclass(slots=True)
 class WriterCounters:
-    """What the writer has done since it was made."""
+    """Counters of a writer since it was made."""
 
     batches: dict[BatchOutcome, int] = field(default_factory=lambda: dict.fromkeys(_OUTCOMES, 0))
-    """Attempts to commit a batch, by outcome."""
+    """Attempts to commit or spool a batch, by outcome."""
     records_escaped: int = 0
     """Records that had to be escaped to be stored."""
     records_quarantined: int = 0
     last_flush_s: float = 0.0
-    """How long the newest successful commit took."""
+    """Duration of the newest successful commit."""
 
 
 @dataclass(slots=True, eq=False)
 class Availability:
-    """Whether the store is there, by the newest attempt."""
+    """State of the store, after the newest attempt."""
 
     clock: Callable[[], float] = time.monotonic
     jitter: Callable[[], float] = random.random
     is_up: bool = field(kw_only=True, default=True)
     _pause_s: float = field(default=FIRST_PAUSE_S, init=False)
     reason: str = field(default="", init=False)
-    """Why the store did not take the newest batch; empty while it does."""
+    """Why the store did not take the newest batch; empty if it did."""
     retry_at_s: float = field(default=0.0, init=False)
-    """When it may be asked again, by the clock."""
+    """When the next attempt may be made, by `clock`."""
 
     def note_down(self, error: Exception) -> None:
-        """Leave the store alone for a while; one that is slow is there. Of the error only the text
-        is kept.
+        """Start a pause before the next attempt, and report the store as away unless it was only
+        slow.
+
+        Of the error only the text is kept.
         """
         _clear_frames(error)
         self.retry_at_s = self.clock() + self._pause_s * (0.5 + self.jitter() / 2)
@@ -122,11 +123,11 @@ class Availability:
 
 
 def _clear_frames(error: BaseException | None) -> None:
-    """Drop the frames an error went through: they hold the batch that was tried, and a future that
-    holds it.
+    """Release the frames in an error's traceback: they hold the batch that was tried, and a future
+    that holds it.
 
-    Only a collection of cycles would free them, which we let happen rarely: 13 MiB after 40 s of a
-    locked SQLite.
+    Otherwise only a garbage collection of cycles frees them, and those are rare here: 13 MiB after
+    40 s of a locked SQLite.
     """
     while error is not None:
         error.__traceback__ = None
@@ -134,29 +135,29 @@ def _clear_frames(error: BaseException | None) -> None:
 
 
 class CommitTimeout:
-    """Bounds requests to the store, one at a time."""
+    """A timeout for requests to the store, one request at a time."""
 
     def __init__(
         self, timeout_s: float | None = TIMEOUT_S, full_timeout_s: float = FULL_TIMEOUT_S
     ) -> None:
-        """Wait `timeout_s` at most, `full_timeout_s` where the spool takes over; None: without end,
-        there is none.
+        """Wait up to `timeout_s`, and up to `full_timeout_s` where the spool can take the batch.
+        None: without a timeout.
         """
         self._timeout_s = timeout_s
         self._full_timeout_s = full_timeout_s
         self._usual_s = 0.0
-        """How long the newest commits took, about."""
+        """Duration of recent commits, decaying."""
         self._silent_s = 0.0
-        """How long the store was waited for since its last answer."""
+        """Time spent waiting for the store since its last answer."""
         self._running: asyncio.Timeout | None = None
 
     @asynccontextmanager
     async def bounded(self, *, is_urgent: bool) -> AsyncIterator[None]:
-        """Bound what is awaited in it; `is_urgent`: the queue is full, and the spool is not.
+        """Limit the time of the body; `is_urgent`: the queue is full, and the spool is not.
 
         Raises:
-            StorageSlow: No answer in a short time; what was asked was cancelled.
-            StorageUnavailable: No answer in time, in this attempt or in several.
+            StorageSlow: No answer within a short timeout; the request was cancelled.
+            StorageUnavailable: No answer within the full timeout, in one attempt or several.
         """
         began_s = asyncio.get_running_loop().time()
         try:
@@ -172,17 +173,17 @@ class CommitTimeout:
         self._silent_s = 0.0
 
     def note_commit(self, took_s: float) -> None:
-        """Learn from a commit how long others take."""
-        # One alone may have been a small one.
+        """Learn from the duration of a commit how long others take."""
+        # Decay instead of replacing: the newest commit may have been a small one.
         self._usual_s = max(took_s, self._usual_s / 2)
 
     def shorten(self) -> None:
-        """The queue is full, and the spool is not: shorten the timeout that is running."""
+        """Shorten the running timeout: the queue is full, and the spool is not."""
         self._end_within(max(self._full_timeout_s, _LONGER * self._usual_s))
 
     def limit(self, timeout_s: float) -> None:
-        """Let nothing take longer from now on, what is running included: the writer closes, the
-        spool takes over.
+        """Lower the timeout from now on, also for the running request: the writer closes, and the
+        rest goes to the spool.
         """
         if self._timeout_s is not None:
             self._end_within(timeout_s)

@@ -1,8 +1,7 @@
-"""The writer's queue: the batch that is open, and the closed ones in the order in which they were
-opened.
+"""The writer's queue: one open batch, and closed ones in the order in which they were opened.
 
-A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Its callers bound
-it, in bytes, by heeding `is_full`.
+A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Callers keep it
+bounded in bytes by heeding `is_full`.
 """
 
 from collections import deque
@@ -16,16 +15,16 @@ from storage.writer.pending_batch import PendingBatch, SourceRun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacklogLimits:
-    """When a batch is closed, and when the queue is full."""
+    """Limits at which a batch is closed and the queue is full."""
 
     max_records: int = 3000
-    """Entries in one batch (3000: half the cost per row of 500, measured)."""
+    """Entries of one batch (3000: half the cost per row of 500, measured)."""
     max_bytes: int = 8 * 1024 * 1024
     """Size of one batch's entries."""
     max_age_s: float = 0.2
     """How long the first entry of a batch waits for others."""
     queue_max_bytes: int = 16 * 1024 * 1024
-    """Size of all entries from which it is full."""
+    """Size of all entries at which the queue is full."""
 
 
 class Backlog:
@@ -38,10 +37,10 @@ class Backlog:
         self._closed_bytes = 0
         self._reserved_bytes = 0
         self.prepared_bytes = 0
-        """Size of what the store has made of the batch that is being settled."""
+        """Size of what the store prepared of the batch that is being settled."""
         self._is_spilling = False
         self._is_early = False
-        """Whether the open batch is due before its age says so."""
+        """Whether the open batch is due before its age limit."""
 
     @property
     def size_bytes(self) -> int:
@@ -50,8 +49,8 @@ class Backlog:
 
     @contextmanager
     def reserve(self) -> Iterator[None]:
-        """Reserve the room of one batch, half of the queue at most, for a batch that comes from
-        elsewhere.
+        """Reserve the memory of one batch, up to half of the queue, for a batch that is read from
+        the spool.
         """
         self._reserved_bytes = min(self._limits.max_bytes, self._limits.queue_max_bytes // 2)
         try:
@@ -65,11 +64,10 @@ class Backlog:
         return self.size_bytes >= self._limits.queue_max_bytes
 
     def should_spill(self) -> bool:
-        """Whether the oldest batches should go to the spool: once it was full, until half of it is
-        gone.
+        """Whether the oldest batches should go to the spool: from when the queue is full until it
+        is half empty.
 
-        Stopping any sooner would leave a store that is retried no time to answer before the queue
-        is full once more.
+        Stopping sooner would fill the queue again before a retried store could answer.
         """
         if self.is_full:
             self._is_spilling = True
@@ -79,7 +77,9 @@ class Backlog:
 
     @property
     def records(self) -> int:
-        """Entries in it; those of a batch that is committed in parts count until it is removed."""
+        """Entries in the queue. A batch that is committed in parts counts in full until it is
+        removed.
+        """
         return self._open_records + sum(len(batch.entries) for batch in self._closed)
 
     @property
@@ -94,7 +94,7 @@ class Backlog:
         return iter(self._closed)
 
     def extend(self, entries: list[Entry], size_bytes: int, run: SourceRun, now_s: float) -> bool:
-        """Add a run of entries, at least one; return whether a batch was opened or closed by it."""
+        """Add a run of at least one entry; return whether this opened or closed a batch."""
         room = self._limits.max_records - self._open_records
         if len(entries) > room:
             here = size_bytes * room // len(entries)
@@ -126,7 +126,9 @@ class Backlog:
         self._opened(now_s).move(source, position)
 
     def drop_source(self, source: bytes, now_s: float) -> None:
-        """Delete the position of a source, together with those that were moved just before."""
+        """Delete the position of a source, in the part that commits the positions moved just
+        before.
+        """
         batch = self._opened(now_s)
         batch.retired.append((len(batch.entries), source))
 
@@ -138,15 +140,15 @@ class Backlog:
             self._is_early = False
 
     def oldest(self, now_s: float, *, at_once: bool = False) -> PendingBatch | None:
-        """Return the oldest batch that is closed or due, or with `at_once` the open one; None
-        without any.
+        """Return the oldest batch that is closed or due, or with `at_once` the open one; None if
+        there is no such batch.
         """
         if not self._closed and (at_once or self.has_batch(now_s)):
             self.close_open()
         return self._closed[0] if self._closed else None
 
     def due_at_s(self) -> float | None:
-        """When the open batch is closed for its age; None without one."""
+        """When the open batch becomes due; None if no batch is open."""
         if self._open is None:
             return None
         if self._is_early:
@@ -158,15 +160,15 @@ class Backlog:
         return bool(self._closed) or (due_at_s is not None and due_at_s <= now_s)
 
     def expect_pause(self, until_s: float) -> bool:
-        """Make the open batch due now if its age would make it due during a pause in which nothing
-        is added to it; return whether it is.
+        """Make the open batch due now if it would become due during a pause without new entries;
+        return whether it is due.
         """
         due_at_s = self.due_at_s()
         self._is_early = due_at_s is not None and due_at_s <= until_s
         return self._is_early
 
     def remove_oldest(self) -> None:
-        """Remove the oldest closed batch: it is settled."""
+        """Remove the oldest closed batch, which is settled."""
         self._closed_bytes -= self._closed.popleft().size_bytes
         self.prepared_bytes = 0
 

@@ -1,10 +1,9 @@
-"""Commits a batch, in parts where the store refuses some of it, and notifies those who follow the
-commits.
+"""Commits a batch, in parts where the store refuses it, and notifies listeners of commits.
 
-Strategy: a refused batch is split in halves until the refused record stands alone; every part is a
+Strategy: a refused batch is halved until the refused record stands alone. Every part is a
 transaction of its own that carries the exact positions of its entries, so a process that dies in
-between has neither lost nor doubled anything. The refused record is stored escaped under its id;
-only if that is refused too, it goes to a file and counts as `poison`.
+between neither loses nor duplicates a record. The refused record is stored escaped under its id. If
+that is refused too, it goes to a quarantine file and counts as `poison`.
 """
 
 import asyncio
@@ -30,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Committer:
-    """Commits one batch at a time."""
+    """Commits one batch at a time to `storage`."""
 
     storage: Storage
     instance: str
@@ -45,17 +44,19 @@ class Committer:
     _stored: dict[bytes, Position] = field(default_factory=dict, init=False)
     counters: attempts.WriterCounters = field(default_factory=attempts.WriterCounters, init=False)
     poison: dict[bytes, int] = field(default_factory=dict, init=False)
-    """Source → records that were dropped and that its positions count as stored."""
+    """Source → records that were dropped although its positions count them as stored."""
 
     def subscribe(
         self, feeder: attempts.WriterListener, *followers: attempts.CommitListener
     ) -> None:
-        """Notify `feeder` of everything, and after it the others of commits."""
+        """Notify `feeder` of stored, spooled and dropped records, and after it `followers` of
+        commits.
+        """
         self._listeners = (*self._listeners, feeder)
         self._commit_listeners = (*self._commit_listeners, feeder, *followers)
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> dict[bytes, Position]:
-        """Do not commit what the store has already, until `forget_stored`; return its positions of
+        """Skip entries that the store already has, until `forget_stored`; return its positions of
         real sources.
         """
         pseudo = (SOURCE_INTERNAL, RETIRED_TOTALS, SOURCE_SPOOL)
@@ -65,13 +66,13 @@ class Committer:
         return self._stored
 
     def forget_stored(self) -> None:
-        """The batch that was being settled at `reconcile` is settled."""
+        """Stop skipping entries: the batch that was running at `reconcile` is settled."""
         self._stored = {}
 
     async def settle(
         self, pending: PendingBatch, commit: Callable[[PendingBatch], Awaitable[bool]]
     ) -> bool:
-        """Settle a batch by `commit`, in parts where it is refused or too large; False as soon as
+        """Settle a batch with `commit`, in parts where it is refused or too large; False as soon as
         `commit` returns it.
 
         Raises:
@@ -101,7 +102,7 @@ class Committer:
         commit: Callable[[PendingBatch], Awaitable[bool]],
     ) -> bool:
         if not part.entries:
-            raise error  # Not a record's fault: a bug of the positions.
+            raise error  # No record can be the cause; it is a bug in the positions.
         part.replace([escape(part.entries[0])])
         try:
             is_settled = await commit(part)
@@ -119,7 +120,7 @@ class Committer:
         error: StorageRejected,
         commit: Callable[[PendingBatch], Awaitable[bool]],
     ) -> bool:
-        """Keep the one record of a part in a file, and commit its positions, which count it as
+        """Write the only record of a part to quarantine, and commit positions that count it as
         dropped.
         """
         await asyncio.to_thread(quarantine, self.quarantine_directory, part.entries[0], error)
@@ -130,7 +131,8 @@ class Committer:
         try:
             is_settled = await commit(part)
         except StorageUnavailable:
-            # A frame of the spool: it is read again, and its record refused again.
+            # Only frames of the spool end here. The frame is read again, and its record refused and
+            # counted again.
             self.poison[source] -= 1
             raise
 
@@ -145,18 +147,19 @@ class Committer:
         return part.batch(self.instance, self.poison)
 
     async def prepare(self, part: PendingBatch) -> None:
-        """Have the store make what it can before the commit of a part, once for all attempts, and
-        in no time limit.
+        """Let the store prepare a part before its commit, once for all attempts and without a
+        timeout.
 
-        Nothing is made while the store is away: the part may go to the spool instead, and is
-        prepared as a frame then.
+        Nothing is prepared while the store is away: the part may be spooled instead, and is
+        prepared when it is replayed.
         """
         if part.prepared is None and part.entries and self.availability.is_up:
-            with suppress(StorageUnavailable):  # the attempt that follows says so
+            with suppress(StorageUnavailable):  # the following attempt reports it
                 part.prepared = await self.storage.prepare(part.entries)
 
     async def commit(self, part: PendingBatch, *, is_urgent: bool) -> None:
-        """Commit a part once, unless it is doubtful and an attempt before has done so.
+        """Commit a part once. A doubtful part is first looked up, since an earlier attempt may have
+        stored it.
 
         `is_urgent`: the queue is full, and the spool is not.
 
@@ -197,7 +200,7 @@ class Committer:
         self.availability.note_down(error)
 
     def note_spooled(self, batch: Batch) -> None:
-        """Count a batch that was spooled, and notify the feeder of the writer."""
+        """Count a spooled batch, and notify the listeners."""
         self._note("spooled", len(batch.entries))
         for listener in self._listeners:
             listener.on_spooled(batch)
@@ -207,8 +210,8 @@ class Committer:
             listener.on_commit(batch)
 
     def notify_spool_drops(self) -> None:
-        """Notify who feeds the writer of records that were lost in the spool, by commits that are
-        known by now.
+        """Notify the listeners of records that the spool has lost, as far as commits have counted
+        them.
         """
         for reason, records in () if self.spool is None else self.spool.new_drops():
             self._notify_dropped(reason, records)

@@ -1,16 +1,16 @@
 """A store that may be away at the start: calls raise `StorageUnavailable` until it is open.
 
-Strategy: a handle that is `opening`, `away` or `open`, and answers in the last state only, by the
-store behind it. One task opens the store, trying again for as long as it takes. The handle is
-open after `enable` only, when the store's positions were reconciled with what was assumed:
-nothing is committed whose place in it is not known.
+Strategy: a handle that is `opening`, `away` or `open`, and forwards calls to the store in the last
+state only. One task opens the store, retrying as long as it takes. The handle is open only after
+`enable`, once the store's positions were reconciled with the assumed ones: nothing is committed
+before its place is known.
 
-A store whose file is removed, or that is emptied, is away until it is where it was, or until the
-next start: nothing is replaced under a running process.
+A store whose file is removed, or that is emptied, counts as away until it is back in place, or
+until the next start: nothing is replaced under a running process.
 
-Retried is whatever may be fixed without touching sidelog: no answer, a name that does not resolve,
-a lock, a full disk, a refused password, a database that is not there yet or that a newer sidelog
-wrote. An address that the driver cannot read ends the start.
+It retries errors that can be fixed without touching sidelog: no answer, a name that does not
+resolve, a lock, a full disk, a refused password, a database that does not exist yet or that a newer
+sidelog wrote. An address that the driver cannot read ends the start.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 OpenStore = Callable[[], Awaitable[Storage]]
 WATCH_S: Final = 1.0
-"""How often it is looked whether the store is still where it was."""
+"""Time between two checks that the store is still in place."""
 REMOVED: Final = (
     "the store was removed, emptied or replaced while sidelog runs: bring it back, or restart "
     "sidelog to go on with what is there now"
@@ -42,10 +42,10 @@ RETRY_S: Final = 2.0
 
 
 class DeferredStorage:
-    """`storage.base.Storage` of a store that is opened later."""
+    """`storage.base.Storage` for a store that is opened later."""
 
     def __init__(self, open_store: OpenStore, retry_s: float = RETRY_S) -> None:
-        """Open nothing yet; between two attempts is a pause of `retry_s`."""
+        """Make a handle; `open` opens the store, with pauses of `retry_s` between attempts."""
         self._open_store = open_store
         self._retry_s = retry_s
         self._store: Storage | None = None
@@ -53,13 +53,13 @@ class DeferredStorage:
         self._is_there = asyncio.Event()
         """Set once the store was opened."""
         self.state: Literal["opening", "away", "open"] = "opening"
-        """`opening`: nothing has gone wrong so far. `away`: it is tried again. `open`: it answers."""
+        """`opening`: no error so far. `away`: it is being retried. `open`: it answers."""
         self.reason = "it has not answered yet"
-        """Why it is not open."""
+        """Why the store is not open."""
 
     async def open(self) -> None:
-        """Open the store, however long that takes. When this is cancelled the store is open or not,
-        nothing in between.
+        """Open the store, however long that takes. After a cancellation the store is either open or
+        not, nothing in between.
 
         Raises:
             StorageMisconfigured: Its address cannot be used.
@@ -95,8 +95,8 @@ class DeferredStorage:
         self._is_there.set()
 
     async def first_attempt(self, timeout_s: float) -> bool:
-        """Wait for the end of the first attempt, `timeout_s` at most; return whether the store is
-        there.
+        """Wait up to `timeout_s` for the end of the first attempt; return whether the store is
+        open.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -106,18 +106,20 @@ class DeferredStorage:
         return self._is_there.is_set()
 
     async def opened(self) -> Storage:
-        """Wait for the store itself, which is for reading positions before it is enabled."""
+        """Wait for the store itself, to read positions before `enable`."""
         await self._is_there.wait()
         assert self._store is not None
         return self._store
 
     def enable(self) -> None:
-        """Let the store answer."""
+        """Forward calls to the store from now on."""
         assert self._store is not None
         self.state = "open"
 
     async def watch(self) -> None:
-        """Take a store that is not where it was for one that is away, until cancelled."""
+        """Treat a store that was moved or removed as away until it is back in place; runs until
+        cancelled.
+        """
         is_removed = False
         while True:
             await asyncio.sleep(WATCH_S)

@@ -1,9 +1,9 @@
-"""Entries on their way to becoming one batch, with the positions between them. Pure.
+"""Entries that will be committed as one batch, with the positions between them. Pure.
 
-Every entry comes with the position its source has once the entry is settled, so a batch can be
-split anywhere and each part still carries the exact positions of what is in it. That is what makes
-bisecting a refused batch exactly-once. Entries of a ring come in runs, whose positions are computed
-only where a batch ends or is split.
+Every entry comes with the position of its source once the entry is settled. So a batch can be split
+anywhere, and each part still carries the exact positions of its entries: bisecting a refused batch
+stays exactly-once. Entries of a ring come in runs, whose positions are computed only where a batch
+ends or is split.
 """
 
 from bisect import bisect_right
@@ -22,23 +22,22 @@ class PositionUpdate(NamedTuple):
     """A position that moves without an entry."""
 
     settled: int
-    """How many entries of the batch must be settled first."""
+    """Number of entries of the batch that must be settled first."""
     source: bytes
     position: Position
 
 
 class LazyPositions(Sequence[Position]):
-    """The positions of a ring after each of consecutive entries that become records, each computed
-    on access.
+    """The positions of a ring after each of consecutive stored entries, computed on access.
 
-    A position per entry would be 200 bytes that are rarely read: 1 us of CPU per exchange
-    (bench/macro, get).
+    Storing a position per entry would take 200 bytes that are rarely read, and 1 us of CPU per
+    exchange (bench/macro, get).
     """
 
     __slots__ = ("_base", "_ends")
 
     def __init__(self, base: Position, ends: Sequence[int]) -> None:
-        """Continue from `base`; `ends` are the offsets behind the entries."""
+        """Continue from `base`; `ends` are the end offsets of the entries."""
         self._base = base
         self._ends = ends
 
@@ -66,32 +65,32 @@ class SourceRun(NamedTuple):
 
     source: bytes
     positions: Sequence[Position]
-    """The source's position after each of them."""
+    """The source's position after each entry."""
 
 
 @dataclass(slots=True)
 class PendingBatch:
-    """Entries in the order in which they were added; becomes one batch, or several."""
+    """Entries in the order in which they were added; becomes one or several batches."""
 
     opened_at_s: float
     """When its first entry was added, by the caller's clock."""
     entries: list[Entry] = field(default_factory=list)
     runs: list[SourceRun] = field(default_factory=list)
-    """Where the entries come from, in their order; position updates lie between runs."""
+    """Sources of the entries, in their order; position updates lie between runs."""
     updates: list[PositionUpdate] = field(default_factory=list)
     retired: list[tuple[int, bytes]] = field(default_factory=list)
-    """Sources to be deleted, each with how many entries must be settled first: in the part that
-    adds its counts.
+    """Sources to delete, each with the number of entries that must be settled first: they go with
+    the part that adds their counts to another position.
     """
     size_bytes: int = 0
     is_doubtful: bool = False
-    """Whether a commit of it was tried and got no answer, so that the store may have it."""
+    """Whether an attempt to commit it got no answer, so that the store may have it."""
     is_replayed: bool = False
-    """Whether it comes from the spool: the positions of other sources in it were corrected when
-    they were spooled.
+    """Whether it comes from the spool: its positions of other sources were corrected when they were
+    spooled.
     """
     prepared: Prepared | None = None
-    """What the store made of these entries, for whatever attempt commits them."""
+    """What the store prepared of these entries, for all attempts to commit them."""
 
     @property
     def prepared_bytes(self) -> int:
@@ -100,14 +99,17 @@ class PendingBatch:
         return self.prepared.size_bytes
 
     def replace(self, entries: list[Entry]) -> None:
-        """Settle other entries in place of these, as far as the positions of its sources go."""
+        """Exchange the entries for others that settle the same positions."""
         self.entries = entries
         self.prepared = None
 
     def move(self, source: bytes, position: Position) -> None:
-        """Move a source's position without an entry: what was passed over is counted in it."""
+        """Move a source's position without an entry; the position counts the records that were
+        skipped.
+        """
         update = PositionUpdate(len(self.entries), source, position)
-        # One per source between two entries: while the store is down, they must not pile up.
+        # Keep one update per source between two entries, so that they do not pile up while the
+        # store is down.
         for index in range(len(self.updates) - 1, -1, -1):
             if self.updates[index].settled != update.settled:
                 break
@@ -120,7 +122,7 @@ class PendingBatch:
     def split(self) -> tuple["PendingBatch", "PendingBatch"]:
         middle = len(self.entries) // 2
         assert middle
-        self.prepared = None  # it is of the whole, and each part is given its own
+        self.prepared = None  # it covers the whole batch, and each part is prepared again
         before, after = _split_runs(self.runs, middle)
         first = PendingBatch(
             self.opened_at_s,
@@ -147,9 +149,7 @@ class PendingBatch:
         return first, second
 
     def discard_stored(self, stored: Mapping[bytes, Position]) -> None:
-        """Leave out what the store turned out to have: entries, and positions that are not ahead of
-        its own.
-        """
+        """Remove entries that the store has, and positions that are not ahead of its own."""
         entries = []
         runs = []
         done = 0
@@ -179,8 +179,8 @@ class PendingBatch:
         self.retired = [(moved[settled], source) for settled, source in self.retired]
 
     def batch(self, instance: str, poison: Mapping[bytes, int]) -> Batch:
-        """Return the batch of `instance`; `poison` are records per source that were dropped after
-        being counted.
+        """Return the batch of `instance`; `poison` counts, per source, records that were dropped
+        although the positions count them as stored.
         """
         positions: dict[bytes, Position] = {}
         done = 0

@@ -1,10 +1,10 @@
-"""A record that the store refused: escaped so that every store takes it, and quarantined if that is
-refused too.
+"""Handle a record that the store refused: escape it so that every store takes it, and quarantine it
+if that is refused too.
 
-An escaped record is changed as little as needed. Text is escaped reversibly: a backslash is
+An escaped record is changed as little as possible. Text is escaped reversibly: a backslash is
 doubled, NUL and lone surrogates are written as `\\uXXXX`. Numbers of more than 64 bits become null,
-or the nearest number that fits where null is not allowed. Bodies are left out, because what was
-refused may be in them.
+or the nearest number that fits where null is not allowed. Bodies are left out, because they may
+hold the refused value.
 """
 
 import logging
@@ -29,7 +29,7 @@ _ENUMS: Final[dict[str, tuple[str, ...]]] = {
     "kind": ("exchange", "event"),
     "shed": ("none", "tail", "bodies"),
 }
-"""Closed sets; the first value replaces any that is not in them."""
+"""Enumerated fields with their values; the first value replaces an invalid one."""
 _NULLABLE: Final = frozenset(
     field.encode_name
     for field in msgspec.inspect.type_info(Record).fields  # type: ignore[attr-defined]
@@ -51,7 +51,7 @@ def escape(entry: Entry) -> Entry:
 
 
 def escape_text(text: str) -> str:
-    """Escape text when it holds NUL or a lone surrogate; other text is left alone."""
+    """Escape a text that holds NUL or a lone surrogate; other texts are returned unchanged."""
     if _UNSTORABLE.search(text) is None:
         return text
     return _ESCAPED.sub(
@@ -60,7 +60,7 @@ def escape_text(text: str) -> str:
 
 
 def quarantine(directory: Path, entry: Entry, error: StorageRejected) -> None:
-    """Write a record to a file of its own; one that cannot even be written is only logged."""
+    """Write a record to a file of its own; if that fails, the record is only logged."""
     path = directory / f"{entry.record.id.hex()}.msgpack"
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -105,7 +105,7 @@ def _storable(name: str, value: Any) -> Any:
 
 
 def _escaped_call(call: ToolCall) -> ToolCall:
-    """Keep a call without its contents; numbers out of range become the nearest that are in it."""
+    """Return a call without its contents; numbers out of range become the nearest valid ones."""
     changes: dict[str, Any] = {
         "arguments": None,
         "result": None,

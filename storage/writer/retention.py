@@ -1,13 +1,13 @@
-"""Retention by age: what is too old becomes invisible at once and is deleted in slices.
+"""Retention by age: records beyond the limit become invisible at once and are deleted in slices.
 
-Strategy: age is turned into a floor of whole hours, which the store keeps; readers see nothing
-below it. Deletion follows in slices that take turns with the batches of the writer, and may lag
-without anybody noticing; it rests after a slice for as long as that took, and still is faster than
-ingest: SQLite deletes 15 900 rows per second of ten million beside 2 000 records per second, 6 900
-of a million beside 5 000 on a busy machine (bench/README.md). The cap on size is `size_cap.py`.
+Strategy: the age limit becomes a floor of whole hours, which the store keeps; readers see nothing
+below it. Deletion follows in slices between the writer's batches, and may lag unnoticed. After a
+slice it rests as long as the slice took, and is still faster than ingest: SQLite deletes 15 900
+rows per second of ten million while it stores 2 000 records per second, 6 900 of a million while it
+stores 5 000 on a busy machine (bench/README.md). The size cap is in `size_cap.py`.
 
-What is too old is decided by a clock that the records do not contradict (`trusted_clock.py`), nor
-that of a server.
+Age is measured by a clock that neither the records (`trusted_clock.py`) nor the clock of a server
+contradict.
 
 Invariant: the floor never falls unless it lies in the future, and never passes the beginning of the
 running hour.
@@ -31,21 +31,21 @@ from storage.writer.trusted_clock import TrustedClock
 log = logging.getLogger(__name__)
 
 ROUND_S: Final = 60.0
-"""How often age is looked at: floors are whole hours."""
+"""Time between two checks of age; floors are whole hours."""
 CLOCK: Final = "retention_clock_us"
-"""Under which name the store keeps the time that was believed last."""
+"""Name under which the store keeps the time believed last."""
 SLICE_ROWS: Final = 2000
-"""Of a slice of deletion, which a batch may have to wait for: some 50 ms; SQLite ends its own much
-earlier.
+"""Rows of a slice of deletion. A batch may have to wait for it, about 50 ms; SQLite ends its slices
+much earlier.
 """
 _KEPT_EVERY_US: Final = 600_000_000
 _REPORTED_US: Final = HOUR_US
-"""A clock that is further ahead is reported."""
+"""A clock that is ahead by more than this is reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much is kept; 0 is no limit."""
+    """Maximum age of records and of bodies, µs; 0 is unlimited."""
 
     max_age_us: int = 0
     body_max_age_us: int = 0
@@ -60,21 +60,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Floors:
-    """Where rows and bodies begin to be visible, Unix µs, whole hours."""
+    """Oldest start of visible rows, and of visible bodies: Unix µs, whole hours."""
 
     purge_us: int
     body_us: int
 
 
 def floors(limits: Limits, state: RetentionState, now_us: int) -> Floors:
-    """Decide the floors."""
+    """Return the floors for the limits; they are never below the present ones."""
     purge_us = max(_floor(now_us, limits.max_age_us), state.purge_floor_us)
     body_us = max(_floor(now_us, limits.body_max_age_us), state.body_floor_us)
     return Floors(purge_us, max(purge_us, body_us))
 
 
 class Retention:
-    """The task that keeps a store within its limits."""
+    """A task that keeps a store within its age limits."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class Retention:
         clock_us: Callable[[], int] = now_us,
         trusted: TrustedClock | None = None,
     ) -> None:
-        """Keep a store, which is not closed, within limits.
+        """Keep a store within limits; the store is not closed.
 
-        `on_purged` gets how many rows went below which floors, when all of them are gone, or the
-        task ends. `trusted` says what is believed of the wall clock.
+        `on_purged` gets the number of rows deleted and the floors, when the round or the task ends.
+        `trusted` decides how far the wall clock is believed.
         """
         self._storage = storage
         self._limits = limits
@@ -97,20 +97,20 @@ class Retention:
         self._trusted = trusted or TrustedClock(clock_us)
         self._kept_us = 0
         self.lag_s = 0.0
-        """How far deletion is behind, as of the last look."""
+        """How far deletion lags behind the floor, when last checked."""
         self.rows_purged = 0
         """Rows deleted since the start."""
         self.erasing = 0
-        """Erased records that the store had not deleted yet then, for those that erase behind."""
+        """Erased records that a store which deletes them later still had when last checked."""
         self.looked_at_us: int | None = None
-        """When age was last looked at, Unix µs."""
+        """Time of the last check, Unix µs."""
         self.state: RetentionState | None = None
-        """What the store said then."""
+        """The store's state of retention at the last check."""
         self.clock_ahead_us = 0
-        """How far the wall clock was ahead of what is believed then."""
+        """How far the wall clock was ahead of the believed time at the last check."""
 
     async def run(self) -> None:
-        """Look at age every minute, until cancelled. A store that is away is asked again the next
+        """Check age every minute, until cancelled. An unavailable store is asked again the next
         time.
         """
         while True:
@@ -123,7 +123,8 @@ class Retention:
     async def tidy(self) -> None:
         """Raise the floors and delete everything below them."""
         state = await self._look()
-        # Of sidecars that share a store one whose clock is ahead would delete what the others have.
+        # Of several sidecars that share a store, one with a clock ahead would delete the others'
+        # records, so the server's clock is used.
         if state.server_now_us is None:
             latest_us = self._clock_us()
         else:
@@ -136,8 +137,8 @@ class Retention:
 
         if max(state.purge_floor_us, state.body_floor_us) > latest_us:
             log.error(
-                "the store hides what is younger than the clock tells: a clock was ahead, this is "
-                "undone"
+                "the store's retention floor is in the future, "
+                "set by a clock that was ahead: it is lowered"
             )
             await self._storage.move_floors(
                 _floor(now_us, self._limits.max_age_us),
@@ -157,7 +158,7 @@ class Retention:
         return state
 
     async def _raise(self, state: RetentionState, now_us: int) -> None:
-        """Raise the floors to where they belong now, and delete what is below them."""
+        """Raise the floors to the present limits, and delete everything below them."""
         wanted = floors(self._limits, state, now_us)
         if wanted != Floors(state.purge_floor_us, state.body_floor_us):
             await self._storage.move_floors(wanted.purge_us, wanted.body_us)
@@ -171,9 +172,7 @@ class Retention:
                 self._on_purged(rows, wanted)
 
     async def _known_us(self) -> int | None:
-        """Return a time that is known to have been, as kept or from the newest record; None:
-        nothing says so yet.
-        """
+        """Return a past time: the one kept, or that of the newest record; None if there is neither."""
         kept = await self._storage.meta(CLOCK)
         if kept is not None:
             return int(kept)
@@ -185,7 +184,7 @@ class Retention:
         return None
 
     async def _believed_us(self) -> int | None:
-        """Return the time by which records may be deleted; None: no record confirms the clock."""
+        """Return the time by which records may be deleted; None if no record confirms the clock."""
         if not self._trusted.is_known:
             known_us = await self._known_us()
             if known_us is None:
@@ -198,8 +197,8 @@ class Retention:
 
         if self.clock_ahead_us > _REPORTED_US and not was_ahead:
             log.warning(
-                "the clock is %.1f hours ahead of the newest record; retention believes it when "
-                "it has held as long, or for a day",
+                "the clock is %.1f hours ahead of the newest record; retention believes it once "
+                "it has run for as long, at most a day",
                 self.clock_ahead_us / HOUR_US,
             )
 
@@ -212,13 +211,13 @@ class Retention:
         were_left = self.erasing
         self.erasing = await self._storage.erasing()
         if were_left and not self.erasing:
-            log.info("nothing of what was erased is left in the store")
+            log.info("all erased records have been deleted from the store")
 
     async def _delete(self) -> None:
         looked_s = time.monotonic()
         while True:
             began_s = time.monotonic()
-            if began_s - looked_s >= ROUND_S:  # what is deleted may take hours
+            if began_s - looked_s >= ROUND_S:  # a deletion may take hours
                 looked_s = began_s
                 await self._look()
             purged = await self._storage.purge(SLICE_ROWS)
@@ -227,8 +226,8 @@ class Retention:
             if purged.is_done:
                 return
 
-            # As long as it took, so that batches have half the time of the write connection at
-            # least.
+            # Rest as long as the slice took, so that batches have at least half the time of the
+            # write connection.
             await asyncio.sleep(min(took_s, 1.0))
 
 

@@ -1,14 +1,15 @@
-"""The cap on size, held at any moment: the oldest records go in slices that are small against it.
+"""The size cap, held at any moment: the oldest records are deleted in slices that are small against
+it.
 
-Strategy: a batch says how large it is before it is committed. When four times what came since the
-size was last measured could have reached `HIGH`, it is measured again. Above `EARLY` a task deletes
-the oldest beside the batches (`Storage.trim`) until the size is at `LOW`. A batch waits only where
-four times what it brings would take the store above its ceiling, and deletes so much itself. The
-ceiling is `HIGH`; of a store that is far larger, because the cap was lowered, what it takes at
-first, and then a little above what the task has left.
+Strategy: every batch announces its size before it is committed. The store is measured again once
+four times the bytes announced since the last measurement could have reached `HIGH`. Above `EARLY` a
+task deletes the oldest records between batches (`Storage.trim`) until the size is at `LOW`. A batch
+waits only if four times its size would take the store above its ceiling; it then deletes that much
+itself. The ceiling is `HIGH`. For a store that is far larger because the cap was lowered, it is at
+first the present size, and then slightly above the size that the task has reached.
 
-Invariant: no batch makes the store larger than the cap or, where it was larger when it was first
-looked at, than it was then; of what the cap allows more than nine tenths stay, the newest records.
+Invariant: no batch makes the store larger than the cap or, if it was larger at first, than it was
+then. More than nine tenths of the cap stay filled with the newest records.
 """
 
 import asyncio
@@ -25,61 +26,58 @@ from storage.record import now_us
 log = logging.getLogger(__name__)
 
 HIGH: Final = 15 / 16
-"""Share of the cap that batches may take it to: what is left is for one that is large, and for the
-journal.
-"""
+"""Share of the cap that batches may fill; the rest is for one large batch, and for the journal."""
 EARLY: Final = 0.93
-"""Share of the cap from which the oldest go: early enough that batches need not wait for it as a
-rule.
+"""Share of the cap above which the oldest records are deleted: early enough that batches rarely
+wait.
 """
 LOW: Final = 0.92
-"""Share of the cap down to which they go."""
+"""Share of the cap down to which records are deleted."""
 BATCH_SHARE: Final = 64
-"""A batch is at most so small a part of the cap, that one more never passes it."""
+"""Largest batch as a fraction of the cap (1/64), so that one more batch never passes it."""
 MIN_BATCH_BYTES: Final = 256 * 1024
 ROUND_S: Final = 60.0
-"""How often what was deleted is reported, and the size looked at when nothing comes."""
+"""Time between two reports of deletions, and between two measurements of an idle store."""
 ROW_BYTES: Final = 1024
-"""What a row may take beside its payload, all indexes included, with room to spare."""
+"""Upper bound of a row's size without its payload, all indexes included."""
 _TIMES: Final = 4
-"""What a batch brings may take so much more than its size: SQLite keeps a long text twice, in pages
+"""Space that a batch may take, as a multiple of its size: SQLite keeps a long text twice, in pages
 of its own.
 """
 _RECLAIM_SHARE: Final = 32
-"""Space is made usable again whenever so small a part of the cap was freed."""
+"""Fraction of the cap (1/32) to free before freed space is made usable again."""
 _FIRST_GUESS_BYTES: Final = 65536.0
-"""What a row may free, until it is known: the first slices are small."""
+"""Assumed bytes freed per row until measured, so that the first slices are small."""
 _SLICE_SHARE: Final = 128
-"""A slice takes at most so small a part of the records: space comes free in lumps, so what it frees
-is a guess.
+"""Largest slice as a fraction of the records (1/128): space is freed in lumps, so the effect of a
+slice is a guess.
 """
 _MAX_ROWS: Final = 400
-"""Of a slice, which a store ends before that when a batch waits."""
+"""Most rows of a slice; a store ends it earlier if a batch waits."""
 _LEVEL_SHARE: Final = 8
-"""So small a part of the cap a store that is made smaller may be above what it was brought down to.
+"""Fraction of the cap (1/8) by which a store that shrinks towards a lower cap may exceed the size
+already reached.
 """
 
 
 @dataclass(slots=True)
 class Trims:
-    """What was deleted because of the cap."""
+    """Counts of records and bodies deleted because of the cap."""
 
     rows: int = 0
     bodies: int = 0
-    """Records that stayed without their bodies, at most."""
+    """Upper bound of the records that lost their bodies and stayed."""
 
 
 def batch_max_bytes(max_bytes: int, configured: int) -> int:
-    """Bound a batch against the cap on size; 0 is no cap."""
+    """Return the largest batch allowed under a size cap; 0 is no cap."""
     if max_bytes:
         return min(configured, max(MIN_BATCH_BYTES, max_bytes // BATCH_SHARE))
     return configured
 
 
 class SizeCap:
-    """Keeps a store below a size. `run` is the task beside the batches, `make_room` what they wait
-    for.
-    """
+    """Keeps a store below a size. `run` is the task; batches await `make_room`."""
 
     def __init__(
         self,
@@ -87,18 +85,18 @@ class SizeCap:
         max_bytes: int,
         on_trimmed: Callable[[Trims, int | None], None] = lambda trims, reaches_back_us: None,
     ) -> None:
-        """Wire up.
+        """Keep `storage` below `max_bytes`.
 
         Args:
-            storage: What is kept small; not closed.
+            storage: Store to keep small; not closed.
             max_bytes: The cap; 0 for none.
             on_trimmed: See the attribute.
         """
         self._storage = storage
         self._max_bytes = max_bytes
         self.on_trimmed = on_trimmed
-        """Called now and then with what was deleted since, and when the first record that is left
-        started.
+        """Called now and then with the deletions since the last call, and the start of the oldest
+        record that is left.
         """
         self._ceiling_bytes: float | None = None
         self._room_bytes = 0.0
@@ -109,19 +107,19 @@ class SizeCap:
         self._unreported = Trims()
         self._reported_s = time.monotonic()
         self.reaches_back_us: int | None = None
-        """When the first record that is left started, as of the last look."""
+        """Start of the oldest record that is left, when last measured."""
         self.used_bytes: int | None = None
-        """What the store took as of the last look; None before."""
+        """Size of the store when last measured; None before."""
         self.looked_at_us = 0
-        """When that was, Unix µs."""
+        """Time of the last measurement, Unix µs."""
         self._is_exhausted = False
         self._wake = asyncio.Event()
         self.total = Trims()
-        """What was deleted since the start."""
+        """Deletions since the start."""
 
     async def run(self) -> None:
-        """Delete what `make_room` leaves, and report it, until cancelled; a store that is away is
-        asked again.
+        """Delete what `make_room` leaves over, and report it, until cancelled. An unavailable store
+        is asked again.
         """
         try:
             while self._max_bytes:
@@ -133,7 +131,7 @@ class SizeCap:
         try:
             await self.tidy()
         except StorageUnavailable as error:
-            log.warning("the cap on size waits for the store: %s", error)
+            log.warning("the size cap waits for the store: %s", error)
 
         self._wake.clear()
         try:
@@ -145,14 +143,14 @@ class SizeCap:
         self._report_when_due()
 
     async def make_room(self, entries: int, size_bytes: int) -> None:
-        """Delete before a batch is committed, if need be.
+        """Delete records before a batch is committed, if it would not fit.
 
         Args:
-            entries: How many the batch has.
-            size_bytes: Of its entries; 0 when it is not known.
+            entries: Number of entries of the batch.
+            size_bytes: Size of its entries; 0 if unknown.
 
         Raises:
-            StorageUnavailable: the store is.
+            StorageUnavailable: the store cannot be reached.
         """
         if not self._max_bytes or not entries:
             return
@@ -181,7 +179,7 @@ class SizeCap:
                 break
 
             used = left
-            self._report_when_due()  # traffic may bring as much as goes, for hours
+            self._report_when_due()  # the loop may last for hours, if traffic adds as much as is deleted
             await asyncio.sleep(min(time.monotonic() - began_s, 1.0))
 
         if self._freed_bytes > self._max_bytes // _RECLAIM_SHARE:
@@ -189,21 +187,23 @@ class SizeCap:
             await self._storage.reclaim()
 
     def report(self) -> None:
-        """Report what was deleted since the last time, if anything was."""
+        """Report what was deleted since the last report, if anything was."""
         self._reported_s = time.monotonic()
         trims = self._unreported
         self._unreported = Trims()
 
         if trims.rows or trims.bodies:
             log.info(
-                "the cap on size took %d records, and the bodies of up to %d more",
+                "the size cap deleted %d records, and the bodies of up to %d more",
                 trims.rows,
                 trims.bodies,
             )
             self.on_trimmed(trims, self.reaches_back_us)
 
     def _report_when_due(self) -> None:
-        if time.monotonic() - self._reported_s >= ROUND_S:  # batches may wake the task all the time
+        if (
+            time.monotonic() - self._reported_s >= ROUND_S
+        ):  # batches may wake the task many times a second
             self.report()
 
     async def _measure(self) -> int:
@@ -224,12 +224,14 @@ class SizeCap:
         return state.used_bytes
 
     def _ceiling(self, used: int) -> float:
-        """Decide what batches may take the store to; it falls, and does not rise again."""
+        """Return the size up to which batches may fill the store; it only ever falls."""
         before = used if self._ceiling_bytes is None else self._ceiling_bytes
         return max(HIGH * self._max_bytes, min(before, used + self._max_bytes / _LEVEL_SHARE))
 
     async def _trim(self, used: int, goal: float) -> int | None:
-        """Take one slice towards a goal, and measure again; None when nothing more may go."""
+        """Delete one slice towards a goal, and measure again; None when nothing more may be
+        deleted.
+        """
         wanted = int((used - goal) / self._bytes_per_row) + 1
         trimmed = await self._storage.trim(min(wanted, self._most_rows, _MAX_ROWS))
         for trims in (self.total, self._unreported):

@@ -1,18 +1,18 @@
-"""The spool: batches on disk that wait for a store that is away. Append-only segments, read in
+"""The spool: batches on disk that wait while the store is away. Append-only segments, read in
 order, then deleted.
 
-Strategy: a segment is a file of fixed size, allocated before it is used, so that a full disk is met
+Strategy: a segment is a file of fixed size, allocated before it is used, so that a full disk shows
 when a segment is opened and never inside one. A frame's records are written first and its header
-last: after a kill a frame is there completely or not at all. After a start, writing goes on in a
+last: after a kill a frame is there completely or not at all. After a start, writing continues in a
 new segment.
 
-Invariant: what is on disk, damage apart, is exactly the frames from the first that is not replayed
-to the newest; their numbers and record counts have no gaps, so damage is counted to the record by
-what follows it, or at the end by the file that says where the spool ends.
+Invariant: apart from damage, the files hold exactly the frames from the first one not replayed to
+the newest. Frame numbers and record counts have no gaps, so damage is counted to the record: by the
+frame after it, or, at the end, by the end file.
 
-Files are used from one thread at a time, and a lock sees to it: who awaited a thread may have been
-cancelled, and closes while it is still at work. A descriptor closed twice would belong to another
-file by then. The index is changed on the event loop only (`append`, `settle`).
+A lock lets one thread at a time use the files: a task that is cancelled while it awaits a thread
+may close the spool while that thread still works, and a descriptor closed twice could belong to
+another file by then. The index is changed on the event loop only (`append`, `settle`).
 """
 
 import errno
@@ -34,23 +34,21 @@ log = logging.getLogger(__name__)
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 SUFFIX: Final = ".spool"
 OTHER_SUFFIX: Final = ".spool-other"
-"""Of segments that another version wrote in a form that is not known here: nothing of them is
-deleted.
-"""
+"""Suffix of segments that another version wrote in an unknown format; they are kept."""
 END_FILE: Final = "mark"
 
 
 class SpoolFull(Exception):
-    """There is no room for a frame: the budget is used up, or the disk is full or broken."""
+    """A frame has no room: the budget is used up, or the disk is full or broken."""
 
 
 class FrameTooLarge(Exception):
-    """A frame is larger than a segment: cut the batch."""
+    """A frame is larger than a segment: split the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLocation:
-    """A frame, its segment and its offset in it."""
+    """A frame with its segment and its offset there."""
 
     frame: spool_frames.Frame
     path: Path
@@ -66,7 +64,7 @@ class _Segment:
 
 
 class Spool:
-    """Frames in order; `load` comes first."""
+    """Frames in order. Call `load` first."""
 
     def __init__(
         self,
@@ -76,9 +74,7 @@ class Spool:
         allocate: Callable[[int, int, int], None] = os.posix_fallocate,
         synchronize: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        """Make an empty index over a directory, which is made when needed; `load` reads what is
-        there.
-        """
+        """Make an empty index of a directory, which is created when needed; `load` reads its files."""
         self.directory = directory
         self._end_file = StateFile(directory / END_FILE, spool_frames.end_decoder)
         self._allocate = allocate
@@ -96,15 +92,15 @@ class Spool:
         self._end_record = 0
         self._settled_record = 0
         self.began_at = 0
-        """Records below this count were in another spool, of the same name and position in the
-        store.
+        """Record count at which this spool began; lower ones belong to an earlier spool with the
+        same name and position in the store.
         """
         self.positions: dict[bytes, Position] = {}
-        """Where sources are after everything that was spooled; only those that are in it."""
+        """Positions of the sources after all spooled frames; only of sources that occur in them."""
         self.retired: set[bytes] = set()
         """Sources that frames remove from the store."""
         self.errors = 0
-        """Writes and syncs that failed."""
+        """Number of failed writes and syncs."""
 
     @property
     def pending_records(self) -> int:
@@ -123,17 +119,18 @@ class Spool:
         return self._pending[0] if self._pending else None
 
     def load(self, replayed: Position) -> None:
-        """Read the index from the files; frames that `replayed` covers and damage are skipped.
+        """Read the index from the files; frames that `replayed` covers, and damaged ones, are
+        skipped.
 
-        That is the spool's position in the store: its offset is the newest replayed frame, taken
-        are its records.
+        `replayed` is the spool's position in the store: its offset is the number of the newest
+        replayed frame, and `taken` counts its records.
         """
         self._set_others_aside()
         self.inspect(replayed)
         self.collect()
 
     def inspect(self, replayed: Position) -> None:
-        """Read the index as `load` does without changing any file."""
+        """Read the index as `load` does, without changing any file."""
         last = replayed.offset
         if self.directory.is_dir():
             self._paths = sorted(self.directory.glob("*" + SUFFIX))
@@ -172,18 +169,19 @@ class Spool:
                     aside = path.with_suffix(OTHER_SUFFIX)
                     path.rename(aside)
                     log.error(
-                        "a segment of the spool is of another version of sidelog, and is left as "
-                        "%s",
+                        "a segment of the spool was written by another version of sidelog, and is "
+                        "kept as %s",
                         aside,
                     )
             except OSError as error:
-                log.error("a segment of the spool cannot be looked at: %s", error)
+                log.error("a segment of the spool cannot be checked: %s", error)
 
     def start_at(self, count: int) -> None:
-        """Count frames and records from a number that the store cannot know: how far it is could
-        not be read.
+        """Count frames and records from a given number, because the spool's position in the store
+        could not be read.
 
-        Only for a spool in which nothing ever was. `count`: above what any other spool has reached.
+        Only effective for a spool that was never used. `count` must be above that of any other
+        spool.
         """
         if self._next_number == 1 and not self._end_record:
             self.began_at = count
@@ -199,13 +197,13 @@ class Spool:
         is_doubtful: bool,
         origins: spool_frames.Origins | None = None,
     ) -> FrameLocation:
-        """Write a frame; it counts once it is appended to the index.
+        """Write a frame to the file; call `append` to add it to the index.
 
         Args:
-            batch: What is in it.
-            opened_at_us: When its oldest record came in.
+            batch: Records and positions of the frame.
+            opened_at_us: When its oldest record arrived, Unix µs.
             is_doubtful: Whether it may have been committed.
-            origins: Given while it is not known what the store has: then any of its records may be in it.
+            origins: Given while the positions in the store are unknown: it may then have any of the records.
 
         Raises:
             FrameTooLarge: It does not fit into a segment.
@@ -231,8 +229,8 @@ class Spool:
             try:
                 return self._write(head, packed)
             except OSError as error:
-                # The segment is suspect: what is in it stays to be replayed, a new one is tried
-                # once.
+                # The segment may be damaged: its frames stay to be replayed, and a new segment is
+                # tried once.
                 self._abandon_segment(error)
 
             try:
@@ -251,8 +249,8 @@ class Spool:
         """Return the records of a frame.
 
         Raises:
-            FrameDamaged: They cannot be read.
-            OSError: The file cannot.
+            FrameDamaged: The records are damaged.
+            OSError: The file cannot be read.
         """
         frame = location.frame
         with location.path.open("rb") as file:
@@ -260,7 +258,7 @@ class Spool:
             return spool_frames.decode_entries(frame, file.read(frame.records_bytes))
 
     def settle(self, position: Position) -> None:
-        """Remove from the index what is in the store, by the position of the spool there."""
+        """Remove from the index the frames that the store has, by the position of the spool there."""
         self._settled_record = max(self._settled_record, position.taken)
         self._end_record = max(self._end_record, self._settled_record)
         while self._pending and self._pending[0].frame.number <= position.offset:
@@ -269,8 +267,8 @@ class Spool:
             self.positions, self.retired = {}, set()
 
     def synchronize(self) -> None:
-        """Sync what was written. A segment that cannot be synced is suspect and is not written any
-        more.
+        """Sync what was written. A segment that cannot be synced may be damaged and is not written
+        any more.
         """
         with self._files:
             segment = self._segment
@@ -283,7 +281,7 @@ class Spool:
                 self._abandon_segment(error)
 
     def collect(self) -> None:
-        """Delete the segments of which everything is replayed."""
+        """Delete the segments whose frames are all replayed."""
         with self._files:
             if not self._is_closed:
                 self._collect()
@@ -308,9 +306,7 @@ class Spool:
             self._paths.remove(path)
 
     def close(self) -> None:
-        """Sync and close; the files stay, and nothing that still comes from another thread changes
-        them.
-        """
+        """Sync and close. The files stay, and threads that are still running no longer change them."""
         with self._files:
             self.synchronize()
             self._close_segment()
@@ -335,8 +331,8 @@ class Spool:
         return FrameLocation(frame, segment.path, offset)
 
     def _note_end(self, frame: spool_frames.Frame) -> None:
-        """Keep where the spool ends. A frame is written without that, too: only damage behind it
-        would go unnoticed.
+        """Write the end file. If that fails, the frame is still valid; only damage after it would
+        go unnoticed.
         """
         retired = self.retired | set(frame.retired)
         positions = {
@@ -354,7 +350,7 @@ class Spool:
         except OSError as error:
             if not self._is_end_failing:
                 self.errors += 1
-                log.warning("where the spool ends cannot be written beside it: %s", error)
+                log.warning("the end file of the spool cannot be written: %s", error)
             self._is_end_failing = True
 
     def _advance(self, frame: spool_frames.Frame) -> None:
@@ -393,7 +389,7 @@ class Spool:
 
     def _abandon_segment(self, error: OSError) -> None:
         self.errors += 1
-        log.error("a segment of the spool is suspect, writing continues in another: %s", error)
+        log.error("a segment of the spool may be damaged, writing continues in another: %s", error)
         self._close_segment()
 
     def _close_segment(self) -> None:

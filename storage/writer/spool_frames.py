@@ -1,10 +1,10 @@
-"""One spool frame: a batch as bytes, and bytes as a batch. Pure.
+"""Encode a batch as a frame of the spool, and decode it. Pure.
 
-Layout, little-endian, from an offset that is a multiple of 64: a fixed header, then the meta part
-(positions), then the records, compressed. The header's checksum covers header and meta, a second
-one the records, so that positions can be read at start without reading records, and a damaged
-record part loses no position. A zero where the magic should be is the end: segments are allocated
-as zeros.
+Layout, little-endian, at an offset that is a multiple of 64: a fixed header, the meta part
+(positions), the compressed records. The header's checksum covers header and meta; a second one
+covers the records. So positions can be read at the start without reading records, and damage to the
+records loses no position. Segments are allocated as zeros, so a zero instead of the magic marks the
+end.
 """
 
 import struct
@@ -24,10 +24,10 @@ from storage.zstd import zstd
 MAGIC: Final = b"SLs1"
 ALIGNMENT: Final = 64
 _LEVEL: Final = 1
-"""The fastest: the spool is written when the store is behind already."""
+"""The fastest: the spool is written when the store is already behind."""
 _HEADER: Final = struct.Struct("<4sIIIQQIIQ")
-"""Magic, checksum of the rest and of meta, length of meta and of records, number, first record,
-records, checksum of records, Unix µs when the oldest came in.
+"""Magic, checksum of the rest and of meta, length of meta and of records, frame number, first
+record, number of records, checksum of records, Unix µs when the oldest arrived.
 """
 HEADER_BYTES: Final = _HEADER.size
 
@@ -37,17 +37,15 @@ class FrameDamaged(Exception):
 
 
 class Origins(msgspec.Struct):
-    """The sources of a frame's records, kept when it was written before the positions in the store
-    were known.
-    """
+    """Sources of a frame's records, for a frame written while the store's positions were unknown."""
 
     offline_since: int = msgspec.field(default=0, name="period")
-    """When that outage began, Unix µs; tells outages apart."""
+    """Start of that outage, Unix µs; identifies the outage."""
     sources: list[bytes] = []
     source_of: bytes = b""
-    """Index into `sources` of each record, two bytes each."""
+    """Index into `sources` for each record, two bytes each."""
     ends: bytes = b""
-    """Offset behind each record in its source, eight bytes each."""
+    """End offset of each record in its source, eight bytes each."""
 
     @classmethod
     def of(cls, offline_since: int, sources: Sequence[bytes], ends: Sequence[int]) -> "Origins":
@@ -56,14 +54,14 @@ class Origins(msgspec.Struct):
         return cls(offline_since, list(distinct), source_of.tobytes(), array("Q", ends).tobytes())
 
     def records(self) -> dict[bytes, list[int]]:
-        """Return which records of the frame come from each source, in order."""
+        """Return the record numbers of the frame by source, in order."""
         records: dict[bytes, list[int]] = {source: [] for source in self.sources}
         for record, index in enumerate(memoryview(self.source_of).cast("H")):
             records[self.sources[index]].append(record)
         return records
 
     def until(self, records: Sequence[int], offset: int) -> int:
-        """Return how many of a source's records end at an offset of it, or before."""
+        """Return how many of a source's records end at or before an offset."""
         ends = memoryview(self.ends).cast("Q")
         return bisect_right(records, offset, key=lambda record: ends[record])
 
@@ -83,18 +81,17 @@ class Frame:
     number: int
     """From 1, without gaps over all segments."""
     first_record: int
-    """How many records were spooled before it, since the data directory was made."""
+    """Number of records spooled before it, since the data directory was created."""
     records: int
     opened_at_us: int
     positions: dict[bytes, Position]
     retired: list[bytes]
     is_doubtful: bool
-    """Whether a commit of it was tried and its outcome is not known for sure."""
+    """Whether a commit of it was tried and its outcome is unknown."""
     began_at: int
-    """Value of `first_record` in the first frame of this spool: what is below was in another one.
-    """
+    """`first_record` of the first frame of this spool; lower numbers belong to an earlier spool."""
     origins: Origins | None
-    """None: nothing of it was in the store when it was written, but for a commit whose outcome is
+    """None if the store had none of it when it was written, except by a commit whose outcome is
     unknown.
     """
     meta_bytes: int
@@ -107,13 +104,13 @@ class Frame:
 
     @property
     def size_bytes(self) -> int:
-        """Space it takes, up to the next frame."""
+        """Space on the disk, up to the next frame."""
         used = HEADER_BYTES + self.meta_bytes + self.records_bytes
         return -(-used // ALIGNMENT) * ALIGNMENT
 
 
 class SpoolEnd(msgspec.Struct):
-    """Where the spool ends, kept beside it: damage at its end is counted by it."""
+    """End of the spool, kept in a file of its own so that damage at the end can be counted."""
 
     next_number: int
     end_record: int
@@ -128,7 +125,7 @@ _meta_decoder: Final = msgspec.msgpack.Decoder(_Meta)
 
 
 def encode_entries(entries: list[Entry]) -> bytes:
-    """Pack records; what cannot be packed as it is, is escaped, as it would be for a store that
+    """Pack and compress records. A record that cannot be packed is escaped, as for a store that
     refuses it.
     """
     try:
@@ -167,7 +164,7 @@ def encode_head(
 
 
 def decode_head(block: memoryview) -> Frame | None:
-    """Return the frame at the beginning of a block; None when there is no undamaged one."""
+    """Return the frame at the beginning of a block; None if it is damaged or missing."""
     if len(block) < HEADER_BYTES:
         return None
     magic, crc, meta_bytes, records_bytes, number, first, records, records_crc, opened_at_us = (
@@ -207,7 +204,7 @@ def decode_entries(frame: Frame, packed: bytes) -> list[Entry]:
     """Return the records of a frame.
 
     Raises:
-        FrameDamaged: They are not what was written.
+        FrameDamaged: Checksum, encoding or number of the records is wrong.
     """
     if zlib.crc32(packed) != frame.records_crc:
         raise FrameDamaged(

@@ -2,18 +2,18 @@
 committed once.
 
 Strategy: a replayed batch belongs to the pseudo-source `SOURCE_SPOOL`, whose position moves record
-by record in the same transactions, so a kill between two parts of a frame doubles nothing. The
-positions of the rings in a frame were in effect when it was written; replaying commits those that
-the store has not passed meanwhile with live batches.
+by record in the same transactions, so a kill between two parts of a frame duplicates nothing. A
+frame also has the positions of the rings when it was written; replaying commits those that live
+batches have not passed meanwhile.
 
-When the store was away at the start, its positions are not known. Frames of such an outage name the
-source of each record, and where it ends there: of every source the store may have the first ones,
-up to the batch whose commit got no answer, and no other. The positions it turns out to have when it
-is back tell which. After another start those may have been moved by live batches; then the last of
-the first ones is searched for by id.
+If the store was away at the start, its positions are unknown. Frames of such an outage name the
+source of each record and its end offset there. Of every source the store may have the first
+records, up to the batch whose commit got no answer, and no others. Its positions tell which, once
+it is back. After a restart, live batches may have moved those positions; the newest stored record
+is then found by id.
 
-Invariant: a record is in the spool or in the store. A frame whose commit may have happened before
-it was spooled says so, and is looked up in the store before it is committed.
+Invariant: a record is in the spool or in the store. A frame whose batch may have been committed
+before it was spooled is marked as doubtful, and looked up in the store before it is committed.
 """
 
 import asyncio
@@ -40,17 +40,17 @@ log = logging.getLogger(__name__)
 
 POSITIONS_FILE: Final = "positions"
 _PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""Errors of a file that say nothing of it: of descriptors there may be enough again."""
+"""Transient errors that do not mean that the file is damaged: descriptors or memory are short."""
 RETRY_S: Final = 1.0
-"""Pause after the spool could not take a frame: a disk that was full may have room again."""
+"""Pause after the spool refused a frame: a full disk may have room again."""
 
 
 def positions_file(directory: Path) -> StateFile[dict[bytes, Position]]:
-    """Return the file beside a spool that keeps the positions in the store, for a start while the
-    store is away.
+    """Return the file next to a spool that keeps the store's positions, for a start while the store
+    is away.
 
-    It is written after the commit, so it may be a little behind: a reader of it looks up the
-    records of one batch beyond it.
+    It is written after the commit, so it may be one batch behind: its reader looks up the records
+    of one batch beyond it.
     """
     return StateFile(directory / POSITIONS_FILE, msgspec.msgpack.Decoder(dict[bytes, Position]))
 
@@ -61,11 +61,11 @@ class SpoolReplay:
     def __init__(
         self, spool: Spool, committed: Mapping[bytes, Position], *, offline_since: int | None = None
     ) -> None:
-        """Continue a spool that is loaded, and closed by its owner, from the positions committed in
-        the store.
+        """Continue a loaded spool, which its owner closes, from the positions committed in the
+        store.
 
         `offline_since`, Unix µs, is given when the store could not be read: the positions may then
-        be behind by a batch.
+        be one batch behind.
         """
         self.spool = spool
         self._known = dict(committed)
@@ -75,13 +75,11 @@ class SpoolReplay:
         self._positions_file = positions_file(spool.directory)
         self._is_file_failing = False
         self._reconciled: dict[int, Mapping[bytes, Position]] = {}
-        """By outage that ended in this process: what the store had before anything else was
-        committed.
-        """
+        """Outage that ended in this process → positions of the store before any later commit."""
         self._new_sources: set[tuple[int, bytes]] = set()
-        """Outages and sources of which the store is known to have no more."""
+        """Outages and sources of which the store has no further records."""
         self._searched: dict[tuple[int, bytes], tuple[int, int]] = {}
-        """By frame and source: how many of its records are known to be stored, and how many may be.
+        """Frame and source → how many of its records are known to be stored, and how many may be.
         """
         self._full_until_s = 0.0
         self._synced_at_s = time.monotonic()
@@ -92,7 +90,7 @@ class SpoolReplay:
 
     @property
     def is_full(self) -> bool:
-        """Whether the newest batch found no room in it, and nothing was committed since."""
+        """Whether the newest batch found no room, and nothing was committed since."""
         return self._full_until_s > 0.0
 
     @property
@@ -121,11 +119,11 @@ class SpoolReplay:
     def catch_up(
         self, stored: Mapping[bytes, Position], poison: int
     ) -> dict[bytes, Position] | None:
-        """Take over what a replay has stored without an answer; return the positions it moved, or
-        None.
+        """Take over the result of a replay whose commit got no answer; return the positions it
+        moved, or None if it was not stored.
 
-        Stored are the positions in the store now; `poison` is how many dropped records the writer
-        has added to the spool's.
+        `stored` are the store's present positions; `poison` is the number of dropped records that
+        the writer has added to the spool's.
         """
         position = stored.get(SOURCE_SPOOL)
         if position is None or (position.taken, position.offset) <= (
@@ -148,7 +146,8 @@ class SpoolReplay:
         return moved
 
     async def send(self, part: PendingBatch, batch: Batch) -> bool:
-        """Write the batch made of `part`; False when there is no room at present.
+        """Write a batch, which was made of `part`, to the spool; False when there is no room at
+        present.
 
         Raises:
             FrameTooLarge: It must be split.
@@ -182,16 +181,16 @@ class SpoolReplay:
         return True
 
     async def synchronize(self, every_s: float) -> None:
-        """Sync what was written, at most once in `every_s`."""
+        """Sync what was written, unless the last sync is less than `every_s` ago."""
         if time.monotonic() - self._synced_at_s >= every_s:
             self._synced_at_s = time.monotonic()
             await asyncio.to_thread(self.spool.synchronize)
 
     async def next_batch(self, storage: Storage) -> PendingBatch:
-        """Return what is not stored yet of the oldest frame. Needs `has_pending`.
+        """Return the records of the oldest frame that are not stored yet. Needs `has_pending`.
 
         Raises:
-            StorageUnavailable: The store was asked whether it has the frame, and is away; or there is no descriptor.
+            StorageUnavailable: The store could not be asked whether it has the frame, or no file descriptor is free.
         """
         location = self.spool.oldest
         base = self._base
@@ -199,7 +198,7 @@ class SpoolReplay:
             base = msgspec.structs.replace(base, taken=self.spool.began_at)
         pending = PendingBatch(time.monotonic(), is_replayed=True)
         if location is None:
-            # Nothing follows what is missing: it was damaged, and where the spool ended is known.
+            # The last frames are damaged; the end file tells how many records they had.
             pending.updates.append(
                 PositionUpdate(0, SOURCE_SPOOL, _lost(base, self.spool.pending_records))
             )
@@ -229,8 +228,8 @@ class SpoolReplay:
         return pending
 
     def _add_positions(self, pending: PendingBatch, frame: Frame, base: Position) -> None:
-        """Note what a commit of the frame's entries brings: its end in the spool, and the positions
-        of its sources.
+        """Add the positions that a commit of the frame's entries moves: its end in the spool, and
+        those of its sources.
         """
         end = msgspec.structs.replace(base, offset=frame.number, taken=frame.end_record)
         settled = len(pending.entries)
@@ -243,8 +242,8 @@ class SpoolReplay:
     async def _stored_records(
         self, frame: Frame, entries: list[Entry], storage: Storage
     ) -> set[int]:
-        """Return which of the last records of a frame, `entries`, were stored before the outage it
-        was written in.
+        """Return which of `entries`, the last records of a frame, were stored before the outage in
+        which it was written.
         """
         stored: set[int] = set()
         if frame.origins is not None and entries:
@@ -265,14 +264,15 @@ class SpoolReplay:
         entries: list[Entry],
         storage: Storage,
     ) -> int:
-        """Return how many of a source's records in a frame are stored: the first ones.
+        """Return how many of a source's records in a frame are stored; these are always the first
+        ones.
 
-        A search takes up where it was given up, so it ends however slowly the store answers. It
-        begins with the last record that may be stored, as those before it may have been erased;
-        with the first one of a ring that is new.
+        A binary search that resumes where it was interrupted, so it ends however slowly the store
+        answers. It begins with the last record that may be stored, as those before it may have been
+        erased; for a new ring, with the first one.
         """
         before = self._reconciled.get(origins.offline_since, {}).get(source)
-        if before is not None and source != SOURCE_INTERNAL:  # Its records have no offset.
+        if before is not None and source != SOURCE_INTERNAL:  # Internal records have no offset.
             return origins.until(records, before.offset)
 
         done = frame.records - len(entries)
@@ -304,7 +304,7 @@ class SpoolReplay:
         return high
 
     def note_commit(self, part: PendingBatch, batch: Batch) -> None:
-        """Take over what a commit moved."""
+        """Take over the positions that a commit moved."""
         self._full_until_s = 0.0
         self._known.update(batch.positions)
         for source in batch.retired:
@@ -314,16 +314,16 @@ class SpoolReplay:
         if position is None:
             return
 
-        # Without the writer's correction for poison, which it adds to every position anew.
+        # Take the position without the correction for poison, since the writer adds that to every
+        # position again.
         updates = [update.position for update in part.updates if update.source == SOURCE_SPOOL]
         self._base = (updates or part.runs[-1].positions)[-1]
         self.spool.settle(position)
 
     def new_drops(self) -> list[tuple[str, int]]:
-        """Return what the store counts as dropped since the last time, by reason; the writer counts
-        its poison itself.
+        """Return the records that the store has counted as dropped since the last call, by reason.
 
-        Only this knows what a commit has dropped that got no answer.
+        It includes drops of commits that got no answer. The writer counts its own poison.
         """
         before = self._reported_drops
         self._reported_drops = self._base.dropped
@@ -336,11 +336,9 @@ class SpoolReplay:
         try:
             self._positions_file.write(self._known)
             self._is_file_failing = False
-        except OSError as error:  # what is left is an older state, which is safe
+        except OSError as error:  # the file keeps an older state, which is safe
             if not self._is_file_failing:
-                log.warning(
-                    "the positions of the store cannot be written beside the spool: %s", error
-                )
+                log.warning("the positions file of the spool cannot be written: %s", error)
             self._is_file_failing = True
 
     async def _entries(self, location: FrameLocation) -> list[Entry] | None:
@@ -361,10 +359,10 @@ class SpoolReplay:
 
 
 async def is_committed(storage: Storage, batch: Batch) -> bool:
-    """Whether a batch was stored by a commit that got no answer: the store is not behind its
-    positions, then.
+    """Whether a commit without an answer has stored a batch: then the store's positions are not
+    behind the batch's.
 
-    Records cannot tell: retention or an erasure may have hidden them meanwhile.
+    Looking for the records would not tell: retention or an erasure may have hidden them meanwhile.
     """
     moved = {
         source: position
@@ -374,20 +372,26 @@ async def is_committed(storage: Storage, batch: Batch) -> bool:
     if not batch.entries or not moved:
         return False  # Positions alone may be committed twice.
 
-    stored = await storage.positions(batch.instance)  # Behind a commit that may still run.
+    stored = await storage.positions(
+        batch.instance
+    )  # The store answers after any commit that may still run.
     return not any(
         is_ahead(position, stored.get(source, Position())) for source, position in moved.items()
     )
 
 
 async def _rest_of(frame: Frame, rest: list[Entry], storage: Storage) -> list[Entry]:
-    """Return the rest of a frame; nothing where the commit whose end was not known has stored it."""
+    """Return the unstored entries of a frame: none if its doubtful commit turns out to have
+    happened.
+    """
     is_stored = rest and frame.is_doubtful and await _has_any(storage, (rest[0], rest[-1]))
     return [] if is_stored else rest
 
 
 async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
-    """Whether one of some entries is found: another may be hidden by retention, or erased."""
+    """Whether the store has at least one of the entries; others may be hidden by retention, or
+    erased.
+    """
     for entry in entries:
         if await storage.get(entry.record.id) is not None:
             return True
@@ -395,11 +399,11 @@ async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
 
 
 async def as_stored(storage: Storage, batch: Batch) -> Batch:
-    """Return a batch that turned out to be stored with its last entry alone, whose `seq` is looked
-    up, if it is found.
+    """Return a batch that turned out to be stored with only its last entry, whose `seq` is looked
+    up; without entries if it is not found.
 
-    That one says how far the store has come, and one question is answered within an attempt,
-    however slow the store.
+    The last `seq` tells how far the store has come, and one request is answered within an attempt
+    however slow the store is.
     """
     last = batch.entries[-1]
     record = await storage.get(last.record.id)
@@ -409,7 +413,7 @@ async def as_stored(storage: Storage, batch: Batch) -> Batch:
 
 
 def without_bodies(entry: Entry) -> Entry:
-    """Return a record that is too large for the spool without its bodies."""
+    """Return an entry without its bodies, for one that is too large for the spool."""
     payload = entry.payload
     if payload is not None:
         request, response = (
@@ -428,7 +432,7 @@ def without_bodies(entry: Entry) -> Entry:
 
 
 def _lost(position: Position, records: int) -> Position:
-    """Count records that are gone: they were counted as stored when they were spooled."""
+    """Count lost records as dropped: they were counted as stored when they were spooled."""
     if records <= 0:
         return position
     return msgspec.structs.replace(

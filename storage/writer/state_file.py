@@ -1,8 +1,8 @@
-"""A small checksummed file that is overwritten in place: the positions of the store, and the end of
-the spool.
+"""A small checksummed file that is overwritten in place: the store's positions, and the end of the
+spool.
 
-Strategy: two slots, written in turn, each with its number and checksum, so that a kill while one is
-written leaves the other. Nothing is synced: after a power cut the rings are gone too.
+Strategy: two slots, written in turn, each with a number and a checksum, so that a kill during a
+write leaves the other slot. Nothing is synced: after a power cut the rings are gone too.
 """
 
 import os
@@ -16,19 +16,19 @@ import msgspec
 SLOT_BYTES: Final = 1 << 20
 """Room for the positions of ten thousand sources; the file is sparse."""
 _HEAD: Final = struct.Struct("<QII")
-"""Number, length of what follows, and checksum of number and what follows."""
+"""Number, length of the value, and checksum of number and value."""
 
 Value = TypeVar("Value")
 
 
 class StateFile(Generic[Value]):
-    """One value in a file of its own; only one process writes it."""
+    """One value in a file of its own, written by one process only."""
 
     def __init__(self, path: Path, decoder: msgspec.msgpack.Decoder[Value]) -> None:
-        """Read what was written last; the directory may not exist."""
+        """Read the newest value; the directory may not exist."""
         self._path = path
         self.value: Value | None = None
-        """What was written last; None when there is nothing that can be read."""
+        """The newest value when the file was opened; None if no slot can be read."""
         self._number = 0
 
         for number, packed in _slots(path):
@@ -42,7 +42,8 @@ class StateFile(Generic[Value]):
                 self.value = value
 
     def write(self, value: Any) -> None:
-        """Write a value, about 50 us; one that is too large for a slot leaves the older one.
+        """Write a value, which takes about 50 us. A value too large for a slot is skipped silently;
+        the previous one stays.
 
         Raises:
             OSError: the disk does not take it.

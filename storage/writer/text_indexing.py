@@ -1,15 +1,15 @@
-"""Makes the index of words behind the commits, at a pace that leaves the store and the interpreter
-to others.
+"""Builds the index of words after commits, at a pace that leaves the store and the interpreter to
+others.
 
-Large batches bring their part of the index with them, as far as it was made in time. What is left,
-such as small batches and the joining of what is there, is done here in steps of some milliseconds
-on one of the store's own threads. While records wait for the store, the pause after a step is four
-times as long as the step, which is a fifth of a core; while none do, as long as the step, so that a
-large store that was made without the index is read with half of one.
+Large batches bring their part of the index, as far as it was ready in time. The rest is done here,
+in steps of a few milliseconds on one of the store's own threads: records of small batches, and
+merging cells into segments. While records wait for the store, the pause after a step is four times
+as long as the step, so indexing takes a fifth of a core. Otherwise it is as long as the step, so a
+large store without an index is read with half a core.
 
-What is not indexed meanwhile is walked by searches: they take longer, and find the same.
+Searches read records that are not indexed yet one by one: they take longer and find the same.
 
-Invariant: whatever happens, the index goes on from what the store says. A store that is away is
+Invariant: indexing always continues from the progress that the store keeps. An unavailable store is
 asked again.
 """
 
@@ -27,30 +27,28 @@ from storage.purge import TextIndex
 log = logging.getLogger(__name__)
 
 IDLE_S: Final = 5.0
-"""How often it is looked whether there is something to do."""
+"""Time between two checks for new work."""
 AWAY_S: Final = 5.0
-"""Pause after an error, and after another was quicker: another sidecar of the same database makes
-the index.
-"""
+"""Pause after an error, and after another sidecar of the same database was quicker."""
 DESCRIBED_EVERY_S: Final = 10.0
 _BUSY_PAUSES: Final = 4
-"""How many times as long as a step its pause is beside traffic."""
+"""Length of a pause in steps while records wait for the store."""
 _MAX_IDLE_PAUSE_S: Final = 0.25
 
 
 @dataclass(slots=True, eq=False)
 class TextIndexing:
-    """Keeps the index of words. `run` is the task."""
+    """Keeps the index of words up to date. `run` is the task."""
 
     storage: Storage
-    """What is indexed; not closed."""
+    """Store to index; not closed."""
     waiting_records: Callable[[], int] = lambda: 0
-    """Tells how many records are on their way to the store."""
+    """Returns the number of records on their way to the store."""
     monotonic: Callable[[], float] = field(kw_only=True, default=time.monotonic)
-    """Measures steps."""
+    """Clock that measures steps."""
     _described_s: float = field(default=0.0, init=False)
     state: TextIndex | None = field(default=None, init=False)
-    """How far it has come, as of the last look."""
+    """Progress and size of the index when last checked."""
     records: int = field(default=0, init=False)
     """Records indexed since the start."""
     errors: int = field(default=0, init=False)
@@ -58,7 +56,7 @@ class TextIndexing:
     _reason: str = field(default="", init=False)
 
     async def run(self) -> None:
-        """Make the index, until cancelled."""
+        """Index records until cancelled."""
         while True:
             rest_s = await self.step()
             await asyncio.sleep(rest_s)

@@ -1,16 +1,16 @@
-"""The writer: gathers entries into batches and commits them in order, each exactly once, whatever
-the store does.
+"""The writer: gathers entries into batches and commits them in order, each exactly once, however
+the store fails.
 
-Strategy: entries are gathered in the pure `Backlog`; one task takes the oldest closed batch,
-settles it, and only then takes the next. While a commit runs, entries gather for the next one, so a
+Strategy: entries gather in the pure `Backlog`. One task takes the oldest closed batch, settles it,
+and only then takes the next. Entries that arrive during a commit gather for the next batch, so a
 slow store gets larger batches. While the store is unavailable, the same batch is retried without
-end, with growing pauses; what it refuses is split (`Committer`).
+end, with growing pauses. A batch that the store refuses is split (`Committer`).
 
 Invariant: positions are committed in the order in which entries were added, and never ahead of an
-entry that is not settled. Memory is bounded in bytes: while the store is away and the queue is
-full, the oldest batches go to the spool, if there is one; when that is full too, `is_full` holds,
-the caller stops adding, and the ring takes over. When the store is back, batches and spooled frames
-are committed in turn, and a frame takes its room from the queue.
+entry that is not settled. Memory is bounded in bytes. While the store is away and the queue is
+full, the oldest batches go to the spool, if there is one. When that is full too, `is_full` holds,
+the caller stops adding, and entries wait in the ring. When the store is back, batches and spooled
+frames are committed in turn, and a frame reserves its memory from the queue.
 """
 
 import asyncio
@@ -38,16 +38,18 @@ from storage.writer.spool import FrameTooLarge
 from storage.writer.spool_replay import SpoolReplay, without_bodies
 
 SYNC_EVERY_S: Final = 0.5
-"""How long what is spooled may not be synced."""
+"""Longest time that spooled data stays unsynced."""
 _LIMITS: Final = BacklogLimits()
 
 
 async def no_cap(entries: int, size_bytes: int) -> None:
-    """Make no room: the store has no cap on its size."""
+    """Make no room: the default for a store without a size cap."""
 
 
 class Writer:
-    """Takes entries from the collector and settles them. `run` is the task; `close` ends it."""
+    """Takes entries from the collector and settles them: stored, spooled or dropped. `run` is the
+    task; `close` ends it.
+    """
 
     def __init__(
         self,
@@ -62,16 +64,16 @@ class Writer:
         on_attempt: OnAttempt = lambda outcome, records, seconds: None,
         make_room: MakeRoom = no_cap,
     ) -> None:
-        """Make a writer that has nothing to do yet.
+        """Make a writer with an empty queue.
 
         Args:
-            storage: Where batches go; not closed by the writer.
+            storage: Store to commit to; not closed by the writer.
             instance: Name of this sidecar, the owner of the positions.
             quarantine_directory: Where records are written that the store refuses even escaped; made when needed.
-            limits: Of a batch, and of all that was added and is not settled.
+            limits: Bounds of a batch, and of all that was added and is not settled.
             spool: None for no spool.
             availability: Whether the store is there at the start; up by default.
-            timeout: Of a request to the store, with a spool; without one there is none.
+            timeout: Bounds requests to the store if there is a spool; without a spool there is no timeout.
             on_attempt: Called on the loop after every attempt and for every batch that is spooled; must be quick.
             make_room: See `SizeCap`.
         """
@@ -102,14 +104,14 @@ class Writer:
         self._ended = asyncio.Event()
 
     def subscribe(self, feeder: WriterListener, *followers: CommitListener) -> None:
-        """Notify `feeder` of all that becomes of records, and after it the others of commits.
-        Before `run`.
+        """Notify `feeder` of stored, spooled and dropped records, and after it `followers` of
+        commits. Call it before `run`.
         """
         self._committer.subscribe(feeder, *followers)
 
     @property
     def is_storage_up(self) -> bool:
-        """Whether the store took, or could have taken, the newest batch."""
+        """Whether the newest attempt to commit reached the store."""
         return self.availability.is_up
 
     @property
@@ -119,9 +121,7 @@ class Writer:
 
     @property
     def _is_urgent(self) -> bool:
-        """Whether the store should not be waited for long: the queue is full, and the spool would
-        make room.
-        """
+        """Whether attempts should be short: the queue is full, and the spool has room."""
         return self.is_full and self._spool is not None and not self._spool.is_full
 
     @property
@@ -132,15 +132,15 @@ class Writer:
 
     @property
     def waiting_records(self) -> int:
-        """Entries added and not settled; those of a batch that is committed in parts count until
-        its last part is.
+        """Entries added and not settled. A batch that is committed in parts counts in full until
+        its last part is settled.
         """
         return self._backlog.records
 
     @property
     def held_bytes(self) -> int:
-        """Size of the entries added and not settled, of a frame that is replayed, and of what is
-        prepared of either.
+        """Memory of entries that are not settled, of the frame being replayed, and of what the
+        store prepared of either.
         """
         return self._backlog.size_bytes
 
@@ -161,10 +161,10 @@ class Writer:
 
         Args:
             entry: What to store. Its `seq` is set when it is committed.
-            size_bytes: What it takes of memory, about.
+            size_bytes: Approximate memory it takes.
             source: Uuid of its ring.
-            position: The source's position after this entry, in which it counts as taken and as stored. Absolute; the
-                writer corrects it, and all that follow, for records it had to drop.
+            position: The source's position after this entry, which it counts as taken and stored.
+                Absolute; the writer corrects it, and all that follow, for records it had to drop.
         """
         self.extend([entry], size_bytes, SourceRun(source, (position,)))
 
@@ -175,7 +175,7 @@ class Writer:
         if self._backlog.is_full:
             if self._is_urgent:
                 self._timeout.shorten()
-            self._wake.set()  # to spill: nothing more is added that would close the open batch
+            self._wake.set()  # wake it to spill: no further entry will come to close the open batch
 
     def advance(self, source: bytes, position: Position) -> None:
         """Move the position of a source without an entry, after those added before."""
@@ -183,22 +183,22 @@ class Writer:
         self._wake.set()
 
     def drop_source(self, source: bytes) -> None:
-        """Delete the position of a source whose committed counts were added to a position given to
+        """Delete the position of a source after its counts were added to another position with
         `advance`.
         """
         self._backlog.drop_source(source, time.monotonic())
         self._wake.set()
 
     def expect_pause(self, seconds: float) -> None:
-        """Commit now what would be due before the caller adds more: waiting would only make it
-        late.
+        """Make the open batch due now if its age limit ends within the pause: no entry would join
+        it by waiting.
         """
         if self._backlog.expect_pause(time.monotonic() + seconds):
             self._wake.set()
 
     async def run(self) -> None:
-        """Settle batches until `close`. Cancelling leaves a batch stored or not, as its positions
-        say.
+        """Settle batches until `close`. After a cancellation, the positions in the store tell
+        whether the running batch is stored.
         """
         try:
             while await self._step():
@@ -207,13 +207,13 @@ class Writer:
             self._ended.set()
 
     async def close(self, deadline_s: float) -> int:
-        """Settle everything that was added, within a time, and end `run`.
+        """Settle everything that was added, within a deadline, and end `run`.
 
         Returns:
-            How many entries are not settled: the store was not available, or too slow.
+            Number of entries that are not settled because the store was unavailable or too slow.
         """
         self._is_closing = True
-        self._timeout.limit(deadline_s / 2)  # the other half is for the spool, if there is one
+        self._timeout.limit(deadline_s / 2)  # the other half is for the spool
         self._wake.set()
 
         try:
@@ -226,8 +226,8 @@ class Writer:
         return self.waiting_records
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> None:
-        """Continue from the positions in the store, now that they can be read: it is not given what
-        it has already.
+        """Continue from the positions in the store, once they can be read: entries that it already
+        has are discarded.
         """
         known = self._committer.reconcile(stored)
         self._backlog.close_open()
@@ -235,12 +235,12 @@ class Writer:
             pending.discard_stored(known)
         if self._spool is not None:
             self._spool.reconcile(stored)
-        # It has just answered; who has nothing to store would not find out.
+        # The store has just answered; without a batch to commit, the writer would not notice.
         self.availability.note_up()
         self._wake.set()
 
     async def _step(self) -> bool:
-        """Settle one batch, or replay one frame, in turn; False when all is done."""
+        """Settle one batch, or replay one frame, in turn; False when the writer has ended."""
         if self._can_replay and (
             self._is_spool_due or not self._backlog.has_batch(time.monotonic())
         ):
@@ -262,7 +262,9 @@ class Writer:
 
     @property
     def _can_replay(self) -> bool:
-        """Whether a frame can be replayed now: the store is there, or may be retried."""
+        """Whether a frame can be replayed now: frames are pending, and the store is up or due for a
+        retry.
+        """
         return (
             self._spool is not None
             and self._spool.has_pending
@@ -271,7 +273,7 @@ class Writer:
         )
 
     async def _next(self) -> PendingBatch | None:
-        """Wait for the oldest batch; None when there is none and the writer closes, or when a frame
+        """Wait for the oldest batch; None when the writer is closing without one, or when a frame
         can be replayed.
         """
         while not self._is_stopped:
@@ -297,16 +299,16 @@ class Writer:
         except TimeoutError:
             pass
 
-        # Behind the wait: what came since the caller looked is seen by one more look.
+        # Clear after the wait: the caller checks the queue again before it waits once more.
         self._wake.clear()
 
     async def _commit_or_spool(self, part: PendingBatch) -> bool:
-        """Commit one part, waiting for the store as long as it takes; False when the writer was
-        stopped before.
+        """Commit one part, or spool it, waiting for the store as long as it takes; False when the
+        writer was stopped first.
         """
         while not self._is_stopped:
             is_away = time.monotonic() < self.availability.retry_at_s
-            # What time is left at the end.
+            # While closing, the rest of the deadline is for the spool.
             is_spools = is_away or (self._is_closing and not self.availability.is_up)
             if is_spools and await self._try_spool(part):
                 return True
@@ -325,8 +327,8 @@ class Writer:
         return False
 
     async def _try_spool(self, part: PendingBatch) -> bool:
-        """Write a part to the spool, if there is one, when the queue should spill or the writer
-        closes.
+        """Write a part to the spool if the queue should spill or the writer is closing; False if it
+        was not written.
         """
         spool = self._spool
         batch = self._committer.batch(part)
@@ -340,18 +342,18 @@ class Writer:
             except FrameTooLarge:
                 if len(part.entries) > 1:
                     raise
-                # Stored so, now or with the next attempt.
+                # Now or with the next attempt, it is stored without its bodies.
                 part.replace([without_bodies(part.entries[0])])
 
         if is_sent:
-            # At once: until then it is in the spool, and at its source, too.
+            # Notify at once: until then the records are both in the spool and at their source.
             self._committer.note_spooled(batch)
         await spool.synchronize(0.0 if self._is_closing else SYNC_EVERY_S)
         return is_sent
 
     async def _replay(self) -> None:
-        """Commit the oldest frame of the spool; a store that goes away leaves the rest of it for
-        the next time.
+        """Commit the oldest frame of the spool. If the store becomes unavailable, the rest of the
+        frame waits for the next call.
         """
         assert self._spool is not None
         try:
@@ -366,9 +368,9 @@ class Writer:
         await asyncio.to_thread(self._spool.spool.collect)
 
     async def _next_frame(self, spool: SpoolReplay) -> PendingBatch | None:
-        """Return the oldest frame that is not in the store; None when it turns out to be there."""
+        """Return the oldest frame that is not in the store; None when it turns out to be stored."""
         async with self._timeout.bounded(is_urgent=self._is_urgent):
-            # Behind a commit that may still run.
+            # The store answers after any commit that may still run.
             stored = await self._storage.positions(self._instance)
             moved = spool.catch_up(stored, self._committer.poison.get(SOURCE_SPOOL, 0))
             if moved is not None:
@@ -388,6 +390,6 @@ class Writer:
         return True
 
     async def _prepare(self, part: PendingBatch) -> None:
-        """Prepare a part, and count what is kept of that among what the queue holds."""
+        """Prepare a part, and count the prepared data as held by the queue."""
         await self._committer.prepare(part)
         self._backlog.prepared_bytes = part.prepared_bytes

@@ -254,7 +254,7 @@ def test_newer_files_stop_nothing_and_stay(tmp_path: Path, upstream: str, fixtur
             *("has layout 99, this sidelog reads layout 1", "and is left in place"),
             *(
                 "a key snapshot of format 99",
-                "a segment of the spool is of another version of sidelog",
+                "a segment of the spool was written by another version of sidelog",
             ),
         ):
             sidelog.await_log(words)

@@ -239,4 +239,4 @@ async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptu
         await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()
         assert (await store.read(CountQuery(ALL))).exchanges == 1
 
-    assert "a clock was ahead, this is undone" in caplog.text
+    assert "set by a clock that was ahead: it is lowered" in caplog.text

@@ -95,7 +95,7 @@ def test_a_segment_of_another_version_is_not_deleted(
     spool.close()
     (kept,) = tmp_path.glob("*" + OTHER_SUFFIX)
     assert kept.read_bytes() == newer
-    assert "of another version of sidelog" in caplog.text
+    assert "written by another version of sidelog" in caplog.text
 
 
 def damage(path: Path, offset: int, length: int = 1) -> None:
@@ -293,7 +293,7 @@ def test_an_end_that_cannot_be_noted_costs_no_frame(
     for number in (1, 2, 3):
         put(spool, make_batch(number))
     assert (spool.pending_records, len(list(tmp_path.glob("*.spool"))), spool.errors) == (9, 1, 1)
-    assert caplog.text.count("where the spool ends cannot be written") == 1
+    assert caplog.text.count("the end file of the spool cannot be written") == 1
     spool.close()
     again = opened(tmp_path, Position(offset=1, taken=3))
     assert (again.pending_records, len(contents(again))) == (6, 2)
