@@ -454,7 +454,8 @@ TOOLS: Final[Mapping[str, Tool]] = {
             "query": _QUERY,
             **_PERIOD,
             "sort": _text(
-                "What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost."
+                "What is first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens, cost; slower or "
+                "failing against the period before `since`."
             ),
             "limit": _LIMIT,
         },

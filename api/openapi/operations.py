@@ -272,7 +272,8 @@ _TOP: Final = {
 }
 _NEWEST: Final = (
     "The newest records are added up, as many as the time budget allows: `complete` says whether "
-    "these were all, and `seen` how many. With `before`, a row has what came of it in the period "
+    "these were all, and `seen` how many. With `before`, or sorted by what came to be `slower` or "
+    "`failing`, a row has what came of it in the period "
     "of the same length before `since`, if the log reaches back so far; else null. With "
     "`buckets`, which needs a range of time, `series` of a row counts its requests in so many "
     "steps."

@@ -6,8 +6,9 @@ Records are also grouped by a header, or by a place in JSON bodies: `by=header.x
 are added up, as many as the time budget of the store allows; `complete` and `seen` say whether and
 how many. With a range of time, `before=true` asks for the same of the period of that length before
 it, if the log reaches back so far, and `buckets` for the requests of each over time, except of
-headers and places in bodies, which take long to be read. `sort` says what is most first. By `tool`,
-calls of tools are counted instead: those of MCP, and those of which LLM calls tell.
+headers and places in bodies, which take long to be read. `sort` says what is most first; what came
+to be slower, or to fail, is seen by the period before. By `tool`, calls of tools are counted
+instead: those of MCP, and those of which LLM calls tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -199,9 +200,15 @@ def _row(name: str, calls: list[_Call]) -> TopRow:
     )
 
 
-Sort = Literal["requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost"]
+Sort = Literal[
+    "requests", "4xx", "5xx", "p50", "p95", "p99", "bytes", "tokens", "cost", "slower", "failing"
+]
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
-"""What can be most first; `bytes` are those of responses."""
+"""What can be most first; `bytes` are those of responses.
+
+Against the period before, `slower` is the p95 in its multiples, and `failing` how much the share of
+5xx has risen.
+"""
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1000
 MAX_BUCKETS: Final = 120
@@ -289,16 +296,22 @@ async def _top(request: web.Request, by: str, *others: str) -> web.Response:
     if by == "failure" and not asked_values(filter.where, "level"):
         filter = replace(filter, where=both(filter.where, fields(level=("warn", "error"))))
     sort = read_choice(query, "sort", SORTS, "requests")
+    change = _CHANGES.get(sort)
+    if change is not None and filter.since_us is None:
+        raise BadParameter("sort", sort, "a range of time beside it, with `since`")
     found = await _added_up(services.storage, filter, by)
-    rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
-    if found.complete:
-        before = await _read_before(request, filter, by, now_us)
+    before = None
+    if found.complete and (change is not None or read_bool(query, "before")):
+        before = await _read_before(services.storage, filter, by, now_us)
+    known = {} if before is None else {row.names: row for row in before.rows}
+    if change is None:
+        rows = sorted(found.rows, key=_FIGURES[sort], reverse=True)
+    elif before is None:
+        rows = found.rows
     else:
-        before = None
-    if before is None:
-        known = {}
-    else:
-        known = {row.names: row for row in before.rows}
+        rows = sorted(
+            found.rows, key=lambda row: change(row, known.get(row.names, _NEW)), reverse=True
+        )
     series = await _series(request, filter, by, now_us)
     shown = TopShown(
         by=by,
@@ -327,6 +340,31 @@ def _latency(name: str) -> Callable[[TopRow], int]:
     return lambda row: -1 if (value := read(row)) is None else value
 
 
+def _slower(row: TopRow, before: TopRow) -> float:
+    """Return the p95 in multiples of that before; 0 where one of both was not measured."""
+    now_us = row.duration.p95_us
+    before_us = before.duration.p95_us
+    if now_us is None or before_us is None:
+        return 0.0
+    return now_us / max(1, before_us)
+
+
+def _failing(row: TopRow, before: TopRow) -> float:
+    """Return how much the share of 5xx has risen."""
+    return _failed_share(row) - _failed_share(before)
+
+
+def _failed_share(row: TopRow) -> float:
+    return row.server_errors / max(1, row.exchanges)
+
+
+_NEW: Final = TopRow(())
+"""What came before of a value that was not there."""
+_CHANGES: Final[Mapping[Sort, Callable[[TopRow, TopRow], float]]] = {
+    "slower": _slower,
+    "failing": _failing,
+}
+"""What rows are ordered by against the period before."""
 _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
     "requests": attrgetter("exchanges"),
     "4xx": attrgetter("client_errors"),
@@ -341,15 +379,9 @@ _FIGURES: Final[Mapping[Sort, Callable[[TopRow], int]]] = {
 """What rows are ordered by; those alike stay in the order of requests."""
 
 
-async def _read_before(request: web.Request, filter: Filter, by: str, now_us: int) -> Top | None:
-    """Add up the period before; None when it was not asked for, or the log does not cover all of
-    it.
-    """
-    if read_bool(request.query, "before"):
-        earlier = _before(filter, now_us)
-    else:
-        earlier = None
-    storage = services_of(request).storage
+async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -> Top | None:
+    """Add up the period before; None when there is no period, or the log does not cover all of it."""
+    earlier = _before(filter, now_us)
     if (
         earlier is None
         or earlier.since_us is None

@@ -25,12 +25,20 @@ UNKNOWN: Final = "{unknown}"
 _TOP_TITLES: Final = ("requests", "share", "4xx", "5xx", "p50", "p95", "bytes out")
 _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _FAILURE_TITLES: Final = ("failures", "of failures", "p50", "p95", "bytes out")
+_CHANGE_TITLES: Final = ("requests", "± requests", "5xx", "± 5xx", "p95", "± p95")
+_CHANGES: Final = ("slower", "failing")
+"""What rows may be sorted by against the period before."""
+_CHANGE_PERIOD: Final = "1h"
+_STEADY: Final = 0.05
+"""Share of a figure by which it is still what it was."""
+_STEADY_POINTS: Final = 0.05
+_MOST_PERCENT: Final = 1000
 _WHY: Final = {
     "known": '""', "absent": "–", "null": "(null)", "cut": "(body cut)", "not_json": "(not JSON)",
     "not_kept": "(not kept)",
 }  # fmt: skip
 """Text for requests without a value."""
-_WIDE_TITLES: Final = frozenset({"share", "of failures", "p50", "bytes out"})
+_WIDE_TITLES: Final = frozenset({"share", "of failures", "p50", "bytes out", "± requests"})
 """Columns that only a wide terminal shows, unless rows are sorted by them."""
 
 
@@ -61,9 +69,14 @@ def _percentile(found: Mapping[str, Any], name: str) -> str:
 @click.option(
     "--sort",
     metavar="FIGURE",
-    default="requests",
-    show_default=True,
-    help="Sort by, the highest first: requests, 4xx, 5xx, p50, p95, p99, bytes, tokens or cost.",
+    help="Sort by, the highest first: requests (default), 4xx, 5xx, p50, p95, p99, bytes, tokens, "
+    "cost, and against the period before: slower (default with --change) or failing.",
+)
+@click.option(
+    "--change",
+    is_flag=True,
+    help="Compare with the period of the same length before: the last hour with the one before it, "
+    "unless --since says otherwise.",
 )
 @from_view_option
 @limit_option("Maximum number of rows.", 20, 1000)
@@ -75,7 +88,8 @@ def top(
     filters: Filters,
     zone: tzinfo | None,
     by: str | None,
-    sort: str,
+    sort: str | None,
+    change: bool,
     from_view: str | None,
     limit: int,
     as_json: bool,
@@ -89,11 +103,15 @@ def top(
         found, filters = views.begun_with(client, from_view, filters, zone)
         by = by or found["group_by"]
 
-    return run_top(
-        client,
-        {**filters, "by": by or "endpoint", "sort": sort, "limit": str(limit)},
-        as_json=as_json,
-    )
+    asked = asked_of(filters, sort=sort, is_change=change)
+    return run_top(client, {**asked, "by": by or "endpoint", "limit": str(limit)}, as_json=as_json)
+
+
+def asked_of(filters: Filters, *, sort: str | None, is_change: bool) -> Filters:
+    """Add what rows are sorted by, and that they are compared with the period before."""
+    if not is_change:
+        return {**filters, "sort": sort or "requests"}
+    return {"since": _CHANGE_PERIOD, **filters, "before": "true", "sort": sort or "slower"}
 
 
 def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
@@ -106,11 +124,14 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
         say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
         return 0
 
-    _print_top(found, str(parameters.get("sort", "")))
+    sort = str(parameters.get("sort", ""))
+    _print_top(found, sort, is_compared=_is_compared(parameters))
     if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
-    if found["by"] == "failure" and parameters.get("sort") == "requests":
+    if found["by"] == "failure" and sort == "requests":
         say("\nThe most frequent first; --sort orders by another figure.")
+    if _is_compared(parameters) and all(row["before"] is None for row in found["rows"]):
+        say("\nNo comparison: the log does not reach back to all of the period before.")
     _say_sampled(found)
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
@@ -125,12 +146,16 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
     return 0
 
 
-def _print_top(found: Mapping[str, Any], sort: str) -> None:
+def _is_compared(parameters: Filters) -> bool:
+    return "before" in parameters or parameters.get("sort") in _CHANGES
+
+
+def _print_top(found: Mapping[str, Any], sort: str, *, is_compared: bool) -> None:
     rows = found["rows"]
-    titles = [
-        *{"tool": _TOOL_TITLES, "failure": _FAILURE_TITLES}.get(found["by"], _TOP_TITLES),
-        *(["cost"] if any(row["cost_usd"] for row in rows) else []),
-    ]
+    usual = {"tool": _TOOL_TITLES, "failure": _FAILURE_TITLES}.get(found["by"], _TOP_TITLES)
+    titles = list(_CHANGE_TITLES if is_compared else usual)
+    if any(row["cost_usd"] for row in rows):
+        titles.append("cost")
     titles += [sort] if sort in _MORE else []
     names = [" ".join(str(part) for part in _name_of(row) if part) for row in rows]
     figures = {title: [_FIGURES[title](row) for row in rows] for title in titles}
@@ -152,6 +177,9 @@ _FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "requests": lambda row: f"{row['exchanges']:,}",
     "calls": lambda row: f"{row['exchanges']:,}",
     "failures": lambda row: f"{row['exchanges']:,}",
+    "± requests": lambda row: _requests_change(row),
+    "± 5xx": lambda row: _errors_change(row),
+    "± p95": lambda row: _latency_change(row),
     "share": lambda row: f"{row['share']:.1%}",
     "of failures": lambda row: f"{row['share']:.1%}",
     "4xx": lambda row: _share(row, "client_errors"),
@@ -174,3 +202,38 @@ def _share(row: Mapping[str, Any], name: str) -> str:
     if row[name]:
         return f"{row[name] / row['exchanges']:.1%}"
     return ""
+
+
+def _requests_change(row: Mapping[str, Any]) -> str:
+    before = row["before"]
+    if before is None:
+        return "–"
+    return _relative(row["exchanges"], before["exchanges"]) if before["exchanges"] else "new"
+
+
+def _latency_change(row: Mapping[str, Any]) -> str:
+    before = row["before"] or {"duration_ms": {"p95": None}}
+    return _relative(row["duration_ms"]["p95"], before["duration_ms"]["p95"])
+
+
+def _relative(now: float | None, before: float | None) -> str:
+    """Say by how many percent a figure has moved, as the web UI does."""
+    if now is None or before is None:
+        return "–"
+    share = (now - before) / max(before, 0.001)
+    if abs(share) < _STEADY:
+        return "steady"
+    percent = f"{abs(share):.0%}" if 100 * share <= _MOST_PERCENT else f">{_MOST_PERCENT:,}%"
+    return f"{'▲' if share > 0 else '▼'} {percent}"
+
+
+def _errors_change(row: Mapping[str, Any]) -> str:
+    """Say by how many percentage points the share of 5xx has moved."""
+    before = row["before"]
+    if before is None or not before["exchanges"]:
+        return "–"
+    now = row["server_errors"] / row["exchanges"]
+    points = 100 * (now - before["server_errors"] / before["exchanges"])
+    if abs(points) < _STEADY_POINTS:
+        return "steady"
+    return f"{'▲' if points > 0 else '▼'} {abs(points):.1f} pt"

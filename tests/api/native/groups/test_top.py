@@ -140,6 +140,54 @@ async def test_rows_can_be_sorted_by_each_figure(
     assert found["values"] == 7
 
 
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        ("slower", ["/slowed", "/same", "/broken", "/new"]),
+        ("failing", ["/broken", "/new", "/same", "/slowed"]),
+    ],
+)
+async def test_rows_can_be_sorted_by_what_moved_against_the_period_before(
+    client: Client, world: World, sort: str, expected: list[str]
+) -> None:
+    """Without `before`, too; what is new has no latency to compare, and failed never before."""
+    hours: list[list[tuple[str, int, int]]] = [
+        [("/slowed", 100, 200), ("/same", 900, 200), ("/broken", 500, 200)],
+        [("/same", 900, 200), ("/slowed", 400, 200), ("/broken", 300, 500), ("/new", 9000, 503)],
+        [("/new", 9000, 200)],
+    ]
+    records = [
+        make_record(
+            10 * hour + n,
+            method="GET",
+            endpoint=endpoint,
+            duration_us=1000 * duration_ms,
+            status=status,
+            started_at_us=START_US + (min(hour, 1) - 1) * HOUR_US,
+        )
+        for hour, calls in enumerate(hours)
+        for n, (endpoint, duration_ms, status) in enumerate(calls)
+    ]
+    begin = make_record(90, kind="event", name="gap", started_at_us=BEFORE_US)
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in (begin, *records)]))
+    found = await ask(client, f"/api/top?{RANGE}&sort={sort}")
+    assert [row["value"] for row in found["rows"]] == expected
+    assert [row["before"]["exchanges"] for row in found["rows"]] == [
+        int(name != "/new") for name in expected
+    ]
+
+
+async def test_without_a_period_before_rows_stay_in_the_order_of_requests(
+    client: Client, world: World
+) -> None:
+    """The log does not reach back so far."""
+    names = ("/a", "/b", "/b")
+    records = [make_record(n, method="GET", endpoint=name) for n, name in enumerate(names)]
+    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    found = await ask(client, f"/api/top?{RANGE}&sort=slower")
+    assert [(row["value"], row["before"]) for row in found["rows"]] == [("/b", None), ("/a", None)]
+
+
 async def test_failures_are_grouped_by_endpoint_reason_and_status(
     client: Client, world: World
 ) -> None:
@@ -333,6 +381,7 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
         ("/api/endpoints?limit=0", "limit"),
         ("/api/top?limit=1001", "limit"),
         ("/api/top?sort=moon", "sort"),
+        ("/api/top?sort=slower", "since"),
         ("/api/top?x=1", "x"),
     ],
 )

@@ -1,6 +1,7 @@
 """Tables of counts: what names them comes from recorded traffic."""
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -104,6 +105,54 @@ def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str
     assert (
         note == "{unknown}: paths that were only refused, redirected or not answered, never served."
     )
+
+
+BEFORE = {"exchanges": 4, "server_errors": 0, "duration_ms": LATENCY | {"p95": 0.5}}
+
+
+def test_what_moved_is_said_as_in_the_web_ui(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last hour against the one before, unless another period is given."""
+    asked: list[dict[str, str]] = []
+
+    class Endpoints(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            asked.append(dict(parameters))  # type: ignore[call-overload]
+            rows = [
+                {**ROW, "value": "/slow", "server_errors": 1, "before": BEFORE},
+                {**ROW, "value": "/same", "before": {**BEFORE, "exchanges": 3} | {"duration_ms": LATENCY}},
+                {**ROW, "value": "/new", "before": BEFORE | {"exchanges": 0, "duration_ms": {"p95": None}}},
+            ]  # fmt: skip
+            return {"by": "endpoint", "rows": rows, "values": 3, "complete": True, "seen": 9}
+
+    client: Any = Endpoints()
+    assert top.run_top(client, top.asked_of({}, sort=None, is_change=True), as_json=False) == 0
+    assert (asked[0]["since"], asked[0]["sort"], asked[0]["before"]) == ("1h", "slower", "true")
+    title, *rows = (" ".join(line.split()) for line in capsys.readouterr().out.splitlines())
+    assert title == "endpoint requests ± requests 5xx ± 5xx p95 ± p95"
+    assert rows == [
+        "/slow 3 ▼ 25% 33.3% ▲ 33.3 pt 2.0 ms ▲ 300%",
+        "/same 3 steady steady 2.0 ms steady",
+        "/new 3 new – 2.0 ms –",
+    ]
+    given = top.asked_of({"since": "24h"}, sort="failing", is_change=False)
+    assert given == {"since": "24h", "sort": "failing"}
+    assert top.asked_of({}, sort=None, is_change=False) == {"sort": "requests"}
+
+
+@pytest.mark.parametrize("sort", ["slower", "failing"])
+def test_where_the_log_begins_within_the_period_before_nothing_is_compared(
+    sort: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says why."""
+
+    class Endpoints(_Client):
+        def get_json(self, path: str, parameters: object) -> dict[str, object]:
+            rows = [{**ROW, "value": "/a", "before": None}]
+            return {"by": "endpoint", "rows": rows, "values": 1, "complete": True, "seen": 3}
+
+    client: Any = Endpoints()
+    assert top.run_top(client, {"sort": sort}, as_json=False) == 0
+    assert "does not reach back" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("width", [80, 140])
