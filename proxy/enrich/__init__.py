@@ -1,1 +1,1 @@
-"""From raw bytes to a redacted record: heads, bodies, secrets, LLM and MCP calls. Pure."""
+"""Enrichment: turn raw bytes into a redacted record with the facts of LLM, MCP and gRPC calls."""

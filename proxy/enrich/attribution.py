@@ -1,8 +1,8 @@
-"""Attribute an exchange to the API key it was made with, to a project and to a user.
+"""Attribute an exchange to its API key, a project and a user.
 
-Precedence of project and user: the key's own, then a header set by a trusted proxy, then the
-route's. The record keeps a copy of the key's name at that moment, so it outlives the key. The ring
-carries only the key's id, because the index here holds deleted keys as well.
+Project and user come from the key, else from a header set by a trusted proxy, else from the route.
+The record keeps a copy of the key's current name, so the name outlives the key. The ring carries
+only the key's id, because the index here also holds deleted keys.
 """
 
 from collections.abc import Iterable
@@ -18,12 +18,12 @@ from storage.keys import ApiKey
 from storage.record import Record, format_id
 
 MAX_HEADER_CHARACTERS: Final = 256
-"""Of a project or user in a header: as much as a route's project may have."""
+"""Limit for a project or user from a header; a route's project has the same limit."""
 _AUTH_CODES: Final = frozenset(AUTH_CODES)
 
 
 class KeyIndex:
-    """Every key of the store, deleted ones included, and the uses that are not stored yet."""
+    """All keys of the store, deleted ones included, and the uses that are not stored yet."""
 
     def __init__(self) -> None:
         self._by_id: dict[bytes, ApiKey] = {}
@@ -33,7 +33,7 @@ class KeyIndex:
         self._by_id = {UUID(key.id).bytes: key for key in keys}
 
     def get(self, key_id: bytes) -> ApiKey | None:
-        """Return a key by its 16-byte id."""
+        """Return a key by its 16-byte id; None if it is unknown."""
         return self._by_id.get(key_id)
 
     def note_use(self, key_id: str, at_us: int) -> None:
@@ -41,7 +41,7 @@ class KeyIndex:
             self._uses[key_id] = at_us
 
     def take_uses(self) -> dict[str, int]:
-        """Return the uses since the last call, by key id in Unix µs."""
+        """Return the uses since the last call: key id → time of the last use in Unix µs."""
         uses = self._uses
         self._uses = {}
         return uses
@@ -52,8 +52,13 @@ def attribute_exchange(
 ) -> None:
     """Attribute an exchange of a route that checks keys or trusts headers.
 
-    `access` is what the worker's key check noted (`exchange.ACCESS`), empty when the request was
-    refused before it; `head` is the request's as received.
+    Args:
+        record: Gets the columns of key, project and user.
+        access: The result of the worker's key check (`exchange.ACCESS`); empty if the request was
+            refused before it.
+        head: The request head as received.
+        labels: Labels of the route.
+        keys: Finds the key and notes its use.
     """
     record.keyed = labels.auth is not None
     is_trusted, key_id = ACCESS.unpack(access) if access else (0, NO_KEY)
@@ -69,8 +74,8 @@ def attribute_exchange(
 def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: KeyIndex) -> None:
     """Attribute a WebSocket message by the key check of its handshake.
 
-    A header of the handshake may name the project. Until that is known of its connection, a message
-    has none, and no reader of one project sees it.
+    A header of the handshake may name the project. Until the connection's project is known, its
+    messages have none and stay hidden from readers of one project.
     """
     is_trusted, key_id = ACCESS.unpack(access)
     if is_trusted and labels.project_header:
@@ -81,10 +86,10 @@ def attribute_message(record: Record, access: bytes, labels: RouteLabels, keys: 
 def attribute_in_flight(
     record: Record, caller: Caller | None, labels: RouteLabels, keys: KeyIndex
 ) -> None:
-    """Attribute an exchange in flight by the caller that its worker noted: the head in its slot may
-    be cut.
+    """Attribute an exchange in flight by the caller that its worker noted, because its head may be
+    cut.
 
-    Without a known caller it belongs to no project, and no reader of one project sees it.
+    Without a known caller it has no project and stays hidden from readers of one project.
     """
     if not (labels.auth or labels.project_header or labels.user_header):
         return
@@ -104,7 +109,7 @@ def _apply_key(record: Record, key_id: bytes, keys: KeyIndex) -> None:
     record.key_id = format_id(key_id)
     key = keys.get(key_id)
     if key is None:
-        # An unknown key may have a project of its own.
+        # An unknown key may have its own project.
         record.project = None
         return
 
@@ -115,7 +120,7 @@ def _apply_key(record: Record, key_id: bytes, keys: KeyIndex) -> None:
 
 
 def _apply_trusted_headers(record: Record, head: bytes, labels: RouteLabels) -> None:
-    fields = dict(reversed(parse_head(head)[1]))  # the first of several counts
+    fields = dict(reversed(parse_head(head)[1]))  # The first of several counts.
     project, user = (
         (header or "").lower().encode() for header in (labels.project_header, labels.user_header)
     )

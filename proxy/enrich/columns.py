@@ -1,5 +1,5 @@
-"""The columns of a finished exchange. Those that many exchanges share are computed once, the others
-for each record.
+"""The columns of a finished exchange. Columns shared by many exchanges are computed once, the
+others for each record.
 
 Records are built by position, in the order of `Record`'s fields (0.1 µs, by keyword 2.0 µs).
 """
@@ -39,15 +39,15 @@ NO_LABELS: Final = RouteLabels("", None, None, None, None, None)
 _OUTCOMES: Final = tuple(outcome.value for outcome in OUTCOMES)
 _SHED: Final[tuple[Shed, ...]] = ("none", "tail", "bodies")
 _HTTP2: Final = b" HTTP/2"
-"""End of a request line of HTTP/2: an entry of the ring has no flag left to tell it."""
+"""End of a request line of HTTP/2; the flags of a ring entry have no room for the version."""
 _NO_FAULTS: Final = frozenset((ERROR_INDEX["http2_unsupported"], ERROR_INDEX["tls_on_plain_port"]))
-"""Errors of clients that only probe the protocol of a port: no reason to alert an operator."""
+"""Errors of clients that only probe the protocol of a port; they need no alert."""
 MAX_SHARED: Final = 8192
 """Combinations of ring, status, route and client; about 5 MB."""
 
 Numbers = tuple[int, int, int, int, int, int, int, int]
 """The start on the wall clock in ns. Then ns from the start until: connected, sent, first byte,
-done, end; -1: not reached. Then the bytes of the request's body and of the response's.
+done, end; -1: not reached. Then the sizes of the request body and of the response body in bytes.
 """
 
 
@@ -85,7 +85,7 @@ class SharedColumns:
         facts: HeadFacts,
         data: bytes | None = None,
     ) -> Record:
-        """Return a record with these columns and its own."""
+        """Return a record with these columns and those of one exchange."""
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels = self.labels
         descriptor = self._descriptor
@@ -119,13 +119,15 @@ class SharedColumns:
 
 
 class SharedColumnsMemo:
-    """Remembers shared columns, bounded. Not thread-safe."""
+    """Memoises up to `MAX_SHARED` shared columns. Not thread-safe."""
 
     def __init__(self, instance: str, asked_of: Callable[[bytes, int], Asked]) -> None:
         self._instance = instance
         self._asked_of = asked_of
         self.known: dict[tuple[int | bytes, ...], SharedColumns] = {}
-        """By the id of a ring's descriptor, which a value keeps alive; codes and addresses."""
+        """Columns by the id of a ring's descriptor, kept alive by the value, and by codes and
+        addresses.
+        """
 
     def of(self, captured: CapturedExchange, descriptor: Descriptor) -> SharedColumns:
         status = captured.status
@@ -160,7 +162,7 @@ def labels_of(descriptor: Descriptor, route: int) -> RouteLabels:
 def message_record(
     captured: CapturedMessage, descriptor: Descriptor, instance: str, data: dict[str, object]
 ) -> Record:
-    """Return the event of a message. With a trace of the client, `data` get the exchange's id."""
+    """Return the event of a message. If the client sent a trace, `data` gets the exchange's id."""
     labels = labels_of(descriptor, captured.route)
     trace = TRACEPARENT.fullmatch(captured.traceparent)
     at_us = captured.at_ns // 1000

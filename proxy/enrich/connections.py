@@ -1,9 +1,8 @@
-"""What is known of the connections whose messages are read, by the id of their exchange.
+"""Columns of the connections whose messages are read, by the id of their exchange.
 
-A message comes before the record of its connection, so the columns of that record are made when the
-first message comes, which carries the heads, and every message takes them over. Bounded: the
-connection least recently heard is forgotten first, and its further messages have only their own
-columns.
+Messages precede the record of their connection. The first message carries the heads, so the columns
+of that record are made then, and each message gets a copy. Bounded: the least recently used
+connection is evicted first, and its further messages have only their own columns.
 """
 
 from collections import OrderedDict
@@ -12,25 +11,25 @@ from typing import Any, Final, NamedTuple
 from storage.record import Payload, Record
 
 MAX_BYTES: Final = 16 << 20
-"""About 10,000 connections, as only those of sessions with models have heads."""
+"""Room for about 10,000 connections, as only sessions with models have heads."""
 _FIXED_BYTES: Final = 600
-"""Of a connection without its texts."""
+"""Size of a connection without its texts."""
 _TAKEN: Final = (
     *("status", "method", "scheme", "host", "path", "query", "http_version", "endpoint"),
     *("client_ip", "upstream", "user_agent", "request_id", "project", "user_id", "keyed"),
     "direction",
 )
-"""Columns that a message has from its connection."""
+"""Columns that a message copies from its connection."""
 
 
 class Connection(NamedTuple):
-    """What the messages of a connection have in common."""
+    """The values that all messages of a connection share."""
 
     columns: tuple[Any, ...]
     """In the order of `_TAKEN`."""
     heads: tuple[bytes, bytes]
-    """Of request and response, redacted, for the calls of a session with a model; empty where they
-    are not kept.
+    """Redacted heads of request and response, for the calls of a session with a model; empty if
+    they are not kept.
     """
 
     @classmethod
@@ -43,12 +42,12 @@ class Connection(NamedTuple):
         return _FIXED_BYTES + texts + sum(map(len, self.heads))
 
     def give_to(self, record: Record) -> None:
-        """Fill the columns of a message."""
+        """Copy the columns to the record of a message."""
         for name, value in zip(_TAKEN, self.columns, strict=True):
             setattr(record, name, value)
 
     def with_heads(self, payload: Payload | None) -> Payload | None:
-        """Return the payload of a call with these heads, where they are kept."""
+        """Return the payload of a call with these heads, if they are kept."""
         if not self.heads[0]:
             return payload
         bodies = (None, None) if payload is None else (payload.request_body, payload.response_body)
@@ -60,7 +59,7 @@ class Connections:
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.evictions = 0
-        """Connections that were forgotten before they ended."""
+        """Number of connections evicted before they ended."""
         self._max_bytes = max_bytes
         self._size_bytes = 0
         self._known: OrderedDict[bytes, Connection] = OrderedDict()
@@ -74,7 +73,7 @@ class Connections:
             self.forget(next(iter(self._known)))
 
     def get(self, exchange_id: bytes) -> Connection | None:
-        """Return a connection, which is then the one that was heard last."""
+        """Return a connection and mark it as the most recently used; None if it is unknown."""
         found = self._known.get(exchange_id)
         if found is not None:
             self._known.move_to_end(exchange_id)

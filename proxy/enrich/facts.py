@@ -1,7 +1,7 @@
-"""The facts that readers return of an exchange: one vocabulary, from which records are filled.
+"""The facts that readers return about an exchange: one vocabulary, from which records are filled.
 
 A reader knows its protocol and no column; the builder knows the columns and no protocol. Texts are
-not redacted yet: that is done when they are copied to a record.
+redacted later, when they are copied to a record.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ from storage.tools import FailedTool
 UsageState = Literal["exact", "partial", "lost", "absent"]
 
 MAX_TOOLS: Final = 32
-"""Names of tools that are kept of one call."""
+"""Maximum number of tool names kept per call."""
 KINDS: Final = ("audio", "image", "video")
 """Modalities of tokens, other than text."""
 OTHER_MODELS: Final = ("other_models_input_tokens", "other_models_output_tokens")
@@ -35,21 +35,21 @@ CALLER_ERRORS: Final = frozenset(
         "url_elicitation_required",
     )
 )
-"""Errors of JSON-RPC that are the caller's own, as statuses from 400 to 499 are."""
+"""JSON-RPC errors caused by the caller, like statuses from 400 to 499."""
 
 
 @dataclass(slots=True)
 class CallUsage:
-    """What one call reported about itself. Counts replace those read before; None: not known."""
+    """Usage that one call reported. New counts replace earlier ones; None: unknown."""
 
     model: str | None = None
     """As requested."""
     resolved_model: str | None = None
-    """As the response names it."""
+    """As named by the response."""
     response_id: str | None = None
     """Id of a response that later calls may continue."""
     uncached_tokens: int | None = None
-    """Input read from no cache, where the provider counts it apart."""
+    """Input tokens that were not read from a cache, if the provider counts them separately."""
     input_tokens: int | None = None
     """Cached tokens included."""
     output_tokens: int | None = None
@@ -62,9 +62,9 @@ class CallUsage:
     region: str | None = None
     """Region that served the call, if that has a price of its own."""
     requests: int = 1
-    """Number of requests that the counts are the sum of."""
+    """Number of requests that the counts add up."""
     price_list: str | None = None
-    """Id of the price list that applies, where it is not that of the provider."""
+    """Id of the price list that applies instead of the provider's."""
     others: list["CallUsage"] = field(default_factory=list)
     """Usage of other models that is billed with the call, each at its own price."""
     cost_usd: float | None = None
@@ -84,14 +84,14 @@ class CallUsage:
     is_settled: bool = False
     """Counts came with, or after, the reason why the output ended."""
     is_lost: bool = False
-    """The end was not seen, so counts may be old ones."""
+    """The end was not seen, so the counts may be outdated."""
     is_cut: bool = False
-    """One of the two sides left before the end."""
+    """Client or upstream left before the end."""
     counts_read: int = 0
-    """How often there were counts."""
+    """Number of updates of the counts."""
 
     def update(self, **counts: float | None) -> None:
-        """Replace these counts; one whose new value is None stays as it was."""
+        """Replace these counts; those with the value None stay."""
         for name, value in counts.items():
             if value is not None:
                 self.counts_read += 1
@@ -104,8 +104,8 @@ class CallUsage:
                 self.meters[name] = count
 
     def measure_cached(self, cached: Mapping[str, object]) -> None:
-        """Note the cached part of each modality of the input. A zero is kept: without it the price
-        is not known.
+        """Note the cached part of each modality of the input. A zero is kept, because the price
+        depends on it.
         """
         for kind in KINDS:
             if (
@@ -115,7 +115,7 @@ class CallUsage:
                 self.meters[f"cache_{kind}_read_tokens"] = count
 
     def set_texts(self, **texts: object) -> None:
-        """Replace these attributes; one whose new value is no text stays as it was."""
+        """Replace these attributes; those whose value is not a text stay."""
         for name, value in texts.items():
             if text := text_of(value):
                 setattr(self, name, text)
@@ -137,12 +137,12 @@ class CallUsage:
             )
 
     def fail(self, *error_types: object) -> None:
-        """Note an error and the first of these types that is a text."""
+        """Note an error; its type is the first of the values that is a text."""
         self.error_type = next(filter(None, map(text_of, error_types)), None)
         self.has_failed = True
 
     def take_reason(self) -> str | None:
-        """Return the reason why the output ended, and forget it."""
+        """Return the finish reason, and forget it."""
         reason = self.finish_reason
         self.finish_reason = None
         return reason
@@ -172,9 +172,7 @@ class CallUsage:
 
     @property
     def usage_state(self) -> UsageState:
-        """How far the counts can be trusted: an error within a stream cuts it, like a lost
-        connection.
-        """
+        """Reliability of the counts. An error within a stream cuts it, like a lost connection."""
         if self.is_lost:
             return "lost"
         if not self.has_usage:
@@ -190,7 +188,7 @@ class Cost(NamedTuple):
 
     usd: float
     source: str
-    """Ends with `PARTLY` where something is not included."""
+    """Source of the price; ends with `PARTLY` if a part is not included."""
     lacks: tuple[str, ...] = ()
     """Meters and tiers that are not included."""
 
@@ -199,13 +197,13 @@ class Operation(NamedTuple):
     """The operation of a request, at a path that many operations share."""
 
     name: str
-    """Follows the path in the name of the endpoint; empty: the request names none."""
+    """Follows the path in the name of the endpoint; empty if the request names no operation."""
     data: dict[str, Any] | None = None
     """Members for the data of the record."""
 
 
 class Thread(NamedTuple):
-    """The parts of a call by which its conversation is found."""
+    """The parts of a call that identify its conversation."""
 
     members: Mapping[str, Member] = {}
     """Members of the request, undecoded."""
@@ -214,16 +212,16 @@ class Thread(NamedTuple):
     job: str | None = None
     """Name of the job whose result this is."""
     connection: bytes | None = None
-    """Id of the handshake, where the call was made over a WebSocket."""
+    """Id of the handshake, if the call was made over a WebSocket."""
     caller: bytes = b""
     """Hash of the credentials of that handshake."""
     session: bytes | None = None
-    """Name of the session, where the call over a WebSocket states one."""
+    """Name of the session, if a call over a WebSocket states one."""
 
 
 @dataclass(slots=True)
 class Facts:
-    """The facts of one reader about an exchange or a message; what is left out is not known."""
+    """Facts of one reader about an exchange or a message; fields without a value are unknown."""
 
     operation: Operation | None = None
     grpc: Grpc | None = None
@@ -232,26 +230,26 @@ class Facts:
     """As requested; a usage has its own."""
     usage: CallUsage | None = None
     usage_state: str | None = None
-    """The state where there is no usage: says why."""
+    """The state of a call without usage, as a reason."""
     stream: Stream | None = None
-    """The pace and the end of the answer, where it is a stream."""
+    """The pace and the end of the response, if it is a stream."""
     cost: Cost | None = None
     is_whole: bool = False
-    """Whether a client that left had received everything."""
+    """True if a client that left had received everything."""
     stream_end: StreamEnd | None = None
-    """The end of the stream, where another reader did not see it."""
+    """The end of the stream, if another reader did not see it."""
     error_type: str | None = None
-    """A code; redacted by the reader where a body may have any text in its place."""
+    """Error code; redacted by the reader if a body may contain any text in its place."""
     error_message: str | None = None
     is_callers: bool = False
-    """Whether the error is the caller's fault."""
+    """True if the caller caused the error."""
     suspicion: str | None = None
     """Error type, if no reader knows a better one."""
     level: Level | None = None
     """Lowest level of the record."""
     failed_tools: list[FailedTool] = field(default_factory=list)
     is_tools_fault: bool = False
-    """Whether these tools are the reason why the exchange failed."""
+    """True if these tools made the exchange fail."""
     begun_by: bytes | None = None
     """Id of the record that began the job."""
     started_at_us: int | None = None
@@ -260,8 +258,8 @@ class Facts:
     data: dict[str, Any] = field(default_factory=dict)
     """Members of the record's data, redacted."""
     tools: list[ToolCall] = field(default_factory=list)
-    """Calls of tools that have ended or now wait."""
+    """Tool calls that have ended or now wait."""
     jobs: list[Job] = field(default_factory=list)
     """Jobs that are new or have changed."""
     payload: Payload | None = None
-    """Question and answer of the call that a message ends."""
+    """Request and response of the call that a message ends."""

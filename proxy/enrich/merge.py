@@ -1,7 +1,7 @@
 """Merge the facts of readers into records.
 
-One rule: a column that has a value keeps it, facts fill the others; the level only rises. A text
-from a body is redacted like any other before it stands in a column.
+A column with a value keeps it, and facts fill the others; the level only rises. Texts from bodies
+are redacted before they are stored in a column.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,9 @@ class Merger:
         self.conversations = Conversations()
 
     def merge(self, record: Record, facts: Facts, exchange: DecodedExchange | None = None) -> None:
-        """Fill a record from the facts of one reader; without an exchange, they are of a message."""
+        """Fill a record from the facts of one reader. Without an exchange, they belong to a
+        message.
+        """
         if facts.is_whole and record.outcome == Outcome.CLIENT_CLOSED:
             record.outcome = Outcome.OK.value
             record.level = level_of(record.status, record.outcome)
@@ -52,8 +54,8 @@ class Merger:
             self._set_conversation(record, facts.thread, exchange)
 
     def settle(self, record: Record, merged: Iterable[Facts]) -> None:
-        """Raise the level of a failure that neither status nor outcome shows, for a search for
-        failures to find it.
+        """Raise the level of a failure that neither status nor outcome shows, so that searches find
+        it.
         """
         if record.error_type is None:
             suspicions = (facts.suspicion for facts in merged if facts.suspicion is not None)
@@ -65,7 +67,7 @@ class Merger:
         record.level = "warn" if is_callers else "error"
 
     def _merge_usage(self, record: Record, facts: Facts, usage: CallUsage) -> None:
-        """Fill the columns of a call of a language model: models, tokens, stream and cost."""
+        """Fill the columns of an LLM call: models, tokens, stream and cost."""
         text = self._redactor.redact_text
         record.model = text(usage.model)
         record.resolved_model = text(usage.resolved_model)
@@ -93,7 +95,7 @@ class Merger:
                 record.stream.cost_lacks = [text(lack) or "" for lack in facts.cost.lacks]
 
     def _merge_data(self, record: Record, facts: Facts) -> None:
-        """Add the error message, and the members that readers add, to the data of a record."""
+        """Add the error message and the readers' members to the data of a record."""
         data = facts.data
         if facts.failed_tools:
             tools = facts.failed_tools
@@ -114,7 +116,7 @@ class Merger:
     def _set_conversation(
         self, record: Record, thread: Thread, exchange: DecodedExchange | None
     ) -> None:
-        """Find the conversation that a call belongs to."""
+        """Set the conversation of a call."""
         if thread.connection is not None:
             record.conversation = self.conversations.of_session(
                 record, thread.session, thread.caller, thread.connection
@@ -129,12 +131,12 @@ class Merger:
         place = self.conversations.place(record, exchange, thread.members, thread.response_id)
         if place is not None:
             record.conversation = place.conversation
-            # A guessed text can be verified against a hash. So hashes are kept only where texts
-            # are.
+            # A guessed text could be verified by a hash, so hashes are kept only together with
+            # texts.
             record.marks = place.marks if exchange.keeps_text else None
 
     def _readable(self, message: str) -> str:
-        """Return a message without secrets, whatever form it has."""
+        """Return a message without its secrets, whatever its format."""
         shown = self._redactor.redact_value(message.encode("utf-8", "replace"))
         return self._redactor.redact_text(shown.decode(errors="replace")) or ""
 

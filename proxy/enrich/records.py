@@ -1,8 +1,8 @@
 """Build stored records from ring entries: the one place where raw bytes are redacted and kept.
 
-Steps: decode the exchange, fill the columns, attribute it to a key, ask the readers that may read
-it, name its endpoint, redact the payload. Invariant: no content of a head or body makes a record
-fail; what cannot be read stays null.
+Steps: decode the exchange, fill the columns, attribute it to a key, ask the readers of its
+protocol, name its endpoint, redact the payload. Invariant: the content of a head or body never
+makes a record fail; unreadable values stay null.
 """
 
 import secrets
@@ -77,7 +77,7 @@ _EVENT_LEVELS: Final[dict[str, Level]] = {
 }
 
 _SEARCHED_BYTES: Final = 2048
-"""Longest body that is searched for secrets together with others."""
+"""Maximum size of a body that is searched for secrets together with others."""
 _DIRECTIONS: Final = ("", "in", "out", "both")
 _NOTES_OF_DATA: Final = frozenset(
     (
@@ -90,7 +90,7 @@ _NOTES_OF_DATA: Final = frozenset(
         NOTES_RESPONSE_TRAILERS[1],
     )
 )
-"""Notes of an entry that stand in the data of its record."""
+"""Notes of an entry that are stored in the data of its record."""
 _TRAILERS: Final = {
     "request_trailers": NOTES_REQUEST_TRAILERS,
     "response_trailers": NOTES_RESPONSE_TRAILERS,
@@ -100,7 +100,7 @@ _GRPC: Final = b"application/grpc"
 
 _Decoded = tuple[CapturedExchange, SharedColumns, DecodedExchange]
 _Begun = tuple[CapturedExchange, DecodedExchange, Record, list[Reader]]
-"""The readers are those that may read the exchange."""
+"""The last element lists the readers for the exchange."""
 
 
 class RecordBuilder:
@@ -116,7 +116,9 @@ class RecordBuilder:
         keys: KeyIndex | None = None,
         endpoints: Endpoints | None = None,
     ) -> None:
-        """Take limits and rules from the settings; `keys` note their uses, `endpoints` learn paths."""
+        """Take limits and rules from the settings; `keys` collects uses, `endpoints` learns
+        paths.
+        """
         self._keys = keys or KeyIndex()
         self._endpoints = endpoints or Endpoints()
         self._instance = instance
@@ -138,8 +140,7 @@ class RecordBuilder:
         descriptor: Descriptor,
         limit_bytes: int = MAX_OUTPUT_BYTES,
     ) -> Entry:
-        """Build the record of a finished exchange, with its payload where the route's level keeps
-        one.
+        """Build the record of a finished exchange, with its payload if the route's level keeps one.
 
         Raises:
             TooLong: a decoded body is longer than `limit_bytes`, or its calls take long to read and
@@ -225,8 +226,10 @@ class RecordBuilder:
         return record
 
     def _name(self, record: Record, exchange: DecodedExchange, readers: list[Reader]) -> str | None:
-        """Merge the facts that name an exchange; return its operation, where operations share the
-        path.
+        """Merge the facts that name an exchange.
+
+        Returns:
+            Its operation, if operations share the path; else None.
         """
         for reader in readers:
             facts = self._readers.ask(reader.name, record, exchange)
@@ -239,8 +242,8 @@ class RecordBuilder:
         return None
 
     def _finish(self, clean_bytes: int, begun: _Begun) -> Entry:
-        """Merge the facts of readers, and redact the payload; bodies of at most `clean_bytes` have
-        no secret.
+        """Merge the facts of readers, and redact the payload. Bodies up to `clean_bytes` have no
+        secret.
         """
         captured, exchange, record, readers = begun
         self.connections.forget(record.id)
@@ -271,8 +274,8 @@ class RecordBuilder:
         return _with_message(entry)
 
     def _data(self, captured: CapturedExchange) -> bytes | None:
-        """Build the data of a record, which few exchanges have: a close code, a wait, a tunnel, a
-        failure, a refused head, dropped trailers.
+        """Build the data of a record: a close code, a wait, a tunnel, a failure, a refused head,
+        dropped trailers. Few exchanges have any.
         """
         is_noted = captured.notes and not _NOTES_OF_DATA.isdisjoint(captured.notes)
         if not (is_noted or captured.waited_ms or captured.status == SWITCHING_PROTOCOLS):
@@ -335,7 +338,7 @@ class RecordBuilder:
 
     def _trailers(self, captured: CapturedExchange, tags: tuple[int, int]) -> bytes:
         lines = captured.notes.get(tags[0], b"")
-        # Trailers of gRPC repeat, as heads do, so they are read through a memo.
+        # gRPC trailers repeat like heads, so they are read through a memo.
         if lines:
             return self._decoder.trailers.read(b"\r\n" + lines.removesuffix(b"\r\n")).redacted[2:]
         return b""
@@ -348,7 +351,9 @@ class RecordBuilder:
         facts: HeadFacts,
         clean_bytes: int,
     ) -> Body | None:
-        """Return the stored body; None without one, and for a WebSocket, whose messages are events."""
+        """Return the stored body; None without one, and for a WebSocket: its messages are
+        events.
+        """
         if body is not None and not captured.flags & FLAG_BODIES_OFF:
             return redacted_body(
                 body, facts.content_type, self._redactor, self._max_body_bytes,
@@ -361,8 +366,9 @@ class RecordBuilder:
     def message(
         self, captured: CapturedMessage, descriptor: Descriptor, limit_bytes: int = MAX_OUTPUT_BYTES
     ) -> Entry:
-        """Build the event of a message; it has the trace, or else the id, of its exchange, and what
-        is known of that.
+        """Build the event of a message, with the columns of its connection.
+
+        Its trace is that of its exchange, or else derived from the exchange's id.
 
         Raises:
             TooLong: the price list must be loaded first, or the message takes long to decode, and
@@ -394,7 +400,7 @@ class RecordBuilder:
         return _with_message(Entry(record, payload))
 
     def _note_connection(self, captured: CapturedMessage, descriptor: Descriptor) -> None:
-        """Keep what a message tells of its connection."""
+        """Keep the columns and heads that a message carries for its connection."""
         opened = CapturedExchange.opened(captured.opening)
         decoded = self._decode(descriptor, MAX_OUTPUT_BYTES, False, opened)
         exchange = decoded[2]
@@ -410,8 +416,8 @@ class RecordBuilder:
     def know_connections(
         self, exchanges: Iterable[InflightExchange], descriptor: Descriptor
     ) -> None:
-        """Keep what a worker shows of connections whose first message was read before this process
-        started.
+        """Keep the connections that a worker shows as in flight, because their first message was
+        read before this process started.
         """
         for exchange in exchanges:
             if exchange.status == SWITCHING_PROTOCOLS or _GRPC in exchange.head:
@@ -479,7 +485,7 @@ class RecordBuilder:
         return record
 
     def _name_running(self, record: Record, decoded: DecodedExchange) -> None:
-        """Fill what the request of an exchange in flight tells, and name its endpoint."""
+        """Fill the columns of an exchange in flight from its request, and name its endpoint."""
         for reader in self._readers.of(decoded):
             facts = self._readers.ask(reader.running, record, decoded)
             if facts is not None:
@@ -506,14 +512,14 @@ class RecordBuilder:
 
     @property
     def call_evictions(self) -> tuple[int, int, int]:
-        """Number of what was forgotten to make room: calls of conversations, unfinished calls over
-        WebSockets, and connections that last.
+        """Number of evicted calls of conversations, unfinished calls over WebSockets, and
+        connections.
         """
         evictions = sum(reader.evictions for reader in self._readers.all)
         return self._merger.conversations.evictions, evictions, self.connections.evictions
 
     def waiting_tools(self) -> list[ToolCall]:
-        """Return the tool calls whose response is awaited on another stream."""
+        """Return the tool calls with a response still to come on another stream."""
         return [call for reader in self._readers.all for call in reader.pending()]
 
     def expired(self) -> list[Entry]:
@@ -545,14 +551,14 @@ def _captured(limit_bytes: int, entry: RingEntry) -> CapturedExchange:
 
 
 def _with_message(entry: Entry) -> Entry:
-    """Set the message of a failed record, by which failures of one kind are found together."""
+    """Set the message of a failed record; failures of one kind share it."""
     if entry.record.level in ("warn", "error"):
         entry.record.message = failure_line(entry.record, entry.payload)
     return entry
 
 
 def secret_headers(settings: Settings) -> tuple[str, ...]:
-    """Name the headers that the settings say are secret."""
+    """Return the names of headers that the settings declare secret."""
     return (
         *settings.redact.headers,
         *(route.key_header for route in settings.routes if route.auth != "off"),
