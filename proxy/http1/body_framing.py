@@ -1,5 +1,4 @@
-"""Finds the end of a body: by length, by the chunked coding, or with the connection (RFC 9112
-§6.3). Pure.
+"""Find the end of a body: by length, by the chunked coding, or with the connection (RFC 9112 §6.3).
 
 Requests and responses share it; the readers of heads decide which framing applies. Any split of the
 input gives the same body.
@@ -9,21 +8,23 @@ from proxy.http1.chunked import ChunkedDecoder
 
 
 class BodyFramer:
-    """Cuts one body out of the bytes behind a head."""
+    """Cuts one body out of the bytes that follow a head."""
 
     __slots__ = ("_decoder", "_remaining", "has_more", "is_done")
 
     def __init__(self, length: int, *, is_chunked: bool, is_response: bool = False) -> None:
-        """Begin a body of `length` bytes; -1: chunked, or else up to the end of the connection."""
+        """Begin a body of `length` bytes; -1 means chunked, or else up to the end of the
+        connection.
+        """
         self._decoder = ChunkedDecoder(is_response=is_response) if is_chunked else None
         self._remaining = length
         self.is_done = length == 0 and not is_chunked
         self.has_more = False
-        """Whether chunks are left from the last call; the next one begins with them."""
+        """True if chunks are left from the last call. The next call begins with them."""
 
     @property
     def in_hand(self) -> int:
-        """Return how many bytes were fed and not read."""
+        """Number of bytes that were fed and not read."""
         return 0 if self._decoder is None else self._decoder.in_hand
 
     @property
@@ -38,7 +39,7 @@ class BodyFramer:
         return self._decoder is None and self._remaining < 0
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
-        """Return the body in the next bytes, and, once it `is_done`, the bytes behind it.
+        """Return the body in the next bytes, and, once it `is_done`, the bytes after it.
 
         Raises:
             ChunkError: malformed or over a limit; the framer cannot be used again.

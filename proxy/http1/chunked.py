@@ -1,13 +1,13 @@
-"""The chunked transfer coding, read strictly (RFC 9112 §7.1). Pure: bytes in, pieces of body out.
+"""The chunked transfer coding, read strictly (RFC 9112 §7.1): bytes in, pieces of body out.
 
-llhttp does not show where a chunked body ends, so the bytes behind it could not be kept apart;
-hence this small decoder. It takes hexadecimal digits only, bounds size lines and trailers, and
-drops extensions, which a proxy that frames anew must not forward (RFC 9112 §7.1.1). Trailer fields
-are judged like those of heads, and kept. Any split of the input gives the same body.
+llhttp does not report the end of a chunked body, so the bytes after it could not be kept apart;
+hence this small decoder. It accepts hexadecimal digits only, bounds size lines and trailers, and
+drops extensions, which a proxy that changes the framing must not forward (RFC 9112 §7.1.1). Trailer
+fields are judged like those of heads, and kept. Any split of the input gives the same body.
 
-A chunk read by itself costs 2 µs, however small it is. Runs of small chunks are therefore taken in
-one go (0.15 µs each). One call does a bounded amount of work, counted in chunks read by themselves;
-with `has_more`, the bytes in hand are for another turn (P23).
+A chunk read by itself costs 2 µs, however small it is. Runs of small chunks are therefore read at
+once (0.15 µs each). One call does a bounded amount of work, counted in chunks read by themselves;
+with `has_more`, the remaining bytes are for another turn of the loop (P23).
 """
 
 import re
@@ -27,13 +27,13 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 STEP_CHUNKS: Final = 256
 """The work of one call, in chunks read by themselves: 0.5 ms."""
 _RUN_AFTER: Final = 4
-"""So many chunks of a read are taken by themselves before a run is looked for; few have more."""
+"""Chunks that are read by themselves before a run is searched. Few reads have more."""
 _RUN_BYTES: Final = (256, 16384)
-"""The fewest and the most bytes in which a run is looked for; doubled as long as it goes on."""
+"""Least and most bytes in which a run is searched; doubled as long as it goes on."""
 _LINE_BYTES: Final = 256
-"""So many bytes of a line cost as much as a chunk read by itself."""
+"""Bytes of a line that cost as much as a chunk read by itself."""
 _PARTS_PER_CHUNK: Final = 12
-"""So many parts of a run, its lines and bodies, cost as much as a chunk read by itself."""
+"""Parts of a run (lines and bodies) that cost as much as a chunk read by itself."""
 
 # RFC 9112 §7.1: 1*HEXDIG [ chunk-ext ]; 16 digits are 64 bits. Extensions: a name, and no controls
 # but tab.
@@ -50,7 +50,7 @@ _MAX_SHOWN_BYTES: Final = 40
 _SMALL_SIZES: Final = {form % size: size for size in range(1, 1024) for form in (b"%x", b"%X")}
 """Size line without extensions → size, for the chunks of runs."""
 
-# What the next bytes are.
+# Expected next part of the input.
 _SIZE: Final = 0
 _DATA: Final = 1
 _DATA_END: Final = 2
@@ -63,7 +63,7 @@ class ChunkError(ValueError):
 
 
 def _shown(line: bytes) -> bytes:
-    """Return the beginning of a line for a message, without values, which may be secrets."""
+    """Return the beginning of a line for a message, without values, as they may be secrets."""
     return _VALUE.split(line[:_MAX_SHOWN_BYTES], maxsplit=1)[0]
 
 
@@ -78,12 +78,12 @@ def _size_of(line: bytes, form: re.Pattern[bytes]) -> int:
 def _take_run(data: bytes, at: int, end: int, form: re.Pattern[bytes]) -> tuple[bytes, int, int]:
     """Read the run of whole small chunks at the beginning of `data[at:end]`.
 
-    Split at line ends, a run is sizes and bodies in turn. It ends where a body is not as long as
-    its size says: at data with a line end in it, at the last chunk, and at anything malformed. The
+    Split at line ends, a run alternates sizes and bodies. It ends at a body whose length differs
+    from its size: at data with a line end in it, at the last chunk, and at anything malformed. The
     next chunk is then read by itself.
 
     Returns:
-        The body, where the run ends, and its work in chunks.
+        The body, the end offset of the run, and its work in chunks.
     """
     parts = data[at:end].split(b"\r\n")
     lines = parts[0:-1:2]
@@ -131,13 +131,13 @@ class ChunkedDecoder:
     )
 
     def __init__(self, *, is_response: bool = False) -> None:
-        """Begin a body. In that of a response, blanks may follow a size or a trailer's name."""
+        """Begin a body. In a response, blanks may follow a size or a trailer's name."""
         self._size_line = _PADDED_SIZE_LINE if is_response else _SIZE_LINE
         self.has_more = False
-        """Whether bytes are left from the last call for another turn."""
+        """True if bytes are left from the last call for another turn."""
         self._state = _SIZE
         self._remaining = 0
-        """How many bytes of the current chunk are to come."""
+        """Bytes of the current chunk that are still to come."""
         self._buffer = b""
         self.trailers = b""
         """The trailer lines as received, each with its CRLF; complete once it `is_done`."""
@@ -145,7 +145,7 @@ class ChunkedDecoder:
 
     @property
     def in_hand(self) -> int:
-        """Return how many bytes were fed and not read."""
+        """Number of bytes that were fed and not read."""
         return len(self._buffer)
 
     @property
@@ -153,7 +153,7 @@ class ChunkedDecoder:
         return self._state == _DONE
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
-        """Return the pieces of body in the next bytes, and, once it `is_done`, the bytes behind it.
+        """Return the pieces of body in the next bytes, and, once it `is_done`, the bytes after it.
 
         Raises:
             ChunkError: malformed or over a limit; the decoder cannot be used again.
@@ -166,7 +166,7 @@ class ChunkedDecoder:
         at = 0
         end = len(data)
         work = 0
-        run_from = _RUN_AFTER  # the work after which a run is looked for
+        run_from = _RUN_AFTER  # work after which a run is searched
         run_bytes = _RUN_BYTES[0]
 
         while at < end and self._state != _DONE:
@@ -208,7 +208,7 @@ class ChunkedDecoder:
         return pieces, b""
 
     def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
-        """Add the data of the current chunk to `pieces`; return where it ends."""
+        """Add the data of the current chunk to `pieces`; return its end offset."""
         piece = data[at : at + self._remaining]
         pieces.append(piece)
         self._remaining -= len(piece)
@@ -217,7 +217,9 @@ class ChunkedDecoder:
         return at + len(piece)
 
     def _line_end(self, data: bytes, at: int) -> int:
-        """Return where the line at `at` ends, -1 if that has not come; behind data it is empty."""
+        """Return the end offset of the line at `at`, -1 if it has not come. After data the line is
+        empty.
+        """
         if self._state == _DATA_END:
             if not b"\r\n".startswith(data[at : at + 2]):
                 raise ChunkError("chunk data is longer than its size")

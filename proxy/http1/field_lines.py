@@ -1,8 +1,8 @@
-"""Field lines of requests and responses: their syntax, their names, and a memo of lines. Pure.
+"""Field lines of requests and responses: their syntax, their names, and a memo of lines.
 
 llhttp judges the syntax of a whole head (names, values, line endings, repeated or conflicting
-lengths). `request_head.py` and `response_head.py` refuse what it lets pass (RULES.md). Most lines
-of most messages are forwarded unchanged; those are remembered.
+lengths). `request_head.py` and `response_head.py` refuse the errors that it accepts (RULES.md).
+Most lines of most messages are forwarded unchanged; those are remembered.
 """
 
 import re
@@ -55,7 +55,7 @@ class PlainLines:
     def __init__(self) -> None:
         self.known: set[bytes] = set()
         self.hosts: dict[bytes, bytes] = {}
-        """Host line → the host that it names; every request has one."""
+        """Host line → its host. Every request has one."""
 
     def remember(self, name: bytes, line: bytes) -> None:
         """Remember a line with this lower-case name, if it is likely to come again."""
@@ -73,7 +73,7 @@ class PlainLines:
 
 
 class _Sink:
-    """Takes no callbacks: only the verdict is wanted. The attributes spare failing look-ups."""
+    """Takes no callbacks: only the verdict is needed. The attributes spare failing look-ups."""
 
     on_message_begin = None
     on_url = None
@@ -94,7 +94,7 @@ def judge(parser: Callable[[object], object], head: bytes) -> str | None:
     try:
         parser(_SINK).feed_data(head)  # type: ignore[attr-defined]
     except httptools.HttpParserUpgrade:
-        # The head is well-formed; whether it upgrades is decided elsewhere, not by the parser.
+        # The head is well-formed. The parser's opinion on an upgrade is not used.
         return None
     except httptools.HttpParserError as error:
         return str(error)
@@ -117,9 +117,9 @@ def hyphenated(names: Iterable[bytes]) -> frozenset[bytes]:
 
 
 def is_named(line: bytes, names: Set[bytes]) -> bool:
-    """Return whether a line has one of some lower-case names; hyphens match underscores.
+    """Return True if a line has one of some lower-case names; hyphens match underscores.
 
-    CGI-style servers take names with underscores for those with hyphens (P18).
+    CGI-style servers treat names with underscores like those with hyphens (P18).
     """
     name = name_of(line)
     return name in names or (b"_" in name and name.replace(b"_", b"-") in names)
@@ -131,6 +131,6 @@ def options_of(value: bytes) -> list[bytes]:
 
 
 def has_bare_line_end(head: bytes) -> bool:
-    """Return whether an incomplete head has a bare CR or LF: its end will never come (P3)."""
+    """Return True if an incomplete head has a bare CR or LF: its end will never come (P3)."""
     pairs = head.count(b"\r\n")
     return head.count(b"\n") != pairs or head.count(b"\r") - head.endswith(b"\r") != pairs

@@ -1,8 +1,8 @@
-"""Finds the client behind trusted proxies, and writes the X-Forwarded-* fields (P18). Pure.
+"""Find the client behind trusted proxies, and write the X-Forwarded-* fields (RULES.md P18).
 
-Fields are believed only when the connection comes from a trusted proxy. The client is then, in this
+Fields are believed only if the connection comes from a trusted proxy. The client is then, in this
 order: the address in the proxies' own field for it, if the settings name one; the right-most entry
-of X-Forwarded-For that is no trusted proxy; the peer. Forwarded (RFC 7239) counts where a proxy
+of X-Forwarded-For that is not a trusted proxy; the peer. Forwarded (RFC 7239) is used if a proxy
 sends none of the older fields. The upstream gets X-Forwarded-For with the peer appended.
 """
 
@@ -18,12 +18,12 @@ from proxy.http1.request_head import RequestHead
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_PROXIES: Final = 16
-"""The longest chain of proxies that is followed. Each costs 20 µs and more to look up, and a head
-has room for thousands.
+"""Longest chain of proxies that is followed. Each costs at least 20 µs to look up, and a head has
+room for thousands.
 """
 MAX_FORWARDED_BYTES: Final = 4096
-"""The longest Forwarded field that is read: four times as much as so many proxies write. 32 KiB
-took 100 ms.
+"""Longest Forwarded field that is read: four times the size that so many proxies write. 32 KiB took
+100 ms.
 """
 
 _MAPPED_BITS: Final = 96
@@ -37,7 +37,9 @@ _WITH_PORT: Final = re.compile(r"(?:\[(?P<six>[^\]]+)\]|(?P<four>[0-9.]+))(?::[0
 
 
 class Original(NamedTuple):
-    """The client's address, and scheme and host it asked the first proxy for; empty: unknown."""
+    """The client's address, and the scheme and host that it asked the first proxy for; empty if
+    unknown.
+    """
 
     client: bytes
     proto: bytes
@@ -45,7 +47,7 @@ class Original(NamedTuple):
 
 
 class TrustedProxies:
-    """The networks whose X-Forwarded-* and Forwarded fields are trusted."""
+    """The networks of proxies whose X-Forwarded-* and Forwarded fields are trusted."""
 
     def __init__(self, networks: Sequence[str], client_header: str = "") -> None:
         """Read CIDRs, validated by the settings; `client_header` is the proxies' own field for the
@@ -55,7 +57,7 @@ class TrustedProxies:
         self._networks: list[Network] = [_network(network) for network in networks]
 
     def has(self, address: str) -> bool:
-        """Return whether a text is an address in one of the networks."""
+        """Return True if a text is an address in one of the networks."""
         if not self._networks:
             return False
         try:
@@ -93,7 +95,7 @@ class TrustedProxies:
         return b""
 
     def _forwarded(self, peer: bytes, value: bytes) -> Original:
-        """Return the origin in the right-most element of Forwarded that is no trusted proxy's."""
+        """Return the origin in the right-most element of Forwarded that is not a trusted proxy's."""
         found = Original(peer, b"", b"")
         for element in reversed(forwarded_elements(value)[-MAX_PROXIES - 1 :]):
             address = _address(element.get(b"for", b"").decode("latin-1"))
@@ -108,11 +110,11 @@ class TrustedProxies:
         return found
 
     def client(self, peer: str, forwarded_for: bytes) -> str:
-        """Return the right-most entry that is no trusted proxy; `peer`, which is one, without such.
+        """Return the right-most entry that is not a trusted proxy; without one the left-most proxy.
 
-        Behind more than `MAX_PROXIES` proxies it is the last of those.
+        Of more than `MAX_PROXIES` entries, only the last ones are followed.
         """
-        # The first part has the rest of a longer chain; with its commas it is no address.
+        # The first part holds the rest of a longer chain. With its commas it is not an address.
         for entry in reversed(forwarded_for.decode("latin-1").rsplit(",", MAX_PROXIES)):
             if not entry.strip():
                 continue
@@ -128,7 +130,7 @@ class TrustedProxies:
 
 
 def _network(text: str) -> Network:
-    """Return a CIDR as a network; one of IPv4-mapped addresses as IPv4, like `plain_address`."""
+    """Return a CIDR as a network. IPv4-mapped addresses become IPv4, as in `plain_address`."""
     network = ipaddress.ip_network(text, strict=False)
     if isinstance(network, ipaddress.IPv6Network):
         mapped = network.network_address.ipv4_mapped
@@ -143,12 +145,13 @@ def _network(text: str) -> Network:
 def plain_address(text: str) -> str:
     """Return an address in its canonical form.
 
-    An IPv4-mapped one becomes IPv4 (RFC 4291 §2.5.5.2), any other IPv6 address is shortened (RFC
-    5952): Java's proxies write `2001:db8:0:0:0:0:0:1`. The zone (RFC 4007 §11) is dropped: it has a
-    meaning on one machine only, and may be any text.
+    An IPv4-mapped address becomes IPv4 (RFC 4291 §2.5.5.2), any other IPv6 address is shortened
+    (RFC 5952), since Java's proxies write `2001:db8:0:0:0:0:0:1`. The zone (RFC 4007 §11) is
+    dropped: it has a meaning on one machine only, and may be any text.
 
     Raises:
-        ValueError: a text with a colon is no IPv6 address; one without a colon is not checked.
+        ValueError: a text with a colon is not an IPv6 address. A text without a colon is not
+            checked.
     """
     if ":" not in text:
         return text
@@ -171,7 +174,7 @@ def peer_address(name: object) -> bytes:
 
 
 def _address(text: str) -> str:
-    """Return the address in an entry, which may have a port or brackets; empty if there is none."""
+    """Return the address in an entry, without port and brackets; empty if there is none."""
     found = _WITH_PORT.fullmatch(text)
     if found:
         text = found["six"] or found["four"]
@@ -185,9 +188,9 @@ def _address(text: str) -> str:
 
 
 def forwarded_elements(value: bytes) -> list[dict[bytes, bytes]]:
-    """Return the elements of a Forwarded field (RFC 7239 §4), each lower-case parameter → value.
+    """Return the elements of a Forwarded field (RFC 7239 §4), each a dict by lower-case parameter.
 
-    There are none if the field is malformed, or longer than `MAX_FORWARDED_BYTES`.
+    The list is empty if the field is malformed, or longer than `MAX_FORWARDED_BYTES`.
     """
     if len(value) > MAX_FORWARDED_BYTES:
         return []

@@ -50,7 +50,7 @@ class HeaderRules:
 
 
 def compile_rules(*layers: Mapping[str, str]) -> HeaderRules:
-    """Compile name → value mappings, where an empty value removes the field; a later layer wins.
+    """Compile name → value mappings. An empty value removes the field; a later layer wins.
 
     Values are text that Latin-1 can encode.
     """

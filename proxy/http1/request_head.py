@@ -57,10 +57,10 @@ class RequestHead:
     content_length: int = -1
     is_chunked: bool = False
     is_websocket: bool = False
-    """Whether it asks to become a WebSocket (RFC 6455 §4.1); no other upgrade is offered (P7)."""
+    """True if it asks for a WebSocket (RFC 6455 §4.1). No other upgrade is offered (P7)."""
     expects_continue: bool = False
     accepts_trailers: bool = False
-    """Whether the client takes trailers (RFC 9110 §10.1.4)."""
+    """True if the client accepts trailers (RFC 9110 §10.1.4)."""
     host: bytes = b""
     forwarded_for: bytes = b""
     forwarded_proto: bytes = b""
@@ -68,17 +68,17 @@ class RequestHead:
     forwarded: bytes = b""
     """The value of Forwarded (RFC 7239); the field is also among `lines`."""
     hops: list[bytes] = field(default_factory=list)
-    """The sidelogs that the request has passed (X-Sidelog-Hop, P19)."""
+    """Sidelogs that the request has passed (X-Sidelog-Hop, P19)."""
     request_id: bytes = b""
     lacks_trace: bool = False
-    """Whether it is to get a trace context; set by engines that make one (`trace_context.py`)."""
+    """True if it will get a trace context. Set by engines that make one (`trace_context.py`)."""
     lines: list[bytes] = field(default_factory=list)
     """Forwarded field lines, without their CRLF."""
     rendered: dict[int, bytes] = field(default_factory=dict)
     """Route index → the field lines for its upstream; memoised with the head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Return the forwarded lines, each with its CRLF, but for some names in either spelling."""
+        """Return the forwarded lines, each with its CRLF, except some names in either spelling."""
         lines = self.lines
         if without:
             lines = [line for line in lines if not is_named(line, without)]
@@ -162,9 +162,10 @@ def _check_request(head: RequestHead, hosts: int, options: set[bytes], *, is_htt
 
 
 def _read_field(head: RequestHead, line: bytes, options: set[bytes], plain: PlainLines) -> bool:
-    """Read one field line into `head`; return whether it was Host.
+    """Read one field line into `head`; return True if it was Host.
 
-    `options` collects what Connection names; those fields are removed once all lines are read (P1).
+    `options` collects the names in Connection; those fields are removed once all lines are read
+    (P1).
     """
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
@@ -283,7 +284,7 @@ def _read_upgrade(head: RequestHead, line: bytes, value: bytes, options: set[byt
 
 
 def _refuse_draft_key(head: RequestHead, line: bytes, value: bytes, options: set[bytes]) -> None:
-    """Refuse a WebSocket draft before RFC 6455: nothing frames the eight bytes behind its head."""
+    """Refuse a WebSocket draft before RFC 6455: nothing frames the eight bytes after its head."""
     raise Refused("bad_request", "a WebSocket handshake older than RFC 6455")
 
 
@@ -310,4 +311,4 @@ _REQUEST_FIELDS: Final[dict[bytes, Callable[[RequestHead, bytes, bytes, set[byte
     b"sec-websocket-key1": _refuse_draft_key,
 }
 _TWINS: Final = HOP_BY_HOP | OUR_FIELDS | {b"content-length", b"host"}
-"""Names whose spelling with underscores is dropped: CGI-style servers read it as these (P18)."""
+"""Names whose spelling with underscores is dropped: CGI-style servers treat both alike (P18)."""

@@ -1,14 +1,13 @@
-"""Cuts the requests out of one client connection's bytes: head, body, next head (RFC 9112 §2,
-§9.3). Pure.
+"""Cut the requests out of one client connection: head, body, next head (RFC 9112 §2, §9.3).
 
 Strategy: a head ends at its empty line, within a bound. The request line is judged here, the field
-lines by the parser handed in, which may remember them; the head says how its body is framed. Bytes
-behind a request stay in `buffer` until the next head is asked for, so pipelined requests are read
-one at a time (P20).
+lines by the given parser, which may remember them; the head determines the framing of its body.
+Bytes after a request stay in `buffer` until the next head is requested, so pipelined requests are
+read one at a time (P20).
 
-The invariant: any split of the input gives the same requests, and bytes that do not frame exactly
-are refused. After a refusal nothing more is read. Results are attributes, not return values: a
-tuple costs 0.1 µs per request (measured).
+Invariant: any split of the input gives the same requests, and bytes that do not frame exactly are
+refused. After a refusal nothing more is read. Results are attributes, not return values: a tuple
+costs 0.1 µs per request (measured).
 """
 
 import re
@@ -24,12 +23,13 @@ from proxy.http1.request_head import VERSION_LINE_BYTES, RequestHead
 from proxy.http1.request_line import FAST_REQUEST_LINE, NO_PROXY_PROTOCOL, parse_request_line
 
 MAX_EMPTY_LINES: Final = 16
-"""The most empty lines before a request. Clients have sent one or two behind a body (RFC 9112
-§2.2).
+"""Limit of empty lines before a request.
+
+Clients have sent one or two after a body (RFC 9112 §2.2).
 """
 _EMPTY_LINES: Final = re.compile(rb"(?:\r\n){1,%d}" % (MAX_EMPTY_LINES + 1))
 _PROXY_V2: Final = b"\x00\r\nQUIT\n"
-"""The rest of a PROXY header of version 2, whose first bytes are read as empty lines."""
+"""Rest of a PROXY header of version 2. Its first bytes read as empty lines."""
 _FIRST_BYTES: Final = (
     b"\r!#$%&'*+.^_`|~-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
@@ -61,28 +61,28 @@ class RequestReader:
 
         Args:
             parse: reads the part of a head from its version on (`memo/request_heads.py`).
-            max_head_bytes: the longest head.
-            max_line_bytes: the longest request line.
-            is_tls: whether the client speaks TLS, and may name `https` URLs.
+            max_head_bytes: longest head.
+            max_line_bytes: longest request line.
+            is_tls: True if the client speaks TLS, and may name `https` URLs.
         """
         self._parse = parse
         self._max_head_bytes = max_head_bytes
         self._max_line_bytes = max_line_bytes
         self._is_tls = is_tls
         self._empty_lines = 0
-        """How many empty lines came before the next request."""
+        """Number of empty lines before the next request."""
         self.buffer = b""
         """Bytes that were not read yet."""
         self.raw = b""
         """The last head; of an incomplete one, the first `max_line_bytes`."""
         self.method = b""
-        """The method; empty when the request line could not be read."""
+        """The method; empty if the request line could not be read."""
         self.target = b""
         self.authority: bytes | None = None
         """The authority of an absolute-form target."""
         self.is_http10 = False
         self.content_length = -1
-        """The value of Content-Length; -1: none."""
+        """Value of Content-Length; -1 without one."""
         self.gaps: tuple[bytes, ...] = ()
         """The values of the varying fields, in the order of the gaps in the rendered head
         (`memo/`).
@@ -92,7 +92,7 @@ class RequestReader:
         a body: callers look at `content_length` first.
         """
         self.is_body_due = False
-        """Whether more of the last request's body is to come."""
+        """True if more of the last request's body is to come."""
 
     def read_head(self, data: bytes) -> RequestHead | None:
         """Return the head of the next request, None while it is incomplete.
@@ -148,7 +148,7 @@ class RequestReader:
         return head
 
     def _skip_empty_lines(self, data: bytes) -> RequestHead | None:
-        """Read the head behind empty lines: some clients send one behind a body (RFC 9112 §2.2)."""
+        """Read the head after empty lines: some clients send one after a body (RFC 9112 §2.2)."""
         skipped = _EMPTY_LINES.match(data)
         assert skipped is not None
         self._empty_lines += skipped.end() // 2
@@ -164,7 +164,7 @@ class RequestReader:
         return self.read_head(data[skipped.end() :])
 
     def _check_first_byte(self, data: bytes) -> None:
-        """Refuse bytes that begin no request at once: the end of their head might never come."""
+        """Refuse bytes that cannot begin a request at once: the end of their head might never come."""
         if data[:1] in _FIRST_BYTES:
             return
         if data[:1] == _TLS_HANDSHAKE and not self._is_tls:
@@ -191,12 +191,12 @@ class RequestReader:
 
     @property
     def has_more_body(self) -> bool:
-        """Whether the last `read_body` left bytes for another turn (P23)."""
+        """True if the last `read_body` left bytes for another turn (P23)."""
         return self.is_body_due and self._framer.has_more
 
     @property
     def in_hand(self) -> int:
-        """Return how many bytes came and were not read."""
+        """Number of bytes that came and were not read."""
         return len(self.buffer) + (self._framer.in_hand if self.is_body_due else 0)
 
     @property

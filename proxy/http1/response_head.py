@@ -1,8 +1,8 @@
 """Response heads: parsed as strictly as a client's and framed again (RFC 9112 §6, RFC 9110 §7.6.1).
 
-Pure. llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the
-reason phrase), so those are judged here. A head that cannot be right is a 502 and closes the
-connection: nothing of it reaches the client (P22).
+llhttp's response parser is lenient where a proxy must not be (transfer codings, statuses, the
+reason phrase), so those are judged here. A malformed head becomes a 502 and closes the connection:
+nothing of it reaches the client (P22).
 """
 
 import re
@@ -30,7 +30,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-
 
 
 class ResponseHead:
-    """A parsed response head. No dataclass: mypyc would leave its `__init__` interpreted."""
+    """A parsed response head. Not a dataclass, because mypyc does not compile its `__init__`."""
 
     __slots__ = (
         "content_length", "framing", "has_no_body", "is_chunked", "is_event_stream", "is_http10", "is_keep_alive",
@@ -46,23 +46,23 @@ class ResponseHead:
         """The status line for an HTTP/1.1 client, with its CRLF."""
         self.status = status
         self.has_no_body = has_no_body
-        """Whether no body follows, whatever the framing says (P6, RFC 9112 §6.3).
+        """True if no body follows, whatever the framing says (P6, RFC 9112 §6.3).
 
-        Responses to HEAD have none either; the head alone does not show that.
+        Responses to HEAD have no body either, but the head alone does not show that.
         """
         self.is_http10 = is_http10
         self.is_keep_alive = is_keep_alive
         self.keep_alive_s = keep_alive_s
-        """The time that `Keep-Alive` announces; -1: none."""
+        """Seconds announced by `Keep-Alive`; -1 without it."""
         self.content_length = content_length
         self.is_chunked = is_chunked
         self.prefix = prefix
         """Status line, fields and framing for an HTTP/1.1 client, without the final empty line."""
         self.framing = framing
-        """The last lines of `prefix`, which frame the body."""
+        """Last lines of `prefix`. They frame the body."""
         self.is_event_stream = is_event_stream
         self.is_websocket = is_websocket
-        """Whether `Upgrade` names a WebSocket."""
+        """True if `Upgrade` names a WebSocket."""
 
     @property
     def fields(self) -> bytes:
@@ -70,7 +70,7 @@ class ResponseHead:
         return self.prefix[len(self.status_line) : len(self.prefix) - len(self.framing)]
 
     def body_length(self, method: bytes) -> int:
-        """Return how many bytes of body follow; -1: chunked, or until the connection ends."""
+        """Return the number of body bytes that follow; -1 if chunked, or until the connection ends."""
         if method == b"HEAD" or self.has_no_body:
             return 0
         return -1 if self.is_chunked else self.content_length
@@ -134,7 +134,7 @@ def parse_response_head(
 def _read_field(
     response: ResponseHead, line: bytes, options: set[bytes], plain: PlainLines
 ) -> bool:
-    """Read one field line; return whether it goes to the client."""
+    """Read one field line; return True if it goes to the client."""
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
     if name in _CONNECTION_FIELDS:
@@ -196,10 +196,10 @@ def _read_connection_field(
 
 
 def accepts_websocket(request_head: bytes, response_head: bytes) -> bool:
-    """Return whether a 101 has the one Sec-WebSocket-Accept that belongs to the request's key.
+    """Return True if a 101 has the one Sec-WebSocket-Accept that belongs to the request's key.
 
-    A client of HTTP/1.1 checks that itself. One of HTTP/2 sees neither key nor answer, so the
-    gateway must (RFC 8441 §5.1, RFC 6455 §4.1).
+    An HTTP/1.1 client checks that itself. An HTTP/2 client sees neither key nor response, so the
+    gateway must check it (RFC 8441 §5.1, RFC 6455 §4.1).
     """
     key = _WEBSOCKET_KEY.search(request_head)
     answers = _WEBSOCKET_ACCEPT.findall(response_head)

@@ -1,7 +1,7 @@
-"""Trace context (W3C, level 1): checks that of a request, and makes one where it is missing. Pure.
+"""Trace context (W3C, level 1): check that of a request, and make one if it is missing.
 
-A context made here is derived from the record's id, a UUID of version 7: worker, in-flight table
-and collector compute the same, before anything is stored. The trace id is the whole id; the parent
+A context made here is derived from the record's id, a UUID of version 7, so worker, in-flight table
+and collector compute the same before anything is stored. The trace id is the whole id; the parent
 id is its last eight bytes, which begin with the variant's bit and are therefore never zero.
 """
 
@@ -20,7 +20,7 @@ TRACE_FIELDS: Final = frozenset((_NAME, b"tracestate"))
 
 
 def drop_invalid_context(head: RequestHead) -> bool:
-    """Remove an invalid context from a head (§3.2, §3.3); return whether it now has none."""
+    """Remove an invalid context from a head (§3.2, §3.3); return True if it has none afterwards."""
     values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
     if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
         return False
@@ -34,5 +34,7 @@ def context_of(record_id: bytes) -> tuple[str, str]:
 
 
 def traceparent_line(record_id: bytes) -> bytes:
-    """Return the traceparent line made for an exchange, with its CRLF; `01` says it is recorded."""
+    """Return the traceparent line made for an exchange, with its CRLF. `01` means that it is
+    recorded.
+    """
     return b"traceparent: 00-%b-%b-01\r\n" % tuple(part.encode() for part in context_of(record_id))

@@ -1,7 +1,8 @@
-"""Trailer fields: which are forwarded behind a chunked body (RFC 9110 §6.5, RFC 9112 §7.1.2). Pure.
+"""Select the trailer fields that are forwarded after a chunked body (RFC 9110 §6.5, RFC 9112
+§7.1.2).
 
 Recipients merge trailers into the head of a message, or read them after they have acted on it.
-Fields that frame, route, authenticate or describe the content may therefore stand in the head only
+Fields that frame, route, authenticate or describe the content may therefore be in the head only
 (RFC 9110 §6.5.1), where they were judged. As trailers they are dropped, in either spelling.
 `chunked.py` has judged the syntax.
 """
@@ -52,13 +53,14 @@ def forwarded_trailers(
     section: bytes, head: bytes, without: Set[bytes], *, takes_any: bool = True
 ) -> tuple[bytes, list[bytes]]:
     """Return the trailer lines to forward, each with its CRLF, and the lower-case names of the
-    others.
+    rest.
 
     Args:
         section: the trailer lines received, without the empty line at their end.
-        head: of the same message, as received; fields that its `Connection` names are dropped (P1).
-        without: lower-case names to drop, `HEAD_ONLY` among them.
-        takes_any: whether the forwarded body has a place for trailers (P4).
+        head: head of the same message, as received. Fields named by its `Connection` are dropped
+            (P1).
+        without: lower-case names to drop, including `HEAD_ONLY`.
+        takes_any: True if the forwarded body can carry trailers (P4).
     """
     if not takes_any:
         return b"", trailer_names(section)

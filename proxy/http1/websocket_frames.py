@@ -1,16 +1,16 @@
-"""Scans the WebSocket frames of one direction of a relayed connection (RFC 6455 §5).
+"""Scan the WebSocket frames of one direction of a relayed connection (RFC 6455 §5).
 
-Pure, and only an observer: the relay forwards bytes whatever the scanner makes of them. It follows
-frame headers and copies the beginning of each message, unmasked; inflating (RFC 7692) is the
-collector's work. Frames of a message are joined; control frames may come between them. Where the
-bytes are no WebSocket frames the scanner gives up (`is_lost`), and the relay goes on. Memory is
-bounded by the cap of a copy and one read.
+The scanner only observes: the relay forwards bytes whatever the result. It follows frame headers
+and copies the beginning of each message, unmasked; inflating (RFC 7692) is left to the collector.
+Frames of a message are joined; control frames may come between them. If the bytes are not WebSocket
+frames the scanner gives up (`is_lost`), and the relay goes on. Memory is bounded by the cap of a
+copy and one read.
 
 A frame read by itself costs 2 µs, however small; a small message that has come as a whole costs
-1.2. One call therefore reads a bounded number; with `has_more`, the bytes in hand are for another
-turn (P23). Messages for which the caller has no room are only counted (`dropped`); a run of equal
-frames is then counted in one go, 0.02 µs each. A run of empty messages of one kind is reported as
-one message with a count.
+1.2. One call therefore reads a bounded number; with `has_more`, the remaining bytes are for another
+turn of the loop (P23). Messages for which the caller has no room are only counted (`dropped`); a
+run of equal frames is then counted at once, 0.02 µs each. A run of empty messages of one kind is
+reported as one message with a count.
 """
 
 import sys
@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 MAX_HEADER_BYTES: Final = 14
 """The longest header: two bytes, an extended length of eight, a mask of four."""
 _EXTENDED_BYTES: Final = {126: 2, 127: 8}
-"""Short length → how many bytes of extended length follow."""
+"""Short length → number of bytes of the extended length that follows."""
 
 
 class Opcode(IntEnum):
@@ -39,24 +39,22 @@ STEP_FRAMES: Final = 128
 cost half as much again.
 """
 _RUN_BYTES: Final = (256, 65536)
-"""The fewest and the most bytes in which a run is looked for; doubled as long as it goes on."""
+"""Least and most bytes in which a run is searched; doubled as long as it goes on."""
 _FRAMES_PER_STEP: Final = 64
-"""So many frames of a run cost as much as one read by itself."""
+"""Frames of a run that cost as much as one read by itself."""
 _MESSAGES: Final = b"\x81\x82\xc1\xc2"
 """The first bytes of text and binary messages of one frame, plain and compressed."""
 _WHOLE: Final = _MESSAGES + b"\x89\x8a"
-"""Those, and the first bytes of pings and pongs."""
+"""First bytes of those, of pings and of pongs."""
 _EMPTY: Final = b"\x81\x82\x89\x8a"
-"""The first bytes of frames whose empty ones are joined. Not compressed ones: each must be
-inflated.
-"""
+"""First bytes of frames that are joined if empty. Not compressed ones: each must be inflated."""
 _MAX_EMPTY_RUN_BYTES: Final = 16384
 """The longest run of empty messages that is reported as one."""
 _DATA: Final = frozenset((Opcode.TEXT, Opcode.BINARY))
 _KNOWN: Final = frozenset(Opcode)
 _MAX_CONTROL_BYTES: Final = 125
 _CODE_BYTES: Final = 2
-"""The bytes of a control frame that are copied whatever the cap: the code of a close."""
+"""Bytes of a control frame that are copied regardless of the cap: the code of a close."""
 
 
 class Message(NamedTuple):
@@ -70,7 +68,7 @@ class Message(NamedTuple):
     is_compressed: bool
     """RSV1 of the first frame: permessage-deflate."""
     times: int = 1
-    """How many empty messages of this kind followed each other."""
+    """Number of consecutive empty messages of this kind."""
 
 
 class MessageScanner:
@@ -85,25 +83,25 @@ class MessageScanner:
         """Copy at most `max_bytes` of each message."""
         self._max_bytes = max_bytes
         self.is_lost = False
-        """Whether the bytes were no WebSocket frames; nothing more is read then."""
+        """True if the bytes were not WebSocket frames. Nothing more is read then."""
         self.dropped = 0
-        """How many messages there was no room for, so far."""
+        """Number of messages so far for which there was no room."""
         self._unread = b""
         """Bytes left from the last call for another turn."""
 
         # The frame that is being read.
         self._header = b""
-        """The beginning of a header whose rest has not come."""
+        """Beginning of an incomplete header."""
         self._remaining = 0
-        """How many bytes of its payload are to come."""
+        """Bytes of its payload that are still to come."""
         self._mask = b""
         self._offset = 0
-        """How many bytes of its payload have come."""
+        """Bytes of its payload that have come."""
         self._is_final = False
 
         # The message that its frames make up.
         self._opcode = -1
-        """-1 between messages."""
+        """Opcode of the message; -1 between messages."""
         self._is_compressed = False
         self._copy = bytearray()
         self._size = 0
@@ -112,18 +110,18 @@ class MessageScanner:
 
     @property
     def has_more(self) -> bool:
-        """Whether bytes are left from the last call for another turn."""
+        """True if bytes are left from the last call for another turn."""
         return bool(self._unread)
 
     @property
     def in_hand(self) -> int:
-        """Return how many bytes were fed and not read."""
+        """Number of bytes that were fed and not read."""
         return len(self._unread)
 
     def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
         """Read the next bytes; return at most `room` of the messages that they complete, in order.
 
-        A close frame is returned whatever the room.
+        A close frame is returned even without room.
         """
         if self._unread:
             data = self._unread + data
@@ -131,7 +129,7 @@ class MessageScanner:
         found: list[Message] = []
         at = 0
         work = 0
-        run_from = 0  # the work after which a run is looked for
+        run_from = 0  # work after which a run is searched
         run_bytes = _RUN_BYTES[0]
 
         while at < len(data) and not self.is_lost:
@@ -232,7 +230,7 @@ class MessageScanner:
             self.is_lost = not is_final or length > _MAX_CONTROL_BYTES
             self._control = (opcode, length, bytearray())
         elif opcode in _DATA:
-            self.is_lost = self._opcode >= 0  # the message before is not finished
+            self.is_lost = self._opcode >= 0  # the previous message is not finished
             self._opcode = opcode
             self._size = length
             self._is_compressed = bool(header[0] & 0x40)
@@ -278,9 +276,7 @@ class MessageScanner:
 
 
 def _take_empty_run(data: bytes, at: int, end: int, found: list[Message]) -> int:
-    """Read an empty message, which ends at `end`, and those of its kind behind it; return their
-    end.
-    """
+    """Read an empty message that ends at `end`, and the equal ones after it; return their end."""
     times = 1
     if data[end : end + 2] == data[at : at + 2]:
         size = _RUN_BYTES[0]
@@ -296,11 +292,11 @@ def _take_empty_run(data: bytes, at: int, end: int, found: list[Message]) -> int
 def _equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tuple[int, int]:
     """Count the whole small frames of one length at the beginning of `data[at:end]`.
 
-    Each is a message of its own and begins with one of `firsts`, so a stride of the data has all
-    first bytes, and another all length bytes.
+    Each is a message of its own and begins with one of `firsts`, so a stride of the data yields all
+    first bytes, and another stride all length bytes.
 
     Returns:
-        How many there are, and where they end.
+        Their number, and their end offset.
     """
     length = data[at + 1 : at + 2]
     size = length[0] & 0x7F if length else _MAX_CONTROL_BYTES + 1
@@ -323,7 +319,7 @@ def close_code(message: Message) -> int | None:
 
 
 def _header_bytes(header: bytes) -> int:
-    """Return the size of the header that begins with these bytes; before the length has come, 2."""
+    """Return the size of the header that begins with these bytes; 2 before the length has come."""
     if len(header) < 2:
         return 2
     mask_bytes = 4 if header[1] & 0x80 else 0
@@ -333,7 +329,7 @@ def _header_bytes(header: bytes) -> int:
 def _unmask(data: bytes, mask: bytes, offset: int) -> bytes:
     """Unmask payload bytes from `offset` on.
 
-    They are XORed as one long number: 1 µs for 4 KiB, where a loop takes 300 (bench/micro).
+    They are XORed as one long integer: 1 µs for 4 KiB, while a loop takes 300 (bench/micro).
     """
     if not mask:
         return data

@@ -1,10 +1,10 @@
-"""Limits of a connection, and the budget that ends floods (F10, F11). Pure.
+"""Limits of a connection, and the budget that ends floods (RULES.md F10, F11).
 
-Opened streams and control frames cost; completed exchanges and bytes of bodies refill, in either
-direction, and so does time, slowly. A client that transfers data can send many PINGs and
-WINDOW_UPDATEs (gRPC's core sends several for each message); one that only makes work is out of
-budget after some thousand frames, however it mixes them (CVE-2019-9512,
--9514, -9515, -9518, CVE-2023-44487, CVE-2025-8671).
+Opened streams and control frames cost; completed exchanges and transferred body bytes refill, in
+either direction, and so does time, slowly. A client that transfers data can send many PINGs and
+WINDOW_UPDATEs (gRPC's core sends several for each message). A client that only causes work runs out
+of budget after a few thousand frames, however it mixes them (CVE-2019-9512, -9514, -9515, -9518,
+CVE-2023-44487, CVE-2025-8671).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from proxy.http2.frames import WINDOW_BYTES
 MAX_BALANCE: Final = 2000
 """A thousand streams opened and reset at once, as nghttp2 allows (stream_reset_burst)."""
 REFILL_PER_S: Final = 200
-"""A hundred such streams a second: calls that end by their deadlines while a service hangs."""
+"""A hundred such streams a second: calls that time out while a service hangs."""
 EXCHANGE_REFILL: Final = 10
 FRAME_REFILL: Final = 4
 BYTES_PER_REFILL: Final = 512
@@ -24,20 +24,23 @@ BYTES_PER_REFILL: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Limits of one connection; a peer may use the initial windows before it knows ours, so they
-    are no smaller.
+    """Limits of one connection.
+
+    The windows are not below the initial size: a peer may use that before it knows ours.
     """
 
     max_header_bytes: int
-    """Size of the fields of a head; four times as much ends the connection (F4)."""
+    """Limit of a head's fields in bytes. Four times as much ends the connection (F4)."""
     max_streams: int = 100
     """Streams that a client may have at once."""
     stream_window_bytes: int = WINDOW_BYTES
-    """Bytes of one body that are received and not forwarded."""
+    """Limit of one body's bytes that are received and not forwarded."""
     connection_window_bytes: int = 1 << 20
-    """The same for all bodies together: when so many bytes are stalled, the other bodies stop."""
+    """The same for all bodies together. If that many bytes are stalled, the other bodies stop as
+    well.
+    """
     timeout_settings_ns: int = 10_000_000_000
-    """Time for the preface and the first SETTINGS (F1)."""
+    """Time limit for the preface and the first SETTINGS (F1)."""
 
     def __post_init__(self) -> None:
         assert min(self.stream_window_bytes, self.connection_window_bytes) >= WINDOW_BYTES, (
@@ -62,12 +65,12 @@ class Budget:
             self._balance = min(self._balance + refill, MAX_BALANCE)
 
     def spend(self, cost: int) -> bool:
-        """Take from the balance; False: it is exhausted."""
+        """Take from the balance; return False if it is exhausted."""
         self._balance -= cost
         return self._balance >= 0
 
     def refill_for_data(self, size: int) -> None:
-        """Refill for a DATA frame by the bytes of body in it, sent or received; an empty one brings
+        """Refill by the body bytes of a DATA frame, sent or received. An empty frame refills
         nothing.
         """
         if size:

@@ -1,15 +1,13 @@
-"""One connection of HTTP/2, at either end: bytes in, events out; methods in, bytes out (RFC 9113).
-Pure.
+"""One HTTP/2 connection, at either end: bytes in, events out; methods in, bytes out (RFC 9113).
 
 Strategy: `receive` reads frames, judges them (RULES.md) and returns events; frames to be sent
-gather in `output`. A broken rule of a stream resets the stream; one of the connection ends it with
-a GOAWAY, and nothing more is read. One call does a bounded amount of work, and stops while the peer
-does not take what it is sent; `has_more` says that frames are left (F12, F14). Times are arguments,
+gather in `output`. A violation on a stream resets the stream; a violation of the connection ends it
+with a GOAWAY, and nothing more is read. One call does a bounded amount of work, and stops while the
+peer does not accept data; `has_more` reports frames that are left (F12, F14). Times are arguments,
 of a monotonic clock.
-
-The consumer reports the bytes of bodies that it forwarded (`credit`), releases a reset stream once
-its work for it is cancelled (`release`), calls `check` at `next_check_ns`, and closes after
-`ConnectionEnded`. It drains by `inbound.drain`, and writes what `output.take` returns.
+The consumer reports the body bytes that it forwarded (`credit`), releases a reset stream once its
+work for it is cancelled (`release`), calls `check` at `next_check_ns`, and closes after
+`ConnectionEnded`. It drains by `inbound.drain`, and writes the result of `output.take`.
 """
 
 from typing import Final
@@ -43,13 +41,14 @@ class Connection:
     def __init__(
         self, limits: Limits, encoder: LineEncoder, now_ns: int, *, is_server: bool
     ) -> None:
-        """Begin: the first bytes to send are in `output` at once. Connections may share the
-        encoder.
+        """Begin the connection. The first bytes to send are in `output` at once.
+
+        Connections may share the encoder.
         """
         self._is_server = is_server
         self._encoder = encoder
         self._has_table = True
-        """Whether the peer's dynamic table has still to be set to size 0 (`hpack/encoder.py`)."""
+        """True until the peer's dynamic table has been set to size 0 (`hpack/encoder.py`)."""
         self._budget = Budget(now_ns)
         self.reader = FrameReader(
             expects_preface=is_server, max_block_bytes=BOMB_FACTOR * limits.max_header_bytes
@@ -61,7 +60,7 @@ class Connection:
         )
         self._begin_by_ns = now_ns + limits.timeout_settings_ns
         self.is_ended = False
-        """Nothing more is read, and the GOAWAY is the last frame sent."""
+        """True once nothing more is read. The GOAWAY is then the last frame sent."""
         entries = {
             frames.INITIAL_WINDOW_SIZE: limits.stream_window_bytes,
             frames.MAX_LIST_SIZE: limits.max_header_bytes,
@@ -84,7 +83,10 @@ class Connection:
     # Receiving.
 
     def receive(self, data: bytes, now_ns: int, unsent_bytes: int = 0) -> list[Event]:
-        """Take the next bytes; `unsent_bytes` have left `output` but not the process (F12)."""
+        """Take the next bytes and return their events.
+
+        `unsent_bytes` have left `output` but not the process (F12).
+        """
         if self.is_ended:
             return []
         reader = self.reader
@@ -114,32 +116,30 @@ class Connection:
 
     @property
     def has_more(self) -> bool:
-        """Whether a whole frame is left: call `receive` again, without bytes."""
+        """True if a whole frame is left: call `receive` again, without bytes."""
         return not self.is_ended and self.reader.has_more
 
     def note_refused(self) -> None:
-        """Charge for a request whose head was refused: its answer alone would pay for the next one
-        (F11).
+        """Charge for a request with a refused head: its response alone would refill enough for the
+        next one (F11).
         """
         self._budget.spend(OVERSIZED_COST)
 
     def credit(self, stream_id: int, size: int) -> None:
-        """Give the peer credit for bytes of a body that were forwarded, now or once its body is
-        wanted (F13).
-        """
+        """Give the peer credit for forwarded body bytes, at once or after `resume` (F13)."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_closed:
             stream.owed_bytes += size
             self._pay(stream)
 
     def pause(self, stream_id: int, reason: int) -> None:
-        """Give no credit on a stream, for a reason."""
+        """Give no credit on a stream until `resume` is called with the same reason."""
         stream = self.streams.open.get(stream_id)
         if stream is not None:
             stream.paused |= reason
 
     def resume(self, stream_id: int, reason: int) -> None:
-        """Give it again, as far as this reason goes."""
+        """Withdraw a reason of `pause`. Without any reason left, credit continues."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_closed:
             stream.paused &= ~reason
@@ -180,7 +180,7 @@ class Connection:
 
     @property
     def next_check_ns(self) -> int:
-        """When `check` is due; 0: never, unless something changes."""
+        """Time at which `check` is due; 0 if only new input can change anything."""
         begin_by_ns = 0 if self.reader.has_begun else self._begin_by_ns
         since_ns = self.inbound.drain_since_ns
         due = [
@@ -195,7 +195,7 @@ class Connection:
         return min(due) if due and not self.is_ended else 0
 
     def check(self, now_ns: int) -> list[Event]:
-        """Do what is due by now."""
+        """Perform the actions that are due."""
         if not self.is_ended:
             since_ns = self.inbound.drain_since_ns
             if since_ns and now_ns - since_ns >= DRAIN_WAIT_NS:
@@ -214,9 +214,7 @@ class Connection:
         return found
 
     def _settle(self) -> None:
-        """Report streams that drained after the consumer was asked to wait, and close those that
-        are complete.
-        """
+        """Report streams that have drained after a wait, and close those that are complete."""
         drained = self.output.drained
         self.output.drained = []
         for stream in drained:
@@ -227,8 +225,8 @@ class Connection:
 
     @property
     def is_drained(self) -> bool:
-        """Whether a drain is over: the last stream is named, all streams are done, and their output
-        was taken.
+        """True once a drain is over: the last stream is named, all streams are done, and `output`
+        is empty.
         """
         return self.inbound.final_id >= 0 and not self.streams.open and not self.output.size_bytes
 
@@ -250,7 +248,7 @@ class Connection:
 
     @property
     def free_streams(self) -> int:
-        """How many streams may be opened now: none at a server's end."""
+        """Number of streams that may be opened now; 0 at a server's end."""
         inbound = self.inbound
         next_id = self.streams.highest_id + 2
         if self._is_server or self.is_ended or inbound.is_going_away or inbound.final_id >= 0:
@@ -277,10 +275,10 @@ class Connection:
         *,
         is_end: bool = False,
     ) -> None:
-        """Send a head; each of its lines has its CRLF. Connection fields of HTTP/1.1 are left out
-        (F7).
+        """Send a response head. Each of its lines has its CRLF; HTTP/1.1 connection fields are
+        dropped (F7).
 
-        The last line differs from those of all other responses.
+        `own_line` comes last. It is encoded separately, because it differs in every response.
         """
         stream = self._writable(stream_id)
         if stream is not None:
@@ -297,11 +295,13 @@ class Connection:
         self.inbound.close_if_complete(stream)
 
     def send_data(self, stream_id: int, data: bytes, now_ns: int, *, is_end: bool = False) -> bool:
-        """Send a part of a body; False: some of it waits for windows, and `StreamDrained` follows."""
+        """Send a part of a body. Return False if some of it waits for windows; `StreamDrained`
+        follows.
+        """
         stream = self._writable(stream_id)
         if stream is None:
             return True
-        if self.output.send(stream, data, is_end=is_end):  # nearly all
+        if self.output.send(stream, data, is_end=is_end):  # the common case
             self.inbound.close_if_complete(stream)
             return True
 
@@ -311,7 +311,7 @@ class Connection:
         return self._pump(stream, now_ns)
 
     def send_trailers(self, stream_id: int, lines: bytes, now_ns: int) -> bool:
-        """End a body with trailers; False: as in `send_data`."""
+        """End a body with trailers. Return False as in `send_data`."""
         stream = self._writable(stream_id)
         if stream is None:
             return True
@@ -336,7 +336,7 @@ class Connection:
         return not stream.is_waiting
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End a stream early, and discard what waits to be sent on it."""
+        """End a stream early, and discard its unsent data."""
         stream = self.streams.open.get(stream_id)
         if stream is not None and not stream.is_closed:
             self.inbound.drop(stream)
@@ -344,6 +344,6 @@ class Connection:
             self.output.put(frames.rst_stream(stream_id, code))
 
     def release(self, stream_id: int) -> None:
-        """Free the place of a stream, the work for which is cancelled and recorded (F10)."""
+        """Free the slot of a stream once its work is cancelled and recorded (F10)."""
         self.reset(stream_id, ErrorCode.CANCEL)
         self.streams.open.pop(stream_id, None)

@@ -1,11 +1,12 @@
-"""What ends a stream or a connection, and how it is named on the wire (RFC 9113 §5.4, §7). Pure."""
+"""Errors that end a stream or a connection, and their codes on the wire (RFC 9113 §5.4, §7)."""
 
 from enum import IntEnum
 
 
 class ErrorCode(IntEnum):
-    """Codes of RST_STREAM and GOAWAY; a peer may send others, which mean INTERNAL_ERROR (RFC 9113
-    §7).
+    """Codes of RST_STREAM and GOAWAY.
+
+    An unknown code of a peer means INTERNAL_ERROR (RFC 9113 §7).
     """
 
     NO_ERROR = 0
@@ -32,8 +33,9 @@ def name_of(code: int) -> str:
 
 
 class Fault(Exception):
-    """The peer broke a rule; the reason is one of a closed set, so it may be counted, and holds no
-    value.
+    """The peer broke a rule.
+
+    The reason is one of a closed set and contains no value, so it can be counted.
     """
 
     def __init__(self, code: ErrorCode, reason: str) -> None:
@@ -43,8 +45,8 @@ class Fault(Exception):
 
 
 class ConnectionFault(Fault):
-    """The whole connection depends on the rule: it ends with a GOAWAY (RFC 9113 §5.4.1)."""
+    """A violation that affects the whole connection. It ends with a GOAWAY (RFC 9113 §5.4.1)."""
 
 
 class StreamFault(Fault):
-    """A rule of one stream, or its message is malformed: it is reset (RFC 9113 §5.4.2)."""
+    """A violation on one stream, or a malformed message. The stream is reset (RFC 9113 §5.4.2)."""

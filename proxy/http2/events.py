@@ -1,6 +1,6 @@
 """Events that a connection reports to its consumer, in their order (`connection.py`).
 
-Those of each exchange are no dataclasses: mypyc leaves the `__init__` of one interpreted.
+The frequent ones are not dataclasses, because mypyc does not compile a dataclass's `__init__`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from proxy.http2.response_fields import ResponseFields
 
 
 class RequestReceived:
-    """A client opened a stream, which holds a place until it is completed, or reset and released."""
+    """A client opened a stream. It holds a slot until it completes, or is reset and released."""
 
     __slots__ = ("head", "is_end", "stream_id")
 
@@ -22,14 +22,14 @@ class RequestReceived:
 
 @dataclass(slots=True, eq=False)
 class RequestRefused:
-    """A request was reset: it is malformed, or all places are taken. It holds none."""
+    """A request was reset because it is malformed, or no slot was free. It holds no slot."""
 
     stream_id: int
     code: int
     reason: str
-    """What rule it breaks; empty where there is no place."""
+    """Rule that it breaks; empty if no slot was free."""
     text: bytes
-    """Head of a malformed one, with `?` for controls: it may be recorded."""
+    """Head of a malformed request, with `?` for control characters, fit to be recorded."""
 
 
 class ResponseReceived:
@@ -44,9 +44,7 @@ class ResponseReceived:
 
 
 class DataReceived:
-    """Part of a body; `Connection.credit` gives the peer credit for it, once it was forwarded
-    (F13).
-    """
+    """A part of a body. `Connection.credit` gives the peer credit once it was forwarded (F13)."""
 
     __slots__ = ("_pieces", "is_end", "stream_id")
 
@@ -54,10 +52,10 @@ class DataReceived:
         self.stream_id = stream_id
         self._pieces = [data]
         self.is_end = is_end
-        """The body is complete, and as long as its head says (F8)."""
+        """True if the body is complete. Its length then matches its head (F8)."""
 
     def add(self, data: bytes, is_end: bool) -> None:
-        """Take what follows."""
+        """Append the next part."""
         self._pieces.append(data)
         self.is_end = is_end
 
@@ -85,9 +83,9 @@ class StreamReset:
     stream_id: int
     code: int
     reason: str
-    """The rule that the peer broke; empty where the peer reset the stream."""
+    """Rule that the peer broke; empty if the peer reset the stream."""
     is_retryable: bool = False
-    """Whether the peer has not begun to work on it (RFC 9113 §8.7)."""
+    """True if the peer has not begun to process the stream (RFC 9113 §8.7)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +102,10 @@ class SettingsReceived:
 
 @dataclass(slots=True, eq=False)
 class GoawayReceived:
-    """The peer accepts no more streams; those it will not work on are reset, as retryable."""
+    """The peer accepts no more streams.
+
+    Streams that it will not process are reset, as retryable.
+    """
 
     code: int
     reason: bytes
@@ -112,7 +113,7 @@ class GoawayReceived:
 
 @dataclass(slots=True, eq=False)
 class ConnectionEnded:
-    """The peer broke a rule: send what `output` has, which ends with the GOAWAY, and close."""
+    """The peer broke a rule: send the rest of `output`, which ends with the GOAWAY, and close."""
 
     code: int
     reason: str

@@ -1,10 +1,8 @@
-"""One field of a head as HPACK carries it, judged once: name, value, kind, and its line of text.
-Pure.
+"""One HPACK field of a head, judged once: name, value, kind, and its HTTP/1.1 line.
 
-Strategy: rows of the tables of HPACK come back in every request, so a field is judged when it is
-made (is the name a token, the value clean, which pseudo-field is it: F5, F6, F7), and not in each
-message. Kinds are plain integers, compared in the loops of `request_fields.py` and
-`response_fields.py`.
+Strategy: table rows recur in every request, so a field is judged when it is created, and not in
+each message (is the name a token, is the value clean, is it a pseudo-field: F5, F6, F7). Kinds are
+plain integers, compared in the loops of `request_fields.py` and `response_fields.py`.
 """
 
 import re
@@ -24,7 +22,7 @@ TE: Final = 10
 MALFORMED: Final = 11
 
 OVERHEAD_BYTES: Final = 32
-"""Size of a field beside its name and value (RFC 7541 §4.1, RFC 9113 §6.5.2)."""
+"""Bytes counted for a field in addition to name and value (RFC 7541 §4.1, RFC 9113 §6.5.2)."""
 
 _KINDS: Final = {
     b":method": METHOD, b":scheme": SCHEME, b":authority": AUTHORITY, b":path": PATH, b":protocol": PROTOCOL,
@@ -44,7 +42,7 @@ _PSEUDO_VALUES: Final[dict[int, re.Pattern[bytes]]] = {
     PATH: re.compile(rb"/[\x21-\x7e\x80-\xff]*|\*"),
     STATUS: re.compile(rb"[1-9][0-9][0-9]"),
 }
-"""None of them can end a request line or a field line early."""
+"""Forms of the pseudo-fields. None of them can end a request line or a field line early."""
 
 
 class Field:
@@ -53,20 +51,20 @@ class Field:
     __slots__ = ("kind", "line", "name", "objection", "size_bytes", "value")
 
     def __init__(self, name: bytes, value: bytes) -> None:
-        """Judge a field by itself; the message judges where and how often it may stand."""
+        """Judge a field by itself. The message judges its position and repetition."""
         self.name = name
         self.value = value
         self.size_bytes = len(name) + len(value) + OVERHEAD_BYTES
         self.line = b"%b: %b\r\n" % (name, value)
-        """Its line of HTTP/1.1; not to be used of a malformed field."""
+        """Field line for HTTP/1.1. Do not use it if the field is malformed."""
         kind = _KINDS.get(name, PLAIN)
         self.objection = _objection(kind, name, value)
-        """Why it makes its message malformed; empty where it does not."""
+        """Reason why it makes its message malformed; empty if it does not."""
         self.kind = MALFORMED if self.objection else kind
 
 
 def _objection(kind: int, name: bytes, value: bytes) -> str:
-    """Say what is wrong with a field wherever it stands (F5, F6, F7)."""
+    """Return the error of a field, independent of its message; empty if it has none (F5, F6, F7)."""
     if kind == PLAIN:
         if name[:1] == b":":
             return "an unknown pseudo-field"

@@ -1,7 +1,7 @@
 """Frames and header blocks cut out of a peer's bytes (RFC 9113 §3.4, §4, §6.10). Pure.
 
-Strategy: a frame is judged by its header before its payload is awaited, so a forbidden frame ends
-the connection at once and nothing over a limit is buffered. The invariant: any split of the input
+Strategy: a frame is judged by its header before its payload arrives, so a forbidden frame ends the
+    connection at once and nothing over a limit is buffered. The invariant: any split of the input
 gives the same frames. Results are attributes, not return values, as in `http1/request_reader.py`.
 """
 
@@ -12,7 +12,7 @@ from proxy.http2.errors import ConnectionFault, ErrorCode
 from proxy.http2.frames import HEADER_BYTES, MAX_FRAME_BYTES, PREFACE
 
 MAX_CONTINUATIONS: Final = 16
-"""Behind one HEADERS frame (F3)."""
+"""Limit of CONTINUATION frames after one HEADERS frame (F3)."""
 
 
 class FrameReader:
@@ -30,23 +30,23 @@ class FrameReader:
         self._has_preface = not expects_preface
         self._max_block_bytes = max_block_bytes
         self._block: list[bytes] = []
-        """Of a header block that is not complete."""
+        """Parts of an incomplete header block."""
         self._block_bytes = 0
         self._block_id = 0
-        """The stream of that block; 0: none."""
+        """Stream of that block; 0 without a block."""
         self.has_begun = False
-        """Whether the preface and the first SETTINGS have come."""
+        """True once the preface and the first SETTINGS have come."""
         self.kind = 0
         self.flags = 0
         self.stream_id = 0
         self.payload = b""
-        """These four are the frame that was read last."""
+        """These four describe the frame read last."""
         self.is_end = False
-        """Whether the header block that was begun last ends its stream."""
+        """True if the header block begun last ends its stream."""
 
     @property
     def is_within_head(self) -> bool:
-        """Whether a header block was begun and is not complete."""
+        """True if a header block was begun and is not complete."""
         is_cut = (
             self.in_hand >= HEADER_BYTES
             and self._data[self._at + 3] == frames.HEADERS
@@ -56,23 +56,23 @@ class FrameReader:
 
     @property
     def arriving_bytes(self) -> int:
-        """How many bytes are here of a DATA frame that is not complete; its stream is `stream_id`."""
+        """Number of received bytes of an incomplete DATA frame; its stream is `stream_id`."""
         is_data = self.in_hand > HEADER_BYTES and self._data[self._at + 3] == frames.DATA
         return self.in_hand - HEADER_BYTES if is_data and not self.has_more else 0
 
     @property
     def is_within_frame(self) -> bool:
-        """Whether the peer has to send the rest of a frame, or of a header block, before all else."""
+        """True if the peer has to complete a frame or a header block before anything else."""
         return self._block_id > 0 or (self.in_hand > 0 and not self.has_more)
 
     @property
     def in_hand(self) -> int:
-        """How many bytes were fed and not read."""
+        """Number of bytes that were fed and not read."""
         return len(self._data) - self._at
 
     @property
     def has_more(self) -> bool:
-        """Whether `read` would find a frame, or a fault."""
+        """True if `read` would find a frame, or a fault."""
         if not self._has_preface:
             return self.in_hand > len(PREFACE)
         return self.in_hand >= HEADER_BYTES and self.in_hand >= HEADER_BYTES + self._payload_bytes()
@@ -84,7 +84,7 @@ class FrameReader:
         return data[at] << 16 | data[at + 1] << 8 | data[at + 2]
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; they continue what is in hand."""
+        """Add the next bytes after those in hand."""
         if self._at < len(self._data):
             self._data = self._data[self._at :] + data
         else:
@@ -92,13 +92,13 @@ class FrameReader:
         self._at = 0
 
     def read(self) -> bool:
-        """Read the next frame into the attributes; False where it is not complete."""
+        """Read the next frame into the attributes; return False if it is incomplete."""
         if not self._has_preface and not self._read_preface():
             return False
         data = self._data
         at = self._at
         if len(data) - at < HEADER_BYTES:
-            if at == len(data):  # a connection that is idle keeps nothing of what it read
+            if at == len(data):  # an idle connection keeps no memory of what it read
                 self._data = b""
                 self.payload = b""
                 self._at = 0

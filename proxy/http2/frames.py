@@ -1,4 +1,4 @@
-"""Writing of frames, and reading of padding and settings in them (RFC 9113 §4.1, §6). Pure."""
+"""Writing of frames, and reading of their padding and settings (RFC 9113 §4.1, §6)."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -27,13 +27,13 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
     MAX_LIST_SIZE,
 ) = range(1, 7)
 ENABLE_CONNECT_PROTOCOL: Final = 8
-"""WebSockets may be asked for by an extended CONNECT (RFC 8441)."""
+"""Setting that allows WebSockets by an extended CONNECT (RFC 8441)."""
 CONTROL_NAMES: Final[dict[int, str]] = {
     PRIORITY: "PRIORITY frames", RST_STREAM: "RST_STREAM frames", SETTINGS: "SETTINGS frames",
     PUSH_PROMISE: "PUSH_PROMISE frames", PING: "PING frames", GOAWAY: "GOAWAY frames",
     WINDOW_UPDATE: "WINDOW_UPDATE frames",
 }  # fmt: skip
-"""As reasons have them."""
+"""Names in the reasons of faults."""
 ACK: Final = 0x1
 END_STREAM: Final = 0x1
 END_HEADERS: Final = 0x4
@@ -42,7 +42,8 @@ HAS_PRIORITY: Final = 0x20
 
 HEADER_BYTES: Final = 9
 MAX_FRAME_BYTES: Final = 16384
-"""Payload of one frame, in either direction: the default, which every peer accepts (RFC 9113 §4.2).
+"""Limit of a frame's payload, in either direction: the default, which every peer accepts (RFC 9113
+§4.2).
 """
 LARGEST_FRAME_BYTES: Final = 16_777_215
 MAX_WINDOW_BYTES: Final = 0x7FFFFFFF
@@ -50,7 +51,7 @@ MAX_STREAM_ID: Final = 0x7FFFFFFF
 WINDOW_BYTES: Final = 65535
 """Initial window of each stream and of the connection (RFC 9113 §6.9.2)."""
 MAX_SETTINGS: Final = 32
-"""Entries of one frame: some twenty are registered, and each costs time (F1)."""
+"""Limit of entries in one frame: about twenty are registered, and each costs time (F1)."""
 _ENTRY_BYTES: Final = 6
 PRIORITY_BYTES: Final = 5
 
@@ -87,9 +88,7 @@ def settings(entries: Iterable[tuple[int, int]]) -> bytes:
 
 
 def header_frames(stream_id: int, block: bytes, *, is_end: bool) -> bytes:
-    """Return a block as HEADERS, with CONTINUATIONs where it is longer than one frame (RFC 9113
-    §6.10).
-    """
+    """Return a block as HEADERS, and CONTINUATIONs if it exceeds one frame (RFC 9113 §6.10)."""
     kind = HEADERS
     flags = END_STREAM if is_end else 0
     parts: list[bytes] = []
@@ -124,7 +123,7 @@ def without_padding(payload: bytes, flags: int) -> bytes:
 
 
 def read_settings(payload: bytes) -> dict[int, int]:
-    """Read the entries of a SETTINGS frame and judge them (RFC 9113 §6.5.2); the last of equal ones
+    """Read and judge the entries of a SETTINGS frame (RFC 9113 §6.5.2). The last of equal ones
     counts.
     """
     if len(payload) % _ENTRY_BYTES:

@@ -1,7 +1,6 @@
-"""gRPC on HTTP/2, as far as a worker has to know it: which calls are, how long they last, how they
-are refused. Pure.
+"""The part of gRPC over HTTP/2 that a worker handles: recognition, deadline, and refusal of calls.
 
-By the protocol's own description (gRPC over HTTP/2) and its mapping of statuses of HTTP
+Follows the protocol's own description (gRPC over HTTP/2) and its mapping of HTTP statuses
 (http-grpc-status-mapping).
 """
 
@@ -15,25 +14,23 @@ UNITS_NS: Final = {
 }  # fmt: skip
 """Units of `grpc-timeout`."""
 LATE_NS: Final = 5_000_000_000
-"""How long behind its deadline a call may still run: client and service end it themselves, so that
-nothing is lost.
-"""
+"""Time that a call may run past its deadline: client and service normally end it themselves."""
 _STATUSES: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _UNKNOWN: Final = 2
 DEADLINE_EXCEEDED: Final = 4
-"""The status of a call that its client waits for no more."""
+"""Status of a call whose deadline has passed."""
 UNAVAILABLE: Final = 14
-"""Clients try again, elsewhere."""
+"""Status that makes clients retry elsewhere."""
 _ESCAPED: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
 
 
 def is_grpc(lines: bytes) -> bool:
-    """Return whether a request with these lines, `Host` first, is a call of gRPC; gRPC-Web is none."""
+    """Return True for a gRPC call. gRPC-Web does not count. `lines` begin with `Host`."""
     return _CALL.search(lines) is not None
 
 
 def expires_ns(lines: bytes, now_ns: int) -> int:
-    """Return when a call that begins now is waited for no more; 0: its client does not say."""
+    """Return the deadline of a call that begins now; 0 without one."""
     found = _TIMEOUT.search(lines)
     if found is not None:
         return now_ns + int(found[1]) * UNITS_NS[found[2]] + LATE_NS
@@ -41,15 +38,15 @@ def expires_ns(lines: bytes, now_ns: int) -> int:
 
 
 def grpc_status_of(status: int) -> int:
-    """Return the status of a call that ends with one of HTTP."""
+    """Return the gRPC status that an HTTP status stands for."""
     return _STATUSES.get(status, _UNKNOWN)
 
 
 def grpc_message(text: str) -> bytes:
-    """Return a text as `grpc-message` has it."""
+    """Return a text in the encoding of `grpc-message`."""
     return _ESCAPED.sub(lambda found: b"%%%02X" % found[0][0], text.encode())
 
 
 def status_lines(status: int, message: str) -> bytes:
-    """Return how a call ended as field lines, of trailers or of a head without a body."""
+    """Return gRPC status and message as field lines, for trailers or a head without a body."""
     return b"grpc-status: %d\r\ngrpc-message: %b\r\n" % (status, grpc_message(message))

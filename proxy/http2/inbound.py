@@ -2,8 +2,8 @@
 streams. Pure.
 
 The invariant: a part of a body is passed on only while it does not exceed the length that its head
-named, and the end only when that length is met (F8). A stream that ends, in whichever way, returns
-its share of the connection's window (F9).
+named, and the end only when that length is met (F8). A stream that ends in any way returns its
+share of the connection's window (F9).
 """
 
 from typing import Final
@@ -21,20 +21,19 @@ from proxy.http2.stream import ReceiveWindow, Stream, Streams
 
 DRAIN_WAIT_NS: Final = 1_000_000_000
 ASSUMED_MAX_STREAMS: Final = 100
-"""Streams of a peer before its settings come: the least that RFC 9113 §6.5.2 recommends."""
+"""Streams of a peer before its settings arrive: the least that RFC 9113 §6.5.2 recommends."""
 _DRAIN_PING: Final = b"draining"
 OVERSIZED_COST: Final = 20
-"""Cost of a head over the limit, which takes longer to read than others; its answer refunds half.
-"""
+"""Cost of a head over the limit, which takes longer to read. Its response refunds half."""
 USUAL_FIELDS: Final = 16
-"""Fields of a head that counts as one; each as many more count as another head (F14)."""
+"""Fields of a head that counts as one. Every further 16 count as another head (F14)."""
 _MAX_RECORDED_BYTES: Final = 4096
 _CONTROLS: Final = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\r\n")
 _SHOWN: Final = bytes.maketrans(_CONTROLS, b"?" * len(_CONTROLS))
 
 
 class Inbound:
-    """Judges what a peer sends by the state of its streams and by our role, and collects events."""
+    """Judges the peer's frames by the state of its streams and by our role, and collects events."""
 
     __slots__ = (
         "_budget", "_decoder", "_is_server", "_limits", "_output", "_peer_window_bytes", "_reader", "_received",
@@ -61,22 +60,22 @@ class Inbound:
         self._decoder = Decoder(limits.max_header_bytes)
         self._received = ReceiveWindow(limits.connection_window_bytes)
         self.events: list[events.Event] = []
-        """Events that were not reported yet."""
+        """Events not yet reported."""
         self.bodies: dict[int, events.DataReceived] = {}
-        """Those among them that are parts of bodies, by their streams."""
+        """The body parts among them, by stream."""
         self.heads = 0
-        """Heads read in this step; one of many fields counts as several (F14)."""
+        """Number of heads read in this step. A head with many fields counts as several (F14)."""
         self.drain_since_ns = 0
-        """When the PING of a drain was sent whose answer is awaited; 0: none is."""
+        """Time of the PING of a drain whose answer is pending; 0 without one."""
         self.final_id = -1
-        """The last stream that we serve, once a GOAWAY has named it; -1: none has."""
+        """Last stream that we serve, once a GOAWAY has named it; -1 before."""
         self.is_going_away = False
-        """Whether the peer accepts no more streams."""
+        """True if the peer accepts no more streams."""
         self.peer_max_streams = ASSUMED_MAX_STREAMS
         self._peer_window_bytes = frames.WINDOW_BYTES
         self._response_fields: list[Field] = []
         self._response: ResponseFields | None = None
-        """What the last head of a response was, and was read as."""
+        """Field list and parsed head of the last response."""
 
     def spend(self, cost: int, what: str) -> None:
         """Charge the budget; a connection that exhausts it ends (F11)."""
@@ -128,7 +127,7 @@ class Inbound:
                 )
 
     def _read_goaway(self, payload: bytes) -> None:
-        """Open no more streams; those that the peer will not work on end."""
+        """Open no more streams. Streams that the peer will not process end."""
         if len(payload) < 8:
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "a GOAWAY of less than 8 bytes")
         self.is_going_away = True
@@ -141,10 +140,10 @@ class Inbound:
                 self._end_stream(stream, ErrorCode.REFUSED_STREAM, is_retryable=True)
 
     def drain(self, now_ns: int) -> None:
-        """Serve, or open, no streams but those that are open or on their way.
+        """Serve, or open, no streams except those that are open or on their way.
 
-        As RFC 9113 §6.8 has it: a GOAWAY that names no last stream, then a PING; once that is
-        answered, or after a second, a GOAWAY that names the last stream.
+        As in RFC 9113 §6.8: a GOAWAY without a last stream, then a PING; once that is answered, or
+        after a second, a GOAWAY that names the last stream.
         """
         if self.drain_since_ns or self.final_id >= 0:
             return
@@ -235,7 +234,7 @@ class Inbound:
             self.spend(1, "empty DATA frames")
         if not self._is_server and not stream.has_head:
             raise StreamFault(ErrorCode.PROTOCOL_ERROR, "a body before its head")
-        # As over HTTP/1.1 the response is complete, and the rest is not its.
+        # As over HTTP/1.1, the response is complete and the rest does not belong to it.
         if body and not stream.allows_body:
             self._report_body(stream_id, b"", is_end=True)
             return
@@ -248,7 +247,7 @@ class Inbound:
         self.close_if_complete(stream)
 
     def _report_body(self, stream_id: int, body: bytes, *, is_end: bool) -> None:
-        """Report a part of a body; those of a stream that come in one step are one (F14)."""
+        """Report a part of a body. Parts of a stream in one step become one event (F14)."""
         last = self.bodies.get(stream_id)
         if last is None:
             last = self.bodies[stream_id] = events.DataReceived(stream_id, body, is_end)
@@ -311,7 +310,7 @@ class Inbound:
             self._read_response(stream, fields, is_end=is_end)
 
     def _open(self, stream_id: int, fields: list[Field], *, is_end: bool) -> None:
-        """Begin a request, if a stream is free."""
+        """Begin a request if a slot is free."""
         self.spend(1, "streams")
         if self.final_id >= 0:
             self._streams.skip(stream_id)
@@ -331,7 +330,7 @@ class Inbound:
             self.events.append(events.RequestReceived(stream_id, head, is_end))
 
     def new_stream(self, stream_id: int) -> Stream:
-        """Take a place."""
+        """Create a stream and give it a slot."""
         received = ReceiveWindow(self._limits.stream_window_bytes)
         stream = Stream(stream_id, received, self._peer_window_bytes)
         self._streams.open[stream_id] = stream
@@ -346,7 +345,7 @@ class Inbound:
 
     def _read_response(self, stream: Stream, fields: list[Field], *, is_end: bool) -> None:
         head = self._response
-        # A block that comes again has the same list.
+        # A repeated block decodes to the same list object.
         if head is None or fields is not self._response_fields:
             head = read_response(fields, is_over=self._decoder.is_over)
             self._response_fields = fields
@@ -378,14 +377,14 @@ class Inbound:
     # Ends.
 
     def close_if_complete(self, stream: Stream) -> None:
-        """Free the place of a stream that both ends have ended."""
+        """Free the slot of a stream that both ends have ended."""
         if stream.is_local_ended and stream.is_remote_ended and not stream.is_closed:
             self._budget.refill_for_exchange()
             self.drop(stream)
             del self._streams.open[stream.id]
 
     def drop(self, stream: Stream) -> None:
-        """Send and take nothing more on a stream."""
+        """Stop sending and receiving on a stream."""
         stream.is_closed = True
         self._output.forget(stream)
         held = stream.received.held
@@ -400,7 +399,7 @@ class Inbound:
         self.events.append(events.StreamReset(stream.id, code, reason, is_retryable=is_retryable))
 
     def reset_for(self, fault: StreamFault) -> None:
-        """Reset the stream of the last frame, for a rule that the peer broke."""
+        """Reset the stream of the last frame for a violation."""
         stream_id = self._reader.stream_id
         self._streams.remember_reset(stream_id)
         self._output.put(frames.rst_stream(stream_id, fault.code))
@@ -411,8 +410,8 @@ class Inbound:
 
 
 def _recorded(fields: list[Field]) -> bytes:
-    """Return a malformed head as text that may be recorded: its request line, where readable, and
-    all fields.
+    """Return a malformed head as text fit to be recorded: its request line if readable, and all
+    fields.
     """
     named = {field.kind: field.value[:_MAX_RECORDED_BYTES] for field in fields}
     lines = b"".join([field.line for field in fields]).translate(_SHOWN)[:_MAX_RECORDED_BYTES]

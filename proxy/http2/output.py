@@ -1,11 +1,12 @@
-"""The sending half of a connection: frames in order, and bodies as far as windows allow (RFC 9113
-§5.2, §6.9). Pure.
+"""The sending half of a connection: frames in order, and bodies within windows (RFC 9113 §5.2,
+§6.9).
 
-Strategy: heads and control frames go at once; pieces of body wait in their stream's queue. Streams
-that wait only for the window of the connection take turns, a frame each, so none starves; those
-that wait for their own cost nothing until it is widened. Where a window would split a piece below 1
-KiB, sending waits a while for a larger one, so that a peer cannot have a body cut into tiny frames
-(F12, CVE-2019-9511).
+Strategy: heads and control frames go at once; body pieces wait in their stream's queue. Streams
+that wait only for the connection's window take turns, one frame each, so none starves; streams that
+wait for their own window cost nothing until it is widened. If a window would split off a piece
+below
+1 KiB, sending waits a while for a larger window, so that a peer cannot have a body cut into tiny
+frames (F12, CVE-2019-9511).
 """
 
 from typing import Any, Final
@@ -19,46 +20,47 @@ SMALL_WAIT_NS: Final = 10_000_000
 
 
 class Output:
-    """Collects what is to be sent, and shares the windows among streams."""
+    """Collects frames to send, and shares the windows among streams."""
 
     __slots__ = ("_budget", "_delayed", "_parts", "_ready", "drained", "size_bytes", "window")
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._parts: list[Any] = []
-        """Of large pieces views: they are copied once, as all parts are joined."""
+        """Views of large pieces: they are copied once, when all parts are joined."""
         self._ready: dict[int, Stream] = {}
-        """Streams that have something to send and a window of their own, in turn."""
+        """Streams with queued data and an open window of their own, in turn."""
         self._delayed: dict[int, Stream] = {}
-        """Streams whose window is small, the one that has waited longest first."""
+        """Streams with a small window, the longest waiting first."""
         self.size_bytes = 0
-        """Size of what `take` would return."""
+        """Size of the next result of `take`."""
         self.window = frames.WINDOW_BYTES
-        """The connection's."""
+        """The window of the connection."""
         self.drained: list[Stream] = []
-        """Streams whose queue became empty; the connection empties this list."""
+        """Streams with a queue that became empty. The connection clears this list."""
 
     def put(self, data: bytes) -> None:
         self._parts.append(data)
         self.size_bytes += len(data)
 
     def take(self) -> bytes:
-        """Return what the consumer is to write now, and forget it."""
+        """Return the bytes to write now, and forget them."""
         data = b"".join(self._parts)
         self._parts = []
         self.size_bytes = 0
         return data
 
     def queue(self, stream: Stream, data: bytes) -> None:
-        """Take a piece of a body; `pump` sends it."""
+        """Queue a piece of a body; `pump` sends it."""
         if data:
             stream.queue.append(data)
             stream.queued_bytes += len(data)
             self._ready[stream.id] = stream
 
     def send(self, stream: Stream, data: bytes, *, is_end: bool) -> bool:
-        """Send a piece of a body at once; False where it does not fit into a frame and the windows,
-        or others wait.
+        """Send a piece of a body at once.
+
+        Return False if it does not fit into a frame and the windows, or others wait.
         """
         size = len(data)
         if not 0 < size <= frames.MAX_FRAME_BYTES or size > self.window or size > stream.window:
@@ -85,7 +87,7 @@ class Output:
             self._finish(stream)
 
     def forget(self, stream: Stream) -> None:
-        """Send no more of a stream; `queued_bytes` keeps how much of it never went out."""
+        """Stop sending a stream; `queued_bytes` keeps the number of bytes that never went out."""
         stream.queue.clear()
         stream.offset = 0
         stream.small_since_ns = 0
@@ -93,14 +95,14 @@ class Output:
         self._delayed.pop(stream.id, None)
 
     def widen(self, increment: int, now_ns: int) -> bool:
-        """Widen the window of the connection; False: it exceeds the limit."""
+        """Widen the window of the connection; return False if it exceeds the limit."""
         self.window += increment
         self._ready.update(self._delayed)
         self.pump(now_ns)
         return self.window <= frames.MAX_WINDOW_BYTES
 
     def widen_stream(self, stream: Stream, increment: int, now_ns: int) -> bool:
-        """Widen or narrow the window of a stream; False: it exceeds the limit."""
+        """Widen or narrow the window of a stream; return False if it exceeds the limit."""
         stream.window += increment
         if stream.window > frames.MAX_WINDOW_BYTES:
             return False
@@ -112,14 +114,14 @@ class Output:
 
     @property
     def next_check_ns(self) -> int:
-        """When `check` is due; 0: never, unless something changes."""
+        """Time at which `check` is due; 0 if only new input can change anything."""
         first = next(iter(self._delayed.values()), None)
         if first is not None and self.window > 0:
             return first.small_since_ns + SMALL_WAIT_NS
         return 0
 
     def check(self, now_ns: int) -> None:
-        """Send what has waited long enough for a larger window."""
+        """Send pieces that have waited long enough for a larger window."""
         for stream in self._delayed.values():
             if now_ns - stream.small_since_ns < SMALL_WAIT_NS:
                 break
@@ -127,7 +129,7 @@ class Output:
         self.pump(now_ns)
 
     def pump(self, now_ns: int) -> None:
-        """Send what windows allow."""
+        """Send queued data as far as the windows allow."""
         ready = self._ready
         while ready and self.window > 0:
             stream_id = next(iter(ready))
@@ -136,7 +138,7 @@ class Output:
                 ready[stream_id] = stream
 
     def _send_frame(self, stream: Stream, now_ns: int) -> bool:
-        """Send one frame of a stream that has something queued; False: a window holds it up."""
+        """Send one frame of a stream with queued data; return False if a window blocks it."""
         piece = stream.queue[0]
         offset = stream.offset
         left = len(piece) - offset
@@ -172,7 +174,7 @@ class Output:
         return True
 
     def _may_send_small(self, stream: Stream, size: int, now_ns: int) -> bool:
-        """Whether a small piece has waited long enough; with an empty window it waits on."""
+        """Return True if a small piece has waited long enough. With an empty window it waits on."""
         if size <= 0:
             stream.small_since_ns = 0
             self._delayed.pop(stream.id, None)
@@ -184,7 +186,7 @@ class Output:
         return now_ns - stream.small_since_ns >= SMALL_WAIT_NS
 
     def _finish(self, stream: Stream) -> None:
-        """The queue is empty: send the end, if it is there."""
+        """Send the pending end of a stream, whose queue is empty."""
         if stream.is_end_queued and not stream.is_local_ended:
             stream.is_local_ended = True
             if stream.trailers:

@@ -1,9 +1,9 @@
-"""Requests: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.1). Pure.
+"""Requests: HTTP/2 fields to HTTP/1.1 text, and back (RFC 9113 §8.3.1).
 
-Strategy: a head becomes text at the edge, so that all other code reads heads of HTTP/1.1: `Host`
-from `:authority`, crumbs of cookies joined, all other fields as they came. This module judges what
-only HTTP/2 can get wrong (F5, F6, F7); P1 to P11 judge the text. The invariant: no name or value
-ends a line of the text early.
+Strategy: a head becomes text at the edge, so that all other code reads HTTP/1.1 heads: `Host` from
+`:authority`, cookie crumbs joined, all other fields unchanged. This module checks errors that only
+HTTP/2 can have (F5, F6, F7); P1 to P11 apply to the text. Invariant: no name or value ends a line
+of the text early.
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ _MAX_LENGTH_DIGITS: Final = 19
 
 
 class RequestFields:
-    """The head of a request as text of HTTP/1.1."""
+    """The head of a request as HTTP/1.1 text."""
 
     __slots__ = ("content_length", "is_websocket", "lines", "method", "refusal", "scheme", "target")
 
@@ -42,18 +42,18 @@ class RequestFields:
     ) -> None:  # fmt: skip
         self.method = method
         self.target = target
-        """In origin form or `*`; of CONNECT, the authority."""
+        """Target in origin form or `*`; for CONNECT the authority."""
         self.scheme = scheme
         """`http` or `https`, as the client claims; empty for CONNECT."""
         self.lines = lines
         """`Host` first, then the other fields, each with its CRLF."""
         self.content_length = content_length
-        """-1 where the head names none: a body is then framed as chunks (F8)."""
+        """Length named by the head; -1 without one: the body is then sent in chunks (F8)."""
         self.refusal = refusal
-        """The answer to a request that must not be forwarded."""
+        """Response to a request that must not be forwarded."""
         self.is_websocket = is_websocket
-        """It was an extended CONNECT, and is a GET that asks for a WebSocket once it has a key (RFC
-        8441 §5).
+        """True for an extended CONNECT. It becomes a GET that asks for a WebSocket once it has a
+        key (RFC 8441 §5).
         """
 
     @property
@@ -63,7 +63,7 @@ class RequestFields:
 
 
 def read_request(fields: list[Field], *, is_over: bool) -> RequestFields:
-    """Read the head of a request; `is_over`: its fields are over the limit."""
+    """Read the head of a request. `is_over` means that its fields exceed the limit."""
     pseudo = [b""] * (PROTOCOL + 1)
     hosts: list[bytes] = []
     lines: list[bytes] = []
@@ -130,7 +130,7 @@ def _target(pseudo: list[bytes]) -> bytes:
 
 
 def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]:
-    """Return the Host lines, and a refusal where they differ (F6)."""
+    """Return the Host lines, and a refusal if they differ from the authority (F6)."""
     if b"" in hosts:
         raise malformed("an empty host")
     others = [host for host in hosts if host.lower() != authority.lower()]
@@ -145,7 +145,7 @@ def _hosts(authority: bytes, hosts: list[bytes]) -> tuple[bytes, Refused | None]
 
 
 def length_of(field: Field, known: int) -> int:
-    """Return the length that a field names; a second one is malformed (F8)."""
+    """Return the length in a field. A second one is malformed (F8)."""
     value = field.value
     if (
         known >= 0
@@ -159,8 +159,9 @@ def length_of(field: Field, known: int) -> int:
 
 
 def read_trailers(fields: list[Field], *, is_over: bool) -> bytes:
-    """Return trailers as lines, each with its CRLF; P4 says how many there may be, and which are
-    forwarded.
+    """Return trailers as lines, each with its CRLF.
+
+    P4 limits their number and the forwarded names.
     """
     if is_over or len(fields) > MAX_TRAILER_FIELDS:
         raise StreamFault(ErrorCode.ENHANCE_YOUR_CALM, "trailers over the limit")
@@ -175,7 +176,7 @@ def malformed(reason: str) -> StreamFault:
 
 
 def encode_request(encoder: LineEncoder, head: RequestFields, authority: bytes) -> bytes:
-    """Return the block of a request to an upstream; `authority` takes the place of Host."""
+    """Return the block of a request to an upstream. `authority` replaces Host."""
     if head.method == b"CONNECT":
         return encode_field(b":method", head.method) + encode_field(b":authority", authority)
     lines = head.lines

@@ -1,6 +1,6 @@
-"""Responses: fields of HTTP/2 to the text of HTTP/1.1, and back (RFC 9113 §8.3.2). Pure.
+"""Responses: HTTP/2 fields to HTTP/1.1 text, and back (RFC 9113 §8.3.2).
 
-A fault in the head of an upstream makes its response malformed, which is a 502 (F17); none of it
+A fault in an upstream's head makes its response malformed and becomes a 502 (F17). None of it
 reaches the client.
 """
 
@@ -11,13 +11,13 @@ from proxy.http2.request_fields import length_of, malformed
 
 
 class ResponseFields:
-    """The head of a response as text of HTTP/1.1."""
+    """The head of a response as HTTP/1.1 text."""
 
     __slots__ = ("content_length", "lines", "status", "text")
 
     def __init__(self, status: int, lines: bytes, content_length: int) -> None:
-        """Take the fields in their order, each with its CRLF, and their length, -1 where they name
-        none.
+        """Take the field lines in their order, each with its CRLF, and the content length, -1
+        without one.
         """
         self.status = status
         self.lines = lines
@@ -27,8 +27,8 @@ class ResponseFields:
 
     @property
     def has_no_body(self) -> bool:
-        """Whether its status allows no body, whatever length it names (P6); a response to HEAD has
-        none either.
+        """True if the status allows no body, whatever the length (P6). A response to HEAD has no
+        body either.
         """
         return self.status < 200 or self.status in (204, 304)
 
@@ -57,9 +57,9 @@ def read_response(fields: list[Field], *, is_over: bool) -> ResponseFields:
 def encode_response(
     encoder: LineEncoder, status: int, lines: bytes, own_line: bytes = b""
 ) -> bytes:
-    """Return the block of a response to a client; connection fields of HTTP/1.1 are left out (F7).
+    """Return the block of a response to a client. HTTP/1.1 connection fields are dropped (F7).
 
-    The last line differs from those of all other responses.
+    `own_line` comes last. It is encoded separately, because it differs in every response.
     """
     own = encode_line(own_line) if own_line else b""
     return encode_field(b":status", b"%d" % status) + encoder.encode(lines) + own

@@ -1,1 +1,1 @@
-"""Looks up heads that were read before, whole or with other values in the fields that vary."""
+"""Memos of heads that were read before, whole or with gaps for the fields that vary."""

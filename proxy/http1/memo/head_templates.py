@@ -1,11 +1,11 @@
-"""A memo of heads, which are looked up in one of three ways before they are parsed. Pure.
+"""A memo of heads. A head is looked up in one of three ways before it is parsed.
 
-Strategy: a head that repeats byte for byte is looked up by its bytes (`known`). One that differs
+Strategy: a head that repeats byte for byte is looked up by its bytes (`known`). A head that differs
 only in the fields that always vary is looked up by its bytes with gaps (`varying_fields.py`); the
-*template* found there was made of a head that was parsed once, and is filled with the values. A
-template that is used a lot gets a regular expression, its *matcher*, by which a connection that
-repeats its heads finds their values at once. The invariant: a look-up returns what `parse` returns
-for the same bytes.
+*template* found there was made from a head that was parsed once, and is filled with the values. A
+template that is used a lot gets a regular expression, its *matcher*, which finds the values of a
+connection's repeated heads at once. Invariant: a look-up returns the same as `parse` for the same
+bytes.
 """
 
 from abc import ABC, abstractmethod
@@ -20,13 +20,15 @@ Head = TypeVar("Head")
 MAX_MEMO_HEADS: Final = 1024
 """A memo of so many heads is emptied; with `MAX_MEMO_BYTES` it holds at most 2 MiB of keys."""
 MATCHED_FROM_USES: Final = 100
-"""How often a template is used before it gets a matcher. That takes 1 ms to compile, so a client
-whose heads always differ costs the worker 10 µs for each.
+"""Uses of a template before it gets a matcher. Compiling takes 1 ms, so a client whose heads always
+differ costs the worker 10 µs for each.
 """
 MAX_MATCHERS: Final = 128
-"""So many matchers are dropped with their templates; with the limit below, 2 MiB at most."""
+"""Limit of matchers. When it is reached they are dropped with their templates; with the limit
+below, 2 MiB at most.
+"""
 MAX_MATCHED_BYTES: Final = 1024
-"""The longest head for which a matcher is compiled."""
+"""Longest head with a matcher."""
 
 
 def remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
@@ -44,7 +46,7 @@ class Template(ABC, Generic[Head]):
 
     def __init__(self, gaps: int) -> None:
         self.gaps = gaps
-        """How many values `fill` takes."""
+        """Number of values that `fill` takes."""
         self.uses = 0
         self.matcher_at = -1
         """The index of its matcher; -1: none."""
@@ -66,7 +68,7 @@ class HeadTemplates(ABC, Generic[Head]):
         """Bytes → the head that they were parsed to."""
         self._fields = fields
         self.unless = fields.unless
-        """Heads with these bytes are no template's, even if its matcher matches."""
+        """Bytes that keep a head from matching any template, even if a matcher matches."""
         self._templates: dict[bytes, Template[Head]] = {}
         """Bytes with gaps → the template."""
         self.matchers: list[tuple[Callable[[bytes], Match[bytes] | None], Template[Head]]] = []
@@ -86,7 +88,7 @@ class HeadTemplates(ABC, Generic[Head]):
             return self._parse_whole(raw)
 
         template = self._templates.get(left)
-        # The number differs where a malformed head has bytes of its own that look like gaps.
+        # The number differs if a malformed head has bytes of its own that look like gaps.
         if template is not None and template.gaps == len(values):
             template.uses += 1
             if template.uses == MATCHED_FROM_USES and len(raw) <= MAX_MATCHED_BYTES:
@@ -119,7 +121,7 @@ class HeadTemplates(ABC, Generic[Head]):
     ) -> Template[Head] | None:
         """Return a template for heads that differ from a parsed one in the varying values alone.
 
-        None where its value depends on them otherwise.
+        None if the result depends on these values in other ways.
 
         Args:
             head: the parsed head.

@@ -1,4 +1,4 @@
-"""The memo of request heads, in which ids, cookies, credentials and lengths vary. Pure.
+"""The memo of request heads. Ids, cookies, credentials and lengths vary.
 
 A template is rendered for its upstream once, with its gaps; those are filled for each request.
 """
@@ -13,8 +13,8 @@ from proxy.http1.memo.varying_fields import GAP, LENGTH, VARIES, VaryingFields, 
 from proxy.http1.request_head import RequestHead
 
 Reading = tuple[RequestHead, int, tuple[bytes, ...]]
-"""A head, its content length (-1: none), and the values that fill the gaps in the rendered head, in
-order. A plain tuple, as for a head that repeats one is made once.
+"""A head, its content length (-1 without one), and the values for the gaps of the rendered head, in
+order. A plain tuple, as it is created once for a head that repeats.
 """
 
 _ID: Final = b"x-request-id"
@@ -41,9 +41,9 @@ _NAMES: Final = (
     b"x-datadog-trace-id",
     _ID,
 )
-"""Fields whose values differ from request to request, or from client to client."""
+"""Fields with values that differ from request to request, or from client to client."""
 _OUR_COOKIE: Final = b"sidelog_session"
-"""A head with our session cookie is parsed, since that is removed (P11)."""
+"""Marker of a head with our session cookie: it is parsed, since the cookie is removed (P11)."""
 
 
 class RequestHeads(HeadTemplates[Reading]):
@@ -97,19 +97,19 @@ def _whole(parse: Callable[[bytes], RequestHead], block: bytes) -> Reading:
 class _Template(Template[Reading]):
     """A request head with gaps. Among the values, the id and then the length go to the end.
 
-    That is where `Route.render` has their gaps: it writes both fields itself, behind the others.
+    `Route.render` has their gaps there: it writes both fields itself, after the others.
     """
 
     __slots__ = ("_head", "_id_at", "_length_at")
 
     def __init__(self, head: RequestHead, gaps: int, length_at: int, id_at: int) -> None:
-        """Fill `head` with so many values.
+        """Fill `head` with `gaps` values.
 
         Args:
             head: the head with gaps.
-            gaps: how many values there are.
-            length_at: the index of the content length among them; -1: none.
-            id_at: the index of the request id among the rest; -1: none.
+            gaps: number of values.
+            length_at: index of the content length among them; -1 without one.
+            id_at: index of the request id among the rest; -1 without one.
         """
         super().__init__(gaps)
         self._head = head

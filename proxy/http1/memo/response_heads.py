@@ -1,4 +1,4 @@
-"""The memo of response heads, in which dates, entity tags, ids, cookies and lengths vary. Pure."""
+"""The memo of response heads. Dates, entity tags, ids, cookies and lengths vary."""
 
 from collections.abc import Callable, Collection
 from typing import Final
@@ -35,7 +35,7 @@ _NAMES: Final = (
     b"x-response-time",
     b"x-runtime",
 )
-"""Fields whose values differ from response to response."""
+"""Fields with values that differ from response to response."""
 
 
 class ResponseHeads(HeadTemplates[ResponseHead]):
@@ -66,18 +66,18 @@ class ResponseHeads(HeadTemplates[ResponseHead]):
 
 
 class _Template(Template[ResponseHead]):
-    """A response head with gaps, one of which may be the content length."""
+    """A response head with gaps. One of them may be the content length."""
 
     __slots__ = ("_head", "_length_at", "_prefix")
 
     def __init__(self, head: ResponseHead, prefix: bytes, gaps: int, length_at: int) -> None:
-        """Fill `prefix` with so many values.
+        """Fill `prefix` with `gaps` values.
 
         Args:
-            head: the parsed head, whose other attributes are taken over.
+            head: the parsed head; its other attributes are taken over.
             prefix: the format of its status line and fields.
-            gaps: how many values there are.
-            length_at: the index of the content length among them; -1: none.
+            gaps: number of values.
+            length_at: index of the content length among them; -1 without one.
         """
         super().__init__(gaps)
         self._head = head

@@ -1,3 +1,1 @@
-"""Field compression (RFC 7541): a strict decoder with a dynamic table, and an encoder that keeps
-none.
-"""
+"""Field compression (RFC 7541): a strict decoder with a dynamic table, and an encoder without one."""

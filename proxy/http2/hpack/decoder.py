@@ -1,14 +1,14 @@
-"""Header blocks of one direction of a connection, decoded strictly (RFC 7541 §3, §5, §6). Pure.
+"""Decode the header blocks of one direction of a connection, strictly (RFC 7541 §3, §5, §6).
 
-What is malformed ends the connection, since the table would be out of step from then on (RFC 9113
-§4.3). A list over the limit does not: its block is read to the end, and `is_over` says so. Every
-reference counts, indexed ones too, so a block of one-byte references to a long entry ends the
-connection early (F4).
+A malformed block ends the connection, since the tables would differ from then on (RFC 9113 §4.3). A
+list over the limit does not: its block is read to the end, and `is_over` is set. Every reference
+counts, indexed ones too, so a block of one-byte references to a long entry ends the connection
+early (F4).
 
-A block that leaves the table as it was means the same when it comes again, so some are remembered:
-clients repeat their heads (0.1 µs instead of 4 for ten fields from the table, bench/micro). So are
-literals: most servers write the same fields into each response, in Huffman's code, and clients of
-one kind into the tables of all their connections.
+A block that leaves the table unchanged has the same meaning when it comes again, so some are
+memoised: clients repeat their heads (0.1 µs instead of 4 for ten fields from the table,
+bench/micro). Literals are memoised for all connections: most servers write the same fields into
+each response, Huffman-coded, and so do clients of one kind.
 """
 
 from typing import Final
@@ -19,20 +19,20 @@ from proxy.http2.hpack.huffman import read_huffman
 from proxy.http2.hpack.table import STATIC_ENTRIES, Table
 
 BOMB_FACTOR: Final = 4
-"""A block or list so many times over the limit is an attack, not a head worth reading."""
+"""Factor over the limit from which a block or list is an attack, not a head worth reading."""
 MAX_SIZE_UPDATES: Final = 2
 MAX_INTEGER_OCTETS: Final = 5
 _MEMO_BLOCKS: Final = 16
 _MEMO_BLOCK_BYTES: Final = 256
-"""With their fields at most 40 KiB a connection."""
+"""Longest memoised block: with its fields at most 40 KiB a connection."""
 _MEMO_LITERALS: Final = 1024
 _MEMO_LITERAL_BYTES: Final = 128
 _literals: Final[dict[bytes, Field]] = {}
-"""By how they are written, of all connections: those whose name is of no dynamic table mean the
-same on each.
+"""Literal fields by their encoded form, for all connections. Their names are in no dynamic table,
+so they mean the same everywhere.
 """
 _PATH: Final = 4
-"""Its index in the static table; most differ."""
+"""Static index of `:path`, whose values mostly differ."""
 
 
 class Decoder:
@@ -41,17 +41,17 @@ class Decoder:
     __slots__ = ("_at", "_data", "_max_list_bytes", "_memo", "_table", "is_over")
 
     def __init__(self, max_list_bytes: int) -> None:
-        """Lists may have so many bytes, as RFC 9113 §6.5.2 counts them."""
+        """Set the limit of a list in bytes, as RFC 9113 §6.5.2 counts them."""
         self._max_list_bytes = max_list_bytes
         self._table = Table()
         self._memo: dict[bytes, list[Field]] = {}
         self._data = b""
         self._at = 0
         self.is_over = False
-        """Whether the last list was over the limit."""
+        """True if the last list exceeded the limit."""
 
     def decode(self, block: bytes) -> list[Field]:
-        """Return the fields of a block, which the caller must not change; a fault ends the
+        """Return the fields of a block. The caller must not change them. A fault ends the
         connection.
         """
         known = self._memo.get(block)
@@ -96,7 +96,7 @@ class Decoder:
         return fields
 
     def _read_size_updates(self) -> None:
-        """Read what a block may begin with (RFC 7541 §4.2)."""
+        """Read the size updates at the beginning of a block (RFC 7541 §4.2)."""
         updates = 0
         while self._at < len(self._data) and self._data[self._at] & 0xE0 == 0x20:
             updates += 1
@@ -105,7 +105,7 @@ class Decoder:
             self._table.resize(self._integer(0x1F))
 
     def _literal(self, mask: int) -> Field:
-        """Read a literal whose name is indexed, or spelt out where the index is 0 (RFC 7541 §6.2)."""
+        """Read a literal with an indexed name, or a literal name if the index is 0 (RFC 7541 §6.2)."""
         start = self._at
         index = self._integer(mask)
         if index == _PATH or index >= STATIC_ENTRIES:
@@ -154,7 +154,7 @@ class Decoder:
         return value
 
     def _pass_string(self) -> int:
-        """Go behind a string literal (RFC 7541 §5.2); return its length."""
+        """Skip a string literal (RFC 7541 §5.2); return its length."""
         length = self._integer(0x7F)
         self._at += length
         if self._at > len(self._data):

@@ -2,9 +2,9 @@
 
 Strategy: the first block of a connection sets the size of the table to 0 (RFC 7541 §4.2); from then
 on a line has one form on every connection, so forms are remembered and nothing can fall out of
-step. Clients that share an upstream's connection cannot probe each other's values by the size of
-what is sent (RFC 7541 §7.1). Values that are secrets are marked as never to be indexed, for the
-proxies behind us (RFC 7541 §7.1.3). Strings are not Huffman-coded: that costs more than the bytes
+step. Clients that share an upstream connection cannot probe each other's values by the size of a
+block (RFC 7541 §7.1). Secret values are marked as never indexed, for the next proxies (RFC 7541
+§7.1.3). Strings are not Huffman-coded: that costs more than the bytes
 it saves.
 """
 
@@ -14,13 +14,13 @@ from proxy.http1.field_lines import HOP_BY_HOP, options_of
 from proxy.http2.hpack.static_table import INDEX_OF_FIELD, INDEX_OF_NAME
 
 NO_TABLE: Final = b"\x20"
-"""Before the first block of a connection."""
+"""Prefix of a connection's first block: sets the dynamic table to size 0."""
 _MAX_KNOWN: Final = 4096
 _MAX_KNOWN_BYTES: Final = 256
-"""Of a line; with the limit above at most 2 MiB for all connections."""
+"""Longest memoised line; with the limit above at most 2 MiB for all connections."""
 _MAX_HEADS: Final = 256
 _MAX_HEAD_BYTES: Final = 1024
-"""Of the lines of a head; with the limit above at most 512 KiB."""
+"""Longest memoised head; with the limit above at most 512 KiB."""
 _OCTETS: Final = tuple(bytes((value,)) for value in range(256))
 _SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-authorization"))
 
@@ -45,7 +45,7 @@ def _string(text: bytes) -> bytes:
 
 
 def encode_integer(value: int, mask: int, form: int) -> bytes:
-    """Return an integer behind the bits of a representation (RFC 7541 §5.1)."""
+    """Return an integer after the bits of a representation (RFC 7541 §5.1)."""
     if value < mask:
         return _OCTETS[form | value]
     octets = bytearray((form | mask,))
@@ -67,8 +67,8 @@ class LineEncoder:
         self._known: dict[bytes, bytes] = {}
 
     def begin(self, method: bytes, scheme: bytes, authority: bytes) -> bytes:
-        """Return the fields with which a request begins; few are different."""
-        key = b"\0%b %b %b" % (method, scheme, authority)  # no line begins so
+        """Return the encoded pseudo-headers of a request; cached, as few combinations occur."""
+        key = b"\0%b %b %b" % (method, scheme, authority)  # no field line begins like this
         block = self._known.get(key)
         if block is None:
             fields = (b":method", method), (b":scheme", scheme), (b":authority", authority)
@@ -84,11 +84,10 @@ class LineEncoder:
             self._known[text] = block
 
     def encode(self, lines: bytes) -> bytes:
-        """Return the fields of lines, each with its CRLF; those of a connection of HTTP/1.1 are
-        left out (F7).
+        """Return the encoded fields of lines, each with its CRLF. HTTP/1.1 connection fields are
+        dropped (F7).
 
-        Heads that repeat are remembered as a whole: those of gRPC, and what a server says within a
-        second.
+        Repeated heads are cached as a whole: those of gRPC, and those of a server within a second.
         """
         block = self._heads.get(lines)
         if block is None:

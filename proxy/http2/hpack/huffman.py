@@ -1,9 +1,9 @@
-"""The Huffman code of field strings (RFC 7541 §5.2, appendix B), read half a byte at a time. Pure.
+"""The Huffman code of field strings (RFC 7541 §5.2, appendix B), read half a byte at a time.
 
-The code is canonical: the lengths of its 257 symbols say everything, since codes of a length are
-numbered in the order of the symbols. A string that holds the end-of-string symbol, or ends in
-anything but up to seven ones, is an error (F4). Only reading is done here: what we write is not
-compressed (`encoder.py`).
+The code is canonical: the lengths of its 257 symbols define it, since codes of one length are
+numbered in the order of the symbols. A string that contains the end-of-string symbol, or ends in
+anything but up to seven ones, is an error (F4). Only decoding is implemented: we send uncompressed
+strings (`encoder.py`).
 """
 
 from typing import Final
@@ -18,12 +18,16 @@ CODE_LENGTHS: Final = tuple(
         "qqqrrqopjlqrrqrollqqsrrrkoklmllnmmppooqnqrqqrrrrrsrrrrrqu"
     )
 )
-"""Bits of each byte's code, and of the end of a string, a digit each."""
+"""Code length in bits for each byte, and for the end of a string; one digit each."""
 
 
 def _machine() -> tuple[list[int], list[int], list[int]]:
-    """Return the next node and a symbol, or -1, for each node and half a byte; and where strings
-    may end.
+    """Build the state machine.
+
+    Returns:
+        The next node for each node and half byte; the symbol read by that step, -1 for none; and
+        the
+        nodes at which a string may end.
     """
     nodes = [[0, 0]]
     code = 0
@@ -45,7 +49,7 @@ def _machine() -> tuple[list[int], list[int], list[int]]:
         nodes[at][code & 1] = -1 - symbol
         code += 1
 
-    nodes[at][1] = len(nodes)  # the end of a string, which is the last code, leads nowhere
+    nodes[at][1] = len(nodes)  # The end of a string, the last code, leads nowhere.
     nodes.append([len(nodes)] * 2)
     following = []
     symbols = []
@@ -72,9 +76,7 @@ _MACHINE: Final = _machine()
 
 
 def read_huffman(coded: bytes) -> bytes:
-    """Return the string that was coded; one with the end of a string, or other padding, ends the
-    connection.
-    """
+    """Return the decoded string. An end-of-string symbol or wrong padding ends the connection."""
     following, symbols, ends = _MACHINE
     found = bytearray()
     node = 0

@@ -1,4 +1,4 @@
-"""The static table: what every connection knows (RFC 7541, appendix A)."""
+"""The static table, shared by all connections (RFC 7541, appendix A)."""
 
 from typing import Final
 
@@ -20,9 +20,9 @@ STATIC_FIELDS: Final[tuple[Field, ...]] = tuple(
     Field(name, value)
     for name, _, value in (entry.partition(b" ") for entry in _ENTRIES.encode().split(b"|"))
 )
-"""By index; the first, which no index means, is empty (RFC 7541 §6.1)."""
+"""Fields by index. Index 0 is invalid and has an empty field (RFC 7541 §6.1)."""
 INDEX_OF_FIELD: Final = {
     (STATIC_FIELDS[at].name, STATIC_FIELDS[at].value): at for at in range(61, 0, -1)
 }
 INDEX_OF_NAME: Final = {STATIC_FIELDS[at].name: at for at in range(61, 0, -1)}
-"""The first of each name."""
+"""First index of each name."""

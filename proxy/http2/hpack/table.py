@@ -12,7 +12,7 @@ from proxy.http2.field import Field
 from proxy.http2.hpack.static_table import STATIC_FIELDS
 
 TABLE_BYTES: Final = 4096
-"""The default of HEADER_TABLE_SIZE, which we leave as it is (RFC 9113 §6.5.2)."""
+"""Default of HEADER_TABLE_SIZE, which we do not change (RFC 9113 §6.5.2)."""
 STATIC_ENTRIES: Final = 62
 _EVICTED_ROWS: Final = 64
 
@@ -29,7 +29,7 @@ class Table:
         self.size_bytes = 0
 
     def field(self, index: int) -> Field:
-        """Return the field of an index; 0, or one beyond the table, ends the connection."""
+        """Return the field of an index. 0, or an index beyond the table, ends the connection."""
         if 0 < index < STATIC_ENTRIES:
             return STATIC_FIELDS[index]
         place = len(self._rows) - 1 - (index - STATIC_ENTRIES)
@@ -38,11 +38,11 @@ class Table:
         return self._rows[place]
 
     def add(self, field: Field) -> bool:
-        """Add an entry; one that is larger than the table empties it, which is no error (RFC 7541
+        """Add an entry. An entry larger than the table empties it, which is not an error (RFC 7541
         §4.4).
 
-        False: the table is as it was, without room for any entry. nginx sets it to that, and adds
-        all its fields.
+        Return False if the table is unchanged because it has size 0. nginx sets it to that, and
+        adds all its fields.
         """
         had_any = self.size_bytes > 0
         self._evict(max(self._max_bytes - field.size_bytes, 0))
@@ -54,14 +54,17 @@ class Table:
         return had_any
 
     def resize(self, max_bytes: int) -> None:
-        """Change its size (RFC 7541 §4.2, §4.3); over what we allow it ends the connection."""
+        """Change the table's size (RFC 7541 §4.2, §4.3).
+
+        A size over our limit ends the connection.
+        """
         if max_bytes > TABLE_BYTES:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "a table size over the limit")
         self._max_bytes = max_bytes
         self._evict(max_bytes)
 
     def _evict(self, max_bytes: int) -> None:
-        """Drop the oldest entries until the others have at most so many bytes."""
+        """Drop the oldest entries until the rest has at most `max_bytes`."""
         rows = self._rows
         first = self._first
         while self.size_bytes > max_bytes:
