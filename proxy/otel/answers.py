@@ -1,11 +1,11 @@
-"""What the answer to a request means: taken, to be sent again later, or refused. Pure.
+"""Judge the response to a request: accepted, to be sent again later, or refused.
 
-Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 say "later", with `Retry-After` where the
-receiver knows when. Others are read otherwise than the standard has it, because nothing is lost by
-waiting with a position of its own: only 400, 413 and 422 may be about the batch. Every other 4xx, a
-redirect, and a page of HTML, as of a login, say that the address, the credentials or the form are
-wrong, which no other batch would change, so they are later, too; 500 and other errors of the server
-are tried `MAX_TRIES` times before they count as a refusal.
+Standard: OTLP 1.x over HTTP. 429, 502, 503 and 504 mean "later", with `Retry-After` if the receiver
+knows the time. Other statuses are read differently from the standard, because the export has a
+position of its own and loses nothing by waiting. Only 400, 413 and 422 may be caused by the batch.
+Every other 4xx, a redirect, and an HTML page such as a login page indicate a wrong address, wrong
+credentials or a wrong format. No other batch would fare better, so they mean "later", too. 500 and
+other server errors are tried `MAX_TRIES` times before they count as a refusal.
 """
 
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ REASONS: Final[tuple[Reason, ...]] = (
 )
 
 MAX_TRIES: Final = 8
-"""Of a batch that the receiver fails over, some four minutes: it may be the batch that it fails
-over.
+"""Attempts with a batch that causes server errors, about four minutes: the batch itself may be the
+cause.
 """
 MAX_RETRY_AFTER_S: Final = 600.0
 MAX_MESSAGE_CHARACTERS: Final = 200
@@ -36,25 +36,24 @@ _WRONG_ADDRESS: Final = frozenset((401, 403, 404, 405, 407))
 _UNAVAILABLE: Final = frozenset((408, 502, 503, 504))
 _PAGES: Final = ("text/html", "application/xhtml+xml")
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""Of an answer that is no JSON, is not what it should be, is not in UTF-8, or is nested too deeply.
-"""
+"""Errors of decoding: not JSON, an unexpected type, not UTF-8, or nested too deeply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """A response of the receiver."""
 
     status: int
     retry_after: str = ""
     content_type: str = ""
     body: bytes = b""
     location: str = ""
-    """Of a redirect, which is not followed: what is sent has credentials."""
+    """Target of a redirect. Redirects are not followed, because requests carry credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The receiver has it, apart from some that it refused."""
+    """The receiver accepted the batch, except for `rejected` items."""
 
     rejected: int = 0
     message: str = ""
@@ -62,17 +61,17 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Nothing was taken: send it again."""
+    """Nothing was accepted: send it again."""
 
     reason: Reason
     message: str
     after_s: float | None = None
-    """When, as the receiver says."""
+    """Delay in seconds that the receiver asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The receiver will never accept it as it is, but may accept parts."""
+    """The receiver will never accept the batch as it is, but may accept parts of it."""
 
     message: str
 
@@ -81,7 +80,7 @@ Verdict = Taken | Later | Refused
 
 
 class _PartialSuccess(msgspec.Struct, rename="camel"):
-    rejected_spans: int | str | None = 0  # JSON of protobuf may have null for what is not set
+    rejected_spans: int | str | None = 0  # ProtoJSON may write null for an unset field
     rejected_log_records: int | str | None = 0
     error_message: str | None = ""
 
@@ -99,8 +98,10 @@ _status: Final = msgspec.json.Decoder(_Status)
 
 
 def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
-    """Return what to do with a batch of so many spans or log records after so many attempts, this
-    one included.
+    """Return the verdict on a response.
+
+    `sent` is the number of spans or log records in the batch, `tries` the number of attempts with
+    it, this one included.
     """
     status = answer.status
     if 200 <= status < 300:
@@ -120,7 +121,7 @@ def judge(answer: Answer, sent: int, tries: int, now_s: float) -> Verdict:
 
 
 def _taken(answer: Answer, sent: int) -> Taken | Later:
-    """Read which part of an accepted batch was refused; an empty answer means none."""
+    """Read how much of an accepted batch was refused. An empty response means that nothing was."""
     if answer.content_type in _PAGES or answer.body.lstrip()[:1] == b"<":
         text = "a page, as of a login, and no answer of OTLP"
         return Later("wrong_address", f"status {answer.status}: {text}")
@@ -137,7 +138,7 @@ def _taken(answer: Answer, sent: int) -> Taken | Later:
 
 
 def _count(value: int | str | None) -> int:
-    """Read an int64 as JSON of protobuf has it, as a number or as text."""
+    """Read an int64 of ProtoJSON, a number or a string."""
     text = str(value)
     if text.isascii() and text.isdigit() and len(text) < 20:
         return int(text)

@@ -1,8 +1,9 @@
-"""What OpenTelemetry calls the fields of a record: pure, values in, values out.
+"""The attributes of a record in OpenTelemetry.
 
-Names are those of the semantic conventions: HTTP 1.41 (stable), and GenAI, whose names are still in
-development. What has no name there begins with `sidelog.`. What is not known is left out, never
-zero; secrets are not here, because the store has none. Texts are cut after `MAX_CHARACTERS`.
+Names follow the semantic conventions: HTTP 1.41 (stable), and GenAI, whose names are still in
+development. A field without a conventional name begins with `sidelog.`. Unknown values are left
+out, never zero. Secrets cannot appear here, because the store has none. Texts are cut after
+`MAX_CHARACTERS`.
 """
 
 from collections.abc import Mapping
@@ -16,14 +17,14 @@ from storage.record import Outcome, Record, format_id
 
 Value = str | int | float | list[str]
 Attributes = dict[str, Value | None]
-"""By name; None is not known, and is not sent."""
+"""Attributes by name. None means unknown, and is not sent."""
 
 MAX_CHARACTERS: Final = 4096
-"""Of one text: a path may have 32 KiB, and receivers have limits of their own."""
+"""Limit of one text: a path may have 32 KiB, and receivers have limits of their own."""
 _METHODS: Final = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE")
 )
-"""Methods that the conventions know; all others are `_OTHER`, so that names of spans stay few."""
+"""Methods that the conventions know. All others become `_OTHER`, so that span names stay few."""
 OTHER_METHOD: Final = "_OTHER"
 _PROVIDERS: Final = {
     "azure": "azure.ai.openai",
@@ -32,7 +33,7 @@ _PROVIDERS: Final = {
     "mistral": "mistral_ai",
     "x-ai": "x_ai",
 }
-"""Where the conventions have another name for a provider than we do."""
+"""Provider names of the conventions that differ from ours."""
 _OPERATIONS: Final = (
     ("embed", "embeddings"),
     ("rerank", "rerank"),
@@ -45,20 +46,18 @@ _OPERATIONS: Final = (
     ("completions", "text_completion"),
     ("api/generate", "text_completion"),
 )
-"""What is in a path → what was asked of the model there; the first that is found, else it is
-`chat`.
-"""
+"""Part of a path → operation. The first match counts; without a match it is `chat`."""
 
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def encode_attributes(attributes: Mapping[str, Value | None]) -> msgspec.Raw:
-    """Write attributes as OTLP does in JSON: a list of keys with typed values, integers as text
-    (int64 of proto3).
+    """Return attributes as OTLP JSON: a list of keys with typed values, integers as strings (int64
+    of proto3).
 
-    Written out here, because objects for each value and its type cost 25 us a record, this 13
-    (bench/micro, otel).
+    Encoded by hand: objects for each value and its type cost 25 µs a record, this 13 (bench/micro,
+    otel).
     """
     return msgspec.Raw(
         b"[%b]"
@@ -88,7 +87,7 @@ def _value(value: Value) -> bytes:
 
 
 def plain(text: str) -> str:
-    """Return a text as JSON can carry it: cut, and without halves of surrogate pairs."""
+    """Return a text fit for JSON: cut, and without unpaired surrogates."""
     text = text[:MAX_CHARACTERS]
     if text.isascii():
         return text
@@ -124,14 +123,17 @@ def known_method(record: Record) -> str | None:
 
 
 def error_type(record: Record) -> str | None:
-    """Return why an exchange failed: the error's own code, how it ended, or its status from 500 on,
-    of an outgoing call from 400 on.
+    """Return the error type of an exchange; None if it succeeded.
+
+    It is the error's own code, else the outcome, else the status from 500 on (from 400 on for
+    outgoing calls).
     """
     if record.error_type:
         return record.error_type
     if record.outcome not in (Outcome.OK, Outcome.REJECTED):
         return record.outcome
-    # What the caller did wrong is none to a server, but to a client (HTTP conventions, spans).
+    # An error of the caller is not an error of a server span, but of a client span (HTTP
+    # conventions).
     least = 500 if record.direction == "in" else 400
     if record.status is not None and record.status >= least:
         return str(record.status)
@@ -140,7 +142,7 @@ def error_type(record: Record) -> str | None:
 
 
 def operation_of(record: Record) -> str:
-    """Return what an LLM call asked for, in the words of the conventions."""
+    """Return the operation of an LLM call, named as in the conventions."""
     path = (record.path or "").lower()
     return next((operation for part, operation in _OPERATIONS if part in path), "chat")
 
@@ -231,8 +233,8 @@ def _call_attributes(record: Record) -> Attributes:
 
 
 def _split_host(host: str | None) -> tuple[str | None, int | None]:
-    """Split an authority into name and port; brackets of an IPv6 address are not part of it (RFC
-    3986 §3.2.2).
+    """Split an authority into name and port, without the brackets of an IPv6 address (RFC 3986
+    §3.2.2).
     """
     if not host:
         return None, None

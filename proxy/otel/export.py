@@ -1,4 +1,4 @@
-"""The export of all signals that the settings name: its tasks, and how they are doing."""
+"""The export of all signals enabled in the settings: its tasks and their state."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from proxy.settings.outgoing_model import OtelSettings
 from storage.base import Storage
 
 FINISH_S: Final = 5.0
-"""How long a stop waits for what is stored to be sent; the rest is sent after the next start."""
+"""Time that a stop waits for stored records to be sent. The rest is sent after the next start."""
 
 
 class Export:
-    """Runs an export of each signal. Without an endpoint there is none."""
+    """Runs one export per signal; none without an endpoint."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class Export:
         instance: str,
         stored_records: Callable[[], int],
     ) -> None:
-        """Make exports that have not begun; see `Exporter`."""
+        """Create the exports without starting them; see `Exporter`."""
         self._sender = Sender(settings)
         send = self._sender.send
         reader = Reader(storage, instance)
@@ -35,7 +35,7 @@ class Export:
         ]
 
     def begin_at(self, start: Progress) -> None:
-        """Set where an export without a position begins, before the store can be asked for one."""
+        """Set the start of exports without a position, before the store is available."""
         for exporter in self.exporters:
             exporter.start = start
 
@@ -49,7 +49,7 @@ class Export:
             await self._sender.close()
 
     async def finish(self, running: asyncio.Task[None]) -> None:
-        """Send what is stored by now, as far as that is possible in `FINISH_S`."""
+        """Send the records stored by now, as far as possible within `FINISH_S`."""
         for exporter in self.exporters:
             exporter.stop()
         await asyncio.wait((running,), timeout=FINISH_S)

@@ -1,20 +1,19 @@
-"""The export of one signal: from where it ended last time, request by request, up to what is stored
-by now.
+"""The export of one signal: continues at its last position and sends everything stored since.
 
-Strategy: the position is a `seq`, kept in the store beside the records. It moves when the receiver
-has answered, and is saved before the next request, so what was answered is not sent again, and what
-was not is: the same spans with the same ids. Nothing that waits is held in memory: after a failure
-the records are read again, as they are then. Records of other sidecars in the same store are theirs
-to send.
+Strategy: the position is a `seq`, kept in the store next to the records. It moves when the receiver
+has answered, and is saved before the next request. So an accepted batch is not sent again, and an
+unanswered one is: the same spans with the same ids. Nothing is held in memory while waiting: after
+a failure the records are read again, in their current form. Records of other sidecars in the same
+store are left to those.
 
-One record that is refused is a bad record; where nothing else is taken either, the receiver is bad,
-and all waits. So a refused batch is halved, and of a record that is refused alone the receiver is
-asked once more, with records behind it.
+If one record is refused while others are accepted, the record is bad; if nothing is accepted, the
+receiver is bad, and everything waits. So a refused batch is halved, and when a single record is
+refused, later records are tried as well.
 
-Invariant: every record of this sidecar that is stored after the start of the export is either sent,
-or refused by the receiver, or left out by its kind, or missed: gone from the store before it could
-be sent. `counted` is all four; it is compared with what the ledger says is stored each time the end
-is reached, and the difference is what was missed.
+Invariant: every record of this sidecar stored after the start of the export is either sent, refused
+by the receiver, left out by its kind, or missed: deleted from the store before it could be sent.
+`counted` is the sum of all four. At the end of the log it is compared with the stored records of
+the ledger; the difference is the number of missed ones.
 """
 
 import asyncio
@@ -36,31 +35,31 @@ from storage.errors import StorageError
 log = logging.getLogger(__name__)
 
 AWAY_S: Final = 2.0
-"""Pause while the store is away."""
+"""Pause while the store is unavailable."""
 FIRST_PAUSE_S: Final = 1.0
 SETTLED_S: Final = 60.0
-"""So late after its commit no record is above the end of the log, wherever numbers are ahead of the
-clock.
+"""Time after its commit from which a record is surely below the end of the log, even if sequence
+numbers run ahead of the clock.
 """
 MAX_PAUSE_S: Final = 60.0
-"""Pauses after failures double, unless the receiver names another one."""
+"""Longest pause. Pauses double after each failure, unless the receiver names one."""
 _ANY_NUMBER: Final = 1 << 20
-"""Of records in a request: a page bounds them. A refusal halves the number until the refused one is
-alone.
+"""Initial limit of records in a request: a page bounds them. A refusal halves it until the refused
+record is alone.
 """
 
 
 Send = Callable[[Signal, bytes], Awaitable[Answer | Later]]
-"""Sends a request; returns the answer, or why there is none."""
+"""Send a request; return the response, or the reason for its absence."""
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """How far an export has come, as it is kept in the store."""
+    """The progress of an export, in its stored form."""
 
     seq: int
-    """Of the last record that is settled."""
+    """Sequence number of the last settled record."""
     counted: int
-    """Records of this sidecar that were stored up to there, as the ledger counts them."""
+    """Number of this sidecar's records stored up to there, as the ledger counts them."""
 
 
 @dataclass(slots=True)
@@ -68,9 +67,9 @@ class ExportCounters:
     """Counters of an export since the start of the process."""
 
     exported: int = 0
-    """Spans or log records that the receiver took."""
+    """Spans or log records that the receiver accepted."""
     rejected: int = 0
-    """Those that the receiver refused."""
+    """Spans or log records that the receiver refused."""
     missed_records: int = 0
     """Records that were deleted before they could be sent."""
     failures: dict[str, int] = field(default_factory=lambda: {str(reason): 0 for reason in REASONS})
@@ -79,41 +78,41 @@ class ExportCounters:
 
 @dataclass(slots=True, eq=False)
 class Exporter:
-    """Exports one signal. `run` is the task; `stop` has it send what is there and end."""
+    """Exports one signal. `run` is the task; `stop` makes it send the rest and end."""
 
     signal: Signal
     reader: Reader
     send: Send
     storage: Storage
-    """Keeps the position; not closed."""
+    """Store that keeps the position; not closed."""
     stored_records: Callable[[], int]
-    """Says how many records this sidecar has stored since its data directory was made."""
+    """Returns the number of records that this sidecar has stored since its data directory was made.
+    """
     max_bytes: int = 4 << 20
-    """Of a request before compression; one record may be larger."""
+    """Limit of a request before compression; a single record may exceed it."""
     interval_s: float = 2.0
     """Pause when everything is sent."""
     start: Progress | None = None
-    """Where an export begins that has no position yet; None: behind what is stored when it is
-    asked.
-    """
+    """Start of an export without a position; None for the end of the log at the first access."""
     clock: Callable[[], float] = time.time
     counters: ExportCounters = field(default_factory=ExportCounters, init=False)
     problem: str = field(default="", init=False)
-    """Why the last request was not taken; empty when it was."""
+    """Reason why the last request was not accepted; empty if it was."""
     _progress: Progress | None = field(default=None, init=False)
     _is_saved: bool = field(default=True, init=False)
     _checked: int = field(default=-1, init=False)
     _seen: deque[tuple[float, int]] = field(default_factory=deque, init=False)
-    """When the ledger was read, and what it had stored by then."""
+    """Times at which the ledger was read, and its stored records at that time."""
     _tries: int = field(default=0, init=False)
     _pauses: int = field(default=0, init=False)
-    """Since something was taken."""
+    """Number of failures since something was accepted."""
     _suspect_until: int = field(default=0, init=False)
-    """The `seq` up to which a refused batch reached."""
+    """Last `seq` of the refused batch."""
     _is_proven: bool = field(default=False, init=False)
-    """Whether something was taken since that batch was refused, or a record of it passed over."""
+    """True if something was accepted since that batch was refused, or a record of it was skipped.
+    """
     _ahead: set[int] = field(default_factory=set, init=False)
-    """Records behind a refused one that were sent to see whether it is the receiver."""
+    """Records after a refused one that were sent to test the receiver."""
     _max_items: int = field(default=_ANY_NUMBER, init=False)
     _oldest_at_us: int | None = field(default=None, init=False)
     _is_stopping: asyncio.Event = field(default_factory=asyncio.Event, init=False)
@@ -124,20 +123,20 @@ class Exporter:
 
     @property
     def waiting_records(self) -> int:
-        """Records that are stored and not settled; 0 before the position is known."""
+        """Number of records that are stored and not settled; 0 before the position is known."""
         if self._progress is None:
             return 0
         return max(self.stored_records() - self._progress.counted, 0)
 
     @property
     def lag_s(self) -> float:
-        """Age of the oldest record that is known to wait; 0 when none is."""
+        """Age in seconds of the oldest record known to wait; 0 without one."""
         if self._oldest_at_us is None or not self.waiting_records:
             return 0.0
         return max(self.clock() - self._oldest_at_us / 1e6, 0.0)
 
     async def run(self) -> None:
-        """Export until `stop`, and then what is stored by then, once."""
+        """Export until `stop`, then once more send everything stored by then."""
         while not self._is_stopping.is_set():
             rest_s = await self.step()
             try:
@@ -149,11 +148,11 @@ class Exporter:
         await self.step()
 
     def stop(self) -> None:
-        """Let `run` end; bound the time of it."""
+        """Let `run` end. The caller limits the time for it."""
         self._is_stopping.set()
 
     async def step(self) -> float:
-        """Send what is stored by now; returns how long to rest, in seconds."""
+        """Send everything stored by now; return the pause until the next step in seconds."""
         try:
             progress = await self._load()
             stored = self.stored_records()
@@ -163,22 +162,25 @@ class Exporter:
         except StorageError as error:
             log.debug("the export of %s waits for the store: %s", self.signal, error)
             return AWAY_S
-        except Exception:  # it must not end what it exports
+        except Exception:  # an export must not stop the collector
             log.exception("bug: the export of %s failed", self.signal)
             return MAX_PAUSE_S
 
     async def _load(self) -> Progress:
-        """Return the position, as the store has it; save one that could not be saved before."""
+        """Return the position, read from the store at first.
+
+        Save it if an earlier attempt failed.
+        """
         progress = self._progress
         if progress is None:
             kept = await self.storage.meta(self._meta)
             progress = None if kept is None else _read(kept)
             if progress is None:
-                stored = self.stored_records()  # before the head: what is counted is not above it
+                stored = self.stored_records()  # before the head, so that the count is not above it
                 progress = self.start or Progress(await self.storage.last_seq(), stored)
                 self._is_saved = False
 
-            # A store that was restored knows of fewer records than were counted.
+            # A restored store has fewer records than were counted.
             self._progress = msgspec.structs.replace(
                 progress, counted=min(progress.counted, self.stored_records())
             )
@@ -188,8 +190,9 @@ class Exporter:
         return self._known
 
     async def _export(self, progress: Progress, stored: int) -> float:
-        """Send everything up to the newest record, and compare with the ledger, whose count is
-        older than that.
+        """Send everything up to the newest record, and compare with the ledger.
+
+        `stored` is the ledger's count, read before the newest record was determined.
         """
         head = await self.storage.last_seq()
         if progress.seq > head:
@@ -213,7 +216,7 @@ class Exporter:
         return self.interval_s
 
     def _settled(self, stored: int) -> int:
-        """Return how many records were stored so long ago that they are below the end of the log."""
+        """Return the number of records stored long enough ago to be below the end of the log."""
         if not self.storage.has_late_prefix:
             return stored
         now_s = self.clock()
@@ -241,7 +244,7 @@ class Exporter:
 
         known = None if kept is None else _read(kept)
         if known is not None and known.seq <= head:
-            # It has lost its newest commits only, as a replica that became the primary may.
+            # The store lost only its newest commits, as a replica that became the primary may.
             self._progress = msgspec.structs.replace(known, counted=min(known.counted, stored))
             return
 
@@ -252,7 +255,7 @@ class Exporter:
         await self._save()
 
     async def _deliver_all(self, items: Sequence[Item]) -> float | None:
-        """Send items; returns the pause before some must be sent again, None when all are settled."""
+        """Send items; return the pause before some must be sent again, None if all are settled."""
         while items:
             items = [
                 replace(each, encoded=()) if each.seq in self._ahead else each for each in items
@@ -284,8 +287,10 @@ class Exporter:
         return None
 
     async def _refused_alone(self, items: Sequence[Item], refused: Refused) -> Taken | Later:
-        """Judge the first of some items, which was refused alone: where others are taken it is a
-        bad record, and passed over; else it is the receiver, and all wait.
+        """Judge the first of some items, after it was refused alone.
+
+        If the receiver accepts other items, the record is bad and skipped; otherwise the receiver
+        is bad, and all items wait.
         """
         others = [item for item in items[1:] if item.encoded]
         near = [others[2**step - 1] for step in range(len(others).bit_length())]
@@ -345,7 +350,7 @@ class Exporter:
         return max(verdict.after_s, FIRST_PAUSE_S)
 
     def _report(self, problem: str) -> None:
-        """Log a change."""
+        """Log a problem or its end when it changes."""
         if problem == self.problem:
             return
         if problem:
@@ -368,8 +373,9 @@ class Exporter:
         self._is_saved = True
 
     async def _count_missed(self, stored: int) -> None:
-        """Count records in the ledger that no page contained: `stored` is older than the end of the
-        last page.
+        """Count the records in the ledger that no page contained.
+
+        `stored` must be read before the end of the last page.
         """
         missed = stored - self._known.counted
         if missed > 0:

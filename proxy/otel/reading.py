@@ -1,6 +1,4 @@
-"""The records of this sidecar in their order, as items that can be sent, and the tool calls that
-belong to them.
-"""
+"""Read this sidecar's records in order, with their tool calls, as items to send."""
 
 import asyncio
 import logging
@@ -20,7 +18,7 @@ from storage.search.expression import And, Has, Is
 log = logging.getLogger(__name__)
 
 SLICE_S: Final = 0.002
-"""How long items are made before the loop may do something else."""
+"""Time for which items are encoded before the loop gets a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +27,11 @@ class ItemPage:
 
     items: list[Item]
     end: int
-    """There is no further record of this sidecar up to this `seq`."""
+    """Sequence number up to which there are no further records of this sidecar."""
 
 
 class Reader:
-    """Reads what one sidecar has stored."""
+    """Reads the records that one sidecar has stored."""
 
     def __init__(self, storage: Storage, instance: str, *, max_records: int = 512) -> None:
         self.instance: Final = instance
@@ -42,10 +40,10 @@ class Reader:
         self._own = Is("instance", (instance,))
 
     async def read(self, signal: Signal, after: int, until: int) -> ItemPage:
-        """Read a page of the records after `after`, up to `until` at most, both `seq`.
+        """Read a page of the records after `after`, up to `until`, both sequence numbers.
 
         Raises:
-            StorageUnavailable: the store is away.
+            StorageUnavailable: the store cannot be reached.
         """
         filter = Filter(kind="all", where=self._own, seq_until=until)
         page = await self._storage.read(
@@ -71,7 +69,9 @@ class Reader:
         return ItemPage(items, end)
 
     def _make(self, signal: Signal, record: Record, calls: Sequence[Call]) -> Item:
-        """Make an item, an empty one if the record causes an error: no record may end an export."""
+        """Return the item of a record; an empty one after an error, so that no record ends the
+        export.
+        """
         try:
             return make_item(signal, record, calls)
         except Exception:
@@ -81,16 +81,16 @@ class Reader:
             return Item(record.seq, record.ended_at_us, b"{}", ())
 
     async def count(self) -> int:
-        """Count this sidecar's records.
+        """Return the number of this sidecar's records.
 
         Raises:
-            StorageUnavailable: the store is away.
+            StorageUnavailable: the store cannot be reached.
         """
         counted = await self._storage.read(CountQuery(Filter(kind="all", where=self._own)))
         return counted.exchanges + counted.events
 
     async def _calls(self, records: Sequence[Record]) -> dict[int, list[Call]]:
-        """Read the tool calls that were stored with some records, by the `seq` of these."""
+        """Return the tool calls stored with some records, by the `seq` of their record."""
         storage = self._storage
         traces = {record.id: trace_id_of(record) for record in records}
         found: dict[int, list[Call]] = {}
@@ -107,8 +107,8 @@ class Reader:
         return found
 
     async def _with_calls(self, after: int, until: int) -> list[Record]:
-        """Read the records of a range that have tool calls: all of them, also where others' fill
-        the time budget.
+        """Return all records with tool calls in a range, even if records of others use up the time
+        budget.
         """
         filter = Filter(kind="all", where=And((self._own, Has("tool"))), seq_until=until)
         found: list[Record] = []

@@ -1,8 +1,7 @@
-"""Requests of OTLP: what is made of records, gathered by whose it is, in requests of bounded size.
-Pure.
+"""OTLP requests: encoded items of records, grouped by resource, in requests of bounded size.
 
-Strategy: an item is what is sent of one record, encoded once. Items are put together in the order
-of the records, so that an answer settles everything up to a place in that order.
+An item is the content to send for one record, encoded once. Items are sent in the order of the
+records, so that a response settles everything up to a position in that order.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,13 +25,13 @@ _MEMBERS: Final = {
 }
 _SCOPE: Final = {"name": "sidelog", "version": VERSION}
 MAX_RESOURCES: Final = 256
-"""Services remembered in JSON; a configuration has tens."""
+"""Limit of cached resources. A configuration has tens of services."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call, with the trace of the exchange that asked for it."""
+    """A tool call, with the trace of its exchange."""
 
     call: ToolCall
     trace_id: str
@@ -45,9 +44,9 @@ class Item:
     seq: int
     ended_at_us: int
     resource: bytes
-    """JSON; equal ones share their telemetry."""
+    """Encoded resource. Items with equal resources share one group."""
     encoded: tuple[bytes, ...]
-    """JSON of each span or log record; empty when this record sends none."""
+    """Encoded spans or log records; empty if this record sends none."""
 
     @property
     def size_bytes(self) -> int:
@@ -84,12 +83,12 @@ def next_batch(items: Sequence[Item], max_bytes: int, max_items: int) -> Sequenc
 
 
 def count(items: Iterable[Item]) -> int:
-    """Count the spans or log records of items."""
+    """Return the number of spans or log records in some items."""
     return sum(len(item.encoded) for item in items)
 
 
 def write_request(signal: Signal, items: Sequence[Item]) -> bytes:
-    """Write the body of a request, in JSON (OTLP 1.x, `ExportTraceServiceRequest` or
+    """Return the JSON body of a request (OTLP 1.x, `ExportTraceServiceRequest` or
     `ExportLogsServiceRequest`).
     """
     by_resource: dict[bytes, list[msgspec.Raw]] = {}

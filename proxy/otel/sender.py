@@ -1,9 +1,9 @@
-"""Requests to the receiver, by aiohttp: the one place of this room that knows a network.
+"""Requests to the receiver by aiohttp: the only network access of this package.
 
-No redirect is followed, no cookie is kept, no answer is read beyond `MAX_ANSWER_BYTES`, and no
-request goes through a proxy of the environment. Bodies are compressed in a thread. Receivers may
-answer with the credentials that they refuse, and what they say is logged and shown: values of our
-headers are taken out of it.
+Redirects are not followed, cookies are not kept, responses are read up to `MAX_ANSWER_BYTES`, and
+no request uses a proxy of the environment. Bodies are compressed in a thread. A receiver may repeat
+refused credentials in its response, which is logged and shown, so the values of our headers are
+redacted in it.
 """
 
 import asyncio
@@ -23,20 +23,22 @@ from proxy.process.version import VERSION
 from proxy.settings.outgoing_model import OtelSettings
 
 TIMEOUT_S: Final = 10.0
-"""For a request and its answer: OTEL_EXPORTER_OTLP_TIMEOUT's default."""
+"""Limit for a request and its response: the default of OTEL_EXPORTER_OTLP_TIMEOUT."""
 MAX_ANSWER_BYTES: Final = 64 * 1024
 _LEVEL: Final = 1
-"""Of gzip: attributes repeat themselves so much that higher levels save little
-(docs/opentelemetry.md).
+"""Level of gzip: attributes repeat so much that higher levels save little (docs/opentelemetry.md).
 """
 
 _MIN_SECRET_CHARACTERS: Final = 8
-"""Shorter words of a header's value are names, such as `Bearer`, or found in any text."""
+"""Shortest secret. Shorter words of a header's value are names such as `Bearer`, or occur in any
+text.
+"""
 
 
 class Sender:
-    """Sends requests, one at a time for each signal. Opens its connections when it needs them;
-    `close` ends them.
+    """Sends requests, one at a time for each signal.
+
+    Connections are opened on demand; `close` ends them.
     """
 
     def __init__(self, settings: OtelSettings, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -57,7 +59,7 @@ class Sender:
         self._client: aiohttp.ClientSession | None = None
 
     async def send(self, signal: Signal, body: bytes) -> Answer | Later:
-        """Send one request, and return the answer, or why there is none."""
+        """Send one request; return the response, or the reason for its absence."""
         if self._is_compressed:
             body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
         if self._client is None:
@@ -79,7 +81,7 @@ class Sender:
                 return Answer(
                     response.status,
                     response.headers.get("retry-after", ""),
-                    # aiohttp's own reading of it raises an IndexError over some that are malformed.
+                    # aiohttp's own parser raises IndexError for some malformed values.
                     response.headers.get("content-type", "").partition(";")[0].strip().lower(),
                     self._redacted(await _read(response.content)),
                     self._redacted(response.headers.get("location", "").encode()).decode(),
@@ -98,8 +100,8 @@ class Sender:
 
 
 def _pattern_of(values: Iterable[str]) -> re.Pattern[bytes]:
-    """Return what finds values of headers, and the longer words in them, also where JSON escapes a
-    slash.
+    """Return a pattern of header values and of their longer words, also with slashes escaped as in
+    JSON.
     """
     words = {word.encode() for value in values for word in (value, *value.split())}
     known = sorted(
@@ -111,7 +113,7 @@ def _pattern_of(values: Iterable[str]) -> re.Pattern[bytes]:
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
-    """Read the beginning of an answer; what is beyond ends with the connection."""
+    """Read the beginning of a response. The connection is closed with the rest unread."""
     read = bytearray()
     while len(read) < MAX_ANSWER_BYTES and (
         piece := await content.read(MAX_ANSWER_BYTES - len(read))

@@ -1,12 +1,11 @@
-"""What OTLP has of a record: spans of exchanges and of the MCP tool calls that they asked for, and
-log records. Pure.
+"""OTLP data of a record: spans of exchanges and of their MCP tool calls, and log records.
 
-A log record is made of each exchange, within its span, and of each event that sidelog reports. What
-a WebSocket carried is an event, too, and is left out: it is content, as bodies are, and those stay
-in the store.
+Each exchange becomes a log record within its span, and so does each event that sidelog reports.
+WebSocket messages are events as well, but they are left out: they are content like bodies, which
+stay in the store.
 
-Ids derive from the record's id: a batch that is sent twice has the same spans, and a record's id
-leads to its span. An exchange with a valid `traceparent` is a child of the span named there; with
+Ids are derived from the record's id, so a batch that is sent twice has the same spans, and a
+record's id leads to its span. An exchange with a valid `traceparent` is a child of that span. With
 `[proxy] trace_context` the upstream gets the id of our own span, so its spans are our children.
 """
 
@@ -25,24 +24,24 @@ _SERVER: Final = 2
 _CLIENT: Final = 3
 _ERROR: Final = 2
 _SAMPLED: Final = 0x101
-"""W3C `sampled`, and that it is known whether the parent is of another process: it is not, or there
-is none.
+"""Flags: W3C `sampled`, and "it is known whether the parent is remote"; here it is not, or does not
+exist.
 """
 _REMOTE_PARENT: Final = 0x200
 _THRESHOLD_BITS: Final = 56
 _SEVERITIES: Final = {"debug": 5, "info": 9, "warn": 13, "error": 17}
-"""Numbers of the data model of logs: the lowest of each range."""
+"""Severity numbers of the log data model: the lowest of each range."""
 
 
 def span_id_of(record_id: bytes) -> str:
-    """Return the id of a record's span: its last eight bytes, which are never zero
+    """Return the span id of a record: its last eight bytes, never zero
     (`proxy/http1/trace_context.py`).
     """
     return record_id[8:].hex()
 
 
 def trace_id_of(record: Record) -> str:
-    """Return the trace of a record: that of its request's head, else one made of its id."""
+    """Return the trace id of a record: the one in its request's head, else its own id."""
     return record.trace_id or record.id.hex()
 
 
@@ -97,11 +96,10 @@ def tool_span(call: ToolCall, trace_id: str) -> Span:
 
 
 def threshold_of(weight: float) -> str:
-    """Write for how many one span or log record stands, as the threshold below which random numbers
-    were rejected.
+    """Return a sampling weight as the threshold below which random numbers were rejected.
 
-    OpenTelemetry, "TraceState: Probability Sampling": 14 hexadecimal digits, without zeros at their
-    end; receivers count 2**56 / (2**56 - threshold) of each. Our decision was not made by the
+    OpenTelemetry, "TraceState: Probability Sampling": 14 hexadecimal digits, without trailing
+    zeros. Receivers count 2**56 / (2**56 - threshold) of each span. Our decision did not use the
     trace's own random number.
     """
     threshold = round((1 - 1 / weight) * (1 << _THRESHOLD_BITS))
@@ -130,8 +128,8 @@ def _tool_attributes(call: ToolCall, failure: dict[str, object]) -> attributes.A
 
 
 def _name_of(record: Record) -> str:
-    """Name a span by what is low in variety: operation and model, or method and template of the
-    path.
+    """Return the name of a span from fields with few values: operation and model, or method and
+    path template.
     """
     if record.provider is not None:
         return " ".join(filter(None, (attributes.operation_of(record), record.model)))
@@ -144,7 +142,7 @@ def _name_of(record: Record) -> str:
 
 
 def _members(value: object) -> dict[str, object]:
-    """Return the members of an object, or of a JSON document that is one; of anything else none."""
+    """Return the members of an object, or of a JSON document that is an object; otherwise none."""
     if isinstance(value, bytes):
         try:
             value = msgspec.json.decode(value)
@@ -159,7 +157,7 @@ def _text(members: dict[str, object], name: str) -> str | None:
 
 
 def log_record(record: Record) -> LogRecord | None:
-    """Return the log record of a record; None of one that stays in the store."""
+    """Return the log record of a record; None for a record that stays in the store."""
     if record.kind == "exchange":
         return _common(record, record.started_at_us + record.duration_us) | {
             "body": {"stringValue": attributes.plain(_line(record))},
@@ -168,7 +166,7 @@ def log_record(record: Record) -> LogRecord | None:
             ),
             "traceId": trace_id_of(record),
             "spanId": span_id_of(record.id),
-            "flags": 1,  # sampled
+            "flags": 1,  # W3C sampled
         }
     if record.name in MESSAGE_EVENTS:
         return None
@@ -180,7 +178,9 @@ def log_record(record: Record) -> LogRecord | None:
 
 
 def _sampling(record: Record) -> attributes.Attributes:
-    """Return what a span has as its trace state: a log record has none."""
+    """Return the sampling threshold as an attribute: unlike a span, a log record has no trace
+    state.
+    """
     if record.weight == 1:
         return {}
     return {"sampling.threshold": threshold_of(record.weight)}
