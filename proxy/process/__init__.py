@@ -1,3 +1,1 @@
-"""What every process of sidelog stands on: sockets, descriptors, event loop, logs and data
-directory.
-"""
+"""Foundations of every process of sidelog: sockets, descriptors, event loop, logs, data directory."""

@@ -1,8 +1,7 @@
-"""When the certificate of one of our ports expires.
+"""The expiry of the certificate of one of our ports.
 
-Strategy: the standard library shows a certificate only to the peer of a handshake. So one is made
-in memory, without a socket, by a client that trusts the certificate itself and does not look at the
-clock.
+The standard library shows a certificate only to the peer of a handshake. So a handshake is made in
+memory, without a socket, by a client that trusts the certificate itself and ignores the clock.
 """
 
 import ssl
@@ -11,12 +10,12 @@ from typing import Final
 from proxy.process.tls import client_context, server_context
 
 _NO_CHECK_TIME: Final = 0x200000
-"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL: an expired certificate is shown, too."""
+"""X509_V_FLAG_NO_CHECK_TIME of OpenSSL: accept expired certificates, too."""
 _MAX_STEPS: Final = 8
 
 
 def expires_at_s(cert_file: str, key_file: str) -> float:
-    """Return when a certificate expires, in seconds since 1970.
+    """Return the expiry of a certificate, in seconds since 1970.
 
     Raises:
         OSError: a file cannot be read, or the certificate is not one (`ssl.SSLError`).

@@ -1,15 +1,21 @@
-"""The line between supervisor and child: short text lines over a socket pair, descriptors beside
-them. stdlib only.
+"""The control line between supervisor and child: short text lines over a socket pair.
 
-From a child: `ready`. From a worker: `pong`, `ring <source hex>`, with a descriptor of its file. From the
-collector: `retired <source hex>` (a ring is empty for good), `unread <n>` (so many workers push
-into rings it does not read). To a worker: `ping`, `adopt <n>`, `release <n>`, `drain`, `retire`
-(another one serves from now on). To the collector: `not-ready`, `drain`, `hand-over` (another one goes on
-with the rings), `rings <workers as JSON>`, with descriptors of rings; always the first line,
-`counts <JSON>` (what the supervisor counts). The end of the stream means that the other side is
-gone: then a child drains.
+Messages may carry descriptors. Standard library only.
 
-Invariant: lines stay whole, also where the other side takes nothing in: what did not fit goes out
+* From a child: `ready`.
+* From a worker: `pong`; `ring <source hex>`, with a descriptor of its file.
+* From the collector: `retired <source hex>` (a ring is empty for good); `unread <n>` (number of
+  workers that push
+  into rings it does not read).
+* To a worker: `ping`, `adopt <n>`, `release <n>`, `drain`, `retire` (another worker serves from now
+  on).
+* To the collector: `not-ready`, `drain`, `hand-over` (another collector continues with the rings);
+  `rings <workers as JSON>`, with descriptors of rings, always the first line; `counts <JSON>` (the
+  supervisor's
+  counters).
+
+The end of the stream means that the other side is gone; a child then drains.
+Invariant: lines stay whole, even if the other side does not read: the unsent rest of a line is sent
 before the next one.
 """
 
@@ -20,13 +26,11 @@ from typing import Final
 MAX_DESCRIPTORS: Final = 64
 """Descriptors in one message; as many as there can be workers."""
 EXIT_CONFIG: Final = 78
-"""Exit code of a child that would end in the same way if it were started again (EX_CONFIG of
-sysexits.h).
-"""
+"""Exit code of a child that would end the same way if restarted (EX_CONFIG of sysexits.h)."""
 
 
 class Control:
-    """One end of the line; non-blocking to read."""
+    """One end of the control line. Reading never blocks."""
 
     def __init__(self, end: socket.socket) -> None:
         """Adopt one end of a `socket.socketpair()`."""
@@ -34,14 +38,14 @@ class Control:
         self.socket = end
         self._buffer = b""
         self._unsent = b""
-        """The rest of a line; never more than one."""
+        """Unsent rest of a line; at most one."""
 
     def fileno(self) -> int:
         return self.socket.fileno()
 
     def send(self, line: str, descriptors: list[int] | None = None) -> bool:
-        """Send one line; False when the other side is gone or does not read: then nothing of it is
-        sent.
+        """Send one line. Return False, with nothing of it sent, if the other side is gone or does
+        not read.
         """
         if not self.flush():
             return False
@@ -58,7 +62,7 @@ class Control:
         return True
 
     def flush(self) -> bool:
-        """Send the rest of the line before; False when there still is one."""
+        """Send the rest of the previous line; return False if a part of it is still left."""
         while self._unsent:
             try:
                 self._unsent = self._unsent[self.socket.send(self._unsent) :]
@@ -67,8 +71,11 @@ class Control:
         return True
 
     def receive(self) -> tuple[list[str], list[int], bool]:
-        """Read what is there: lines, descriptors (the caller's to close), and whether the stream
-        has ended.
+        """Read all available input.
+
+        Returns:
+            The lines; the descriptors, which the caller must close; and True if the stream has
+            ended.
         """
         lines: list[str] = []
         descriptors: list[int] = []
@@ -84,7 +91,7 @@ class Control:
                 fds = []
 
             for fd in fds:
-                # Recv_fds of Python 3.11 drops its flags, MSG_CMSG_CLOEXEC among them.
+                # recv_fds of Python 3.11 drops its flags, including MSG_CMSG_CLOEXEC.
                 os.set_inheritable(fd, False)
             descriptors.extend(fds)
             if not data:

@@ -1,8 +1,8 @@
-"""The data directory: its lock, the instance name, the admin token, and what others find in
-`state.json`. stdlib only.
+"""The data directory: its lock, the instance name, the admin token, and the shared `state.json`.
 
-Everything in it is private to the user (0700, files 0600). The lock makes one sidelog at a time own
-it: two collectors on one store of positions would count each other's records.
+Everything in it is private to the user (0700, files 0600). The lock allows one sidelog at a time:
+two collectors with the same stored positions would count each other's records. Standard library
+only.
 """
 
 import errno
@@ -37,33 +37,33 @@ DISK_ERRORS: Final = (
         errno.EUCLEAN,
     ),
 )
-"""Of a disk that is read-only, full, failing or gone for the moment: not of a wrong path or a wrong
+"""Errors of a disk that is read-only, full, failing or temporarily gone, not of a wrong path or
 user.
 """
 LOCK_WAIT_S: Final = 10.0
-"""A sidelog that is draining gets this long to let go before a new one gives up."""
+"""Time that a draining sidelog gets to release the lock before a new one gives up."""
 TOKEN_FILE: Final = "admin-token"  # noqa: S105 - the name of the file, not its content
 STATE_FILE: Final = "state.json"
 AUTHORITY_DIRECTORY: Final = "ca"
-"""Where the authority of outgoing calls is (`proxy/egress/authority.py`)."""
+"""Directory of the certificate authority for outgoing calls (`proxy/egress/authority.py`)."""
 OWN_DIRECTORY: Final = "sidelog-data"
 DEMO_DIRECTORY: Final = "sidelog-demo"
-"""Where `examples/demo.py` keeps its records, and commands look beside the usual directory."""
+"""Data directory of `examples/demo.py`. Commands look there as well as in the usual directory."""
 _UNPLAIN: Final = re.compile(r"[^\w.-]+", re.ASCII)
 LOCK_FILE: Final = "lock"
 STORAGE_URL_NAME: Final = "storage_url"
-"""Member of the state: the store of the last start, where its URL can hold no password."""
+"""Member of the state: the store of the last start, unless its URL may contain a password."""
 
 UNLISTED_NAME: Final = "unlisted_proxies"
-"""Member of the state: addresses of peers that behave like proxies and are not in
+"""Member of the state: addresses of peers that behave like proxies and are missing in
 `trusted_proxies`.
 """
 LISTENS_NAME: Final = "listens"
-"""Member of the state: setting → port, of every port of the last start."""
+"""Member of the state: port of each listen setting at the last start."""
 
 
 class DataDirError(Exception):
-    """The data directory cannot be used; the message says which and why."""
+    """The data directory cannot be used. The message names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +72,20 @@ class DataDir:
 
     path: Path
     instance: str
-    """Name of this sidecar, made once."""
+    """Name of this sidecar, generated once."""
     token: str
-    """The admin token, made at first start."""
+    """The admin token, generated at the first start."""
     lock_fd: int
-    """Holds the lock as long as it is open."""
+    """Open descriptor that holds the lock."""
 
 
 def project_directory(directory: Path, environ: Mapping[str, str]) -> Path | None:
-    """Return the data directory of `sidelog run` for the project that a directory is in; None
-    without a home.
+    """Return the data directory of `sidelog run` for a project; None if there is no home directory.
 
-    It is outside of the project, where neither version control nor what watches files sees it, but
-    named by it (XDG Base Directory Specification: state).
+    `directory` may be any directory in the project. The data directory is outside of the project,
+    so
+    neither version control nor file watchers see it, but is named after it (XDG Base Directory
+    Specification: state).
     """
     here = directory.resolve()
     project = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
@@ -101,7 +102,7 @@ def project_directory(directory: Path, environ: Mapping[str, str]) -> Path | Non
 
 
 def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -> DataDir:
-    """Make the directory if need be, lock it, and read or make instance name and token.
+    """Create the directory if needed, lock it, and read or generate instance name and token.
 
     Raises:
         DataDirError: it cannot be created, read or written, or another sidelog holds it.
@@ -121,7 +122,7 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
     try:
         _check_spool(path)
         token = token_of(path)
-        # A group is often meant, as that of a volume in Kubernetes.
+        # Access by a group is often intended, as for a volume in Kubernetes.
         for opened, fix in open_to_others(path, stat.S_IRWXO).items():
             log.warning("other users of this machine can use %s: %s", opened, fix)
         return DataDir(path, _instance(path, instance), token, lock_fd)
@@ -142,8 +143,8 @@ def lock_data_dir(path: Path, instance: str = "", wait_s: float = LOCK_WAIT_S) -
 
 
 def open_to_others(path: Path, rights: int) -> dict[Path, str]:
-    """Return what of a data directory gives others such rights, each with the command that takes
-    them away.
+    """Return the paths of a data directory that grant `rights` to others, each with a command that
+    revokes them.
     """
     places = {path: "chmod 700", path / TOKEN_FILE: "chmod 600"}
     return {
@@ -154,8 +155,9 @@ def open_to_others(path: Path, rights: int) -> dict[Path, str]:
 
 
 def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> DataDir:
-    """Start without a writable directory, from what can be read, the rest in memory: traffic comes
-    before its log.
+    """Start without a writable directory, from the readable files, with the rest in memory.
+
+    Traffic takes precedence over its log.
     """
     log.error(
         "the data directory cannot be written, records wait in memory: %s: %s", path, error.strerror
@@ -170,8 +172,8 @@ def _without_disk(path: Path, instance: str, wait_s: float, error: OSError) -> D
 
 
 def _check_spool(path: Path) -> None:
-    """See whether what waits for the store can be read: after a move it may be another user's, and
-    would be lost.
+    """Check that the spool is readable: after a move it may belong to another user, and would be
+    lost.
     """
     for segment in sorted((path / "spool").glob("*.spool")):
         try:
@@ -218,15 +220,15 @@ def _lock(path: Path, wait_s: float, flags: int = os.O_RDWR | os.O_CREAT) -> int
     try:
         if not os.fstat(fd).st_size:
             os.write(fd, secrets.token_hex(8).encode())
-    except OSError:  # a full disk: the next start has another chance
+    except OSError:  # the disk is full: the next start tries again
         pass
 
     return fd
 
 
 def directory_id(path: Path) -> str:
-    """Return an id that a data directory does not share with one made in its place later; ""
-    without one.
+    """Return the id of a data directory; "" without one. A directory recreated at its path has
+    another.
 
     Device and inode number are not enough: file systems reuse the numbers of deleted directories.
     """
@@ -237,9 +239,7 @@ def directory_id(path: Path) -> str:
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether a sidelog runs with this data directory; True also where the lock cannot be
-    read.
-    """
+    """Return True if a sidelog runs with this data directory, or the lock cannot be read."""
     try:
         fd = os.open(path / LOCK_FILE, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
@@ -248,7 +248,7 @@ def is_in_use(path: Path) -> bool:
         return True
 
     try:
-        # One that starts now waits for us: it tries for 10 s.
+        # A sidelog that is starting waits for this lock: it tries for 10 s.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
@@ -259,7 +259,7 @@ def is_in_use(path: Path) -> bool:
 
 
 def token_of(path: Path) -> str:
-    """Read the admin token, or make it."""
+    """Return the admin token; generate it if there is none."""
     token = read_token(path)
     if not token:
         token = secrets.token_urlsafe(32)
@@ -268,7 +268,7 @@ def token_of(path: Path) -> str:
 
 
 def read_token(path: Path) -> str:
-    """Read the admin token; "" where there is none, or the disk does not give it."""
+    """Return the admin token; "" if it does not exist or the disk fails."""
     try:
         return (path / TOKEN_FILE).read_text().strip()
     except OSError as error:
@@ -278,7 +278,7 @@ def read_token(path: Path) -> str:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Read `state.json`; a missing or damaged one is empty, and one that the disk does not give."""
+    """Return the content of `state.json`; an empty dict if it is missing, damaged or unreadable."""
     try:
         state = json.loads((path / STATE_FILE).read_text())
     except ValueError:
@@ -292,9 +292,9 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 def update_state(path: Path, **members: Any) -> None:
-    """Set members of `state.json`, replacing it atomically, and keep the others.
+    """Set members of `state.json`, replacing the file atomically, and keep the others.
 
-    The supervisor, the tail and the sessions write to it: one waits for the other, threads and
+    The supervisor, the tail and the sessions write to it. Writers wait for each other, threads and
     processes alike.
     """
     directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

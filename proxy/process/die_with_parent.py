@@ -1,9 +1,9 @@
-"""Run a program that ends when its parent does: `python -m proxy.process.die_with_parent PID
+"""Run a program that ends with its parent: `python -m proxy.process.die_with_parent PID
 COMMAND...`.
 
 A program that is killed with SIGKILL cannot stop its children. On Linux the kernel does (prctl(2),
 PR_SET_PDEATHSIG): it sends SIGTERM to the child when its parent ends. The setting survives exec, so
-this module sets it and becomes COMMAND. Elsewhere COMMAND runs on.
+this module sets it and becomes COMMAND. On other systems COMMAND continues to run.
 """
 
 import ctypes
@@ -19,10 +19,13 @@ PR_SET_PDEATHSIG: Final = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask for SIGTERM when the parent ends; ends this process at once when it already has."""
+    """Request SIGTERM for the end of the parent.
+
+    If the parent has already ended, end this process.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        # A parent that ended before the call sends no signal any more.
+        # A parent that ended before the call sends no signal.
         if os.getppid() != parent:
             raise SystemExit(1)
 

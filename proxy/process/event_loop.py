@@ -1,5 +1,6 @@
-"""The event loop of every process, and the signals that stop it: uvloop where there is one, asyncio
-elsewhere.
+"""The event loop of every process, and its stop signals.
+
+It is uvloop if installed, else asyncio.
 """
 
 import asyncio

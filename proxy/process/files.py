@@ -1,4 +1,4 @@
-"""Reading and writing whole: within a time, in one step, or all of what is for a pipe. stdlib only."""
+"""Read and write files as a whole: within a time limit, atomically, or completely. stdlib only."""
 
 import errno
 import os
@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Final
 
 READ_S: Final = 10.0
-"""A pipe without a writer and a file system that hangs answer never."""
+"""Time limit: a pipe without a writer and a file system that hangs never answer."""
 MAX_READ_BYTES: Final = 64 << 20
 
 
 def read_file(path: Path, max_bytes: int = MAX_READ_BYTES, within_s: float = READ_S) -> bytes:
-    """Read a file to its end, within a time: no signal interrupts a file system that hangs, so a
-    thread waits for it.
+    """Read a file to its end, within a time limit.
+
+    A thread does the reading, since no signal interrupts a file system that hangs.
 
     Raises:
-        OSError: it cannot be read, does not end in time (`TimeoutError`), or has more than `max_bytes`.
+        OSError: it cannot be read, does not end in time (`TimeoutError`), or has more than
+            `max_bytes`.
     """
     read: list[bytes | OSError] = []
     thread = threading.Thread(
@@ -50,8 +52,7 @@ def _read(path: Path, max_bytes: int) -> bytes | OSError:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file by one with this content, readable by its owner only; blocks until it is on
-    disk.
+    """Replace a file atomically by one that only its owner can read; blocks until it is on disk.
 
     A reader finds the old content or the new one.
 
@@ -74,11 +75,11 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of it, however long that takes, also where another process has made the descriptor
+    """Write all data, however long that takes, even if another process made the descriptor
     non-blocking.
 
     Raises:
-        OSError: it takes no more.
+        OSError: the descriptor accepts no more data.
     """
     view = memoryview(data)
     while view:

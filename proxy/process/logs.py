@@ -1,12 +1,13 @@
 """sidelog's own log: one JSON object a line on stderr, readable lines on a terminal. stdlib only.
 
 Nothing per request is logged above DEBUG, and every message is limited in rate: a log that floods
-is a failure of its own. WARN: odd, nothing lost. ERROR: data lost, or an operator must act.
+is a failure of its own. WARN: unusual, nothing lost. ERROR: data lost, or an operator must act.
 
-Nothing ever waits for the reader of stderr. An unread pipe takes 64 KiB and then blocks the writer
-in the middle of its work: so one thread writes, and all others only append to a queue that is
-bounded in bytes; what does not fit is dropped and counted. The descriptor itself stays blocking:
-its flags are shared with the process that started us.
+Nothing ever waits for the reader of stderr. An unread pipe accepts 64 KiB and then blocks the
+writer
+in the middle of its work. So one thread writes, and all others only append to a queue that is
+bounded in bytes; lines that do not fit are dropped and counted. The descriptor itself stays
+blocking: its flags are shared with the process that started us.
 """
 
 import atexit
@@ -33,12 +34,12 @@ _LEVELS: Final = {
 _PLAIN: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 RATE_BURST: Final = 20
-"""The same message (before formatting) may come this often at once …"""
+"""Number of times that the same message (before formatting) may be logged at once."""
 RATE_PERIOD_S: Final = 10.0
-"""… in this time; what is held back is counted on the next one."""
+"""Period of this limit. Held-back messages are counted in the next one that passes."""
 MAX_WAITING_BYTES: Final = 256 * 1024
 CLOSE_S: Final = 1.0
-"""At the end of the process, so long may a reader take the last lines."""
+"""Time that a reader gets at the end of the process for the last lines."""
 
 
 class RateLimit(logging.Filter):
@@ -50,7 +51,9 @@ class RateLimit(logging.Filter):
         self._seen: dict[str, tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let a record pass, with the number of held-back twins, or hold it back."""
+        """Return True to log a record, with the number of held-back equal ones; False to hold it
+        back.
+        """
         now = time.monotonic()
         key = f"{record.name}:{record.msg}"
 
@@ -107,7 +110,7 @@ class TextFormatter(logging.Formatter):
 
 
 class LogStream(TextIOBase):
-    """A text stream over a descriptor, which stays the caller's."""
+    """A text stream over a descriptor, which the caller closes."""
 
     def __init__(
         self,
@@ -115,7 +118,7 @@ class LogStream(TextIOBase):
         max_waiting_bytes: int = MAX_WAITING_BYTES,
         on_problem: Callable[[str], object] = lambda problem: None,
     ) -> None:
-        """The thread is started with the first line.
+        """Write to `fd` from a thread, which starts with the first line.
 
         `on_problem` is called with the reason when lines begin to be lost, and with "" when they
         are written again.
@@ -129,7 +132,7 @@ class LogStream(TextIOBase):
         self._on_problem = on_problem
         self._problem = ""
         self.dropped = 0
-        """Lines that did not fit the queue, or could not be written."""
+        """Number of lines that did not fit the queue, or could not be written."""
 
     def fileno(self) -> int:
         return self._fd
@@ -146,7 +149,7 @@ class LogStream(TextIOBase):
         return len(text)
 
     def put(self, data: bytes) -> None:
-        """Do the same with lines that are encoded."""
+        """Queue encoded lines, as `write` does."""
         with self._changed:
             if self._waiting_bytes + len(data) > self._max_waiting_bytes:
                 self._drop(data, "its reader is too slow")
@@ -159,7 +162,7 @@ class LogStream(TextIOBase):
             self._changed.notify_all()
 
     def settle(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait until everything is written, but no longer than that; return whether it is."""
+        """Wait up to `timeout_s` until everything is written; return True if it is."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             while self._waiting_bytes and (left_s := deadline_s - time.monotonic()) > 0:
@@ -167,7 +170,7 @@ class LogStream(TextIOBase):
             return not self._waiting_bytes
 
     def give_up(self, timeout_s: float) -> None:
-        """Wait as `settle` does, for the last time; what is not written by then is dropped."""
+        """Wait as `settle` does, for the last time. Unwritten lines are then dropped."""
         self.settle(timeout_s)
         atexit.unregister(self.settle)
         with self._changed:
@@ -207,14 +210,14 @@ class LogStream(TextIOBase):
 
 
 class LogHandler(logging.StreamHandler[TextIO]):
-    """Writes to stderr; the first line after a loss says how many were lost before it."""
+    """Writes to stderr. The first line after a loss reports the number of lost lines."""
 
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._reported = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See the base class."""
+        """Write a record, after a line about lost ones if there are any."""
         lost = lines_dropped()
         if lost > self._reported:
             record.__dict__["lines_lost"] = lost - self._reported
@@ -224,15 +227,16 @@ class LogHandler(logging.StreamHandler[TextIO]):
 
 
 def lines_dropped() -> int:
-    """Return how many lines stderr did not take, since `detach_from_stderr`."""
+    """Return the number of lines that stderr did not accept, since `detach_from_stderr`."""
     if isinstance(sys.stderr, LogStream):
         return sys.stderr.dropped
     return 0
 
 
 def detach_from_stderr() -> None:
-    """Never let a line of this process, even of a crash, wait for the reader of stderr. Doing it
-    twice is harmless.
+    """Make sure that no line of this process, even of a crash, waits for the reader of stderr.
+
+    Calling it twice is harmless.
     """
     if sys.stderr is not None and not isinstance(sys.stderr, LogStream):
         sys.stderr.flush()

@@ -1,8 +1,8 @@
-"""A document handed from process to process through a file without a name. stdlib only.
+"""A document handed from process to process through an unnamed file. Standard library only.
 
-The settings hold secrets: they travel in anonymous memory, or where the system has none in a file
-that is unlinked before anything is written to it. Readers read from the start: siblings share the
-file offset.
+The settings hold secrets: they travel in anonymous memory, or if the system has none in a file that
+is unlinked before anything is written to it. Readers read from the start: siblings share the file
+offset.
 """
 
 import errno
@@ -11,14 +11,15 @@ import tempfile
 from typing import Final
 
 REFUSED: Final = (errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Errors of a system call that a sandbox does not let through, or that the system does not have."""
+"""Errors of a system call that a sandbox refuses, or that the system does not have."""
 
 
 def anonymous_file(name: str) -> int:
-    """Make an empty file without a path, not inheritable; `name` only shows in /proc.
+    """Create an empty file without a path, not inheritable. `name` only appears in /proc.
 
     Raises:
-        OSError: there is no descriptor left, or neither anonymous memory nor a temporary file is allowed.
+        OSError: there is no descriptor left, or neither anonymous memory nor a temporary file is
+            allowed.
     """
     refusal: OSError | None = None
     if hasattr(os, "memfd_create"):
@@ -47,7 +48,7 @@ def anonymous_file(name: str) -> int:
 
 
 def why_refused() -> str:
-    """Return why the system makes no file in anonymous memory; "": it does."""
+    """Return the reason why the system refuses files in anonymous memory; "" if it does not."""
     if not hasattr(os, "memfd_create"):
         return os.strerror(errno.ENOSYS)
     try:
@@ -59,7 +60,7 @@ def why_refused() -> str:
 
 
 def hand_over(document: bytes, name: str) -> int:
-    """Write a document into a new inheritable file without a name; the caller owns the descriptor."""
+    """Write a document to a new inheritable unnamed file; the caller closes the descriptor."""
     fd = anonymous_file(name)
     write_document(fd, document)
     os.set_inheritable(fd, True)

@@ -1,9 +1,9 @@
-"""Our own packages, wherever sidelog is started. stdlib only.
+"""Our own packages, wherever sidelog is started. Standard library only.
 
 The current directory may hold packages called `api` or `storage`, or a module `secrets`, of its
 own, and `-m` puts that directory first on the import path. So each process we start has a safe path
-(`-P`): the current directory is not on it. Where sidelog is not installed, the directory that holds
-its packages goes into the child's PYTHONPATH instead.
+(`-P`), without the current directory. If sidelog is not installed, the directory of its packages
+goes into the child's PYTHONPATH instead.
 
 Invariant: an installed sidelog never puts its site-packages into PYTHONPATH, before the standard
 library.
@@ -19,31 +19,31 @@ ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(_
 
 
 def leave_current_directory(path: list[str]) -> None:
-    """Take the entry that `python -m` put first off the import path, unless it is our own root.
+    """Remove the entry that `python -m` put first on the import path, unless it is our own root.
 
-    To be called before anything else is imported, the standard library included.
+    Call it before anything else is imported, the standard library included.
     """
     if not sys.flags.safe_path and path and os.path.realpath(path[0]) != ROOT:
         del path[0]
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs one of our modules in a process of its own, with
+    """Return the command that runs one of our modules in a new process, to use with
     `module_environment`.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def module_environment() -> dict[str, str]:
-    """Return our environment for `module_command`: the child finds our packages there if nowhere
+    """Return the environment for `module_command`. The child finds our packages there if nowhere
     else.
     """
     environ = dict(os.environ)
-    # numpy, in a collector, starts a thread for each core otherwise, for algebra that we have none
-    # of.
+    # numpy, in a collector, would start a thread per core for linear algebra that sidelog does not
+    # use.
     environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     named = environ.get("PYTHONPATH", "")
-    # The first entry of our path may be the script's directory, or the current one: children have
+    # The first entry of our path may be the script's directory, or the current one. Children have
     # neither.
     candidates = [*(sys.path if sys.flags.safe_path else sys.path[1:]), *named.split(os.pathsep)]
     if ROOT not in map(os.path.realpath, filter(None, candidates)):
@@ -52,9 +52,7 @@ def module_environment() -> dict[str, str]:
 
 
 def foreign_package() -> str | None:
-    """Return what is wrong when `api` or `storage` would be imported from elsewhere; None when all
-    is well.
-    """
+    """Return an error message if `api` or `storage` would be imported from elsewhere; else None."""
     for name in ("api", "storage"):
         spec = find_spec(name)
         origin = spec.origin if spec is not None else None

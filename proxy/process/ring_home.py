@@ -1,11 +1,11 @@
-"""The directory of one sidecar's rings: claimed at its start, released at its stop, swept once it
-is abandoned.
+"""The ring directory of one sidecar: claimed at its start, released at its stop, swept if
+abandoned.
 
-`<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so two sidecars that
-share the memory never open each other's rings, whatever their data directories are called;
-`state.json` of the data directory keeps it, so the successor of one that was killed finds the rings
-again. Each process of a sidecar holds `flock(LOCK_SH)` on the directory for life: an exclusive lock
-that succeeds proves that all of them are gone. Standard library only.
+The directory is `<ring.directory>/<id>`, else `/dev/shm/sidelog-<uid>/<id>`. The id is random, so
+two sidecars that share the memory never open each other's rings, whatever the names of their data
+directories. It is kept in the `state.json` of the data directory, so the successor of a killed
+sidecar finds the rings again. Each process of a sidecar holds `flock(LOCK_SH)` on the directory for
+life: an exclusive lock that succeeds proves that all of them are gone. Standard library only.
 """
 
 import fcntl
@@ -28,20 +28,18 @@ log = logging.getLogger("proxy.supervisor")
 STATE_NAME: Final = "rings"
 """Member of the state: the directory claimed last."""
 ABANDONED_S: Final = 86400.0
-"""Rings whose owner is not visible from here are removed when they stay unclaimed for so long."""
+"""Time after which unclaimed rings are removed if their owner is not visible from here."""
 _OWNER: Final = "owner"
-"""File in the directory: whose it is, as `_identity` says."""
+"""File in the directory: its owner, as returned by `_identity`."""
 _UNCLAIMED: Final = "unclaimed"
-"""File in the directory: since when it is known to have no owner."""
+"""File in the directory: its time stamp tells since when it has no known owner."""
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 _ATTEMPTS: Final = 10
 
 HEAD_AT: Final = 512
 PUSHED_AT: Final = 520
 RELEASED_AT: Final = 704
-"""Where these cells lie in the file of a ring (ring/FORMAT.md); the layout itself is the ring's own
-affair.
-"""
+"""Offsets of these cells in a ring's file (ring/FORMAT.md)."""
 _CELLS_END: Final = RELEASED_AT + 8
 _MAGIC: Final = b"sidelogR"
 
@@ -51,17 +49,17 @@ class RingHome:
     """A claimed directory."""
 
     path: Path | None = None
-    """None: there is none, and rings are anonymous memory."""
+    """Path of the directory; None if rings are in anonymous memory."""
     lock_fd: int = -1
-    """Keeps it claimed as long as any process has it open."""
+    """Descriptor that keeps the directory claimed while any process has it open."""
 
     @property
     def descriptors(self) -> list[int]:
-        """What a child inherits, to keep it claimed for its own life."""
+        """Descriptors that a child inherits to keep the directory claimed for its own life."""
         return [] if self.path is None else [self.lock_fd]
 
     def release(self) -> None:
-        """Release the directory; without rings in it, it is removed."""
+        """Release the directory. It is removed if it has no rings."""
         if self.path is None:
             return
         if not _rings(self.path):
@@ -75,13 +73,15 @@ class RingHome:
 def claim_ring_home(
     configured: str, data_dir: Path, *, shared_memory: Path = SHARED_MEMORY
 ) -> RingHome:
-    """Claim the directory for the rings of `data_dir`, whose lock is held, and sweep those of the
-    gone.
+    """Claim the directory for the rings of `data_dir`, whose lock is held, and sweep abandoned
+    ones.
 
     Args:
-        configured: the setting `ring.directory`; "" = shared memory, or anonymous memory where that cannot be used.
-        data_dir: its state names the directory; a new one is written there.
-        shared_memory: the file system in memory.
+        configured: the setting `ring.directory`; "" for shared memory, or anonymous memory if that
+            is unusable.
+        data_dir: data directory; its state names the ring directory, and gets the name of a new
+            one.
+        shared_memory: mount point of the file system in memory.
 
     Raises:
         SharedMemoryError: the configured directory cannot be used.
@@ -109,8 +109,8 @@ def claim_ring_home(
 
 
 def ring_parent(configured: str, shared_memory: Path = SHARED_MEMORY) -> Path:
-    """Return where the directories of sidecars are: as configured, else this user's place in shared
-    memory.
+    """Return the parent of the ring directories: as configured, else this user's directory in
+    shared memory.
     """
     if configured:
         return Path(configured)
@@ -140,7 +140,7 @@ def _claim(parent: Path, data_dir: Path, *, is_configured: bool) -> RingHome:
 
         try:
             home = _new(parent / secrets.token_hex(8), data_dir)
-        except FileNotFoundError:  # one that stopped removed the empty parent
+        except FileNotFoundError:  # another sidecar removed the empty parent while stopping
             continue
 
         if home is not None:
@@ -153,7 +153,7 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
     fd = private_directory(path)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH)
-        if not os.fstat(fd).st_nlink:  # swept between its making and the lock
+        if not os.fstat(fd).st_nlink:  # it was swept between creation and locking
             os.close(fd)
             return None
         (path / _OWNER).write_text(json.dumps(_identity(data_dir)))
@@ -164,7 +164,7 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
 
     try:
         update_state(data_dir, **{STATE_NAME: str(path)})
-    except OSError as error:  # a full disk: the next start finds it by its owner
+    except OSError as error:  # the disk is full: the next start finds it by its owner
         log.warning(
             "cannot save the name of the ring directory in %s: %s", data_dir, error.strerror
         )
@@ -173,8 +173,9 @@ def _new(path: Path, data_dir: Path) -> RingHome | None:
 
 
 def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
-    """Take over the directory of the last run; None if it is another's by now, as that of a copied
-    data directory.
+    """Take over the directory of the last run.
+
+    None if it now belongs to another data directory, for example the original of a copy.
     """
     fd = private_directory(path)
     owner = _owner(path)
@@ -195,25 +196,24 @@ def _reclaim(path: Path, data_dir: Path) -> RingHome | None:
     (path / _UNCLAIMED).unlink(missing_ok=True)
     try:
         (path / _OWNER).write_text(json.dumps(ours))
-    except OSError:  # the rings fill their file system: they have to be read all the more
+    except OSError:  # the rings fill their file system, so it is even more important to read them
         pass
 
     return RingHome(path, fd)
 
 
 def _sweep(parent: Path, home: RingHome, ours: dict[str, Any]) -> None:
-    """Remove what dead sidecars left: empty directories at once, rings when their data directory is
-    gone too.
+    """Remove the remains of dead sidecars: empty directories at once, rings if their data directory
+    is gone as well.
 
-    Rings of an earlier run of our own are taken along: the state may be lost, or older than they
-    are.
+    Rings of our own earlier runs are moved to `home`: the state may be lost or outdated.
     """
     for path in parent.iterdir():
         if path == home.path or not _NAME.fullmatch(path.name):
             continue
         try:
             fd = private_directory(path)
-        except OSError:  # another user's, or gone
+        except OSError:  # another user's, or already gone
             continue
 
         try:
@@ -239,8 +239,9 @@ def _take_along(path: Path, home: Path) -> None:
 
 
 def _report_loss(path: Path) -> None:
-    """Log how many records are lost with the rings about to be removed; rings without a header page
-    count as empty.
+    """Log the number of records that are lost with rings about to be removed.
+
+    A ring without a header page counts as empty.
     """
     rings = _rings(path)
     lost = sum(map(waiting_in, rings))
@@ -252,8 +253,9 @@ def _report_loss(path: Path) -> None:
 
 
 def waiting_in(ring: Path) -> int:
-    """Return how many records wait in a ring's file, at least: of a part of them only the bytes are
-    counted.
+    """Return the least number of records that wait in a ring's file.
+
+    For a part of them only the bytes are known.
     """
     try:
         with ring.open("rb") as file:
@@ -264,11 +266,13 @@ def waiting_in(ring: Path) -> int:
 
 
 def unread_in(fd: int) -> int | None:
-    """Return how many records wait in the ring behind a descriptor, at least; None where its cells
-    were wiped.
+    """Return the least number of records that wait in a descriptor's ring; None if its cells were
+    wiped.
     """
     page = os.pread(fd, _CELLS_END, 0)
-    return _waiting(page) if any(page[HEAD_AT:]) else None  # one that was held says by whom
+    return (
+        _waiting(page) if any(page[HEAD_AT:]) else None
+    )  # a ring that was held names its producer
 
 
 def _waiting(page: bytes) -> int:
@@ -280,8 +284,9 @@ def _waiting(page: bytes) -> int:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether no sidecar will claim the rings of an unlocked directory again; if unknown, after
-    `ABANDONED_S`.
+    """Return True if no sidecar can claim the rings of an unlocked directory again.
+
+    If that is unknown, it is assumed after `ABANDONED_S`.
     """
     if not _rings(path):
         return True
@@ -293,7 +298,7 @@ def _is_abandoned(path: Path) -> bool:
     if owner.get("view") == here["view"]:
         return True
 
-    # Another container's, whose files are not to be seen from here.
+    # The directory belongs to another container, whose files are not visible from here.
     unclaimed = path / _UNCLAIMED
     try:
         return time.time() - unclaimed.stat().st_mtime >= ABANDONED_S
@@ -306,7 +311,7 @@ def _is_abandoned(path: Path) -> bool:
 
 
 def _identity(data_dir: Path) -> dict[str, Any]:
-    """Return what identifies a data directory, and from where it was seen."""
+    """Return the identity of a data directory, with the mount namespace from which it was seen."""
     try:
         status = os.stat(data_dir)
         device = status.st_dev
@@ -331,7 +336,10 @@ def _identity(data_dir: Path) -> dict[str, Any]:
 
 
 def _is_same(owner: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two are one data directory; one of the two may have been seen before it had an id."""
+    """Return True if both are the same data directory.
+
+    One may have been seen before it had an id.
+    """
     if owner.get("id") and other["id"] and owner["id"] != other["id"]:
         return False
     return bool(other["inode"]) and all(

@@ -1,7 +1,7 @@
-"""Directories for rings: in shared memory, or where the operator says. Standard library only.
+"""Directories for rings: in shared memory, or as configured. Standard library only.
 
-Rings hold unredacted bytes. Their directory belongs to this user, has mode 0700 and is no link. All
-users can write to /dev/shm, so each part of the path is checked before use, and a directory of
+Rings hold unredacted bytes. Their directory belongs to this user, has mode 0700 and is not a link.
+All users can write to /dev/shm, so each part of the path is checked before use, and a directory of
 another user is refused.
 """
 
@@ -14,16 +14,14 @@ from typing import Final
 from proxy.process.memfd import REFUSED
 
 RING_OVERHEAD_BYTES: Final = 5 << 20
-"""What a ring's file takes beside the ring: the in-flight table of 1 024 slots of a page, and the
-header pages.
+"""Size of a ring's file in addition to the ring: the in-flight table of 1 024 slots of a page, and
+the header pages.
 """
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - every directory made in it is checked for owner, mode and links
 
 
 class SharedMemoryError(OSError):
-    """There is no place for a ring: no space, no permission, or another user's directory in the
-    way.
-    """
+    """A ring cannot be placed: no space, no permission, or another user's directory in the way."""
 
 
 def free_bytes(directory: Path) -> int:
@@ -32,14 +30,12 @@ def free_bytes(directory: Path) -> int:
 
 
 def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
-    """Return the memory of the rings in a directory, and of those behind descriptors, each counted
-    once.
-    """
+    """Return the memory of the rings in a directory and behind descriptors, each counted once."""
     found = [os.fstat(fd) for fd in descriptors]
     for path in [] if directory is None else directory.glob("*"):
         try:
             found.append(path.stat(follow_symlinks=False))
-        except OSError:  # it was drained just now
+        except OSError:  # it was drained meanwhile
             pass
 
     return sum(
@@ -48,10 +44,10 @@ def allocated_bytes(directory: Path | None, descriptors: Iterable[int]) -> int:
 
 
 def allocate(fd: int, total: int, needed: int) -> None:
-    """Give the empty file behind `fd` a size of `total` bytes, all zero, the first `needed` of them
+    """Give the empty file behind `fd` a size of `total` bytes, all zero, the first `needed`
     allocated.
 
-    All of them are, where the system has no call by which pages could be had later.
+    All of them are allocated if the system cannot allocate pages later.
 
     Raises:
         OSError: no space.
@@ -76,7 +72,7 @@ def check_room(directory: Path, needed_bytes: int) -> None:
     """Check that a file system can hold rings.
 
     Raises:
-        SharedMemoryError: it has less than `needed_bytes` free, or cannot be asked.
+        SharedMemoryError: it has less than `needed_bytes` free, or its free space is unknown.
     """
     try:
         free = free_bytes(directory)
@@ -93,12 +89,13 @@ def check_room(directory: Path, needed_bytes: int) -> None:
 
 
 def private_directory(directory: Path) -> int:
-    """Make `directory` if it is missing; it is this user's own, mode 0700, and no link. Return it
-    open.
+    """Create `directory` if it is missing, and return it open.
+
+    It is owned by this user, has mode 0700, and is not a link.
 
     Raises:
-        SharedMemoryError: it belongs to another user, or is no directory.
-        OSError: it cannot be made.
+        SharedMemoryError: it belongs to another user, or is not a directory.
+        OSError: it cannot be created.
     """
     try:
         directory.mkdir(mode=0o700)

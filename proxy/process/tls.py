@@ -1,11 +1,11 @@
-"""TLS on our own ports and towards others: a context each, made from the files in the settings (RFC
-8446, RFC 9325).
+"""TLS contexts for our own ports and for upstreams, from the files in the settings.
 
-Nothing below TLS 1.2, no compression, no renegotiation. Of the protocols that a client offers
-(ALPN, RFC 7301) our ports choose one that they speak: `http/1.1`, and `h2` where the client offers
-nothing else, or where HTTP/2 is preferred and the client has a cipher that is fit for it. Without
-one in common the handshake names none; a client that goes on in HTTP/2 all the same is refused with
-a reason and a record.
+Standards: RFC 8446, RFC 9325. Nothing below TLS 1.2, no compression, no renegotiation. From a
+client's protocols (ALPN, RFC 7301) our ports choose `http/1.1`; they choose `h2` if the client
+offers nothing else, or if HTTP/2 is preferred and the client has a suitable cipher. Without a
+common
+protocol the handshake names none; a client that speaks HTTP/2 anyway is refused with a reason and a
+record.
 """
 
 import ssl
@@ -21,26 +21,26 @@ _PROTOCOLS: Final[dict[Http2, list[str]]] = {
     "on": ["http/1.1", "h2"],
     "prefer": ["h2", "http/1.1"],
 }
-"""What a port speaks, the preferred protocol first."""
+"""Protocols of a port, the preferred one first."""
 
 ContextOf = Callable[[bytes], ssl.SSLContext]
 """Returns the context for a client by the first bytes that it sends."""
 
 HELLO_BYTES: Final = 512
-"""How much of a ClientHello has to be looked at: its ciphers are at the beginning."""
+"""Bytes of a ClientHello that are examined. Its ciphers are at the beginning."""
 _SESSION_AT: Final = 43
-"""Where the length of the session's id is, behind two headers, a version and a random value."""
+"""Offset of the length of the session id, after two headers, a version and a random value."""
 _FIT_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20"
-"""Those of TLS 1.2 over which HTTP/2 may be spoken."""
+"""TLS 1.2 ciphers that are allowed for HTTP/2."""
 
 
 def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ssl.SSLContext | None:
-    """Make the context of a listening port; None when no certificate is set.
+    """Return the context of a listening port; None if no certificate is set.
 
     Args:
-        cert_file: PEM, leaf first, then intermediates.
-        key_file: PEM; empty when the certificate's file holds the key too.
-        http2: whether the port speaks it, and chooses it for all that offer it.
+        cert_file: PEM file, leaf first, then intermediates.
+        key_file: PEM file; empty if the certificate's file holds the key as well.
+        http2: support of HTTP/2; `prefer` chooses it for every client that offers it.
 
     Raises:
         OSError: a file cannot be read.
@@ -50,7 +50,7 @@ def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ss
     if not cert_file:
         return None
     for file in filter(None, (cert_file, key_file)):
-        read_file(Path(file))  # in time, which OpenSSL does not
+        read_file(Path(file))  # read with a time limit, unlike in OpenSSL
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
@@ -62,9 +62,10 @@ def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ss
 def context_chooser(preferred: ssl.SSLContext, other: ssl.SSLContext) -> ContextOf:
     """Return a function that chooses a context by the beginning of a ClientHello (RFC 8446 §4.1.2).
 
-    It is `other`, which prefers HTTP/1.1, for a client without a cipher that is fit for HTTP/2.
-    Python's callback for names comes before the cipher is chosen, and does not tell what is offered.
-    Fewer ciphers for all would turn such clients away, which HTTP/1.1 serves well.
+    It chooses `other`, which prefers HTTP/1.1, for a client without a cipher that is suitable for
+    HTTP/2. Python's callback for server names runs before the cipher is chosen and does not show
+    the offered ones. Restricting the ciphers for all would refuse these clients, although HTTP/1.1
+    serves them well.
     """
     fit = {
         int(cipher["id"]) & 0xFFFF
@@ -83,23 +84,25 @@ def context_chooser(preferred: ssl.SSLContext, other: ssl.SSLContext) -> Context
 
 
 def is_fit_for_http2(version: str, cipher: str) -> bool:
-    """Return whether HTTP/2 may be spoken over it: TLS 1.2 only with AEAD and ephemeral keys (RFC
-    9113 §9.2).
+    """Return True if HTTP/2 allows the cipher: for TLS 1.2 only AEAD with ephemeral keys (RFC 9113
+    §9.2).
     """
     is_authenticated = any(name in cipher for name in ("GCM", "CHACHA20", "CCM"))
     return version != "TLSv1.2" or (is_authenticated and cipher.startswith(("ECDHE-", "DHE-")))
 
 
 def _refuse_to_ask() -> NoReturn:
-    """Fail where OpenSSL would ask the terminal and wait, in each process and at each restart."""
+    """Raise an error instead of letting OpenSSL prompt and block, in each process and at each
+    restart.
+    """
     raise ValueError(
         "the key has a passphrase, which sidelog cannot ask for: use a key without one"
     )
 
 
 def client_context(trusted_cert_file: str) -> ssl.SSLContext:
-    """Make the context of a client on this machine that trusts the admin port's own certificate,
-    and the system's.
+    """Return a context for local clients that trusts the admin port's own certificate and the
+    system's.
 
     The certificate itself is the anchor, so a self-signed one works; its name need not be the
     loopback address.
@@ -120,11 +123,10 @@ def upstream_context(
     cert_file: str = "",
     key_file: str = "",
 ) -> ssl.SSLContext:
-    """Make the context of connections to an upstream, which trusts the system's authorities, or
-    those in the file.
+    """Return the context for connections to an upstream.
 
-    It offers one protocol by ALPN, and shows a certificate of ours where the upstream asks for one
-    (RFC 8446 §4.3.2).
+    It trusts the authorities in `ca_file`, else the system's. It offers one protocol by ALPN, and
+    presents our certificate if the upstream asks for one (RFC 8446 §4.3.2).
 
     Raises:
         OSError: a file cannot be read.
@@ -136,7 +138,7 @@ def upstream_context(
     context = ssl.create_default_context(cafile=ca_file or None)
     context.set_alpn_protocols([protocol])
     if protocol == "h2":
-        # An upstream that prefers another one would choose that.
+        # An upstream that prefers another cipher would choose that.
         context.set_ciphers(_FIT_CIPHERS)
     if not is_verified:
         context.check_hostname = False

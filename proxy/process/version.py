@@ -1,5 +1,6 @@
-"""Version and build, read without importing or installing anything. The packages have their version
-from here.
+"""Version and build of sidelog, readable without an installation.
+
+Packaging reads the version here.
 """
 
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -9,7 +10,7 @@ from typing import Final, Literal
 VERSION: Final = "1.0.0"
 
 Build = Literal["pure", "compiled"]
-"""Whether the data plane is Python source, or that same source compiled by mypyc (`setup.py`)."""
+"""Form of the data plane: Python source, or the same source compiled by mypyc (`setup.py`)."""
 
 
 def _build() -> Build:

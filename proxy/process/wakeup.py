@@ -9,7 +9,7 @@ from typing import Self
 
 
 class Wakeup:
-    """One descriptor pair: `read_fd` becomes readable after `notify`, until `clear`."""
+    """A pair of descriptors. `read_fd` becomes readable after `notify`, until `clear`."""
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         """Adopt descriptors made by `create` here or in the parent."""
@@ -25,7 +25,7 @@ class Wakeup:
         return cls(read_fd, write_fd)
 
     def notify(self) -> None:
-        """Wake the reader; one that is awake already, or gone, is no error."""
+        """Wake the reader. Does nothing if it is awake already, or gone."""
         try:
             os.write(self.write_fd, b"\x01")
         except (BlockingIOError, BrokenPipeError):

@@ -87,9 +87,9 @@ class Child:
         self.control: Control | None = None
         self.is_ready = False
         self.has_served = False
-        """Whether it was ready at any time, in any of its lives."""
+        """True if it was ready at any time, in any of its lives."""
         self.has_died = False
-        """Whether it was lost, and is not ready again yet."""
+        """True if it was lost, and is not ready again yet."""
         self.due_at: float | None = None
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -158,7 +158,7 @@ class Child:
 
     @property
     def has_process(self) -> bool:
-        """Whether it was running at the last look."""
+        """True if it was running at the last look."""
         return self._process is not None
 
     @property

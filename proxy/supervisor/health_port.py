@@ -1,11 +1,10 @@
-"""The supervisor's own `/healthz` and `/readyz`, over its selector: answered whatever the collector
-does. stdlib only.
+"""The supervisor's own `/healthz` and `/readyz`, answered whatever the state of the collector.
 
-Strategy: nothing here blocks. A request is limited in bytes and in time, the answer fits the
+Runs on the supervisor's selector; standard library only.
+Strategy: nothing here blocks. A request is limited in bytes and in time, the response fits the
 socket's buffer, and the connection closes after it. At the limit the oldest connection is closed,
 so idle clients cannot keep others out. Only the request line is read, because only two paths exist
 (RFC 9112 §3).
-
 Invariant: memory and work per wake-up are bounded for any client; no error of a connection leaves
 this module.
 """
@@ -19,16 +18,16 @@ from collections.abc import Callable
 from typing import Final
 
 Readiness = Callable[[], tuple[bool, dict[str, object]]]
-"""Whether traffic may come, and members to show beside it."""
+"""Returns the readiness, and members to show with it."""
 
 MAX_CONNECTIONS: Final = 32
 MAX_HEAD_BYTES: Final = 4096
 REQUEST_TIMEOUT_S: Final = 2.0
-"""From the accepted connection to its end; probes send their request at once."""
+"""Limit from the accepted connection to its end. Probes send their request at once."""
 PAUSE_S: Final = 0.2
-"""How long nothing is accepted when there are no descriptors."""
+"""Pause of accepting when there are no descriptors left."""
 _ACCEPTED_AT_ONCE: Final = 8
-"""In one wake-up: then the supervisor's own work has its turn."""
+"""Connections accepted in one wake-up. Then the supervisor's other work gets a turn."""
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REASONS: Final = {
     200: "OK",
@@ -41,26 +40,26 @@ _REASONS: Final = {
 
 
 class HealthPort:
-    """A listening socket and the connections it has brought."""
+    """A listening socket and its connections."""
 
     def __init__(
         self, listener: socket.socket, selector: selectors.BaseSelector, readiness: Readiness
     ) -> None:
-        """Listen from now on: the caller runs the data of a selector key when its socket is
+        """Listen from now on. The caller runs the data of a selector key when its socket is
         readable.
         """
         self._selector = selector
         self._readiness = readiness
         self._connections: dict[socket.socket, _Connection] = {}
-        """Oldest first."""
+        """Open connections, oldest first."""
         self._resumes_s: float | None = None
-        """When accepting goes on; None while it does."""
+        """Time at which accepting resumes; None while it is active."""
         self._listener = listener
         listener.setblocking(False)
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def due_s(self) -> float | None:
-        """Seconds until `expire` has something to do; None when it has nothing."""
+        """Return the seconds until `expire` is due; None if nothing is pending."""
         oldest = next(iter(self._connections.values()), None)
         times_s = [] if oldest is None else [oldest.ends_s]
         times_s += [] if self._resumes_s is None else [self._resumes_s]
@@ -77,7 +76,7 @@ class HealthPort:
             self._close(connection)
 
     def close(self) -> None:
-        """Close everything; the listening socket stays the caller's."""
+        """Close all connections. The caller closes the listening socket."""
         if self._resumes_s is None:
             self._selector.unregister(self._listener)
         for connection in list(self._connections.values()):
@@ -87,7 +86,7 @@ class HealthPort:
         for _ in range(_ACCEPTED_AT_ONCE):
             try:
                 accepted, _ = self._listener.accept()
-            except OSError as error:  # no more, or it has gone already
+            except OSError as error:  # no further connection, or it is already gone
                 if error.errno in _EXHAUSTED:
                     self._pause()
                 return
@@ -103,8 +102,9 @@ class HealthPort:
             self._read(connection)  # a probe has often sent its request already
 
     def _pause(self) -> None:
-        """Pause accepting and close all: without free descriptors the listening socket stays
-        readable.
+        """Stop accepting for a while and close all connections.
+
+        Without free descriptors the listening socket stays readable.
         """
         self._selector.unregister(self._listener)
         self._resumes_s = time.monotonic() + PAUSE_S
@@ -140,7 +140,7 @@ class HealthPort:
 
 
 class _Connection:
-    """One connection: what it has sent, and whether it was answered."""
+    """One connection: its input, and its state."""
 
     def __init__(self, accepted: socket.socket, ends_s: float) -> None:
         self.socket = accepted
@@ -152,13 +152,13 @@ class _Connection:
         self._read_bytes = 0
 
     def read(self) -> bool:
-        """Read once; False at the end, or when the client sends more than any request needs.
+        """Read once; return False at the end, or if the client sends more than any request needs.
 
-        After the answer the rest is read and forgotten: closed with bytes unread, the answer might
-        be lost in a reset.
+        After the response the input is still read and discarded: closing a connection with unread
+        bytes resets it, which could lose the response.
 
         Raises:
-            OSError: nothing is there yet, or the connection is broken.
+            OSError: nothing has arrived yet, or the connection is broken.
         """
         data = self.socket.recv(MAX_HEAD_BYTES)
         self._read_bytes += len(data)
@@ -167,7 +167,7 @@ class _Connection:
         return bool(data) and self._read_bytes <= 4 * MAX_HEAD_BYTES
 
     def status(self) -> int:
-        """Judge what came so far; 0 while the head is not whole."""
+        """Return the status for the input so far; 0 while the head is incomplete."""
         if b"\r\n\r\n" not in self._head and b"\n\n" not in self._head:
             return 431 if len(self._head) > MAX_HEAD_BYTES else 0
         parts = self._head.partition(b"\n")[0].strip().split(b" ")
@@ -181,7 +181,7 @@ class _Connection:
         return 200 if self._method in (b"GET", b"HEAD") else 405
 
     def answer(self, asked: int, status: int, body: bytes) -> None:
-        """Send the answer and end this side.
+        """Send the response and close this side of the connection.
 
         Raises:
             OSError: the connection is broken.
@@ -193,6 +193,6 @@ class _Connection:
             "application/json\r\nCache-Control: no-store\r\n"
             f"{allow}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
-        # Fits any socket's buffer.
+        # fits any socket's buffer
         self.socket.send(head.encode() + (b"" if self._method == b"HEAD" else body))
         self.socket.shutdown(socket.SHUT_WR)

@@ -1,13 +1,12 @@
-"""The supervisor and the system: messages to a service manager, the duties of an init, signals.
-stdlib only.
+"""The supervisor and the system: service manager, duties of an init process, signals. stdlib only.
 
-As the first process of a container it inherits children that others left behind. No other process
-can collect them when they end, and each would keep its entry in the table of processes: a probe by
-`exec`, or a debugging shell, leaves some.
+As the first process of a container, the supervisor inherits orphaned children. No other process can
+collect them when they end, and each would keep its entry in the process table: a probe by `exec`,
+or a debugging shell, leaves some.
 
 Only the supervisor handles SIGINT, SIGHUP and SIGUSR1, though Ctrl-C and `kill -HUP -<group>` send
-them to the whole group. All other processes inherit a mask that blocks them from before their first
-instruction: an interpreter that is starting would die of them. A root process blocks them, and
+them to the whole group. All other processes inherit a mask that blocks them from their first
+instruction on: an interpreter that is starting would die of them. A root process blocks them, and
 leaves them pending, until its handlers are installed.
 """
 
@@ -19,14 +18,12 @@ from contextlib import contextmanager
 from typing import Final
 
 TIMEOUT_S: Final = 0.2
-"""A service manager that hangs delays us no longer than this; one that works reads within
-milliseconds.
-"""
+"""Limit of the delay by a service manager that hangs. A working one reads within milliseconds."""
 
 
 def notify(state: str) -> None:
-    """Send READY, STOPPING or WATCHDOG to the manager named by NOTIFY_SOCKET (sd_notify(3)), if
-    there is one.
+    """Send READY, STOPPING or WATCHDOG to the manager in NOTIFY_SOCKET (sd_notify(3)), if there is
+    one.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
@@ -40,11 +37,11 @@ def notify(state: str) -> None:
             out.connect(address)
             out.sendall(state.encode())
     except OSError:
-        pass  # a manager that does not listen is no reason not to serve
+        pass  # sidelog serves even if the manager does not listen
 
 
 def reap(own: Collection[int | None]) -> None:
-    """Collect children that have ended and are none of `own`, whose exit code is wanted (wait(2))."""
+    """Collect ended children (wait(2)), except `own`, whose exit codes are needed elsewhere."""
     while True:
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -59,18 +56,18 @@ GROUP_SIGNALS: Final = frozenset((signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
 
 
 def hold_back() -> None:
-    """Block them in this thread, and in every process that it starts or becomes."""
+    """Block these signals in this thread, and in every process that it starts or becomes."""
     signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
 
 
 def take() -> None:
-    """Let them in again, those that came meanwhile first."""
+    """Unblock these signals. Pending ones arrive first."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Block them in the processes that are started meanwhile."""
+    """Block these signals in processes started within the context."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:
         yield

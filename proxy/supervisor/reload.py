@@ -1,14 +1,17 @@
-"""Reload: new settings for running processes, without a lost connection or record. Standard library
-only.
+"""Reload: new settings for running processes, without a lost connection or record.
 
-Strategy: a process of its own (`reload_config.py`) reads the configuration, lays it over what a
-running sidelog cannot change, and checks both. When it is valid, new workers start on the same
-sockets beside the old ones; once all of them are ready they take over, and the old ones *retire*:
-they accept nothing more, and end when their last client has left, however many reloads follow.
-Where `MAX_OLD_WORKERS` still serve, the next reload is refused: it cuts no client off. A worker
-that does not start takes the reload back. The collector follows last: rings describe themselves, so
-either can be ahead. Before all that the rings of the reload before are drained (`ring_room.py`);
-what is requested meanwhile, or while one runs, is one reload.
+Standard library only.
+
+Strategy: a separate process (`reload_config.py`) reads the configuration, combines it with the
+settings that a running sidelog cannot change, and checks the result. If it is valid, new workers
+start on the same sockets as the old ones. Once all of them are ready they take over, and the old
+ones *retire*: they accept nothing more, and end when their last client has left, however many
+reloads follow. While `MAX_OLD_WORKERS` still serve, the next reload is refused, because a reload
+never cuts a client off. A worker that does not start cancels the reload. The collector follows
+last:
+rings describe themselves, so either side can be ahead. Before all that, the rings of the previous
+reload are drained (`ring_room.py`); requests that arrive meanwhile, or during a reload, become one
+further reload.
 
 Invariant: at any moment some generation of workers accepts on every socket.
 """
@@ -32,44 +35,46 @@ from proxy.supervisor.ring_room import LOOK_S, PATIENCE_S, RingRoom
 log = logging.getLogger("proxy.supervisor")
 
 MAX_OLD_WORKERS: Final = 32
-"""Workers that serve the last streams of earlier reloads, 40 MiB each; with more a reload is refused."""
+"""Limit of workers that serve the last streams of earlier reloads, 40 MiB each. Above it a reload
+is refused.
+"""
 LEAVE_S: Final = 5.0
-"""Clients of too many old workers get this long to leave before a reload is refused."""
+"""Time that the clients of too many old workers get to leave before a reload is refused."""
 READ_S: Final = 30.0
-"""The configuration gets this long to be read: a file system that hangs must not block every later
-reload.
+"""Time limit for reading the configuration: a file system that hangs must not block later reloads.
 """
 
 
 @dataclass(slots=True, eq=False)
 class Reload:
-    """One reload at a time; another one requested meanwhile follows. Driven by the supervisor's
-    loop: never waits.
+    """One reload at a time; a further request follows it.
+
+    Driven by the supervisor's loop: no method blocks.
     """
 
     shared: Shared
-    """What the running children were started with."""
+    """Settings and resources of the running children."""
     source_fd: int
-    """What `reload_config.py` needs to find the configuration."""
+    """Descriptor from which `reload_config.py` learns the source of the configuration."""
     room: RingRoom
-    """Looked at before new workers make rings."""
+    """Checked before new workers make rings."""
     start: Callable[[Child], object]
-    """Starts a child and listens to it; one that could not be started is due again."""
+    """Starts a child and listens to it. A child that could not be started is due again."""
     take_over: Callable[[Shared, list[Worker]], None]
     """Called with the new workers once all of them are ready."""
     refuse: Callable[[list[Worker]], None]
-    """Called when nothing changes, with those new workers that already accept."""
+    """Called if nothing changes, with those new workers that already accept."""
     old_workers: Callable[[], int]
-    """Says how many workers of before still serve their last clients."""
+    """Returns the number of old workers that still serve their last clients."""
     _crowded_until_s: float = field(default=0.0, init=False)
-    """When to give up the wait for old workers to end; 0: it has not begun."""
+    """End of the wait for old workers to end; 0 if there is no wait."""
     _is_requested: bool = field(default=False, init=False)
     _reader: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _read_fd: int = field(default=-1, init=False)
     _read_until_s: float = field(default=0.0, init=False)
     _next: Shared | None = field(default=None, init=False)
     starting: list[Worker] = field(default_factory=list, init=False)
-    """New workers that are not all ready yet."""
+    """New workers while not all of them are ready."""
 
     def request(self) -> None:
         self._is_requested = True
@@ -95,12 +100,12 @@ class Reload:
 
     @property
     def reader_pid(self) -> int | None:
-        """The process that reads the configuration, if there is one."""
+        """Id of the process that reads the configuration; None without one."""
         return None if self._reader is None else self._reader.pid
 
     @property
     def wait_s(self) -> float | None:
-        """How long the supervisor may wait for news of children alone; None: without limit."""
+        """Seconds that the supervisor may wait for events of children alone; None for no limit."""
         if self._reader is not None:
             return max(0.0, self._read_until_s - time.monotonic())
         if self._is_requested and not self.starting:
@@ -108,8 +113,8 @@ class Reload:
         return None
 
     def _is_settled(self) -> bool:
-        """Whether there are few old workers, and the rings of earlier generations are drained: new
-        ones may be made.
+        """Return True if new rings may be made: few old workers are left, and earlier rings are
+        drained.
         """
         if self._is_crowded():
             return False
@@ -125,7 +130,7 @@ class Reload:
         return room == "free"
 
     def _is_crowded(self) -> bool:
-        """Whether too many old workers still serve; after a while the reload is refused."""
+        """Return True while too many old workers serve. After a while the reload is refused."""
         count = self.old_workers()
         now_s = time.monotonic()
         if count < MAX_OLD_WORKERS:
@@ -138,8 +143,8 @@ class Reload:
             self._crowded_until_s = 0.0
             self._is_requested = False
             log.error(
-                "keeping the current settings: %d workers of before still serve streams, the limit is "
-                "%d; a reload cuts none off, a restart does",
+                "keeping the current settings: %d old workers still serve streams, the limit is %d; "
+                "wait for their streams to end, or restart, which ends them",
                 count,
                 MAX_OLD_WORKERS,
             )
@@ -187,7 +192,7 @@ class Reload:
         os.close(self._read_fd)
 
         if code:
-            if code != 2:  # then it has logged why
+            if code != 2:  # with exit code 2 it has logged the reason
                 log.error("cannot read the configuration, keeping the current settings")
             self.refuse([])
             return
@@ -225,7 +230,7 @@ class Reload:
             self.starting = []
             self._next = None
             assert shared is not None
-            # All children started with it have read it, and no more will be.
+            # All its children have read it, and no more will be started with it.
             os.close(self.shared.settings_fd)
             self.shared = shared
             self.take_over(shared, workers)

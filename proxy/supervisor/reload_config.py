@@ -1,9 +1,9 @@
-"""Reads the configuration once more for a running supervisor: `python -m
+"""Read the configuration once more for a running supervisor: `python -m
 proxy.supervisor.reload_config`.
 
-A process of its own, so that the supervisor stays small and nothing in a configuration can stop it.
-It reads what `serve` read, in the same order: file, environment and flags as at the start; what
-needs a restart stays as it runs. What is wrong is one line in the log.
+A separate process, so that the supervisor stays small and no configuration can stop it. It reads
+the sources that `serve` read, in the same order: file, environment and flags of the start. Settings
+that need a restart keep their running values. An error becomes one line in the log.
 """
 
 import argparse
@@ -22,7 +22,7 @@ log = logging.getLogger("proxy.supervisor.reload_config")
 
 
 def main(argv: list[str]) -> int:
-    """Write the frozen settings to the given descriptor; 2 when they are not valid."""
+    """Write the frozen settings to the given descriptor; return 2 if they are not valid."""
     parser = argparse.ArgumentParser(
         prog="proxy.supervisor.reload_config", description="started by the supervisor"
     )

@@ -1,14 +1,14 @@
-"""How much memory rings may take together: those of one generation, and as much again. Standard
-library only.
+"""The memory that rings may take together: that of one generation, and as much again.
 
-A ring is allocated whole when it is made; when its worker is gone, the collector gives back what it
-has drained. Strategy: new rings are made only when all that there are, of this run and of those
-before, take no more than one generation's and the writer's queue, which a store that is away leaves
-in them. So a burst of reloads takes at most one generation more. Old workers that serve streams to
-their end have given back nearly all of theirs (`ring/lean_room.py`); what is left of it is not
-counted. A start does not wait: beside rings that others left its workers begin with lean ones.
-Where waiting leads to nothing, because neither store nor spool takes what the old ones hold, the
-patience of a reload ends.
+A ring is allocated whole when it is made; when its worker is gone, the collector frees the drained
+part. Strategy: new rings are made only if all existing ones, of this run and earlier ones, take no
+more memory than one generation and the writer's queue, which stays in them while the store is
+unavailable. So a burst of reloads takes at most one generation more. Old workers that serve streams
+to their end have freed nearly all of their rings (`ring/lean_room.py`); the rest is not counted. A
+start does not wait: next to rings of other runs its workers begin with lean ones. If neither store
+nor spool accepts the old records, waiting is pointless, and the reload is given up after a while.
+
+Standard library only.
 """
 
 import logging
@@ -23,22 +23,22 @@ from proxy.supervisor.children import Shared
 log = logging.getLogger("proxy.supervisor")
 
 PATIENCE_S: Final = 20.0
-"""How long a wait may last in which no ring gives memory back: a collector has started and tried
-its store by then.
+"""Longest wait without a ring that frees memory. A collector has started and tried its store by
+then.
 """
 LOOK_S: Final = 0.2
-"""Between two looks."""
+"""Time between two checks."""
 LEAN_RING_BYTES: Final = RING_OVERHEAD_BYTES + (1 << 20)
-"""Memory of the ring of an old worker, once it is drained."""
+"""Memory of the drained ring of an old worker."""
 
 
 class RingRoom:
-    """Decides whether new rings may be made; one wait at a time."""
+    """Decides if new rings may be made; one wait at a time."""
 
     def __init__(
         self, held: Callable[[], Iterable[int]], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`held` returns descriptors of the rings of this run; some of them have no name."""
+        """Use `held` to get descriptors of this run's rings, including those without a name."""
         self._held = held
         self._clock = clock
         self.is_waiting = False
@@ -46,14 +46,16 @@ class RingRoom:
         self._until_s = 0.0
 
     def is_free(self, shared: Shared) -> bool:
-        """Whether rings of a generation may be made whole beside those that there are: a start does
-        not wait for it.
+        """Return True if the rings of a generation may be allocated whole. A start does not wait
+        for it.
         """
         taken_bytes, room_bytes = self._measure(shared, 0)
         return taken_bytes <= room_bytes
 
     def _measure(self, shared: Shared, old_workers: int) -> tuple[int, int]:
-        """Return what all rings take, and up to what more of them may be made."""
+        """Return the memory of all rings, and the limit up to which more may be made, both in
+        bytes.
+        """
         room_bytes = shared.rings_bytes + int(shared.settings["storage"]["queue_max_bytes"])
         return allocated_bytes(
             shared.rings.path, self._held()
@@ -62,10 +64,16 @@ class RingRoom:
     def look(
         self, shared: Shared, who: str, patience_s: float = PATIENCE_S, old_workers: int = 0
     ) -> Literal["free", "taken", "hopeless"]:
-        """Say whether rings of another generation may be made now; `who` waits for it, in the log's
-        words.
+        """Decide if the rings of another generation may be made now.
 
-        So many old workers still serve, and keep what a lean ring takes.
+        Args:
+            shared: settings and ring directory of the new generation.
+            who: begins the log line about the wait, such as "a reload waits".
+            patience_s: longest wait without a ring that frees memory.
+            old_workers: number of workers that still serve and keep a lean ring each.
+
+        Returns:
+            `free`, `taken` (ask again later), or `hopeless` once the patience has ended.
         """
         taken_bytes, room_bytes = self._measure(shared, old_workers)
         taken = {"bytes": taken_bytes, "of_bytes": room_bytes}
@@ -92,8 +100,8 @@ class RingRoom:
         return "hopeless"
 
     def has_unread(self) -> bool:
-        """Whether a ring of ours was not emptied at the end; logs how many records are lost or left
-        behind.
+        """Return True if one of our rings was not emptied at the end; log the number of records in
+        them.
         """
         left = [records for records in map(unread_in, self._held()) if records != 0]
         if left:

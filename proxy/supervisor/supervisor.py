@@ -2,11 +2,11 @@
 
 It does as little as possible, so that it cannot break: it waits for signals and children, and never
 touches traffic, configuration files or the store; for a reload (`reload.py`) a process of its own
-reads them. Start order: lock the data directory, bind, workers, collector: its start is three times
-theirs, and clients need not wait for it. Stop order: not ready, `drain_delay_s`, workers drain,
-collector drains the rings and closes the store. A child that dies is started again, the first time
-at once, then with back-off; meanwhile another worker *adopts* its listening socket, because the
-kernel keeps giving it its share of new connections (SO_REUSEPORT).
+reads them. Start order: lock the data directory, bind, workers, collector. The collector takes
+three times as long to start, and clients need not wait for it. Stop order: not ready,
+`drain_delay_s`, workers drain, collector drains the rings and closes the store. A child that dies
+is started again, the first time at once, then with back-off; meanwhile another worker *adopts* its
+listening socket, because the kernel keeps giving it its share of new connections (SO_REUSEPORT).
 """
 
 import logging
@@ -32,19 +32,19 @@ from proxy.supervisor.startup import RootContext, write_addresses
 log = logging.getLogger(__name__)
 
 COLLECTOR_STOP_S: Final = 60.0
-"""The collector gets this long to drain the rings and commit; what is left in them is drained at
-the next start.
+"""Time that the collector gets to drain the rings and commit. The rest is drained at the next
+start.
 """
 SLOW_STOP_S: Final = 3.0
-"""A stop that waits longer than this for a child logs which one."""
+"""Wait for a child after which a stop logs its name."""
 ANNOUNCE_AGAIN_S: Final = 0.5
 """Pause between two attempts to send to a collector that is not reading."""
 SAME_SIGNAL_S: Final = 1.0
-"""A signal to stop that comes again so soon is the same one: timeout(1), shells and npm send it to a
-process and to its group.
+"""Time within which a repeated stop signal counts as the same one: timeout(1), shells and npm send
+it to a process and to its group.
 """
 KILL_AFTER_S: Final = 5.0
-"""A child gets this long beyond its own timeouts before it is killed."""
+"""Time that a child gets beyond its own timeouts before it is killed."""
 
 
 class Supervisor:
@@ -153,7 +153,7 @@ class Supervisor:
 
     def _start(self, child: Child) -> None:
         if child.control is not None:
-            # Unread, the end of file of its last life would keep the selector awake.
+            # The unread end of file of its last life would keep the selector awake.
             self._listen_to(child)
         try:
             child.start()
@@ -174,7 +174,7 @@ class Supervisor:
             self._announce_workers()
 
     def _wait(self, read_end: socket.socket, timeout_s: float | None) -> None:
-        """Sleep until a signal, a line of a child, a health request, or the timeout."""
+        """Sleep until a signal, a child's message, a health request, or the timeout."""
         due_s = None if self._health is None else self._health.due_s()
         if due_s is not None:
             timeout_s = due_s if timeout_s is None else min(timeout_s, due_s)
@@ -193,10 +193,10 @@ class Supervisor:
             self._health.expire()
 
     def _readiness(self) -> tuple[bool, dict[str, object]]:
-        """Ready while a worker accepts, for all sockets, all that run answer, every ring is read,
-        and no stop has begun.
+        """Return the readiness and its details.
 
-        Without a data port: while the collector serves.
+        Ready means that every socket has a worker that accepts, all running workers answer, every
+        ring is read, and no stop has begun. Without a data port it means that the collector serves.
         """
         if not self._listeners.data:
             members: dict[str, object] = {
@@ -253,8 +253,8 @@ class Supervisor:
             self._collector.announce_again()
 
     def _announce_workers(self) -> None:
-        """Send the list of workers if it has changed; a collector that is not reading gets it a
-        little later.
+        """Send the list of workers if it has changed. A collector that is not reading gets it
+        later.
         """
         counts = {"log_lines_dropped": lines_dropped(), "reloads": self._reloads}
         self._is_behind = not self._collector.announce(self._all_workers, counts)
@@ -287,7 +287,9 @@ class Supervisor:
                 log.info("status", extra={"children": children, "old_workers": self._count_old()})
 
     def _advance(self) -> None:
-        """Restart what has died and is due; let a survivor adopt a dead worker's socket."""
+        """Restart children that have died and are due; let another worker adopt a dead worker's
+        socket.
+        """
         now = time.monotonic()
         for child in self._children:
             code = child.poll()
@@ -304,7 +306,7 @@ class Supervisor:
         self._announce_workers()
         if self._hand_over_by_s is not None and now >= self._hand_over_by_s:
             self._hand_over_by_s = None
-            self._collector.kill()  # what it had not committed is in the rings
+            self._collector.kill()  # its uncommitted records are still in the rings
             self._on_death(self._collector, 1, now)
 
         if self._watchdog_s:
@@ -318,7 +320,7 @@ class Supervisor:
         )
 
     def _on_death(self, child: Child, code: int, now: float) -> None:
-        if code == EXIT_CONFIG and not child.has_served:  # it has logged why
+        if code == EXIT_CONFIG and not child.has_served:  # it has logged the reason
             self._is_stopping = True
             return
         if child.control is not None:
@@ -340,7 +342,7 @@ class Supervisor:
                 survivor.adopt(child.index)
 
     def _next_start_s(self) -> float | None:
-        """Seconds until the next restart or watchdog ping; None when only events matter."""
+        """Return the seconds until the next restart or watchdog ping; None if only events matter."""
         now = time.monotonic()
         waits = [
             max(0.0, child.due_at - now) for child in self._children if child.due_at is not None
@@ -358,7 +360,7 @@ class Supervisor:
         return min(waits, default=None)
 
     def _take_over(self, shared: Shared, workers: list[Worker]) -> None:
-        """Let new workers serve from now on, and the old ones serve out; the collector follows."""
+        """Let new workers serve from now on and retire the old ones; the collector follows."""
         for worker in self._workers:
             worker.retire()
         self._leaving += self._workers
@@ -375,11 +377,11 @@ class Supervisor:
         log.info("reloaded: new workers serve with the new settings", extra=figures)
 
     def _count_old(self) -> int:
-        """Return how many workers of before a reload still serve their last clients."""
+        """Return the number of old workers that still serve their last clients."""
         return sum(worker.has_process for worker in self._leaving)
 
     def _refuse(self, ready: list[Worker]) -> None:
-        """Go on as before; new workers that already accepted serve those clients out."""
+        """Continue with the old workers. New workers that already accepted retire."""
         for worker in ready:
             worker.retire()
         self._leaving += ready
@@ -387,7 +389,9 @@ class Supervisor:
         notify("READY=1\nSTATUS=the last reload was refused: the previous settings stay in force")
 
     def _stop(self, read_end: socket.socket) -> int:
-        """Stop in order; a second signal kills what is left (what was pushed stays in the rings)."""
+        """Stop in order. A second signal kills the remaining children; pushed records stay in the
+        rings.
+        """
         self._stopping_since_s = time.monotonic()
         notify("STOPPING=1")
         log.info(
@@ -396,7 +400,7 @@ class Supervisor:
         )
         self._collector.send("not-ready")
         self._pause(read_end, self._limits["drain_delay_s"])
-        # So that the last worker to close it ends the queue of new connections.
+        # The last worker to close the socket ends the queue of new connections.
         self._listeners.close_data()
         workers = self._all_workers
         for worker in workers:
@@ -424,7 +428,7 @@ class Supervisor:
             self._reap(read_end, [collector], self._hand_over_by_s - time.monotonic())
         is_hopeless = collector.exit_code == EXIT_CONFIG and not collector.has_served
         if not collector.is_running() and not is_hopeless and not self._has_stop_signal():
-            # That of the one before would pass for a clean end, if this cannot be started.
+            # The previous exit code would look like a clean end if this start fails.
             collector.exit_code = None
             self._start(collector)
 
@@ -453,7 +457,7 @@ class Supervisor:
             self._wait(read_end, min(left, 0.5))
 
     def _has_stop_signal(self) -> bool:
-        """Whether a signal to stop came again, which ends all waiting."""
+        """Return True if a stop signal came again. That ends all waiting."""
         is_same = time.monotonic() - self._stopping_since_s < SAME_SIGNAL_S
         stops = () if is_same else (signal.SIGTERM, signal.SIGINT)
         self._signals = [number for number in self._signals if number in stops]

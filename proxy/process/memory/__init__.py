@@ -1,1 +1,1 @@
-"""What a process gives back: freed memory, and what is left in cycles."""
+"""Releasing memory of a process: freed memory, and reference cycles."""

@@ -1,15 +1,17 @@
-"""When reference cycles are collected: young objects in small steps, all rarely; in a collector a
-bit more often.
+"""The schedule of reference cycle collection: young objects in small steps, full collections
+rarely.
 
 A full collection walks every live object, 5 µs for each open connection, and stops all work
-meanwhile: 10 000 connections took 20 to 60 ms, every few seconds while they came (`bench.hostile`).
-Connections and exchanges leave no cycles behind (tests/proxy/worker/test_garbage.py), so little
-waits. Strategy: the interpreter collects what is young, and a full collection comes no sooner than
-some thousand times what the last one took: the more lives, the rarer it is, and one in so many
-requests meets it at most. The invariants: it does come, and no later than memory has grown by a
-quarter, since garbage makes a collection longer, and the pause behind it: a leak of 3 KB a
-connection once took 139 MiB in 40 000. Left to the interpreter, what the admin port of a collector
-leaves in cycles was 90 000 objects after an hour, 12 MiB.
+meanwhile: 10 000 connections took 20 to 60 ms, every few seconds while they arrived
+(`bench.hostile`). Connections and exchanges leave no cycles behind
+(tests/proxy/worker/test_garbage.py), so there is little to collect.
+
+Strategy: the interpreter collects young objects. A full collection comes no sooner than about a
+thousand times the duration of the last one: with more live objects it becomes rarer, so it delays a
+bounded share of the requests. Invariant: it does come, at the latest when memory has grown by a
+quarter, since garbage prolongs a collection and with it the pause: a leak of 3 KB a connection once
+took 139 MiB in 40 000. With the interpreter's own schedule, cycles of a collector's admin port
+added up to 90 000 objects in an hour, 12 MiB.
 """
 
 import asyncio
@@ -23,30 +25,30 @@ from typing import Final
 
 LEAST_PAUSE_S: Final = 30.0
 LEAST_GROWTH_BYTES: Final = 16 << 20
-"""Memory has to grow by this much, and by a quarter, for a collection before its time."""
+"""Growth of memory, in addition to a quarter, that causes an early collection."""
 _NEVER: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class GcPolicy:
-    """How often a process collects reference cycles."""
+    """Frequency of reference cycle collection in a process."""
 
     young: int
-    """New objects after which the young generation is collected."""
+    """Number of new objects after which the young generation is collected."""
     young_rounds: int
-    """How many of these collections until the survivors are collected once more."""
+    """Number of these collections until the survivors are collected as well."""
     rest: int
-    """The pause after a full collection, as a multiple of its duration."""
+    """Pause after a full collection, as a multiple of its duration."""
 
 
 WORKER: Final = GcPolicy(young=700, young_rounds=4, rest=20_000)
-"""The interpreter's own number of young ones; with its 10 rounds the next look takes 2 ms. A full
+"""`young` is the interpreter's default; with its 10 rounds the next generation takes 2 ms. A full
 collection of 2 ms comes once in 40 s, one of 50 ms once in 17 minutes.
 """
 COLLECTOR: Final = GcPolicy(young=50_000, young_rounds=20, rest=1000)
-"""A batch is thousands of short-lived tuples, none of which can be in a cycle: a GET costs 21.5 µs
-of CPU without collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of 50
-ms comes once in 50 s, and only readers of the admin port wait for it.
+"""A batch consists of thousands of short-lived tuples that cannot be in a cycle: a GET costs 21.5
+µs of CPU without collections, 23.9 with the interpreter's thresholds (bench/micro). A full one of
+50 ms comes once in 50 s, and delays only readers of the admin port.
 """
 
 
@@ -66,10 +68,10 @@ def pause_s(took_s: float, rest: int) -> float:
 
 
 def own_bytes() -> int:
-    """Return what the process has of memory that is its own: resident, without files and rings
+    """Return the private memory of the process in bytes: resident, without files and rings
     (proc_pid_statm(5)).
 
-    In a sandbox without `/proc` it is 0: then pauses are counted by time alone.
+    Without `/proc`, as in a sandbox, it is 0: then only time determines the pauses.
     """
     try:
         text = Path("/proc/self/statm").read_text()
@@ -80,11 +82,11 @@ def own_bytes() -> int:
 
 
 async def collect_rarely(rest: int, memory_bytes: Callable[[], int] = own_bytes) -> None:
-    """Collect everything from time to time, until cancelled; see `pause_s` and `GcPolicy.rest`.
+    """Run full collections from time to time, until cancelled; see `pause_s` and `GcPolicy.rest`.
 
     Args:
-        rest: of the policy.
-        memory_bytes: says how much memory there is.
+        rest: `GcPolicy.rest` of the process.
+        memory_bytes: returns the memory in use.
     """
     took_s = 0.0
     while True:
@@ -95,7 +97,7 @@ async def collect_rarely(rest: int, memory_bytes: Callable[[], int] = own_bytes)
 
 
 async def _pass(pause_s: float, memory_bytes: Callable[[], int]) -> None:
-    """Wait for so long, or until memory has grown by as much as garbage may have of it."""
+    """Wait for `pause_s`, or until memory has grown by the share that garbage may take."""
     before_bytes = memory_bytes()
     most_bytes = before_bytes + max(LEAST_GROWTH_BYTES, before_bytes // 4)
     until_s = time.monotonic() + pause_s

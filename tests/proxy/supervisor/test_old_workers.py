@@ -74,7 +74,5 @@ def test_beside_too_many_old_workers_a_reload_is_refused(
         until(lambda: supervised._reloads["done"] == 2)
 
     assert run(supervised, steps) == 0
-    refusal = (
-        "keeping the current settings: 2 workers of before still serve streams, the limit is 2"
-    )
+    refusal = "keeping the current settings: 2 old workers still serve streams, the limit is 2"
     assert capfd.readouterr().err.count(refusal) == 1
