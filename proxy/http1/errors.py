@@ -1,6 +1,6 @@
-"""The errors that the proxy answers itself: their codes, their messages and the response.
+"""The errors of the proxy itself: their codes, messages and response.
 
-The type says whose fault it was: `Refused` is the client's, `UpstreamError` the upstream's.
+The type tells the responsible side: `Refused` means the client, `UpstreamError` the upstream.
 """
 
 import json
@@ -54,7 +54,7 @@ _EGRESS_CODES: Final = ("egress_denied", "certificate_rejected")
 AUTH_CODES: Final = tuple(
     code for code, status in STATUS_OF.items() if status in (401, 403) and code not in _EGRESS_CODES
 )
-"""The reasons why a key does not open a route, in the order of evaluation."""
+"""Reasons for a key that does not open a route, in the order of evaluation."""
 KEEPS_CONNECTION: Final = frozenset(("no_route", KEYS_UNAVAILABLE, "egress_denied", *AUTH_CODES))
 """Refusals of requests that were framed without doubt: the connection may go on."""
 _PARAMETERS: Final = re.compile(rb"[?;#]")
@@ -62,7 +62,7 @@ _UNSHOWN: Final = re.compile(rb"(?:\A|(?<=//))[^/]*@|(?<=[?;#=]).+", re.DOTALL)
 """The user of a URL, and the parameters of a target: often secrets."""
 _MAX_SHOWN_BYTES: Final = 80
 _CALL_FAILED: Final = "Connect call failed"
-"""What asyncio says instead of the kernel's reason."""
+"""Text of asyncio that replaces the kernel's reason."""
 
 
 class Refused(Exception):
@@ -76,7 +76,7 @@ class Refused(Exception):
 
 
 class UpstreamError(Exception):
-    """The upstream could not be reached, closed early, was silent too long, or spoke no HTTP."""
+    """The upstream could not be reached, closed early, was silent too long, or does not speak HTTP."""
 
     def __init__(self, code: str, message: str, refused_head: bytes = b"") -> None:
         """Fail with an `upstream_*` code or `overloaded`, and the bytes of a malformed head."""
@@ -85,11 +85,11 @@ class UpstreamError(Exception):
         self.message = message
         self.refused_head = refused_head
         self.reset_code = -1
-        """The code with which it reset an HTTP/2 stream; -1: it reset none."""
+        """Code with which it reset an HTTP/2 stream; -1 without a reset."""
 
 
 class Denied(OSError):
-    """An address that outgoing calls may not reach; the message says why."""
+    """An address that outgoing calls must not reach. The message gives the reason."""
 
 
 class NotHttp2(UpstreamError):
@@ -131,15 +131,16 @@ def unreached(error: Exception) -> str:
         return "upstream_untrusted"
     if isinstance(error, Denied):
         return "egress_denied"
-    # UnicodeError: a host name that IDNA cannot write.
+    # UnicodeError: a host name that IDNA cannot encode.
     if isinstance(error, socket.gaierror | UnicodeError):
         return "upstream_unresolved"
     return "upstream_refused"
 
 
 def why_unreached(error: Exception) -> str:
-    """Return the reason why a connection failed, without the words of OpenSSL, asyncio and aiohttp
-    where they mislead.
+    """Return the reason for a failed connection.
+
+    Misleading texts of OpenSSL, asyncio and aiohttp are replaced.
     """
     if isinstance(error.__cause__, OSError):
         error = error.__cause__

@@ -1,8 +1,8 @@
-"""The request line: method, target and version, judged byte for byte (RFC 9112 §3, RFC 9110 §7.1).
+"""The request line: method, target and version, judged byte by byte (RFC 9112 §3, RFC 9110 §7.1).
 
-Pure. The common case, a known method with an origin-form target, is one regular expression, which
-`request_reader.py` tries first. Any other line takes the slow path here, which brings its target
-into origin form or refuses it. Path bytes are never changed.
+The common case, a known method with an origin-form target, is one regular expression, which
+`request_reader.py` tries first. Any other line takes the slow path here, which converts its target
+to origin form or refuses it. Path bytes are never changed.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from proxy.http1.errors import Refused, shown
 
 METHODS: Final = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"PATCH", b"OPTIONS")
-"""The methods that counters keep apart. Others are forwarded too, but not these in another case."""
+"""Methods with counters of their own. Others are forwarded too, but not these in another case."""
 
 IDEMPOTENT_METHODS: Final = frozenset((b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS"))
 """Methods that may be sent again if a reused connection was closed (RFC 9110 §9.2.2)."""
@@ -27,7 +27,8 @@ _NO_FORWARD_PROXY: Final = (
 )
 
 # No controls, no space, no "#": a fragment never goes on the wire (RFC 9110 §4.2.5). Bytes from
-# 0x80 are no URI characters, but clients send them and servers take them; they frame nothing.
+# 0x80 are not URI characters, but clients send them and servers accept them; they do not affect
+# framing.
 FAST_REQUEST_LINE: Final = re.compile(
     rb"(GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS) (/[\x21\x22\x24-\x7e\x80-\xff]*) HTTP/1\.([01])\r\n"
 )
@@ -37,7 +38,7 @@ _REQUEST_LINE: Final = re.compile(rb"([^ \r\n]+) ([^ \r\n]+) (HTTP/\d\.\d)")
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}")
 _TARGET_BYTES: Final = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _ABSOLUTE: Final = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*+)://([^/?#]*+)([^#]*+)")
-"""Possessive, so that a `#` behind the match costs no backtracking."""
+"""Possessive, so that a `#` after the match costs no backtracking."""
 # RFC 3986 §3.2.2: reg-name or bracketed IPv6; userinfo is not allowed (RFC 9110 §4.2.4).
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 
@@ -47,14 +48,14 @@ class RequestLine(NamedTuple):
 
     method: bytes
     target: bytes
-    """In origin form, or `*` for OPTIONS."""
+    """Target in origin form, or `*` for OPTIONS."""
     authority: bytes | None
-    """The authority of an absolute-form target, which wins over Host (RFC 9112 §3.2.2)."""
+    """Authority of an absolute-form target. It takes precedence over Host (RFC 9112 §3.2.2)."""
     is_http10: bool
 
 
 def is_host(value: bytes) -> bool:
-    """Return whether a Host value or authority is well-formed; an empty one is not."""
+    """Return True if a Host value or authority is well-formed. An empty one is not."""
     match = _HOST.fullmatch(value)
     return match is not None and not (match[1] and int(match[1]) > 65535)
 
@@ -124,7 +125,7 @@ def _check_method(method: bytes) -> None:
 def _origin_form(method: bytes, target: bytes, scheme: bytes) -> tuple[bytes, bytes | None]:
     """Return a target in origin form, and the authority of an absolute-form one.
 
-    Routes choose the upstream, not the authority, so this makes no open proxy.
+    Routes choose the upstream, not the authority, so this does not create an open proxy.
     """
     if target.startswith(b"/"):
         return target, None

@@ -1,12 +1,10 @@
-"""The counters page of a worker: u64 cells in shared memory, so that metrics are right even when
-records are dropped.
+"""The counters page of a worker: u64 cells in shared memory, exact even when records are dropped.
 
 Strategy: the number of routes fixes the layout; the worker adds to a cell in place (about 50 ns),
-the collector reads the page when it is asked for metrics. One more route, `no_route`, takes
-requests that no route matched.
-
-Invariant: counters only grow and outlive their worker (`add_counts`); gauges say what is now and
-die with it.
+the collector reads the page when metrics are requested. One more route, `no_route`, takes requests
+that no route matched.
+Invariant: counters only grow and outlive their worker (`add_counts`); gauges show the present state
+and end with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +33,9 @@ METHODS: Final = (
     ),
     "OTHER",
 )
-"""RFC 9110 §9.3, RFC 5789, and those of WebDAV and CalDAV (RFC 4918, 3253, 3744, 4791, 5323)."""
+"""Methods counted by name: RFC 9110 §9.3, RFC 5789, WebDAV and CalDAV (RFC 4918, 3253, 3744, 4791,
+5323).
+"""
 CLASSES: Final = ("none", "1xx", "2xx", "3xx", "4xx", "5xx")
 """Status classes; "none" is an exchange without a response, or a status outside of 100 to 599."""
 UPSTREAM_ERRORS: Final = ("refused", "unresolved", "untrusted", "reset", "bad_response", "timeout")
@@ -49,8 +49,8 @@ TLS_FAILURES: Final = (
     "certificate",
     "other",
 )
-"""Why a connection was never secured: what else it spoke, or that it was silent or left, or what
-was not agreed on; "certificate": the client refused ours.
+"""Reasons for a TLS connection that was never secured: another protocol, silence, the client left,
+or nothing in common. "certificate": the client rejected ours.
 """
 EGRESS_OUTCOMES: Final = (
     "read",
@@ -62,14 +62,14 @@ EGRESS_OUTCOMES: Final = (
     "untrusted",
     "closed",
 )
-"""What became of a connection to the port of outgoing calls: its TLS is read, or plain HTTP within
-CONNECT, or it asks for `http://` URLs; it is a tunnel; its request is refused; the host is not
-reached; the client does not trust our certificate; it left before anything was decided.
+"""Outcomes of connections to the port of outgoing calls: TLS that is read; plain HTTP within
+CONNECT; `http://` URLs; a tunnel; a refused request; an unreachable host; a client that does not
+trust our certificate; a client that left early.
 """
 PROXY_FAILURES: Final = ("malformed", "timeout", "closed")
-"""Why the client of a load balancer's connection was never known."""
+"""Reasons for an unknown client behind a load balancer."""
 HTTP2_CODES: Final = tuple(code.name.lower() for code in ErrorCode)
-"""Why streams were reset, or connections of HTTP/2 ended; by their numbers (RFC 9113 §7)."""
+"""Reasons for resets of streams and ends of HTTP/2 connections, by their numbers (RFC 9113 §7)."""
 HTTP2_SIDES: Final = ("client", "server", "upstream")
 AUTH_FAILURES: Final = (*AUTH_CODES, KEYS_UNAVAILABLE)
 
@@ -87,8 +87,9 @@ _TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 @dataclass(slots=True)
 class CounterSnapshot:
-    """The content of the pages. Route names are keys, "" = no route; the dictionaries have no
-    zeros.
+    """The content of the pages.
+
+    Route names are keys, "" for no route; the dictionaries have no zeros.
     """
 
     requests: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class CounterSnapshot:
     upstream_errors: dict[tuple[str, str], int] = field(default_factory=dict)
     """(route, reason) → failures."""
     refused_connections: int = 0
-    """Connections turned away."""
+    """Connections that were refused."""
     upstream_retries: int = 0
     """Requests sent to an upstream a second time."""
     connections_downstream: int = 0
@@ -110,33 +111,33 @@ class CounterSnapshot:
     requests_in_flight: int = 0
     """Gauge: running now."""
     auth_failures: dict[str, int] = field(default_factory=dict)
-    """Code of the key check → calls it refused."""
+    """Code of the key check → refused calls."""
     tls_failures: dict[str, int] = field(default_factory=dict)
     """Reason → connections of the TLS port that were never secured."""
     proxy_failures: dict[str, int] = field(default_factory=dict)
-    """Reason → connections without a PROXY header that says whose they are."""
+    """Reason → connections without a PROXY header that names the client."""
     dropped_messages: int = 0
     """WebSocket messages that were passed on and not recorded."""
     dropped_grpc_messages: int = 0
-    """The same of gRPC streams."""
+    """Messages of gRPC streams that were passed on and not recorded."""
     log_lines_dropped: int = 0
-    """Lines of the worker's log that stderr did not take."""
+    """Lines of the worker's log that stderr did not accept."""
     displaced_connections: int = 0
     """Idle connections that were closed for new ones."""
     recording_waits: int = 0
     """Requests and reads of messages that waited for room for their records."""
     recording_wait_us: int = 0
-    """How long all of them waited."""
+    """Total duration of these waits."""
     recording_standstills: int = 0
-    """Times that waiting ended because nothing at all had left a ring for too long."""
+    """Waits that ended because no record had left the ring for too long."""
     connections_http2: int = 0
-    """Gauge: those of `connections_downstream` that speak HTTP/2."""
+    """Gauge: number of `connections_downstream` that speak HTTP/2."""
     connections_upstream_http2: int = 0
-    """Gauge: those of `connections_upstream` that speak HTTP/2."""
+    """Gauge: number of `connections_upstream` that speak HTTP/2."""
     http2_ends: dict[str, int] = field(default_factory=dict)
     """Code → connections of HTTP/2 that we ended."""
     http2_resets: dict[tuple[str, str], int] = field(default_factory=dict)
-    """(side, code) → streams that it reset."""
+    """(side, code) → streams that the side reset."""
     egress: dict[str, int] = field(default_factory=dict)
     """Outcome → connections to the port of outgoing calls."""
 
@@ -156,7 +157,7 @@ _GAUGES: Final = frozenset(
 
 
 class CounterLayout:
-    """Where each counter of a worker with `routes` routes lies."""
+    """The cell of each counter of a worker with `routes` routes."""
 
     __slots__ = (
         "auth_failures", "connections_downstream", "connections_http2", "connections_upstream",
@@ -172,7 +173,7 @@ class CounterLayout:
         rows = routes + 1
         self.routes = routes
         self.no_route = routes
-        """Route index of requests that matched none."""
+        """Route index of requests that matched no route."""
         self.requests = tuple(row * _ROUTE_CELLS for row in range(rows))
         """First cell of each route's requests."""
         self.request_bytes = rows * _ROUTE_CELLS
@@ -208,7 +209,7 @@ class CounterLayout:
         self.egress = self.dropped_grpc_messages + 2
         """Add the index of the outcome."""
         self.size = self.egress + len(EGRESS_OUTCOMES)
-        """Cells in all."""
+        """Total number of cells."""
 
     def request_cell(self, route: int, method: bytes, status: int) -> int:
         """Return the cell of a finished exchange; `status` 0 = no response."""
@@ -216,15 +217,15 @@ class CounterLayout:
         return self.requests[route] + _METHOD_CELL.get(method, _OTHER_CELL) + status_class
 
     def upstream_error_cell(self, route: int, reason: str) -> int | None:
-        """Return the cell of an upstream failure; None for a reason that has none."""
+        """Return the cell of an upstream failure; None for a reason without a cell."""
         index = _ERROR_INDEX.get(reason)
         if index is None:
             return None
         return self.upstream_errors + route * len(UPSTREAM_ERRORS) + index
 
     def http2_reset_cell(self, side: str, code: int) -> int:
-        """Return the cell of a stream's reset; a code that is not known means an internal error
-        (RFC 9113 §7).
+        """Return the cell of a stream's reset. An unknown code means an internal error (RFC 9113
+        §7).
         """
         known = code if code < len(HTTP2_CODES) else ErrorCode.INTERNAL_ERROR
         return self.http2_resets + HTTP2_SIDES.index(side) * len(HTTP2_CODES) + known
@@ -244,7 +245,7 @@ class CounterLayout:
     def read(
         self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None
     ) -> CounterSnapshot:
-        """Read a page; without the names of the routes an index is its own name.
+        """Read a page. Without route names, the index of a route is its name.
 
         Raises:
             ValueError: the page or the names do not fit this layout.
@@ -299,8 +300,9 @@ def _add(into: dict[Key, int], key: Key, count: int) -> None:
 def add_counts(
     base: CounterSnapshot, snapshot: CounterSnapshot, *, is_alive: bool = False
 ) -> CounterSnapshot:
-    """Return the sum of two snapshots; gauges of `snapshot` are added only when its worker is
-    alive.
+    """Return the sum of two snapshots.
+
+    Gauges of `snapshot` are added only if its worker is alive.
     """
     total = CounterSnapshot()
     for name in (each.name for each in fields(CounterSnapshot)):

@@ -23,7 +23,7 @@ KIND_EXCHANGE: Final = 1
 """Ring entry kind of an exchange."""
 
 ERROR_CODES: Final[tuple[str, ...]] = ("", *STATUS_OF)
-"""The proxy's own error codes by their number in an entry; "" is none."""
+"""The proxy's own error codes by their number in an entry; "" for no error."""
 ERROR_INDEX: Final = {code: index for index, code in enumerate(ERROR_CODES)}
 OUTCOME_INDEX: Final = {outcome: index for index, outcome in enumerate(OUTCOMES)}
 
@@ -39,48 +39,48 @@ FLAG_HEADS_OFF: Final = 16
 FLAG_BODIES_OFF: Final = 32
 """The route's capture level keeps no bodies."""
 FLAG_ACCESS: Final = 64
-"""Behind all other sections lies what the key check noted, `ACCESS`."""
+"""`ACCESS`, the result of the key check, follows all other sections."""
 FLAG_NOTES: Final = 128
-"""Behind everything else lie notes: their length, `NOTES`, then each a tag, a length and its bytes,
+"""Notes follow everything else: their length, `NOTES`, then for each a tag, a length and its bytes,
 `NOTE`.
 """
 
 NOTES: Final = Struct("<I")
 NOTE: Final = Struct("<BI")
 NOTE_MESSAGE, NOTE_REFUSED_HEAD, NOTE_LONGEST_GAP, NOTE_MESSAGES_DROPPED = 1, 2, 3, 4
-"""Why the exchange failed, in words; what the upstream sent for a response head, up to
-`MAX_REFUSED_HEAD_BYTES`; the longest silence between two chunks, `LONGEST_GAP`, where the timeline
-lost entries; how many messages passed unrecorded.
+"""Contents of notes: reason of a failure, as text; beginning of a malformed response head, up to
+`MAX_REFUSED_HEAD_BYTES`; longest silence between two chunks, `LONGEST_GAP`, if the timeline lost
+entries; number of messages that passed unrecorded.
 """
 NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS = (5, 6), (7, 8)
-"""Trailer lines as received, each with its CRLF; names of those that were not passed on, each once,
-between commas.
+"""Trailer lines as received, each with its CRLF; names of trailers that were not passed on, each
+once, separated by commas.
 """
 NOTE_MESSAGES_UNREADABLE: Final = 9
-"""In which direction of a WebSocket frames passed that are none by RFC 6455 §5: a byte, 1 for in, 2
-for out.
-"""
+"""Directions of a WebSocket with frames that violate RFC 6455 §5: a byte, 1 for in, 2 for out."""
 NOTE_STREAM, NOTE_GRPC_MESSAGES = 10, 11
-"""As `http2_notes.py` has them."""
+"""Formats in `http2_notes.py`."""
 NOTE_TUNNEL: Final = 12
-"""Of a tunnel: why it was not read, what its client offered, and which side ended it, as JSON."""
+"""Facts about a tunnel, as JSON: the reason for not reading it, the client's offer, and the side
+that ended it.
+"""
 MAX_REFUSED_HEAD_BYTES: Final = 4096
 
 ACCESS: Final = Struct("<B16s")
-"""Whether the connection came from a trusted proxy, and the key's id."""
+"""A flag for a connection from a trusted proxy, and the key's id."""
 NO_KEY: Final = bytes(16)
 """Id that no key has."""
 
 MAX_NAMED_BYTES: Final = 255
-"""Of a scheme or a host beside the client's address: a DNS name at most (RFC 1035 §2.3.4)."""
+"""Longest scheme or host stored with the client's address: that of a DNS name (RFC 1035 §2.3.4)."""
 
 SHED_NONE, SHED_TAIL, SHED_BODIES = range(3)
 SHED_WINDOW_BYTES: Final = 1024
-"""What is kept of each body when the ring is more than three quarters full (FORMAT.md)."""
+"""Kept bytes of each body if the ring is more than three quarters full (FORMAT.md)."""
 
 FIXED: Final = Struct("<16sqqqqqqQQHHBBBBHHHIIIIIII")
 """Id; times and sizes of both bodies; status, route, codes and lengths of the addresses; lengths of
-what follows.
+the other sections.
 """
 TIMELINE_ENTRY: Final = Struct("<QQ")
 """Byte offset, µs since the start."""
@@ -90,8 +90,9 @@ LONGEST_GAP: Final = Struct("<Q")
 OK: Final = OUTCOME_INDEX[Outcome.OK]
 SWITCHING_PROTOCOLS: Final = 101
 MAX_WAITED_MS: Final = 0xFFFF
-"""What its field in the header holds; a process that stood still may have let a request wait for
-longer.
+"""Largest value of its field in the header.
+
+A stopped process may have let a request wait longer.
 """
 
 
@@ -129,7 +130,7 @@ class Exchange:
         self.close_code = 0
         self.messages_dropped = 0
         self.waited_ms = 0
-        """How long its request waited, before it was begun, so that its record finds room."""
+        """Milliseconds that its request waited, before it was begun, for room in the ring."""
         self.outcome = OK
         self.connect_ns = -1
         self.sent_ns = -1
@@ -147,7 +148,7 @@ class Exchange:
         self.response_whole = b""
         self.timeline: Timeline | None = None
         self.stream: StreamState | None = None
-        """Of a client that speaks HTTP/2."""
+        """State of the stream, for a client that speaks HTTP/2."""
         self.access = b""
         self.notes = b""
 
@@ -162,12 +163,12 @@ class Exchange:
             self.note(tags[1], b",".join(dict.fromkeys(dropped)))
 
     def note_dropped(self) -> None:
-        """Note the messages that passed unrecorded, if there are any."""
+        """Add a note with the number of messages that passed unrecorded, if there are any."""
         if self.messages_dropped:
             self.note(NOTE_MESSAGES_DROPPED, self.messages_dropped.to_bytes(8, "little"))
 
     def leave_out_unsent(self, size: int) -> None:
-        """Leave out the last `size` bytes of the response: its client was never sent them."""
+        """Remove the last `size` bytes of the response: its client was never sent them."""
         if size and self.response_body is not None:
             self.response_body.shorten(size)
         elif size:
@@ -180,7 +181,7 @@ class Exchange:
             self.note_dropped()
 
     def encode_opening(self) -> bytes:
-        """Pack what is known when the first of its messages comes: an entry without bodies."""
+        """Pack the state at the time of its first message: an entry without bodies."""
         sections = [self.client, self.upstream, self.request_head, self.response_head, self.access]
         flags = self.flags & ~FLAG_NOTES | (FLAG_ACCESS if self.access else 0)
         header = FIXED.pack(
@@ -191,8 +192,8 @@ class Exchange:
         return b"".join((header, *sections))
 
     def encode(self, pressure: int) -> tuple[bytes, list[bytes]]:
-        """Pack the entry header and collect the sections, leaving bodies out as the ring's fill
-        level demands.
+        """Pack the entry header and collect the sections, dropping bodies as the ring's fill level
+        demands.
         """
         sections = [self.client, self.upstream, self.request_head, self.response_head]
         if self.request_whole and not pressure:
@@ -248,8 +249,9 @@ class Exchange:
 
 
 def client_section(address: bytes, proto: bytes, host: bytes) -> bytes:
-    """Encode the client: its address, then after LFs what a trusted proxy says it asked for, unless
-    too long.
+    """Encode the client: its address, then after LFs the scheme and host stated by a trusted proxy.
+
+    Values that are too long are left out.
     """
     if not (proto or host):
         return address
@@ -260,7 +262,7 @@ def client_section(address: bytes, proto: bytes, host: bytes) -> bytes:
 def _collect(
     window: Window | None, whole: bytes, pressure: int, sections: list[bytes]
 ) -> tuple[int, int, int]:
-    """Append what is kept of a body; return its true size and the kept lengths of head and tail."""
+    """Append the kept part of a body; return its true size and the kept lengths of head and tail."""
     if whole:
         kept = b"" if pressure == SHED_BODIES else whole[:SHED_WINDOW_BYTES]
         sections.append(kept)
@@ -275,7 +277,7 @@ def _collect(
 
 
 class CapturedExchange:
-    """A ring entry read back: the struct's fields as attributes, sections as bytes of their own."""
+    """A decoded ring entry: the struct's fields as attributes, sections as bytes of their own."""
 
     __slots__ = (
         "access",
@@ -312,7 +314,7 @@ class CapturedExchange:
 
     @classmethod
     def opened(cls, opening: bytes) -> "CapturedExchange":
-        """Decode what `Exchange.encode_opening` packed; raises as the constructor does."""
+        """Decode the result of `Exchange.encode_opening`; raises like the constructor."""
         return cls(opening[: FIXED.size], opening[FIXED.size :])
 
     def __init__(self, header: bytes | memoryview, sections: bytes | memoryview) -> None:
@@ -330,7 +332,7 @@ class CapturedExchange:
             response_head, request_window, request_tail, response_window, response_tail, timeline,
         ) = FIXED.unpack(header)  # fmt: skip
         self.waited_ms = 0
-        if self.status != SWITCHING_PROTOCOLS:  # no WebSocket, so it has no close code
+        if self.status != SWITCHING_PROTOCOLS:  # not a WebSocket, so it has no close code
             self.waited_ms = self.close_code
             self.close_code = 0
         raw = bytes(sections)
@@ -380,7 +382,10 @@ class CapturedExchange:
         self.longest_gap_us = self._longest_gap_us() if timeline else None
 
     def _longest_gap_us(self) -> int | None:
-        """Return the longest silence between two chunks, which is noted where entries were dropped."""
+        """Return the longest silence between two chunks.
+
+        It is in a note if entries were dropped.
+        """
         noted = self.notes.pop(NOTE_LONGEST_GAP, b"")
         if len(noted) == LONGEST_GAP.size:
             gap_us: int = LONGEST_GAP.unpack(noted)[0]
@@ -392,10 +397,10 @@ class CapturedExchange:
 
 
 def _read_notes(raw: bytes, at: int) -> dict[int, bytes]:
-    """Return tag → bytes; a tag that is not known may be a later version's.
+    """Return notes by tag. An unknown tag may be a later version's.
 
     Raises:
-        ValueError: a note is longer than what is there.
+        ValueError: a note is longer than the remaining bytes.
     """
     notes = {}
     end = at + NOTES.size

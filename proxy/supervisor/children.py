@@ -1,7 +1,7 @@
-"""The child processes of the supervisor: how each is started, watched and controlled. stdlib only.
+"""The child processes of the supervisor: starting, watching and controlling them. stdlib only.
 
 A child inherits exactly the descriptors it needs: settings, its end of the control line, sockets,
-wake-up. It notices the supervisor's death as the end of its control line.
+wake-up. The end of its control line tells it that the supervisor is gone.
 """
 
 import json
@@ -29,14 +29,14 @@ BACKOFF_FIRST_S: Final = 0.1
 BACKOFF_MAX_S: Final = 5.0
 PING_EVERY_S: Final = 1.0
 SILENT_S: Final = 5.0
-"""A worker that answers no ping for this time serves no client: it hangs, or was stopped."""
+"""Time without an answer to a ping after which a worker counts as hanging or stopped."""
 STABLE_S: Final = 10.0
-"""A child that lived this long is restarted at once again."""
+"""Lifetime after which a child is restarted without delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What every child process starts with."""
+    """The settings and resources that every child process starts with."""
 
     settings: dict[str, Any]
     settings_fd: int
@@ -45,7 +45,7 @@ class Shared:
     rings: RingHome
     wakeup: Wakeup
     counters_fd: int
-    """A file in memory in which collectors pass on the counters of workers that are gone."""
+    """File in memory in which collectors hand on the counters of workers that are gone."""
 
     @property
     def workers(self) -> int:
@@ -55,11 +55,11 @@ class Shared:
 
     @property
     def rings_bytes(self) -> int:
-        """Size of the rings of all workers."""
+        """Size of the rings of all workers in bytes."""
         return self.workers * int(self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
 
     def check_ring_directory(self) -> None:
-        """Make sure that a configured ring directory can hold the rings of all workers.
+        """Check that a configured ring directory can hold the rings of all workers.
 
         Raises:
             SharedMemoryError: it cannot be used, or is too small.
@@ -69,8 +69,8 @@ class Shared:
 
     @property
     def ring_options(self) -> list[str]:
-        """Options that name the ring directory to a child; its inherited descriptors keep the
-        directory claimed.
+        """Options that name the ring directory to a child. Its inherited descriptors keep it
+        claimed.
         """
         if self.rings.path is None:
             return []
@@ -89,7 +89,7 @@ class Child:
         self.has_served = False
         """True if it was ready at any time, in any of its lives."""
         self.has_died = False
-        """True if it was lost, and is not ready again yet."""
+        """True if it died, and is not ready again yet."""
         self.due_at: float | None = None
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,16 +97,16 @@ class Child:
         self._failures = 0
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-        """The module to run and its arguments, and the descriptors they name."""
+        """Return the module to run with its arguments, and the descriptors that they name."""
         raise AssertionError("bug: every child has its own command")
 
     def start(self) -> None:
         """Start the process, with a new control line.
 
         Raises:
-            OSError: there is no room for it, or for its ring.
+            OSError: there is no memory for it, or for its ring.
         """
-        # Also of an attempt that fails: the next one waits longer.
+        # A failed attempt counts as well: the next one waits longer.
         self._started_at = time.monotonic()
         ours, theirs = socket.socketpair()
         try:
@@ -127,7 +127,7 @@ class Child:
         self.due_at = None
 
     def poll(self) -> int | None:
-        """Return the exit code once, when the process has ended since the last call."""
+        """Return the exit code once, if the process has ended since the last call."""
         if self._process is None:
             return None
         code = self._process.poll()
@@ -139,8 +139,8 @@ class Child:
         return code
 
     def schedule_restart(self, now: float) -> float:
-        """Decide when to start again: at once after a long life, else later and later; return the
-        delay in seconds.
+        """Schedule the restart: at once after a long life, else with back-off. Return the delay in
+        seconds.
         """
         if now - self._started_at >= STABLE_S:
             self._failures = 0
@@ -158,12 +158,12 @@ class Child:
 
     @property
     def has_process(self) -> bool:
-        """True if it was running at the last look."""
+        """True if it was running at the last `poll`."""
         return self._process is not None
 
     @property
     def pid(self) -> int | None:
-        """Of its process; None while there is none, as far as we know."""
+        """Process id; None if no process is known to run."""
         return None if self._process is None else self._process.pid
 
     def is_running(self) -> bool:
@@ -197,15 +197,15 @@ class Worker(Child):
         self.index = index
         self.name = f"worker {index}"
         self.is_leaving = False
-        """It serves its last clients: others accept new ones."""
+        """True while it serves its last clients. Other workers accept new ones."""
         self.is_lean = False
         """Its ring takes memory only as it fills: there is little, as the rings of the last run are
         not drained yet.
         """
         self.is_silent = False
-        """It runs and does not answer."""
+        """True if it runs and does not answer."""
         self._pinged_s = 0.0
-        """When it was asked last; it is asked again once it has answered."""
+        """Time of the last ping. The next one follows after its answer."""
         self._is_asked = False
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
@@ -238,7 +238,7 @@ class Worker(Child):
         super().start()
 
     def ping(self, now_s: float) -> None:
-        """Ask it to answer, if it is time to; notice that it has not answered for long."""
+        """Send a ping if one is due; notice a worker that has not answered for long."""
         waited_s = now_s - self._pinged_s
         if self.is_ready and not self._is_asked and waited_s >= PING_EVERY_S:
             self._pinged_s = now_s
@@ -260,8 +260,9 @@ class Worker(Child):
         self.send("retire")
 
     def on_ring(self, source: str, fd: int | None) -> None:
-        """Keep the file of the running process' ring until the collector has emptied it; None: it
-        did not arrive.
+        """Keep the file of the running process' ring until the collector has emptied it.
+
+        `fd` is None if the descriptor did not arrive.
         """
         self._ring = source
         if fd is not None:
@@ -274,14 +275,12 @@ class Worker(Child):
             os.close(fd)
 
     def close_rings(self) -> None:
-        """Let go of all rings: the worker never served."""
+        """Close all rings: the worker never served."""
         for source in list(self.rings):
             self.close_ring(source)
 
     def roll_call(self) -> dict[str, object]:
-        """Return what the collector needs to know of this worker: its description and the ring it
-        pushes into.
-        """
+        """Return the description of this worker for the collector, with its current ring."""
         state = {"leaving": self.is_leaving, "silent": self.is_silent}
         return {**self.describe(), "ring": self._ring, **state}
 
@@ -297,7 +296,7 @@ class Worker(Child):
 
 
 class Collector(Child):
-    """The collector."""
+    """The collector process."""
 
     name = "collector"
 
@@ -307,7 +306,7 @@ class Collector(Child):
         self.unread_rings = 0
         """Workers whose ring the collector does not read, as it reports."""
         self._announced: set[str] = set()
-        """The newest line of each kind."""
+        """Newest line of each kind."""
         self._offered: set[str] = set()
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
@@ -338,7 +337,10 @@ class Collector(Child):
         return arguments, descriptors
 
     def hand_over(self, shared: Shared) -> None:
-        """End it in order, leaving the rings as they are; the next one starts with other settings."""
+        """End it in order, leaving the rings as they are.
+
+        The next one starts with other settings.
+        """
         self.shared = shared
         self.is_handing_over = True
         self.send("hand-over")
@@ -351,10 +353,9 @@ class Collector(Child):
         super().start()
 
     def announce(self, workers: Sequence[Worker], counts: Mapping[str, object]) -> bool:
-        """Send the list of workers, the files of rings that it does not have yet, and our own
-        counters.
+        """Send the list of workers, the ring files that the collector lacks, and our own counters.
 
-        Only changes are sent. False: try again later.
+        Only changes are sent. Return False if it has to be tried again later.
         """
         if self.control is None:
             return True

@@ -1,7 +1,6 @@
-"""How a root process starts: lock the data directory, bind the sockets, claim a place for rings.
-Standard library only.
+"""Start of a root process: lock the data directory, bind the sockets, claim a ring directory.
 
-Shared by the supervisor and by the single process of `workers = 0`.
+Shared by the supervisor and by the single process of `workers = 0`. Standard library only.
 """
 
 import argparse
@@ -46,22 +45,20 @@ log = logging.getLogger("proxy.supervisor")
 
 @dataclass(frozen=True, slots=True)
 class RootContext:
-    """What a root process starts with."""
+    """The settings and resources that a root process starts with."""
 
     settings: dict[str, Any]
-    """As frozen, plain values."""
+    """Frozen settings as plain values."""
     settings_fd: int
     source_fd: int
-    """Where the settings came from, for a reload."""
+    """Descriptor with the source of the settings, for a reload."""
     data: DataDir
     listeners: Listeners
     rings: RingHome
 
 
 def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -> int:
-    """Prepare a root process and run it; a problem at the start is one line on stderr and exit code
-    1.
-    """
+    """Prepare a root process and run it. A problem becomes one line on stderr and exit code 1."""
     parser = argparse.ArgumentParser(prog=program, description="started by `sidelog serve`")
     parser.add_argument("--settings-fd", type=int, required=True)
     parser.add_argument(
@@ -95,24 +92,24 @@ def run_root(program: str, argv: list[str], run: Callable[[RootContext], int]) -
 
 
 def _greeting(source_fd: int) -> str:
-    """Read what a person at the terminal is shown; empty for a service."""
+    """Return the greeting for a person at the terminal; empty for a service."""
     return str(json.loads(read_document(source_fd)).get("greeting", ""))
 
 
 def _announce(
     data: DataDir, listeners: Listeners, settings: dict[str, Any], *, greeting: str
 ) -> None:
-    """Say where everything is, now that the ports are ours: to the terminal, the log, the service
-    manager.
+    """Announce all addresses, after the ports are bound: on the terminal, in the log, to the
+    service manager.
 
-    The addresses of ports and store are written into `state.json`, too, for the command line.
+    The addresses of ports and store are also written to `state.json`, for the command line.
     """
     admin_url = write_addresses(data, listeners, settings)
     if greeting:
         sys.stdout.write(greeting)
         sys.stdout.flush()
     notify(f"STATUS=listening on {_data_url(listeners, settings) or admin_url}")
-    # The link logs its user in: it belongs on the terminal that started sidelog, and into no file.
+    # The link logs its user in, so it goes to the terminal that started sidelog, and into no file.
     has_link = sys.stderr.isatty() and settings["admin"]["auth"] != "off"
     extra = {
         "proxy": _data_url(listeners, settings),
