@@ -3,7 +3,7 @@
 Strategy: everything runs in a transaction that is opened together with its settings in one round
 trip (`SET LOCAL`), so that nothing is left behind in a session: a pooler in transaction mode may
 give the next transaction another session. A connection is opened when it is needed, and again after
-it broke.
+it broke. Every connection escapes text and takes ids as bytes, so that no caller converts either.
 
 Invariant: after a transaction that failed or was cancelled, its connection is idle again or closed.
 """
@@ -15,12 +15,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, urlencode
 
 import asyncpg
 
 from storage.errors import StorageRejected, StorageUnavailable
+from storage.postgres.text import decode, encode
+from storage.relational.by_id import ID_BYTES
 from storage.relational.session import ReadBudget
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -85,12 +87,38 @@ class Address:
 
 async def connect(address: Address, *, statement_cache_size: int) -> Connection:
     """Open a connection; the caller closes it."""
-    return await asyncpg.connect(
+    connection = await asyncpg.connect(
         address.dsn,
         timeout=CONNECT_S,
         statement_cache_size=statement_cache_size,
         server_settings={"application_name": "sidelog"},
     )
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await set_codecs(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def set_codecs(connection: Connection) -> None:
+    """Write text as `storage.postgres.text` does, and ids as their 16 bytes, in both directions."""
+    # The driver has a form of its own for `text[]`: statements say `varchar[]`.
+    codecs = (("text", encode, decode), ("varchar", encode, decode), ("uuid", _checked_id, bytes))
+    # It asks the server for the types; a pooler lends a session for a transaction only.
+    async with transaction(connection, "BEGIN READ ONLY"):
+        for name, encoder, decoder in codecs:
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=encoder, decoder=decoder, format="binary"
+            )
+
+
+def _checked_id(value: bytes) -> bytes:
+    # The server would call a shorter one a broken message, not a wrong value.
+    if len(value) != ID_BYTES:
+        raise ValueError(f"an id has {ID_BYTES} bytes, not {len(value)}")
+    return value
 
 
 async def find_statement_cache_size(connection: Connection, address: Address) -> int:
@@ -254,9 +282,8 @@ class Budget(ReadBudget):
         super().__init__(seconds)
         self._limit = limit or _Limit()
 
-    def another(self, seconds: float) -> "Budget":
-        """Make a budget for a part of the same transaction."""
-        return Budget(seconds, self._limit)
+    def another(self, seconds: float) -> Self:
+        return type(self)(seconds, self._limit)
 
     async def fetch(
         self,

@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from storage.errors import StorageUnavailable
 from storage.postgres.connection import Connection
-from storage.postgres.text import escape
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class Lease:
             clock: Seconds.
         """
         self._instance = instance
-        self._holder = escape(holder)
+        self._holder = holder
         self._clock = clock
         self._session = uuid4().hex
         self._takeovers = 0
@@ -104,7 +103,7 @@ class Lease:
         now_s = self._clock()
         was_held = not self.may_be_lost and not self.is_lost
         row = await connection.fetchrow(
-            _TAKE, escape(self._instance), self._holder, self._session, self.expires_s
+            _TAKE, self._instance, self._holder, self._session, self.expires_s
         )
         self.is_lost = row is None
         if row is None:
@@ -122,4 +121,4 @@ class Lease:
     async def release(self, connection: Connection) -> None:
         """Give the name to the caller, unless another has it already."""
         if not self.is_lost:
-            await connection.execute(_RELEASE, escape(self._instance), self._session)
+            await connection.execute(_RELEASE, self._instance, self._session)

@@ -11,10 +11,10 @@ Invariant: when a partition cannot be made, the default partition grows, and not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from storage.postgres.connection import BEGIN, Connection, transaction
-from storage.relational.by_id import MAX_MS
+from storage.record import format_id
+from storage.relational.by_id import ID_BYTES, MAX_MS, id_ms
 
 LOCK: Final = 0x5349_4445_4C4F_47
 """Key of the advisory lock: `SIDELOG`."""
@@ -26,11 +26,11 @@ _LOCK_WAIT_MS: Final = 2000
 _DAY_MS: Final = 86_400_000
 BLOCK_DAY_BITS: Final = 47
 """Bits of a block's id below those of its day."""
-EVERY_ID: Final = (UUID(int=0), UUID(int=(1 << 128) - 1))
+EVERY_ID: Final = (bytes(ID_BYTES), b"\xff" * ID_BYTES)
 """The smallest and the largest id there can be."""
 
-_FIRST_ID: Final[dict[str, Callable[[int], UUID | int]]] = {
-    "records": lambda day: UUID(int=day * _DAY_MS << 80),
+_FIRST_ID: Final[dict[str, Callable[[int], bytes | int]]] = {
+    "records": lambda day: id_bounds(day * _DAY_MS, 0)[0],
     "blocks": lambda day: day << BLOCK_DAY_BITS,
 }
 """Table → the smallest id of a day."""
@@ -52,20 +52,20 @@ def day_of(now_us: int) -> int:
     return now_us // (1000 * _DAY_MS)
 
 
-def id_bounds(first_ms: int, last_ms: int) -> tuple[UUID, UUID]:
+def id_bounds(first_ms: int, last_ms: int) -> tuple[bytes, bytes]:
     """Find the smallest and the largest id of a range of milliseconds, both inclusive."""
-    return UUID(int=max(first_ms, 0) << 80), UUID(
-        int=(min(last_ms, MAX_MS) << 80) | ((1 << 80) - 1)
-    )
+    first = max(first_ms, 0).to_bytes(6, "big")
+    last = min(last_ms, MAX_MS).to_bytes(6, "big")
+    return first.ljust(ID_BYTES, b"\0"), last.ljust(ID_BYTES, b"\xff")
 
 
-def of_whole_days(ids: tuple[UUID, UUID]) -> tuple[UUID, UUID]:
+def of_whole_days(ids: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """Widen a range of ids to whole days, so that it chooses partitions and nothing else.
 
     The newest ids are beyond the server's statistics: it would estimate a short range of them at
     one row, and scan it.
     """
-    first_ms, last_ms = (each.int >> 80 for each in ids)
+    first_ms, last_ms = map(id_ms, ids)
     return id_bounds(first_ms // _DAY_MS * _DAY_MS, last_ms // _DAY_MS * _DAY_MS + _DAY_MS - 1)
 
 
@@ -113,5 +113,9 @@ async def _make(connection: Connection, partition: Partition) -> None:
         if not has_rows:
             await connection.execute(
                 f"CREATE TABLE IF NOT EXISTS sidelog.{partition.name} PARTITION OF sidelog.{table} "
-                f"FOR VALUES FROM ('{first}') TO ('{until}')"
+                f"FOR VALUES FROM ('{_literal(first)}') TO ('{_literal(until)}')"
             )
+
+
+def _literal(first_id: bytes | int) -> str:
+    return format_id(first_id) if isinstance(first_id, bytes) else str(first_id)

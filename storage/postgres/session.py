@@ -3,39 +3,48 @@ have them.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Self, TypeVar
-from uuid import UUID
+from typing import ClassVar, Final, TypeVar
 
 from storage.postgres import index_keys
-from storage.postgres.codec import decode_rows
 from storage.postgres.connection import Budget, Connection
 from storage.postgres.dictionary import find
 from storage.postgres.histograms import bucket_of, unpack_histogram
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
-from storage.postgres.text import escape, like, unescape
+from storage.postgres.text import like
 from storage.query import Filter
-from storage.record import Record
-from storage.relational.blocks.payloads import RecentBlocks
-from storage.relational.blocks.read import unpacked
-from storage.relational.by_id import id_ms
+from storage.relational.by_id import ID_BYTES, id_ms
 from storage.relational.facet_counts import KnownCounts
-from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.condition import asked_fields
-from storage.relational.search.known_rows import KnownRows
 from storage.relational.search.rows import Bound, Found
-from storage.relational.session import State, spanned, spanned_ids
 from storage.relational.slices import Range, Spread
 from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where
+from storage.relational.table_session import TableSession
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.relational.writes.remembered import Names
 
 T = TypeVar("T")
 
+_SENT: Final = {"text": "varchar", "numeric": "varchar"}
+"""Types that are sent as others: the driver has a form of its own for `text[]`, and one for numbers
+that takes more than their digits.
+"""
+
+
+def given(types: Mapping[str, str]) -> str:
+    """Write the query of rows that are sent by column, an array each."""
+    columns = ", ".join(types)
+    arrays = ", ".join(
+        f"${place}::{_SENT.get(name, name)}[]" for place, name in enumerate(types.values(), 1)
+    )
+    values = ", ".join(f"{column}::{name}" for column, name in types.items())
+    return f"SELECT {values} FROM unnest({arrays}) AS given ({columns})"
+
+
 DIALECT: Final = Dialect(
     placeholder=lambda number: f"${number}",
+    given=given,
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
     # First by the key of the index on `seq` (storage/postgres/index_keys.py).
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
@@ -67,20 +76,16 @@ DIALECT: Final = Dialect(
     has_grouping_sets=True,
     row_lock=" FOR UPDATE",
     skip_locked=" FOR UPDATE SKIP LOCKED",
+    state=(
+        "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, "
+        "key_version, erasures, bodies_through_seq, trims, trimmed_until_us, until_hour "
+        "FROM sidelog.counter, sidelog.state, sidelog.folded"
+    ),
     erasures="SELECT erasures FROM sidelog.state FOR UPDATE",
     change_state=lambda name, then: f"UPDATE sidelog.state SET {name} = {then.format(name)}",
     seq_between=index_keys.seq_between,
     limited=lambda column, query: f"{column} = ANY(ARRAY({query}))",
     clock_us="(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
-    from_id=lambda record_id: UUID(bytes=record_id),
-    to_id=lambda value: bytes(value.bytes),
-    unescape=unescape,
-)
-_STATE: Final = (
-    "SELECT last_seq, purge_floor_us, body_floor_us, purged_through_seq, capped_dimensions, "
-    "key_version, erasures, "
-    "bodies_through_seq, trims, trimmed_until_us, until_hour "
-    "FROM sidelog.counter, sidelog.state, sidelog.folded"
 )
 _IDS: Final = (
     "SELECT min(min_id_ms), max(max_id_ms) FROM sidelog.spans "
@@ -93,13 +98,8 @@ _PLACES: Final = (
     "AND id BETWEEN $2 AND $3 AND started_at_us >= $4"
 )
 
-Ids = tuple[UUID, UUID]
+Ids = tuple[bytes, bytes]
 """The least and the largest id."""
-
-
-async def read_state(connection: Connection) -> State:
-    [row] = await connection.fetch(_STATE)
-    return State(*row)
 
 
 async def id_range(connection: Connection, part: Range) -> Ids:
@@ -121,13 +121,13 @@ def bounds(first_parameter: int) -> str:
 class PostgresStatements:
     """`storage.relational.rollup_tables.Statements` over a connection, inside a transaction."""
 
-    dialect: Final = DIALECT
+    dialect: ClassVar[Dialect] = DIALECT
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        return await self.connection.fetch(sql, *_escaped(parameters))
+        return await self.connection.fetch(sql, *parameters)
 
     async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
         if rows:
@@ -137,59 +137,25 @@ class PostgresStatements:
         return await find(self.connection, texts)
 
 
-class PostgresSession(PostgresStatements):
+class PostgresSession(PostgresStatements, TableSession[Budget]):
     """`storage.relational.session.Session` over the same."""
-
-    numbers_per_row = 1
 
     def __init__(
         self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget
     ) -> None:
-        super().__init__(connection)
-        self.known_counts = known_counts
-        self.budget = budget
-        self._names = names
-        self.known_rows = KnownRows()
-        self.recent_blocks = RecentBlocks()
-        self._state: State | None = None
-
-    def limited(self, seconds: float) -> Self:
-        limited = copy(self)
-        limited.budget = self.budget.another(seconds)
-        return limited
-
-    async def state(self) -> State:
-        if self._state is None:
-            self._state = await read_state(self.connection)
-        return self._state
+        PostgresStatements.__init__(self, connection)
+        TableSession.__init__(self, names, known_counts, budget)
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        return await self.budget.fetch_whole(self.connection, sql, _escaped(parameters))
+        return await self.budget.fetch_whole(self.connection, sql, tuple(parameters))
 
     async def fetch_in_budget(
         self, sql: str, parameters: Parameters, *, is_part: bool = False
     ) -> Rows | None:
-        return await self.budget.fetch(self.connection, sql, _escaped(parameters), is_part=is_part)
+        return await self.budget.fetch(self.connection, sql, tuple(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
         return await asyncio.to_thread(work)
-
-    async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
-        await self.connection.executemany(sql, [_escaped(row) for row in rows])
-
-    async def text_of(self, ids: Iterable[int | None]) -> Mapping[int | None, str | None]:
-        return await self._names.load(self, ids)
-
-    async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
-        if since_us is not None or until_us is not None:
-            return await spanned(self, since_us, until_us)
-        least = await self.connection.fetchval("SELECT min(first_seq) FROM sidelog.spans")
-        if least is None:
-            return Range(1, 0)
-        return Range(least, (await self.state()).last_seq)
-
-    async def id_ends(self, within: Range) -> Range:
-        return await spanned_ids(self, within)
 
     async def rows_by_seq(self, filter: Filter) -> Found | None:
         async def bind(part: Range) -> Bound:
@@ -202,7 +168,8 @@ class PostgresSession(PostgresStatements):
         has_bucket = _has_bucket(filter)
 
         async def bind(part: Range) -> Bound:
-            ids = UUID(int=part.first), UUID(int=part.last)
+            first, last = (number.to_bytes(ID_BYTES, "big") for number in (part.first, part.last))
+            ids = first, last
 
             def bound(where: Where, some: Range) -> Where:
                 where = _bounded(ids, where, whole)
@@ -214,19 +181,9 @@ class PostgresSession(PostgresStatements):
             self, filter, bind, index_keys.by_id_bucket if has_bucket else index_keys.by_id
         )
 
-    async def records(self, rows: Rows) -> list[Record]:
-        return await decode_rows(self, rows, self._names)
-
-    payloads = unpacked
-    can_have = words_can_have
-
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
         ids = await id_range(self.connection, Range(seqs[0], seqs[-1]))
         return await self.fetch(_PLACES, (seqs, *ids, purge_floor_us))
-
-    async def blocks(self, ids: Sequence[int]) -> list[tuple[int, bytes]]:
-        sql = "SELECT id, data FROM sidelog.blocks WHERE id = ANY($1::bigint[])"
-        return [(number, data) for number, data in await self.fetch(sql, (ids,))]
 
 
 def _bounded(ids: Ids, where: Where, part: Range) -> Where:
@@ -251,7 +208,7 @@ def _bounded(ids: Ids, where: Where, part: Range) -> Where:
 
 def _in_buckets(where: Where, ids: Ids) -> Where:
     number = 1 + len(where.parameters)
-    buckets = (index_keys.id_bucket(id_ms(each.bytes)) for each in ids)
+    buckets = (index_keys.id_bucket(id_ms(each)) for each in ids)
     text = f"{where.text} AND {index_keys.id_between(number, number + 2)}"
     return Where(text, (*where.parameters, *ids, *buckets))
 
@@ -262,7 +219,3 @@ def _has_bucket(filter: Filter) -> bool:
     """
     asked = asked_fields(filter)
     return "project" in asked or {"route_id", "client"} <= asked
-
-
-def _escaped(parameters: Parameters) -> tuple[Any, ...]:
-    return tuple([escape(value) if isinstance(value, str) else value for value in parameters])

@@ -14,9 +14,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from storage.relational.writes.codec import OWN_ID
+
 _ODD: Final = re.compile("[\0-\3]")
 _CODES: Final = {"\0": "\1\2\2", "\1": "\1\2\3", "\2": "\1\3\2", "\3": "\1\3\3"}
 _MEANINGS: Final = {code: character for character, code in _CODES.items()}
+_OWN_ID: Final = b"\1"
+"""No text is written so."""
 _CODE: Final = re.compile("\1[\2\3]{2}")
 
 
@@ -32,6 +36,16 @@ def unescape(text: str) -> str:
     if "\1" in text:
         return _CODE.sub(lambda match: _MEANINGS[match[0]], text)
     return text
+
+
+def encode(value: str | int) -> bytes:
+    """Write a text, or `OWN_ID`, as the server gets it."""
+    return _OWN_ID if value == OWN_ID else escape(str(value)).encode()
+
+
+def decode(sent: bytes) -> str | int:
+    """Read a text of the server, or `OWN_ID`."""
+    return OWN_ID if sent == _OWN_ID else unescape(sent.decode())
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:

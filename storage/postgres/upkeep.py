@@ -9,12 +9,10 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from storage.postgres.growing_blocks import rows_near, used_behind
-from storage.postgres.index_keys import SEQ_AMONG, by_seq, seq_between
-from storage.postgres.jobs import drop_jobs, erase_jobs
+from storage.postgres.index_keys import by_seq, seq_between
 from storage.postgres.rollups import ROLLUPS
 from storage.postgres.session import PostgresSession, bounds, id_range
 from storage.postgres.space import used_bytes
-from storage.postgres.tools import drop_orphans, erase_calls
 from storage.record import Record
 from storage.relational.blocks.payloads import GROWN
 from storage.relational.rollups import ValueLimits
@@ -51,18 +49,9 @@ class PostgresUpkeep(PostgresSession):
         sql = "UPDATE sidelog.counter SET block_bytes = block_bytes + $1"
         await self.connection.execute(sql, change)
 
-    async def delete_rows(self, rows: Rows) -> None:
-        seqs = [row[0] for row in rows]
-        await erase_jobs(self.connection, seqs)
-        await erase_calls(self.connection, seqs)
-        await self.connection.execute(f"DELETE FROM sidelog.records WHERE {SEQ_AMONG}", seqs)
-
     async def within(self, part: Range, first_mark: int) -> Where:
         ids = await id_range(self.connection, part)
         return Where(bounds(first_mark), (part.first, part.last, *ids))
-
-    async def trim_spans(self, last_seq: int) -> None:
-        await self.fetch("DELETE FROM sidelog.spans WHERE last_seq <= $1", (last_seq,))
 
     async def delete_unshared(
         self,
@@ -167,7 +156,3 @@ class PostgresUpkeep(PostgresSession):
 
     async def give_back(self, max_pages: int) -> int:
         return 0  # the server's vacuum does so
-
-    async def drop_orphans(self, floor_us: int, max_calls: int) -> int:
-        await drop_jobs(self.connection, floor_us)
-        return await drop_orphans(self.connection, floor_us, max_calls)

@@ -21,20 +21,17 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
 from storage.errors import StorageUnavailable
 from storage.postgres import partitions
-from storage.postgres.codec import ROW_COLUMNS, Combination, Row, RowEncoder
+from storage.postgres.codec import ROW_COLUMNS, Row, learn, make_row
 from storage.postgres.connection import Connection, abandon, transaction
+from storage.postgres.dictionary import Dictionary
 from storage.postgres.growing_blocks import BlocksChanged, grow
-from storage.postgres.jobs import jobs_of, merge_jobs
 from storage.postgres.rollups import ROLLUPS
 from storage.postgres.session import PostgresStatements
-from storage.postgres.text import escape
-from storage.postgres.tools import Calls, texts_of
 from storage.record import Batch, Entry, Job, Position, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Packer
@@ -43,8 +40,11 @@ from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
 from storage.relational.rollups import Rollups, ValueLimits
 from storage.relational.time_ranges import DAY_US, fold_before
+from storage.relational.tools.writes import Calls, texts_of
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.dictionary import Combination
 from storage.relational.writes.doubts import Doubts
+from storage.relational.writes.jobs import jobs_of, merge_jobs
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 
 logger = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class BatchStore:
         self._begin = begin
         self._is_leased = is_leased
         self._newest_seq = 0
-        self._rows = RowEncoder()
+        self._dictionary = Dictionary()
         self._blocks = _BlockIds()
         self._growing = GrowingBlocks()
         self._limits = ValueLimits()
@@ -170,7 +170,7 @@ class BatchStore:
         """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts
         stay.
         """
-        self._rows.forget()
+        self._dictionary.forget()
         self._blocks.forget()
         self._forget_batches()
         self._prepared_day = None
@@ -228,7 +228,7 @@ class BatchStore:
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
         # All that can be made before the transaction is: others wait for the counter that it locks.
         made = await self._make(connection, entries)
-        calls = Calls(entries, self._rows.ids, self._instance_of(batch))
+        calls = Calls(entries, self._dictionary.ids, self._instance_of(batch))
         jobs = jobs_of(entries)
         await connection.execute(self._begin)
         try:
@@ -279,7 +279,7 @@ class BatchStore:
             await ROLLUPS.merge_usage(
                 statements, used, self._usage_limits, self._instance_of(batch)
             )
-        await calls.merge(connection)
+        await calls.merge(statements)
         if packer.growths:
             await grow(connection, packer.growths)
         last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
@@ -292,19 +292,18 @@ class BatchStore:
         if cells:
             await connection.executemany(_ADD_CELL, [cell_row(cell, first_seq) for cell in cells])
 
-        await calls.insert(connection, first_seq)
-        await merge_jobs(connection, jobs)
+        await calls.insert(statements, first_seq)
+        await merge_jobs(statements, jobs)
         return last_seq
 
     def _instance_of(self, batch: Batch) -> int:
         """Return the id of a batch's sidecar; 0 before its first record."""
-        return self._rows.ids["instance"].get(batch.instance) or 0
+        return self._dictionary.ids["instance"].get(batch.instance) or 0
 
     async def _make(self, connection: Connection, entries: list[Entry]) -> Made:
         records = [entry.record for entry in entries]
-        combinations = await self._rows.learn(
-            connection, records, _newest_day(entries), texts_of(entries)
-        )
+        self._dictionary.begin(_newest_day(entries))
+        combinations = await learn(self._dictionary, connection, records, texts_of(entries))
         day = partitions.day_of(now_us())
         if not self._blocks.is_day(day):
             self._growing.forget()  # a block is in the partition of one day
@@ -340,10 +339,10 @@ class BatchStore:
                     entry.payload, 0, record.started_at_us, record.conversation
                 )
 
-            rows.append(self._rows.row(record, combination, heads, bodies))
+            rows.append(make_row(self._dictionary, record, combination, heads, bodies))
             counts.add(record, combination.rollup, combination.error_type)
             if is_call(record):
-                used.add(record, self._rows.usage(record, combination))
+                used.add(record, self._dictionary.usage(record, combination))
 
         packer.finish()
         return rows, counts, used, packer
@@ -375,7 +374,6 @@ class BatchStore:
         return last_seq
 
     async def _put_positions(self, connection: Connection, batch: Batch) -> None:
-        instance = escape(batch.instance)
         retired = set(batch.retired)
 
         kept = sorted(
@@ -388,7 +386,7 @@ class BatchStore:
                 *[position_row(source, position) for source, position in kept], strict=True
             )
             (since, has_lease), *_ = await connection.fetch(
-                _PUT_POSITIONS, instance, *map(list, columns)
+                _PUT_POSITIONS, batch.instance, *map(list, columns)
             )
             if self._is_leased and not has_lease:
                 raise StorageUnavailable(
@@ -400,7 +398,7 @@ class BatchStore:
             self._server_since = since
 
         if retired:
-            await connection.execute(_RETIRE, instance, list(retired))
+            await connection.execute(_RETIRE, batch.instance, list(retired))
 
     async def _prepare_day(self, connection: Connection) -> None:
         today = partitions.day_of(now := now_us())
@@ -417,13 +415,13 @@ class BatchStore:
             self._prepared_day = today
 
     async def _resolve(self, connection: Connection) -> None:
-        ids = [UUID(bytes=entry.record.id) for entry in self._doubts.entries]
+        ids = [entry.record.id for entry in self._doubts.entries]
         async with transaction(connection, self._begin):
             await connection.fetchval(_LOCKED_COUNTER)
             rows = await connection.fetch(
                 "SELECT id, seq FROM sidelog.records WHERE id = ANY($1::uuid[])", ids
             )
-        self._doubts.settle({number.bytes: seq for number, seq in rows})
+        self._doubts.settle(dict(map(tuple, rows)))
 
     async def _last_seq(self, connection: Connection) -> int:
         async with transaction(connection, self._begin):
@@ -450,7 +448,7 @@ async def read_positions(connection: Connection, instance: str) -> dict[bytes, P
     """
     await connection.fetchval(_LOCKED_COUNTER)
     sql = f"SELECT {POSITION_COLUMNS} FROM sidelog.ingest_position WHERE instance = $1"
-    return positions_of(await connection.fetch(sql, escape(instance)))
+    return positions_of(await connection.fetch(sql, instance))
 
 
 def _is_long(entries: list[Entry]) -> bool:

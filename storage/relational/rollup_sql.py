@@ -221,8 +221,8 @@ async def rollup_rows(
         else:
             hour = period
         read = ", ".join(hour if name == "hour" else name for name in columns)
-        # Numbered marks name the same parameters in every select.
-        if not selects or dialect.placeholder(1) == dialect.placeholder(2):
+        # Every select names the same parameters.
+        if not selects:
             parameters += where.parameters
         select = f"SELECT {read} FROM {dialect.schema}{table} WHERE {where.text}"
         selects.append(select + _within(part, dialect, parameters))

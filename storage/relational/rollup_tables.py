@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from storage.relational import usage
-from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings
+from storage.relational.rollup_sql import USAGE_TABLE, counted_apart, foldings, merging
 from storage.relational.rollups import (
     CUBES,
     HISTOGRAMS,
@@ -45,16 +45,6 @@ class RollupSql:
 
     merged: Mapping[str, str]
     """Of `merged_columns`."""
-    merging: Callable[[str, Sequence[str], Mapping[str, str]], str]
-    """From a table, its keys, and `merged` to the statement that adds rows."""
-    emptying: Callable[[str, Sequence[str], Sequence[str]], str]
-    """From a table, its keys and measures to the statement that deletes rows of keys whose measures
-    are 0.
-    """
-    deletion: Callable[[str, Sequence[str]], str]
-    """From a table and its keys, the first of which numbers the period, to the statement that
-    deletes so many rows of periods before one, and returns each.
-    """
     pack: Callable[[Mapping[int, int], int], Any]
     """Makes a histogram of counts by bucket and a sign."""
     cap: str
@@ -82,13 +72,15 @@ class RollupTables:
             for tier, (table, period) in by_tier.items()
         ]
         self._merge = {
-            name: sql.merging(table, keys, sql.merged) for _, table, name, keys in tables
+            name: _merging(table, keys, sql.merged, dialect) for _, table, name, keys in tables
         }
         self._empty = {
-            name: sql.emptying(table, keys, ("exchanges", "events"))
+            name: _emptying(table, keys, ("exchanges", "events"), dialect)
             for _, table, name, keys in tables
         }
-        self._deletions = [(tier, sql.deletion(table, keys)) for tier, table, _, keys in tables]
+        self._deletions = [
+            (tier, _deletion(table, keys, dialect)) for tier, table, _, keys in tables
+        ]
         self._folds = foldings(schema, sql.merged, mark(1), mark(2))
         self._counted = counted_apart(schema, mark(1))
         # Every record is in these rollups.
@@ -98,12 +90,12 @@ class RollupTables:
 
         usage_table = f"{schema}{USAGE_TABLE}"
         usage_keys = ("hour", *usage.KEYS, *sql.usage_owner)
-        self._usage_merge = sql.merging(
-            usage_table, usage_keys, dict.fromkeys(usage.MEASURES, ADDED)
+        self._usage_merge = _merging(
+            usage_table, usage_keys, dict.fromkeys(usage.MEASURES, ADDED), dialect
         )
-        self._usage_empty = sql.emptying(usage_table, usage_keys, ("calls",))
+        self._usage_empty = _emptying(usage_table, usage_keys, ("calls",), dialect)
         self._usage_counted = f"SELECT DISTINCT {', '.join(usage.DIMENSIONS)} FROM {usage_table} WHERE hour = {mark(1)}"
-        self._deletions.append(("hour", sql.deletion(usage_table, usage_keys)))
+        self._deletions.append(("hour", _deletion(usage_table, usage_keys, dialect)))
 
     async def merge(
         self, statements: Statements, rollups: Rollups, limits: ValueLimits, *, sign: int = 1
@@ -194,3 +186,29 @@ async def _learn(
     """Read which values the hours count apart that the limits do not know."""
     for hour in limits.unknown(hours):
         limits.learn(hour, *[await statements.fetch(sql, (hour,)) for sql in counted])
+
+
+def _types(columns: Iterable[str]) -> dict[str, str]:
+    return {name: "numeric" if name in HISTOGRAMS else "bigint" for name in columns}
+
+
+def _merging(table: str, keys: Sequence[str], merged: Mapping[str, str], dialect: Dialect) -> str:
+    """Write the statement that adds rows."""
+    return merging(table, keys, merged, dialect.given(_types((*keys, *merged))))
+
+
+def _emptying(table: str, keys: Sequence[str], measures: Sequence[str], dialect: Dialect) -> str:
+    """Write the statement that deletes rows of keys whose measures are 0."""
+    none = " AND ".join(f"{name} = 0" for name in measures)
+    given = dialect.given(_types(keys))
+    return f"DELETE FROM {table} WHERE ({', '.join(keys)}) IN ({given}) AND {none}"
+
+
+def _deletion(table: str, keys: Sequence[str], dialect: Dialect) -> str:
+    """Write the statement that deletes so many rows of periods before one, which the first of the
+    keys numbers, and returns each.
+    """
+    columns = ", ".join(keys)
+    mark = dialect.placeholder
+    old = f"SELECT {columns} FROM {table} WHERE {keys[0]} < {mark(1)} LIMIT {mark(2)}"
+    return f"DELETE FROM {table} WHERE ({columns}) IN ({old}) RETURNING 1"

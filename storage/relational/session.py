@@ -21,7 +21,7 @@ from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Dialect, Ids, Parameters, Rows, Texts, Where
+from storage.relational.sql import MAX_INT, Dialect, Fetches, Ids, Parameters, Rows, Texts, Where
 from storage.search.clues import Clue, Part
 from storage.search.index.needs import Need
 
@@ -68,6 +68,10 @@ class ReadBudget:
     def __init__(self, seconds: float) -> None:
         self._deadline = time.monotonic() + seconds
         self._is_first = True
+
+    def another(self, seconds: float) -> Self:
+        """Make a budget for a part of the same read."""
+        return type(self)(seconds)
 
     @property
     def rest_s(self) -> float:
@@ -242,7 +246,7 @@ class BlockSession(Session, Protocol):
         ...
 
 
-async def spanned(session: Session, since_us: int | None, until_us: int | None) -> Range:
+async def spanned(session: Fetches, since_us: int | None, until_us: int | None) -> Range:
     """Find between which `seq`s all rows are that started in a range of time, of the table `spans`."""
     mark = session.dialect.placeholder
     schema = session.dialect.schema
@@ -256,7 +260,7 @@ async def spanned(session: Session, since_us: int | None, until_us: int | None) 
     return Range(first, last)
 
 
-async def spanned_ids(session: Session, within: Range) -> Range:
+async def spanned_ids(session: Fetches, within: Range) -> Range:
     """Find between which milliseconds the ids of a range of rows are, of the table `spans`."""
     mark = session.dialect.placeholder
     schema = session.dialect.schema

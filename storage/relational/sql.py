@@ -167,9 +167,15 @@ class Dialect:
     """What follows the query of a row that is then changed."""
     skip_locked: str = ""
     """The same, where rows that others have locked are left out."""
+    state: str = ""
+    """The query of the one row of `storage.relational.session.State`."""
     erasures: str = ""
     """The query that reads how often records were erased, and keeps it so until the transaction
     ends.
+    """
+    given: Callable[[Mapping[str, str]], str] = lambda types: ""
+    """From columns, and the SQL types of their values, to the query of the rows that
+    `Statements.write_rows` is given.
     """
     change_state: Callable[[str, str], str] = lambda name, then: ""
     """From a number of the store's state, and what it becomes, where `{}` is what it was, to the
@@ -183,21 +189,12 @@ class Dialect:
     """From a column and a query with a limit to the condition that the column is among its rows."""
     span_key: str = "first_seq"
     """The column by which `spans` are found."""
-    least: str = "least"
-    """The function of two numbers that is the lower one."""
-    greatest: str = "greatest"
     no_bytes: str = "''"
     """A constant of bytes, without any."""
     clock_us: str = "NULL"
     """The time of a server that several sidecars share, Unix µs; null where there is none."""
-    from_id: Callable[[bytes], object] = bytes
-    """From the id of a record, of 16 bytes, to a parameter."""
-    to_id: Callable[[Any], bytes] = bytes
-    """Back again."""
     to_bytes: Callable[[Any], bytes] = bytes
-    """From the stored form of bytes that are no id to what they were."""
-    unescape: Callable[[str], str] = str
-    """From text as it is stored to what it was; parameters are escaped by the session."""
+    """From what a query returns of bytes, also of an id, to the bytes."""
 
     @property
     def status_class(self) -> str:
@@ -237,8 +234,8 @@ class Where:
     parameters: tuple[Any, ...]
 
 
-class Statements(Protocol):
-    """A transaction, where it is all that is needed of a session."""
+class Fetches(Protocol):
+    """A transaction that runs statements."""
 
     @property
     def dialect(self) -> Dialect: ...
@@ -247,8 +244,12 @@ class Statements(Protocol):
         """Run a statement and fetch what it returns."""
         ...
 
+
+class Statements(Fetches, Protocol):
+    """A transaction that writes rows."""
+
     async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
-        """Run a statement of `storage.relational.rollup_tables` for some rows."""
+        """Run a statement that has the rows by `Dialect.given`."""
         ...
 
     async def ids_of(self, texts: Texts) -> Ids:

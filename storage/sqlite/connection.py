@@ -199,7 +199,6 @@ class Budget(ReadBudget):
         self._cancelled = cancelled or threading.Event()
 
     def another(self, seconds: float) -> Self:
-        """Make a budget for a part of the same read, which is cancelled with it."""
         return type(self)(seconds, self._cancelled)
 
     def cancel(self) -> None:

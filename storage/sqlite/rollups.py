@@ -1,9 +1,7 @@
 """How SQLite keeps the tables of rollups: by upserts, a row each."""
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from storage.relational.rollup_sql import merging
 from storage.relational.rollup_tables import RollupSql, RollupTables, merged_columns
 from storage.sqlite.histograms import APPENDED_BYTES, MERGE, pack_histogram
 from storage.sqlite.session import DIALECT
@@ -18,35 +16,11 @@ _HISTOGRAM: Final = (
 _FOLDED_UNTIL: Final = "SELECT value FROM meta WHERE name = 'folded_until'"
 
 
-def _upsert(table: str, keys: Sequence[str], merged: Mapping[str, str]) -> str:
-    return merging(table, keys, merged, f"VALUES ({', '.join('?' * (len(keys) + len(merged)))})")
-
-
-def _emptying(table: str, keys: Sequence[str], measures: Sequence[str]) -> str:
-    same = [f"{name} = ?" for name in keys]
-    none = [f"{name} = 0" for name in measures]
-    return f"DELETE FROM {table} WHERE {' AND '.join(same + none)}"
-
-
-def deletion(table: str, keys: Sequence[str]) -> str:
-    """Write the statement that deletes so many rows of periods before one; the first of the keys
-    numbers them.
-    """
-    columns = ", ".join(keys)
-    return (
-        f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} "
-        f"WHERE {keys[0]} < ? LIMIT ?) RETURNING 1"
-    )
-
-
 ROLLUPS: Final = RollupTables(
     RollupSql(
         merged=merged_columns(
             least=_END.format("{0}", "min"), most=_END.format("{0}", "max"), histogram=_HISTOGRAM
         ),
-        merging=_upsert,
-        emptying=_emptying,
-        deletion=deletion,
         pack=pack_histogram,
         cap="UPDATE meta SET value = value | ? WHERE name = 'capped_dimensions'",
         folded_until=_FOLDED_UNTIL,

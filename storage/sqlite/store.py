@@ -64,6 +64,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         read_budget_s: float,
         max_bytes: int,
         reserve: Reserve,
+        batches: BatchStore,
     ) -> None:
         super().__init__(
             "memory" if path is None else "sqlite", str(path or "memory:"), schema_version
@@ -78,7 +79,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         self._reserve = reserve
         self._upkeep = upkeep
         self._reads = Readers(readers or [writer], upkeep, writer, self._journal, read_budget_s)
-        self._batches = BatchStore()
+        self._batches = batches
         self._unused = UnusedTexts(self._batches.forget_texts)
         self._names = Names()
         self._known_counts = KnownCounts()
@@ -131,13 +132,16 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         if path is None:
             connections *= 2  # The only one does the upkeep, too.
         writer, *others, upkeep = connections
-        return cls(path, writer, others, upkeep, schema_version, read_budget_s, max_bytes, reserve)
+        batches = await writer.run(BatchStore)
+        return cls(
+            path, writer, others, upkeep, schema_version, read_budget_s, max_bytes, reserve, batches
+        )
 
     async def commit(self, batch: Batch) -> int:
         def store(connection: sqlite3.Connection) -> int:
             self._reserve.check(connection)
             try:
-                return self._batches.store(connection, batch)
+                return self._batches.store(batch)
             except sqlite3.OperationalError as error:
                 if is_without_room(error):
                     self._reserve.make_room(connection)

@@ -1,10 +1,10 @@
 """Deleting in SQLite: what `storage.relational.upkeep` needs, in slices of the write connection.
 
 Strategy: a slice works in steps of about a millisecond, that ends when its time is over or a batch
-waits: with its commit it holds the write connection for about 8 ms at the median. Tool calls and
-jobs go with their record by triggers. What is freed is overwritten, by a slice and by whatever came
-before (`secure_delete` of the write connection), and the journal is emptied behind an erasure, so
-that nothing of its heads, bodies and rows is left in the files.
+waits: with its commit it holds the write connection for about 8 ms at the median. What is freed is
+overwritten, by a slice and by whatever came before (`secure_delete` of the write connection), and
+the journal is emptied behind an erasure, so that nothing of its heads, bodies and rows is left in
+the files.
 
 A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait
 for (`journal.py`). Repeated text follows the rows that the cap on size takes (`unused_texts.py`).
@@ -24,9 +24,8 @@ from storage.relational.upkeep.erase import offsets
 from storage.relational.upkeep.purge import STEP_PAGES
 from storage.relational.upkeep.session import SharedBlock
 from storage.relational.upkeep.turn import Turn
-from storage.relational.writes.packing import COLUMNS
 from storage.relational.writes.remembered import Names
-from storage.sqlite.connection import ID_AMONG, SEQ_AMONG, Budget, number_list
+from storage.sqlite.connection import ID_AMONG, Budget, number_list
 from storage.sqlite.rollups import ROLLUPS
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.unused_texts import UnusedTexts
@@ -50,7 +49,6 @@ _USED: Final = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "
     "pragma_freelist_count, pragma_page_size"
 )
-_ID: Final = COLUMNS.index("id")
 
 
 class SqliteUpkeep(SqliteSession):
@@ -89,24 +87,8 @@ class SqliteUpkeep(SqliteSession):
     async def count_bytes(self, change: int) -> None:
         pass  # the file tells
 
-    async def drop_orphans(self, floor_us: int, max_calls: int) -> int:
-        return 0  # triggers do so
-
-    async def delete_rows(self, rows: Rows) -> None:
-        seqs = number_list([row[0] for row in rows])
-        self.connection.execute(f"DELETE FROM records WHERE {SEQ_AMONG}", (seqs,))
-        # With the record that asked, too; a trigger knows the one that a call is stored with.
-        self.connection.executemany(
-            "DELETE FROM tool_calls WHERE record_id = ?", [(row[_ID],) for row in rows]
-        )
-
     async def within(self, part: Range, first_mark: int) -> Where:
-        return Where("seq BETWEEN ? AND ?", (part.first, part.last))
-
-    async def trim_spans(self, last_seq: int) -> None:
-        first = last_seq + 1
-        await self.fetch("DELETE FROM spans WHERE last_seq < ?", (first,))
-        await self.fetch("UPDATE spans SET first_seq = ? WHERE first_seq < ?", (first, first))
+        return Where(f"seq BETWEEN ?{first_mark} AND ?{first_mark + 1}", (part.first, part.last))
 
     async def delete_unshared(
         self, name: str, blocks: Collection[int], conversations: Collection[Any], last_seq: int

@@ -6,60 +6,37 @@ counter rows read in the transaction, so a failed batch leaves no hole.
 """
 
 import sqlite3
-from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from storage.record import Batch, Entry, Position, Record, ToolCall, now_us
+from storage.record import Batch, Entry, Position, Record, now_us
 from storage.relational.blocks.growing import GrowingBlocks, GrowingPacker
 from storage.relational.blocks.payloads import NOWHERE, Place
 from storage.relational.by_id import id_ms
 from storage.relational.reads.text_index.batch_cells import cells_in
 from storage.relational.reads.text_index.tables import cell_row
-from storage.relational.rollups import LIMITED, Rollups, ValueLimits
+from storage.relational.rollups import Rollups, ValueLimits
 from storage.relational.session import run_sync
 from storage.relational.time_ranges import DAY_US, fold_before
-from storage.relational.tools.rows import COLUMNS as CALL_COLUMNS
-from storage.relational.tools.rows import REPEATED, row_of
-from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
+from storage.relational.tools.writes import Calls
 from storage.relational.usage import UsageSums, is_call, limits
+from storage.relational.writes.dictionary import Combination
+from storage.relational.writes.jobs import jobs_of, merge_jobs
 from storage.relational.writes.positions import POSITION_COLUMNS, position_row, positions_of
 from storage.sqlite.codec import (
     FEW,
     FULL,
     PLAIN,
-    Combination,
-    RowEncoder,
     Values,
+    few_columns,
     has_few,
     is_plain,
+    plain_rows,
+    rare_columns,
 )
 from storage.sqlite.connection import ID_AMONG, counter, number_list, transaction
 from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.rollups import ROLLUPS
 from storage.sqlite.session import SqliteStatements
-from storage.tools import awaited_calls, ended_calls
-
-_MERGE_JOBS: Final = (
-    "INSERT INTO jobs (id, begun_by, started_at_us, counted_by) "
-    "VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-    "begun_by = CASE WHEN excluded.started_at_us < started_at_us THEN excluded.begun_by ELSE "
-    "begun_by END, "
-    "started_at_us = min(started_at_us, excluded.started_at_us), "
-    "counted_by = coalesce(counted_by, excluded.counted_by)"
-)
-
-_INSERT_CALL: Final = (
-    f"INSERT INTO tool_calls ({', '.join(CALL_COLUMNS)}) "
-    f"VALUES ({', '.join('?' * len(CALL_COLUMNS))})"
-)
-_FORGET_CALL: Final = "DELETE FROM waiting_calls WHERE record_id = ? AND position = ?"
-_AWAIT_CALL: Final = (
-    "INSERT OR REPLACE INTO waiting_calls SELECT ?, ?, ?, ?, ? "
-    # The batch with the answer may have overtaken this one, when it was in the spool.
-    "WHERE NOT EXISTS (SELECT 1 FROM tool_calls WHERE record_id = ? AND position = ?)"
-)
 
 SPAN_RECORDS: Final = 5000
 """Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
@@ -81,24 +58,27 @@ _UPSERT_POSITION: Final = (
 class BatchStore:
     """Stores batches over one connection, one at a time."""
 
-    def __init__(self) -> None:
-        self._rows = RowEncoder(Dictionary())
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = SqliteStatements(connection)
+        self._dictionary = Dictionary(connection)
         self._growing = GrowingBlocks()
         self.limits = ValueLimits()
         """What the rollups count apart, as far as it is known."""
         self.usage_limits = limits()
         self._folded_until = 0
 
-    def store(self, connection: sqlite3.Connection, batch: Batch) -> int:
+    def store(self, batch: Batch) -> int:
         """Commit one batch; returns the newest seq of the store. After any exception nothing of it
         is stored.
         """
+        connection = self._connection
         try:
-            self._fold(connection, batch.entries)
+            self._fold(batch.entries)
             with transaction(connection):
                 last_seq = counter(connection, "last_seq")
                 if batch.entries:
-                    self._insert(connection, batch.entries, last_seq)
+                    self._insert(batch.entries, last_seq)
                     connection.executemany(
                         _INSERT_CELL, [cell_row(cell, last_seq + 1) for cell in cells_in(batch)]
                     )
@@ -115,7 +95,7 @@ class BatchStore:
 
     def forget(self) -> None:
         """Remember nothing of the store: a transaction failed, or rows went."""
-        self._rows.forget()
+        self._dictionary.forget()
         self._growing.forget()
         self.limits.forget()
         self.usage_limits.forget()
@@ -123,25 +103,27 @@ class BatchStore:
 
     def forget_texts(self) -> None:
         """Remember no repeated text: some is deleted."""
-        self._rows.forget()
+        self._dictionary.forget()
 
-    def _fold(self, connection: sqlite3.Connection, entries: list[Entry]) -> None:
+    def _fold(self, entries: list[Entry]) -> None:
         """Fold hours that are over into their days."""
         if not entries:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
         if until > self._folded_until:
-            with transaction(connection):
-                self._folded_until = run_sync(ROLLUPS.fold(SqliteStatements(connection), until))
+            with transaction(self._connection):
+                self._folded_until = run_sync(ROLLUPS.fold(self._statements, until))
 
-    def _insert(self, connection: sqlite3.Connection, entries: list[Entry], last_seq: int) -> None:
+    def _insert(self, entries: list[Entry], last_seq: int) -> None:
         """Store rows, payloads and counts, each step over all entries: 14 instead of 16 us a
         record.
         """
+        connection = self._connection
         _check_blocks(connection, self._growing, entries)
         records = [entry.record for entry in entries]
-        rows = self._rows
-        rows.begin(max(now_us(), max([record.started_at_us for record in records])) // DAY_US)
+        self._dictionary.begin(
+            max(now_us(), max([record.started_at_us for record in records])) // DAY_US
+        )
         packer = GrowingPacker(counter(connection, "last_block"), self._growing)
         places = [
             (NOWHERE, NOWHERE)
@@ -151,14 +133,17 @@ class BatchStore:
             )
             for seq, entry in enumerate(entries, last_seq + 1)
         ]
-        combinations = [rows.combination(connection, record) for record in records]
-        self._insert_rows(connection, records, combinations, places, last_seq + 1)
-        _insert_calls(connection, entries, last_seq + 1, rows)
-        _merge_jobs(connection, entries)
+        combinations = [self._dictionary.combination(record) for record in records]
+        self._insert_rows(records, combinations, places, last_seq + 1)
+        instance = self._dictionary.ids["instance"][records[0].instance] or 0
+        calls = Calls(entries, self._dictionary.ids, instance)
+        run_sync(calls.merge(self._statements))
+        run_sync(calls.insert(self._statements, last_seq + 1))
+        run_sync(merge_jobs(self._statements, jobs_of(entries)))
         counts = Rollups()
         for record, combination in zip(records, combinations, strict=True):
             counts.add(record, combination.rollup, combination.error_type)
-        run_sync(ROLLUPS.merge(SqliteStatements(connection), counts, self.limits))
+        run_sync(ROLLUPS.merge(self._statements, counts, self.limits))
         packer.finish()
         _write_blocks(connection, packer)
         _write_span(connection, records, last_seq + 1)
@@ -169,47 +154,34 @@ class BatchStore:
 
     def _insert_rows(
         self,
-        connection: sqlite3.Connection,
         records: list[Record],
         combinations: list[Combination],
         places: list[tuple[Place, Place]],
         first_seq: int,
     ) -> None:
         """Store rows by their shape, and count LLM calls."""
-        made = self._rows.plain(connection, records, first_seq, combinations, places)
+        dictionary = self._dictionary
+        made = plain_rows(dictionary, records, first_seq, combinations, places)
         plain: list[Values] = []
         few: list[Values] = []
-        full: list[tuple[Record, Values, Combination]] = []
+        full: list[Values] = []
+        used = UsageSums()
 
         for record, row, combination in zip(records, made, combinations, strict=True):
             if not is_plain(record):
-                full.append((record, row, combination))
+                full.append([*row, *rare_columns(dictionary, record)])
+                if is_call(record):
+                    used.add(record, dictionary.usage(record, combination))
             elif has_few(record):
-                few.append([*row, *self._rows.few(connection, record)])
+                few.append([*row, *few_columns(dictionary, record)])
             else:
                 plain.append(row)
 
-        PLAIN.insert(connection, plain)
-        FEW.insert(connection, few)
-        if not full:
-            return
-
-        id_of = self._rows.id_of
-        FULL.insert(
-            connection, [[*row, *self._rows.rare(connection, record)] for record, row, _ in full]
-        )
-        used = UsageSums()
-
-        for record, _, combination in full:
-            if is_call(record):
-                ids = (
-                    id_of(connection, name, getattr(record, name))
-                    for name in USAGE_DIMENSIONS[len(LIMITED) :]
-                )
-                used.add(record, (*combination.rollup[: len(LIMITED)], *ids))
-
+        PLAIN.insert(self._connection, plain)
+        FEW.insert(self._connection, few)
+        FULL.insert(self._connection, full)
         if used:
-            run_sync(ROLLUPS.merge_usage(SqliteStatements(connection), used, self.usage_limits, 0))
+            run_sync(ROLLUPS.merge_usage(self._statements, used, self.usage_limits, 0))
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
@@ -271,48 +243,3 @@ def _write_span(connection: sqlite3.Connection, records: list[Record], first_seq
     connection.execute(
         "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?)", (last_seq, first_seq, *bounds)
     )
-
-
-def _insert_calls(
-    connection: sqlite3.Connection, entries: Iterable[Entry], first_seq: int, rows: RowEncoder
-) -> None:
-    """Write tool calls: ended ones beside the records, where triggers keep the rollups, and those
-    that wait for their answer.
-    """
-    called = [(seq, entry) for seq, entry in enumerate(entries, first_seq) if entry.tool_calls]
-    if not called:
-        return
-
-    ended = [(seq, call) for seq, entry in called for call in ended_calls(entry)]
-    ended_rows = [_call_row(connection, call, seq, rows) for seq, call in ended]
-    connection.executemany(_INSERT_CALL, ended_rows)
-    connection.executemany(_FORGET_CALL, [(call.record_id, call.position) for _, call in ended])
-    waiting_rows = [
-        _waiting_row(entry.record.instance, call)
-        for _, entry in called
-        for call in awaited_calls(entry)
-    ]
-    connection.executemany(_AWAIT_CALL, waiting_rows)
-
-
-def _call_row(
-    connection: sqlite3.Connection, call: ToolCall, seq: int, rows: RowEncoder
-) -> tuple[Any, ...]:
-    stored = (0 if value is None else value for value in row_of(call))
-    ids = (rows.id_of(connection, column, getattr(call, column)) for column in REPEATED)
-    return seq, *stored, *ids
-
-
-def _waiting_row(instance: str, call: ToolCall) -> tuple[Any, ...]:
-    key = (call.record_id, call.position)
-    return (*key, instance, call.started_at_us, msgspec.msgpack.encode(call), *key)
-
-
-def _merge_jobs(connection: sqlite3.Connection, entries: Iterable[Entry]) -> None:
-    """Write jobs; whichever batch comes first, what is known of the beginning and of the count is
-    never forgotten.
-    """
-    jobs = [job for entry in entries if entry.jobs for job in entry.jobs]
-    if jobs:
-        rows = [(job.id, job.begun_by, job.started_at_us, job.counted_by) for job in jobs]
-        connection.executemany(_MERGE_JOBS, rows)

@@ -79,7 +79,6 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         scan_rows=_SCAN_ROWS,
         patience=_PATIENCE,
         call_order=("record_seq", "place"),
-        to_id=to_bytes,
         to_bytes=to_bytes,
         histograms=HISTOGRAM_SUM,
         to_counts=to_counts,

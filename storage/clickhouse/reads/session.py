@@ -132,7 +132,7 @@ class ClickhouseSession:
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)
-        limited.budget = Budget(seconds)
+        limited.budget = self.budget.another(seconds)
         return limited
 
     async def state(self) -> State:

@@ -135,7 +135,7 @@ async def _newest_calls(session: Session, where: Where, limit: int) -> NewestCal
     found = await session.fetch_in_budget(sql, where.parameters)
     if found is None:
         return None
-    return {session.dialect.to_id(number): seq for number, seq in found}
+    return {session.dialect.to_bytes(number): seq for number, seq in found}
 
 
 class _Walk:
@@ -209,7 +209,7 @@ class _Walk:
         table = f"{session.dialect.schema}records"
         sql = f"SELECT DISTINCT conversation FROM {table} WHERE {where.text}"
         rows = await session.fetch(sql, where.parameters)
-        return [session.dialect.to_id(number) for (number,) in rows]
+        return [session.dialect.to_bytes(number) for (number,) in rows]
 
 
 async def describe(
@@ -238,7 +238,7 @@ async def describe(
         if first is None or last is None:
             continue
 
-        number = session.dialect.to_id(sums.number)
+        number = session.dialect.to_bytes(sums.number)
         described[number] = Conversation(
             id=number,
             first=first,
@@ -291,7 +291,7 @@ async def _early(session: Session, where: Where) -> defaultdict[bytes, list[Earl
 
     early: defaultdict[bytes, list[EarlyCall]] = defaultdict(list)
     for number, seq, size_bytes in rows:
-        early[dialect.to_id(number)].append(EarlyCall(seq, size_bytes))
+        early[dialect.to_bytes(number)].append(EarlyCall(seq, size_bytes))
     return early
 
 
@@ -308,7 +308,7 @@ async def _models(session: Session, where: Where) -> defaultdict[bytes, Counter[
     for number, model, calls in rows:
         name = names.get(model)
         if name is not None:
-            models[session.dialect.to_id(number)][name] += calls
+            models[session.dialect.to_bytes(number)][name] += calls
     return models
 
 
@@ -325,8 +325,8 @@ async def _tools(
     failed: defaultdict[bytes, Counter[str]] = defaultdict(Counter)
     for number, packed in await session.fetch(sql, where.parameters):
         stream = msgspec.msgpack.decode(dialect.to_bytes(packed), type=Stream)
-        tools[dialect.to_id(number)].update(stream.tools or ())
-        failed[dialect.to_id(number)].update(stream.failed_tools or ())
+        tools[dialect.to_bytes(number)].update(stream.tools or ())
+        failed[dialect.to_bytes(number)].update(stream.failed_tools or ())
 
     return tools, failed
 

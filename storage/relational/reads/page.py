@@ -199,7 +199,7 @@ async def read_record(session: Session, record_id: bytes) -> Record | None:
     floor_us = (await session.state()).purge_floor_us or -MAX_INT - 1
     where = f"id = {dialect.placeholder(1)} AND started_at_us >= {dialect.placeholder(2)}"
     sql = f"{_select(dialect)} WHERE {dialect.of_commits(where)}"
-    rows = await session.fetch(sql, (dialect.from_id(record_id), floor_us))
+    rows = await session.fetch(sql, (record_id, floor_us))
     return (await session.records(rows))[0] if rows else None
 
 

@@ -81,7 +81,7 @@ async def _newest_calls(session: Session, filter: Filter) -> tuple[NewestCalls, 
 
     def add(rows: Rows) -> None:
         for number, seq in rows:
-            newest.setdefault(session.dialect.to_id(number), seq)
+            newest.setdefault(session.dialect.to_bytes(number), seq)
 
     select = "SELECT conversation, max(seq)"
     then = " AND conversation IS NOT NULL GROUP BY conversation"
@@ -119,7 +119,7 @@ async def _compare(
             if turns < query.min_turns or failed < query.min_failed:
                 continue
             if cost_usd >= query.min_cost_usd:
-                conversation = dialect.to_id(number)
+                conversation = dialect.to_bytes(number)
                 compared.append(_Compared(float(figure), newest[conversation], conversation))
 
     return compared, True

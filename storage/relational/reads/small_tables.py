@@ -25,13 +25,13 @@ _MAX_ANSWERS: Final = 16
 
 async def read_keys(session: Session) -> list[ApiKey]:
     rows = await session.fetch(f"{_select(session.dialect)} ORDER BY created_at_us, id")
-    return [_key(row, session.dialect) for row in rows]
+    return [_key(row) for row in rows]
 
 
 async def create_key(session: Session, key: ApiKey) -> None:
     marks = ", ".join(map(session.dialect.placeholder, range(1, len(_COLUMNS) + 1)))
     sql = f"INSERT INTO {session.dialect.schema}api_keys ({', '.join(_COLUMNS)}) VALUES ({marks})"
-    await session.execute_many(sql, [_row(key)])
+    await session.fetch(sql, _row(key))
     await session.fetch(session.dialect.change_state("key_version", "{} + 1"))
 
 
@@ -60,7 +60,7 @@ async def read_meta(session: Session, name: str) -> str | None:
     dialect = session.dialect
     sql = f"SELECT value FROM {dialect.schema}meta WHERE name = {dialect.placeholder(1)}"
     rows = await session.fetch(sql, (dialect.meta_prefix + name,))
-    return dialect.unescape(str(rows[0][0])) if rows else None
+    return str(rows[0][0]) if rows else None
 
 
 async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
@@ -71,7 +71,7 @@ async def put_meta(session: Session, name: str, value: str, *, replace: bool) ->
         f"INSERT INTO {dialect.schema}meta (name, value) "
         f"VALUES ({dialect.placeholder(1)}, {dialect.placeholder(2)}) ON CONFLICT (name) {conflict}"
     )
-    await session.execute_many(sql, [(dialect.meta_prefix + name, value)])
+    await session.fetch(sql, (dialect.meta_prefix + name, value))
     kept = await read_meta(session, name)
     assert kept is not None
     return kept
@@ -87,14 +87,14 @@ async def _replace(
     if not rows:
         return None
 
-    before = _key(rows[0], dialect)
+    before = _key(rows[0])
     after = change(before)
     columns = ", ".join(
         f"{column} = {dialect.placeholder(place)}" for place, column in enumerate(_COLUMNS, 1)
     )
     where = f"id = {dialect.placeholder(len(_COLUMNS) + 1)}"
     sql = f"UPDATE {dialect.schema}api_keys SET {columns} WHERE {where}"
-    await session.execute_many(sql, [(*_row(after), key_id)])
+    await session.fetch(sql, (*_row(after), key_id))
     await session.fetch(dialect.change_state("key_version", "{} + 1"))
     return KeyUpdate(before, after)
 
@@ -111,11 +111,8 @@ def _row(key: ApiKey) -> tuple[Any, ...]:
     return tuple(values.values())
 
 
-def _key(row: Sequence[Any], dialect: Dialect) -> ApiKey:
-    values: dict[str, Any] = {
-        column: dialect.unescape(value) if isinstance(value, str) else value
-        for column, value in zip(_COLUMNS, row, strict=True)
-    }
+def _key(row: Sequence[Any]) -> ApiKey:
+    values: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     for name in _LISTS:
         if values[name] is not None:
             values[name] = msgspec.json.decode(values[name], type=tuple[str, ...])
@@ -127,7 +124,7 @@ async def read_views(session: Session, owner: str) -> list[View]:
     dialect = session.dialect
     sql = f"SELECT content FROM {dialect.schema}views WHERE owner = {dialect.placeholder(1)}"
     rows = await session.fetch(sql, (owner,))
-    views = [msgspec.json.decode(dialect.unescape(row[0]), type=View) for row in rows]
+    views = [msgspec.json.decode(row[0], type=View) for row in rows]
     return sorted(views, key=lambda view: view.name)
 
 
@@ -149,7 +146,7 @@ async def put_view(
     await delete_view(session, owner, former)
     marks = ", ".join(map(session.dialect.placeholder, (1, 2, 3)))
     sql = f"INSERT INTO {session.dialect.schema}views (owner, name, content) VALUES ({marks})"
-    await session.execute_many(sql, [(owner, view.name, msgspec.json.encode(view).decode())])
+    await session.fetch(sql, (owner, view.name, msgspec.json.encode(view).decode()))
     return "stored"
 
 
@@ -160,7 +157,7 @@ async def delete_view(session: Session, owner: str, name: str) -> bool:
     view = f"{dialect.schema}views WHERE {where}"
     if not await session.fetch(f"SELECT 1 FROM {view}", (owner, name)):
         return False
-    await session.execute_many(f"DELETE FROM {view}", [(owner, name)])
+    await session.fetch(f"DELETE FROM {view}", (owner, name))
     return True
 
 
@@ -178,14 +175,14 @@ async def read_answers(session: Session, record_id: bytes) -> list[bytes]:
         f"ORDER BY counted_by LIMIT {_MAX_ANSWERS}"
     )
     floor_us = (await session.state()).purge_floor_us
-    rows = await session.fetch(sql, (dialect.from_id(record_id), floor_us))
-    return [dialect.to_id(number) for (number,) in rows]
+    rows = await session.fetch(sql, (record_id, floor_us))
+    return [dialect.to_bytes(number) for (number,) in rows]
 
 
 async def read_jobs(session: Session, limit: int) -> list[Job]:
     """Return the newest jobs, which a collector needs after a restart."""
     dialect = session.dialect
-    to_id = dialect.to_id
+    to_bytes = dialect.to_bytes
     sql = (
         f"SELECT id, begun_by, started_at_us, counted_by FROM {dialect.schema}jobs "
         f"WHERE {dialect.of_commits(f'started_at_us >= {dialect.number_mark(1)}')} "
@@ -195,6 +192,6 @@ async def read_jobs(session: Session, limit: int) -> list[Job]:
     jobs = []
     rows = await session.fetch(sql, (floor_us, max(0, min(limit, MAX_INT))))
     for number, begun_by, at_us, counted_by in rows:
-        answer = None if counted_by is None else to_id(counted_by)
-        jobs.append(Job(to_id(number), to_id(begun_by), at_us, answer))
+        answer = None if counted_by is None else to_bytes(counted_by)
+        jobs.append(Job(to_bytes(number), to_bytes(begun_by), at_us, answer))
     return jobs

@@ -78,7 +78,7 @@ async def tool_call(session: Session, record_id: bytes, position: int) -> ToolCa
     state = await session.state()
     one = f"record_id = {dialect.placeholder(1)} AND position = {dialect.number_mark(2)}"
     then = f"WHERE {dialect.of_commits(one)}"
-    parameters = (dialect.from_id(record_id), position)
+    parameters = (record_id, position)
     calls = await _visible(session, then, parameters, state.purge_floor_us)
     return calls[0] if calls else None
 
@@ -195,14 +195,13 @@ def _plain(row: Row, dialect: Dialect) -> Row:
     def text(value: Any) -> str | None:
         if value is None or value == 0:
             return None
-        return dialect.unescape(value)
+        return str(value)
 
     return row._replace(
-        record_id=dialect.to_id(row.record_id),
+        record_id=dialect.to_bytes(row.record_id),
         llm_request_id=text(row.llm_request_id),
         rpc_id=text(row.rpc_id),
         session=text(row.session),
-        search=dialect.unescape(row.search),
         detail=dialect.to_bytes(row.detail),
     )
 

@@ -127,7 +127,7 @@ async def _names_of(
 
         if column == "client_ip":
             value = unpack_address(session.dialect.to_bytes(value))
-        return session.dialect.unescape(str(value))
+        return str(value)
 
     return {
         values: tuple(name(column, value) for column, value in zip(columns, values, strict=True))

@@ -347,7 +347,7 @@ class Writer:
             return self._coded(field, values)
         if field in _IDS:
             parsed = [number for number in map(parse_id, values) if number is not None]
-            return self.among(field, [self._dialect.from_id(number) for number in parsed])
+            return self.among(field, parsed)
         if field == "trace_id":
             return self.either(self._dialect.trace_id, values)
 

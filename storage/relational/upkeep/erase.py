@@ -24,6 +24,7 @@ from storage.relational.upkeep.removal import (
     CONVERSATION,
     HEADS_BLOCK,
     REMOVED,
+    delete_rows,
     uncount,
 )
 from storage.relational.upkeep.session import Upkeep
@@ -78,7 +79,7 @@ async def _remove(session: Upkeep, rows: Rows) -> None:
             grown += await _repack(session, block, row, name, set(seqs))
 
     await session.count_bytes(grown)
-    await session.delete_rows(rows)
+    await delete_rows(session, rows)
 
 
 async def _repack(

@@ -21,8 +21,10 @@ from storage.relational.session import State
 from storage.relational.slices import Range
 from storage.relational.sql import MAX_INT
 from storage.relational.time_ranges import HOUR_US, unused_before
+from storage.relational.tools.writes import drop_calls
 from storage.relational.upkeep.session import Upkeep, first_row, raise_state
 from storage.relational.upkeep.turn import Turn
+from storage.relational.writes.jobs import drop_jobs
 
 _STEP_ROWS: Final = 100
 """Rows of one step: 1 ms."""
@@ -56,13 +58,8 @@ async def move_floors(
     session: Upkeep, purge_floor_us: int, body_floor_us: int, *, down: bool = False
 ) -> None:
     """Raise the floors, or lower them; those that are beyond that already stay."""
-    dialect = session.dialect
-    moved = f"{dialect.least if down else dialect.greatest}({{}}, {dialect.number_mark(1)})"
-    for name, floor_us in (
-        ("purge_floor_us", purge_floor_us),
-        ("body_floor_us", max(purge_floor_us, body_floor_us)),
-    ):
-        await session.fetch(dialect.change_state(name, moved), (floor_us,))
+    await raise_state(session, "purge_floor_us", purge_floor_us, down=down)
+    await raise_state(session, "body_floor_us", max(purge_floor_us, body_floor_us), down=down)
 
 
 async def purge(session: Upkeep, turn: Turn) -> Purged:
@@ -86,7 +83,8 @@ async def purge(session: Upkeep, turn: Turn) -> Purged:
         if blocks:
             return Purged(0, blocks, is_done=False)
 
-    orphans = partial(session.drop_orphans, state.purge_floor_us)
+    orphans = partial(drop_calls, session, state.purge_floor_us)
+    await drop_jobs(session, state.purge_floor_us)
     calls = partial(_empty_calls, session, state.body_floor_us)
     texts = partial(_delete_unused, session, await _unused_before(session, state))
     for step, step_items in (

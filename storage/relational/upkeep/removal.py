@@ -1,4 +1,4 @@
-"""Taking the counts of rows that go off everything that counts them.
+"""Rows that go, with their tool calls and jobs, and their counts in everything that counts them.
 
 Invariant: inside a transaction; after it all sums are those of the records that are left. The row
 of the state was changed before, as a batch does that has to note something there; the rows
@@ -10,9 +10,11 @@ from typing import Final
 from storage.record import Record
 from storage.relational.rollups import DIMENSIONS, Rollups, dimensions_of
 from storage.relational.sql import Rows
+from storage.relational.tools.writes import erase_calls
 from storage.relational.upkeep.session import Upkeep
 from storage.relational.usage import DIMENSIONS as USAGE_DIMENSIONS
 from storage.relational.usage import UsageSums, is_call
+from storage.relational.writes.jobs import erase_jobs
 from storage.relational.writes.packing import COLUMNS, PLACES
 
 REMOVED: Final = (*COLUMNS, *PLACES)
@@ -24,6 +26,7 @@ STARTED: Final = COLUMNS.index("started_at_us")
 _DIMENSION_PLACES: Final = tuple(COLUMNS.index(name) for name in DIMENSIONS)
 _USAGE_PLACES: Final = tuple(COLUMNS.index(name) for name in USAGE_DIMENSIONS)
 _ERROR_TYPE: Final = COLUMNS.index("error_type")
+_ID: Final = COLUMNS.index("id")
 _INSTANCE: Final = COLUMNS.index("instance")
 
 
@@ -48,3 +51,16 @@ async def uncount(session: Upkeep, rows: Rows) -> list[Record]:
     for instance, sums in sorted(used.items()):
         await session.rollups.merge_usage(session, sums, session.usage_limits, instance, sign=-1)
     return records
+
+
+async def delete_rows(session: Upkeep, rows: Rows) -> None:
+    """Delete rows, of `REMOVED`, with their tool calls and jobs."""
+    dialect = session.dialect
+    key = COLUMNS.index(dialect.row_key)
+    keys = [row[key] for row in rows]
+    await erase_jobs(session, [row[_ID] for row in rows])
+    await erase_calls(session, keys)
+    condition = dialect.of_keys.format(dialect.placeholder(1))
+    await session.fetch(
+        f"DELETE FROM {dialect.schema}records WHERE {condition}", (dialect.number_list(keys),)
+    )

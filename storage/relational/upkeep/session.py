@@ -53,16 +53,8 @@ class Upkeep(BlockSession, Statements, Protocol):
         """
         ...
 
-    async def delete_rows(self, rows: Rows) -> None:
-        """Delete rows, of `removal.REMOVED`, with their tool calls and jobs."""
-        ...
-
     async def within(self, part: Range, first_mark: int) -> Where:
         """Write the conditions on the rows of a part, with marks numbered from one on."""
-        ...
-
-    async def trim_spans(self, last_seq: int) -> None:
-        """Forget the spans of rows up to one, which are gone."""
         ...
 
     async def delete_unshared(
@@ -99,22 +91,18 @@ class Upkeep(BlockSession, Statements, Protocol):
         """Note repeated text of rows that went, where it is not left to retention."""
         ...
 
-    async def drop_orphans(self, floor_us: int, max_calls: int) -> int:
-        """Forget calls and jobs of records below a floor, where no triggers do so; returns how many
-        calls.
-        """
-        ...
-
     async def give_back(self, max_pages: int) -> int:
         """Give free pages back to the file system; returns how many."""
         ...
 
 
-async def raise_state(session: Upkeep, name: str, value: int) -> None:
-    """Raise a number of the state; a higher one stays."""
+async def raise_state(session: Upkeep, name: str, value: int, *, down: bool = False) -> None:
+    """Raise a number of the state, or lower it; one that is beyond the value already stays."""
     dialect = session.dialect
-    raised = f"{dialect.greatest}({{}}, {dialect.number_mark(1)})"
-    await session.fetch(dialect.change_state(name, raised), (value,))
+    mark = dialect.number_mark(1)
+    sign = "<" if down else ">"
+    moved = f"CASE WHEN {mark} {sign} {{0}} THEN {mark} ELSE {{0}} END"
+    await session.fetch(dialect.change_state(name, moved), (value,))
 
 
 async def first_row(session: Upkeep, column: str, within: Range) -> int | None:

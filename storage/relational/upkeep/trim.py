@@ -21,6 +21,7 @@ from storage.relational.upkeep.removal import (
     HEADS_BLOCK,
     REMOVED,
     STARTED,
+    delete_rows,
     uncount,
 )
 from storage.relational.upkeep.session import Upkeep, first_row, raise_state, rows_within
@@ -85,10 +86,14 @@ async def _trim_rows(session: Upkeep, part: Range, rows: Sequence[Any]) -> list[
         bodies = {(row[BODIES_BLOCK], row[CONVERSATION]) for row in rows}
         size = await session.delete_unshared("heads", heads, (), part.last)
         await session.count_bytes(-size - await _delete_bodies(session, bodies, part.last))
-        await session.delete_rows(rows)
+        await delete_rows(session, rows)
 
     await session.lock_counter()
-    await session.trim_spans(part.last)
+    dialect = session.dialect
+    await session.fetch(
+        f"DELETE FROM {dialect.schema}spans WHERE last_seq <= {dialect.placeholder(1)}",
+        (part.last,),
+    )
     return records
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from storage.relational.sql import Statements
+from storage.relational.sql import Fetches
 
 MAX_REMEMBERED_BYTES: Final = 16 << 20
 """Of one direction: ids of texts, or texts of ids. Room for 50 000 ordinary values."""
@@ -37,7 +37,7 @@ class Names:
         self._texts = {}
         self._texts_bytes = 0
 
-    async def load(self, statements: Statements, ids: Iterable[int | None]) -> Texts:
+    async def load(self, statements: Fetches, ids: Iterable[int | None]) -> Texts:
         """Find the text of ids; null and 0 are null."""
         wanted = {number for number in ids if number}
         remembered = self._texts  # of this store
@@ -59,9 +59,9 @@ class Names:
                 self.forget()
 
 
-async def _read(statements: Statements, ids: list[int]) -> dict[int, str]:
+async def _read(statements: Fetches, ids: list[int]) -> dict[int, str]:
     dialect = statements.dialect
     among = dialect.among.format("id", dialect.placeholder(1))
     sql = f"SELECT id, value FROM {dialect.schema}dictionary WHERE {among}"
     rows = await statements.fetch(sql, (dialect.number_list(ids),))
-    return {number: dialect.unescape(value) for number, value in rows}
+    return dict(rows)

@@ -2,13 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 import pytest
 
 from storage.backends import open_storage
 from storage.postgres import partitions, purge, write
+from storage.postgres.connection import set_codecs
 from storage.postgres.partitions import Partition
 from storage.postgres.store import PostgresStorage
 from storage.query import Filter, RecordQuery
@@ -73,6 +73,7 @@ async def test_a_day_that_has_rows_already_stays_where_it_is(
     """No partition is made over rows of the default one; the days beside it are made."""
     future = partitions.day_of(now_us()) + 100
     await store.commit(make_batch(record_of(future, 1)))
+    await set_codecs(other)
     await partitions.prepare(other, future)
     made = await partitions.listed(other)
     assert Partition("records", future) not in made
@@ -90,6 +91,7 @@ async def test_a_day_goes_as_a_whole(
     """Below the floor, the partitions of a day are dropped in one step each, the running day stays."""
     monkeypatch.setattr(write, "SPAN_RECORDS", 1)
     today = partitions.day_of(now_us())
+    await set_codecs(other)
     await partitions.prepare(other, today - 1)  # as in a store that was made yesterday
     yesterday = [record_of(today - 1, number) for number in range(50)]
     kept = [record_of(today, number) for number in range(5)]
@@ -119,6 +121,7 @@ async def test_a_reader_in_the_way_makes_the_day_go_in_slices(
     """
     monkeypatch.setattr(purge, "_DROP_WAIT_MS", 50)
     today = partitions.day_of(now_us())
+    await set_codecs(other)
     await partitions.prepare(other, today - 1)
     await store.commit(make_batch(*[record_of(today - 1, number) for number in range(25)]))
     await store.move_floors(today * DAY_US, 0)
@@ -175,8 +178,10 @@ def test_ids_of_whole_days_are_those_between() -> None:
         partitions.id_bounds(day * 86_400_000, day * 86_400_000) for day in range(20_000, 20_003)
     ]
     (first, last), (second, _), (third, _) = days
-    before_third = UUID(int=third.int - 1)
-    assert partitions.of_whole_days((first, last)) == (first, UUID(int=second.int - 1))
+    before_second, before_third = (
+        (int.from_bytes(number, "big") - 1).to_bytes(16, "big") for number in (second, third)
+    )
+    assert partitions.of_whole_days((first, last)) == (first, before_second)
     assert partitions.of_whole_days((last, second)) == (first, before_third)
     assert partitions.of_whole_days((first, before_third)) == (first, before_third)
     assert partitions.of_whole_days(partitions.EVERY_ID) == partitions.EVERY_ID
@@ -187,5 +192,4 @@ def test_bounds_hold_the_ids_between() -> None:
     today = 20_777
     least, most = partitions.id_bounds(today * 86_400_000, (today + 1) * 86_400_000 - 1)
     for moment_us in (today * DAY_US, today * DAY_US + DAY_US // 2, (today + 1) * DAY_US - 1):
-        number = int.from_bytes(new_id(moment_us * 1000 + 999, (1 << 42) - 1, (1 << 20) - 1), "big")
-        assert least.int <= number <= most.int
+        assert least <= new_id(moment_us * 1000 + 999, (1 << 42) - 1, (1 << 20) - 1) <= most

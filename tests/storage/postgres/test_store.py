@@ -14,7 +14,7 @@ import pytest
 from storage.backends import open_storage
 from storage.base import READERS
 from storage.errors import StorageRejected, StorageUnavailable
-from storage.postgres import connection, dictionary
+from storage.postgres import connection
 from storage.postgres import store as module
 from storage.postgres.session import PostgresSession
 from storage.postgres.store import PostgresStorage
@@ -24,7 +24,7 @@ from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import ValueLimits
 from storage.relational.search import rows as rows_module
-from storage.relational.writes import packing, remembered
+from storage.relational.writes import dictionary, packing, remembered
 from storage.search.expression import Substring
 from tests.contract.listing import read_on
 from tests.storage.samples import make_batch, make_full_record, make_payload, make_record

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.postgres.text import escape, unescape
+from storage.postgres.text import decode, encode, escape, unescape
+from storage.relational.writes.codec import OWN_ID
 from tests.support.cases import each_of
 
 odd = st.text(st.sampled_from("\0\1\2\3aB\n"), max_size=12)
@@ -14,6 +15,14 @@ def test_any_text_reads_back(text: str) -> None:
     """Nothing is lost, and nothing that Postgres refuses is left."""
     assert unescape(escape(text)) == text
     assert "\0" not in escape(text)
+
+
+@given(odd)
+def test_no_text_is_taken_for_the_mark_of_an_own_id(text: str) -> None:
+    """Both are sent in one column, and each reads back as it was."""
+    assert decode(encode(text)) == text
+    assert decode(encode(OWN_ID)) == OWN_ID
+    assert encode(text) != encode(OWN_ID)
 
 
 @given(odd, odd)

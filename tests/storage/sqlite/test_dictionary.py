@@ -9,8 +9,9 @@ import pytest
 from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import now_us
 from storage.relational.time_ranges import DAY_US, HOUR_US
+from storage.relational.writes import dictionary as writes
 from storage.relational.writes import remembered
-from storage.sqlite import dictionary
+from storage.sqlite.dictionary import Dictionary
 from storage.sqlite.session import SqliteStatements
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import make_batch, make_record
@@ -65,18 +66,21 @@ async def test_what_is_remembered_is_bounded_in_bytes(
     """A client may send a User-Agent of 8 KiB, another one with each request: fifty thousand of
     them were 400 MB.
     """
-    monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 50_000)
+    monkeypatch.setattr(writes, "MAX_REMEMBERED_BYTES", 50_000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 50_000)
     path = tmp_path / "records.db"
     agents = [f"{number} {'x' * 8000}" for number in range(20)]
     async with await SqliteStorage.open(path, durability="fast") as store:
         await store.commit(make_batch(make_record()))
-    ids = dictionary.Dictionary()
     names = remembered.Names()
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        numbers = [ids.id_of(connection, "user_agent", agent) for agent in agents]
-        assert 0 < sum(len(text) for _, text in ids._ids) < 60_000
-        assert [ids.id_of(connection, "user_agent", agent) for agent in agents] == numbers
+        dictionary = Dictionary(connection)
+        dictionary.begin(1)
+        numbers = [dictionary.ids["user_agent"][agent] for agent in agents]
+        assert set(dictionary.ids["user_agent"]) == {None, *agents}
+        dictionary.begin(1)
+        assert set(dictionary.ids["user_agent"]) == {None}
+        assert [dictionary.ids["user_agent"][agent] for agent in agents] == numbers
         session = SqliteStatements(connection)
         assert set((await names.load(session, numbers)).values()) == {None, *agents}
         assert not names._texts

@@ -17,9 +17,9 @@ from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Entry, Payload, Stream
 from storage.relational.sql import COMBINATIONS
-from storage.relational.writes import packing, remembered
+from storage.relational.writes import dictionary, packing, remembered
 from storage.search.expression import Is, Or, leaves
-from storage.sqlite import connection, dictionary
+from storage.sqlite import connection
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on

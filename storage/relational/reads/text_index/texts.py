@@ -64,16 +64,12 @@ def text_bytes(row: Sequence[Any]) -> int:
 async def cell_of_rows(session: BlockSession, rows: Rows, whole: Range) -> Cell:
     """Make the cell that covers a range, from all rows in it."""
     state = await session.state()
-    unescape = session.dialect.unescape
     errors = await session.text_of({row[_ERROR] for row in rows if row[_ERROR]})
     shown = []
     newest_body_us = 0
 
     for stored in rows:
         row = list(stored)
-        for place in _URL:
-            row[place] = row[place] and unescape(row[place])
-
         started_us = row[_STARTED_AT]
         has_retained_body = (
             row[BODIES]
