@@ -22,6 +22,7 @@ from api.dialects.mcp import serve_mcp
 from api.identity.handler import last_success
 from api.middleware import Route
 from api.native import aggregates, conversations, erase, keys, login, messages, records, run, views
+from api.native.chat.chat import get_chat
 from api.native.chat.transcript import get_transcript
 from api.native.files import export
 from api.native.groups import top, words
@@ -56,6 +57,7 @@ def routes() -> tuple[Route, ...]:
         Route("GET", "/api/records/{a}/compare/{b}", compare_records),
         Route("GET", "/api/records/{id}/last-success", last_success),
         Route("POST", "/api/records/{id}/send", send_record, for_readers=True),
+        Route("GET", "/api/records/{id}/chat", get_chat),
         Route("GET", "/api/records/{id}/curl", records.get_curl),
         Route("GET", "/api/records/{id}/har", records.download_har),
         Route("GET", "/api/records/{id}/messages", messages.list_messages),

@@ -19,7 +19,7 @@ from api.compare.json_changes import Change, Changes, Path, json_changes, parse
 from api.compare.multipart import read_multipart
 from api.compare.part import Part, make_part
 from api.compare.text_changes import text_changes
-from api.native.chat.document import closed
+from api.native.chat.document import closed_at
 from api.native.files.cut_bodies import describe_body
 from api.native.projection import decode_window
 from storage.record import Body
@@ -237,7 +237,7 @@ def read_body(content: bytes) -> tuple[str, Any]:
 
 
 def _read_json(text: str, is_cut: bool) -> Any:
-    return parse(closed(text.encode()).decode() if is_cut else text)
+    return parse(closed_at(text.encode())[0].decode() if is_cut else text)
 
 
 def _read_events(text: str, is_cut: bool) -> Any:

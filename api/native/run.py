@@ -1,18 +1,18 @@
 """The run of an agent as one page: the calls of a conversation whole, and the MCP calls between
 them; also as a file.
 
-Each call of an agent sends all that was said before. Of a request body is therefore only sent what
-differs from that of the call before on the same page: how much they share at both ends, and what
-lies between. The file has the same data, the modules of the UI that draw it, and nothing to load: a
-browser opens it without sidelog.
+Each call of an agent sends all that was said before: a step has what is new in it. The file has the
+same data, the modules of the UI that draw it, and nothing to load: a browser opens it without
+sidelog.
 """
 
+import asyncio
 import base64
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -21,11 +21,13 @@ from api.assets import load_assets, resolved_imports
 from api.http.cursor import encode_cursor, read_cursor
 from api.http.params import read_page, refuse_unknown
 from api.http.responses import JsonObject, encode_rows, filled, json_response
+from api.native.chat.chat import Steps
 from api.native.conversations import ConversationShown, read_conversation
-from api.native.projection import detail_json
+from api.native.projection import record_json
 from api.native.tool_calls import project_call
 from api.services import Services, services_of
 from storage.conversations import in_conversations
+from storage.failure_message import error_message
 from storage.query import Filter, RecordQuery
 from storage.record import Record, ToolCall, format_id
 from storage.search.expression import Is
@@ -51,11 +53,8 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Run(ConversationShown, kw_only=True):
-    """A conversation, and a page of its calls: records with heads and bodies, and with `mcp_calls`.
-
-    A request body has `same_head` and `same_tail`, in units of UTF-16: so much of the one before
-    stands before and behind its own `head`. Each of `mcp_calls` says in `joined_by` why it is here:
-    request, trace, session or time.
+    """A conversation, and a page of its calls: records, each with its `chat` (what was said anew) and
+    `mcp_calls`, of which each says in `joined_by` why it is here: request, trace, session or time.
     """
 
     steps: list[JsonObject]
@@ -73,38 +72,38 @@ async def get_run(request: web.Request) -> web.Response:
 async def _read(services: Services, text: str, limit: int, after: int | None) -> Run:
     found, shown = await read_conversation(services.storage, text)
     filter = Filter(where=in_conversations([found.id]), kind="all")
+    # The call before the page is read once more: what it said is not new.
+    start = None if after is None else after - 1
     page = await services.storage.read(
-        RecordQuery(filter=filter, order="asc", limit=limit + 1, after=after)
+        RecordQuery(filter=filter, order="asc", limit=limit + 2, after=start)
     )
-    records, following = page.records[:limit], page.records[limit:]
+    before = [record for record in page.records if after is not None and record.seq <= after]
+    behind = page.records[len(before) :]
+    records, following = behind[:limit], behind[limit:]
     end = records[-1].seq if following else page.next_after
     calls = await _mcp_calls(services, records, following[0].started_at_us if following else None)
-    rows = await encode_rows(await _steps(services, records, calls), dict)
+    rows = await encode_rows(await _steps(services, before, records, calls), dict)
     cursor = None if end is None else encode_cursor("asc", end)
     return filled(Run, shown, page, steps=rows, next_cursor=cursor)
 
 
 async def _steps(
-    services: Services, records: Sequence[Record], calls: list[tuple[ToolCall, str]]
-) -> list[JsonObject]:
-    """Show records whole, but for what the request before had; one after the other, as bodies are
+    services: Services, before: Sequence[Record], records: Sequence[Record],
+    calls: list[tuple[ToolCall, str]],
+) -> list[JsonObject]:  # fmt: skip
+    """Show records with what they say that those before do not; one after the other, as bodies are
     large.
     """
     steps: list[JsonObject] = []
-    before = b""
-    for record in records:
-        step = detail_json(record, (await services.storage.payloads([record.seq])).get(record.seq))
-        request: Any = step["request"]
+    reader = Steps()
+    for record in (*before, *records):
+        payload = (await services.storage.payloads([record.seq])).get(record.seq)
+        chat = reader.read(record, payload)
+        await asyncio.sleep(0)  # a large body takes some milliseconds
+        step = record_json(record) | {"error_message": error_message(record, payload)}
+        steps.append(step | {"chat": chat, "mcp_calls": list[object]()})
 
-        body = request["body"] if request else None
-        if body is not None and body["encoding"] == "utf-8":
-            whole = body["head"].encode("utf-16-le")
-            body["same_head"], body["head"], body["same_tail"] = without_same(before, whole)
-            before = whole
-
-        step["mcp_calls"] = []
-        steps.append(step)
-
+    del steps[: len(before)]
     starts = [record.started_at_us for record in records]
     for call, why in calls:
         members = msgspec.structs.asdict(project_call(call)) | {"joined_by": why}
@@ -112,34 +111,6 @@ async def _steps(
         steps[max(0, bisect_right(starts, call.started_at_us) - 1)]["mcp_calls"].append(shown)
 
     return steps
-
-
-def without_same(before: bytes, whole: bytes) -> tuple[int, str, int]:
-    """Cut off what two texts in UTF-16 share at their beginning and at their end, no character in
-    halves.
-
-    Returns:
-        Units shared at the beginning, the text between, units shared at the end.
-    """
-    head = _shared(before, whole)
-    tail = _shared(before[head:][::-1], whole[head:][::-1])
-    # A low surrogate: its high one stands before.
-    if b"\xdc" <= whole[head + 1 : head + 2] < b"\xe0":
-        head -= 2
-    end = len(whole) - tail
-    if tail and b"\xdc" <= whole[end + 1 : end + 2] < b"\xe0":
-        end += 2
-    return head // 2, whole[head:end].decode("utf-16-le"), (len(whole) - end) // 2
-
-
-def _shared(a: bytes, b: bytes) -> int:
-    """Return how many whole units two texts have in common at their beginning."""
-    low = 0
-    high = min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
-    return low // 2 * 2
 
 
 async def _mcp_calls(

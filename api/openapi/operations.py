@@ -35,6 +35,7 @@ from api.native import (
     views,
 )
 from api.native.chat import transcript
+from api.native.chat.chat import Chat
 from api.native.files import csv_rows
 from api.native.files.curl import CurlLine
 from api.native.groups import top, words
@@ -506,6 +507,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         notes="For tokens of role `operate` or `admin`, where `[replay] enabled` is set. What was redacted must be "
         "given or left out. No redirect is followed. See docs/replay.md.",
     ),
+    ("GET", "/api/records/{id}/chat"): Operation({}, Chat, errors=(404,)),
     ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),
     ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
     ("GET", "/api/records/{id}/messages"): Operation(

@@ -26,7 +26,7 @@ _SAID: Final = re.compile(
     r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
 )
 """Tags around what the person said, in some agents; the chat leaves them as they are
-(api/ui/chat/blocks.js).
+(api/native/chat/blocks.py).
 """
 _HEADING: Final = re.compile(r"\A\s*New task:\s*\n")
 """What smolagents writes before its task."""
@@ -50,10 +50,11 @@ class ConversationOpening(NamedTuple):
 
 def opening_of(body: Body | None) -> ConversationOpening:
     """Read the body of a request."""
-    document = request_in(body)
-    if document is None:
+    found = request_in(body)
+    if found is None:
         return ConversationOpening(None, is_aside=False)
 
+    document = found.value
     messages = next((document[name] for name in _MESSAGES if name in document), None)
     is_cut = body is not None and body.truncated
     return ConversationOpening(

@@ -1,47 +1,64 @@
 """A message as each API of a language model writes it, in one form: who says it, and its parts.
 Pure.
 
-A part is a text, a thought, the call of a tool, the result of one, or something that is no text.
-Bodies are untrusted input: what has no known form is left out or named, and never an error. The UI
-reads the same in `chat/parts.js`.
+A part is a text, a thought, the call of a tool, the result of one, a text that a program put in, or
+something that is no text. Bodies are untrusted input: an unknown form is left out or named, and
+never an error.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 
-Kind = Literal["text", "thinking", "call", "result", "other"]
+Kind = Literal["text", "thinking", "call", "result", "block", "other"]
 Json = Mapping[str, Any]
 
-_CALLS: Final = ("_call", "tool_use", "function.call")
-_RESULTS: Final = ("_output", "tool_result", "function_result", "function.result")
-"""Ends of the types of parts."""
+_CALL: Final = re.compile(r"(?:_call|tool_use|function\.call)\Z")
+_RESULT: Final = re.compile(r"(?:_output|tool_result|function[._]result)\Z")
 _THOUGHTS: Final = ("thinking", "reasoning", "thought", "redacted_thinking")
+_MADE: Final = (*_THOUGHTS, "item_reference", "compaction")
+"""Types of what a model makes."""
+_UNNAMED: Final = ("", "message", "user_input", "model_output")
+"""Types of a message that has its parts in `content`."""
+_MODEL_OUTPUT: Final = "model_output"
+_MEDIA: Final = {
+    "image": "image", "image_url": "image", "input_image": "image", "document": "file", "file": "file",
+    "input_file": "file", "audio": "audio", "input_audio": "audio",
+}  # fmt: skip
+"""Type of a part → what it is."""
 _WRAPPED: Final = {
     "toolUse": "tool_use", "functionCall": "function_call", "toolResult": "tool_result",
     "functionResponse": "function_result",
 }  # fmt: skip
 """Member that has a part inside, as Bedrock and Gemini write it → the type of that part."""
+_GIVEN: Final = ("input", "arguments", "args", "action")
+_RETURNED: Final = ("content", "output", "response", "result", "tools")
 _IDS: Final = ("tool_use_id", "toolUseId", "tool_call_id", "call_id", "id")
 _FAILED: Final = ("error", "failed")
+_FAILED_CODE: Final = re.compile(r"FAILED|DEADLINE")
 _ROLES: Final = {"model": "assistant", "developer": "system", "function": "tool"}
 
 
-class Part(NamedTuple):
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """One part of a message."""
 
     kind: Kind
     text: str
     name: str = ""
-    """Of a tool."""
+    """Of a tool, or of the element that a program put in."""
     id: str = ""
     """Of a call, by which its result names it."""
     has_failed: bool = False
     """Whether a result says that the tool failed."""
+    is_cut: bool = False
+    """Whether the rest of it was not kept."""
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True):
+    """What one side says."""
+
     role: str
     """`system`, `user`, `assistant` or `tool`, or what an API has beside these."""
     parts: tuple[Part, ...]
@@ -56,31 +73,29 @@ def message_of(item: object, role: str = "user") -> Message:
     named = _ROLES.get(named, named) if isinstance(named, str) else role
     if named == "tool":
         return Message(named, (_result(item, item.get("content")),))
-    if kind.endswith(_RESULTS):
+    if _is_result(kind):
         return Message("tool", tuple(parts_of(item)))
-    if kind.endswith(_CALLS) or kind in _THOUGHTS:
+    if _CALL.search(kind) or kind in _MADE or kind.startswith("mcp_"):
         return Message("assistant", tuple(parts_of(item)))
 
-    content = item.get("content", item.get("parts", item if kind not in ("", "message") else None))
-    thought = item.get("reasoning_content") or item.get("reasoning") or item.get("thinking")
-    parts = [Part("thinking", thought)] if isinstance(thought, str) else []
-    parts += [*parts_of(content), *parts_of(_list_of(item.get("tool_calls")))]
+    content = first_of(item, "content", "parts")
+    if content is None and kind not in _UNNAMED:
+        content = item
+    thought = first_of(item, "reasoning_content", "reasoning", "thinking")
+    parts = [Part("thinking", thought)] if thought and isinstance(thought, str) else []
+    parts += [*parts_of(content), *parts_of(list_of(item.get("tool_calls")))]
     is_of_tool = bool(parts) and all(part.kind == "result" for part in parts)
+    if kind == _MODEL_OUTPUT:
+        named = "assistant"
     return Message("tool" if is_of_tool else named, tuple(parts))
 
 
 def parts_of(content: object) -> Iterator[Part]:
     """Read a content, which may be one part or a list of them; texts that are empty are left out."""
     for value in content if isinstance(content, list) else [content]:
-        part = (
-            Part("text", value)
-            if isinstance(value, str)
-            else _part_of(value)
-            if isinstance(value, dict)
-            else None
-        )
-        if part is not None and (part.text or part.kind in ("call", "result")):
-            yield part
+        for part in _parts_in(value):
+            if part.text or part.kind in ("call", "result"):
+                yield part
 
 
 def text_of(value: object) -> str:
@@ -93,58 +108,136 @@ def text_of(value: object) -> str:
         return ""
 
 
-def _part_of(value: Json) -> Part:
+def first_of(value: Json, *names: str) -> Any:
+    """Return the first member of some names that is not null; None without one."""
+    return next((value[name] for name in names if value.get(name) is not None), None)
+
+
+def list_of(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def summary_part(content: object) -> Part:
+    """Make the part of what a provider made of the messages before, and read in their place."""
+    return Part("block", text_of(content), "compaction")
+
+
+def result_inside(item: Json) -> Part | None:
+    """Read the result of a tool that the provider called itself: it stands in the item of the call."""
+    given = first_of(item, "error", "output")
+    if item.get("type") != "mcp_call" or given is None:
+        return None
+    has_failed = item.get("error") is not None
+    return Part("result", text_of(given), text_of(item.get("name")), _id_of(item), has_failed)
+
+
+def _parts_in(value: object) -> Iterator[Part]:
+    if isinstance(value, str):
+        yield Part("text", value)
+    if not isinstance(value, dict):
+        return
+
+    yield part_of(value)
+    result = result_inside(value)
+    if result is not None:
+        yield result
+
+
+def part_of(value: Json) -> Part:
+    """Read one part."""
     wrapper = next((name for name in _WRAPPED if isinstance(value.get(name), dict)), None)
     if wrapper is not None:
         value = value[wrapper] | {"type": _WRAPPED[wrapper]}
     kind = _type_of(value)
-    function = value.get("function")
+    function = first_of(value, "function", "custom")
     if isinstance(function, dict):
         kind = "function_call"
         value = function | {"id": value.get("id")}
-    if kind.endswith(_CALLS):
-        given = next(
-            (value[name] for name in ("input", "arguments", "args", "action") if name in value),
-            None,
-        )
-        return Part("call", text_of(given), text_of(value.get("name")) or kind, _id_of(value))
-    if kind.endswith(_RESULTS):
-        given = (
-            value[name] for name in ("content", "output", "response", "result") if name in value
-        )
-        return _result(value, next(given, None))
+    if _CALL.search(kind):
+        name = text_of(value.get("name")) or re.sub(r"_(?:call|tool_use)\Z", "", kind)
+        given = first_of(value, *_GIVEN)
+        return Part("call", text_of({} if given is None else given), name, _id_of(value))
+    if _is_result(kind):
+        return _result(value, first_of(value, *_RETURNED))
+    if kind == "redacted_thinking":
+        return Part("other", "thinking, encrypted by the provider")
     if kind in _THOUGHTS or value.get("thought") is True:
-        summary = [
-            text_of(each.get("text"))
-            for each in _list_of(value.get("summary"))
-            if isinstance(each, dict)
-        ]
-        return Part(
-            "thinking", text_of(value.get("thinking") or value.get("text")) or "\n".join(summary)
-        )
+        return _thought(value)
+    if kind == "compaction" and isinstance(value.get("content"), str):
+        return summary_part(value["content"])
+    return _executed(value) or _said(value, kind)
 
-    said = (
-        value[name]
-        for name in ("text", "transcript", "refusal")
-        if isinstance(value.get(name), str)
-    )
-    text = next(said, None)
-    if text is None:
-        return Part("other", f"({kind or 'part'}, not shown)")
 
-    return Part("text", text)
+def _is_result(kind: str) -> bool:
+    return kind != _MODEL_OUTPUT and _RESULT.search(kind) is not None
+
+
+def _thought(value: Json) -> Part:
+    """Read a thought: as text, or as its summary; nothing where it is encrypted."""
+    text = text_of(first_of(value, "thinking", "text"))
+    if not text:
+        pieces = list_of(value.get("summary")) or list_of(value.get("content"))
+        text = "\n\n".join(text_of(each.get("text")) for each in pieces if isinstance(each, dict))
+    return Part("thinking", text)
+
+
+def _executed(value: Json) -> Part | None:
+    """Read what Gemini has of code that it ran; None of other parts."""
+    code = value.get("executableCode")
+    if isinstance(code, dict):
+        return Part("call", text_of(code.get("code")), "code")
+    outcome = value.get("codeExecutionResult")
+    if isinstance(outcome, dict):
+        has_failed = _FAILED_CODE.search(text_of(outcome.get("outcome"))) is not None
+        return Part("result", text_of(outcome.get("output")), has_failed=has_failed)
+    data = first_of(value, "inlineData", "fileData")
+    if isinstance(data, dict):
+        return _hidden(text_of(data.get("mimeType")) or "file")
+    return None
+
+
+def _said(value: Json, kind: str) -> Part:
+    texts = (value.get(name) for name in ("text", "transcript", "refusal"))
+    text = next((text for text in texts if isinstance(text, str)), None)
+    if text is not None:
+        return Part("text", text)
+    if kind == "text" or kind.endswith("_text"):
+        return Part("text", "")
+    return _hidden(_MEDIA.get(kind, kind or "part"))
+
+
+def _hidden(what: str) -> Part:
+    return Part("other", f"{what}, not shown here")
 
 
 def _result(value: Json, content: object) -> Part:
     inner = content if isinstance(content, dict) else {}
     has_error = inner.get("error") is not None or _type_of(inner).endswith("_error")
     has_failed = value.get("is_error") is True or value.get("status") in _FAILED or has_error
-    shown = (
-        "\n".join(part.text for part in parts_of(content))
-        if isinstance(content, list)
-        else text_of(content)
-    )
-    return Part("result", shown, text_of(value.get("name")), _id_of(value), has_failed)
+    return Part("result", _returned(content), text_of(value.get("name")), _id_of(value), has_failed)
+
+
+def _returned(content: object) -> str:
+    """Write what a tool gave as one text."""
+    if isinstance(content, list):
+        return "\n".join(map(_piece_of, content))
+    # Gemini wants an object, and most tools have but a text.
+    if isinstance(content, dict) and list(content) == ["output"]:
+        return text_of(content["output"])
+    return text_of(content)
+
+
+def _piece_of(piece: object) -> str:
+    if not isinstance(piece, dict):
+        return text_of(piece)
+    if isinstance(piece.get("text"), str):
+        return str(piece["text"])
+    kind = _type_of(piece)
+    if kind in _MEDIA:
+        return _hidden(_MEDIA[kind]).text
+    if kind == "web_search_result":
+        return f"{text_of(piece.get('title'))}\n{text_of(piece.get('url'))}"
+    return text_of(piece)
 
 
 def _id_of(value: Json) -> str:
@@ -154,7 +247,3 @@ def _id_of(value: Json) -> str:
 def _type_of(value: Json) -> str:
     kind = value.get("type")
     return kind if isinstance(kind, str) else ""
-
-
-def _list_of(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

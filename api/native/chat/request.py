@@ -4,43 +4,148 @@ Of a request that was cut there are the messages of its beginning, and those tha
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from api.native.chat.document import read_json, request_in
-from api.native.chat.message import Message, message_of, parts_of
+import msgspec
+
+from api.native.chat.document import Path, read_json, request_in
+from api.native.chat.message import Message, first_of, list_of, message_of, parts_of, text_of
 from storage.record import Body
 
 _SYSTEM: Final = ("system", "instructions", "systemInstruction", "system_instruction")
-_LISTS: Final = ("messages", "contents", "input", "prompt")
+_LISTS: Final = ("messages", "contents", "input", "inputs", "prompt")
+_LISTS_OF_PARTS: Final = ("content", "parts")
+_SAID: Final = frozenset((
+    "text", "content", "thinking", "input", "arguments", "output", "action", "summary", "tool_calls",
+    "functionCall", "functionResponse", "executableCode", "codeExecutionResult",
+))  # fmt: skip
+"""Members of a part that have what it says."""
+_TOOLS: Final = "additional_tools"
+"""Type of the item of Codex that offers tools."""
+_OWN_KIND: Final = ("function", "custom", "namespace")
 _SIGN: Final = re.compile(rb'["{}\[\]]')
 _BACKSLASHES: Final = re.compile(rb"\\*+")
-_OF_MESSAGE: Final = re.compile(r"message\Z|reasoning\Z|_call\Z|_output\Z")
+_OF_MESSAGE: Final = re.compile(
+    r"message\Z|reasoning\Z|thought\Z|user_input\Z|model_output\Z|function_result\Z|_call\Z|_output\Z"
+)
 """Ends the types of items that have no role."""
 _LIST, _ITEM = 2, 3
 """How deep the list of messages is in a request, and each of them."""
 
 
-def messages_sent(body: Body | None) -> list[Message]:
-    """Return the messages of a request, instructions first; none of what cannot be read."""
-    document = request_in(body)
-    if body is None or document is None:
-        return []
+class Sent(msgspec.Struct, frozen=True):
+    """What a request says."""
 
-    found: Any = next((document[name] for name in _LISTS if document.get(name)), [])
-    items = found if isinstance(found, list) else [found]
-    later = last_items(body.tail) if body.truncated else []
-    system = [_instructions(document[name]) for name in _SYSTEM if document.get(name)]
-    said = [*system, *map(message_of, [*items, *later])]
-    return [message for message in said if message.parts]
+    messages: list[Message]
+    """Instructions first."""
+    later: list[Message]
+    """Those behind a gap."""
+    tools: list[str]
+    """The names of the tools on offer."""
+    follows: str | None
+    """The response by which the provider holds what was said before."""
+    is_cut: bool
+    is_open: bool
+    """Whether messages are missing, or a part of one."""
+
+    @property
+    def all(self) -> list[Message]:
+        return [*self.messages, *self.later]
+
+
+def read_request(body: Body | None) -> Sent | None:
+    """Read a request; None of what is none."""
+    found = request_in(body)
+    if body is None or found is None:
+        return None
+
+    document, path = found
+    name = next((name for name in _LISTS if document.get(name) is not None), None)
+    items = _items_of(document[name]) if name is not None else []
+    system = [member for member in _SYSTEM if document.get(member)]
+    tools = _tools_of(document, items)
+    if name is None and not system and not tools:
+        return None
+
+    said = [message_of(item) for item in items if not _offers_tools(item)]
+    instructions = [_instructions(document[member]) for member in system]
+    if body.truncated and path:
+        if path[0] == name:
+            _mark_cut(said, path[1:])
+        elif system and path[0] == system[-1]:
+            _mark_cut(instructions, path[1:])
+
+    later = map(message_of, last_items(body.tail)) if body.truncated else ()
+    return Sent(
+        messages=[message for message in (*instructions, *said) if message.parts],
+        later=[message for message in later if message.parts],
+        tools=tools,
+        follows=_followed(document),
+        is_cut=body.truncated,
+        is_open=body.truncated and (name is None or path[:1] == [name]),
+    )
+
+
+def _items_of(content: object) -> list[Any]:
+    return content if isinstance(content, list) else [content]
 
 
 def _instructions(given: Any) -> Message:
-    if isinstance(given, dict):
-        content = given.get("parts", given)
-    else:
-        content = given
+    content = given.get("parts", given) if isinstance(given, dict) else given
     return Message("system", tuple(parts_of(content)))
+
+
+def _followed(document: dict[str, Any]) -> str | None:
+    name = first_of(document, "previous_response_id", "previous_interaction_id")
+    return name if isinstance(name, str) else None
+
+
+def _offers_tools(item: object) -> bool:
+    return isinstance(item, dict) and item.get("type") == _TOOLS
+
+
+def _tools_of(document: dict[str, Any], items: Sequence[Any]) -> list[str]:
+    offers = [document, *filter(_offers_tools, items)]
+    return [name for offer in offers for name in _tool_names(offer.get("tools"))]
+
+
+def _tool_names(tools: object) -> Iterator[str]:
+    """Name tools, also those inside a namespace or a list of declarations; one of a provider by its
+    kind.
+    """
+    for tool in list_of(tools):
+        if not isinstance(tool, dict):
+            continue
+        inside = first_of(tool, "functionDeclarations", "function_declarations", "tools")
+        if isinstance(inside, list):
+            yield from _tool_names(inside)
+            continue
+
+        function = tool.get("function")
+        named = function if isinstance(function, dict) else tool
+        name = first_of(named, "name") or first_of(tool, "name", "server_label")
+        kind = first_of(tool, "type")
+        if name is not None:
+            yield text_of(name)
+        elif kind not in _OWN_KIND:
+            # `{type: "web_search"}` of OpenAI, `{googleSearch: {}}` of Gemini.
+            yield from [text_of(kind)] if kind is not None else list(tool)[:1]
+
+
+def _mark_cut(messages: list[Message], path: Path) -> None:
+    """Mark the last part as cut where `path` leads into what it says and not beside that."""
+    if not messages or not messages[-1].parts:
+        return
+    inside = path[1:] if path and isinstance(path[0], int) else path
+    if len(inside) > 1 and inside[0] in _LISTS_OF_PARTS and isinstance(inside[1], int):
+        inside = inside[2:]
+    if path and _SAID.isdisjoint(inside[:1]):
+        return
+
+    *before, last = messages[-1].parts
+    cut = msgspec.structs.replace(last, is_cut=True)
+    messages[-1] = Message(messages[-1].role, (*before, cut))
 
 
 def last_items(tail: bytes) -> list[Any]:

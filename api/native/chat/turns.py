@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from api.http.times import format_time
 from api.native.chat.answer import parts_answered
 from api.native.chat.message import Message, Part
-from api.native.chat.request import messages_sent
+from api.native.chat.request import read_request
 from storage.failure_message import error_message
 from storage.record import Payload, Record, format_id
 
@@ -57,7 +57,8 @@ class Turns:
 
     def read(self, record: Record, payload: Payload | None) -> Turn:
         """Return what is new in a call."""
-        sent = messages_sent(None if payload is None else payload.request_body)
+        request = read_request(None if payload is None else payload.request_body)
+        sent = [] if request is None else request.all
         answered = parts_answered(None if payload is None else payload.response_body)
         said = [message for message in sent if message.role != "system"]
         fresh = self._fresh(said, is_answered=bool(answered))
@@ -118,7 +119,7 @@ class Turns:
         if part.kind == "thinking":
             return Piece("thinking", _beginning(part.text))
 
-        return Piece(role, part.text)
+        return Piece(part.name or role, part.text)
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

@@ -1,12 +1,9 @@
 // An LLM call as a conversation: what was sent, then the answer of this call, parted by rules. Roles in a gutter.
 
 import { button, el, unit } from "../lib/dom.js";
-import { answerOf } from "./answer.js";
-import { CallNames } from "./call-names.js";
 import { cutMark } from "../record/cut.js";
 import { count, countOf, durationText, jsonText } from "../lib/format.js";
 import { marked } from "../record/redaction.js";
-import { sentIn } from "./sent.js";
 
 const ROLES = {
   __proto__: null,
@@ -19,12 +16,10 @@ const MAX_TOOLS = 6; // that are named
 const SHORT = 600; // characters of an earlier message; the rest is a click away
 const SHORT_LINES = 12; // of what a tool was given, or gave
 
-/** The tab of a call; null when the record is none. */
-export function chatTab(record) {
-  if (!record.provider || record.provider === "mcp") return null;
-  const sent = sentIn(record),
-    answer = answerOf(record);
-  if (sent === null && answer === null) return null;
+/** The tab of a call, given what was said in it; null without that. */
+export function chatTab(record, chat) {
+  if (!chat) return null;
+  const { sent, answer } = chat;
   return [
     "chat",
     "Chat",
@@ -33,8 +28,7 @@ export function chatTab(record) {
 }
 
 function sentPart(record, sent) {
-  const { messages, later, isCut } = sent;
-  new CallNames().read([...messages, ...later]);
+  const { messages, later, is_cut: isCut } = sent;
   const turns = (list) => list.map((message) => turn(message.role, message.parts, SHORT));
   return [
     el("h3", { class: "part" }, "Sent ", unit(sentNote(sent))),
@@ -45,7 +39,7 @@ function sentPart(record, sent) {
 }
 
 /** How much was sent, at least. */
-function sentNote({ messages, later, tools, follows, isCut, isOpen }) {
+function sentNote({ messages, later, tools, follows, is_cut: isCut, is_open: isOpen }) {
   const number = countOf(messages.length + later.length, "message");
   const names = tools.slice(0, MAX_TOOLS).join(", ") + (tools.length > MAX_TOOLS ? " …" : "");
   return [
@@ -102,7 +96,7 @@ export function turn(role, parts, limit, end = null) {
       parts.length
         ? parts.map((part) => [
             partNode(part, limit),
-            part.isCut && unit("… the rest of this was not kept"),
+            part.is_cut && unit("… the rest of this was not kept"),
           ])
         : unit("nothing"),
       end,
@@ -122,7 +116,7 @@ function partNode(part, limit) {
   const text = jsonText(part.text);
   return el(
     "div",
-    { class: part.isFailed ? "tool-part error" : "tool-part" },
+    { class: part.has_failed ? "tool-part error" : "tool-part" },
     el(
       "p",
       {},
@@ -130,7 +124,7 @@ function partNode(part, limit) {
       el("code", { title: part.id }, el("strong", {}, part.name ?? "")),
       part.id &&
         (part.kind === "call" || !part.name) && [" ", el("span", { class: "unit mono" }, part.id)],
-      part.isFailed && [" ", el("code", { class: "chip error" }, "failed")],
+      part.has_failed && [" ", el("code", { class: "chip error" }, "failed")],
     ),
     text !== "" && preformatted(text, limit),
   );

@@ -1,59 +1,22 @@
-// The calls of a run as steps: bodies put together again, and what is new in each. Pure.
+// The steps of a run, each with the messages that were sent before, and where its time went. Pure.
 
-import { answerOf } from "../chat/answer.js";
-import { CallNames } from "../chat/call-names.js";
-import { sentIn } from "../chat/sent.js";
-
-const textOf = (message) => JSON.stringify(message);
-
-/** Reads steps in their order; each may need the one before. */
+/** Reads steps in their order: each names messages of the one before. */
 export class Steps {
   constructor() {
-    this.body = ""; // of the request before
-    this.known = []; // messages that were sent before, as texts
-    this.answered = null; // what the model said last, as a text
-    this.names = new CallNames(); // of the calls so far: what was said before may be with the provider
+    this.known = []; // messages that the newest request had
+    this.answered = null; // what the model said last
   }
 
-  /** A page of steps begins anew: its first request body is whole. */
   read(page) {
-    this.body = "";
     return page.map((step) => this.step(step));
   }
 
   step(record) {
-    this.restore(record.request?.body);
-    const sent = sentIn(record);
-    const answer = answerOf(record);
-    const messages = sent ? [...sent.messages, ...sent.later] : [];
-    const texts = messages.map(textOf);
-    const before = this.sharedWith(texts);
-    const isOwn = before > 0 && texts[before] === this.answered;
-    const from = before + (isOwn ? 1 : 0);
-    if (sent) this.known = texts;
-    if (answer) this.answered = textOf({ role: "assistant", parts: answer.parts });
-    this.names.read([...messages, ...(answer ? [answer] : [])]); // behind the comparison of texts
-    return {
-      record,
-      answer,
-      isCut: sent?.isCut ?? false,
-      before: messages.slice(0, from),
-      fresh: messages.slice(from),
-    };
-  }
-
-  /** How many messages are those of the request before. */
-  sharedWith(texts) {
-    const at = texts.findIndex((text, index) => text !== this.known[index]);
-    return at < 0 ? Math.min(texts.length, this.known.length) : at;
-  }
-
-  restore(body) {
-    if (!body || body.same_head === undefined) return;
-    const { length } = this.body;
-    body.head =
-      this.body.slice(0, body.same_head) + body.head + this.body.slice(length - body.same_tail);
-    this.body = body.head;
+    const { same, repeats_answer: repeatsAnswer, fresh, answer, is_cut: isCut } = record.chat;
+    const before = [...this.known.slice(0, same), ...(repeatsAnswer ? [this.answered] : [])];
+    if (before.length + fresh.length) this.known = [...before, ...fresh];
+    if (answer) this.answered = { role: "assistant", parts: answer.parts };
+    return { record, answer, isCut, before, fresh };
   }
 }
 

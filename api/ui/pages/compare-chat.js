@@ -1,18 +1,15 @@
 // Two calls of language models side by side as what was said: messages of both, and what changed in each marked.
 
 import { pairsOf, sideBySide, wordsChanged } from "../chat/alignment.js";
-import { answerOf } from "../chat/answer.js";
-import { CallNames } from "../chat/call-names.js";
-import { sentIn } from "../chat/sent.js";
 import { el, sectionHead } from "../lib/dom.js";
 import { countOf, jsonText } from "../lib/format.js";
 
 const MAX_SHOWN = 4000; // characters of a message that only one has, or both alike
 
-/** The section of two records; null where one is no call that can be read. */
+/** The section of what was said in two calls; null where one is null. */
 export function chatComparison(a, b) {
+  if (a === null || b === null) return null;
   const [one, other] = [a, b].map(messagesOf);
-  if (one === null || other === null) return null;
   const rows = sideBySide(pairsOf(one, other, keyOf));
   const differing = rows.filter(([left, right]) => !isSame(left, right)).length;
   return el(
@@ -23,19 +20,14 @@ export function chatComparison(a, b) {
   );
 }
 
-/** All that was said in a call, the answer last: [{role, text}]; null when it cannot be read. */
-function messagesOf(record) {
-  if (!record.provider || record.provider === "mcp") return null;
-  const sent = sentIn(record);
-  const answer = answerOf(record);
-  if (sent === null && answer === null) return null;
+/** All that was said in a call, the answer last: [{role, text}]. */
+function messagesOf({ sent, answer }) {
   const messages = sent === null ? [] : [...sent.messages, ...sent.later];
   if (answer !== null) messages.push({ role: "answer", parts: answer.parts });
-  new CallNames().read(messages);
   return messages.map(({ role, parts }) => ({ role, text: parts.map(textOf).join("\n\n") }));
 }
 
-function textOf({ kind, name, text, isFailed }) {
+function textOf({ kind, name, text, has_failed: isFailed }) {
   const words = { call: "CALL", result: "RESULT", thinking: "THINKING", block: "" };
   const head = [words[kind], name, isFailed && "FAILED"].filter(Boolean).join(" ");
   const shown = kind === "call" || kind === "result" ? jsonText(text) : text;

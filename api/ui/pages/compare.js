@@ -16,6 +16,7 @@ import {
   sizeText,
   targetText,
 } from "../lib/format.js";
+import { readChat } from "../chat/read.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { chatComparison } from "./compare-chat.js";
 
@@ -49,7 +50,7 @@ export class Page {
       if (!a) return await this.findSuccess(b, signal);
       const path = `api/records/${encodeURIComponent(a)}/compare/${encodeURIComponent(b)}`;
       const found = await getJson(path, {}, signal);
-      const chat = await readChat(found, signal);
+      const chat = await readChats(found, signal);
       if (!signal.aborted) this.draw(found, chat);
     } catch (error) {
       const text = errorText(error);
@@ -102,10 +103,8 @@ export class Page {
 }
 
 /** What was said in two calls of language models; null where that cannot be read. */
-async function readChat({ a, b }, signal) {
-  if (!a.provider || !b.provider) return null;
-  const read = ({ id }) => getJson(`api/records/${encodeURIComponent(id)}`, {}, signal);
-  return chatComparison(...(await Promise.all([read(a), read(b)])));
+async function readChats({ a, b }, signal) {
+  return chatComparison(...(await Promise.all([readChat(a, signal), readChat(b, signal)])));
 }
 
 const isBody = ({ part }) => part.endsWith("_body");

@@ -2,6 +2,7 @@
 
 import { copyButton } from "../lib/controls.js";
 import { button, el, gradeMark, redraw, unit, write } from "../lib/dom.js";
+import { readChat } from "../chat/read.js";
 import { chatTab } from "../chat/tab.js";
 import { framesTab } from "./frames.js";
 import { facts } from "./facts.js";
@@ -40,6 +41,7 @@ export class Sheet {
     this.reads = new LatestRead(signal);
     this.id = null;
     this.record = null;
+    this.chat = null; // what was said in a call of a language model
     this.curl = null; // a promise of the command that repeats it, and what to know before it is run
     this.notes = el("p", { class: "unit", role: "status" });
     this.tabs = [];
@@ -70,19 +72,22 @@ export class Sheet {
       this.id = record.id;
       this.curl = readCurl(record, signal);
       write(this.notes, "");
-      this.take(record);
+      await this.take(record, signal);
       found(record);
     } catch (error) {
       if (!signal.aborted) this.fail(error, id);
     }
     while (record?.in_flight && (record = await nextState(record, signal))) {
-      this.take(record);
+      await this.take(record, signal);
       found(record);
     }
   }
 
-  take(record) {
+  async take(record, signal) {
+    const chat = await readChat(record, signal);
+    if (signal.aborted) return;
     this.record = record;
+    this.chat = chat;
     this.draw(record, true);
   }
 
@@ -244,7 +249,7 @@ export class Sheet {
   tabsOf(record) {
     const hasMessages = record.kind !== "event" || record.request !== null;
     this.tabs = [
-      chatTab(record),
+      chatTab(record, this.chat),
       record.has_messages && ["messages", "Messages", () => messagesTab(record, this.signal)],
       record.tools?.length > 0 && ["tools", "Tool calls", () => toolsTab(record)],
       record.kind === "event" && [

@@ -1,4 +1,4 @@
-"""A run of an agent whole: bodies without what they repeat, MCP calls where they belong, and the
+"""A run of an agent whole: what each call says anew, MCP calls where they belong, and the
 file of it.
 """
 
@@ -7,16 +7,13 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from api.native.run import joined, without_same
+from api.native.run import joined
 from storage.record import Batch, Entry, Record, Stream, ToolCall, format_id
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_body, make_payload, make_record
 
 RUN = bytes([7]) * 16
-TEXTS = st.text(st.sampled_from('ab"\\\u00e9\U0001f600\U0001f601'), max_size=30)
 
 
 def call(number: int, **changes: Any) -> Record:
@@ -70,32 +67,24 @@ async def read(client: Client, path: str = "run", **parameters: Any) -> dict[str
     return answer
 
 
-async def test_a_request_has_what_the_one_before_had_not(world: World, client: Client) -> None:
-    """Put together again, each body is as it was sent."""
+async def test_a_step_has_what_the_one_before_had_not(world: World, client: Client) -> None:
+    """Put together again, each request has all that was said; its bodies stand at its record."""
     await fill(world)
     run = await read(client)
     assert run["turns"] == 3
-    before = ""
+    known: list[dict[str, Any]] = []
+    answered: list[dict[str, Any]] = []
 
     for number, step in enumerate(run["steps"]):
-        body = step["request"]["body"]
-        units = before.encode("utf-16-le")
-        head = units[: 2 * body["same_head"]]
-        tail = units[len(units) - 2 * body["same_tail"] :]
-        before = (head + body["head"].encode("utf-16-le") + tail).decode("utf-16-le")
-        assert [message["role"] for message in json.loads(before)["messages"]] == [
-            "user",
-            "assistant",
-        ] * number + ["user"]
-        assert number == 0 or len(body["head"]) < 120
-
-
-@given(TEXTS, TEXTS, TEXTS, TEXTS)
-def test_what_is_shared_is_cut_off_between_characters(head: str, a: str, b: str, tail: str) -> None:
-    """Whatever two texts share, the second is what they share around its own part."""
-    before, whole = (f"{head}{middle}{tail}".encode("utf-16-le") for middle in (a, b))
-    first, own, last = without_same(before, whole)
-    assert before[: 2 * first] + own.encode("utf-16-le") + before[len(before) - 2 * last :] == whole
+        chat = step["chat"]
+        assert [message["role"] for message in chat["fresh"]] == ["user"]
+        known = known[: chat["same"]] + answered[: chat["repeats_answer"]] + chat["fresh"]
+        assert [message["parts"][0]["text"].split()[0] for message in known] == [
+            "question",
+            "answer",
+        ] * number + ["question"]
+        answered = [{"role": "assistant", "parts": chat["answer"]["parts"]}]
+        assert "request" not in step
 
 
 async def test_mcp_calls_stand_behind_the_call_that_they_follow(
@@ -113,7 +102,7 @@ async def test_mcp_calls_stand_behind_the_call_that_they_follow(
 
 
 async def test_a_run_is_read_page_by_page(world: World, client: Client) -> None:
-    """Each page begins with a whole request; MCP calls are on the page of the call before."""
+    """Each page goes on where the one before ended; MCP calls are on the page of the call before."""
     await fill(world)
     ids = []
     cursor = ""
@@ -122,7 +111,7 @@ async def test_a_run_is_read_page_by_page(world: World, client: Client) -> None:
     while cursor is not None:
         run = await read(client, limit=1, **({"cursor": cursor} if cursor else {}))
         [step] = run["steps"]
-        assert step["request"]["body"]["same_head"] == 0
+        assert [message["role"] for message in step["chat"]["fresh"]] == ["user"]
         ids.append(step["id"])
         calls += len(step["mcp_calls"])
         cursor = run["next_cursor"]

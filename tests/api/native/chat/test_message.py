@@ -1,8 +1,8 @@
-"""Messages as each API writes them, in one form; the chat of the web UI is tested with the same in
-tests/ui/chat.
-"""
+"""Messages as each API writes them, in one form."""
 
 from typing import Any
+
+import msgspec
 
 from api.native.chat.message import Message, Part, message_of, text_of
 from tests.support.cases import each_of
@@ -37,7 +37,7 @@ FAILED = Part("result", "no", "", "c1", has_failed=True)
          [Part("text", "yes")]),
         ({"role": "model", "parts": [{"text": "hm", "thought": True}, {"functionCall": {"name": "add",
                                                                                          "args": {"a": 1}}}]},
-         "assistant", [Part("thinking", "hm"), CALL._replace(id="")]),
+         "assistant", [Part("thinking", "hm"), msgspec.structs.replace(CALL, id="")]),
         ({"role": "user", "parts": [{"functionResponse": {"name": "add", "response": {"error": "no"}}}]}, "tool",
          [Part("result", '{"error":"no"}', "add", "", has_failed=True)]),
         ({"role": "assistant", "content": [{"toolUse": {"toolUseId": "c1", "name": "add", "input": {"a": 1}}}]},
@@ -45,9 +45,9 @@ FAILED = Part("result", "no", "", "c1", has_failed=True)
         ({"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": "no"}],
                                                       "status": "error"}}]}, "tool", [FAILED]),
         ({"role": "user", "content": [{"type": "image", "source": {}}]}, "user",
-         [Part("other", "(image, not shown)")]),
+         [Part("other", "image, not shown here")]),
         ({"role": "user", "content": ""}, "user", []),
-        ({"role": 7, "content": [None, 7, [], {"text": 7}]}, "user", [Part("other", "(part, not shown)")]),
+        ({"role": 7, "content": [None, 7, [], {"text": 7}]}, "user", [Part("other", "part, not shown here")]),
         ({}, "user", []),
     ],
 )  # fmt: skip
