@@ -1,1 +1,1 @@
-"""Text search: what a word is, and what it means that a text has a word or a phrase."""
+"""Text search: words, phrases, and how they match a stored text."""

@@ -1,13 +1,12 @@
-"""What a record says of a header or of a place in a JSON body, as one text of a bounded length, or
-why it says nothing.
+"""The value of a header or of a JSON path as one bounded text per record, or the reason why it is
+missing.
 
-Strategy: searches ask whether some value is what is wanted (`storage.search.subject`); lists and
-groups need one text a record. Several values of one field are joined with commas, objects and lists
-are compact JSON, and a place inside of a list without a number stands for that place in each of its
-items.
+Strategy: searches ask whether any value matches (`storage.search.subject`); lists and groups need
+one text per record. Several values of a field are joined with commas, objects and lists are compact
+JSON, and a list without an index in the path stands for each of its items.
 
-Invariant: only what is stored is read, which is redacted; a body that was cut says so, and is not
-guessed at.
+Invariant: only stored text is read, which is redacted. A truncated body is reported as such and
+never guessed at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,30 +21,30 @@ from storage.search.subject import BODY_SIDES, header_values, steps_of, values_a
 
 State = Literal["known", "null", "absent", "not_json", "cut", "not_kept"]
 STATES: Final[tuple[State, ...]] = ("known", "null", "cut", "not_json", "not_kept", "absent")
-"""Of several bodies, the first that one of them is in counts."""
+"""If the bodies differ in state, the first of these that one of them has."""
 
 MAX_CELL_CHARACTERS: Final = 200
-"""Of a value; what is longer is cut, and says so."""
+"""Longest value; a longer one is cut and flagged."""
 FIELD_ALIASES: Final = {"error_message": "message"}
-"""Names under which a record shows in full what a field has in short."""
+"""Name of a record's full text → the field that has it in short form."""
 MAX_FIELD_CHARACTERS: Final = 200
-"""Of the name of a field."""
+"""Longest name of a field."""
 _CUT_MARK: Final = "…"
 _MAX_ITEMS: Final = 100
-"""Values of one field that are joined before the text is cut anyway."""
+"""Most values of one field that are joined, as the text is cut anyway."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     state: State
     text: str = ""
-    """The value where it is known, at most `MAX_CELL_CHARACTERS` and the mark."""
+    """The value if it is known, up to `MAX_CELL_CHARACTERS` and an ellipsis."""
     is_cut: bool = False
     """Whether the value is longer."""
 
 
 def is_cell_field(name: str) -> bool:
-    """Whether a name is that of a header or of a place in a body: `header.x-tenant`,
+    """Whether a name is a field of headers or bodies: `header.x-tenant`,
     `response_body.choices.0.text`.
     """
     kind, dot, rest = name.partition(".")
@@ -57,17 +56,15 @@ def is_cell_field(name: str) -> bool:
 
 
 class Cells:
-    """Reads fields of one payload; each body is parsed at most once."""
+    """Reads fields of one payload, parsing each body at most once."""
 
     def __init__(self, payload: Payload | None) -> None:
-        """Take the heads and bodies of an exchange; None where nothing of them is stored (any
-        more).
-        """
+        """Take the heads and bodies of an exchange; None if they are not stored (any more)."""
         self._payload = payload
         self._documents: dict[str, Any] = {}
 
     def cell(self, field: str) -> Cell:
-        """Read a field that `is_cell_field`."""
+        """Return the value of a field, for which `is_cell_field` holds."""
         if self._payload is None:
             return Cell("not_kept")
         kind, _, key = field.partition(".")
@@ -109,13 +106,13 @@ class Cells:
 
 
 def group_names(payload: Payload | None, field: str) -> tuple[str | None, str]:
-    """Name the group of a record: the text of a field, None without one, and the state of it."""
+    """Return the group of a record: the text of a field, None if it is missing, and its state."""
     cell = Cells(payload).cell(field)
     return (cell.text if cell.state == "known" else None), cell.state
 
 
 class _NoJson:
-    """What stands for a body that is no JSON: None is a document, too."""
+    """Marks a body that is not JSON; None would be the document `null`."""
 
 
 _NO_JSON: Final = _NoJson()
@@ -135,7 +132,9 @@ def _text(value: Any) -> str:
 
 
 def _pieces(value: Any) -> Iterator[str]:
-    """Write JSON piece by piece, each a character at least: as deep as what is taken of it is long."""
+    """Yield compact JSON in pieces of at least one character, so that only as much is written as is
+    read.
+    """
     if isinstance(value, dict) and value:
         for number, (name, member) in enumerate(value.items()):
             yield f"{',' if number else '{'}{write_scalar(name)}:"
@@ -158,7 +157,7 @@ def _known(values: Sequence[str]) -> Cell:
 
 
 def _joined(cells: Sequence[Cell]) -> Cell:
-    """Return what both bodies say together."""
+    """Return the combined value of both bodies."""
     known = [cell for cell in cells if cell.state == "known"]
     if len(known) > 1:
         joined = _known(

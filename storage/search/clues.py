@@ -1,12 +1,11 @@
-"""What can be seen at a glance to be missing: words of which everything found has at least one.
-Pure.
+"""Literals of a prefilter: every match of a search contains at least one of each set. Pure.
 
-Strategy: a search is widened to an `and` of alternatives, each a few words, or parts of some, that
-are looked for in many texts at once (`storage.search.glance`). What none of them shows, as
-everything that must not be there, is left out.
+Strategy: a search is widened to an `and` of alternatives. Each is a few words, or parts of words,
+that `storage.search.glance` looks for in many texts at once. Conditions without literals, like all
+negations, are left out.
 
-Invariant: what fulfils a search has, of each clue, one of its words in some reading of one of its
-texts.
+Invariant: a record that matches has, for each set of literals, one of them in some reading of one
+of its texts.
 """
 
 import re
@@ -32,20 +31,20 @@ from storage.search.spelling import are_spelled, is_spelled, name_words
 from storage.search.words import fold, is_unspaced, runs
 
 Clue = tuple[str, ...]
-"""Alternatives, folded: each a word, a part of one, several words in a row of a script that has no
-spaces between them, or a stretch of a value, in ASCII with its signs.
+"""Alternative literals, case-folded. Each is a word, a part of one, several words in a row of a
+script without spaces, or an ASCII part of a value with its punctuation.
 """
 
 Part = Literal["row", "heads", "bodies"]
-"""A part of what is stored of a record, which can be read without the others."""
+"""A part of a stored record that can be read without the others."""
 PARTS: Final[frozenset[Part]] = frozenset(("row", "heads", "bodies"))
 _STRETCH: Final = re.compile(r"[ !#-.0-\[\]-~]+")
-"""Of a value: ASCII without what JSON escapes in ways of its own."""
+"""ASCII parts of a value, without characters that JSON escapes."""
 
 
 def clues_of(expression: Expression) -> tuple[Clue, ...]:
-    """List some clues of what a search finds, `MAX_TELLING` at most; none where everything must be
-    looked into.
+    """Return up to `MAX_TELLING` sets of literals for the matches of a search; empty if every text
+    must be read.
     """
     match expression:
         case And(parts):
@@ -69,7 +68,7 @@ def clues_of(expression: Expression) -> tuple[Clue, ...]:
 
 
 def parts_of(expression: Expression) -> frozenset[Part]:
-    """Return the parts of a record in which the clues of a search are found."""
+    """Return the parts of a record that contain the literals of a search."""
     match expression:
         case And(parts) | Or(parts):
             return frozenset[Part]().union(*map(parts_of, parts))
@@ -89,7 +88,7 @@ def _part_of(field: str) -> Part:
 
 
 def _rows_of(words: Iterable[str]) -> list[str]:
-    """Put those of scripts without spaces together that follow each other."""
+    """Join neighbouring words of scripts without spaces."""
     found: list[str] = []
     for is_alone, some in groupby(words, is_unspaced):
         row = list(some)
@@ -98,8 +97,8 @@ def _rows_of(words: Iterable[str]) -> list[str]:
 
 
 def _stretches(text: str) -> list[str]:
-    """List what of a value is in a text as it is: of a part without its last character, which a
-    mark may change.
+    """Return the parts of a value that texts contain unchanged. Pass a part of a value without its
+    last character, which a following mark may change.
     """
     return [each for each in _STRETCH.findall(text) if any(map(str.isalnum, each))]
 
@@ -109,7 +108,7 @@ def _each(found: list[str]) -> tuple[Clue, ...]:
 
 
 def _either(parts: Iterable[tuple[Clue, ...]]) -> tuple[Clue, ...]:
-    """Widen alternatives, each with clues of its own, to clues of them all: each with each."""
+    """Combine the sets of several alternatives: each set of the one with each of the other."""
     found: tuple[Clue, ...] | None = None
     for part in parts:
         if found is None:
@@ -120,7 +119,7 @@ def _either(parts: Iterable[tuple[Clue, ...]]) -> tuple[Clue, ...]:
 
 
 def _chosen(clues: Iterable[Clue]) -> tuple[Clue, ...]:
-    """Choose those that most texts lack: of few alternatives, none of them short."""
+    """Choose the sets that most texts lack: those of few alternatives, all of them long."""
     found = list(dict.fromkeys(tuple(dict.fromkeys(clue)) for clue in clues))
     if len(found) <= MAX_TELLING:
         return tuple(found)

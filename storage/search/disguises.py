@@ -1,12 +1,12 @@
-"""Which characters fold to others: the ways in which the letters of a word may be written in a
-text. Pure.
+"""Unicode case variants: all characters that fold to a letter, and so may stand for it in a text.
+Pure.
 
-Strategy: `storage.search.words.fold` is asked once of all characters, in one text, when a search
-first needs it, which takes 0.1 s: what it says follows the version of Unicode that folds the texts.
+Strategy: `storage.search.words.fold` is applied once to all characters, in one text, when a search
+first needs it, which takes 0.1 s. So the result follows the Unicode version that folds the texts.
 
-Invariant: where a folded text has a character that is not in the text as it is, there is one of its
-`sources`, one of the `ligatures` that fold to several, or another with one of its `joiners` behind
-it.
+Invariant: if a folded text has a character that the text does not have, the text has one of its
+`sources`, one of the `ligatures` that fold to several characters, or another character followed by
+one of its `joiners`.
 """
 
 import unicodedata
@@ -23,15 +23,15 @@ _BLOCKS: Final = (
     (0xF900, 0x20000),
     (0x2F800, 0x2FA20),
 )
-"""Code points outside of Han and Hangul, which stay as they are; no others above are assigned or
-fold.
+"""Ranges of code points to fold. Han and Hangul are left out because they do not change; none above
+are assigned or fold.
 """
 _SYLLABLES: Final = range(0xAC00, 0xD7A4)
 _JAMO: Final = (range(0x1100, 0x1200), range(0x3130, 0x3190), range(0xFFA0, 0xFFDD))
 
 
 def sources(character: str) -> tuple[str, ...]:
-    """List the characters that fold to one, itself among them if it does."""
+    """Return the characters that fold to one, including itself if it does."""
     found = _sources().get(character, ())
     if fold(character) != character:
         return found
@@ -39,12 +39,12 @@ def sources(character: str) -> tuple[str, ...]:
 
 
 def ligatures() -> Mapping[str, str]:
-    """Name the characters that fold to several, and those."""
+    """Return the characters that fold to several → those."""
     return _ligatures()
 
 
 def joiners(character: str) -> tuple[str, ...]:
-    """List what may make one of another that stands before it in a text; none where nothing does."""
+    """Return the characters that can combine with a preceding one into this one; empty if none can."""
     if ord(character) in _SYLLABLES:
         return tuple(chr(point) for points in _JAMO for point in points)
     marks = unicodedata.normalize("NFKD", character)[1:]
@@ -57,7 +57,7 @@ def _characters() -> Iterable[str]:
 
 @cache
 def _folded() -> dict[str, str]:
-    """Name the characters that fold to others, and those."""
+    """Return the characters that fold to others → those."""
     characters = [each for each in _characters() if each != "\n"]
     folded = fold("\n".join(characters)).split("\n")
     return {each: other for each, other in zip(characters, folded, strict=True) if other != each}
@@ -79,7 +79,7 @@ def _ligatures() -> dict[str, str]:
 
 @cache
 def _beginning() -> dict[str, tuple[str, ...]]:
-    """Name the marks, and the characters that come apart so that one is first."""
+    """Return each mark → the characters that decompose into it and more."""
     found: dict[str, list[str]] = {}
     for character in _characters():
         if unicodedata.decomposition(character):

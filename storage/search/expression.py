@@ -1,9 +1,9 @@
-"""A search as a tree of values: leaves that ask one thing of a record, joined by and, or and not.
-No I/O.
+"""A search as a tree of values: leaves are conditions on a record, joined by and, or and not. No
+I/O.
 
-A leaf names a field by its place in a record (`status`, `duration_us`), or by what
-`storage.search.subject` makes of it (`header.x-tenant`, `body.user.id`). What a leaf means is said
-once, in `storage.search.meaning`; a leaf never fulfils itself by a value that is not there.
+A leaf names a field of the record (`status`, `duration_us`), or one that `storage.search.subject`
+derives (`header.x-tenant`, `body.user.id`). `storage.search.meaning` defines when a leaf holds; a
+missing value never fulfils a leaf.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Is:
-    """A text of the field is one of some, exactly."""
+    """A text of the field equals one of the values."""
 
     field: str
     values: tuple[str, ...]
@@ -38,10 +38,11 @@ class Is:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """A text of the field consists of these parts, in order, with anything between them; ASCII case
-    does not matter.
+    """A text of the field consists of the parts, in order, with anything between them, ignoring
+    ASCII case.
 
-    `("a",)` is the text `a`, `("a", "")` what begins with it, `("", "a", "")` what contains it.
+    `("a",)` is exactly `a`, `("a", "")` a text that begins with it, `("", "a", "")` one that
+    contains it.
     """
 
     field: str
@@ -57,7 +58,7 @@ class Has:
 
 @dataclass(frozen=True, slots=True)
 class Between:
-    """A number of the field lies between two, both inclusive; None is no bound."""
+    """A number of the field is between two, both inclusive; None is unbounded."""
 
     field: str
     least: float | None
@@ -66,7 +67,7 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class InNetwork:
-    """The client's address lies between two of the same family, both inclusive, as packed bytes."""
+    """The client's address is between two of the same family, both inclusive, as packed bytes."""
 
     first: bytes
     last: bytes
@@ -74,14 +75,14 @@ class InNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Some text of the record has a word or a phrase."""
+    """Some text of the record contains a word or a phrase."""
 
     phrase: Phrase
 
 
 @dataclass(frozen=True, slots=True)
 class Substring:
-    """Some text of the record contains this, wherever words begin and end; case does not matter."""
+    """Some text of the record contains this substring, regardless of word boundaries and case."""
 
     text: str
 
@@ -90,13 +91,13 @@ Leaf = Is | Like | Has | Between | InNetwork | Text | Substring
 Expression = Union[And, Or, Not, Leaf]  # noqa: UP007 -- it is recursive, and classes above name it before it is made
 
 HEAD_FIELDS: Final = ("header", "request_header", "response_header")
-"""Fields that go on with a dot and the name of a header."""
+"""Fields that are followed by a dot and the name of a header."""
 BODY_FIELDS: Final = ("body", "request_body", "response_body")
-"""Fields that go on with a dot and a path in JSON, case included."""
+"""Fields that are followed by a dot and a JSON path, which is case-sensitive."""
 
 
 def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
-    """Return what must hold, each by itself."""
+    """Return the conditions that must all hold."""
     if expression is None:
         return ()
     if isinstance(expression, And):
@@ -105,22 +106,24 @@ def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
 
 
 def fields(**values: Sequence[str]) -> Expression | None:
-    """Ask that each of some fields has one of some values; a field without values is not asked."""
+    """Require that each field has one of its values; a field without values is not restricted."""
     return joined(tuple(Is(name, tuple(some)) for name, some in values.items() if some))
 
 
 def either(parts: Sequence[Expression]) -> Expression:
-    """Return what holds when one of some does, of one at least."""
+    """Return a condition that holds if at least one of the parts does; `parts` is not empty."""
     return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
 
 def one_of(parts: Sequence[Expression]) -> Expression | None:
-    """Return what holds when one of some does; None of none, which asks nothing."""
+    """Return a condition that holds if at least one of the parts does; None, which always holds,
+    for no parts.
+    """
     return either(parts) if parts else None
 
 
 def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expression | None:
-    """Ask for one of some statuses, or one of some classes of them, from 1 to 9."""
+    """Require one of some statuses, or of some status classes from 1 to 9."""
     exact = [Between("status", status, status) for status in statuses]
     return one_of(
         (*exact, *(Between("status", first * 100, first * 100 + 99) for first in classes))
@@ -128,12 +131,14 @@ def status_among(statuses: Sequence[int], classes: Sequence[int] = ()) -> Expres
 
 
 def both(*parts: Expression | None) -> Expression | None:
-    """Return what holds when each of some does that asks something."""
+    """Return a condition that holds if all parts do; parts that are None always hold."""
     return joined(tuple(part for part in parts if part is not None))
 
 
 def asked_values(expression: Expression | None, field: str) -> tuple[str, ...]:
-    """Return the values of which a record must have one in a field; none where that is not asked."""
+    """Return the values that a record may have in a field, if the expression requires one of them;
+    else empty.
+    """
     found = [
         part.values
         for part in conjuncts(expression)
@@ -143,7 +148,7 @@ def asked_values(expression: Expression | None, field: str) -> tuple[str, ...]:
 
 
 def joined(parts: tuple[Expression, ...]) -> Expression | None:
-    """Return what holds when all of some do; None, which always holds, of none."""
+    """Return a condition that holds if all parts do; None, which always holds, for no parts."""
     flat = tuple(each for part in parts for each in conjuncts(part))
     if len(flat) <= 1:
         return flat[0] if flat else None
@@ -151,8 +156,8 @@ def joined(parts: tuple[Expression, ...]) -> Expression | None:
 
 
 def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Expression:
-    """Say the same, or its negation, with `not` before leaves only: so each part tells by itself
-    what must hold.
+    """Return an equivalent expression, or its negation, in which `not` occurs only before leaves.
+    Each part then states by itself what must hold.
     """
     match expression:
         case And(parts) | Or(parts):
@@ -180,7 +185,7 @@ def leaves(expression: Expression | None) -> Iterator[Leaf]:
 
 
 def leaf_field(leaf: Leaf) -> str:
-    """Name the field that a leaf asks, `text` where it asks all texts of a record."""
+    """Return the field of a leaf, `text` for a leaf about all texts of a record."""
     match leaf:
         case InNetwork():
             return "client_ip"
@@ -191,11 +196,11 @@ def leaf_field(leaf: Leaf) -> str:
 
 
 def needs_payload(expression: Expression | None) -> bool:
-    """Whether heads or bodies are needed to tell."""
+    """Whether evaluating it needs heads or bodies."""
     names = {leaf_field(leaf).partition(".")[0] for leaf in leaves(expression)}
     return not names.isdisjoint({*HEAD_FIELDS, *BODY_FIELDS, "text"})
 
 
 def needs_tools(expression: Expression | None) -> bool:
-    """Whether the record's MCP calls are needed to tell."""
+    """Whether evaluating it needs the record's MCP calls."""
     return any(leaf_field(leaf) == "tool" for leaf in leaves(expression))

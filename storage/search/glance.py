@@ -1,13 +1,13 @@
-r"""Whether stored bytes can have words, decided without decoding them: patterns of all ways to
-write a word. Pure.
+r"""A prefilter over stored bytes: patterns that find every way to write a word, without decoding
+the text. Pure.
 
-Strategy: each letter of a word is looked for as any character that folds to it, and as the escapes
-of those: `k`, `K`, a wide letter, the Kelvin sign, `\u006b`, `%6B`. One pattern of google-re2 goes
-over many texts at once, in linear time (500 MB/s). Escapes that only the reading of other escapes
-makes are looked for in general.
+Strategy: each letter of a word is matched as any character that folds to it, and as the escapes of
+those: `k`, `K`, a wide letter, the Kelvin sign, `\u006b`, `%6B`. One google-re2 pattern searches
+many texts at once, in linear time (500 MB/s). Nested escapes, which appear only when other escapes
+are decoded, are matched by their general form.
 
-Invariant: bytes have what a pattern looks for wherever a reading of a text in them, folded, has the
-word.
+Invariant: if a reading of a text, folded, has the word, the pattern matches the text's bytes. The
+reverse need not hold.
 """
 
 import unicodedata
@@ -22,34 +22,35 @@ from storage.search.disguises import joiners, ligatures, sources
 from storage.search.words import is_unspaced
 
 _MAX_CHARACTERS: Final = 160
-"""Of all words of a pattern together: 100 ms to make it."""
+"""Total length of the words in a pattern, which takes 100 ms to compile."""
 _MAX_OF_WORD: Final = 16
-"""Hardly a text has the first sixteen characters of a word and not the word."""
+"""Characters of a word that are matched: few texts have the first sixteen without the whole word.
+"""
 _LEAST_OF_WORD: Final = 3
 _MAX_BYTES: Final = 16 << 20
-"""Of the automaton of a pattern, whose states are made as they are met: some hundred kilobytes."""
-_ESCAPE_MADE_OF_ESCAPES: Final = r"\\+u005[cC]|\\{3,}u0075|\\\\+u[0-9a-fA-F]{0,3}\\+u00[346]"
-"""Those of JSON in JSON: a backslash, its `u`, or one of the digits behind is written as an escape
-itself.
+"""Memory of a pattern's automaton, whose states are made on demand, usually a few hundred
+kilobytes.
 """
+_ESCAPE_MADE_OF_ESCAPES: Final = r"\\+u005[cC]|\\{3,}u0075|\\\\+u[0-9a-fA-F]{0,3}\\+u00[346]"
+"""An escape in nested JSON whose backslash, `u` or digits are escaped themselves."""
 _GAP: Final = r"(?:[^0-9A-Za-z_]|\\+(?:[nrtbf]|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2})*"
-"""What may stand between words: what is not of ASCII may be a sign. Words of ASCII, and escapes,
-are kept apart.
+"""Characters that may stand between two words of a script without spaces. Characters beyond ASCII
+may be punctuation. ASCII words and escapes are distinguished.
 """
 _BEYOND: Final = r"[\xc2-\xf4][\x80-\xbf]{1,3}|\\+u[0-9a-fA-F]{4}|(?:%[0-9a-fA-F]{2})+"
-"""A character beyond ASCII, roughly."""
+"""Approximately one character beyond ASCII."""
 _ANY: Final = f"(?:[0-9A-Za-z]|{_BEYOND})"
 _SHARP: Final = ("\u00df", "\u1e9e")
-"""Fold to `ss`; the other that does is in hardly a text."""
+"""The usual characters that fold to `ss`; the only other one is rare."""
 _BESIDE: Final = 3
 _LAST_OF_PLANE: Final = 0xFFFF
 
 
 class Found(Protocol):
-    """Where a pattern was found."""
+    """A match of a pattern."""
 
     def start(self) -> int:
-        """Return the first place."""
+        """Return the offset of the match."""
         ...
 
 
@@ -57,17 +58,16 @@ class Pattern(Protocol):
     """A pattern of google-re2 over bytes."""
 
     def search(self, text: bytes, pos: int = ..., endpos: int = ...) -> Found | None:
-        """Find the first place from one on."""
+        """Return the first match between two offsets."""
         ...
 
 
 @lru_cache(maxsize=64)
 def pattern(words: tuple[str, ...]) -> Pattern:
-    """Compile the pattern of what has one of some words.
+    """Compile a pattern that matches every text with one of the words.
 
     Args:
-        words: folded, each a run of characters that are in words. Of a script without spaces, of which each character
-            is a word, other signs may stand between them.
+        words: Folded, each a run of word characters. In scripts without spaces, punctuation may stand between them.
     """
     length = min(_MAX_OF_WORD, max(_LEAST_OF_WORD, _MAX_CHARACTERS // len(words)))
     parts = chain.from_iterable(_ways_to_write(word[:length]) for word in words)
@@ -81,7 +81,7 @@ def pattern(words: tuple[str, ...]) -> Pattern:
 
 
 def _ways_to_write(word: str) -> Iterable[str]:
-    """List patterns: of the word letter by letter, and of the ligatures that may be a part of it."""
+    """Yield patterns for the word letter by letter, and for the ligatures that may be part of it."""
     has_gaps = any(map(is_unspaced, word))
     letters = [_letter(character) for character in word]
     yield (_GAP if has_gaps else "").join(letters)
@@ -90,7 +90,7 @@ def _ways_to_write(word: str) -> Iterable[str]:
     for character, folded in ligatures().items():
         if set(word).isdisjoint(folded):
             continue
-        # Between characters of scripts without spaces may stand signs, of a ligature as well.
+        # Punctuation may stand between characters of scripts without spaces, also in a ligature.
         kept = "".join(filter(_is_in_word, folded)) if has_gaps else folded
         spans = list(_overlaps(word, kept))
         if spans and character in _SHARP and not has_gaps:
@@ -101,7 +101,7 @@ def _ways_to_write(word: str) -> Iterable[str]:
     if rare:
         yield _written(rare)
     for character in dict.fromkeys(word):
-        # The last letter of a ligature may be joined by what is behind it.
+        # A mark after a ligature may combine with its last letter.
         if marks := joiners(character):
             ends = [
                 each for each, folded in ligatures().items() if _ends_with(folded, _base(character))
@@ -115,15 +115,15 @@ def _base(character: str) -> str:
 
 
 def _ends_with(folded: str, base: str) -> bool:
-    """Whether a base is the last character that is no mark."""
+    """Whether a base letter is the last character before any marks."""
     apart = unicodedata.normalize("NFKD", folded)
     bases = [each for each in apart if not unicodedata.combining(each)]
     return bool(bases) and bases[-1] == base
 
 
 def _overlaps(word: str, folded: str) -> Iterable[tuple[int, int]]:
-    """Find where the beginning or the end of a word, or a part within, is the end, the beginning or
-    all of a text.
+    """Yield the parts of a word that overlap with a text: its beginning, its end, a part within, or
+    all of it.
     """
     if word in folded:
         yield 0, len(word)
@@ -138,14 +138,16 @@ def _overlaps(word: str, folded: str) -> Iterable[tuple[int, int]]:
 
 
 def _sharp_s(word: str, letters: Sequence[str], start: int, end: int) -> str:
-    """Write the pattern of what folds to `ss`, which is frequent, and of what of a word stands
-    beside it.
+    """Return the pattern of a character that folds to `ss`, which is frequent, with the
+    neighbouring letters of the word.
     """
     sharp = _written(_SHARP)
     before: list[str] = []
     for place in range(start - 1, max(start - 1 - _BESIDE, -1), -1):
         before.insert(0, f"(?:{letters[place]}|{sharp})" if word[place] == "s" else letters[place])
-        if word[place] == "s":  # it may be a part of another, and what is before it, too
+        if (
+            word[place] == "s"
+        ):  # the `s` may belong to another `ss`, and then so may the letter before it
             break
 
     behind: list[str] = []
@@ -159,21 +161,19 @@ def _sharp_s(word: str, letters: Sequence[str], start: int, end: int) -> str:
 
 @cache
 def _letter(character: str) -> str:
-    """Write the pattern of what folds to one character."""
+    """Return the pattern of all characters that fold to one letter."""
     marks = joiners(character)
     composed = f"|{_ANY}{_composed(marks)}" if marks else ""
     return f"(?:{_written(sources(character))}{composed})"
 
 
 def _composed(marks: Sequence[str]) -> str:
-    """Write the pattern of marks that join, and of others before them: they may be sorted behind."""
+    """Return the pattern of combining marks, after any others: normalisation may sort them."""
     return f"(?:{_BEYOND})*{_written(marks)}"
 
 
 def _written(characters: Sequence[str]) -> str:
-    """Write the pattern of one of some characters, as they are, as escapes of JSON, or as those of
-    addresses.
-    """
+    """Return the pattern of some characters, each as it is, as a JSON escape, or percent-encoded."""
     raw = [_bytes(character) for character in characters]
     escaped = [_escape(character) for character in characters]
     percent = ["".join(f"%{byte:02x}" for byte in character.encode()) for character in characters]

@@ -1,17 +1,17 @@
-r"""Long runs of base64 and of hexadecimal digits within a text: pictures, vectors, files,
-signatures. Pure.
+r"""Find long runs of base64 and hexadecimal digits in a text: pictures, vectors, files, signatures.
+Pure.
 
-Strategy: a look at every 16th byte says that nearly all texts have none. Where one may be, each
-byte is translated to whether it can stand in a run, and runs are found as equal bytes are. A run
-may have line ends (of 60 to 80 characters each, as certificates and mail have them), also as
-escapes of JSON, and slashes that JSON escapes.
+Strategy: every 16th byte is checked first, which rules out nearly all texts. Otherwise each byte is
+translated to whether it can be part of a run, and runs are found as runs of equal bytes. A run may
+contain line ends (after 60 to 80 characters each, as in certificates and mail), also as JSON
+escapes, and slashes that JSON escapes.
 
-A run is no path, no list of names and no long word: it has letters of both cases and digits in the
-proportions of base64, the signs of one of its two alphabets, or else digits and letters of
-hexadecimal alone.
+Paths, lists of names and long words are excluded: a run has letters of both cases and digits in the
+proportions of base64 and the punctuation of one of its two alphabets, or only hexadecimal digits of
+one case.
 
-Invariant: runs do not overlap, and depend on nothing but the text. Standard: RFC 4648 §4, §5 and
-§8; RFC 2045 §6.8 and RFC 7468 §2 (lines).
+Invariant: runs do not overlap, and depend only on the text. Standard: RFC 4648 §4, §5 and §8; RFC
+2045 §6.8 and RFC 7468 §2 (lines).
 """
 
 import re
@@ -20,7 +20,7 @@ from itertools import groupby
 from typing import Final
 
 MIN_RUN_BYTES: Final = 257
-"""Keys, tokens and hashes are shorter."""
+"""Keys, tokens and hashes are shorter than this."""
 _STEP: Final = 16
 _SAMPLES: Final = b"a" * (MIN_RUN_BYTES // _STEP)
 _LONG: Final = b"a" * MIN_RUN_BYTES
@@ -30,8 +30,8 @@ _IS_IN_ALPHABET: Final = bytes(0x61 if byte in _ALPHABET else 0 for byte in rang
 _LINE_END: Final = re.compile(rb"(?<!\\)\\++(?:r\\++)?n|\r?\n")
 _SLASH: Final = re.compile(rb"(?<!\\)\\++/")
 _NO_RUN: Final = re.compile(rb"[\\\r\n](?:(?<=[\r\n])[\r\n]*+|(?<=\\)(?<!\\\\)\\*+(?:[nr]|(?!/)))")
-"""What ends a run where line ends are not those of base64: line ends, and backslashes that do not
-escape a slash. It begins with its bytes, so that others are passed over without a try.
+"""The end of a run whose line ends are not those of base64: a line end, or a backslash that does
+not escape a slash. The pattern begins with literal bytes, so that other bytes are skipped quickly.
 """
 _BACKSLASH: Final = 0x5C
 _LF: Final = 0x0A
@@ -39,7 +39,7 @@ _CR: Final = 0x0D
 _LINE_LENGTHS: Final = range(60, 81)
 _MIN_LINES: Final = 3
 _JUDGED_BYTES: Final = 1024
-"""Of a run, from all of its length."""
+"""Sample size of a run, taken at equal distances."""
 _UPPER: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LOWER: Final = _UPPER.lower()
 _DIGITS: Final = b"0123456789"
@@ -49,16 +49,16 @@ _HYPHEN: Final = 0x2D
 _FORWARD: Final = 0x2F
 _UNDERSCORE: Final = 0x5F
 _LEAST_LETTERS: Final = 16
-"""A sixteenth are letters of each case."""
+"""At least one sixteenth must be letters of each case."""
 _LEAST_DIGITS: Final = 50
 _MOST_SIGNS: Final = 10
-"""A tenth at most are `+` and `/`, or `-` and `_`: of a path with short names there are more."""
+"""At most one tenth may be `+` and `/`, or `-` and `_`; paths with short names have more."""
 
 Span = tuple[int, int]
 
 
 def long_runs(text: bytes) -> list[Span]:
-    """Find the runs of more than 256 bytes: where each starts and stops, in order."""
+    """Return the runs of more than 256 bytes, as start and end offsets in order."""
     if len(text) < MIN_RUN_BYTES or _SAMPLES not in text[::_STEP].translate(_CAN_STAND):
         return []
     found: list[Span] = []
@@ -75,8 +75,8 @@ def long_runs(text: bytes) -> list[Span]:
 
 
 def _runs_of(stretch: bytes) -> Iterator[Span]:
-    """Find the runs of a stretch of bytes that can all stand in one."""
-    has_ends = _BACKSLASH in stretch or _LF in stretch  # a pattern takes longer to say so
+    """Yield the runs in a sequence of bytes that can all be part of one."""
+    has_ends = _BACKSLASH in stretch or _LF in stretch  # a pattern takes longer to tell
     line_end = _LINE_END.search(stretch) if has_ends else None
     if line_end is None:
         yield from _unbroken(stretch, 0, len(stretch))
@@ -95,7 +95,7 @@ def _runs_of(stretch: bytes) -> Iterator[Span]:
 
 
 def _blocks(stretch: bytes, line_end: bytes) -> Iterator[Span]:
-    """Find neighbouring lines of equal length, with the shorter one that ends them."""
+    """Yield blocks of neighbouring lines of equal length, each with the shorter line that ends it."""
     position = 0
     width = len(line_end)
     begin = -1
@@ -119,7 +119,7 @@ def _blocks(stretch: bytes, line_end: bytes) -> Iterator[Span]:
 
 
 def _unbroken(stretch: bytes, start: int, stop: int) -> Iterator[Span]:
-    """Find runs without line ends."""
+    """Yield runs without line ends."""
     if stop - start < MIN_RUN_BYTES:
         return
     has_ends = _BACKSLASH in stretch or _LF in stretch or _CR in stretch
@@ -128,7 +128,7 @@ def _unbroken(stretch: bytes, start: int, stop: int) -> Iterator[Span]:
         and b"\\/" not in stretch
         and _LONG not in stretch[start:stop].translate(_IS_IN_ALPHABET)
     ):
-        return  # what lies between ends of lines, of programs most often, is shorter
+        return  # the lines, most often of source code, are shorter than a run
     for begin, end in _between(_NO_RUN, stretch, start, stop) if has_ends else ((start, stop),):
         if end - begin >= MIN_RUN_BYTES and _is_coded(stretch[begin:end]):
             yield begin, end
@@ -142,7 +142,7 @@ def _between(ends: re.Pattern[bytes], text: bytes, start: int, stop: int) -> Ite
 
 
 def _is_coded(run: bytes) -> bool:
-    """Whether a run is base64 or hexadecimal, by what it is made of."""
+    """Whether a run is base64 or hexadecimal, judged by its characters."""
     if _BACKSLASH in run and (slash := _SLASH.search(run)) is not None:
         run = run.replace(slash[0], b"/")
     is_standard = _PLUS in run or _FORWARD in run

@@ -1,7 +1,7 @@
-"""What a search means: whether a record, seen with all that belongs to it, fulfils an expression.
+"""The meaning of a search: whether a record, with its payload and tools, fulfils an expression.
 
-Written once, record by record: the model of a store in the tests evaluates it, every backend is
-tested against it, and where SQL cannot tell, backends evaluate it themselves.
+Defined once, for one record: the model of a store in the tests evaluates it, every backend is
+tested against it, and backends use it where SQL cannot decide.
 """
 
 import socket
@@ -50,7 +50,7 @@ NUMBERS: Final = frozenset(
         *("cost_usd", "seq", "weight"),
     )
 )
-"""Fields that are numbers."""
+"""Numeric fields."""
 
 
 def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- one case a kind of node
@@ -83,7 +83,9 @@ def fulfils(subject: Subject, expression: Expression) -> bool:  # noqa: C901 -- 
 
 
 def pack_address(text: str) -> bytes | None:
-    """Pack an address that is written as the standard library writes it; None for everything else."""
+    """Return the packed form of an IP address in the standard library's notation; None for any
+    other text.
+    """
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             packed = socket.inet_pton(family, text)
@@ -100,9 +102,7 @@ def _is_within(number: float, least: float | None, most: float | None) -> bool:
 
 
 def all_texts(subject: Subject) -> Iterator[str]:
-    """List what words are looked for in: path, query, error, data, heads, and what is searched of
-    bodies.
-    """
+    """Yield the searched texts: path, query, error, data, heads, and the searched parts of bodies."""
     record = subject.record
     yield from (text for text in (record.path, record.query, record.error_type) if text)
     if record.data:

@@ -1,22 +1,22 @@
-"""Text that matches a pattern of literal parts, without regard to ASCII case. Pure."""
+"""Match text with a pattern of literal parts, ignoring ASCII case. Pure."""
 
 from collections.abc import Sequence
 
 
 def lower_ascii(text: str) -> str:
-    """Lower A to Z and nothing else, as SQL's `lower` does for plain ASCII."""
+    """Return the text with only A to Z in lower case, as SQL's `lower` does for plain ASCII."""
     if text.isascii():
         return text.lower()
     return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def is_like(text: str, parts: Sequence[str]) -> bool:
-    """Whether text consists of some parts, in order, with anything between them."""
+    """Whether text consists of the parts, in order, with anything between them."""
     return is_lower_like(lower_ascii(text), [lower_ascii(part) for part in parts])
 
 
 def is_lower_like(text: str, parts: Sequence[str]) -> bool:
-    """Say the same of text and parts that are lower case already."""
+    """Do the same for text and parts in lower case."""
     first = parts[0]
     last = parts[-1]
     if len(parts) == 1:
@@ -37,7 +37,7 @@ def is_lower_like(text: str, parts: Sequence[str]) -> bool:
 
 
 def is_storable(text: str) -> bool:
-    """Whether text can be written as UTF-8: lone surrogates cannot."""
+    """Whether text can be encoded as UTF-8, unlike lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""Which bytes of octets read as text, judged all at once, as arrays. Pure.
+"""Find text in binary data: which bytes are readable, judged all at once as arrays. Pure.
 
-A byte reads when it is printable ASCII, a blank, an escape of terminals, or belongs to a character
-of UTF-8.
+A byte is readable if it is printable ASCII, white space, the escape of terminals, or part of a
+UTF-8 character.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 _PRINTABLE: Final = (0x20, 0x7F - 0x20)
-"""First, and how many from there on."""
+"""First value, and number of values; the same for the ranges below."""
 _BLANKS: Final = (0x09, 5)
 _ESCAPE: Final = 0x1B
 _CONTINUED: Final = (0x80, 0x40)
@@ -24,18 +24,18 @@ _Flags = npt.NDArray[np.bool_]
 
 
 def runs_in(data: bytes, min_bytes: int, *, has_characters: bool) -> list[Span]:
-    """Find runs of bytes that read as text: where each starts and stops, in order.
+    """Return the runs of readable bytes, as start and end offsets in order.
 
     Args:
-        data: octets.
-        min_bytes: the least length of a run, a power of two.
-        has_characters: whether characters beyond ASCII are looked for.
+        data: Binary data.
+        min_bytes: Least length of a run, a power of two.
+        has_characters: Whether to recognise characters beyond ASCII.
     """
     reads = _reads(np.frombuffer(data, np.uint8), has_characters=has_characters)
     if len(reads) < min_bytes:
         return []
 
-    # Each step doubles how many neighbours are known to read: 2, 4, 8.
+    # Each step doubles the number of neighbours known to be readable: 2, 4, 8.
     known = 1
     while known < min_bytes:
         reads = reads[:-known] & reads[known:]
@@ -57,7 +57,7 @@ def _reads(octets: _Bytes, *, has_characters: bool) -> _Flags:
 
 
 def _characters(octets: _Bytes) -> _Flags:
-    """Tell which bytes belong to a character of two to four."""
+    """Flag the bytes that belong to a character of two to four bytes."""
     belongs = np.zeros(len(octets), np.bool_)
     continued = _among(octets, _CONTINUED)
     for count, first in enumerate((_FIRST_OF_TWO, _FIRST_OF_THREE, _FIRST_OF_FOUR), 2):
@@ -71,8 +71,8 @@ def _characters(octets: _Bytes) -> _Flags:
 
 
 def _among(octets: _Bytes, values: tuple[int, int]) -> _Flags:
-    """Tell which bytes are among some consecutive values: those below wrap around, so it is one
-    comparison.
+    """Flag the bytes within a range of values. Values below it wrap around, so one comparison is
+    enough.
     """
     first, count = values
     return (octets - np.uint8(first)) < np.uint8(count)

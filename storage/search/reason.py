@@ -1,8 +1,7 @@
-"""Why an exchange failed, in one word: what tables show, records are grouped by and a search asks
-for. Pure.
+"""Why an exchange failed, in one word, for tables, groups and searches. Pure.
 
-An error code of the provider, the tool or the proxy; without one how the exchange ended, or else a
-status from 400 on, as `http_404`.
+It is the error code of the provider, the tool or the proxy; without one the outcome, or else a
+status from 400 on as `http_404`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,13 @@ from storage.search.expression import And, Between, Expression, Has, Is, Like, N
 from storage.search.patterns import is_lower_like, lower_ascii
 
 _SILENT: Final = (Outcome.OK.value, Outcome.REJECTED.value)
-"""Outcomes that say less than the status beside them."""
+"""Outcomes that are less specific than the status."""
 _FIRST_STATUS: Final = 400
 _NAMED: Final = tuple((status, f"http_{status}") for status in range(_FIRST_STATUS, 1000))
 
 
 def reason_of(error_type: str | None, outcome: str | None, status: int | None) -> str | None:
-    """Return why an exchange failed; None when it did not."""
+    """Return the reason of a failure; None for a successful exchange."""
     if error_type is not None:
         return error_type
     if outcome is not None and outcome not in _SILENT:
@@ -32,7 +31,9 @@ def reason_of(error_type: str | None, outcome: str | None, status: int | None) -
 
 
 def has_reason(parts: Sequence[str]) -> Expression:
-    """Say that a reason consists of some parts, as `Like` does; a single part is all of it."""
+    """Return a condition on the reason, with parts as in `Like`; a single part must be the whole
+    reason.
+    """
     code = Is("error_type", (parts[0],)) if len(parts) == 1 else Like("error_type", tuple(parts))
     lowered = [lower_ascii(part) for part in parts]
     ended = tuple(
@@ -48,7 +49,7 @@ def has_reason(parts: Sequence[str]) -> Expression:
 
 
 def _runs(parts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last of neighbouring statuses whose reason consists of the parts."""
+    """Yield the first and last of neighbouring statuses whose reason matches the parts."""
     meant = [status for status, name in _NAMED if is_lower_like(name, parts)]
     for _, run in groupby(enumerate(meant), lambda each: each[1] - each[0]):
         statuses = [status for _, status in run]

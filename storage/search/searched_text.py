@@ -1,11 +1,10 @@
-"""What of a stored text is searched: the one definition for the index, and for those who look into
-a text. Pure.
+"""Select the searched part of a stored text, for the index and for searches alike. Pure.
 
-Strategy: octets are no text. Of media nothing is searched, of other octets what reads as text, and
-of a long run of base64 or hexadecimal digits within a text its beginning: so much as one word may
-have.
+Strategy: nothing of media is searched, and only the readable text of other binary data. Of a long
+run of base64 or hexadecimal digits within a text, only the beginning is searched, as long as the
+longest word.
 
-Invariant: a word of what is searched, in any reading, is a part of the text as it is stored.
+Invariant: a word of the searched part, in any reading, occurs in the text as it is stored.
 """
 
 from collections.abc import Iterator
@@ -17,17 +16,17 @@ from storage.search.words import MAX_WORD_CHARACTERS
 
 
 def lines_of(head: bytes) -> list[bytes]:
-    """Cut a head into its lines, of which most are also those of other records."""
+    """Split a head into lines; most of them occur in other records too."""
     return head.split(b"\r\n")
 
 
 def searched_windows(body: Body) -> Iterator[bytes]:
-    """List what is searched of the two windows of a body; nothing that is empty."""
+    """Yield the searched part of a body's two windows, without empty ones."""
     return map(without_long_runs, readable_windows(body))
 
 
 def readable_windows(body: Body) -> Iterator[bytes]:
-    """List what of the two windows is text, long runs included; nothing that is empty."""
+    """Yield the text of a body's two windows, long runs included, without empty ones."""
     if body.content == "media":
         return
     for window in (body.head, body.tail):
@@ -41,7 +40,7 @@ def _joined_runs(data: bytes) -> bytes:
 
 
 def without_long_runs(text: bytes) -> bytes:
-    """Cut each long run of base64 or hexadecimal digits to the length of a word, which ends there."""
+    """Shorten each long run of base64 or hexadecimal digits to the longest length of a word."""
     runs = long_runs(text)
     if not runs:
         return text

@@ -1,11 +1,12 @@
-"""What of a field stands in a text as it is written, so that words tell where it can be. Pure.
+"""Decide which parts of a field's value a text contains unchanged, so that words can tell where it
+may be. Pure.
 
-Strategy: values of headers and strings in JSON are the text, or a reading of it
-(`storage.search.words`), and so are the names of headers and of members. A number in JSON is not:
-what is asked for as 100.0 may be written `1e2`.
+Strategy: header values and JSON strings occur in the text, or in a reading of it
+(`storage.search.words`), and so do the names of headers and members. JSON numbers need not: 100.0
+may be written `1e2`.
 
-Invariant: a text that has a value of a field has the words said here; a value that is not sure to
-be there is no word.
+Invariant: a text that has a value of a field has the words returned here. Where that is uncertain,
+no word is returned.
 """
 
 import re
@@ -18,28 +19,26 @@ from storage.search.words import words
 TEXTS: Final = ("path", "query", "error_type")
 _NUMERIC: Final = re.compile(r"[-+.0-9eE]*")
 _WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
-"""Written in one way (RFC 8259 §6) but for `-0`, which has the same word."""
+"""Integers, which have one spelling (RFC 8259 §6) apart from `-0`, whose word is the same."""
 
 
 def is_spelled(field: str, value: str) -> bool:
-    """Whether a text with this value of a field has it as it is written; the value is of ASCII."""
+    """Whether every text with this value of a field contains it unchanged; only for ASCII values."""
     if not value.isascii():
         return False
     return _has_text(field) or (_kind(field) in BODY_FIELDS and _is_spelled_in_json(value))
 
 
 def are_spelled(field: str, parts: tuple[str, ...]) -> bool:
-    """Whether a text with a value of a field that consists of these parts, and of others, has the
-    parts.
-    """
+    """Whether every text with a field's value made of these parts, and others, contains the parts."""
     return _has_text(field) or (
         _kind(field) in BODY_FIELDS and _NUMERIC.fullmatch("".join(parts)) is None
     )
 
 
 def name_words(field: str) -> list[str]:
-    """List the words that a text with a field has by its name: that of a header, or those of
-    members on the way.
+    """Return the words of a field's name that a text with the field has: of the header, or of the
+    members on the path.
     """
     kind, _, key = field.partition(".")
     if kind in HEAD_FIELDS:

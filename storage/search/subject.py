@@ -1,8 +1,8 @@
-"""What a search looks at: a record with its heads, bodies and tool calls, and the values of its
+"""The record that a search looks at, with its heads, bodies and tool calls, and the values of its
 fields.
 
-A payload that is not there (any more) has no headers and no body fields. Numbers of an exchange
-that has not ended are not known yet.
+Without a stored payload there are no headers and no body fields. An exchange that is still running
+has no durations yet.
 """
 
 import re
@@ -15,20 +15,20 @@ from storage.record import Body, Payload, Record, format_id
 from storage.search.phrase import SearchedText
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
-"""Read without rounding: ids have more digits than floating point."""
+"""Integers, which are read without rounding: ids have more digits than floating point."""
 Number = int | float
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"(?=\.|\Z)', re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _MAX_JOINED: Final = 8
-"""Steps of a path that may be one name."""
+"""Most steps of a path that may be one member name with dots."""
 MAX_JSON_DEPTH: Final = 32
-"""How deep a search looks into a body: members, and lists within each other."""
+"""Levels of nesting that a search reads in a body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One record, with everything of it that a reader may see."""
+    """One record, with everything that a reader may see of it."""
 
     record: Record
     payload: Payload | None = None
@@ -37,23 +37,25 @@ class Subject:
     searched: dict[str, SearchedText] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
-    """Texts that words were looked for in."""
+    """Cache of the searched texts."""
     documents: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
-    """What its bodies say as JSON: a page of a hundred fields in 300 KB a record takes 0.7 instead
-    of 11 s.
+    """Cache of parsed bodies: a page with a hundred fields of 300 KB a record takes 0.7 instead of
+    11 s.
     """
     read: dict[str, tuple[str, ...]] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
-    """Texts of fields of its heads and bodies: a search has up to a hundred values of one."""
+    """Cache of the texts of header and body fields: a search may name up to a hundred values of one
+    field.
+    """
 
 
 Reader = Callable[[Subject, Payload, str], tuple[str, ...]]
-"""Reads the texts of a field by what stands behind its first dot."""
+"""Returns the texts of a field, given the part of its name after the first dot."""
 
 
 def texts_of(subject: Subject, field: str) -> Iterable[str]:
-    """Return the texts that a field has, none when it is not known."""
+    """Return the texts of a field; empty if it has no value."""
     name, _, key = field.partition(".")
     if name in _KEYED:
         found = subject.read.get(field)
@@ -71,7 +73,7 @@ def texts_of(subject: Subject, field: str) -> Iterable[str]:
 
 
 def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
-    """Return the numbers that a field has, none when it is not known."""
+    """Return the numbers of a field; empty if it has no value."""
     record = subject.record
     if field.partition(".")[0] in BODY_SIDES:
         texts = texts_of(subject, field)
@@ -91,7 +93,7 @@ def numbers_of(subject: Subject, field: str) -> Iterable[Number]:
 
 
 def header_values(head: bytes, name: str) -> Iterator[str]:
-    """Find the values of a header in a stored head; its name in lower case."""
+    """Yield the values of a header in a stored head; `name` is in lower case."""
     wanted = name.encode()
     for line in head.replace(b"\r\n", b"\n").split(b"\n")[1:]:
         field = split_line(line)
@@ -100,8 +102,8 @@ def header_values(head: bytes, name: str) -> Iterator[str]:
 
 
 def split_line(line: bytes) -> tuple[bytes, bytes] | None:
-    """Split a line of a head into name and value; None without a colon, but for one that begins a
-    pseudo-field.
+    """Split a line of a head into name and value; None without a colon, apart from the one that
+    begins a pseudo-field.
     """
     at = line.find(b":", 1)
     if at < 0:
@@ -110,7 +112,7 @@ def split_line(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 def readable(raw: bytes) -> str:
-    """Decode UTF-8; other octets as Latin-1, which keeps each of them (RFC 9110 §5.5)."""
+    """Decode UTF-8; if invalid, decode Latin-1, which keeps every octet (RFC 9110 §5.5)."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -118,7 +120,7 @@ def readable(raw: bytes) -> str:
 
 
 def has_text(subject: Subject, field: str) -> bool:
-    """Whether a field of texts has a value; of a place in a body, that may be an object."""
+    """Whether a text field has a value; the value of a path in a body may be an object."""
     name, _, path = field.partition(".")
     if name in BODY_SIDES and subject.payload is not None:
         values = _values_in(subject, subject.payload, BODY_SIDES[name], path)
@@ -129,7 +131,7 @@ def has_text(subject: Subject, field: str) -> bool:
 def _values_in(
     subject: Subject, payload: Payload, sides: Iterable[str], path: str
 ) -> Iterator[Any]:
-    """Find what is at a path in JSON bodies that were kept whole."""
+    """Yield the values at a path in JSON bodies that were kept whole."""
     for side in sides:
         if side not in subject.documents:
             subject.documents[side] = _document(getattr(payload, side))
@@ -137,7 +139,7 @@ def _values_in(
 
 
 def _document(body: Body | None) -> Any:
-    """Parse a body; None, in which nothing is found, when it is no JSON or not whole."""
+    """Parse a body; None, which has no values, if it is not JSON or incomplete."""
     if body is None or body.truncated or not body.head:
         return None
     try:
@@ -147,7 +149,7 @@ def _document(body: Body | None) -> Any:
 
 
 def steps_of(path: str) -> Sequence[str]:
-    """Split a path at its dots into names of members; one between quotes may have dots itself."""
+    """Split a path at its dots into member names; a quoted name may have dots itself."""
     if '"' not in path:
         return path.split(".")
 
@@ -168,10 +170,9 @@ def steps_of(path: str) -> Sequence[str]:
 
 
 def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> Iterator[Any]:
-    """Find the values at a path; on the way, a list without a number in the path stands for each of
-    its items.
+    """Yield the values at a path. A list without an index in the path stands for each of its items.
 
-    Where there is nothing at a path, it may go through a name that has dots itself.
+    Where a member is missing, steps are joined with dots, as the name itself may have dots.
     """
     if not path:
         yield value
@@ -186,7 +187,7 @@ def values_at(value: Any, path: Sequence[str], depth: int = MAX_JSON_DEPTH) -> I
             return
 
         names = {name for _, name in _names(path)}
-        for item in value:  # ten times as fast as asking each: a list may have 40 000 numbers
+        for item in value:  # ten times as fast as a call per item: a list may have 40 000 numbers
             if (isinstance(item, dict) and not names.isdisjoint(item)) or isinstance(item, list):
                 yield from values_at(item, path, depth - 1)
 
@@ -203,7 +204,9 @@ def _values_in_object(value: Mapping[str, Any], path: Sequence[str], depth: int)
 
 
 def _names(path: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """List the names that a path may begin with, each with the number of its steps, shortest first."""
+    """Yield the member names that a path may begin with, each with its number of steps, shortest
+    first.
+    """
     name = ""
     for count, step in enumerate(path[:_MAX_JOINED], 1):
         name = f"{name}.{step}" if name or count > 1 else step
@@ -217,7 +220,7 @@ def _is_something(value: Any, depth: int) -> bool:
 
 
 def _scalars(value: Any, depth: int) -> Iterator[str]:
-    """List the scalars that a value is; a list stands for each of its items."""
+    """Yield a scalar as text; a list stands for each of its items."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, bool | int | float):
@@ -238,7 +241,7 @@ def _known(*texts: str | None) -> list[str]:
 
 
 def _output_of(subject: Subject) -> tuple[Sequence[str], Sequence[str]]:
-    """Return why the output of an LLM call ended, and the tools that it called."""
+    """Return the finish reason of an LLM call, and the tools that it called."""
     stream = subject.record.stream
     if stream is None:
         return (), ()
@@ -276,14 +279,14 @@ BODY_SIDES: Final[Mapping[str, tuple[str, ...]]] = {
     "request_body": ("request_body",),
     "response_body": ("response_body",),
 }
-"""Each of `BODY_FIELDS` → the bodies it is in."""
+"""Each of `BODY_FIELDS` → the bodies that it reads."""
 _KEYED: Final[Mapping[str, Reader]] = {
     "header": _in_heads("request_head", "response_head"),
     "request_header": _in_heads("request_head"),
     "response_header": _in_heads("response_head"),
     **{name: _in_bodies(sides) for name, sides in BODY_SIDES.items()},
 }
-"""Fields that go on with a name of their own → how they are read."""
+"""Fields with a key after the dot → reader of their texts."""
 _DERIVED: Final[Mapping[str, Callable[[Subject], Iterable[str]]]] = {
     "id": lambda subject: (format_id(subject.record.id),),
     "conversation": lambda subject: _conversation_of(subject.record),

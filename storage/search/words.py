@@ -1,14 +1,12 @@
-"""The words of a text, for search: written down once, for the index and for those who look into a
-text. Pure.
+"""Split a text into words, for the index and for searches alike. Pure.
 
-Strategy: a text is folded (Unicode NFKC and case folding), and a word is a maximal run of letters,
-digits and `_` in it. Scripts without spaces between words have a word per character, so that a part
-of a sentence is found as a phrase. What is stored may be escaped, as JSON strings or as addresses
-are; people write what they read, so a text has several readings, and has a phrase when one of them
+Strategy: a text is folded (Unicode NFKC and case folding); a word is a maximal run of letters,
+digits and `_` in it. In scripts without spaces between words each character is a word, so that a
+part of a sentence is found as a phrase. Stored text may be escaped, as in JSON strings or URLs,
+while people search for the plain text. So a text has several readings, and matches if one of them
 does.
 
-Invariant: the same text has the same words wherever it is asked; what the index holds follows from
-nothing else.
+Invariant: equal texts have equal words, and the index depends on nothing else.
 """
 
 import re
@@ -17,7 +15,7 @@ from typing import Final
 from urllib.parse import unquote
 
 MAX_WORD_CHARACTERS: Final = 64
-"""Longer words are cut: two that begin with the same 64 characters are one."""
+"""Longer words are cut: two that begin with the same 64 characters are equal."""
 
 _UNSPACED: Final = (
     "\u0e01-\u0eff"  # Thai, Lao
@@ -46,20 +44,20 @@ _PERCENT_SIGN: Final = 0x25
 _BACKSLASH: Final = 0x5C
 _PERCENT_BYTES: Final = re.compile(rb"%[0-9a-fA-F]{2}")
 _UNICODE_BYTES: Final = re.compile(rb"\\u[0-9a-fA-F]{4}")
-"""Two patterns, because each begins with what is looked for in one step."""
+"""Two patterns instead of one, because each begins with a literal byte that is found quickly."""
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LONG_RUN: Final = re.compile("(?:[^\\w\x00-\x7f\u034f]|[\uff9e\uff9f]){30}(?!\u034f)")
 _BREAK: Final = "\\g<0>\u034f"
-"""Marks upon one letter are sorted in a time that grows with their square: 2 s for 64 KB of them.
-So each thirty in a row, or signs that may be marks, get one behind them that ends the sorting
-(Unicode Annex 15, stream-safe text).
+"""Normalisation sorts the marks on one letter in quadratic time: 2 s for 64 KB of them. So every
+thirty marks, or characters that may be marks, are followed by one that ends the sorting (Unicode
+Annex 15, stream-safe text).
 """
 LEVELS: Final = 2
-"""How often JSON escapes are read: the arguments of a tool are JSON in a string of JSON."""
+"""Levels of JSON escapes that are read: the arguments of a tool are JSON in a JSON string."""
 
 
 def words(text: str) -> list[str]:
-    """List the words of a text as it is written, in their order, folded and cut."""
+    """Return the words of a text as written, in order, folded and cut."""
     if text.isascii():
         found = _ASCII_WORD.findall(text.lower())
     else:
@@ -68,17 +66,16 @@ def words(text: str) -> list[str]:
 
 
 def fold(text: str) -> str:
-    """Take away what search has no regard to: case, and compatibility forms such as wide letters
-    and ligatures.
+    """Remove the differences that search ignores: case, and compatibility forms such as wide
+    letters and ligatures.
     """
     if text.isascii():
         return text.lower()
-    # To look whether it is normalised takes a tenth of the time; it is, nearly always, and marks
-    # are sorted then.
+    # Nearly every text is normalised, with its marks sorted; to check that takes a tenth of the
+    # time.
     if not unicodedata.is_normalized("NFKC", text):
         text = unicodedata.normalize("NFKC", _LONG_RUN.sub(_BREAK, text))
-    # Folding may take composed letters apart, and what is composed may fold again (Unicode 3.13,
-    # D146).
+    # Folding may decompose letters, and the composed result may fold again (Unicode 3.13, D146).
     folded = text.casefold()
     if unicodedata.is_normalized("NFKC", folded):
         return folded
@@ -87,18 +84,20 @@ def fold(text: str) -> str:
 
 
 def runs(folded: str) -> list[str]:
-    """List the words of a folded text, not cut; those of scripts without spaces that touch are one."""
+    """Return the words of a folded text without cutting them; adjacent words of scripts without
+    spaces are one.
+    """
     return _RUN.findall(folded)
 
 
 def is_unspaced(word: str) -> bool:
-    """Whether a word is one character of a script that has no spaces between words."""
+    """Whether a word is one character of a script without spaces between words."""
     return len(word) == 1 and _UNSPACED_WORD.match(word) is not None
 
 
 def readings(text: str) -> list[str]:
-    """List what a stored text reads as: as it is written, and without the escapes of JSON and of
-    addresses in it.
+    """Return the readings of a stored text: as written, and with the escapes of URLs or JSON
+    decoded.
     """
     found = [text]
     if _PERCENT.search(text):
@@ -117,16 +116,16 @@ def readings(text: str) -> list[str]:
 
 
 def reads_as_written(text: str) -> bool:
-    """Whether every word of every reading is a part of the text in lower case: other escapes only
+    """Whether the lower-case text contains every word of every reading: its other escapes only
     separate words.
     """
     return text.isascii() and _PERCENT.search(text) is None and _UNICODE.search(text) is None
 
 
 def is_plain(text: bytes) -> bool:
-    """Tell the same of stored bytes."""
-    # One character is found ten times as quickly as two, and as a number it takes no error that is
-    # thrown away.
+    """Return the same for stored bytes."""
+    # One byte is found ten times as quickly as two, and searching for it as a number raises no
+    # internal error.
     return (
         text.isascii()
         and (_PERCENT_SIGN not in text or _PERCENT_BYTES.search(text) is None)
@@ -135,7 +134,7 @@ def is_plain(text: bytes) -> bool:
 
 
 def unescape(text: str) -> str:
-    """Read the escapes of JSON strings (RFC 8259 §7) in a text; what is none is left as it is."""
+    """Decode the escapes of JSON strings (RFC 8259 §7) in a text; invalid ones are left unchanged."""
     plain = _ESCAPE.sub(_unescaped, text)
     if _SURROGATE.search(plain):
         return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -143,7 +142,7 @@ def unescape(text: str) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Read stored bytes as text; what is not UTF-8 is between words."""
+    """Decode stored bytes as UTF-8; invalid bytes separate words."""
     return data.decode("utf-8", "replace")
 
 

@@ -1,1 +1,3 @@
-"""The index of words: which cells, each some hundred neighbouring records, can have a word. Pure."""
+"""The index of words: which cells, each about a hundred neighbouring records, may have a word.
+Pure.
+"""

@@ -1,12 +1,12 @@
-"""What characters beyond ASCII are to words: those of a text are looked up all at once. Pure but
-for the table.
+"""Characters beyond ASCII: whether they are in words and how they fold, looked up for a whole text
+at once. Pure but for the table.
 
-Strategy: most characters say by themselves whether they are in words, and what they fold to. Those
-that do not, because marks join them or their folded form has another length, are hard:
-`storage.search.words.fold` folds what stands around them. The table is filled as characters come, 3
-µs each: all there are would take seconds, and are never seen.
+Strategy: most characters determine by themselves whether they are in words, and how they fold. The
+others are hard, because marks combine with them or their folded form has another length:
+`storage.search.words.fold` folds the text around them. The table is filled as characters occur, 3
+µs each; to fill it for all characters would take seconds.
 
-Invariant: a text without hard characters has the words that the table says.
+Invariant: a text without hard characters has the words that the table gives.
 """
 
 import unicodedata
@@ -22,13 +22,13 @@ Points = npt.NDArray[np.uint32]
 
 _SEEN: Final = 1
 CHANGED: Final = 2
-"""Bytes of the word are others than those of the text; none when it is in no word, or one by
+"""The word's bytes differ from the text's; none if the character is not in a word, or is one by
 itself.
 """
 ALONE: Final = 4
-"""A word by itself, as each character of a script without spaces is."""
+"""A word by itself, like each character of a script without spaces."""
 HARD: Final = 8
-"""Cannot be folded by itself. The other bits say what it is where it is folded already."""
+"""Cannot be folded by itself. The other bits describe it for a text that is already folded."""
 _POINTS: Final = 0x110000
 _JAMO: Final = range(0x1100, 0x1200)
 
@@ -37,11 +37,13 @@ _keys: Final = np.zeros(_POINTS, np.uint32)
 
 
 def kinds_of(points: Points) -> Kinds:
-    """Look up what characters are; those that never came before are looked at one by one."""
+    """Return the kinds of characters; a character that occurs for the first time is judged and
+    stored.
+    """
     kinds = _kinds[points]
     if not kinds.all():
         for point in np.unique(points[kinds == 0]).tolist():
-            # Two threads that do the same at once write the same.
+            # Two threads that judge the same character write equal values.
             kind, key = _judged(chr(point))
             _keys[point] = key
             _kinds[point] = kind
@@ -51,8 +53,8 @@ def kinds_of(points: Points) -> Kinds:
 
 
 def keys_of(points: Points) -> Points:
-    """Look up the bytes in UTF-8 that characters fold to, the first one lowest; 0 for what is in no
-    word.
+    """Return the UTF-8 bytes that characters fold to, the first one lowest; 0 for a character
+    outside of words.
     """
     return _keys[points]
 
@@ -74,8 +76,8 @@ def _judged(character: str) -> tuple[int, int]:
 
 
 def _hard(character: str, folded: str) -> tuple[int, int]:
-    """Say what a hard character is where it is folded already; whether it makes words by
-    themselves, always.
+    """Return the kind of a hard character in folded text, and whether its characters are words by
+    themselves.
     """
     kind = _SEEN | HARD
     if any(_is_in_word(each) and is_unspaced(each) for each in folded):
@@ -86,7 +88,7 @@ def _hard(character: str, folded: str) -> tuple[int, int]:
 
 
 def _may_join(character: str) -> bool:
-    """Whether it may be sorted behind others, or be one with what stands before it."""
+    """Whether normalisation may reorder it, or combine it with the character before."""
     return unicodedata.category(character).startswith("M") or ord(character) in _JAMO
 
 

@@ -1,7 +1,7 @@
-"""Escapes of JSON strings and of addresses in a text, read all at once. Pure.
+"""Decode the escapes of JSON strings and of URLs in a text, all at once. Pure.
 
-Invariant: what is read is what `storage.search.words.unescape`, and `unquote`, read of the same
-text, with spaces for zeros: a zero ends a text (`storage.search.index.text_terms`).
+Invariant: the result is that of `storage.search.words.unescape`, and of `unquote`, with spaces for
+zeros, since a zero ends a text (`storage.search.index.text_terms`).
 """
 
 from typing import Final
@@ -17,10 +17,10 @@ _U: Final = ord("u")
 _PERCENT: Final = 0x25
 _SPACE: Final = 0x20
 _UNIT_BYTES: Final = 6
-"""Of `\\u00e9`."""
+"""Length of an escape like `\\u00e9`."""
 _NO_DIGIT: Final = 0xFF
 _TOO_LARGE: Final = 0x10000
-"""Read where a character is no digit: more than four digits are."""
+"""Number returned where a character is not a digit; more than four digits can express."""
 _REPLACEMENT: Final = 0xFFFD
 
 _DIGITS: Final = np.full(256, _NO_DIGIT, np.uint32)
@@ -32,8 +32,10 @@ for _letter, _meaning in zip(b'"\\/bfnrt', b'"\\/\b\f\n\r\t', strict=True):
 
 
 def unicode_places(data: bytes) -> Places:
-    """Find where a backslash, `u` and four digits are, escaped themselves or not."""
-    if b"\\" not in data:  # Two bytes at once are found in forty times as long.
+    """Return the offsets of a backslash, `u` and four digits, whether the backslash is escaped or
+    not.
+    """
+    if b"\\" not in data:  # Searching for two bytes takes forty times as long.
         return np.zeros(0, np.intp)
     raw = _padded(data)
     places = np.flatnonzero(raw == _BACKSLASH)
@@ -43,7 +45,7 @@ def unicode_places(data: bytes) -> Places:
 
 
 def percent_places(data: bytes) -> Places:
-    """Find where a percent sign and two digits are."""
+    """Return the offsets of a percent sign and two digits."""
     if b"%" not in data:
         return np.zeros(0, np.intp)
     raw = _padded(data)
@@ -53,8 +55,8 @@ def percent_places(data: bytes) -> Places:
 
 
 def unescaped(data: bytes) -> bytes:
-    """Read the escapes of JSON strings (RFC 8259 §7) in a text in UTF-8; what is none is left as it
-    is.
+    """Decode the escapes of JSON strings (RFC 8259 §7) in a UTF-8 text; invalid ones are left
+    unchanged.
     """
     raw = _padded(data)
     escapes = _escapes(raw)
@@ -74,9 +76,7 @@ def unescaped(data: bytes) -> bytes:
 
 
 def unquoted(data: bytes) -> bytes:
-    """Read the escapes of addresses (RFC 3986 §2.1) in a text in UTF-8; the bytes that result may
-    be no UTF-8.
-    """
+    """Decode the escapes of URLs (RFC 3986 §2.1) in a UTF-8 text; the result may be invalid UTF-8."""
     places = percent_places(data)
     raw = _padded(data)
     keep = np.ones(raw.size, np.bool_)
@@ -87,7 +87,7 @@ def unquoted(data: bytes) -> bytes:
 
 
 def _padded(data: bytes) -> Bytes:
-    """Copy a text, with as much behind it as is read beyond its end."""
+    """Return a copy of a text with padding, as bytes beyond its end are read."""
     return np.frombuffer(bytearray(data) + bytes(_UNIT_BYTES), np.uint8)
 
 
@@ -96,7 +96,7 @@ def _without_zeros(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 def _escapes(raw: Bytes) -> Places:
-    """Find the backslashes that begin an escape: of some in a row, every other one."""
+    """Return the offsets of backslashes that begin an escape: every other one in a row."""
     slashes = np.flatnonzero(raw == _BACKSLASH)
     begins_row = np.ones(slashes.size, np.bool_)
     begins_row[1:] = slashes[1:] != slashes[:-1] + 1
@@ -106,7 +106,7 @@ def _escapes(raw: Bytes) -> Places:
 
 
 def _number(raw: Bytes, places: Places, digits: int) -> npt.NDArray[np.uint32]:
-    """Read hexadecimal numbers; `_TOO_LARGE` where a character is no digit."""
+    """Return hexadecimal numbers; `_TOO_LARGE` where a character is not a digit."""
     number = np.zeros(places.size, np.uint32)
     is_number = np.ones(places.size, np.bool_)
     for place in range(digits):
@@ -121,9 +121,7 @@ def _number(raw: Bytes, places: Places, digits: int) -> npt.NDArray[np.uint32]:
 def _write_units(
     raw: Bytes, keep: npt.NDArray[np.bool_], places: Places, codes: npt.NDArray[np.uint32]
 ) -> None:
-    """Write the characters of UTF-16 units in the places of their escapes; surrogates that are not
-    paired are none.
-    """
+    """Write UTF-16 units in the place of their escapes; an unpaired surrogate becomes U+FFFD."""
     is_high = codes >> np.uint32(10) == 0xD800 >> 10
     is_low = codes >> np.uint32(10) == 0xDC00 >> 10
     is_first = np.zeros(codes.size, np.bool_)

@@ -1,19 +1,19 @@
-"""The hashes of words: of one word here, of all words of a text in
-`storage.search.index.word_arrays`. Pure.
+"""Hash one word to a term of the index. `storage.search.index.word_arrays` does so for all words of
+a text. Pure.
 
-A word is hashed as its bytes in UTF-8, folded (`storage.search.words`), eight at a time: so arrays
-of machine words are hashed at once, and texts of ASCII and others in the same way. Bytes beyond 64
-do not count: words that agree in their first 64 characters agree in them, too.
+A word is folded (`storage.search.words`) and hashed as UTF-8, eight bytes at a time, so that arrays
+of machine words are hashed at once, ASCII or not. Bytes beyond 64 are ignored: words that agree in
+their first 64 characters agree in them too.
 
-Invariant: both forms give the same hash.
+Invariant: both implementations return the same hash.
 """
 
 from typing import Final
 
 PREFIX_CHARACTERS: Final = 4
-"""The first characters of a longer word are a term as well, so that what begins with them is found:
-a sixth more terms of JSON with ids, of which most are there anyway, and half as many more where
-words of four had them, too.
+"""The first characters of a longer word are a term as well, so that prefixes are found. JSON with
+ids gets a sixth more terms, most of which are there anyway; prefixes for words of four characters
+would add half as many again.
 """
 MAX_WORD_BYTES: Final = 64
 PIECE_BYTES: Final = 8
@@ -24,24 +24,24 @@ WORD: Final = 0x9FB21C651E98DF25
 PREFIX: Final = 0xD6E8FEB86659FD93
 PAIR: Final = 0xA0761D6478BD642F
 JOINT: Final = 0xE7037ED1A0B428DB
-"""Odd numbers without a pattern. The last four keep apart a word, what begins with it, two that are
-written so, and a joint.
+"""Odd numbers without a pattern. The last four distinguish a word, a prefix, a pair and a joint
+with the same bytes.
 """
 SHIFT: Final = 32
 BITS: Final = 24
-"""Of a hash: of the words of a cell, one in some thousand has the hash of another word."""
+"""Bits of a hash. Within a cell, about one word in a thousand shares the hash of another."""
 END_SHIFT: Final = 64 - BITS
 _MASK: Final = (1 << 64) - 1
 
 
 def term(word: str) -> int:
-    """Hash a word to `BITS`."""
+    """Return the hash of a word, of `BITS` bits."""
     return _finished(_mixed(word.encode()), WORD)
 
 
 def prefix_term(prefix: str) -> int | None:
-    """Hash what stands for all longer words that begin with some characters; None when these are
-    too few.
+    """Return the term that all longer words with these first characters share; None if there are
+    too few characters.
     """
     start = prefix[:PREFIX_CHARACTERS]
     if len(start) == PREFIX_CHARACTERS:
@@ -50,9 +50,7 @@ def prefix_term(prefix: str) -> int | None:
 
 
 def pair_term(first: str, second: str) -> int:
-    """Hash two words that follow each other in a script without spaces, which are one character
-    each.
-    """
+    """Return the term of two consecutive words of a script without spaces, one character each."""
     both = (
         int.from_bytes(first.encode(), "little")
         | int.from_bytes(second.encode(), "little") << SHIFT
@@ -61,7 +59,7 @@ def pair_term(first: str, second: str) -> int:
 
 
 def joint_term(joint: str) -> int:
-    """Hash the letters about a sign, in lower case (`storage.search.index.joints`)."""
+    """Return the term of a joint in lower case (`storage.search.index.joints`)."""
     return _finished(_mixed(joint.encode()), JOINT)
 
 

@@ -1,6 +1,6 @@
-"""Where the signs and the joints of a text are, as arrays. Pure.
+"""Find the signs and joints of a text, as arrays. Pure.
 
-Invariant: they are those of `storage.search.index.joints`.
+Invariant: the joints are those of `storage.search.index.joints`.
 """
 
 from typing import Final
@@ -30,7 +30,7 @@ _IS_WORD: Final = _flags("abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def are_signs(text: Bytes) -> npt.NDArray[np.bool_]:
-    """Tell of each byte whether it is a sign. Four comparisons take less time than a table."""
+    """Return a flag for each byte, set for signs. Four comparisons are quicker than a table."""
     found = np.zeros(text.size, np.bool_)
     for sign in SIGNS:
         found |= text == sign
@@ -38,8 +38,8 @@ def are_signs(text: Bytes) -> npt.NDArray[np.bool_]:
 
 
 def joints_in(text: Bytes, signs: Places) -> tuple[Places, Places]:
-    """Find where joints begin in a text of lower case with zeros around it, whose signs are at some
-    places, and how many bytes they have.
+    """Return the offsets and lengths of the joints in a lower-case text that is padded with zeros,
+    given the offsets of its signs.
     """
     signs = signs[_IS_WORD[text[signs - 1]]]
     last = text[signs - 1]

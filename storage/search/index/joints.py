@@ -1,13 +1,15 @@
-"""Joints of values of several words: the letters about a sign, as in `user-3701` and mail
+"""Joints: the characters around a sign in values of several words, such as `user-3701` and mail
 addresses. Pure.
 
-Strategy: each word of such a value is in many records, and in one neighbourhood with the others;
-what stands about the sign is in few. A joint is eight bytes: three before the sign, itself, and up
-to four behind. Times, amounts and UUIDs have none: before the sign must be a letter, one of the
-three that is no hexadecimal digit, and behind it a digit; about an `@` may be anything.
+Strategy: each word of such a value occurs in many records, often together with the others, while
+the characters around the sign are rare. A joint is up to eight bytes: three before the sign, the
+sign, and up to four after it. Times, amounts and UUIDs have no joints: the byte before the sign
+must be a letter, one of the three must not be a hexadecimal digit, and a digit must follow. Around
+an `@` any characters are allowed.
 
-Invariant: bytes with the eight of a joint have its term; so has, where a joint has fewer, what ends
-with it. Those of a text, in `storage.search.index.joint_arrays`, are the same.
+Invariant: text with the eight bytes of a joint has its term. The same holds for a shorter joint if
+the text has it followed by the end of a word. `storage.search.index.joint_arrays` finds the same
+joints in a text.
 """
 
 import re
@@ -23,11 +25,11 @@ _JOINT: Final = re.compile(
 
 
 def joints_of(part: str, *, is_end: bool) -> Iterator[str]:
-    """List the joints that a text has for certain that has a part of a value.
+    """Yield the joints of every text that has a given part of a value.
 
     Args:
-        part: of ASCII, in lower case.
-        is_end: whether the value ends with it: behind the value stands what is in no joint.
+        part: ASCII in lower case.
+        is_end: Whether the value ends with it, so that no joint continues beyond it.
     """
     for found in _JOINT.finditer(part):
         joint = found[1] or found[2]

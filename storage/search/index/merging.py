@@ -1,6 +1,6 @@
-"""Segments made of the signatures of their cells, as arrays. Pure.
+"""Merge the signatures of cells into a segment, as arrays. Pure.
 
-The format of their parts is in `storage.search.index.segment`, which reads them.
+`storage.search.index.segment` describes the format of the parts, and reads them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,17 +26,17 @@ Keys = npt.NDArray[np.uint32]
 Rows = npt.NDArray[np.uint8]
 
 _GROUPS: Final = 64
-"""Parts are made some at a time: what is sorted at once is short."""
+"""Parts are made in groups, so that the arrays to sort are short."""
 _GROUP_PARTS: Final = PARTS // _GROUPS
 _GROUP_BITS: Final = BITS - (_GROUPS.bit_length() - 1)
-"""Of a hash within a group."""
+"""Bits of a hash within a group."""
 _GROUP_ENDS: Final = np.arange(1, _GROUPS, dtype=np.uint32) << np.uint32(_GROUP_BITS + ROW_BITS)
 _ROW: Final = np.uint64(ROW_BITS)
 _LEVEL: Final = 3
 
 
 def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
-    """Make the parts of the cells with these signatures, `MAX_CELLS` at most, one after the other."""
+    """Yield the parts of a segment for cells with these signatures, at most `MAX_CELLS`, in order."""
     more = max(0, (len(signatures) - 1).bit_length() - CELL_BITS)
     bits = CELL_BITS + more
     bases = np.arange(_GROUP_PARTS + 1, dtype=np.uint64) << np.uint64(PART_BITS + bits)
@@ -58,7 +58,7 @@ def merged(signatures: Sequence[bytes]) -> Iterator[bytes]:
 
 
 def _numbered(signature: Keys, cell: int, bits: int) -> Numbers:
-    """Put the number of a cell between the hashes of a group and the rows."""
+    """Insert the number of a cell between the hashes of a group and the rows."""
     hashes = signature >> np.uint32(ROW_BITS) & np.uint32((1 << _GROUP_BITS) - 1)
     keys = hashes.astype(np.uint64) << np.uint64(bits) | np.uint64(cell)
     return keys << _ROW | signature & np.uint32(MANY)
@@ -80,7 +80,7 @@ def _written(numbers: Numbers, base: np.uint32, more: int) -> bytes:
 
 
 def _in_steps(differences: Keys, rows: Rows) -> tuple[Keys, Rows]:
-    """Make several of each large difference; all but a few are small."""
+    """Split each large difference into several; all but a few are small."""
     if differences.size == 0 or differences.max() <= MOST:
         return differences, rows
     steps = np.maximum(1, -(-differences.astype(np.int64) // MOST))

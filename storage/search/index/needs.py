@@ -1,8 +1,7 @@
-"""From what is searched to the terms a record must have: which of them, and how they are joined.
-Pure.
+"""From a search to the terms that a record must have, joined by and and or. Pure.
 
-Invariant: what fulfils a search has what it needs. A part that the index knows nothing of needs
-nothing.
+Invariant: a record that fulfils a search has the terms it needs. Conditions that the index does not
+cover need none.
 """
 
 import re
@@ -33,18 +32,18 @@ from storage.search.words import fold, is_unspaced, words
 _INNER: Final = re.compile(
     r"(?<=[\x00-\x2f:-@\[-^`{-\x7f])[0-9A-Za-z_]+(?=[\x00-\x2f:-@\[-^`{-\x7f])"
 )
-"""A word of ASCII between two characters of ASCII that are in no word."""
+"""An ASCII word between two ASCII characters that are not in a word."""
 _MAY_BE_RUN: Final = re.compile(r"[A-Za-z0-9+/_\-\\\r\n]+")
 _MAX_WORD_RUN: Final = 100
-"""Of a value in JSON, less than half of what is a long run in a text, where an escape may take two
-for one.
+"""Longest part of a JSON value that is looked up: less than half the length of a long run in a
+text, where an escape may double a character.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a record must have: all of some terms, and one of each of some alternatives; `NOTHING`
-    without any.
+    """A requirement: all of some terms, and one of each set of alternatives. `NOTHING` requires
+    none.
     """
 
     terms: frozenset[int] = frozenset()
@@ -53,7 +52,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """Alternatives."""
+    """Alternatives, one of which is required."""
 
     parts: tuple[Need, ...]
 
@@ -62,7 +61,9 @@ NOTHING: Final = Need()
 
 
 def expression_need(expression: Expression) -> Need:
-    """Tell what records need that fulfil an expression, whose negations are at its leaves."""
+    """Return the terms needed by records that fulfil an expression, in which only leaves are
+    negated.
+    """
     match expression:
         case And(parts):
             return joined(map(expression_need, parts))
@@ -92,7 +93,7 @@ def expression_need(expression: Expression) -> Need:
 
 
 def phrase_need(phrase: Phrase) -> Need:
-    """Tell what a text needs that has a phrase; of a long one enough to tell most texts apart."""
+    """Return the terms of a text with a phrase; for a long phrase enough to rule out most texts."""
     whole = phrase.words[:-1] if phrase.is_prefix else phrase.words
     pairs = (
         (first, second)
@@ -111,13 +112,13 @@ def phrase_need(phrase: Phrase) -> Need:
 
 
 def prefix_need(prefix: str) -> Need:
-    """Tell what a text needs that has a word with this beginning."""
+    """Return the terms of a text that has a word with this prefix."""
     start = prefix_term(prefix)
     if start is None:
         return NOTHING
 
     longer = Need(frozenset((start,)))
-    # Of a word that has no more characters than are looked up by, there is no other term.
+    # A word of just these characters has no prefix term, only its own.
     if len(prefix) == PREFIX_CHARACTERS:
         return _either((Need(frozenset((term(prefix),))), longer))
 
@@ -125,7 +126,9 @@ def prefix_need(prefix: str) -> Need:
 
 
 def substring_need(text: str) -> Need:
-    """Tell what a text needs that contains another: the words that do not go on beyond its ends."""
+    """Return the terms of a text that contains a substring: its words that cannot continue beyond
+    its ends.
+    """
     return Need(
         frozenset(
             map(term, telling([word for found in _INNER.findall(text) for word in words(found)]))
@@ -134,7 +137,7 @@ def substring_need(text: str) -> Need:
 
 
 def joined(parts: Iterable[Need]) -> Need:
-    """Need all of some needs."""
+    """Return the requirement of all parts."""
     terms: frozenset[int] = frozenset()
     others: tuple[OneOf, ...] = ()
     for part in parts:
@@ -144,13 +147,13 @@ def joined(parts: Iterable[Need]) -> Need:
 
 
 def _outside_runs(field: str, text: str, *, is_open: tuple[bool, bool] = (False, False)) -> str:
-    """Leave out of a value what the index may not have, because it is in a long run
+    """Remove parts of a value that the index may lack because they belong to a long run
     (`storage.search.long_runs`).
 
     Args:
-        field: whose value is asked for: those of bodies are found in the whole text.
-        text: of the value, or a part of it.
-        is_open: whether the value goes on before the part, and behind it.
+        field: Field of the value; only bodies have long runs.
+        text: The value, or a part of it.
+        is_open: Whether the value continues before the part, and after it.
     """
     if field.partition(".")[0] not in BODY_FIELDS:
         return text
@@ -165,7 +168,7 @@ def _outside_runs(field: str, text: str, *, is_open: tuple[bool, bool] = (False,
 
 
 def _either(parts: Iterable[Need]) -> Need:
-    """Need one of some needs: nothing, when one of them needs nothing."""
+    """Return the requirement of one of the parts; `NOTHING` if one of them needs nothing."""
     some = tuple(parts)
     if NOTHING in some:
         return NOTHING
@@ -173,7 +176,7 @@ def _either(parts: Iterable[Need]) -> Need:
 
 
 def _value_need(value: str) -> Need:
-    """Tell what a text needs in which a value stands as a whole."""
+    """Return the terms of a text that contains a whole value."""
     phrase = Phrase.of(value)
     return joined(
         (NOTHING if phrase is None else phrase_need(phrase), _joint_need(value, is_end=True))
@@ -181,13 +184,13 @@ def _value_need(value: str) -> Need:
 
 
 def _part_need(part: str, *, is_end: bool) -> Need:
-    """Tell what a text needs in which a part of a value stands."""
+    """Return the terms of a text that contains a part of a value."""
     return joined((substring_need(part), _joint_need(part, is_end=is_end)))
 
 
 def _joint_need(part: str, *, is_end: bool) -> Need:
-    """Tell what a text needs that has a part of a value, or its end, as it is written but for
-    escapes.
+    """Return the joint terms of a text that contains a part of a value, or its end, unchanged apart
+    from escapes.
     """
     found = joints_of(lower_ascii(part), is_end=is_end)
     return Need(frozenset(map(joint_term, islice(found, MAX_TELLING))))
@@ -198,13 +201,13 @@ def _name_need(field: str) -> Need:
 
 
 def terms_of(need: Need) -> frozenset[int]:
-    """List the terms that must be looked up."""
+    """Return all terms to look up."""
     return need.terms.union(*(terms_of(part) for other in need.others for part in other.parts))
 
 
 def rows_of(need: Need, found: Mapping[int, int], every: int) -> int:
-    """Tell which rows can have what is needed: `found` has the rows of each term, as bits, and
-    `every` has those of all.
+    """Return the rows that can fulfil a need, as bits. `found` has the rows of each term as bits,
+    `every` the bits of all rows.
     """
     mask = every
     for wanted in need.terms:

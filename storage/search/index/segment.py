@@ -1,21 +1,20 @@
-"""The cells of a segment together: for each hash of a word the rows that have it. Pure.
+"""The cells of a segment, merged: for each hash of a word the rows that have it. Pure.
 
-Strategy: a cell names the rows of a word by their numbers within it, up to `FEW` of them; of a word
-that is in more rows it says that any of its rows may have it. Hash (24 bits) and number of the row
-(8 bits) are one number, and those of a cell, sorted, are its signature.
+Strategy: a cell stores up to `FEW` row numbers for a word; for a word of more rows it stores that
+any row may have it. Hash (24 bits) and row number (8 bits) form one number, and the sorted numbers
+of a cell are its signature.
 
-In a segment hash and number of the cell (8 bits, or more where there are more cells) are one
-number, and the numbers of all cells are sorted. They are cut into parts by their first bits, and a
-part holds the differences between neighbours, then the rows. A reader opens the one part that its
-word's hash is in.
+In a segment, hash and cell number (8 bits, or more where there are more cells) form one number, and
+the numbers of all cells are sorted. They are cut into parts by their first bits. A part holds the
+differences between neighbours, then the rows. A reader opens the one part for its word's hash.
 
-Format of a part: count of differences (24 bits), bits of a cell's number beyond 8 (8 bits), low
-bytes of the differences, then their high bytes and the numbers of the rows as a zstd frame each,
-all little-endian. A difference beyond 16 bits is made of several: the places between tell of words
-that no row has, which costs as much as any other word that has the same hash.
+Format of a part: count of differences (24 bits), bits of a cell number beyond 8 (8 bits), low bytes
+of the differences, then their high bytes and the row numbers as a zstd frame each, all
+little-endian. A difference beyond 16 bits is split into several. The numbers in between stand for
+words that no row has, and cost as much as any other word with the same hash.
 
-Invariant: a row that has a word is always named; one in some thousand cells has rows named that do
-not have it.
+Invariant: a row that has a word is always returned; in about one of a thousand cells rows are
+returned that do not have it.
 """
 
 from array import array
@@ -30,18 +29,18 @@ from storage.zstd import zstd
 
 MAX_CELLS: Final = 1024
 PARTS: Final = 512
-"""So many that a part has about 6 000 numbers: 0.1 ms to open."""
+"""Parts of a segment, so that one has about 6 000 numbers and takes 0.1 ms to open."""
 PART_BITS: Final = BITS - (PARTS.bit_length() - 1)
 CELL_BITS: Final = 8
 ROW_BITS: Final = 8
 FEW: Final = 4
-"""Most rows of a cell that are named for a word: of one in more rows, most cells of a search have
-hits anyway.
+"""Most rows of a cell that are stored for a word. If more rows have it, most cells of a search have
+matches anyway.
 """
 MANY: Final = (1 << ROW_BITS) - 1
-"""Stands for all rows of a cell, whose own numbers are less."""
+"""Row number that stands for all rows of a cell; real ones are smaller."""
 MASK_BITS: Final = 1 << ROW_BITS
-"""Bits of a cell among those that say which rows have a word; all are set for `MANY`."""
+"""Bits of a cell in a mask of rows; all are set for `MANY`."""
 WHOLE_CELL: Final = (1 << MASK_BITS) - 1
 COUNT_BYTES: Final = 3
 MASK_BYTES: Final = MASK_BITS // 8
@@ -49,18 +48,18 @@ _WHOLE: Final = b"\xff" * MASK_BYTES
 _HEADER_BYTES: Final = 4
 MOST: Final = 0xFFFF
 _STRETCH: Final = 128
-"""Differences that are added up at once."""
+"""Differences that are summed at once."""
 _LEVEL: Final = 3
 
 
 def part_of(term: int) -> int:
-    """Return the number of the part that a term is in."""
+    """Return the number of the part for a term."""
     return term >> PART_BITS
 
 
 def rows_with(part: bytes, term: int) -> int:
-    """Tell which rows can have a term, by its part: bit m of the `MASK_BITS` of cell n is its row
-    m.
+    """Return the rows that may have a term, from its part: bit m of the `MASK_BITS` of cell n is
+    its row m.
     """
     bits, differences, rows = _opened(part)
     wanted = (term & ((1 << PART_BITS) - 1)) << bits
@@ -80,7 +79,7 @@ def rows_with(part: bytes, term: int) -> int:
 
 
 def rows_in(signature: bytes, term: int) -> int:
-    """Tell which rows can have a term of a cell that is in no segment yet."""
+    """Return the rows of a single cell, in no segment yet, that may have a term."""
     numbers = array("I", signature)
     first = bisect_left(numbers, term << ROW_BITS)
     end = bisect_left(numbers, (term + 1) << ROW_BITS)
@@ -88,17 +87,17 @@ def rows_in(signature: bytes, term: int) -> int:
 
 
 def packed_offsets(offsets: Sequence[int]) -> bytes:
-    """Write the offsets of cells, which rise: most are as far apart as those before."""
+    """Compress the rising offsets of cells, as differences, which are mostly equal."""
     return zstd.compress(array("Q", map(sub, offsets, [0, *offsets])).tobytes(), _LEVEL)
 
 
 def offsets_of(packed: bytes) -> list[int]:
-    """Read them."""
+    """Return the offsets from their compressed form."""
     return list(accumulate(array("Q", zstd.decompress(packed))))
 
 
 def _mask(named: Sequence[tuple[int, int]]) -> int:
-    """Set the bits of some rows, given by their cells, which rise, and their numbers within."""
+    """Return a mask with the bits of some rows, given as pairs of cell, which rise, and row number."""
     if not named:
         return 0
 
@@ -114,9 +113,7 @@ def _mask(named: Sequence[tuple[int, int]]) -> int:
 
 
 def _opened(part: bytes) -> tuple[int, "array[int]", bytes]:
-    """Read a part: how many bits of each number are those of the cell, the differences, and the
-    frame of the rows.
-    """
+    """Return the contents of a part: bits of the cell number, differences, and the compressed rows."""
     count = int.from_bytes(part[:COUNT_BYTES], "little")
     low_end = _HEADER_BYTES + count
     frames = zstd.ZstdDecompressor()
@@ -127,9 +124,10 @@ def _opened(part: bytes) -> tuple[int, "array[int]", bytes]:
 
 
 def _start(differences: "array[int]", wanted: int) -> tuple[int, int]:
-    """Find where numbers may begin that are at least a wanted one, and the number before.
+    """Return the position before the first number that is at least the wanted one, and the number
+    before it.
 
-    To add up a stretch takes a third of the time of listing its numbers.
+    To sum a stretch takes a third of the time of listing its numbers.
     """
     before = 0
     for start in range(0, len(differences), _STRETCH):

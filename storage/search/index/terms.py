@@ -1,11 +1,12 @@
-"""What of texts is in the index: their words, in every reading, and what else is looked up by.
-Pure.
+"""The terms of one cell: words of its texts in every reading, and other keys of look-ups. Pure.
 
-Strategy: texts are joined and looked at as one array, 200 KB at a time
-(`storage.search.index.text_terms`): many small ones cost no more than a large one. A text that
-`FEW` rows have already, as most lines of heads, is looked at once more, for all rows of the cell.
+Strategy: texts are joined and processed as one array, 200 KB at a time
+(`storage.search.index.text_terms`), so that many small ones cost no more than a large one. A text
+that more than `FEW` rows have, like most lines of heads, is processed once for all rows of the
+cell.
 
-Invariant: what `storage.search.phrase` finds in a text, its terms tell; never the other way round.
+Invariant: if `storage.search.phrase` finds a phrase in a text, the text has the phrase's terms. The
+reverse need not hold.
 """
 
 import re
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _BETWEEN: Final = b"\n"
 _MAX_JOINED_BYTES: Final = 192 * 1024
 _CUT: Final = re.compile(rb'[\s"][0-9A-Za-z]')
-"""A long text may be cut before this word: it is none of an escape, and what is before it has no
-neighbour behind.
+"""Start of a word where a long text may be cut: it is not part of an escape, and does not pair with
+the word before.
 """
 
 
@@ -30,11 +31,11 @@ class Terms:
 
     def __init__(self) -> None:
         self._seen: dict[bytes, int] = {}
-        """Text → how many rows had it, up to `FEW`."""
+        """Text → number of rows that have it, up to `FEW`."""
         self._common: dict[bytes, None] = {}
-        """Texts that more rows have."""
+        """Texts of more rows."""
         self._texts: list[bytes] = []
-        """Those that are looked at next, with their rows."""
+        """Texts to process next, with their rows."""
         self._rows: list[int] = []
         self._size_bytes = 0
         self._found: list[Terms32] = []
@@ -51,7 +52,7 @@ class Terms:
         self._take(min(row, MANY), _BETWEEN.join(own))
 
     def signature(self) -> bytes:
-        """Write the hashes of all terms with their rows (`storage.search.index.segment`): sorted
+        """Return the hashes of all terms with their rows (`storage.search.index.segment`): sorted
         numbers of 32 bits, little-endian.
         """
         from storage.search.index.text_terms import signature_of
@@ -61,7 +62,7 @@ class Terms:
         return signature_of(self._found)
 
     def _take(self, row: int, text: bytes) -> None:
-        """Put a text to those that are looked at next; of a long one, piece by piece."""
+        """Queue a text, a long one in pieces, and process the queue when it is large enough."""
         for part in _cut(text) if len(text) > 2 * _MAX_JOINED_BYTES else (text,):
             self._texts.append(part)
             self._rows.append(row)
@@ -70,8 +71,8 @@ class Terms:
                 self._look()
 
     def _look(self) -> None:
-        """Find the terms of the texts that were put together."""
-        # It brings numpy along, 20 MB, which only who makes an index needs.
+        """Find the terms of the queued texts."""
+        # Import numpy, which takes 20 MB, only in a process that builds an index.
         from storage.search.index.text_terms import terms_of
 
         self._found.append(terms_of(self._texts, self._rows))
@@ -81,7 +82,7 @@ class Terms:
 
 
 def _cut(text: bytes) -> Iterator[bytes]:
-    """Cut a long text between words."""
+    """Yield the pieces of a long text, cut between words."""
     start = 0
     while len(text) - start > 2 * _MAX_JOINED_BYTES and (
         found := _CUT.search(text, start + _MAX_JOINED_BYTES)

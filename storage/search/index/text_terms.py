@@ -1,11 +1,11 @@
-"""The terms of some texts, in every reading, each with the row that has it. Pure.
+"""The terms of some texts in every reading, each with the row of its text. Pure.
 
-Strategy: most escapes of JSON are only between words, which the arrays see. Those that make
-letters, and those of addresses, are read, and what stands around them, up to a quote or a space, is
-looked at once more. Texts are joined with a zero byte between them, which no reading makes or takes
-away: the zeros before a word say which text, and so which row, it is in.
+Strategy: most JSON escapes only separate words, as the arrays see. Escapes that encode letters, and
+those of URLs, are decoded, and the text around them, up to a quote or a space, is processed once
+more. Texts are joined with a zero byte, which decoding neither adds nor removes: the number of
+zeros before a word identifies its text, and so its row.
 
-Invariant: as of `storage.search.index.terms`.
+Invariant: see `storage.search.index.terms`.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ _MANY: Final = np.uint32(MANY)
 
 
 def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
-    """Find the terms of texts in every reading, each above the number of its row. They are not
-    sorted, and may be there several times.
+    """Return the terms of texts in every reading, each above the number of its row; unsorted, with
+    duplicates.
     """
     joined = _joined(texts)
     numbers = np.array(rows, np.uint32)
@@ -51,16 +51,16 @@ def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
 
 
 def _joined(texts: Sequence[bytes]) -> bytes:
-    """Join texts, in UTF-8."""
+    """Join texts as UTF-8."""
     if any(_BETWEEN in text for text in texts):
-        # A zero is in no word, as a space is.
+        # A zero separates words, as a space does.
         texts = [text.replace(_BETWEEN, b" ") for text in texts]
     return _valid(_BETWEEN.join(texts))
 
 
 def _valid(text: bytes) -> bytes:
-    """Make UTF-8 of a text; what is none is between words, as a space is, which is shorter than
-    U+FFFD.
+    """Return a text as valid UTF-8. Invalid bytes separate words, so they become spaces, which are
+    shorter than U+FFFD.
     """
     if text.isascii():
         return text
@@ -72,11 +72,11 @@ def _valid(text: bytes) -> bytes:
 
 
 def _around(joined: bytes, rows: Terms32, places: Places, alone: Places) -> tuple[bytes, Terms32]:
-    """Cut out what stands around some places up to a quote or a space: no word and no escape spans
-    them. Also return the row of each piece.
+    """Return the text around some offsets, up to a quote or a space, which no word or escape spans,
+    and the row of each piece.
 
-    A text with words of a script without spaces is taken as a whole, because its next word may be
-    far.
+    A text with words of a script without spaces is taken whole, because the adjacent word may be
+    far away.
     """
     raw = np.frombuffer(joined, np.uint8)
     ends = np.flatnonzero((raw == _QUOTE) | (raw <= _SPACE))
@@ -96,9 +96,7 @@ def _around(joined: bytes, rows: Terms32, places: Places, alone: Places) -> tupl
 
 
 def signature_of(parts: Sequence[Terms32]) -> bytes:
-    """Write terms with their rows as the signature of a cell: of one that is in more than `FEW`
-    rows only `MANY`.
-    """
+    """Return the signature of a cell; a term of more than `FEW` rows is written once, with `MANY`."""
     numbers = _sorted_once(np.concatenate((np.zeros(0, np.uint32), *parts)))
     terms = numbers >> np.uint32(ROW_BITS)
     is_first = np.ones(numbers.size, np.bool_)
@@ -116,7 +114,7 @@ def signature_of(parts: Sequence[Terms32]) -> bytes:
 
 
 def _sorted_once(numbers: Terms32) -> Terms32:
-    """Sort numbers and leave out those that are there already; `np.unique` takes ten times as long."""
+    """Sort numbers and remove duplicates; `np.unique` takes ten times as long."""
     numbers = np.sort(numbers)
     is_new = np.ones(numbers.size, np.bool_)
     is_new[1:] = numbers[1:] != numbers[:-1]

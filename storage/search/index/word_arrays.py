@@ -1,16 +1,16 @@
-"""The terms of all words of some texts, as arrays: in a time that does not depend on what the texts
-are. Pure.
+"""The terms of all words of some texts, computed with arrays in a time that does not depend on
+their content. Pure.
 
-Strategy: one translation writes the text in lower case with zeros for what is in no word and no
-joint; where a zero or a sign is, words begin and end, and eight bytes from the beginning of each
-are read as one number.
-Letters beyond ASCII are words already; of those that are not, or fold to others, or are words by
-themselves, `storage.search.index.characters` knows. A letter behind a backslash may be the word's
-first, or an escape of JSON: the word without it counts, too. Texts are joined by `END`. A term is
-found with the row of its text: the hash in the upper bits of a number, the row in the lower ones.
+Strategy: one translation lowers the text and writes zeros for bytes that are in no word and no
+joint. Words begin and end at zeros and signs, and the first eight bytes of each are read as one
+number. Bytes of letters beyond ASCII count as part of words. `storage.search.index.characters`
+knows which of those characters are not letters, fold to others, or are words by themselves. A
+letter after a backslash may be the first of a word, or a JSON escape, so the word without it counts
+too. Texts are separated by `END`. A term is a number with the hash in its upper bits and the row of
+the text in its lower bits.
 
-Invariant: the words that `storage.search.words` finds in a text have their terms here, and so have
-those it finds in the text without the escapes of JSON, unless `unread` says where there are others.
+Invariant: the words that `storage.search.words` finds in a text have their terms here, and so do
+those it finds once JSON escapes are decoded, except at the places in `unread`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Hashes = npt.NDArray[np.uint64]
 Terms32 = npt.NDArray[np.uint32]
 
 _BEFORE: Final = joints.BEFORE
-"""Zeros before the first byte, so that as many bytes before a word or a sign can be read."""
+"""Zeros before the first byte, so that the bytes before a word or a sign can be read."""
 _BEHIND: Final = hashes.MAX_WORD_BYTES + hashes.PIECE_BYTES
 _IN_WORDS: Final = bytes(chr(byte).isalnum() or byte == 0x5F for byte in range(128)) + b"\1" * 128
 _LOWERED: Final = bytes(
@@ -40,11 +40,11 @@ _LOWERED: Final = bytes(
     for byte in range(256)
 )
 END: Final = 0
-"""Stands between two texts, and in none of them."""
+"""Separates texts, and occurs in none of them."""
 _BACKSLASH: Final = 0x5C
 _LAST_OF_ASCII: Final = 0x7F
 _LEAD: Final = 0xC0
-"""Bytes from here on begin a character beyond ASCII."""
+"""Least value of the first byte of a character beyond ASCII."""
 
 _IS_ESCAPE: Final = np.zeros(256, np.bool_)
 _IS_ESCAPE[list(b"nrtbf")] = True
@@ -69,34 +69,34 @@ _NO_PLACES: Final = np.zeros(0, np.intp)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was found in some texts."""
+    """Result for some texts."""
 
     terms: list[Terms32]
-    """Of their words, each with its row, in parts."""
+    """Terms of the words, each with its row, in parts."""
     alone: Places
-    """Where there are words of scripts without spaces, in bytes."""
+    """Byte offsets of words of scripts without spaces."""
     unread: Places
-    """Where an escape is followed by what is part of the letter: what it would be without has to be
-    read.
+    """Offsets where a character after a JSON escape may combine with its letter: such text must be
+    decoded first.
     """
 
 
 class _Rows:
-    """The rows of texts that are joined by `END`."""
+    """The rows of texts that are separated by `END`."""
 
     def __init__(self, data: bytes, rows: Terms32) -> None:
-        """Take the joined texts and the row of each."""
+        """Take the joined texts, and the row of each."""
         self._rows = rows
         self._ends = np.flatnonzero(np.frombuffer(data, np.uint8) == END) + _BEFORE
 
     def of(self, places: Places) -> Terms32:
-        """Return the rows of some places, which rise, `_BEFORE` bytes further than in the data."""
+        """Return the rows at rising offsets, which are `_BEFORE` larger than in the data."""
         bounds = np.searchsorted(places, self._ends)
         return np.repeat(self._rows, np.diff(bounds, prepend=0, append=places.size))
 
 
 class _Folded:
-    """A text in which all letters are folded, signs are as they were, and all else is zero."""
+    """A text with all letters folded, signs unchanged, and zeros for everything else."""
 
     def __init__(self, data: bytes) -> None:
         """Take a text in UTF-8."""
@@ -111,7 +111,7 @@ class _Folded:
         self.alone_keys: Points = np.zeros(0, np.uint32)
 
     def change(self, points: Points, leads: Places, kinds: Kinds) -> None:
-        """Write what characters beyond ASCII fold to."""
+        """Write the folded forms of characters beyond ASCII."""
         changed = np.flatnonzero(kinds & CHANGED)
         keys = keys_of(points[changed])
         at = leads[changed] + _BEFORE
@@ -131,7 +131,7 @@ class _Folded:
 
 
 def found_in(data: bytes, rows: Terms32) -> Found:
-    """Find the terms of texts in UTF-8, which `END` is between, each with the row of its text."""
+    """Return the terms of texts in UTF-8, separated by `END`, each with the row of its text."""
     rows_of = _Rows(data, rows)
     folded = _Folded(data)
     joint_terms = _joint_terms(folded, rows_of)
@@ -156,14 +156,14 @@ def found_in(data: bytes, rows: Terms32) -> Found:
 
 
 def _characters(data: bytes) -> tuple[Points, Places]:
-    """List the characters beyond ASCII of a text, and where they begin."""
+    """Return the characters beyond ASCII in a text, and their offsets."""
     raw = np.frombuffer(data, np.uint8)
     others = raw[raw > _LAST_OF_ASCII].tobytes().decode()
     return np.frombuffer(others.encode("utf-32-le"), "<u4"), np.flatnonzero(raw >= _LEAD)
 
 
 def _behind_escapes(data: bytes, places: Places) -> Places:
-    """Choose the places that an escape of JSON is directly before."""
+    """Return the offsets that directly follow a JSON escape."""
     raw = np.frombuffer(bytes(_BEFORE) + data, np.uint8)
     letters = raw[places + _BEFORE - 1]
     slashes = raw[places + _BEFORE - 2]
@@ -172,9 +172,7 @@ def _behind_escapes(data: bytes, places: Places) -> Places:
 
 
 def _with_folded(data: bytes, hard: Places) -> bytes:
-    """Fold all that stands, between characters of ASCII that are in no word, around some
-    characters.
-    """
+    """Fold the text around some characters, up to the next ASCII characters that are not in a word."""
     ends = np.flatnonzero(np.frombuffer(data.translate(_IN_WORDS), np.uint8) == 0)
     ends = np.concatenate(([-1], ends, [len(data)]))
     behind = np.searchsorted(ends, hard)
@@ -200,7 +198,7 @@ def _terms(folded: _Folded, rows_of: _Rows) -> list[Terms32]:
 
     terms: list[Terms32] = []
     if folded.alone.size:
-        # The letter of an escape is no word between two others.
+        # The letter of an escape does not separate its neighbours as a word would.
         words = np.delete(starts, behind[lengths[behind] == 1])
         terms += _alone_terms(folded, rows_of.of(folded.alone), words)
     behind = behind[lengths[behind] > 1]
@@ -212,7 +210,7 @@ def _terms(folded: _Folded, rows_of: _Rows) -> list[Terms32]:
 
 
 def _behind_backslashes(folded: _Folded, starts: Places) -> Places:
-    """Choose the words whose first letter may be that of an escape, by their numbers."""
+    """Return the indices of the words whose first letter may be that of an escape."""
     if not folded.has_escapes:
         return _NO_PLACES
     behind = np.flatnonzero(folded.raw[starts - 1] == _BACKSLASH)
@@ -221,19 +219,19 @@ def _behind_backslashes(folded: _Folded, starts: Places) -> Places:
 
 
 def _joint_terms(folded: _Folded, rows_of: _Rows) -> Terms32:
-    """Hash the joints of texts, as they are written: before any letter beyond ASCII is changed."""
+    """Hash the joints of texts as written, before letters beyond ASCII are changed."""
     starts, lengths = joint_arrays.joints_in(folded.bytes, np.flatnonzero(folded.are_signs))
     eight = _eight(folded.bytes)
     return _hashed(eight, eight[starts], starts, lengths, _JOINT) | rows_of.of(starts)
 
 
 def _eight(text: Bytes) -> Hashes:
-    """See a text as numbers of eight bytes, one from each byte on."""
+    """Return a view of a text as numbers of eight bytes, one for each offset."""
     return np.ndarray((text.size - hashes.PIECE_BYTES + 1,), "<u8", text.data, strides=(1,))
 
 
 def _word_terms(folded: Bytes, rows: Terms32, starts: Places, lengths: Places) -> list[Terms32]:
-    """Hash words, and the first characters of the longer ones."""
+    """Hash words, and the prefixes of longer ones."""
     eight = _eight(folded)
     first = eight[starts]
     whole = np.minimum(lengths, hashes.MAX_WORD_BYTES)
@@ -257,7 +255,7 @@ def _word_terms(folded: Bytes, rows: Terms32, starts: Places, lengths: Places) -
 
 
 def _prefix_widths(folded: Bytes, starts: Places) -> Places:
-    """Count the bytes of the first characters of words; more than there are when the word is
+    """Return the length in bytes of the words' prefixes; more than the word's if the word is
     shorter.
     """
     ends = starts
@@ -267,9 +265,7 @@ def _prefix_widths(folded: Bytes, starts: Places) -> Places:
 
 
 def _alone_terms(folded: _Folded, rows: Terms32, starts: Places) -> list[Terms32]:
-    """Hash words of scripts without spaces, whose rows are given, and those that follow each other
-    as pairs.
-    """
+    """Hash words of scripts without spaces, whose rows are given, and pairs of adjacent ones."""
     keys = folded.alone_keys.astype(np.uint64)
     words_before = np.searchsorted(starts, folded.alone)
     follow = np.flatnonzero((words_before[1:] == words_before[:-1]) & (rows[1:] == rows[:-1]))
@@ -283,7 +279,7 @@ def _alone_terms(folded: _Folded, rows: Terms32, starts: Places) -> list[Terms32
 def _hashed(
     eight: Hashes, first: Hashes, starts: Places, lengths: Places, kind: np.uint64
 ) -> Terms32:
-    """Hash the bytes from each start on, of which the first eight are read already."""
+    """Hash the bytes from each start on; the first eight are given."""
     mixed = _first(first & _LOW_BYTES[np.minimum(lengths, hashes.PIECE_BYTES)])
     offset = hashes.PIECE_BYTES
 
@@ -307,5 +303,5 @@ def _first(piece: Hashes) -> Hashes:
 
 
 def _finished(mixed: Hashes, kind: np.uint64) -> Terms32:
-    """Return the hash in the bits above those of a row."""
+    """Return the hash, shifted above the bits of the row."""
     return (mixed * kind >> _END_SHIFT).astype(np.uint32) << _ROW_BITS

@@ -1,1 +1,1 @@
-"""The search language: from what a person types to a search over records."""
+"""The search language: from the text that a person types to a search over records."""

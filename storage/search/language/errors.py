@@ -1,18 +1,18 @@
-"""Why a search cannot be read."""
+"""Errors of the search language."""
 
 from typing import Final
 
 MAX_SHOWN_CHARACTERS: Final = 100
-"""Longest part of a search that is repeated in a message."""
+"""Longest part of a search that a message quotes."""
 
 
 class SearchError(ValueError):
-    """A search that cannot be read. Positions count characters from 0."""
+    """A search that cannot be parsed. Positions count characters from 0."""
 
     def __init__(
         self, reason: str, position: int, length: int = 1, *, expected: tuple[str, ...] = ()
     ) -> None:
-        """Say why, where, and what could stand there."""
+        """Take the reason, the position, and what is possible there."""
         super().__init__(f"at character {position + 1}: {reason}")
         self.position = position
         self.length = length
@@ -20,12 +20,12 @@ class SearchError(ValueError):
 
 
 def shown(text: str) -> str:
-    """Quote a part of a search."""
+    """Return a quoted part of a search, for a message."""
     return repr(text if len(text) <= MAX_SHOWN_CHARACTERS else text[:MAX_SHOWN_CHARACTERS] + "…")
 
 
 class BadValue(SearchError):
-    """A value that its word does not take."""
+    """A value that its search word does not accept."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class BadValue(SearchError):
         *,
         expected: tuple[str, ...] = (),
     ) -> None:
-        """Keep the value and the limit that it breaks."""
+        """Take the value and the limit that it breaks."""
         super().__init__(reason, position, length, expected=expected)
         self.text = text
         self.limit = limit

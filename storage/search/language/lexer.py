@@ -1,10 +1,10 @@
-"""Cuts a search into brackets, operators and terms. Pure.
+"""Split a search into brackets, operators and terms. Pure.
 
-A term is `name:value,value` or a value alone. A value ends at white space, a bracket or a comma;
-between quotes nothing but a quote ends it, and a backslash takes the meaning off the character
-behind it, in quotes and outside.
+A term is `name:value,value` or a value alone. A value ends at white space, a bracket or a comma.
+Within quotes only a quote ends it. A backslash escapes the next character, within quotes and
+outside.
 
-Invariant: a value knows which of its `*` are wildcards: those that were neither quoted nor escaped.
+Invariant: a value knows which of its `*` are wildcards: those neither quoted nor escaped.
 """
 
 import re
@@ -20,11 +20,11 @@ _PLACE: Final = re.compile(
     r'(?:[^\s:"()*,\\\ud800-\udfff]++|"(?:[^"\\\ud800-\udfff]++|\\.)*+")++(?=:)',
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-"""Names of headers and of members, which have other characters, too: `body.@type`, `body.größe`,
+"""Names of header and body fields, which may have further characters: `body.@type`, `body.größe`,
 `body."a.b"`.
 """
 _BEGINNINGS: Final = frozenset('"(/')
-"""What a negated term may begin with, beside letters and digits."""
+"""Characters other than letters and digits that may begin a negated term."""
 _SPECIAL: Final = re.compile(r'[\s"\\()*,]')
 _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 
@@ -32,7 +32,7 @@ _NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 @dataclass(frozen=True, slots=True)
 class Value:
     parts: tuple[str, ...]
-    """What stands between its wildcards; one part without any."""
+    """Texts between the wildcards; one part if there are none."""
     position: int
     length: int
     is_quoted: bool
@@ -51,7 +51,7 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class Term:
     name: str | None
-    """What stands before the colon; None of a value alone."""
+    """Text before the colon; None for a value alone."""
     values: tuple[Value, ...]
     """At least one."""
     position: int
@@ -60,7 +60,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """A bracket, an operator, or `-` before what it negates."""
+    """A bracket, an operator, or `-` before a negated term."""
 
     text: str
     """`(`, `)`, `and`, `or`, `not`."""
@@ -69,10 +69,10 @@ class Sign:
 
 
 def tokens(text: str) -> Iterator[Term | Sign]:
-    """Cut a search.
+    """Yield the tokens of a search.
 
     Raises:
-        SearchError: a quote that is not closed, a name without a value, or a `!` that is meant to negate.
+        SearchError: an unclosed quote, a name without a value, or a `!` used as negation.
     """
     at = 0
     while at < len(text):
@@ -99,12 +99,12 @@ def tokens(text: str) -> Iterator[Term | Sign]:
 
 
 def escaped(text: str) -> str:
-    """Write a text so that it is read as it is."""
+    """Return a text as a literal value, quoted if need be."""
     return quoted(text) if _SPECIAL.search(text) else text
 
 
 def quoted(text: str) -> str:
-    """Write a text between quotes, so that nothing in it means anything else."""
+    """Return a text in quotes, so that nothing in it is special."""
     return '"' + re.sub(r'["\\]', r"\\\g<0>", text) + '"'
 
 
@@ -134,7 +134,7 @@ def _term(text: str, start: int) -> tuple[Term | Sign, int]:
 
 
 def _name(text: str, start: int) -> tuple[str | None, int]:
-    """Read the word before a colon; None when it is no name, or missing."""
+    """Parse the name before a colon; None if it is missing or invalid."""
     if (place := _PLACE.match(text, start)) is not None:
         return place[0], place.end() + 1
     at = start
@@ -162,7 +162,7 @@ def _value(text: str, start: int, ends: str) -> tuple[Value, int]:
             continue
 
         if character == "*":
-            # Several in a row are as one, and thousands would cost 0.5 ms a row.
+            # Several in a row mean the same as one, and thousands would cost 0.5 ms a row.
             if part or not parts:
                 parts.append(part)
             part = ""

@@ -1,8 +1,7 @@
-"""What looks like something it is not, as other tools write searches: refused with the form that is
-meant. Pure.
+"""Refuse syntax of other search tools, with a suggestion in ours. Pure.
 
-Read as text, `status=500`, `duration:>5 s` or `/user.*/` would find something else without a word.
-Text that looks so goes in quotes.
+As text, `status=500`, `duration:>5 s` or `/user.*/` would silently find something else. Such text
+must be quoted.
 """
 
 import re
@@ -25,7 +24,7 @@ _REGEX: Final = re.compile(
 _URL: Final = re.compile(r"//([^/?#]+)(/[^?#]*)?")
 _QUOTES: Final = tuple("'`‘’‚“”„«»")
 _MAX_REGEX: Final = 500
-"""Longer texts are no typed regular expressions, and would take milliseconds."""
+"""Longer texts are not typed regular expressions, and matching them would take milliseconds."""
 _CLASS: Final = re.compile(r"[1-5]xx", re.IGNORECASE)
 _JOINTS: Final = {"&&": "and", "||": "or", "|": "or"}
 _CLOCK: Final = re.compile(r"\d\d?:\d\d(?::\d\d.*)?|[+-]\d\d:?\d\d")
@@ -34,10 +33,10 @@ _UNITS: Final = {"duration": DURATIONS, "bytes": BYTES, "count": COUNTS}
 
 
 def refuse_misread(found: Sequence[Term | Sign]) -> None:
-    """Refuse a search of which a part looks like something else.
+    """Refuse a search with a part in another tool's syntax.
 
     Raises:
-        SearchError: it does; says what to write instead.
+        SearchError: with the suggested form.
     """
     for token in found:
         if isinstance(token, Term):
@@ -110,7 +109,7 @@ def _can_follow(sign: str, word: Word) -> bool:
 
 
 def _check_pair(first: Term, second: Value, behind: str) -> None:
-    """Check terms that contain a blank."""
+    """Check two terms that were meant as one with a blank."""
     before = first.values[-1]
     text = second.text
     if second.is_quoted:

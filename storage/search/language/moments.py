@@ -1,8 +1,8 @@
-"""Moments as people write them: RFC 3339, ages, days, times of day and Unix times.
+"""Parse times as people write them: RFC 3339, ages, days, times of day and Unix times.
 
-Pure. Any offset, `Z`, fractions, date only; a naive time is UTC; a space before the offset may be a
-`+` that was not escaped in a query string. Moments are cut to the millisecond, the resolution that
-is shown, so that a pasted time includes its row.
+Pure. It accepts any offset, `Z`, fractions, and dates alone. A time without an offset is UTC; a
+space before the offset may be a `+` that was not escaped in a query string. Times are cut to the
+millisecond, the displayed resolution, so that a pasted time includes its row.
 """
 
 import re
@@ -41,10 +41,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def time_us(text: str) -> int:
-    """Read a time in Unix µs, cut to the millisecond; negative before 1970.
+    """Parse a time to Unix µs, cut to the millisecond; negative before 1970.
 
     Raises:
-        ValueError: `text` is no time, or none of the calendar.
+        ValueError: `text` is not a time, or the date does not exist.
     """
     match = _TIME.fullmatch(text.strip())
     if match is None:
@@ -66,7 +66,7 @@ def time_us(text: str) -> int:
 
 
 def _zone(sign: str | None, hours: str, minutes: str | None) -> timezone:
-    """Build the zone of an offset; raises ValueError from 24 hours on."""
+    """Return the time zone of an offset; raises ValueError from 24 hours on."""
     if sign is None:
         return UTC
     if int(minutes or 0) > 59:
@@ -76,11 +76,11 @@ def _zone(sign: str | None, hours: str, minutes: str | None) -> timezone:
 
 
 def moment_us(text: str, now_us: int) -> int:
-    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to
-    the millisecond.
+    """Parse a time, an age before `now_us`, a day or a time of day to Unix µs, cut to the
+    millisecond.
 
     Raises:
-        ValueError: `text` is none of them.
+        ValueError: `text` has none of these forms.
     """
     text = text.strip()
     if _AGE.fullmatch(text):
@@ -97,8 +97,8 @@ def moment_us(text: str, now_us: int) -> int:
 
 
 def _day_us(text: str, now_us: int) -> int | None:
-    """Read `today`, `yesterday`, a time of one of them, or the last time of day; None of anything
-    else.
+    """Parse `today`, `yesterday`, a time on one of them, or the most recent time of day; None for
+    other texts.
     """
     match = _DAY.fullmatch(text)
     if match is None or not text:

@@ -1,7 +1,7 @@
 """Parameters of the API, and flags of commands, as terms of the search language.
 
-`model=gpt-4o` is `model:"gpt-4o"`. A word of the search names the parameter. The value is text, as
-between quotes: nothing in it is a pattern. Statuses, numbers, times and addresses are read as in a
+`model=gpt-4o` is `model:"gpt-4o"`: the parameter's name is a search word. The value is literal
+text, as in quotes, without wildcards. Statuses, numbers, times and addresses are parsed as in a
 search.
 """
 
@@ -17,46 +17,46 @@ from storage.search.language.terms import read_term
 from storage.search.language.words import word_of
 
 SEARCH: Final = "query"
-"""The parameter that is a whole search."""
+"""The parameter that takes a whole search."""
 LISTS: Final = (
     "status", "method", "host", "endpoint", "route", "service", "project", "container", "client", "key", "level",
     "source", "direction", "outcome", "error_type", "request_id", "client_ip", "provider", "model", "finish_reason",
     "called_tool", "tool_error", "tool", "grpc_status", "redacted", "conversation",
 )  # fmt: skip
-"""Parameters that take alternatives."""
+"""Parameters that take several alternatives."""
 SINGLES: Final = (
     "since", "until", "kind", "path", "trace_id", "user_agent", "header", "q", "min_latency_ms", "max_latency_ms",
 )  # fmt: skip
 """Parameters that take one value."""
 PARAMETERS: Final = (*LISTS, *SINGLES)
-"""Every parameter that is a term."""
+"""All parameters that are terms."""
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)", re.ASCII | re.DOTALL)
 _EXPECTED_HEADER: Final = "a name, a colon and a part of the value, such as x-tenant:acme"
 _ANY: Final = Value(("", ""), 0, 1, is_quoted=False, is_literal=False)
 
 
 def read_parameter(name: str, texts: Sequence[str], now_us: int) -> Expression:
-    """Read the values of a parameter, one at least, as the term that it is.
+    """Parse the values of a parameter, at least one, as a term.
 
     Raises:
-        BadValue: one of them is not a value of it.
+        BadValue: one of them is invalid.
     """
     if name == "conversation":
-        # A text that is not an id matches nothing; the search refuses it.
+        # As a parameter, an invalid id matches nothing; in a search it is an error.
         ids = (parse_id(text) for text in texts)
         return Is(name, tuple(format_id(found) for found in ids if found is not None))
     if name == "header":
         return read_term(_header(texts[0]), now_us)
 
-    # Quotes would let a misspelt method pass.
+    # A quoted method would not be checked for misspelling.
     values = tuple(_literal(text, is_quoted=name != "method") for text in texts)
     return read_term(Term(name, values, 0, 0), now_us)
 
 
 def written_term(name: str, text: str) -> str | None:
-    """Write a word of the search with a value as a parameter has it; None when it is not a word.
+    """Return the search term for a parameter with a value; None if its name is not a search word.
 
-    A place in JSON is compared with numbers, too, so its value is not put between quotes.
+    A value of a JSON path is escaped instead of quoted, since it may be compared with numbers.
     """
     word = word_of(name)
     if word is None:

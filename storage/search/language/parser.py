@@ -1,4 +1,4 @@
-"""From the text of a search to its expression, by recursive descent. Pure.
+"""Parse the text of a search to its expression, by recursive descent. Pure.
 
     search = any
     any    = all { "or" all }
@@ -19,16 +19,16 @@ from storage.search.language.terms import read_term
 
 MAX_CHARACTERS: Final = 4000
 MAX_TERMS: Final = 100
-"""Values of all terms together."""
+"""Total number of values in all terms."""
 MAX_DEPTH: Final = 20
-"""Brackets and negations within each other."""
+"""Nesting depth of brackets and negations."""
 
 
 def parse_search(text: str, now_us: int) -> Expression | None:
-    """Read a search; None of one that asks nothing.
+    """Parse a search; None if it is empty.
 
     Raises:
-        SearchError: it cannot be read; says where, and what is possible there.
+        SearchError: it is invalid; has the position, and what is possible there.
     """
     if len(text) > MAX_CHARACTERS:
         raise SearchError(

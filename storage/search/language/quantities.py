@@ -1,4 +1,4 @@
-"""Numbers with units, comparisons and ranges: `>500ms`, `1s..5s`, `<=1MiB`. Pure."""
+"""Parse numbers with units, comparisons and ranges: `>500ms`, `1s..5s`, `<=1MiB`. Pure."""
 
 import math
 import re
@@ -11,15 +11,13 @@ from storage.search.expression import Between
 
 _NUMBER: Final = re.compile(r"(-?(?:(\d{1,40})(?:\.\d{1,18})?|\.\d{1,18})) ?([A-Za-zµ]*)", re.ASCII)
 _WHOLE_FLOATS: Final = 1 << 53
-"""From here on floating point has whole numbers only, and not all of them: ids are compared as they
-are.
-"""
+"""From here on floating point skips integers, so numbers such as ids are compared as integers."""
 _COMPARED: Final = re.compile(r"(>=|<=|>|<|=)?(.*)", re.DOTALL)
 
 DURATIONS: Final = {
     "": 1000, "us": 1, "µs": 1, "ms": 1000, "s": 1_000_000, "m": 60_000_000, "min": 60_000_000, "h": 3_600_000_000,
 }  # fmt: skip
-"""µs of a unit; without one, milliseconds."""
+"""Unit → µs; milliseconds if there is no unit."""
 BYTES: Final = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30,
     "k": 10**3, "m": 10**6, "g": 10**9,
@@ -30,18 +28,18 @@ PLAIN: Final = {"": 1}
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How the values of a field are written."""
+    """Units and limits of a field's values."""
 
     units: Mapping[str, int]
-    """Lower-case unit → how much of the field it is."""
+    """Lower-case unit → its size in the unit of the field."""
     expected: str
-    """For messages."""
+    """Description of valid values, for messages."""
     is_whole: bool = True
-    """Whether the field holds whole numbers."""
+    """Whether the field holds integers."""
     is_signed: bool = False
-    """Whether there are numbers below 0 in it."""
+    """Whether the field may be negative."""
     max_digits: int = 18
-    """Of a whole number: what a store keeps in 64 bits has no more."""
+    """Most digits of the integer part; a store keeps no more in 64 bits."""
 
 
 DURATION: Final = Measure(
@@ -66,7 +64,7 @@ NUMBER: Final = Measure(
 
 
 def read_range(field: str, text: str, measure: Measure) -> Between | None:
-    """Read a number, a comparison or a range; None when it is none of them."""
+    """Parse a number, a comparison or a range; None if the text is invalid."""
     low, dots, high = text.partition("..")
     if dots:
         return _between(field, low, high, measure)
@@ -84,7 +82,7 @@ def read_range(field: str, text: str, measure: Measure) -> Between | None:
 
 
 def is_compared(text: str) -> bool:
-    """Whether text begins with a comparison."""
+    """Whether text begins with a comparison sign."""
     return bool(_compared(text)[0])
 
 

@@ -1,4 +1,6 @@
-"""What one term of a search asks of a record: its word says how its values are read. Pure."""
+"""Parse one term of a search to a condition on a record; its word determines how values are parsed.
+Pure.
+"""
 
 import ipaddress
 import re
@@ -52,7 +54,7 @@ _CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(
     r"[1-5][0-9][0-9]|(?:>=?|<=?)[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
 )
-"""Statuses that HTTP does not have, which a service may send nevertheless, are found by a range."""
+"""Statuses outside of HTTP, which a service may still send, are found by a range."""
 _EXPECTED_STATUS: Final = (
     "a status from 100 to 599 such as 404, a class from 1xx to 5xx, >=400, or a range such as "
     "600..999"
@@ -64,7 +66,7 @@ _HEX_OR_UUID: Final = re.compile(
     r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII
 )
 _MAPPED: Final = bytes(10) + b"\xff\xff"
-"""Stands before an address of IPv4 that is written as one of IPv6."""
+"""Prefix of an IPv4 address that is written as IPv6."""
 _ALMOST_ADDRESS: Final = re.compile(r"\d{1,3}(?:\.(?:\d{1,3}|\*)){2,3}(?:/.*)?", re.ASCII)
 """Text meant as an IPv4 address or network, valid or not."""
 _EXPECTED_ADDRESS: Final = "an address or a network such as 10.0.0.0/8"
@@ -81,16 +83,16 @@ _LATENCIES: Final[Mapping[str, Callable[[int], Between]]] = {
     "min_latency_ms": lambda us: Between("duration_us", us, None),
     "max_latency_ms": lambda us: Between("duration_us", None, us),
 }
-"""Names of parameters, which the search box does not offer: `duration` says the same."""
+"""Names of parameters that the search box does not suggest, since `duration` does the same."""
 _CONTAINED: Final = "q"
-"""The name of another parameter: `q:part` is `*part*`."""
+"""Name of another such parameter: `q:part` is `*part*`."""
 
 
 def read_term(term: Term, now_us: int) -> Expression:
-    """Read a term.
+    """Parse a term.
 
     Raises:
-        SearchError: there is no such word, or a value cannot be its.
+        SearchError: the word is unknown, or it does not accept a value.
     """
     if term.name is None:
         return _bare(term.values[0])
@@ -107,7 +109,7 @@ def read_term(term: Term, now_us: int) -> Expression:
 
 
 def _read(value: Value, word: Word) -> Expression:
-    """Read a value; a `*` alone is any."""
+    """Parse a value; `*` alone matches any value."""
     is_any = value.parts == ("", "") and word.kind not in ("choice", "text", "reason")
     if is_any:
         return Has(word.field)
@@ -155,7 +157,9 @@ def _word(name: str, term: Term) -> Word:
 
 
 def any_of(parts: list[Expression]) -> Expression:
-    """Join alternatives; exact values of one field become one leaf."""
+    """Return a condition that holds if one of the parts does; exact values of one field become one
+    leaf.
+    """
     exact = [part for part in parts if isinstance(part, Is)]
     if len(exact) > 1:
         values = tuple(dict.fromkeys(value for part in exact for value in part.values))
@@ -182,13 +186,13 @@ def _contained(value: Value) -> Expression:
 
 
 def _refused(value: Value, name: str, limit: str, *, expected: tuple[str, ...] = ()) -> BadValue:
-    """Make the error of a value that its word does not take."""
+    """Return the error for a value that its word does not accept."""
     reason = f"{name} is {shown(value.text)}, expected {limit}"
     return BadValue(value.text, limit, reason, value.position, value.length, expected=expected)
 
 
 def _text(value: Value, word: Word) -> Expression:
-    """Read words, a phrase, the beginning of a word, or a part of one."""
+    """Parse words, a phrase, a prefix of a word, or a substring."""
     parts = value.parts
     if len(parts) == 3 and not parts[0] and not parts[2] and parts[1]:
         return Substring(parts[1])
@@ -212,7 +216,7 @@ def _text(value: Value, word: Word) -> Expression:
 
 
 def _place(value: Value, word: Word) -> Expression:
-    """Read a comparison or a range of numbers, else as `_name` does."""
+    """Parse a comparison or a range of numbers, else as `_name` does."""
     if not value.is_literal and (
         is_compared(value.text) or (".." in value.text and not value.is_quoted)
     ):
@@ -238,7 +242,7 @@ def _name(value: Value, word: Word) -> Expression:
 
 
 def _part(value: Value, word: Word) -> Expression:
-    """Read a part of a text; a pattern, or what follows `=`, is all of it."""
+    """Parse a substring; a pattern, or a text after `=`, must match the whole value."""
     parts = value.parts if value.is_pattern else ("", *value.parts, "")
     if value.parts[0].startswith("=") and not value.is_literal:
         parts = (value.parts[0][1:], *value.parts[1:])
@@ -251,8 +255,8 @@ def _part(value: Value, word: Word) -> Expression:
 
 
 def _target(parts: tuple[str, ...]) -> Expression:
-    """Read a path with a query, as lists show it: what stands before the `?` ends the path, what
-    stands behind begins the query.
+    """Parse a path with a query, as lists show it: the part before the `?` ends the path, the part
+    after it begins the query.
     """
     place = next(place for place, part in enumerate(parts) if "?" in part)
     before, _, behind = parts[place].partition("?")
@@ -262,14 +266,12 @@ def _target(parts: tuple[str, ...]) -> Expression:
 
 
 def path_contains(text: str) -> Expression:
-    """Ask for a part of the path, as it is written and as a client encodes it."""
+    """Require that the path contains a text, literally or percent-encoded."""
     return _path(("", text, ""))
 
 
 def path_spellings(text: str) -> list[str]:
-    """Write a part of a path as it is, and percent-encoded, which is how clients send `café` and `a
-    b`.
-    """
+    """Return a part of a path literally and percent-encoded, as clients send `café` and `a b`."""
     encoded = quote(text, safe=_UNENCODED, errors="surrogatepass")
     return [text] if encoded == text else [text, encoded]
 
@@ -306,7 +308,7 @@ def _choice(value: Value, word: Word) -> Expression:
 
 
 def read_status(text: str) -> Expression | None:
-    """Read a status, a class, a comparison or a range; None when it is none of them."""
+    """Parse a status, a class, a comparison or a range; None if the text is invalid."""
     if _CLASS.fullmatch(text):
         return Between("status", int(text[0]) * 100, int(text[0]) * 100 + 99)
     if _STATUSES.fullmatch(text):
@@ -338,9 +340,9 @@ def _moment(value: Value, word: Word, now_us: int) -> Expression:
 
 
 def read_network(text: str) -> Expression | None:
-    """Read an address or a network; None when it is neither.
+    """Parse an address or a network; None if the text is invalid.
 
-    One of IPv4 is meant in both ways it is written: a socket of both families says
+    An IPv4 address matches both of its notations: a socket of both families reports
     `::ffff:10.0.0.1` (RFC 4291).
     """
     try:
@@ -368,7 +370,7 @@ def _address(value: Value, word: Word) -> Expression:
 
 
 def _client(value: Value, word: Word) -> Expression:
-    """Read an address or a network, or else the name of a client."""
+    """Parse an address or a network, or else the name of a client."""
     if value.is_quoted:
         return _name(value, word)
     if _ALMOST_ADDRESS.fullmatch(value.text):
@@ -377,7 +379,7 @@ def _client(value: Value, word: Word) -> Expression:
 
 
 def stored_trace_id(text: str) -> str:
-    """Write a trace id as it is stored: lower case, a UUID without its hyphens."""
+    """Return a trace id as it is stored: lower case, without the hyphens of a UUID."""
     lowered = text.strip().lower()
     if _HEX_OR_UUID.fullmatch(lowered):
         return lowered.replace("-", "")
@@ -398,8 +400,8 @@ def _id(value: Value, word: Word) -> Expression:
 
 
 def read_grpc_status(text: str) -> Expression | None:
-    """Read the name of a status of gRPC or its number, behind `!` any other; None when it is
-    neither.
+    """Parse the name or number of a gRPC status; after `!` any other status. None if the text is
+    invalid.
     """
     name = text.removeprefix("!").upper()
     if name.isascii() and name.isdigit() and len(name) <= _MAX_CODE_DIGITS:

@@ -1,5 +1,5 @@
-"""The words of the search language: what stands before a colon, what it is about, and what may
-stand behind. Values.
+"""Words of the search language, which stand before a colon: the field, its kind of values, help
+texts. Values.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ Kind = Literal[
     "name", "place", "part", "choice", "status", "duration", "bytes", "count", "decimal", "time", "address", "client",
     "trace", "id", "text", "reason", "grpc",
 ]  # fmt: skip
-"""How a value is read: `name` exactly, `part` as a part of the text, both as a pattern where it
-holds a `*`. A `place` is one in JSON: as a name, or as a number that is compared.
+"""How a value is matched: `name` exactly, `part` as a substring, both as a pattern if it has a `*`.
+A `place` is a JSON path: matched like a name, or compared as a number.
 """
 
 
@@ -24,17 +24,17 @@ class Word:
     name: str
     kind: Kind
     field: str
-    """What it asks of a record (`storage.search.expression`)."""
+    """Field of the record (`storage.search.expression`)."""
     help: str
     example: str
     values: tuple[str, ...] = ()
-    """All there are, or those worth offering."""
+    """All possible values, or those to suggest."""
     facet: str | None = None
-    """Which facet of the API knows its values."""
+    """Facet of the API that lists its values."""
     is_upper: bool = False
-    """Whether values are written in upper case."""
+    """Whether values are in upper case."""
     is_lower: bool = False
-    """Whether values are written in lower case."""
+    """Whether values are in lower case."""
 
 
 SYNONYMS: Final = {
@@ -43,7 +43,7 @@ SYNONYMS: Final = {
     "response incomplete": "truncated", "worker died": "worker_lost",
     "sidelog was stopped": "shutdown", "warning": "warn",
 }  # fmt: skip
-"""What the web UI shows → the value that it stands for."""
+"""Label in the web UI → the value that it stands for."""
 SOURCES: Final = ("backend", "edge")
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 _STATUSES: Final = ("2xx", "3xx", "4xx", "5xx", "404", "429", "500")
@@ -141,7 +141,7 @@ ALIASES: Final[Mapping[str, str]] = {
     "latency": "duration", "error_type": "error", "user_agent": "ua", "client_ip": "ip", "trace_id": "trace",
     "first_byte": "ttfb", "error_message": "message",
 }  # fmt: skip
-"""Other names, those of most parameters among them."""
+"""Alternative names, among them those of most parameters."""
 PREFIXES: Final[Mapping[str, Word]] = {
     "header": _part("header", "header", "header of request or response", "header.x-tenant:acme"),
     "request_header": _part(
@@ -154,18 +154,18 @@ PREFIXES: Final[Mapping[str, Word]] = {
     "request_body": _place("request_body", "value in a JSON request", "request_body.model:gpt-*"),
     "response_body": _place("response_body", "value in a JSON response", "response_body.ok:false"),
 }
-"""Words that go on with a dot and a name."""
+"""Words that are followed by a dot and a name."""
 _SUGGESTED: Final = 3
 
 
 def find_word(name: str) -> Word | None:
-    """Find a word by any of its names; None when there is none."""
+    """Return the word with a name or an alias; None if it is unknown."""
     lowered = name.lower()
     return WORDS.get(ALIASES.get(lowered, lowered))
 
 
 def word_of(name: str) -> Word | None:
-    """Find a word by any of its names, or by one that goes on with a dot; None when there is none."""
+    """Return the word with a name, an alias, or a prefix before a dot; None if it is unknown."""
     prefix, dot, rest = name.partition(".")
     if dot and rest:
         return PREFIXES.get(prefix.lower())
@@ -173,7 +173,7 @@ def word_of(name: str) -> Word | None:
 
 
 def meant_method(text: str) -> str | None:
-    """Return the method that a misspelt one means; None of any that is not like a usual one."""
+    """Return the usual method that a misspelt one resembles; None for other texts."""
     if text in _METHODS:
         return None
     usual = [method for method in _METHODS if abs(len(method) - len(text)) <= 1]
@@ -185,7 +185,7 @@ def all_names() -> list[str]:
 
 
 def closest(name: str) -> list[str]:
-    """List the words that were probably meant, the likeliest first."""
+    """Return the words that were probably meant, the likeliest first."""
     near = get_close_matches(
         name.lower(), [*WORDS, *ALIASES, *all_names()], n=_SUGGESTED, cutoff=0.6
     )
