@@ -1,7 +1,7 @@
 """Literals of a prefilter: every match of a search contains at least one of each set. Pure.
 
 Strategy: a search is widened to an `and` of alternatives. Each is a few words, or parts of words,
-that `storage.search.glance` looks for in many texts at once. Conditions without literals, like all
+that `storage.search.prefilter` looks for in many texts at once. Conditions without literals, like all
 negations, are left out.
 
 Invariant: a record that matches has, for each set of literals, one of them in some reading of one

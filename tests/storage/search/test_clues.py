@@ -22,11 +22,11 @@ from storage.search.expression import (
     Text,
     negated_at_leaves,
 )
-from storage.search.glance import pattern
 from storage.search.index.needs import expression_need, rows_of, terms_of
 from storage.search.index.terms import Terms
 from storage.search.meaning import fulfils
 from storage.search.phrase import MAX_TELLING, Phrase
+from storage.search.prefilter import pattern
 from storage.search.subject import Subject, texts_of
 from tests.storage.samples import make_record
 from tests.support.signatures import rows_by_term

@@ -1,6 +1,6 @@
 """Rules out rows that lack a word, by their stored bytes: no record is decoded.
 
-Strategy: a pattern of all ways to write a word (`storage.search.glance`) searches a block,
+Strategy: a pattern of all ways to write a word (`storage.search.prefilter`) searches a block,
 undecoded, wherever rows that are asked for have heads or bodies in it: those that stand side by
 side at once. The offset of a match is in the row. Bytes between the texts of a row may match too:
 then it is decoded in vain.
@@ -23,7 +23,7 @@ from storage.relational.blocks.read import contents
 from storage.relational.session import BlockSession
 from storage.relational.sql import Rows, Where
 from storage.search.clues import PARTS, Clue, Part
-from storage.search.glance import Pattern, pattern
+from storage.search.prefilter import Pattern, pattern
 
 COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, "

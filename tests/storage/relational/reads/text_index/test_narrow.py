@@ -16,8 +16,8 @@ from storage.relational.reads.text_index.narrow import (
     _portions,
 )
 from storage.search.clues import Clue
-from storage.search.glance import pattern
 from storage.search.phrase import Phrase, SearchedText
+from storage.search.prefilter import pattern
 from storage.search.words import decoded, fold, readings, words
 
 NULLS = (None, None, None)

@@ -18,7 +18,7 @@ from typing import Final, Protocol, cast
 
 import re2
 
-from storage.search.disguises import joiners, ligatures, sources
+from storage.search.case_variants import joiners, ligatures, sources
 from storage.search.words import is_unspaced
 
 _MAX_CHARACTERS: Final = 160

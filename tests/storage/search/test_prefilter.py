@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.search.case_variants import ligatures, sources
 from storage.search.clues import clues_of
-from storage.search.disguises import ligatures, sources
 from storage.search.expression import Substring, Text
-from storage.search.glance import pattern
 from storage.search.phrase import Phrase
+from storage.search.prefilter import pattern
 from storage.search.words import decoded, fold, readings, runs, words
 
 ASCII = ("a", "B", "s", "S", "k", "f", "i", "t", "0", "1", "_", " ", "-", "\n", "(", "%", "\\", '"')
