@@ -56,7 +56,7 @@ _HOSTS: Final = (
     ("api.jina.ai", "jina"),
 )
 """Ends of the names of hosts that also offer another provider's API, and their providers."""
-_PROVIDER_ENDS: Final = (
+PROVIDER_ENDS: Final = (
     "api.openai.com",
     "generativelanguage.googleapis.com",
     "aiplatform.googleapis.com",
@@ -214,7 +214,7 @@ def host_of(record: Record) -> str:
 def is_provider(upstream: str) -> bool:
     """Whether the name of an upstream is that of a provider's host."""
     host = _host_of(upstream)
-    return host.endswith(_PROVIDER_ENDS) or _BEDROCK.fullmatch(host) is not None
+    return host.endswith(PROVIDER_ENDS) or _BEDROCK.fullmatch(host) is not None
 
 
 def _host_of(upstream: str) -> str:

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 import click
 
 from proxy.cli.command import command
-from proxy.cli.commands.client import Client, Filters, connect
+from proxy.cli.commands.authority import proxy_of, variables_for
+from proxy.cli.commands.client import Client, Filters, connect, data_directory
 from proxy.cli.commands.output import CommandError, complain, say, show_in_browser
 from proxy.cli.commands.run.child import executable_of, run_child
 from proxy.cli.commands.run.directories import LAST_RUN, claimed_directory, last_directory
+from proxy.cli.commands.run.outgoing import hosts_of, obstacle
 from proxy.cli.commands.run.own_sidelog import own_sidelog, settings_environment, stored_records
 from proxy.cli.commands.run.programs import Program, program_of
 from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
@@ -47,6 +49,8 @@ class Asked(NamedTuple):
     data_dir: str | None
     output: Path | None
     opens: bool
+    hosts: Sequence[str]
+    """Whose calls are read under their own names; none: outgoing calls are not recorded."""
 
 
 class Wrapped(NamedTuple):
@@ -80,6 +84,19 @@ class Wrapped(NamedTuple):
     "For a known provider: where it is reached instead.",
 )
 @click.option(
+    "--hosts",
+    metavar="HOST,… …",
+    multiple=True,
+    help="Also read what goes to these hosts under their own names, beside those of models: "
+    "api.example.com, *.example.com, or * for all. Calls of others are recorded without content.",
+)
+@click.option(
+    "--no-egress",
+    is_flag=True,
+    help="Set no proxy and no authority for the command: only what goes to the addresses that its "
+    "variables give is recorded.",
+)
+@click.option(
     "--proxy",
     metavar="URL",
     help="Use a sidelog that runs, by the URL of its data port; --data-dir is then that of it.",
@@ -95,6 +112,8 @@ class Wrapped(NamedTuple):
 def run(
     command: tuple[str, ...],
     route: tuple[str, ...],
+    hosts: tuple[str, ...],
+    no_egress: bool,
     proxy: str | None,
     data_dir: str | None,
     output: Path | None,
@@ -106,7 +125,9 @@ def run(
 
     Example: sidelog run -- claude
     """
-    asked = Asked(dict(map(_read_route, route)), data_dir, output, opens)
+    is_read = not (no_egress or again)
+    wanted = dict(map(_read_route, route))
+    asked = Asked(wanted, data_dir, output, opens, _read_hosts(hosts) if is_read else ())
     if again:
         return _show_last(asked)
     _check_output(output)
@@ -116,6 +137,8 @@ def run(
     wrapped = _wrapped(command, asked)
     if proxy is None:
         return _run_with_own(wrapped, asked)
+    if hosts:
+        raise click.UsageError("--hosts: the sidelog at --proxy reads its own [egress] hosts")
 
     return _run_through(proxy, wrapped, asked)
 
@@ -154,6 +177,26 @@ def _read_route(text: str) -> tuple[str, str]:
     return name.lower(), url.rstrip("/")
 
 
+def _read_hosts(texts: Sequence[str]) -> Sequence[str]:
+    """Read the hosts whose calls are to be read; none, with a word why, where that cannot be.
+
+    Raises:
+        BadParameter: one of them is no host, or there are some and that cannot be.
+    """
+    try:
+        hosts = hosts_of(texts, os.environ)
+    except ValueError as error:
+        raise click.BadParameter(f"--hosts: {error}") from error
+
+    why = obstacle(os.environ)
+    if not why:
+        return hosts
+    if texts:
+        raise click.BadParameter(f"--hosts: {why}")
+    complain(f"sidelog: calls of programs without a variable for an address are not seen: {why}")
+    return ()
+
+
 def _wrapped(command: Sequence[str], asked: Asked) -> Wrapped:
     """Find out where a command would go, and say what of that will not be seen."""
     program = executable_of(command[0], os.environ)
@@ -173,7 +216,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
     """Run the command, and a sidelog that ends behind it."""
     data_dir, claim = claimed_directory(asked.data_dir, os.environ)
     service = wrapped.name[:MAX_SERVICE_CHARACTERS]
-    environ = settings_environment(os.environ, wrapped.planned.routes, service)
+    environ = settings_environment(os.environ, wrapped.planned.routes, service, asked.hosts)
     began = _now()
 
     try:
@@ -182,7 +225,8 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
                 complain(f"sidelog: live at {running.admin_url}/login#token={token_of(data_dir)}")
             targets = wrapped.planned.targets
             addresses = {place: running.url + target.path for place, target in targets.items()}
-            code = _run_child(wrapped, addresses, asked)
+            outgoing = _outgoing(data_dir, addresses)
+            code = _run_child(wrapped, addresses, outgoing, asked)
 
         with _kept_from_failing():
             period = {"since": began, "until": _now()}
@@ -198,8 +242,11 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
 def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
     """Run the command through a sidelog that runs already."""
     client = connect(None, None, asked.data_dir, os.environ)
-    routes = client.get_json("/api/status")["configuration"]["routes"]
-    addresses = addresses_in(proxy, routes, wrapped.planned)
+    configuration = client.get_json("/api/status")["configuration"]
+    has_outgoing = bool(asked.hosts and configuration["egress"]["listen"])
+    addresses = addresses_in(
+        proxy, configuration["routes"], wrapped.planned, has_outgoing=has_outgoing
+    )
 
     for name, url in asked.wanted.items():
         if addresses.keys().isdisjoint(_places_of(name)):
@@ -207,14 +254,26 @@ def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
             raise CommandError(f"{text}, as --route {name} asks")
 
     began = _now()
-    code = _run_child(wrapped, addresses, asked)
+    data_dir = data_directory(asked.data_dir, os.environ)
+    outgoing = _outgoing(data_dir, addresses) if has_outgoing else _around_proxies(addresses)
+    code = _run_child(wrapped, addresses, outgoing, asked)
     with _kept_from_failing():
         settled(client)
         _conclude(client, {"since": began, "until": _now()}, None, asked)
     return code
 
 
-def _run_child(wrapped: Wrapped, addresses: Mapping[str, str], asked: Asked) -> int:
+def _outgoing(data_dir: Path, addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return variables by which the command uses the port of outgoing calls where there is one, and
+    reaches its addresses without a proxy.
+    """
+    proxy = proxy_of(data_dir)
+    return variables_for(data_dir, proxy, os.environ) if proxy else _around_proxies(addresses)
+
+
+def _run_child(
+    wrapped: Wrapped, addresses: Mapping[str, str], outgoing: Mapping[str, str], asked: Asked
+) -> int:
     """Start the command with its addresses, and wait for its end."""
     own = {place: address for place, address in addresses.items() if place in wrapped.own_places}
     further = {place: address for place, address in addresses.items() if place not in own}
@@ -222,7 +281,7 @@ def _run_child(wrapped: Wrapped, addresses: Mapping[str, str], asked: Asked) -> 
     for place in (place for name in asked.wanted for place in _places_of(name)):
         if place in addresses:
             complain(f"sidelog: {place}={addresses[place]}")
-    environ = {**os.environ, **start.variables, **further, **_around_proxies(addresses)}
+    environ = {**os.environ, **outgoing, **start.variables, **further}
     return run_child(wrapped.program, start.command, environ)
 
 

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError, complain
+from proxy.cli.commands.run.outgoing import upstream_proxy
 from proxy.cli.commands.run.providers import Route
 from proxy.process.data_dir import LISTENS_NAME, read_state
 from proxy.process.die_with_parent import bound_to_this_process
@@ -46,7 +47,16 @@ _DEFAULTS: Final[Mapping[str, str]] = {
 }
 """What serves a run better: whole conversations, and no wait for what the command left open."""
 _PREFIX: Final = "SIDELOG_"
-_SECTIONS: Final = ("CAPTURE", "LLM", "LOG", "OTEL", "PROXY__LIMITS", "REDACT", "RETENTION")
+_SECTIONS: Final = (
+    "CAPTURE",
+    "EGRESS",
+    "LLM",
+    "LOG",
+    "OTEL",
+    "PROXY__LIMITS",
+    "REDACT",
+    "RETENTION",
+)
 """Settings of the environment that hold for this sidelog, too; others are those of a service."""
 _KEPT: Final = tuple(f"{_PREFIX}{section}__" for section in _SECTIONS)
 
@@ -59,8 +69,12 @@ class Running(NamedTuple):
     admin_url: str
 
 
-def settings_environment(environ: Environ, routes: Sequence[Route], service: str) -> dict[str, str]:
-    """Return the environment that settings are read from; `service` is shown on records."""
+def settings_environment(
+    environ: Environ, routes: Sequence[Route], service: str, hosts: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the environment that settings are read from; `service` is shown on records, and
+    outgoing calls to `hosts` are read, if there are any.
+    """
     kept = {
         name: value  # those of other programs say through which proxy an upstream is reached
         for name, value in environ.items()
@@ -76,7 +90,14 @@ def settings_environment(environ: Environ, routes: Sequence[Route], service: str
         }
         for route in routes
     ]
-    return {**_DEFAULTS, **kept, "SIDELOG_ROUTES": json.dumps(tables)}
+    own = {"SIDELOG_ROUTES": json.dumps(tables)}
+    if hosts:
+        own |= {
+            "SIDELOG_EGRESS__LISTEN": "127.0.0.1:0",
+            "SIDELOG_EGRESS__HOSTS": json.dumps(hosts),
+            "SIDELOG_EGRESS__VIA": upstream_proxy(environ),
+        }
+    return {**_DEFAULTS, **kept, **own}
 
 
 @contextmanager

@@ -13,16 +13,19 @@ SETTLE_S: Final = 10.0
 POLL_S: Final = 0.1
 
 
-def addresses_in(proxy: str, routes: Sequence[Mapping[str, Any]], planned: Plan) -> dict[str, str]:
+def addresses_in(
+    proxy: str, routes: Sequence[Mapping[str, Any]], planned: Plan, *, has_outgoing: bool
+) -> dict[str, str]:
     """Return the address of each place that a sidelog has a route for; others stay as they are.
 
     Args:
         proxy: URL of its data port.
         routes: Of its settings, in their order.
         planned: What a sidelog of the run's own would have.
+        has_outgoing: Whether it records outgoing calls, too.
 
     Raises:
-        CommandError: it has no route to any of these upstreams.
+        CommandError: it records nothing of these upstreams.
     """
     found = {}
     for place, target in planned.targets.items():
@@ -30,7 +33,7 @@ def addresses_in(proxy: str, routes: Sequence[Mapping[str, Any]], planned: Plan)
         if base is not None:
             found[place] = proxy.rstrip("/") + base + target.behind
 
-    if not found:
+    if not found and not has_outgoing:
         wanted = _names(target.route.upstream for target in planned.targets.values())
         there = _names(str(route["upstream"]) for route in routes) or "nowhere"
         text = f"the sidelog at {proxy} has no route to {wanted}"

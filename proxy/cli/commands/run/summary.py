@@ -14,6 +14,11 @@ MAX_NAMED: Final = 4
 """Models, tools or failures that are named; how many more there are is said."""
 LEAST_USD: Final = 0.0001
 _TOOL_ERROR: Final = "tool_error"
+_UNTRUSTED: Final = "certificate_rejected"
+_HOW_TO_TRUST: Final = (
+    "a program does not trust the certificates by which sidelog reads hosts: `sidelog ca` says what "
+    "it may need, --no-egress leaves all unread"
+)
 Row = Mapping[str, Any]
 
 
@@ -24,6 +29,7 @@ class Figures(NamedTuple):
     failures: Sequence[Row]
     tools: Sequence[Row]
     routes: Sequence[Row]
+    """With counts; of outgoing calls their hosts."""
     conversation: Row | None
     """That with most turns."""
     conversations: int
@@ -34,13 +40,14 @@ def read_figures(client: Client, period: Filters) -> Figures:
     # Calls over a WebSocket are events, and have a route; events of sidelog itself have none.
     failed = {**period, "by": "failure", "kind": "all", "query": "route:*"}
     by_turns = {**period, "sort": "turns", "limit": "100"}
-    facets = client.get_json("/api/facets", {**period, "name": "route"})
+    incoming = client.get_json("/api/facets", {**period, "name": "route", "direction": "in"})
+    outgoing = client.get_json("/api/facets", {**period, "name": "host", "direction": "out"})
     conversations = client.get_json("/api/conversations", by_turns)["conversations"]
     return Figures(
         totals=client.get_json("/api/summary", period),
         failures=client.get_json("/api/top", failed)["rows"],
         tools=client.get_json("/api/top", {**period, "by": "tool"})["rows"],
-        routes=facets["facets"]["route"],
+        routes=incoming["facets"]["route"] + outgoing["facets"]["host"],
         conversation=next(iter(conversations), None),
         conversations=len(conversations),
     )
@@ -49,7 +56,10 @@ def read_figures(client: Client, period: Filters) -> Figures:
 def lines_of(figures: Figures) -> list[str]:
     """Write what was called, and below it what failed and what it cost."""
     parts = (_failed(figures), _cost(figures))
-    return [_called(figures), "; ".join(filter(None, parts))]
+    lines = [_called(figures), "; ".join(filter(None, parts))]
+    if any(row["error"] == _UNTRUSTED for row in figures.failures):
+        lines.append(_HOW_TO_TRUST)
+    return lines
 
 
 def _called(figures: Figures) -> str:

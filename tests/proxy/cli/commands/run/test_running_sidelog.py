@@ -17,7 +17,7 @@ def route(upstream: str, path: str = "/", host: str = "") -> dict[str, object]:
 
 def test_a_route_for_everything_is_one_to_its_upstream() -> None:
     """Other places keep their addresses."""
-    found = addresses_in(f"{PROXY}/", [route("https://api.openai.com")], PLAN)
+    found = addresses_in(f"{PROXY}/", [route("https://api.openai.com")], PLAN, has_outgoing=False)
     assert found == {"OPENAI_BASE_URL": f"{PROXY}/v1", "OPENAI_API_BASE": f"{PROXY}/v1"}
 
 
@@ -27,7 +27,7 @@ def test_a_route_below_a_path_is_asked_there() -> None:
         route("https://api.anthropic.com", "/claude/"),
         route("https://openrouter.ai", "/or/"),
     ]
-    found = addresses_in(PROXY, routes, PLAN)
+    found = addresses_in(PROXY, routes, PLAN, has_outgoing=False)
     assert found["ANTHROPIC_BASE_URL"] == f"{PROXY}/claude"
     assert found["OPENROUTER_BASE_URL"] == f"{PROXY}/or/api/v1"
 
@@ -38,4 +38,4 @@ def test_a_route_that_another_one_hides_is_none() -> None:
     of_a_host = [route("https://api.openai.com", host="models.example.com")]
     for routes in (hidden, of_a_host, []):
         with pytest.raises(CommandError, match=r"has no route to https://api\.anthropic\.com, "):
-            addresses_in(PROXY, routes, PLAN)
+            addresses_in(PROXY, routes, PLAN, has_outgoing=False)

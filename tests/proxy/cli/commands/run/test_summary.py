@@ -49,6 +49,15 @@ def figures(
             ["2 calls: 2 × m", "no call failed; 1,200 tokens in, 30 out; $0.5000"],
         ),
         (
+            figures(1, None, [(None, "certificate_rejected", 1)], []),
+            [
+                "1 request: 1 × search",
+                "failed: 1 × certificate_rejected",
+                "a program does not trust the certificates by which sidelog reads hosts: `sidelog "
+                "ca` says what it may need, --no-egress leaves all unread",
+            ],
+        ),
+        (
             figures(
                 1,
                 usage(cache_read_tokens=1000),
