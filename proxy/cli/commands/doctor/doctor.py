@@ -27,6 +27,7 @@ from proxy.cli.commands.doctor.network import (
     check_receiver,
     check_upstreams,
 )
+from proxy.cli.commands.doctor.outgoing import check_outgoing_calls
 from proxy.cli.commands.doctor.store import check_spool, check_sqlite, check_storage
 from proxy.cli.commands.output import console, flush, say_json
 from proxy.process.data_dir import is_in_use, open_to_others
@@ -288,6 +289,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_proxies,
     check_upstreams,
     check_receiver,
+    check_outgoing_calls,
 )
 
 

@@ -34,6 +34,7 @@ MAX_AT_ONCE: Final = 16
 
 _PORTS: Final = {
     "proxy.listen": "data port",
+    "egress.listen": "port of outgoing calls",
     "admin.listen": "admin port",
     "admin.metrics_listen": "metrics port",
     "admin.health_listen": "health port",
