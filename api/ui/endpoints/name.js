@@ -11,6 +11,6 @@ export const endpointText = (name) => WORDS[name] ?? name;
 
 /** What such a name means, for a title; any other is its own. */
 export const endpointTitle = (name) =>
-  name === "{unknown}"
-    ? "{unknown}: paths that were only refused, redirected or not answered, never served"
+  name?.endsWith("{unknown}")
+    ? `${name}: paths that were only refused, redirected or not answered, never served`
     : name;

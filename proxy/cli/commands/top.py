@@ -126,7 +126,8 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
 
     sort = str(parameters.get("sort", ""))
     _print_top(found, sort, is_compared=_is_compared(parameters))
-    if found["by"] == "endpoint" and any(row["value"] == UNKNOWN for row in found["rows"]):
+    values = [str(row["value"]) for row in found["rows"]]
+    if found["by"] == "endpoint" and any(value.endswith(UNKNOWN) for value in values):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
     if found["by"] == "failure" and sort == "requests":
         say("\nThe most frequent first; --sort orders by another figure.")

@@ -91,17 +91,20 @@ def test_failures_stand_in_columns_however_long_one_is(capsys: pytest.CaptureFix
     assert note.startswith("The most frequent first")
 
 
-def test_an_endpoint_that_is_none_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["{unknown}", "api.a.test/{unknown}"])
+def test_an_endpoint_that_is_none_is_explained(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     """Below the table, where its name can still be copied into a filter."""
 
     class Endpoints(_Client):
         def get_json(self, path: str, parameters: object) -> dict[str, object]:
-            rows = [{**ROW, "value": "{unknown}", "method": "GET"}]
+            rows = [{**ROW, "value": name, "method": "GET"}]
             return {"by": "endpoint", "rows": rows, "values": 1, "complete": True, "seen": 3}
 
     assert top.run_top(Endpoints(), {}, as_json=False) == 0  # type: ignore[arg-type]  # two methods of it are used
     _, row, _, note = capsys.readouterr().out.splitlines()
-    assert row.startswith("GET {unknown}  ")
+    assert row.startswith(f"GET {name}  ")
     assert (
         note == "{unknown}: paths that were only refused, redirected or not answered, never served."
     )
