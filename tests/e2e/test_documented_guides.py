@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 
 from proxy.cli import app
 from proxy.http1.errors import STATUS_OF
+from proxy.settings.load import load_without_upstream
 from storage.ledger import DROP_REASONS
 from tests.e2e.test_documented_commands import World, execute
 from tests.support.certificate import self_signed
@@ -46,6 +48,7 @@ _INLINE: Final = re.findall(r"`(sidelog [a-z]+ [^`]*--[^`]*)`", _RUNBOOK.read_te
 SHELL: Final = blocks("sh") | {"runbook-inline": "\n".join(dict.fromkeys(_INLINE))}
 TOML: Final = blocks("toml")
 PYTHON: Final = blocks("python")
+YAML: Final = blocks("yaml")
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,17 @@ def test_a_configuration_of_a_page_is_valid(
     (tmp_path / "sidelog.toml").write_text(text)
     assert app.main(["config", "check", "--config", str(tmp_path / "sidelog.toml")]) == 0, (
         capsys.readouterr()
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in YAML if "SIDELOG_" in YAML[name]])
+def test_the_variables_of_a_page_are_settings(name: str) -> None:
+    """A container that has them starts."""
+    yaml.safe_load(YAML[name])
+    pairs = re.findall(r"(SIDELOG_\w+)(?:: |, value: )(?:'([^']+)'|\"?([\w.:/-]+)\"?)", YAML[name])
+    assert pairs
+    load_without_upstream(
+        {}, {variable: quoted or plain for variable, quoted, plain in pairs}, None
     )
 
 
