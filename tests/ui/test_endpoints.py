@@ -221,6 +221,36 @@ async def test_the_line_of_a_row_opens_its_view(empty_site: Site) -> None:
     await page.until("document.querySelector('.endpoint-view').hidden")
 
 
+async def test_the_view_shows_failures_and_callers_and_the_period_before(empty_site: Site) -> None:
+    """Each reason and caller with what moved, and leading to its requests; the p95 of before is a
+    line in the chart.
+    """
+    await fill(empty_site)
+    await empty_site.store(
+        *(call(300 + n, "/users/{id}", 900, client_ip="10.0.0.7") for n in range(3)),
+        call(HOUR + 300, "/users/{id}", 90, client_ip="10.0.0.7"),
+    )
+    page = empty_site.page
+    await empty_site.open("/endpoints?period=1h&open=GET+%2Fusers%2F%7Bid%7D")
+    parts = """[...document.querySelectorAll('.parts')].map((part) => [...part.querySelectorAll('tbody tr')]
+        .map((row) => [...row.cells].map((cell) => cell.innerText.replace(/\\s+/g, ' ').trim())))"""
+    await page.until(f"{parts}.every((rows) => rows.length)")
+    failures, callers = await page.evaluate(parts)
+    assert [(row[0], *row[2:]) for row in failures] == [("http_500", "2", "new")]
+    one = next(row for row in callers if row[0] == "10.0.0.7")
+    assert one[2:4] == ["3", "▲ 200 %"]
+    assert one[-1].startswith("▲ ")
+    assert await page.evaluate("!!document.querySelector('.endpoint-view .line-before')")
+    await page.click(".parts a", "10.0.0.7")
+    await page.wait_for("#rows tr[data-id]", "/users/{id}")
+    assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 3
+
+    await empty_site.open("/endpoints?period=1h&open=GET+%2Fusers%2F%7Bid%7D")
+    await page.click(".parts a", "http_500")
+    await page.wait_for("#rows tr[data-id]", "/users/{id}")
+    assert await page.evaluate("document.querySelectorAll('#rows tr[data-id]').length") == 2
+
+
 async def test_a_filter_narrows_the_rows_and_what_they_lead_to(empty_site: Site) -> None:
     """What is in the box is part of every row and link; what matches nothing says so and offers the
     way out.

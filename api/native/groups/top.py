@@ -390,7 +390,7 @@ async def _read_before(storage: Storage, filter: Filter, by: str, now_us: int) -
         return None
 
     found = await _added_up(storage, earlier, by)
-    return found if found.seen and found.complete else None
+    return found if found.complete else None
 
 
 async def _reaches_back(storage: Storage, to_us: int) -> bool:

@@ -1,9 +1,10 @@
-// One endpoint, or one value of another group, over time: its figures against the period before, its requests, and
-// how long they took. What is brushed in the bars becomes the period; a cell of the latencies leads to its requests.
+// One endpoint, or one value of another group, over time: its figures against the period before, its requests, how long
+// they took, why some failed, and who called. What is brushed in the bars becomes the period; a cell of the latencies
+// leads to its requests.
 
 import { change, go } from "../lib/address.js";
 import { BarChart } from "../lib/bar-chart.js";
-import { errorText } from "../lib/api.js";
+import { errorText, getJson } from "../lib/api.js";
 import { errorsChange, latencyChange, percentileFigure, requestsChange } from "./columns.js";
 import { button, el, sectionHead, statistic } from "../lib/dom.js";
 import { parametersOf } from "../lib/filter.js";
@@ -12,6 +13,7 @@ import { durationTerms } from "../lib/heat.js";
 import { LatencyChart } from "../lib/latency-chart.js";
 import { LatestRead } from "../lib/latest-read.js";
 import { readLatency } from "./latency.js";
+import { Callers, Failures } from "./parts.js";
 import { fixedState, readPeriod } from "../lib/time-range.js";
 import { ofSample } from "../record/sample.js";
 import { keyOf, nameOf, requestsOf, searchFor } from "./rows.js";
@@ -22,6 +24,7 @@ export class EndpointView {
   constructor({ close, signal }) {
     this.reads = new LatestRead(signal);
     this.question = null; // what is shown
+    this.state = null; // of the address when that was asked for
     this.search = "";
     this.title = el("h2", { tabindex: -1 });
     this.link = el("a", {}, "All its requests");
@@ -38,6 +41,8 @@ export class EndpointView {
       choose: (area) => this.showRequests(area),
       signal,
     });
+    this.failures = new Failures();
+    this.callers = new Callers(() => this.read());
     this.host = el(
       "section",
       { class: "endpoint-view", hidden: true },
@@ -56,6 +61,7 @@ export class EndpointView {
         el("div", {}, sectionHead("Requests per second"), bars),
         el("div", {}, sectionHead("Latency", "log scale", this.latency.legend), latency),
       ),
+      el("div", { class: "pair" }, this.failures.host, this.callers.host),
     );
   }
 
@@ -74,20 +80,27 @@ export class EndpointView {
     const question = JSON.stringify([keyOf(row), { ...state, sort: undefined }]);
     if (question === this.question) return;
     this.question = question;
-    this.read(readPeriod(state, "1h"));
+    this.state = state;
+    this.isCompared = row.before !== null;
+    this.read();
   }
 
-  async read(period) {
+  async read() {
     const signal = this.reads.next();
+    const { search, state } = this;
+    const period = readPeriod(state, "1h");
+    const query = parametersOf(search);
     try {
-      const query = { ...parametersOf(this.search), ...period.parameters };
-      const { histogram, heat } = await readLatency(query, signal);
+      const { histogram, heat } = await readLatency({ ...query, ...period.parameters }, signal);
+      const before = this.isCompared ? await readBefore(query, histogram, signal) : null;
       if (signal.aborted) return;
       this.bad.textContent = histogram.complete
         ? ofSample(histogram)
         : "Only the newest requests are drawn, there was no more time: choose a shorter period";
       this.bars.set(histogram);
-      this.latency.set(histogram, heat);
+      this.latency.set(histogram, heat, before);
+      await this.failures.read(search, state, period, signal);
+      await this.callers.read(search, state, period, signal);
     } catch (error) {
       this.bad.textContent = errorText(error) ?? "";
     }
@@ -114,6 +127,14 @@ export class EndpointView {
     this.title.focus();
     this.host.scrollIntoView({ block: "nearest" });
   }
+}
+
+/** Read the same of the period before the one that a histogram has, in as many steps. */
+function readBefore(query, { since, until, buckets }, signal) {
+  const start = Date.parse(since);
+  const begun = new Date(2 * start - Date.parse(until)).toISOString();
+  const asked = { ...query, since: begun, until: since, buckets: buckets.length };
+  return getJson("api/histogram", asked, signal);
 }
 
 /** A figure, and how it moved against the period before. */

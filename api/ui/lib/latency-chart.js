@@ -4,7 +4,7 @@
 import { button, el } from "./dom.js";
 import { durationText } from "./format.js";
 import { areaText, boundsOf, describe, fullest, largest, SHADES, shadeOf } from "./heat.js";
-import { LINES, percentileLines } from "./line-chart.js";
+import { lineBefore, LINES, percentileLines } from "./line-chart.js";
 import { drawAtWidth, hiddenTable, svg, timeLabels } from "./svg.js";
 
 const RIGHT_PX = 34;
@@ -24,6 +24,7 @@ export class LatencyChart {
     this.choose = choose;
     this.histogram = null;
     this.heat = null;
+    this.before = null;
     this.from = null; // the cell a selection begins at
     this.to = null; // the cell under the cursor
     this.isSelecting = false;
@@ -41,10 +42,11 @@ export class LatencyChart {
     this.label.addEventListener("pointerdown", (event) => event.stopPropagation());
   }
 
-  /** Show the answer of /api/histogram, and a heat map where there is one. */
-  set(histogram, heat) {
+  /** Show the answer of /api/histogram, a heat map where there is one, and the period before. */
+  set(histogram, heat, before = null) {
     this.histogram = histogram;
     this.heat = heat;
+    this.before = before?.buckets.some(({ exchanges }) => exchanges) ? before : null;
     this.isSelecting = false;
     this.from = this.to = null;
     this.redraw();
@@ -76,17 +78,15 @@ export class LatencyChart {
     this.width = width;
     if (!this.histogram) return;
     this.scale();
-    const { ends, paths } = percentileLines(this.histogram, {
-      left: LEFT_PX,
-      right: this.right,
-      y: (ms) => this.y(ms),
-    });
+    const place = { left: LEFT_PX, right: this.right, y: (ms) => this.y(ms) };
+    const { ends, paths } = percentileLines(this.histogram, place);
     this.cursor = svg("rect", { class: "cursor" });
     const drawing = svg(
       "svg",
       { width, height: this.height, "aria-hidden": "true" },
       this.shades(),
       this.grid(),
+      this.before && lineBefore(this.before, place),
       paths,
       ends,
       svg("line", {
@@ -114,6 +114,8 @@ export class LatencyChart {
     const values = this.histogram.buckets.flatMap(({ duration_ms: found }) =>
       LINES.map((name) => found[name]).filter((ms) => ms > 0),
     );
+    for (const { duration_ms: found } of this.before?.buckets ?? [])
+      if (found.p95 > 0) values.push(found.p95);
     for (const { low, high } of this.heat?.rows ?? [])
       values.push(...[low, high].filter((ms) => ms > 0 && ms < Infinity));
     const ends = values.length ? [Math.min(...values), Math.max(...values)] : [1, 1000];
@@ -170,6 +172,7 @@ export class LatencyChart {
             ` ${most} a cell`,
           ]
         : []),
+      this.before ? el("span", { class: "before" }, "┄ p95 before") : "",
     );
     this.host.setAttribute(
       "aria-label",
@@ -184,9 +187,13 @@ export class LatencyChart {
         start,
         ...LINES.map((name) => durationText(found[name] * 1000)),
       ]);
+    const earlier = (this.before?.buckets ?? [])
+      .filter(({ duration_ms: found }) => found.p95 !== null)
+      .map(({ start, duration_ms: found }) => [start, durationText(found.p95 * 1000)]);
     const cells = this.heat && ["From", "Requests", "Most took", "The slowest took"];
     return [
       hiddenTable("Latency over time", ["From", ...LINES], rows),
+      earlier.length > 0 && hiddenTable("In the period before", ["From", "p95"], earlier),
       cells && hiddenTable("How many requests took how long", cells, describe(this.heat)),
     ].filter(Boolean);
   }

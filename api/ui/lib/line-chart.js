@@ -31,15 +31,23 @@ export const pathOf = (points) =>
     .map((run) => "M" + run.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L"))
     .join("");
 
+/** Where a percentile stands in each step; null where nothing was measured. */
+const pointsOf = (buckets, name, { left, right, y }) =>
+  buckets.map(({ duration_ms: found }, index) =>
+    found[name] === null
+      ? null
+      : [left + ((index + 0.5) / buckets.length) * (right - left), y(found[name])],
+  );
+
+/** The p95 of the period before, in the place of this one. */
+export const lineBefore = ({ buckets }, place) =>
+  svg("path", { d: pathOf(pointsOf(buckets, "p95", place)), class: "line-before" });
+
 /** The percentiles of /api/histogram between two edges of a drawing; `y(ms)` is where a duration stands. */
-export function percentileLines({ buckets }, { left, right, y }) {
+export function percentileLines({ buckets }, place) {
   const ends = [];
   const lines = LINES.map((name) => {
-    const points = buckets.map(({ duration_ms: found }, index) =>
-      found[name] === null
-        ? null
-        : [left + ((index + 0.5) / buckets.length) * (right - left), y(found[name])],
-    );
+    const points = pointsOf(buckets, name, place);
     const last = points.findLast((point) => point !== null);
     if (last) ends.push([name, last[1]]);
     return [name, pathOf(points)];
@@ -48,7 +56,7 @@ export function percentileLines({ buckets }, { left, right, y }) {
     paths: ["halo", "line"].flatMap((kind) =>
       lines.map(([name, d]) => svg("path", { d, class: `${kind}-${name}` })),
     ),
-    ends: endLabels(ends, right + 6),
+    ends: endLabels(ends, place.right + 6),
   };
 }
 
