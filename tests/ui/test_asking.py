@@ -30,7 +30,7 @@ FIRST_VIEWS = {
     "/requests": {"/api/records": 1, "/api/histogram": 1},
     "/requests?facets=1": {"/api/records": 1, "/api/histogram": 1, "/api/facets": 1, "/api/request-logs": 1},
     "/endpoints": {"/api/top": 1},
-    "/endpoints?by=status&open=200": {"/api/top": 1, "/api/heatmap": 1},
+    "/endpoints?by=status&open=200": {"/api/top": 3, "/api/heatmap": 1},
     "/conversations": {"/api/conversations": 1},
     "/mcp-logs": {"/api/mcp-logs": 1, "/api/mcp-logs/filterdata": 1},
     "/request-logs": {"/api/request-logs": 1},
