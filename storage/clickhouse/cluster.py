@@ -1,9 +1,10 @@
-"""The servers of a store: one, or those of the user's cluster, by shard. Made by `open_shards`.
+"""The servers of a store: a single one, or those of the user's cluster by shard. Made by
+`open_shards`.
 
-Strategy: each host says which shard it is of; where one does not answer, the register remembers
-what it said before. The first shard has the register, and the table `records` in which the rows of
-all shards are read: without it nothing is read or changed, but who has begun to write to another
-one goes on.
+Strategy: each host reports its shard. For a host that does not answer, the register remembers its
+last report. The first shard has the register, and a table `records` that reads the rows of all
+shards. Without it nothing is read or changed, but a sidecar that already writes to another shard
+continues.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -28,39 +29,39 @@ PLACES: Final = (
     "FROM system.clusters WHERE cluster = $1 "
     "GROUP BY shard_num ORDER BY shard_num"
 )
-"""Of each shard of a cluster its number, how many replicas it has, and whether the server that
-answers is one.
+"""For each shard of a cluster: its number, its number of replicas, and whether the answering server
+is one of them.
 """
 _HOST: Final = "host/"
 
 
 @dataclass(frozen=True, slots=True)
 class Shards:
-    """Links to the servers."""
+    """Links to the servers of a store."""
 
     reads: Link
-    """To those whose table of records has the rows of all shards."""
+    """Link to the servers whose table `records` covers all shards."""
     links: Sequence[Link]
-    """One to each shard, the first one's first."""
+    """One link to each shard, in order."""
     server: Server
     layout: Layout
     silent: set[str] = field(default_factory=set)
-    """Hosts that have not answered yet: they may lack tables."""
+    """Hosts that have not answered yet, and so may lack tables."""
 
     async def on_each(self, work: Callable[[Link], Awaitable[T]]) -> list[T]:
-        """Do a piece of work on each shard.
+        """Run a function on each shard.
 
         Raises:
-            StorageUnavailable: One of them did not do it. The others did.
+            StorageUnavailable: It failed on a shard. It ran on the others.
         """
         return await at_once(work, self.links)
 
     async def there(self, sql: str) -> list[Row]:
-        """Return the only row of a query, of each shard that is there."""
+        """Return the only row of a query from each shard that answers."""
         return [row for row in await self.on_each(partial(_row, sql)) if row is not None]
 
     async def make_missing(self) -> None:
-        """Make the tables on hosts that did not answer when the store was opened."""
+        """Create the tables on hosts that did not answer when the store was opened."""
         if self.silent and (places := await _places(self.reads, self.silent)):
             await _prepare(self.reads, self.links, self.server, places, self.layout.order_delay_ms)
             self.silent.difference_update(places)
@@ -71,13 +72,13 @@ class Shards:
 
 
 async def open_shards(address: Address, *, is_read_only: bool, order_delay_ms: int) -> Shards:
-    """Ask the servers, and make tables where they lack some; read-only, they stay as they are.
+    """Connect to the servers, and create missing tables unless read-only.
 
     Raises:
         StorageUnavailable: It cannot be done at present.
-        StorageMisconfigured: The address has no host of a shard of its cluster.
-        SchemaTooNew: A newer program made the tables.
-        SchemaTooOld: An older one did, and they were to be left alone; or there are none.
+        StorageMisconfigured: The address has no host of one of the cluster's shards.
+        SchemaTooNew: A newer program created the tables.
+        SchemaTooOld: An older one did, and it is read-only; or there are no tables.
     """
     reads = Link(address, is_read_only=is_read_only)
     opened = list[Link]()
@@ -131,7 +132,7 @@ async def _open_cluster(
     for one in {copy for link in links for copy in (link, *link.each)}:
         one.settings |= reads.settings
     layout = await _prepare(reads, links, server, places, None if is_read_only else order_delay_ms)
-    # Of subqueries that do not say so themselves.
+    # This applies to subqueries that do not state it themselves.
     reads.settings |= {"distributed_product_mode": "global"}
     return Shards(reads, links, server, layout, silent)
 
@@ -143,7 +144,7 @@ async def _prepare(
     places: Mapping[str, Place],
     order_delay_ms: int | None,
 ) -> Layout:
-    """Make the tables on the servers of some places, or check them, and note where these are."""
+    """Create the tables on some servers, or check them, and store their shards in the register."""
     layouts: list[Layout] = []
     for link, one in [(shard, copy) for shard in links for copy in shard.each]:
         place = places.get(one.address.hosts[0]) if one.address.hosts else None
@@ -155,7 +156,7 @@ async def _prepare(
             layouts.append(await check_tables(one))
             continue
 
-        # All are as the first one is.
+        # All tables get the delay of the first.
         delay_ms = layouts[0].order_delay_ms if layouts else order_delay_ms
         layouts.append(await make_tables(one, server, delay_ms, place, reads.to(one.hosts[0])))
         await Register(links[0], server).change(
@@ -166,7 +167,7 @@ async def _prepare(
 
 
 async def _places(reads: Link, hosts: Iterable[str]) -> dict[str, Place]:
-    """Ask hosts where they are; those that do not answer are left out."""
+    """Ask hosts for their place in the cluster; those that do not answer are left out."""
     cluster = reads.address.cluster
     places = {}
 
@@ -180,11 +181,11 @@ async def _places(reads: Link, hosts: Iterable[str]) -> dict[str, Place]:
 
 
 def place_of(host: str, cluster: str, rows: Sequence[Row]) -> Place:
-    """Read the answer of a host to `PLACES`.
+    """Return a server's place from its answer to `PLACES`.
 
     Raises:
-        StorageUnavailable: It does not know the cluster, which it may learn.
-        StorageMisconfigured: It is not of the cluster.
+        StorageUnavailable: It does not know the cluster yet.
+        StorageMisconfigured: It does not belong to the cluster.
     """
     if not rows:
         raise StorageUnavailable(f"clickhouse: {host} knows no cluster {cluster} (remote_servers)")
@@ -199,7 +200,7 @@ def place_of(host: str, cluster: str, rows: Sequence[Row]) -> Place:
 
 
 async def _remembered(reads: Link, silent: set[str]) -> dict[str, int]:
-    """Read of which shards hosts were that do not answer."""
+    """Return the shards of hosts that do not answer, from the register."""
     with suppress(NotThere):
         entries = await Register(reads, Server((0, 0))).entries(_HOST)
         return {host: int(entries[host].value) for host in silent if host in entries}

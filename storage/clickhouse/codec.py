@@ -1,11 +1,12 @@
-"""A record as a row of columns, and a row as a record. Pure.
+"""Encode a record as a row of columns, and decode a row. Pure.
 
-Strategy: a batch is written column by column, as the server stores it. Repeated text stands in its
-column as itself (the server keeps it as a number); empty is none, and text that is empty, or begins
-with NUL, has a NUL before it. What is never filtered nor added up is packed into `rest`.
+Strategy: a batch is written column by column, as the server stores it. Repeated text is stored
+plainly (the server's dictionary replaces it with a number). An empty text stands for null; a text
+that is empty, or begins with NUL, gets a NUL in front. Fields that are never filtered or summed are
+packed into `rest`.
 
-Invariant: `decode(row)` of what `columns_of([record])` wrote is the record, for every record that
-the store takes.
+Invariant: `decode(row)` of a row from `columns_of([record])` returns an equal record, for every
+record that the store accepts.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ REPEATED: Final = (
     "resolved_model", "usage_state", "price_source", "endpoint", "finish_reason", "called_tools",
     "grpc_status", "redactions", "failed_tools", "message",
 )  # fmt: skip
-"""Columns of text whose values repeat."""
+"""Text columns with repeated values."""
 TYPES: Final = {
     "seq": "Int64", "id": "FixedString(16)", "kind": "UInt8", "started_at_us": "Int64", "duration_us": "Int64",
     "first_byte_us": "Nullable(Int64)", "level": "UInt8", "direction": "UInt8", "status": "Nullable(Int64)",
@@ -39,7 +40,7 @@ TYPES: Final = {
     "keyed": "UInt8", "conversation": "Nullable(FixedString(16))", "stream": "Nullable(String)",
     "data": "Nullable(String)", "weight": "Int64", "rest": "String",
 } | dict.fromkeys(REPEATED, "String")  # fmt: skip
-"""Column of a record → its type on the wire."""
+"""Column of a record → its type in the wire format."""
 PACKED: Final = (
     "request_complete",
     "scheme",
@@ -50,9 +51,9 @@ PACKED: Final = (
     "marks",
     "grpc",
 )
-"""Fields of a record in `rest`, behind its times."""
+"""Fields of a record that `rest` holds after its times."""
 _OWN_ID: Final = "\1"
-"""Stands for a request id that is the record's own."""
+"""Stands for a request id that is equal to the record's own."""
 _MADE: Final = (
     "rest",
     "finish_reason",
@@ -64,9 +65,9 @@ _MADE: Final = (
 
 _FIELDS: Final = Record.__struct_fields__
 _PLAIN: Final = tuple(name for name in TYPES if name not in (*_MADE, "seq"))
-"""Columns that are a field of a record, as it is or to be coded."""
+"""Columns that hold a field of a record, unchanged or as a code."""
 RECORD_COLUMNS: Final = (*(name for name in _FIELDS if name in TYPES), "rest")
-"""What a record is decoded from, `seq` and `id` first."""
+"""Columns that a record is decoded from, `seq` and `id` first."""
 _in_order: Final = itemgetter(
     *((*RECORD_COLUMNS, *PACKED, *packing.TIME_FIELDS).index(name) for name in _FIELDS)
 )
@@ -79,10 +80,10 @@ encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
-    """Make the columns of records, but for `seq`.
+    """Return the columns of records, without `seq`.
 
     Raises:
-        ValueError: A value cannot be stored. So may writing the columns.
+        ValueError: A value cannot be stored. Writing the columns may find further such values.
     """
     made = {name: list(map(attrgetter(name), records)) for name in _PLAIN}
     made["rest"] = [encode((packing.pack_times(record), *_packed_of(record))) for record in records]
@@ -106,7 +107,7 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def decode(row: Sequence[Any]) -> Record:
-    """Make a record of a row of `RECORD_COLUMNS`."""
+    """Return the record of a row of `RECORD_COLUMNS`."""
     values = [
         value if change is None or value is None else change(value)
         for change, value in zip(_READ, row, strict=True)
@@ -126,21 +127,21 @@ def decode(row: Sequence[Any]) -> Record:
 
 
 def stored_text(text: str | None) -> str:
-    """Write repeated text."""
+    """Return a repeated text in its stored form, in which an empty text is null."""
     if text is None:
         return ""
     return text if text and text[0] != "\0" else "\0" + text
 
 
 def text_of(stored: str) -> str | None:
-    """Read what `stored_text` wrote."""
+    """Return the text of a stored form; the inverse of `stored_text`."""
     if not stored:
         return None
     return stored[1:] if stored[0] == "\0" else stored
 
 
 def to_bytes(value: str | bytes) -> bytes:
-    """Read bytes, which may have come as text."""
+    """Return bytes, which a `String` column may have returned as text."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     return value
@@ -161,7 +162,9 @@ def _codes(column: str, words: Sequence[str], values: Sequence[str]) -> list[int
 
 
 def _reading(column: str) -> Callable[[Any], Any] | None:
-    """Return what reads the values of a column; None where they are what they were."""
+    """Return the function that decodes the values of a column; None where they are stored
+    unchanged.
+    """
     if column in REPEATED:
         return text_of
     if column in CODED:

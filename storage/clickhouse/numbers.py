@@ -1,11 +1,11 @@
-"""Numbers of records: milliseconds of the server's clock, and below them a lane that one writer
-has. Pure but for time.
+"""Numbers of records (`seq`): milliseconds of the server's clock, then the lane of one writer. Pure
+but for time.
 
-Strategy: a writer counts on from its last number, or from the server's clock as it was last heard
-of, whichever is later. A lane gives one number a millisecond; with several of them records take
-turns. A batch never crosses midnight: its rows are one part of one partition.
+Strategy: a writer continues from its last number or from the server's clock as last read, whichever
+is later. A lane gives one number per millisecond; with several lanes, records take them in turn. A
+batch never crosses midnight, so its rows are one part of one partition.
 
-Invariant: numbers of one writer rise, along a batch and from batch to batch, and no two writers
+Invariant: the numbers of a writer rise within a batch and from batch to batch, and no two writers
 have the same.
 """
 
@@ -19,7 +19,7 @@ LANE_BITS: Final = 12
 LANES: Final = 1 << LANE_BITS
 DAY_MS: Final = 86_400_000
 DAY: Final = DAY_MS << LANE_BITS
-"""How many numbers a partition has."""
+"""Size of the range of numbers of one partition."""
 
 
 def milliseconds_of(seq: int) -> int:
@@ -27,20 +27,20 @@ def milliseconds_of(seq: int) -> int:
 
 
 def first_of(milliseconds: int) -> int:
-    """Return the least number of a millisecond."""
+    """Return the least number of a millisecond since `EPOCH_MS`."""
     return milliseconds << LANE_BITS
 
 
 def number_at(at_us: int) -> int:
-    """Return the number of a moment of Unix time."""
+    """Return the least number of a moment, given in Unix µs."""
     return first_of(at_us // 1000 - EPOCH_MS)
 
 
 class Numbers:
-    """The numbers of one writer."""
+    """Generator of the numbers of one writer."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Make it; it gives numbers when it has lanes, and has heard of the server's clock.
+        """Make a generator; it needs lanes and the server's clock (`hear`) before it gives numbers.
 
         Args:
             clock: Monotonic seconds.
@@ -49,35 +49,35 @@ class Numbers:
         self._server_ms = 0
         self._heard_s = 0.0
         self.lanes: tuple[int, ...] = ()
-        """Rising."""
+        """The writer's lanes, rising."""
         self.last_ms = 0
-        """Of the newest number that was given."""
+        """Millisecond of the newest number."""
         self.lead_ms = 0
-        """How far ahead of the clock the next ones are: inserts to a busy server take longer than
-        the delay.
+        """Offset of the next numbers ahead of the clock, for a busy server whose inserts take
+        longer than the delay.
         """
 
     def hear(self, server_ms: int) -> None:
-        """Note the server's clock."""
+        """Set the server's clock, in milliseconds since `EPOCH_MS`."""
         self._server_ms, self._heard_s = server_ms, self._clock()
 
     @property
     def server_ms(self) -> int:
-        """The server's clock by now, never ahead of it but for drift."""
+        """Estimate of the server's clock, ahead of it only by drift."""
         return self._server_ms + int((self._clock() - self._heard_s) * 1000)
 
     @property
     def ahead_ms(self) -> int:
-        """How far the next number is ahead of the server's clock; 0 when it is not."""
+        """How far the next number is ahead of the server's clock; 0 if it is not."""
         return max(0, self.last_ms + 1 - self.server_ms)
 
     def at(self, milliseconds: int) -> int:
-        """Give a number of some millisecond, which is not one of a batch."""
+        """Return a number of a given millisecond, for a row outside of batches."""
         self.last_ms = max(self.last_ms, milliseconds)
         return first_of(milliseconds) | self.lanes[0]
 
     def take(self, count: int) -> Sequence[int]:
-        """Give the next numbers of a batch."""
+        """Return the next numbers, for a batch."""
         lanes = self.lanes
         first_ms = max(self.last_ms + 1, self.server_ms + self.lead_ms)
         length_ms = -(-count // len(lanes))

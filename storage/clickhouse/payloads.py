@@ -1,7 +1,7 @@
-"""Heads and bodies as columns beside those of their record, plain, so that the server can look into
+"""Encode heads and bodies as columns of their record's row, plain, so that the server can search
 them. Pure.
 
-Invariant: `payload_of` of what `columns_of` wrote is the payload.
+Invariant: `payload_of` returns the payload that `columns_of` encoded.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from storage.record import Body, Content, Payload
 
 HEADS: Final = ("request_head", "response_head", "payload_rest")
 BODIES: Final = ("request_body", "request_tail", "response_body", "response_tail")
-"""The windows as they are. What is said of each body is in `payload_rest`."""
+"""The captured windows as they are. `payload_rest` has the facts about each body."""
 COLUMNS: Final = (*HEADS, *BODIES)
 
 
 class _Form(msgspec.Struct, array_like=True, gc=False):
-    """What is said of a body: its members from the third on."""
+    """Facts about a body: its members from the third on."""
 
     size: int
     truncated: bool
@@ -32,16 +32,16 @@ class _Form(msgspec.Struct, array_like=True, gc=False):
 
 
 _Rest = tuple[list[tuple[int, int]], bytes, bytes, _Form | None, _Form | None]
-"""Timeline, trailers of both sides, forms of both bodies."""
+"""Timeline, trailers of both sides, facts about both bodies."""
 _decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
 _SIDES: Final = ("request", "response")
 _MAX_REMEMBERED: Final = 10_000
 _MAX_CODING_CHARACTERS: Final = 64
-"""Of what is remembered: a client may name any codings."""
+"""Longest content coding that is cached, since clients may send any text."""
 
 
 def columns_of(payloads: Sequence[Payload | None]) -> dict[str, list[bytes]]:
-    """Make the columns of payloads; of none all are empty.
+    """Return the columns of payloads; all are empty for None.
 
     Raises:
         ValueError: A value cannot be stored.
@@ -64,11 +64,11 @@ def columns_of(payloads: Sequence[Payload | None]) -> dict[str, list[bytes]]:
 
 
 def payload_of(heads: Sequence[Any], bodies: Sequence[Any] | None) -> Payload | None:
-    """Put a payload together; None where there is none.
+    """Return a payload from its columns; None if it is not stored.
 
     Args:
         heads: Values of `HEADS`.
-        bodies: Values of `BODIES`; None where retention took them.
+        bodies: Values of `BODIES`; None if retention has removed them.
     """
     request_head, response_head, rest = map(to_bytes, heads)
     if not rest:

@@ -1,11 +1,12 @@
-"""Replicas: how far each has what is committed, as its server and the coordinator say.
+"""Replicas: how much of the committed data each one has, according to its server and the
+coordinator.
 
-Strategy: an insert is committed when the coordinator has it in its log. A replica takes entries of
-the log into a queue of its own, and shows the rows of one when it has fetched them. So a replica
-whose place in the log is behind what was its end, and that has no insert in its queue, shows all
-that was committed when the end was read. That holds too where who inserted is gone, and no other
-has the rows yet. A replica that has just begun is read-only until it has read its queue: before
-that it knows its place in the log, but none of the inserts it lacks.
+Strategy: an insert is committed once it is in the coordinator's log. A replica moves log entries to
+a queue of its own, and shows the rows of an entry after it has fetched them. So a replica shows
+everything that was committed before a moment if its position in the log has passed the end at that
+moment, and its queue has no insert. This holds even if the writer is gone and no other replica has
+the rows yet. A replica that has just started is read-only until it has read its queue: it knows its
+position in the log, but not the inserts it lacks.
 """
 
 import asyncio
@@ -21,9 +22,9 @@ from storage.query import Replica
 
 _LOOK_AGAIN_S: Final = (0.0, 0.0, 0.02, 0.05, 0.1, 0.2)
 _CLOCK_S: Final = 1
-"""Servers tell whole seconds."""
+"""Resolution of servers' times."""
 _WHOLE_S: Final = 30.0
-"""A server that could not fetch what it lacks looks again after 10 to 11 s."""
+"""Longest wait for a server. One that could not fetch missing rows tries again after 10 to 11 s."""
 _LOG: Final = (
     "SELECT toInt64(if(is_readonly, 0, total_replicas)), toInt64(log_max_index), "
     "toInt64(log_pointer), "
@@ -42,9 +43,9 @@ _STATE: Final = (
 
 
 async def whole_until_s(link: Link, table: str) -> float:
-    """Return the moment of the monotonic clock up to which one server shows all that was committed.
+    """Return the time, on the monotonic clock, up to which one server shows everything committed.
 
-    That is the past where it has much to fetch, and minus infinity where it is unknown.
+    It is in the past if the server has much to fetch, and minus infinity if unknown.
     """
     sql = _LOG.format(f"'{table}'")
     end = -1
@@ -56,16 +57,16 @@ async def whole_until_s(link: Link, table: str) -> float:
         looked_s = time.monotonic()
         rows = await link.fetch(sql, limit_s=LIMIT_S)
         if not rows:
-            return asked_s  # it is alone
+            return asked_s  # the table is not replicated
 
         [(replicas, newest, following, inserts, age_s, path)] = rows
         if not replicas:
-            # It has no coordinator, or has just begun.
+            # The server has no coordinator, or has just started.
             asked_s = time.monotonic()
             end = -1
             is_behind_end = False
         elif is_behind_end:
-            # The queue was read before the place in the log was, and so is judged a look later.
+            # The queue was read before the position in the log, so it is judged at the next look.
             if not inserts:
                 return asked_s
             return min(asked_s, looked_s - float(age_s) - _CLOCK_S)
@@ -82,18 +83,17 @@ async def whole_until_s(link: Link, table: str) -> float:
 async def _is_empty(link: Link, path: str) -> bool:
     """Whether the log of a table has no entries.
 
-    A log of none looks like one whose first entry, number 0, was not taken yet.
+    Its positions are then the same as for a log whose first entry, number 0, was not taken yet.
     """
     [(entries,)] = await link.fetch(_ENTRIES, (f"{path}/log",), limit_s=LIMIT_S)
     return not entries
 
 
 async def whole(link: Link, table: str) -> Link:
-    """Return a link to the replica that is asked at present, when it shows all that was committed
-    before.
+    """Return a link to the replica in use, once it shows everything committed before.
 
     Raises:
-        StorageUnavailable: It does not.
+        StorageUnavailable: It does not within 30 s.
     """
     if not link.is_replicated:
         return link
@@ -103,10 +103,10 @@ async def whole(link: Link, table: str) -> Link:
 
 
 async def all_whole(link: Link, table: str) -> None:
-    """Wait until each replica of a shard that answers shows all that was committed before.
+    """Wait until each answering replica of a shard shows everything committed before.
 
     Raises:
-        StorageUnavailable: One does not.
+        StorageUnavailable: One of them does not within 30 s.
     """
 
     async def wait(copy: Link) -> None:
@@ -128,7 +128,7 @@ async def _await_whole(replica: Link, table: str) -> None:
 
 
 async def look(link: Link) -> list[Replica]:
-    """Ask each server of a shard how it is."""
+    """Return the state of each server of a shard."""
     return await at_once(_look, link.each)
 
 

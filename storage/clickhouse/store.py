@@ -1,9 +1,9 @@
 """The ClickHouse store: a commit is one insert of one block, and reads are plain statements over
 one table.
 
-Strategy: writers take no turns; each has numbers of its own (`numbers`, `writes`), and `last_seq`
-tells up to where all of them have come (`reads.prefix`). Four reads run at a time; what workers
-wait for does not wait behind them.
+Strategy: writers do not wait for each other; each has numbers of its own (`numbers`, `writes`), and
+`last_seq` is the number up to which all of them have stored (`reads.prefix`). `READERS` reads run
+at a time; reads that workers wait for are not queued behind them.
 """
 
 import asyncio
@@ -47,14 +47,14 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 READ_BUDGET_S: Final = 2.0
-"""More than that of other stores: each statement takes some 5 ms before it begins."""
+"""Longer than for other stores: each statement takes about 5 ms before it begins."""
 _ANY_UP_TO: Final = "SELECT seq FROM records WHERE seq <= $1 LIMIT 1"
 
 
 def _registered(
     work: Callable[Concatenate[Register, P], Awaitable[T]],
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Make the method that does a piece of work with the register."""
+    """Make a method of a function on the register."""
 
     async def method(self: "ClickhouseStorage", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await work(self._register, *args, **kwargs)
@@ -63,21 +63,21 @@ def _registered(
 
 
 async def followed_page(session: ClickhouseSession, query: RecordQuery) -> Page:
-    """Read a page; who reads on from a place in the order of numbers waits for a shard that is
-    away, to miss nothing.
+    """Read a page. Reading in the order of numbers waits for a shard that is away, so as to miss
+    nothing.
 
     Raises:
-        StorageUnavailable: One is.
+        StorageUnavailable: A shard is away, and the page is in that order.
     """
     if session.is_partial and query.order == "asc" and query.by == "seq":
         raise StorageUnavailable(
-            "clickhouse: a shard is away; who reads on from a place waits for it"
+            "clickhouse: a shard is away; reading on from a cursor waits until it is back"
         )
     return await read_page(session, query)
 
 
 class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
-    """`storage.base.Storage` over one ClickHouse database. Made by `open`, which returns it ready."""
+    """`storage.base.Storage` over one ClickHouse database, made by `open`."""
 
     has_late_prefix = True
     _answers: ClassVar[Answers] = {**RelationalStorage._answers, RecordQuery: followed_page}
@@ -114,23 +114,23 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         holder: str = "",
         instance: str = "",
     ) -> Self:
-        """Open a database, making its tables; read-only, they stay as they are.
+        """Open a database, and create its tables unless read-only.
 
         The caller closes the store.
 
         Args:
-            address: Where it is.
-            read_budget_s: How long a read may take.
+            address: Address of the servers.
+            read_budget_s: Time limit of a read.
             is_read_only: Whether nothing is changed.
-            order_delay_ms: How late an insert may be, where the tables are made now; None: as the address says.
-            holder: What tells this sidecar from others of its name, kept over restarts; empty: it is not watched.
-            instance: The name of this sidecar, which is taken at once if it is watched.
+            order_delay_ms: How late an insert may be, for tables that are created now; None: as in the address.
+            holder: Identifies this sidecar among others of its name, kept over restarts; empty: not checked.
+            instance: Name of this sidecar, which is claimed at once if `holder` is given.
 
         Raises:
             StorageUnavailable: It cannot be opened at present.
-            StorageMisconfigured: The address does not fit its cluster.
+            StorageMisconfigured: The address does not match its cluster.
             SchemaTooNew: A newer program wrote it.
-            SchemaTooOld: An older one did, and it was to be read only.
+            SchemaTooOld: An older one did, and it is read-only.
         """
         if order_delay_ms is None:
             delay_ms = address.order_delay_ms
@@ -143,7 +143,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             if not is_read_only:
                 await store._register.check_tokens()
             if holder:
-                with suppress(Away):  # its shard alone: its name is looked at before it writes
+                with suppress(
+                    Away
+                ):  # only its shard is away: the name is checked before the first write
                     await store.positions(instance)
         except BaseException:
             await shards.close()
@@ -152,12 +154,12 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         return store
 
     async def prepare(self, entries: Sequence[Entry]) -> Prepared:
-        return Prepared()  # the server makes its index by itself
+        return Prepared()  # the server builds its index itself
 
     async def commit(self, batch: Batch) -> int:
         async with self._writing:
             last_seq = await self._batches.store(batch)
-        # Of the first one, too, which a store may lose before it is looked at.
+        # Also note the first commit, which a store may lose before the next check.
         self._seen_seq = self._seen_seq or self._batches.newest_seq
         return last_seq
 
@@ -208,9 +210,9 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
     async def erase(self, filter: Filter) -> Erased:
         through_seq = await self.last_seq()
-        # A replica that lags would hide records, and calls that came with others.
+        # A replica that lags would miss records to erase, and their calls that came with others.
         await self._shards.on_each(lambda link: all_whole(link, RECORDS))
-        # Rows above the stable prefix are shown, too.
+        # Rows above the stable prefix are visible, so they are erased as well.
         newest = (await (await self._session(math.inf)).state()).last_seq
         erased = await self._erase_through(filter, newest)
         return replace(erased, through_seq=through_seq, is_finished=not await self.erasing())
@@ -222,11 +224,13 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
     async def _erase_slice(self, filter: Filter, from_seq: int) -> Slice:
         session = await self._session(math.inf)
         if session.is_partial:
-            raise StorageUnavailable("clickhouse: a shard is away, and so nothing is erased")
+            raise StorageUnavailable(
+                "clickhouse: a shard is away; nothing is erased until it is back"
+            )
         try:
             return await erase_slice(self._shards, session, filter, from_seq)
         finally:
-            # Counts from now on are without it; so are those that ran beside it.
+            # This invalidates remembered counts, also those of reads that ran during the erasure.
             await change_upkeep(
                 self._register,
                 lambda upkeep: structs.replace(upkeep, erasures=upkeep.erasures + 1),
@@ -249,8 +253,8 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
         if not self._writing.locked():  # else it is not idle
             async with self._writing:
                 await self._batches.keep()
-        # Days in which a sidecar has its newest positions are kept; what follows goes on behind,
-        # emptied or not.
+        # Days with the newest positions of a sidecar are never dropped, so if no row up to there is
+        # left, the table was emptied. Later rows would not show it.
         seen_seq = self._seen_seq
         self._seen_seq = self._batches.newest_seq
         try:
@@ -288,13 +292,13 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
 
 
 def without_a_shard(answer: T) -> T:
-    """Say of an answer that it is not complete.
+    """Return an answer marked as incomplete.
 
     Raises:
-        StorageUnavailable: It is that there is none.
+        StorageUnavailable: The answer is None, which another shard might contradict.
     """
     if answer is None:
-        raise StorageUnavailable("clickhouse: a shard is away, which may have it")
+        raise StorageUnavailable("clickhouse: a shard is away that may have the record")
     lacking: dict[str, Any] = {
         name: False for name in ("complete", "exact") if hasattr(answer, name)
     }

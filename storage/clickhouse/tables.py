@@ -1,10 +1,10 @@
-"""The two tables: rows of batches, and the register of what changes.
+"""The two tables: rows of batches, and the register of small values that change.
 
-Strategy: what a table is made for stands in it as columns that are computed: its layout, and how
-late an insert may be (`order_delay_ms`). So both come into being with the table, at once, whichever
-sidecar makes it first. Rows are in partitions by the day of their number, so that each batch is one
-part and retention drops days. In a cluster each server has a table of its own, replicated where its
-shard has several, and those of the first shard one over the tables of all.
+Strategy: computed columns of a table hold its layout and how late an insert may be
+(`order_delay_ms`). So both are created with the table, at once, whichever sidecar is first. Rows
+are partitioned by the day of their number, so that a batch is one part and retention drops whole
+days. In a cluster each server has a table of its own, replicated if its shard has several replicas,
+and the servers of the first shard have one over the tables of all shards.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter or a number
@@ -24,9 +24,11 @@ from storage.errors import SchemaTooNew, SchemaTooOld, StorageUnavailable
 from storage.relational.tools.rows import COLUMNS
 
 LAYOUT: Final = 8
-"""Those before had tables of commits, epochs and sums, or no redactions, messages or weights."""
+"""Earlier layouts had tables of commits, epochs and sums, or lacked redactions, messages or
+weights.
+"""
 OWN_RECORDS: Final = "records_local"
-"""What `records` is called on the servers of a cluster, where that name is of all shards."""
+"""Name of a server's own table in a cluster, where `records` covers all shards."""
 REGISTER_TYPES: Final = {
     "name": "String",
     "version": "Int64",
@@ -34,9 +36,9 @@ REGISTER_TYPES: Final = {
     "attempt": "UInt64",
 }
 _COORDINATED: Final = "/clickhouse/sidelog"
-"""Where the coordinator has what replicas share."""
+"""Path in the coordinator of the state that replicas share."""
 _MARKS: Final = 1024
-"""Rows between two marks of the index: a page reads few, and all their columns."""
+"""Rows per granule of the index: a page reads few rows, and all their columns."""
 _RISING: Final = frozenset({"seq", "started_at_us"})
 _SETTINGS: Final = {
     "replicated_deduplication_window": 100_000,
@@ -53,19 +55,19 @@ _LAYOUT: Final = (
 
 
 class Layout(NamedTuple):
-    """What the tables are made for."""
+    """Layout number and delay of existing tables."""
 
     number: int
     order_delay_ms: int
 
 
 class Place(NamedTuple):
-    """Where a server of a cluster is."""
+    """Position of a server in a cluster."""
 
     shards: int = 1
     shard: int = 1
     replicas: int = 1
-    """Of its shard."""
+    """Number of replicas in its shard."""
 
 
 ALONE: Final = Place()
@@ -78,17 +80,17 @@ async def make_tables(
     place: Place = ALONE,
     of_all: Link | None = None,
 ) -> Layout:
-    """Make the tables of one server where there are none; returns what they are made for.
+    """Create the missing tables of one server; return the layout of the tables.
 
     Args:
         link: To that server.
-        server: What it can do.
+        server: Its abilities.
         order_delay_ms: How late an insert may be.
-        place: Where it is.
-        of_all: To the same server of a cluster, where `records` are those of all shards.
+        place: Its place in the cluster.
+        of_all: To the same server, with `records` of all shards.
 
     Raises:
-        SchemaTooNew: A newer program made them.
+        SchemaTooNew: A newer program created them.
     """
     found = await read_layout(link)
     if found is None:
@@ -109,11 +111,11 @@ async def make_tables(
 
 
 async def check_tables(link: Link) -> Layout:
-    """Return what the tables are made for, changing nothing.
+    """Return the layout of the tables without changing anything.
 
     Raises:
-        SchemaTooNew: A newer program made them.
-        SchemaTooOld: An older one did, or none.
+        SchemaTooNew: A newer program created them.
+        SchemaTooOld: An older one did, or there are no tables.
     """
     found = await read_layout(link)
     if found is None or found.number < LAYOUT:
@@ -124,7 +126,7 @@ async def check_tables(link: Link) -> Layout:
 
 
 async def read_layout(link: Link) -> Layout | None:
-    """Read what the tables are made for; None where there are none."""
+    """Return the layout of the tables; None if there are none."""
     values = {
         name: int(_NUMBER.findall(text)[0])
         for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)
@@ -177,7 +179,7 @@ def _table(
     name: str, columns: list[str], address: Address, server: Server, place: Place, order: str,
     settings: Mapping[str, int],
 ) -> str:  # fmt: skip
-    """Write the statement that makes a table into which inserts are made once."""
+    """Return the statement that creates a table whose inserts are stored once."""
     all_settings = _SETTINGS | server.table_settings | dict(settings)
     written = ", ".join(f"{key} = {value}" for key, value in all_settings.items())
     engine = f"MergeTree() {order}"
@@ -220,8 +222,8 @@ _JOBS: Final = (
 
 
 def _view(name: str, columns: str, rows: str) -> str:
-    """Write the statement that makes a view, whose rows fulfil conditions on what records are shown
-    as those do.
+    """Return the statement that creates a view. Its rows have the kind of a record, so that
+    conditions on visible records apply to them.
     """
     return f"CREATE VIEW IF NOT EXISTS {name} AS SELECT {columns}, 0 AS kind FROM ({rows})"
 
@@ -237,6 +239,6 @@ _VIEWS: Final = (
     "CREATE VIEW IF NOT EXISTS spans AS SELECT started_at_us AS min_started_at_us, started_at_us "
     f"AS max_started_at_us FROM records WHERE kind < {CALL}",
 )  # fmt: skip
-"""Rows of other kinds by the names that they go by elsewhere: calls that have ended wait no more,
-and what is known of a job is put together. Each record is a span of its own.
+"""Views of the rows of other kinds: pending calls without those that have ended, and jobs with
+their facts merged. Each record is a span of its own.
 """

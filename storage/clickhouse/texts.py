@@ -1,11 +1,10 @@
-"""The texts of a row that words are looked for in: one expression, which the server's index is made
-of. Pure.
+"""The searched texts of a row as one expression, which the server's index covers. Pure.
 
-Strategy: a text may read otherwise than it is written (escaped, or with letters that fold to
-others). The words of ASCII that only its readings have are stored beside it, so the server looks at
-one text, and knows no rule of reading.
+Strategy: a text may have readings that differ from it (unescaped, or with letters that fold to
+others). Their additional ASCII words are stored in a column of their own, so that the server
+searches one text and needs no rules for readings.
 
-Invariant: a run of ASCII letters, digits and `_` that a folded reading of a text has is a part of
+Invariant: a run of ASCII letters, digits and `_` in a folded reading of a text is a substring of
 `ALL`.
 """
 
@@ -24,18 +23,18 @@ _TEXTS: Final = (
 )  # fmt: skip
 _JOINED: Final = f"arrayStringConcat(arrayConcat([{', '.join(_TEXTS)}], words), ' ')"
 ALL: Final = f"lower(if(kind < {len(KINDS)}, {_JOINED}, ''))"
-"""All texts of a record, in lower case. A statement that has it as it is written here is served by
-the index.
+"""All texts of a record, in lower case. The index serves statements that contain exactly this
+expression.
 """
 TEXT_INDEX: Final = f"INDEX texts {ALL} TYPE text(tokenizer = splitByNonAlpha)"
 
 _BETWEEN: Final = re.compile(rb'["\s]+')
-"""No word is on both sides of it, nor an escape."""
+"""Separator that no word and no escape spans."""
 _RUN: Final = re.compile(r"[0-9a-z_]+")
 
 
 def words_of(entry: Entry) -> list[str]:
-    """List the words that only readings of the texts of an entry have."""
+    """Return the words that occur only in readings of an entry's texts."""
     found: set[str] = set()
     for text in _texts(entry):
         if text and not is_plain(text):
@@ -64,9 +63,10 @@ def _texts(entry: Entry) -> Iterable[bytes | None]:
 
 
 def has_word(word: str, add: Callable[[Any], str]) -> str:
-    """Write the condition that a text has some ASCII letters, digits and `_` in a row, in any case.
+    """Return the condition that a text contains a run of ASCII letters, digits and `_`, in any
+    case.
 
-    The index has what is between `_`: it chooses rows, which the whole is then looked for in.
+    The index has the parts between `_`: it selects rows, in which the whole run is then searched.
     """
     parts = {word, *filter(None, word.split("_"))}
     patterns = [part.replace("_", "\\_") for part in sorted(parts)]

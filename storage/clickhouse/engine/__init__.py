@@ -1,1 +1,1 @@
-"""What servers of different versions can do."""
+"""Differences between versions of the server."""

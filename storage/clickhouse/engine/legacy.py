@@ -1,8 +1,9 @@
-"""Version 18 of the server, which Debian has: good for tests of real HTTP and of replicas, not
-supported otherwise.
+"""Version 18 of the server, as in Debian: for tests of real HTTP and of replicas, otherwise
+unsupported.
 
-It has no tokens: whether an insert still comes is decided by time (`writes.slots`), and a change of
-the register is claimed by a table. A constraint is a column whose value cannot be made.
+It has no tokens. Time decides whether an insert can still arrive (`writes.slots`), and creating a
+table claims a change of the register. Instead of a constraint it has a column whose default raises
+an error.
 """
 
 from hashlib import sha256
@@ -12,7 +13,7 @@ from storage.clickhouse.engine.server import AHEAD_MS, EPOCH_MS, Server
 
 
 class LegacyServer(Server):
-    """See the module."""
+    """SQL of a server of version 18; see the module."""
 
     now_ms: ClassVar[str] = f"(toInt64(toUnixTimestamp(now())) * 1000 - {EPOCH_MS})"
     clock_step_ms: ClassVar[int] = 1000
@@ -45,7 +46,7 @@ class LegacyServer(Server):
 
     def claim(self, token: str, replicas: str) -> str:
         name = f"claim_{sha256(token.encode()).hexdigest()}"
-        # Of two replicas of the same name the second one is refused, on whatever server.
+        # The coordinator refuses a second replica of the same name, whichever server creates it.
         shared = (
             f"ReplicatedMergeTree('/clickhouse/sidelog/claims/{replicas}/{name}', 'one') ORDER BY "
             "done"

@@ -1,4 +1,4 @@
-"""Which servers are supported, and what the one at hand can do: asked once, when a store is opened."""
+"""Detect the version and the abilities of a server, once, when a store is opened."""
 
 import re
 from typing import Final
@@ -14,16 +14,16 @@ _VERSION_AND_INDEX: Final = (
     "'text_index_like_min_pattern_length')"
 )
 _SHORT_WORDS: Final = {"text_index_like_min_pattern_length": "1"}
-"""The index answers for short words, too."""
+"""Make the index answer for short words as well."""
 _OLDEST: Final = (24, 8)
 _LEGACY: Final = 18
 
 
 async def read_server(link: Link) -> Server:
-    """Ask for the version.
+    """Ask a server for its version and abilities.
 
     Raises:
-        StorageUnavailable: It is too old, or no answer came.
+        StorageUnavailable: It is too old, or did not answer.
     """
     [(version, has_text_index)] = await link.fetch(_VERSION_AND_INDEX, limit_s=LIMIT_S)
     if has_text_index:
@@ -32,14 +32,14 @@ async def read_server(link: Link) -> Server:
 
 
 def server_of(version: str, *, has_text_index: bool = False) -> Server:
-    """Choose how a server of a version, `24.8.14.39`, is written to.
+    """Return the abilities of a version such as `24.8.14.39`.
 
     Raises:
-        StorageUnavailable: It is not supported.
+        StorageUnavailable: The version is not supported.
     """
     found = _VERSION.match(version)
     if found is None:
-        raise StorageUnavailable(f"clickhouse: {version[:100]!r} is no version")
+        raise StorageUnavailable(f"clickhouse: {version[:100]!r} is not a version")
 
     numbers = int(found[1]), int(found[2])
     if numbers[0] == _LEGACY:

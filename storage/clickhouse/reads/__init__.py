@@ -1,1 +1,1 @@
-"""Reads: the session that shared reads run over, and which rows it sees."""
+"""Reads: the session for shared reads, and the rows it can see."""

@@ -1,13 +1,13 @@
-"""The end of the stable prefix: rows at or below it are all there, however many sidecars write.
+"""The end of the stable prefix: all rows up to it are there, however many sidecars write.
 
-Strategy: a row is refused whose number is more than the delay behind the server's clock when its
-insert begins. So what is not there yet has a number above now, less the delay, less the age of the
-oldest insert that runs: one statement. No sidecar announces that it lives; one that is idle,
-stopped or dead holds up nothing.
+Strategy: a row is refused if its number is more than the delay behind the server's clock when its
+insert begins. So a row that is not stored yet has a number above now, minus the delay, minus the
+age of the oldest running insert; one statement reads this. Sidecars do not announce themselves, so
+one that is idle, stopped or dead holds up nothing.
 
-In a cluster it is the least of all servers, and ends where each replica that answers shows all that
-was committed. A replica that is away may be running an insert as long as one may take; a shard that
-is away holds up the end.
+In a cluster the least end of all servers counts, and only up to where each answering replica shows
+everything committed. A replica that is away may be running an insert for as long as one may take; a
+shard that is away holds up the end.
 
 Assumption: no server's clock steps back by more than `_MARGIN` of the delay. A step that is noticed
 is logged.
@@ -28,23 +28,23 @@ from storage.clickhouse.wire.answers import Away
 from storage.clickhouse.wire.link import LIMIT_S, Link, Row, at_once
 
 FRESH_S: Final = 0.1
-"""For how long an end that was read is given again: it is lower than it could be, and right."""
+"""Time for which an end is reused: it may be too low, but is valid."""
 _REMEMBERED: Final = 100
 _UNSEEN_MS: Final = 20_000
-"""An insert ends by then, on a server that does not answer
+"""Upper bound of the age of inserts on a server that does not answer
 (`storage.clickhouse.writes.slots.WRITE_LIMIT_S`).
 """
 _MARGIN: Final = 5
-"""A part of the delay, 1 s of the usual: between the moment an insert looks at the clock and is
-seen to run.
+"""Fraction of the delay (1/5, usually 1 s) that covers the time between an insert's look at the
+clock and its appearance among running ones.
 """
 
 
 class Prefix:
-    """The stable prefix of the rows of some shards. It never gets shorter."""
+    """The stable prefix of the rows of all shards. It never shrinks."""
 
     def __init__(self, links: Sequence[Link], server: Server, order_delay_ms: int) -> None:
-        """Make it, given a link to each shard."""
+        """Take one link to each shard."""
         self._links = links
         margin_ms = order_delay_ms // _MARGIN + server.clock_step_ms
         self._sql = (
@@ -54,11 +54,12 @@ class Prefix:
         self._read_s: float | None = None
         self._end = 0
         self._next_ends: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
-        """When each was read, and what is the end once all shows that was committed by then."""
+        """Time of reading → end that is valid once all replicas show everything committed by then.
+        """
 
     async def end(self) -> int:
-        """Return the last number of the prefix, that of the newest row at most; 0 where there are
-        none.
+        """Return the last number of the prefix, at most that of the newest row; 0 if there are no
+        rows.
         """
         if self._read_s is None or time.monotonic() - self._read_s >= FRESH_S:
             asked_s = time.monotonic()
@@ -94,7 +95,7 @@ class Prefix:
 
 
 def _least(found: Sequence[Sequence[object]], answers: Sequence[Row]) -> int:
-    """Return up to which number nothing comes any more, as all servers together say."""
+    """Return the number up to which no rows will come any more, according to all servers."""
     stable_ms: int = min(stable_ms - running_ms for stable_ms, running_ms, _ in answers)
     if any(rows is None for shard in found for rows in shard):
         stable_ms -= _UNSEEN_MS

@@ -1,11 +1,11 @@
-"""Rollups as a query: rows are grouped by the columns that are asked for and, where latencies are,
-by their buckets.
+"""Rollups as a query: rows are grouped by the requested columns and, for latencies, by their
+buckets.
 
-Strategy: what the shared reads add up is then some thousand groups, whose histograms have one
-bucket each: half the server's CPU of a map for every row. Of the inner names none is that of a
-column, because an alias stands for itself in every other expression of its query.
+Strategy: shared reads then sum up a few thousand groups, whose histograms have one bucket each.
+That takes half the server's CPU of a map for every row. Inner names differ from column names,
+because an alias replaces the column in every other expression of its query.
 
-Invariant: the rows are those that rollups of the same table would have, some of them apart.
+Invariant: the rows have the sums of a rollup table, some of them split over several rows.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -20,16 +20,15 @@ from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKE
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US
 
 _LAST_START: Final = len(BOUNDS_US) - 3
-"""The last bound from which three are compared."""
+"""Last bound from which three bounds can be compared."""
 
 
 def bucket_of(column: str) -> str:
-    """Write the bucket of a column of µs: about where its logarithm says, then by comparing the
-    bounds there.
+    """Return the expression for the bucket of a column in µs: its approximate place by the
+    logarithm, then comparisons of three bounds there.
 
-    Whatever the server's logarithm is off by, the bucket is exact: of the three bounds from one
-    below that place on the first is at least as small as the value needs, the last at least as
-    large.
+    The result is exact even if the server's logarithm is slightly off. The three bounds start one
+    below the approximate place, so the first is low enough and the last high enough.
     """
     value = f"ifNull({column}, 0)"
     start = f"floor(8 * log2(greatest({value}, 1) / 1000000.)) - {FIRST_STEP} - 1"
@@ -40,12 +39,12 @@ def bucket_of(column: str) -> str:
 
 
 STATUS_CLASS: Final = "intDiv(ifNull(status, 0), 100)"
-"""As rollups have it: 0 is none."""
+"""Status class as in rollups: 0 without a status."""
 HISTOGRAM_SUM: Final = "sumMap([{0}], [exchanges])"
-"""The sum of a column of histograms; of each row all exchanges are in one bucket."""
+"""Sum of a histogram column; each row has all its exchanges in one bucket."""
 _LATENCIES: Final = ("duration_us", "first_byte_us")
 _NONE: Final = -1
-"""The bucket of what has no latency, such as an event."""
+"""Bucket of a record without a latency, such as an event."""
 _OWN: Final = "own_"
 _TOOL_COLUMNS: Final = (
     "project, container, client, server_label, tool_name, key_id, key_name, status, weight, "
@@ -61,7 +60,7 @@ _KEYS: Final = {
         for name, column in zip(HISTOGRAMS, _LATENCIES, strict=True)
     },
 }
-"""Columns of rollups that records do not have in the same form."""
+"""Columns of rollups that records have in another form."""
 _HAS_TOKENS: Final = " OR ".join(f"{name} IS NOT NULL" for name in usage.TOKENS)
 _MEASURES: Final[dict[str, str]] = {
     "exchanges": "toInt64(countIf(kind = 0))",
@@ -88,19 +87,19 @@ _MEASURES: Final[dict[str, str]] = {
 _IS_CALL: Final = "(provider <> '' OR model <> '' OR resolved_model <> '')"
 
 Hours = tuple[int | None, int | None]
-"""Since the epoch, half open; None at an end is no bound."""
+"""Hours since the epoch, half open; None is unbounded."""
 
 
 def to_counts(sums: tuple[Sequence[int], Sequence[int]] | None) -> Mapping[int, int]:
-    """Read counts by bucket of `HISTOGRAM_SUM`."""
+    """Return the counts by bucket from a `HISTOGRAM_SUM`."""
     if sums is None:
         return {}
     return {bucket: count for bucket, count in zip(*sums, strict=True) if bucket != _NONE}
 
 
 def rollups(shown: str) -> Callable[[str, Sequence[str], str, Hours], str]:
-    """Make what writes the query that stands for a table of rollups, given the condition on rows
-    that are shown.
+    """Return a function that writes the query for a table of rollups, given the condition on
+    visible rows.
     """
 
     def write(table: str, columns: Sequence[str], where: str, hours: Hours) -> str:
@@ -121,7 +120,7 @@ def rollups(shown: str) -> Callable[[str, Sequence[str], str, Hours], str]:
 
 
 def tool_rollups(purged_through_seq: int) -> str:
-    """Write what stands for the table of rollups of tool calls."""
+    """Return the query for the table of rollups of tool calls."""
     return (
         f"(SELECT hour, {_TOOL_COLUMNS}, calls, timed, added_us AS latency_us, record_seq FROM "
         f"(SELECT intDiv(started_at_us, {HOUR_US}) AS hour, {_TOOL_COLUMNS}, toInt64(1) AS calls, "

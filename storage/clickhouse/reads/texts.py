@@ -1,6 +1,6 @@
-"""Words that the server looks for, wherever a search looks for them.
+"""Let the server search the literals of a prefilter.
 
-Invariant: no row is left out that has the words.
+Invariant: every row with the literals is returned.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a bound parameter
@@ -16,11 +16,11 @@ from storage.search.clues import Clue
 
 _RUN: Final = re.compile(r"\w+", re.ASCII)
 _LEAST_CHARACTERS: Final = 3
-"""Too many words have a shorter one in them: the index takes long to say so."""
+"""Shorter words are part of too many others: the index takes long to answer."""
 
 
 async def can_have(session: Session, where: Where, clues: Sequence[Clue]) -> list[int] | None:
-    """Find which of some rows can have a word of each clue; see `Session.can_have`."""
+    """Return the rows that may have a literal of each set; see `Session.can_have`."""
     parameters = list(where.parameters)
 
     def add(value: Any) -> str:

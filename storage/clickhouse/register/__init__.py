@@ -1,1 +1,1 @@
-"""What a ClickHouse store keeps beside records: API keys, views, values of the store as a whole."""
+"""Data of a ClickHouse store other than records: API keys, views, values of the whole store."""

@@ -1,8 +1,8 @@
-"""API keys in the register: an entry for each key, deleted ones included, one for each secret, and
+"""API keys in the register: one entry for each key, deleted ones included, one for each secret, and
 uses.
 
-Strategy: a secret is claimed for the key before the key is made, so that of two keys of one secret
-one is refused. A claim whose key was never made is void.
+Strategy: a secret is claimed before its key is created, so that of two keys with one secret one is
+refused. A claim without a key is void.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,15 +1,15 @@
-"""Small things that change, by name: each change is a row with the next version, which one writer
-at most inserts.
+"""Small values by name that change. A change is a row with the next version, which at most one
+writer inserts.
 
-Strategy: the server stores one of all inserts with the same token, and a token names an entry and
-its next version: so an insert is a compare-and-set. Who has inserted looks whose row it is. Empty
-values are entries that are gone.
+Strategy: of all inserts with the same token the server stores one, and a token names an entry and
+its next version, so an insert is a compare-and-set. The writer then reads whose row is stored. An
+empty value marks a removed entry.
 
-In a cluster it is on all replicas of the first shard, whose coordinator has the tokens: it is one
-for all shards.
+In a cluster all replicas of the first shard hold it. Its coordinator has the tokens, so there is
+one register for all shards.
 
-Invariant: of a name, each version was decided in view of the one before it. Beside what is changed
-so stand `uses`, versions of which the greatest counts: they need no order.
+Invariant: each version of an entry was decided in view of the version before it. `uses` are
+different: their greatest version counts, so they need no order.
 """
 
 import asyncio
@@ -37,10 +37,10 @@ _ENTRIES: Final = (
 )
 _AUTHORS: Final = "SELECT attempt FROM register WHERE name = $1 AND version = $2"
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
-"""Pauses between looks for a row whose token is spent: it may be on its way."""
+"""Pauses between looks for a row whose token is spent; it may be on its way."""
 _THIN_EVERY: Final = 500
 _KEPT_VERSIONS: Final = 100
-"""Of an entry, so that the author of one can still tell that it counted."""
+"""Versions of an entry that are kept, so that a writer can still see that its change was stored."""
 STORES_TWICE: Final = (
     "the server stores two inserts with the same insert_deduplication_token, so records would be "
     "stored twice; sidelog does not write to it"
@@ -48,16 +48,16 @@ STORES_TWICE: Final = (
 
 
 class Entry(NamedTuple):
-    """What is registered under a name."""
+    """Version and value of a name."""
 
     version: int
-    """0 where nothing ever was."""
+    """0 if the name was never used."""
     value: str
-    """Empty where nothing is."""
+    """Empty if there is no entry."""
 
 
 class Register:
-    """The entries of one database; any number of programs may change them."""
+    """The entries of one database, which any number of programs may change."""
 
     def __init__(self, link: Link, server: Server) -> None:
         self._link = link
@@ -67,8 +67,8 @@ class Register:
         return Entry(*(await self._link.fetch(_ENTRY, (name,), limit_s=LIMIT_S))[0])
 
     async def entries(self, prefix: str) -> dict[str, Entry]:
-        """Read the entries whose name begins with a text, by what follows it; those that are gone,
-        too.
+        """Return the entries whose name begins with a prefix, by the rest of the name, including
+        removed ones.
         """
         rows = await self._link.fetch(_ENTRIES, (len(prefix.encode()), prefix), limit_s=LIMIT_S)
         return {name.removeprefix(prefix): Entry(version, value) for name, version, value in rows}
@@ -77,12 +77,12 @@ class Register:
         """Change an entry.
 
         Args:
-            name: Of the entry.
-            decide: Given its value, answers the new one, None for no change, and what to return; asked again when
-                others were first. May raise.
+            name: Name of the entry.
+            decide: Called with the value; returns the new value, None for no change, and the result. Called again when
+                another writer was first. May raise.
 
         Raises:
-            StorageUnavailable: Not changed, or it is not known.
+            StorageUnavailable: Not changed, or the outcome is unknown.
             StorageRejected: A text cannot be stored.
         """
         ends_at = time.monotonic() + LIMIT_S
@@ -102,10 +102,13 @@ class Register:
             if is_own is None:
                 lost = version
 
-        raise StorageUnavailable(f"clickhouse: others change {name} for {LIMIT_S:g} s")
+        raise StorageUnavailable(
+            f"clickhouse: other sidecars kept changing {name} for {LIMIT_S:g} s"
+        )
 
     async def check_tokens(self) -> None:
-        """Insert a row twice with one token, once for each version of the server.
+        """Check once for each version of the server that two inserts with one token are stored as
+        one.
 
         Raises:
             StorageUnavailable: Both are stored.
@@ -123,13 +126,13 @@ class Register:
             raise StorageUnavailable(f"clickhouse: {STORES_TWICE}")
 
     async def note_uses(self, uses: dict[str, int]) -> None:
-        """Note versions of entries without a value; those that are not greater change nothing."""
+        """Store versions of entries without a value; a version that is not greater changes nothing."""
         if uses:
             await self._insert(list(uses), list(uses.values()), "", secrets.randbits(63), {})
 
     async def _set(self, name: str, version: int, value: str) -> bool | None:
-        """Insert the next version; returns whether it is the own one, None where its token is spent
-        for nothing.
+        """Insert the next version; return whether it is our own, None if its token was spent
+        without storing a row.
         """
         attempt = secrets.randbits(63)
         token = f"register/{name}/{version}"
@@ -164,7 +167,7 @@ class Register:
 
             await asyncio.sleep(pause_s)
 
-        # It may be on its way from another replica.
+        # The row may be on its way from another replica.
         link = await whole(self._link, "register")
         authors = [
             author for (author,) in await link.fetch(_AUTHORS, (name, version), limit_s=LIMIT_S)
@@ -190,14 +193,14 @@ class Register:
         await self._link.insert("register", columns, limit_s=LIMIT_S, settings=settings)
 
     async def _thin(self, name: str, version: int) -> None:
-        """Delete what is superseded, now and then."""
+        """Delete superseded versions now and then."""
         if version % _THIN_EVERY == 0:
             sql = "ALTER TABLE register DELETE WHERE name = $1 AND version < $2"
             await self._link.execute(sql, (name, version - _KEPT_VERSIONS), limit_s=LIMIT_S)
 
 
 def encoded(value: object) -> str:
-    """Write a value as JSON.
+    """Encode a value as JSON.
 
     Raises:
         StorageRejected: A text is not Unicode.

@@ -1,6 +1,4 @@
-"""Values of the store as a whole in the register, and views: an entry for each scope that they
-belong to.
-"""
+"""Values of the whole store, and views, in the register; the views of a scope are one entry."""
 
 from typing import Final
 
@@ -11,7 +9,7 @@ from storage.search.view import MAX_VIEWS, PutView, View
 
 _META: Final = "meta/"
 _MARK: Final = "="
-"""Begins a value: one that is empty is one, too."""
+"""Prefix of stored values, which distinguishes an empty value from a missing one."""
 _VIEWS: Final = "views/"
 _decoder: Final = msgspec.json.Decoder(list[View])
 
@@ -22,7 +20,7 @@ async def read_meta(register: Register, name: str) -> str | None:
 
 
 async def put_meta(register: Register, name: str, value: str, *, replace: bool) -> str:
-    """Keep one value, unless there is one and it shall not be replaced; returns what is kept."""
+    """Store a value, unless there is one and `replace` is false; return the stored value."""
 
     def decide(before: str) -> tuple[str | None, str]:
         if before and not replace:
@@ -41,7 +39,7 @@ async def read_views(register: Register, owner: str) -> list[View]:
 async def put_view(
     register: Register, owner: str, view: View, replaced: str | None = None
 ) -> PutView:
-    """Keep a view, in the place of one of its name, or of the one that is replaced."""
+    """Store a view in the place of one with the same name, or of the one named `replaced`."""
     encoded(view)
     gone = view.name if replaced is None else replaced
 
@@ -61,7 +59,7 @@ async def put_view(
 
 
 async def delete_view(register: Register, owner: str, name: str) -> bool:
-    """Delete a view; False when there is none."""
+    """Delete a view; False if it does not exist."""
 
     def decide(before: str) -> tuple[str | None, bool]:
         views = _views(before)

@@ -1,1 +1,1 @@
-"""Statements to a server: where it is, what is sent, what comes back."""
+"""Statements to a server: its address, requests and answers."""

@@ -1,9 +1,9 @@
-"""Where a ClickHouse is: `clickhouse://user:password@host:8123,other/database`, `clickhouses://`
-over TLS. Pure.
+"""The address of a ClickHouse store: `clickhouse://user:password@host:8123,other/database`,
+`clickhouses://` over TLS. Pure.
 
-With `?cluster=name` each host is a server of that cluster; `&min_replicas=2` says how many replicas
-must have what is committed, `order_delay_s=5` how late an insert may be where the tables are made
-now.
+With `?cluster=name` each host is a server of that cluster. `&min_replicas=2` is the number of
+replicas that must have a commit. `order_delay_s=5` sets how late an insert may be, for tables that
+are yet to be created.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final, TypedDict
 from urllib.parse import SplitResult, parse_qsl, unquote
 
 _SCHEMES: Final = {"clickhouse": ("http", 8123), "clickhouses": ("https", 8443)}
-"""Of a store's URL → that of its server's, and the port where none is given."""
+"""Scheme of a store's URL → scheme of its servers, and the default port."""
 _HOST: Final = re.compile(
     r"(?P<name>[\w.-]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII
 )
@@ -22,7 +22,7 @@ _DATABASE: Final = "default"
 _USUAL_OPTIONS: Final = {"cluster": "", "min_replicas": "1", "order_delay_s": "5"}
 _LEAST_DELAY_S: Final = 0.2
 _MOST_DELAY_S: Final = 60
-"""The server refuses what is further ahead of its clock
+"""The server refuses numbers further ahead of its clock
 (`storage.clickhouse.engine.server.AHEAD_MS`).
 """
 _SECONDS: Final = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})?", re.ASCII)
@@ -31,33 +31,31 @@ _CLUSTER: Final = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the servers are, and who asks them."""
+    """Hosts, database and credentials of a store."""
 
     hosts: tuple[str, ...]
-    """URLs without a path, to be tried in turn; each is a way to the same database, or a replica of
-    it.
-    """
+    """URLs without a path, tried in turn; each leads to the same server, or to a replica."""
     database: str
     user: str
     password: str = field(repr=False)
     cluster: str = ""
-    """Name of the cluster whose servers the hosts are; empty: they are ways to one server."""
+    """Name of the cluster that the hosts belong to; empty if they all lead to one server."""
     min_replicas: int = 1
-    """How many replicas must have what is committed."""
+    """Number of replicas that must have a commit."""
     order_delay_ms: int = 5000
-    """How late an insert may be, and so how far the stable prefix is behind."""
+    """How late an insert may be, and so how far the stable prefix lags."""
 
     @property
     def location(self) -> str:
-        """The same for people: hosts and database, without credentials."""
+        """Hosts and database for display, without credentials."""
         return f"{','.join(host.partition('://')[2] for host in self.hosts)}/{self.database}"
 
     @classmethod
     def of(cls, url: SplitResult) -> "Address":
-        """Read a store's URL.
+        """Parse a store's URL.
 
         Raises:
-            ValueError: It is not complete, or has parts that are not read.
+            ValueError: It is incomplete, or has unknown parts.
         """
         if url.fragment:
             raise ValueError(f"{url.scheme}: takes no fragment; # in a password is written %23")
@@ -100,7 +98,7 @@ def _options(url: SplitResult, hosts: int) -> _Options:
         )
     if cluster and _CLUSTER.fullmatch(cluster) is None:
         raise ValueError(
-            f"{url.scheme}: cluster={cluster!r} is no name of letters, digits and . _ -"
+            f"{url.scheme}: cluster={cluster!r} is not a name of letters, digits and . _ -"
         )
     if not (least.isascii() and least.isdigit() and 1 <= int(least[:9]) <= hosts):
         raise ValueError(
@@ -109,7 +107,7 @@ def _options(url: SplitResult, hosts: int) -> _Options:
         )
     if not (_SECONDS.fullmatch(delay) and _LEAST_DELAY_S <= float(delay) <= _MOST_DELAY_S):
         raise ValueError(
-            f"{url.scheme}: order_delay_s={delay!r} is no number of seconds from {_LEAST_DELAY_S} "
+            f"{url.scheme}: order_delay_s={delay!r} is not a number of seconds from {_LEAST_DELAY_S} "
             f"to {_MOST_DELAY_S}"
         )
 
@@ -127,7 +125,7 @@ def _hosts(scheme: str, hosts: str) -> Iterator[str]:
         port = int(found["port"] or usual_port) if found else 0
         if found is None or not 0 < port <= _MAX_PORT:
             raise ValueError(
-                f"{scheme}: {host!r} is no host and port, as in "
+                f"{scheme}: {host!r} is not a host and port, as in "
                 f"{scheme}://user@host:{usual_port}/sidelog"
             )
 

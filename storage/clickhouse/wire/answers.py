@@ -1,9 +1,8 @@
-"""What a server's answer means: its error as one of the storage errors, by ClickHouse's own codes.
-Pure.
+"""Map a server's error to one of the storage errors, by ClickHouse's own codes. Pure.
 
-Strategy: only what is about a value of the statement is refused for good; anything else, what is
-not known yet included, may go away, so that no record is given up for an error of the server, of
-its disk or of ours. Source: ClickHouse, src/Common/ErrorCodes.cpp; codes are never reused.
+Strategy: only errors about a value of the statement are permanent (`StorageRejected`). All others,
+unknown ones included, may pass, so that no record is given up for an error of the server, of its
+disk or of ours. Source: ClickHouse, src/Common/ErrorCodes.cpp; codes are never reused.
 """
 
 import re
@@ -24,14 +23,14 @@ _ABOUT_A_VALUE: Final = frozenset({
 })  # fmt: skip
 _OUT_OF_TIME: Final = frozenset({159})
 _IS_THERE: Final = frozenset({57, 122, 253})
-"""A table is there already; of a replicated one: another than that to be made, or with the same
-name of a replica.
+"""The table exists already. For a replicated table: with another definition, or with the same
+replica name.
 """
 _IS_NOT_THERE: Final = frozenset({60, 81})
-"""An unknown table, or database."""
+"""The table or the database is unknown."""
 _UNFINISHED: Final = frozenset({341})
 _IS_LATE: Final = frozenset({395, 469})
-"""A constraint does not hold; of version 18, a value was refused while it was made."""
+"""A constraint does not hold; in version 18, the default of a column raised an error."""
 _DENIED: Final = frozenset({192, 193, 194, 497, 516})
 """Unknown user, wrong password, required password, not enough privileges, authentication failed."""
 _MAX_TEXT: Final = 500
@@ -39,29 +38,29 @@ _TAIL: Final = re.compile(r"(?:, e\.what\(\) = .*| \(version .*\))$", re.DOTALL)
 
 
 class Away(StorageUnavailable):
-    """No connection can be made to any host: nothing was sent."""
+    """No host could be connected to, so nothing was sent."""
 
 
 class OutOfTime(StorageUnavailable):
-    """The server ended a statement that took longer than it was given."""
+    """The server ended a statement at its time limit."""
 
 
 class AlreadyThere(StorageUnavailable):
-    """The table to be made is there already: another sidecar made it."""
+    """The table to create exists already: another sidecar created it."""
 
 
 class Unfinished(StorageUnavailable):
-    """A replica that is away has not done it yet, and will when it is back; all others have."""
+    """All replicas have run the statement, except for one that is away and will do so when it is
+    back.
+    """
 
 
 class NotThere(StorageUnavailable):
-    """A table, or the database, is not there."""
+    """A table, or the database, does not exist."""
 
 
 class Late(StorageUnavailable):
-    """Rows were refused whose numbers are too low or too high for the server's clock; none was
-    stored.
-    """
+    """Rows were refused because their numbers are too far from the server's clock; none was stored."""
 
 
 _KINDS: Final = (
@@ -74,7 +73,7 @@ _KINDS: Final = (
 
 
 def error_of(body: bytes, status: int) -> StorageError:
-    """Read the answer to a statement that failed."""
+    """Return the storage error for the answer to a failed statement."""
     code = code_of(body)
     text = _text(body)
     for codes, kind in _KINDS:
@@ -85,11 +84,11 @@ def error_of(body: bytes, status: int) -> StorageError:
     if code in _DENIED:
         return StorageUnavailable(f"clickhouse does not let this user in: {text}")
 
-    return StorageUnavailable(f"clickhouse: {text or f'status {status} without a word'}")
+    return StorageUnavailable(f"clickhouse: {text or f'status {status} without an error message'}")
 
 
 def code_of(body: bytes) -> int | None:
-    """Read the code of an error, None where something else answered, such as a proxy."""
+    """Return the code of an error; None if the answer is not ClickHouse's, such as a proxy's."""
     found = _CODE.search(body[:_MAX_TEXT])
     return None if found is None else int(found[1])
 

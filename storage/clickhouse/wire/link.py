@@ -1,16 +1,16 @@
-"""Statements to a ClickHouse server over HTTP, by aiohttp: the one place of `storage` that knows an
-HTTP client.
+"""Send statements to ClickHouse servers over HTTP. The only module of `storage` that uses an HTTP
+client (aiohttp).
 
-Strategy: of the hosts of an address the one that answered last is asked. Where no connection can be
-made the next one is tried; a statement that was sent is never sent again here, because its outcome
-is unknown, but what comes after a failure is sent to the next host. The server holds an answer back
-until it is whole (`wait_end_of_query`), so a status says how the statement ended. In a cluster the
-table `records` has the rows of all shards, and a link to one shard writes the name of the shard's
-own table in its place, in statements and not in their values.
+Strategy: the host of an address that answered last is asked first. If no connection can be made,
+the next one is tried. A statement that was sent is never sent again here, because its outcome is
+unknown, but the next statement after a failure goes to another host. The server holds back its
+answer until it is complete (`wait_end_of_query`), so the status tells how the statement ended. In a
+cluster the table `records` covers all shards; a link to one shard replaces this name in statements,
+not in values, with that of the shard's own table.
 
-Invariant: every statement has an end, on the server and here, and the answer's size a bound. Errors
-are those of `storage.clickhouse.wire.answers`. No session is used on the server: two statements
-share nothing.
+Invariant: every statement has a time limit, on the server and here, and its answer a size limit.
+Errors are those of `storage.clickhouse.wire.answers`. No session is used on the server, so
+statements share nothing.
 """
 
 import asyncio
@@ -36,15 +36,17 @@ from storage.clickhouse.wire.native import (
 from storage.errors import StorageError, StorageRejected, StorageUnavailable
 
 LIMIT_S: Final = 10.0
-"""Of a statement that sidelog needs for itself, and of other waits for the server."""
+"""Time limit of statements for sidelog itself, and of other waits for the server."""
 CONNECT_S: Final = 5.0
 GRACE_S: Final = 2.0
-"""How much longer than the server's limit an answer is waited for."""
+"""Time added to the server's limit when waiting for an answer."""
 MAX_ANSWER_BYTES: Final = 256 << 20
 _MAX_STATEMENT_BYTES: Final = 256 << 20
 _MAX_CONNECTIONS: Final = 8
 _IDLE_S: Final = 2.0
-"""Servers end idle connections after 3 s and more: a statement that meets the end is lost."""
+"""Idle time after which a connection is closed. Servers close theirs after 3 s and more, and a
+statement sent at that moment is lost.
+"""
 _PIECE_BYTES: Final = 1 << 20
 _OK: Final = 200
 RECORDS: Final = "records"
@@ -57,7 +59,7 @@ T = TypeVar("T")
 
 @contextmanager
 def refusing() -> Iterator[None]:
-    """Refuse values that no column can hold, while rows are written."""
+    """Turn errors of encoding values into `StorageRejected`, while rows are written."""
     try:
         yield
     except (ValueError, TypeError, OverflowError, AttributeError) as error:
@@ -65,10 +67,10 @@ def refusing() -> Iterator[None]:
 
 
 async def at_once(work: Callable[[S], Awaitable[T]], things: Iterable[S]) -> list[T]:
-    """Do a piece of work on each of some things at the same time.
+    """Run a function on several things concurrently.
 
     Raises:
-        StorageError: One failed. All were done, or failed.
+        StorageError: One of the calls failed; all have ended.
     """
 
     async def attempt(thing: S) -> T | StorageError:
@@ -96,24 +98,26 @@ class _Request(TypedDict, total=False):
 
 
 class Link:
-    """Runs statements, any number at a time. Opens connections when it needs them."""
+    """Runs statements on a server or its replicas, any number at a time. Connections are opened on
+    demand.
+    """
 
     def __init__(
         self, address: Address, max_answer_bytes: int = MAX_ANSWER_BYTES, *, is_read_only: bool = False,
         own_records: str = RECORDS,
     ) -> None:  # fmt: skip
-        """Prepare one; read-only, the server refuses statements that change something.
+        """Prepare a link; if read-only, the server refuses statements that change something.
 
         Args:
-            address: Where the servers are, of one shard if they are of a cluster.
-            max_answer_bytes: How long an answer may be.
+            address: The servers, of one shard if they belong to a cluster.
+            max_answer_bytes: Largest answer.
             is_read_only: Whether nothing may be changed.
-            own_records: Name of the table of the records that these servers have.
+            own_records: Name of the servers' own table of records.
         """
         self.address = address
         self._own_records = own_records
         self.each: list[Link] = [self]
-        """One to each replica."""
+        """One link to each replica."""
 
         if address.cluster and len(address.hosts) > 1:
             alone = [replace(address, hosts=(host,)) for host in address.hosts]
@@ -123,12 +127,12 @@ class Link:
             ]
 
         self.is_replicated = len(self.each) > 1
-        # 2 still takes settings with a statement, such as its limit of time.
+        # Level 2 still accepts settings with a statement, such as its time limit.
         self.settings = {"readonly": "2"} if is_read_only else {}
-        """Of every statement."""
+        """Settings of every statement."""
         self._max_answer_bytes = max_answer_bytes
         self.hosts = list(address.hosts)
-        """In the order in which they are asked."""
+        """Hosts in the order in which they are tried."""
         self._client: aiohttp.ClientSession | None = None
         self.is_closed = False
 
@@ -144,13 +148,13 @@ class Link:
 
         Args:
             sql: Without a format; see `storage.clickhouse.wire.literals.render`.
-            parameters: Its parameters.
-            limit_s: How long it may take.
-            settings: Further settings of the server for it.
+            parameters: Parameters of the query.
+            limit_s: Time limit.
+            settings: Further settings of the server for the query.
 
         Raises:
             StorageUnavailable: It can be tried again; `answers.OutOfTime`: it took too long.
-            StorageRejected: A parameter has no literal, or the server does not take it.
+            StorageRejected: A parameter has no literal, or the server refuses it.
         """
         answer = await self._post(
             f"{self._rendered(sql, parameters)} FORMAT Native", b"", limit_s, settings or {}
@@ -163,7 +167,7 @@ class Link:
     async def fetch_each(
         self, sql: str, parameters: Sequence[Any] = (), *, limit_s: float
     ) -> list[list[Row] | None]:
-        """Run a query on each replica; None for those to which no connection can be made."""
+        """Run a query on each replica; None for those without a connection."""
 
         async def ask(link: Link) -> list[Row] | None:
             with suppress(Away):
@@ -174,11 +178,11 @@ class Link:
 
     @property
     def current(self) -> "Link":
-        """The one to the replica that is asked at present."""
+        """Link to the replica in use."""
         return self.to(self.hosts[0]) if self.hosts else self
 
     def to(self, host: str) -> "Link":
-        """Return the one to a replica, by its host; this one where there is but one."""
+        """Return the link to a replica by its host; this link if there are no replicas."""
         return next((link for link in self.each if link.hosts == [host]), self)
 
     async def execute(
@@ -202,7 +206,7 @@ class Link:
         limit_s: float,
         settings: dict[str, str] | None = None,
     ) -> None:
-        """Insert rows, as columns of the types of the table; see `execute`.
+        """Insert rows, given as columns with the types of the table; see `execute`.
 
         Raises:
             StorageRejected: A value does not fit its column: nothing was sent.
@@ -214,13 +218,13 @@ class Link:
     async def send(
         self, table: str, *parts: Written, limit_s: float, settings: dict[str, str] | None = None
     ) -> None:
-        """Insert one block of columns, which are written already; see `execute`."""
+        """Insert one block of encoded columns; see `execute`."""
         names = ", ".join(identifier(name) for part in parts for name in part.names)
         sql = self._rendered(f"INSERT INTO {table} ({names}) FORMAT Native", ())
         await self._post(sql, block_of(*parts), limit_s, settings or {})
 
     async def close(self) -> None:
-        """Give back all connections; what is running is ended here, not on the server."""
+        """Close all connections. Running statements are abandoned here, and continue on the server."""
         self.is_closed = True
         client = self._client
         self._client = None
@@ -252,8 +256,8 @@ class Link:
                 reasons.append(str(error))
                 continue
             except StorageUnavailable as error:
-                # Of its kinds each says something of a table or a statement; this one may be the
-                # host's fault.
+                # Subclasses report a problem with a table or a statement; the plain class may be
+                # the host's fault.
                 if type(error) is StorageUnavailable and self.hosts[0] == host:
                     self.hosts = [*self.hosts[1:], host]
                 raise
@@ -300,7 +304,7 @@ class Link:
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
             self._client = aiohttp.ClientSession(
-                # The system's resolver: the other one starts a thread that never ends.
+                # Use the system's resolver: aiohttp's own starts a thread that never ends.
                 connector=aiohttp.TCPConnector(
                     resolver=aiohttp.ThreadedResolver(),
                     limit=_MAX_CONNECTIONS,
@@ -310,7 +314,7 @@ class Link:
                 headers={
                     "X-ClickHouse-User": self.address.user,
                     "X-ClickHouse-Key": self.address.password,
-                    # A profile of the server may compress what may be compressed.
+                    # Otherwise a profile of the server may compress answers.
                     "Accept-Encoding": "identity",
                 },
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -320,7 +324,7 @@ class Link:
         return self._client
 
     def prefer(self, host: str) -> None:
-        """Ask this host first."""
+        """Ask this host first from now on."""
         if self.hosts[0] != host:
             self.hosts = [host, *(other for other in self.hosts if other != host)]
 
@@ -334,7 +338,7 @@ class Link:
 def _request(parameters: dict[str, str], body: bytes) -> _Request:
     request: _Request = {"params": parameters, "data": body, "allow_redirects": False}
     if len(body) > _PIECE_BYTES:
-        # In one piece it would hold up the loop.
+        # Sending a large body in one piece would block the loop.
         request["data"] = _pieces(body)
         request["headers"] = {"Content-Length": str(len(body))}
     return request

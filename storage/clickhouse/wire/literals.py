@@ -1,12 +1,11 @@
-"""Statements with their values written into them, for servers that know no parameters. Pure.
+"""Write parameters into statements as literals, for servers without parameters. Pure.
 
-Strategy: a statement names its parameters `$1`, `$2` and so on, each becomes a literal. Text is
-quoted with every byte escaped that is not printable ASCII, so a literal has no byte that any server
-reads in another way; bytes and floats are written as hexadecimal digits, so that they come back bit
-by bit.
+Strategy: a statement names its parameters `$1`, `$2` and so on; each becomes a literal. In text
+every byte is escaped that is not printable ASCII, so that no server reads it differently. Bytes and
+floats are written as hexadecimal digits, which preserve every bit.
 
-Invariant: `SELECT $1` answers the value. What the server has no type for is refused before anything
-is sent.
+Invariant: `SELECT $1` returns the value. Values without a type on the server are refused before
+anything is sent.
 """
 
 import re
@@ -16,21 +15,21 @@ from typing import Any, Final
 
 _MARK: Final = re.compile(r"\$(\d+)")
 _PLAIN: Final = re.compile(rb"[^ !\"#$%&()-\[\]-~]")
-"""Any byte but printable ASCII without quote and backslash."""
+"""Any byte that must be escaped: all but printable ASCII without quote and backslash."""
 _LEAST: Final = -(1 << 63)
 _MOST: Final = (1 << 63) - 1
 
 
 def render(sql: str, parameters: Sequence[Any] = ()) -> str:
-    """Write parameters into a statement.
+    """Return a statement with its parameters as literals.
 
     Args:
-        sql: Holds no `$` but the marks, and none of them within quotes.
-        parameters: Each is named at least once: null, truth, number, text, bytes, or a sequence of numbers.
+        sql: Has `$` only in the names of parameters, none of them within quotes.
+        parameters: Each is named at least once: null, boolean, number, text, bytes, or a sequence of numbers.
 
     Raises:
         ValueError: A value has no literal: a number of more than 64 bits, a lone surrogate, an empty sequence.
-        TypeError: A value is of another kind.
+        TypeError: A value has another type.
     """
     unused = set(range(1, len(parameters) + 1))
 
@@ -48,7 +47,7 @@ def render(sql: str, parameters: Sequence[Any] = ()) -> str:
 
 
 def literal(value: Any) -> str:
-    """Write one value; see `render`."""
+    """Return one value as a literal; see `render`."""
     write = _WRITERS.get(type(value))
     if write is None:
         raise TypeError(f"a {type(value).__name__} has no literal")
@@ -56,14 +55,15 @@ def literal(value: Any) -> str:
 
 
 def identifier(name: str) -> str:
-    """Quote the name of a database, or of a table; see `render` for what it raises."""
+    """Return the quoted name of a database or table; raises as `render` does."""
     return f"`{_escaped(name).replace('`', _escape_byte(b'`'))}`"
 
 
 def _integer(value: int) -> str:
     if not _LEAST <= value <= _MOST:
         raise ValueError(f"{value} is not a number of 64 bits")
-    # Read digit by digit behind its sign, the least number would be one too large.
+    # The server parses the digits without the sign, and would find the least number too large by
+    # one.
     if value == _LEAST:
         return f"toInt64('{value}')"
     return str(value)

@@ -1,1 +1,1 @@
-"""How the batches of a collector become rows, once."""
+"""Store the batches of a collector as rows, each exactly once."""

@@ -1,10 +1,10 @@
-"""Batches of any instance: written as rows, and stored in the slots of that instance.
+"""Stores batches of any instance, in the slots of that instance.
 
-Strategy: rows are written on a thread where they are many. A batch whose fate is unknown is settled
-before the next one: records that turn out to be stored are not stored again.
+Strategy: large batches are encoded in a thread. A batch whose outcome is unknown is settled before
+the next one: records that turn out to be stored are not stored again.
 
-Invariant: after an exception nothing of the batch is known stored; who comes with its records again
-stores each once.
+Invariant: after an exception, none of the batch's records counts as stored. Passing the same
+records again stores each once.
 """
 
 import asyncio
@@ -20,22 +20,24 @@ from storage.record import Batch, Position
 from storage.relational.writes.doubts import Doubts
 
 _LOOP_ENTRIES: Final = 100
-"""A batch with more is written on a thread."""
+"""Batches with more entries are encoded in a thread."""
 
 
 class BatchStore:
     """Stores batches, one at a time."""
 
     def __init__(self, make_slots: Callable[[str], Slots]) -> None:
-        """Make one that has not seen the store yet; `make_slots` makes those of an instance."""
+        """Make a store of batches that has not read anything yet; `make_slots` returns the slots of
+        an instance.
+        """
         self._make_slots = make_slots
         self._slots: dict[str, Slots] = {}
         self._doubts = Doubts()
         self._doubtful: Slots | None = None
-        """Those that the batch in doubt was sent to."""
+        """Slots of the batch whose outcome is unknown."""
 
     async def store(self, batch: Batch) -> int:
-        """Commit a batch and set `record.seq`; returns the last of them, 0 without. See
+        """Commit a batch and set `record.seq`; return the last `seq`, 0 without entries. See
         `Storage.commit`.
         """
         await self._settle()
@@ -68,12 +70,12 @@ class BatchStore:
         return max((entry.record.seq for entry in batch.entries), default=0)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        """Read the positions of one sidecar, when no commit can change them that was sent before."""
+        """Return the positions of one sidecar, once no earlier commit can change them."""
         await self._settle()
         return await self._of(instance).positions()
 
     async def keep(self) -> None:
-        """Write positions anew that are a day old."""
+        """Write positions again that are a day old, so that their partition can be dropped."""
         for slots in self._slots.values():
             await slots.keep()
 
@@ -87,7 +89,7 @@ class BatchStore:
 
     @property
     def newest_seq(self) -> int:
-        """A number that no newest slot passes; 0 before the first one."""
+        """An upper bound of the numbers in the newest slots; 0 before the first."""
         newest_ms = max((slots.newest_ms for slots in self._slots.values()), default=0)
         return first_of(newest_ms + 1) - 1 if newest_ms else 0
 

@@ -1,10 +1,10 @@
-"""Which lanes of numbers an instance has, and which shard: noted in the register, so that no two
-have the same.
+"""Assigns lanes of numbers, and a shard, to instances, through the register, so that no two share a
+lane.
 
-Strategy: an instance claims a free lane by chance when it writes for the first time, and more when
-it has so many records that one gives too few numbers. Lanes of an instance that has written nothing
-for two days are free again: one that still runs marks daily, and begins anew when it could not. It
-stays on the shard of its first lane, which had the fewest.
+Strategy: an instance claims a random free lane when it first writes, and more when its records need
+more numbers than a lane gives. Lanes of an instance that has written nothing for two days are free
+again. A running instance writes a mark every day, and begins again if it could not. It stays on the
+shard of its first lane, which was the least used.
 """
 
 import random
@@ -19,7 +19,7 @@ from storage.clickhouse.wire.link import LIMIT_S, Link
 from storage.errors import StorageUnavailable
 
 MAX_LANES: Final = 64
-"""Of one instance: 64 000 records/s."""
+"""Most lanes of one instance: 64 000 records/s."""
 _PREFIX: Final = "lane/"
 _FREE: Final = Entry(0, "")
 _IDLE_DAYS: Final = 2
@@ -28,33 +28,33 @@ _WRITERS: Final = "SELECT DISTINCT writer FROM records WHERE seq >= $1 AND write
 
 
 class Held(NamedTuple):
-    """What an instance has."""
+    """The shard and lanes of an instance."""
 
     shard: int
-    """0: none yet."""
+    """0: not assigned yet."""
     lanes: tuple[int, ...]
-    """Rising."""
+    """Numbers of the lanes, rising."""
 
 
 class Lanes:
     """The lanes of all instances of one store."""
 
     def __init__(self, link: Link, server: Server, register: Register, shards: int = 1) -> None:
-        """Make it, of a store of so many shards, given a link to the records of all."""
+        """Take a link to the records of all shards, and the number of shards."""
         self._link = link
         self._server = server
         self._register = register
         self._shards = shards
 
     async def of(self, instance: str) -> Held:
-        """Read what an instance has."""
+        """Return the shard and lanes of an instance."""
         return _of(instance, await self._register.entries(_PREFIX))
 
     async def claim(self, instance: str, wanted: int) -> Held:
-        """Claim lanes until an instance has so many; returns all that it has.
+        """Claim lanes until an instance has `wanted`; return all that it has.
 
         Raises:
-            StorageUnavailable: None is free.
+            StorageUnavailable: No lane is free.
         """
         for _ in range(_TRIES):
             known = await self._register.entries(_PREFIX)
@@ -69,7 +69,9 @@ class Lanes:
                 partial(_take, seen=known.get(str(lane), _FREE).value, held=f"{shard}/{instance}"),
             )
 
-        raise StorageUnavailable(f"clickhouse: others claim the same lanes, {_TRIES} times")
+        raise StorageUnavailable(
+            f"clickhouse: other sidecars claimed the same lanes, {_TRIES} times in a row"
+        )
 
     def _emptiest(self, known: dict[str, Entry]) -> int:
         used = Counter(entry.value.partition("/")[0] for entry in known.values())
@@ -108,5 +110,5 @@ def _of(instance: str, known: dict[str, Entry]) -> Held:
 
 
 def _take(before: str, *, seen: str, held: str) -> tuple[str | None, None]:
-    """Take a lane unless another was quicker."""
+    """Take a lane unless another instance was quicker."""
     return (held if before == seen else None), None

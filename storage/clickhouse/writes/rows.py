@@ -1,11 +1,11 @@
-"""A batch as the rows of one block: records with their payloads, tool calls and jobs; of positions
-alone, one row.
+"""Encode a batch as the rows of one block: records with their payloads, tool calls and jobs. A
+batch of positions alone is one row.
 
-Strategy: all are rows of one table, which their kind distinguishes, so that one insert has all of a
-batch. What is no record has the `seq` of the record it came with, and uses columns that records
-have for something else (`CALL`, `WAITING`, `JOB`). Written once, whatever becomes of the attempt:
-what an attempt decides is a few columns before the others. The last row, of the last number, has
-positions and nothing else: it stays when the records of its batch are erased. Pure.
+Strategy: all rows go to one table, distinguished by their kind, so that one insert has the whole
+batch. A row that is not a record has the `seq` of the record it came with, and uses columns that
+records have for other values (`CALL`, `WAITING`, `JOB`). Rows are encoded once, for all attempts;
+the few columns that differ between attempts come first. The last row, with the last number, has
+only positions, so it stays when the batch's records are erased. Pure.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,17 +24,17 @@ from storage.relational.tools.rows import row_of
 from storage.tools import awaited_calls, ended_calls
 
 CALL, WAITING, JOB, POSITIONS, MARK = range(len(KINDS), len(KINDS) + 5)
-"""Kinds of rows that are no records: the last two, one of which each slot ends with
-(`writes.slots`), have a writer.
+"""Kinds of rows that are not records. Each slot ends with a row of one of the last two
+(`writes.slots`), which have a writer.
 """
 CALL_COLUMNS: Final = {
     "record_id": "id", "position": "request_bytes", "created_at_us": "response_bytes", "latency_us": "duration_us",
     "llm_request_id": "trace_id", "rpc_id": "span_id", "session": "request_id", "search": "response_body",
     "detail": "request_body", "tool_name": "name", "server_label": "service", "key_last4": "user_id",
 }  # fmt: skip
-"""Column of tool calls → the one that it is stored in, where that is called something else."""
+"""Column of a tool call → the record's column that stores it, where the names differ."""
 TYPES: Final = codec.TYPES | dict.fromkeys(payloads.COLUMNS, "String") | {"words": "Array(String)"}
-"""Column of every row → its type on the wire, but for those of an attempt."""
+"""Column of every row → its type in the wire format, without the columns of an attempt."""
 ATTEMPT_TYPES: Final = {
     "seq": "Int64", "batch": "Int64", "place": "UInt32", "attempt": "UInt64", "writer": "String", "positions": "String",
 }  # fmt: skip
@@ -43,28 +43,26 @@ _positions_encoder: Final = msgspec.msgpack.Encoder()
 _positions_decoder: Final = msgspec.msgpack.Decoder(dict[bytes, Position])
 
 Values = Mapping[str, Any]
-"""Column → value, of a row that is no record; others are empty."""
+"""Column → value, of a row that is not a record; other columns are empty."""
 
 
 class Rows(NamedTuple):
-    """The rows of a batch, but for what an attempt decides."""
+    """The encoded rows of a batch, without the columns of an attempt."""
 
     records: int
     places: tuple[int, ...]
-    """Of each further row, the place of the record it came with."""
+    """For each row after the records, the index of the record it came with."""
     written: Written
 
     @property
     def numbers(self) -> int:
-        """How many numbers they take: positions alone take one."""
+        """Numbers that the rows need; positions alone need one."""
         return max(1, self.records)
 
     def of_attempt(
         self, seqs: Sequence[int], slot: int, attempt: int, writer: str, positions: bytes
     ) -> Written:
-        """Write the columns of an attempt; who writes, and its positions, stand in the last row
-        only.
-        """
+        """Return the columns of an attempt. Only the last row has the writer and its positions."""
         rows = self.written.rows
         numbers = [*seqs, *(seqs[place] for place in self.places)]
         made = {
@@ -77,7 +75,7 @@ class Rows(NamedTuple):
 
 
 def rows_of(batch: Batch) -> Rows:
-    """Write the rows of a batch.
+    """Encode the rows of a batch.
 
     Raises:
         ValueError: A value cannot be stored.
@@ -100,7 +98,7 @@ def rows_of(batch: Batch) -> Rows:
 
 
 def mark() -> Rows:
-    """Write the row that closes a slot."""
+    """Return the row that closes a slot."""
     return _alone(MARK)
 
 

@@ -1,17 +1,17 @@
-"""Batches of one instance, each stored once: the slots that they take, in order.
+"""Stores the batches of one instance, each once, in numbered slots.
 
 Strategy: a batch is one insert of one block, whose token names the instance and the number of a
-slot; the server stores one of all inserts with the same token. Whether it did is looked up,
-whatever it answered. A slot of which no sidecar knows whether it is taken, by this process or by
-one before it, is closed by a mark: if that is stored, nothing else that was sent for the slot ever
-will be. The newest slot has all positions of the instance.
+slot. Of all inserts with the same token the server stores one. Its answer is not relied upon: a
+query checks what is stored. A slot in an unknown state, left by this process or an earlier one, is
+closed by a mark: once that is stored, no other insert for the slot can be stored. The newest slot
+has all positions of the instance.
 
-A server without tokens settles by time: what is late is refused, so when the delay is over and no
-insert runs, what is not stored will never be. Replicas settle by both, and then one of them is
-asked that shows all that was committed.
+A server without tokens settles by time. It refuses late inserts, so once the delay is over and no
+insert runs, an insert that is not stored never will be. Replicas settle by both, and then a replica
+is asked that shows everything committed.
 
-Invariant: of each slot the rows of one block at most are stored, and only the slot behind the
-newest can be on its way.
+Invariant: each slot has the rows of at most one block, and only the slot after the newest can have
+an insert on its way.
 """
 
 # ruff: noqa: S608 -- identifiers come from here, every value is a parameter
@@ -34,17 +34,17 @@ from storage.errors import StorageRejected, StorageUnavailable
 from storage.record import Position
 
 WRITE_LIMIT_S: Final = 15.0
-"""Of an insert of records."""
+"""Time limit of an insert of records."""
 NAME_KEPT_MS: Final = 90_000
-"""Who has the name of an instance keeps it for so long after it wrote."""
+"""Time after its last write for which a writer keeps the name of an instance."""
 _BEGIN_ANEW_S: Final = 86_400.0
-"""Who has not written for so long looks whether its name and its lanes are still its own."""
+"""A writer that has not written for this long checks that its name and lanes are still its own."""
 _TRIES: Final = 8
 _MAX_AHEAD_MS: Final = AHEAD_MS // 2
 _HURRIED_MS: Final = 1000
-"""Whose numbers are so far ahead of the clock takes more lanes."""
+"""A writer whose numbers are this far ahead of the clock claims more lanes."""
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
-"""Pauses between looks for what has taken a slot: it may be on its way."""
+"""Pauses between looks for the rows of a slot, which may still be on their way."""
 _LATE_PAUSE_S: Final = 0.2
 _LATE_GRACE_MS: Final = 1000
 _NEWEST: Final = (
@@ -69,35 +69,35 @@ class Newest(NamedTuple):
 
 
 class _Doubt(NamedTuple):
-    """A slot of which it is not known whether the batch that was sent for it is stored."""
+    """A slot whose insert may or may not be stored."""
 
     slot: int
     first_seq: int
     reason: str = ""
-    """Why the insert failed; empty where it was cut off."""
+    """Why the insert failed; empty if it was cancelled."""
 
 
 class Slots:
-    """The slots of one instance, for one writer of it at a time."""
+    """The slots of one instance, used by one writer at a time."""
 
     def __init__(
         self, links: Sequence[Link], server: Server, lanes: Lanes, order_delay_ms: int, instance: str, holder: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Make them; nothing was read yet.
+        """Make slots that have not read anything yet.
 
         Args:
-            links: To each shard.
-            server: What all can do.
-            lanes: Of all instances.
+            links: One to each shard.
+            server: Abilities shared by all servers.
+            lanes: Lanes of all instances.
             order_delay_ms: How late an insert may be.
-            instance: Whose slots they are.
-            holder: 31 bits that tell who writes from others of the name, kept over restarts; 0: it is not watched.
+            instance: Owner of the slots.
+            holder: 31 bits that identify the writer among others of the name, kept over restarts; 0 disables the check.
             clock: Monotonic seconds.
         """
         self._links = links
         self._link = links[0]
-        """To the shard of this instance, once it has begun."""
+        """Link to the shard of this instance, once it has begun."""
         self._server = server
         self._lanes = lanes
         self._delay_ms = order_delay_ms
@@ -105,37 +105,37 @@ class Slots:
         self._holder = holder
         self._clock = clock
         self._own = holder << 32 | secrets.randbits(32)
-        """The attempt of all rows of this process."""
+        """Attempt number of all rows of this process."""
         self._numbers = Numbers(clock)
         self._slot = 0
-        """The newest that is taken."""
+        """The newest slot that is filled."""
         self._positions: dict[bytes, Position] = {}
         self._doubt: _Doubt | None = None
         self._late_from_ms: int | None = None
-        """From then on the server refuses what was sent before; None where that was not asked since
+        """Server time from which earlier inserts are refused as late; None if not determined since
         the last insert.
         """
         self._wrote_s: float | None = None
-        """When a slot was taken last; None before the store was looked at."""
+        """When a slot was last filled; None before the store was read."""
         self._is_lost = False
         self.newest_ms = 0
-        """No number of the newest slot is of a later millisecond; 0 before the first slot."""
+        """Upper bound of the milliseconds of the newest slot's numbers; 0 before the first slot."""
 
     async def positions(self) -> dict[bytes, Position]:
-        """Return the positions, when nothing can change them that was sent before."""
+        """Return the positions, once no earlier insert can change them."""
         await self.settle()
         return dict(self._positions)
 
     async def fill(
         self, rows: Rows, positions: Mapping[bytes, Position], retired: Sequence[bytes]
     ) -> Sequence[int]:
-        """Store rows in the next slot, and the positions they move; returns the numbers of their
+        """Store rows, and the positions they move, in the next slot; return the numbers of the
         records.
 
-        Safe to cancel: `settle` tells what became of it.
+        Safe to cancel: `settle` finds out the outcome.
 
         Raises:
-            StorageUnavailable: Nothing is known to be stored.
+            StorageUnavailable: The outcome is unknown, or nothing is stored.
             StorageRejected: Nothing is stored.
         """
         await self.settle()
@@ -168,11 +168,11 @@ class Slots:
         raise StorageUnavailable(f"clickhouse: {_TRIES} inserts in a row were refused as late")
 
     async def settle(self) -> Sequence[int] | None:
-        """Find out what became of a batch in doubt; returns the numbers of its records, None where
-        it is not stored.
+        """Find out the outcome of a batch in doubt; return the numbers of its records, None if it
+        is not stored.
 
         Raises:
-            StorageUnavailable: It is not known; or another process has the name of this instance.
+            StorageUnavailable: The outcome is still unknown, or another process uses the name of this instance.
         """
         if self._is_lost:
             raise self._name_is_lost()
@@ -197,14 +197,14 @@ class Slots:
         return None
 
     async def keep(self) -> None:
-        """Write the positions anew when they are a day old."""
+        """Write the positions again if they are a day old."""
         if self._doubt is None and self._wrote_s is not None and not self._is_lost:
             await self.settle()
 
     async def _send(
         self, rows: Rows, seqs: Sequence[int], moved: dict[bytes, Position]
     ) -> StorageUnavailable | None:
-        """Insert rows into the next slot, which is in doubt from then on; returns what went wrong.
+        """Insert rows into the next slot, which is in doubt from then on; return the error, if any.
 
         Raises:
             StorageRejected: A value is refused, and nothing is stored.
@@ -220,7 +220,8 @@ class Slots:
             raise
         except Late as error:
             self._doubt = None
-            # Who is slow comes with numbers that are as much later.
+            # Shift the next numbers ahead by the time that the insert took, so that they are not
+            # late.
             took_ms = int((self._clock() - started_s) * 1000)
             self._numbers.lead_ms = min(_MAX_AHEAD_MS, max(2 * self._numbers.lead_ms, took_ms, 1))
             await self._hear()
@@ -240,7 +241,7 @@ class Slots:
         self.newest_ms = self._numbers.last_ms
 
     async def _take(self, count: int) -> Sequence[int]:
-        """Take numbers, and more lanes where these run ahead of the clock.
+        """Return the next numbers, and claim more lanes if they run ahead of the clock.
 
         Raises:
             StorageUnavailable: They are too far ahead.
@@ -277,10 +278,10 @@ class Slots:
         return bool(rows)
 
     async def _await_copies(self, seq: int) -> None:
-        """Wait until as many replicas have a row as the address says.
+        """Wait until as many replicas have a row as the address demands.
 
         Raises:
-            StorageUnavailable: They do not have it yet.
+            StorageUnavailable: Too few have it yet.
         """
         wanted = self._link.address.min_replicas
         for pause_s in _LOOK_AGAIN_S if wanted > 1 else ():
@@ -299,10 +300,11 @@ class Slots:
         self._numbers.hear(now_ms)
 
     async def _begin(self) -> Link:
-        """Go on behind what is stored, once nothing is on its way that was sent for the next slot.
+        """Continue after the newest slot, once no earlier insert for the next slot can still
+        arrive.
 
         Returns:
-            A link to a server that shows all that was stored.
+            A link to a server that shows everything that was stored.
         """
         is_new = await self._find_shard()
         await self._hear()
@@ -323,7 +325,8 @@ class Slots:
                 self._slot = slot if rows else slot - 1
                 break
 
-            # Another batch is in it; or its token is spent for nothing, by a server that died.
+            # The slot has another batch, or a server died after it had spent the token without
+            # storing rows.
             spent = 0 if rows else spent + 1
 
         self._wrote_s = self._clock()
@@ -331,9 +334,9 @@ class Slots:
         return link
 
     async def _find_shard(self) -> bool:
-        """Find the shard and the lanes of this instance; whether it had none before.
+        """Find the shard and the lanes of this instance; return whether it had none before.
 
-        Who has begun lately knows: the shard that has the register may be away.
+        A writer that has begun lately keeps them, as the shard with the register may be away.
         """
         if self._wrote_s is not None and self._clock() - self._wrote_s < _BEGIN_ANEW_S:
             return False
@@ -353,11 +356,10 @@ class Slots:
         return is_new
 
     async def _close(self, slot: int, since_ms: int) -> tuple[Link, list[Row]]:
-        """See to it that nothing is stored any more that was sent for a slot; returns attempts and
-        kinds of what is.
+        """Make sure that no earlier insert for a slot can still be stored; return attempts and
+        kinds of its rows.
 
-        Nothing is there where there are no tokens, or where the token of the slot was spent for
-        nothing.
+        The slot is empty on servers without tokens, or if its token was spent without storing rows.
         """
         if self._server.has_tokens:
             await self._mark(slot, since_ms)
@@ -373,13 +375,13 @@ class Slots:
                 return link, rows
             await asyncio.sleep(pause_s)
 
-        # What is in the slot may be on its way from another replica.
+        # The rows of the slot may be on their way from another replica.
         link = await whole(self._link, "records")
         return link, await link.fetch(_OF_SLOT, parameters, limit_s=LIMIT_S)
 
     async def _mark(self, slot: int, since_ms: int) -> None:
-        """Insert a mark into a slot, in each partition in which something may be on its way: tokens
-        hold within one.
+        """Insert a mark into a slot, in each partition that an earlier insert could reach, since a
+        token is valid within one partition.
         """
         for _ in range(_TRIES):
             now_ms = self._numbers.server_ms
@@ -400,13 +402,12 @@ class Slots:
         raise StorageUnavailable(f"clickhouse: {_TRIES} inserts in a row were refused as late")
 
     async def _wait_until_late(self) -> None:
-        """Wait until an insert that was sent before is refused, if it comes.
+        """Wait until any earlier insert would be refused as late.
 
-        The next attempt to commit goes on with the wait that this one began: whatever cuts it off,
-        it ends.
+        If the wait is interrupted, the next attempt to commit continues it, so it always ends.
 
         Raises:
-            StorageUnavailable: It may still come, and why the insert failed.
+            StorageUnavailable: The insert may still arrive; has the reason why it failed.
         """
         if self._late_from_ms is None:
             late_ms = self._delay_ms + self._server.clock_step_ms + _LATE_GRACE_MS
@@ -425,7 +426,7 @@ class Slots:
             await asyncio.sleep(_LATE_PAUSE_S)
 
     def _check_name(self, newest: Newest) -> None:
-        """Raise StorageUnavailable where another process has the name of this instance."""
+        """Raise StorageUnavailable if another process uses the name of this instance."""
         if newest.attempt == self._own or not newest.slot:
             return
         holder = newest.attempt >> 32
@@ -443,12 +444,12 @@ class Slots:
 
 
 async def read_newest(link: Link, instance: str) -> Newest:
-    """Read the newest slot of an instance."""
+    """Return the newest slot of an instance."""
     rows = await link.fetch(_NEWEST, (stored_text(instance),), limit_s=LIMIT_S)
     if not rows:
         return Newest(0, 0, 0, {})
 
-    # About midnight a slot may have marks beside the batch that took it.
+    # Around midnight a slot may have marks in addition to its batch.
     slot, attempt, _, _, positions = max(rows, key=lambda row: (row[0], row[3] != MARK))
     return Newest(
         slot, attempt, milliseconds_of(max(row[2] for row in rows)), unpack_positions(positions)

@@ -30,5 +30,5 @@ def test_an_old_server_is_refused(version: str) -> None:
 
 def test_what_is_no_version_is_refused() -> None:
     """A proxy may answer in the server's place."""
-    with pytest.raises(StorageUnavailable, match="'hello' is no version"):
+    with pytest.raises(StorageUnavailable, match="'hello' is not a version"):
         server_of("hello")

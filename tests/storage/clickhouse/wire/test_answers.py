@@ -42,7 +42,7 @@ from tests.support.cases import each_of
         ),
         (b"Code: 99999. never heard of", StorageUnavailable, "never heard of"),
         (b"<html>bad gateway</html>", StorageUnavailable, "bad gateway"),
-        (b"", StorageUnavailable, "status 502 without a word"),
+        (b"", StorageUnavailable, "status 502 without an error message"),
         (b"\xff" * 10_000, StorageUnavailable, "\ufffd"),
     ],
 )
