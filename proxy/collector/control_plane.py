@@ -7,12 +7,14 @@ rings are emptied, the writer settles what it has, the admin port closes, then t
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+from prometheus_client.metrics_core import Metric
 
 from api.access.snapshot_cursor import SnapshotCursors
 from api.metrics.metrics import Metrics, eviction_families
@@ -71,6 +73,15 @@ half the cost per row of 500, measured.
 """
 
 
+class Part(NamedTuple):
+    """A part that runs from start to stop and is waited for by no other."""
+
+    name: str
+    run: Callable[[], Coroutine[Any, Any, None]]
+    collect: Callable[[], Iterable[Metric]] = tuple
+    """Makes its metrics at each scrape."""
+
+
 @dataclass(slots=True, kw_only=True)
 class ControlPlane:
     """The running parts of a collector."""
@@ -90,7 +101,6 @@ class ControlPlane:
     retention: Retention
     size_cap: SizeCap
     text_indexing: TextIndexing
-    replicas: ReplicaWatch
     keys: KeyPublisher
     builder: RecordBuilder
     endpoints: LearnedEndpoints
@@ -98,6 +108,7 @@ class ControlPlane:
     alerting: Alerting
     fanout: SnapshotCursors | None
     access_log: AccessLog | None
+    parts: Iterable[Part]
     is_handing_over: bool = False
     """Whether another collector continues with the rings where this one stops."""
     unsettled_records: int = 0
@@ -149,13 +160,8 @@ async def control_plane(
             tasks.create_task(each.run(), name="retention")
             for each in (plane.retention, plane.size_cap)
         ]
-        beside = {
-            "keys": plane.keys.run(), "watch": plane.readiness.run(), "endpoints": plane.endpoints.run(),
-            "text index": plane.text_indexing.run(), "replicas": plane.replicas.run(), "alerts": plane.alerting.run(),
-            "garbage": garbage.collect_rarely(garbage.COLLECTOR.rest), "memory": malloc.trim_regularly(),
-        }  # fmt: skip
         exporting = tasks.create_task(plane.export.run(), name="export")
-        assisting = [tasks.create_task(run, name=name) for name, run in beside.items()]
+        assisting = [tasks.create_task(part.run(), name=part.name) for part in plane.parts]
 
         try:
             yield plane
@@ -263,12 +269,22 @@ def _build(
     sources.subscribe(on_found=drain.on_found)
     sources.subscribe(on_found=keys.announce)
     subscribe_to_erasures(settings, endpoints, tail)
+    alerting = make_alerting(settings, data.instance, storage)
+    parts = (
+        Part("keys", keys.run),
+        Part("watch", readiness.run),
+        Part("endpoints", endpoints.run),
+        Part("text index", text_indexing.run, lambda: families.text_index_families(text_indexing)),
+        Part("replicas", replicas.run, lambda: families.replica_families(replicas.seen)),
+        Part("alerts", alerting.run, alerting.families),
+        Part("garbage", partial(garbage.collect_rarely, garbage.COLLECTOR.rest)),
+        Part("memory", malloc.trim_regularly),
+    )
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
-        retention=retention, size_cap=size_cap, text_indexing=text_indexing, replicas=replicas, keys=keys,
-        builder=builder, endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log,
-        alerting=make_alerting(settings, data.instance, storage),
+        retention=retention, size_cap=size_cap, text_indexing=text_indexing, keys=keys, builder=builder,
+        endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log, alerting=alerting, parts=parts,
     )  # fmt: skip
     _measure(plane, state, places, settings)
     return plane
@@ -285,10 +301,9 @@ def _measure(
     metrics.watch(lambda: families.ring_families(plane.sources, ring_bytes))
     metrics.watch(lambda: families.store_families(*store))
     metrics.watch(lambda: families.process_families(plane.sources, plane.workers, places))
-    metrics.watch(lambda: families.text_index_families(plane.text_indexing))
-    metrics.watch(lambda: families.replica_families(plane.replicas.seen))
     metrics.watch(lambda: families.otel_families(plane.export.exporters))
-    metrics.watch(plane.alerting.families)
+    for part in plane.parts:
+        metrics.watch(part.collect)
     metrics.watch(certificates_of(settings).families)
     metrics.watch(lambda: usage_families(plane.workers.process_ids()))
     metrics.watch(lambda: eviction_families(*plane.builder.call_evictions))
