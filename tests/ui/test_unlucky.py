@@ -128,24 +128,19 @@ async def test_the_same_search_asks_again(site: Site) -> None:
 
 async def test_what_is_sent_cannot_hide_itself(site: Site) -> None:
     """A role is what somebody else wrote; it is shown, and no class of ours."""
-    sent = {"messages": [{"role": "hidden", "content": "look at me"}]}
-    record = {
-        "provider": "openai",
-        "duration_us": 1,
-        "stream": None,
-        "finish_reason": None,
-        "response": None,
+    sent = {
+        "messages": [{"role": "hidden", "parts": [{"kind": "text", "text": "look at me"}]}],
+        "later": [],
+        "tools": [],
+        "follows": None,
+        "is_cut": False,
+        "is_open": False,
     }
-    body = {
-        "encoding": "utf-8",
-        "head": json.dumps(sent),
-        "tail": "",
-        "truncated": False,
-        "omitted": None,
-    }
+    record = {"duration_us": 1, "stream": None, "finish_reason": None}
+    chat = {"sent": sent, "answer": None}
     await site.open("/keys")
     classes = await site.page.evaluate(f"""import("/ui/newest/chat/tab.js").then(({{ chatTab }}) => {{
-      const [, , make] = chatTab({json.dumps(record | {"request": {"body": body}})});
+      const [, , make] = chatTab({json.dumps(record)}, {json.dumps(chat)});
       return make().flatMap((node) => [...node.querySelectorAll("*"), node]).map((node) => node.className);
     }})""")
     assert "turn" in " ".join(classes)

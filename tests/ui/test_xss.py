@@ -91,6 +91,7 @@ SCROLL_THROUGH = r"""(async () => {
 
 SHOW_EVERY_TAB = r"""(async () => {
   const { Sheet } = await import("/ui/newest/record/sheet.js");
+  const { readChat } = await import("/ui/newest/chat/read.js");
   const main = document.querySelector("main");
   const sheet = new Sheet({ close() {}, move() {}, signal: new AbortController().signal });
   const { host } = sheet;
@@ -100,10 +101,11 @@ SHOW_EVERY_TAB = r"""(async () => {
   const calls = JSON.parse(await read("/api/mcp-logs?limit=1000")).logs;
   const lines = (await read("/api/export?format=ndjson&bodies=true&kind=all")).trim().split("\n");
   const tabs = new Set(), found = [];
-  lines.forEach((line, index) => {
+  for (const [index, line] of lines.entries()) {
     const record = { request: null, response: null, tools: calls.slice(index, index + 1), ...JSON.parse(line) };
     sheet.id = record.id;
     sheet.record = record;
+    sheet.chat = await readChat(record, sheet.signal);
     sheet.draw(record, true);
     for (const [name] of sheet.tabs) {
       sheet.turnTo(name);
@@ -111,7 +113,7 @@ SHOW_EVERY_TAB = r"""(async () => {
       tabs.add(name);
       if (found.length === 0) found.push(...INERT);
     }
-  });
+  }
   return { found, tabs: [...tabs], records: lines.length };
 })()""".replace("INERT", INERT)
 
