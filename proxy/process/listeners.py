@@ -1,12 +1,12 @@
 """The listening sockets: one per worker on the data port (SO_REUSEPORT), one for each other port.
-stdlib only.
 
 They are opened once by the supervisor and inherited, so a child's death never closes a port. A
 service manager may hand them over instead (systemd socket activation, sd_listen_fds(3)): the first
-descriptor is the data port, the second the admin port, or as LISTEN_FDNAMES says (`data`, `admin`),
-or as their addresses are those of the settings.
-The data port may be a Unix socket (unix(7)), which all workers share. Its file outlives a program
-that is killed: one that nothing answers on is replaced, anything else stays.
+descriptor is the data port, the second the admin port, unless LISTEN_FDNAMES (`data`, `admin`) or
+the addresses in the settings identify them.
+The data port may be a Unix socket (unix(7)), which all workers share. Its file outlives a killed
+program: a socket file on which nothing answers is replaced, anything else stays. Standard library
+only.
 """
 
 import errno
@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _PORTS: Final = ("data", "admin")
-"""Names of what a service manager may hand over, in the order of sockets without a name."""
+"""Ports that a service manager may hand over, in the order of sockets without a name."""
 BACKLOG: Final = 4096
 """Capped by the kernel at net.core.somaxconn."""
 FIRST_INHERITED: Final = 3
-"""SD_LISTEN_FDS_START."""
+"""First inherited descriptor: SD_LISTEN_FDS_START."""
 UNIX_PREFIX: Final = "unix:"
 MAX_PATH_BYTES: Final = 107
-"""`sun_path` of unix(7) has 108, and the last one is 0."""
+"""Longest path of a Unix socket: `sun_path` of unix(7) has 108 bytes, and the last one is 0."""
 
 
 class ListenError(Exception):
-    """A port cannot be listened on; the message names it and says what to do."""
+    """A port cannot be opened. The message names it and the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,23 @@ class Listeners:
     """Open listening sockets."""
 
     data: list[socket.socket]
-    """One per worker, at least one; none without a data port."""
+    """Sockets of the data port: one per worker, at least one; none without a data port."""
     egress: list[socket.socket]
-    """As many, where outgoing calls are on; else none."""
+    """Sockets of the port of outgoing calls, one per worker; none if outgoing calls are off."""
     admin: socket.socket
     metrics: socket.socket | None = None
     """The open address with metrics and probes, if configured."""
     health: socket.socket | None = None
-    """The supervisor's own, if configured."""
+    """The supervisor's own port, if configured."""
     path: str = ""
-    """Where we made a Unix socket for the data port."""
+    """Path of the Unix socket that we created for the data port."""
     inode: int = 0
-    """Of its file; no other file has it while we listen."""
+    """Inode of its file; no other file has it while we listen."""
 
     def close_data(self) -> None:
-        """Close the ports of the workers; the file of a Unix socket goes first, unless another
-        program has put its own there.
+        """Close the ports of the workers.
+
+        The file of a Unix socket is removed first, unless another program has put its own there.
         """
         with suppress(OSError):
             if self.path and os.lstat(self.path).st_ino == self.inode:
@@ -127,7 +128,7 @@ def _inherited(
     """Return the sockets that a service manager hands over, by port.
 
     Raises:
-        ListenError: there are not as many as it says, one is of another type, or has no port.
+        ListenError: fewer sockets than announced, one of another type, or one for no port.
     """
     if environ.get("LISTEN_PID") != str(os.getpid()):
         return {}
@@ -175,7 +176,9 @@ def _adopted(fd: int) -> socket.socket:
 
 
 def _names_of(handed: list[socket.socket], addresses: Mapping[str, str]) -> list[str]:
-    """Name sockets without a name: by the address of a port in the settings, else by their order."""
+    """Return the ports of sockets without a name: by an address in the settings, else by their
+    order.
+    """
     if len(handed) > len(_PORTS):
         raise ListenError(
             f"{len(handed)} sockets are handed over, expected at most {len(_PORTS)}, data port and "
@@ -195,7 +198,7 @@ def _address_of(listener: socket.socket) -> str:
 
 
 def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:
-    """Return a descriptor of one socket for each worker, which is known, adopted and closed by its
+    """Return a descriptor of one socket for each worker, since workers identify sockets by
     descriptor.
     """
     undo.callback(listener.close)
@@ -207,8 +210,8 @@ def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.
 
 
 def _reuse_port(address: str, count: int, undo: ExitStack, flag: str) -> list[socket.socket]:
-    # A first socket without SO_REUSEPORT finds out whether another program has the port: with it,
-    # both would succeed.
+    # Another program may have the port: a first socket without SO_REUSEPORT detects it, while with
+    # it both would succeed.
     probe = _bind(address, flag, is_shared=False)
     host, port = probe.getsockname()[:2]
     probe.close()
@@ -267,7 +270,7 @@ def socket_path(text: str) -> str:
     """Read `unix:/path` or `unix:///path` (RFC 8089 §2).
 
     Raises:
-        ValueError: it is neither, or longer than the kernel takes.
+        ValueError: it is neither, or longer than the kernel allows.
     """
     path = text.removeprefix(UNIX_PREFIX)
     if path.startswith("///"):
@@ -284,8 +287,9 @@ def socket_path(text: str) -> str:
 
 
 def path_error(path: str) -> OSError | None:
-    """Return why no Unix socket can be made at a path; what a program that was killed left there is
-    no reason.
+    """Return the error that keeps a Unix socket from being created at a path; None without one.
+
+    The socket file of a killed program is not an error.
     """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -314,10 +318,9 @@ def path_error(path: str) -> OSError | None:
 
 
 def _listen_at(address: str, undo: ExitStack) -> socket.socket:
-    """Listen on a Unix socket that every user of this machine may connect to, as to a port on
-    loopback.
+    """Listen on a Unix socket open to every user of this machine, like a port on loopback.
 
-    Its directory decides who finds it.
+    The permissions of its directory decide who finds it.
     """
     path = socket_path(address)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -338,8 +341,9 @@ def _listen_at(address: str, undo: ExitStack) -> socket.socket:
 
 
 def port_of(listener: socket.socket) -> int | str:
-    """Return the port of a listener, or the path of its Unix socket; an abstract one begins with a
-    null.
+    """Return the port of a listener, or the path of its Unix socket.
+
+    The path of an abstract socket begins with a null byte.
     """
     name = listener.getsockname()
     if isinstance(name, tuple):
@@ -348,7 +352,7 @@ def port_of(listener: socket.socket) -> int | str:
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:
-    """Address of a listener that has a port: host for a URL, port."""
+    """Return the address of a listener with a port: host for a URL, and port."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"

@@ -199,8 +199,8 @@ class Worker(Child):
         self.is_leaving = False
         """True while it serves its last clients. Other workers accept new ones."""
         self.is_lean = False
-        """Its ring takes memory only as it fills: there is little, as the rings of the last run are
-        not drained yet.
+        """True if its ring allocates memory only as it fills, because rings of the last run still
+        take much.
         """
         self.is_silent = False
         """True if it runs and does not answer."""
@@ -209,8 +209,8 @@ class Worker(Child):
         self._is_asked = False
         self._adopted: set[int] = set()
         self.rings: dict[str, int] = {}
-        """Their files by source hex, as long as the collector has not emptied them: a name may be
-        removed under us.
+        """Descriptors of its rings by source hex, until the collector has emptied them. They are
+        kept because a file's name may be removed meanwhile.
         """
         self._ring = ""
 

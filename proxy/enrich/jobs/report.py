@@ -1,8 +1,8 @@
-"""What an exchange says of a job: that it began one, how far one has come, what one has used.
+"""Read the report of an exchange about a job: its beginning, its progress, or its usage.
 
-Strategy: the path says what it may be about, in one cheap test for nearly all; the document in the
-response must then agree. A response outside of background mode is no job: the exchange itself
-already has its counts.
+Strategy: one cheap test of the path rules out nearly all exchanges; the document in the response
+must then match. A response outside of background mode is not a job: the exchange itself already has
+its counts.
 """
 
 import re
@@ -45,7 +45,7 @@ _ASKED: Final = re.compile(
     r"|/interactions/(?P<interaction>[^/]{1,256})(?:/cancel)?$|/operations/(?P<operation>[^/:]{1,256})$|:(?P<fetched>fetchPredictOperation)$"
 )
 _POSTED: Final = ("/cancel", ":fetchPredictOperation")
-"""Of what is asked with a POST."""
+"""Suffixes of paths about existing jobs that are requested by POST."""
 _POSTS: Final = (
     "/responses",
     "/interactions",
@@ -66,13 +66,13 @@ _BEGINS: Final = re.compile(
 _BACKGROUND: Final = re.compile(rb'"background"\s*:\s*true\b')
 _OPERATION: Final = re.compile(r"/?operations/([^/]{1,256})$")
 _FOLDERS: Final = {"batch": "batches", "video": "video"}
-"""What stands before the id of a job in its name."""
+"""Prefix of a job's name, before its id."""
 _ENDED: Final = frozenset(("completed", "failed", "cancelled", "expired", "incomplete"))
 _RAW: Final = msgspec.Raw()
 _MICROSECONDS: Final = 1_000_000
 _PARTIAL_CONTENT: Final = 206
 _FILES: Final = frozenset(("file", "results", "download"))
-"""What is asked for where the response is a file."""
+"""Kinds of requests answered with a file."""
 Document = dict[str, msgspec.Raw]
 """The members of a response, a batch, a video or an operation."""
 _NAMES: Final = (
@@ -92,31 +92,32 @@ _NAMES: Final = (
 
 
 class Report(NamedTuple):
-    """What one exchange reports about one job."""
+    """The report of one exchange about one job."""
 
     name: str
     provider: str
     is_begun: bool = False
-    """Whether this exchange began it."""
+    """True if this exchange began the job."""
     is_ended: bool = False
-    """Whether no more will be known of it than now."""
+    """True if no later report will add anything."""
     call: Call | None = None
-    """What it used, once that is known."""
+    """The usage of the job, once known."""
     parts: tuple[CallUsage, ...] = ()
-    """The same by model, where there may be several."""
+    """The usage by model, if there may be several."""
     batch: dict[str, object] | None = None
-    """What a file of results adds."""
+    """Counts added by a results file."""
     files: tuple[str, ...] = ()
-    """Names of the files with its results."""
+    """Names of its results files."""
     model: str | None = None
     created_at_us: int | None = None
     needs_known: bool = False
-    """Whether it is one only if its beginning is known: others have such paths, too."""
+    """True if it counts only for a known job, since other services use such paths as well."""
 
 
 def may_be_job(method: str | None, path: str) -> bool:
-    """Whether an exchange may be about a job, quickly: 0.3 µs, where one loop over the names takes
-    2.
+    """Return True if an exchange may be about a job.
+
+    Takes 0.3 µs, while a loop over the names takes 2.
     """
     if method == "POST":
         return path.endswith(_POSTS)
@@ -131,14 +132,16 @@ def may_be_job(method: str | None, path: str) -> bool:
 
 
 def is_long(body: DecodedBody | None) -> bool:
-    """Whether reading an exchange's report about a job would delay other work."""
+    """Return True if reading an exchange's report about a job would delay other work."""
     return body is not None and len(body.head) > results.LONG_BYTES
 
 
 def report_of(
     setting: str, record: Record, exchange: DecodedExchange, call: Call | None
 ) -> Report | None:
-    """Read the report of an exchange about a job or an LLM call; None when it has none."""
+    """Return the report of an exchange about a job; None without one. `call` is its LLM call, if
+    any.
+    """
     path = record.path or ""
     body = exchange.response_body
     if (
@@ -163,7 +166,7 @@ def report_of(
             and setting == "auto"
             and not is_provider(host_of(record))
         ):
-            # It may be a client's own: servers of files have such paths, too.
+            # It may be a client's own file: file servers use such paths as well.
             return report._replace(needs_known=True)
 
         return report
@@ -216,8 +219,8 @@ def _begun(
 
 
 def _batch_model(exchange: DecodedExchange) -> str | None:
-    """Read the one model of all requests of a batch; None when there are several, or not all were
-    seen.
+    """Return the one model of all requests of a batch; None if there are several, or some were not
+    captured.
     """
     body = exchange.request_body
     asked = b"" if body is None or body.is_truncated else body.head
@@ -232,9 +235,7 @@ def _response(
     body: DecodedBody,
     call: Call | None = None,
 ) -> Report | None:
-    """Read a response that was asked for in the background, where it began (no name) or is asked
-    for again.
-    """
+    """Read a background response, at its beginning (without `name`) or when it is polled."""
     if _BACKGROUND.search(body.head) is None and _BACKGROUND.search(body.tail) is None:
         return None
     document = _first_document(body)
@@ -262,7 +263,7 @@ def _interaction(
     body: DecodedBody,
     call: Call | None = None,
 ) -> Report | None:
-    """Read an interaction that runs in the background according to its request, or that is polled."""
+    """Read a background interaction, at its beginning or when it is polled."""
     asked = exchange.request_body
     is_begun = name is None
     if is_begun and (
@@ -279,7 +280,7 @@ def _interaction(
 
 
 def _first_document(body: DecodedBody) -> Document:
-    """Read the response at the beginning: the document, or what its first event is about."""
+    """Read the response at its beginning: the document, or the subject of its first event."""
     data = body.head
     if not data.lstrip().startswith(b"{"):
         frame = next(body.frames(), None)
@@ -318,7 +319,9 @@ def _batch(
     if usage.finish_reason == "failed":
         usage.fail(*values_at(document.get("errors", _RAW), "data", "code"), "failed")
     if not usage.is_finished or (files and not (usage.input_tokens or usage.output_tokens)):
-        return Report(name, provider, files=files)  # older ones say nothing of usage: the file will
+        return Report(
+            name, provider, files=files
+        )  # older batches report no usage: it comes with the file
 
     usage.model = usage.resolved_model
     created = count_of(value_in(document, "created_at"))
@@ -426,7 +429,7 @@ def _results_of(
 
 
 def _summed(about: Report, found: Results) -> Report | None:
-    """Add what was found to a report; None when there is no answer in it, as in a file of errors."""
+    """Return a report with the results of a file; None if the file has no results, but errors only."""
     if not found.models:
         return None
     models = [
@@ -464,4 +467,4 @@ _ASKS: Final = {
     ),
     "download": _results_of(results.read_gemini, gemini.PROVIDER, lambda name: name),
 }
-"""By what the path is about."""
+"""Reader by the kind of path."""
