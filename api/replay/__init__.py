@@ -1,1 +1,1 @@
-"""Send again what was recorded, and judge the answer: by its status, its shape, or all of it."""
+"""Send recorded requests again, and judge the response by status, by shape, or completely."""

@@ -1,10 +1,9 @@
-"""The entries of an HTTP Archive (HAR 1.2), of a browser's too, as lines of a suite. Pure.
+"""Entries of an HTTP Archive (HAR 1.2), including those of browsers, as lines of a suite.
 
-Browsers write text as it was decoded, beside header fields that still name its coding: such a body
-says which coding it had. A body that the archive does not have is known to be missing, whatever
-sizes it claims (browsers write 0 and -1). A form may be there as its fields alone; it is written
-again as it would be sent. URLs are shown in any characters, and sent in those of ASCII.
-
+Browsers write text decoded, while the header fields still name the original coding: such a body is
+marked with that coding. A body that the archive lacks is marked as missing, whatever sizes the
+archive claims (browsers write 0 and -1). A form may be present as its fields only; it is encoded
+again. URLs are shown in any characters, and sent in ASCII.
 Standard: the HAR 1.2 specification; URL-encoded forms: WHATWG URL §5.2; multipart forms: RFC 7578.
 """
 
@@ -21,16 +20,16 @@ from yarl import URL
 from api.native.files.har import IN_LATIN1
 
 _CUT: Final = ("cut: ", "not kept: ")
-"""How `comment` of a body begins in an archive of ours (`api/native/files/cut_bodies.py`)."""
+"""Beginnings of a body's `comment` in our own archives (`api/native/files/cut_bodies.py`)."""
 MISSING: Final = "not in the archive"
 _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 _BOUNDARY: Final = re.compile(r';\s*boundary="?([^";]+)', re.IGNORECASE)
 _SENT: Final = re.compile(r"(?=[^%]*%)(?:[A-Za-z0-9!'()*+._~-]|%[0-9A-Fa-f]{2})+")
-"""A part of a form that is encoded already."""
+"""A form component that is already encoded."""
 _DEFLATED: Final = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 _CODED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", *_DEFLATED)
-"""How what gzip, zstd and deflate make begins (RFC 1952, 8878, 1950)."""
+"""First bytes of gzip, zstd and deflate data (RFC 1952, 8878, 1950)."""
 
 Line = Mapping[str, Any]
 Fields = Sequence[tuple[str, str]]
@@ -67,14 +66,15 @@ def archived(text: bytes) -> Iterator[Line]:
 
 
 def percent_encoded(text: str) -> str:
-    """Write a path or a query as clients send it, with octets that no URL has in hexadecimal digits
-    (RFC 3986 §2); what is encoded stays.
+    """Return a path or query as clients send it: invalid characters percent-encoded (RFC 3986 §2).
+
+    Existing escapes stay.
     """
     return quote(text, "%/:?#[]@!$&'()*+,;=~", errors="replace")
 
 
 def ascii_host(host: str) -> str:
-    """Write a host as clients send it: an international name in its ASCII form (RFC 5891)."""
+    """Return a host as clients send it: an international name in its ASCII form (RFC 5891)."""
     try:
         return host if host.isascii() else URL(f"http://{host}").raw_authority
     except ValueError:
@@ -82,7 +82,7 @@ def ascii_host(host: str) -> str:
 
 
 def _fields(message: Line) -> Fields:
-    """Return header fields, without those that stand for the head of HTTP/2."""
+    """Return header fields without the pseudo-headers of HTTP/2."""
     return [(each["name"], each["value"]) for each in _kept(message)]
 
 
@@ -106,7 +106,7 @@ def _half(start_line: str, message: Line, body: Line | None) -> Line:
 
 
 def _sent(request: Line) -> Line | None:
-    """Return the body of a request; fields of a form are written as one."""
+    """Return the body of a request; a form is encoded from its fields."""
     content = request.get("postData") or {}
     params = content.get("params")
     if params and not content.get("text"):
@@ -130,14 +130,14 @@ def _answered(request: Line, response: Line) -> Line | None:
 
     sizes = content.get("size"), response.get("bodySize"), int(length) if length.isdecimal() else 0
     size = max(each or 0 for each in sizes)
-    # Of a browser, 0 without a text is an answer without a body, as a redirect is.
+    # In a browser's archive, 0 without a text means no body, as in a redirect.
     if "text" not in content and content.get("size") != 0:
         size = max(size, 1)
     return _body(response, content, size)
 
 
 def _body(message: Line, content: Line, size: int) -> Line | None:
-    """Write a body of so many bytes, as far as is known; one that is not there is omitted."""
+    """Return a body and its size, as far as known; a missing one is marked as omitted."""
     text = content.get("text")
     comment = content.get("comment") or ""
     coding = _field(message, "content-encoding").strip().lower() or None
@@ -147,7 +147,7 @@ def _body(message: Line, content: Line, size: int) -> Line | None:
         return _missing(size, coding) if size or comment else None
     kind = _field(message, "content-type").lower()
     if kind.startswith("application/grpc") and "+json" not in kind and text.startswith("["):
-        # Messages as a record shows them, whose coding is not in the archive.
+        # Messages in the form of a record. Their coding is not in the archive.
         size = max(0, message.get("bodySize") or 0)
         coding = _field(message, "grpc-encoding").replace("identity", "") or None
         coding = ", ".join(filter(None, (coding, "protobuf")))
@@ -165,7 +165,7 @@ def _missing(size: int, coding: str | None, why: str = MISSING) -> Line:
 
 
 def _form(params: Sequence[Line], content_type: str) -> str | None:
-    """Write a form; None if it cannot be written as it was sent, as one with a file."""
+    """Return a form encoded; None if it cannot be reproduced, as with a file."""
     pairs = [(each["name"], each.get("value")) for each in params]
     kind = content_type.lower()
     if kind.startswith(_MULTIPART):
@@ -188,5 +188,5 @@ def _form(params: Sequence[Line], content_type: str) -> str | None:
 
 
 def _encoded(text: str) -> str:
-    """Encode a name or a value, unless it is written as it was sent, as some browsers do."""
+    """Encode a name or a value, unless it is already encoded, as some browsers write it."""
     return text if _SENT.fullmatch(text) else quote_plus(text)

@@ -1,9 +1,9 @@
-"""Send again: a recorded request, edited or not, to the upstream of its route or to a target of the
-settings.
+"""Send a recorded request again, edited or not, to the upstream of its route or to a configured
+target.
 
-The caller names no address: a target is one of a list. Whatever the caller writes is checked as the
-rest of a suite is (`request.py`), so that nothing redacted leaves, and no value makes a second
-header or request.
+The caller cannot choose an address: a target is one of a list. All input is checked like the rest
+of a suite (`request.py`), so that nothing redacted is sent, and no value can add a header or a
+second request.
 """
 
 import asyncio
@@ -39,11 +39,11 @@ _RECORD_ID: Final = "x-sidelog-id"
 
 
 class Sending(ApiObject):
-    """What the caller may do."""
+    """Permission to send requests again, and the allowed targets."""
 
     enabled: bool
     targets: list[str]
-    """Where to, beside the upstream of a request's own route."""
+    """Targets in addition to the upstream of a request's own route."""
 
 
 class Again(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -54,19 +54,19 @@ class Again(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Path and query."""
     headers: list[tuple[str, str]]
     body: str | None = None
-    """Null: as it was recorded."""
+    """Null: the recorded body."""
     to: str = ""
-    """One of the targets; empty: the upstream of the request's own route."""
+    """One of the targets; empty for the upstream of the request's own route."""
 
 
 class Sent(ApiObject):
-    """The answer, as it would be recorded, and what differs from the recorded one."""
+    """The response in the form of a record, and its differences from the recorded one."""
 
     status: int | None
     duration_us: int
     response: dict[str, Any]
     record: str | None
-    """Id of the new record, where the answer came through a sidelog."""
+    """Id of the new record, if the response came through a sidelog."""
     equal: bool
     parts: list[Part]
 
@@ -75,7 +75,7 @@ _decoder: Final = msgspec.json.Decoder(Again)
 
 
 async def describe_replay(request: web.Request) -> web.Response:
-    """Say whether the caller may send requests again, and where to."""
+    """Return the permission to send requests again, and the targets."""
     services = services_of(request)
     if services.principal.role != "reader":
         sender = services.send_again
@@ -85,8 +85,8 @@ async def describe_replay(request: web.Request) -> web.Response:
 
 
 async def send_record(request: web.Request) -> web.Response:
-    """Send a recorded request again, as the body says, and compare the answer with the recorded
-    one.
+    """Send a recorded request again, edited as the body says, and compare the response with the
+    recorded one.
     """
     services = services_of(request)
     sender = _sender_of(services)
@@ -103,7 +103,7 @@ async def send_record(request: web.Request) -> web.Response:
 
     assert answer.payload is not None
     sides = Side(record, payload, [], False), Side(answer.record, answer.payload, [], False)
-    # Without a turn: what was sent is answered for.
+    # Without a turn of the gate: the request was sent, so its response has to be returned.
     parts = await asyncio.to_thread(response_parts, *sides)
     shown = message_json(answer.payload.response_head, answer.payload.response_body, b"")
     new_id = field_of(answer.payload.response_head, _RECORD_ID) or None
@@ -121,7 +121,7 @@ def _sender_of(services: Services) -> SendAgain:
 
 
 def _edited(record: Record, payload: Payload | None, again: Again, sender: SendAgain) -> Entry:
-    """Make the record of the request that is asked for.
+    """Return the record of the edited request.
 
     Raises:
         BadParameter: a part of it is malformed.
@@ -164,9 +164,7 @@ def _edited(record: Record, payload: Payload | None, again: Again, sender: SendA
 
 
 def _head(record: Record, payload: Payload | None, again: Again) -> bytes:
-    """Write the head that is asked for; what is given back as it was shown has the octets that were
-    sent.
-    """
+    """Return the edited head. Parts that came back unchanged are sent with their original bytes."""
     line, fields = split_head(b"" if payload is None else payload.request_head, exact_text)
     shown = (record.path or "") + ("" if record.query is None else f"?{record.query}")
     if again.target != shown:

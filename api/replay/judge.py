@@ -1,5 +1,5 @@
-"""Whether the answer of today is the recorded one: by its status, by the shape of its endpoint, or
-all of it. Pure.
+"""Judge a new response against the recorded one: by status, by the shape of its endpoint, or
+completely.
 """
 
 import re
@@ -22,15 +22,16 @@ from storage.grpc import status_name
 from storage.record import Body, Payload, Record
 
 MAX_MEMBERS: Final = 64
-"""An object with more names in all is keyed by data."""
+"""Number of names in all objects above which an object is keyed by data."""
 MAX_WORDS: Final = 12
-"""More different ones are free text."""
+"""Number of different words above which a string is free text."""
 _MIN_TIMES: Final = 10
-"""How often each word of an enum was seen, on average, before another one is a difference."""
+"""Average number of occurrences per word of an enum before an unknown word counts as a difference.
+"""
 _MIN_OBJECTS, _MIN_NAMES = 3, 8
-"""So many objects with so many names in all, none of them common: they are keyed by data."""
+"""Objects and distinct names from which an object is keyed by data, if no name is common to all."""
 _ID_LIKE: Final = re.compile(r"(?=[^0-9]*+[0-9])[0-9A-Za-z_.-]++")
-"""A name with a digit, as `u17`: of objects that have such names alone, and others each, they are
+"""A name with a digit, such as `u17`. Objects that have only such names, different in each, are
 keyed by data.
 """
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
@@ -39,10 +40,10 @@ _DATA_KEY: Final = re.compile(
 )
 _REDACTED: Final = "[REDACTED"
 _OF_THE_WAY: Final = CONNECTION_FIELDS - {"content-length"} | {"via"}
-"""Fields of a connection or of proxies (RFC 9110 §7.6): they are not of the answer."""
+"""Fields of a connection or of proxies (RFC 9110 §7.6). They are not part of the response."""
 _TYPES: Final = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 _ANY_KEY: Final = "*"
-"""Stands for all members of an object that is keyed by data."""
+"""Replaces the names of all members of an object that is keyed by data."""
 
 
 def _type_of(value: Any) -> str:
@@ -50,13 +51,12 @@ def _type_of(value: Any) -> str:
 
 
 class Shape:
-    """What all values of JSON that were seen at one place have in common; every value that was
-    learned fits.
+    """The common shape of all JSON values seen at one path. Every learned value fits it.
 
-    Of each place the types are learned, of objects which members all of them had, of words the few
-    that occur. Objects that are keyed by data (ids, dates, names of users) have no members, but
-    values of one shape. Values are not compared; what was never seen, such as elements of an array
-    that was always empty, is free, as is what was redacted.
+    For each path it learns the types; for objects the members that all have; for strings the words,
+    if there are few. Objects that are keyed by data (ids, dates, user names) have values of one
+    shape instead of named members. Values are not compared. Anything never seen, such as elements
+    of an always empty array, is not restricted, nor are redacted values.
     """
 
     __slots__ = (
@@ -79,10 +79,10 @@ class Shape:
         self._members: dict[str, Shape] = {}
         self._elements: Shape | None = None
         self._words: dict[str, int] | None = {}
-        """Word → how often; None: there were too many, or texts."""
+        """Word → number of occurrences; None if there were too many, or free text."""
 
     def learn(self, value: Any, depth: int = 0) -> None:
-        """Note a value; what is nested deeper than `MAX_DEPTH` stays free."""
+        """Learn a value. Below `MAX_DEPTH` values are not restricted."""
         name = _type_of(value)
         self._seen += 1
         self._types[name] = self._types.get(name, 0) + 1
@@ -115,7 +115,7 @@ class Shape:
         return key
 
     def _fold(self) -> None:
-        """Take all members for one: the object is keyed by data."""
+        """Merge all members into one shape: the object is keyed by data."""
         members = self._members
         self._members = {}
         self._is_keyed = True
@@ -123,7 +123,7 @@ class Shape:
             self._members.setdefault(_ANY_KEY, Shape()).merge(each)
 
     def merge(self, other: "Shape") -> None:
-        """Note all that another has seen."""
+        """Add everything that another shape has learned."""
         self._seen += other._seen
         self._is_free |= other._is_free
         self._is_ever_empty |= other._is_ever_empty
@@ -143,10 +143,10 @@ class Shape:
             self._words = None
 
     def judge(self, value: Any, path: Path, found: Changes) -> None:
-        """Add what does not fit: a type, a member that is missing or new, a word that an enum does
-        not have.
+        """Add the differences of a value from this shape to `found`.
 
-        And an array that is empty, of which many were seen and none was.
+        Differences are: another type, a missing or new member, an unknown word of an enum, and an
+        empty array where at least ten were seen and none was empty.
         """
         name = _type_of(value)
         if (
@@ -192,7 +192,7 @@ class Shape:
                 found.add("added", (*path, key), None, _type_of(each))
 
     def _are_data(self, named: list[str], common: list[str]) -> bool:
-        """Whether names of members, of which some are common to all objects, are data."""
+        """Return True if member names are data. `common` are the names that all objects have."""
         if not common and len(named) >= _MIN_NAMES:
             return True
         are_alike = not common or all(
@@ -205,32 +205,30 @@ Expect = Literal["status", "shape", "same"]
 EXPECTATIONS: Final[tuple[Expect, ...]] = ("status", "shape", "same")
 
 Key = tuple[str | None, str | None, str]
-"""Method, endpoint and status of answers that have a shape in common."""
+"""Method, endpoint and status of responses with a common shape."""
 
 
 class _Seen(NamedTuple):
-    """What the answers of an endpoint with one status were."""
+    """Properties of an endpoint's responses with one status."""
 
     media_types: set[str]
     forms: set[str]
     shapes: dict[str, Shape]
-    """By the form of a body, of those that are compared by path."""
+    """Shape by the form of a body, for forms that are compared by path."""
 
 
 class Judge:
-    """Compares answers with recorded ones."""
+    """Compares responses with recorded ones."""
 
     def __init__(self, expect: Expect, ignored: frozenset[Place] = frozenset()) -> None:
-        """Judge by an expectation, and set places apart."""
+        """Judge by `expect`, and ignore the given paths."""
         self._expect = expect
         self._ignored = ignored
         self._evidence = Evidence()
         self._seen: dict[Key, _Seen] = {}
 
     def learn(self, suite: Iterable[Recorded]) -> None:
-        """Learn from what was answered: shapes, or for the expectation `same`, what is drawn anew
-        each time.
-        """
+        """Learn from recorded responses: shapes, or for `same` the volatile values."""
         for _, record, payload in suite if self._expect != "status" else ():
             if payload is None:
                 continue
@@ -248,8 +246,9 @@ class Judge:
                 seen.shapes.setdefault(form, Shape()).learn(content)
 
     def judge(self, recorded: Recorded, record: Record, payload: Payload) -> list[Part]:
-        """Compare an answer, as it is recorded; what redaction has replaced on either side is not
-        compared.
+        """Compare a response, in the form of a record, with the recorded one.
+
+        Values that are redacted on either side are not compared.
         """
         old = said_status(recorded.record, recorded.payload)
         new = said_status(record, payload)
@@ -274,7 +273,7 @@ class Judge:
 
 
 def said_status(record: Record, payload: Payload | None) -> str:
-    """Return the status of an answer; of a call of gRPC its name, where its trailers say it."""
+    """Return the status of a response; for gRPC the name of the status in its trailers."""
     if payload is not None and is_call(payload):
         trailers = {name.lower(): value for name, value in split_fields(payload.response_trailers)}
         code = trailers.get("grpc-status", "")
@@ -284,7 +283,7 @@ def said_status(record: Record, payload: Payload | None) -> str:
 
 
 def is_alike(old: str | None, new: str | None) -> bool:
-    """Whether two statuses are of one class, so that their answers can be expected to be alike (RFC
+    """Return True if two statuses are of one class, so that their responses should be alike (RFC
     9110 §15).
     """
     if old is None or new is None:
@@ -293,9 +292,7 @@ def is_alike(old: str | None, new: str | None) -> bool:
 
 
 def _comparable(payload: Payload | None) -> Payload | None:
-    """Leave out fields of the connection, those of proxies on the way, and trailers, which only
-    those who send calls of gRPC read from an answer.
-    """
+    """Remove fields of the connection and of proxies, and the trailers except those of gRPC calls."""
     if payload is None:
         return None
     lines = payload.response_head.replace(b"\r\n", b"\n").split(b"\n")
@@ -322,7 +319,7 @@ def _media_type(payload: Payload) -> str:
 
 
 def _content_of(body: Body | None) -> tuple[str | None, object]:
-    """Return what a body is taken for, and its content; None for one that was not kept whole."""
+    """Return the form of a body, and its content; None if it was not kept whole."""
     if body is None:
         return "none", ""
     if body.truncated or body.omitted or body.coding_error:

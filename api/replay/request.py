@@ -1,11 +1,9 @@
-"""The request that is sent again: as it was recorded, with what is given in the place of secrets
-and of other parts.
+"""Build the request to send again: the recorded one, with edits and with values for redacted parts.
 
-Pure. What redaction has removed is named, as `header authorization`, `query token` or
-`body.user.password`, and must be given or left out: no request is made of a text that was redacted.
-What was cut, or kept otherwise than it was sent, is refused with the reason.
-
-Standard: RFC 9110 §7.6.1 (what belongs to one connection only), §9.2.1 (safe methods).
+Redacted parts are named, such as `header authorization`, `query token` or `body.user.password`, and
+must be given or left out: no request is built from redacted text. A body that was cut, or stored
+differently from how it was sent, is refused with the reason.
+Standard: RFC 9110 §7.6.1 (fields that belong to one connection only), §9.2.1 (safe methods).
 """
 
 import json
@@ -41,10 +39,10 @@ CONNECTION_FIELDS: Final = frozenset(
         *("proxy-authorization", "host", "content-length", "expect", "http2-settings"),
     )
 )
-"""Fields of one connection, and what the sender writes itself."""
+"""Fields of one connection, and fields that the sender writes itself."""
 _REDACTED: Final = re.compile(r"(?:\[|%5B)REDACTED", re.IGNORECASE)
 _COMPACTED: Final = re.compile(rb'\{"omitted": "(?:base64|numbers)"')
-"""What stands in a body for a payload that was not kept (`proxy/enrich/redact/compact.py`)."""
+"""Marks the place of a payload that was not kept in a body (`proxy/enrich/redact/compact.py`)."""
 TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _UNFIT: Final = re.compile(r"[\x00-\x20\x7f]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -58,28 +56,32 @@ class Outgoing(NamedTuple):
 
     method: str
     target: str
-    """Its octets, and those of headers, as `exact_text`."""
+    """Target as `exact_text`, like the headers."""
     headers: list[tuple[str, str]]
     body: bytes
     missing: tuple[str, ...] = ()
-    """Redacted parts that were not given: with any, it must not be sent."""
+    """Redacted parts without a value. The request must not be sent while there are any."""
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is sent in the place of what was recorded."""
+    """Replacements for recorded and redacted parts."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Lower-case name → value; empty: the field is left out."""
+    """Lower-case name → value; an empty value leaves the field out."""
     edits: Mapping[str, Any] = field(default_factory=dict)
-    """`path`, `query.NAME`, `body`, `body.PATH` → the value, where there is such a part."""
+    """`path`, `query.NAME`, `body` or `body.PATH` → the value.
+
+    Paths that do not exist are ignored.
+    """
     secrets: tuple[str, ...] = ()
-    """Values that came from the environment: they are shown nowhere."""
+    """Values from the environment. They are never shown."""
 
 
 def read_given(headers: Iterable[str], edits: Iterable[str], environ: Mapping[str, str]) -> Given:
-    """Read `name=value` and `body.user.id=7`; `env:NAME` stands for a variable, other values of
-    edits may be JSON.
+    """Read edits such as `name=value` and `body.user.id=7`.
+
+    `env:NAME` stands for a variable; other values may be JSON.
 
     Raises:
         ValueError: one is malformed, or its variable is not set.
@@ -138,20 +140,21 @@ def _json_or_text(text: str) -> Any:
 
 
 def replay_of(recorded: Recorded) -> str:
-    """Return the id of the original of a replay; empty for what is none."""
+    """Return the id of the original of a replay; empty if it is not a replay."""
     if recorded.payload is None:
         return ""
     return field_of(recorded.payload.request_head, REPLAY_OF.lower())
 
 
 def is_call(payload: Payload) -> bool:
-    """Whether it is of a call of gRPC, whose messages are stored as JSON."""
+    """Return True for a gRPC call. Its messages are stored as JSON."""
     return field_of(payload.request_head, "content-type").lower().startswith("application/grpc")
 
 
 def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
-    """Say why an exchange cannot be sent again, calls of gRPC only where it is said; empty if it
-    can.
+    """Return the reason why an exchange cannot be sent again; empty if it can.
+
+    gRPC calls are refused unless `may_call`.
     """
     record = recorded.record
     payload = recorded.payload
@@ -182,7 +185,7 @@ def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
 
 
 def _asked(record: Record, payload: Payload) -> tuple[str, str | None]:
-    """Return path and query as they were sent: octets beyond ASCII are escaped in the record's own."""
+    """Return path and query as they were sent: the record's own have non-ASCII bytes escaped."""
     target = exact_target(split_head(payload.request_head, exact_text)[0])
     if target is None:
         return record.path or "", record.query
@@ -209,10 +212,10 @@ def _loss_of(body: Body) -> str:
 
 
 def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
-    """Make the request of an exchange that `refusal_of` does not refuse.
+    """Build the request of an exchange that `refusal_of` accepts.
 
     Raises:
-        ValueError: an edit makes no request of it; the message says which.
+        ValueError: an edit does not give a valid request; the message names it.
     """
     record = recorded.record
     payload = recorded.payload
@@ -254,7 +257,7 @@ def _headers(
     for name, value in fields:
         lower = name.lower()
         if lower in given.headers:
-            kept.append((name, others.pop(lower, "")))  # once, and where it was
+            kept.append((name, others.pop(lower, "")))  # once, in its original position
         elif lower not in left_out and not lower.startswith("x-sidelog-") and TOKEN.fullmatch(name):
             kept.append((name, value))
             if _REDACTED.search(value):
@@ -291,8 +294,12 @@ def _content(
 
     types = [value for name, value in fields if name.lower() == "content-type"]
     document = _json_or_text(text)
-    if isinstance(document, dict | list):  # under any type: curl labels JSON as a form by default
-        with suppress(RecursionError):  # nested too deep: it has no places, and is given as a whole
+    if isinstance(
+        document, dict | list
+    ):  # under any media type: curl labels JSON as a form by default
+        with suppress(
+            RecursionError
+        ):  # nested too deep: its members cannot be edited, only the whole
             is_edited = [put(document, steps_of(name), value) for name, value in edits.items()]
             text = json.dumps(document, ensure_ascii=False) if any(is_edited) else text
             missing += dict.fromkeys(_redacted_places(document, "body"))
@@ -308,8 +315,9 @@ def _content(
 
 
 def _edited_pairs(text: str, part: str, given: Given, missing: list[str]) -> str:
-    """Put values into a query or a form, where they have the name; all else stays as it was
-    written.
+    """Set values in a query or form under existing names.
+
+    Everything else stays as it was written.
     """
     pairs = text.split("&")
     for at, pair in enumerate(pairs):
@@ -325,8 +333,9 @@ def _edited_pairs(text: str, part: str, given: Given, missing: list[str]) -> str
 
 
 def put(value: Any, path: Sequence[str], new: Any) -> bool:
-    """Put a value at a path, if there is one, in all elements of an array that the path does not
-    number.
+    """Set a value at an existing path; return True if there is one.
+
+    Without an index, all elements of an array are set.
     """
     name, *rest = path
     if isinstance(value, list) and not name.isdecimal():

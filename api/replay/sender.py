@@ -1,8 +1,8 @@
-"""Sends requests again, by aiohttp: the one place of this room that knows a network.
+"""Send requests again by aiohttp: the only network access of this package.
 
-No redirect is followed, no cookie is kept, nothing is added to what was recorded but the fields
-that HTTP needs, and no request goes through a proxy of the environment. A name is resolved once for
-each connection, to allowed addresses.
+Redirects are not followed, cookies are not kept, only fields that HTTP requires are added, and no
+request uses a proxy of the environment. A name is resolved once for each connection, to allowed
+addresses only.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ from yarl import URL
 from api.replay.request import Outgoing
 
 TIMEOUT_S: Final = 60.0
-"""For a request and its answer, unless it is said otherwise."""
+"""Default limit for a request and its response."""
 MAX_ANSWER_BYTES: Final = 16 << 20
-"""Read of an answer; the rest ends with the connection."""
+"""Limit of a response. The connection is closed with the rest unread."""
 _ESCAPES: Final = 0xDC00
 _OCTET: Final = re.compile(r"[\udc80-\udcff]")
 _MARKS: Final = 0x10FF00
-"""What is added to an octet to make its mark: one of the last characters for private use, which no
-text has.
+"""Offset from a byte to its mark, one of the last private-use characters, which do not occur in
+text.
 """
 _NOTHING: Final = chr(_MARKS)
-"""The mark of no octet: what keeps a query that is empty from being left out."""
+"""Mark of no byte. It keeps aiohttp from dropping an empty query."""
 _MARK: Final = re.compile(r"[\U0010ff00\U0010ff80-\U0010ffff]")
 _WRITTEN_MARK: Final = re.compile(rb"\xf4\x8f(?:\xbc\x80|[\xbe\xbf][\x80-\xbf])")
 _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 
 
 class NoAnswer(Exception):
-    """There is none; the message says why."""
+    """There is no response. The message gives the reason."""
 
 
 class Unreached(NoAnswer):
-    """Nothing listens there."""
+    """Nothing listens at the address."""
 
 
 class Answer(NamedTuple):
-    """What came back, as it was sent."""
+    """The response, as it was sent."""
 
     status: int
     head: bytes
@@ -61,7 +61,7 @@ class Answer(NamedTuple):
 
 
 class JudgedResolver(AbstractResolver):
-    """Resolves names, and refuses those with an address that is not allowed."""
+    """Resolves names, and refuses a name with an address that is not allowed."""
 
     def __init__(self, is_allowed: Callable[[str], bool]) -> None:
         self._inner = aiohttp.ThreadedResolver()
@@ -80,9 +80,9 @@ class JudgedResolver(AbstractResolver):
 
 
 class _Head:
-    """Stands in for a transport until the head of a request is written, and writes its octets.
+    """Replaces a transport until the head of a request is written, and restores its original bytes.
 
-    aiohttp writes all text as UTF-8 and leaves out surrogates, so octets that are no UTF-8 come as
+    aiohttp writes all text as UTF-8 and drops surrogates, so bytes that are not UTF-8 arrive as
     marks.
     """
 
@@ -104,7 +104,7 @@ class _Head:
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request whose head may have octets that are no UTF-8."""
+    """A request with a head that may have bytes other than UTF-8."""
 
     async def send(self, conn: Any) -> aiohttp.ClientResponse:
         has_marks = any(map(_MARK.search, (str(self.url), *self.headers.values())))
@@ -121,7 +121,7 @@ def _octet_of(mark: re.Match[bytes]) -> bytes:
 
 
 def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
-    """Return fields for aiohttp, which of names that differ in their case alone would keep one."""
+    """Return fields for aiohttp, which would otherwise merge names that differ only in case."""
     spellings: dict[str, str] = {}
     return CIMultiDict(
         [(spellings.setdefault(name.lower(), name), _marked(value)) for name, value in headers]
@@ -129,7 +129,7 @@ def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
 
 
 def _marked(text: str) -> str:
-    """Put marks in the place of the octets of an `exact_text`."""
+    """Replace the raw bytes of an `exact_text` by marks."""
     return _OCTET.sub(lambda octet: chr(ord(octet[0]) - _ESCAPES + _MARKS), text)
 
 
@@ -146,8 +146,8 @@ class Sender:
         is_allowed: Callable[[str], bool] = lambda address: True,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Send to this scheme, host, port and path; over a Unix socket, or through a proxy, if
-        there is one.
+        """Send to this scheme, host, port and path, optionally over a Unix socket or through a
+        proxy.
         """
         parts = urlsplit(base_url)
         self._origin, self._path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
@@ -185,11 +185,11 @@ class Sender:
         await self._client.close()
 
     async def send(self, request: Outgoing) -> Answer:
-        """Send a request and read its answer.
+        """Send a request and read its response.
 
         Raises:
-            Unreached: nothing listens there.
-            NoAnswer: there is none for another reason, or it is no HTTP.
+            Unreached: nothing listens at the address.
+            NoAnswer: there is no response for another reason, or it is not HTTP.
         """
         assert not request.missing
         if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):
@@ -214,7 +214,7 @@ class Sender:
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {self._timeout_s:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            # Of an address that is refused, aiohttp leaves out why.
+            # aiohttp leaves out the reason for a refused address.
             cause = error.__cause__ or error
             if isinstance(cause, ConnectionRefusedError | FileNotFoundError) and cause.errno:
                 raise Unreached(os.strerror(cause.errno)) from error
@@ -231,7 +231,7 @@ def _head_of(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _read(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
-    """Read an answer, and say whether that is all of it."""
+    """Read a response; return False as the second value if it was cut."""
     read = bytearray()
     async for piece in content.iter_any():
         read += piece

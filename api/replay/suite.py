@@ -1,9 +1,9 @@
-"""A suite: recorded exchanges in a plain file, one a line, as `sidelog export ndjson --bodies`
-writes them.
+"""A suite: recorded exchanges in a file, one per line, as written by `sidelog export ndjson
+--bodies`.
 
-A first line may name it (`{"suite": …}`); events are left out. An HTTP Archive (HAR 1.2) is read as
-well, of a browser's too: its entries are turned into such lines. Invariant: what was cut, or is not
-there, is known to be so.
+A first line may name it (`{"suite": …}`); events are left out. An HTTP Archive (HAR 1.2), also of a
+browser, is read as well: its entries are converted to such lines. Invariant: missing and cut parts
+are marked as such.
 """
 
 import base64
@@ -21,7 +21,7 @@ from storage.record import Body, Payload, Record
 
 VERSION: Final = 1
 MAX_HEADER_BYTES: Final = 1 << 20
-"""Of the first line, as far as it is read for what it says of the suite."""
+"""Bytes of the first line that are read for the description of the suite."""
 _KEPT: Final = (
     *("outcome", "status", "method", "scheme", "host", "path", "query", "route_id", "endpoint"),
     *(
@@ -33,15 +33,15 @@ _KEPT: Final = (
         "request_complete",
     ),
 )
-"""Columns of a record."""
+"""Columns of a record that a suite keeps."""
 _NOTES: Final = ("coding", "omitted", "coding_error", "charset")
-"""Of a body, in the order of its fields."""
+"""Notes about a body, in the order of its fields."""
 
 Line = Mapping[str, Any]
 
 
 class SuiteError(ValueError):
-    """A file is no suite; the message says where and why."""
+    """A file is not a suite. The message names the line and the reason."""
 
 
 class Recorded(NamedTuple):
@@ -53,7 +53,7 @@ class Recorded(NamedTuple):
 
 
 def header_line(name: str, query: str, saved_at_us: int, ignore: Sequence[str] = ()) -> bytes:
-    """Write the first line of a suite; `ignore` are places that its replays set apart."""
+    """Return the first line of a suite; its replays ignore the paths in `ignore`."""
     header: dict[str, object] = {"suite": VERSION, "name": name, "query": query}
     header["saved_at"] = format_time(saved_at_us)
     if ignore:
@@ -62,11 +62,11 @@ def header_line(name: str, query: str, saved_at_us: int, ignore: Sequence[str] =
 
 
 def read_ignored(path: Path) -> list[str]:
-    """Return the places that the first line of a suite says are to be ignored.
+    """Return the paths to ignore, from the first line of a suite.
 
     Raises:
-        SuiteError: `ignore` is no list of texts.
-        OSError: it cannot be read.
+        SuiteError: `ignore` is not a list of strings.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         try:
@@ -87,12 +87,13 @@ def read_ignored(path: Path) -> list[str]:
 
 
 def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Recorded]:
-    """Yield the exchanges of a file, in its order; `endpoint_of` makes the template of a path that
-    came without.
+    """Yield the exchanges of a file in its order.
+
+    `endpoint_of` returns the template of a path that has none in the file.
 
     Raises:
-        SuiteError: it is none.
-        OSError: it cannot be read.
+        SuiteError: the file is not a suite.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         number = 0
@@ -134,7 +135,7 @@ def read_suite(path: Path, endpoint_of: Callable[[str], str]) -> Iterator[Record
 
 
 def _is_archive(file: Any) -> bool:
-    """Whether a file is one document, of one line or of several, with a log."""
+    """Return True if a file is a single document (of one line or several) with a log."""
     try:
         return "log" in json.loads(file.readline())
     except ValueError:
