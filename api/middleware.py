@@ -180,7 +180,7 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
 def _why_unknown(request: web.Request) -> str:
     """Return why a path below a prefix is not found, where a proxy names one that does not count."""
     front = request.get(FRONT)
-    if front is None or not front.is_unheard:
+    if front is None or not front.has_ignored_prefix:
         return ""
     return (
         f"X-Forwarded-Prefix does not count: its sender, {request.remote}, is not in [proxy] "

@@ -1,3 +1,1 @@
-"""Who the caller is, and which part of the log it may see: tokens, sessions, host names, scopes,
-limits.
-"""
+"""Identity and scope of callers: tokens, sessions, host names, scopes, limits."""

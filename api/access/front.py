@@ -1,7 +1,6 @@
-"""The address by which a browser reaches the admin port: as a trusted proxy in front states it,
-else our own. Pure.
+"""The address by which a browser reaches the admin port: stated by a trusted proxy, else our own.
 
-Pages need none of it: their links are relative, and work below any path of a proxy.
+Pages do not need it: their links are relative, and work below any path of a proxy.
 """
 
 import re
@@ -14,26 +13,25 @@ _BASE_PATH: Final = re.compile(r"(?=.{1,256}\Z)(?:/(?!\.)[A-Za-z0-9._~-]+)+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Front:
-    """What is in front of the admin port."""
+    """Base path, scheme and authority as seen by the browser."""
 
     base_path: str = ""
-    """The path that a browser asks for before ours, `/sidelog`; empty: none, or none that was
-    named.
-    """
+    """Path that a browser requests before ours, such as `/sidelog`; empty if there is none."""
     is_secure: bool = False
-    """Whether the browser speaks TLS."""
+    """True if the browser speaks TLS."""
     authority: str = ""
-    """What the request that we got was sent to."""
+    """Authority to which the received request was sent."""
     host: str = ""
-    """The authority that the browser asked for."""
+    """Authority that the browser requested."""
     client: str = ""
     """Address of the client, as the proxy in front names it."""
-    is_unheard: bool = False
-    """Whether the sender named a base path, and is no trusted proxy."""
+    has_ignored_prefix: bool = False
+    """True if an untrusted sender named a base path, which is ignored."""
 
     def inner(self, target: str) -> str | None:
-        """Take the base path off a target; empty where no path is left, None for a target outside
-        the base path.
+        """Return a target without the base path.
+
+        It is empty if no path is left, and None if the target is outside the base path.
         """
         if not self.base_path or not target.startswith(self.base_path):
             return None
@@ -52,9 +50,7 @@ def front_of(
     base_path: str,
     sender: str = "",
 ) -> Front:
-    """Read the forwarding fields of a request where its sender `is_trusted`; the rest is our own
-    view and settings.
-    """
+    """Read the forwarding fields of a trusted sender; else use our own view and settings."""
     proto, host, prefix = (
         headers.get(f"X-Forwarded-{name}", "").partition(",")[0].strip() if is_trusted else ""
         for name in ("Proto", "Host", "Prefix")
@@ -68,5 +64,5 @@ def front_of(
         authority=authority,
         host=host or authority,
         client=client or sender,
-        is_unheard=not is_trusted and "X-Forwarded-Prefix" in headers,
+        has_ignored_prefix=not is_trusted and "X-Forwarded-Prefix" in headers,
     )

@@ -1,8 +1,8 @@
-"""Which Host names the admin port answers to: the guard against DNS rebinding.
+"""Host names that the admin port accepts: the guard against DNS rebinding.
 
-Pure. A page of a hostile site may point its own name at this address, and its scripts then count as
+A page of a hostile site may point its own name at this address, and its scripts then count as
 same-origin; but its requests carry that name. Loopback names, IP literals, the listen address and
-the configured names are ours, any other is answered 421 (RFC 9110 §15.5.20).
+the configured names are accepted, any other gets 421 (RFC 9110 §15.5.20).
 """
 
 import ipaddress
@@ -14,13 +14,13 @@ from typing import Final
 _AUTHORITY: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]*)?", re.ASCII)
 _ABSOLUTE: Final = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#]*)", re.ASCII | re.IGNORECASE)
 OPEN_PATHS: Final = frozenset(("/healthz", "/readyz", "/metrics"))
-"""Asked by probes and scrapers under whatever name they know; nothing there is worth a rebinding.
-"""
+"""Paths of probes and scrapers, accepted under any name. They reveal nothing worth a rebinding."""
 
 
 def authority_of(target: str, host_fields: Sequence[str]) -> str:
-    """Return the authority that a request is sent to: that of an absolute target, else of its Host
-    field (RFC 9112 §3.2.2); empty where there is not exactly one.
+    """Return the authority of a request: from an absolute target, else from its Host field.
+
+    Empty unless there is exactly one (RFC 9112 §3.2.2).
     """
     absolute = _ABSOLUTE.match(target)
     if absolute is not None:
@@ -29,8 +29,9 @@ def authority_of(target: str, host_fields: Sequence[str]) -> str:
 
 
 def host_name(authority: str) -> str:
-    """Cut the port off an authority; lower case, no final dot, IPv6 without brackets;
-    empty when odd.
+    """Return the host of an authority: lower case, no final dot, IPv6 without brackets.
+
+    Empty if the authority is malformed.
     """
     text = authority.strip().lower()
     match = _AUTHORITY.fullmatch(text)
@@ -40,9 +41,7 @@ def host_name(authority: str) -> str:
 
 
 def remember_server_name(context: ssl.SSLContext | None) -> None:
-    """Let the connections of a TLS port know under which name the client asked for them (SNI, RFC
-    6066 §3).
-    """
+    """Make the connections of a TLS port remember the requested server name (SNI, RFC 6066 §3)."""
     if context is not None:
         context.sni_callback = _keep_name
 
@@ -54,7 +53,7 @@ def _keep_name(
 
 
 def server_name_of(connection: object) -> str | None:
-    """Give the name a TLS client asked for; None without TLS, or when it named none."""
+    """Return the server name requested by a TLS client; None without TLS, or without a name."""
     name = getattr(connection, "sidelog_server_name", None)
     if isinstance(name, str):
         return name.lower().rstrip(".")
@@ -62,7 +61,7 @@ def server_name_of(connection: object) -> str | None:
 
 
 def is_allowed_host(authority: str, listen_host: str, allowed_hosts: Collection[str]) -> bool:
-    """Whether an authority names us; an empty one does not."""
+    """Return True if an authority names this server; False if it is empty."""
     name = host_name(authority)
     if not name:
         return False

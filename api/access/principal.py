@@ -1,8 +1,8 @@
-"""Who is asking, and what they may see: roles, scopes, and the credentials of the admin port.
+"""Callers and their rights: roles, scopes, and the credentials of the admin port.
 
-Pure but for the admin token, which is read through a function because it may be rotated while we
-run. Only digests are kept and compared, all of them and in constant time, so that the time reveals
-neither the token nor how much was right.
+The admin token is read through a function because it may be rotated while sidelog runs. Only
+digests are kept and compared, all of them and in constant time, so that the time reveals neither
+the token nor a matching part of it.
 """
 
 import hmac
@@ -22,7 +22,7 @@ _DIMENSIONS: Final = ("projects", "containers", "clients")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller whose credential was right."""
+    """An authenticated caller."""
 
     name: str
     role: Role
@@ -35,16 +35,16 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token's digest and whom it stands for."""
+    """The digest of a token, and its principal."""
 
     digest: bytes
     principal: Principal
 
 
 ADMIN: Final = Principal("admin", "admin")
-"""A caller with the token of the data directory, or any caller where authentication is off."""
+"""The caller with the token of the data directory, or any caller if authentication is off."""
 ANONYMOUS: Final = Principal("", "reader", Scope(projects=("",), containers=("",), clients=("",)))
-"""A caller of an open path: it sees no record, because no name is empty."""
+"""The caller of an open path. It sees no record, because no name is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Credentials:
     """All tokens of the admin port."""
 
     admin_token: Callable[[], str | None] = field(default=lambda: None)
-    """The data directory's token as it is now; None switches authentication off."""
+    """Returns the current token of the data directory; None switches authentication off."""
     others: Sequence[Credential] = ()
-    """From the configuration."""
+    """Tokens in the configuration."""
 
     @property
     def are_off(self) -> bool:
@@ -65,11 +65,11 @@ class Credentials:
         return [Credential(b"" if token is None else token_digest(token), ADMIN), *self.others]
 
     def has(self, digest: bytes) -> bool:
-        """Whether a credential that was found is still one."""
+        """Return True if a credential found earlier is still valid."""
         return any(credential.digest == digest for credential in self.all())
 
     def find(self, presented: str) -> Credential | None:
-        """Find the credential of a token; with authentication off any token is the admin's."""
+        """Return the credential of a token. With authentication off any token is the admin's."""
         credentials = self.all()
         if self.are_off:
             return credentials[0]
@@ -84,7 +84,7 @@ class Credentials:
 
 
 def intersect(one: Scope, other: Scope) -> Scope:
-    """Apply one scope on top of another.
+    """Return the intersection of two scopes.
 
     Raises:
         OutOfScope: they have nothing in common.
@@ -103,10 +103,11 @@ def intersect(one: Scope, other: Scope) -> Scope:
 
 
 def narrow(filter: Filter, scope: Scope) -> Filter:
-    """Put a scope on a filter.
+    """Return a filter restricted to a scope.
 
     Raises:
-        OutOfScope: the filter names a project, container or client outside the scope, whether or not it exists.
+        OutOfScope: the filter names a project, container or client outside the scope, existing or
+            not.
     """
     if scope.is_everything:
         return filter
@@ -121,8 +122,9 @@ def narrow(filter: Filter, scope: Scope) -> Filter:
 
 
 def owner_of(scope: Scope) -> str:
-    """Name a scope, as whose a store keeps what callers save; the same for the same values in any
-    order.
+    """Return the owner under which a store keeps what callers of a scope save.
+
+    It is the same for the same values in any order.
     """
     if scope.is_everything:
         return ""

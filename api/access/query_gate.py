@@ -1,13 +1,13 @@
-"""How many queries read the store at once, in two lanes: searches and sums take a second, pages of
-lists milliseconds.
+"""Limit the queries that read the store at once, in two lanes: searches and sums, and pages of
+lists.
 
-Strategy: what a query asks decides which it is, before it runs. A page of records or conversations,
-the newest first and by conditions on columns, is short. All others are long, and fewer of these run
-at once than the store has readers, so that short ones do not wait for them. While a query waits for
-its turn, those who ask the same wait for its answer.
+Searches and sums take a second, pages milliseconds. Strategy: the query itself determines its lane.
+A page of records or conversations, newest first and by conditions on columns, is short. All others
+are long, and fewer of these run at once than the store has readers, so that short ones do not wait
+for them. While a query waits for its turn, callers with an equal query wait for its answer.
 
-Invariant: those of a lane have their turns in the order in which they came. An answer is no older
-than the question of each caller who gets it. No caller changes an answer: others may have it, too.
+Invariant: queries of a lane get their turns in order of arrival. An answer is never older than the
+question of a caller who gets it. Callers must not change an answer: others may share it.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from storage.query import Answer, Query, RecordQuery
 from storage.search.expression import Between, Has, Is, leaf_field, leaves
 
 MAX_LONG: Final = min(READERS - 2, max(2, len(os.sched_getaffinity(0))))
-"""Of the queries that run at once, how many may be long. More of them than processors would take
-each other's time, of which each has a second.
+"""Limit of long queries at once. More of them than processors would compete for CPU, and each has a
+time budget of a second.
 """
 MAX_WAIT_S: Final = 4.0
-"""How long others wait for their turn before they are refused."""
+"""Time that a query waits for its turn before it is refused."""
 
 
 def is_short(query: Query[Any]) -> bool:
-    """Whether an index, or the rows alone, answer a query."""
+    """Return True if an index, or the rows alone, can answer a query."""
     is_list = isinstance(query, RecordQuery) or (
         isinstance(query, ConversationQuery) and not query.is_of_all
     )
@@ -44,7 +44,7 @@ def is_short(query: Query[Any]) -> bool:
 
 
 class QueryGate:
-    """Lets some queries run at once; the others wait a little, then are refused with 503."""
+    """Lets some queries run at once. Others wait a little, then are refused with 503."""
 
     def __init__(
         self,
@@ -57,16 +57,15 @@ class QueryGate:
         self._long_turns = asyncio.Semaphore(max_long)
         self._max_wait_s = max_wait_s
         self._asked: dict[Query[Any], asyncio.Future[Any]] = {}
-        """Queries that wait for their turn → their answers."""
+        """Waiting queries → their future answers."""
 
     async def answer(
         self, query: Query[Answer], read: Callable[[Query[Answer]], Awaitable[Answer]]
     ) -> Answer:
-        """Read the answer of a query in its turn, or get that of an equal one which waits for its
-        turn.
+        """Read the answer of a query in its turn, or share that of an equal query that is waiting.
 
         Raises:
-            Refused: as of `turn`.
+            Refused: as `turn` does.
         """
         while (asked := self._asked.get(query)) is not None:
             await asyncio.wait((asked,))
@@ -77,19 +76,19 @@ class QueryGate:
         asked = self._asked[query] = asyncio.get_running_loop().create_future()
         try:
             async with self.turn(is_long=not is_short(query)):
-                # Those who ask from now on want to see what is stored by then.
+                # Callers that arrive from now on expect records stored by then.
                 self._forget(query, asked)
                 found = await read(query)
         except Exception as error:
             asked.set_exception(error)
-            asked.exception()  # It is raised here, whether anybody else waits for it or not.
+            asked.exception()  # It is raised here, even if no other caller waits for it.
             raise
         else:
             asked.set_result(found)
             return found
         finally:
             self._forget(query, asked)
-            asked.cancel()  # If this caller has gone: one of those who wait asks instead.
+            asked.cancel()  # If this caller has gone, one of the waiting callers reads instead.
 
     def _forget(self, query: Query[Any], asked: asyncio.Future[Any]) -> None:
         if self._asked.get(query) is asked:
@@ -100,7 +99,7 @@ class QueryGate:
         """Wait for a turn and hold it.
 
         Raises:
-            Refused: 503 with `Retry-After`, there was none in time.
+            Refused: 503 with `Retry-After`, if no turn became free in time.
         """
         async with AsyncExitStack() as held:
             try:

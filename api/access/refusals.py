@@ -1,4 +1,4 @@
-"""Requests that were refused for their credentials, counted by kind.
+"""Count requests that were refused for their credentials, by kind.
 
 Wrong tokens are logged once a minute: a client that guesses them may try thousands a second.
 """
@@ -25,14 +25,17 @@ class Refusals:
 
     def __init__(self, call_later: CallLater = _call_later) -> None:
         self.counts: dict[str, int] = {"login": 0, "missing": 0, "token": 0}
-        """By kind: a wrong token at the login, no token, a wrong token in a header."""
+        """Number by kind: a wrong token at the login, no token, a wrong token in a header."""
         self._untold = 0
         self._client = ""
         self._is_quiet = False
         self._call_later = call_later
 
     def count(self, kind: Kind, client: str) -> None:
-        """Count one request of a client; one without a token is no attempt to guess it."""
+        """Count one request of a client.
+
+        A request without a token is not an attempt to guess it.
+        """
         self.counts[kind] += 1
         if kind == "missing":
             return
@@ -42,7 +45,7 @@ class Refusals:
             self._tell()
 
     def _tell(self) -> None:
-        """Log what was counted since the last line, and look again in a minute if there was any."""
+        """Log the count since the last line, and check again in a minute if there was any."""
         self._is_quiet = self._untold > 0
         if not self._is_quiet:
             return

@@ -1,9 +1,9 @@
-"""The store as one caller may see it: the only way from a handler to records, so that no handler
-can forget the scope.
+"""The store as one caller may see it.
 
-Strategy: reads are narrowed to the caller's scope. All other methods, those added to the store
-later included, are refused to a restricted caller. Payloads are read by `seq`, which has no scope:
-a restricted caller gets those of the records that the same view has shown it.
+Handlers reach records only this way, so none can forget the scope. Strategy: reads are narrowed to
+the caller's scope. All other methods, including those added to the store later, are refused to a
+restricted caller. Payloads are read by `seq`, which has no scope: a restricted caller gets those of
+the records that the same view has shown it.
 """
 
 from collections.abc import Sequence
@@ -36,18 +36,16 @@ from storage.search.view import PutView, View
 from storage.tools import ToolFilter
 
 _RENAMED: Final = ("endpoint", "error", "failure")
-"""Groups whose names are made of more than those in the rows."""
+"""Groups with names that are composed of several columns."""
 
 Narrowed = TypeVar("Narrowed", Filter, ToolFilter)
 
 
 class ScopedStorage:
-    """A store seen by one caller during one request; its methods mean what those of
-    `storage.base.Storage` mean.
-    """
+    """A store seen by one caller during one request. Methods work as in `storage.base.Storage`."""
 
     def __init__(self, storage: Storage, principal: Principal, gate: QueryGate) -> None:
-        """Show `storage` to `principal`, a few queries of all callers at a time."""
+        """Show `storage` to `principal`. `gate` limits the queries of all callers."""
         self._storage = storage
         self._principal = principal
         self._gate = gate
@@ -55,21 +53,21 @@ class ScopedStorage:
 
     @property
     def scope(self) -> Scope:
-        """What the caller may see."""
+        """Scope of the caller."""
         return self._principal.scope
 
     async def read(self, query: Query[Answer]) -> Answer:
-        """Answer a query of what the caller may see.
+        """Answer a query within the caller's scope.
 
         Raises:
-            OutOfScope: It asks for another scope.
+            OutOfScope: the query asks for another scope.
         """
         narrowed = replace(query, filter=self._narrow(query.filter))  # type: ignore[type-var]
         found = await self._gate.answer(narrowed, self._storage.read)
         return self._shown(query, found)
 
     def _narrow(self, filter: Narrowed) -> Narrowed:
-        """Put the caller's scope on a filter."""
+        """Return a filter restricted to the caller's scope."""
         if isinstance(filter, ToolFilter):
             return replace(filter, scope=intersect(filter.scope, self.scope))
         return narrow(filter, self.scope)
@@ -93,8 +91,9 @@ class ScopedStorage:
         return await self._storage.erase(self._narrow(filter))
 
     async def erasing(self) -> int:
-        """Return how many erased records of all scopes are left: a count of what is hidden from all
-        readers.
+        """Return the number of erased records that are still left, of all scopes.
+
+        No reader can see these records any more.
         """
         return await self._storage.erasing()
 
@@ -111,7 +110,7 @@ class ScopedStorage:
         return [key for key in keys if key.id in shown or key.project in self.scope.projects]
 
     async def get(self, record_id: bytes) -> Record | None:
-        """Return one record; one that is out of scope is not there."""
+        """Return one record; None if it does not exist or is out of scope."""
         record = await self._storage.get(record_id)
         if record is None or not is_visible(record, self.scope):
             return None
@@ -119,7 +118,7 @@ class ScopedStorage:
         return record
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """Return the ids of the records in scope that have the counts of what one record began."""
+        """Return the ids of the records in scope with the results of what one record began."""
         return [
             found
             for found in await self._storage.answers_of(record_id)
@@ -137,11 +136,11 @@ class ScopedStorage:
         return self._storage.has_late_prefix
 
     async def last_seq(self) -> int:
-        """Return the end of the log: a position, which reveals no count of another scope's records."""
+        """Return the end of the log: a position, which does not reveal other scopes' counts."""
         return await self._storage.last_seq()
 
     async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        """Return one call; one that is out of scope is not there."""
+        """Return one call; None if it does not exist or is out of scope."""
         async with self._gate.turn():
             call = await self._storage.tool_call(record_id, position)
         if call is not None and is_visible(call, self.scope):
@@ -160,7 +159,7 @@ class ScopedStorage:
             return await self._storage.views(owner_of(self.scope))
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        """Keep a view of the caller's scope; `owner` is ignored."""
+        """Save a view of the caller's scope; `owner` is ignored."""
         return await self._storage.put_view(owner_of(self.scope), view, replaced)
 
     async def delete_view(self, owner: str, name: str) -> bool:
@@ -172,10 +171,10 @@ class ScopedStorage:
             self._shown_seqs.update(record.seq for record in records)
 
     def __getattr__(self, name: str) -> Any:
-        """Give everything else to callers from whom nothing is hidden.
+        """Return any other method of the store to unrestricted admins.
 
         Raises:
-            OutOfScope: others ask.
+            OutOfScope: the caller is another one.
         """
         if not self._principal.is_unrestricted or self._principal.role != "admin":
             raise OutOfScope
@@ -183,8 +182,9 @@ class ScopedStorage:
 
 
 def _group_names(by: str, names: Names) -> Names:
-    """Name a group of `_RENAMED`: endpoints of all routes and projects are one, failures go by
-    their reason.
+    """Return the names of a group in `_RENAMED`.
+
+    Endpoints of all routes and projects are merged, failures are named by their reason.
     """
     if by == "endpoint":
         return names[:2]

@@ -1,4 +1,4 @@
-"""Sessions of the web UI: random secrets in cookies, of which only hashes are kept.
+"""Sessions of the web UI: random secrets in cookies. Only their hashes are kept.
 
 A session is bound to the token it was opened with (the hash covers the token's digest), so that
 rotating the token ends it. It also ends after `IDLE_S` without a request.
@@ -14,21 +14,21 @@ from typing import Final
 import msgspec
 
 IDLE_S: Final = 12 * 3600
-"""A session unused for this long is over."""
+"""Time after which an unused session ends."""
 MAX_SESSIONS: Final = 1000
 MAX_OF_TOKEN: Final = 100
-"""The oldest of the same token goes first: a person has a handful, but a script may log in every
+"""Limit per token, the oldest goes first: a person has a handful, but a script may log in every
 minute.
 """
 _OWNER_DIGITS: Final = 16
 _SAVE_EVERY_S: Final = 300
-"""How stale the saved times may become: a kill shortens a session's idle time by at most this."""
+"""Limit of the age of the saved times: a kill shortens a session's idle time by at most this."""
 
 _log = logging.getLogger(__name__)
 
 
 class Sessions:
-    """The open sessions. They survive a restart where they are saved."""
+    """The open sessions. They survive a restart if they are saved."""
 
     __slots__ = ("_now_s", "_save_all", "_saved_s", "_used_s", "mark")
 
@@ -43,8 +43,9 @@ class Sessions:
         """Continue saved sessions.
 
         Args:
-            saved: the last argument of `save`, as it was read back; anything else means no sessions.
-            save: keeps hashes with the times of their last use; may raise OSError. None: in memory only.
+            saved: last argument of `save`, as it was read back; anything else means no sessions.
+            save: keeps hashes with the times of their last use; may raise OSError. None for in
+                memory only.
             mark: part of the cookie's name that only this instance and its logged-in users know.
             now_s: wall clock.
         """
@@ -55,7 +56,10 @@ class Sessions:
         self._saved_s = now_s()
 
     def open(self, binding: bytes) -> str:
-        """Start a session bound to a token's digest; the returned secret goes into the cookie only."""
+        """Start a session bound to a token's digest.
+
+        The returned secret goes into the cookie only.
+        """
         secret = secrets.token_urlsafe(32)
         self._expire()
         owner = _owner(binding)
@@ -67,7 +71,7 @@ class Sessions:
         return secret
 
     def is_open(self, secret: str, binding: bytes) -> bool:
-        """Whether a cookie's session is alive under the present token; note that it was used."""
+        """Return True if a cookie's session is valid with the current token; record its use."""
         if not self.has(secret, binding):
             return False
         now_s = self._now_s()
@@ -77,12 +81,12 @@ class Sessions:
         return True
 
     def has(self, secret: str, binding: bytes) -> bool:
-        """The same, without noting a use."""
+        """Return True as `is_open` does, without recording a use."""
         used_s = self._used_s.get(_digest(secret, binding))
         return used_s is not None and self._now_s() - used_s <= IDLE_S
 
     def close(self, secret: str, binding: bytes) -> None:
-        """End a session; nothing happens when there is none."""
+        """End a session; does nothing if there is none."""
         if self._used_s.pop(_digest(secret, binding), None) is not None:
             self._save()
 
@@ -105,7 +109,7 @@ class Sessions:
 
 
 def _owner(binding: bytes) -> str:
-    """Return what all sessions of a token begin with."""
+    """Return the common prefix of all sessions of a token."""
     return hashlib.sha256(binding).hexdigest()[:_OWNER_DIGITS]
 
 

@@ -1,10 +1,8 @@
-"""Cursors of a snapshot: the reader's position in it, signed, so that a cursor cannot be moved,
-prolonged or reused.
+"""Cursors of a snapshot: a signed position, so that it cannot be moved, prolonged or reused.
 
-Strategy: a snapshot is the newest `seq` when the first page was made; a cursor carries it with the
+Strategy: a snapshot is the newest `seq` at the time of the first page. A cursor carries it with the
 position and the time, and is signed with a hash of the filters. It expires after a time, or once
 retention has removed the next page.
-
 The signature is HMAC-SHA256 (RFC 2104) over a fixed-length message; the secret is the store's, so
 sidecars share it.
 """
@@ -21,7 +19,7 @@ from api.http.errors import BadParameter, Refused
 from storage.errors import StorageUnavailable
 
 EXPIRED: Final = "snapshot_expired"
-"""The error of a cursor whose snapshot is gone."""
+"""Error of a cursor with an expired snapshot."""
 _PAYLOAD: Final = struct.Struct(">BQQQ")
 _VERSION: Final = 1
 
@@ -41,9 +39,9 @@ class SnapshotPosition:
 
     snapshot_seq: int
     created_s: int
-    """When the first page was made, Unix time."""
+    """Unix time at which the first page was made."""
     after_id: int
-    """Entry id, exclusive."""
+    """Entry id after which the next page begins."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,19 +49,19 @@ class SnapshotCursors:
     """Signs and reads cursors."""
 
     secret: bytes
-    """The store's; empty until it has been reached for the first time."""
+    """Secret of the store; empty until the store has been reached for the first time."""
     ttl_s: int = 900
     now_s: Callable[[], float] = time.time
 
     def encode(self, position: SnapshotPosition, binding: bytes) -> str:
-        """Write a cursor that is good for the filters of `binding` only."""
+        """Return a cursor that is valid for the filters of `binding` only."""
         payload = _PAYLOAD.pack(
             _VERSION, position.snapshot_seq, position.created_s, position.after_id
         )
         return to_text(payload + self._sign(payload, binding))
 
     def decode(self, text: str, binding: bytes) -> SnapshotPosition:
-        """Read a cursor back.
+        """Decode a cursor.
 
         Raises:
             BadParameter: it was not made here for these filters.

@@ -1,6 +1,4 @@
-"""How many streams one credential may hold, and how often it may open one. Pure but for the
-injected clock.
-"""
+"""Limits per credential: streams open at once, and streams opened within a minute."""
 
 import math
 import time
@@ -22,7 +20,7 @@ class StreamLimits:
     """Counts streams by credential name: those open, and those opened within a minute."""
 
     max_streams: int = 20
-    """Open at once; 0: no limit."""
+    """Streams open at once; 0 for no limit."""
     clock: Callable[[], float] = time.monotonic
     _open: Counter[str] = field(default_factory=Counter, init=False)
     _opened_s: defaultdict[str, deque[float]] = field(
@@ -31,7 +29,7 @@ class StreamLimits:
 
     @contextmanager
     def stream(self, name: str) -> Iterator[None]:
-        """Hold a stream as long as the block runs.
+        """Hold a stream for the duration of the block.
 
         Raises:
             Refused: 429 with `Retry-After`, before anything is counted.

@@ -1,6 +1,6 @@
-"""Server-Sent Events on the wire: events and comments as bytes, and the ids clients send back.
+"""Server-sent events on the wire: events and comments as bytes, and the ids that clients send back.
 
-Pure. Standard: WHATWG HTML, "Server-sent events" (event stream interpretation).
+Standard: WHATWG HTML, "Server-sent events" (event stream interpretation).
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ MAX_EVENT_ID: Final = (1 << 63) - 1
 
 
 def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") -> bytes:
-    """Write one event of JSON, which has no line ends; the id is what the client gives back in
+    """Return one event. `data` must be JSON without line ends; the client returns the id in
     `Last-Event-ID`.
     """
     head = b"" if event_id is None else b"id: %d\n" % event_id
@@ -19,8 +19,7 @@ def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") ->
 
 
 def encode_retry(milliseconds: int, event_id: int) -> bytes:
-    """Encode how long the client waits before it connects again, and the id after which it then
-    continues.
+    """Return the delay before a client reconnects, and the id after which it then continues.
 
     An id without data dispatches no event, but the client sends it back all the same.
     """
@@ -28,8 +27,9 @@ def encode_retry(milliseconds: int, event_id: int) -> bytes:
 
 
 def read_event_id(text: str | None) -> int | None:
-    """Read a `Last-Event-ID`; None when there is none, or it is no id of ours: the client then
-    starts live.
+    """Return the id in a `Last-Event-ID`; None if it is missing or not one of ours.
+
+    Without an id the client starts live.
     """
     text = (text or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 19:

@@ -1,10 +1,9 @@
-"""Serving a stream of the tail over HTTP: resume, frames, heartbeats, and the end of clients that
-take nothing.
+"""Serve a stream of the tail over HTTP: resume, frames, heartbeats, and clients that stop reading.
 
-A slow client holds a place and at most one chunk, and delays no other. One that takes no bytes for
-`stall_s` is closed here, when our own buffer does not shrink, and `KERNEL_LATER_S` later by the
-kernel, which gives up on data that is not acknowledged (TCP_USER_TIMEOUT). A client that left is
-noticed by the next write, or within `CHECK_INTERVAL_S`.
+A slow client holds its position and at most one chunk, and does not delay others. A client that
+reads nothing for `stall_s` is closed: here, when our own buffer does not shrink; or
+`KERNEL_LATER_S` later by the kernel, which gives up on unacknowledged data (TCP_USER_TIMEOUT). A
+client that left is noticed by the next write, or within `CHECK_INTERVAL_S`.
 """
 
 import asyncio
@@ -24,9 +23,9 @@ from api.stream.tail_ring import Interest
 from storage.errors import StorageUnavailable
 
 CHECK_INTERVAL_S: Final = 1.0
-"""How often an idle stream checks whether its client is still there."""
+"""Interval at which an idle stream checks that its client is still connected."""
 KERNEL_LATER_S: Final = 10.0
-"""How much later than we the kernel closes a stream: whom we close is counted."""
+"""Time that the kernel waits longer than sidelog. Only streams closed by sidelog are counted."""
 RETRY_MS: Final = 2000
 _HEADERS: Final = {
     "Cache-Control": "no-cache",
@@ -39,28 +38,30 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamServices:
-    """What a stream needs."""
+    """Tail, limits and time-outs of a stream."""
 
     tail: Tail
     limits: StreamLimits = field(default_factory=StreamLimits)
     heartbeat_s: float = 15.0
     stall_s: float = 30.0
-    """A client that takes no bytes for so long is closed."""
+    """Time in seconds after which a client that reads nothing is closed."""
 
 
 class _Stalled(Exception):
-    """The client takes no bytes."""
+    """The client reads nothing."""
 
 
 async def serve_stream(
     request: web.Request, streams: StreamServices, principal: Principal, interest: Interest
 ) -> web.StreamResponse:
-    """Serve a stream until the client leaves, stalls, or the stream is ended; the caller's scope is
-    put on it here.
+    """Serve a stream until the client leaves, stalls, or the stream is ended.
+
+    The caller's scope is applied to the filter here.
 
     Raises:
-        Refused: 403, the filter names what is out of scope; 429, the caller has, or opened, too many.
-        StorageUnavailable: the store was away since the start, or is being opened.
+        Refused: 403, the filter names something out of scope; 429, the caller has, or opened, too
+            many.
+        StorageUnavailable: the store was unavailable since the start, or is being opened.
     """
     await streams.tail.check_begun()
     interest = replace(interest, filter=narrow(interest.filter, principal.scope))
@@ -105,9 +106,7 @@ class _Stream:
         self._beats_at_s = time.monotonic() + heartbeat_s
 
     async def run(self, interest: Interest, last_event_id: int | None) -> None:
-        """Write until the stream is ended; raises ConnectionError or _Stalled when the client ends
-        it.
-        """
+        """Write until the stream is ended; raise ConnectionError or _Stalled if the client ends it."""
         self._watch_acknowledgements()
         resume = self._tail.resume(last_event_id)
         subscriber = self._tail.enter(interest, resume.after_id)
@@ -172,7 +171,7 @@ class _Stream:
             raise _Stalled from None
 
     def _watch_acknowledgements(self) -> None:
-        """Let the kernel end a connection whose peer is gone without a word, or never reads."""
+        """Let the kernel close a connection whose peer vanished or never reads."""
         transport = self._request.transport
         sock = None if transport is None else transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -184,7 +183,7 @@ class _Stream:
 
 
 class _ProgressWatch:
-    """Puts a deadline off as long as a transport's buffer shrinks."""
+    """Postpones a deadline as long as a transport's buffer shrinks."""
 
     def __init__(
         self, transport: asyncio.Transport, added: int, deadline: asyncio.Timeout, stall_s: float

@@ -1,18 +1,17 @@
-"""The live tail: one core for all streams of committed records, for every client and in every
-format.
+"""The live tail: one core for all streams of committed records, for every client and format.
 
-Strategy: subscribers hold no queue but a place, the id after which they go on. A commit appends to
-a ring of records, and all who wait are woken. A subscriber then reads from its place: from the
-ring, or from the store where the ring has moved on. A record is encoded when its first reader
-comes, once for all: a hundred equal streams cost one encoding and a hundred writes.
+Strategy: subscribers hold no queue but a position, the id after which they continue. A commit
+appends to a ring of records and wakes all waiting subscribers. A subscriber then reads from its
+position: from the ring, or from the store if the ring has moved on. A record is encoded when the
+first reader needs it, once for all: a hundred equal streams cost one encoding and a hundred writes.
 
-Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`); a frame's id is that
-number plus the offset K, which the store keeps, so ids go on over restarts and any of them can be
-found again in the store.
+Ids: entries are numbered by arithmetic on `seq` (`api/dialects/entries.py`). A frame's id is that
+number plus the offset K, which the store keeps, so ids continue over restarts and any of them can
+be found again in the store.
 
-Invariant: for one interest, the frames a reader gets, by any sequence of reads, disconnects and
-resumes, are exactly its interest's entries in rising id, each once; what retention has removed
-before its place is reported as a gap.
+Invariant: for one interest, the frames that a reader gets, by any sequence of reads, disconnects
+and resumes, are exactly its interest's entries in rising id, each once. Records that retention
+removed before its position are reported as a gap.
 """
 
 import asyncio
@@ -33,65 +32,63 @@ from storage.relational.blocks.portions import body_bytes, portions
 from storage.search.expression import asked_values
 
 SLICE_S: Final = 0.001
-"""How long frames are encoded or joined before the loop may do something else."""
+"""Time for which frames are encoded or joined before the loop gets a turn."""
 MAX_CHUNK_BYTES: Final = 256 * 1024
-"""One write of a stream: what a slow client has pending at most, beside its socket."""
+"""Limit of one write: the most that is pending for a slow client, in addition to its socket."""
 MAX_RING_BYTES: Final = 32 * 1024 * 1024
 STORE_READERS: Final = 2
-"""Streams that look into the store at once: half as many as it has readers, the others are for
-queries.
-"""
+"""Streams that read the store at once: half of its readers, the others are for queries."""
 BACKFILL_RECORDS: Final = 200
-"""Records of one look into the store: 2 ms of decoding on its thread."""
+"""Records read from the store at once: 2 ms of decoding on its thread."""
 
 PAYLOAD_RECORDS: Final = 50
-"""Heads and bodies that are in memory at a time, or fewer where they are large."""
+"""Records whose heads and bodies are in memory at a time; fewer if they are large."""
 
 _EVERY_RECORD: Final = Filter(kind="all")
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a stream: whole frames, and the place after them."""
+    """A part of a stream: whole frames, and the position after them."""
 
     content: bytes
-    """May be empty: nothing between the places was of interest."""
+    """Frames; empty if no entry in between was of interest."""
     after_id: int
     frames: int
 
 
 @dataclass(slots=True)
 class Subscriber:
-    """One open stream: its place, and how it was ended."""
+    """One open stream: its position, and its end."""
 
     interest: Interest
     after_id: int
-    """Entry id; moved by the reader when a chunk is written."""
+    """Entry id. The reader advances it when a chunk is written."""
     ended: bytes | None = None
     """The event that closes the stream."""
 
 
 @dataclass(slots=True)
 class TailCounters:
-    """What the metrics show."""
+    """Counters for the metrics."""
 
     dropped_subscribers: int = 0
-    """Closed because they took no bytes."""
+    """Number of streams closed because their client read nothing."""
     events: int = 0
-    """Frames written, over all subscribers."""
+    """Number of frames written, over all subscribers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Where a stream begins."""
+    """The start of a stream."""
 
     after_id: int
     reset_reason: str | None = None
-    """Why the client's id means nothing here; None when it does."""
+    """Reason why the client's id is not valid here; None if it is."""
 
 
 class Tail:
-    """See the module. Everything happens on one loop; `on_commit` never waits."""
+    """The tail of one store. Runs on a single loop; `on_commit` never waits."""
 
     def __init__(
         self,
@@ -102,11 +99,11 @@ class Tail:
         max_entries: int = 5000,
         max_bytes: int = MAX_RING_BYTES,
     ) -> None:
-        """Begin behind `head_seq`, what is stored already; `offset` is K, what is added to entry
-        ids on the wire.
+        """Begin after `head_seq`, the end of the stored records.
 
-        The storage is for what the ring, of so many entries and bytes, has no longer, and
-        unrestricted: the filter of an interest carries the scope.
+        `offset` is K, added to entry ids on the wire. The storage serves records that the ring
+        (limited in entries and bytes) no longer has. It is unrestricted: the filter of an interest
+        carries the scope.
         """
         self.offset = offset
         self.counters = TailCounters()
@@ -118,7 +115,7 @@ class Tail:
         self._news = asyncio.Event()
         self._is_closed = False
         self.is_begun = True
-        """Whether ids can be given: only once the store has returned the last one."""
+        """False until the store has returned its last id. No ids can be assigned before."""
 
     def begin(self, head_seq: int, offset: int) -> None:
         """Begin after the records of a store that has just opened; nothing was committed before."""
@@ -128,9 +125,7 @@ class Tail:
         self.is_begun = True
 
     async def check_begun(self) -> None:
-        """Raise StorageUnavailable where no id can be given, as the store puts it; else know the
-        newest that can.
-        """
+        """Raise StorageUnavailable if ids cannot be assigned yet; else update the newest one."""
         if not self.is_begun or self._storage.has_late_prefix:
             self.note_head(await self._storage.last_seq())
         if not self.is_begun:
@@ -141,14 +136,12 @@ class Tail:
         return 2 * self._committed_seq
 
     def on_commit(self, batch: Batch) -> None:
-        """Take a committed batch: references only, nothing is encoded here.
+        """Add a committed batch: references only, nothing is encoded here.
 
         While other writers may still store earlier records, these wait until the store rules that
-        out (`note_head`).
-
-        Without subscribers nothing is kept: a client that comes back reads from the store. A record
-        that lives on after its commit costs 1.5 us of CPU in the collector, most of it cache misses
-        when it goes (bench/macro, get).
+        out (`note_head`). Without subscribers nothing is kept: a client that comes back reads from
+        the store. A record that outlives its commit costs 1.5 µs of CPU in the collector, most of
+        it cache misses when it is freed (bench/macro, get).
         """
         if not batch.entries or self._storage.has_late_prefix:
             return
@@ -160,19 +153,18 @@ class Tail:
         self.note_head(batch.entries[-1].record.seq)
 
     def note_head(self, last_seq: int) -> None:
-        """Note the end of the store; records that the ring lacks, of other sidecars, are read from
-        the store.
+        """Record the end of the store. Records of other sidecars are not in the ring, and are read
+        from the store.
         """
         if last_seq > self._committed_seq:
             self._committed_seq = last_seq
             self._wake()
 
     def resume(self, last_event_id: int | None) -> Resume:
-        """Decide where a client continues: after its id, or live without one or with one that was
-        not made here.
+        """Return the position at which a client continues.
 
-        Ids below the offset come from an earlier numbering of another store; 0 means from the
-        beginning.
+        It is after the client's id, or live without a valid id. Ids below the offset come from an
+        earlier numbering of another store; 0 means from the beginning.
         """
         if last_event_id is None:
             return Resume(self.head_id)
@@ -193,7 +185,7 @@ class Tail:
         return Resume(after_id)
 
     def enter(self, interest: Interest, after_id: int) -> Subscriber:
-        """Count a subscriber in. The caller gives it to `leave` in any case."""
+        """Register a subscriber. The caller must pass it to `leave`."""
         subscriber = Subscriber(interest, after_id)
         self.subscribers[id(subscriber)] = subscriber
         if self._is_closed:
@@ -204,7 +196,7 @@ class Tail:
         self.subscribers.pop(id(subscriber), None)
 
     def close(self) -> None:
-        """End every stream, with an event that says so: the clients come back and resume."""
+        """End every stream, with an event that gives the reason. Clients reconnect and resume."""
         self._is_closed = True
         for subscriber in self.subscribers.values():
             self._end(subscriber, "shutdown", {"reason": "sidelog is shutting down"})
@@ -223,12 +215,13 @@ class Tail:
         self._ring.clear()
 
     def event(self, name: str, data: dict[str, object], after_id: int) -> bytes:
-        """Write a named event, whose id lets a client resume behind `after_id`."""
+        """Return a named event. Its id lets a client resume after `after_id`."""
         return encode_event(msgspec.json.encode(data), event_id=self.offset + after_id, name=name)
 
     async def wait(self, subscriber: Subscriber, timeout_s: float) -> bool:
-        """Wait until there is something behind a subscriber's place, or it was ended; False when
-        the time is over.
+        """Wait until there are entries after a subscriber's position, or it was ended.
+
+        Return False after `timeout_s`.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -240,13 +233,13 @@ class Tail:
         return True
 
     async def read(self, interest: Interest, after_id: int) -> list[Chunk]:
-        """Read on from a place, as far as there is anything or as one write may hold.
+        """Read the entries after a position, up to the limit of one write.
 
         Returns:
-            Chunks in order, none when there is nothing new. A gap is a chunk of its own.
+            Chunks in order, none if there is nothing new. A gap is a chunk of its own.
 
         Raises:
-            StorageUnavailable: the store is away; the place stays.
+            StorageUnavailable: the store cannot be reached; the position stays.
         """
         seq = after_id // 2 + 1
         if seq > self._committed_seq:
@@ -284,13 +277,13 @@ class Tail:
         return joined.chunk()
 
     async def _read_store(self, interest: Interest, after_id: int, until_seq: int) -> list[Chunk]:
-        """Read a page from the store, behind the gap that retention may have left before it."""
+        """Read a page from the store, preceded by the gap that retention may have left."""
         filter = replace(interest.filter, seq_after=after_id // 2, seq_until=until_seq)
         page = await self._storage.read(
             RecordQuery(filter=filter, order="asc", limit=BACKFILL_RECORDS)
         )
-        # Read last, so that records removed in between are reported, and the page lacks none
-        # silently.
+        # Read last, so that records removed in between are reported, and the page does not silently
+        # lack any.
         oldest = await self._storage.read(RecordQuery(filter=_EVERY_RECORD, order="asc", limit=1))
         if oldest.records:
             kept_seq = oldest.records[0].seq
@@ -323,7 +316,7 @@ class Tail:
                 yield record, encode_frames(record, encode, self.offset)
 
     async def _has_removed(self) -> bool:
-        """Whether numbers that no record has are those of records that retention removed."""
+        """Return True if missing numbers belong to records that retention removed."""
         if self._storage.has_late_prefix:
             state = await self._storage.retention()
         else:
@@ -331,7 +324,9 @@ class Tail:
         return state is None or bool(state.purge_floor_us or state.purged_through_seq)
 
     def _gap(self, interest: Interest, after_id: int, last_seq: int) -> Chunk:
-        """Report what retention removed; a scoped reader does not learn how many records that were."""
+        """Return a report of what retention removed. A scoped reader does not learn the number of
+        records.
+        """
         is_counted = interest.filter.scope == EVERYTHING and not self._storage.has_late_prefix
         data: dict[str, object] = {
             "count": last_seq - after_id // 2 if is_counted else None,
@@ -355,7 +350,7 @@ def _encoder(encode: EncodeEntry, payloads: Mapping[int, Payload]) -> Encode:
 
 
 class _Joined:
-    """Gathers frames after a place until one write is full, or a slice of time is over."""
+    """Collects frames after a position until one write is full, or a slice of time is over."""
 
     __slots__ = ("_after_id", "_bytes", "_ends_s", "_kinds", "_parts", "_place")
 
@@ -368,7 +363,7 @@ class _Joined:
         self._ends_s = time.perf_counter() + SLICE_S
 
     def add(self, seq: int, frames: tuple[Frame, ...]) -> None:
-        """Move on past a record, taking its wanted frames that follow the place."""
+        """Advance past a record, adding its wanted frames after the position."""
         for entry_id, kind, content in frames:
             if entry_id > self._after_id and kind in self._kinds:
                 self._parts.append(content)

@@ -1,12 +1,10 @@
-"""The newest committed records with their encoded frames: what live subscribers and short replays
-are served from.
+"""The newest committed records with their encoded frames, for live subscribers and short replays.
 
 Strategy: a commit only appends references to its records; a frame is encoded when the first
 subscriber needs it, and kept. Bounded in entries (two per exchange, one per event) and in bytes
 (texts of the records and their frames).
-
 Invariant: the ring holds consecutive `seq`s. A commit that does not follow on (another sidecar
-wrote in between) starts it anew, and readers find what lies before in the store.
+wrote in between) starts it anew, and readers find the earlier records in the store.
 """
 
 from collections import deque
@@ -20,23 +18,23 @@ from storage.query import Filter
 from storage.record import Payload, Record
 
 RECORD_BYTES: Final = 1024
-"""Assumed of a record beside its texts (measured: 700 to 1 100 bytes with its objects)."""
+"""Assumed size of a record without its texts (measured: 700 to 1 100 bytes with its objects)."""
 
 
 class Frame(NamedTuple):
     """One event of a stream."""
 
     entry_id: int
-    """Its number without the tail's offset."""
+    """Number of the entry, without the tail's offset."""
     kind: str
     """`request`, `response` or `event`; `record` for a whole one."""
     content: bytes
-    """As it goes to the client."""
+    """Bytes for the client."""
 
 
 Encode = Callable[[Record], Iterable[tuple[int, str, bytes]]]
-"""Projects a record: (entry id, kind, JSON) by rising id. A module-level function, because frames
-are kept under it.
+"""Converts a record to (entry id, kind, JSON) by rising id. A module-level function, because frames
+are cached under it.
 """
 
 
@@ -53,14 +51,14 @@ class Slot:
 
 @dataclass(slots=True, eq=False)
 class TailRing:
-    """See the module."""
+    """The ring of one tail."""
 
     offset: int = field(kw_only=True)
     """Changed only while the ring is empty."""
     max_entries: int = field(kw_only=True)
-    """Entries kept; at least the newest record stays in any case."""
+    """Limit of entries. The newest record always stays."""
     max_bytes: int = field(kw_only=True)
-    """What records and frames may take."""
+    """Limit of the bytes of records and frames."""
     _slots: deque[Slot] = field(default_factory=deque, init=False)
     _entries: int = field(default=0, init=False)
     size_bytes: int = field(default=0, init=False)
@@ -107,8 +105,9 @@ class TailRing:
         return found
 
     def since(self, seq: int, until_seq: int) -> Iterator[Slot]:
-        """Walk the slots from one `seq` to another, both inclusive; `seq` must not lie before the
-        ring.
+        """Return the slots from one `seq` to another, both inclusive.
+
+        `seq` must not be before the ring.
         """
         if not self._slots:
             return iter(())
@@ -116,7 +115,7 @@ class TailRing:
         return islice(self._slots, seq - first, max(until_seq - first + 1, 0))
 
     def trim(self) -> None:
-        """Keep to the bounds after frames were encoded; not while `since` is walked."""
+        """Enforce the limits after frames were encoded. Not while `since` is iterated."""
         slots = self._slots
         while len(slots) > 1 and (
             self._entries > self.max_entries or self.size_bytes > self.max_bytes
@@ -134,7 +133,9 @@ def encode_frames(record: Record, encode: Encode, offset: int) -> tuple[Frame, .
 
 
 def _size_of(record: Record) -> int:
-    """Estimate a record's memory: its own long texts; what repeats is shared (0.3 µs a record)."""
+    """Return a record's estimated memory: its own long texts; repeated ones are shared (0.3 µs a
+    record).
+    """
     return (
         RECORD_BYTES
         + len(record.path or "")
@@ -145,22 +146,22 @@ def _size_of(record: Record) -> int:
 
 
 EncodeEntry = Callable[[Record, Payload | None], Iterable[tuple[int, str, bytes]]]
-"""Projects a record and what is stored of its heads and bodies, as `Encode` does a record."""
+"""Converts a record with its stored heads and bodies, as `Encode` does a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What a stream wants, and how it is written."""
+    """The records that a stream wants, and their format."""
 
     encode: Encode
     filter: Filter
-    """With the credential's scope in it."""
+    """Filter, including the scope of the credential."""
     kinds: frozenset[str]
     """Kinds of frames."""
     encode_entry: EncodeEntry | None = None
-    """In place of `encode`, for frames that show heads and bodies."""
+    """Used instead of `encode` for frames that show heads and bodies."""
 
     @property
     def reads_store(self) -> bool:
-        """Whether heads and bodies are looked into: the ring has records without them."""
+        """True if heads and bodies are needed: the ring has records without them."""
         return self.encode_entry is not None or self.filter.needs_more_than_records
