@@ -1,10 +1,9 @@
-"""Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`, see
-`api/dialects/README.md`.
+"""Requests API: `GET /api/clients/{clientId}/proxies/{proxyId}/requests[/{requestId}]`.
 
-A proxy is a route, its id the route's. The projections are in `client_rows.py`; here parameters
-become a query. Rows are ordered by id, that is by receipt; those in flight stand where they were
-received, `processed: false`. `cursor` and `nextCursor` page by id: a row keeps its place when its
-exchange ends.
+See `api/dialects/README.md`. A proxy is a route, and has the route's id. Rows are made in
+`client_rows.py`; this module converts parameters to a query. Rows are ordered by id, that is by
+receipt; those in flight appear at their time of receipt, with `processed: false`. `cursor` and
+`nextCursor` page by id, so a row keeps its position when its exchange ends.
 """
 
 from typing import Final
@@ -31,7 +30,7 @@ from storage.search.expression import fields
 DEFAULT_LIMIT: Final = 1000
 MAX_LIMIT: Final = 1000
 _SLICE_RECORDS: Final = 32
-"""Records whose payloads are in memory at once, or fewer where they are large."""
+"""Records with payloads in memory at once; fewer if they are large."""
 _MESSAGE: Final = "Success"
 
 
@@ -58,10 +57,10 @@ ERRORS: Final = ErrorFormat(
 
 
 def read_filter(query: Query, client: str, proxy: str) -> Filter:
-    """Read the filters; both times are exclusive, at the millisecond that is shown.
+    """Read the filters. Both times are exclusive, with the precision of a millisecond.
 
     Raises:
-        BadParameter: a time that is none.
+        BadParameter: a time that cannot be read.
     """
     after = read_text(query, "processedAfter")
     before = read_text(query, "processedBefore")
@@ -99,10 +98,12 @@ async def list_requests(request: web.Request) -> web.Response:
 async def _read_rows(
     services: Services, filter: Filter, limit: int, after: int | None
 ) -> tuple[list[Entry], int | None]:
-    """Read one page of stored requests and those in flight, by id; and behind which id the next
-    page begins, if any.
+    """Read one page of stored requests and those in flight, by id.
+
+    Returns:
+        The rows, and the id after which the next page begins, None without a next page.
     """
-    # Those in flight first: what ends meanwhile is then in both, and not in neither.
+    # Those in flight first: a request that ends meanwhile then appears in both, never in neither.
     running = [
         entry
         for entry in services.in_flight()
@@ -113,7 +114,7 @@ async def _read_rows(
         services.storage, RecordQuery(filter=filter, by="id", limit=max(limit, 1), after=after)
     )
     known = {record.id for record in page.records}
-    # What was received before the end of the store's page is for the next one.
+    # Requests received before the end of the store's page belong to the next one.
     least = -1 if page.next_after is None else page.next_after
     rows = [Entry(record) for record in page.records]
     rows += [e for e in flying if e.record.id not in known and id_number(e.record.id) > least]
@@ -125,7 +126,7 @@ async def _read_rows(
 
 
 async def _show(services: Services, rows: list[Entry]) -> list[ClientRequest]:
-    """Project rows with the headers of their requests, some at a time."""
+    """Convert rows with the headers of their requests, some at a time."""
     shown: list[ClientRequest] = []
     for part in portions(rows, _SLICE_RECORDS, lambda row: body_bytes(row.record)):
         payloads = await services.storage.payloads(

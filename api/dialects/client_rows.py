@@ -1,10 +1,8 @@
-"""How the Requests API shows a record: the list's nested blocks, and the detail's flat fields
-beside them.
+"""Rows of the Requests API: the list's nested blocks, and the detail's additional flat fields.
 
-Pure. Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals,
-in the detail whole milliseconds. Sensitive headers, stored redacted, are left out of the list and
-marked in the detail. The twenty checks follow from route, key and outcome. See
-`api/dialects/README.md`.
+Times are Unix milliseconds. In the nested blocks durations are seconds with three decimals, in the
+detail whole milliseconds. Sensitive headers, stored redacted, are left out of the list and marked
+in the detail. The twenty checks follow from route, key and outcome. See `api/dialects/README.md`.
 """
 
 from typing import Any, Final
@@ -44,7 +42,7 @@ class ProxyData(ApiObject):
 
 class TargetData(ApiObject):
     sentAt: int | None
-    """Null while the exchange runs: its times are not known before it ends."""
+    """Null while the exchange runs: its times are known only at its end."""
     receivedAt: int | None
     duration: float | None
     status: int | None
@@ -94,7 +92,9 @@ class ClientRequestDetail(ApiObject):
 
 
 def project_row(record: Record, payload: Payload | None, retention_s: int | None) -> ClientRequest:
-    """Return one request as the list shows it; `retention_s` None keeps records without limit."""
+    """Return one request in the form of the list. `retention_s` None means that records are kept
+    without limit.
+    """
     received_ms = record.started_at_us // 1000
     sent_ms = _sent_ms(record)
     return ClientRequest(
@@ -158,7 +158,7 @@ def project_detail(
 
 
 def message_of(record: Record) -> str:
-    """Return in words how it went."""
+    """Return a text that describes the outcome."""
     if is_in_flight(record):
         return "Request in progress"
     failure = (
@@ -173,7 +173,7 @@ def message_of(record: Record) -> str:
 
 
 def target_of(record: Record) -> TargetData | None:
-    """Return the upstream's part; None when nothing is known to have been sent to it."""
+    """Return the upstream's part; None if nothing is known to have been sent to it."""
     sent_us = record.upstream_sent_at_us
     done_us = record.upstream_done_at_us
     if sent_us is None and not _is_begun(record):
@@ -220,12 +220,15 @@ def checks_of(record: Record) -> dict[str, bool]:
 
 
 def _is_begun(record: Record) -> bool:
-    """Whether the response of an exchange in flight has begun, which only its status shows."""
+    """Return True if the response of an exchange in flight has begun.
+
+    Only its status shows that.
+    """
     return is_in_flight(record) and record.status is not None
 
 
 def headers_of(head: bytes, *, shows_redacted: bool) -> dict[str, str]:
-    """Return a stored head by lower-case name, repeated fields joined as RFC 9110 §5.3 does."""
+    """Return a stored head by lower-case name, repeated fields joined as in RFC 9110 §5.3."""
     return _joined(split_head(head)[1], shows_redacted=shows_redacted)
 
 
@@ -245,7 +248,7 @@ def _joined(fields: list[list[str]], *, shows_redacted: bool) -> dict[str, str]:
 
 
 def parameters_of(query: str | None) -> dict[str, str | list[str]]:
-    """Return query parameters: a string each, a list where a name is repeated."""
+    """Return query parameters: a string each, a list for a repeated name."""
     found: dict[str, list[str]] = {}
     for name, value in parse_qsl(query or "", keep_blank_values=True, errors="backslashreplace"):
         found.setdefault(name, []).append(value)
@@ -253,15 +256,13 @@ def parameters_of(query: str | None) -> dict[str, str | list[str]]:
 
 
 def body_of(body: Body | None, head: bytes) -> object:
-    """Return a body: JSON as it stands when it is whole, text when it is text, else base64; None
-    when not kept.
-    """
+    """Return a body: whole JSON unchanged, text as text, else base64; None if it was not kept."""
     if body is None or body.omitted is not None:
         return None
     media_type = headers_of(head, shows_redacted=True).get("content-type", "")
     whole = body.head + body.tail
     if not body.truncated and ("json" in media_type.lower() or not media_type) and _is_json(whole):
-        return msgspec.Raw(whole)  # not parsed: numbers keep every digit
+        return msgspec.Raw(whole)  # not parsed, so that numbers keep every digit
 
     encoding, text = joined_text(body)
     if encoding == "base64":

@@ -1,8 +1,9 @@
-"""Entries of the proxy logs, made of records: two halves of an exchange, or one event, with bodies
-where asked for.
+"""Entries of the proxy logs: two halves of an exchange, or one event, with bodies if requested.
 
- Exchange `seq = n` is request entry `2n-1` and response entry `2n`; event `seq = n` is entry `2n`. All attributes
-are shared between the halves, the request entry's time is the start, the response entry's the end.
+Exchange `seq = n` is request entry `2n-1` and response entry `2n`; event `seq = n` is entry
+`2n`. Both halves
+share all attributes; the request entry has the time of the start, the response entry that of
+the end.
 """
 
 from collections.abc import Iterable
@@ -25,9 +26,9 @@ _ENCODER: Final = msgspec.json.Encoder()
 EntryKind = Literal["request", "response", "event"]
 ENTRY_KINDS: Final[tuple[EntryKind, ...]] = ("request", "response", "event")
 MAX_BODIES_BYTES: Final = 16 * 1024 * 1024
-"""Stored bytes of all bodies in one response; later ones are left out and say so."""
+"""Limit of the stored bytes of all bodies in one response. Later ones are marked as left out."""
 _SLICE_RECORDS: Final = 32
-"""Records whose payloads are in memory at once, or fewer where they are large."""
+"""Records with payloads in memory at once; fewer if they are large."""
 
 
 class LogEntry(ApiObject):
@@ -60,20 +61,20 @@ class LogEntryPage(ApiObject):
 
 
 class PendingEntry(NamedTuple):
-    """One entry, not yet written out."""
+    """One entry before its conversion."""
 
     record: Record
     kind: EntryKind
 
     @property
     def id(self) -> int:
-        """Its number in the dialect, unique and rising with `seq`."""
+        """Number of the entry in the dialect, unique and rising with `seq`."""
         return 2 * self.record.seq - (self.kind == "request")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Halves:
-    """Which kinds of entries are wanted."""
+    """The wanted kinds of entries."""
 
     request: bool = True
     response: bool = True
@@ -81,25 +82,25 @@ class Halves:
 
     @property
     def per_exchange(self) -> int:
-        """Entries one exchange makes: 0, 1 or 2."""
+        """Number of entries per exchange: 0, 1 or 2."""
         return self.request + self.response
 
     @property
     def record_kind(self) -> Literal["exchange", "event", "all"]:
-        """Which records have wanted entries; meaningless when none are wanted."""
+        """Kinds of records with wanted entries; undefined if none are wanted."""
         if not self.event:
             return "exchange"
         return "all" if self.per_exchange else "event"
 
     @property
     def uniform(self) -> int | None:
-        """Entries every matching record makes alike; None when exchanges make two and events one."""
+        """Number of entries per matching record; None if exchanges make two and events one."""
         if self.event and self.per_exchange == 2:
             return None
         return max(self.per_exchange, int(self.event))
 
     def total(self, count: Count) -> int:
-        """Return how many entries so many records make."""
+        """Return the number of entries of a number of records."""
         return self.per_exchange * count.exchanges + self.event * count.events
 
 
@@ -107,7 +108,9 @@ _EVERY_HALF: Final = Halves()
 
 
 def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[PendingEntry]:
-    """Return the wanted entries of records, by rising or falling entry id, as the records come."""
+    """Return the wanted entries of records, by rising or falling entry id, in the order of the
+    records.
+    """
     exchange: list[EntryKind] = []
     if halves.request:
         exchange.append("request")
@@ -126,7 +129,7 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Pend
 
 
 def project_entry(entry: PendingEntry) -> LogEntry:
-    """Return an entry as it is shown."""
+    """Return an entry in the form of the API."""
     record, kind = entry
     if kind == "response":
         time_us = record.ended_at_us
@@ -199,8 +202,8 @@ async def read_bodies(
     wanted: frozenset[str],
     max_bytes: int = MAX_BODIES_BYTES,
 ) -> list[dict[str, object]]:
-    """Read the body members of `data` of each entry, in their order; empty for entries whose body
-    was not asked for.
+    """Return the body members of `data` for each entry; empty for entries whose body was not
+    requested.
     """
     fields: list[dict[str, object]] = []
     left = max_bytes
@@ -219,7 +222,7 @@ async def read_bodies(
 
 
 def show_entry(row: tuple[PendingEntry, dict[str, object]]) -> LogEntry:
-    """Return an entry with its body beside its other data."""
+    """Return an entry with its body added to its data."""
     entry, body = row
     shown = project_entry(entry)
     shown.data |= body
@@ -229,7 +232,7 @@ def show_entry(row: tuple[PendingEntry, dict[str, object]]) -> LogEntry:
 def _entry_fields(
     entry: PendingEntry, payload: Payload | None, wanted: frozenset[str], left: int
 ) -> tuple[dict[str, object], int]:
-    """Return one entry's body, and how many bytes it takes."""
+    """Return one entry's body, and its size in bytes."""
     if entry.kind not in wanted:
         return {}, 0
     is_request = entry.kind == "request"
@@ -250,8 +253,8 @@ def _entry_fields(
 
 
 def body_fields(name: str, body: Body | None, size: int) -> dict[str, object]:
-    """Return the members of a body: text when it is UTF-8, else base64; its true size; whether
-    anything is missing.
+    """Return the members of a body: its text or base64, its true size, and a flag for missing
+    parts.
     """
     if body is None or body.omitted is not None:
         absent: dict[str, object] = {name: None, "bodyBytes": size, "bodyTruncated": False}

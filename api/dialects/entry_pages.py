@@ -1,10 +1,9 @@
-"""Pages of entries: arithmetic on entry numbers mapped to ranges of `seq`, so that nothing before a
-page is read.
+"""Pages of entries: entry numbers mapped to ranges of `seq`, so that nothing before a page is read.
 
-Where all matching records make equally many entries, an offset is a division. Where exchanges make
-two and events one, entry `o` stands at the least record `r` with `r = (o + events before r) // 2`.
-It is found by counting events before a guess and guessing again: the guess only rises, each step is
-at most half of the one before, so few counts suffice.
+If all matching records make the same number of entries, an offset is a division. If exchanges make
+two and events one, entry `o` belongs to the least record `r` with `r = (o + events before r) // 2`.
+It is found by counting events before a guess and guessing again: the guess only rises, and each
+step is at most half of the previous one, so few counts suffice.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,12 @@ from storage.base import Storage
 from storage.query import CountQuery, Filter, Order, RecordQuery
 
 _MAX_GUESSES: Final = 64
-"""Bits of an offset: each guess at least halves what is left."""
+"""Limit of guesses: the bits of an offset, as each guess at least halves the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryQuery:
-    """A page of entries. `last` beats `after_id`'s place, `after_id` beats `offset`."""
+    """A page of entries. `last` takes precedence over `after_id`, and `after_id` over `offset`."""
 
     filter: Filter = field(default_factory=Filter)
     halves: Halves = field(default_factory=Halves)
@@ -29,20 +28,20 @@ class EntryQuery:
     limit: int
     offset: int = 0
     last: int | None = None
-    """The newest entries, rising; bounded by `after_id` when both are given."""
+    """Number of the newest entries, in rising order. Bounded by `after_id` if both are given."""
     after_id: int | None = None
-    """Exclusive, rising."""
+    """Entry id after which the page begins, in rising order."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Entries in the order asked for."""
+    """Entries in the requested order."""
 
     entries: list[PendingEntry]
     complete: bool = True
-    """False when the time budget ended the search early."""
+    """False if the time budget ended the search early."""
     next_after_id: int | None = None
-    """Where a rising search that was ended early goes on; else None."""
+    """Id after which a rising search that ended early continues; else None."""
 
 
 async def read_entry_page(storage: Storage, query: EntryQuery) -> EntryPage:
@@ -59,8 +58,9 @@ async def read_entry_page(storage: Storage, query: EntryQuery) -> EntryPage:
 
 
 def behind(filter: Filter, after_id: int) -> Filter:
-    """Bound a filter to records that have entries above an id; the first one may still have one at
-    or below it.
+    """Bound a filter to records with entries above an id.
+
+    The first record may still have an entry at or below it.
     """
     seq_after = (after_id - 1) // 2 if after_id % 2 else after_id // 2
     return replace(filter, seq_after=max(seq_after, filter.seq_after or 0))
@@ -95,18 +95,18 @@ async def _read_offset(storage: Storage, query: EntryQuery) -> EntryPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Where a page begins."""
+    """The start of a page."""
 
     after: int | None = None
     """Keyset cursor just before the first record."""
     offset: int = 0
-    """Records to skip."""
+    """Number of records to skip."""
     skip: int = 0
-    """Entries of the first record that belong to the page before: 0 or 1."""
+    """Number of the first record's entries that belong to the previous page: 0 or 1."""
 
 
 async def locate(storage: Storage, query: EntryQuery) -> Start | None:
-    """Find the record at an entry offset; None when the log ends before it.
+    """Find the record at an entry offset; None if the log ends before it.
 
     Raises:
         Refused: 503, the time budget ended the search.
@@ -146,7 +146,7 @@ async def _seq_at(storage: Storage, query: EntryQuery, record_offset: int) -> in
 
 
 async def _events_before(storage: Storage, query: EntryQuery, seq: int) -> int:
-    """Count the events a reader in the query's order meets before a record."""
+    """Return the number of events before a record, in the query's order."""
     events = replace(query.filter, kind="event")
     if query.order == "asc":
         bounded = replace(events, seq_until=seq - 1)

@@ -1,8 +1,7 @@
-"""The fan-out of the proxy logs: the list across all tenants over a snapshot, in pages or streamed
-as lines.
+"""The fan-out of the proxy logs: a list across all tenants over a snapshot, in pages or as lines.
 
 A page carries the signed cursor of the next (`api/access/snapshot_cursor.py`), bound to the
-filters. Only an admin from whom nothing is hidden gets one.
+filters. Only an unrestricted admin gets one.
 """
 
 import hashlib
@@ -26,14 +25,12 @@ from storage.query import Count, CountQuery, Filter, RecordQuery
 
 NDJSON: Final = "application/x-ndjson"
 PAGE_ENTRIES: Final = 500
-"""Entries of one look into the store while lines are streamed."""
+"""Entries read from the store at once while lines are streamed."""
 _ENCODER: Final = msgspec.json.Encoder()
 
 
 def binding_of(query: EntryQuery) -> bytes:
-    """Return a hash of what a cursor is bound to: the filters, and the requested halves of
-    exchanges.
-    """
+    """Return a hash of everything that a cursor is bound to: the filters and the requested halves."""
     return hashlib.sha256(
         repr((query.filter, query.halves)).encode("utf-8", "backslashreplace")
     ).digest()
@@ -82,7 +79,7 @@ async def answer_snapshot(
 
 
 class _SnapshotReader:
-    """Reads a snapshot on from its position."""
+    """Reads a snapshot from a position on."""
 
     def __init__(
         self,
@@ -103,19 +100,19 @@ class _SnapshotReader:
         self._is_first = is_first
 
     async def read(self, limit: int) -> tuple[list[LogEntry], bool]:
-        """Return so many entries, and whether the snapshot ends with them.
+        """Return up to `limit` entries, and True if the snapshot ends with them.
 
         Raises:
-            SnapshotExpired: it is too old, or retention removed what comes next.
+            SnapshotExpired: it is too old, or retention removed the next entries.
         """
         self.cursors.check_age(self.position)
         if self._query.halves.uniform == 0:
             return [], True
 
-        # One row more than wanted shows whether there is a next page.
+        # An additional entry shows that there is a next page.
         page = await read_entry_page(self._storage, self._page(limit + 1))
         if not self._is_first:
-            # Behind the read: what was there before it may have gone during it.
+            # Checked after the read, since retention may remove records during it.
             await self._check_retention()
         entries = page.entries[:limit]
         is_last = page.complete and len(page.entries) <= limit
@@ -131,9 +128,7 @@ class _SnapshotReader:
         return replace(self._query, limit=limit, offset=0, after_id=self.position.after_id)
 
     def _move(self, page: EntryPage, limit: int) -> None:
-        """Go behind the last entry that is shown or, when the search was cut, behind what was
-        searched.
-        """
+        """Advance past the last shown entry, or past the searched part if the search was cut."""
         if len(page.entries) > limit:
             if limit:
                 after_id = page.entries[limit - 1].id
@@ -166,10 +161,10 @@ class _SnapshotReader:
 def _next_cursor(
     reader: _SnapshotReader, binding: bytes, limit: int | None, *, is_last: bool
 ) -> str | UnsetType | None:
-    """Return the cursor of the next page, None behind the last; none at all where no page was asked
-    for (`limit=0`).
+    """Return the cursor of the next page; None after the last one, UNSET if no page was requested
+    (`limit=0`).
 
-    A cursor that leads nowhere would send clients that follow cursors into an endless loop.
+    An endless cursor would make clients that follow cursors loop forever.
     """
     if limit == 0:
         return UNSET
@@ -181,10 +176,10 @@ def _next_cursor(
 async def _answer_lines(
     request: web.Request, reader: _SnapshotReader, binding: bytes, limit: int | None
 ) -> web.StreamResponse:
-    """Stream entries as lines, and a trailer that says how it ended."""
+    """Stream entries as lines, and a trailer with the final status."""
     left = limit
     cursors = reader.cursors
-    # Read before the answer begins, so that what fails at once still is a status.
+    # Read before the response begins, so that an immediate failure still becomes a status.
     rows, is_last = await reader.read(PAGE_ENTRIES if left is None else min(left, PAGE_ENTRIES))
     response = web.StreamResponse(headers={"Content-Type": NDJSON})
     compress_stream(request, response)

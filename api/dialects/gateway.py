@@ -1,8 +1,7 @@
-"""Gateway requests, the request log of an LLM gateway: `GET /v1/requests`, newest first by receipt,
-that is by id.
+"""Gateway requests, the request log of an LLM gateway: `GET /v1/requests`, newest first.
 
-See `api/dialects/README.md`. Every proxied request is a row; what is only known of LLM calls is
-null elsewhere.
+See `api/dialects/README.md`. Every proxied request is a row, ordered by id, that is by receipt.
+Fields known only for LLM calls are null in other rows.
 """
 
 from dataclasses import replace
@@ -47,7 +46,9 @@ class GatewayRow(ApiObject):
     project_id: str | None
     error: str | None
     resolved_model: str | UnsetType | None = UNSET
-    """This and what follows: of LLM calls only, beyond the document."""
+    """This member and the following ones are present for LLM calls only, and are not in the
+    original API.
+    """
     usage_state: str | UnsetType = UNSET
     cache_read_tokens: int | UnsetType | None = UNSET
     cache_write_tokens: int | UnsetType | None = UNSET
@@ -85,7 +86,7 @@ class GatewayError(ApiObject):
 
 
 def error_body(refused: Refused) -> GatewayError:
-    """Word an error as LLM providers do."""
+    """Return an error in the form of LLM providers."""
     return GatewayError(
         GatewayErrorBody(_ERROR_TYPES.get(refused.status, "api_error"), refused.detail)
     )
@@ -95,7 +96,7 @@ ERRORS: Final = ErrorFormat(body=error_body, schema=GatewayError)
 
 
 def format_request_id(raw: bytes) -> str:
-    """Write a record id as `req_` and 26 lower-case Crockford base32 characters."""
+    """Return a record id as `req_` and 26 lower-case Crockford base32 characters."""
     number = int.from_bytes(raw, "big")
     return "req_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
@@ -115,10 +116,10 @@ def project_row(record: Record) -> GatewayRow:
 
 
 def read_query(query: Query) -> tuple[RecordQuery, int | None]:
-    """Read a page request, and the frozen end of the log when one is given.
+    """Read a page request, and the fixed end of the log if one is given.
 
     Raises:
-        BadParameter: a number that is none.
+        BadParameter: a number that cannot be read.
     """
     max_seq = read_optional_int(query, "max_seq")
     project = read_text(query, "project_id")

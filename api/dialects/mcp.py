@@ -1,10 +1,9 @@
-"""A server of the Model Context Protocol over the log: JSON-RPC messages at `/mcp`, answered one by
-one.
+"""An MCP server for the log: JSON-RPC messages at `/mcp`, each with one response.
 
 Streamable HTTP without sessions and streams (revisions 2025-03-26 to 2025-11-25): each POST has one
-message, or in the oldest of them a batch, and gets one JSON response. So there is no state to lose,
-and `sidelog mcp` carries the same messages over stdio. A tool asks paths of the native API with the
-credentials of the message: what it sees is what its token sees.
+message, or in the oldest revision a batch, and gets one JSON response. So there is no state to
+lose, and `sidelog mcp` carries the same messages over stdio. A tool requests paths of the native
+API with the credentials of the message, so it sees exactly what its token may see.
 """
 
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ BATCHING: Final = ("2025-03-26",)
 """Revisions in which a POST may have several messages."""
 MAX_BATCH: Final = 20
 MAX_CHARACTERS: Final = 40_000
-"""Of an answer: some ten thousand tokens."""
+"""Limit of an answer: about ten thousand tokens."""
 INSTRUCTIONS: Final = (
     "A log of HTTP requests, LLM calls and MCP calls that passed a proxy, with secrets redacted. "
     "Start with `figures` or `endpoints` for the period in question, narrow down with `search` "
@@ -48,7 +47,7 @@ _OWN_HEADERS: Final = (
     "Transfer-Encoding",
     "Expect",
 )
-"""Of a message, and not of what it asks for."""
+"""Headers that describe the message and not the inner request."""
 
 
 class Message(msgspec.Struct):
@@ -67,7 +66,7 @@ _BATCH: Final = msgspec.json.Decoder(
 
 
 class _Failed(Exception):
-    """A request that is answered with an error of JSON-RPC."""
+    """A request that gets a JSON-RPC error."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -76,7 +75,7 @@ class _Failed(Exception):
 
 async def serve_mcp(request: web.Request) -> web.Response:
     """Answer one message of the Model Context Protocol."""
-    # The revision of 2025-03-26 has no such header, and later ones say to assume it.
+    # Revision 2025-03-26 has no such header, and later ones say to assume it.
     version = request.headers.get("MCP-Protocol-Version", VERSIONS[-1])
     if version not in VERSIONS:
         raise Refused(
@@ -100,7 +99,7 @@ async def serve_mcp(request: web.Request) -> web.Response:
 
 
 async def _reply(request: web.Request, message: Message) -> dict[str, Any] | None:
-    """Answer one message; None for a notification."""
+    """Return the response to one message; None for a notification."""
     if message.id is UNSET:
         return None
     reply = {"jsonrpc": "2.0", "id": message.id}
@@ -151,7 +150,7 @@ def _read(uri: object) -> dict[str, Any]:
 
 
 async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Call a tool; what it refuses is a result that says so, since the model can ask better."""
+    """Call a tool. A refusal is a result with an error, so that the model can correct its call."""
     name = params.get("name")
     given = params.get("arguments")
 
@@ -182,7 +181,7 @@ async def _call(request: web.Request, params: Mapping[str, Any]) -> dict[str, An
 
 
 async def _ask(request: web.Request, path: str, parameters: Mapping[str, str]) -> Any:
-    """GET a path of the native API as the sender of the message would.
+    """GET a path of the native API with the headers of the message.
 
     Raises:
         Refused: as the API does.

@@ -1,8 +1,8 @@
-"""Arguments of a tool, read by its JSON Schema and written as parameters of the native API. Pure.
+"""Read a tool's arguments by its JSON Schema, as parameters of the native API.
 
 Standard: JSON Schema 2020-12, as far as our tools use it: `string`, `integer`, `enum`, `minimum`,
-`maximum`, `default`, `required`, and no additional properties. What a value means is checked by the
-API.
+`maximum`, `default`, `required`, and no additional properties. The API checks the meaning of the
+values.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ Schema = Mapping[str, Any]
 def read_arguments(
     takes: Mapping[str, Schema], needs: tuple[str, ...], given: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return parameters by name, defaults included; an argument that is null counts as absent.
+    """Return parameters by name, defaults included. A null argument counts as absent.
 
     Raises:
-        BadParameter: an argument is unknown or missing, or its value is not one of its schema.
+        BadParameter: an argument is unknown or missing, or its value does not fit its schema.
     """
     found = {name: str(schema["default"]) for name, schema in takes.items() if "default" in schema}
     for name, value in given.items():
@@ -45,7 +45,7 @@ def _read(name: str, schema: Schema, value: object) -> str:
 
 
 def _read_integer(name: str, schema: Schema, value: object) -> int:
-    """Read a whole number; 5.0 is one (JSON Schema §6.1.1), and models write "5" as well."""
+    """Read an integer. 5.0 is one (JSON Schema §6.1.1), and models write "5" as well."""
     minimum = schema["minimum"]
     maximum = schema["maximum"]
     expected = f"a whole number from {minimum} to {maximum}"

@@ -1,8 +1,7 @@
-"""MCP logs, the log of tool calls: list, one call, totals, and the values to filter by; see
-`api/dialects/README.md`.
+"""MCP logs, the log of tool calls: list, one call, totals, and filter values.
 
-Strict: what cannot be read is 400. Calls that run on this sidecar are merged in by the sort key,
-and counted.
+See `api/dialects/README.md`. Strict: invalid parameters are 400. Calls that run on this sidecar are
+merged in by the sort key, and counted.
 """
 
 import re
@@ -40,9 +39,9 @@ _SORTS: Final[tuple[ToolSort, ...]] = ("timestamp", "latency", "cost")
 _MILLISECONDS: Final = re.compile(
     r"[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII
 )
-"""A number as JSON writes it."""
+"""Matches a JSON number."""
 _LAST_US: Final = 999
-"""Bounds are compared at the millisecond that is shown: the end of it, for the upper one."""
+"""Part of a millisecond added to upper bounds, since times are shown in milliseconds."""
 
 
 class ToolTotals(ApiObject):
@@ -103,7 +102,7 @@ def read_filter(query: params.Query) -> ToolFilter:
     """Read the filters.
 
     Raises:
-        BadParameter: a time or a number that is none, or an unknown status.
+        BadParameter: a time or number that cannot be read, or an unknown status.
     """
     since = params.read_text(query, "start_time")
     until = params.read_text(query, "end_time")
@@ -128,7 +127,7 @@ def read_query(query: params.Query) -> ToolQuery:
     """Read a page request.
 
     Raises:
-        BadParameter: a number, time, sort key or order that is none, or a limit out of bounds.
+        BadParameter: an invalid number, time, sort key or order, or a limit out of bounds.
     """
     return ToolQuery(
         filter=read_filter(query),
@@ -149,10 +148,10 @@ def _read_latency_us(query: params.Query, name: str) -> int | None:
 
 
 async def list_calls(request: web.Request) -> web.Response:
-    """List tool calls, with the totals of the filter, and whether there are any at all."""
+    """List tool calls, with the totals of the filter, and a flag for an empty log."""
     services = services_of(request)
     query = read_query(request.query)
-    # Taken first: a call that ends in between is then in one of them.
+    # Taken first: a call that ends in between then appears in at least one of them.
     all_running = services.running_tools()
     running = choose_running(query, all_running)
     offset, limit = stored_window(query, len(running))
@@ -217,8 +216,9 @@ async def filter_data(request: web.Request) -> web.Response:
 
 
 def project_stats(stats: ToolStats, running: int) -> ToolTotals:
-    """Return the totals of a filter; rate and averages are those of finished calls, zero without
-    any.
+    """Return the totals of a filter.
+
+    Rate and averages are those of finished calls, zero without any.
     """
     finished = stats.executions
     return ToolTotals(
@@ -232,7 +232,9 @@ def project_stats(stats: ToolStats, running: int) -> ToolTotals:
 
 
 def split_id(text: str) -> tuple[str, int] | None:
-    """Split an id into record id and position; None when no valid position follows the dot."""
+    """Return the record id and the position in a call's id; None if no valid position follows the
+    dot.
+    """
     name, dot, position = text.rpartition(".")
     if not dot:
         return text, 0
@@ -249,7 +251,7 @@ def choose_running(query: ToolQuery, running: Sequence[ToolCall]) -> list[ToolCa
 
 
 def stored_window(query: ToolQuery, running: int) -> tuple[int, int]:
-    """Return offset and limit of the stored calls that make a page together with some running ones."""
+    """Return offset and limit of the stored calls that make up a page together with running ones."""
     skipped = max(0, query.offset - running)
     return skipped, query.offset + query.limit - skipped
 

@@ -1,9 +1,8 @@
-"""Proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`; see
-`api/dialects/README.md`.
+"""Proxy logs: `GET /api/proxy-logs/_logs`, `/_logs/stats` and `/_logs/stream`.
 
-Reads parameters and returns pages; entries are made in `entries.py`, the page arithmetic is in
-`entry_pages.py`, the fan-out in `fanout.py`: where it is off, or the caller is no admin, `cursor`
-is ignored.
+See `api/dialects/README.md`. This module reads parameters and returns pages; entries are made in
+`entries.py`, the page arithmetic is in `entry_pages.py`, the fan-out in `fanout.py`. If the fan-out
+is off, or the caller is not an admin, `cursor` is ignored.
 """
 
 from dataclasses import replace
@@ -40,7 +39,7 @@ MAX_LIMIT: Final = 1000
 
 
 class LogStats(ApiObject):
-    """Entries by dimension; those without a value count under `unknown`."""
+    """Numbers of entries by dimension. Those without a value count under `unknown`."""
 
     total: int
     byLevel: dict[str, int]
@@ -57,7 +56,7 @@ class LogError(ApiObject):
 
 
 def error_body(refused: Refused) -> LogError:
-    """Word an error as the document does."""
+    """Return an error in the form of this API."""
     return LogError(
         refused.status, refused.members.get("error", phrase(refused.status)), refused.detail
     )
@@ -75,7 +74,7 @@ def read_halves(query: params.Query) -> Halves:
     """Read `kind`: a list of request, response and event.
 
     Raises:
-        BadParameter: another word.
+        BadParameter: any other word.
     """
     kinds = params.read_choices(query, "kind", ENTRY_KINDS)
     if not kinds:
@@ -105,10 +104,10 @@ def read_filter(query: params.Query, halves: Halves) -> Filter:
 
 
 def read_query(query: params.Query) -> EntryQuery:
-    """Read a page request; `last` overrides limit and offset, `afterId` the offset.
+    """Read a page request. `last` overrides limit and offset, `afterId` the offset.
 
     Raises:
-        BadParameter: a number, boolean or order that is none.
+        BadParameter: an invalid number, boolean or order.
     """
     halves = read_halves(query)
     limit = params.read_clamped(query, "limit", DEFAULT_LIMIT, MAX_LIMIT)
@@ -130,10 +129,10 @@ def read_query(query: params.Query) -> EntryQuery:
 
 
 def read_wanted_bodies(query: params.Query) -> frozenset[str]:
-    """Read which halves include their bodies.
+    """Return the halves that include their bodies.
 
     Raises:
-        BadParameter: a boolean that is none.
+        BadParameter: an invalid boolean.
     """
     wanted = {
         "request": params.read_bool(query, "includeRequestBody"),
@@ -178,11 +177,12 @@ async def list_entries(request: web.Request) -> web.StreamResponse:
 
 
 def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> SnapshotCursors | None:
-    """Return the signer where a page is one of a snapshot: fan-out is on, an admin asks, and
-    cursors apply.
+    """Return the signer of snapshot cursors; None if the page is not one of a snapshot.
+
+    It is if fan-out is on, an unrestricted admin asks, and no other paging parameter is used.
 
     Raises:
-        BadParameter: a cursor beside what it cannot go with.
+        BadParameter: a cursor together with another paging parameter.
     """
     if (
         services.fanout is None
@@ -204,15 +204,16 @@ def fanout_for(services: Services, query: params.Query, read: EntryQuery) -> Sna
 
 
 def narrow(query: EntryQuery, frozen: Frozen[Filter], count: Count) -> EntryQuery:
-    """Bound a page by the log's end; where no event matches, ask for none, so that an offset is a
-    mere division.
+    """Bound a page by the log's end.
+
+    If no event matches, events are excluded, so that an offset becomes a division.
     """
     halves = query.halves
     filter = frozen.filter
     if halves.per_exchange and count.exact and count.events == 0:
         halves = replace(halves, event=False)
         filter = replace(filter, kind="exchange")
-    # No offset leads further than the last entry of the log.
+    # No offset leads beyond the last entry of the log.
     return replace(
         query, halves=halves, filter=filter, offset=min(query.offset, 2 * frozen.max_seq)
     )

@@ -1,7 +1,7 @@
-"""Request logs: `GET /api/request-logs`, the calls to routes that ask for an API key, newest first.
+"""Request logs: `GET /api/request-logs`, calls to routes that require an API key, newest first.
 
-See `api/dialects/README.md`. The window is fixed: 30 days, or what retention keeps. `cursor` pages
-by `seq`.
+See `api/dialects/README.md`. The window is fixed: 30 days, or less if retention keeps less.
+`cursor` pages by `seq`.
 """
 
 from dataclasses import replace
@@ -67,8 +67,8 @@ class RequestLogPage(ApiObject):
 
 
 def project_row(record: Record) -> RequestLog:
-    """Return one call as a row of the page; name and last four characters are as they were when it
-    was made.
+    """Return one call as a row of the page. Key name and last characters are those at the time of
+    the call.
     """
     return RequestLog(
         time=format_time(record.started_at_us),
@@ -84,7 +84,7 @@ def project_row(record: Record) -> RequestLog:
 
 
 def project_keys(keys: list[ApiKey], with_rows: frozenset[str]) -> list[KeyChoice]:
-    """Return the keys to choose from: those that are alive, and deleted ones that still have rows."""
+    """Return the keys to choose from: existing ones, and deleted ones that still have rows."""
     return [
         KeyChoice(key.id, key.name, key.last4, key.deleted_at_us is not None)
         for key in keys
@@ -96,7 +96,7 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
     """Read a page request.
 
     Raises:
-        BadParameter: a limit that is no number, an unknown status, or a cursor that was not made here.
+        BadParameter: an invalid limit, an unknown status, or a cursor that was not made here.
     """
     status = (query.get("status") or "all").lower()
     if status not in _STATUSES:
@@ -136,8 +136,9 @@ async def list_requests(request: web.Request) -> web.Response:
 
 
 async def count_rows(storage: Storage, filter: Filter) -> Count:
-    """Count a filter's rows; a window that holds the whole log is left out, so that rollups may
-    answer.
+    """Return the number of a filter's rows.
+
+    A window that covers the whole log is removed, so that rollups can answer.
     """
     oldest = await storage.read(RecordQuery(filter=Filter(kind="all"), order="asc", limit=1))
     since_us = filter.since_us

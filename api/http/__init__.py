@@ -1,3 +1,3 @@
-"""What every answer and every request of the admin port shares: parameters, pages, cursors, times,
+"""Shared by all requests and responses of the admin port: parameters, pages, cursors, times,
 errors.
 """

@@ -20,8 +20,9 @@ def media_type_of(content_type: str) -> str:
 
 
 def weights(header: str) -> dict[str, float]:
-    """Return the weight of each name a header lists, lower case and without parameters; the first
-    of several counts.
+    """Return the weight of each name in a header, lower case and without parameters.
+
+    The first of several elements with the same name counts.
     """
     found: dict[str, float] = {}
     for element, weight in _elements(header):
@@ -30,8 +31,8 @@ def weights(header: str) -> dict[str, float]:
 
 
 def by_weight(header: str) -> str:
-    """Rewrite a header in the order of its weights, heaviest first, without weights and without
-    what weighs 0.
+    """Return a header in the order of its weights, heaviest first, without weights and without
+    elements of weight 0.
     """
     wanted = [(element, weight) for element, weight in _elements(header) if weight]
     wanted.sort(key=lambda pair: -pair[1])
@@ -39,7 +40,9 @@ def by_weight(header: str) -> str:
 
 
 def prefers(header: str, media_type: str, standard: str) -> bool:
-    """Whether an `Accept` header names a media type, and weighs it no less than the standard one."""
+    """Return True if an `Accept` header names a media type with at least the weight of the standard
+    one.
+    """
     named = weights(header)
     weight = named.get(media_type, 0.0)
     return weight > 0 and weight >= named.get(standard, 0.0)

@@ -1,9 +1,9 @@
-"""Content codings of responses (RFC 9110 §8.4): zstd or gzip where the client accepts it and it
-saves something.
+"""Content codings of responses (RFC 9110 §8.4): zstd or gzip, if the client accepts it and it saves
+bytes.
 
 Strategy: a whole response is compressed at once, a large one in a thread, fast rather than small.
-aiohttp compresses a file while it is written. Streams of events are not compressed: a coding would
-hold events back.
+aiohttp compresses a file while it is written. Event streams are not compressed: a coding would
+delay events.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from storage.zstd import zstd
 Coding = Literal["zstd", "gzip"]
 
 MIN_BYTES: Final = 1024
-"""Less fits into one packet with its head."""
+"""Size from which a response is compressed. A smaller one fits into one packet with its head."""
 SLICE_BYTES: Final = 65536
-"""More is compressed in a thread: 64 KiB of rows take less than 0.1 ms, the least compressible 1.3
-ms with gzip.
+"""Size above which compression runs in a thread: 64 KiB of rows take less than 0.1 ms, the least
+compressible 1.3 ms with gzip.
 """
 _ZSTD_LEVEL: Final = 3
 _GZIP_LEVEL: Final = 1
@@ -41,10 +41,10 @@ _TYPES: Final = frozenset(
 
 
 def coding_for(accept_encoding: str, offered: Sequence[Coding] = ("zstd", "gzip")) -> Coding | None:
-    """Choose the offered coding that the client weighs most, the first of equals; None where it
+    """Return the offered coding with the highest weight, the first of equals; None if the client
     prefers no coding.
     """
-    # The same coding (RFC 9110 §8.4.1.3).
+    # `x-gzip` is the same coding (RFC 9110 §8.4.1.3).
     accepted = weights(accept_encoding.replace("x-gzip", "gzip"))
     best = max(offered, key=lambda coding: accepted.get(coding, accepted.get("*", 0.0)))
     weight = accepted.get(best, accepted.get("*", 0.0))
@@ -60,8 +60,8 @@ def compress(content: bytes, coding: Coding) -> bytes:
 
 
 async def compress_response(request: web.Request, response: web.StreamResponse) -> None:
-    """Compress a whole response that has not been sent, where its client accepts that and it is
-    worth it.
+    """Compress a whole response that has not been sent, if its client accepts that and it saves
+    bytes.
     """
     if (
         response.prepared
@@ -94,9 +94,9 @@ async def compress_response(request: web.Request, response: web.StreamResponse) 
 
 
 def compress_stream(request: web.Request, response: web.StreamResponse) -> None:
-    """Have aiohttp compress a file that is written piece by piece, where its client accepts gzip."""
+    """Make aiohttp compress a file that is written piece by piece, if its client accepts gzip."""
     response.headers["Vary"] = "Accept-Encoding"
-    # aiohttp would write the end of a compressed body in answer to HEAD, too.
+    # In response to HEAD, aiohttp would write the end of a compressed body.
     if request.method != "HEAD" and coding_for(
         request.headers.get("Accept-Encoding", ""), ("gzip",)
     ):

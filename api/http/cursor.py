@@ -1,8 +1,8 @@
-"""Page cursors: a place in a list and a direction; opaque, without expiry and signature.
+"""Page cursors: a position in a list and a direction; opaque, without expiry and signature.
 
-Pure. Base64url of version, order and `seq`; in lists by time of receipt, of version and id. Each
-page applies filter and scope anew, so a forged cursor gains nothing. Text that was not made here is
-a bad parameter (400).
+Base64url of version, order and `seq`; in lists by time of receipt, of version and id. Each page
+applies filter and scope anew, so a forged cursor gains nothing. Text that was not made here is a
+bad parameter (400).
 """
 
 import base64
@@ -20,12 +20,12 @@ _ORDERS: Final[tuple[Order, ...]] = ("asc", "desc")
 
 
 def encode_cursor(order: Order, seq: int) -> str:
-    """Write a cursor that continues behind `seq`."""
+    """Return a cursor that continues after `seq`."""
     return to_text(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
 
 
 def decode_cursor(text: str) -> tuple[Order, int]:
-    """Read a cursor back.
+    """Decode a cursor.
 
     Raises:
         BadParameter: it was not made by `encode_cursor`.
@@ -43,10 +43,10 @@ def decode_cursor(text: str) -> tuple[Order, int]:
 
 
 def read_cursor(text: str | None, wanted: Order) -> int | None:
-    """Read where a page in an order begins; None without a cursor.
+    """Return the `seq` after which a page in this order begins; None without a cursor.
 
     Raises:
-        BadParameter: it is no cursor, or one of the other order.
+        BadParameter: it is not a cursor, or one of the other order.
     """
     if not text:
         return None
@@ -57,14 +57,12 @@ def read_cursor(text: str | None, wanted: Order) -> int | None:
 
 
 def encode_received_cursor(record_id: int) -> str:
-    """Write a cursor that continues with the records received before that of an id, which is given
-    as a number.
-    """
+    """Return a cursor that continues with records received before the one with this id."""
     return to_text(bytes((_RECEIVED_VERSION,)) + record_id.to_bytes(_ID_BYTES, "big"))
 
 
 def decode_received_cursor(text: str) -> int:
-    """Read a cursor of the order of receipt back.
+    """Return the record id in a cursor by order of receipt.
 
     Raises:
         BadParameter: it was not made by `encode_received_cursor`.
@@ -80,10 +78,11 @@ def to_text(raw: bytes) -> str:
 
 
 def from_text(text: str) -> bytes:
-    """Read what `to_text` wrote.
+    """Decode the text of a cursor.
 
     Raises:
-        BadParameter: anything else, other spellings of the same bytes included.
+        BadParameter: `to_text` did not write it. Other spellings of the same bytes are refused as
+            well.
     """
     try:
         raw = base64.b64decode(

@@ -1,4 +1,4 @@
-"""Errors of callers, and how the native API words them (RFC 9457 problem details).
+"""Errors of callers, and their form in the native API (RFC 9457 problem details).
 
 Handlers and parameter readers raise; `api/middleware.py` writes the error in the format of the API
 whose path was requested. A message names the parameter, the value and the limit, and shows at most
@@ -19,8 +19,8 @@ MAX_SHOWN_CHARACTERS: Final = 100
 
 
 class Refused(Exception):
-    """A request that is answered with an error: the status, why, and members of the problem object
-    beside them.
+    """A request that gets an error response: status, reason, and further members of the problem
+    object.
     """
 
     def __init__(
@@ -65,10 +65,12 @@ class BadSearch(Refused):
 
 
 class OutOfScope(Refused):
-    """What the caller may not see: 403, or 404 in a dialect that hides its existence."""
+    """A request for data that the caller may not see: 403, or 404 in a dialect that hides its
+    existence.
+    """
 
     def __init__(self) -> None:
-        # The proxy logs' words.
+        # wording of the proxy logs
         super().__init__(403, "Caller is not permitted to read logs for this scope")
 
 
@@ -82,18 +84,18 @@ def phrase(status: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorFormat:
-    """How one API words its errors."""
+    """The form of one API's errors."""
 
     body: Callable[[Refused], object]
-    """The JSON object of a response."""
+    """Returns the JSON object of a response."""
     schema: Any
-    """Its type, for the API's description."""
+    """Type of that object, for the API's description."""
     media_type: str = "application/json"
     unauthorized_status: int = 401
-    """The status for a missing or wrong token."""
+    """Status for a missing or wrong token."""
     unauthorized_detail: str = "a valid token is required"
     hides_what_is_foreign: bool = False
-    """Whether the answer hides records out of scope as if they did not exist."""
+    """True if records out of scope are reported as nonexistent."""
 
 
 class Problem(msgspec.Struct):
@@ -110,4 +112,4 @@ PROBLEM: Final = ErrorFormat(
     schema=Problem,
     media_type="application/problem+json",
 )
-"""The native API's."""
+"""Errors of the native API."""

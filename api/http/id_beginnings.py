@@ -1,22 +1,22 @@
-"""The beginning of a record id in place of the whole one. Pure.
+"""The beginning of a record id in place of the whole id.
 
 Ids are UUIDs of version 7 (RFC 9562 §5.7): their first twelve hexadecimal digits are the
-milliseconds of their start. The beginning of an id is therefore a span of time, which the API finds
-by its index.
+milliseconds of their start. So the beginning of an id is a span of time, which the API finds by its
+index.
 """
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 MIN_DIGITS: Final = 6
-"""Spans of half a year; shorter ones are typing errors."""
+"""Least number of digits: a span of half a year. Shorter beginnings are typing errors."""
 ID_DIGITS: Final = 32
 TIME_DIGITS: Final = 12
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def digits_of(text: str) -> str | None:
-    """Return the hexadecimal digits of what may be an id or its beginning; None for anything else."""
+    """Return the hexadecimal digits of an id or a beginning of one; None for any other text."""
     digits = text.strip().lower().replace("-", "")
     if digits and set(digits) <= set("0123456789abcdef"):
         return digits
@@ -24,8 +24,9 @@ def digits_of(text: str) -> str | None:
 
 
 def span_of(digits: str) -> tuple[str, str] | None:
-    """Return the first moment of the ids that begin so, and the first after them; None where no id
-    does.
+    """Return the first moment of the ids with this beginning, and the first moment after them.
+
+    None if no id can have it.
     """
     digits = digits[:TIME_DIGITS]
     missing_bits = 4 * (TIME_DIGITS - len(digits))

@@ -1,4 +1,4 @@
-"""Turns an expression into a filter: kind and time become its fields, the rest stays an expression.
+"""Convert an expression to a filter: kind and time become its fields, the rest stays an expression.
 
 Invariant: the filter matches the records that fulfil the expression and are of the wanted kind.
 """
@@ -38,16 +38,17 @@ _MESSAGE_FIELDS: Final = frozenset(
         *("redacted", "tool_error"),
     )
 )
-"""Fields of messages of a WebSocket, which are events: of those that end a model's response, and of
+"""Fields of WebSocket messages, which are events: of those that end a model's response, and of
 redacted ones.
 """
 
 
 def lifted(asked: Expression | None, kind: Kind = "exchange") -> Filter:
-    """Make a filter of an expression; `kind` is the default where the expression does not name one.
+    """Return the filter of an expression. `kind` is the default if the expression does not name
+    one.
 
-    Words, conversations and fields of messages find all kinds of records, because messages of a
-    WebSocket are events.
+    Words, conversations and fields of messages find all kinds of records, because WebSocket
+    messages are events.
     """
     names_kind = any(leaf_field(leaf) in _KIND_FIELDS for leaf in leaves(asked))
     if names_kind or _needs(_is_of_words, asked) or _needs(_is_of_message, asked):
@@ -61,7 +62,7 @@ def lifted(asked: Expression | None, kind: Kind = "exchange") -> Filter:
             case Is("kind", (chosen,)) if kind == "all":
                 kind = cast(Kind, chosen)
             case Has("kind"):
-                continue  # every record has one
+                continue  # every record has a kind
             case Between("started_at_us", least, most):
                 since.extend(int(each) for each in (least,) if each is not None)
                 until.extend(int(each) + 1 for each in (most,) if each is not None)
@@ -77,7 +78,7 @@ def lifted(asked: Expression | None, kind: Kind = "exchange") -> Filter:
 
 
 def _needs(has: Callable[[Expression | None], bool], search: Expression | None) -> bool:
-    """Whether only a record that fulfils such a condition can fulfil a search."""
+    """Return True if only records that fulfil such a condition can fulfil a search."""
     match search:
         case And(parts):
             return any(_needs(has, part) for part in parts)

@@ -1,8 +1,7 @@
-"""Whole pages of records, over a log that stands still: a search that its time budget ended is
-continued a few times.
+"""Whole pages of records over an unchanging log: a search that ran out of time is continued.
 
-A page behind an offset cannot be continued, because how far the store got is not known: it is whole
-or refused.
+A page at an offset cannot be continued, because the number of records the store has skipped is not
+known: it is whole or refused.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,8 @@ from storage.tools import ToolFilter
 Bounded = TypeVar("Bounded", Filter, ToolFilter)
 
 MAX_ROUNDS: Final = 4
-"""Rounds of a search, each with the store's time budget, before the reader gets what was found."""
+"""Rounds of a search, each with the store's time budget, before the reader gets an incomplete page.
+"""
 
 
 def out_of_time() -> Refused:
@@ -27,10 +27,10 @@ def out_of_time() -> Refused:
 
 
 async def read_whole_page(storage: Storage, query: RecordQuery) -> Page:
-    """Read a page, and continue where a time budget ended the search.
+    """Read a page, and continue if the time budget ended the search.
 
     Returns:
-        The page; `complete` is False when even `MAX_ROUNDS` rounds did not fill it.
+        The page; `complete` is False if even `MAX_ROUNDS` rounds did not fill it.
 
     Raises:
         Refused: 503, an offset could not be skipped.
@@ -56,9 +56,10 @@ class Frozen(Generic[Bounded]):
     """A filter over a log that does not grow while a reader pages through it by offset."""
 
     max_seq: int
-    """The end of the log for this reader; sent in `X-Max-Seq`, given back as `max_seq`."""
+    """End of the log for this reader; sent in `X-Max-Seq`, and returned by the client as `max_seq`.
+    """
     filter: Bounded
-    """Bounded by that end."""
+    """Filter bounded by that end."""
 
 
 async def freeze_and_count(
@@ -67,9 +68,9 @@ async def freeze_and_count(
     max_seq: int | None,
     query: Callable[[Bounded], Query[Answer]],
 ) -> tuple[Frozen[Bounded], Answer]:
-    """Bound a filter, and count it up to the same end.
+    """Bound a filter, and count its records up to the same end.
 
-    Rollups can answer without the bound only, so the whole log is counted where nothing is stored
+    Rollups can only answer without the bound, so the whole log is counted if nothing is stored
     meanwhile.
     """
     last_seq = await storage.last_seq()
@@ -87,6 +88,6 @@ async def freeze_and_count(
 
 
 def freeze(filter: Bounded, max_seq: int | None, last_seq: int) -> Frozen[Bounded]:
-    """Bound a filter by the end that the reader gave back, or by the present one."""
+    """Bound a filter by the end that the reader returned, or by the present one."""
     end = last_seq if max_seq is None else min(max_seq, last_seq)
     return Frozen(end, replace(filter, seq_until=end))

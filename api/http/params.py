@@ -1,10 +1,9 @@
-"""Query strings and JSON bodies read strictly: values that all APIs share, and the native filters
-as a `RecordQuery`.
+"""Read query strings and JSON bodies strictly: shared values, and the native filters.
 
-Pure. Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are
+Numbers are plain ASCII decimals up to 2^63-1; an empty filter value is no filter; lists are
 separated by commas or given by repeating the parameter. The five dialects ignore parameters they do
-not know; the native API refuses them, because a filter that is misspelt and ignored shows, or
-erases, more than was meant.
+not know. The native API refuses them, because a misspelt filter that is ignored shows, or erases,
+more than was meant.
 """
 
 import re
@@ -29,7 +28,7 @@ from storage.search.language.words import SYNONYMS, word_of
 MAX_INT64: Final = (1 << 63) - 1
 """Largest number a store can compare with."""
 MAX_LIST_VALUES: Final = 100
-"""Alternatives of one filter; more is a query that should be several."""
+"""Limit of alternatives in one filter. More should be several queries."""
 NATIVE_LIMIT: Final = 100
 MAX_NATIVE_LIMIT: Final = 1000
 
@@ -44,7 +43,7 @@ Choice = TypeVar("Choice", bound=str)
 def read_int(
     query: Query, name: str, default: int, *, minimum: int = 0, maximum: int = MAX_INT64
 ) -> int:
-    """Read a whole number; the default when the parameter is absent.
+    """Read an integer; the default if the parameter is absent.
 
     Raises:
         BadParameter: not a plain ASCII decimal, below `minimum` or above `maximum`.
@@ -53,7 +52,7 @@ def read_int(
     if text is None:
         return default
 
-    # 19 digits hold 2^63-1; longer texts are refused before they are converted.
+    # 19 digits hold 2^63-1; longer text is refused before it is converted.
     is_readable = (
         text.isascii() and text.isdigit() and len(text.lstrip("0")) <= 19 and len(text) <= 64
     )
@@ -65,7 +64,7 @@ def read_int(
 
 
 def read_page(query: Query, default: int, maximum: int) -> tuple[int, int | None]:
-    """Read `limit` and `cursor` of a list that begins with the oldest and takes nothing else.
+    """Read `limit` and `cursor` of a list that begins with the oldest and has no other parameters.
 
     Raises:
         BadParameter: as `read_int`, `read_cursor` and `refuse_unknown`.
@@ -76,10 +75,10 @@ def read_page(query: Query, default: int, maximum: int) -> tuple[int, int | None
 
 
 def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
-    """Read a whole number; above `maximum` it is `maximum`.
+    """Read an integer, reduced to `maximum` if it is above.
 
     Raises:
-        BadParameter: not a plain ASCII decimal, or one that no store could count to.
+        BadParameter: not a plain ASCII decimal, or above 2^63-1.
     """
     try:
         return min(read_int(query, name, default), maximum)
@@ -88,13 +87,15 @@ def read_clamped(query: Query, name: str, default: int, maximum: int) -> int:
 
 
 def read_optional_int(query: Query, name: str) -> int | None:
-    """Read a whole number as `read_int` does; None when the parameter is absent."""
+    """Read an integer as `read_int` does; None if the parameter is absent."""
     return read_int(query, name, 0) if name in query else None
 
 
 def read_amount(query: Query, name: str) -> float:
-    """Read an amount of money, 0 when the parameter is absent or empty; raises `BadParameter` as
-    others do.
+    """Read an amount of money; 0 if the parameter is absent or empty.
+
+    Raises:
+        BadParameter: not a decimal with up to nine digits before and after the point.
     """
     text = query.get(name) or "0"
     if not _AMOUNT.fullmatch(text):
@@ -117,13 +118,12 @@ def read_bool(query: Query, name: str) -> bool:
 
 
 def read_text(query: Query, name: str) -> str | None:
-    """Read a single filter value; None when absent or empty."""
+    """Read a single filter value; None if absent or empty."""
     return query.get(name) or None
 
 
 def read_list(query: Query, name: str) -> tuple[str, ...]:
-    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty when there
-    are none.
+    """Read the alternatives of a filter, trimmed, without blanks and duplicates; empty without any.
 
     Raises:
         BadParameter: more than `MAX_LIST_VALUES`.
@@ -148,10 +148,10 @@ def read_choice(query: Query, name: str, choices: tuple[Choice, ...], default: C
 
 
 def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
-    """Read the alternatives of a filter over a closed set; empty when there are none.
+    """Read the alternatives of a filter over a closed set; empty without any.
 
     Raises:
-        BadParameter: one that is not in the set, or too many.
+        BadParameter: a value that is not in the set, or too many.
     """
     wanted = [SYNONYMS.get(value, value) for value in read_list(query, name)]
     for value in wanted:
@@ -163,7 +163,7 @@ def read_choices(query: Query, name: str, choices: tuple[Choice, ...]) -> tuple[
 def read_filter(query: Query, now_us: int, *others: str, kind: Kind = "exchange") -> Filter:
     """Read the native filters, and refuse every parameter that is neither one nor among `others`.
 
-    `kind` is asked about where no filter says it.
+    `kind` is the kind of records if no filter names one.
 
     Raises:
         BadParameter: an unknown parameter, or a value that cannot be read.
@@ -177,7 +177,7 @@ def read_filter(query: Query, now_us: int, *others: str, kind: Kind = "exchange"
 
 
 def _read_term(query: Query, name: str, now_us: int) -> Expression | None:
-    """Read a filter as a term of the search; None when it is empty."""
+    """Read a filter as a term of the search; None if it is empty."""
     texts = read_list(query, name) if name in LISTS else (query[name],)
     if not any(texts):
         return None
@@ -188,7 +188,7 @@ def _read_term(query: Query, name: str, now_us: int) -> Expression | None:
 
 
 def refuse_backward(since_us: int | None, until_us: int | None) -> None:
-    """Refuse a period in which nothing can be.
+    """Refuse an empty period.
 
     Raises:
         BadParameter: it ends before it begins.
@@ -200,7 +200,7 @@ def refuse_backward(since_us: int | None, until_us: int | None) -> None:
 
 
 def read_search(text: str, now_us: int) -> Expression | None:
-    """Read a search; None of one that asks nothing.
+    """Read a search; None if it has no condition.
 
     Raises:
         BadSearch: it cannot be read.
@@ -212,15 +212,13 @@ def read_search(text: str, now_us: int) -> Expression | None:
 
 
 FILTER_PARAMETERS: Final = frozenset((SEARCH, *PARAMETERS))
-"""What `read_filter` reads."""
+"""Parameters of `read_filter`."""
 PAGE_PARAMETERS: Final = ("limit", "order", "cursor", "in_flight", "fields")
-"""What the list has in addition to its filters."""
+"""Parameters of the list in addition to its filters."""
 
 
 def _instead_of(name: str, known: frozenset[str]) -> str:
-    """Say what may be meant by a parameter that there is not: a word of the search, or the closest
-    one.
-    """
+    """Return a suggestion for an unknown parameter: a word of the search, or the closest parameter."""
     parameters = "one of the parameters " + ", ".join(sorted(known))
     word = word_of(name)
     if word is not None and "query" in known:
@@ -230,11 +228,10 @@ def _instead_of(name: str, known: frozenset[str]) -> str:
 
 
 def refuse_unknown(query: Query, known: frozenset[str], lists: Collection[str] = LISTS) -> None:
-    """Refuse parameters the native API does not have, and those that are given twice and are none
-    of `lists`.
+    """Refuse unknown parameters of the native API, and repeated ones that are not in `lists`.
 
     Raises:
-        BadParameter: naming the first of them.
+        BadParameter: names the first of them.
     """
     for name in query:
         if name not in known:
@@ -256,7 +253,7 @@ def read_record_query(query: Query, now_us: int) -> RecordQuery:
 
 
 def read_place(query: Query, usual: Order) -> tuple[Order, int | None]:
-    """Read the order, and the row to continue after: those of a cursor, where there is one.
+    """Read the order, and the row to continue after, from the cursor if there is one.
 
     Raises:
         BadParameter: a cursor that was not made here, or one of the other order.
@@ -277,11 +274,12 @@ T = TypeVar("T")
 
 
 def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T:
-    """Decode a body with the decoder of a struct that forbids unknown members; `what` it is, is for
-    the message.
+    """Decode a body with the decoder of a struct that forbids unknown members.
+
+    `what` names the body in the message.
 
     Raises:
-        Refused: 400, it is no JSON, or no object of these members.
+        Refused: 400, not JSON, or not an object with these members.
     """
     try:
         return decoder.decode(raw)

@@ -1,9 +1,8 @@
-"""JSON responses, made in one place so that all have the same encoder and none holds the loop for
-long.
+"""JSON responses: one encoder for all, and no response that blocks the loop for long.
 
-A response is declared once, as a struct beside the handler that returns it; `/openapi.json` is made
-of the same declarations. Members that are always there have no default, `UNSET` marks those that
-may be left out.
+A response is declared once, as a struct next to the handler that returns it; `/openapi.json` is
+generated from the same declarations. Members that are always present have no default, `UNSET` marks
+those that may be left out.
 """
 
 import asyncio
@@ -16,8 +15,8 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 SLICE_S: Final = 0.001
-"""Rows are made for so long before the loop may do something else: a page of 1 000 takes 6 ms,
-bodies more.
+"""Time for which rows are encoded before the loop gets a turn: a page of 1 000 takes 6 ms, bodies
+more.
 """
 
 _ENCODER: Final = msgspec.json.Encoder()
@@ -28,12 +27,12 @@ JsonObject = dict[str, Any]
 
 
 class ApiObject(msgspec.Struct, forbid_unknown_fields=True):
-    """An object of a response whose members are all described: one that grows has to say so."""
+    """An object of a response. All its members are described, so a new one has to be declared."""
 
 
 def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
-    """Make an object of a response, of the members given, and of those that a source has under the
-    same name.
+    """Return an object of a response, from the given members and from equally named members of
+    sources.
     """
     for name in kind.__struct_fields__:
         for source in sources:
@@ -43,15 +42,17 @@ def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
 
 
 def true_or_unset(value: bool) -> Literal[True] | UnsetType:
-    """Return the value of a member that is only shown when it is true."""
+    """Return the value of a member that is shown only if it is true."""
     return True if value else UNSET
 
 
 async def encode_rows(rows: Iterable[Row], project: Callable[[Row], Shown]) -> list[Shown]:
-    """Project and encode the rows of a page, in slices.
+    """Convert and encode the rows of a page, in slices.
 
     Returns:
-        A JSON list to put into a response: each row is encoded already (`msgspec.Raw`) and typed as what it stands for.
+        A JSON list for a response. Its rows are already encoded (`msgspec.Raw`), but typed as the
+        objects
+        they stand for.
     """
     encoded: list[msgspec.Raw] = []
     started_s = time.perf_counter()

@@ -1,6 +1,4 @@
-"""Times at the edge of the API: read as moments of a search are, written in UTC with milliseconds
-and `Z`.
-"""
+"""Times in the API: read like the moments of a search, written in UTC with milliseconds and `Z`."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -11,7 +9,7 @@ from storage.search.language.moments import EXPECTED, EXPECTED_RELATIVE, moment_
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_S: Final = -62_135_596_800
-"""0001-01-01, the first day `datetime` has."""
+"""0001-01-01, the first day of `datetime`."""
 _LAST_S: Final = 253_402_300_799
 """The last second of 9999."""
 
@@ -20,7 +18,7 @@ def read_time_us(name: str, text: str) -> int:
     """Read a time in Unix µs, cut to the millisecond; negative before 1970.
 
     Raises:
-        BadParameter: `text` is no time, or none of the calendar.
+        BadParameter: `text` is not a time, or not a date that exists.
     """
     try:
         return time_us(text)
@@ -29,11 +27,11 @@ def read_time_us(name: str, text: str) -> int:
 
 
 def read_moment_us(name: str, text: str, now_us: int) -> int:
-    """Read a time, an age counted back from `now_us`, or a day or time of day, in Unix µs cut to
-    the millisecond.
+    """Read a time, an age before `now_us`, or a day or time of day, in Unix µs cut to the
+    millisecond.
 
     Raises:
-        BadParameter: `text` is none of them.
+        BadParameter: `text` is not one of these.
     """
     try:
         return moment_us(text, now_us)
@@ -42,8 +40,9 @@ def read_moment_us(name: str, text: str, now_us: int) -> int:
 
 
 def format_time(time_us: int) -> str:
-    """Write Unix µs as UTC with milliseconds and `Z`; a time outside the years 1 to 9999 as the
-    nearest in them.
+    """Return Unix µs as UTC with milliseconds and `Z`.
+
+    A time outside the years 1 to 9999 becomes the nearest one inside.
     """
     seconds, ms = divmod(time_us // 1000, 1000)
     if seconds < _FIRST_S:
@@ -55,10 +54,10 @@ def format_time(time_us: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _format_second(seconds: int) -> str:
-    """Write a second; rows of one page share most of theirs (0.5 µs a time instead of 2.5)."""
+    """Format a second. Rows of one page share most of theirs (0.5 µs a time instead of 2.5)."""
     return (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
 
 
 def format_time_or_none(time_us: int | None) -> str | None:
-    """Write Unix µs as `format_time` does; None stays None."""
+    """Format Unix µs as `format_time` does; None stays None."""
     return None if time_us is None else format_time(time_us)

@@ -1,1 +1,1 @@
-"""/openapi.json, from the structs that handlers answer with."""
+"""/openapi.json, generated from the structs that handlers return."""

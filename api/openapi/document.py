@@ -1,9 +1,9 @@
-"""The description of the whole admin port, made from the route table: OpenAPI 3.1 at
-`/openapi.json`.
+"""The OpenAPI 3.1 description of the whole admin port at `/openapi.json`, made from the route
+table.
 
-Pure. Paths, methods and access come from the routes, texts from the docstrings of their handlers,
-parameters and types from `operations.py`, where the handlers' own types are named; so what is
-described cannot drift from what is served.
+Paths, methods and access come from the routes, text from the docstrings of their handlers,
+parameters and types from `operations.py`, which refers to the handlers' own types. So the
+description cannot differ from the service.
 """
 
 import re
@@ -21,7 +21,7 @@ _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
 def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict[str, Any]:
-    """Describe all routes, which are below `base_path`, as an OpenAPI 3.1 document."""
+    """Return an OpenAPI 3.1 document of all routes, with `base_path` as their prefix."""
     table = list(routes)
     components = _Components()
     paths: dict[str, dict[str, Any]] = {}
@@ -58,25 +58,25 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
 
 
 def operation_of(method: str, path: str) -> Operation:
-    """Return how an operation is described; pages, and what is not described yet, as a page."""
+    """Return the description of an operation; routes without one are described as pages."""
     return OPERATIONS.get((method, path), PAGE)
 
 
 class _Components:
-    """Gathers the named schemas that are referred to."""
+    """Collects the named schemas that are referred to."""
 
     def __init__(self) -> None:
         self.schemas: dict[str, Any] = {}
 
     def schema(self, kind: Any) -> Schema:
-        """Describe a type, its parts as references."""
+        """Return the schema of a type, with references for its parts."""
         (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         self.schemas |= named
         return schema
 
 
 def _summary(documentation: str) -> str:
-    """Return the first sentence or sentences, up to an empty line, on one line."""
+    """Return the text up to an empty line, on one line."""
     return " ".join(documentation.strip().partition("\n\n")[0].split())
 
 
