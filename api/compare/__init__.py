@@ -1,1 +1,1 @@
-"""Two records side by side: their differences by path, line and position, and ignored places."""
+"""Compare two records: differences by path, line and position, and ignored places."""

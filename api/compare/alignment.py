@@ -1,4 +1,4 @@
-"""Alignment of two sequences by patience diff. Pure, and in nearly linear time.
+"""Align two sequences by patience diff, in nearly linear time.
 
 Strategy: a common prefix, a common suffix, and the anchors between them are common runs. An anchor
 is an element that occurs once on either side, in the same order as the other anchors. The spans
@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 MAX_ROUNDS: Final = 8
-"""Limit of the depth. A round costs the length of its spans, so that without a limit a text could
-be written to take the square of its length.
+"""Limit of the depth. A round costs the length of its spans, so without a limit a crafted text
+could take the square of its length.
 """
 
 
@@ -26,7 +26,8 @@ class CommonRun(NamedTuple):
 def common_runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[CommonRun]:
     """Return the common runs, increasing on both sides.
 
-    The last run is empty and at the ends of both: callers then treat the rest as any other gap.
+    The last run is empty and at the ends of both, so that callers can treat the rest as any other
+    gap.
     """
     found: list[CommonRun] = []
     spans = [(0, len(old), 0, len(new), MAX_ROUNDS)]
@@ -64,7 +65,7 @@ def common_runs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Common
 def unmatched(
     old: Sequence[Hashable], new: Sequence[Hashable]
 ) -> Iterator[tuple[int | None, int | None]]:
-    """Yield the indices between the common runs, paired by position; None: no counterpart."""
+    """Yield the indices between the common runs, paired by position. None means no counterpart."""
     i = 0
     j = 0
     for at, to, size in common_runs(old, new):
@@ -78,7 +79,7 @@ def unmatched(
 
 def longest_increasing(numbers: Sequence[int]) -> list[int]:
     """Return the indices of a longest increasing subsequence of distinct numbers."""
-    # The smallest last number of a subsequence of each length, and its index.
+    # Smallest last number of a subsequence of each length, and its index.
     tails: list[int] = []
     places: list[int] = []
     before: list[int] = []

@@ -1,8 +1,8 @@
-"""Volatile places of answers, learned from three recorded answers to the same request. Pure.
+"""Volatile places of responses, learned from three recorded responses to the same request.
 
-A place is volatile for a request if its three answers have three values there. It is volatile for
-an endpoint if more of its requests with three answers find it volatile than find it constant.
-Invariant: answers that wait for a third take `MAX_WAITING_BYTES` at most; others are not learned.
+A place is volatile for a request if its three responses have three values there. It is volatile for
+an endpoint if more of its requests with three responses find it volatile than constant. Invariant:
+responses that wait for a third take at most `MAX_WAITING_BYTES`; others are not learned.
 """
 
 import hashlib
@@ -20,31 +20,31 @@ from storage.record import Payload, Record
 ANSWERS: Final = 3
 MAX_WAITING_BYTES: Final = 64 << 20
 MAX_REQUESTS: Final = 100_000
-"""Requests that are learned one by one; others are judged by their endpoint alone."""
+"""Limit of requests learned individually. Further ones are judged by their endpoint alone."""
 MAX_VALUES: Final = 20_000
-"""Values of one answer that are compared."""
+"""Limit of compared values of one response."""
 _OVERHEAD_BYTES: Final = 500
-"""Memory of a waiting answer beside its head and body."""
+"""Memory of a waiting response in addition to its head and body."""
 _Endpoint = tuple[str | None, str | None, int | None]
-"""Method, template of the path, and status of the answer."""
+"""Method, path template, and status of the response."""
 _Values = dict[tuple[bool, Path], Hashable]
-"""Value by place: whether it is a header, and its path."""
+"""Value by place: a flag for headers, and the path."""
 
 
 class Evidence:
-    """Learns from recorded answers which of their places are volatile."""
+    """Learns the volatile places of recorded responses."""
 
     def __init__(self) -> None:
         self._waiting: dict[bytes, list[Payload]] = {}
-        """Answers by request, fewer than three of each."""
+        """Responses by request, fewer than three of each."""
         self._waiting_bytes = 0
         self._own: dict[bytes, frozenset[Place]] = {}
-        """Volatile places by request, of those with three answers."""
+        """Volatile places by request, for requests with three responses."""
         self._votes: dict[_Endpoint, Counter[Place]] = {}
-        """Requests that find a place volatile, less those that find it constant."""
+        """Number of requests that find a place volatile, minus those that find it constant."""
 
     def learn(self, record: Record, payload: Payload) -> None:
-        """Note an answer, and judge the request with its third."""
+        """Learn a response; with the third one of a request, judge its places."""
         request = _request_digest(record, payload)
         size = _size(payload)
         if request in self._own or len(self._own) >= MAX_REQUESTS:
@@ -66,7 +66,7 @@ class Evidence:
             votes.subtract(constant)
 
     def volatile(self, record: Record, payload: Payload | None) -> frozenset[Place]:
-        """Return the volatile places of the answers to a request."""
+        """Return the volatile places of the responses to a request."""
         if payload is None:
             return frozenset()
         votes = self._votes.get(_endpoint_of(record), Counter())
@@ -79,7 +79,7 @@ def _endpoint_of(record: Record) -> _Endpoint:
 
 
 def _request_digest(record: Record, payload: Payload) -> bytes:
-    """Return a digest of method, target, body, and the status of the answer."""
+    """Return a digest of method, target, body, and response status."""
     body = payload.request_body.head if payload.request_body else b""
     asked = (record.method, record.path, record.query, record.status)
     return hashlib.sha256(repr(asked).encode(errors="surrogatepass") + body).digest()
@@ -92,7 +92,7 @@ def _size(payload: Payload) -> int:
 
 
 def _judge(answers: list[_Values]) -> tuple[set[Place], set[Place]]:
-    """Return the places that differ in all answers, and the places with one value in all.
+    """Return the places that differ in all responses, and the places with one value in all.
 
     All elements of an array are one place. It is constant if one of its elements is.
     """
@@ -111,7 +111,7 @@ def _judge(answers: list[_Values]) -> tuple[set[Place], set[Place]]:
 
 
 def _values(payload: Payload) -> _Values:
-    """Return the headers of an answer and the scalars of its body, if that is whole."""
+    """Return the headers of a response and the scalars of its body, if that is whole."""
     _, fields = split_head(payload.response_head)
     found: _Values = {(True, (name.lower(),)): value for name, value in fields}
     body = payload.response_body

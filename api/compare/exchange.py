@@ -1,8 +1,8 @@
-"""Changes between two records, part by part. Pure.
+"""Changes between two records, part by part.
 
-Headers that differ from request to request by themselves (dates, ids, timings), and the order of
-headers, are no difference: the former are shown under `set_apart`. Nor are figures, such as
-durations, tokens and cost, which are measures of either record.
+Headers that differ in every request (dates, ids, timings) are ignored and listed under `set_apart`;
+the order of headers does not count. Measures such as durations, tokens and cost are shown, but are
+not differences.
 """
 
 import json
@@ -33,7 +33,7 @@ from storage.grpc import SWITCHING_PROTOCOLS
 from storage.record import Body, Payload, Record
 
 MAX_BODY_BYTES: Final = 4 << 20
-"""Bytes of a body that are compared, so that it takes a few seconds of CPU at most."""
+"""Bytes of a body that are compared, so that a comparison takes at most a few seconds of CPU."""
 _VOLATILE: Final = re.compile(
     r"\A(?:date|age|expires|etag|last-modified|set-cookie|server-timing|nel|report-to|alt-svc"
     r"|idempotency-key|traceparent|tracestate|baggage|b3|sentry-trace|x-cloud-trace-context"
@@ -44,7 +44,7 @@ _VOLATILE: Final = re.compile(
     r"|(?:\A|-)rate-?limit(?:-|\Z)"
     r"|-(?:amz-id-2|processing-ms)\Z"
 )
-"""Names of headers whose values differ from request to request by themselves."""
+"""Names of headers with values that differ in every request."""
 _HOST: Final = frozenset(("host",))
 _FRAMING: Final = frozenset(("content-length", "transfer-encoding"))
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -73,11 +73,11 @@ class Side(NamedTuple):
     payload: Payload | None
     messages: list[MessageShown]
     has_more_messages: bool
-    """Whether the record has messages beyond those."""
+    """True if the record has more messages."""
 
 
 class Measure(ApiObject):
-    """A figure of both records; null where it is not known."""
+    """A measure of both records; null if unknown."""
 
     name: str
     a: float | None
@@ -85,7 +85,7 @@ class Measure(ApiObject):
 
 
 def compare_parts(a: Side, b: Side, ignored: Ignored = NOTHING_IGNORED) -> list[Part]:
-    """Compare everything that one of two records has."""
+    """Compare everything present in one of two records."""
     parts = [_status(a, b, "status", "outcome", "error_type")]
     changes = _column_changes(a, b, "method", "scheme", "host", "path", "http_version", "name")
     parts.append(make_part("request", changes))
@@ -116,7 +116,7 @@ def response_parts(a: Side, b: Side, ignored: Ignored = NOTHING_IGNORED) -> list
 
 
 def measures(a: Record, b: Record) -> list[Measure]:
-    """Return the figures that one of two records has."""
+    """Return the measures present in one of two records."""
     figures = [(name, getattr(a, name), getattr(b, name)) for name in _MEASURES]
     figures += [
         (name, getattr(a.stream, name, None), getattr(b.stream, name, None))
@@ -136,7 +136,7 @@ def _status(a: Side, b: Side, *columns: str) -> Part:
 
 
 def _column_changes(a: Side, b: Side, *columns: str) -> Changes:
-    """Compare columns of two records; null is no value."""
+    """Compare columns of two records. Null counts as a missing value."""
     return fields_changes(_columns(a.record, columns), _columns(b.record, columns))
 
 
@@ -185,7 +185,7 @@ def _whole(content: bytes) -> Body:
 
 
 def _normalised(fields: list[list[str]]) -> Fields:
-    """Return fields with names in lower case (RFC 9110, 5.1), and media types without boundary."""
+    """Return fields with lower-case names (RFC 9110 §5.1), and media types without boundary."""
     lower = [(name.lower(), value) for name, value in fields]
     return [
         (name, without_boundary(value) if name == "content-type" else value)
@@ -198,7 +198,7 @@ def _is_form(head: Fields) -> bool:
 
 
 def _body(side: Side, half: str) -> Body:
-    """Return the body to compare: `_NO_BODY` for none, and an omitted one if it was removed."""
+    """Return the body to compare: `_NO_BODY` without one, and an omitted one if it was removed."""
     body: Body | None = getattr(side.payload, f"{half}_body")
     if body is None:
         size = getattr(side.record, f"{half}_bytes")
@@ -219,7 +219,7 @@ def _headers(
     ignored: Ignored,
     volatile: frozenset[str] = frozenset(),
 ) -> Part:
-    """Compare headers; those that are volatile here, or everywhere, are set apart."""
+    """Compare headers. Volatile ones are ignored and listed under `set_apart`."""
     changes = fields_changes(ours, theirs)
     set_apart = changes.take(lambda change: _is_volatile(header_name(change.path), volatile))
     set_apart += ignored.take(name, changes)
@@ -241,7 +241,10 @@ def _is_volatile(name: str, volatile: frozenset[str]) -> bool:
 
 
 def _messages(a: Side, b: Side, ignored: Ignored) -> list[Part]:
-    """Compare the messages of each direction; how these interleave depends on timing."""
+    """Compare the messages of each direction.
+
+    Their interleaving depends on timing and is ignored.
+    """
     transcripts = (_whole(_transcript(side.messages).encode()) for side in (a, b))
     part, *ends = body_parts("messages", *transcripts, ignored=ignored)
     part.notes += _notes(a, b, "not all messages were kept, or kept whole", _lacks_messages)
@@ -256,7 +259,7 @@ def _lacks_messages(side: Side) -> bool:
 
 
 def _transcript(messages: list[MessageShown]) -> str:
-    """Write messages by direction as JSON; a text that is JSON stands in it as it is."""
+    """Return messages by direction as JSON. Message text that is JSON is embedded as such."""
     directions: dict[str, list[str]] = {"in": [], "out": []}
     for message in messages:
         if message.opcode in ("ping", "pong"):

@@ -32,14 +32,14 @@ class Comparison(ApiObject):
     b: RecordShown
     equal: bool
     complete: bool
-    """Whether all of every part could be compared."""
+    """True if every part could be compared completely."""
     parts: list[Part]
     measures: list[Measure]
-    """Figures, which are never a difference."""
+    """Measures. They never count as a difference."""
 
 
 async def compare_records(request: web.Request) -> web.Response:
-    """Compare two records, from `a` to `b`: what was added, removed or changed, part by part."""
+    """Compare two records, from `a` to `b`: everything added, removed or changed, part by part."""
     services = services_of(request)
     refuse_unknown(request.query, _PARAMETERS, _PARAMETERS)
     try:
@@ -60,7 +60,7 @@ async def _side(services: Services, record_id: str) -> Side:
 
 
 def _compare(a: Side, b: Side, ignored: Ignored) -> bytes:
-    """Return the comparison as JSON, which takes CPU as well."""
+    """Return the comparison as JSON. The encoding takes CPU as well."""
     parts = compare_parts(a, b, ignored)
     comparison = Comparison(
         a=record_json(a.record),

@@ -1,9 +1,10 @@
-"""Places whose changes are ignored: shown under `set_apart`, and not counted as a difference. Pure.
+"""Ignored places: their changes are listed under `set_apart`, and do not count as a difference.
 
-A place is written as changes are shown, in jq's notation: `.generated_at`, `items[*].id`, `."odd
-name"`; `*` is any member or element, and `header:NAME` a header or a trailer. A named place is
-ignored with all below it. A volatile place, whose value is new in each answer, is ignored only if
-its value became another of the same type: a missing value, or another type, is a difference.
+A place is written like the path of a change, in jq's notation: `.generated_at`, `items[*].id`,
+`."odd name"`; `*` is any member or element, and `header:NAME` a header or a trailer. A named place
+is ignored with everything below it. A volatile place, with a new value in each response, is ignored
+only if its value became another one of the same type: a missing value, or another type, is a
+difference.
 """
 
 import json
@@ -30,7 +31,7 @@ Steps = tuple[str | int, ...]
 
 
 class Place(NamedTuple):
-    """A place in bodies, or the name of a header."""
+    """A path in bodies, or the name of a header."""
 
     is_header: bool
     steps: Steps
@@ -41,7 +42,7 @@ class Ignored(NamedTuple):
 
     named: frozenset[Place] = frozenset()
     volatile: frozenset[Place] = frozenset()
-    """Places whose value is new in each answer."""
+    """Places with a new value in each response."""
 
     def take(self, part: str, changes: Changes) -> list[Change]:
         """Remove the ignored changes from those of a part, and return them."""
@@ -66,7 +67,7 @@ NOTHING_IGNORED: Final = Ignored()
 
 
 def read_places(texts: Iterable[str]) -> frozenset[Place]:
-    """Read places, at most `MAX_PLACES` texts; an empty one is none.
+    """Read places, up to `MAX_PLACES` texts; empty ones are skipped.
 
     Raises:
         ValueError: a text is not a place, or there are too many places.
@@ -83,7 +84,7 @@ def any_element(path: Path) -> Steps:
 
 
 def header_name(path: Path) -> str:
-    """Return the name of a header in the path of a change, which may number it: `set-cookie[1]`."""
+    """Return the header name in the path of a change, which may be numbered: `set-cookie[1]`."""
     return _INDEX.sub("", str(path[0]))
 
 
@@ -113,7 +114,7 @@ def read_place(text: str) -> Place:
 
 
 def _is_in(places: frozenset[Place], place: Place) -> bool:
-    """Whether one of the places is this one, where `ANY` matches any step."""
+    """Return True if a place is among `places`, with `ANY` matching any step."""
     if place in places:
         return True
     return any(

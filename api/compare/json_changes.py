@@ -1,11 +1,10 @@
-"""Changes between two JSON values, by path. Pure.
+"""Changes between two JSON values, by path.
 
 Strategy: members of objects are compared by name, in any order. Elements of arrays are aligned by
 an identifying member (`id`, `name`, …) if all elements of both sides have a distinct one and the
 sides share one; else by content, else by position. Strings are compared by code point, integers
 exactly, fractions as doubles (IEEE 754), and `1` equals `1.0`. If a name is repeated in an object,
-its last value counts, as for most readers. `NaN`, as Python writes it, is read as its name.
-
+its last value counts, as for most readers. `NaN`, as Python writes it, is read as a string.
 Invariant: there are no changes exactly if the values are equal, and the changes applied to the
 first value give the second, unless there are too many to keep. Below `MAX_DEPTH` values are
 compared as a whole: the cost is at most the length of both times that depth.
@@ -27,7 +26,9 @@ Pairs = Iterable[tuple[int | None, int | None]]
 
 MAX_DEPTH: Final = 64
 MAX_CHANGES: Final = 10_000
-"""Changes that are kept. Those beyond are counted, each with all below its path as one."""
+"""Limit of kept changes. Further ones are counted; each with everything below its path counts as
+one.
+"""
 _IDENTIFYING: Final = ("id", "_id", "uuid", "guid", "key", "name", "slug", "index")
 """Members that may identify an element of an array, the surest first."""
 _LARGE: Final = 1 << 60
@@ -42,9 +43,9 @@ class Change(NamedTuple):
     or an array has the same elements in another order.
     """
     path: Path
-    """In the second value."""
+    """Path in the second value."""
     old_path: Path
-    """In the first."""
+    """Path in the first value."""
     old: Any
     new: Any
 
@@ -57,7 +58,7 @@ class Changes:
     def __init__(self) -> None:
         self.kept: list[Change] = []
         self.more = 0
-        """Changes beyond the limit, which were counted only."""
+        """Number of changes beyond the limit."""
 
     def add(
         self, kind: Kind, path: Path, old: Any, new: Any, *, old_path: Path | None = None
@@ -94,7 +95,7 @@ def parse(text: str) -> Any:
 
 
 def _number(text: str) -> float | int:
-    """Read a number with a fraction or an exponent; `1.0` becomes the integer."""
+    """Read a number with a fraction or an exponent; `1.0` becomes an integer."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text[:20]} is no double")
@@ -102,7 +103,7 @@ def _number(text: str) -> float | int:
 
 
 _READER: Final = json.JSONDecoder(parse_float=_number, parse_constant=str)
-"""Made once: a stream has thousands of events."""
+"""Created once: a stream has thousands of events."""
 
 
 def json_changes(old: Any, new: Any) -> Changes:
@@ -123,7 +124,7 @@ def _compare(old: Any, new: Any, old_path: Path, path: Path, found: Changes) -> 
     elif may_descend and type(old) is type(new) is list:
         _compare_elements(old, new, old_path, path, found)
     elif key_of(old) != key_of(new):
-        # JSON has one type of number.
+        # JSON has one number type.
         types = {float if type(value) is int else type(value) for value in (old, new)}
         kind: Kind = "changed" if len(types) == 1 else "type"
         found.add(kind, path, old, new, old_path=old_path)
@@ -136,7 +137,7 @@ def _compare_members(
         before = old.get(name)
         if name not in old:
             found.add("added", (*path, name), None, value, old_path=(*old_path, name))
-        # The keys differ for `true` and `1`, which are equal in Python.
+        # The keys differ for `true` and `1`, which Python considers equal.
         elif value != before or key_of(value) != key_of(before):
             _compare(before, value, (*old_path, name), (*path, name), found)
 
@@ -150,7 +151,7 @@ def _compare_elements(
 ) -> None:
     pairs, moved = _align(old, new)
     if len(moved) > 1:
-        # One change of the array says more than a move of each element.
+        # A single change of the array says more than a move of each element.
         found.add("moved", path, old, new, old_path=old_path)
         moved = set()
 
@@ -197,9 +198,10 @@ def _align_by_content(old: list[Any], new: list[Any]) -> tuple[Pairs, set[int]]:
 
 
 def _identifiers(old: list[Any], new: list[Any]) -> tuple[list[Hashable], list[Hashable]] | None:
-    """Return the values of the identifying member on either side; None: there is no such member.
+    """Return the values of the identifying member on either side; None if there is no identifying
+    member.
 
-    Identifiers of which the sides share none are no use: they are made anew for each response.
+    Identifiers must have a value in common: otherwise they are generated anew for each response.
     """
     if not all(type(each) is dict for each in (*old, *new)):
         return None
@@ -217,7 +219,7 @@ def _identifiers(old: list[Any], new: list[Any]) -> tuple[list[Hashable], list[H
 def key_of(value: Any) -> Hashable:
     """Return a key that is the same for equal values only.
 
-    Large integers are keyed by their text: a sender can choose many that have the same hash.
+    Large integers are keyed by their text: a sender could choose many with the same hash.
     """
     if type(value) is str or (type(value) is int and -_LARGE < value < _LARGE):
         return value

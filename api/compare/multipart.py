@@ -1,8 +1,7 @@
-"""Multipart bodies as values of JSON, without their boundary. Pure.
+"""Multipart bodies as JSON values, without their boundary.
 
 Each body part becomes an object of its headers and its content: JSON, text, or for other bytes the
-size and a digest. Parts of a form are members by name, parts of other bodies are an array.
-
+size and a digest. Parts of a form become members by name, parts of other bodies an array.
 Standard: RFC 2046 §5.1 (syntax), RFC 7578 (forms).
 """
 
@@ -22,7 +21,7 @@ _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"[^"]*+"|[^;]*+)', re.IGNORECASE
 
 
 def without_boundary(content_type: str) -> str:
-    """Return a value of `Content-Type` without its boundary, which is random in each request."""
+    """Return a `Content-Type` without its boundary, which is random in each request."""
     return _BOUNDARY.sub("", content_type)
 
 
@@ -30,17 +29,17 @@ class BodyPart(NamedTuple):
     """One part of a multipart body."""
 
     headers: dict[str, str]
-    """By lower-case name."""
+    """Headers by lower-case name."""
     content: bytes
 
     @property
     def name(self) -> str:
-        """The name in a form; empty if there is none."""
+        """Name of the form field; empty without one."""
         return self._parameter(_NAME)
 
     @property
     def filename(self) -> str:
-        """The name of an uploaded file; empty if there is none."""
+        """Name of an uploaded file; empty without one."""
         return self._parameter(_FILENAME)
 
     def _parameter(self, pattern: re.Pattern[str]) -> str:
@@ -49,7 +48,7 @@ class BodyPart(NamedTuple):
 
 
 def split_parts(body: bytes) -> list[BodyPart]:
-    """Split a whole body at its delimiter, which is the first line.
+    """Split a whole body at its delimiter, the first line.
 
     Raises:
         ValueError: the body is not multipart.
@@ -66,7 +65,7 @@ def split_parts(body: bytes) -> list[BodyPart]:
 
 
 def _read_part(piece: bytes) -> BodyPart:
-    """Read what follows a delimiter: the rest of its line, the headers and the content.
+    """Read the text after a delimiter: the rest of its line, the headers and the content.
 
     Raises:
         ValueError: one of them is missing.

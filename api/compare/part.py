@@ -1,8 +1,8 @@
-"""One part of a comparison, as the API shows it. Pure.
+"""One part of a comparison, in the form of the API.
 
-Values and paths are text: in JSON as JSON and jq write them, else as sent. All text can be encoded,
-whatever a service sent. The same change at many indices of an array, such as the id of each event
-of a stream, is shown once, with the number of times.
+Values and paths are text: for JSON as JSON and jq write them, otherwise as sent. All text can be
+encoded, whatever a service sent. The same change at many indices of an array, such as the id of
+each event of a stream, is shown once, with its number.
 """
 
 import json
@@ -15,7 +15,7 @@ from api.compare.text_changes import CUT, MAX_SHOWN_CHARACTERS, Segment, segment
 from api.http.responses import ApiObject
 
 MAX_SHOWN: Final = 1000
-"""Changes of one part that are shown."""
+"""Limit of the shown changes of one part."""
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _JSON: Final = json.JSONEncoder(ensure_ascii=False)
 
@@ -28,32 +28,32 @@ class ChangeShown(ApiObject):
     index.
     """
     path: str
-    """The place in b; of a removed value, in a."""
+    """The path in b; for a removed value, in a."""
     old_path: str | None
-    """The place in a, if it is another."""
+    """The path in a, if it differs."""
     a: str | None
     """The value in a; null if there is none. A cut value ends with `…`."""
     b: str | None
-    """The value in b, likewise."""
+    """The value in b; null if there is none. A cut value ends with `…`."""
     segments: list[Segment]
-    """How a string became another; empty if they have no word in common."""
+    """Word-by-word changes of a string; empty if both values have no word in common."""
     times: int
-    """How often the same change was found, at other indices."""
+    """Number of equal changes at other indices, this one included."""
 
 
 class Part(ApiObject):
-    """One part of two records; a part that neither record has is left out."""
+    """One part of two records. Parts that neither record has are left out."""
 
     part: str
     equal: bool
     complete: bool
-    """Whether all of it could be compared; if not, a note says what is missing."""
+    """True if all of it could be compared; if not, a note names the missing part."""
     changes: list[ChangeShown]
     set_apart: list[ChangeShown]
-    """Differences that are ignored."""
+    """Ignored differences."""
     notes: list[str]
     more: int
-    """Changes that are not shown."""
+    """Number of changes that are not shown."""
 
 
 def make_part(
@@ -65,7 +65,7 @@ def make_part(
     is_complete: bool = True,
     set_apart: Iterable[Change] = (),
 ) -> Part:
-    """Return the part with the given changes; it is equal if there are none."""
+    """Return the part with the given changes. Without any it is equal."""
     found, more = _show_all(changes.kept, is_json)
     ignored, _ = _show_all(set_apart, is_json)
     return Part(
@@ -80,7 +80,7 @@ def make_part(
 
 
 def write_path(path: Path) -> str:
-    """Write a path in jq's notation: `.items[3].price`, `."odd name"`, `.` for the whole."""
+    """Return a path in jq's notation: `.items[3].price`, `."odd name"`, `.` for the whole."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -92,7 +92,7 @@ def write_path(path: Path) -> str:
 
 
 def _show_all(changes: Iterable[Change], is_json: bool) -> tuple[list[ChangeShown], int]:
-    """Return the changes as shown, and the number of those beyond the limit."""
+    """Return the changes in the form of the API, and the number of those beyond the limit."""
     found: dict[tuple[object, ...], ChangeShown] = {}
     more = 0
     for change in changes:
@@ -111,7 +111,7 @@ def _show_all(changes: Iterable[Change], is_json: bool) -> tuple[list[ChangeShow
 
 
 def _show(change: Change, old: str, new: str, is_json: bool) -> ChangeShown:
-    """Return a change as shown, given its values as text."""
+    """Return a change in the form of the API, given its values as text."""
     kind = change.kind
     path = _write_place(change.old_path if kind == "removed" else change.path, is_json)
     old_path = None
@@ -147,5 +147,5 @@ def _cut(text: str) -> str:
 
 
 def _encodable(text: str) -> str:
-    """Write lone surrogates, which JSON may hold and UTF-8 may not, as JSON escapes them."""
+    """Escape lone surrogates, which JSON allows and UTF-8 does not, as JSON does."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Changes between two texts, by lines, and between two strings, by words. Pure."""
+"""Changes between two texts, by lines, and between two strings, by words."""
 
 import re
 from typing import Final, Literal
@@ -8,7 +8,7 @@ from api.compare.json_changes import Changes, Path
 from api.http.responses import ApiObject
 
 MAX_SHOWN_CHARACTERS: Final = 2000
-"""Limit of a value, and of all segments of a string together; `CUT` follows what is longer."""
+"""Limit of a value, and of all segments of a string together. Longer ones end with `CUT`."""
 CUT: Final = "…"
 _CONTEXT: Final = 60
 """Characters of equal text that are shown on either side of a difference."""
@@ -44,7 +44,7 @@ def _line(index: int) -> Path:
 
 
 def segments(old: str, new: str) -> list[Segment]:
-    """Return how a string became another, word by word; empty if they share no word."""
+    """Return the word-by-word changes between two strings; empty if they share no word."""
     ours = _WORD.findall(old)
     theirs = _WORD.findall(new)
     pieces: list[Segment] = []
@@ -67,7 +67,7 @@ def _shortened(pieces: list[Segment]) -> list[Segment]:
     left = MAX_SHOWN_CHARACTERS
     for place, piece in enumerate(pieces):
         if piece.change == "same" and len(piece.text) > 2 * _CONTEXT:
-            # At either end of the string, only one side has a difference.
+            # At either end of the string, only one side borders on a difference.
             before = piece.text[:_CONTEXT] if place else ""
             behind = piece.text[-_CONTEXT:] if piece is not pieces[-1] else ""
             piece.text = before + CUT + behind

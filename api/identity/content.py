@@ -1,9 +1,9 @@
-"""The content of a body in a normal form, which is equal for bodies that mean the same. Pure.
+"""The content of a body in a normal form: equal for bodies with the same meaning.
 
-Strategy: the content becomes a value of JSON by its kind. JSON is its own value, under any media
-type. Forms and multipart bodies are objects by name, without boundary. A GraphQL document is its
-tokens: spaces, commas and comments do not count. Other text is itself, and bytes are their digest.
-
+Strategy: the content becomes a JSON value depending on its kind. JSON stays as it is, under any
+media type. Forms and multipart bodies become objects by name, without boundary. A GraphQL document
+becomes its tokens: spaces, commas and comments do not count. Other text stays text, and bytes
+become their digest.
 Standards: RFC 7578 (multipart/form-data), WHATWG URL (urlencoded forms), GraphQL §2.1.
 """
 
@@ -40,7 +40,7 @@ class Content(NamedTuple):
     kind: str
     """`none`, `json`, `events`, `form`, `multipart`, `graphql`, `text`, `bytes`, or `cut`."""
     value: Any
-    """A value of JSON; of a cut body, its size."""
+    """JSON value of the content; for a cut body, its size."""
 
 
 NOTHING: Final = Content("none", None)
@@ -55,7 +55,7 @@ def content_of(body: Body | None, content_type: str) -> Content:
     try:
         return _content(body.head, content_type)
     except RecursionError:
-        # JSON may be read and yet be nested too deep for the rest.
+        # JSON may be readable and yet be nested too deep for further processing.
         return Content("text", readable(body.head))
 
 

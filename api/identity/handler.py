@@ -26,9 +26,11 @@ from storage.record import Payload, Record, format_id
 Match = Literal["exact", "same", "endpoint"]
 
 MAX_CANDIDATES: Final = 20
-"""Successes that are compared, the newest."""
+"""Number of successes that are compared, the newest."""
 _SUCCESS: Final = {"status": "1xx,2xx,3xx", "outcome": "ok", "query": "-error:*"}
-"""Many protocols report failures with one of these statuses; the record then has an error code."""
+"""Filter of a success. Many protocols report failures with such a status; the record then has an
+error code.
+"""
 _MATCHES: Final[dict[Level, Match]] = {
     Level.ENDPOINT: "endpoint",
     Level.SAME: "same",
@@ -41,13 +43,15 @@ class LastSuccess(ApiObject):
 
     id: str
     match: Match
-    """How alike its request is; `same`: except volatile values, ids, and headers without effect."""
+    """Similarity of the requests. `same`: equal except for volatile values, ids, and headers
+    without effect.
+    """
     differences: list[str]
-    """Places of the request that differ, with both values."""
+    """Differing places of the request, with both values."""
 
 
 async def last_success(request: web.Request) -> web.Response:
-    """Name the success of the same endpoint whose request is most alike, the newest of several."""
+    """Return the success of the same endpoint with the most similar request, the newest of several."""
     services = services_of(request)
     record, payload = await find_entry(services, request.match_info["id"])
     if not record.endpoint or (record.kind == "event" and not record.provider):
@@ -67,7 +71,7 @@ async def last_success(request: web.Request) -> web.Response:
 async def _successes(services: Services, record: Record) -> list[Record]:
     """Return the newest successes of route, method and endpoint, without the record itself.
 
-    A call of a model over a WebSocket is an event, and so is its success.
+    An LLM call over a WebSocket is an event, and so is its success.
     """
     columns = {"method": record.method, "endpoint": record.endpoint, "route": record.route_id}
     if record.kind == "event":
@@ -81,7 +85,7 @@ async def _successes(services: Services, record: Record) -> list[Record]:
         if found or page.next_after is None:
             return found
 
-        # A page may have no record although others follow, when a read ran out of time.
+        # A page may be empty although others follow, if a read ran out of time.
         query = replace(query, after=page.next_after)
 
 
@@ -100,7 +104,7 @@ def _most_alike(
     for candidate in candidates:
         recorded = request_of(candidate, payloads.get(candidate.seq))
         answer = read_answer(candidate, payloads.get(candidate.seq))
-        # Candidates are of the same endpoint, even if headers exclude their answers.
+        # Candidates belong to the same endpoint, even if headers exclude their responses.
         level = max(level_of(recorded, answer, asked), Level.ENDPOINT)
         ranked.append((level, differences(recorded, answer, asked), candidate))
 

@@ -1,10 +1,9 @@
-"""Matching of requests: how alike two requests are, and their differences. Pure.
+"""Match requests: the similarity of two requests, and their differences.
 
 Strategy: a request has a key for each level, so that one of thousands is found by a look-up.
-Headers are compared one by one, because the recorded answer decides which of them count: those in
-its `Vary`, `SOAPAction`, `Range`, and conditions if the answer depended on them. `Accept` counts by
-the media types it allows. `Accept-Encoding` never counts, because bodies are stored decoded.
-
+Headers are compared one by one, because the recorded response decides which of them count: those in
+its `Vary`, `SOAPAction`, `Range`, and conditions if the response depended on them. `Accept` counts
+by the media types it allows. `Accept-Encoding` never counts, because bodies are stored decoded.
 Standards: RFC 9110 §12.5.1 (Accept), §12.5.5 (Vary), §13.1 (conditions), §14.2 (Range).
 """
 
@@ -30,11 +29,11 @@ _CONDITIONS: Final = (
     "if-range",
 )
 _CONDITIONAL: Final = (304, 412)
-"""Statuses that only a conditional request gets."""
+"""Statuses of conditional requests only."""
 _NEVER_VARIED_BY: Final = frozenset(("", "*", "accept", "accept-encoding"))
 _MASKED_IN: Final = ("query", "body")
 _WHOLE: Final = 200
-"""The status of an answer from which any range can be taken."""
+"""Status of a complete response, of which any range can be taken."""
 
 
 class Level(IntEnum):
@@ -42,9 +41,11 @@ class Level(IntEnum):
 
     NONE = 0
     ENDPOINT = 1
-    """Method and template of the path are equal."""
+    """Method and path template are equal."""
     SAME = 2
-    """All is equal, except volatile values, ids, and headers that the answer also satisfies."""
+    """Everything is equal, except volatile values, ids, and headers that the response also
+    satisfies.
+    """
     EXACT = 3
 
 
@@ -53,18 +54,18 @@ class Keys(NamedTuple):
 
     exact: bytes
     stable: bytes
-    """Without volatile values."""
+    """Digest without volatile values."""
     loose: bytes
-    """Also without generated ids, and with the template in place of the path."""
+    """Digest without volatile values and generated ids, with the template instead of the path."""
 
 
 class Answer(NamedTuple):
-    """The properties of a recorded answer that decide which headers of a request count."""
+    """The properties of a recorded response that decide which headers of a request count."""
 
     status: int
     media_type: str
     varies_by: frozenset[str]
-    """Header names in `Vary`, in lower case."""
+    """Lower-case header names in `Vary`."""
 
 
 def keys_of(request: Request) -> Keys:
@@ -95,7 +96,7 @@ def read_answer(record: Record, payload: Payload | None) -> Answer:
 
 
 def header_level(recorded: Request, answer: Answer, asked: Request) -> tuple[Level, str]:
-    """Return the highest level that the headers allow, and the name of the one that limits it."""
+    """Return the highest level that the headers allow, and the name of the header that limits it."""
     level = Level.EXACT
     by = ""
 
@@ -130,7 +131,9 @@ def _normal_value(request: Request, name: str) -> str:
 
 
 def accepts(accept: str, media_type: str) -> bool:
-    """Whether a media type is acceptable: the most specific range decides (RFC 9110 §12.5.1)."""
+    """Return True if a media type is acceptable: the most specific range decides (RFC 9110
+    §12.5.1).
+    """
     if not accept or not media_type:
         return True
     named = weights(accept)
@@ -159,7 +162,7 @@ def differences(
 ) -> list[str]:
     """Return the differences that prevent a match of a level, each place with both values.
 
-    Below `EXACT` these are not volatile values, ids, or other paths of the same template.
+    Below `EXACT`, volatile values, ids, and other paths of the same template are not differences.
     """
     changes = json_changes(recorded.document, asked.document).kept
     if least < Level.EXACT:
@@ -183,7 +186,7 @@ def _difference(place: str, recorded: Any, asked: Any) -> str:
 
 
 def _is_masked(change: Change, *, is_same_path: bool) -> bool:
-    """Whether the loose keys leave both values of a change out."""
+    """Return True if the loose keys leave out both values of a change."""
     part = change.path[0]
     if part == "path":
         return is_same_path
@@ -195,7 +198,7 @@ def _is_masked(change: Change, *, is_same_path: bool) -> bool:
 
 
 def _abbreviated(value: Any) -> str:
-    """Write a value, cut to a few characters; None stands for a missing one."""
+    """Return a value as text of a few characters; None stands for a missing one."""
     if value is None:
         return "nothing"
     text = json.dumps(value)

@@ -1,7 +1,7 @@
-"""Places of a request that are left out: `body.requested_at`, `query.t`, `header:accept`. Pure.
+"""Ignored places of a request: `body.requested_at`, `query.t`, `header:accept`.
 
 A place is written as in comparisons (`api.compare.ignored`). `.requested_at`, without a part of the
-request, is a place of the body. A member of an array is a member of each of its elements.
+request, is a place of the body. A member of an array means that member of each of its elements.
 """
 
 from collections.abc import Iterable
@@ -12,16 +12,16 @@ from api.compare.ignored import ANY, Steps, read_place
 _PARTS: Final = ("body", "query", "path")
 _BODY: Final = ("body",)
 _KIND: Final = ("kind",)
-"""The kind of the body, which is left out with it."""
+"""The kind of the body, ignored together with it."""
 
 
 class RequestPlaces(NamedTuple):
-    """The places of a request that are left out."""
+    """The ignored places of a request."""
 
     paths: tuple[Steps, ...] = ()
-    """Each begins with the part of the request."""
+    """Paths. Each begins with the part of the request."""
     headers: frozenset[str] = frozenset()
-    """Lower-case names."""
+    """Lower-case header names."""
 
 
 NO_PLACES: Final = RequestPlaces()
@@ -57,7 +57,7 @@ def without_places(document: dict[str, Any], places: RequestPlaces) -> dict[str,
 
 def _without(value: Any, path: Steps) -> Any:
     if not path:
-        # An element becomes null rather than go, so that the others keep their indices.
+        # An element becomes null instead of being removed, so that the others keep their indices.
         return None
     step = path[0]
     rest = path[1:]

@@ -1,9 +1,8 @@
-"""Requests in a normal form, which is equal for requests that mean the same. Pure.
+"""Requests in a normal form: equal for requests with the same meaning.
 
 Strategy: method, path, query and body become one JSON document, with path segments unescaped, the
-query as a multiset, and the body by its kind (`content.py`). Header fields are kept beside it: the
-recorded answer decides which of them count (`match.py`). All redacted values are equal.
-
+query as a multiset, and the body by its kind (`content.py`). Header fields are kept apart from it:
+the recorded response decides which of them count (`match.py`). All redacted values are equal.
 Standards: RFC 3986 §6.2.2 (escapes), RFC 9110 §5.3 (fields in several lines), GraphQL over HTTP
 §6.1.
 """
@@ -21,7 +20,7 @@ from api.native.projection import split_head
 from storage.record import Payload, Record
 
 _MARK: Final = re.compile(r"(?:\[|%5[Bb])REDACTED(?::[0-9a-f]+)?(?:\]|%5[Dd])")
-"""The mark of a redacted value, with or without a fingerprint."""
+"""Mark of a redacted value, with or without a fingerprint."""
 _PLAIN_MARK: Final = "[REDACTED]"
 
 Document = dict[str, Any]
@@ -31,17 +30,17 @@ class Request(NamedTuple):
     """A request in its normal form."""
 
     endpoint: str
-    """The template of the path."""
+    """Template of the path."""
     document: Document
-    """`method`, `path`, `query`, `kind` and `body`."""
+    """Members `method`, `path`, `query`, `kind` and `body`."""
     fields: Mapping[str, str]
-    """Header fields by lower-case name, several lines as one."""
+    """Header fields by lower-case name, several lines joined."""
 
 
 def request_of(
     record: Record, payload: Payload | None, places: RequestPlaces = NO_PLACES
 ) -> Request:
-    """Return the request of an exchange, without some places."""
+    """Return the request of an exchange, without the ignored places."""
     head = b""
     body = None
     if payload is not None:
@@ -68,9 +67,9 @@ def request_of(
 
 
 def header_fields(head: bytes) -> dict[str, str]:
-    """Return the header fields of a stored head by lower-case name, each in one spelling.
+    """Return the header fields of a stored head by lower-case name, in one spelling.
 
-    Several lines are one list (RFC 9110 §5.3), with a space behind each comma.
+    Several lines are joined to one list (RFC 9110 §5.3), with a space after each comma.
     """
     found: dict[str, list[str]] = defaultdict(list)
     for name, value in split_head(head)[1]:
@@ -79,7 +78,7 @@ def header_fields(head: bytes) -> dict[str, str]:
 
 
 def _query(text: str) -> Document:
-    """Return the values of each name, sorted; values that are JSON are read."""
+    """Return the values of each name, sorted. Values that are JSON are parsed."""
     values = by_name(text)
     if len(values.get("query", ())) == 1 and ("variables" in values or "operationName" in values):
         # GraphQL over HTTP §6.1: a request in the query of a GET.
@@ -98,7 +97,7 @@ def _json_or_text(text: str) -> Any:
 
 
 def _without_fingerprints(value: Any) -> Any:
-    """Return a value of JSON with the plain mark for all redacted values in it."""
+    """Return a JSON value with the plain mark for all redacted values in it."""
     if isinstance(value, str):
         return _MARK.sub(_PLAIN_MARK, value)
     if isinstance(value, dict):

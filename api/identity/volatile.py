@@ -1,8 +1,8 @@
-"""Volatile values of a request, which a client makes anew for each, and generated ids. Pure.
+"""Volatile values of a request, generated anew for each request, and generated ids.
 
-Volatile are times, by their format, and ids of requests, by their names: without them, the same
-call at another time is the same. Generated ids, by their format, name an object of one run. Dates
-without a time of day, and numeric ids, are neither: they say what is asked for.
+Times are volatile by their format, request ids by their names: without them, the same call at
+another time is the same. Generated ids are recognised by their format; they name an object of one
+run. Dates without a time of day, and numeric ids, are neither: they select the requested data.
 """
 
 import re
@@ -16,32 +16,32 @@ _VOLATILE_NAMES: Final = re.compile(
 )
 """Names of volatile values, reduced to lower-case letters and digits."""
 _CACHE_BUSTER: Final = "_"
-"""Name under which jQuery sends a timestamp in a query."""
+"""Name of the timestamp that jQuery adds to a query."""
 _TIME_NAMES: Final = re.compile(r".*(?:at|time|date|now)")
-"""Reduced names under which a number may be a timestamp."""
+"""Reduced names of numbers that may be timestamps."""
 _TIME: Final = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d[\d:.,]*\s?(?:Z|[+-]\d\d:?\d\d)?"
     r"|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} [\d:]+ GMT"
 )
-"""ISO 8601, or a date of HTTP."""
+"""Matches ISO 8601 times and HTTP dates."""
 _MIN_TIME: Final = len("2026-01-01T00:00")
 _TIMESTAMP: Final = re.compile(r"1\d{9}(?:\.\d+|\d{3}|\d{6})?")
-"""Seconds, milliseconds or microseconds since 1970, from 2001 to 2033."""
+"""Matches seconds, milliseconds or microseconds since 1970, from 2001 to 2033."""
 _ID: Final = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
     r"|[0-7][0-9A-HJKMNP-TV-Z]{25}"
     r"|(?=[a-f]*\d)[0-9a-f]{16,}"
 )
-"""UUIDs, ULIDs, hexadecimal digits."""
+"""Matches UUIDs, ULIDs and hexadecimal digits."""
 _MIN_ID: Final = 16
 _MASK: Final = "set apart"
 
 Predicate = Callable[[str, Any], bool]
-"""A question about a value, given its name."""
+"""Returns True for a value that has a property, given its name."""
 
 
 def is_volatile(name: str, value: Any) -> bool:
-    """Whether a value under this name is made anew for each request."""
+    """Return True if a value under this name is generated anew for each request."""
     if isinstance(value, dict | list | bool) or value is None:
         return False
     text = str(value)
@@ -53,21 +53,21 @@ def is_volatile(name: str, value: Any) -> bool:
 
 @lru_cache(maxsize=4096)
 def _judge_name(name: str) -> tuple[bool, bool]:
-    """Return whether its values are volatile, and whether they may be timestamps."""
+    """Return two flags for a name: its values are volatile; its numbers may be timestamps."""
     plain = "".join(filter(str.isalnum, name.lower()))
     is_volatile_name = name == _CACHE_BUSTER or _VOLATILE_NAMES.fullmatch(plain) is not None
     return is_volatile_name, _TIME_NAMES.fullmatch(plain) is not None
 
 
 def is_generated_id(_: str, value: Any) -> bool:
-    """Whether a value has the format of a generated id, whatever its name."""
+    """Return True if a value has the format of a generated id, under any name."""
     return isinstance(value, str) and len(value) >= _MIN_ID and _ID.fullmatch(value) is not None
 
 
 def masked(value: Any, is_masked: Predicate, name: str = "") -> Any:
     """Return a value with a mask for the scalars that satisfy a predicate.
 
-    Elements of an array have its name.
+    Elements of an array have the name of the array.
     """
     if isinstance(value, dict):
         return {key: masked(each, is_masked, key) for key, each in value.items()}
