@@ -169,8 +169,13 @@ def test_more_hosts_are_read_where_they_are_asked_for(place: Place) -> None:
     """And none with `--no-egress`, which leaves the environment of the command as it is."""
     command = program(CLIENTS["curl"], "https://files.example.com/v1/models")
     assert place.run("--hosts", "*.example.com", "--", *command).returncode == 0
-    [record] = place.records()
+    command = program(
+        CLIENTS["curl"], "http://plain.test/v1/models"
+    )  # which is read without asking
+    assert place.run("--", *command).returncode == 0
+    record, plain = place.records()
     assert summary(record) == ("out", "GET", "files.example.com", "/v1/models", 200)
+    assert summary(plain) == ("out", "GET", "plain.test", "/v1/models", 200)
     done = place.run("--no-egress", "--", "sh", "-c", 'echo "$HTTPS_PROXY $SSL_CERT_FILE"')
     assert done.stdout.split() == [place.there.url, str(place.there.authority.path)]
     assert "nothing was called" in done.stderr

@@ -40,9 +40,10 @@ class Internet:
         there = urlsplit(self.service)
         inner, outer = await asyncio.open_connection(there.hostname, there.port)
         if method == b"CONNECT":
-            host = target.decode().rpartition(":")[0].strip("[]")
+            host, _, port = target.decode().rpartition(":")
             writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            await writer.start_tls(server_context(self.authority, host))
+            if port == "443":
+                await writer.start_tls(server_context(self.authority, host.strip("[]")))
         else:
             outer.write(head)
 

@@ -63,7 +63,9 @@ const OURS = {
   ],
   upstream_untrusted: (r) => [
     `The certificate of ${r.upstream ?? "the upstream"} is not trusted.`,
-    "Set upstream_ca_file on the route to the authority that signed it, or upstream to the name that it is for.",
+    r.direction === "out"
+      ? "Add the authority that signed it by upstream_ca in [egress]."
+      : "Set upstream_ca_file on the route to the authority that signed it, or upstream to the name that it is for.",
   ],
   upstream_reset: (r) =>
     r.first_byte_us === null
@@ -84,6 +86,14 @@ const OURS = {
   loop_detected: () => [
     "The request was sent back to sidelog.",
     "The upstream points at this proxy.",
+  ],
+  egress_denied: () => [
+    "The port of outgoing calls does not serve this client, or never leads to this address.",
+    "See clients and hosts in [egress].",
+  ],
+  certificate_rejected: (r) => [
+    `The program does not trust the authority by which sidelog reads ${r.host ?? "this host"}.`,
+    "sidelog ca says what programs need; a host under tunnel in [egress] stays unread.",
   ],
   overloaded: () => [
     "A limit on connections was reached.",
