@@ -1,10 +1,10 @@
-"""A copy of the database as it is at one moment, made while others write.
+"""Back up the database as of one moment, while others write.
 
-Strategy: all pages in one step, under one read snapshot. In several steps SQLite would begin anew
-after each commit of another process (SQLite, "Using the SQLite Online Backup API"), and a sidelog
-commits five times a second. Writers go on; their journal grows until the copy is made.
+Strategy: all pages are copied in one step, under one read snapshot. With several steps SQLite would
+start over after each commit of another process (SQLite, "Using the SQLite Online Backup API"), and
+a sidelog commits five times a second. Writers continue; their journal grows until the copy is done.
 
-Invariant: under its name the copy is whole and on disk, or not there.
+Invariant: a copy under its final name is complete and on disk.
 """
 
 import os
@@ -19,13 +19,12 @@ _PARTIAL: Final = ".partial"
 
 
 def back_up(source: Path, target: Path) -> None:
-    """Copy a database into a new file, readable by its owner only, that needs no journal.
+    """Copy a database to a new file, which only its owner can read and which needs no journal.
 
     Raises:
-        FileExistsError: There is a file of that name, or of that name with `.partial`, which another backup writes or
-            an interrupted one has left.
-        OSError: The file cannot be made.
-        StorageUnavailable: The database cannot be read, or the copy not be written.
+        FileExistsError: The file exists, or one with `.partial` added, from a running or interrupted backup.
+        OSError: The file cannot be created.
+        StorageUnavailable: The database cannot be read, or the copy cannot be written.
         StorageDamaged: The database is damaged.
     """
     if target.exists():

@@ -1,10 +1,10 @@
-"""Rows of records.
+"""Encode records as rows.
 
-Strategy: three shapes. Every row has the plain columns, a call of gRPC or a failure three more;
-those of events, refused keys and LLM calls are left out where all of them are null, because binding
-null costs 0.2 µs each. Within the plain columns null has a stand-in that binds fast (see
-migrations/0001_first.sql). Bytes are bound as bytearray, which is four times as fast. What no
-search reads for is packed, because each column costs 0.05 µs
+Strategy: rows have three shapes, because binding a null costs 0.2 µs. Every row has the plain
+columns. A gRPC call or a failure has three more. Columns of events, refused keys and LLM calls are
+left out where all of them are null. Among the plain columns a stand-in for null binds quickly (see
+migrations/0001_first.sql). Bytes are bound as bytearray, which is four times as fast. Fields that
+no search reads are packed, because each column costs 0.05 µs
 (storage/relational/writes/packing.py). Reading is shared (storage/relational/writes/codec.py).
 """
 
@@ -24,7 +24,7 @@ from storage.relational.writes.dictionary import Combination
 from storage.sqlite.dictionary import Dictionary
 
 _TEXTS: Final = ("host", "user_agent", "user_id", "endpoint")
-"""Columns of texts that clients choose, of which one client repeats the same."""
+"""Columns of texts that clients choose and repeat."""
 _PLAIN: Final = (
     "seq", "id", "started_at_us", "status", "duration_us",
     *packing.COMBINED, "origin",
@@ -36,7 +36,7 @@ _PLAIN: Final = (
     "redactions", "weight",
 )  # fmt: skip
 _FEW: Final = ("grpc", "grpc_status", "message")
-"""Columns of the few rows that are calls of gRPC, or failed and said why."""
+"""Columns of rows that are gRPC calls or have an error message, which are few."""
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",
@@ -44,11 +44,11 @@ _RARE: Final = (
 )  # fmt: skip
 Row = tuple[Any, ...]
 Values = list[Any]
-"""Of a row that is made."""
+"""Values of a new row."""
 
 
 class RowKind:
-    """Columns of a row, and the statements that insert rows of them."""
+    """Columns of a shape of rows, with the statements that insert them."""
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         row = f"({', '.join('?' * len(columns))})"
@@ -71,8 +71,8 @@ def _flat(rows: list[Values], start: int) -> list[object]:
 
 
 _GROUP_ROWS: Final = 50
-"""Rows of one statement: 3.1 µs a row instead of 3.6 (measured), and the interpreter lock changes
-hands less often.
+"""Rows inserted by one statement: 3.1 instead of 3.6 µs a row (measured), and the interpreter lock
+changes hands less often.
 """
 
 PLAIN: Final = RowKind(_PLAIN)
@@ -87,7 +87,7 @@ def plain_rows(
     combinations: Sequence[Combination],
     places: Sequence[tuple[Place, Place]],
 ) -> list[Values]:
-    """Make the plain columns of consecutive rows; `places` are those of heads and bodies."""
+    """Return the plain columns of consecutive rows; `places` are those of heads and bodies."""
     hosts, agents, users, endpoints = (dictionary.ids[column] for column in _TEXTS)
     redacted = dictionary.ids["redactions"]
     pack_times = packing.pack_times
@@ -116,7 +116,7 @@ def plain_rows(
 
 
 def few_columns(dictionary: Dictionary, record: Record) -> Row:
-    """Make the columns of calls of gRPC, and of what said why it failed."""
+    """Return the columns of a gRPC call or of an error message."""
     message = dictionary.ids["message"][record.message]
     grpc = record.grpc
     if grpc is None:
@@ -151,9 +151,8 @@ def rare_columns(dictionary: Dictionary, record: Record) -> Row:
 
 
 def is_plain(record: Record) -> bool:
-    """Whether a record needs no more than the plain columns, and those that `has_few` tells of."""
-    # In the order in which kinds of traffic betray themselves, so that a plain record pays all and
-    # others few.
+    """Whether a record needs only the plain columns, and perhaps those of `has_few`."""
+    # The most telling fields come first, so that only a plain record is checked for all of them.
     return (
         record.provider is None
         and record.model is None
@@ -177,5 +176,5 @@ def is_plain(record: Record) -> bool:
 
 
 def has_few(record: Record) -> bool:
-    """Whether it is a call of gRPC, or failed and said why."""
+    """Whether a record is a gRPC call or has an error message."""
     return record.grpc is not None or record.message is not None

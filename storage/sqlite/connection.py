@@ -1,8 +1,8 @@
-"""SQLite connections on threads of their own, and the translation of SQLite's errors.
+"""SQLite connections on threads of their own, with SQLite's errors translated to storage errors.
 
-Strategy: a whole transaction, or a whole read, is one synchronous function that runs on the
-connection's thread. It costs one hand-over instead of one per statement (24 µs each, measured), and
-a caller that is cancelled cannot leave a transaction half done: the function runs on to its end.
+Strategy: a whole transaction, or a whole read, is one synchronous function that runs in the
+connection's thread. That costs one hand-over instead of one per statement (24 µs each, measured). A
+cancelled caller cannot leave a transaction half done, since the function always runs to its end.
 """
 
 import asyncio
@@ -31,26 +31,25 @@ _VALUE_CODES: Final = (
 )
 _DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 _PROGRESS_STEPS: Final = 2000
-"""Virtual machine steps between two looks at the clock, about 50 µs."""
+"""Virtual machine steps between two checks of the clock, about 50 µs."""
 AMONG: Final = "{} IN (SELECT value FROM json_each({}))"
-"""Condition that a column, the first `{}`, is among the numbers of one parameter, a `number_list`,
-at the second.
+"""Condition that a column, the first `{}`, is in a `number_list`, the placeholder at the second.
 
-A mark for each number would make a statement of its own for each length, and each is kept prepared:
-256 statements that purge some hundred rows each took 10 MB.
+A placeholder for each number would make a different statement for each length, and statements are
+kept prepared: 256 statements that purge a few hundred rows each took 10 MB.
 """
 ID_AMONG: Final = AMONG.format("id", "?")
 SEQ_AMONG: Final = AMONG.format("seq", "?")
 
 
 class Connection(aiosqlite.Connection):
-    """An aiosqlite connection that runs functions, in the order they were handed in."""
+    """An aiosqlite connection that runs functions in the order in which they are submitted."""
 
     path: Path | None = None
     """The file, for messages."""
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Call `work` with the connection, on its thread. A cancelled caller does not stop it.
+        """Call `work` with the connection, in its thread. It continues if the caller is cancelled.
 
         Raises:
             StorageUnavailable: The store cannot be used at present, or is closed.
@@ -64,13 +63,13 @@ class Connection(aiosqlite.Connection):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a function waits until the running one is done. Callable from any thread."""
+        """Whether a function waits for the running one to end. Callable from any thread."""
         return not self._tx.empty()
 
     async def finish(self) -> None:
-        """Do what was handed in, close, and end the thread. Idempotent."""
+        """Run the submitted functions, close the connection, and end the thread. Idempotent."""
         await self.close()
-        # It has answered already and only has to return: microseconds.
+        # The thread has answered already and only has to return, in microseconds.
         self._thread.join()
 
 
@@ -81,11 +80,11 @@ async def connect(
     is_read_only: bool = False,
     max_statements: int = 256,
 ) -> Connection:
-    """Open a connection in autocommit mode; the caller closes it. Makes the file, readable by its
+    """Open a connection in autocommit mode; the caller closes it. Creates the file, readable by its
     owner only.
 
-    With `is_read_only` the file must be there and is not changed. Without a path the database is in
-    memory. So many statements are kept prepared, those least recently used go.
+    With `is_read_only` the file must exist and is not changed. Without a path the database is in
+    memory. Up to `max_statements` are kept prepared, the most recently used ones.
     """
 
     connected = partial(
@@ -102,9 +101,9 @@ async def connect(
             return connected(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # SQLite gives its journal files the mode of the database. Only a file that is new: to close
-        # one that another connection of ours has open would drop its locks, and who closes the file
-        # next would delete our journal.
+        # SQLite gives its journal files the mode of the database. Only create a new file: closing
+        # one that another of our connections has open would drop its locks, and the next process to
+        # close the file would delete our journal.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         return connected(path)
@@ -115,8 +114,9 @@ async def connect(
         try:
             return cast(Connection, await connection)
         except BaseException:
-            # Its thread still has to say that it stopped, and finds no loop if ours ends before:
-            # microseconds after an error, and as long as a slow disk takes when this is cancelled.
+            # The thread still has to report that it stopped, and would fail if our loop had ended.
+            # This takes microseconds after an error, and as long as a slow disk needs after a
+            # cancellation.
             await asyncio.to_thread(connection._thread.join)
             raise
 
@@ -127,7 +127,7 @@ def number_list(numbers: Sequence[int]) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Write in one transaction; it is rolled back when the body fails."""
+    """Run the body in one transaction, which is rolled back if the body fails."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -154,9 +154,7 @@ def counter(connection: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def translated(path: Path | None = None) -> Iterator[None]:
-    """Turn what SQLite and the encoding of values raise into the two storage errors, which name the
-    file.
-    """
+    """Translate exceptions of SQLite, and of encoding values, to storage errors that name the file."""
     try:
         yield
     except sqlite3.Error as error:
@@ -187,12 +185,12 @@ def _is_binding(error: sqlite3.Error) -> bool:
 
 
 def _is_function(error: sqlite3.OperationalError) -> bool:
-    """Whether a function that SQL calls failed: so it does when a query of its own is interrupted."""
+    """Whether a function called by SQL failed, as happens when a query of its own is interrupted."""
     return "user-defined function raised exception" in str(error)
 
 
 class Budget(ReadBudget):
-    """The budget of a read on a thread of its own."""
+    """Time budget of a read in a thread of its own."""
 
     def __init__(self, seconds: float, cancelled: threading.Event | None = None) -> None:
         super().__init__(seconds)
@@ -202,7 +200,9 @@ class Budget(ReadBudget):
         return type(self)(seconds, self._cancelled)
 
     def cancel(self) -> None:
-        """End the read as soon as possible: its caller has gone. Callable from any thread."""
+        """End the read as soon as possible, as its caller has been cancelled. Callable from any
+        thread.
+        """
         self._cancelled.set()
 
     @property
@@ -217,7 +217,7 @@ class Budget(ReadBudget):
         *,
         is_part: bool = False,
     ) -> list[tuple[Any, ...]] | None:
-        """Run a query and fetch everything; None when the budget ended it."""
+        """Run a query and fetch all rows; None if the budget ended it."""
         if not self.begin_query(is_part=is_part):
             if self.is_spent:
                 return None

@@ -1,8 +1,8 @@
-"""Repeated text as small numbers in SQLite: looked up, or inserted, when a row first needs it.
+"""Repeated text as small numbers in SQLite, looked up or inserted when a row first needs it.
 
-New values are inserted in the transaction of the batch that brings them, so after a transaction
-that failed everything is forgotten and read again when needed. The cap on size does not wait for
-the day's end (`unused_texts.py`).
+New values are inserted in the transaction of their batch. So after a failed transaction everything
+is forgotten, and read again when needed. The size cap deletes unused texts before the end of their
+day (`unused_texts.py`).
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ _USE: Final = "UPDATE dictionary SET used_day = ? WHERE id = ?"
 
 
 class _Column(dict[str | None, int | None]):
-    """The ids of one column, which looks up what it lacks."""
+    """Text → id for one column; looks up missing texts."""
 
     def __init__(self, find: Callable[[str], int]) -> None:
         super().__init__({None: 0})
@@ -30,7 +30,7 @@ class _Column(dict[str | None, int | None]):
 
 
 class Dictionary(dictionary.Dictionary):
-    """Text to id over one connection, inside a transaction. Null is 0."""
+    """Text → id over one connection, inside a transaction. Null is 0."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -53,7 +53,7 @@ class Dictionary(dictionary.Dictionary):
 
 
 def find(connection: sqlite3.Connection, wanted: Texts) -> dict[str, dict[str, int]]:
-    """Look up the ids of a filter's values, by column; unknown values are left out."""
+    """Return the ids of a filter's values, by column; unknown values are left out."""
     found: dict[str, dict[str, int]] = {}
     for column, values in wanted.items():
         known = found.setdefault(column, {})

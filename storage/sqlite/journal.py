@@ -1,17 +1,16 @@
-"""The journal (WAL) of the file, and how it stays short beside readers.
+"""Keep the journal (WAL) of the file short while readers are active.
 
-Strategy: what is written while a transaction reads stays in the journal until that has ended
-(SQLite, "Write-Ahead Logging", 6), and where reads overlap there is always one. The commit that
-finds the journal grown long writes it back as far as readers let it, on the write connection's
-thread: some 25 ms. Slices of deletion leave it alone, and after a few of them, or where a batch
-would, a connection for upkeep writes it back on its own thread, which keeps neither a batch nor a
-slice from committing.
+Strategy: pages written while a transaction reads stay in the journal until it has ended (SQLite,
+"Write-Ahead Logging", 6), and overlapping reads leave no gap. A commit that finds the journal long
+writes it back as far as readers allow, on the write connection's thread, in about 25 ms. Slices of
+deletion do not. After a few of them, or when a batch would do so, an upkeep connection writes the
+journal back on its own thread, which delays neither batches nor slices.
 
-Where all that did not help the journal is *due*: the next read waits until those that run have
-ended, has the journal written back and cut, and those behind it go on
-(`storage/sqlite/readers.py`). If it cannot be cut although none of ours reads, another program
-does. That may go on for hours: from the limit on the journal may not grow, and batches are refused.
-They never are for reads of our own, which have a budget of time.
+If that is not enough, the journal is *due*: the next read waits until running reads have ended, has
+the journal written back and cut, and then it and those behind it continue
+(`storage/sqlite/readers.py`). If the journal cannot be cut although none of our reads runs, another
+program is reading. That may last for hours, so from its limit on the journal must not grow and
+batches are refused. They are never refused for our own reads, which have a time budget.
 """
 
 import logging
@@ -32,13 +31,17 @@ LEAST_JOURNAL_BYTES: Final = 4 << 20
 MOST_JOURNAL_BYTES: Final = 1 << 30
 """Bounds of `journal_limit`."""
 _MOST_DUE_BYTES: Final = 32 << 20
-"""From so many on it is due: twice what a commit lets it grow to."""
+"""Upper bound of the size at which the journal is due: twice the length to which a commit lets it
+grow.
+"""
 _ASKED_EVERY_S: Final = 1.0
-"""How often a batch looks whether the other program that kept the journal has ended."""
+"""Time between two checks whether the other program has stopped reading."""
 
 
 def journal_limit(max_bytes: int) -> int:
-    """Decide how long the journal may get that another program keeps: a 16th of a cap on size."""
+    """Return the size at which batches are refused while another program holds the journal: a 16th
+    of the size cap.
+    """
     if max_bytes:
         return max(LEAST_JOURNAL_BYTES, max_bytes // 16)
     return MOST_JOURNAL_BYTES
@@ -46,7 +49,9 @@ def journal_limit(max_bytes: int) -> int:
 
 @contextmanager
 def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
-    """Let commits only append to the journal, however long it is. Outside a transaction."""
+    """Let commits in the body only append to the journal, however long it is. Outside a
+    transaction.
+    """
     pages = connection.execute("PRAGMA wal_autocheckpoint").fetchone()[0]
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     try:
@@ -56,11 +61,11 @@ def journal_left_alone(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class Journal:
-    """The journal of one file, and what is known of who keeps it long."""
+    """The journal of one file, and what keeps it long."""
 
     def __init__(self, path: Path | None, max_bytes: int) -> None:
-        """Watch the journal of the database at `path`, none of one in memory; with a cap on size, 0
-        for none.
+        """Watch the journal of the database at `path`, or nothing for a database in memory.
+        `max_bytes` is the size cap, 0 for none.
         """
         if path is None:
             self._path = None
@@ -72,81 +77,85 @@ class Journal:
         self._due_bytes = self._step_bytes
         self._size_bytes = 0
         self._reading: set[sqlite3.Connection] = set()
-        """Connections of ours that read at present."""
+        """Our connections that are reading."""
         self._in_upkeep: set[sqlite3.Connection] = set()
-        """Those that write it back, or measure the file."""
+        """Our connections that write the journal back, or measure the file."""
         self._begun = 0
-        """Rises with everything that any of them begins."""
+        """Number of reads and upkeep tasks begun."""
         self._asked_s = 0.0
         self._is_held = False
-        """Another program keeps it long, as far as is known."""
+        """Whether another program keeps the journal long, as far as is known."""
         self.warning = ""
-        """Who keeps it long although batches, or reads of ours, have to wait for it; empty while it
+        """What keeps the journal so long that batches, or our reads, have to wait; empty while it
         is short.
         """
 
     @property
     def size_bytes(self) -> int:
-        """Measure it."""
+        """Present size of the journal."""
         if self._path is not None and self._path.exists():
             return self._path.stat().st_size
         return 0
 
     @property
     def is_long(self) -> bool:
-        """Whether a batch would write it back, as of the last commit."""
+        """Whether a batch would write the journal back, as of the last commit."""
         return self._size_bytes > self._long_bytes
 
     @property
     def is_due(self) -> bool:
-        """Whether reads have to make room for it to be cut, as of the last commit. Callable from
-        any thread.
+        """Whether reads must pause so that the journal can be cut, as of the last commit. Callable
+        from any thread.
         """
         return self._size_bytes > self._due_bytes
 
     @property
     def is_full(self) -> bool:
-        """Whether it is at its limit, as of the last commit. Callable from any thread."""
+        """Whether the journal has reached its limit, as of the last commit. Callable from any
+        thread.
+        """
         return self._size_bytes > self._limit_bytes
 
     def look(self) -> None:
-        """Note how long it is: after a commit, on any thread."""
+        """Measure the journal after a commit, on any thread."""
         self._size_bytes = self.size_bytes
 
     def reading(self, connection: sqlite3.Connection) -> AbstractContextManager[None]:
-        """Read in the body, on a thread of ours: what keeps the journal meanwhile may be this."""
+        """Mark the body as a read of ours, which may be what keeps the journal long."""
         return self._noted(connection, self._reading)
 
     def upkeep(self, connection: sqlite3.Connection) -> AbstractContextManager[None]:
-        """Write it back or measure the file in the body, which takes a moment."""
+        """Mark the body as upkeep, which writes the journal back or measures the file and takes a
+        moment.
+        """
         return self._noted(connection, self._in_upkeep)
 
     async def cut(self, upkeep: Connection, writer: Connection) -> None:
-        """Write it back and cut it, while no read of ours runs; most of it not on the writer's
-        thread.
+        """Write the journal back and cut it, while none of our reads runs; most of the work is not
+        on the writer's thread.
         """
         try:
             await upkeep.run(self.write_back)
             await writer.run(self._cut_rest)
         except StorageUnavailable:
-            # Reads can go on; the next commit says what is wrong.
+            # Reads can continue; the next commit reports the error.
             self._due_bytes = self._size_bytes + self._step_bytes
 
     def write_back(self, connection: sqlite3.Connection) -> None:
-        """Write it into the file, as far as readers let us, without waiting. The next commit begins
-        it anew.
+        """Write the journal into the file, as far as readers allow, without waiting. The next
+        commit then starts it from the beginning.
         """
         with self.upkeep(connection):
             connection.execute("PRAGMA wal_checkpoint(passive)").fetchall()
 
     def check(self, connection: sqlite3.Connection) -> None:
-        """Refuse to make it any longer while another program keeps it at the limit. Outside a
+        """Refuse to write while another program keeps the journal at its limit. Outside a
         transaction.
 
-        Nothing is refused for a read of ours that takes longer than its budget.
+        Nothing is refused because of our own reads, even if one exceeds its budget.
 
         Raises:
-            StorageUnavailable: There is such a program.
+            StorageUnavailable: Another program keeps it at its limit.
         """
         self.look()
         may_have_ended = self._is_held and time.monotonic() > self._asked_s + _ASKED_EVERY_S
@@ -182,7 +191,7 @@ class Journal:
 
     @property
     def _is_ours(self) -> bool:
-        """Whether a connection of ours may keep it."""
+        """Whether one of our connections may keep the journal long."""
         return bool(self._reading or self._in_upkeep)
 
     def _cut_rest(self, connection: sqlite3.Connection) -> None:
@@ -191,14 +200,15 @@ class Journal:
         if not self._is_held:
             return
 
-        # Reads need not make room again before it has grown by as much: they were not the cause.
+        # Reads were not the cause, so they need not pause again before the journal has grown by
+        # another step.
         self._due_bytes = self._size_bytes + self._step_bytes
         if not was_held:
             log.warning("%s; from %d bytes on batches are refused", self.warning, self._limit_bytes)
 
     def _try_to_cut(self, connection: sqlite3.Connection) -> None:
-        """Cut it, or find out that another program keeps it, where nothing of ours began or ran
-        meanwhile.
+        """Cut the journal; if it stays long although no read of ours began or ran meanwhile,
+        another program keeps it.
         """
         begun = self._begun
         was_ours = self._is_ours
@@ -220,7 +230,7 @@ class Journal:
 
 
 def truncate(connection: sqlite3.Connection) -> None:
-    """Write it back and cut it, if no transaction reads, without waiting."""
+    """Write the journal back and cut it, if no transaction reads, without waiting."""
     busy_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
     connection.execute("PRAGMA busy_timeout = 0")
     try:

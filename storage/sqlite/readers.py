@@ -1,12 +1,12 @@
-"""The read connections of a store, and when each of them may read.
+"""The read connections of a store, lent to reads.
 
-Strategy: a read takes a connection that is idle, or waits for one. When the journal is due the next
-read to begin waits until those that run have ended, has the journal cut, and goes on; all others
-wait behind it. Reads have a budget of time, so that the wait is about as long as one of them. Where
-the journal has grown to its limit meanwhile, the next batch does the same.
+Strategy: a read takes an idle connection, or waits for one. When the journal is due to be cut, the
+next read waits until running reads have ended, has the journal cut, and continues; all others queue
+behind it. Reads have a time budget, so this wait is about as long as one read. If the journal has
+reached its limit meanwhile, the next batch does the same.
 
-Invariant: while the journal is cut no read of ours runs, those that were cancelled and still occupy
-their thread included, unless who cuts it is cancelled itself.
+Invariant: while the journal is cut, none of our reads runs, not even a cancelled one that still
+occupies its thread, unless the cutting task is cancelled itself.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Readers:
-    """Lends connections to reads. On one event loop."""
+    """Lends connections to reads, on one event loop."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class Readers:
         journal: Journal,
         budget_s: float,
     ) -> None:
-        """Lend `connections` for as long as a budget lasts.
+        """Lend `connections` for up to `budget_s`.
 
-        The journal is that of their file; `upkeep` is another connection, that is not lent, and
-        `writer` cuts it.
+        `journal` is that of their file. `upkeep` is another connection, which is not lent; `writer`
+        cuts the journal.
         """
         self._connections = connections
         self._upkeep = upkeep
@@ -48,7 +48,7 @@ class Readers:
         self._entrance = asyncio.Lock()
 
     async def run(self, work: Callable[[sqlite3.Connection, Budget], T]) -> T:
-        """Do work on the thread of a connection, once there is one, within a budget that begins
+        """Run `work` in the thread of a connection, once one is idle, with a budget that starts
         then.
         """
         reader = await self._idle.get()
@@ -58,8 +58,8 @@ class Readers:
                     await self._wait_for_reads()
                     await self._journal.cut(self._upkeep, self._writer)
 
-            # Handed to the thread before anything else happens on this loop: who cuts the journal
-            # waits for the thread.
+            # No other task may run before the work is handed to the thread, since the task that
+            # cuts the journal waits for the thread.
             budget = Budget(self._budget_s)
 
             def read(connection: sqlite3.Connection) -> T:
@@ -69,16 +69,16 @@ class Readers:
             try:
                 return await reader.run(read)
             finally:
-                # After a cancellation the thread may still be busy: it is asked to stop, and the
-                # next waits behind it.
+                # After a cancellation the thread may still be busy: ask it to stop, and let the
+                # next read queue behind it.
                 budget.cancel()
         finally:
             self._idle.put_nowait(reader)
 
     async def make_room(self) -> None:
-        """Have the journal cut before more is written, where it is at its limit.
+        """Cut the journal before more is written, if it has reached its limit.
 
-        It waits for the reads that run, though not for those that take longer than their budget.
+        It waits for running reads, but not for any that exceed their budget.
         """
         if not self._journal.is_full:
             return

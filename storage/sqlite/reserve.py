@@ -1,13 +1,12 @@
-"""A reserve of disk space, by which records can be deleted on a full disk: a file in the directory
-of the store.
+"""A reserve of disk space, so that records can be deleted on a full disk: a file next to the store.
 
-Strategy: to delete, SQLite first writes pages to its journal; to open a file, it makes the journal.
-Neither is possible where nothing is left, and then no cap and no erasure would ever make room
-again. So a few MiB are allocated while there is room. Deletions that find none give them up, give
-free pages of the file back to the disk, and take the room again.
+Strategy: to delete rows, SQLite first writes pages to its journal, and to open a file, it creates
+the journal. On a full disk neither is possible, so no size cap and no erasure could ever make room
+again. So a few MiB are allocated while there is room. A deletion that fails for lack of space gives
+them up, returns free pages of the file to the disk, and allocates the reserve again.
 
-Invariant: no batch is stored while the reserve is given up, for it would use what the next deletion
-needs.
+Invariant: no batch is stored while the reserve is given up, since it would use the space that the
+next deletion needs.
 """
 
 import errno
@@ -27,19 +26,19 @@ T = TypeVar("T")
 SUFFIX: Final = ".reserve"
 LEAST_BYTES: Final = 4 << 20
 MOST_BYTES: Final = 12 << 20
-"""Bounds of a reserve. A slice of deletion writes about 8 MiB. A segment of the spool has 16 MiB, so
-the spool cannot take a reserve that was given up.
+"""Bounds of the size of a reserve. A slice of deletion writes about 8 MiB. A segment of the spool
+has 16 MiB, so the spool cannot use a reserve that was given up.
 """
 _GIVEN_BACK_PAGES: Final = 256
-"""Free pages that are given back to a full disk at once, 2 MiB."""
+"""Free pages that are returned to a full disk at a time, 2 MiB."""
 _NO_ROOM: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
-"""Codes of SQLite where the disk is full: shared memory of the journal that finds no room is an I/O
-error.
+"""Result codes of SQLite on a full disk. It reports an I/O error if the journal's shared memory has
+no space.
 """
 
 
 def is_without_room(error: BaseException | None) -> bool:
-    """Whether SQLite or the system may have failed because a disk is full."""
+    """Whether an error of SQLite or of the system may be due to a full disk."""
     if isinstance(error, StorageUnavailable):
         error = error.__cause__
     if isinstance(error, OSError):
@@ -51,16 +50,18 @@ class Reserve:
     """The reserve of one store."""
 
     def __init__(self, path: Path | None, max_bytes: int) -> None:
-        """Allocate nothing yet. Without a path there is no reserve; `max_bytes` is the cap on the
-        size of the store, 0 for none.
+        """Allocate nothing yet. Without a path there is no reserve; `max_bytes` is the store's size
+        cap, 0 for none.
         """
         self._path = None if path is None else path.with_suffix(SUFFIX)
         self._size_bytes = min(MOST_BYTES, max(LEAST_BYTES, (max_bytes or MOST_BYTES << 4) // 16))
         self.is_given_up = False
-        """Whether it could not be taken because the disk is full."""
+        """Whether the reserve is missing because the disk is full."""
 
     def take(self) -> None:
-        """Allocate it, if there is room. A disk that refuses for another reason has no reserve."""
+        """Allocate the reserve, if there is room. If the disk refuses for another reason, the store
+        has no reserve.
+        """
         if self._path is None:
             return
         try:
@@ -76,7 +77,7 @@ class Reserve:
             self.is_given_up = False
 
     def give_up(self) -> bool:
-        """Free it; return whether there was any."""
+        """Free the reserve; return whether it existed."""
         if self._path is None:
             return False
         try:
@@ -96,7 +97,7 @@ class Reserve:
         return await opening()
 
     def make_room(self, connection: sqlite3.Connection) -> None:
-        """Give free pages of the file back to the disk, and take the reserve again. Outside a
+        """Return free pages of the file to the disk, and allocate the reserve again. Outside a
         transaction.
         """
         with suppress(sqlite3.OperationalError):  # the next attempt meets the same error
@@ -114,7 +115,7 @@ class Reserve:
         """Refuse a batch while the reserve is given up.
 
         Raises:
-            StorageUnavailable: It is, and there is no room for it.
+            StorageUnavailable: There is no room to allocate it again.
         """
         if self.is_given_up:
             self.make_room(connection)

@@ -1,4 +1,4 @@
-"""How SQLite keeps the tables of rollups: by upserts, a row each."""
+"""Tables of rollups in SQLite, kept by one upsert for each row."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from storage.sqlite.histograms import APPENDED_BYTES, MERGE, pack_histogram
 from storage.sqlite.session import DIALECT
 
 _END: Final = "coalesce({1}(known.{0}, excluded.{0}), known.{0}, excluded.{0})"
-"""SQLite's function of two values is null where one of them is."""
+"""Minimum or maximum of two values; SQLite's own function returns null if one of them is null."""
 _HISTOGRAM: Final = (
     f"CASE WHEN length(known.{{0}}) < {APPENDED_BYTES} "
     f"THEN CAST(known.{{0}} || excluded.{{0}} AS BLOB) "

@@ -1,9 +1,9 @@
-"""What is saved of a damaged file when it is opened: keys, views, positions, counters; and the file
-under another name.
+"""Salvage keys, views, positions and counters from a damaged file when it is opened, and rename the
+file.
 
-Strategy: the small tables that nothing else can bring back are read row by row as far as they can
-be, with a schema that need not be whole, and each row is checked before it is kept. Everything else
-stays in the file, for `.recover`.
+Strategy: small tables that cannot be rebuilt are read row by row as far as possible, even with an
+incomplete schema, and each row is validated before it is kept. Everything else stays in the file,
+for `.recover`.
 
 Invariant: only a file that sidelog has written is ever renamed, and nothing is deleted.
 """
@@ -23,10 +23,10 @@ Kept = dict[str, list[Row]]
 """Table → rows."""
 
 _MARK: Final = b"ingest_position"
-"""In the schema of every file of ours."""
+"""Text in the schema of every file that sidelog has written."""
 _MARK_BYTES: Final = 1 << 20
 _FORMATS: Final = slice(18, 20)
-"""Versions of the format for writers and readers."""
+"""Bytes of the header with the format versions for writers and readers."""
 _JOURNALS: Final = ("-wal", "-shm")
 _Count = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
 _Uuid = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
@@ -49,7 +49,7 @@ _ROWS: Final[dict[str, Any]] = {
     ],
     "views": tuple[str, str, str],
 }  # fmt: skip
-"""Table → the types of a row's values."""
+"""Table → types of a row's values."""
 
 
 def is_ours(path: Path) -> bool:
@@ -60,8 +60,8 @@ def is_ours(path: Path) -> bool:
 
 
 def has_torn_header(path: Path | None) -> bool:
-    """Whether the header names a format that SQLite only reads, or not even that (SQLite, "Database
-    File Format").
+    """Whether the header names a format that SQLite can only read, or an invalid one (SQLite,
+    "Database File Format").
     """
     if path is None:
         return False
@@ -72,15 +72,15 @@ def has_torn_header(path: Path | None) -> bool:
 
 
 def set_aside(path: Path, mark: str) -> tuple[Path, Kept]:
-    """Save what can be, and give a damaged file and its journals another name: its own, a mark, the
-    time.
+    """Salvage rows, and rename a damaged file and its journals; the new name is the old one with a
+    mark and the time.
     """
     kept: Kept = {}
     with (
         suppress(sqlite3.Error),
         closing(sqlite3.connect(path, isolation_level=None)) as connection,
     ):
-        connection.execute("PRAGMA writable_schema = on")  # reads a schema that is not whole
+        connection.execute("PRAGMA writable_schema = on")  # also reads an incomplete schema
         connection.execute("PRAGMA query_only = on")
         kept = _read_kept(connection)
 
@@ -93,7 +93,7 @@ def set_aside(path: Path, mark: str) -> tuple[Path, Kept]:
 
 
 def _read_kept(connection: sqlite3.Connection) -> Kept:
-    """Read the rows that can be read and are plausible."""
+    """Return the readable and plausible rows."""
     kept: Kept = {}
     for table, columns in _COLUMNS.items():
         rows = kept[table] = []
@@ -105,7 +105,7 @@ def _read_kept(connection: sqlite3.Connection) -> Kept:
 
 
 def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
-    """Put the rows into a new file, inside a transaction."""
+    """Insert the salvaged rows into a new file, inside a transaction."""
     for table, rows in kept.items():
         columns = _COLUMNS[table]
         marks = ", ".join("?" * len(columns))
@@ -125,7 +125,7 @@ def _is_plausible(table: str, row: Row) -> bool:
 
     if table != "meta" or row[0].startswith("value:"):
         return table != "meta" or isinstance(row[1], str)
-    # Floors and marks of what is gone are of rows that the new file has not.
+    # Floors and other marks are dropped: they are about rows that the new file does not have.
     return (
         row[0] in ("last_seq", "last_block", "key_version")
         and isinstance(row[1], int)

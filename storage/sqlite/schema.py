@@ -22,15 +22,14 @@ from storage.sqlite.search_functions import add_search_functions
 PAGE_BYTES: Final = 8192
 _WRITE_CACHE_KIB: Final = 8192
 _READ_CACHE_KIB: Final = 2048
-"""Of each reader; what it lacks is in the page cache of the kernel, a copy away."""
+"""Cache of each reader; other pages are in the kernel's page cache, one copy away."""
 _PROCESS_BYTES: Final = 12 * 1024 * 1024
-"""What all connections of the process take together, in a store of every day: from there on a cache
-gives up a page of its own for each that it takes. Statements that are kept prepared come first;
-they are bounded in number only. Full after minutes, where 16 MiB take hours of looks to fill, and
-no more CPU at 450 exchanges/s (bench/soak.py).
+"""Memory limit of all connections in daily use. Above it, a cache gives up one of its pages for
+each new one. Prepared statements count first; they are bounded in number only. It fills within
+minutes, where 16 MiB would take hours, and costs no more CPU at 450 exchanges/s (bench/soak.py).
 """
 _CHECKPOINT_PAGES: Final = 2000
-"""16 MiB: pages that many batches touch are written to the file once (measured,
+"""16 MiB: pages that many batches change are written to the file once (measured,
 bench/micro/sqlite_write.py).
 """
 
@@ -38,21 +37,21 @@ _SCHEMA: Final = (
     "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 )
 _COMMENT: Final = re.compile(r"[ \t]*--[^\n]*")
-"""SQLite keeps the text of a statement with them; a file is not damaged when we say something in
-other words.
+"""Comments are ignored, because SQLite keeps them with a statement: to reword one must not make a
+file count as damaged.
 """
 _MIN_CHECKPOINT_PAGES: Final = 16
-"""Less than one batch touches: then every commit writes the journal back."""
+"""Less than one batch changes, so that every commit writes the journal back."""
 
 
 def migrations() -> list[str]:
-    """Read the migrations; the first makes version 1."""
+    """Return the migrations in order; the first makes version 1."""
     return read_migrations("storage.sqlite.migrations")
 
 
 def checkpoint_pages(max_bytes: int) -> int:
-    """Decide how long the journal may get before it is written back: a 128th of a cap on size,
-    where that is less.
+    """Return the length of the journal at which it is written back: a 128th of the size cap, if
+    that is less than usual.
     """
     if not max_bytes:
         return _CHECKPOINT_PAGES
@@ -62,20 +61,20 @@ def checkpoint_pages(max_bytes: int) -> int:
 def prepare_writer(
     connection: sqlite3.Connection, durability: Durability, max_bytes: int = 0
 ) -> int:
-    """Set up the write connection and bring the file to the newest layout; returns its version.
+    """Set up the write connection and migrate the file to the newest layout; return its version.
 
-    `max_bytes` is the cap on the size of the file with its journal; 0 for none.
+    `max_bytes` is the size cap for the file with its journal; 0 for none.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
-        StorageDamaged: Its schema is not whole.
+        StorageDamaged: Its schema is incomplete.
     """
     add_search_functions(connection)
     add_histogram_functions(connection)
     scripts = migrations()
     _refuse_newer(_version(connection), scripts)
-    # Not "off" in fast mode: a power cut may then cost the newest commits, but never damages the
-    # file.
+    # Even in fast mode "normal" instead of "off": a power cut may cost the newest commits, but
+    # never damages the file.
     synchronous = "full" if durability == "safe" else "normal"
 
     pages = checkpoint_pages(max_bytes)
@@ -89,7 +88,7 @@ def prepare_writer(
         f"journal_size_limit = {(1 if max_bytes else 8) * PAGE_BYTES * pages}",
         "temp_store = memory",
         f"soft_heap_limit = {_PROCESS_BYTES}",
-        # Always: a block that grows, and retention, free pages with bodies of records that are
+        # Always on: growing blocks and retention free pages with bodies of records that may be
         # erased later.
         "secure_delete = on",
     ):
@@ -108,7 +107,7 @@ def prepare_reader(connection: sqlite3.Connection) -> None:
 
 
 def prepare_sole_reader(connection: sqlite3.Connection) -> int:
-    """Set up a connection to a file that must not be changed; returns its layout.
+    """Set up a connection to a file that must not be changed; return its layout.
 
     Raises:
         SchemaTooNew: A newer program wrote the file.
@@ -137,10 +136,10 @@ def _migrate(connection: sqlite3.Connection, scripts: list[str]) -> int:
 
 
 def _check_schema(connection: sqlite3.Connection) -> None:
-    """Compare the schema with that of a new file: what differs is damage.
+    """Compare the schema with that of a new file; differences are damage.
 
     Raises:
-        StorageDamaged: It does.
+        StorageDamaged: The schemas differ.
     """
     missing = sorted(name for _, name, _ in _schema_of(tuple(migrations())) - _schema(connection))
     if missing:
@@ -157,7 +156,7 @@ def _schema_of(scripts: tuple[str, ...]) -> frozenset[tuple[str, str, str]]:
 
 
 def _schema(connection: sqlite3.Connection) -> frozenset[tuple[str, str, str]]:
-    """Read what there is: type, name and statement, without comments and whatever its blanks."""
+    """Return type, name and statement of each object, without comments and with normalised blanks."""
     return frozenset(
         (kind, name, " ".join(_COMMENT.sub("", str(sql)).split()))
         for kind, name, sql in connection.execute(_SCHEMA)

@@ -1,5 +1,5 @@
-"""The session that shared reads run over, in SQLite: plain calls behind coroutines that never
-suspend.
+"""The session for shared reads in SQLite: coroutines that never suspend, as SQLite answers in the
+thread.
 """
 
 import sqlite3
@@ -43,7 +43,7 @@ DIALECT: Final = Dialect(
         f"(client_ip <> 0 AND length(client_ip) = {length} AND client_ip BETWEEN {first} AND "
         f"{last})"
     ),
-    # 1 is that of the record itself (storage/sqlite/codec.py).
+    # 1 stands for the record's own id (storage/sqlite/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
     bucket=bucket_of,
     histograms=SUM,
@@ -80,7 +80,7 @@ async def _bind(part: Range) -> Bound:
 
 
 class SqliteStatements:
-    """`storage.relational.rollup_tables.Statements` over a connection, on its thread and inside a
+    """`storage.relational.rollup_tables.Statements` over a connection, in its thread and inside a
     transaction.
     """
 
@@ -100,7 +100,9 @@ class SqliteStatements:
 
 
 class SqliteSession(SqliteStatements, TableSession[Budget]):
-    """`storage.relational.session.Session` over the same."""
+    """`storage.relational.session.Session` over a connection, in its thread and inside a
+    transaction.
+    """
 
     def __init__(
         self,
@@ -118,15 +120,15 @@ class SqliteSession(SqliteStatements, TableSession[Budget]):
         return self.budget.execute(self.connection, sql, tuple(parameters), is_part=is_part)
 
     async def aside(self, work: Callable[[], T]) -> T:
-        return work()  # this is a thread of the store's own
+        return work()  # the session already runs in a thread of its own
 
     async def rows_by_seq(self, filter: Filter) -> Found | None:
         return await Found.of(self, filter, _bind, DIALECT.by_seq)
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Found | None:
-        # Literal: it is the condition of the partial index.
+        # A literal, not a parameter, so that SQLite recognises the condition of the partial index.
         index = " AND client <> 0" if "client" in asked_fields(filter) else ""
-        # The plus keeps SQLite from walking by seq and sorting.
+        # The plus keeps SQLite from using the index on seq, after which it would have to sort.
         within = f"{index} AND +seq BETWEEN ? AND ? AND id BETWEEN ? AND ?"
 
         async def bind(part: Range) -> Bound:

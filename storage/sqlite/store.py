@@ -1,10 +1,10 @@
-"""The SQLite store: one write connection, and a few read connections behind it.
+"""The SQLite store: one write connection and a few read connections.
 
-Strategy: the write connection's thread runs batches one after the other, and reads positions, so
-that what it answers includes a commit that was abandoned. Everything else is read on at most six
-other connections, each answer in one read transaction: readers never block the writer (WAL), and no
-reader holds a snapshot between calls. One more measures the file and writes its journal back. A
-store in memory has the write connection only, and reads wait for it.
+Strategy: the write connection's thread runs batches one after the other. It also reads positions,
+so that they include a commit whose caller was cancelled. Everything else is read on up to six other
+connections, each answer in one read transaction. Readers never block the writer (WAL), and no
+reader holds a snapshot between calls. One more connection measures the file and writes its journal
+back. A store in memory has only the write connection, and reads wait for it.
 """
 
 import asyncio
@@ -41,18 +41,18 @@ from storage.sqlite.write import BatchStore, read_positions
 T = TypeVar("T")
 
 READ_STATEMENTS: Final = 64
-"""That a reader keeps prepared, 10 to 40 KB each: a list of values of another length makes another
-of a question.
+"""Statements that a reader keeps prepared, 10 to 40 KB each. One question has several, as it
+differs with the length of its lists.
 """
 READ_BUDGET_S: Final = 1.0
 BUSY_TIMEOUT_S: Final = 2.0
-"""How long to wait for another process that writes to the file, before the batch is refused as
+"""Longest wait for another process that writes to the file, before the batch is refused as
 unavailable.
 """
 
 
 class SqliteStorage(RelationalStorage[SqliteUpkeep]):
-    """`storage.base.Storage` over one SQLite file. Made by `open`, which returns it ready."""
+    """`storage.base.Storage` over one SQLite file, made by `open`."""
 
     def __init__(
         self,
@@ -98,19 +98,19 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         max_bytes: int = 0,
         has_reserve: bool = False,
     ) -> Self:
-        """Open a file, making it or bringing its layout up to date; read-only, it must be there and
-        stays as it is.
+        """Open a file, and create or migrate it. If `is_read_only`, it must exist and is not
+        changed.
 
-        With a cap on size (`max_bytes`) the journal is kept short against it; who holds the cap
-        calls `trim`. With a reserve it can be opened, and records can be deleted, on a disk that is
-        full. Without a path the store is in memory and gone when it is closed. The caller closes
-        it.
+        With a size cap (`max_bytes`) the journal is kept short against it; the caller enforces the
+        cap with `trim`. With a reserve the store can be opened, and records can be deleted, on a
+        full disk. Without a path the store is in memory and gone when it is closed. The caller
+        closes the store.
 
         Raises:
             StorageUnavailable: It cannot be opened.
             SchemaTooNew: A newer program wrote it.
-            SchemaTooOld: An older one did, and it was to be read only.
-            StorageDamaged: It is broken.
+            SchemaTooOld: An older one did, and it is read-only.
+            StorageDamaged: It is damaged.
         """
         opened = partial(connect, path, busy_timeout_s=busy_timeout_s, is_read_only=is_read_only)
         if is_read_only:
@@ -130,7 +130,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
 
         await asyncio.to_thread(reserve.take)
         if path is None:
-            connections *= 2  # The only one does the upkeep, too.
+            connections *= 2  # The only connection does the upkeep as well.
         writer, *others, upkeep = connections
         batches = await writer.run(BatchStore)
         return cls(
@@ -157,7 +157,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             with self._journal.upkeep(connection):
                 return run_sync(retention(self._session(connection, self._budget())))
 
-        # Not on a reader: batches may wait for it, and searches take long.
+        # Not on a reader, since batches may wait for the result and searches take long.
         return await self._upkeep.run(look)
 
     async def purge(self, max_rows: int) -> Purged:
@@ -183,7 +183,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         )
 
     async def keep(self, kept: Kept) -> None:
-        """Write what was saved of a damaged file into an empty one."""
+        """Write the rows that were salvaged from a damaged file into an empty one."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
@@ -227,7 +227,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         except StorageUnavailable as error:
             if max_rows == (1,) or not is_without_room(error):
                 raise
-        # The reserve of a full disk has room for fewer.
+        # The reserve of a full disk has room for fewer rows.
         return await self._erase_slice(filter, from_seq, 1 if max_rows else 10)
 
     async def _size_bytes(self, session: SqliteUpkeep) -> int:
@@ -245,7 +245,9 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
     async def _slice(
         self, work: Callable[[SqliteUpkeep, Turn], Awaitable[T]], max_items: int, seconds: float
     ) -> T:
-        """Do a slice of work, of so many items and so long at most, that leaves the journal alone."""
+        """Run a slice of `work`, limited in items and seconds, that does not write the journal
+        back.
+        """
 
         def do(connection: sqlite3.Connection) -> T:
             turn = Turn(max_items, seconds, lambda: self._writer.is_wanted)
@@ -256,7 +258,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         return await self._change(do)
 
     async def _change(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do work that may write much, on the write connection, unless another program keeps the
+        """Run work that may write much, on the write connection, unless another program keeps the
         journal long.
 
         Raises:
@@ -273,7 +275,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
         return await self._writer.run(change)
 
     def _spend(self, work: Callable[[sqlite3.Connection], T], connection: sqlite3.Connection) -> T:
-        """Do a transaction that may use the reserve of a disk that is full."""
+        """Run a transaction that may use the reserve of a full disk."""
         try:
             done = work(connection)
         except sqlite3.OperationalError as error:
@@ -292,7 +294,7 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             with transaction(connection):
                 return run_sync(work(self._session(connection, self._budget())))
         except BaseException:
-            # What was learned meanwhile is not so.
+            # Values cached during the transaction are no longer valid.
             self._batches.forget()
             self._unused.forget()
             raise
@@ -320,7 +322,7 @@ async def _connect_all(
     prepare: Callable[[sqlite3.Connection], int],
     readers: int,
 ) -> tuple[int, list[Connection]]:
-    """Open the writer and so many others; return the layout of the file, too."""
+    """Open the writer and `readers` others; return the layout of the file, and the connections."""
     connections: list[Connection] = []
     try:
         connections.append(await opened())
@@ -337,7 +339,7 @@ async def _connect_all(
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Tell which file is at a path; None when there is none."""
+    """Return device and inode of the file at a path; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -350,7 +352,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _is_logic(error: BaseException) -> bool:
-    """Whether a statement of ours met a schema, or a value, that no file of ours has."""
+    """Whether a statement failed in a way that only a damaged schema or value explains."""
     if isinstance(error, StorageRejected):
         return True
     cause = error.__cause__

@@ -1,13 +1,13 @@
-"""Repeated text that goes with the rows that the cap on size takes, within the day that retention
-waits for.
+"""Delete repeated texts whose rows the size cap has deleted, sooner than retention, which does so
+by whole days.
 
-Strategy: no index tells who uses a text. Texts of rows that went wait until they are worth a
-search; then the rows that are left are looked through, some with each slice, and what none of them
-uses is deleted. What batches bring meanwhile is looked through before anything is deleted. What
-waits is forgotten with the process: retention finds it by its day.
+Strategy: no index tells which rows use a text. Texts of deleted rows wait until enough have
+gathered for a search. Then the remaining rows are read, some with each slice, and texts that none
+of them uses are deleted. Rows of new batches are read as well before anything is deleted. If the
+process ends, the waiting texts are forgotten, and retention deletes them with their day.
 
-Invariant: inside the transaction of a slice; a text is deleted when every row that is left was
-looked at. All other users of these columns are sums, and tool calls, of rows that are left.
+Invariant: this runs in the transaction of a slice, and a text is deleted only after every remaining
+row was read. All other users of these columns are sums, and tool calls, of remaining rows.
 """
 
 import sqlite3
@@ -24,45 +24,46 @@ _TEXTS: Final = (
     "host", "user_agent", "user_id", "project", "method", "model", "resolved_model", "redactions",
     "message",
 )  # fmt: skip
-"""Columns that clients may fill without end."""
+"""Columns with an unbounded number of values from clients."""
 _PLACES: Final = tuple((column, COLUMNS.index(column)) for column in _TEXTS)
 _USED: Final = f"SELECT {', '.join(_TEXTS)} FROM records WHERE seq > ? AND seq <= ?"
 _USED_BY_CALLS: Final = (
     "SELECT DISTINCT project FROM tool_calls WHERE record_seq > ? AND record_seq <= ?"
 )
 _ENDS: Final = "SELECT (SELECT min(seq) FROM records), (SELECT max(seq) FROM records)"
-"""A look each: both in one query would read the table."""
+"""One index look-up each; both in one query would read the table."""
 _DELETE: Final = f"DELETE FROM dictionary WHERE {ID_AMONG}"
 
 WAITING_SHARE: Final = 64
-"""So small a part of the file waits at most before it is searched for."""
+"""Fraction of the file (1/64) that waiting texts may occupy before a search starts."""
 _MAX_WAITING: Final = 50_000
-"""Texts that wait at most, 8 MB of their numbers."""
+"""Most texts that wait; their numbers take 8 MB."""
 STEP_ROWS: Final = 10_000
-"""Rows looked through with one slice: about 10 ms."""
+"""Rows read with one slice, in about 10 ms."""
 STEP_TEXTS: Final = 20
-"""Texts deleted with one slice beside twice what it brought: few, as the journal holds their pages.
+"""Texts deleted with one slice in addition to twice the number it added. Few, as the journal holds
+their pages.
 """
 _ENTRY_BYTES: Final = 60
-"""What a text takes in the table and its indexes beside its two copies."""
+"""Size of a text's entry in the table and its indexes, without its two copies."""
 
 
 class UnusedTexts:
-    """Texts of rows that went, until they are deleted or found to be in use."""
+    """Texts of deleted rows, until they are deleted or found to be in use."""
 
     def __init__(self, on_deleted: Callable[[], None]) -> None:
-        """Wire up; `on_deleted` is called before ids that a writer may remember are committed to be
-        gone.
+        """`on_deleted` is called before the deletion of ids is committed, as a writer may remember
+        them.
         """
         self._on_deleted = on_deleted
         self._waiting: dict[int, int] = {}
         self._waiting_bytes = 0
         self._searched: set[int] = set()
-        """None of the rows up to `_through_seq` uses them."""
+        """Texts that no row up to `_through_seq` uses."""
         self._through_seq = 0
 
     def forget(self) -> None:
-        """Forget what was looked at: a transaction failed, and rows are there again."""
+        """Forget all texts, because a transaction failed and its rows are back."""
         self._waiting.clear()
         self._waiting_bytes = 0
         self._searched.clear()
@@ -75,11 +76,11 @@ class UnusedTexts:
         *,
         may_search: bool = True,
     ) -> None:
-        """Note the texts of rows that went, the oldest there were, and go on with the search where
-        there is time.
+        """Add the texts of deleted rows, which were the oldest, and continue the search if there is
+        time.
 
-        Rows are of `COLUMNS`, and decoded the `records`; the transaction is the one that deleted
-        them.
+        `rows` are in the order of `COLUMNS`, and `records` their decoded form. Call it in the
+        transaction that deleted them.
         """
         most = STEP_TEXTS + 2 * self._note(rows, records)
         if not may_search or (not self._searched and not self._is_worth(connection)):

@@ -1,13 +1,12 @@
-"""Deleting in SQLite: what `storage.relational.upkeep` needs, in slices of the write connection.
+"""Deletion in SQLite for `storage.relational.upkeep`, in slices on the write connection.
 
-Strategy: a slice works in steps of about a millisecond, that ends when its time is over or a batch
-waits: with its commit it holds the write connection for about 8 ms at the median. What is freed is
-overwritten, by a slice and by whatever came before (`secure_delete` of the write connection), and
-the journal is emptied behind an erasure, so that nothing of its heads, bodies and rows is left in
-the files.
+Strategy: a slice works in steps of about a millisecond, and ends when its time is over or a batch
+waits; with its commit it holds the write connection for about 8 ms at the median. Freed space is
+overwritten, whatever frees it (`secure_delete` of the write connection), and the journal is emptied
+after an erasure, so that nothing of the erased heads, bodies and rows is left in the files.
 
-A slice leaves the journal alone: to write it back takes some 25 ms, which the next batch would wait
-for (`journal.py`). Repeated text follows the rows that the cap on size takes (`unused_texts.py`).
+A slice does not write the journal back: that takes about 25 ms, for which the next batch would wait
+(`journal.py`). Repeated text is deleted after its rows (`unused_texts.py`).
 """
 
 import sqlite3
@@ -32,18 +31,20 @@ from storage.sqlite.unused_texts import UnusedTexts
 from storage.sqlite.write import BatchStore
 
 PURGE_S: Final = 0.004
-"""How long a slice works before it commits; to sync what it wrote takes about as long again."""
-TRIM_S: Final = 0.05
-"""The same of the cap on size, where no batch waits: to commit, and to measure, takes some 15 ms."""
-JOURNAL_SLICES: Final = 4
-"""Slices between two times that the journal is written back: about 1 100 pages of slices of 460
-rows.
+"""Time that a slice of retention works before it commits; syncing its writes takes about as long
+again.
 """
+TRIM_S: Final = 0.05
+"""Time that a slice for the size cap works, while no batch waits; committing and measuring take
+about 15 ms more.
+"""
+JOURNAL_SLICES: Final = 4
+"""Slices after which the journal is written back: about 1 100 pages, with slices of 460 rows."""
 _KEPT_PAGES: Final = 512
-"""Free pages that are not given back, 4 MiB: the next batches need them."""
+"""Free pages that the file keeps, 4 MiB, for the next batches."""
 _KEPT_SHARE: Final = 64
-"""A 64th of the file is not given back either: the hour that comes needs what the hour that went
-has left.
+"""Fraction of the file (1/64) that is also kept free: the next hour needs what the deleted hour has
+left.
 """
 _USED: Final = (
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, "
@@ -65,7 +66,7 @@ class SqliteUpkeep(SqliteSession):
         batches: BatchStore,
         unused: UnusedTexts,
     ) -> None:
-        """Begin a session; if it fails, the caller forgets what `batches` and `unused` know."""
+        """Begin a session; if it fails, the caller calls `forget` of `batches` and `unused`."""
         super().__init__(connection, names, known_counts, budget)
         self._batches = batches
         self._unused = unused
@@ -93,7 +94,7 @@ class SqliteUpkeep(SqliteSession):
     async def delete_unshared(
         self, name: str, blocks: Collection[int], conversations: Collection[Any], last_seq: int
     ) -> int:
-        # A block knows the last row that has something in it.
+        # A block has the number of the last row that uses it.
         sql = f"DELETE FROM blocks WHERE {ID_AMONG} AND last_seq <= ?"
         await self.fetch(sql, (number_list(sorted(blocks)), last_seq))
         return 0
@@ -113,8 +114,7 @@ class SqliteUpkeep(SqliteSession):
         frame: bytes,
         conversation: Sequence[Any],
     ) -> None:
-        # The last row takes the block with it when the cap on size does: it has to be one that is
-        # left.
+        # The size cap deletes a block with its last row, so that has to be a row that is left.
         last_seq = left[-1][0]
         sql = "UPDATE blocks SET last_seq = ?, raw_bytes = ?, data = ? WHERE id = ?"
         await self.fetch(sql, (last_seq, size, frame, block))
@@ -129,14 +129,14 @@ class SqliteUpkeep(SqliteSession):
         return await self._give_back(kept, max_pages)
 
     async def give_all_back(self, turn: Turn) -> bool:
-        """Give free pages back, a slice of them; False when there are none."""
+        """Return one slice of free pages to the file system; False if there are no free pages."""
         return await turn.take(partial(self._give_back, 0), STEP_PAGES) > 0
 
     async def _give_back(self, kept_pages: int, max_pages: int) -> int:
         free = self._pragma("freelist_count")
         for _ in range(min(max_pages, free - kept_pages)):
-            # One at a time: sqlite3 takes a single step of a statement without columns, which moves
-            # one page.
+            # One page at a time: sqlite3 executes a single step of a statement without columns,
+            # which moves one page.
             self.connection.execute("PRAGMA incremental_vacuum(1)")
         return max(0, free - self._pragma("freelist_count"))
 
@@ -145,7 +145,7 @@ class SqliteUpkeep(SqliteSession):
 
 
 def empty_journal(connection: sqlite3.Connection) -> None:
-    """Write the journal into the file and cut it, as far as readers let us: it holds pages as they
-    were.
+    """Write the journal into the file and cut it, as far as readers allow, because it holds earlier
+    versions of pages.
     """
     connection.execute("PRAGMA wal_checkpoint(truncate)").fetchall()

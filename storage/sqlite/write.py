@@ -1,8 +1,8 @@
-"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not
-at all.
+"""Store one batch in one transaction: rows, payloads, rollups and positions become visible together
+or not at all.
 
-Runs on the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from
-counter rows read in the transaction, so a failed batch leaves no hole.
+It runs in the write connection's thread from BEGIN to COMMIT. Numbers (`seq`, block ids) come from
+counter rows read in the transaction, so a failed batch leaves no gap.
 """
 
 import sqlite3
@@ -39,7 +39,7 @@ from storage.sqlite.rollups import ROLLUPS
 from storage.sqlite.session import SqliteStatements
 
 SPAN_RECORDS: Final = 5000
-"""Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
+"""Fewest records that a row of `spans` covers, so that 10 million records need 2 000 rows."""
 
 _INSERT_BLOCK: Final = (
     "INSERT INTO blocks (id, kind, first_seq, last_seq, newest_started_at_us, raw_bytes, data) "
@@ -64,13 +64,13 @@ class BatchStore:
         self._dictionary = Dictionary(connection)
         self._growing = GrowingBlocks()
         self.limits = ValueLimits()
-        """What the rollups count apart, as far as it is known."""
+        """Values that the rollups count separately, as far as known."""
         self.usage_limits = limits()
         self._folded_until = 0
 
     def store(self, batch: Batch) -> int:
-        """Commit one batch; returns the newest seq of the store. After any exception nothing of it
-        is stored.
+        """Commit one batch; return the newest seq of the store. After an exception nothing of the
+        batch is stored.
         """
         connection = self._connection
         try:
@@ -94,7 +94,9 @@ class BatchStore:
         return last_seq
 
     def forget(self) -> None:
-        """Remember nothing of the store: a transaction failed, or rows went."""
+        """Forget everything cached from the store, after a failed transaction or a deletion of
+        rows.
+        """
         self._dictionary.forget()
         self._growing.forget()
         self.limits.forget()
@@ -102,11 +104,11 @@ class BatchStore:
         self._folded_until = 0
 
     def forget_texts(self) -> None:
-        """Remember no repeated text: some is deleted."""
+        """Forget the ids of repeated texts, because some are deleted."""
         self._dictionary.forget()
 
     def _fold(self, entries: list[Entry]) -> None:
-        """Fold hours that are over into their days."""
+        """Fold finished hours into their days."""
         if not entries:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
@@ -185,8 +187,8 @@ class BatchStore:
 
 
 def read_positions(connection: sqlite3.Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar. On the write connection: a commit that was abandoned ends
-    first.
+    """Return the positions of one sidecar. Call it on the write connection, where an abandoned
+    commit ends first.
     """
     sql = f"SELECT {POSITION_COLUMNS} FROM ingest_position WHERE instance = ?"
     return positions_of(connection.execute(sql, (instance,)))

@@ -1,4 +1,4 @@
-"""How SQL is written for ClickHouse."""
+"""The SQL dialect of ClickHouse."""
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
 
@@ -19,17 +19,15 @@ from storage.relational.sql import Dialect
 
 _NO_SEQ: Final = -1
 _SCAN_ROWS: Final = 200_000
-"""Some 5 ms, as much as a statement without any."""
+"""Rows of the first slice; they take about 5 ms, as much as a statement without rows."""
 _PATIENCE: Final = 5.0
-"""A statement takes 10 to 20 ms for itself: slices that look for what is rare would not widen
-before they are over.
+"""Time of a slice relative to other stores. Each statement alone takes 10 to 20 ms, so with less
+time slices of a search for rare rows would not widen.
 """
 
 
 def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
-    """Write the condition that a column of text matches lower-case parts; `lower` leaves all but
-    ASCII alone.
-    """
+    """Return the condition that a text column matches lower-case parts; `lower` changes only ASCII."""
     if column in REPEATED or column == "tool_name":
         column = f"if(startsWith({column}, '\\x00'), substring({column}, 2), {column})"
     if len(parts) == 1:
@@ -42,7 +40,7 @@ def like(column: str, parts: Sequence[str], add: Callable[[Any], str]) -> str:
 
 
 def dialect(shown: str, purged_through_seq: int) -> Dialect:
-    """Make the dialect of one state of the store, given the condition on rows that are shown."""
+    """Return the dialect for one state of the store, given the condition on visible rows."""
     return Dialect(
         placeholder=lambda number: f"${number}",
         none="''",
@@ -56,7 +54,7 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         in_network=lambda first, last, length: (
             f"(length(client_ip) = {length} AND client_ip BETWEEN {first} AND {last})"
         ),
-        # 1 is that of the record itself (storage/clickhouse/codec.py).
+        # 1 stands for the record's own id (storage/clickhouse/codec.py).
         text_columns={"request_id": "if(request_id = '\\x01', UUIDNumToString(id), request_id)"},
         sum="(toDecimal128(coalesce({}, 0), 0) + toDecimal128(coalesce({}, 0), 0))",
         real="toFloat64({})",
@@ -71,7 +69,7 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         tool_request="llm_request_id = {}",
         record_columns=", ".join(RECORD_COLUMNS),
         committed=shown,
-        # Rows are found by few columns, and only those found are read whole.
+        # Rows are found by a few columns, and only matching ones are read whole.
         page=lambda where, order, limit: (
             f"WHERE seq IN (SELECT seq FROM records WHERE {where} {order} {limit}) "
             f"AND {shown} {order}"

@@ -1,9 +1,8 @@
-"""The session that shared reads run over, in ClickHouse: statements that share nothing but their
-text.
+"""The session for shared reads in ClickHouse: independent statements over one state of the store.
 
-Strategy: there are no transactions, so a session reads first what upkeep has taken out, and between
-which numbers there are rows; everything it asks for afterwards carries that. Rows that come
-meanwhile may be seen or not.
+Strategy: there are no transactions. So a session first reads the marks of upkeep and the range of
+numbers that have rows, and adds both to every later statement. Rows that arrive meanwhile may be
+seen or not.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter
@@ -44,14 +43,14 @@ T = TypeVar("T")
 _FEW: Final = 1000
 _LAST_ID: Final = b"\xff" * ID_BYTES
 READ_LIMIT_S: Final = 15.0
-"""How long one statement without a budget may take."""
+"""Time limit of one statement without a budget."""
 _BEGIN: Final = (
     "SELECT min(seq), max(seq), count(), (SELECT argMax(value, version) FROM register WHERE name "
     "= $1), {}, "
     "(SELECT count() FROM (SELECT 1 FROM records WHERE weight > 0 LIMIT 1)) FROM records"
 )
 _SHARDS: Final = "(SELECT count() FROM cluster({}, system, one))"
-"""How many shards answer, where those that do not may be left out."""
+"""SQL for the number of shards that answer, if others may be left out."""
 _PAYLOADS: Final = (
     f"SELECT seq, started_at_us, {', '.join(COLUMNS)} FROM records "
     "WHERE seq IN $1 AND started_at_us >= $2"
@@ -60,7 +59,7 @@ _WITHOUT_SOME: Final = {"skip_unavailable_shards": "1"}
 
 
 class Budget(ReadBudget):
-    """The budget of a read, statement by statement."""
+    """Time budget of a read, applied to each statement."""
 
     async def fetch(
         self,
@@ -71,7 +70,7 @@ class Budget(ReadBudget):
         *,
         is_part: bool = False,
     ) -> Rows | None:
-        """Run a query and fetch everything; None when the budget ended it."""
+        """Run a query and fetch all rows; None if the budget ended it."""
         if self.begin_query(is_part=is_part):
             return await link.fetch(sql, parameters, limit_s=READ_LIMIT_S, settings=settings)
         rest_s = min(self.rest_s, READ_LIMIT_S)
@@ -79,7 +78,7 @@ class Budget(ReadBudget):
             return None
 
         try:
-            # The server ends it by itself a second later at most: it knows whole seconds only.
+            # The server ends it itself, at most a second later: its limit is in whole seconds.
             async with asyncio.timeout(rest_s):
                 return await link.fetch(sql, parameters, limit_s=rest_s, settings=settings)
         except (TimeoutError, OutOfTime):
@@ -87,7 +86,9 @@ class Budget(ReadBudget):
 
 
 class ClickhouseSession:
-    """`storage.relational.session.Session` over a link, of one state of the store. Made by `begin`."""
+    """`storage.relational.session.Session` over a link, for one state of the store. Made by
+    `begin`.
+    """
 
     def __init__(
         self, link: Link, state: State, ends: Range, rows: int, known_counts: KnownCounts, budget: Budget,
@@ -95,7 +96,7 @@ class ClickhouseSession:
     ) -> None:  # fmt: skip
         self.link = link
         self.is_partial = is_partial
-        """Whether a shard is away: its rows are in no answer."""
+        """Whether a shard is away, so that its rows are missing from all answers."""
         self._settings = _WITHOUT_SOME if is_partial else {}
         self._state = state
         self._ends = ends
@@ -110,15 +111,15 @@ class ClickhouseSession:
     async def begin(
         cls, link: Link, known_counts: KnownCounts, budget_s: float, shards: int = 1
     ) -> Self:
-        """Begin a read of what is stored now, on so many shards."""
+        """Begin a read of the present state of the store, which has `shards` shards."""
         cluster = link.address.cluster
         sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
         settings = _WITHOUT_SOME if cluster else {}
         [row] = await link.fetch(sql, (ENTRY,), limit_s=LIMIT_S, settings=settings)
         first, last, rows, value, there, has_weights = row
         upkeep = upkeep_of(value or "")
-        # What was counted of a range is remembered: of today by the hour, so that an hour is all
-        # that changes.
+        # Counts of ranges are cached, those of today by the hour, so that only the present hour
+        # changes.
         today = now_us() // DAY_US * DAY_HOURS
         state = State(
             last_seq=last, capped_dimensions=HAS_EVENTS | (HAS_WEIGHTS if has_weights else 0), key_version=0,
@@ -167,8 +168,8 @@ class ClickhouseSession:
         last = self._ends.last
         records = f"FROM records WHERE {self.dialect.committed}"
 
-        # About where their numbers are that clock, but for rows beyond: granules tell between which
-        # starts they are.
+        # Numbers follow the clock, so estimate the end from them, and look for rows beyond it; the
+        # index of starts makes that quick.
         if since_us is not None and (about := number_at(since_us)) > first:
             beyond = (
                 f"started_at_us >= {within_int(since_us)} AND seq BETWEEN {first} AND "
@@ -188,7 +189,7 @@ class ClickhouseSession:
         return Range(first, last)
 
     async def id_ends(self, within: Range) -> Range:
-        # Few granules have what is not between the ids of those at the ends.
+        # Only few granules have ids outside of those near the ends.
         few = _FEW * self.numbers_per_row
         all_ids = (
             f"FROM records WHERE seq BETWEEN {within.first} AND {within.last} AND "
@@ -261,7 +262,7 @@ async def _bind(part: Range) -> Bound:
 
 
 def _unindexed(found: Found | None) -> Found | None:
-    """Look words up in no cells: the server's own index answers with the rows of a slice."""
+    """Remove the look-up of words in cells: the server's own index answers for the rows of a slice."""
     if found is None:
         return None
     return replace(found, ways=tuple(replace(way, need=NOTHING) for way in found.ways))
