@@ -1,9 +1,9 @@
-"""Rows of records.
+"""Encode records as rows.
 
-Strategy: rows go to the server by COPY in the driver's binary form, where null costs least, so null
-is null. They are made before the transaction; `seq` is set when the counter row is locked, so that
-nothing slow happens under the lock. Ids of repeated text are looked up first, for a whole batch at
-once. Reading is shared (storage/relational/writes/codec.py).
+Strategy: rows are sent by COPY in the driver's binary form, where null costs least, so no stand-in
+is used. They are made before the transaction, and `seq` is set once the counter row is locked, so
+that nothing slow happens under the lock. Ids of repeated text are looked up first, for a whole
+batch at once. Reading is shared (storage/relational/writes/codec.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _ALONE: Final = (
     "host", "user_agent", "user_id", "name", "auth_code", "provider", "model", "resolved_model", "usage_state",
     "price_source", "endpoint", "message",
 )  # fmt: skip
-"""Columns of repeated text, each looked up by itself."""
+"""Columns of repeated text that are looked up one by one."""
 ROW_COLUMNS: Final = (
     "seq", "id", "id_bucket", "started_at_us", "status", "duration_us",
     *packing.COMBINED, "origin",
@@ -39,7 +39,7 @@ ROW_COLUMNS: Final = (
     "data", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_usd",
     "stream", "keyed", "conversation", "marks", "grpc", "weight",
 )  # fmt: skip
-"""Columns of a row as it is stored; `seq` is the first."""
+"""Columns of a stored row; `seq` is the first."""
 _NO_PLACE: Final = (None, None, None)
 
 Row = list[Any]
@@ -51,10 +51,8 @@ async def learn(
     records: Sequence[Record],
     more: Iterable[Value] = (),
 ) -> list[Combination]:
-    """Look up all repeated text of a batch, outside its transaction; returns the combination of
-    each record.
-
-    `more` are values that are looked up, too.
+    """Look up all repeated text of a batch, and the values `more`, outside its transaction. Return
+    the combination of each record.
     """
     await dictionary.learn(
         connection, {*_alone(records), *_combined(set(map(packing.combined_of, records))), *more}
@@ -65,7 +63,7 @@ async def learn(
 def make_row(
     dictionary: Dictionary, record: Record, combination: Combination, heads: Place, bodies: Place
 ) -> Row:
-    """Make a row whose `seq` is still 0."""
+    """Return a row, with a `seq` of 0 for now."""
     ids = dictionary.ids
     return [
         0, record.id, id_bucket(id_ms(record.id)), record.started_at_us, record.status, record.duration_us,

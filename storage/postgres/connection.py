@@ -1,11 +1,12 @@
-"""Postgres connections that come back by themselves, and the translation of the driver's errors.
+"""Postgres connections that reconnect by themselves, with the driver's errors translated to storage
+errors.
 
-Strategy: everything runs in a transaction that is opened together with its settings in one round
-trip (`SET LOCAL`), so that nothing is left behind in a session: a pooler in transaction mode may
-give the next transaction another session. A connection is opened when it is needed, and again after
-it broke. Every connection escapes text and takes ids as bytes, so that no caller converts either.
+Strategy: everything runs in transactions, which are opened together with their settings in one
+round trip (`SET LOCAL`), so that no state is left in a session: a pooler in transaction mode may
+run the next transaction in another session. A connection is opened on demand, and again after it
+broke. Every connection escapes text and takes ids as bytes, so that callers convert neither.
 
-Invariant: after a transaction that failed or was cancelled, its connection is idle again or closed.
+Invariant: after a failed or cancelled transaction, its connection is idle again or closed.
 """
 
 import asyncio
@@ -28,12 +29,12 @@ from storage.relational.session import ReadBudget
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""Of a transaction that writes: it has to see what it waited for, whatever the default of the
-database is.
+"""Begins a transaction that writes. It must see the rows that it waited for, whatever the default
+isolation level of the database.
 """
 CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
-"""A connection that was idle for longer is opened anew: firewalls silently drop those idle for four
+"""Idle time after which a connection is reopened: firewalls silently drop those idle for four
 minutes, and a query over a dropped one would wait for its time limit.
 """
 _ERRNO: Final = re.compile(r"\[Errno -?\d+\] ")
@@ -42,16 +43,16 @@ _CLOSE_S: Final = 2.0
 _STATEMENTS: Final = 200
 """Statements kept prepared: all of a store, with room for filters of many shapes."""
 _LEAST_LIMIT_MS: Final = 250
-"""A shorter limit does not outlast its statement; lifting each would cost one more round trip."""
+"""Shorter limits are lifted after their statement; lifting all would cost a round trip each."""
 _VALUE_CLASSES: Final = ("22", "23")
 """Data exceptions and integrity violations: the value's fault (SQLSTATE, first two characters)."""
 _TOO_COMPLEX: Final = "54000"
 """Program limit exceeded: a value is too large for the server."""
 _SEQUENCE_USED_UP: Final = "2200H"
-"""In the class of data exceptions, but no fault of a value."""
+"""In the class of data exceptions, but not the fault of a value."""
 _NUMBERED_BY_SERVER: Final = ("dictionary_pkey", "blocks_", "tool_calls_pkey")
-"""Constraints on numbers from a sequence: they fail when it was set back, as logical replication,
-which copies none, does.
+"""Constraints on numbers from a sequence. They fail if the sequence was set back, for example by
+logical replication, which does not copy sequences.
 """
 
 
@@ -64,20 +65,20 @@ class Address:
     location: str
     """For messages: host, port and database, without credentials."""
     statement_cache_size: int | None
-    """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None: find
-    out.
+    """Statements kept prepared on a connection, 0 behind a pooler in transaction mode; None:
+    detect.
     """
 
     @classmethod
     def of(cls, url: SplitResult) -> "Address":
-        """Read a store's URL, already validated: the driver's own options, and
+        """Return the address for a store's URL, already validated: the driver's own options, and
         `statement_cache_size`.
         """
         options = dict(parse_qsl(url.query))
         size = options.pop("statement_cache_size", None)
         host = url.netloc.rpartition("@")[2] or options.get("host", "localhost")
         return cls(
-            # The driver reads it as libpq does: several hosts, sockets, certificates, PGPASSWORD
+            # The driver parses it as libpq does: several hosts, sockets, certificates, PGPASSWORD
             # and .pgpass.
             dsn=url._replace(query=urlencode(options)).geturl(),
             location=f"{host}{url.path}",
@@ -103,10 +104,11 @@ async def connect(address: Address, *, statement_cache_size: int) -> Connection:
 
 
 async def set_codecs(connection: Connection) -> None:
-    """Write text as `storage.postgres.text` does, and ids as their 16 bytes, in both directions."""
+    """Make a connection convert text as `storage.postgres.text` does, and ids from and to 16 bytes."""
     # The driver has a form of its own for `text[]`: statements say `varchar[]`.
     codecs = (("text", encode, decode), ("varchar", encode, decode), ("uuid", _checked_id, bytes))
-    # It asks the server for the types; a pooler lends a session for a transaction only.
+    # The driver asks the server for the types, in one transaction because a pooler lends a session
+    # only for that long.
     async with transaction(connection, "BEGIN READ ONLY"):
         for name, encoder, decoder in codecs:
             await connection.set_type_codec(
@@ -115,16 +117,17 @@ async def set_codecs(connection: Connection) -> None:
 
 
 def _checked_id(value: bytes) -> bytes:
-    # The server would call a shorter one a broken message, not a wrong value.
+    # The server would report a shorter one as a protocol error, not as a wrong value.
     if len(value) != ID_BYTES:
         raise ValueError(f"an id has {ID_BYTES} bytes, not {len(value)}")
     return value
 
 
 async def find_statement_cache_size(connection: Connection, address: Address) -> int:
-    """Return how many statements may be kept prepared: none behind a pooler.
+    """Return how many statements may be kept prepared: 0 behind a pooler.
 
-    A pooler makes up the process id that it sends at connect time; the server answers with its own.
+    A pooler is recognised by the process id that it sends at connect time, which differs from the
+    server's own.
     """
     if address.statement_cache_size is not None:
         return address.statement_cache_size
@@ -149,7 +152,7 @@ async def transaction(connection: Connection, begin: str) -> AsyncIterator[Conne
 
 
 async def abandon(connection: Connection) -> None:
-    """End whatever a connection is doing; when that fails the connection is closed."""
+    """End whatever a connection is doing; if that fails, close it."""
     async with _terminating(connection, _ABANDON_S):
         # After a cancellation the driver first waits until the server has acknowledged it.
         await connection.execute("ROLLBACK")
@@ -162,7 +165,7 @@ async def close(connection: Connection) -> None:
 
 @asynccontextmanager
 async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterator[None]:
-    """Terminate a connection when the body fails or runs out of time."""
+    """Terminate a connection if the body fails or runs out of time."""
     try:
         async with asyncio.timeout(timeout_s):
             yield
@@ -174,12 +177,12 @@ async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterato
 
 
 def affected(status: str) -> int:
-    """Return how many rows a statement changed, by its command tag."""
+    """Return how many rows a statement changed, from its command tag."""
     return int(status.rpartition(" ")[2])
 
 
 class Link:
-    """A connection that is opened when needed, and again after it broke. Used by one caller at a
+    """A connection that is opened on demand, and again after it broke. Used by one caller at a
     time.
     """
 
@@ -188,8 +191,8 @@ class Link:
     ) -> None:
         """Make a link that is not connected.
 
-        `on_connect` is called after each connect: what was learned over an older connection may be
-        wrong, because a replica that lacks the newest commits may have replaced the server.
+        `on_connect` is called after each connect, to forget data cached over an older connection: a
+        replica without the newest commits may have replaced the server.
         """
         self._address = address
         self._statement_cache_size = statement_cache_size
@@ -199,7 +202,7 @@ class Link:
         self.is_closed = False
 
     async def open(self) -> Connection:
-        """Return the connection, connected; raises the driver's errors."""
+        """Return an open connection; raises the driver's errors."""
         if self.is_closed:
             raise StorageUnavailable("the store is closed")
         if time.monotonic() - self._used_at_s > MAX_IDLE_S:
@@ -214,11 +217,11 @@ class Link:
         return self._connection
 
     def expire(self) -> None:
-        """Connect anew before the next use: the address may resolve to another server by now."""
+        """Reconnect before the next use, as the address may resolve to another server by now."""
         self._used_at_s = -math.inf
 
     def drop(self) -> None:
-        """Close the connection without the protocol's goodbye: the server may not answer."""
+        """Close the connection without the protocol's goodbye, as the server may not answer."""
         if self._connection is not None:
             self._connection.terminate()
 
@@ -232,7 +235,7 @@ class Link:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn what the driver and the encoding of values raise into the two storage errors."""
+    """Translate exceptions of the driver, and of encoding values, to storage errors."""
     try:
         yield
     except asyncpg.PostgresError as error:
@@ -241,7 +244,7 @@ def translated() -> Iterator[None]:
             raise StorageRejected(f"postgres refused a value: {message}") from error
         raise StorageUnavailable(f"postgres: {message}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        # A refused certificate is an OSError and a ValueError, too, and no fault of a value.
+        # A refused certificate is both an OSError and a ValueError, and not the fault of a value.
         if isinstance(error, ValueError) and not isinstance(
             error, asyncpg.ClientConfigurationError | OSError
         ):
@@ -263,19 +266,19 @@ def _is_about_a_value(sqlstate: str | None, constraint: str | None) -> bool:
 
 class _Limit:
     """The statement limit that budgets have set in a transaction, in ms; None: the transaction's
-    own holds.
+    own limit applies.
     """
 
     ms: int | None = None
 
 
 class Budget(ReadBudget):
-    """The budget of a read within a transaction.
+    """Time budget of a read within a transaction.
 
-    The server limits each statement to what was left of the budget when the limit was set. Setting
-    it costs a round trip, and a search has hundreds of statements, so it is set anew only when a
-    fifth of it is gone. Lifting it for a query outside the budget costs a round trip, too: such a
-    query is run again without the limit if that ended it.
+    The server limits each statement to the rest of the budget when the limit was set. Setting it
+    costs a round trip, and a search has hundreds of statements, so it is only set again once a
+    fifth of it has passed. Lifting it for a query outside the budget would also cost a round trip;
+    such a query is instead run again without the limit if the limit ended it.
     """
 
     def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
@@ -293,7 +296,7 @@ class Budget(ReadBudget):
         *,
         is_part: bool = False,
     ) -> list[asyncpg.Record] | None:
-        """Run a query and fetch everything; None when the budget ended it."""
+        """Run a query and fetch all rows; None if the budget ended it."""
         if self.begin_query(is_part=is_part):
             return await self.fetch_whole(connection, sql, parameters)
         rest_ms = int(self.rest_s * 1000)
@@ -313,14 +316,14 @@ class Budget(ReadBudget):
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
         if rows is None or limit.ms < _LEAST_LIMIT_MS:
-            # So short a limit would end queries outside the budget, too.
+            # Such a short limit would also end queries outside the budget.
             await self._lift(connection)
         return rows
 
     async def fetch_whole(
         self, connection: Connection, sql: str, parameters: tuple[Any, ...]
     ) -> list[asyncpg.Record]:
-        """Run a query that no budget ends, and fetch everything."""
+        """Run a query outside the budget, and fetch all rows."""
         try:
             return await connection.fetch(sql, *parameters)
         except asyncpg.QueryCanceledError:

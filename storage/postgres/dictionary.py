@@ -1,9 +1,9 @@
-"""Repeated text as small numbers in Postgres: looked up for a whole batch, before its transaction.
+"""Repeated text as small numbers in Postgres, looked up for a whole batch before its transaction.
 
-Strategy: values are found by a digest, because they may be longer than an index can hold. New
-values are committed before the batch that brings them, in a transaction of their own, so that
-sidecars with the same new value wait for each other briefly. A value whose batch then fails stays
-unused. Ids are forgotten with the connection that they were learned over.
+Strategy: values are found by a digest, because they may be too long for an index. New values are
+committed before their batch, in a transaction of their own, so that sidecars with the same new
+value wait only briefly for each other. If the batch then fails, its new values stay unused. Ids are
+forgotten when their connection is closed.
 """
 
 from collections.abc import Collection
@@ -37,13 +37,13 @@ Value = tuple[str, str | None]
 
 
 class Dictionary(dictionary.Dictionary):
-    """Text to id, for the one writer."""
+    """Text → id, for the one writer."""
 
     def __init__(self) -> None:
         super().__init__(null=None)
 
     async def learn(self, connection: Connection, values: Collection[Value]) -> None:
-        """Find or make the ids of values that are not remembered. Outside a transaction."""
+        """Look up or create the ids of values that are not cached. Outside a transaction."""
         missing = {
             digest(column, text): (column, text)
             for column, text in values
@@ -58,14 +58,13 @@ class Dictionary(dictionary.Dictionary):
                     _LEARN, *map(list, zip(*rows, strict=True)), self.day
                 )
 
-            # Only the next query sees what another sidecar inserted, looked up or deleted
-            # meanwhile.
+            # Values that another sidecar changed meanwhile are only visible to the next query.
             for key, number in found:
                 self.remember(*missing.pop(key), number)
 
 
 async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int]]:
-    """Look up the ids of a filter's values, by column; unknown values are left out."""
+    """Return the ids of a filter's values, by column; unknown values are left out."""
     found: dict[str, dict[str, int]] = {column: {} for column in wanted}
     digests = {
         digest(column, text): (column, text) for column, values in wanted.items() for text in values
@@ -80,6 +79,6 @@ async def find(connection: Connection, wanted: Texts) -> dict[str, dict[str, int
 
 
 def digest(column: str, text: str) -> bytes:
-    """Make the key of a value: 128 bits of its column's number and its text."""
+    """Return the key of a value: 128 bits of its column's number and its text."""
     salt = DICTIONARY_KINDS[column].to_bytes(2, "big")
     return blake2b(text.encode(), digest_size=16, salt=salt).digest()

@@ -1,8 +1,9 @@
-"""Blocks that grow (`storage/relational/blocks/growing.py`), while other sidecars erase and delete.
+"""Growing blocks (`storage/relational/blocks/growing.py`), while other sidecars erase and delete
+rows.
 
-Invariant: a transaction that changes or deletes such a block locks it before looking at its rows,
-so no row comes or goes meanwhile. Its rows are of one conversation, and started within two of its
-spans.
+Invariant: a transaction that changes or deletes a growing block locks it before it reads the
+block's rows, so no row is added or removed meanwhile. Its rows belong to one conversation, and
+started within two of its spans.
 """
 
 from collections.abc import Collection, Sequence
@@ -36,14 +37,14 @@ _USED: Final = (
 
 
 class BlocksChanged(Exception):
-    """A block is not as this sidecar left it: its rows were erased, or it is gone."""
+    """A block differs from what this sidecar wrote: its rows were erased, or it was deleted."""
 
 
 async def grow(connection: Connection, growths: Sequence[Growth]) -> None:
-    """Write what blocks have become, in the transaction of a batch.
+    """Write the new contents of blocks, in the transaction of a batch.
 
     Raises:
-        BlocksChanged: One is not what it grew from.
+        BlocksChanged: A block is not the one that the growth is based on.
     """
     numbers = [growth.id for growth in growths]
     found = [(number, size) for number, size in await connection.fetch(_LOCK, numbers)]
@@ -60,7 +61,7 @@ async def grow(connection: Connection, growths: Sequence[Growth]) -> None:
 
 
 async def rows_near(connection: Connection, newest_us: int) -> Range:
-    """Find between which rows those of a block are, by the start of its newest one."""
+    """Return the range of `seq` that contains a block's rows, given the start of its newest one."""
     [(first, last)] = await connection.fetch(
         "SELECT min(first_seq), max(last_seq) FROM sidelog.spans "
         "WHERE max_started_at_us >= $1 AND min_started_at_us <= $2",
@@ -73,7 +74,7 @@ async def rows_near(connection: Connection, newest_us: int) -> Range:
 async def used_behind(
     connection: Connection, blocks: Sequence[int], conversations: Collection[object], last_seq: int
 ) -> set[int]:
-    """Find which of some blocks the conversations go on to use behind a row; those that grow are
+    """Return those of the blocks that the conversations also use after a row; growing ones are
     locked.
     """
     grown = await connection.fetch(_LOCK_GROWN, blocks, GROWN)

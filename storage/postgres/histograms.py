@@ -1,9 +1,9 @@
-"""Histograms of latencies in Postgres: numbers that SQL adds up by itself.
+"""Histograms of latencies in Postgres, as numbers that SQL can sum.
 
-A histogram is one `numeric`, which has as many digits as are wanted: the count of bucket n is in
-the `LANE` decimal digits from n * `LANE` on, counted from the right. So the server adds histograms
-up by itself, and zeros at both ends take no space. No count, and no sum of counts, reaches 10 **
-`LANE`; all counts of a histogram have the same sign.
+A histogram is one `numeric`, which has any number of digits. The count of bucket n is in the `LANE`
+decimal digits from n * `LANE` on, counted from the right. So the server sums histograms itself, and
+zeros at both ends take no space. No count, and no sum of counts, reaches 10 ** `LANE`; all counts
+of a histogram have the same sign.
 """
 
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from typing import Final
 from storage.aggregates import BOUNDS_US
 
 LANE: Final = 10
-"""Ten billion exchanges of one bucket; five bytes of each bucket between the first and the last
-that are not empty.
+"""Allows ten billion exchanges in a bucket. Each bucket from the first to the last non-empty one
+takes five bytes.
 """
 _ZEROS: Final = "0" * LANE
 _BOUNDS: Final = f"'{{{','.join(map(str, BOUNDS_US))}}}'::bigint[]"
 
 
 def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> str:
-    """Write counts by bucket, times 1 or -1, as the text of a number."""
+    """Return counts by bucket, multiplied by `sign` (1 or -1), as the text of a number."""
     buckets = [bucket for bucket, count in counts.items() if count]
     if not buckets:
         return "0"
@@ -33,7 +33,7 @@ def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> str:
 
 
 def unpack_histogram(number: str | None) -> dict[int, int]:
-    """Read counts of the digits of a number that is not negative; nothing of null."""
+    """Return the counts by bucket of a non-negative number; empty for null."""
     if number is None:
         return {}
     empty = (len(number) - len(number.rstrip("0"))) // LANE
@@ -46,7 +46,7 @@ def unpack_histogram(number: str | None) -> dict[int, int]:
 
 
 def bucket_of(column: str) -> str:
-    """Write the bucket of a column of µs. The function counts the bounds that are not above a
-    number.
+    """Return the expression for the bucket of a column in µs. `width_bucket` counts the bounds up
+    to a number.
     """
     return f"width_bucket({column} - 1, {_BOUNDS})"

@@ -15,29 +15,31 @@ from storage.postgres.schema import migrations, read_version
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found."""
+    """Version, layout and state of a database."""
 
     server_version: str
     encoding: str
     layout: int
-    """0 when the database was never used."""
+    """0 if sidelog has never used the database."""
     newest_layout: int
-    """What this program brings it to."""
+    """The layout to which this program migrates it."""
     is_pooled: bool
-    """Whether a pooler stands between, so that statements are not kept prepared."""
+    """Whether the connection goes through a pooler, so that statements cannot stay prepared."""
     may_create: bool
-    """Whether the layout is there, or may be made."""
+    """Whether the schema exists, or this user may create it."""
     is_read_only: bool
-    """Whether it is a replica, or was set so, as by a provider whose disk is nearly full."""
+    """Whether the server is a replica, or was made read-only, for example by a provider whose disk
+    is nearly full.
+    """
     clock_s: float
-    """Its time, Unix seconds."""
+    """The server's clock, Unix seconds."""
 
 
 async def inspect(address: Address) -> Inspection:
-    """Connect and inspect.
+    """Connect to a database and inspect it.
 
     Raises:
-        StorageUnavailable: It cannot be reached, or does not let us in.
+        StorageUnavailable: It cannot be reached, or refuses the user.
     """
     with translated():
         connection = await connect(address, statement_cache_size=0)

@@ -1,10 +1,10 @@
-"""The lease on the name of an instance: two sidecars of one name on one database would share their
-positions.
+"""The lease on the name of an instance, since two sidecars of one name on one database would share
+their positions.
 
-Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Data
-directories tell holders apart, so that a sidecar resumes at once after a kill, while another waits
-until the row has expired. Two machines that share a data directory are one holder with two
-sessions, which take the name from each other: both log it.
+Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Holders
+are identified by their data directories, so that a sidecar resumes at once after a kill, while a
+different one waits until the row has expired. Two machines that share a data directory are one
+holder with two sessions, which take the name from each other; both log it.
 
 Invariant: nothing is committed under a name that another holder has.
 """
@@ -21,8 +21,8 @@ from storage.postgres.connection import Connection
 log = logging.getLogger(__name__)
 
 _LOGGED_TAKEOVERS: Final = 3
-"""A collector hands the name over to its successor once; so many takeovers mean two sidecars on one
-data directory.
+"""A collector hands the name over to its successor once; this many takeovers mean two sidecars on
+one data directory.
 """
 _TAKE: Final = (
     "INSERT INTO sidelog.leases AS known (instance, holder, session, renewed_at) "
@@ -36,21 +36,21 @@ _RELEASE: Final = "DELETE FROM sidelog.leases WHERE instance = $1 AND session = 
 
 
 class Lease:
-    """One name, held or not."""
+    """The lease on one name, held or not."""
 
     renew_s: Final = 5.0
     expires_s: Final = 20.0
-    """A holder that was not heard of for so long has lost its name."""
+    """A holder that has not renewed for this long has lost its name."""
 
     def __init__(
         self, instance: str, holder: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Make one that does not hold its name yet.
+        """Make a lease that is not held yet.
 
         Args:
             instance: The name.
             holder: Identifies this sidecar among those of the name, kept over restarts.
-            clock: Seconds.
+            clock: Monotonic seconds.
         """
         self._instance = instance
         self._holder = holder
@@ -59,7 +59,7 @@ class Lease:
         self._takeovers = 0
         self._renewed_at_s: float | None = None
         self.is_lost = False
-        """Whether another holds the name."""
+        """Whether another sidecar holds the name."""
 
     @property
     def reason(self) -> str:
@@ -74,8 +74,8 @@ class Lease:
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether this sidecar was stopped, or the database away, for so long that another may have
-        the name.
+        """Whether this sidecar was stopped, or the database away, for so long that the lease may
+        have expired.
         """
         return self._is_older(self.expires_s)
 
@@ -83,10 +83,10 @@ class Lease:
         return self._renewed_at_s is None or self._clock() - self._renewed_at_s >= seconds
 
     async def confirm(self, renew: Callable[[], Awaitable[object]]) -> None:
-        """Make sure that the name is held, before something is committed under it.
+        """Make sure that the name is held, before a commit under it.
 
         Raises:
-            StorageUnavailable: Another holds it.
+            StorageUnavailable: Another sidecar holds it.
         """
         if self.may_be_lost:
             await renew()
@@ -94,11 +94,11 @@ class Lease:
             raise StorageUnavailable(self.reason)
 
     async def take(self, connection: Connection) -> bool:
-        """Take the name, or renew it; False when the row is gone, and with it all that the database
-        had.
+        """Take the name, or renew the lease; False if the row is gone, which means that the
+        database was emptied.
 
         Raises:
-            StorageUnavailable: another holds it.
+            StorageUnavailable: Another sidecar holds it.
         """
         now_s = self._clock()
         was_held = not self.may_be_lost and not self.is_lost
@@ -119,6 +119,6 @@ class Lease:
         return not was_held or row[0] is not None
 
     async def release(self, connection: Connection) -> None:
-        """Give the name to the caller, unless another has it already."""
+        """Give up the name, unless another sidecar has it already."""
         if not self.is_lost:
             await connection.execute(_RELEASE, self._instance, self._session)

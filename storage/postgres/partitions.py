@@ -1,11 +1,12 @@
-"""The days of the tables of records and of blocks: a partition for each, made before it is needed.
+"""Partitions of the tables of records and of blocks, one for each day, created before they are
+needed.
 
-Strategy: partitions are made for yesterday, today and the two days that follow, at start and once a
-day. Records are partitioned by their UUIDv7, blocks by their id, whose upper bits are the day.
-Other days go to the default partition; a day with rows there gets no partition, because making it
-would move them. Statements that make partitions hold the same advisory lock as migrations.
+Strategy: at start and once a day, partitions are created for yesterday, today and the next two
+days. Records are partitioned by their UUIDv7, blocks by their id, whose upper bits are the day.
+Other days go to the default partition; a day with rows there gets no partition, because creating it
+would move them. Statements that create partitions hold the same advisory lock as migrations.
 
-Invariant: when a partition cannot be made, the default partition grows, and nothing else happens.
+Invariant: if a partition cannot be created, the default partition grows, without any other effect.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,13 @@ LOCK: Final = 0x5349_4445_4C4F_47
 DAYS_BEFORE: Final = 1
 DAYS_AFTER: Final = 2
 _LOCK_WAIT_MS: Final = 2000
-"""Making a partition waits for every reader, and new readers wait behind it, so it gives up soon.
+"""Creating a partition waits for all readers, and blocks new ones meanwhile, so it soon gives up.
 """
 _DAY_MS: Final = 86_400_000
 BLOCK_DAY_BITS: Final = 47
 """Bits of a block's id below those of its day."""
 EVERY_ID: Final = (bytes(ID_BYTES), b"\xff" * ID_BYTES)
-"""The smallest and the largest id there can be."""
+"""The smallest and the largest possible id."""
 
 _FIRST_ID: Final[dict[str, Callable[[int], bytes | int]]] = {
     "records": lambda day: id_bounds(day * _DAY_MS, 0)[0],
@@ -53,24 +54,24 @@ def day_of(now_us: int) -> int:
 
 
 def id_bounds(first_ms: int, last_ms: int) -> tuple[bytes, bytes]:
-    """Find the smallest and the largest id of a range of milliseconds, both inclusive."""
+    """Return the smallest and the largest id of a range of milliseconds, both inclusive."""
     first = max(first_ms, 0).to_bytes(6, "big")
     last = min(last_ms, MAX_MS).to_bytes(6, "big")
     return first.ljust(ID_BYTES, b"\0"), last.ljust(ID_BYTES, b"\xff")
 
 
 def of_whole_days(ids: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
-    """Widen a range of ids to whole days, so that it chooses partitions and nothing else.
+    """Widen a range of ids to whole days, so that it only selects partitions.
 
-    The newest ids are beyond the server's statistics: it would estimate a short range of them at
-    one row, and scan it.
+    The newest ids are beyond the server's statistics: it would estimate that a short range of them
+    has one row, and scan it.
     """
     first_ms, last_ms = map(id_ms, ids)
     return id_bounds(first_ms // _DAY_MS * _DAY_MS, last_ms // _DAY_MS * _DAY_MS + _DAY_MS - 1)
 
 
 async def listed(connection: Connection) -> list[Partition]:
-    """List the partitions but the default ones, in order of time, a day's records before its
+    """Return the partitions except the default ones, in order of time, a day's records before its
     blocks.
     """
     rows = await connection.fetch(

@@ -1,5 +1,5 @@
-"""Retention by the day: the partition of a day without visible rows is dropped, which frees its
-space at once.
+"""Retention by day: drop the partition of a day without visible rows, which frees its space at
+once.
 
 Rows of other days are deleted in slices (`storage.relational.upkeep.purge`).
 """
@@ -18,14 +18,14 @@ from storage.relational.time_ranges import DAY_US
 from storage.relational.upkeep.purge import note_oldest
 
 _DROP_WAIT_MS: Final = 1000
-"""Dropping a partition waits for every reader, and new readers wait behind it, so it gives up soon.
+"""Dropping a partition waits for all readers, and blocks new ones meanwhile, so it soon gives up.
 """
 _DAY_MS: Final = DAY_US // 1000
 
 
 async def drop_day(session: PostgresUpkeep, begin: str) -> Purged | None:
-    """Drop one partition of a day below the floor, in a transaction that starts with the text
-    `begin`; None without one, or while readers hold it.
+    """Drop the partition of one day below the floor, in a transaction that starts with the SQL
+    `begin`. Return None if there is none, or if readers hold it.
     """
     connection = session.connection
     try:
@@ -42,7 +42,7 @@ async def drop_day(session: PostgresUpkeep, begin: str) -> Purged | None:
 
 
 async def _first_day(connection: Connection, state: State) -> int:
-    """Find the first day that may keep a row: by the floor, and by what the cap on size has left."""
+    """Return the first day that may have rows to keep, according to the floor and to the size cap."""
     least_ms = await connection.fetchval("SELECT min(min_id_ms) FROM sidelog.spans")
     trimmed = 0 if least_ms is None else least_ms // _DAY_MS - DAYS_BEFORE
     return max(state.purge_floor_us // DAY_US, min(trimmed, state.trimmed_until_us // DAY_US))

@@ -1,6 +1,4 @@
-"""How Postgres keeps the tables of rollups: by one statement a table over arrays, an array a
-column.
-"""
+"""Tables of rollups in Postgres, kept by one statement a table, with one array a column."""
 
 from typing import Final
 
@@ -19,7 +17,7 @@ ROLLUPS: Final = RollupTables(
         cap="UPDATE sidelog.state SET capped_dimensions = capped_dimensions | $1 WHERE "
         "capped_dimensions & $1 <> $1",
         folded_until="SELECT until_hour FROM sidelog.folded FOR SHARE",
-        # It waits for no other transaction, so that none can wait in a circle.
+        # It does not wait for other transactions, so that no deadlock can arise.
         take_folded="SELECT until_hour FROM sidelog.folded FOR UPDATE SKIP LOCKED",
         set_folded="UPDATE sidelog.folded SET until_hour = $1",
         usage_owner=("instance",),

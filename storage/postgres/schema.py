@@ -17,19 +17,19 @@ _LOCK_WAIT_MS: Final = 10_000
 
 
 def migrations() -> list[str]:
-    """Read the migrations; the first makes version 1."""
+    """Return the migrations in order; the first makes version 1."""
     return read_migrations("storage.postgres.migrations")
 
 
 async def migrate(connection: Connection) -> int:
-    """Bring the database to the newest layout; returns its version.
+    """Migrate the database to the newest layout; return its version.
 
     Raises:
         SchemaTooNew: A newer program wrote it.
-        StorageUnavailable: It keeps text in another encoding than UTF-8.
+        StorageUnavailable: Its encoding is not UTF-8.
     """
     scripts = migrations()
-    # A role may have its own.
+    # A role may have limits of its own.
     limits = f"SET LOCAL lock_timeout = {_LOCK_WAIT_MS}; SET LOCAL statement_timeout = 0"
 
     begin = f"{BEGIN}; {limits}; SELECT pg_advisory_xact_lock({LOCK})"
@@ -48,7 +48,8 @@ async def migrate(connection: Connection) -> int:
             raise SchemaTooNew(version, len(scripts))
 
         if version == 0:
-            # Not asked for when it is there already: that needs a right on the whole database.
+            # Create the schema only if it is missing, since that needs a privilege on the whole
+            # database.
             await connection.execute(
                 "CREATE SCHEMA IF NOT EXISTS sidelog; "
                 "CREATE TABLE sidelog.migrations (version integer PRIMARY KEY)"
@@ -62,11 +63,11 @@ async def migrate(connection: Connection) -> int:
 
 
 async def check_layout(connection: Connection) -> int:
-    """Return the layout's version, changing nothing.
+    """Return the layout's version without changing anything.
 
     Raises:
         SchemaTooNew: A newer program wrote it.
-        SchemaTooOld: An older one did, or none.
+        SchemaTooOld: An older one did, or the database was never used.
     """
     newest = len(migrations())
     async with transaction(connection, "BEGIN READ ONLY"):

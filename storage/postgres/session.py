@@ -1,5 +1,5 @@
-"""The session that shared reads run over, in Postgres: slices of `seq` with the partitions that can
-have them.
+"""The session for shared reads in Postgres: slices of `seq`, with the partitions that may contain
+them.
 """
 
 import asyncio
@@ -27,13 +27,13 @@ from storage.relational.writes.remembered import Names
 T = TypeVar("T")
 
 _SENT: Final = {"text": "varchar", "numeric": "varchar"}
-"""Types that are sent as others: the driver has a form of its own for `text[]`, and one for numbers
-that takes more than their digits.
+"""Types that are sent as others: the driver has its own form for `text[]`, and a larger one for
+numbers than their digits.
 """
 
 
 def given(types: Mapping[str, str]) -> str:
-    """Write the query of rows that are sent by column, an array each."""
+    """Return the query for rows that are sent by column, one array each."""
     columns = ", ".join(types)
     arrays = ", ".join(
         f"${place}::{_SENT.get(name, name)}[]" for place, name in enumerate(types.values(), 1)
@@ -46,7 +46,7 @@ DIALECT: Final = Dialect(
     placeholder=lambda number: f"${number}",
     given=given,
     trace_id="(hashtextextended(trace_id, 0) = hashtextextended({0}, 0) AND trace_id = {0})",
-    # First by the key of the index on `seq` (storage/postgres/index_keys.py).
+    # Compare the key of the index on `seq` first (storage/postgres/index_keys.py).
     tool="(seq >> 10 IN (SELECT record_seq >> 10 FROM sidelog.tool_calls WHERE tool_name IN ({0})) "
     "AND seq IN (SELECT record_seq FROM sidelog.tool_calls WHERE tool_name IN ({0})))",
     combination=lambda column, kind, marks: (
@@ -63,8 +63,9 @@ DIALECT: Final = Dialect(
     histograms="sum({})::text",
     to_counts=unpack_histogram,
     among="{} = ANY({}::bigint[])",
-    # By the primary key: the index on `seq` knows a thousand rows only as one. Through a query: a
-    # list that the planner sees is compared with the bounds of the partitions, number by number.
+    # Use the primary key, since the index on `seq` has one entry for a thousand rows. Use a
+    # subquery, since the planner would compare each number of a list with the bounds of all
+    # partitions.
     row_key="id",
     of_keys="id = ANY(ARRAY(SELECT unnest({}::uuid[])))",
     tool_text="strpos(search, {}) > 0",
@@ -103,8 +104,8 @@ Ids = tuple[bytes, bytes]
 
 
 async def id_range(connection: Connection, part: Range) -> Ids:
-    """Find ids, both inclusive, between which all rows of a range are: other partitions need not be
-    looked at.
+    """Return bounds, both inclusive, of the ids in a range of rows, so that other partitions are
+    skipped.
     """
     [(first_ms, last_ms)] = await connection.fetch(_IDS, part.first, part.last)
     if first_ms is None:
@@ -113,7 +114,9 @@ async def id_range(connection: Connection, part: Range) -> Ids:
 
 
 def bounds(first_parameter: int) -> str:
-    """Write the condition on the rows of a slice: its first and last `seq`, its first and last id."""
+    """Return the condition on the rows of a slice; its parameters are the first and last `seq`, and
+    the first and last id.
+    """
     first, last, least_id, most_id = (f"${first_parameter + place}" for place in range(4))
     return f"{index_keys.seq_between(first, last)} AND id BETWEEN {least_id} AND {most_id}"
 
@@ -138,7 +141,7 @@ class PostgresStatements:
 
 
 class PostgresSession(PostgresStatements, TableSession[Budget]):
-    """`storage.relational.session.Session` over the same."""
+    """`storage.relational.session.Session` over a connection, inside a transaction."""
 
     def __init__(
         self, connection: Connection, names: Names, known_counts: KnownCounts, budget: Budget
@@ -214,8 +217,6 @@ def _in_buckets(where: Where, ids: Ids) -> Where:
 
 
 def _has_bucket(filter: Filter) -> bool:
-    """Whether an index has the rows of a project, or those of a client's route, by the buckets of
-    their ids.
-    """
+    """Whether an index by buckets of ids has the rows: those of a project, or of a client's route."""
     asked = asked_fields(filter)
     return "project" in asked or {"route_id", "client"} <= asked

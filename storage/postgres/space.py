@@ -1,4 +1,4 @@
-"""Space in Postgres: how much is in use, and making that of deleted rows usable again."""
+"""Disk space in Postgres: measure the space in use, and make that of deleted rows usable again."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from storage.postgres.session import PostgresSession
 from storage.relational.reads.totals import rows_total
 
 _ROW_BYTES: Final = 360
-"""A row with its indexes, about, beside its text (measured,
+"""Approximate size of a row with its indexes, without its text (measured,
 bench/results/queries-postgres-10000000.json).
 """
 _CALL_BYTES: Final = 450
-"""The same of a tool call, beside its content."""
+"""Approximate size of a tool call, without its content."""
 _SAMPLE_PAGES: Final = 500
 _TEXT: Final = (
     "path",
@@ -28,7 +28,7 @@ _TEXT: Final = (
 
 
 def _average(measure: str, columns: str, table: str, size: str, newest: str) -> str:
-    """Return SQL of an average over a sample of pages; over the newest rows, where the sampled
+    """Return SQL for an average over a sample of pages, or over the newest rows if the sampled
     pages are empty.
     """
     share = f"least(100, {_SAMPLE_PAGES * 8192 * 100.0} / greatest(1, {size}))"
@@ -41,7 +41,8 @@ def _average(measure: str, columns: str, table: str, size: str, newest: str) -> 
 
 
 _TEXT_BYTES: Final = _average(
-    # What does not fit into a row is kept in chunks of 2 kB: up to a quarter more (measured).
+    # Values too large for a row are stored in chunks of 2 kB, which takes up to a quarter more
+    # (measured).
     " + ".join(
         f"coalesce(pg_column_size({column}) * (1 + (pg_column_size({column}) > 2000)::int * "
         "0.25), 0)"
@@ -70,13 +71,13 @@ _OTHERS: Final = (
     "(SELECT coalesce(sum(calls), 0) "
     f"FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
 )
-"""Space of all but records and blocks. Files of large tables also hold freed space, which will be
-used again.
+"""Space of everything except records and blocks. The files of large tables also hold freed space,
+which will be used again.
 """
 _USED: Final = (
     f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
 )
-"""Space of so many records with blocks of so many bytes, and of everything else."""
+"""Space of a number of records, of their blocks with a number of bytes, and of everything else."""
 _TABLES: Final = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'sidelog'::regnamespace "
     "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
@@ -84,8 +85,8 @@ _TABLES: Final = (
 
 
 async def used_bytes(session: PostgresSession) -> int:
-    """Measure the space in use: not the size of the files, which hold freed space that will be used
-    again.
+    """Return the space in use. It is less than the size of the files, which hold freed space that
+    will be used again.
     """
     connection = session.connection
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
@@ -93,7 +94,7 @@ async def used_bytes(session: PostgresSession) -> int:
 
 
 async def vacuum(connection: Connection) -> None:
-    """Let the server tidy all tables, and cut off what is free at the end of their files. Outside a
+    """Vacuum all tables, which also truncates free space at the end of their files. Outside a
     transaction.
     """
     for (table,) in await connection.fetch(_TABLES):

@@ -1,11 +1,11 @@
-"""The Postgres store: one write connection, and a few read connections beside it.
+"""The Postgres store: one write connection and a few read connections.
 
 Strategy: batches, positions and changes of keys run one after the other on the write connection.
-Each answer is one read-only transaction, which sees one state of the store, on one of at most four
-other connections. A broken connection is opened again, and what was learned over it is forgotten.
+Each answer is one read-only transaction, with one snapshot of the store, on one of a few read
+connections. A broken connection is reopened, and data cached over it is forgotten.
 
-Invariant: every statement has a time limit on the server and every call has one here, but for
-vacuum; the server ends a session whose sidecar stopped while it held the counter's lock.
+Invariant: every statement has a time limit on the server, and every call except vacuum has one
+here. The server ends the session of a sidecar that stops while it holds the counter's lock.
 """
 
 import asyncio
@@ -51,23 +51,23 @@ T = TypeVar("T")
 
 READ_BUDGET_S: Final = 1.0
 READ_LIMIT_S: Final = 15.0
-"""How long one answer may take in all; after that the server counts as hung."""
+"""Time limit of one answer; after that the server counts as hung."""
 WRITE_LIMIT_S: Final = 60.0
-"""The same for a batch."""
+"""Time limit of a batch."""
 LOCK_LIMIT_S: Final = 10.0
-"""How long a batch waits for those of other sidecars."""
+"""Longest wait of a batch for those of other sidecars."""
 IDLE_LIMIT_S: Final = 15.0
-"""How long a transaction of a stopped or disconnected sidecar holds its locks: then the server ends
-its session.
+"""Time for which a stopped or disconnected sidecar's transaction can hold its locks before the
+server ends its session.
 """
 _RELEASE_S: Final = 1.0
-"""How long closing waits for the release of the name, which expires anyway."""
+"""Longest wait of `close` for the release of the name, which expires anyway."""
 _BEGIN_READ: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
     f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
     f"SET LOCAL idle_in_transaction_session_timeout = {int(IDLE_LIMIT_S * 1000)}; "
-    # Plans are made for the values at hand: only then are partitions left out and partial indexes
-    # chosen.
+    # Plan for the actual values: only then does the server skip partitions and choose partial
+    # indexes.
     "SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_custom_plan"
 )
 _SIZE: Final = (
@@ -77,7 +77,7 @@ _SIZE: Final = (
 
 
 class PostgresStorage(RelationalStorage[PostgresUpkeep]):
-    """`storage.base.Storage` over one Postgres database. Made by `open`, which returns it ready."""
+    """`storage.base.Storage` over one Postgres database, made by `open`."""
 
     def __init__(
         self,
@@ -108,7 +108,8 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         ]
         self._idle: asyncio.LifoQueue[Link] = asyncio.LifoQueue(readers)
         self._idle_urgent: asyncio.LifoQueue[Link] = asyncio.LifoQueue(1)
-        """One reader is kept for reads that workers wait for, so that no slow answer delays them.
+        """One reader is kept for reads that workers wait for, so that slow answers do not delay
+        them.
         """
         for number, reader in enumerate(self._readers):
             (self._idle if number else self._idle_urgent).put_nowait(reader)
@@ -125,8 +126,7 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
         is_read_only: bool = False,
         lease: Lease | None = None,
     ) -> Self:
-        """Open a database and make or migrate its schema `sidelog`, but not where it
-        `is_read_only`.
+        """Open a database, and create or migrate its schema `sidelog` unless `is_read_only`.
 
         The caller closes the store.
 
@@ -134,7 +134,7 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
             StorageUnavailable: It cannot be opened at present.
             StorageMisconfigured: The driver cannot read its address.
             SchemaTooNew: A newer program wrote it.
-            SchemaTooOld: An older one did, and it was to be read only.
+            SchemaTooOld: An older one did, and it is read-only.
         """
         with translated():
             async with asyncio.timeout(WRITE_LIMIT_S):
@@ -225,8 +225,8 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:
-                    # A failover made this server a replica: it would go on answering, and never
-                    # take a write.
+                    # A failover made this server a replica, which would answer reads but refuse
+                    # every write.
                     for link in (*self._readers, self._writer):
                         link.expire()
                     raise
@@ -273,7 +273,7 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
 
 @asynccontextmanager
 async def _limited(link: Link, seconds: float) -> AsyncIterator[Connection]:
-    """Use a link for a limited time; the connection to a server that does not answer by then is
+    """Use a link for a limited time; if the server does not answer by then, its connection is
     dropped.
     """
     try:

@@ -1,8 +1,8 @@
-"""Deleting in Postgres: what `storage.relational.upkeep` needs, while other sidecars commit.
+"""Deletion in Postgres for `storage.relational.upkeep`, while other sidecars commit.
 
-Of sidecars that share a database one deletes at a time, a slice in one step. The server's own vacuum
-makes the space of slices usable again; it keeps old versions of what was erased until it comes by,
-and in its write-ahead log and backups.
+Only one of the sidecars that share a database deletes at a time, a slice in one step. The server's
+autovacuum makes freed space usable again. Until it runs, old versions of erased rows stay in the
+tables; they also stay in the write-ahead log and in backups.
 """
 
 from collections.abc import Collection, Sequence
@@ -77,15 +77,16 @@ class PostgresUpkeep(PostgresSession):
         return sum(size for (size,) in sizes)
 
     async def _used_by_span(self, name: str, blocks: list[int], last_seq: int) -> set[int]:
-        """Find which of some blocks rows of the span of a row use behind it; other spans use none."""
+        """Return those of the blocks that later rows of the same span use; rows of other spans use
+        none.
+        """
         end = await self.connection.fetchval(
             "SELECT min(last_seq) FROM sidelog.spans WHERE last_seq >= $1", last_seq
         )
         if end is None or end == last_seq:
             return set()
 
-        # Of one sidecar's blocks in the span few can be shared, but it need not be the only
-        # sidecar.
+        # Few blocks of one sidecar in the span can be shared, but several sidecars may write to it.
         where = await self.within(Range(last_seq + 1, end), 2)
         found = await self.fetch(
             f"SELECT DISTINCT {name}_block FROM sidelog.records WHERE {where.text} "
@@ -110,7 +111,7 @@ class PostgresUpkeep(PostgresSession):
         return SharedBlock(kind, frame, part)
 
     async def _rows_of(self, block: int, seq: int, name: str, kind: int) -> Range:
-        """Find between which rows those of a block are, by one of them.
+        """Return the range of rows that contains a block's rows, given one of them.
 
         They are in one span, as a batch is, and the blocks of a kind rise with the rows of a batch.
         """

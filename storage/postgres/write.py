@@ -1,15 +1,15 @@
-"""One batch, one transaction: rows, payloads, rollups and positions become visible together or not
-at all.
+"""Store one batch in one transaction: rows, payloads, rollups and positions become visible together
+or not at all.
 
-Strategy: rows and blocks are made before the transaction. The transaction first writes what no
+Strategy: rows and blocks are made before the transaction. The transaction first writes rows that no
 other sidecar waits for: positions, blocks, rollups. Then it locks the counter row, takes numbers
 from it, copies the rows and commits: other sidecars wait for three round trips.
 
-Growing blocks of conversations are locked before the counter row, in the order of their ids. When
-one of them is not as this sidecar left it, the batch is made again and continues no block.
+Growing blocks of conversations are locked before the counter row, in the order of their ids. If one
+of them was changed by another sidecar, the batch is encoded again and continues no block.
 
-When the answer to a commit was lost, the next batch asks the server for its rows first, behind the
-lock of the counter row, which a commit still under way holds: rows that are found are not stored
+After a commit without an answer, the next batch first looks up its rows, with the counter row
+locked, since a commit that is still running holds that lock. Rows that are found are not stored
 again.
 
 Invariant: `seq` is dense and in commit order, because it is given under a lock that is held until
@@ -54,14 +54,14 @@ BlockRow = tuple[int, int, int, int, bytearray]
 
 _RESERVED_BITS: Final = 20
 _RESERVED: Final = 1 << _RESERVED_BITS
-"""Ids of blocks that one reservation gives."""
+"""Block ids in one reservation."""
 _PREPARE_AGAIN_US: Final = 60_000_000
 Made = tuple[list[Row], Rollups, UsageSums, GrowingPacker]
 _LOOP_ENTRIES: Final = 100
 _LOOP_BYTES: Final = 128 * 1024
 """A batch with more of either is encoded in a thread: 8 MiB of bodies take 55 ms."""
 SPAN_RECORDS: Final = 5000
-"""Rows one row of `spans` covers at least, so that 10 million records make 2 000 of them."""
+"""Fewest records that a row of `spans` covers, so that 10 million records need 2 000 rows."""
 
 _COUNT: Final = (
     "WITH counted AS (UPDATE sidelog.counter "
@@ -95,11 +95,13 @@ _RETIRE: Final = (
 
 
 class _ServerReplaced(Exception):
-    """The server is not the one that was learned from: a pooler hides that its connections broke."""
+    """The server is not the one that cached data came from; a pooler hides that its connections
+    broke.
+    """
 
 
 class _BlockIds:
-    """Ids of blocks that are reserved for one store.
+    """Block ids reserved for one store.
 
     Strategy: a sequence reserves ids by the million, before the transaction that uses them; their
     upper bits are the day, by which blocks are partitioned. Ids rise within a store and are never
@@ -112,15 +114,15 @@ class _BlockIds:
         self._end = 0
 
     def forget(self) -> None:
-        """Drop the reservation: the server may not know of it."""
+        """Drop the reservation, as the server may not know of it."""
         self._last = 0
         self._end = 0
 
     async def last(self, connection: Connection, entries: int, day: int) -> int:
-        """Return the id before the first free one; enough for the entries follow, of one day since
-        the epoch.
+        """Return the id before the first free one, with enough free ids for the entries. `day`
+        counts from the epoch.
         """
-        # At most two blocks each: one of heads, one of bodies.
+        # An entry needs at most two blocks: one for heads, one for bodies.
         assert 2 * entries < _RESERVED, (
             "bug: a batch of more entries than a reservation has ids for"
         )
@@ -136,7 +138,7 @@ class _BlockIds:
         self._last = packer.last_block
 
     def is_day(self, day: int) -> bool:
-        """Whether the newest ids are of a day."""
+        """Whether the newest ids belong to a day."""
         return self._day == day
 
 
@@ -144,10 +146,10 @@ class BatchStore:
     """Stores batches over one connection, one at a time."""
 
     def __init__(self, begin: str, *, is_leased: bool = False) -> None:
-        """Make one that has learned nothing of the store yet.
+        """Make a store of batches with nothing cached.
 
-        `begin` is the statement that begins a transaction. `is_leased`: a database without a lease
-        of this sidecar was emptied.
+        `begin` is the statement that begins a transaction. `is_leased`: this sidecar holds a lease,
+        so a database without it was emptied.
         """
         self._begin = begin
         self._is_leased = is_leased
@@ -161,14 +163,14 @@ class BatchStore:
         self._prepared_day: int | None = None
         self._prepare_after_us = 0
         self._server_since: datetime | None = None
-        """Start of the server that was learned from: a replica in its place may lack the newest
-        commits.
+        """Start time of the server that cached data came from; a replica in its place may lack the
+        newest commits.
         """
         self._doubts = Doubts()
 
     def forget(self) -> None:
-        """Forget what was learned of the store: it may have been replaced, or lost rows. Doubts
-        stay.
+        """Forget everything cached from the store, which may have been replaced or lost rows.
+        Doubts stay.
         """
         self._dictionary.forget()
         self._blocks.forget()
@@ -177,7 +179,7 @@ class BatchStore:
         self._server_since = None
 
     async def store(self, connection: Connection, batch: Batch) -> int:
-        """Commit one batch; returns the newest seq of the store. After an exception it may or may
+        """Commit one batch; return the newest seq of the store. After an exception it may or may
         not be stored.
         """
         await self._prepare_day(connection)
@@ -201,7 +203,7 @@ class BatchStore:
         return last_seq
 
     async def _fold(self, connection: Connection, entries: list[Entry]) -> None:
-        """Fold hours that are over into their days."""
+        """Fold finished hours into their days."""
         if not entries:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())
@@ -226,7 +228,8 @@ class BatchStore:
             raise
 
     async def _commit(self, connection: Connection, batch: Batch, entries: list[Entry]) -> int:
-        # All that can be made before the transaction is: others wait for the counter that it locks.
+        # Do as much as possible before the transaction, as others wait for the counter that it
+        # locks.
         made = await self._make(connection, entries)
         calls = Calls(entries, self._dictionary.ids, self._instance_of(batch))
         jobs = jobs_of(entries)
@@ -237,7 +240,7 @@ class BatchStore:
             await abandon(connection)
             raise
 
-        # From here on only the server's answer says whether it is stored.
+        # From here on only the server's answer tells whether the batch is stored.
         self._doubts.note(entries)
         try:
             await connection.execute("COMMIT")
@@ -260,8 +263,8 @@ class BatchStore:
     ) -> int:
         """Write all of a batch within a transaction; return the last `seq`."""
         rows, counts, used, packer = made
-        # They are of all entries: where some turned out to be stored, the indexer makes the cells
-        # of the others.
+        # Cells cover all entries of the batch; if some were already stored, the indexer makes cells
+        # for the rest.
         cells = cells_in(batch) if len(entries) == len(batch.entries) else ()
 
         await self._put_positions(connection, batch)
@@ -429,7 +432,7 @@ class BatchStore:
 
 
 def _block_rows(packer: Packer) -> list[BlockRow]:
-    """Make rows of finished blocks, without `seq`, which is unknown when they are sent."""
+    """Return the rows of finished blocks, without `seq`, which is still unknown when they are sent."""
     return [
         (number, kind, newest_us, size, frame)
         for number, kind, _, _, newest_us, size, frame in packer.blocks
@@ -443,7 +446,7 @@ def _newest_day(entries: list[Entry]) -> int:
 
 
 async def read_positions(connection: Connection, instance: str) -> dict[bytes, Position]:
-    """Read the positions of one sidecar, behind the counter's lock, so that an abandoned commit has
+    """Read the positions of one sidecar under the counter's lock, so that an abandoned commit has
     ended.
     """
     await connection.fetchval(_LOCKED_COUNTER)
