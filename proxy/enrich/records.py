@@ -32,7 +32,7 @@ from proxy.enrich.llm.prices import Prices
 from proxy.enrich.merge import Merger
 from proxy.enrich.readers.reader import Dependencies, Reader
 from proxy.enrich.readers.readers import Readers
-from proxy.enrich.redact.aside import without_aside
+from proxy.enrich.redact.masked_runs import masked_text
 from proxy.enrich.redact.redactor import Redactor
 from proxy.enrich.stages import stage, whole_stage
 from proxy.ring.descriptor import Descriptor
@@ -179,9 +179,9 @@ class RecordBuilder:
                 request = item[1].request_body
                 response = item[1].response_body
                 if request is not None and len(request.head) <= _SEARCHED_BYTES:
-                    heads.append(without_aside(request.head))
+                    heads.append(masked_text(request.head))
                 if response is not None and len(response.head) <= _SEARCHED_BYTES:
-                    heads.append(without_aside(response.head))
+                    heads.append(masked_text(response.head))
 
         if self._redactor.are_clean(heads):
             return _SEARCHED_BYTES

@@ -16,11 +16,11 @@ _WORD: Final = re.compile(rb"(?:[a-z]*|[A-Z]+|[A-Z]?[a-z]{2,}(?:[A-Z][a-z]{2,})*
 """One word, in one case or in camel case, with up to four digits after it; or a number."""
 _LONG_RUN: Final = re.compile(rb"[A-Za-z0-9]{16,}")
 _BASE58: Final = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-_TURN: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
+_CHANGE: Final = re.compile(rb"[a-z](?=[A-Z0-9])|[0-9](?=[A-Za-z])")
 """A change from a lower-case letter to a capital or digit, or from a digit to a letter. Hyphenated
 words have few.
 """
-_MIN_TURNS: Final = 4
+_MIN_CHANGES: Final = 4
 _UUID: Final = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LINE_ENDS: Final = re.compile(rb"\s|(?<!\\)\\+[nr]")
 _MIN_RUN: Final = 16
@@ -45,7 +45,7 @@ def is_random(token: bytes) -> bool:
     return min(sum(map(str.isdigit, letters)), sum(map(str.isupper, letters))) >= _MIN_MIXED
 
 
-def is_drawn(secret: bytes) -> bool:
+def is_generated(secret: bytes) -> bool:
     """True if a secret looks randomly generated.
 
     It has a UUID, a run of at least 16 letters and digits mixed, at least three digits and three
@@ -60,22 +60,22 @@ def is_drawn(secret: bytes) -> bool:
     digits, capitals, small = (
         sum(map(kind, letters)) for kind in (str.isdigit, str.isupper, str.islower)
     )
-    is_mixed = min(capitals, small) * 4 >= capitals + small and _turns(secret) >= _MIN_TURNS
+    is_mixed = min(capitals, small) * 4 >= capitals + small and _changes(secret) >= _MIN_CHANGES
     return min(digits, capitals) >= _MIN_MIXED or is_mixed
 
 
 def is_mixed(secret: bytes) -> bool:
     """True if letters and digits alternate more often than in hyphenated words."""
-    return is_drawn(secret) or _turns(secret) >= _MIN_TURNS
+    return is_generated(secret) or _changes(secret) >= _MIN_CHANGES
 
 
-def is_no_words(secret: bytes) -> bool:
+def has_non_word(secret: bytes) -> bool:
     """True if a part of the secret is not a word. Placeholders and names consist of words only."""
     return any(_WORD.fullmatch(part) is None for part in _PART.findall(secret))
 
 
-def _turns(secret: bytes) -> int:
-    return len(_TURN.findall(secret))
+def _changes(secret: bytes) -> int:
+    return len(_CHANGE.findall(secret))
 
 
 def is_base58_check(secret: bytes) -> bool:
@@ -115,7 +115,7 @@ def begins_with_object(token: bytes) -> bool:
     return header.count(b'"') >= 2
 
 
-def is_no_word(token: bytes) -> bool:
+def is_long_or_has_digit(token: bytes) -> bool:
     """True if the token has a digit or at least 30 bytes, and so is hardly a word."""
     return len(token) >= _MIN_LONG or any(byte in b"0123456789" for byte in token)
 
@@ -125,11 +125,11 @@ CHECKS: Final[dict[Name, Check]] = {
     "base58": is_base58_check,
     "base64-login": holds_login,
     "jwt": begins_with_object,
-    "long-or-digit": is_no_word,
+    "long-or-digit": is_long_or_has_digit,
     "mixed": is_mixed,
-    "not-words": is_no_words,
+    "not-words": has_non_word,
     "pem": holds_private_key,
-    "random": is_drawn,
+    "random": is_generated,
 }
-BEHIND_LITERAL: Final[frozenset[Name]] = frozenset(("mixed", "not-words", "random"))
+AFTER_LITERAL: Final[frozenset[Name]] = frozenset(("mixed", "not-words", "random"))
 """Checks that see only the bytes after the literal with which a match begins."""

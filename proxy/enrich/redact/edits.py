@@ -31,7 +31,7 @@ class Edit(NamedTuple):
 
     start: int
     stop: int
-    stands_in: bytes
+    replacement: bytes
     rule: str = ""
 
 
@@ -41,15 +41,15 @@ def rule_of_name(name: bytes) -> str:
     return NAME + plain.decode("ascii", "replace").replace("\ufffd", "?")
 
 
-def apart(edits: list[Edit]) -> list[Edit]:
+def without_overlaps(edits: list[Edit]) -> list[Edit]:
     """Sort edits and remove overlaps: an edit within another is dropped, a partial overlap is
     trimmed.
     """
     kept: list[Edit] = []
-    for start, stop, stands_in, rule in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
+    for start, stop, replacement, rule in sorted(edits, key=lambda edit: (edit.start, -edit.stop)):
         start = max(start, kept[-1].stop) if kept else start
         if start < stop:
-            kept.append(Edit(start, stop, stands_in, rule))
+            kept.append(Edit(start, stop, replacement, rule))
     return kept
 
 
@@ -61,10 +61,10 @@ def edited(text: bytes, edits: Sequence[Edit], hits: Hits | None = None) -> byte
     """
     pieces: list[bytes] = []
     kept = 0
-    for start, stop, stands_in, rule in edits:
-        if hits is not None and rule and stands_in and MARK not in text[start:stop]:
+    for start, stop, replacement, rule in edits:
+        if hits is not None and rule and replacement and MARK not in text[start:stop]:
             hits[rule] += 1
-        pieces += (text[kept:start], stands_in)
+        pieces += (text[kept:start], replacement)
         kept = stop
 
     if not pieces:

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from proxy.enrich.redact.aside import put_back, set_aside
 from proxy.enrich.redact.edits import MAX_NAME_BYTES, NAME
+from proxy.enrich.redact.masked_runs import mask_runs, unmask_runs
 from proxy.enrich.redact.names import (
     BUILT_IN,
     COMMON_ENDINGS,
@@ -18,7 +18,7 @@ from proxy.enrich.redact.names import (
     SecretNames,
     parameter_parts,
 )
-from proxy.enrich.redact.parameters import BESIDE
+from proxy.enrich.redact.parameters import SECRET_IN_CONTEXT
 from proxy.enrich.redact.rule import Rule
 from proxy.enrich.redact.scanner import Scanner
 from proxy.settings.model import RedactSettings
@@ -59,13 +59,18 @@ def problems_of(rules: Sequence[Rule]) -> Iterator[tuple[str, str]]:
                 yield f"redact.rules[{index}].examples", f"{problem}, got {_shortened(text)}"
         for text in rule.no_examples:
             if found := _found(scanner, text):
-                reason = f"expected a text in which nothing is found; found is {_listed(found)}"
+                reason = f"expected a text without a match, but {_listed(found)} matched"
                 yield f"redact.rules[{index}].no-examples", f"{reason}, got {_shortened(text)}"
 
 
 def problems_of_disabled(redact: RedactSettings) -> Iterator[tuple[str, str]]:
     """Yield disabled names that are not secret, as (dotted setting, reason)."""
-    own = (*redact.headers, *redact.query, *redact.json_keys, *(name.decode() for name in BESIDE))
+    own = (
+        *redact.headers,
+        *redact.query,
+        *redact.json_keys,
+        *(name.decode() for name in SECRET_IN_CONTEXT),
+    )
     groups = (HEADERS_ONLY, PARAMETERS_ONLY, QUERY_ONLY, own)
     names = SecretNames(BUILT_IN, *groups, endings=HEADER_ENDINGS, parts_of=parameter_parts)
     for text in redact.disable:
@@ -74,7 +79,7 @@ def problems_of_disabled(redact: RedactSettings) -> Iterator[tuple[str, str]]:
             continue
         near = difflib.get_close_matches(name, (*BUILT_IN, *COMMON_ENDINGS, *own), n=1)
         meant = f"; did you mean {NAME + near[0]!r}?" if near else ""
-        yield "redact.disable", f"{name!r} is the name of no secret{meant}"
+        yield "redact.disable", f"{name!r} is not the name of a secret{meant}"
 
 
 def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:
@@ -84,25 +89,21 @@ def _problem_of(rule: Rule, scanner: Scanner, text: str) -> str | None:
         return None
     if found:
         return (
-            f"expected that {_shortened(example.secret)} is found, and nothing else; found is "
-            f"{_listed(found)}"
+            f"expected {_shortened(example.secret)} as the only match, but {_listed(found)} matched"
         )
     if not any(literal in example.text for literal in rule.literals):
-        return "expected a text in which a secret is found; it has none of the literals"
+        return "expected a text with a match, but it contains none of the literals"
 
-    return (
-        "expected a text in which a secret is found; nothing matches, or not at the beginning of "
-        "a word"
-    )
+    return "expected a text with a match, but the regex does not match, or only within a word"
 
 
 def _found(scanner: Scanner, text: str) -> list[tuple[int, str]]:
     """Return positions and texts of the secrets in a text, with long runs masked as in bodies."""
-    left, aside = set_aside(text.encode("utf-8", "surrogatepass"))
+    masked, runs = mask_runs(text.encode("utf-8", "surrogatepass"))
     found = []
-    for edit in scanner.forms(left):
-        before = put_back(left[: edit.start], aside)
-        secret = put_back(left[edit.start : edit.stop], aside)
+    for edit in scanner.forms(masked):
+        before = unmask_runs(masked[: edit.start], runs)
+        secret = unmask_runs(masked[edit.start : edit.stop], runs)
         found.append((len(before.decode(errors="replace")), secret.decode(errors="replace")))
 
     return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.checks import BEHIND_LITERAL, CHECKS, is_random
+from proxy.enrich.redact.checks import AFTER_LITERAL, CHECKS, is_random
 from proxy.enrich.redact.patterns.escaped import ENDS_WORD
 from proxy.enrich.redact.rule import Rule, is_built_in
 
@@ -43,7 +43,7 @@ class Form:
 
     __slots__ = (
         "_before", "_check", "_every", "_group", "_is_own", "_literals", "_pattern", "_regex", "_whole", "id",
-        "is_dear", "is_token", "is_within", "look",
+        "is_costly", "is_token", "is_within", "prefilter",
     )  # fmt: skip
 
     def __init__(self, rule: Rule) -> None:
@@ -52,7 +52,7 @@ class Form:
         self.is_within: Final = rule.before > 0
         self.is_token: Final = not rule.before and not rule.group
         self._is_own: Final = not is_built_in(rule)
-        self.is_dear: Final = self.is_within or self._is_own
+        self.is_costly: Final = self.is_within or self._is_own
         """True if `look` cannot rule out a match quickly."""
         # For a rule that begins before its literal, group 1 is the whole match: see `_compiled`.
         self._whole: Final = 1 if rule.before and not self._is_own else 0
@@ -60,20 +60,20 @@ class Form:
         self._check: Final = CHECKS[rule.check] if rule.check else None
         literals = sorted((literal.encode() for literal in rule.literals), key=len, reverse=True)
         self._every: Final = tuple(literals)
-        self._literals: Final = self._every if rule.check in BEHIND_LITERAL else ()
+        self._literals: Final = self._every if rule.check in AFTER_LITERAL else ()
         self._regex: Final = rule.regex.encode()
         self._pattern: re.Pattern[bytes] | None = None
-        self.look: Callable[[bytes, int, int], object] = self._first_look
+        self.prefilter: Callable[[bytes, int, int], object] = self._first_prefilter
         """Returns None if nothing can match at a position; reads up to `USUAL_BYTES` of the
         text.
         """
 
-    def _first_look(self, text: bytes, at: int, stop: int) -> object:
+    def _first_prefilter(self, text: bytes, at: int, stop: int) -> object:
         if self._before or self._is_own:
-            self.look = _may_match
+            self.prefilter = _may_match
         else:
-            self.look = self._compiled().match
-        return self.look(text, at, stop)
+            self.prefilter = self._compiled().match
+        return self.prefilter(text, at, stop)
 
     def begins_word(self, literal: bytes) -> bool:
         """True if matches begin with the literal and the literal begins a word."""

@@ -24,7 +24,7 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from proxy.enrich.redact.edits import Edit, Hits, apart, edited, rule_of_name
+from proxy.enrich.redact.edits import Edit, Hits, edited, rule_of_name, without_overlaps
 from proxy.enrich.redact.json_values import BLANKS, KEPT, End, measure, run_in, secrets_within
 from proxy.enrich.redact.names import SecretNames, normalise
 from proxy.enrich.redact.naming.anchors import anchors_of
@@ -84,9 +84,9 @@ _GRANT_KEY: Final = re.compile(rb'"grant_type\\*"%b:' % BLANKS)
 be the code of a country or an error.
 """
 _LIST_BYTES: Final = 8192
-_BESIDE_BYTES: Final = 512
+_NEAR_BYTES: Final = 512
 """Maximum distance between a name and its value."""
-_MAX_BESIDE: Final = 2
+_MAX_NEAR_MEMBERS: Final = 2
 """Maximum number of members on either side that may be the value. Further ones of that name belong
 to inner objects.
 """
@@ -150,7 +150,7 @@ class JsonRedactor:
             start = -1
             after = stop - is_value
             if is_value or not finder.is_excepted(begin, name):
-                start, after = _look(text, begin, key)
+                start, after = _secret_start(text, begin, key)
 
             if start < 0:
                 found = keys.search(max(after, begin + 1))
@@ -172,10 +172,10 @@ class JsonRedactor:
 
         if _GRANT in text:
             edits += _codes_of_grants(text)
-        return apart(edits), end
+        return without_overlaps(edits), end
 
 
-def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
+def _secret_start(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
     """Return the start of the secret that a name stands for, or -1, and the position to continue
     from.
     """
@@ -184,9 +184,9 @@ def _look(text: bytes, begin: int, key: bytes) -> tuple[int, int]:
         after = content_end(text, key, start)
         return (start, start) if after < 0 else (-1, after)
 
-    value = _paired(text, begin, key)
-    if value < 0 and _may_stand_beside(text, begin, key):
-        return _beside(text, begin, key), start - 1
+    value = _paired_value(text, begin, key)
+    if value < 0 and _may_have_adjacent_value(text, begin, key):
+        return _adjacent_value(text, begin, key), start - 1
 
     return value, start - 1
 
@@ -257,14 +257,14 @@ def _codes_of_grants(text: bytes) -> list[Edit]:
     for code in _CODE.finditer(text):
         run = run_in(code.group())
         stop, mark, _ = measure(text, code.end(), run)
-        low = max(0, code.start() - _BESIDE_BYTES)
+        low = max(0, code.start() - _NEAR_BYTES)
         before = deque(_GRANT_KEY.finditer(text, low, code.start()), 1)
-        after = _GRANT_KEY.search(text, stop, stop + _BESIDE_BYTES)
+        after = _GRANT_KEY.search(text, stop, stop + _NEAR_BYTES)
 
-        is_beside = bool(before) and _are_members(
+        is_near = bool(before) and _are_members(
             text[before[0].end() : code.start()].rstrip(b"\\"), run
         )
-        if is_beside or (
+        if is_near or (
             after is not None and _are_members(text[stop : after.start()].rstrip(b"\\"), run)
         ):
             edits.append(Edit(code.end(), stop, mark, _CODE_RULE))
@@ -274,27 +274,27 @@ def _codes_of_grants(text: bytes) -> list[Edit]:
 
 def _is_in_refusal(text: bytes, at: int, run: int) -> bool:
     """True if the name at a position is in an object that describes validation errors."""
-    before = text[max(0, at - _BESIDE_BYTES) : at].rstrip(b"\\")
-    keys = deque(_REFUSAL.finditer(before), _MAX_BESIDE)
+    before = text[max(0, at - _NEAR_BYTES) : at].rstrip(b"\\")
+    keys = deque(_REFUSAL.finditer(before), _MAX_NEAR_MEMBERS)
     return any(
         run_in(found.group()) == run and _are_members(before[found.end() :], run, _ENTERED)
         for found in keys
     )
 
 
-def _may_stand_beside(text: bytes, begin: int, name: bytes) -> bool:
+def _may_have_adjacent_value(text: bytes, begin: int, name: bytes) -> bool:
     """Return False if no key of a value is near. A cheap test, because texts may be full of
     names.
     """
     sign = b"input" if name[-1] == _CLOSES_ARRAY else b"lue"  # `value`, or a name in `…Value`.
-    return text.find(sign, max(0, begin - _BESIDE_BYTES), begin + len(name) + _BESIDE_BYTES) >= 0
+    return text.find(sign, max(0, begin - _NEAR_BYTES), begin + len(name) + _NEAR_BYTES) >= 0
 
 
-def _beside(text: bytes, begin: int, name: bytes) -> int:
+def _adjacent_value(text: bytes, begin: int, name: bytes) -> int:
     """Return the start of the value next to a string that is its name; -1 without one."""
     run = run_in(name)
     stop = begin + len(name) - 1
-    low = max(0, begin - _BESIDE_BYTES)
+    low = max(0, begin - _NEAR_BYTES)
     before = text[low:begin]
     key = _VALUE_KEY
 
@@ -307,10 +307,10 @@ def _beside(text: bytes, begin: int, name: bytes) -> int:
     elif _IS_MEMBER.search(before, max(0, len(before) - run - _MAX_BLANKS)) is None:
         return -1
 
-    for found in islice(key.finditer(text, stop, stop + _BESIDE_BYTES), _MAX_BESIDE):
+    for found in islice(key.finditer(text, stop, stop + _NEAR_BYTES), _MAX_NEAR_MEMBERS):
         if run_in(found.group()) == run and _are_members(text[stop : found.start()], run):
             return found.end()
-    for found in deque(key.finditer(before), _MAX_BESIDE):
+    for found in deque(key.finditer(before), _MAX_NEAR_MEMBERS):
         if run_in(found.group()) == run:
             end, _, where = measure(before, found.end(), run)
             if where is End.OUTSIDE and _are_members(before[end:].rstrip(b"\\"), run):
@@ -319,7 +319,7 @@ def _beside(text: bytes, begin: int, name: bytes) -> int:
     return -1
 
 
-def _paired(text: bytes, begin: int, name: bytes) -> int:
+def _paired_value(text: bytes, begin: int, name: bytes) -> int:
     """Return the start of the value after a name in a list: a pair, or raw headers; -1
     without one.
     """

@@ -285,17 +285,17 @@ class SecretNames:
         if compared in self._names or compared in self.excepted:
             return compared not in self.excepted
         if compared.endswith(self.endings):
-            return may_be_one(name, compared)
+            return may_be_secret(name, compared)
 
         tail = _TAIL.search(compared, max(0, len(compared) - _MAX_TAIL_BYTES))
         if tail is not None and tail.start():
             name = _without(name, len(compared) - tail.start())
             compared = compared[: tail.start()]
             if compared.endswith(self.endings):
-                return may_be_one(name, compared)
+                return may_be_secret(name, compared)
 
         words = _words(name)
-        return bool(words) and words[-1] in WORDS and may_be_one(name, compared)
+        return bool(words) and words[-1] in WORDS and may_be_secret(name, compared)
 
 
 def _words(name: bytes) -> list[bytes]:
@@ -311,7 +311,7 @@ def _without(name: bytes, letters: int) -> bytes:
     return name[:at]
 
 
-def may_be_one(name: bytes, compared: bytes) -> bool:
+def may_be_secret(name: bytes, compared: bytes) -> bool:
     """True if the words before a secret ending leave the name secret."""
     if b"::" in name or _PALAU.fullmatch(name) is not None:  # Names of types are not secret.
         return False

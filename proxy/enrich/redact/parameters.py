@@ -20,7 +20,10 @@ from proxy.enrich.redact.names import DECODE_ROUNDS, SecretNames
 from proxy.enrich.redact.octets import EQUALS, HASH, PERCENT, QUESTION, QUOTE, SEMICOLON
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 
-BESIDE: Final = {b"p": (b"u=",), b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri=")}
+SECRET_IN_CONTEXT: Final = {
+    b"p": (b"u=",),
+    b"code": (b"state=", b"grant_type=", b"scope=", b"redirect_uri="),
+}
 """Names that may be secret → beginnings of parameters; one of them must be present."""
 _OTHER_MEANING: Final = re.compile(rb"p=\d{0,3}|code=.{0,9}", re.DOTALL)
 _SUBDELIMITER: Final = re.compile(rb"([;?#])")
@@ -121,20 +124,20 @@ def redact_parameters(text: bytes, names: SecretNames, hits: Hits | None = None)
     if EQUALS not in text:
         return text
     parts = text.split(b"&")
-    stands_beside: dict[bytes, bool] = {}
+    in_context: dict[bytes, bool] = {}
     for index, part in enumerate(parts):
         name, equals, _ = part.partition(b"=")
         if not equals:
             continue
 
         is_secret = names.has(name)
-        if name in BESIDE and not is_secret and _OTHER_MEANING.fullmatch(part) is None:
-            if name not in stands_beside:  # Thousands of parts may share it.
-                stands_beside[name] = any(other.startswith(BESIDE[name]) for other in parts)
-            is_secret = stands_beside[name]
+        if name in SECRET_IN_CONTEXT and not is_secret and _OTHER_MEANING.fullmatch(part) is None:
+            if name not in in_context:  # Thousands of parts may share it.
+                in_context[name] = any(other.startswith(SECRET_IN_CONTEXT[name]) for other in parts)
+            is_secret = in_context[name]
 
-        if is_secret and (name in BESIDE or names.has(_last_of(name))):
-            parts[index] = _taken_out(name, part, 0, hits)
+        if is_secret and (name in SECRET_IN_CONTEXT or names.has(_last_of(name))):
+            parts[index] = _without_value(name, part, 0, hits)
         elif SEMICOLON in part or QUESTION in part or HASH in part:
             parts[index] = _redact_subparts(part, names, hits)
 
@@ -146,11 +149,11 @@ def _redact_subparts(part: bytes, names: SecretNames, hits: Hits | None) -> byte
     for index in range(0, len(pieces), 2):
         name, equals, _ = pieces[index].partition(b"=")
         if equals and names.has(name):
-            return _taken_out(name, part, sum(map(len, pieces[:index])), hits)
+            return _without_value(name, part, sum(map(len, pieces[:index])), hits)
     return part
 
 
-def _taken_out(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
+def _without_value(name: bytes, part: bytes, at: int, hits: Hits | None) -> bytes:
     """Redact a part from the value of a name to its end; the name begins at `at`."""
     value = at + len(name) + 1
     return edited(

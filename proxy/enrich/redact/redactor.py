@@ -19,7 +19,6 @@ from proxy.enrich.formats.content import is_utf8
 from proxy.enrich.formats.frames import is_streamed
 from proxy.enrich.formats.json_parts import MAX_TEXT_CHARACTERS
 from proxy.enrich.redact import fields
-from proxy.enrich.redact.aside import put_back, set_aside, without_aside
 from proxy.enrich.redact.documents.assignments import AssignmentRedactor
 from proxy.enrich.redact.documents.encoded_events import redact_encoded_events
 from proxy.enrich.redact.documents.extents import ValueRedactor
@@ -46,6 +45,7 @@ from proxy.enrich.redact.edits import (
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.kinds import HTTP, JSON_OPENS, Kind, is_binary, kind_of, kind_of_text
+from proxy.enrich.redact.masked_runs import mask_runs, masked_text, unmask_runs
 from proxy.enrich.redact.names import (
     BUILT_IN,
     HEADER_ENDINGS,
@@ -68,7 +68,7 @@ from proxy.enrich.redact.octets import (
     QUOTE,
     SEMICOLON,
 )
-from proxy.enrich.redact.parameters import BESIDE, ParameterRedactor, redact_parameters
+from proxy.enrich.redact.parameters import SECRET_IN_CONTEXT, ParameterRedactor, redact_parameters
 from proxy.enrich.redact.patterns.secrets import MIN_BYTES, SecretPatterns
 from proxy.enrich.redact.rule import Rule, built_in_rules
 from proxy.enrich.redact.spanning import spanning_text
@@ -257,7 +257,7 @@ class Redactor:
             is_secret = self._query.names.has
             for part in query.split(b"&"):
                 name, equals, _ = part.partition(b"=")
-                if equals and (name in BESIDE or is_secret(name)):
+                if equals and (name in SECRET_IN_CONTEXT or is_secret(name)):
                     break
             else:  # Nearly all queries end here, 0.5 us faster.
                 return query
@@ -308,7 +308,7 @@ class Redactor:
             and content_type.startswith(b"application/json")
             and head[:1] in JSON_OPENS
             and NUL not in head[:4]
-            and (is_clean or not self._may_hold(without_aside(head)))
+            and (is_clean or not self._may_hold(masked_text(head)))
         ):  # Nearly all bodies end here, 0.9 us faster for 1 KB (bench/micro).
             return head, b""
 
@@ -368,7 +368,7 @@ class Redactor:
         """Redact a stream that was kept whole. Frames are joined only if a prefilter finds that a
         secret may span them.
         """
-        spanning = spanning_text(without_aside(text))
+        spanning = spanning_text(masked_text(text))
         whole = text
         if spanning is None or (QUOTE in spanning and self._json.may_hold(spanning)):
             whole, _ = redact_split_names(text, joined_pieces(text), self._json)
@@ -377,7 +377,7 @@ class Redactor:
             return redacted
 
         if redacted is not text:
-            spanning = spanning_text(without_aside(redacted))
+            spanning = spanning_text(masked_text(redacted))
         if spanning is None or self._patterns.may_hold_any(spanning):
             return redact_split(redacted, joined_pieces(redacted), self._patterns)
         return redacted
@@ -385,11 +385,11 @@ class Redactor:
     def _redact_window(
         self, text: bytes, kind: Kind, boundary: bytes | None, content: Content | None = None
     ) -> tuple[bytes, End]:
-        left, aside = set_aside(text, content)
-        redacted, end = self._redact_kind(left, kind, boundary)
-        if redacted == left:
+        masked, runs = mask_runs(text, content)
+        redacted, end = self._redact_kind(masked, kind, boundary)
+        if redacted == masked:
             return text, end
-        return put_back(redacted, aside), end
+        return unmask_runs(redacted, runs), end
 
     def _redact_kind(self, text: bytes, kind: Kind, boundary: bytes | None) -> tuple[bytes, End]:
         end = End.OUTSIDE

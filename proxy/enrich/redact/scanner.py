@@ -186,9 +186,9 @@ class Scanner:
 
         for at, form in candidates:
             # Nearly all candidates fail the prefilter, the cheapest test.
-            if form.look(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
+            if form.prefilter(text, at, at + USUAL_BYTES) is None or at < passed.get(form, 0):
                 continue
-            if form.is_dear:
+            if form.is_costly:
                 left -= 1
                 if left < 0:
                     searched.setdefault(form, at)
@@ -240,7 +240,7 @@ class Scanner:
                 continue
 
             for form in self._forms[number]:
-                if not short[number] or form.look(text, at, at + USUAL_BYTES) is not None:
+                if not short[number] or form.prefilter(text, at, at + USUAL_BYTES) is not None:
                     yield at, form
 
 

@@ -65,18 +65,18 @@ def spanning_text(text: bytes) -> bytes | None:
     counts: dict[bytes, set[int]] = {}
     for column in columns:
         counts.setdefault(column.name, set()).add(column.total)
-    lanes: dict[object, list[_Column]] = {}
+    groups: dict[object, list[_Column]] = {}
     for column in columns:
         name, nth, total, *_, turns = column
         if total > 1 and turns and len(turns[0]) > 1:
             return None  # each may have its own index
-        lanes.setdefault((name, nth), []).append(column)
+        groups.setdefault((name, nth), []).append(column)
         if len(counts[name]) > 1:
-            lanes.setdefault(name, []).append(column)
+            groups.setdefault(name, []).append(column)
         for turn in set(turns) if turns else ():
-            lanes.setdefault((name, nth, total, turn), []).append(_at_turn(column, turn))
+            groups.setdefault((name, nth, total, turn), []).append(_at_turn(column, turn))
 
-    joined = _BETWEEN.join(filter(None, dict.fromkeys(map(_in_order, lanes.values()))))
+    joined = _BETWEEN.join(filter(None, dict.fromkeys(map(_in_order, groups.values()))))
     if has_escapes:
         joined = joined.replace(_ESCAPED_QUOTE, b'\\"').replace(_ESCAPED_BACKSLASH, b"\\\\")
     return joined

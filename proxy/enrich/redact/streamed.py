@@ -16,11 +16,11 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, pairwise, repeat
 from typing import Final
 
-from proxy.enrich.redact.aside import without_aside
-from proxy.enrich.redact.edits import EDGE, MARK, Edit, Hits, apart, edited
+from proxy.enrich.redact.edits import EDGE, MARK, Edit, Hits, edited, without_overlaps
 from proxy.enrich.redact.forms import TOKEN_BYTES
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
+from proxy.enrich.redact.masked_runs import masked_text
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.windows import Begins
 
@@ -58,10 +58,10 @@ Joined = dict[bytes, bytes]
 def joined_pieces(text: bytes) -> Joined:
     """Join the pieces of a window that have the same position; constant ones are left out."""
     joined: Joined = {}
-    for lane, spans in _lanes(text).items():
+    for series, spans in _spans_by_series(text).items():
         pieces = [text[start:stop] for start, stop in spans]
-        if _is_text(lane) or len(set(pieces)) > 1:
-            joined[lane] = b"".join(pieces)
+        if _is_text(series) or len(set(pieces)) > 1:
+            joined[series] = b"".join(pieces)
     return joined
 
 
@@ -71,8 +71,8 @@ def has_frames(text: bytes) -> bool:
     return lines > 0 and lines > sum(map(text.count, _OBJECTS))
 
 
-def _is_text(lane: bytes) -> bool:
-    name = _name_of(lane)
+def _is_text(series: bytes) -> bool:
+    name = _name_of(series)
     return name in TEXTS or name == _LINES
 
 
@@ -88,47 +88,47 @@ def _pieces(text: bytes) -> list[_Piece]:
     return found if len(found) == size else sorted(found)
 
 
-def _lanes(text: bytes) -> dict[bytes, list[Span]]:
+def _spans_by_series(text: bytes) -> dict[bytes, list[Span]]:
     """Return the spans of pieces by position.
 
     Pieces are grouped by name, and by index if frames alternate. If a frame has several of one
     name, they are also grouped by their order in it.
     """
     found = _pieces(text)
-    keys = _turns(text, found) if SECOND.search(text) is not None else None
-    by_lane: dict[bytes, list[Span]] = {}
+    keys = _alternating_series(text, found) if SECOND.search(text) is not None else None
+    by_series: dict[bytes, list[Span]] = {}
     for (start, stop, name), key in zip(found, keys or repeat(None), strict=False):
-        by_lane.setdefault(key or name, []).append((start, stop))
+        by_series.setdefault(key or name, []).append((start, stop))
     if keys is not None:
-        return by_lane
+        return by_series
 
-    for name, spans in list(by_lane.items()):
-        is_beside = [text.find(b"\n", one[1], other[0]) < 0 for one, other in pairwise(spans)]
-        if not any(is_beside):
+    for name, spans in list(by_series.items()):
+        is_in_frame = [text.find(b"\n", one[1], other[0]) < 0 for one, other in pairwise(spans)]
+        if not any(is_in_frame):
             continue
         place = 0
         places: dict[bytes, list[Span]] = {}
-        for span, is_further in zip(spans, (False, *is_beside), strict=True):
+        for span, is_further in zip(spans, (False, *is_in_frame), strict=True):
             place = place + 1 if is_further else 0
             places.setdefault(b"%b %d" % (name, place), []).append(span)
         # If frames have different numbers of them, one may continue in the next of its frame.
         if len(set(map(len, places.values()))) == 1:
-            del by_lane[name]
-        by_lane |= places
+            del by_series[name]
+        by_series |= places
 
-    return by_lane
+    return by_series
 
 
-def _turns(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
+def _alternating_series(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
     """Separate pieces by the indexes of their frames; None if frames do not alternate."""
-    lanes: list[bytes] = []
+    all_series: list[bytes] = []
     names: list[bytes] = []
     begin = 0
     end = 0
 
     for start, stop, name in found:
         if start >= end:
-            lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
+            all_series += _series_of(names, _INDEX.findall(text, begin, end))
             names = []
             begin = text.rfind(b"\n", end, start) + 1 or end
 
@@ -137,11 +137,11 @@ def _turns(text: bytes, found: Sequence[_Piece]) -> list[bytes] | None:
             end = text.find(b"\n", stop)
             end = len(text) if end < 0 else end
 
-    lanes += _lanes_of(names, _INDEX.findall(text, begin, end))
-    return lanes if _take_turns(lanes) else None
+    all_series += _series_of(names, _INDEX.findall(text, begin, end))
+    return all_series if _alternate(all_series) else None
 
 
-def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
+def _series_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
     """Name the series of one frame's pieces.
 
     Several pieces with one name are distinguished by their own index or by their order.
@@ -161,22 +161,22 @@ def _lanes_of(names: list[bytes], indexes: list[bytes]) -> Iterator[bytes]:
             yield b"%b %b %d" % (name, common, place)
 
 
-def _take_turns(lanes: list[bytes]) -> bool:
+def _alternate(all_series: list[bytes]) -> bool:
     """True if a series continues after another of the same name."""
     last: dict[bytes, bytes] = {}
     begun: set[bytes] = set()
-    for lane in lanes:
-        name = _name_of(lane)
-        if lane in begun and last[name] != lane:
+    for series in all_series:
+        name = _name_of(series)
+        if series in begun and last[name] != series:
             return True
-        begun.add(lane)
-        last[name] = lane
+        begun.add(series)
+        last[name] = series
 
     return False
 
 
-def _name_of(lane: bytes) -> bytes:
-    return lane.partition(b" ")[0]
+def _name_of(series: bytes) -> bytes:
+    return series.partition(b" ")[0]
 
 
 def redact_split_names(
@@ -198,12 +198,12 @@ def redact_split_names(
     """
     secrets: dict[bytes, list[Edit]] = {}
     ended_open: list[bytes] = []
-    for lane, pieces in joined.items():
-        secrets[lane], end = json.find(pieces)
+    for series, pieces in joined.items():
+        secrets[series], end = json.find(pieces)
         if end is not End.OUTSIDE:
-            ended_open.append(_name_of(lane))
-        if _name_of(lane) in open_names and (rest := _CLOSING.match(pieces)) is not None:
-            secrets[lane].append(Edit(0, rest.end(), MARK))
+            ended_open.append(_name_of(series))
+        if _name_of(series) in open_names and (rest := _CLOSING.match(pieces)) is not None:
+            secrets[series].append(Edit(0, rest.end(), MARK))
 
     return _without(text, secrets, json.hits), ended_open
 
@@ -220,14 +220,14 @@ def redact_split(
     none.
     """
     secrets = {
-        lane: _by_pattern(
-            patterns.find(pieces) if patterns.may_hold(without_aside(pieces)) else [],
+        series: _by_pattern(
+            patterns.find(pieces) if patterns.may_hold(masked_text(pieces)) else [],
             pieces,
             patterns.scanner.begins_in,
-            is_cut_at_start=is_cut_at_start and _is_text(lane),
-            is_cut_at_end=is_cut_at_end and _is_text(lane),
+            is_cut_at_start=is_cut_at_start and _is_text(series),
+            is_cut_at_end=is_cut_at_end and _is_text(series),
         )
-        for lane, pieces in joined.items()
+        for series, pieces in joined.items()
     }
     return _without(text, secrets, patterns.hits)
 
@@ -236,11 +236,13 @@ def _without(text: bytes, secrets: dict[bytes, list[Edit]], hits: Hits | None) -
     if not any(secrets.values()):
         return text
     # Positions are computed only now, so 100 frames without a secret cost half as much.
-    spans = _lanes(text)
+    spans = _spans_by_series(text)
     edits = (
-        edit for lane, some in secrets.items() for edit in _edits(spans.get(lane, []), apart(some))
+        edit
+        for series, some in secrets.items()
+        for edit in _edits(spans.get(series, []), without_overlaps(some))
     )
-    return edited(text, apart(list(edits)), hits)
+    return edited(text, without_overlaps(list(edits)), hits)
 
 
 def _by_pattern(
@@ -262,7 +264,7 @@ def _by_pattern(
 def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
     """Turn edits of the joined text into one for each piece they touch."""
     ends = list(accumulate(end - begin for begin, end in spans))
-    for start, stop, stands_in, rule in secrets:
+    for start, stop, replacement, rule in secrets:
         for place in range(bisect_right(ends, start), len(spans)):
             begin, end = spans[place]
             at = ends[place] - (end - begin)
@@ -270,6 +272,6 @@ def _edits(spans: list[Span], secrets: list[Edit]) -> Iterator[Edit]:
                 break
 
             yield Edit(
-                begin + max(start - at, 0), begin + min(stop - at, end - begin), stands_in, rule
+                begin + max(start - at, 0), begin + min(stop - at, end - begin), replacement, rule
             )
-            stands_in = b""
+            replacement = b""

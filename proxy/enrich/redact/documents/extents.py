@@ -63,9 +63,9 @@ class ValueRedactor(ABC):
         found = finder.search(0)
 
         while found is not None:
-            start, stop, stands_in = self._value(text, found)
-            if stands_in:
-                edits.append(Edit(start, stop, stands_in, rule_of_name(found.name)))
+            start, stop, replacement = self._value(text, found)
+            if replacement:
+                edits.append(Edit(start, stop, replacement, rule_of_name(found.name)))
             if _NOTHING.match(text, stop) is not None:
                 end = End.IN_CONTAINER
             found = finder.search(max(stop, start))

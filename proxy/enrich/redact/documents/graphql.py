@@ -20,9 +20,9 @@ from proxy.enrich.redact.edits import (
     REST,
     Edit,
     Hits,
-    apart,
     edited,
     rule_of_name,
+    without_overlaps,
 )
 from proxy.enrich.redact.json_keys import secrets_of
 from proxy.enrich.redact.json_values import BLANKS, End, measure, run_in
@@ -100,7 +100,7 @@ class GraphqlRedactor:
             edits += _members(text, variables, found.end(), position)
             end = end if where is End.OUTSIDE else where
 
-        return edited(text, apart(edits), self._hits), end
+        return edited(text, without_overlaps(edits), self._hits), end
 
     def variables_in(self, document: bytes) -> Variables:
         """Return the variables of a document whose values are secret."""
@@ -171,7 +171,7 @@ class GraphqlRedactor:
 def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:
     """Replace the values of variables in an object of variables, and count them in `hits`."""
     if variables:
-        return edited(text, apart(_members(text, variables, 0, len(text))), hits)
+        return edited(text, without_overlaps(_members(text, variables, 0, len(text))), hits)
     return text
 
 

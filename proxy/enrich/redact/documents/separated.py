@@ -111,7 +111,7 @@ def _edits(rows: _Rows, secret: dict[int, str], text: bytes, start: int, stop: i
         if column in secret:
             value = found[1].strip()
             if value.lower() not in KEPT and value.strip(b'"') not in (b"", MARK):
-                stands_in = _QUOTED_MARK if value.startswith(b'"') else MARK
-                edits.append(Edit(*found.span(1), stands_in, secret[column]))
+                replacement = _QUOTED_MARK if value.startswith(b'"') else MARK
+                edits.append(Edit(*found.span(1), replacement, secret[column]))
 
     return edits

@@ -60,11 +60,11 @@ _PARTS: Final = re.compile(
     re.DOTALL,
 )
 _MEMBER: Final = re.compile(rb"""[ \t-]*+(?:["']?([\w$]+)["']?:(?=[ \t\r]|\Z))?(.*)""", re.DOTALL)
-_MAX_ALONG: Final = 16
+_MAX_FURTHER_KEYS: Final = 16
 """Maximum number of further keys in a possible value; with more, the rest of the text is
 redacted.
 """
-_STANDS_IN: Final = b' "%b"' % MARK
+_REPLACEMENT: Final = b' "%b"' % MARK
 """Without quotes it would be a list."""
 
 
@@ -85,7 +85,7 @@ class YamlRedactor(ValueRedactor):
         is_kept = (
             plain in _NULLS or is_fact(name, plain.strip(b"\"'")) or _is_described(name, value)
         )
-        return start, stop, b"" if is_kept else _STANDS_IN
+        return start, stop, b"" if is_kept else _REPLACEMENT
 
     def _value_end(self, text: bytes, found: Named) -> int:
         """Return the end of a value, including the values of further keys within it."""
@@ -93,7 +93,7 @@ class YamlRedactor(ValueRedactor):
         finder = self._finder(text)
         inner = finder.search(sure) if sure < stop else None
 
-        for _ in range(_MAX_ALONG):
+        for _ in range(_MAX_FURTHER_KEYS):
             if inner is None or inner.start >= stop:
                 return stop
             stop = max(stop, _value_ends(text, inner)[1])
@@ -146,7 +146,7 @@ def _value_ends(text: bytes, found: Named) -> tuple[int, int]:
         return stop, stop
 
     flow_end = _flow_value_end(text, colon + 1)
-    if text.find(b"\n", start, colon) < 0 or text.startswith(_STANDS_IN, colon + 1):
+    if text.find(b"\n", start, colon) < 0 or text.startswith(_REPLACEMENT, colon + 1):
         return flow_end, flow_end
 
     # The previous line may have ended within text; then a block's value may continue.

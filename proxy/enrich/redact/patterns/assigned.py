@@ -14,9 +14,9 @@ import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from proxy.enrich.redact.checks import is_no_words
+from proxy.enrich.redact.checks import has_non_word
 from proxy.enrich.redact.edits import MARK, Edit, rule_of_name
-from proxy.enrich.redact.names import ENDINGS, PASSWORDS, may_be_one, normalise, spelled_forms
+from proxy.enrich.redact.names import ENDINGS, PASSWORDS, may_be_secret, normalise, spelled_forms
 from proxy.enrich.redact.naming.values import is_fact
 from proxy.enrich.redact.patterns.escaped import ENDS_WORD
 from proxy.enrich.redact.patterns.views import SPACE
@@ -91,7 +91,7 @@ _BEFORE: Final = re.compile(ENDS_WORD + rb"?([\w.-]*)\Z")
 _MIXED: Final = re.compile(rb"(?=.*[0-9])(?=.*[A-Za-z]).{8,}", re.DOTALL)
 _MIN_BYTES: Final = 4
 _MIN_DIGITS: Final = 3
-_MIN_DRAWN_BYTES: Final = 12
+_MIN_GENERATED_BYTES: Final = 12
 _MIN_VARIABLE_BYTES: Final = 6
 _SOME: Final = frozenset(b"my your the some any test dummy fake example sample new old".split())
 _TRAILING: Final = b",;)]}.!?:"
@@ -108,7 +108,7 @@ _QUOTES: Final = (b'"', b"'")
 _LINE_ENDS: Final = (b"", b"\n", b"\r", b'"')
 
 
-def may_be_given(name: bytes) -> bool:
+def may_be_assigned(name: bytes) -> bool:
     """True if some text may assign a secret to this word."""
     return normalise(name).endswith(_ENDINGS)
 
@@ -201,7 +201,7 @@ def _is_in_table(text: bytes, start: int) -> bool:
     return _TABLE.search(text, max(0, start - _TABLE_BYTES), start) is not None
 
 
-def _stands_for(ending: bytes, content: bytes) -> bool:
+def _is_placeholder(ending: bytes, content: bytes) -> bool:
     """True if a value only names what belongs there: `my-api-key`, `MYTOKEN`,
     `ed25519.Ed25519PrivateKey`.
     """
@@ -241,7 +241,11 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
         return False
     if not value.is_quoted and _CODE.match(content) is not None:
         return False
-    if is_fact(compared, content) or not may_be_one(last, compared) or _stands_for(ending, content):
+    if (
+        is_fact(compared, content)
+        or not may_be_secret(last, compared)
+        or _is_placeholder(ending, content)
+    ):
         return False
     if ending in _DIGITS:
         return _NUMBER.fullmatch(content) is not None and _is_own_word(last, ending)
@@ -250,10 +254,10 @@ def _is_secret(text: bytes, start: int, name: bytes, sign: bytes, value: _Value)
     if len(content) < _MIN_BYTES:
         return False
 
-    return _is_written_like_one(text, start, name, sign, value, ending)
+    return _is_secret_by_form(text, start, name, sign, value, ending)
 
 
-def _is_written_like_one(
+def _is_secret_by_form(
     text: bytes, start: int, name: bytes, sign: bytes, value: _Value, ending: bytes
 ) -> bool:
     """Judge a value that may belong to a program, a type or prose."""
@@ -270,7 +274,7 @@ def _is_written_like_one(
         and _MIXED.match(content) is None
     ):
         return False
-    if name.isupper() and len(content) >= _MIN_DRAWN_BYTES and is_no_words(content):
+    if name.isupper() and len(content) >= _MIN_GENERATED_BYTES and has_non_word(content):
         return True
     if value.is_quoted:
         # `errors["password"] = "is too short"`.

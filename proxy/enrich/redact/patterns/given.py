@@ -8,7 +8,7 @@ be.
 import re
 from typing import Final, NamedTuple
 
-from proxy.enrich.redact.checks import is_no_word
+from proxy.enrich.redact.checks import is_long_or_has_digit
 from proxy.enrich.redact.edits import MARK, Edit, rule_of_name
 from proxy.enrich.redact.names import SecretNames, normalise
 from proxy.enrich.redact.patterns.assigned import MNEMONIC, PHRASES
@@ -31,7 +31,7 @@ def _spaced(pattern: bytes) -> re.Pattern[bytes]:
     return re.compile(b"(?i)" + pattern.replace(b"B", SPACE))
 
 
-class _Giving(NamedTuple):
+class _Syntax(NamedTuple):
     """One syntax: the patterns in front of a name and after it. Group 1 of the latter is the
     value.
     """
@@ -41,27 +41,27 @@ class _Giving(NamedTuple):
     may_be_word: bool
 
 
-_ELEMENT: Final = _Giving(
+_ELEMENT: Final = _Syntax(
     re.compile(rb"<(?:[A-Za-z0-9_.-]{1,32}:)?\Z"),
     re.compile(rb"(?:\s[^<>]*)?>" + _ELEMENT_VALUE),
     False,
 )
 """The beginning of an element, anywhere in a text."""
-_QUOTED: Final = _Giving(
+_QUOTED: Final = _Syntax(
     re.compile(b""), re.compile(rb"%b\s*:\s*%b%b" % (_QUOTE, _QUOTE, _ELEMENT_VALUE)), False
 )
 """JSON in markup."""
 _OPTION_SIGN: Final = rb"""(?:B+["']?|["'],B*["'])"""
-_OPTION: Final = _Giving(
+_OPTION: Final = _Syntax(
     _spaced(rb"""(?:B|["'])\Z"""), _spaced(_OPTION_SIGN + _WORD), may_be_word=True
 )
 """A command option; its value may be a word."""
 _PHRASE: Final = _spaced(_OPTION_SIGN + b"(%b)" % MNEMONIC.pattern)
 """The mnemonic phrase after an option, quoted or not."""
-_VARIABLE: Final = _Giving(
+_VARIABLE: Final = _Syntax(
     _spaced(rb"\b(?:env|setx|set -[a-z]+)B+\Z"), _spaced(rb"B+" + _WORD), may_be_word=True
 )
-_CONSTANT: Final = _Giving(
+_CONSTANT: Final = _Syntax(
     _spaced(rb"""\bdefine\(B*["']\Z"""),
     _spaced(rb"""["']B*,B*["']([^\r\n"'\\\[]{64,}|[^\s"'\\\[]{4,})"""),
     may_be_word=True,
@@ -88,19 +88,19 @@ def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | N
     stop = rest.end()
     before = text[max(0, start - _MAX_NAME_BYTES) : start]
     start -= len(before) - len(before.rstrip(_NAME_BYTES))
-    giving = _giving(text, start, stop)
-    if giving is None:
+    syntax = _syntax_at(text, start, stop)
+    if syntax is None:
         return None
 
-    if giving is _OPTION and normalise(text[start:stop]).endswith(PHRASES):
+    if syntax is _OPTION and normalise(text[start:stop]).endswith(PHRASES):
         words = _PHRASE.match(text, stop)
         if words is None:
             return None
         return Edit(*words.span(1), MARK, rule_of_name(text[start:stop].lstrip(b"-")))
 
     limit = stop + _VALUE_BYTES
-    after = giving.after.match(text, stop, limit)
-    if after is None or giving.before.search(text, max(0, start - _NEAR_BYTES), start) is None:
+    after = syntax.after.match(text, stop, limit)
+    if after is None or syntax.before.search(text, max(0, start - _NEAR_BYTES), start) is None:
         return None
 
     name = text[start:stop].lstrip(b"-")
@@ -108,8 +108,12 @@ def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | N
         return None
 
     begin, end = after.span(1)
-    if giving.may_be_word:
-        return Edit(begin, end, MARK, rule_of_name(name)) if is_no_word(text[begin:end]) else None
+    if syntax.may_be_word:
+        return (
+            Edit(begin, end, MARK, rule_of_name(name))
+            if is_long_or_has_digit(text[begin:end])
+            else None
+        )
     if after.end() == end < limit:
         return None
 
@@ -123,7 +127,7 @@ def given_at(text: bytes, start: int, stop: int, names: SecretNames) -> Edit | N
     return Edit(begin, end, MARK, rule_of_name(name))
 
 
-def _giving(text: bytes, start: int, stop: int) -> _Giving | None:
+def _syntax_at(text: bytes, start: int, stop: int) -> _Syntax | None:
     """Return the syntax that may assign a value to a name, by the bytes around it."""
     if stop == len(text):
         return None

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.checks import is_no_words
+from proxy.enrich.redact.checks import has_non_word
 from proxy.enrich.redact.edits import MARK, Edit
 from proxy.enrich.redact.octets import BAR
 from proxy.enrich.redact.patterns.views import Span
@@ -135,7 +135,7 @@ def secrets_in(text: bytes, disabled: Collection[str] = ()) -> Iterator[Edit]:
         return
     if BAR in text and _APP_RULE not in disabled:
         for token in _APP_TOKEN.finditer(text):
-            if is_no_words(token[1]):
+            if has_non_word(token[1]):
                 yield Edit(*token.span(), MARK, _APP_RULE)
 
     position = 0

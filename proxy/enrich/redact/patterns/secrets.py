@@ -14,14 +14,14 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from proxy.enrich.formats.linear_patterns import compile_bytes
-from proxy.enrich.redact.edits import MARK, NAME, Edit, Hits, apart, edited
+from proxy.enrich.redact.edits import MARK, NAME, Edit, Hits, edited, without_overlaps
 from proxy.enrich.redact.forms import MAX_STATE_BYTES
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
 from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.patterns import numbers
-from proxy.enrich.redact.patterns.assigned import assigned_at, may_be_given
+from proxy.enrich.redact.patterns.assigned import assigned_at, may_be_assigned
 from proxy.enrich.redact.patterns.given import given_at
-from proxy.enrich.redact.patterns.quick_reading import around, quick_reading
+from proxy.enrich.redact.patterns.quick_decoding import around, quickly_decoded
 from proxy.enrich.redact.patterns.views import View, has_escapes
 from proxy.enrich.redact.rule import Rule, built_in_rules, is_built_in
 from proxy.enrich.redact.scanner import Scanner
@@ -127,7 +127,7 @@ class SecretPatterns:
         self.min_bytes: Final = 1 if self._own else _min_bytes(counting)
 
     def _may_name(self, word: bytes) -> bool:
-        return self._names.has(word) or may_be_given(word)
+        return self._names.has(word) or may_be_assigned(word)
 
     def may_hold(self, text: bytes) -> bool:
         """Return False if a text certainly has no secret, even after decoding; fast."""
@@ -139,7 +139,7 @@ class SecretPatterns:
         if not self._own:
             text = around(text, self.scanner.candidates(text))
         for _ in range(_MAX_READINGS):
-            said = quick_reading(text)
+            said = quickly_decoded(text)
             if said == text:
                 return False
             text = said
@@ -164,7 +164,7 @@ class SecretPatterns:
         """
         edits = self.find(data) if self.may_hold(data) else []
         edits += self.scanner.forms(data, is_octets=True)
-        return edited(data, apart(edits), self.hits)
+        return edited(data, without_overlaps(edits), self.hits)
 
     def find(self, text: bytes) -> list[Edit]:
         """Return the edits for the secrets in a text and in its decoded forms, in order."""
@@ -184,7 +184,7 @@ class SecretPatterns:
                 or (view := View(plain)).text is plain
                 or len(views) == _MAX_VIEWS
             ):
-                return apart(list(in_place(text, edits)))
+                return without_overlaps(list(in_place(text, edits)))
 
             views.append(view)
             plain = view.text
@@ -193,25 +193,25 @@ class SecretPatterns:
         """Yield the secrets of a text without decoding, in any order."""
         if self.scanner.has_hits(text):
             yield from self.scanner.forms(text)
-            yield from self._given(text)
+            yield from self._assigned(text)
         yield from numbers.secrets_in(text, self._disabled)
         for place, pattern in enumerate(self._own, 1):
             yield from _own_secrets(text, pattern, f"pattern-{place}")
 
-    def _given(self, text: bytes) -> Iterator[Edit]:
+    def _assigned(self, text: bytes) -> Iterator[Edit]:
         """Yield the values that a text assigns to secret names."""
         taken = 0
         for start, stop in self.scanner.names(text):
             if start < taken:
                 continue
             found = assigned_at(text, start, stop) or given_at(text, start, stop, self._names)
-            if found is None or self._is_off(text, found):
+            if found is None or self._is_excepted(text, found):
                 continue
 
             yield found
             taken = found.stop
 
-    def _is_off(self, text: bytes, edit: Edit) -> bool:
+    def _is_excepted(self, text: bytes, edit: Edit) -> bool:
         """True if a value assigned to a name stays, because its rule is disabled or its name
         excepted.
 

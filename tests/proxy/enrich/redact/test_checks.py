@@ -7,10 +7,10 @@ import pytest
 from proxy.enrich.redact.checks import (
     CHECKS,
     begins_with_object,
+    has_non_word,
     holds_login,
     holds_private_key,
     is_mixed,
-    is_no_words,
     is_random,
 )
 from proxy.enrich.redact.rule import built_in_rules
@@ -24,8 +24,8 @@ def test_keys_are_told_from_words() -> None:
     assert not is_random(b"some-words-and-more")
     assert is_mixed(b"aBcDeFgHiJ")
     assert not is_mixed(b"sk-words-with-hyphens-between-them")
-    assert is_no_words(b"aB3dE5fG7hI9jK1l")
-    assert not is_no_words(b"your_token_here_12")
+    assert has_non_word(b"aB3dE5fG7hI9jK1l")
+    assert not has_non_word(b"your_token_here_12")
 
 
 def test_base64_is_read() -> None:

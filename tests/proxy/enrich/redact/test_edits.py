@@ -2,13 +2,13 @@
 
 from collections import Counter
 
-from proxy.enrich.redact.edits import MARK, Edit, apart, edited, rule_of_name
+from proxy.enrich.redact.edits import MARK, Edit, edited, rule_of_name, without_overlaps
 
 
 def test_edits_are_brought_apart() -> None:
     """What lies within another one goes; of what overlaps the rest stays."""
     edits = [Edit(4, 8, b"B", "b"), Edit(0, 5, b"A", "a"), Edit(1, 2, b"X", "x")]
-    assert apart(edits) == [Edit(0, 5, b"A", "a"), Edit(5, 8, b"B", "b")]
+    assert without_overlaps(edits) == [Edit(0, 5, b"A", "a"), Edit(5, 8, b"B", "b")]
 
 
 def test_edits_are_counted_by_rule() -> None:

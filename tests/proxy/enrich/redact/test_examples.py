@@ -13,8 +13,8 @@ from tests.proxy.enrich.redact.test_rule_files import KEYS, RULES
 from tests.support.cases import each_of
 from tests.support.sidelog import ROOT
 
-FOUND = "found is 'acme_12345678'"
-NO_MATCH = "nothing matches, or not at the beginning of a word"
+FOUND = "'acme_12345678'"
+NO_MATCH = "the regex does not match, or only within a word"
 
 
 def rule(
@@ -48,37 +48,35 @@ def test_an_example_is_a_secret_or_has_one() -> None:
         (
             ("acne",),
             (),
-            "examples: expected a text in which a secret is found; it has none of the literals, "
-            "got 'acne'",
+            "examples: expected a text with a match, but it contains none of the literals, got 'acne'",
         ),
         (
             ("acme_1",),
             (),
-            f"examples: expected a text in which a secret is found; {NO_MATCH}, got 'acme_1'",
+            f"examples: expected a text with a match, but {NO_MATCH}, got 'acme_1'",
         ),
         (
             ("x acme_12345678",),
             (),
-            f"examples: expected that 'x acme_12345678' is found, and nothing else; {FOUND}, got "
+            f"examples: expected 'x acme_12345678' as the only match, but {FOUND} matched, got "
             "'x acme_12345678'",
         ),
         (
             ("acme_12345678 «acme_12345678»",),
             (),
-            f"examples: expected that 'acme_12345678' is found, and nothing else; {FOUND}, "
-            "'acme_12345678', got 'acme_12345678 «acme_12345678»'",
+            f"examples: expected {FOUND} as the only match, but {FOUND}, {FOUND} matched, got "
+            "'acme_12345678 «acme_12345678»'",
         ),
         (
             (),
             ("a", "to acme_12345678"),
-            f"no-examples: expected a text in which nothing is found; {FOUND}, got 'to "
+            f"no-examples: expected a text without a match, but {FOUND} matched, got 'to "
             "acme_12345678'",
         ),
         (
             (),
             ("acme_12345678 " * 9,),
-            f"no-examples: expected a text in which nothing is found; {FOUND}, 'acme_12345678', "
-            "'acme_12345678' …, got "
+            f"no-examples: expected a text without a match, but {FOUND}, {FOUND}, {FOUND} … matched, got "
             "'acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_12345678 acme_1...",
         ),
     ],
@@ -92,11 +90,11 @@ def test_examples_are_tried(
 
 
 def test_examples_are_tried_as_bodies_are_read() -> None:
-    """The middle of a long run is set aside; what counts on it finds nothing."""
+    """The middle of a long run is masked, so an expression that needs it does not match."""
     secret = "acme_" + "aB3dE5fG7hI9jK1l" * 40
     assert [*problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{40,}"),))] == []
     (problem,) = problems_of((rule((secret,), (), "acme_[A-Za-z0-9]{640}"),))
-    assert "nothing matches" in problem[1]
+    assert "does not match" in problem[1]
 
 
 @each_of(
@@ -104,9 +102,9 @@ def test_examples_are_tried_as_bodies_are_read() -> None:
     [
         ("name:session", None), ("name:db_password", None), ("name:x-acme", None), ("name:p", None), ("iban", None),
         ("name:sid", None), ("name:user[password]", None), ("name:" + "x" * 64, None),
-        ("name:sezzion", "'sezzion' is the name of no secret; did you mean 'name:session'?"),
-        ("name:x-acne", "'x-acne' is the name of no secret; did you mean 'name:x-acme'?"),
-        ("name:qqq", "'qqq' is the name of no secret"),
+        ("name:sezzion", "'sezzion' is not the name of a secret; did you mean 'name:session'?"),
+        ("name:x-acne", "'x-acne' is not the name of a secret; did you mean 'name:x-acme'?"),
+        ("name:qqq", "'qqq' is not the name of a secret"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_none_of_a_secret_is_not_switched_off(

@@ -18,4 +18,4 @@ def test_a_bare_value_becomes_a_string(before: str, after: str, mark: str) -> No
     text = f"{before}123{after}".encode()
     start = len(before.encode())
     (edit,) = in_place(text, [Edit(start, start + 3, b"M")])
-    assert edit.stands_in == mark.encode()
+    assert edit.replacement == mark.encode()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.enrich.redact.patterns.escape_arrays import without_backslashes
-from proxy.enrich.redact.patterns.quick_reading import around, quick_reading
+from proxy.enrich.redact.patterns.quick_decoding import around, quickly_decoded
 from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of
 
@@ -22,8 +22,8 @@ pieces = st.sampled_from(
 def test_long_texts_are_read_as_short_ones(text: bytes) -> None:
     """Whatever stands beside what, also at the end: arrays say what replacing says."""
     said = without_backslashes(text).replace(b"\\u0041", b"A").replace(b"\0", b"\\")
-    assert said == quick_reading(text)
-    assert quick_reading(b" " * 5000 + text) == b" " * 5000 + quick_reading(text)
+    assert said == quickly_decoded(text)
+    assert quickly_decoded(b" " * 5000 + text) == b" " * 5000 + quickly_decoded(text)
 
 
 @each_of(
@@ -43,7 +43,7 @@ def test_long_texts_are_read_as_short_ones(text: bytes) -> None:
 )
 def test_what_is_said(text: bytes, said: bytes) -> None:
     """One level, of each kind."""
-    assert quick_reading(text) == said
+    assert quickly_decoded(text) == said
 
 
 SECRETS = (

@@ -63,11 +63,11 @@ def around(text: bytes, candidates: list[int]) -> bytes:
 
     if end >= 0:
         pieces.append(text[begin:end])
-    # In a text with blanks, a plus sign does not mean one (`quick_reading`).
+    # In a text with blanks, a plus sign does not mean one (`quickly_decoded`).
     return (b" \n" if b" " in text else b"\n").join(pieces)
 
 
-def quick_reading(text: bytes) -> bytes:
+def quickly_decoded(text: bytes) -> bytes:
     """Return a text with one level of its escapes decoded."""
     if BACKSLASH in text:
         text = _without_backslashes(text)

@@ -29,13 +29,13 @@ _NUMBER_LETTERS: Final = 8
 _AS_LETTERS: Final = bytes.maketrans(b"0123456789", b"ghijklmnop")
 """Placeholders have no digits, which together with others could look like a card number."""
 _NAME: Final = bytes(secrets.choice(_LETTERS) for _ in range(_NAME_LETTERS))
-_STANDS_IN: Final = re.compile(_NAME + rb"([a-p]{%d})" % _NUMBER_LETTERS)
+_PLACEHOLDER: Final = re.compile(_NAME + rb"([a-p]{%d})" % _NUMBER_LETTERS)
 """The placeholder has 32 characters, because base64 comes in groups of four."""
 _KEPT_START_BYTES: Final = 160
 """No rule needs more than 130."""
 _KEPT_END_BYTES: Final = 64
 """The end of a run may be the name of the value after it."""
-_MIN_ASIDE_BYTES: Final = 40
+_MIN_MASKED_BYTES: Final = 40
 _KEPT_GAP_BYTES: Final = 4
 """The distance kept around a text within binary data, for its length prefix."""
 _PEM: Final = b"LS0tLS1CRUdJTi"
@@ -43,7 +43,7 @@ _BEFORE_BYTES: Final = 32
 _LOGIN: Final = re.compile(rb"(?i:basic|_auth)\W*\Z")
 
 
-def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[bytes]]:
+def mask_runs(text: bytes, content: Content | None = None) -> tuple[bytes, list[bytes]]:
     """Mask the long runs of a text.
 
     Returns:
@@ -53,7 +53,7 @@ def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[
     spans = [
         span
         for start, stop in long_runs(text)
-        if (span := _middle_of(text, start, stop)) is not None
+        if (span := _masked_span(text, start, stop)) is not None
     ]
     if content is not None:
         spans = sorted([*spans, *_gaps(text)])
@@ -64,32 +64,33 @@ def set_aside(text: bytes, content: Content | None = None) -> tuple[bytes, list[
     return edited(text, edits), [text[start:stop] for start, stop in spans]
 
 
-def put_back(text: bytes, aside: list[bytes]) -> bytes:
+def unmask_runs(text: bytes, runs: list[bytes]) -> bytes:
     """Replace the placeholders that remain in a masked text by the original bytes."""
-    if not aside:
+    if not runs:
         return text
-    numbers = {_numbered(number): content for number, content in enumerate(aside)}
+    numbers = {_numbered(number): content for number, content in enumerate(runs)}
     edits = [
-        Edit(*found.span(), numbers.get(found[1], found[0])) for found in _STANDS_IN.finditer(text)
+        Edit(*found.span(), numbers.get(found[1], found[0]))
+        for found in _PLACEHOLDER.finditer(text)
     ]
     return edited(text, edits)
 
 
-def without_aside(text: bytes) -> bytes:
+def masked_text(text: bytes) -> bytes:
     """Return the masked text for a prefilter; the same object if nothing is masked."""
-    return set_aside(text, None if is_utf8(text) else "octets")[0]
+    return mask_runs(text, None if is_utf8(text) else "octets")[0]
 
 
 def _numbered(number: int) -> bytes:
     return (b"%08x" % number).translate(_AS_LETTERS)
 
 
-def _middle_of(text: bytes, start: int, stop: int) -> Span | None:
+def _masked_span(text: bytes, start: int, stop: int) -> Span | None:
     """Return the part of a run that is masked; None if the run stays whole."""
     first = start + _KEPT_START_BYTES
     last = stop - _KEPT_END_BYTES
     last -= (last - first) % 4
-    if last - first < _MIN_ASIDE_BYTES or text.find(_PEM, start, stop) >= 0:
+    if last - first < _MIN_MASKED_BYTES or text.find(_PEM, start, stop) >= 0:
         return None
     if _LOGIN.search(text[max(0, start - _BEFORE_BYTES) : start]) is not None:
         return None
@@ -106,4 +107,4 @@ def _gaps(data: bytes) -> list[Span]:
         (stop + _KEPT_GAP_BYTES, start - _KEPT_GAP_BYTES)
         for (_, stop), (start, _) in pairwise(runs)
     ]
-    return [(start, stop) for start, stop in spans if stop - start >= _MIN_ASIDE_BYTES]
+    return [(start, stop) for start, stop in spans if stop - start >= _MIN_MASKED_BYTES]

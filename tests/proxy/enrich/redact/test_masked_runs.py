@@ -1,4 +1,4 @@
-"""What is set aside while a text is redacted: no secret is among it, and all of it comes back."""
+"""Masked runs: they contain no secret, and unmasking restores the text."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ import pytest
 from proxy.enrich.formats.content import content_of
 from proxy.enrich.http.bodies import redacted_body
 from proxy.enrich.http.exchange import DecodedBody
-from proxy.enrich.redact.aside import put_back, set_aside, without_aside
+from proxy.enrich.redact.masked_runs import mask_runs, masked_text, unmask_runs
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
 from proxy.enrich.redact.redactor import Redactor
 from tests.proxy.enrich.redact.secrets import make_further_secrets, make_secrets
@@ -33,7 +33,7 @@ def redacted(body: bytes, content_type: bytes = b"") -> bytes:
     return head + tail
 
 
-def test_what_was_set_aside_comes_back() -> None:
+def test_masked_runs_come_back() -> None:
     """Of any mixture of octets, runs and texts."""
     pieces = [
         OCTETS,
@@ -48,17 +48,17 @@ def test_what_was_set_aside_comes_back() -> None:
     for _ in range(200):
         text = b"".join(G.choices(pieces, k=6))
         for content in (None, "octets"):
-            left, aside = set_aside(text, content)
-            assert put_back(left, aside) == text
-            assert len(left) + sum(map(len, aside)) >= len(text) or not aside
+            masked, runs = mask_runs(text, content)
+            assert unmask_runs(masked, runs) == text
+            assert len(masked) + sum(map(len, runs)) >= len(text) or not runs
 
 
 def test_nearly_nothing_is_left_of_runs_and_octets() -> None:
     """Whatever their length, so that a search takes as long."""
     for text in (OCTETS * 20, STANDARD.encode() * 20, base64.encodebytes(OCTETS * 20)):
-        assert len(without_aside(text)) < len(text) / 20
+        assert len(masked_text(text)) < len(text) / 20
     plain = b'{"name": "Ada"}' * 50
-    assert without_aside(plain) is plain
+    assert masked_text(plain) is plain
 
 
 @each_of("name", [*SECRETS])
