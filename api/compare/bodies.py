@@ -1,12 +1,11 @@
-"""Changes between two bodies. Pure.
+"""Changes between two bodies.
 
 Strategy: the form of a body is recognised by its content. JSON is compared by path under any media
 type, an event stream event by event (without comments and pings, which only keep a connection
-open), a multipart body part by part, other text by lines, and other bytes by the first that
-differs. Only forms of a browser are recognised by their media type.
-
+open), a multipart body part by part, other text by lines, and other bytes by the first difference.
+Only browser forms are recognised by their media type.
 Of a cut body, as many of the first and of the last bytes are compared as both sides have. Members
-and elements that may be missing because of the cut are no difference.
+and elements that may be missing because of the cut are not a difference.
 """
 
 import re
@@ -38,20 +37,20 @@ _SHOWN_BYTES: Final = 16
 
 Fields = list[tuple[str, str]]
 Expected = Literal["document", "form", "text"]
-"""What to read a body as, if it can be; `document`: any of `DOCUMENTS`."""
+"""Preferred form of a body; `document` stands for any of `DOCUMENTS`."""
 
 
 def body_parts(
     name: str, old: Body, new: Body, *, is_form: bool = False, ignored: Ignored = NOTHING_IGNORED
 ) -> list[Part]:
-    """Compare two bodies; an empty body stands for none.
+    """Compare two bodies. An empty body stands for a missing one.
 
-    The tails of cut bodies are a part of their own, if they differ.
+    The tails of cut bodies become a part of their own if they differ.
     """
     try:
         heads = _compare_heads(name, old, new, "form" if is_form else "document", ignored)
     except RecursionError:
-        # JSON may be read and yet be nested too deep to be compared, or written.
+        # JSON may be readable and yet be nested too deep to be compared, or written.
         heads = _compare_heads(name, old, new, "text", ignored)
     return [heads, *_compare_tails(name, old, new)]
 
@@ -65,7 +64,8 @@ def _compare_heads(name: str, old: Body, new: Body, expected: Expected, ignored:
     theirs = b"" if is_gone else new.head[:size]
     form, changes = _compare(ours, theirs, expected, is_cut=is_cut)
 
-    # Sizes are those on the wire, so that a coding makes them say nothing about the content.
+    # Sizes are those on the wire, so with a content coding they do not tell the size of the
+    # content.
     is_coded = old.coding or new.coding
     if (is_cut or is_gone or form == "bytes") and old.size != new.size and not is_coded:
         changes.add("changed", ("size",), f"{old.size} bytes", f"{new.size} bytes")
@@ -89,7 +89,7 @@ def _compare_heads(name: str, old: Body, new: Body, expected: Expected, ignored:
 
 
 def _compare_tails(name: str, old: Body, new: Body) -> list[Part]:
-    """Compare the last bytes of cut bodies; a whole body has them at the end of its head."""
+    """Compare the last bytes of cut bodies. A whole body has them at the end of its head."""
     size = min((len(body.tail) for body in (old, new) if body.truncated), default=0)
     ours, theirs = ((body.tail if body.truncated else body.head)[-size:] for body in (old, new))
     if not size or ours == theirs or old.omitted or new.omitted:
@@ -102,7 +102,7 @@ def _compare_tails(name: str, old: Body, new: Body) -> list[Part]:
 
 
 def fields_changes(old: Fields, new: Fields) -> Changes:
-    """Compare fields by name; the order counts within a name."""
+    """Compare fields by name. The order counts within a name."""
     # Each side has a list for every name, so that every value is a change of its own.
     ours: dict[str, list[str]] = {name: [] for name, _ in (*new, *old)}
     theirs: dict[str, list[str]] = {name: [] for name in ours}
@@ -124,13 +124,15 @@ def fields_changes(old: Fields, new: Fields) -> Changes:
 
 
 def _field_path(path: Path) -> Path:
-    """Write name and index as one step: `tag`, `tag[1]`; for all values of a name, the name."""
+    """Return name and index as one step: `tag`, `tag[1]`; for all values of a name, the name."""
     name, *index = path
     return (f"{name}[{index[0]}]" if any(index) else name,)
 
 
 def _field_value(value: str | list[str] | None) -> str | None:
-    """Write a value, or all values of a name, which are one change if only their order differs."""
+    """Return a value, or all values of a name joined: if only their order differs, they are one
+    change.
+    """
     return ", ".join(value) if isinstance(value, list) else value
 
 
@@ -140,7 +142,7 @@ def read_form(text: str) -> Fields:
 
 
 def is_json_sent_as_form(text: str) -> bool:
-    """Whether a body with the media type of a form is JSON, as curl sends it by default."""
+    """Return True if a body with the media type of a form is JSON, as curl sends it by default."""
     return text.lstrip().startswith(("{", "["))
 
 
@@ -149,7 +151,7 @@ def is_redacted(old: str, new: str) -> bool:
 
 
 def _compare(old: bytes, new: bytes, expected: Expected, *, is_cut: bool) -> tuple[str, Changes]:
-    """Return the form by which two bodies are compared, and the changes."""
+    """Return the form in which two bodies are compared, and the changes."""
     changes = Changes()
     if old == new:
         return "text", changes
@@ -175,7 +177,7 @@ def _compare(old: bytes, new: bytes, expected: Expected, *, is_cut: bool) -> tup
 
 
 def _byte_changes(old: bytes, new: bytes) -> Changes:
-    """Return the first byte that differs, with those behind it, as one change."""
+    """Return the first byte that differs, with the following ones, as one change."""
     pairs = enumerate(zip(old, new, strict=False))
     at = next((place for place, (one, other) in pairs if one != other), min(len(old), len(new)))
     pieces = (side[at : at + _SHOWN_BYTES].hex(" ") for side in (old, new))
@@ -194,7 +196,7 @@ def _document_changes(old: Any, new: Any, is_cut: bool) -> Changes:
 
 
 def _last_path(value: Any) -> Path:
-    """Return the path of the last value of a document: of a cut one, where it was cut."""
+    """Return the path of the last value of a document. A cut document was cut there."""
     path: Path = ()
     while isinstance(value, dict | list) and value:
         last = next(reversed(value)) if isinstance(value, dict) else len(value) - 1
@@ -204,7 +206,7 @@ def _last_path(value: Any) -> Path:
 
 
 def _may_be_cut_off(change: Change, old_end: Path, new_end: Path) -> bool:
-    """Whether a change may be due to the cut: a side may have had the same behind it."""
+    """Return True if a change may be due to the cut: the missing part could have been equal."""
     kind, path, old_path, old, new = change
     if kind == "added":
         return old_end[: len(old_path) - 1] == old_path[:-1]
@@ -241,7 +243,7 @@ def _read_json(text: str, is_cut: bool) -> Any:
 
 
 def _read_events(text: str, is_cut: bool) -> Any:
-    """Read server-sent events (WHATWG HTML, 9.2), or JSON by lines; a cut last one is left out.
+    """Read server-sent events (WHATWG HTML, 9.2), or JSON by lines. A cut last one is left out.
 
     Raises:
         ValueError: there is no event, or a line is not JSON.
@@ -261,7 +263,10 @@ def _read_events(text: str, is_cut: bool) -> Any:
 
 
 def _read_event(block: str) -> dict[str, Any]:
-    """Return the fields of an event, its data as JSON if it is; a comment has no fields."""
+    """Return the fields of an event, with its data parsed if it is JSON.
+
+    A comment has no fields.
+    """
     event: dict[str, Any] = {}
     for line in _LINE_END.split(block):
         name, _, value = line.partition(":")

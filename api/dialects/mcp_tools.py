@@ -1,9 +1,7 @@
-"""The tools that agents have over the log: what each takes, what it asks of the native API, what it
-leaves out.
+"""The tools for agents: their arguments, their requests to the native API, and their short answers.
 
-Pure but for what is asked. Answers are for a model: short, members without a value left out, ids to
-go on with. A tool has the parameters of the path behind it under the same names, so what they mean
-is written down once.
+Answers are for a model: short, without empty members, with ids to continue with. A tool has the
+parameters of the API path that it uses, under the same names, so their meaning is described once.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,9 +28,9 @@ DEFAULT_PERIOD: Final = "1h"
 BODY_CHARACTERS: Final = 1500
 MAX_BODY_CHARACTERS: Final = 15_000
 MAX_CHANGES: Final = 40
-"""Of one part of a comparison."""
+"""Changes shown of one part of a comparison."""
 _VALUE_CHARACTERS: Final = 300
-"""Of a header, of a changed value."""
+"""Characters shown of a header, or of a changed value."""
 _AROUND: Final = timedelta(minutes=1)
 _RECORD: Final = (
     *(
@@ -84,7 +82,7 @@ _MORE: Final = (
         "redactions",
     ),
 )
-"""What one record has beside."""
+"""Members that only the answer about a single record has."""
 _GRAMMAR: Final = """# Search language
 
 Terms beside each other must all match; `or` is weaker, `-` or `not` is stronger, brackets group.
@@ -119,21 +117,21 @@ _ID: Final = _text("The id of a record, or its beginning.")
 
 
 class Tool(NamedTuple):
-    """One tool."""
+    """One tool: its arguments, and the function that answers."""
 
     title: str
-    """Its name, for people."""
+    """Name of the tool, for people."""
     description: str
     takes: Mapping[str, Json]
     """Arguments by name, as JSON Schema."""
     answer: Callable[[Ask, Arguments], Awaitable[object]]
     needs: tuple[str, ...] = ()
-    """Arguments without which it cannot be called."""
+    """Arguments that are required."""
     bound: str = "limit"
-    """The argument that says how long an answer becomes."""
+    """Argument that limits the length of an answer."""
 
     def described(self, name: str) -> Json:
-        """Describe the tool as `tools/list` does."""
+        """Return the description of the tool for `tools/list`."""
         schema = {
             "type": "object",
             "properties": self.takes,
@@ -149,13 +147,14 @@ class Tool(NamedTuple):
         }
 
     async def call(self, ask: Ask, given: Mapping[str, Any], max_characters: int) -> str:
-        """Answer in so many characters at most: of a longer answer there are fewer entries, each
+        """Answer in up to `max_characters`. A longer answer is reduced to fewer entries, each
         whole.
 
-        A text is answered as it is, everything else as JSON.
+        Text is returned unchanged, everything else as JSON.
 
         Raises:
-            Refused: the API refuses, an argument is not of the schema, or even one entry is too long.
+            Refused: the API refuses, an argument does not fit the schema, or even one entry is too
+                long.
         """
         arguments = read_arguments(self.takes, self.needs, given)
         while True:
@@ -179,7 +178,7 @@ class Tool(NamedTuple):
 
 
 def _lean(value: Any) -> Any:
-    """Leave out members without a value, at any depth."""
+    """Return a value without empty members, at any depth."""
     if isinstance(value, list):
         return [_lean(each) for each in value]
     if not isinstance(value, dict):
@@ -188,7 +187,7 @@ def _lean(value: Any) -> Any:
 
 
 def brief(record: Json, more: tuple[str, ...] = ()) -> Json:
-    """Show a record in a line."""
+    """Return a record as a short object."""
     shown: Json = _lean({name: record.get(name) for name in (*_RECORD, *more)})
     for name, usual in (
         ("kind", "exchange"),
@@ -211,7 +210,7 @@ def _cut(text: str, limit: int = _VALUE_CHARACTERS) -> str:
 
 
 def _listed(page: Json, name: str, rows: list[Any], given: Arguments) -> Json:
-    """Show a list with its period: where nothing was found both say so."""
+    """Return a list with its period, so that an empty answer names the searched period."""
     period = {side: given[side] for side in ("since", "until") if side in given}
     shown: Json = _lean({key: value for key, value in page.items() if key not in (name, *period)})
     return {**period, name: rows, **shown}
@@ -223,10 +222,10 @@ async def _search(ask: Ask, given: Arguments) -> Json:
 
 
 async def _record(ask: Ask, text: str) -> Json:
-    """Read a record by its id or the beginning of it.
+    """Return a record by its id or the beginning of it.
 
     Raises:
-        Refused: none has it, or several begin so.
+        Refused: no record has it, or several ids begin with it.
     """
     digits = digits_of(text)
     if (
@@ -331,7 +330,7 @@ def _part(part: Json, max_changes: int) -> object:
 
 
 async def _all_of(path: str, name: str, ask: Ask, given: Arguments) -> Json:
-    """Answer as the API does, with a list of this name."""
+    """Return the API's answer with the list `name` in it."""
     page = await ask(path, given)
     return _listed(page, name, [_lean(row) for row in page[name]], given)
 
@@ -379,7 +378,7 @@ async def _conversation(ask: Ask, given: Arguments) -> Json:
 
 
 def describe_language() -> str:
-    """Describe the search language."""
+    """Return the description of the search language."""
     words = [*WORDS.values(), *PREFIXES.values()]
     return _GRAMMAR + "".join(
         f"| `{word.name}` | {word.help} | `{word.example}` |\n" for word in words

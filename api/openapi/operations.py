@@ -1,11 +1,10 @@
-"""What each route takes and returns, for the API's description: one line an operation, in the order
-of the route table.
+"""The parameters and the response of each route, for the API's description, in route table order.
 
-Parameters are described exactly as they are accepted. Two rules cannot be said in a schema and
-stand in descriptions: numbers above a limit that is clamped count as the limit, and an empty filter
-is none. Everything else a schema refuses is a 400, and what it allows is not: schemathesis holds
-both against the server. A route that is missing here fails a test; at run time it is described by
-its handler's docstring alone.
+Parameters are described exactly as they are accepted. Two rules cannot be expressed in a schema and
+are in descriptions: numbers above a clamped limit count as the limit, and an empty filter is no
+filter. Any other value that a schema refuses is a 400, and any value it allows is accepted:
+schemathesis verifies both against the server. A route that is missing here fails a test; at run
+time only its handler's docstring describes it.
 """
 
 from collections.abc import Mapping
@@ -66,7 +65,9 @@ _LATE: Final[Schema] = {
     "format": "date-time",
     "examples": ["2038-01-01T00:00:00Z"],
 }
-"""A time behind the usual example of one: a period does not end before it begins."""
+"""A time for the end of a period. Its example is late, since a period must not end before it
+begins.
+"""
 _AGE: Final[Schema] = {"type": "string", "pattern": "^[0-9]{1,10}[smhdw]$"}
 _DAY: Final[Schema] = {"enum": ["today", "yesterday"]}
 TIME: Final[Schema] = {"anyOf": [*_TIMES, _EMPTY], "description": EXPECTED}
@@ -87,9 +88,9 @@ CURSOR: Final[Schema] = {
     "description": "opaque: the next_cursor of a response",
 }
 CURSOR_DOWN: Final[Schema] = CURSOR | {"pattern": f"^(AQ[EF]{_BASE64}{{10}}[AQgw]|)$"}
-"""Of a list that goes one way."""
+"""Cursor of a list in descending order."""
 CURSOR_UP: Final[Schema] = CURSOR | {"pattern": f"^(AQ[AB]{_BASE64}{{10}}[AQgw]|)$"}
-"""Of one that goes the other."""
+"""Cursor of a list in ascending order."""
 RECEIVED_CURSOR: Final[Schema] = {
     "type": "string",
     "pattern": f"^(A[g-v]{_BASE64}{{20}}[AEIMQUYcgkosw048]|)$",
@@ -98,7 +99,7 @@ RECEIVED_CURSOR: Final[Schema] = {
 
 
 def whole(maximum: int = MAX_INT64, default: int | None = None, minimum: int = 0) -> Schema:
-    """Return the schema of a whole number; outside of its bounds it is refused."""
+    """Return the schema of an integer. Values outside the bounds are refused."""
     schema: Schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
     if default is None:
         return schema
@@ -106,18 +107,19 @@ def whole(maximum: int = MAX_INT64, default: int | None = None, minimum: int = 0
 
 
 def clamped(maximum: int, default: int | None = None) -> Schema:
-    """Return the schema of a whole number that counts as `maximum` when it is above."""
+    """Return the schema of an integer that is reduced to `maximum` if above."""
     return whole(default=default) | {"description": f"above {maximum} it is {maximum}"}
 
 
 def one_of(*values: str) -> Schema:
-    """Return the schema of one of some words; the first is the default, also when it is empty."""
+    """Return the schema of one of some words. The first is the default, also for an empty value."""
     return {"type": "string", "enum": [*values, ""], "default": values[0]}
 
 
 def some_words(*values: str) -> Schema:
-    """Return the schema of several of some words, or patterns, in one text: an item of a list may
-    hold commas, too.
+    """Return the schema of several words or patterns in one text.
+
+    Items may contain commas as well.
     """
     word = rf"\s*({'|'.join(values)}|)\s*"
     return {
@@ -166,11 +168,11 @@ _SOME: Final[dict[str, Schema]] = {
         for name, bound in (("min_latency_ms", "least"), ("max_latency_ms", "most"))
     },
 }
-"""Filters that do not take just any text, or need a description of their own."""
+"""Filters with restricted values, or with a description of their own."""
 
 
 def _filter(name: str) -> Schema:
-    """Return the schema of a filter, described as its word of the search is."""
+    """Return the schema of a filter, described like its word of the search."""
     schema = _SOME.get(name, TEXTS if name in LISTS else TEXT)
     word = find_word(name)
     return schema if word is None else {"description": word.help} | schema
@@ -183,7 +185,7 @@ ENTRY_FILTERS: Final[dict[str, Schema]] = {
     "projectId": TEXT, "containerId": TEXT, "serviceName": COMMA_TEXTS, "level": some_words(*LEVELS),
     "kind": some_words(*entries.ENTRY_KINDS), "method": COMMA_TEXTS, "source": some_words(*SOURCES),
 }  # fmt: skip
-"""Those of the proxy logs."""
+"""Filters of the proxy logs."""
 
 TOOL_FILTERS: Final[dict[str, Schema]] = {
     "tool_names": COMMA_TEXTS, "server_labels": COMMA_TEXTS, "virtual_key_ids": COMMA_TEXTS,
@@ -191,7 +193,7 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
     "llm_request_ids": COMMA_TEXTS, "start_time": TIME, "end_time": TIME, "min_latency": LATENCY_MS,
     "max_latency": LATENCY_MS, "content_search": TEXT, "max_seq": whole(),
 }  # fmt: skip
-"""Those of the MCP logs."""
+"""Filters of the MCP logs."""
 
 PLACES: Final = TEXTS | {
     "maxItems": MAX_PLACES,
@@ -233,16 +235,16 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation."""
+    """The description of one operation."""
 
     parameters: Mapping[str, Schema]
-    """Query parameters of its own."""
+    """Query parameters of this operation alone."""
     answer: Any = None
-    """Type of the JSON response; None when it is no JSON, or has no fixed members."""
+    """Type of the JSON response; None if it is not JSON, or has no fixed members."""
     has_filters: bool = False
-    """Whether it takes the native filters, too."""
+    """True if it accepts the native filters as well."""
     repeated: frozenset[str] = frozenset()
-    """Lists whose values are given by repeating the parameter alone: they may hold commas."""
+    """Lists whose values are given only by repeating the parameter: they may contain commas."""
     media_types: tuple[str, ...] = (JSON,)
     status: int = 200
     errors: tuple[int, ...] = (400,)

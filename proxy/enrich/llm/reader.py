@@ -1,9 +1,9 @@
 """Read an LLM call from an exchange: provider, model, usage, and the pace of a streamed response.
 
-Strategy: the response is read whole, or frame by frame behind cheap byte tests; where its middle is
+Strategy: the response is read whole, or frame by frame after cheap byte tests; if its middle is
 missing, the rest is read by structure. Invariants: a call that cannot be read costs these columns,
-never the record. Counts are dropped where newer ones may have followed unseen. A frame has the time
-of the chunk that completed it.
+never the record. Counts are dropped if newer ones may have followed unseen. A frame has the time of
+the chunk that completed it.
 """
 
 import re
@@ -55,18 +55,18 @@ _HOSTS: Final = (
     ("api.githubcopilot.com", "github-copilot"),
     ("api.jina.ai", "jina"),
 )
-"""Ends of the names of hosts that also offer another provider's API, and their providers."""
+"""Suffixes of host names that also offer another provider's API, and their providers."""
 PROVIDER_ENDS: Final = (
     "api.openai.com",
     "generativelanguage.googleapis.com",
     "aiplatform.googleapis.com",
     *(end for end, _ in _HOSTS),
 )
-"""Ends of the names of all hosts of providers."""
+"""Suffixes of the names of all provider hosts."""
 _BEDROCK: Final = re.compile(r"bedrock-[a-z0-9.-]+\.(?:amazonaws\.com|api\.aws)")
-"""Hosts of Bedrock, which also offer OpenAI's and Anthropic's own APIs."""
+"""Matches hosts of Bedrock. They also offer OpenAI's and Anthropic's own APIs."""
 _LISTS: Final = {("openai", "decisions"): "openai-decisions"}
-"""Other price lists than the provider's, by provider and the last segment of the path."""
+"""Price lists that differ from the provider's, by provider and the last segment of the path."""
 _COST: Final = re.compile(
     rb"\r\nx-litellm-response-cost:[ \t]*([0-9.]{1,32}(?:e-?[0-9]{1,3})?)(?=[ \t\r]|$)",
     re.IGNORECASE,
@@ -83,7 +83,7 @@ _INTERRUPTED: Final = frozenset(
 
 
 class Call(NamedTuple):
-    """An LLM call, from which a record is filled."""
+    """An LLM call. The record is filled from it."""
 
     provider: str
     usage: CallUsage
@@ -93,7 +93,7 @@ class Call(NamedTuple):
 
 
 def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
-    """Read the call of an exchange; None when it was none, or none of its values can be read."""
+    """Return the call of an exchange; None if it is not a call, or none of its values can be read."""
     provider = candidate_of(setting, record.method, record.path or "")
     if provider is None:
         return None
@@ -109,7 +109,7 @@ def read_call(setting: str, record: Record, exchange: DecodedExchange) -> Call |
 def read_answer(
     provider: Provider, model: str | None, record: Record, exchange: DecodedExchange
 ) -> Call | None:
-    """Read the response of a call to a provider; None when none of its values can be read."""
+    """Return the response of a provider's call; None if none of its values can be read."""
     usage = CallUsage(model=model, is_cut=record.outcome in _INTERRUPTED)
     if provider.region_of is not None:
         usage.region = provider.region_of(record.path or "")
@@ -136,7 +136,7 @@ def read_answer(
 
 
 def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> Call | None:
-    """Read a call by its request alone; None where only a response can show that it is one."""
+    """Return a call known by its request alone; None if only a response could prove that it is one."""
     path = record.path or ""
     body = exchange.request_body
     provider = candidate_of(setting, record.method, path)
@@ -156,13 +156,13 @@ def read_begun_call(setting: str, record: Record, exchange: DecodedExchange) -> 
 
 
 def _cost_in(head: bytes) -> float | None:
-    """Read the cost of a call from a header of a LiteLLM proxy, which does not know that of a
-    stream yet.
+    """Return the cost in a header of a LiteLLM proxy, in dollars. A stream's header has no cost
+    yet.
     """
     found = _COST.search(head)
     try:
         return None if found is None else amount_of(float(found[1]))
-    except ValueError:  # more than one point
+    except ValueError:  # more than one decimal point
         return None
 
 
@@ -175,7 +175,7 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
     if is_refusal(record):
         usage.has_failed = True
         usage.is_lost = False
-        # Without a response the status is ours, and the outcome says why.
+        # Without a response the status is ours, and the outcome tells the reason.
         if has_response:
             usage.error_type = usage.error_type or f"http_{record.status}"
     elif usage.has_failed and usage.error_type is None:
@@ -186,7 +186,7 @@ def _settle(usage: CallUsage, record: Record, *, has_response: bool) -> None:
 
 
 def provider_name(provider: Provider, path: str, upstream: str) -> str:
-    """Return the name of the provider of an upstream that is known, else of the API's provider."""
+    """Return the provider of a known upstream, else the provider of the API."""
     host = _host_of(upstream)
     for end, name in _HOSTS:
         if host.endswith(end):
@@ -204,15 +204,16 @@ def provider_name(provider: Provider, path: str, upstream: str) -> str:
 
 
 def host_of(record: Record) -> str:
-    """Return what tells by its name who was called: the upstream, or the host of an outgoing call,
-    whose upstream is an address.
+    """Return the host that was called: the upstream, or for an outgoing call the requested host.
+
+    The upstream of an outgoing call is a bare address.
     """
     called = record.host if record.route_id == EGRESS_ROUTE else record.upstream
     return called or ""
 
 
 def is_provider(upstream: str) -> bool:
-    """Whether the name of an upstream is that of a provider's host."""
+    """Return True if an upstream is a provider's host."""
     host = _host_of(upstream)
     return host.endswith(PROVIDER_ENDS) or _BEDROCK.fullmatch(host) is not None
 
@@ -224,7 +225,7 @@ def _host_of(upstream: str) -> str:
 def _read_body(
     usage: CallUsage, provider: Provider, record: Record, exchange: DecodedExchange
 ) -> Stream | None:
-    """Read the body of a response; return its pace and end where it is a stream."""
+    """Read the body of a response; return the pace and end of a stream, None for a document."""
     response = exchange.response_body
     if response is None or not response.head or response.is_coded:
         usage.is_lost = record.response_bytes > 0 and not is_refusal(record)
@@ -236,7 +237,7 @@ def _read_body(
         return _read_stream(usage, provider, frames, exchange, record.outcome)
 
     if b"text/html" in kind.lower() and not is_refusal(record):
-        # It is a login page, or an error page of a gateway.
+        # an HTML page: a login page, or a gateway's error page
         usage.fail("html_response")
     else:
         _read_response(usage, provider, response)
@@ -268,7 +269,7 @@ def _end_of(usage: CallUsage, outcome: str, *, has_end: bool) -> StreamEnd | Non
 
 
 def _read_response(usage: CallUsage, provider: Provider, body: DecodedBody) -> None:
-    """Read one document; where a part of it is missing, read the members that are whole."""
+    """Read one document. If a part of it is missing, read the complete members."""
     if not body.is_truncated:
         provider.read(usage, body.head)
         usage.is_finished = not usage.is_cut
