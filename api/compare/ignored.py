@@ -96,7 +96,7 @@ def read_place(text: str) -> Place:
     """
     if not _PLACE.fullmatch(text):
         expected = "expected .generated_at, items[*].id or header:x-runtime"
-        raise ValueError(f"{text!r} is no place; {expected}")
+        raise ValueError(f"{text!r} is not a place; {expected}")
     if text.startswith(_HEADER):
         return Place(True, (text.removeprefix(_HEADER).strip().lower(),))
 

@@ -98,7 +98,7 @@ def _number(text: str) -> float | int:
     """Read a number with a fraction or an exponent; `1.0` becomes an integer."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is no double")
+        raise ValueError(f"the number {text[:20]} exceeds the range of a double")
     return int(number) if number.is_integer() else number
 
 

@@ -286,6 +286,6 @@ def read_json_body(decoder: msgspec.json.Decoder[T], raw: bytes, what: str) -> T
     except msgspec.ValidationError as error:
         raise Refused(400, f"{what} cannot be read: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refused(400, f"the body is no JSON: {error}") from error
+        raise Refused(400, f"the body is not JSON: {error}") from error
     except RecursionError as error:
         raise Refused(400, "the body is nested too deep") from error

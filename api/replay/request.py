@@ -159,7 +159,7 @@ def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
     record = recorded.record
     payload = recorded.payload
     if not record.method or not TOKEN.fullmatch(record.method) or record.method == "CONNECT":
-        return "its request was no valid one"
+        return "its request has no method that can be sent again"
     if record.status == SWITCHING_PROTOCOLS:
         return "it was upgraded (WebSocket)"
     if payload is None or not payload.request_head:
@@ -167,11 +167,11 @@ def refusal_of(recorded: Recorded, *, may_call: bool = False) -> str:
     if is_call(payload) and not may_call:
         return "it is a call of gRPC: sidelog get --curl ID prints a grpcurl"
     if record.scheme not in _SCHEMES:
-        return f"its URL is of {record.scheme}:, which is no HTTP"
+        return f"its URL has the scheme {record.scheme}, which is not HTTP"
 
     path, query = _asked(record, payload)
     if not path.startswith("/") or _UNFIT.search(f"{path}{query or ''}"):
-        return "its target is no path that can be sent"
+        return "its target is not a valid path"
     if not record.request_complete:
         return "its request was not complete"
 
@@ -224,7 +224,9 @@ def outgoing_of(recorded: Recorded, given: Given) -> Outgoing:
     asked, query = _asked(record, payload)
     path = str(given.edits.get(_PATH, asked))
     if not path.startswith("/") or _UNFIT.search(path):
-        raise ValueError(f"{path!r} is no path that can be sent")
+        raise ValueError(
+            f"{path!r} is not a valid path: it must begin with /, without spaces and controls"
+        )
     if _PATH in given.edits:
         path = percent_encoded(path)
 

@@ -69,7 +69,7 @@ def _objection(kind: int, name: bytes, value: bytes) -> str:
         if name[:1] == b":":
             return "an unknown pseudo-field"
         if not name or name.translate(None, _NAME_BYTES):
-            return "the name of a field is no lower-case token"
+            return "the name of a field is not a lower-case token"
         if name in _CONNECTION_FIELDS:
             return f"the connection field {name.decode()}"
 

@@ -293,7 +293,7 @@ def path_error(path: str) -> OSError | None:
     """
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return FileExistsError(errno.EEXIST, "there is a file that is no socket")
+            return FileExistsError(errno.EEXIST, "a file that is not a socket exists there")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             probe.connect(path)

@@ -106,7 +106,7 @@ def private_directory(directory: Path) -> int:
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         raise SharedMemoryError(
-            f"the ring directory {directory} is a link or no directory: {error.strerror}"
+            f"the ring directory {directory} is a link or not a directory: {error.strerror}"
         ) from error
 
     try:

@@ -301,7 +301,7 @@ def test_places_are_ignored_where_two_records_are_compared(sidelog: Sidelog) -> 
     shown = call("compare", one, other, *words, data_dir=sidelog.data_dir, code=1)
     assert "path" in shown
     assert ".total  " not in shown
-    assert "'a..b' is no place" in call(
+    assert "'a..b' is not a place" in call(
         "compare", one, other, "--ignore", "a..b", data_dir=sidelog.data_dir, code=2
     )
 
@@ -475,7 +475,11 @@ def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str)
             2,
             "no request that is sent has body.typo",
         ),
-        (("path:/orders/*", "--against", service, "--edit", "path=/a\nb"), 2, "is no path"),
+        (
+            ("path:/orders/*", "--against", service, "--edit", "path=/a\nb"),
+            2,
+            "is not a valid path",
+        ),
         (
             ("path:/orders/*", "--against", service, "--set-header", "x=env:NONE"),
             2,
@@ -488,7 +492,7 @@ def test_what_cannot_be_done_is_said(sidelog: Sidelog, shop: Shop, service: str)
             2,
             "above 0, at most 1000, got '0'",
         ),
-        (("path:/orders/*", "--against", service, "--ignore", "a..b"), 2, "'a..b' is no place"),
+        (("path:/orders/*", "--against", service, "--ignore", "a..b"), 2, "'a..b' is not a place"),
         (("path:/none", "--against", service), 1, "nothing to send"),
         ((str(ROOT / "README.md"), "--against", service), 2, "neither a suite nor an HTTP Archive"),
         (

@@ -40,7 +40,7 @@ def test_a_place_is_written_as_changes_are_shown(text: str, place: Place) -> Non
 @each_of("text", ["", ".", "a..b", "a[x]", "a[1", "header:", "header:a b", '."a', '."\\x"', "a]"])
 def test_what_is_no_place_is_refused(text: str) -> None:
     """With what was expected."""
-    with pytest.raises(ValueError, match="is no place; expected"):
+    with pytest.raises(ValueError, match="is not a place; expected"):
         read_place(text)
 
 

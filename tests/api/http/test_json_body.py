@@ -29,8 +29,8 @@ def test_a_body_is_read() -> None:
             b'{"count": 1, "more": 2}',
             "the thing cannot be read: Object contains unknown field `more`",
         ),
-        (b"{", "the body is no JSON: Input data was truncated"),
-        (b'{"count": 1, "\xff": 2}', "the body is no JSON: "),
+        (b"{", "the body is not JSON: Input data was truncated"),
+        (b'{"count": 1, "\xff": 2}', "the body is not JSON: "),
     ],
 )
 def test_what_cannot_be_read_is_refused(raw: bytes, message: str) -> None:

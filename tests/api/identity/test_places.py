@@ -32,7 +32,7 @@ from tests.support.cases import each_of
 def test_a_place_is_written_as_it_is_shown(text: str, path: tuple[str, ...] | None) -> None:
     """What is none is refused by its name."""
     if path is None:
-        with pytest.raises(ValueError, match="is no place"):
+        with pytest.raises(ValueError, match="is not a place"):
             read_request_places([text])
     else:
         assert read_request_places([text]) == RequestPlaces((path,))

@@ -130,7 +130,7 @@ def test_what_is_no_exchange_of_http_is_left_out(tmp_path: Path) -> None:
         "blob:http://shop.test/1",
     )
     for one in read(tmp_path / "har", *map(entry, urls)):
-        assert refusal_of(one).endswith("which is no HTTP")
+        assert refusal_of(one).endswith("which is not HTTP")
     [aborted] = read(tmp_path / "har", entry(response__status=0))
     assert aborted.record.status is None
 

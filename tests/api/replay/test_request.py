@@ -184,11 +184,11 @@ def test_a_request_with_redacted_text_is_never_whole(
             {"head": "POST /a.B/C HTTP/2\r\nContent-Type: Application/gRPC+proto"},
             "it is a call of gRPC: sidelog get --curl ID prints a grpcurl",
         ),
-        ({"method": None}, "its request was no valid one"),
-        ({"method": "G T"}, "its request was no valid one"),
-        ({"path": "*"}, "its target is no path that can be sent"),
-        ({"path": "/a\r\nX: y"}, "its target is no path that can be sent"),
-        ({"query": "a b"}, "its target is no path that can be sent"),
+        ({"method": None}, "its request has no method that can be sent again"),
+        ({"method": "G T"}, "its request has no method that can be sent again"),
+        ({"path": "*"}, "its target is not a valid path"),
+        ({"path": "/a\r\nX: y"}, "its target is not a valid path"),
+        ({"query": "a b"}, "its target is not a valid path"),
     ],
 )
 def test_what_is_not_as_it_was_sent_is_refused(changes: dict[str, Any], reason: str) -> None:
@@ -244,7 +244,7 @@ def test_what_cannot_be_given_is_refused(
     """No value makes a second header or request."""
     with pytest.raises(ValueError, match=message):
         read_given(headers, edits, {"V": "x\ny"})
-    with pytest.raises(ValueError, match="is no path"):
+    with pytest.raises(ValueError, match="is not a valid path"):
         sent(recorded(), "path=/a HTTP/1.1\r\nX: y")
 
 

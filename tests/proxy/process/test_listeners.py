@@ -223,7 +223,7 @@ def test_a_file_that_is_no_socket_is_never_removed(tmp_path: Path) -> None:
 
     for path in (file, link):
         expected = (
-            f"cannot listen on unix:{path}: there is a file that is no socket; choose another "
+            f"cannot listen on unix:{path}: a file that is not a socket exists there; choose another "
             "address"
         )
         with pytest.raises(ListenError, match=expected):

@@ -33,7 +33,7 @@ def test_a_link_and_a_file_in_its_place_are_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "file").write_text("")
     for name in ("link", "file"):
-        with pytest.raises(SharedMemoryError, match="is a link or no directory"):
+        with pytest.raises(SharedMemoryError, match="is a link or not a directory"):
             private_directory(tmp_path / name)
 
 

@@ -83,7 +83,7 @@ def test_a_unix_socket_is_looked_at_and_left_alone(settings: Settings, tmp_path:
     path.write_text("precious")
     assert (look().state, look().text) == (
         "fail",
-        f"unix:{path}: there is a file that is no socket",
+        f"unix:{path}: a file that is not a socket exists there",
     )
 
 
