@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from proxy.enrich.http.exchange import RequestLine
-from proxy.enrich.http.exchange_decoder import Asked
+from proxy.enrich.http.exchange_decoder import ClientOrigin
 from proxy.enrich.http.head_facts import HeadFacts
 from proxy.http1.trace_context import TRACEPARENT, context_of
 from proxy.ring.descriptor import Descriptor, RouteLabels
@@ -56,7 +56,7 @@ class SharedColumns:
 
     def __init__(
         self, instance: str, descriptor: Descriptor, codes: tuple[int, int, int, int, int, int],
-        asked: Asked, upstream: bytes,
+        origin: ClientOrigin, upstream: bytes,
     ) -> None:  # fmt: skip
         """Compute the columns; `codes` are status, route, outcome, error, flags and shedding."""
         status, route, outcome, error, flags, shed = codes
@@ -70,7 +70,7 @@ class SharedColumns:
         self._status = status or None
         self._version = "1.0" if flags & FLAG_HTTP10 else "1.1"
         self._is_complete = bool(flags & FLAG_REQUEST_COMPLETE)
-        self._client_ip, self._scheme, self._host = asked
+        self._client_ip, self._scheme, self._host = origin
         self._upstream = upstream.decode() or None
         self._route_id = self.labels.id or None
         self._is_outgoing = self._route_id == EGRESS_ROUTE
@@ -121,9 +121,9 @@ class SharedColumns:
 class SharedColumnsMemo:
     """Memoises up to `MAX_SHARED` shared columns. Not thread-safe."""
 
-    def __init__(self, instance: str, asked_of: Callable[[bytes, int], Asked]) -> None:
+    def __init__(self, instance: str, client_origin: Callable[[bytes, int], ClientOrigin]) -> None:
         self._instance = instance
-        self._asked_of = asked_of
+        self._client_origin = client_origin
         self.known: dict[tuple[int | bytes, ...], SharedColumns] = {}
         """Columns by the id of a ring's descriptor, kept alive by the value, and by codes and
         addresses.
@@ -144,7 +144,7 @@ class SharedColumnsMemo:
         if shared is None:
             codes = (status, route, outcome, error, flags, shed)
             shared = SharedColumns(
-                self._instance, descriptor, codes, self._asked_of(client, flags), upstream
+                self._instance, descriptor, codes, self._client_origin(client, flags), upstream
             )
             if len(self.known) >= MAX_SHARED:
                 self.known.clear()

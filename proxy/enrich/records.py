@@ -125,7 +125,7 @@ class RecordBuilder:
         self._max_body_bytes = settings.capture.stored_body_bytes
         self._redactor = redactor_of(settings)
         self._decoder = ExchangeDecoder(self._redactor, secret_headers(settings))
-        self._shared_columns = SharedColumnsMemo(instance, self._decoder.asked_of)
+        self._shared_columns = SharedColumnsMemo(instance, self._decoder.client_origin)
         self._merger = Merger(self._redactor)
         self.connections = Connections()
         self._readers = Readers(
@@ -473,9 +473,9 @@ class RecordBuilder:
         status: int = 0,
     ) -> Record:
         duration_us = max(0, now_us() - exchange.started_at_us)
-        asked = self._decoder.asked_of(exchange.client_ip)
+        origin = self._decoder.client_origin(exchange.client_ip)
         shared = SharedColumns(
-            self._instance, descriptor, (status, exchange.route, OK, 0, 0, 0), asked, b""
+            self._instance, descriptor, (status, exchange.route, OK, 0, 0, 0), origin, b""
         )
         numbers = (exchange.started_at_us * 1000, -1, -1, -1, -1, duration_us * 1000, 0, 0)
         record = shared.record(exchange.record_id, numbers, decoded.line, decoded.request)

@@ -24,7 +24,7 @@ def compile_bytes(pattern: bytes, max_state_bytes: int = _MAX_STATE_BYTES) -> re
     return cast("re.Pattern[bytes]", re2.compile(pattern, options))
 
 
-def held_by(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
+def searcher(pattern: re.Pattern[bytes]) -> Callable[[bytes], bool]:
     """Return a function that tests if a text contains a pattern of `compile_bytes`.
 
     Nearly every record is tested. google-re2's own `search`, a generator in Python, takes longer

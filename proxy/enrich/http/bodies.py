@@ -1,9 +1,9 @@
 """Turn captured windows into the stored body: decode, convert to UTF-8, redact, compact, cut to
 size.
 
-Binary data is kept, and its readable parts are redacted. Invariant: data hidden by a coding is not
-stored: the coding failed here, is unknown, or shows only because the body should be text. A body is
-cut only after it is redacted, so a cut never exposes half a secret.
+Binary data is kept, and its readable parts are redacted. Invariant: data is not stored while a
+coding hides its content, even if that coding is unknown or undeclared. A body is cut only after it
+is redacted, so a cut never exposes half a secret.
 """
 
 import re
@@ -105,7 +105,9 @@ def decode_body(
 
 
 def _is_hidden(body: DecodedBody, *, is_of_text: bool) -> bool:
-    """True if an unknown coding, or one that shows only in a body of text, hides the content."""
+    """True if a coding hides the content: it is unknown, or undeclared although the content type
+    means text.
+    """
     if is_text(body.head):
         return False
     is_unknown = body.coding_error is not None and body.coding_error.endswith(UNKNOWN)

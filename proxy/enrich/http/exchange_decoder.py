@@ -32,7 +32,7 @@ _SCHEMES: Final = {b"http": "http", b"https": "https", b"ws": "http", b"wss": "h
 `wss`.
 """
 
-Asked = tuple[str | None, str, str | None]
+ClientOrigin = tuple[str | None, str, str | None]
 """The client's address, the scheme of the requested URL, and its host if a trusted proxy
 named it.
 """
@@ -132,14 +132,14 @@ class ExchangeDecoder:
         if exchange.head_truncated:
             head = whole_lines(head)
         line, block = split_head(head)
-        # Another thread may read an exchange that has just ended.
+        # `read_lines` is thread-safe: another thread may be reading an exchange that has ended.
         request = self.requests.read_lines(block)
         size = len(exchange.body)
         kind = request.content_type
         body = decode_body(exchange.body, b"", size, b"", content_type=kind)
         return DecodedExchange(labels, self.lines.read(line), request, head, request_body=body)
 
-    def asked_of(self, section: bytes, flags: int = 0) -> Asked:
+    def client_origin(self, section: bytes, flags: int = 0) -> ClientOrigin:
         """Read the client, scheme and host of a request (`client_section`). Without a proxy, the
         port decides the scheme.
 

@@ -238,7 +238,7 @@ def test_most_exchanges_hold_no_call(entry: tuple[bytes, bytes], expected: bool)
     """No reader is asked to read them."""
     decoder = ExchangeDecoder(Redactor())
     captured = CapturedExchange(*entry)
-    shared = SharedColumnsMemo("a", decoder.asked_of).of(captured, descriptor_of(SETTINGS))
+    shared = SharedColumnsMemo("a", decoder.client_origin).of(captured, descriptor_of(SETTINGS))
     found = readers_of(SETTINGS).of(decoder.decode(captured, shared.labels))
     assert bool(found) == expected
 
@@ -254,7 +254,7 @@ def test_the_reason_of_a_response_is_redacted() -> None:
 
 def test_common_columns_are_remembered_within_a_bound() -> None:
     """Of clients, and of rings, which are never mixed up."""
-    memo = SharedColumnsMemo("a", ExchangeDecoder(Redactor()).asked_of)
+    memo = SharedColumnsMemo("a", ExchangeDecoder(Redactor()).client_origin)
     descriptor = descriptor_of(SETTINGS)
     other = descriptor_of(TRACING)
     captured = CapturedExchange(*packed(exchange()))

@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 from urllib.parse import quote_plus, unquote_to_bytes
 
-from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.formats.linear_patterns import compile_bytes, searcher
 from proxy.enrich.redact.edits import (
     MARK,
     REST,
@@ -33,9 +33,9 @@ from proxy.enrich.redact.scanner import Scanner
 
 _MEMBER: Final = rb'"query\\*"%b:%b\\*"' % (BLANKS, BLANKS)
 _BEGINNING: Final = rb"\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])"
-_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"%b|\A%b" % (_MEMBER, _BEGINNING)))
+_HAS_DOCUMENT: Final = searcher(compile_bytes(rb"%b|\A%b" % (_MEMBER, _BEGINNING)))
 """A JSON member with a document, or the beginning of a document."""
-_ONE_HAS_DOCUMENT: Final = held_by(compile_bytes(rb"(?m)%b|^%b" % (_MEMBER, _BEGINNING)))
+_ONE_HAS_DOCUMENT: Final = searcher(compile_bytes(rb"(?m)%b|^%b" % (_MEMBER, _BEGINNING)))
 """The same for several texts, one per line."""
 _VARIABLES: Final = re.compile(rb'"variables\\*"%b:%b(?=\{)' % (BLANKS, BLANKS))
 _DEFAULT: Final = re.compile(

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from proxy.enrich.formats.linear_patterns import compile_bytes, held_by
+from proxy.enrich.formats.linear_patterns import compile_bytes, searcher
 
 
 def test_bytes_are_no_characters() -> None:
@@ -23,5 +23,5 @@ def test_bytes_are_no_characters() -> None:
 def test_what_is_held(text: bytes, is_held: bool) -> None:
     """The answer does not depend on google-re2's binding being as we know it."""
     pattern = compile_bytes(b"key")
-    assert held_by(pattern)(text) is is_held
-    assert held_by(re.compile(b"key"))(text) is is_held
+    assert searcher(pattern)(text) is is_held
+    assert searcher(re.compile(b"key"))(text) is is_held
