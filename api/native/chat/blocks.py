@@ -14,7 +14,7 @@ import msgspec
 from api.native.chat.message import Message, Part
 
 _TAG: Final = re.compile(r"<(/?)([A-Za-z][\w-]*+)(?:[ \t][^<>\n]{0,200})?>", re.ASCII)
-_OF_PROGRAM: Final = re.compile(r"\w+[-_][\w-]+|INSTRUCTIONS", re.ASCII)
+_OF_PROGRAM: Final = re.compile(r"[A-Za-z0-9]++[-_][\w-]+|INSTRUCTIONS", re.ASCII)
 _OF_PERSON: Final = re.compile(
     r"user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input"
 )
