@@ -32,7 +32,7 @@ class Concurrency:
         """
 
     def served(self, answered: int) -> None:
-        """Note that `connections` open connections have been answered, the newest for the first
+        """Note that `answered` open connections have been answered, the newest for the first
         time just now.
         """
         if answered > self.seen:
