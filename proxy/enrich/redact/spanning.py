@@ -3,7 +3,8 @@
 Few streams have one, and finding the position of each string takes longer than the rest of the
 redaction.
 
-Strategy: lines are split at their quotes. Lines with the same members form a table. Its columns are
+Strategy: successive frames that differ in one string become one frame with the joined string. The
+remaining lines are split at their quotes. Lines with the same members form a table. Its columns are
 the texts that `streamed` joins. Columns that never change are left out. If lines have different
 members or alternate, columns are joined in the order of their lines.
 
@@ -14,7 +15,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, compress, repeat
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from proxy.enrich.redact.octets import BACKSLASH, NUL, QUOTE
 from proxy.enrich.redact.streamed import ITEMS, SECOND, TEXTS, has_frames
@@ -27,6 +28,8 @@ _MAX_DEPTH: Final = 4
 _NEAR_ROWS: Final = 4
 """Number of repeats kept on either side of a different line."""
 _AROUND_NUMBERS: Final = b" :,[]{}\r"
+_MIN_FRAMES: Final = 8
+"""Number of lines with strings from which merging frames saves time."""
 _BETWEEN: Final = b" \n"
 """Separates two texts, so that no match extends from one into the other."""
 
@@ -61,7 +64,7 @@ def spanning_text(text: bytes) -> bytes | None:
     if has_escapes:
         text = text.replace(b"\\\\", _ESCAPED_BACKSLASH).replace(b'\\"', _ESCAPED_QUOTE)
 
-    columns = list(_columns(text))
+    columns = list(_columns(_merged(text)))
     counts: dict[bytes, set[int]] = {}
     for column in columns:
         counts.setdefault(column.name, set()).add(column.total)
@@ -80,6 +83,40 @@ def spanning_text(text: bytes) -> bytes | None:
     if has_escapes:
         joined = joined.replace(_ESCAPED_QUOTE, b'\\"').replace(_ESCAPED_BACKSLASH, b"\\\\")
     return joined
+
+
+def _merged(text: bytes) -> bytes:
+    """Merge successive frames that differ in one string: most frames of a model's answer do.
+
+    The bytes from the end of that string to its beginning in the next frame are then the same
+    throughout. Two frames in the middle of the text show them. The first two frames of a kind stay
+    apart, since a column of a single row counts as constant.
+    """
+    lines = [line for line in text.split(b"\n") if QUOTE in line]
+    if len(lines) < _MIN_FRAMES:
+        return text
+    first, second = lines[len(lines) // 2 - 1 : len(lines) // 2 + 1]
+    size = min(len(first), len(second))
+    alike = _equal_bytes(first[:size], second[:size], "big")
+    head = first[: first.rfind(QUOTE, 0, alike) + 1]
+    alike = min(size - len(head), _equal_bytes(first[-size:], second[-size:], "little"))
+    closing = first.find(QUOTE, len(first) - alike)
+    if closing != first.find(QUOTE, len(head)) or head.count(QUOTE) % 2 == 0:
+        return text  # they differ in more than one string
+    tail = first[closing:]
+
+    start = text.find(first) + len(first)
+    boundary = tail + text[start : text.find(second, start)] + head
+    beginning, found, rest = text.partition(boundary)
+    return beginning + found + rest.replace(boundary, b"")
+
+
+def _equal_bytes(one: bytes, other: bytes, order: Literal["big", "little"]) -> int:
+    """Return how many bytes of two texts of one length are equal from the start ("big") or from the
+    end ("little").
+    """
+    difference = int.from_bytes(one, order) ^ int.from_bytes(other, order)
+    return len(one) - (difference.bit_length() + 7) // 8
 
 
 def _columns(text: bytes) -> Iterator[_Column]:

@@ -32,6 +32,16 @@ FRAMES: dict[str, list[object]] = {
     ],
 }
 
+MERGED: dict[str, tuple[str, str, str]] = {
+    "lines of JSON": ("", '{"v":"@"}\n', ""),
+    "events": ('data: {"id":"m"}\n\n', 'event: delta\ndata: {"d":{"t":"x","v":"@"}}\n\n', ""),
+    "lines that end with CRLF": ("", 'data: {"v": "@"}\r\n\r\n', "data: [DONE]\r\n"),
+    "names behind": ("", '{"v":"@","type":"delta","n":1}\n', '{"type":"end"}\n'),
+    "escapes": ("", '{"w":"\\\\\\"","v":"@"}\n', ""),
+    "the first of several": ('{"v":"","w":"x"}\n', '{"v":"@","w":"x"}\n', '{"w":"y"}\n'),
+}
+"""What comes before the frames of a stream, a frame with @ for its piece, and what follows them."""
+
 
 def as_lines(frames: Iterable[object]) -> bytes:
     return b"".join(json.dumps(frame).encode() + b"\n" for frame in frames)
@@ -56,6 +66,25 @@ def test_repeats_beside_other_frames_are_few() -> None:
     assert found is not None
     assert found.startswith(b"begindeltadelta")
     assert found.count(b"delta") < 10
+
+
+@each_of("case", MERGED)
+def test_frames_that_differ_in_one_string_are_joined(case: str) -> None:
+    """Whatever else is in a stream, the text has all pieces of a string behind one another."""
+    before, frame, after = MERGED[case]
+    pieces = [f"p{number} " for number in range(30)]
+    lines = [before, *(frame.replace("@", piece) for piece in pieces), after]
+    found = spanning_text("".join(lines).encode())
+    assert found is not None
+    assert "".join(pieces).encode() in found
+
+
+def test_frames_that_take_turns_are_not_merged() -> None:
+    frames = [{"index": number % 2, "v": f"w{number} "} for number in range(30)]
+    found = spanning_text(as_lines(frames))
+    assert found is not None
+    for odd in (0, 1):
+        assert "".join(f"w{number} " for number in range(odd, 30, 2)).encode() in found
 
 
 def test_escapes_are_kept() -> None:
