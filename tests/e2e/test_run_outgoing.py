@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from proxy.egress.authority import open_authority
+from tests.e2e.test_reload import reload
 from tests.support.internet import Internet, internet
 from tests.support.ports import free_port
 from tests.support.programs import PROGRAM_S
@@ -240,7 +240,7 @@ def doctors_word(one: Sidelog, *arguments: str) -> list[tuple[str, str]]:
 
 
 def test_the_doctor_asks_as_a_program_that_trusts_it(place: Place) -> None:
-    """It tells an authority that is not the one of the port, and a host that is not reached."""
+    """It finds out that the port signs with an older authority, until sidelog is reloaded."""
     one = place.serving('["files.example.com"]')
     with one:
         config = ("--config", str(place.directory / "sidelog.toml"))
@@ -251,8 +251,10 @@ def test_the_doctor_asks_as_a_program_that_trusts_it(place: Place) -> None:
         [record] = eventually(one.records)
         assert (record["user_agent"], record["host"]) == ("sidelog-doctor", "files.example.com")
 
-        open_authority(place.directory / "other")
-        bundle = one.data_dir / "ca" / "bundle.pem"
-        bundle.write_bytes((place.directory / "other" / "ca.pem").read_bytes())
+        rotate = [sys.executable, "-m", "proxy", "ca", "rotate", "--data-dir", str(one.data_dir)]
+        subprocess.run(rotate, cwd=ROOT, capture_output=True, check=True)
         [_, asked] = doctors_word(one, *config)
         assert (asked[0], "does not trust files.example.com" in asked[1]) == ("fail", True)
+        reload(one)
+        [_, asked] = doctors_word(one, *config)
+        assert asked[0] == "ok", asked
