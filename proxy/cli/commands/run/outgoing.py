@@ -1,4 +1,4 @@
-"""What a command asks of hosts by their own names: which are read, and whether any can be.
+"""The hosts that a command asks by their own names: which of them are read, and whether any can be.
 
 A program that has no variable for the address of a provider is recorded by a proxy, which reads
 the hosts of models and those that are asked for. All others are tunnelled.
