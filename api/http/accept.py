@@ -1,8 +1,7 @@
 """Media types, and the weights in the headers `Accept` and `Accept-Encoding` (RFC 9110 §8.3.1,
 §12.4.2, §12.5).
 
-Pure. An element of weight 0 is not acceptable, however the 0 is written; a weight that cannot be
-read is 0.
+An element of weight 0 is not acceptable, whatever the spelling of the 0; an unreadable weight is 0.
 """
 
 import re

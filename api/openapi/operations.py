@@ -258,7 +258,7 @@ class Operation:
     is_maybe_empty: bool = False
     """Whether some requests need no response, and get 202."""
     notes: str = ""
-    """What a reader must know that neither schema nor summary says."""
+    """Facts that a reader needs and that are not in the schema or the summary."""
 
 
 _LAST_EVENT_ID: Final[dict[str, Schema]] = {"Last-Event-ID": whole()}

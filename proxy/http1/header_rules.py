@@ -1,4 +1,4 @@
-"""Header rules: fields that the settings set or remove, in either direction. Pure.
+"""Header rules: fields that the settings set or remove, in either direction.
 
 They are compiled once for each route, the general rules first, then the route's own, which win.
 They are applied when a head is read or rendered for the first time, not when it is looked up: rules

@@ -1,4 +1,4 @@
-"""Frames and header blocks cut out of a peer's bytes (RFC 9113 §3.4, §4, §6.10). Pure.
+"""Frames and header blocks cut out of a peer's bytes (RFC 9113 §3.4, §4, §6.10).
 
 Strategy: a frame is judged by its header before its payload arrives, so a forbidden frame ends the
     connection at once and nothing over a limit is buffered. The invariant: any split of the input

@@ -1,5 +1,5 @@
 """The receiving half of a connection: its settings and end, and the heads, bodies and ends of its
-streams. Pure.
+streams.
 
 The invariant: a part of a body is passed on only while it does not exceed the length that its head
 named, and the end only when that length is met (F8). A stream that ends in any way returns its

@@ -1,8 +1,8 @@
 """One request and its response: the live state in a worker, and its layout as a ring entry.
 
-The worker packs a fixed struct (times, sizes, codes, section lengths) and hands the raw bytes
-beside it: client and upstream, both heads, both body windows, the chunk timeline. Nothing is parsed
-or formatted here; the collector does that. Times in the struct are nanoseconds: dividing them costs
+The worker packs a fixed struct (times, sizes, codes, section lengths), followed by raw bytes:
+client and upstream, both heads, both body windows, the chunk timeline. Nothing is parsed or
+formatted here; the collector does that. Times in the struct are nanoseconds: dividing them costs
 the worker 40 ns each, and the collector has the time.
 
 Entry header, little-endian, in the order of `FIXED`; -1 stands for "not reached". Sections follow

@@ -24,7 +24,7 @@ def openrouter_cost(counts: dict[str, Any]) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """How calls of one provider, and of all compatible APIs, are recognised and read."""
+    """The rules by which calls of one provider, and of compatible APIs, are recognised and read."""
 
     name: str
     """Provider of the record, unless the upstream's host belongs to another known provider."""

@@ -18,7 +18,7 @@ from proxy.http1.memo.varying_fields import MAX_MEMO_BYTES, VaryingFields
 Head = TypeVar("Head")
 
 MAX_MEMO_HEADS: Final = 1024
-"""A memo of so many heads is emptied; with `MAX_MEMO_BYTES` it holds at most 2 MiB of keys."""
+"""Heads at which a memo is emptied; with `MAX_MEMO_BYTES` it holds at most 2 MiB of keys."""
 MATCHED_FROM_USES: Final = 100
 """Uses of a template before it gets a matcher. Compiling takes 1 ms, so a client whose heads always
 differ costs the worker 10 µs for each.

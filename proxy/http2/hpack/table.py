@@ -1,6 +1,6 @@
-"""The dynamic table of one direction of one connection (RFC 7541 §2.3, §4). Pure.
+"""The dynamic table of one direction of one connection (RFC 7541 §2.3, §4).
 
-The newest entry has the first index behind the static table. Rows are appended, and evicted by
+The newest entry has the first index after the static table. Rows are appended, and evicted by
 moving a mark, so a look-up is one subtraction. The sum of the sizes never exceeds the limit, at any
 moment.
 """
