@@ -1,8 +1,8 @@
-"""Conversations as readers ask for them: which ones, and what the calls of each add up to. Values
-only, no I/O.
+"""Queries and values for conversations: which ones match, with sums over their calls. Values only,
+no I/O.
 
-A conversation is what its records say: there is no row of its own, so retention, erasure and scopes
-hold for it without a word.
+A conversation has no row of its own and is derived from its records. So retention, erasure and
+scopes apply to it without further rules.
 """
 
 from collections import Counter
@@ -16,15 +16,15 @@ from storage.search.expression import Is
 
 MAX_TOKENS: Final = 10**12
 MAX_COST_USD: Final = 1000.0
-"""Of one call, in sums: what a response claims must not overflow them."""
+"""Highest cost of one call in sums, so that the claim of a response cannot overflow them."""
 MAX_CALLS_READ: Final = 5000
-"""Calls of one page whose tools are counted, the newest first."""
+"""Calls of one page whose tools are counted, newest first."""
 EARLY_CALLS: Final = 3
-"""Calls behind the first that a page tells of: what an agent asks beside its work, it asks at its
-beginning, so that one of these says what a conversation is about.
+"""Calls after the first whose bodies a page names. An agent makes its side requests at the
+beginning, so one of these calls shows what the conversation is about.
 """
 FIRST_REFUSAL: Final = 400
-"""The least status of a call that costs nothing."""
+"""Least status of a call that costs nothing."""
 FAILED_LEVEL: Final = LEVELS.index("warn")
 
 TOKENS: Final = (
@@ -37,7 +37,9 @@ TOKENS: Final = (
 
 
 def in_conversations(ids: Iterable[bytes]) -> Is:
-    """Ask for the calls of some conversations; what is no id of 16 bytes has none."""
+    """Require that a call belongs to one of the conversations; ids that are not 16 bytes match
+    nothing.
+    """
     return Is("conversation", tuple(format_id(each) for each in ids if len(each) == 16))
 
 
@@ -46,33 +48,30 @@ Sort = Literal["newest", "cost", "turns", "failures", "tokens", "duration"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConversationQuery(Query["ConversationPage"]):
-    """A page of conversations, the one with the newest matching call first, or with the most of a
-    figure.
-    """
+    """Asks for a page of conversations, in the order of `sort`."""
 
     filter: Filter = field(default_factory=Filter)
-    """A conversation is listed when one of its calls matches; its sums are those of all its calls
-    in scope.
+    """A conversation is listed if one of its calls matches; its sums cover all its calls in scope.
     """
     min_turns: int = 1
     min_failed: int = 0
     min_cost_usd: float = 0.0
     sort: Sort = "newest"
-    """What is most first; of equal ones the newer, by their newest matching call."""
+    """Largest value first; of equal ones the one with the newer matching call."""
     limit: int = 50
     before: int | None = None
-    """Cursor: `seq` of the newest matching call of the last conversation of the page before; only
-    if `is_of_all` is false.
+    """Cursor: `seq` of the newest matching call of the previous page's last conversation. Only if
+    `is_of_all` is false.
     """
 
     @property
     def is_of_all(self) -> bool:
-        """Whether figures of all conversations are compared, and there is one page of them."""
+        """Whether sums of all conversations must be compared, so that there is only one page."""
         return self.sort != "newest" or self.min_failed > 0 or self.min_cost_usd > 0
 
 
 class EarlyCall(NamedTuple):
-    """One of the first calls of a conversation: where its bodies are found, and how long they are."""
+    """An early call of a conversation, with the size of its bodies."""
 
     seq: int
     body_bytes: int
@@ -80,30 +79,32 @@ class EarlyCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
-    """The calls of one conversation that a reader may see, added up."""
+    """Sums over the calls of one conversation that the reader may see."""
 
     id: bytes
     first: Record
-    """The first of them."""
+    """The first call."""
     early: tuple[EarlyCall, ...]
-    """The next `EARLY_CALLS` behind the first, in their order."""
+    """The next `EARLY_CALLS` calls, in order."""
     last: Record
-    """The newest of them."""
+    """The newest call."""
     failure: Record | None
-    """The newest of them that failed."""
+    """The newest failed call."""
     turns: int
     failed: int
-    """How many of them failed: warning or error, or an error within their stream."""
+    """Number of failed calls: of level warn or error, or with an error within their stream."""
     began_at_us: int
-    """When the earliest of them started, which need not be the first that was stored."""
+    """Start of the earliest call, not necessarily the one stored first."""
     ended_at_us: int
     duration_us: int
-    """Sum of the durations of all calls: they may overlap, and between them the client works."""
+    """Sum of the durations of all calls. Calls may overlap, and there are gaps while the client
+    works.
+    """
     counted: int
-    """How many of them have known tokens."""
+    """Number of calls with known tokens."""
     priced: int
-    """How many of them have a known cost, those that were refused without tokens among them: they
-    cost nothing.
+    """Number of calls with a known cost, including refused calls without tokens, whose cost is
+    zero.
     """
     tokens: dict[str, int]
     """Sums of the columns `TOKENS`."""
@@ -111,15 +112,15 @@ class Conversation:
     models: dict[str, int]
     """Requested model → calls, most frequent first."""
     tools: dict[str, int]
-    """Tool the model called → calls that called it, most frequent first; of the newest
-    `MAX_CALLS_READ` of a page.
+    """Tool → calls in which the model called it, most frequent first; of the newest
+    `MAX_CALLS_READ` calls of a page.
     """
     failed_tools: dict[str, int]
-    """Tool → how often it failed, likewise."""
+    """Tool → number of failures, counted in the same calls."""
     sampled: bool = False
-    """Whether a rule of capture kept a share of its calls. Its figures are those of what is stored:
-    no weight tells whether the conversation lacks calls, or is all there, and stands for others
-    that are not.
+    """Whether a capture rule kept only a share of its calls. Its sums cover the stored calls only.
+    No weight tells whether this conversation lacks calls, or is complete and stands for others that
+    were left out.
     """
 
 
@@ -130,7 +131,7 @@ FIGURES: Final[Mapping[Sort, Callable[[Conversation], float]]] = {
     "tokens": lambda each: each.tokens["input_tokens"] + each.tokens["output_tokens"],
     "duration": lambda each: each.ended_at_us - each.began_at_us,
 }
-"""What conversations are compared by."""
+"""Sort order → the value that conversations are compared by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class ConversationPage:
 
     conversations: list[Conversation]
     complete: bool
-    """False when the time budget ended the search early; `next_before` then says where to go on."""
+    """False if the time budget ended the search early; `next_before` then continues it."""
     next_before: int | None
     """Cursor of the next page; None when the filter is exhausted."""
 

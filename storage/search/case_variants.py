@@ -2,7 +2,7 @@
 Pure.
 
 Strategy: `storage.search.words.fold` is applied once to all characters, in one text, when a search
-first needs it, which takes 0.1 s. So the result follows the Unicode version that folds the texts.
+first needs it, in 0.1 s. So the result follows the Unicode version that folds the texts.
 
 Invariant: if a folded text has a character that the text does not have, the text has one of its
 `sources`, one of the `ligatures` that fold to several characters, or another character followed by

@@ -5,7 +5,7 @@ Strategy: searches ask whether any value matches (`storage.search.subject`); lis
 one text per record. Several values of a field are joined with commas, objects and lists are compact
 JSON, and a list without an index in the path stands for each of its items.
 
-Invariant: only stored text is read, which is redacted. A truncated body is reported as such and
+Invariant: only stored, and so redacted, text is read. A truncated body is reported as such and
 never guessed at.
 """
 

@@ -98,7 +98,7 @@ def _rows_of(words: Iterable[str]) -> list[str]:
 
 def _stretches(text: str) -> list[str]:
     """Return the parts of a value that texts contain unchanged. Pass a part of a value without its
-    last character, which a following mark may change.
+    last character, since a following mark may change that.
     """
     return [each for each in _STRETCH.findall(text) if any(map(str.isalnum, each))]
 

@@ -93,7 +93,7 @@ Expression = Union[And, Or, Not, Leaf]  # noqa: UP007 -- it is recursive, and cl
 HEAD_FIELDS: Final = ("header", "request_header", "response_header")
 """Fields that are followed by a dot and the name of a header."""
 BODY_FIELDS: Final = ("body", "request_body", "response_body")
-"""Fields that are followed by a dot and a JSON path, which is case-sensitive."""
+"""Fields that are followed by a dot and a case-sensitive JSON path."""
 
 
 def conjuncts(expression: Expression | None) -> tuple[Expression, ...]:
@@ -156,8 +156,8 @@ def joined(parts: tuple[Expression, ...]) -> Expression | None:
 
 
 def negated_at_leaves(expression: Expression, *, is_negated: bool = False) -> Expression:
-    """Return an equivalent expression, or its negation, in which `not` occurs only before leaves.
-    Each part then states by itself what must hold.
+    """Return an equivalent expression, or its negation, with `not` only before leaves. Each part is
+    then a condition that must hold by itself.
     """
     match expression:
         case And(parts) | Or(parts):

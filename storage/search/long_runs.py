@@ -1,10 +1,10 @@
 r"""Find long runs of base64 and hexadecimal digits in a text: pictures, vectors, files, signatures.
 Pure.
 
-Strategy: every 16th byte is checked first, which rules out nearly all texts. Otherwise each byte is
-translated to whether it can be part of a run, and runs are found as runs of equal bytes. A run may
-contain line ends (after 60 to 80 characters each, as in certificates and mail), also as JSON
-escapes, and slashes that JSON escapes.
+Strategy: a check of every 16th byte rules out nearly all texts. Otherwise each byte is translated
+to whether it can be part of a run, and runs are found as runs of equal bytes. A run may contain
+line ends (after 60 to 80 characters each, as in certificates and mail), also as JSON escapes, and
+slashes that JSON escapes.
 
 Paths, lists of names and long words are excluded: a run has letters of both cases and digits in the
 proportions of base64 and the punctuation of one of its two alphabets, or only hexadecimal digits of

@@ -1,4 +1,6 @@
-"""A phrase, and the definition of when a text contains it, which every index is measured by. Pure."""
+"""A phrase, and the definition of when a text contains it. Every index is tested against this.
+Pure.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -44,7 +46,7 @@ class SearchedText:
 
 
 def line_of(found: Sequence[str]) -> str:
-    """Join words such that a sequence of them is a substring, which is found in linear time."""
+    """Join words, so that a sequence of them is a substring and found in linear time."""
     return f"{BETWEEN}{BETWEEN.join(found)}{BETWEEN}"
 
 

@@ -3,8 +3,8 @@ the text. Pure.
 
 Strategy: each letter of a word is matched as any character that folds to it, and as the escapes of
 those: `k`, `K`, a wide letter, the Kelvin sign, `\u006b`, `%6B`. One google-re2 pattern searches
-many texts at once, in linear time (500 MB/s). Nested escapes, which appear only when other escapes
-are decoded, are matched by their general form.
+many texts at once, in linear time (500 MB/s). Nested escapes appear only when other escapes are
+decoded; they are matched by their general form.
 
 Invariant: if a reading of a text, folded, has the word, the pattern matches the text's bytes. The
 reverse need not hold.
@@ -22,14 +22,14 @@ from storage.search.case_variants import joiners, ligatures, sources
 from storage.search.words import is_unspaced
 
 _MAX_CHARACTERS: Final = 160
-"""Total length of the words in a pattern, which takes 100 ms to compile."""
+"""Total length of the words in a pattern; such a pattern takes 100 ms to compile."""
 _MAX_OF_WORD: Final = 16
 """Characters of a word that are matched: few texts have the first sixteen without the whole word.
 """
 _LEAST_OF_WORD: Final = 3
 _MAX_BYTES: Final = 16 << 20
-"""Memory of a pattern's automaton, whose states are made on demand, usually a few hundred
-kilobytes.
+"""Memory limit of a pattern's automaton. Its states are made on demand and usually take a few
+hundred kilobytes.
 """
 _ESCAPE_MADE_OF_ESCAPES: Final = r"\\+u005[cC]|\\{3,}u0075|\\\\+u[0-9a-fA-F]{0,3}\\+u00[346]"
 """An escape in nested JSON whose backslash, `u` or digits are escaped themselves."""
@@ -138,8 +138,8 @@ def _overlaps(word: str, folded: str) -> Iterable[tuple[int, int]]:
 
 
 def _sharp_s(word: str, letters: Sequence[str], start: int, end: int) -> str:
-    """Return the pattern of a character that folds to `ss`, which is frequent, with the
-    neighbouring letters of the word.
+    """Return the pattern of a character that folds to `ss`, with the neighbouring letters of the
+    word, since the character alone is frequent.
     """
     sharp = _written(_SHARP)
     before: list[str] = []

@@ -1,4 +1,4 @@
-"""Find text in binary data: which bytes are readable, judged all at once as arrays. Pure.
+"""Find the readable bytes in binary data, all at once as arrays. Pure.
 
 A byte is readable if it is printable ASCII, white space, the escape of terminals, or part of a
 UTF-8 character.

@@ -19,7 +19,7 @@ from storage.search.words import words
 TEXTS: Final = ("path", "query", "error_type")
 _NUMERIC: Final = re.compile(r"[-+.0-9eE]*")
 _WHOLE_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
-"""Integers, which have one spelling (RFC 8259 §6) apart from `-0`, whose word is the same."""
+"""Integers have one spelling (RFC 8259 §6) apart from `-0`, and that has the same word."""
 
 
 def is_spelled(field: str, value: str) -> bool:

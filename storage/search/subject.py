@@ -15,7 +15,7 @@ from storage.record import Body, Payload, Record, format_id
 from storage.search.phrase import SearchedText
 
 _WHOLE: Final = re.compile(r"-?[0-9]{1,40}")
-"""Integers, which are read without rounding: ids have more digits than floating point."""
+"""Integers are read without rounding, since ids have more digits than floating point."""
 Number = int | float
 
 _QUOTED: Final = re.compile(r'"((?:[^"\\]++|\\.)*+)"(?=\.|\Z)', re.DOTALL)
@@ -112,7 +112,7 @@ def split_line(line: bytes) -> tuple[bytes, bytes] | None:
 
 
 def readable(raw: bytes) -> str:
-    """Decode UTF-8; if invalid, decode Latin-1, which keeps every octet (RFC 9110 §5.5)."""
+    """Decode UTF-8; if invalid, decode Latin-1, so that every octet is kept (RFC 9110 §5.5)."""
     try:
         return raw.decode()
     except UnicodeDecodeError:
@@ -139,7 +139,7 @@ def _values_in(
 
 
 def _document(body: Body | None) -> Any:
-    """Parse a body; None, which has no values, if it is not JSON or incomplete."""
+    """Parse a body; None, a document without values, if it is not JSON or incomplete."""
     if body is None or body.truncated or not body.head:
         return None
     try:

@@ -19,7 +19,7 @@ _PARTIAL: Final = ".partial"
 
 
 def back_up(source: Path, target: Path) -> None:
-    """Copy a database to a new file, which only its owner can read and which needs no journal.
+    """Copy a database to a new file that only its owner can read. The copy needs no journal.
 
     Raises:
         FileExistsError: The file exists, or one with `.partial` added, from a running or interrupted backup.

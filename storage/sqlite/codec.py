@@ -3,9 +3,9 @@
 Strategy: rows have three shapes, because binding a null costs 0.2 µs. Every row has the plain
 columns. A gRPC call or a failure has three more. Columns of events, refused keys and LLM calls are
 left out where all of them are null. Among the plain columns a stand-in for null binds quickly (see
-migrations/0001_first.sql). Bytes are bound as bytearray, which is four times as fast. Fields that
-no search reads are packed, because each column costs 0.05 µs
-(storage/relational/writes/packing.py). Reading is shared (storage/relational/writes/codec.py).
+migrations/0001_first.sql). Bytes are bound as bytearray, four times as fast. Fields that no search
+reads are packed, because each column costs 0.05 µs (storage/relational/writes/packing.py). Reading
+is shared (storage/relational/writes/codec.py).
 """
 
 import sqlite3
@@ -36,7 +36,7 @@ _PLAIN: Final = (
     "redactions", "weight",
 )  # fmt: skip
 _FEW: Final = ("grpc", "grpc_status", "message")
-"""Columns of rows that are gRPC calls or have an error message, which are few."""
+"""Columns of the few rows that are gRPC calls or have an error message."""
 _RARE: Final = (
     "name", "data", "auth_code", "provider", "model", "resolved_model", "input_tokens", "output_tokens",
     "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "usage_state", "cost_usd", "price_source", "stream",

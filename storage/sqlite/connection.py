@@ -43,7 +43,7 @@ SEQ_AMONG: Final = AMONG.format("seq", "?")
 
 
 class Connection(aiosqlite.Connection):
-    """An aiosqlite connection that runs functions in the order in which they are submitted."""
+    """An aiosqlite connection that runs functions in the order of submission."""
 
     path: Path | None = None
     """The file, for messages."""
@@ -127,7 +127,7 @@ def number_list(numbers: Sequence[int]) -> str:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the body in one transaction, which is rolled back if the body fails."""
+    """Run the body in one transaction; roll back if the body fails."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -1,7 +1,7 @@
 """Histograms of latencies in SQLite, packed so that SQL sums them by concatenation.
 
 Layout: entries of four bytes, little endian: the bucket in the lowest byte, a signed count above
-it. A bucket may have several entries, which add up; a count beyond 24 bits needs more than one. An
+it. The count of a bucket is the sum of its entries; a count beyond 24 bits needs more than one. An
 empty histogram has no bytes.
 
 Strategy: histograms are added by appending, without a call of our own function for each row (3.3
@@ -29,7 +29,7 @@ _MAX_COUNT: Final = (1 << 23) - 1
 
 
 def pack_histogram(counts: Mapping[int, int], sign: int = 1) -> bytes:
-    """Pack counts by bucket, multiplied by `sign`, which is 1 or -1."""
+    """Pack counts by bucket, multiplied by `sign` (1 or -1)."""
     entries: list[int] = []
     for bucket, count in counts.items():
         rest = sign * count

@@ -4,13 +4,13 @@ Strategy: pages written while a transaction reads stay in the journal until it h
 "Write-Ahead Logging", 6), and overlapping reads leave no gap. A commit that finds the journal long
 writes it back as far as readers allow, on the write connection's thread, in about 25 ms. Slices of
 deletion do not. After a few of them, or when a batch would do so, an upkeep connection writes the
-journal back on its own thread, which delays neither batches nor slices.
+journal back on its own thread, without delaying batches or slices.
 
 If that is not enough, the journal is *due*: the next read waits until running reads have ended, has
 the journal written back and cut, and then it and those behind it continue
 (`storage/sqlite/readers.py`). If the journal cannot be cut although none of our reads runs, another
 program is reading. That may last for hours, so from its limit on the journal must not grow and
-batches are refused. They are never refused for our own reads, which have a time budget.
+batches are refused. Our own reads have a time budget, so batches are never refused because of them.
 """
 
 import logging
@@ -86,8 +86,8 @@ class Journal:
         self._is_held = False
         """Whether another program keeps the journal long, as far as is known."""
         self.warning = ""
-        """What keeps the journal so long that batches, or our reads, have to wait; empty while it
-        is short.
+        """Message about the reader that keeps the journal long and makes batches, or our reads,
+        wait; empty while it is short.
         """
 
     @property
@@ -121,13 +121,13 @@ class Journal:
         self._size_bytes = self.size_bytes
 
     def reading(self, connection: sqlite3.Connection) -> AbstractContextManager[None]:
-        """Mark the body as a read of ours, which may be what keeps the journal long."""
+        """Mark the body as a read of ours. While one runs, a long journal is not blamed on another
+        program.
+        """
         return self._noted(connection, self._reading)
 
     def upkeep(self, connection: sqlite3.Connection) -> AbstractContextManager[None]:
-        """Mark the body as upkeep, which writes the journal back or measures the file and takes a
-        moment.
-        """
+        """Mark the body as upkeep: writing the journal back, or measuring the file, in a moment."""
         return self._noted(connection, self._in_upkeep)
 
     async def cut(self, upkeep: Connection, writer: Connection) -> None:

@@ -34,7 +34,7 @@ class Readers:
     ) -> None:
         """Lend `connections` for up to `budget_s`.
 
-        `journal` is that of their file. `upkeep` is another connection, which is not lent; `writer`
+        `journal` is that of their file. `upkeep` is another connection and never lent; `writer`
         cuts the journal.
         """
         self._connections = connections

@@ -1,7 +1,7 @@
 """Match text patterns. SQLite's own GLOB and LIKE cannot, because both stop at a NUL.
 
 Strategy: a function of ours checks the pattern, 0.6 µs a row, after SQLite's search for its longest
-part, which excludes most rows at a fifth of the cost.
+part. That search excludes most rows at a fifth of the cost.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Delete repeated texts whose rows the size cap has deleted, sooner than retention, which does so
-by whole days.
+"""Delete repeated texts after the size cap has deleted their rows, without waiting for retention to
+delete the day.
 
 Strategy: no index tells which rows use a text. Texts of deleted rows wait until enough have
 gathered for a search. Then the remaining rows are read, some with each slice, and texts that none
@@ -76,8 +76,7 @@ class UnusedTexts:
         *,
         may_search: bool = True,
     ) -> None:
-        """Add the texts of deleted rows, which were the oldest, and continue the search if there is
-        time.
+        """Add the texts of deleted rows, the oldest ones, and continue the search if there is time.
 
         `rows` are in the order of `COLUMNS`, and `records` their decoded form. Call it in the
         transaction that deleted them.

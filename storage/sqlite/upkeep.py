@@ -1,11 +1,11 @@
 """Deletion in SQLite for `storage.relational.upkeep`, in slices on the write connection.
 
 Strategy: a slice works in steps of about a millisecond, and ends when its time is over or a batch
-waits; with its commit it holds the write connection for about 8 ms at the median. Freed space is
-overwritten, whatever frees it (`secure_delete` of the write connection), and the journal is emptied
-after an erasure, so that nothing of the erased heads, bodies and rows is left in the files.
+waits; with its commit it holds the write connection for about 8 ms at the median. All freed space
+is overwritten (`secure_delete` of the write connection), and the journal is emptied after an
+erasure, so that nothing of the erased heads, bodies and rows is left in the files.
 
-A slice does not write the journal back: that takes about 25 ms, for which the next batch would wait
+A slice does not write the journal back: the next batch would have to wait for that, about 25 ms
 (`journal.py`). Repeated text is deleted after its rows (`unused_texts.py`).
 """
 

@@ -1,4 +1,4 @@
-"""The writer's queue: one open batch, and closed ones in the order in which they were opened.
+"""The writer's queue: one open batch, and closed ones in the order of opening.
 
 A batch is closed by count, by bytes, or by age. Pure: the clock is an argument. Callers keep it
 bounded in bytes by heeding `is_full`.
@@ -168,7 +168,7 @@ class Backlog:
         return self._is_early
 
     def remove_oldest(self) -> None:
-        """Remove the oldest closed batch, which is settled."""
+        """Remove the oldest closed batch after it was settled."""
         self._closed_bytes -= self._closed.popleft().size_bytes
         self.prepared_bytes = 0
 

@@ -76,7 +76,7 @@ class Committer:
         `commit` returns it.
 
         Raises:
-            StorageRejected: the store refuses positions without entries, which is a bug.
+            StorageRejected: the store refuses positions without entries; this is a bug.
         """
         parts = [pending]
         while parts:

@@ -1,6 +1,6 @@
 """Retention by age: records beyond the limit become invisible at once and are deleted in slices.
 
-Strategy: the age limit becomes a floor of whole hours, which the store keeps; readers see nothing
+Strategy: the age limit becomes a floor of whole hours. The store keeps it, and readers see nothing
 below it. Deletion follows in slices between the writer's batches, and may lag unnoticed. After a
 slice it rests as long as the slice took, and is still faster than ingest: SQLite deletes 15 900
 rows per second of ten million while it stores 2 000 records per second, 6 900 of a million while it
@@ -101,7 +101,7 @@ class Retention:
         self.rows_purged = 0
         """Rows deleted since the start."""
         self.erasing = 0
-        """Erased records that a store which deletes them later still had when last checked."""
+        """Number of erased records still on the disk when last checked."""
         self.looked_at_us: int | None = None
         """Time of the last check, Unix µs."""
         self.state: RetentionState | None = None

@@ -74,7 +74,9 @@ class Spool:
         allocate: Callable[[int, int, int], None] = os.posix_fallocate,
         synchronize: Callable[[int], None] = os.fdatasync,
     ) -> None:
-        """Make an empty index of a directory, which is created when needed; `load` reads its files."""
+        """Make an empty index of a directory; `load` reads its files. The directory is created when
+        needed.
+        """
         self.directory = directory
         self._end_file = StateFile(directory / END_FILE, spool_frames.end_decoder)
         self._allocate = allocate

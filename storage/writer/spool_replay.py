@@ -61,8 +61,8 @@ class SpoolReplay:
     def __init__(
         self, spool: Spool, committed: Mapping[bytes, Position], *, offline_since: int | None = None
     ) -> None:
-        """Continue a loaded spool, which its owner closes, from the positions committed in the
-        store.
+        """Continue a loaded spool from the positions committed in the store. The spool's owner
+        closes it.
 
         `offline_since`, Unix µs, is given when the store could not be read: the positions may then
         be one batch behind.
@@ -106,7 +106,7 @@ class SpoolReplay:
         return max(0.0, (now_us() - oldest.frame.opened_at_us) / 1_000_000)
 
     def reconcile(self, stored: Mapping[bytes, Position]) -> None:
-        """Continue from the positions in the store, which could not be read before."""
+        """Continue from the positions in the store, now that they can be read."""
         if self._offline_since is not None:
             self._reconciled[self._offline_since] = dict(stored)
         self._offline_since = None
@@ -146,8 +146,7 @@ class SpoolReplay:
         return moved
 
     async def send(self, part: PendingBatch, batch: Batch) -> bool:
-        """Write a batch, which was made of `part`, to the spool; False when there is no room at
-        present.
+        """Write the batch made of `part` to the spool; False when there is no room at present.
 
         Raises:
             FrameTooLarge: It must be split.

@@ -42,8 +42,8 @@ class StateFile(Generic[Value]):
                 self.value = value
 
     def write(self, value: Any) -> None:
-        """Write a value, which takes about 50 us. A value too large for a slot is skipped silently;
-        the previous one stays.
+        """Write a value, in about 50 us. A value too large for a slot is skipped silently; the
+        previous one stays.
 
         Raises:
             OSError: the disk does not take it.

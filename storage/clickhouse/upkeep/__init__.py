@@ -1,1 +1,1 @@
-"""Deletion of stored rows: retention, erasure, the cap on size."""
+"""Deletion of stored rows: retention, erasure, the size cap."""

@@ -1,4 +1,4 @@
-"""How far retention, erasure and the cap on size have come in one store.
+"""How far retention, erasure and the size cap have come in one store.
 
 Strategy: all marks are one entry of the register, so that they change together. Every read begins
 with it: rows below a mark are hidden at once, and deleted from the server's parts later.
@@ -27,9 +27,9 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     body_floor_us: int = 0
     """Bodies of rows that started before are hidden. Never below `purge_floor_us`."""
     purged_through_seq: int = 0
-    """Rows up to this `seq` are hidden: retention or the cap on size deleted them."""
+    """Rows up to this `seq` are hidden: retention or the size cap deleted them."""
     bodies_through_seq: int = 0
-    """Bodies of rows up to this `seq` are hidden: the cap on size deleted them."""
+    """Bodies of rows up to this `seq` are hidden: the size cap deleted them."""
 
     # Deleted from the parts as well.
 
@@ -38,16 +38,16 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     given_back_through_seq: int = 0
     """Bodies of rows up to this `seq` are deleted: they were below `bodies_through_seq`."""
     hidden_bytes: int = 0
-    """Estimated size of what the cap on size has hidden and the parts still have."""
+    """Estimated size of what the size cap has hidden and the parts still have."""
 
     # Versions: counts that a reader remembers are valid as long as these stay.
 
     erasures: int = 0
     """Rises with every erasure."""
     trims: int = 0
-    """Rises with every slice of rows that the cap on size deletes."""
+    """Rises with every slice of rows that the size cap deletes."""
     trimmed_until_us: int = 0
-    """Newest start of a row that the cap on size deleted."""
+    """Newest start of a row that the size cap deleted."""
 
     @property
     def first_shown_us(self) -> int:

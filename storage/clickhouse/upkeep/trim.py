@@ -1,4 +1,4 @@
-"""The cap on size: hides slices of the oldest records, first the bodies of their older half.
+"""The size cap: hides slices of the oldest records, first the bodies of their older half.
 
 Strategy: a slice is one change of the marks (`state.py`), and its size, estimated from its texts,
 counts as free at once. The servers free the space when `reclaim` asks them to: whole days by

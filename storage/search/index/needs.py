@@ -61,9 +61,7 @@ NOTHING: Final = Need()
 
 
 def expression_need(expression: Expression) -> Need:
-    """Return the terms needed by records that fulfil an expression, in which only leaves are
-    negated.
-    """
+    """Return the terms needed by records that fulfil an expression. Only its leaves may be negated."""
     match expression:
         case And(parts):
             return joined(map(expression_need, parts))

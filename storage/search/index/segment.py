@@ -87,7 +87,7 @@ def rows_in(signature: bytes, term: int) -> int:
 
 
 def packed_offsets(offsets: Sequence[int]) -> bytes:
-    """Compress the rising offsets of cells, as differences, which are mostly equal."""
+    """Compress the rising offsets of cells as differences, since most of these are equal."""
     return zstd.compress(array("Q", map(sub, offsets, [0, *offsets])).tobytes(), _LEVEL)
 
 
@@ -97,7 +97,9 @@ def offsets_of(packed: bytes) -> list[int]:
 
 
 def _mask(named: Sequence[tuple[int, int]]) -> int:
-    """Return a mask with the bits of some rows, given as pairs of cell, which rise, and row number."""
+    """Return a mask with the bits of some rows, given as pairs of cell and row number in rising
+    order of cells.
+    """
     if not named:
         return 0
 

@@ -2,8 +2,8 @@
 
 Strategy: most JSON escapes only separate words, as the arrays see. Escapes that encode letters, and
 those of URLs, are decoded, and the text around them, up to a quote or a space, is processed once
-more. Texts are joined with a zero byte, which decoding neither adds nor removes: the number of
-zeros before a word identifies its text, and so its row.
+more. Texts are joined with a zero byte. Decoding neither adds nor removes zeros, so their number
+before a word identifies its text, and so its row.
 
 Invariant: see `storage.search.index.terms`.
 """
@@ -59,8 +59,8 @@ def _joined(texts: Sequence[bytes]) -> bytes:
 
 
 def _valid(text: bytes) -> bytes:
-    """Return a text as valid UTF-8. Invalid bytes separate words, so they become spaces, which are
-    shorter than U+FFFD.
+    """Return a text as valid UTF-8. Invalid bytes separate words, so they become spaces, shorter
+    than U+FFFD.
     """
     if text.isascii():
         return text
@@ -72,8 +72,8 @@ def _valid(text: bytes) -> bytes:
 
 
 def _around(joined: bytes, rows: Terms32, places: Places, alone: Places) -> tuple[bytes, Terms32]:
-    """Return the text around some offsets, up to a quote or a space, which no word or escape spans,
-    and the row of each piece.
+    """Return the text around some offsets, up to a quote or a space, and the row of each piece. No
+    word or escape spans a quote or a space.
 
     A text with words of a script without spaces is taken whole, because the adjacent word may be
     far away.

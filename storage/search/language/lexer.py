@@ -20,7 +20,7 @@ _PLACE: Final = re.compile(
     r'(?:[^\s:"()*,\\\ud800-\udfff]++|"(?:[^"\\\ud800-\udfff]++|\\.)*+")++(?=:)',
     re.ASCII | re.IGNORECASE | re.DOTALL,
 )
-"""Names of header and body fields, which may have further characters: `body.@type`, `body.größe`,
+"""Names of header and body fields. They may have further characters: `body.@type`, `body.größe`,
 `body."a.b"`.
 """
 _BEGINNINGS: Final = frozenset('"(/')

@@ -54,7 +54,7 @@ _CLASS: Final = re.compile(r"[1-5][xX][xX]", re.ASCII)
 _STATUSES: Final = re.compile(
     r"[1-5][0-9][0-9]|(?:>=?|<=?)[1-9][0-9][0-9]|[1-9][0-9][0-9]\.\.[1-9][0-9][0-9]", re.ASCII
 )
-"""Statuses outside of HTTP, which a service may still send, are found by a range."""
+"""A service may send statuses outside of HTTP; a range finds them."""
 _EXPECTED_STATUS: Final = (
     "a status from 100 to 599 such as 404, a class from 1xx to 5xx, >=400, or a range such as "
     "600..999"

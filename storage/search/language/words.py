@@ -1,6 +1,4 @@
-"""Words of the search language, which stand before a colon: the field, its kind of values, help
-texts. Values.
-"""
+"""Words of the search language, used before a colon: field, kind of values, help text. Values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -91,13 +89,13 @@ _ALL: Final = (
     _name("key", "key_id", "API key, by its id", "key:*", facet="key"),
     _name("user", "user_id", "user of the key or trusted header", "user:ann"),
     _choice("level", LEVELS, "severity", "level:>=warn"),
-    _choice("kind", ("exchange", "event", "all"), "exchanges, by words events too, unless it is said", "kind:event"),
+    _choice("kind", ("exchange", "event", "all"), "exchanges by default, with text events too", "kind:event"),
     _choice("direction", DIRECTIONS, "to a service behind sidelog, or out to another host", "direction:out"),
     _choice("source", SOURCES, "where the proxy stands", "source:edge"),
     _choice("outcome", tuple(outcome.value for outcome in OUTCOMES), "how the exchange ended", "outcome:client_closed"),
     Word(name="error", kind="reason", field="error_type", help="why it failed: an error code, an outcome, http_404",
          example="error:*timeout*", facet="error_type"),
-    _name("message", "message", "what was said when it failed, without what differs each time",
+    _name("message", "message", "error message, without the parts that vary",
           'message:"no such user*"'),
     _number("duration", "duration", "duration_us", "from request to last byte", "duration:>500ms"),
     _number("ttfb", "duration", "first_byte_us", "from request to first byte", "ttfb:1s..5s"),
@@ -116,23 +114,23 @@ _ALL: Final = (
     _number("input_tokens", "count", "input_tokens", "input tokens", "input_tokens:>=1k"),
     _number("output_tokens", "count", "output_tokens", "output tokens", "output_tokens:0"),
     _number("cost", "decimal", "cost_usd", "cost in US dollars", "cost:>0.01"),
-    _number("weight", "decimal", "weight", "how many exchanges it stands for in a sample", "weight:>1"),
+    _number("weight", "decimal", "weight", "number of exchanges that a sampled record stands for", "weight:>1"),
     Word(name="conversation", kind="id", field="conversation", help="conversation of LLM calls, by its id",
          example="conversation:0192f0c1-8a3b-7c4d-9e5f-a6b7c8d9e0f1"),
     _name("finish_reason", "finish_reason", "why the output ended", "finish_reason:length", facet="finish_reason"),
     _name("called_tool", "called_tool", "tool that a model called", "called_tool:search", facet="called_tool"),
     _name("tool_error", "tool_error", "tool that failed", "tool_error:search", facet="tool_error"),
     _name("tool", "tool", "MCP tool that was called", "tool:search"),
-    Word(name="grpc_status", kind="grpc", field="grpc_status", help="status of a gRPC call, or any but one",
+    Word(name="grpc_status", kind="grpc", field="grpc_status", help="status of a gRPC call; after ! any other",
          example="grpc_status:!OK", values=(*STATUSES, "!OK"), facet="grpc_status"),
-    Word(name="redacted", kind="name", field="redacted", help="what was taken out, by the rule that found it",
+    Word(name="redacted", kind="name", field="redacted", help="rule that redacted a value, or the name it had",
          example="redacted:name:password", facet="redacted", is_lower=True),
-    _name("upstream", "upstream", "host and port that was used", "upstream:*:9000"),
+    _name("upstream", "upstream", "host and port of the upstream", "upstream:*:9000"),
     _name("stage", "stage", "deployment stage", "stage:production", facet="stage"),
-    _name("instance", "instance", "which sidelog wrote it", "instance:sidecar-1", facet="instance"),
+    _name("instance", "instance", "name of the sidelog that wrote the record", "instance:sidecar-1", facet="instance"),
     _name("name", "name", "name of an event", "kind:event name:gap"),
-    Word(name="since", kind="time", field="started_at_us", help="not before", example="since:-1h"),
-    Word(name="until", kind="time", field="started_at_us", help="before", example="until:2026-11-20T10:00Z"),
+    Word(name="since", kind="time", field="started_at_us", help="from this time on", example="since:-1h"),
+    Word(name="until", kind="time", field="started_at_us", help="before this time", example="until:2026-11-20T10:00Z"),
     Word(name="text", kind="text", field="text", help="words in path, error, heads, bodies and messages",
          example='text:"connection reset"'),
 )  # fmt: skip
