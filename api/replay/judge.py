@@ -31,7 +31,7 @@ _MIN_TIMES: Final = 10
 _MIN_OBJECTS, _MIN_NAMES = 3, 8
 """Objects and distinct names from which an object is keyed by data, if no name is common to all."""
 _ID_LIKE: Final = re.compile(r"(?=[^0-9]*+[0-9])[0-9A-Za-z_.-]++")
-"""A name with a digit, such as `u17`. Objects that have only such names, different in each, are
+"""A name with a digit, such as `u17`. Objects with only these names, different in each object, are
 keyed by data.
 """
 _WORD: Final = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")

@@ -41,7 +41,7 @@ _ADDED_BY_AIOHTTP: Final = ("User-Agent", "Accept", "Accept-Encoding", "Content-
 
 
 class NoAnswer(Exception):
-    """There is no response. The message gives the reason."""
+    """No response arrived. The message gives the reason."""
 
 
 class Unreached(NoAnswer):
@@ -189,7 +189,7 @@ class Sender:
 
         Raises:
             Unreached: nothing listens at the address.
-            NoAnswer: there is no response for another reason, or it is not HTTP.
+            NoAnswer: no response arrived for another reason, or it is not HTTP.
         """
         assert not request.missing
         if not self._is_allowed(host := urlsplit(self._origin).hostname or ""):

@@ -2,8 +2,8 @@
 --bodies`.
 
 A first line may name it (`{"suite": …}`); events are left out. An HTTP Archive (HAR 1.2), also of a
-browser, is read as well: its entries are converted to such lines. Invariant: missing and cut parts
-are marked as such.
+browser, is read as well: each entry is converted to a line. Invariant: missing and cut parts are
+marked.
 """
 
 import base64
