@@ -55,7 +55,7 @@ TESTED_ELSEWHERE: Final = {
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
     "proxy/worker/exits": "tests/proxy/worker, through sockets",
     "proxy/worker/upstream/places.py": "test_opener.py, test_pool.py and test_http2_pool.py beside it",
-    "proxy/worker/relay": "tests/proxy/worker/test_relay.py and those beside it, through sockets",
+    "proxy/worker/relay": "tests/proxy/worker, through sockets",
     "proxy/worker/tls_downstream.py": "tests/proxy/network/test_tls_accept.py, over both event loops",
     "proxy/worker/tunnel.py": "tests/fuzz and tests/e2e/test_websocket.py",
     "proxy/cli": "tests/proxy/cli and tests/e2e run the commands as processes, or through `main`",

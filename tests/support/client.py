@@ -6,7 +6,9 @@ import dataclasses
 import socket
 import struct
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+GET: Final = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,8 +29,9 @@ class Request:
     is_ended: bool = False
     is_answered: bool = False
     """Whether a response was begun."""
+    is_begun: bool = False
     is_done: bool = False
-    """For the answer's own use."""
+    """Both for the answer's own use."""
     reset: int | None = None
     """The code with which it was cancelled."""
 
@@ -54,6 +55,7 @@ class Connection:
         self.requests: dict[int, Request] = {}
         self.lock = threading.RLock()
         """Held while `h2` changes: the thread that serves, and that of the test, both speak."""
+        self.is_over = False
 
     def flush(self) -> None:
         """Send what is to be sent, in the order in which it was said."""
@@ -133,6 +135,8 @@ class Http2Upstream:
                 connection.flush()
         except (OSError, ProtocolError):
             pass  # the plane has gone, or what the test did was none of the protocol
+        finally:
+            connection.is_over = True
 
     def _take(self, connection: Connection, event: events.Event) -> None:
         if isinstance(event, events.WindowUpdated):
@@ -153,9 +157,12 @@ class Http2Upstream:
 
     def _has_news(self, connection: Connection, request: Request, event: events.Event) -> bool:
         if isinstance(event, events.DataReceived):
-            request.body += event.data or b""
+            with connection.lock:
+                request.body += event.data or b""
             if self._takes_all and event.flow_controlled_length:
-                connection.h2.acknowledge_received_data(event.flow_controlled_length, request.id)
+                with connection.lock:
+                    size = event.flow_controlled_length
+                    connection.h2.acknowledge_received_data(size, request.id)
             return True
 
         if isinstance(event, events.TrailersReceived):

@@ -2,7 +2,7 @@
 minutes.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -11,3 +11,7 @@ from _pytest.mark.structures import ParameterSet
 def long(*values: Any) -> ParameterSet:
     """A case of a parametrised test that only `make long` runs; others of its kind run always."""
     return pytest.param(*values, marks=pytest.mark.long)
+
+
+LOOPS: Final = ("uvloop", long("asyncio"))
+"""The loop that there is without uvloop is asked with `make long`."""

@@ -50,7 +50,7 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
         raw = _line(connection)
         line = raw
         while size := int(line, 16):
-            raw += _exactly(connection, size + 2)
+            raw += exactly(connection, size + 2)
             line = _line(connection)
             raw += line
 
@@ -60,7 +60,7 @@ def read_body(connection: socket.socket, head: bytes) -> bytes:
 
     _, found, rest = lower.partition(b"\r\ncontent-length:")
     if found:
-        return _exactly(connection, int(rest.partition(b"\r\n")[0]))
+        return exactly(connection, int(rest.partition(b"\r\n")[0]))
 
     return b""
 
@@ -85,7 +85,8 @@ def _line(connection: socket.socket) -> bytes:
     return line
 
 
-def _exactly(connection: socket.socket, size: int) -> bytes:
+def exactly(connection: socket.socket, size: int) -> bytes:
+    """Read so many bytes."""
     data = b""
     while len(data) < size:
         piece = connection.recv(size - len(data))

@@ -14,7 +14,8 @@ from proxy.network import dialer, lookup
 from proxy.network.dialer import AVOIDED_S, AddressOrder, Dialer
 from proxy.network.lookup import Address
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS
+from tests.support.client import GET
+from tests.support.long import LOOPS
 from tests.support.plane import Loop
 from tests.support.ports import free_port
 from tests.support.script import OK

@@ -11,155 +11,15 @@ from pathlib import Path
 import pytest
 
 from proxy.network import idle_eviction
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker import downstream
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.downstream import Downstream
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.client import GET
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_client_that_leaves_while_waiting_is_499(start: Start, loop: Loop) -> None:
-    """The upstream is cut off when its client is gone, and the exchange is recorded once."""
-    ended: list[float] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        try:
-            connection.recv(1)
-        except ConnectionResetError:
-            pass
-        ended.append(time.monotonic())
-
-    plane = start(upstream, loop=loop)
-    with plane.connect() as client:
-        client.send(GET)
-        eventually(lambda: plane.counters().connections_upstream)
-        time.sleep(0.02)
-        left = time.monotonic()
-        client.reset()
-
-    exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
-    eventually(lambda: ended)
-    assert ended[0] - left < 20  # any deadline is later
-    assert plane.counters().requests == {("0", "GET", "4xx"): 1}
-
-
-def test_a_client_that_leaves_in_mid_response_keeps_the_status_it_saw(start: Start) -> None:
-    """The status is what was sent; the outcome says that the client left, and what it got is
-    counted.
-    """
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        connection.recv(1)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(GET)
-        client.head()
-        client.reset()
-
-    exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange), exchange.response_bytes) == (
-        200,
-        Outcome.CLIENT_CLOSED,
-        4,
-    )
-
-
-def test_a_client_that_leaves_in_mid_upload_is_499(start: Start) -> None:
-    """An upload that breaks off is recorded with what came of it, and never looks complete to the
-    upstream.
-    """
-    seen: list[bytes] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        try:
-            while data := connection.recv(100):
-                seen.append(data)
-        except ConnectionResetError:
-            pass
-
-    plane = start(upstream)
-    for leave in ("reset", "finish_sending"):
-        with plane.connect() as client:
-            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-            eventually(lambda: seen)
-            getattr(client, leave)()
-            exchange = plane.exchange()
-
-        assert (exchange.status, outcome(exchange), exchange.request_bytes) == (
-            499,
-            Outcome.CLIENT_CLOSED,
-            4,
-        )
-        assert not exchange.flags & FLAG_REQUEST_COMPLETE
-        assert seen.pop() == b"half"
-
-
-def test_a_client_that_leaves_while_connecting_leaves_nothing(start: Start) -> None:
-    """Opening an upstream connection ends with the client that wanted it."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        fillers = [socket.socket() for _ in range(4)]
-        for filler in fillers:
-            filler.setblocking(False)
-            filler.connect_ex(full.getsockname())
-        plane = start(f"http://127.0.0.1:{full.getsockname()[1]}")
-        with plane.connect() as client:
-            client.send(GET)
-            eventually(lambda: plane.counters().connections_downstream)
-            time.sleep(0.05)
-
-        assert plane.exchange().status == 499
-        for filler in fillers:
-            filler.close()
-
-
-def test_a_half_closed_client_gets_its_answer(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that only sends no more is answered, all that it asked before, and then closed."""
-    monkeypatch.setattr(downstream, "HALF_CLOSE_NS", 60_000_000_000)
-    script = Script()
-
-    plane = start(script)
-    with plane.connect() as client:
-        client.send(
-            b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /cut HT"
-        )
-        client.finish_sending()
-        assert client.answer().body == b"ok"
-        assert client.answer().body == b"ok"
-        assert client.is_ended()
-
-    assert script.targets == [b"/1", b"/2"]
-    assert [exchange.status for exchange in plane.exchanges(3)] == [200, 200, 499]
-
-
-def test_a_half_closed_client_is_not_waited_for_forever(start: Start) -> None:
-    """After a second without an answer a half-closed client counts as gone."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.recv(1)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(GET)
-        client.finish_sending()
-        exchange = plane.exchange()
-
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
-    assert exchange.ended_ns < 20_000_000_000  # any deadline is later
 
 
 def test_the_end_of_sending_drops_no_waiting_request(
@@ -274,15 +134,6 @@ def _settle(plane: Plane, sent: list[int]) -> None:
     while before != sent[0] or not sent[0]:
         before = sent[0]
         time.sleep(0.15)
-
-
-def test_a_client_that_takes_nothing_is_given_up(start: Start) -> None:
-    """A write that makes no progress for too long ends the connection."""
-    plane = start(_endless([0]), timeout_write_stall_s=0.3)
-    with plane.connect(65536) as client:
-        client.send(GET)
-        exchange = plane.exchange()
-        assert (exchange.status, outcome(exchange)) == (200, Outcome.CLIENT_CLOSED)
 
 
 def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> None:

@@ -1,9 +1,7 @@
 """Bad input on both sides of the data port, line by line, over real sockets: whole, and byte by
 byte.
 
-The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs
-to. What each rule says, and which tests hold it, stands in `test_every_rule_has_a_test`, which
-fails when one of them is renamed.
+The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs to.
 """
 
 import contextlib
@@ -17,12 +15,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
+from proxy.ring.exchange import FLAG_OWN_RESPONSE, FLAG_REQUEST_COMPLETE
 from storage.record import Outcome, format_id
 from tests.fuzz.parsers import Judge
 from tests.fuzz.strict import read_requests
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import outcome
+from tests.proxy.worker import (
+    test_early_answers,
+    test_http2_requests,
+    test_leaving,
+    test_requests,
+    test_responses,
+    test_stops,
+    test_websockets,
+)
+from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.upstream import test_lending
 from tests.proxy.worker.vectors.conformance import (
     CONFORMANCE_PASSAGES,
     CONFORMANCE_REFUSALS,
@@ -44,137 +52,39 @@ OUR_ID = re.compile(rb"X-Request-Id: ([0-9a-f]{8}-[0-9a-f-]{27})\r\n")
 GOOD = b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n"
 ROOT = Path(__file__).parents[2]
 
-RULES = {
-    "P1": (
-        "hop-by-hop fields go, ours cannot be named away",
-        "proxy/http1/test_request_head.py::test_only_what_steers",
-    ),
-    "P2": (
-        "one framing, exactly read, written anew",
-        "proxy/http1/test_response_head.py::test_bodies_are_framed_anew",
-    ),
-    "P3": (
-        "no malformed lines, names, values",
-        "proxy/http1/test_request_head.py::test_what_two_parsers",
-    ),
-    "P4": (
-        "chunks are read strictly; extensions go",
-        "proxy/http1/test_chunked.py::test_malformed_bodies",
-    ),
-    "P5": (
-        "Expect: 100-continue or 417",
-        "proxy/worker/test_downstream.py::test_expect_continue_is_passed_on",
-    ),
-    "P6": (
-        "HEAD, 1xx, 204, 304 have no body",
-        "proxy/worker/test_relay.py::test_answers_without_a_body",
-    ),
-    "P7": (
-        "only websocket upgrades",
-        "proxy/worker/test_bad_input.py::test_an_unasked_upgrade_never_leaves",
-    ),
-    "P8": (
-        "target forms",
-        "proxy/http1/test_request_line.py::test_a_request_line_is_brought_into_origin_form",
-    ),
-    "P9": ("one valid Host", "proxy/http1/test_request_line.py::test_any_other_host_is_refused"),
-    "P10": (
-        "path bytes stay; routes are not fooled",
-        "proxy/worker/test_bad_input.py::test_a_path_that_two_readers",
-    ),
-    "P11": (
-        "nothing else is added or changed",
-        "proxy/worker/test_transparency.py::test_targets_methods_and_codings",
-    ),
-    "P12": (
-        "nothing is shared between clients",
-        "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
-    ),
-    "P13": (
-        "one retry, never of a POST",
-        "proxy/worker/upstream/test_connection.py::test_what_may_have_been_done",
-    ),
-    "P14": (
-        "an upstream that dies is visible",
-        "proxy/worker/test_relay.py::test_a_cut_response_is_visibly_cut",
-    ),
-    "P15": (
-        "a client that leaves is logged",
-        "proxy/worker/test_back_pressure.py::test_a_client_that_leaves_while_waiting",
-    ),
-    "P16": (
-        "back-pressure, early answers",
-        "proxy/worker/test_relay.py::test_an_early_answer_reaches",
-    ),
-    "P17": ("deadlines and limits", "proxy/worker/test_deadlines.py::test_a_slow_head_is_refused"),
-    "P18": (
-        "X-Forwarded-For, trusted proxies, twins",
-        "proxy/worker/test_downstream.py::test_the_client_behind_a_trusted",
-    ),
-    "P19": (
-        "loops",
-        "proxy/worker/test_downstream.py::test_a_request_that_passed_before_is_refused",
-    ),
-    "P20": (
-        "pipelining is sequential and bounded",
-        "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined",
-    ),
-    "P21": (
-        "interim answers are never final",
-        "proxy/worker/test_relay.py::test_interim_answers_are_never",
-    ),
-    "P22": (
-        "no injected lines in responses",
-        "proxy/http1/test_response_head.py::test_a_head_that_cannot_be_right",
-    ),
-    "P23": (
-        "bounded turns",
-        "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps",
-    ),
-    "P24": (
-        "the body of a request whose end is known",
-        "proxy/worker/test_early_answers.py::test_the_body_of_a_request_to_a_dead_upstream",
-    ),
-    "P25": (
-        "TLS connections count from accept",
-        "proxy/network/test_tls_accept.py::test_a_connection_counts_before",
-    ),
-    "P26": (
-        "addresses of a name",
-        "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
-    ),
-    "P27": (
-        "no idle connection holds others",
-        "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once",
-    ),
-    "P28": ("room", "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way"),
-    "P29": (
-        "a stop answers what is coming",
-        "proxy/worker/test_deadlines.py::test_a_stop_waits_for_a_first",
-    ),
-    "P30": (
-        "recording slows down",
-        "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills",
-    ),
+ROWS = (
+    *test_early_answers.ROWS,
+    *test_http2_requests.ROWS,
+    *test_leaving.ROWS,
+    *test_lending.ROWS,
+    *test_requests.ROWS,
+    *test_responses.ROWS,
+    *test_stops.ROWS,
+    *test_websockets.ROWS,
+)
+ELSEWHERE = {
+    "P12": "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
+    "P23": "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps",
+    "P25": "proxy/network/test_tls_accept.py::test_a_connection_counts_before",
+    "P26": "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
+    "P27": "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once",
+    "P28": "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way",
+    "P30": "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills",
 }
-"""Rule → what it says, and the test that is closest to it beside the vectors below."""
+"""Rules that no row and no vector below names, and the test of each."""
 
 
 def test_every_rule_has_a_test() -> None:
-    """Each rule is held by a test of its own, and most by vectors too; each vector belongs to a
-    rule.
-    """
+    """Each is named by a vector, by a row, or above; none is named that is not written."""
     written = (ROOT.parent / "proxy/http1/RULES.md").read_text()
-    assert re.findall(r"^## (P\d+) ", written, re.MULTILINE) == list(RULES)
-    for rule, (_, test) in RULES.items():
+    vectors: list[Refusal | Passage | Lie] = [*REFUSALS, *PASSAGES, *CONFORMANCE_PASSAGES, *LIES]
+    named = {row.rule for row in ROWS if row.rule} | ELSEWHERE.keys()
+    named |= {vector.rule for vector in vectors}
+    assert named == set(re.findall(r"^## (P\d+) ", written, re.MULTILINE))
+    for rule, test in ELSEWHERE.items():
         path, _, name = test.partition("::")
-        assert re.search(rf"\n(?:async )?def {name}\w*\(", (ROOT / path).read_text()), (
-            f"{rule}: no {name} in {path}"
-        )
-
-    in_vectors = {vector.rule for vectors in (REFUSALS, PASSAGES, LIES) for vector in vectors}
-    assert in_vectors <= RULES.keys()
-    assert len(in_vectors) >= 14
+        text = (ROOT / path).read_text()
+        assert re.search(rf"\n(?:async )?def {name}\w*\(", text), f"{rule}: no {name} in {path}"
 
 
 @pytest.fixture(scope="module")
@@ -236,6 +146,9 @@ def test_bad_requests_are_refused(
 
     record = plane.exchange()
     assert (record.status, outcome(record)) == (vector.status, Outcome.REJECTED)
+    assert (answer.field("X-Sidelog-Error"), answer.body) == (error(record), record.response_window)
+    assert answer.field("X-Sidelog-Id") == format_id(record.id)
+    assert record.flags & FLAG_OWN_RESPONSE
     for raw in recording.take():
         if (given := OUR_ID.search(raw)) is not None and given[1] != format_id(record.id).encode():
             continue  # what became of the request before, of which the upstream heard late
@@ -393,6 +306,11 @@ def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
 
         if lie.expected == 502:
             assert (answer.status, outcome(record)) == (502, Outcome.UPSTREAM_ERROR)
+            code = "upstream_bad_response" if lie.end == "stay" else "upstream_reset"
+            assert (answer.field("X-Sidelog-Error"), error(record)) == (code, code)
+            assert answer.field("Connection") is None
+            errors = plane.counters().upstream_errors
+            assert errors == {("0", code.removeprefix("upstream_")): 1}
         else:
             assert (answer.status, answer.body, answer.is_complete) == (*lie.expected, True)  # type: ignore[misc]
 
@@ -406,41 +324,7 @@ def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
     assert (second.connect_ns < 0) is lie.is_kept
 
 
-@pytest.mark.parametrize("manner", [WHOLE, BYTES])
-def test_an_answer_before_the_request_is_finished(start: Start, manner: str) -> None:
-    """It is passed on, and nothing more of the request is read as another one."""
-    lie = Lie("early", "P16", b"HTTP/1.1 413 Large\r\nContent-Length: 3\r\n\r\nbig", (413, b"big"))
-    plane = start(liar(lie, manner))
-    with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n" + GOOD)
-        answer = client.answer()
-        assert (answer.status, answer.body, answer.field("Connection")) == (413, b"big", None)
-        assert client.is_ended()  # the rest did not come
-
-    record = plane.exchange()
-    assert not record.flags & FLAG_REQUEST_COMPLETE
-    assert plane.unread == 0
-
-
 # Rules that no other test names.
-
-
-def test_an_unasked_upgrade_never_leaves(plane: Plane, recording: Recording) -> None:
-    """h2c is neither offered to the upstream nor agreed to; what follows is HTTP."""
-    recording.take()
-    with plane.trust_upstreams().connect() as client:
-        client.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n"
-            b"Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AA\r\n\r\n"
-        )
-        answer = client.answer()
-        assert (answer.status, answer.field("Upgrade")) == (200, None)
-        client.send(GOOD)
-        assert client.answer().status == 200
-
-    plane.exchanges(2)
-    (raw,) = recording.take()
-    assert not re.search(rb"(?i)upgrade|http2-settings|h2c", raw)
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,13 @@ from proxy.worker.upstream import connection as upstream_connection
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.proxy.worker.clients import connect
+from tests.proxy.worker.records import outcome
 from tests.proxy.worker.test_fairness import HANDSHAKE
-from tests.proxy.worker.test_fairness_tls import certificate, connect, start_tls
-from tests.support.client import Client
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import PATIENCE_S, Loop, Plane, eventually
 from tests.support.upstream import read_head
-
-__all__ = ["certificate", "start_tls"]  # fixtures
 
 SIZE = 8_000_000
 UNREAD = CaptureSettings(message_bytes=0)

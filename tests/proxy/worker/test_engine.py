@@ -29,9 +29,9 @@ from proxy.worker.recorder import Recorder
 from proxy.worker.routes import compile_routes
 from proxy.worker.upstream import pool
 from proxy.worker.upstream.opener import Opener
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.support.client import GET
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, eventually, settings_for
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head, running, service
@@ -114,61 +114,6 @@ def test_more_old_exchanges_than_slots_are_served_all_the_same(start: Start) -> 
         client.socket.close()
     plane.exchanges(70)
     assert plane.in_flight() == []
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_draining_lets_exchanges_finish_and_closes_the_idle(start: Start, loop: Loop) -> None:
-    """Idle connections close at once, new ones in a second; what runs ends in order, the last of
-    its connection.
-    """
-    may_answer = threading.Event()
-    may_answer.set()
-
-    plane = start(
-        lambda connection, _: _answers_once(may_answer, connection), loop=loop, drain_timeout_s=60
-    )
-    with (
-        plane.connect() as idle,
-        plane.connect() as used,
-        plane.connect() as busy,
-        plane.connect() as partial,
-    ):
-        used.send(GET)
-        assert used.answer().status == 200
-        may_answer.clear()
-        partial.send(b"GET / HT")
-        busy.send(GET + GET)
-        eventually(lambda: plane.counters().connections_downstream == 4)
-        engine = plane.engine
-        eventually(lambda: plane.run(lambda: len(engine.in_flight)) == 1)
-        eventually(
-            lambda: b"GET / HT" in plane.run(lambda: [c._reader.buffer for c in plane.downstreams])
-        )
-        plane.stop()
-        assert idle.is_ended()
-        assert used.is_ended()
-        may_answer.set()
-        answer = busy.answer()
-        assert (answer.body, answer.is_complete) == (b"ok", True)
-        assert busy.is_ended()
-        assert partial.is_ended()
-
-    assert [outcome(e) for e in plane.exchanges(2)] == [Outcome.OK] * 2
-
-
-def test_what_does_not_finish_in_time_is_cut_off(start: Start) -> None:
-    """At the end of the time for draining the rest is recorded as `shutdown`."""
-    may_answer = threading.Event()
-    plane = start(lambda connection, _: _answers_once(may_answer, connection), drain_timeout_s=0.1)
-    with plane.connect() as client:
-        client.send(GET)
-        eventually(lambda: plane.counters().connections_upstream)
-        plane.stop()
-        assert client.is_ended()
-
-    may_answer.set()
-    exchange = plane.exchange()
-    assert (exchange.status, outcome(exchange)) == (503, Outcome.SHUTDOWN)
 
 
 def test_counters_say_what_happened(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ from proxy.ring.exchange import (
 from storage.record import OUTCOMES
 from tests.proxy.conftest import Start
 from tests.proxy.network.test_tls_accept import secured
-from tests.proxy.worker.test_downstream import GET
 from tests.support.certificate import self_signed
+from tests.support.client import GET
 from tests.support.plane import EngineName, Plane, eventually, running_plane, settings_for
 from tests.support.script import Script, read_body, unchunked
 from tests.support.upstream import read_head, scripted

@@ -9,8 +9,8 @@ import pytest
 from proxy.worker import deadlines
 from proxy.worker.engine import SWEEP_S
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, error
 from tests.proxy.worker.test_stalls import SECOND_NS
+from tests.support.client import GET
 from tests.support.plane import eventually
 from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
@@ -56,52 +56,6 @@ def test_an_upload_that_may_not_begin_yet_does_not_trickle(
         assert [client.answer().status for client in (patient, waiting)] == [200, 200]
 
     assert [plane.exchange().status for _ in range(2)] == [200, 200]
-
-
-@pytest.mark.parametrize(
-    ("sent", "status", "code"),
-    [(b"", 504, "upstream_timeout"), (b"a", 408, "timeout_body")],
-    ids=["waits", "goes on"],
-)
-def test_who_is_late_behind_an_expectation(
-    start: Start, sent: bytes, status: int, code: str
-) -> None:
-    """The upstream, as long as the client waits for its 100; the client, once it has begun to send
-    without.
-    """
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        may_end.wait(60)
-
-    plane = start(upstream, timeout_body_idle_s=0.2, timeout_first_byte_s=0.8)
-    with plane.connect() as client:
-        client.send(EXPECTING + sent)
-        assert client.answer().status == status
-        exchange = plane.exchange()
-
-    may_end.set()
-    assert (exchange.status, error(exchange)) == (status, code)
-
-
-def test_the_deadline_of_a_body_begins_with_its_100(start: Start) -> None:
-    """However late that is."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        head = read_head(connection)
-        time.sleep(0.6)
-        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        read_body(connection, head)
-        connection.sendall(OK)
-
-    plane = start(upstream, timeout_body_idle_s=0.4)
-    with plane.connect() as client:
-        client.send(EXPECTING)
-        assert client.head().startswith(b"HTTP/1.1 100")
-        assert client.answer().status == 408
-
-    assert error(plane.exchange()) == "timeout_body"
 
 
 def test_an_upload_that_was_held_back_is_forgotten_with_its_exchange(start: Start) -> None:

@@ -14,15 +14,14 @@ import pytest
 
 from proxy.network.acceptor import MAX_PER_TURN
 from proxy.network.fair_loop import TURN_STEPS
-from proxy.ring.exchange import NOTE_MESSAGES_DROPPED, CapturedExchange
-from proxy.ring.message import KIND_GRPC, KIND_WEBSOCKET, CapturedMessage, decode_message
 from proxy.settings.model import CaptureSettings
 from proxy.worker import tunnel
 from proxy.worker.tunnel import MAX_MESSAGES_PER_S
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
-from tests.support.client import Client
+from tests.proxy.worker.records import dropped, entries, number_of, outcome
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, Script, read_body
 from tests.support.upstream import read_head
@@ -269,34 +268,6 @@ SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: w
 CLOSE = b"\x88\x02\x03\xe8"
 MASKED_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 EMPTY, MASKED_EMPTY, MASKED_MIXED = b"\x81\0", b"\x81\x80mask", b"\x81\x80mask\x89\x81maskx"
-
-
-def dropped(exchange: CapturedExchange) -> int:
-    return int.from_bytes(exchange.notes.get(NOTE_MESSAGES_DROPPED, b""), "little")
-
-
-def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[CapturedMessage]]:
-    """Wait for so many exchanges; return them, and the messages among them."""
-    exchanges: list[CapturedExchange] = []
-    messages: list[CapturedMessage] = []
-
-    def has_all() -> bool:
-        for kind, header, sections, end in plane.reader.read(10_000, 1 << 30):
-            if kind in (KIND_WEBSOCKET, KIND_GRPC):
-                messages.append(decode_message(kind, header, sections))
-                plane.messages += 1
-            else:
-                exchanges.append(CapturedExchange(header, sections))
-            plane.reader.release(end)
-
-        return len(exchanges) >= count
-
-    eventually(has_all, PATIENCE_S)
-    return exchanges, messages
-
-
-def number_of(messages: list[CapturedMessage]) -> int:
-    return sum(message.times for message in messages)
 
 
 def silent_tunnel(connection: socket.socket, number: int) -> None:

@@ -9,7 +9,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,8 @@ from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Connection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
+from tests.proxy.worker.clients import connect
+from tests.proxy.worker.records import dropped, entries, number_of, outcome
 from tests.proxy.worker.test_fairness import (
     HANDSHAKE,
     MASKED_CLOSE,
@@ -26,43 +26,13 @@ from tests.proxy.worker.test_fairness import (
     PATIENCE_S,
     SMALL,
     UPLOAD,
-    dropped,
-    entries,
-    number_of,
     silent_tunnel,
     sink,
 )
-from tests.support.certificate import self_signed
-from tests.support.client import Client
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.upstream import read_head, scripted
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate for localhost that nobody signed."""
-    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
-    return str(cert), str(key)
-
-
-@pytest.fixture
-def start_tls(start: Start, certificate: tuple[str, str]) -> Callable[..., Plane]:
-    """Start a plane whose port speaks TLS."""
-    cert, key = certificate
-
-    def enter(*arguments: Any, **settings: Any) -> Plane:
-        return start(*arguments, tls_cert_file=cert, tls_key_file=key, **settings)
-
-    return enter
-
-
-def connect(plane: Plane) -> Client:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return Client(
-        context.wrap_socket(socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S))
-    )
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET
-from tests.proxy.worker.test_fairness import HANDSHAKE, MASKED_CLOSE, entries
+from tests.proxy.worker.records import entries
+from tests.proxy.worker.test_fairness import HANDSHAKE, MASKED_CLOSE
 from tests.support.certificate import self_signed
-from tests.support.client import Client
+from tests.support.client import GET, Client
 from tests.support.plane import Plane, eventually, limit_requests
 from tests.support.ports import free_port
 from tests.support.script import OK

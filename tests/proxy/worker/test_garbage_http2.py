@@ -16,11 +16,19 @@ import pytest
 
 from proxy.http2.errors import ErrorCode
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_fairness import MASKED_CLOSE, entries
+from tests.proxy.worker.clients import OPEN
+from tests.proxy.worker.records import entries
+from tests.proxy.worker.test_fairness import MASKED_CLOSE
 from tests.proxy.worker.test_garbage import COUNT, left_behind, upstream
-from tests.proxy.worker.test_http2_downstream import with_path
-from tests.proxy.worker.test_http2_websockets import OPEN
-from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP1, HTTP2, MESSAGE, STATUS
+from tests.proxy.worker.upstream.http2_calls import (
+    CALL,
+    GRPC,
+    HTTP1,
+    HTTP2,
+    MESSAGE,
+    STATUS,
+    with_path,
+)
 from tests.support.certificate import self_signed
 from tests.support.http2_client import GET, POST, Fields, Http2Client
 from tests.support.http2_upstream import Connection, Http2Upstream, Request, echo

@@ -13,9 +13,8 @@ from proxy.ring.http2_notes import read_messages_note
 from proxy.ring.message import IN, KIND_GRPC, OUT, CapturedMessage
 from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_fairness import dropped, entries
-from tests.proxy.worker.test_http2_downstream import speaking
-from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, STATUS
+from tests.proxy.worker.records import dropped, entries
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, STATUS, speaking
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import Plane, eventually
 

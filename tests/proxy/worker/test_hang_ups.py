@@ -10,64 +10,20 @@ from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
 from proxy.network.fair_loop import BY_CLIENT
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE
 from proxy.worker.downstream import Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, outcome
-from tests.proxy.worker.test_http2_downstream import speaking
-from tests.proxy.worker.test_http2_websockets import OPEN
-from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MESSAGE, STATUS
+from tests.proxy.worker.clients import OPEN
+from tests.proxy.worker.records import outcome
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, HTTP2, MESSAGE, STATUS, speaking
+from tests.support.client import GET
 from tests.support.http2_client import GET as HTTP2_GET
 from tests.support.http2_client import Fields
 from tests.support.http2_upstream import Http2Upstream
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, eventually
 from tests.support.script import Script
 from tests.support.upstream import read_head, switching
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("half", [b"G", b"GET /x HTTP/1.1\r\nHost: a\r\n"])
-def test_half_a_request_is_recorded(start: Start, half: bytes, loop: Loop) -> None:
-    """However little of it came, and whichever request of its connection it was."""
-    plane = start(Script(), loop=loop)
-    with plane.connect() as client:
-        client.send(GET)
-        client.answer()
-        client.send(half)
-        eventually(
-            lambda: plane.run(lambda: [c._reader.buffer for c in plane.downstreams]) == [half]
-        )
-
-    _, exchange = plane.exchanges(2)
-    assert (exchange.status, outcome(exchange), exchange.request_head) == (
-        499,
-        Outcome.CLIENT_CLOSED,
-        half,
-    )
-    assert not exchange.flags & FLAG_REQUEST_COMPLETE
-
-
-def test_a_connection_without_a_request_leaves_none(start: Start) -> None:
-    """Checks of a load balancer connect and leave; so do clients between two requests."""
-    plane = start(Script())
-    plane.connect().socket.close()
-    with plane.connect() as client:
-        client.send(GET)
-        client.answer()
-    plane.exchange()
-    eventually(lambda: plane.counters().connections_downstream == 0)
-    assert plane.unread == 0
-
-
-def test_a_request_that_was_refused_is_recorded_once(start: Start) -> None:
-    """Its client leaves after the answer, with more in the buffer."""
-    plane = start(Script(), timeout_headers_s=0.2)
-    with plane.connect_with(b"GET /x HT") as client:
-        assert client.answer().status == 408
-    plane.exchange()
-    eventually(lambda: plane.counters().connections_downstream == 0)
-    assert plane.unread == 0
 
 
 @pytest.mark.parametrize("is_tunnel", [False, True], ids=["request", "tunnel"])

@@ -16,17 +16,14 @@ from proxy.ring.exchange import (
     CapturedExchange,
 )
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import LOOPS, error, outcome
-from tests.proxy.worker.test_fairness_tls import certificate
-from tests.proxy.worker.test_http2_downstream import speaking, with_path
+from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.upstream.http2_calls import speaking, with_path
 from tests.support.client import Client
 from tests.support.http2_client import GET, POST, Http2Client
+from tests.support.long import LOOPS
 from tests.support.plane import PATIENCE_S, Loop
 from tests.support.programs import find
 from tests.support.script import Script
-
-__all__ = ["certificate"]  # a fixture
-
 
 ASKED: Sequence[tuple[str, str, tuple[tuple[str, str], ...], bytes]] = (
     ("GET", "/a?b=c", (("accept", "x"), ("x-request-id", "r1"), ("cookie", "a=1; b=2")), b""),

@@ -15,17 +15,21 @@ from proxy.ring.exchange import (
     NOTE_MESSAGE,
 )
 from proxy.worker import http2_downstream
+from proxy.worker.http2_downstream import Http2Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_fairness_tls import certificate
-from tests.proxy.worker.test_http2_downstream import connections, open_streams, speaking, with_path
+from tests.proxy.http2.wire import head
+from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.upstream.http2_calls import (
+    allow_streams,
+    connections,
+    speaking,
+    with_path,
+)
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.plane import PATIENCE_S, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head
-
-__all__ = ["certificate"]  # a fixture
 
 
 def holding(
@@ -40,42 +44,6 @@ def holding(
             connection.sendall(OK)
 
     return upstream
-
-
-def test_a_stream_that_its_client_resets_is_a_client_that_left(start: Start) -> None:
-    """Its upstream is cancelled; its neighbour is served."""
-    is_asked = threading.Event()
-    may_end = threading.Event()
-
-    plane = start(holding(is_asked, may_end))
-    with speaking(plane) as client:
-        stream_id = client.begin()
-        assert is_asked.wait(PATIENCE_S)
-        client.h2.reset_stream(stream_id, ErrorCode.CANCEL)
-        client.flush()
-        exchange = plane.exchange()
-        assert (outcome(exchange), exchange.status) == (Outcome.CLIENT_CLOSED, 499)
-        may_end.set()
-        assert client.ask().body == b"ok"
-
-    assert plane.counters().http2_resets == {("client", "cancel"): 1}
-
-
-def test_a_client_that_leaves_ends_all_its_streams(start: Start) -> None:
-    """Each is recorded."""
-    is_asked = threading.Event()
-    may_end = threading.Event()
-
-    plane = start(holding(is_asked, may_end))
-    with speaking(plane) as client:
-        for _ in range(5):
-            client.begin()
-        eventually(lambda: len(plane.engine.in_flight) == 5)
-
-    found = plane.exchanges(5)
-    may_end.set()
-    assert {outcome(exchange) for exchange in found} == {Outcome.CLIENT_CLOSED}
-    assert open_streams(plane) == 0
 
 
 def test_an_upload_whose_client_ends_its_side_is_over_at_once(
@@ -306,49 +274,6 @@ def test_a_body_waits_for_its_upstream(start: Start) -> None:
     assert plane.exchange().request_bytes == 9_000_000
 
 
-def test_an_early_answer_ends_the_upload(start: Start) -> None:
-    """The client reads the response, and that no more of its body is wanted (RFC 9113 §8.1)."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
-        while connection.recv(65536):
-            pass
-
-    plane = start(upstream)
-    with speaking(plane) as client:
-        stream_id = client.begin(
-            (*POST, ("content-length", "90000000")), bytes(16384), is_end=False
-        )
-        stream = client.streams[stream_id]
-        while stream.reset is None:
-            assert client.read()
-        assert (stream.status, stream.body, stream.reset) == (413, b"no", ErrorCode.NO_ERROR)
-
-    assert (plane.exchange().status, open_streams(plane)) == (413, 0)
-
-
-def test_events_pass_as_they_come(start: Start) -> None:
-    """A stream of events is not held back for its end."""
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
-        may_end.wait(PATIENCE_S)
-        connection.sendall(b"data: 2\n\n")
-
-    plane = start(upstream)
-    with speaking(plane) as client:
-        stream_id = client.begin()
-        while client.streams[stream_id].body != b"data: 1\n\n":
-            assert client.read()
-        may_end.set()
-        assert client.answer(stream_id).body == b"data: 1\n\ndata: 2\n\n"
-
-    assert len(plane.exchange().timeline) == 2
-
-
 def test_streams_run_side_by_side(start: Start) -> None:
     """A hundred at once, more are refused for the moment and may be sent again."""
     is_asked = threading.Event()
@@ -392,73 +317,6 @@ def test_streams_count_as_connections_do(start: Start) -> None:
         "",
         "stream_refused",
     ]
-
-
-def test_a_stop_finishes_what_runs(start: Start) -> None:
-    """The client reads that the connection ends, and gets its response (P29)."""
-    is_asked = threading.Event()
-    may_end = threading.Event()
-
-    plane = start(holding(is_asked, may_end), drain_timeout_s=30)
-    with speaking(plane) as client:
-        stream_id = client.begin()
-        assert is_asked.wait(PATIENCE_S)
-        plane.stop()
-        while client.goaway is None:
-            assert client.read()
-        assert client.goaway[0] == ErrorCode.NO_ERROR
-        may_end.set()
-        assert client.answer(stream_id).body == b"ok"
-        client.hear_out()
-
-    assert outcome(plane.exchange()) == Outcome.OK
-
-
-def test_what_is_cut_off_at_a_stop_is_recorded(start: Start) -> None:
-    """As `shutdown`; its client sees that it is cut (P14)."""
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\npart")
-        may_end.wait(PATIENCE_S)
-
-    plane = start(upstream, drain_timeout_s=0.2)
-    with speaking(plane) as client:
-        stream = client.streams[client.begin()]
-        while not stream.body:
-            assert client.read()
-        plane.stop()
-        client.hear_out()
-
-    may_end.set()
-    assert not stream.is_ended
-    assert stream.reset in (None, ErrorCode.INTERNAL_ERROR)
-    assert outcome(plane.exchange()) == Outcome.SHUTDOWN
-
-
-def test_http2_begins_a_connection_or_not_at_all(start: Start) -> None:
-    """Behind a request it is what it always was: no request."""
-    plane = start(Script())
-    with plane.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer().body == b"ok"
-        client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        answer = client.answer()
-
-    assert answer.field("X-Sidelog-Error") == "http2_unsupported"
-    assert b"HTTP/2 has to begin a connection, and this one began with HTTP/1.1" in answer.body
-    assert len(plane.exchanges(2)) == 2
-
-
-def test_an_idle_connection_is_closed_in_order(start: Start) -> None:
-    """With a GOAWAY, after the time that one of HTTP/1.1 has."""
-    plane = start(Script(), timeout_keep_alive_s=0.2)
-    with speaking(plane) as client:
-        assert client.ask().body == b"ok"
-        client.hear_out()
-        assert client.goaway == (ErrorCode.NO_ERROR, "")
-    plane.exchange()
 
 
 def test_only_some_ciphers_are_good_enough() -> None:
@@ -550,3 +408,75 @@ def test_refused_heads_are_a_flood_too(start: Start) -> None:
 
     eventually(lambda: not plane.engine.connections)
     assert plane.counters().http2_ends == {"enhance_your_calm": 1}
+
+
+def test_the_beginning_may_come_byte_by_byte(start: Start) -> None:
+    """Whatever the splits, it is one preface."""
+    plane = start(Script())
+    with socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0":
+            connection.sendall(bytes((byte,)))
+        assert connection.recv(9)[3] == 4  # SETTINGS
+
+
+def test_streams_beyond_a_clients_places_are_refused_and_counted(start: Start) -> None:
+    """They are none of its faults, so there is no record of them."""
+    plane = start(Script())
+    allow_streams(plane, 1)
+    with speaking(plane) as client:
+        client.h2.remote_settings.max_concurrent_streams = 10
+        held = client.begin(POST, is_end=False)
+        assert client.answer(client.begin()).reset == ErrorCode.REFUSED_STREAM
+        assert plane.counters().http2_resets == {("server", "refused_stream"): 1}
+        client.h2.end_stream(held)
+        client.flush()
+        assert client.answer(held).status == 200
+
+    assert plane.exchange().status == 200
+
+
+@pytest.mark.parametrize("size", [70_000, 900_000])
+def test_a_reset_while_nothing_is_taken_frees_the_place(start: Start, size: int) -> None:
+    """Of a response that has come as a whole, too (F10)."""
+    plane = start(Script(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)))
+    with speaking(plane, takes_all=False) as client:
+        client.h2.increment_flow_control_window(1 << 24)
+        large = client.begin()
+        while len(client.streams[large].body) < 65535:
+            assert client.read()
+        [connection] = connections(plane)
+        eventually(lambda: connection._waiting)
+        client.h2.reset_stream(large, ErrorCode.CANCEL)
+        client.flush()
+        eventually(lambda: not (connection._waiting or connection._codec.streams.open))
+
+    plane.exchange()
+
+
+def test_a_client_that_is_gone_begins_nothing_more(start: Start) -> None:
+    """What is in hand of its requests reaches no upstream, where its end would never come."""
+    may_end = threading.Event()
+
+    def upstream(connection: socket.socket, number: int) -> None:
+        may_end.wait(PATIENCE_S)
+
+    plane = start(upstream, max_connections=1000)
+    allow_streams(plane, 1000)
+    with speaking(plane) as client:
+        eventually(lambda: connections(plane))
+        heads = b"".join(head(number) for number in range(1, 1601, 2))
+
+        def send_and_leave() -> None:
+            [connection] = [
+                each for each in plane.engine.connections if isinstance(each, Http2Downstream)
+            ]
+            connection.data_received(heads)
+            connection._transport.abort()
+
+        plane.run(send_and_leave)
+        client.hear_out()
+
+    eventually(lambda: not plane.engine.connections and not plane.engine.in_flight)
+    may_end.set()
+    assert plane.unread < 800

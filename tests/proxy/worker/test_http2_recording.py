@@ -5,9 +5,9 @@ import threading
 
 from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import error
-from tests.proxy.worker.test_http2_downstream import connections, speaking
+from tests.proxy.worker.records import error
 from tests.proxy.worker.test_recording_pace import fill, release_one
+from tests.proxy.worker.upstream.http2_calls import connections, speaking
 from tests.support.http2_client import POST
 from tests.support.plane import PATIENCE_S, eventually
 from tests.support.script import OK, Script

@@ -13,9 +13,8 @@ from proxy.http1.errors import UpstreamError
 from proxy.worker.relay.ending import lose_client
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_http2_downstream import connections, open_streams, speaking
-from tests.proxy.worker.upstream.http2_calls import HTTP2
+from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.upstream.http2_calls import HTTP2, connections, open_streams, speaking
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import eventually
 

@@ -10,8 +10,9 @@ import pytest
 from proxy.network import idle_eviction
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
-from tests.support.client import Client
+from tests.proxy.worker.records import error, outcome
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head

@@ -13,10 +13,11 @@ import pytest
 
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import LOOPS, outcome
+from tests.proxy.worker.records import outcome
 from tests.proxy.worker.test_early_answers import post
 from tests.support.certificate import self_signed
 from tests.support.client import Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.upstream import read_head, scripted
 

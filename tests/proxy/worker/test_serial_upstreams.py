@@ -11,8 +11,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS
-from tests.support.client import Client
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane
 
 KEEP_S = 300

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTE_MESSAGE
+from proxy.ring.exchange import NOTE_MESSAGE
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import SWEEP_S
 from proxy.worker.relay import relay
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, LOOPS, error, outcome
-from tests.support.client import Client
+from tests.proxy.worker.records import error, outcome
+from tests.support.client import GET, Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, read_body
 from tests.support.upstream import read_head
@@ -37,30 +38,6 @@ def _sending(client: Client, size: int) -> Iterator[None]:
     sender.start()
     yield
     sender.join()
-
-
-@pytest.mark.parametrize("size", [40_000_000, 400_000], ids=["in part", "whole"])
-def test_an_upstream_that_takes_nothing_is_given_up(start: Start, size: int) -> None:
-    """It has the time of a write stall, not of a first byte; then the client has its answer."""
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        read_head(connection)
-        may_end.wait(60)
-
-    plane = start(upstream, timeout_write_stall_s=1.5)
-    with plane.connect() as client:
-        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size)
-        with _sending(client, size):
-            # Of a larger one bytes are still on their way: whether they meet a reset is not ours.
-            if size < 1_000_000:
-                assert client.answer().status == 504
-            exchange = plane.exchange()
-
-    may_end.set()
-    assert (exchange.status, outcome(exchange)) == (504, Outcome.UPSTREAM_TIMEOUT)
-    assert bool(exchange.flags & FLAG_REQUEST_COMPLETE) is (size < 1_000_000)
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -188,28 +165,6 @@ def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
     )
     message = b"the upstream stopped reading the request (0.4 s, timeout_write_stall_s)"
     assert exchange.notes[NOTE_MESSAGE] == message
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_client_that_vanishes_while_it_is_not_read_is_noticed(start: Start, loop: Loop) -> None:
-    """Its reset is seen within a second, though nothing more of it is read for now (P15, P20)."""
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        may_end.wait(60)
-
-    plane = start(upstream, loop=loop)
-    with plane.connect() as client:
-        client.send(GET + GET * 20_000)
-        eventually(lambda: plane.run(lambda: [c._paused for c in plane.downstreams]) == [1])
-        left = time.monotonic()
-        client.reset()
-        exchange = plane.exchange()
-        assert time.monotonic() - left < 20  # any deadline is later
-
-    may_end.set()
-    assert (exchange.status, outcome(exchange)) == (499, Outcome.CLIENT_CLOSED)
 
 
 def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:

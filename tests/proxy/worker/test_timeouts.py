@@ -18,21 +18,19 @@ import pytest
 from h2.settings import SettingCodes
 
 from proxy.http2 import frames
+from proxy.ring.exchange import NOTE_MESSAGE
 from proxy.worker import deadlines
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_fairness_tls import certificate, connect
-from tests.proxy.worker.test_http2_downstream import speaking
-from tests.proxy.worker.upstream.http2_calls import HTTP1, HTTP2
+from tests.proxy.worker.clients import connect
+from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.upstream.http2_calls import HTTP1, HTTP2, speaking
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.http2_upstream import OK as OK_FIELDS
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import PATIENCE_S, Plane, eventually
 from tests.support.script import Script
 from tests.support.upstream import read_head
-
-__all__ = ["certificate"]  # a fixture
 
 SHORT_S: Final = 1.5
 PAUSE_S: Final = 3.0
@@ -288,6 +286,7 @@ def test_a_pause_is_timed_by_its_own_limit_alone(
     exchange = plane.exchange()
     if is_own_short:
         assert (error(exchange), outcome(exchange) in outcomes) == (code, True)
+        assert f"({SHORT_S:g} s, {own})".encode() in exchange.notes[NOTE_MESSAGE]
     else:
         assert (status, received, outcome(exchange), error(exchange)) == (
             200,

@@ -16,9 +16,10 @@ from proxy.worker import closing_connection
 from proxy.worker.downstream import Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import LOOPS, outcome
+from tests.proxy.worker.records import outcome
 from tests.support.certificate import self_signed
 from tests.support.client import Client
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
 from tests.support.script import OK, Script
 from tests.support.upstream import read_head, scripted

@@ -1,4 +1,9 @@
-"""What tests of upstreams of HTTP/2 share: calls of gRPC, and what is noted of a stream."""
+"""What tests of HTTP/2 share: clients, calls of gRPC, and what is noted of a stream."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from h2.settings import SettingCodes
 
@@ -10,10 +15,15 @@ from proxy.ring.http2_notes import (
     StreamNote,
     read_stream_note,
 )
-from tests.proxy.worker.test_http2_downstream import with_path
-from tests.support.http2_client import POST, Fields
+from proxy.worker.http2_downstream import Http2Downstream
+from tests.support.http2_client import GET, POST, Fields, Http2Client
 from tests.support.http2_upstream import OK
-from tests.support.plane import Plane
+from tests.support.plane import PATIENCE_S, Plane
+
+
+def with_path(path: str, fields: Fields = GET, *others: tuple[str, str]) -> Fields:
+    return (*fields[:3], (":path", path), *others)
+
 
 HTTP2 = {"upstream_protocol": "http2"}
 HTTP1 = {"upstream_protocol": "http1"}
@@ -26,6 +36,32 @@ MESSAGE = b"\0\0\0\0\3abc"
 GRPC: Fields = (*OK, ("content-type", "application/grpc"))
 MAX_STREAMS = SettingCodes.MAX_CONCURRENT_STREAMS
 STATUS: Fields = (("grpc-status", "0"),)
+
+
+@contextmanager
+def speaking(plane: Plane, *, takes_all: bool = True) -> Iterator[Http2Client]:
+    connection = socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S)
+    with Http2Client(connection, takes_all=takes_all) as client:
+        yield client
+
+
+def connections(plane: Plane) -> list[Http2Downstream]:
+    return plane.run(
+        lambda: [each for each in plane.engine.connections if isinstance(each, Http2Downstream)]
+    )
+
+
+def open_streams(plane: Plane) -> int:
+    shared = plane.engine.http2
+    assert shared is not None
+    return shared.open_streams
+
+
+def allow_streams(plane: Plane, count: int) -> None:
+    """Let each client have `count` streams at once."""
+    shared = plane.engine.http2
+    assert shared is not None
+    shared.limits = replace(shared.limits, max_streams=count)
 
 
 def stream_note(exchange: CapturedExchange) -> StreamNote:

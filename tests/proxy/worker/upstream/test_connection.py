@@ -5,209 +5,26 @@ for, given up.
 import socket
 import threading
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from proxy.worker.upstream import pool
 from proxy.worker.upstream.connection import MAX_INTERIM, UpstreamConnection
 from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import GET, error, outcome
-from tests.proxy.worker.test_relay import POST
+from tests.proxy.worker.records import error, outcome
+from tests.support.client import GET
 from tests.support.plane import Plane, eventually
 from tests.support.script import OK, Script, read_body
 from tests.support.upstream import read_head
-
-PUT = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
-POST_EMPTY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
 
 
 def idle(plane: Plane) -> int:
     own = plane.engine.pools[0]
     return plane.run(lambda: len(own._idle))
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        OK + b"surplus",
-        b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nbody",
-        b"HTTP/1.1 304 Not Modified\r\n\r\nbody",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
-        b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nsurplus",
-    ],
-)
-def test_a_connection_that_cannot_be_trusted_is_not_kept(start: Start, answer: bytes) -> None:
-    """Surplus bytes, `close` or HTTP/1.0 end the connection; the surplus never becomes anybody's
-    response.
-    """
-    script = Script(answer)
-    plane = start(script)
-    with plane.connect() as client:
-        for _ in range(3):
-            client.send(GET)
-            assert client.answer().body in (b"", b"ok")
-
-    assert script.connections == 3
-    assert [outcome(e) for e in plane.exchanges(3)] == [Outcome.OK] * 3
-
-
-def test_late_surplus_closes_an_idle_connection(start: Start) -> None:
-    """Bytes that nobody asked for, while idle, close the connection."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        connection.sendall(OK)
-        time.sleep(0.05)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-        connection.recv(1)
-
-    plane = start(upstream)
-    with plane.connect() as client:
-        client.send(GET)
-        assert client.answer().body == b"ok"
-        eventually(lambda: plane.counters().connections_upstream == 0)
-        client.send(GET)
-        assert client.answer().body == b"ok"
-
-    plane.exchanges(2)
-
-
-def test_an_http10_upstream_may_keep_alive(start: Start) -> None:
-    """HTTP/1.0 with `Connection: keep-alive` and a length is kept."""
-    script = Script(b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok")
-    plane = start(script).trust_upstreams()
-    for _ in range(2):
-        assert plane.call(GET) == b"ok"
-    assert script.connections == 1
-    plane.exchanges(2)
-
-
-def _dies_on_reuse(raw: list[bytes], closing: bytes = b"") -> Callable[[socket.socket, int], None]:
-    """Answer the first request of each connection; break off at the second, without having read it
-    or after it.
-    """
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        raw.append(read_head(connection))
-        connection.sendall(OK)
-        if number == 0:
-            raw.append(read_head(connection))
-            connection.sendall(closing)
-            return
-
-        while head := read_head(connection):
-            raw.append(head)
-            connection.sendall(OK)
-
-    return upstream
-
-
-@pytest.mark.parametrize("request_bytes", [GET, PUT])
-def test_a_stale_connection_is_retried_once_for_idempotent_requests(
-    start: Start, request_bytes: bytes
-) -> None:
-    """A reused connection that closes without an answer costs the client nothing, and is counted."""
-    raw: list[bytes] = []
-    plane = start(_dies_on_reuse(raw)).trust_upstreams()
-    with plane.connect() as client:
-        for _ in range(2):
-            client.send(request_bytes)
-            assert client.answer().status == 200
-
-    assert len(raw) == 3
-    assert [e.status for e in plane.exchanges(2)] == [200, 200]
-    assert plane.counters().upstream_retries == 1
-
-
-@pytest.mark.parametrize("request_bytes", [POST, POST_EMPTY, b"PUT" + POST[4:]])
-def test_what_may_have_been_done_is_never_sent_twice(
-    start: Start, request_bytes: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A POST, and anything with a body, is answered 502 when its reused connection dies."""
-    monkeypatch.setattr(pool, "POST_IDLE_NS", 60_000_000_000)
-    raw: list[bytes] = []
-
-    plane = start(_dies_on_reuse(raw)).trust_upstreams()
-    with plane.connect() as client:
-        client.send(GET)
-        assert client.answer().status == 200
-        client.send(request_bytes)
-        assert client.answer().status == 502
-
-    assert len(raw) == 2
-    assert [error(e) for e in plane.exchanges(2)] == ["", "upstream_reset"]
-    assert plane.counters().upstream_retries == 0
-
-
-@pytest.mark.parametrize("closing", [b"HTTP/1.1 2", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
-def test_a_connection_that_began_to_answer_is_not_stale(start: Start, closing: bytes) -> None:
-    """A retry needs an upstream that sent nothing at all, not even an interim answer."""
-    raw: list[bytes] = []
-    plane = start(_dies_on_reuse(raw, closing)).trust_upstreams()
-    with plane.connect() as client:
-        client.send(GET)
-        client.answer()
-        client.send(GET)
-        assert client.answer().status == 502
-
-    assert len(raw) == 2
-    plane.exchanges(2)
-
-
-def test_a_fresh_connection_that_dies_is_not_retried(start: Start) -> None:
-    """One retry, and only of a reused connection."""
-    heads: list[bytes] = []
-    plane = start(lambda connection, number: heads.append(read_head(connection)))
-    with plane.connect() as client:
-        client.send(GET)
-        assert client.answer().status == 502
-    assert len(heads) == 1
-    plane.exchange()
-
-
-def test_idle_connections_expire(start: Start) -> None:
-    """An idle upstream connection is closed after its time, checked once a second, and not lent
-    when it is over.
-    """
-    script = Script()
-    plane = start(script, upstream_keep_alive_s=0.1)
-    plane.call(GET)
-    time.sleep(0.12)
-    plane.call(GET)
-    assert script.connections == 2
-    eventually(lambda: plane.counters().connections_upstream == 0)
-    plane.exchanges(2)
-
-
-def test_an_announced_timeout_prolongs_the_time(start: Start) -> None:
-    """`Keep-Alive: timeout` is believed, less a second."""
-    script = Script(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=60\r\nContent-Length: 2\r\n\r\nok")
-    plane = start(script, upstream_keep_alive_s=0.1).trust_upstreams()
-    plane.call(GET)
-    time.sleep(0.12)
-    plane.call(GET)
-    assert script.connections == 1
-    plane.exchanges(2)
-
-
-def test_an_announced_timeout_shortens_the_time(start: Start) -> None:
-    """An upstream that ends its connections soon says so: a request must not meet that end."""
-    script = Script(b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 2\r\n\r\nok")
-    plane = start(script, upstream_keep_alive_s=60).trust_upstreams()
-    plane.call(GET)
-    plane.call(GET)
-    before = script.connections
-    time.sleep(0.55)
-    plane.call(GET)
-    assert script.connections == before + 1
-    plane.exchanges(3)
 
 
 def test_a_body_is_not_sent_on_an_old_connection(start: Start) -> None:
@@ -364,16 +181,6 @@ def test_unix_sockets_are_upstreams_too(start: Start, tmp_path: Path) -> None:
 
     assert exchange.upstream == path.encode()
     assert b"\r\nHost: a\r\n" in script.requests[0]
-
-
-def test_a_name_that_cannot_exist_is_502(start: Start) -> None:
-    """A host name that no resolver takes fails its requests, not the worker."""
-    plane = start(f"http://{'.'.join([60 * 'a'] * 5)}:80")
-    with plane.connect() as client:
-        for _ in range(2):
-            client.send(GET)
-            assert client.answer().field("X-Sidelog-Error") == "upstream_unresolved"
-    plane.exchanges(2)
 
 
 @pytest.mark.parametrize("unsent_bytes", [0, 5])

@@ -20,56 +20,16 @@ from proxy.ring.http2_notes import (
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.http2.wire import block
-from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_http2_downstream import speaking, with_path
+from tests.proxy.worker.records import error, outcome
 from tests.proxy.worker.upstream.http2_calls import (
-    CALL,
-    GRPC,
-    HTTP1,
     HTTP2,
-    MESSAGE,
     reset_of,
+    speaking,
+    with_path,
 )
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
 from tests.support.plane import PATIENCE_S, Plane, eventually
-from tests.support.script import Script
-
-
-def test_informational_responses_pass(start: Start) -> None:
-    """Any number, and the body of a client that waits for a 100 follows it."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if not request.is_ended:
-            connection.h2.send_headers(request.id, [(":status", "103"), ("link", "</a>")])
-            connection.h2.send_headers(request.id, [(":status", "100")])
-            connection.flush()
-        else:
-            connection.respond(request, request.body)
-
-    plane = start(Http2Upstream(answer), route=HTTP2)
-    with speaking(plane) as client:
-        stream = client.begin((*POST, ("expect", "100-continue")), is_end=False)
-        while client.streams[stream].informed != [103, 100]:
-            assert client.read()
-        client.h2.send_data(stream, b"body", end_stream=True)
-        client.flush()
-        assert client.answer(stream).body == b"body"
-
-
-def test_a_response_that_is_trailers_only_stays_one(start: Start) -> None:
-    """Clients of gRPC take a head without an end for the beginning of a response."""
-    plane = start(
-        Http2Upstream(
-            lambda c, r: c.respond(r, fields=(*GRPC, ("grpc-status", "5"))) if r.is_ended else None
-        )
-    )
-    with speaking(plane) as client:
-        answered = client.ask(CALL, MESSAGE)
-    assert (answered.fields["grpc-status"], answered.body, answered.trailers) == ("5", b"", {})
-    exchange = plane.exchange()
-    assert b"grpc-status: 5\r\n" in exchange.response_head
-    assert (exchange.status, outcome(exchange)) == (200, Outcome.OK)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
@@ -287,54 +247,6 @@ def test_an_upstream_that_breaks_rules_of_the_connection_loses_it(
         assert client.ask().body == b"fine"
 
     assert len(upstream.connections) == 2
-
-
-def test_grpc_and_an_upstream_of_http1(start: Start) -> None:
-    """The call is refused as gRPC refuses, and says what is needed."""
-    plane = start(Script(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"))
-    with speaking(plane) as client:
-        answered = client.ask(CALL, MESSAGE)
-    assert (answered.status, answered.fields["grpc-status"]) == (200, "14")
-    assert answered.fields["x-sidelog-error"] == "grpc_needs_http2"
-    exchange = plane.exchange()
-    assert (error(exchange), outcome(exchange), exchange.status) == (
-        *("grpc_needs_http2", Outcome.UPSTREAM_ERROR),
-        200,
-    )
-
-
-def test_grpc_on_a_route_of_http1(start: Start) -> None:
-    """Nothing of the call reaches an upstream that could not answer it."""
-    script = Script()
-    plane = start(script, route=HTTP1)
-    with speaking(plane) as client:
-        answered = client.ask(CALL, MESSAGE)
-        assert answered.fields["x-sidelog-error"] == "grpc_needs_http2"
-        assert client.ask().body == b"ok"
-
-    assert len(script.requests) == 1
-    assert error(plane.exchange()) == "grpc_needs_http2"
-
-
-def test_http2_and_an_upstream_of_http1(start: Start) -> None:
-    """A request that is no call gets a 502."""
-    plane = start(Script(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), route=HTTP2)
-    with speaking(plane) as client:
-        answered = client.ask()
-    assert (answered.status, answered.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
-    assert b"does not speak HTTP/2" in plane.exchange().notes[NOTE_MESSAGE]
-
-
-def test_an_upstream_that_says_nothing(start: Start) -> None:
-    """Its time is that of connecting."""
-    hold = threading.Event()
-    plane = start(
-        lambda connection, number: (hold.wait(60), None)[1], route=HTTP2, timeout_connect_s=0.2
-    )
-    with speaking(plane) as client:
-        assert client.ask().status == 504
-    hold.set()
-    assert error(plane.exchange()) == "upstream_timeout"
 
 
 STALLS = {

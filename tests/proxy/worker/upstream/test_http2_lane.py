@@ -12,23 +12,24 @@ from proxy.ring.exchange import (
     NOTE_MESSAGE,
 )
 from proxy.ring.http2_notes import (
-    BY_CLIENT,
     BY_UPSTREAM,
     MessagesNote,
     read_messages_note,
 )
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import error, outcome
-from tests.proxy.worker.test_http2_downstream import open_streams, speaking, with_path
+from tests.proxy.worker.records import error, outcome
 from tests.proxy.worker.upstream.http2_calls import (
     CALL,
     GRPC,
     HTTP2,
     MESSAGE,
     STATUS,
+    open_streams,
     reset_of,
+    speaking,
     upstream_streams,
+    with_path,
 )
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
@@ -210,23 +211,6 @@ def test_a_client_of_http1_reads_of_a_reset(start: Start) -> None:
     assert b"CANCEL" in plane.exchange().notes[NOTE_MESSAGE]
 
 
-def test_a_cancelled_request_is_cancelled_upstream(start: Start) -> None:
-    """And its place is free again."""
-    upstream = Http2Upstream(lambda c, r: None)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        stream = client.begin(POST, is_end=False)
-        eventually(lambda: upstream.requests)
-        client.h2.reset_stream(stream, ErrorCode.CANCEL)
-        client.flush()
-        eventually(lambda: upstream.requests[0].reset == ErrorCode.CANCEL)
-        assert upstream_streams(plane) == 0
-
-    exchange = plane.exchange()
-    assert outcome(exchange) == Outcome.CLIENT_CLOSED
-    assert reset_of(exchange) == (BY_CLIENT, ErrorCode.CANCEL)
-
-
 def test_a_client_that_leaves_cancels_all_it_asked_for(start: Start) -> None:
     """Over HTTP/1.1, too."""
     upstream = Http2Upstream(lambda c, r: None)
@@ -285,25 +269,6 @@ def test_a_client_that_has_all_content_may_leave_before_the_end(
                 eventually(lambda: plane.unread)
 
     assert outcome(plane.exchange()) == wanted
-
-
-def test_a_response_before_its_request_is_complete_ends_both(start: Start) -> None:
-    """What is left of the request is not sent; the client reads that it need not be."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if not request.is_ended and not request.body:
-            connection.respond(request, b"early")
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        stream = client.begin(POST, is_end=False)
-        answered = client.answer(stream)
-        assert (answered.status, answered.body) == (200, b"early")
-        eventually(lambda: upstream.requests[0].reset == ErrorCode.CANCEL)
-        client.h2.end_stream(stream)
-        client.flush()
-        assert outcome(plane.exchange()) == Outcome.OK
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

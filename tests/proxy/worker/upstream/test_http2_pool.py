@@ -4,7 +4,6 @@ import pytest
 
 from proxy.ring.exchange import (
     NOTE_GRPC_MESSAGES,
-    NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
 )
 from proxy.ring.http2_notes import (
@@ -15,8 +14,7 @@ from proxy.ring.http2_notes import (
 )
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.test_downstream import LOOPS, outcome
-from tests.proxy.worker.test_http2_downstream import speaking
+from tests.proxy.worker.records import outcome
 from tests.proxy.worker.upstream.http2_calls import (
     CALL,
     GRPC,
@@ -24,12 +22,12 @@ from tests.proxy.worker.upstream.http2_calls import (
     MAX_STREAMS,
     MESSAGE,
     STATUS,
+    speaking,
     stream_note,
 )
-from tests.support.http2_client import POST
-from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
+from tests.support.long import LOOPS
 from tests.support.plane import Loop, eventually, limit_requests
-from tests.support.script import Script
 
 
 @pytest.mark.parametrize("loop", LOOPS)
@@ -64,88 +62,6 @@ def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) 
     )
     assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
     assert outcome(exchange) == Outcome.OK
-
-
-def test_all_else_goes_by_http1_in_auto(start: Start) -> None:
-    """gRPC-Web is none of gRPC; a request of HTTP/1.1 never is, whatever it names."""
-    script = Script()
-    plane = start(script)
-    with speaking(plane) as client:
-        assert client.ask().body == b"ok"
-        assert (
-            client.ask((*POST, ("content-type", "application/grpc-web+proto")), b"x").body == b"ok"
-        )
-        assert client.ask((*POST, ("content-type", "text/application/grpc")), b"x").body == b"ok"
-
-    plane.call(
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n"
-    )
-    assert len(script.requests) == 4
-    assert not any(NOTE_GRPC_MESSAGES in exchange.notes for exchange in plane.exchanges(4))
-
-
-@pytest.mark.parametrize(
-    "content_type", ["application/grpc", "application/grpc+proto", "application/grpc;v=1"]
-)
-def test_grpc_is_known_by_its_content_type(start: Start, content_type: str) -> None:
-    """With a format or a parameter behind it."""
-    plane = start(Http2Upstream())
-    with speaking(plane) as client:
-        assert client.ask((*POST, ("content-type", content_type)), MESSAGE).body == MESSAGE
-
-
-def test_all_goes_by_http2_where_the_route_says_so(start: Start) -> None:
-    """A client of HTTP/1.1 gets what it would get of HTTP/1.1: lengths, chunks, no body, trailers."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        path = request.fields[":path"]
-        if not request.is_ended:
-            return
-        if path == "/length":
-            body = b"" if request.fields[":method"] == "HEAD" else b"four"
-            connection.respond(request, body, (*OK, ("content-length", "4")))
-        elif path == "/empty":
-            connection.respond(request)
-        elif path == "/none":
-            connection.respond(request, fields=((":status", "204"),))
-        else:
-            connection.respond(request, b"body" + request.body, trailers=(("x-sum", "1"),))
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with plane.connect() as client:
-        client.send(b"GET /length HTTP/1.1\r\nHost: a\r\n\r\n")
-        answered = client.answer()
-        assert (answered.body, answered.field("content-length")) == (b"four", "4")
-        client.send(b"GET /empty HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer().body == b""
-        client.send(b"HEAD /length HTTP/1.1\r\nHost: a\r\n\r\n")
-        client.send(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer("HEAD").status == 200
-        assert client.answer().status == 204
-        client.send(
-            b"POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"3\r\nabc\r\n2\r\nde\r\n0\r\nx-check: 2\r\n\r\n"
-        )
-        answered = client.answer()
-        assert (answered.body, answered.field("transfer-encoding")) == (b"bodyabcde", "chunked")
-
-    last = upstream.requests[-1]
-    assert (last.body, last.trailers) == (b"abcde", {"x-check": "2"})
-    exchange = plane.exchanges(5)[-1]
-    assert exchange.notes[NOTES_REQUEST_TRAILERS[0]] == b"x-check: 2\r\n"
-    assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"x-sum: 1\r\n"
-    assert len(upstream.connections) == 1
-
-
-def test_metrics_say_which_protocol_a_connection_speaks(start: Start) -> None:
-    """Open connections to an upstream count for both, those of HTTP/2 for themselves, too."""
-    plane = start(Http2Upstream())
-    with speaking(plane) as client:
-        client.ask(CALL, MESSAGE)
-        counted = plane.counters()
-        assert (counted.connections_upstream, counted.connections_upstream_http2) == (1, 1)
-        assert (counted.connections_downstream, counted.connections_http2) == (1, 1)
 
 
 def test_exchanges_at_once_share_a_connection(start: Start) -> None:
@@ -241,30 +157,6 @@ def test_waiting_for_a_lane_ends_with_its_time(start: Start) -> None:
         assert (refused.status, refused.fields["x-sidelog-error"]) == (503, "overloaded")
         client.h2.reset_stream(first)
         client.flush()
-
-
-def test_a_connection_is_kept_and_used_again(start: Start) -> None:
-    """For its time; then it is closed, and the next request opens one."""
-    upstream = Http2Upstream()
-    plane = start(upstream, route=HTTP2, upstream_keep_alive_s=0.2)
-    with speaking(plane) as client:
-        for _ in range(3):
-            assert client.ask().status == 200
-        assert len(upstream.connections) == 1
-        eventually(lambda: not plane.counters().connections_upstream)
-        assert client.ask().status == 200
-
-    assert len(upstream.connections) == 2
-
-
-def test_a_connection_retires_after_its_number_of_requests(start: Start) -> None:
-    """The next one has a connection of its own."""
-    upstream = Http2Upstream()
-    plane = start(upstream, route=HTTP2)
-    limit_requests(plane, 2)
-    with speaking(plane) as client:
-        assert [client.ask().status for _ in range(4)] == [200] * 4
-    assert len(upstream.connections) == 2
 
 
 def test_requests_that_run_at_once_count_as_they_begin(start: Start) -> None:

@@ -1,0 +1,429 @@
+"""Rows of tests through the data plane: what a client does, what its upstream does, what both get, and the record.
+
+Both scripts are steps, done in order: the client's by the test, the upstream's in a thread for
+each connection of HTTP/1.1 and for each stream of HTTP/2. Bytes among them are sent, raw on a
+connection of HTTP/1.1, as DATA on a stream. A row is tried over each of its transports.
+"""
+
+import dataclasses
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+import pytest
+
+from proxy.http2.errors import ErrorCode
+from proxy.ring.exchange import CapturedExchange
+from proxy.ring.message import CapturedMessage
+from proxy.worker.downstream import Downstream
+from storage.record import format_id
+from tests.proxy.worker import services
+from tests.proxy.worker.clients import Asked, Caller, Fields, Http2Caller, calling
+from tests.proxy.worker.records import entries, seen
+from tests.proxy.worker.services import Http1Service, Http2Service, Signals
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
+from tests.support.long import long
+from tests.support.plane import (
+    EngineName,
+    Loop,
+    Plane,
+    eventually,
+    running_plane,
+    settings_for,
+)
+from tests.support.upstream import scripted
+
+
+class Transport(NamedTuple):
+    """What a client speaks, what its upstream speaks, and which engine is between them."""
+
+    client: Literal["http1", "tls", "http2"]
+    upstream: Literal["http1", "tls", "http2", "grpc"] = "http1"
+    """`http2` by the setting of the route, `grpc` without."""
+    engine: EngineName = "protocol"
+
+
+TRANSPORTS: Final = {
+    "h1": Transport("http1"),
+    "tls": Transport("tls"),
+    "h2-h1": Transport("http2"),
+    "h1-h2": Transport("http1", "http2"),
+    "h2-h2": Transport("http2", "http2"),
+    "h1-tls": Transport("http1", "tls"),
+    "grpc": Transport("http2", "grpc"),
+    "reference": Transport("http1", engine="reference"),
+}
+WIRE: Final = ("h1", "tls")
+"""For rows that say which bytes are on a connection."""
+TO_HTTP1: Final = (*WIRE, "h2-h1")
+ALL: Final = (*TO_HTTP1, "h1-tls", "h1-h2", "h2-h2")
+JUDGED: Final = (*ALL, "reference")
+"""For rows of which the reference engine knows the outcome, too."""
+
+
+class Stage:
+    """One run of a row."""
+
+    def __init__(self, plane: Plane, caller: Caller, signals: Signals) -> None:
+        self.plane = plane
+        self.caller = caller
+        self.signals = signals
+        self.messages: list[CapturedMessage] = []
+        self.ids: set[str] = set()
+        """Of the responses that the client got."""
+        self._unchecked: list[CapturedExchange] = []
+        self._recorded: set[str] = set()
+
+    def take_record(self) -> CapturedExchange:
+        """Wait for the next record."""
+        if not self._unchecked:
+            self._unchecked, messages = entries(self.plane, 1)
+            self.messages += messages
+        exchange = self._unchecked.pop(0)
+        self._recorded.add(format_id(exchange.id))
+        return exchange
+
+    def finish(self) -> None:
+        """Check that nothing else is on record, and each response under the id that it has."""
+        exchanges, _ = entries(self.plane, 0)
+        assert self._unchecked + exchanges == []
+        assert self.ids <= self._recorded
+
+
+Step = bytes | Callable[[Stage], object]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A sentence, and the scripts that show it."""
+
+    name: str
+    client: Sequence[Step]
+    upstream: Sequence[services.Step] | Callable[[socket.socket, int], None] | str = services.SERVE
+    over: Sequence[str] = ALL
+    rule: str = ""
+    """Of proxy/http1/RULES.md."""
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    patches: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Constants by their full names, and the values that they have meanwhile."""
+
+
+def cases(rows: Iterable[Row]) -> pytest.MarkDecorator:
+    """Try each row over its transports, and the plain ones over asyncio's loop with `make long`."""
+    params = []
+    for row in rows:
+        for name in row.over:
+            params.append(pytest.param(row, name, "uvloop", id=f"{row.name}, {name}"))
+            if name in WIRE:
+                params.append(long(row, name, "asyncio"))
+    return pytest.mark.parametrize(("row", "transport", "loop"), params)
+
+
+def play(
+    row: Row, transport: Transport, loop: Loop, directory: Path, certificate: tuple[str, str]
+) -> None:
+    """Do the scripts of a row, and check what they say."""
+    signals = Signals()
+    settings = dict(row.settings)
+    if transport.client == "tls":
+        settings |= zip(("tls_cert_file", "tls_key_file"), certificate, strict=True)
+    if transport.upstream == "http2":
+        settings["route"] = {"upstream_protocol": "http2"} | settings.get("route", {})
+    if transport.upstream == "tls":
+        settings["route"] = {"upstream_ca_file": certificate[0]} | settings.get("route", {})
+
+    with ExitStack() as stack:
+        url = row.upstream
+        streams = stack.enter_context(ThreadPoolExecutor(64))
+        if not isinstance(url, str):
+            serve = _serving(url, transport.upstream, signals, streams)
+            if transport.upstream == "tls":
+                serve = _secured(serve, certificate)
+            url = stack.enter_context(scripted(serve))
+            if transport.upstream == "tls":
+                url = url.replace("http://127.0.0.1", "https://localhost")
+        plane = stack.enter_context(
+            running_plane(settings_for(url, **settings), directory, loop, transport.engine)
+        )
+        stack.callback(signals.tell, "go", 1000)
+        with calling(plane, transport.client) as caller:
+            stage = Stage(plane, caller, signals)
+            for step in row.client:
+                if isinstance(step, bytes):
+                    caller.send(step)
+                else:
+                    step(stage)
+
+        stage.finish()
+
+
+def _serving(
+    script: Sequence[services.Step] | Callable[[socket.socket, int], None],
+    protocol: str,
+    signals: Signals,
+    streams: Executor,
+) -> Callable[[socket.socket, int], None]:
+    if callable(script):
+        return script
+
+    def serve(connection: socket.socket, number: int) -> None:
+        services.do(Http1Service(signals, connection, number), script)
+
+    def answer(connection: Connection, request: Request) -> None:
+        if not request.is_begun:
+            request.is_begun = True
+            service = Http2Service(signals, connection, request)
+            streams.submit(services.do, service, script)
+
+    return Http2Upstream(answer) if protocol in ("http2", "grpc") else serve
+
+
+def _secured(
+    serve: Callable[[socket.socket, int], None], certificate: tuple[str, str]
+) -> Callable[[socket.socket, int], None]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+
+    def handle(accepted: socket.socket, number: int) -> None:
+        with context.wrap_socket(accepted, server_side=True) as secured:
+            serve(secured, number)
+
+    return handle
+
+
+# The client's steps.
+
+
+def ask(
+    method: str = "GET",
+    path: str = "/",
+    body: bytes = b"",
+    fields: Fields = (),
+    *,
+    length: int | None = None,
+    is_end: bool = True,
+) -> Step:
+    """Send a request, or with `is_end` false or a greater length its beginning."""
+    asked = Asked(method, path, body, fields, length, is_end)
+    return lambda stage: stage.caller.ask(asked)
+
+
+def hear(
+    status: int = 200,
+    body: bytes | None = None,
+    *,
+    error: str | None = None,
+    is_whole: bool = True,
+    method: str = "GET",
+    fields: Mapping[str, str | None] | None = None,
+    trailers: dict[str, str] | None = None,
+    reset: int | None = None,
+    says: bytes = b"",
+) -> Step:
+    """Read a response; compare its status, and what else is named."""
+
+    def check(stage: Stage) -> None:
+        heard = stage.caller.hear(method)
+        assert (heard.status, heard.is_whole) == (status, is_whole), heard
+        assert body in (None, heard.body), heard.body
+        assert trailers in (None, heard.trailers), heard.trailers
+        assert says in heard.body, heard.body
+        assert reset in (None, heard.reset), heard.reset
+        assert heard.fields.get("x-sidelog-error") == error, heard.fields
+        for name, value in (fields or {}).items():
+            assert heard.fields.get(name) == value, name
+        if "x-sidelog-id" in heard.fields:
+            stage.ids.add(heard.fields["x-sidelog-id"])
+
+    return check
+
+
+def cancelled(stage: Stage) -> None:
+    """Read that no more of a request is wanted (RFC 9113 §8.1)."""
+    assert isinstance(stage.caller, Http2Caller)
+    while stage.caller.stream.reset is None:
+        assert stage.caller.client.read()
+    assert stage.caller.stream.reset == ErrorCode.NO_ERROR
+
+
+def hear_interim(status: int) -> Step:
+    def check(stage: Stage) -> None:
+        assert stage.caller.hear_interim() == status
+
+    return check
+
+
+def see(part: bytes) -> Step:
+    """Read until these bytes came."""
+    return lambda stage: stage.caller.see(part)
+
+
+def leave(way: str = "close") -> Step:
+    """Close, reset (over HTTP/2 the stream), or end the sending side."""
+    return lambda stage: stage.caller.leave(way)
+
+
+def end(trailers: Fields = ()) -> Step:
+    """End a body without a length."""
+    return lambda stage: stage.caller.end(trailers)
+
+
+def ended(stage: Stage) -> None:
+    """Read the end of the connection, and nothing before it."""
+    assert stage.caller.is_ended()
+
+
+def recorded(status: int | None, outcome: str = "ok", error: str = "", **expected: object) -> Step:
+    """Compare the next record; of `message` a part is enough, and no status is any."""
+
+    def check(stage: Stage) -> None:
+        exchange = stage.take_record()
+        part = expected.get("message")
+        names = {"status", "outcome", "error", *expected}
+        found = seen(exchange, names)
+        if isinstance(part, bytes) and part in found["message"]:  # type: ignore[operator]
+            found["message"] = part
+        wanted = {"status": status, "outcome": outcome, "error": error} | expected
+        if status is None:
+            found["status"] = None
+        assert found == wanted, f"{found} is on record in place of {wanted}"
+        if outcome == "ok" and not found.get("is_own") and exchange.sent_ns >= 0:
+            times = (exchange.sent_ns, exchange.first_byte_ns, exchange.ended_ns)
+            assert list(times) == sorted(times)
+
+    return check
+
+
+def unrecorded(stage: Stage) -> None:
+    """Find nothing on record yet."""
+    assert stage.plane.unread == 0
+
+
+def pause(seconds: float) -> Step:
+    return lambda stage: time.sleep(seconds)
+
+
+def until_asked(stage: Stage) -> None:
+    """Wait until the upstream has read a head."""
+    stage.signals.wait("asked")
+
+
+def until_read(stage: Stage) -> None:
+    """Wait until an upstream's `reads` has what it waits for."""
+    stage.signals.wait("read")
+
+
+def until_gone(stage: Stage) -> None:
+    """Wait until the upstream's `gone` has seen the end."""
+    stage.signals.wait("gone")
+
+
+def goes(stage: Stage) -> None:
+    """Let the upstream's `waits` go on."""
+    stage.signals.tell("go")
+
+
+def stops(stage: Stage) -> None:
+    """Begin to drain."""
+    stage.plane.stop()
+    eventually(lambda: stage.plane.engine.is_draining)
+
+
+def open_websocket(stage: Stage) -> None:
+    """Ask for a WebSocket, and read that it is open."""
+    stage.caller.open_websocket()
+
+
+def begin(fields: Fields, *, is_end: bool = True) -> Step:
+    """Send any head on a stream of HTTP/2."""
+
+    def send(stage: Stage) -> None:
+        assert isinstance(stage.caller, Http2Caller)
+        stage.caller.begin(fields, is_end=is_end)
+
+    return send
+
+
+def said(*messages: bytes) -> Step:
+    """Compare the messages of WebSockets, that are on record."""
+
+    def check(stage: Stage) -> None:
+        found = [each.data for each in stage.messages]
+        assert found == [*messages], found
+
+    return check
+
+
+def forwarded(*parts: bytes) -> Step:
+    """Look for parts of the last head that reached an upstream."""
+
+    def check(stage: Stage) -> None:
+        assert [part for part in parts if part not in stage.signals.heads[-1]] == []
+
+    return check
+
+
+def withheld(*parts: bytes) -> Step:
+    """Look for parts that the last head may not have had."""
+
+    def check(stage: Stage) -> None:
+        assert [part for part in parts if part in stage.signals.heads[-1]] == []
+
+    return check
+
+
+def trailed(*sections: bytes) -> Step:
+    """Compare the trailers of all requests that an upstream took whole."""
+
+    def check(stage: Stage) -> None:
+        assert stage.signals.trailers == [*sections], stage.signals.trailers
+
+    return check
+
+
+def connected(count: int) -> Step:
+    """Compare how many connections brought requests to the upstream."""
+
+    def check(stage: Stage) -> None:
+        assert stage.signals.connections == count
+
+    return check
+
+
+def arrived(*bodies: bytes) -> Step:
+    """Compare all that the upstream has read of bodies."""
+
+    def check(stage: Stage) -> None:
+        assert stage.signals.bodies == [*bodies], stage.signals.bodies
+
+    return check
+
+
+def counted(name: str, value: object) -> Step:
+    """Wait for a counter of the plane."""
+    return lambda stage: eventually(lambda: getattr(stage.plane.counters(), name) == value)
+
+
+def trusted(stage: Stage) -> None:
+    """Let idle connections to upstreams be kept, as those of one that serves several at once."""
+    stage.plane.trust_upstreams()
+
+
+def until(holds: Callable[[Downstream], object]) -> Step:
+    """Wait until something holds for a client connection of HTTP/1.1."""
+    return lambda stage: eventually(lambda: stage.plane.has_downstream(holds))
+
+
+def until_buffered(part: bytes) -> Step:
+    """Wait until a worker holds the beginning of a head; of nothing, until it has the connection."""
+    return until(lambda each: each._since_ns and each._reader.buffer == part)
+
+
+def then(act: Callable[[Plane], object]) -> Step:
+    """Do something with the plane."""
+    return lambda stage: act(stage.plane)

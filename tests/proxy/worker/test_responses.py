@@ -1,0 +1,488 @@
+"""Responses: how they are framed anew, how a cut looks, and what comes before and behind them (P2, P6, P14, P21)."""
+
+from typing import Final
+
+from proxy.settings.route_model import HeaderSettings
+from tests.proxy.worker.conftest import Play
+from tests.proxy.worker.rows import (
+    JUDGED,
+    TO_HTTP1,
+    WIRE,
+    Row,
+    Stage,
+    arrived,
+    ask,
+    begin,
+    cases,
+    connected,
+    counted,
+    end,
+    ended,
+    forwarded,
+    goes,
+    hear,
+    hear_interim,
+    leave,
+    recorded,
+    see,
+    trailed,
+    trusted,
+    withheld,
+)
+from tests.proxy.worker.services import (
+    Http1Service,
+    Service,
+    answers,
+    ends,
+    gone,
+    heard,
+    interim,
+    leaves,
+    pauses,
+    reads,
+    serves,
+    taken,
+    waits,
+)
+from tests.support.http2_client import POST
+from tests.support.plane import Loop
+from tests.support.ports import free_port
+
+HTTP10: Final = b"GET / HTTP/1.0\r\n\r\n"
+EVENTS: Final = (("content-type", "text/event-stream"),)
+CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+SECTION: Final = b"Grpc-Status: 0\r\nX-Sum:  a b \r\n"
+RULES: Final = HeaderSettings(set_response={"Server": ""}, set_request={"X-Team": "a"})
+
+
+def download(section: bytes, fields: bytes = b"") -> bytes:
+    """A response with trailers."""
+    return CHUNKED + fields + b"\r\n2\r\nok\r\n0\r\n" + section + b"\r\n"
+
+
+def upload(section: bytes, fields: bytes = b"") -> bytes:
+    """A request with the same."""
+    head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+    return head + fields + b"\r\n4\r\nbody\r\n0\r\n" + section + b"\r\n"
+
+
+def cut_while_the_worker_stands_still(service: Service) -> None:
+    """Send half a response and end the connection, so that both are found at once."""
+    assert isinstance(service, Http1Service)
+    service.answer(200, b"short", (), 9, is_end=True)
+    service.leave("close")
+
+
+def is_pushed_before_its_end(stage: Stage) -> None:
+    """Find the record of each response that is whole already pushed."""
+    assert stage.plane.reader.pushed == len(stage.ids)
+
+
+def is_spaced(stage: Stage) -> None:
+    """Find the pause between two chunks in the timeline."""
+    (_, first_us), (_, second_us) = stage.take_record().timeline
+    assert second_us - first_us >= 20_000
+
+
+ROWS = [
+    *(
+        Row(
+            f"{name} leaves both connections open, and is on record before its end",
+            [
+                trusted,
+                *[
+                    ask(method),
+                    hear(status, body, method=method, fields=fields),
+                    is_pushed_before_its_end,
+                ]
+                * 2,
+                *[recorded(status, response_bytes=len(body)) for _ in range(2)],
+                connected(1),
+            ],
+            [serves(raw)],
+            WIRE if fields else TO_HTTP1,
+            "P6",
+        )
+        for name, method, raw, status, body, fields in (
+            (
+                "HEAD with a length",
+                "HEAD",
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+                200,
+                b"",
+                {"content-length": "5"},
+            ),
+            ("HEAD", "HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 200, b"", None),
+            (
+                "HEAD with chunks",
+                "HEAD",
+                CHUNKED + b"\r\n",
+                200,
+                b"",
+                {"transfer-encoding": "chunked", "content-length": None},
+            ),
+            ("204", "GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", None),
+            (
+                "204 with a length",
+                "GET",
+                b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
+                204,
+                b"",
+                {"content-length": None},
+            ),
+            ("304", "GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", 304, b"", None),
+            (
+                "304 with a length",
+                "GET",
+                b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+                304,
+                b"",
+                {"content-length": "5"},
+            ),
+            (
+                "an empty body",
+                "GET",
+                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                200,
+                b"",
+                None,
+            ),
+            (
+                "a body in chunks",
+                "GET",
+                CHUNKED + b"\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
+                200,
+                b"abc",
+                None,
+            ),
+            (
+                "a large body",
+                "GET",
+                b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
+                200,
+                bytes(300_000),
+                None,
+            ),
+        )
+    ),
+    Row(
+        "one passes as it comes",
+        [ask(), see(b"ab"), leave(), recorded(200, "client_closed", response=b"ab")],
+        [heard, answers(body=b"ab", is_end=False), gone],
+    ),
+    Row(
+        "one of events passes as it comes, each timed",
+        [ask(), see(b"a\n\n"), goes, hear(body=b"a\n\nb\n\n"), recorded(200, timeline=[3, 6])],
+        [heard, answers(body=b"a\n\n", fields=EVENTS, is_end=False), waits, b"b\n\n", ends()],
+    ),
+    Row(
+        "one of events notes when each came",
+        [ask(), see(b"a\n\n"), goes, hear(), is_spaced],
+        [
+            heard,
+            answers(body=b"a\n\n", fields=EVENTS, is_end=False),
+            waits,
+            pauses(0.03),
+            b"b\n\n",
+            ends(),
+        ],
+    ),
+    *(
+        Row(
+            f"one of lines of JSON on a route of {provider} is timed: {is_timed}",
+            [
+                ask("POST", "/api/chat", b"{}"),
+                hear(body=b"{}\n{}\n"),
+                recorded(200, is_timed=is_timed),
+            ],
+            [
+                taken,
+                answers(
+                    body=b"{}\n", fields=(("content-type", "application/x-ndjson"),), is_end=False
+                ),
+                b"{}\n",
+                ends(),
+            ],
+            ("h1", "h2-h2"),
+            settings={"route": {"provider": provider}},
+        )
+        for provider, is_timed in {"ollama": True, "openai": True, "none": False}.items()
+    ),
+    Row(
+        "one without a length ends with its connection, and its client's connection stays",
+        [*[ask(), hear(body=b"until close")] * 2, *[recorded(200)] * 2],
+        [heard, b"HTTP/1.1 200 OK\r\n\r\nuntil ", b"close"],
+        (*TO_HTTP1, "reference"),
+        "P2",
+    ),
+    Row(
+        "one that is cut looks so",
+        [ask(), hear(is_whole=False), recorded(200, "truncated", "upstream_reset")],
+        [heard, answers(body=b"short", length=100), pauses(0.02), leaves()],
+        JUDGED,
+        "P14",
+    ),
+    *(
+        Row(
+            f"one that is cut {name} looks so",
+            [ask(), hear(is_whole=False), recorded(200, "truncated", code)],
+            [heard, CHUNKED + b"\r\n" + raw, pauses(0.02)],
+            TO_HTTP1,
+            "P14",
+        )
+        for name, raw, code in (
+            ("within a chunk", b"64\r\nshort", "upstream_reset"),
+            ("between two chunks", b"5\r\nshort\r\n", "upstream_reset"),
+            ("by a chunk that is none", b"5\r\nshort\r\nzz\r\n", "upstream_bad_response"),
+        )
+    ),
+    Row(
+        "one that is cut resets its stream, and the connection lives",
+        [
+            *[
+                ask(),
+                hear(body=b"short", is_whole=False, reset=2),
+                recorded(200, "truncated", "upstream_reset"),
+            ]
+            * 2
+        ],
+        [heard, answers(body=b"short", length=100), pauses(0.05), leaves()],
+        ("h2-h1", "h2-h2"),
+        "P14",
+    ),
+    Row(
+        "one that is cut is a reset where the end of the connection is its end",
+        [HTTP10, hear(is_whole=False), recorded(200, "truncated", "upstream_reset")],
+        [heard, CHUNKED + b"\r\n5\r\nshort\r\n", pauses(0.05)],
+        ("h1",),
+        "P14",
+    ),
+    *(
+        Row(
+            f"{code} is a 502, and the client may go on",
+            [
+                *[
+                    ask(),
+                    hear(502, error=code, fields={"connection": None}),
+                    recorded(502, "upstream_error", code, is_own=True, was_sent=was_sent),
+                ]
+                * 2,
+                counted("upstream_errors", {("0", code.removeprefix("upstream_")): 2}),
+            ],
+            upstream,
+            JUDGED,
+            "P14",
+        )
+        for code, was_sent, upstream in (
+            ("upstream_refused", False, f"http://127.0.0.1:{free_port()}"),
+            ("upstream_unresolved", False, "http://nowhere.invalid"),
+        )
+    ),
+    Row(
+        "an upstream whose certificate nobody signed is a 502, and is sent nothing",
+        [
+            *(ask(), hear(502, error="upstream_untrusted")),
+            recorded(502, "upstream_error", "upstream_untrusted", was_sent=False),
+            counted("upstream_errors", {("0", "untrusted"): 1}),
+        ],
+        over=("h1-tls",),
+        settings={"route": {"upstream_ca_file": ""}},
+    ),
+    Row(
+        "one may begin before its request ends",
+        [
+            *(ask("POST", length=4), see(b"ab"), b"body", hear(body=b"abcd")),
+            recorded(200, is_request_whole=True, request=b"body", response=b"abcd"),
+        ],
+        [heard, answers(body=b"ab", length=4), reads(4), b"cd", gone],
+        rule="P16",
+    ),
+    Row(
+        "hints and a 100 that is waited for go before it",
+        [
+            ask("POST", length=4, fields=(("expect", "100-continue"),)),
+            *(
+                hear_interim(103),
+                hear_interim(100),
+                b"body",
+                hear(),
+                recorded(200, request=b"body"),
+            ),
+        ],
+        [heard, interim(103), interim(100), reads(4), answers(), gone],
+        rule="P5",
+    ),
+    Row(
+        "a 100 that nobody waits for goes no further",
+        [ask(), hear_interim(103), hear(body=b"ok"), recorded(200)],
+        [heard, interim(100), interim(103), answers(), gone],
+        rule="P21",
+    ),
+    Row(
+        "a client of HTTP/1.0 gets no interim responses, no chunks, and the end of its connection",
+        [
+            *(
+                HTTP10,
+                hear(
+                    body=b"ok",
+                    fields={"transfer-encoding": None, "connection": "close", "trailer": None},
+                ),
+                ended,
+            ),
+            recorded(
+                200,
+                is_http10=True,
+                response_trailers=SECTION,
+                response_dropped=b"grpc-status,x-sum",
+            ),
+        ],
+        [heard, interim(103), download(SECTION, b"Trailer: Grpc-Status\r\n")],
+        ("h1",),
+        "P21",
+    ),
+    Row(
+        "a client of HTTP/1.0 keeps its connection where it asks for it",
+        [
+            b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            *(
+                hear(fields={"connection": "keep-alive"}),
+                HTTP10,
+                hear(fields={"connection": "close"}),
+                ended,
+            ),
+            *[recorded(200)] * 2,
+        ],
+        over=WIRE,
+    ),
+    Row(
+        "the method of the request before does not shape an error",
+        [
+            *(
+                ask("HEAD"),
+                hear(method="HEAD"),
+                b"NONSENSE\r\n\r\n",
+                hear(400, error="bad_request"),
+            ),
+            *(recorded(200), recorded(400, "rejected", "bad_request")),
+        ],
+        [heard, answers(), gone],
+        over=WIRE,
+    ),
+    # Trailers (P4).
+    Row(
+        "trailers pass both ways and are on record",
+        [
+            *(
+                ask("POST", body=b"x", is_end=False),
+                end((("x-check", "2"),)),
+                hear(body=b"a", trailers={"x-sum": "1"}),
+            ),
+            recorded(200, request_trailers=b"x-check: 2\r\n", response_trailers=b"x-sum: 1\r\n"),
+            trailed(b"x-check: 2\r\n"),
+        ],
+        [taken, answers(body=b"a", is_end=False), ends(("x-sum", "1"))],
+        rule="P4",
+    ),
+    *(
+        Row(
+            f"trailers pass byte for byte in pieces of {step}",
+            [
+                *(raw[at : at + step] for at in range(0, len(raw), step)),
+                hear(
+                    body=b"ok",
+                    trailers={"grpc-status": "0", "x-sum": "a b"},
+                    fields={"trailer": "Grpc-Status"},
+                ),
+                recorded(200, request_trailers=SECTION, response_trailers=SECTION),
+                forwarded(b"\r\nTrailer: X-Sum\r\n", b"\r\nConnection: TE\r\nTE: trailers\r\n"),
+                trailed(SECTION),
+            ],
+            [taken, download(SECTION, b"Trailer: Grpc-Status\r\n")],
+            WIRE,
+            "P4",
+        )
+        for raw in (upload(SECTION, b"TE: trailers\r\nConnection: TE\r\nTrailer: X-Sum\r\n"),)
+        for step in (1, 7, len(raw))
+    ),
+    Row(
+        "nothing is said of trailers where there are none",
+        [
+            *(
+                upload(b"", b"TE: gzip;q=0.5\r\nConnection: TE\r\n"),
+                hear(trailers={}),
+                recorded(200, notes={}),
+            ),
+            withheld(b"\r\nTE"),
+        ],
+        [taken, download(b"")],
+        WIRE,
+    ),
+    Row(
+        "trailers behind a length are recorded as dropped",
+        [
+            *(
+                begin((*POST, ("content-length", "1")), is_end=False),
+                b"x",
+                end((("x-check", "2"),)),
+            ),
+            *(
+                hear(),
+                recorded(200, request_trailers=b"x-check: 2\r\n", request_dropped=b"x-check"),
+            ),
+        ],
+        over=("h2-h1",),
+    ),
+    Row(
+        "what has a meaning in heads only stays here: framing, routing, our own fields, what a rule removes, the key",
+        [
+            upload(
+                b"Host: evil\r\nA: b\r\nX-Forwarded-For: 9.9.9.9\r\nX-Request-Id: r\r\nApi-Key: sk_x\r\n"
+                b"X-Team: b\r\nA: c\r\n"
+            ),
+            hear(trailers={"a": "b"}),
+            recorded(
+                200,
+                request_dropped=b"host,x-forwarded-for,x-request-id,api-key,x-team",
+                response_dropped=b"content-length,x-sidelog-id,server",
+            ),
+            trailed(b"A: b\r\nA: c\r\n"),
+        ],
+        [taken, download(b"Content-Length: 1\r\nX-Sidelog-Id: x\r\nServer: s\r\nA: b\r\n")],
+        WIRE,
+        settings={"route": {"auth": "optional", "headers": RULES}},
+    ),
+    *(
+        Row(
+            f"trailers that are malformed, {section[:9]!r}, are judged like heads",
+            [
+                *(ask(), hear(is_whole=False), recorded(200, "truncated", "upstream_bad_response")),
+            ],
+            [taken, download(section), gone],
+            TO_HTTP1,
+            "P4",
+        )
+        for section in (b" X: y\r\n", b"X: y\n\r\n", b"X\r\n", b"X: y\r\n" * 101)
+    ),
+    *(
+        Row(
+            f"trailers of a request that are malformed, {section[:9]!r}, are judged like heads",
+            [
+                upload(section),
+                hear(400, error="bad_request"),
+                ended,
+                recorded(400, "rejected", "bad_request"),
+                arrived(),
+            ],
+            [taken, answers()],
+            WIRE,
+            "P4",
+        )
+        for section in (b" X: y\r\n", b"X: y\n\r\n", b"X\r\n", b"X: y\r\n" * 101)
+    ),
+]
+
+
+@cases(ROWS)
+def test_responses(play: Play, row: Row, transport: str, loop: Loop) -> None:
+    """See the row."""
+    play(row, transport, loop)
