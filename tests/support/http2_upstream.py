@@ -56,6 +56,8 @@ class Connection:
         self.lock = threading.RLock()
         """Held while `h2` changes: the thread that serves, and that of the test, both speak."""
         self.is_over = False
+        self.takes_all = True
+        """Whether it gives credit for what comes."""
 
     def flush(self) -> None:
         """Send what is to be sent, in the order in which it was said."""
@@ -124,6 +126,7 @@ class Http2Upstream:
         """Serve one connection."""
         with self._lock:
             connection = Connection(accepted, len(self.connections), self._settings)
+            connection.takes_all = self._takes_all
             self.connections.append(connection)
         try:
             connection.flush()
@@ -159,7 +162,7 @@ class Http2Upstream:
         if isinstance(event, events.DataReceived):
             with connection.lock:
                 request.body += event.data or b""
-            if self._takes_all and event.flow_controlled_length:
+            if connection.takes_all and event.flow_controlled_length:
                 with connection.lock:
                     size = event.flow_controlled_length
                     connection.h2.acknowledge_received_data(size, request.id)

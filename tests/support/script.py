@@ -87,10 +87,10 @@ def _line(connection: socket.socket) -> bytes:
 
 def exactly(connection: socket.socket, size: int) -> bytes:
     """Read so many bytes."""
-    data = b""
+    data = bytearray()
     while len(data) < size:
         piece = connection.recv(size - len(data))
         if not piece:
             raise ConnectionError("the proxy closed within a request")
         data += piece
-    return data
+    return bytes(data)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from proxy.http2.errors import ErrorCode
 from tests.support.client import Client
 from tests.support.http2_client import Http2Client, Stream
-from tests.support.plane import PATIENCE_S, Plane
+from tests.support.plane import Plane
 
 Fields = Sequence[tuple[str, str]]
 UPGRADE: Final[Fields] = (
@@ -130,8 +130,10 @@ class Http1Caller:
 class Http2Caller:
     """A connection of HTTP/2, each request on a stream of its own."""
 
-    def __init__(self, client: Http2Client) -> None:
+    def __init__(self, client: Http2Client, *, is_slow: bool) -> None:
+        """A slow one gives no credit for what comes, until it hears a whole response."""
         self.client = client
+        self._is_slow = is_slow
         self._unheard: list[int] = []
         self.sending = 0
         self._left: int | None = None
@@ -161,10 +163,11 @@ class Http2Caller:
             self.send(asked.body)
 
     def send(self, data: bytes) -> None:
-        while data:
+        while data and not self.stream.status and self.stream.reset is None:
             room = min(self.client.h2.local_flow_control_window(self.sending), 16_384, len(data))
             if not room:
-                assert self.client.read()
+                if not self.client.read():
+                    return
                 continue
             if self._left is not None:
                 self._left -= room
@@ -180,7 +183,13 @@ class Http2Caller:
         self.client.flush()
 
     def hear(self, method: str) -> Heard:
-        stream = self.client.answer(self._unheard.pop(0))
+        stream_id = self._unheard.pop(0)
+        if self._is_slow:
+            with contextlib.suppress(OSError):
+                self.client.h2.increment_flow_control_window(1 << 30)
+                self.client.h2.increment_flow_control_window(1 << 30, stream_id)
+                self.client.flush()
+        stream = self.client.answer(stream_id)
         return Heard(
             stream.status,
             stream.body,
@@ -246,20 +255,26 @@ def trusting() -> ssl.SSLContext:
 
 def connect(plane: Plane) -> Client:
     """Open a connection of HTTP/1.1 over TLS."""
-    plain = socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)
-    return Client(trusting().wrap_socket(plain))
+    return Client(trusting().wrap_socket(plane.connect().socket))
 
 
 Caller = Http1Caller | Http2Caller
 
 
 @contextlib.contextmanager
-def calling(plane: Plane, protocol: Literal["http1", "tls", "http2"]) -> Iterator[Caller]:
-    """Open a client connection of a protocol; it is closed at the end."""
-    if protocol == "http2":
-        plain = socket.create_connection(("127.0.0.1", plane.port), timeout=PATIENCE_S)
-        with Http2Client(plain) as client:
-            yield Http2Caller(client)
-        return
-    with connect(plane) if protocol == "tls" else plane.connect() as client:
-        yield Http1Caller(client)
+def calling(
+    plane: Plane, protocol: Literal["http1", "tls", "http2"], *, is_slow: bool = False
+) -> Iterator[Caller]:
+    """Open a client connection of a protocol; it is closed at the end.
+
+    The kernel of a slow client takes little.
+    """
+    with plane.connect(4096 if is_slow else 0) as plain:
+        if protocol == "http1":
+            yield Http1Caller(plain)
+        elif protocol == "http2":
+            with Http2Client(plain.socket, takes_all=not is_slow) as client:
+                yield Http2Caller(client, is_slow=is_slow)
+        else:
+            with Client(trusting().wrap_socket(plain.socket)) as secured:
+                yield Http1Caller(secured)

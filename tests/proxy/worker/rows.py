@@ -11,10 +11,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
 import pytest
 
 from proxy.http2.errors import ErrorCode
@@ -69,7 +70,8 @@ JUDGED: Final = (*ALL, "reference")
 class Stage:
     """One run of a row."""
 
-    def __init__(self, plane: Plane, caller: Caller, signals: Signals) -> None:
+    def __init__(self, plane: Plane, caller: Caller, signals: Signals, senders: Executor) -> None:
+        self.senders = senders
         self.plane = plane
         self.caller = caller
         self.signals = signals
@@ -111,6 +113,10 @@ class Row:
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     patches: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Constants by their full names, and the values that they have meanwhile."""
+    is_slow: bool = False
+    """Whether the client takes little before it hears a response."""
+    prepare: Callable[[Path], object] = lambda data_dir: None
+    """Called with the data directory before the plane starts."""
 
 
 def cases(rows: Iterable[Row]) -> pytest.MarkDecorator:
@@ -147,12 +153,12 @@ def play(
             url = stack.enter_context(scripted(serve))
             if transport.upstream == "tls":
                 url = url.replace("http://127.0.0.1", "https://localhost")
-        plane = stack.enter_context(
-            running_plane(settings_for(url, **settings), directory, loop, transport.engine)
-        )
+        row.prepare(directory)
+        made = msgspec.structs.replace(settings_for(url, **settings), data_dir=str(directory))
+        plane = stack.enter_context(running_plane(made, directory, loop, transport.engine))
         stack.callback(signals.tell, "go", 1000)
-        with calling(plane, transport.client) as caller:
-            stage = Stage(plane, caller, signals)
+        with calling(plane, transport.client, is_slow=row.is_slow) as caller:
+            stage = Stage(plane, caller, signals, streams)
             for step in row.client:
                 if isinstance(step, bytes):
                     caller.send(step)
@@ -261,6 +267,22 @@ def hear_interim(status: int) -> Step:
 def see(part: bytes) -> Step:
     """Read until these bytes came."""
     return lambda stage: stage.caller.see(part)
+
+
+def uploads(size: int) -> Step:
+    """Send zeros, as many as are taken; over HTTP/1.1 what follows need not wait for that."""
+
+    def send(stage: Stage) -> None:
+        with suppress(OSError):
+            stage.caller.send(bytes(size))
+
+    def begin(stage: Stage) -> None:
+        if isinstance(stage.caller, Http2Caller):
+            send(stage)
+        else:
+            stage.senders.submit(send, stage)
+
+    return begin
 
 
 def leave(way: str = "close") -> Step:

@@ -119,6 +119,13 @@ class Http1Service:
         self.signals.bodies.append(bytes(left))
         self.signals.tell("gone")
 
+    def take_little(self) -> None:
+        """Leave the kernel little room for what the proxy sends."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+
+    def take_all(self) -> None:
+        """Do nothing: whoever reads makes room."""
+
     def switch(self, frames: bytes) -> None:
         """Agree to a WebSocket, and send frames behind the head."""
         self.connection.sendall(switching(self.head) + frames)
@@ -162,11 +169,27 @@ class Http2Service:
 
     def read(self, size: int) -> None:
         """Wait for a part of a body."""
-        eventually(lambda: len(self._request.body) >= size)
-        with self._connection.lock:
-            self.signals.bodies.append(self._request.body[:size])
-            self._request.body = self._request.body[size:]
+        found = bytearray()
+        while len(found) < size:
+            eventually(lambda: self._request.body)
+            with self._connection.lock:
+                wanted = size - len(found)
+                found += self._request.body[:wanted]
+                self._request.body = self._request.body[wanted:]
+        self.signals.bodies.append(bytes(found))
         self.signals.tell("read")
+
+    def take_little(self) -> None:
+        """Give no credit for what comes."""
+        self._connection.takes_all = False
+
+    def take_all(self) -> None:
+        """Give credit for all that came and comes."""
+        self._connection.takes_all = True
+        with self._connection.lock:
+            self._connection.h2.increment_flow_control_window(1 << 30)
+            self._connection.h2.increment_flow_control_window(1 << 30, self._request.id)
+            self._connection.flush()
 
     def answer(
         self, status: int, body: bytes, fields: Fields, length: int | None, *, is_end: bool
@@ -176,18 +199,25 @@ class Http2Service:
         if length is not None:
             named.append(("content-length", str(length)))
         self._left = len(body) if length is None and is_end else length
-        has_all = status in (204, 304) or self._left == len(body)
-        self._connection.respond(self._request, body, named, is_end=has_all)
-        if self._left is not None:
-            self._left -= len(body)
+        is_alone = status in (204, 304) or (self._left == 0 and not body)
+        self._connection.respond(self._request, fields=named, is_end=is_alone)
+        if body:
+            self.send(body)
 
     def send(self, data: bytes) -> None:
-        """Send more of a body."""
-        with self._connection.lock:
-            if self._left is not None:
-                self._left -= len(data)
-            self._connection.h2.send_data(self._request.id, data, end_stream=self._left == 0)
-            self._connection.flush()
+        """Send more of a body, as fast as windows allow."""
+        h2 = self._connection.h2
+        while data and not self._connection.is_over and self._request.reset is None:
+            with self._connection.lock:
+                piece = data[: min(h2.local_flow_control_window(self._request.id), 16_384)]
+                if piece:
+                    data = data[len(piece) :]
+                    if self._left is not None:
+                        self._left -= len(piece)
+                    h2.send_data(self._request.id, piece, end_stream=self._left == 0)
+                    self._connection.flush()
+            if not piece:
+                time.sleep(0.002)
 
     def end(self, trailers: Fields) -> None:
         """End a body."""
@@ -319,9 +349,13 @@ def spoken_to(service: Service) -> None:
 
 
 def takes_little(service: Service) -> None:
-    """Leave the kernel little room for what the proxy sends."""
-    assert isinstance(service, Http1Service)
-    service.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    """Take little of what the proxy sends."""
+    service.take_little()
+
+
+def takes_all(service: Service) -> None:
+    """Take all of it again."""
+    service.take_all()
 
 
 def by_connection(*scripts: tuple[Step, ...]) -> tuple[Step]:

@@ -1,285 +1,307 @@
-"""The key check in the data plane, both engines: what reaches the upstream, what is answered, what
-is recorded.
-"""
+"""The key check in the data plane: what reaches the upstream, what is answered, what is recorded."""
 
-import json
-from collections.abc import Iterator
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-import pytest
 
-from proxy.ring.exchange import ACCESS, ERROR_CODES, NO_KEY
+from proxy.ring.exchange import ACCESS, NO_KEY
 from proxy.ring.inflight import HEAD_BYTES, Caller, InflightReader
 from proxy.ring.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapshot
 from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.worker.server import DataPlane
 from storage.keys import ApiKey, new_secret, secret_digest
-from tests.support.plane import EngineName, Plane, eventually, running_plane, settings_for
-from tests.support.upstream import running, service
-
-ID = "01920000-0000-7000-8000-000000000001"
-SECRET = new_secret()
-KEY = ApiKey(
-    id=ID, name="n", last4="aaaa", secret_sha256=secret_digest(SECRET.encode()), scopes=("agent",)
+from tests.proxy.worker.conftest import Play
+from tests.proxy.worker.rows import (
+    Row,
+    Stage,
+    Step,
+    ask,
+    cases,
+    counted,
+    forwarded,
+    hear,
+    leave,
+    recorded,
+    until_asked,
+    withheld,
 )
-ENGINES = ("protocol", "reference")
+from tests.proxy.worker.services import gone, heard
+from tests.support.plane import Loop, eventually
 
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[str]:
-    """An ordinary service."""
-    with running(service()) as url:
-        yield url
-
-
-class Start(Protocol):
-    """Starts a plane that asks for keys, unless settings of its route say otherwise."""
-
-    def __call__(self, engine: EngineName, keys: list[ApiKey] | None, **settings: Any) -> Plane: ...
-
-
-@pytest.fixture
-def start(upstream: str, tmp_path: Path) -> Iterator[Start]:
-    """Start planes in front of the service, with a snapshot beside them or none."""
-    with ExitStack() as stack:
-
-        def enter(engine: EngineName, keys: list[ApiKey] | None, **settings: Any) -> Plane:
-            if keys is not None:
-                write_snapshot(tmp_path, encode_snapshot(keys))
-            trusted = settings.pop("trusted_proxies", ())
-            route = {"auth": "required"} | settings
-            made = settings_for(upstream, route=route, trusted_proxies=trusted)
-            made = msgspec.structs.replace(made, data_dir=str(tmp_path))
-            return stack.enter_context(running_plane(made, tmp_path, engine=engine))
-
-        yield enter
-
-
-def ask(plane: Plane, *lines: str, method: str = "GET") -> tuple[int, Any]:
-    """Send one request; return its status and the JSON answered, that of the echo or of an error."""
-    head = "".join(f"{line}\r\n" for line in (f"{method} /x HTTP/1.1", "Host: a", *lines))
-    with plane.connect() as client:
-        client.send(head.encode("latin-1") + b"\r\n")
-        answer = client.answer(method)
-    return answer.status, json.loads(answer.body)
-
-
-def seen(echo: Any) -> dict[str, str]:
-    """What fields the upstream got, names in lower case."""
-    return {name.lower(): value for name, value in echo["headers"]}
-
-
-@pytest.mark.parametrize("trusted", [["127.0.0.1"], []])
-def test_a_running_exchange_shows_whose_it_is(start: Start, trusted: list[str]) -> None:
-    """Its key and what a trusted proxy names are noted, also from behind more than the slot keeps
-    of a head.
-    """
-    headers = {"project_header": "X-Project", "user_header": "X-User"}
-    plane = start("protocol", [KEY], trusted_proxies=tuple(trusted), **headers)
-    lines = [
-        "GET /slow?s=60 HTTP/1.1",
-        "Host: a",
-        f"X-Long: {'x' * 2 * HEAD_BYTES}",
-        f"api-key: {SECRET}",
-    ]
-    lines += ["x-project:  tenant-b ", "X-Project: another", "x-user: ann", "", ""]
-    with plane.connect() as client:
-        client.send("\r\n".join(lines).encode())
-        (shown,) = eventually(lambda: InflightReader(plane.segment).scan())
-    access = ACCESS.pack(bool(trusted), UUID(ID).bytes)
-    assert shown.caller == (Caller(access, b"tenant-b", b"ann") if trusted else Caller(access))
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_good_key_opens_and_is_not_forwarded(start: Start, engine: EngineName) -> None:
-    """The upstream sees every field but the key; the record is told whose call it was."""
-    plane = start(engine, [KEY], scope="agent")
-    status, echo = ask(plane, f"API-Key: {SECRET}", f"api_key: {SECRET}", "X-Other: 1")
-    assert status == 200
-    assert not {"api-key", "api_key"} & seen(echo).keys()
-    assert seen(echo)["x-other"] == "1"
-    assert SECRET not in json.dumps(echo)
-    is_trusted, key_id = ACCESS.unpack(plane.exchange().access)
-    assert (is_trusted, key_id.hex()) == (0, ID.replace("-", ""))
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("lines", "members", "status", "code"),
-    [
-        ([], {}, 401, "missing_token"),
-        (["api-key: nonsense"], {}, 401, "invalid_token"),
-        ([f"api-key: {SECRET}"], {"disabled": True}, 401, "disabled"),
-        ([f"api-key: {SECRET}"], {"expires_at_us": 1}, 401, "expired"),
-        ([f"api-key: {SECRET}"], {"scopes": ()}, 403, "scope_denied"),
-        ([f"api-key: {SECRET}"], {"agents": ("other",)}, 403, "agent_denied"),
-    ],
+SECRET: Final = new_secret()
+KEY: Final = ApiKey(
+    id="01920000-0000-7000-8000-000000000001",
+    name="n",
+    last4="aaaa",
+    secret_sha256=secret_digest(SECRET.encode()),
+    scopes=("agent",),
 )
-def test_a_refused_call_never_reaches_the_upstream(
-    start: Start,
-    engine: EngineName,
-    lines: list[str],
-    members: dict[str, Any],
-    status: int,
-    code: str,
-) -> None:
-    """It is answered with its code, counted under it, and recorded with the key when that is known."""
-    plane = start(engine, [msgspec.structs.replace(KEY, **members)], scope="agent", agent="billing")
-    with plane.connect() as client:
-        client.send(
-            "".join(f"{line}\r\n" for line in ("GET /x HTTP/1.1", "Host: a", *lines, "")).encode()
-        )
-        answer = client.answer()
+GIVEN: Final = (("api-key", SECRET),)
+OF_KEY: Final = ACCESS.pack(0, UUID(KEY.id).bytes)
+OF_NOBODY: Final = ACCESS.pack(0, NO_KEY)
+BOTH: Final = ("h1", "reference")
+EVERY: Final = (*BOTH, "h2-h1")
 
-    assert answer.status == status
-    assert answer.field("X-Sidelog-Error") == code
-    assert (answer.field("WWW-Authenticate") is not None) == (status == 401)
-    assert json.loads(answer.body)["error"]["code"] == code
-    exchange = plane.exchange()
-    assert ERROR_CODES[exchange.error] == code
-    assert (exchange.upstream, exchange.sent_ns) == (b"", -1)
-    assert (ACCESS.unpack(exchange.access)[1] != NO_KEY) == (
-        code not in ("missing_token", "invalid_token")
+
+def write_keys(keys: list[ApiKey], directory: Path) -> None:
+    """Leave a snapshot where the collector does."""
+    write_snapshot(directory, encode_snapshot(keys))
+
+
+def keyed(
+    name: str,
+    client: list[Step],
+    over: tuple[str, ...] = EVERY,
+    keys: list[ApiKey] | None = None,
+    **more: Any,
+) -> Row:
+    """A row of a route that asks for keys, unless its settings say otherwise."""
+    trusted = more.pop("trusted_proxies", ())
+    upstream = {"upstream": more.pop("upstream")} if "upstream" in more else {}
+    settings = {"trusted_proxies": trusted, "route": {"auth": "required"} | more}
+    return Row(
+        name,
+        client,
+        over=over,
+        settings=settings,
+        prepare=partial(write_keys, [KEY] if keys is None else keys),
+        **upstream,
     )
-    assert plane.counters().auth_failures == {code: 1}
 
 
-def test_a_refused_connection_goes_on(start: Start) -> None:
-    """Without a body in doubt the client may try again on the same connection."""
-    plane = start("protocol", [KEY])
-    with plane.connect() as client:
-        client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer().status == 401
-        client.send(f"GET /x HTTP/1.1\r\nHost: a\r\napi-key: {SECRET}\r\n\r\n".encode())
-        assert client.answer().status == 200
-
-    assert plane.exchanges(2)
+def refused(
+    status: int, code: str, access: bytes = OF_NOBODY, **fields: str | None
+) -> tuple[Step, Step]:
+    """Read a refusal, and compare its record: nothing of it reached an upstream."""
+    return (
+        hear(status, error=code, says=code.encode(), fields=fields),
+        recorded(status, "rejected", code, access=access, upstream=b"", was_sent=False),
+    )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_optional_lets_others_values_through(start: Start, engine: EngineName) -> None:
-    """Nothing, or a value that is not ours, is forwarded as it came; a bad key of ours is refused."""
-    plane = start(engine, [KEY], auth="optional")
-    assert ask(plane)[0] == 200
-    status, echo = ask(plane, "api-key: azure-0123")
-    assert status == 200
-    assert seen(echo)["api-key"] == "azure-0123"
-    status, echo = ask(plane, f"api-key: {SECRET}")
-    assert status == 200
-    assert "api-key" not in seen(echo)
-    status, error = ask(plane, "api-key: sk_wrong")
-    assert (status, error["error"]["code"]) == (401, "invalid_token")
-    ids = [ACCESS.unpack(exchange.access)[1] for exchange in plane.exchanges(4)]
-    assert [key_id != NO_KEY for key_id in ids] == [False, False, True, False]
+def passed(access: bytes = OF_KEY) -> tuple[Step, Step]:
+    return hear(), recorded(200, access=access)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_without_a_snapshot_a_route_is_closed(
-    start: Start, engine: EngineName, tmp_path: Path
-) -> None:
-    """503 until the collector has announced one; then open within a tick."""
-    plane = start(engine, None)
-    status, error = ask(plane, f"api-key: {SECRET}")
-    assert (status, error["error"]["code"]) == (503, "keys_unavailable")
-    write_snapshot(tmp_path, encode_snapshot([KEY]))
-    plane.segment.cells[KEYS_GENERATION] = 5
-    eventually(lambda: ask(plane, f"api-key: {SECRET}")[0] == 200)
-    assert plane.exchange().error == ERROR_CODES.index("keys_unavailable")
+def is_shown_as(caller: Caller) -> Step:
+    """Wait until the exchange is shown as running, with its caller."""
+
+    def look(stage: Stage) -> None:
+        (shown,) = eventually(lambda: InflightReader(stage.plane.segment).scan())
+        assert shown.caller == caller
+
+    return look
 
 
-def await_look(plane: Plane, generation: int) -> None:
-    """Return when the keys of a generation were found to be none; the reference engine looks at
-    each request.
-    """
-    if isinstance(plane.plane, DataPlane):
-        gate = plane.engine.gate
-        eventually(lambda: gate._failed_generation == generation)
+def announced(content: bytes | None, generation: int) -> Step:
+    """Replace the snapshot, and wait until the plane has looked at it."""
+
+    def announce(stage: Stage) -> None:
+        path = Path(stage.plane.settings.data_dir, SNAPSHOT_FILE)
+        path.unlink(missing_ok=True)
+        if content is not None:
+            path.write_bytes(content)
+        stage.plane.segment.cells[KEYS_GENERATION] = generation
+        if isinstance(stage.plane.plane, DataPlane):
+            eventually(
+                lambda: (
+                    generation
+                    in (
+                        stage.plane.engine.gate._failed_generation,
+                        stage.plane.engine.gate._generation,
+                    )
+                )
+            )
+
+    return announce
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_change_is_seen_when_it_is_announced(
-    start: Start, engine: EngineName, tmp_path: Path
-) -> None:
-    """A damaged or missing file leaves the keys that are known in force, until there is a good one."""
-    plane = start(engine, [KEY])
-    assert ask(plane, f"api-key: {SECRET}")[0] == 200
-    (tmp_path / SNAPSHOT_FILE).write_bytes(b"damaged")
-    plane.segment.cells[KEYS_GENERATION] = 7
-    await_look(plane, 7)
-    assert ask(plane, f"api-key: {SECRET}")[0] == 200
-    (tmp_path / SNAPSHOT_FILE).unlink()
-    plane.segment.cells[KEYS_GENERATION] = 8
-    await_look(plane, 8)
-    assert ask(plane, f"api-key: {SECRET}")[0] == 200
-    write_snapshot(tmp_path, encode_snapshot([]))
-    eventually(lambda: ask(plane, f"api-key: {SECRET}")[0] == 401)
+ROWS = [
+    *(
+        keyed(
+            f"a running exchange shows whose it is, behind {name}",
+            [
+                ask(
+                    fields=(
+                        ("X-Long", "x" * 2 * HEAD_BYTES),
+                        *GIVEN,
+                        ("x-project", " tenant-b "),
+                        ("X-Project", "another"),
+                        ("x-user", "ann"),
+                    )
+                ),
+                until_asked,
+                is_shown_as(Caller(ACCESS.pack(is_trusted, UUID(KEY.id).bytes), *named)),
+                leave(),
+                recorded(499, "client_closed"),
+            ],
+            ("h1",),
+            trusted_proxies=trusted,
+            project_header="X-Project",
+            user_header="X-User",
+            upstream=[heard, gone],
+        )
+        for name, is_trusted, trusted, named in (
+            ("a proxy", 1, ("127.0.0.1",), (b"tenant-b", b"ann")),
+            ("a stranger", 0, (), ()),
+        )
+    ),
+    keyed(
+        "a good key opens, and is not forwarded",
+        [
+            ask(fields=(("API-Key", SECRET), ("api_key", SECRET), ("X-Other", "1"))),
+            *passed(),
+            forwarded(b": 1\r\n"),
+            withheld(SECRET.encode(), b"API-Key", b"api-key", b"api_key"),
+        ],
+        scope="agent",
+    ),
+    *(
+        keyed(
+            f"a call that is refused as {code} never reaches the upstream",
+            [
+                ask(fields=fields),
+                *refused(status, code, access),
+                counted("auth_failures", {code: 1}),
+            ],
+            keys=[msgspec.structs.replace(KEY, **members)],
+            scope="agent",
+            agent="billing",
+        )
+        for fields, members, status, code, access in (
+            ((), {}, 401, "missing_token", OF_NOBODY),
+            ((("api-key", "nonsense"),), {}, 401, "invalid_token", OF_NOBODY),
+            (GIVEN, {"disabled": True}, 401, "disabled", OF_KEY),
+            (GIVEN, {"expires_at_us": 1}, 401, "expired", OF_KEY),
+            (GIVEN, {"scopes": ()}, 403, "scope_denied", OF_KEY),
+            (GIVEN, {"agents": ("other",)}, 403, "agent_denied", OF_KEY),
+        )
+    ),
+    keyed(
+        "a refused connection goes on",
+        [ask(), *refused(401, "missing_token", connection=None), ask(fields=GIVEN), *passed()],
+    ),
+    keyed(
+        "where keys are optional, nothing or a value that is not ours passes, and a bad one of ours does not",
+        [
+            ask(),
+            *passed(OF_NOBODY),
+            ask(fields=(("api-key", "azure-0123"),)),
+            *passed(OF_NOBODY),
+            forwarded(b"api-key: azure-0123"),
+            ask(fields=GIVEN),
+            *passed(),
+            withheld(b"api-key"),
+            ask(fields=(("api-key", "sk_wrong"),)),
+            *refused(401, "invalid_token"),
+        ],
+        auth="optional",
+    ),
+    *(
+        keyed(
+            f"a body of a refused call, {body!r} of 5 bytes, is not forwarded",
+            [ask("POST", body=body, length=5), *refused(401, "missing_token", connection="close")],
+            ("h1",),
+        )
+        for body in (b"12345", b"12")
+    ),
+    keyed(
+        "a key that Connection names is none",
+        [ask(fields=(*GIVEN, ("Connection", "api-key"))), *refused(401, "missing_token")],
+        ("h1",),
+    ),
+    keyed(
+        "another field can carry the key, after the word Bearer",
+        [
+            ask(fields=(("Authorization", f"Bearer {SECRET}"), ("api-key", "sk_theirs"))),
+            *passed(),
+            forwarded(b"api-key: sk_theirs"),
+            withheld(SECRET.encode()),
+        ],
+        key_header="Authorization",
+    ),
+    keyed(
+        "a key under a name that often varies is never forwarded, nor under its other spelling",
+        [
+            step
+            for number in range(3)
+            for step in (
+                ask(
+                    fields=(
+                        ("X-Correlation-Id", f"{SECRET}{number}"),
+                        ("X-Request-Id", f"{number}"),
+                    )
+                ),
+                hear(),
+                recorded(200),
+                withheld(SECRET.encode()),
+            )
+        ],
+        ("h1",),
+        auth="optional",
+        key_header="x_correlation_id",
+    ),
+    keyed(
+        "a route without keys forwards everything",
+        [ask(fields=(("api-key", "sk_theirs"),)), *passed(b""), forwarded(b"api-key: sk_theirs")],
+        auth="off",
+    ),
+    *(
+        keyed(
+            f"the word of a proxy counts, {word}, where {trusted} are trusted",
+            [
+                ask(fields=(("x-user", "ann"), ("X-Forwarded-For", "192.0.2.9"))),
+                *passed(ACCESS.pack(word, NO_KEY)),
+            ],
+            auth="off",
+            user_header="x-user",
+            trusted_proxies=trusted,
+        )
+        for trusted, word in ((("127.0.0.1",), 1), (("10.0.0.0/8",), 0), ((), 0))
+    ),
+    keyed(
+        "a refused call is recorded with its client",
+        [
+            ask(fields=(("X-Forwarded-For", "192.0.2.9"),)),
+            hear(401, error="missing_token"),
+            recorded(401, "rejected", "missing_token", client=b"192.0.2.9"),
+        ],
+        trusted_proxies=("127.0.0.1",),
+    ),
+    Row(
+        "without a snapshot a route is closed, until one is announced",
+        [
+            ask(fields=GIVEN),
+            hear(503, error="keys_unavailable"),
+            recorded(503, "rejected", "keys_unavailable"),
+            announced(encode_snapshot([KEY]), 5),
+            ask(fields=GIVEN),
+            *passed(),
+        ],
+        over=BOTH,
+        settings={"route": {"auth": "required"}},
+    ),
+    keyed(
+        "keys that are known stay in force until there is a good snapshot",
+        [
+            *(
+                step
+                for content, generation in ((b"damaged", 7), (None, 8))
+                for step in (announced(content, generation), ask(fields=GIVEN), *passed())
+            ),
+            announced(encode_snapshot([]), 9),
+            ask(fields=GIVEN),
+            *refused(401, "invalid_token"),
+        ],
+        BOTH,
+    ),
+]
 
 
-def test_a_body_of_a_refused_call_is_not_forwarded(start: Start) -> None:
-    """Neither one that came with the head, nor one that follows; the connection ends."""
-    plane = start("protocol", [KEY])
-    for body in (b"12345", b"12"):
-        with plane.connect() as client:
-            client.send(b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n" + body)
-            answer = client.answer("POST")
-            assert answer.status == 401
-            assert answer.field("Connection") == "close"
-
-    assert [exchange.sent_ns for exchange in plane.exchanges(2)] == [-1, -1]
-
-
-def test_a_key_that_connection_names_is_no_key(start: Start) -> None:
-    """A field the client calls hop-by-hop is dropped before it is looked at."""
-    plane = start("protocol", [KEY])
-    status, error = ask(plane, f"api-key: {SECRET}", "Connection: api-key")
-    assert (status, error["error"]["code"]) == (401, "missing_token")
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_another_field_can_carry_the_key(start: Start, engine: EngineName) -> None:
-    """As OpenAI's clients send it: Authorization, after the word Bearer."""
-    plane = start(engine, [KEY], key_header="Authorization")
-    status, echo = ask(plane, f"Authorization: Bearer {SECRET}", "api-key: sk_theirs")
-    assert status == 200
-    assert "authorization" not in seen(echo)
-    assert seen(echo)["api-key"] == "sk_theirs"
-
-
-def test_a_key_under_a_name_that_often_varies_is_not_forwarded(start: Start) -> None:
-    """Nor in the other spelling of its name, from the first request to the last."""
-    plane = start("protocol", [KEY], auth="optional", key_header="x_correlation_id")
-    for number in range(3):
-        status, echo = ask(plane, f"X-Correlation-Id: {SECRET}{number}", f"X-Request-Id: {number}")
-        assert (status, SECRET in json.dumps(echo)) == (200, False)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_route_without_keys_forwards_everything(start: Start, engine: EngineName) -> None:
-    """It needs no snapshot, and what looks like a key is the service's own."""
-    plane = start(engine, None, auth="off")
-    status, echo = ask(plane, "api-key: sk_theirs")
-    assert status == 200
-    assert seen(echo)["api-key"] == "sk_theirs"
-    assert plane.exchange().access == b""
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(("trusted", "word"), [(("127.0.0.1",), 1), (("10.0.0.0/8",), 0), ((), 0)])
-def test_a_trusted_proxys_word_is_marked(
-    start: Start, trusted: tuple[str, ...], word: int, engine: EngineName
-) -> None:
-    """The record is told whether the connection came from one, where a route believes headers."""
-    plane = start(engine, None, auth="off", user_header="x-user", trusted_proxies=trusted)
-    assert ask(plane, "x-user: ann", "X-Forwarded-For: 192.0.2.9")[0] == 200
-    assert ACCESS.unpack(plane.exchange().access) == (word, NO_KEY)
-
-
-def test_a_refused_call_is_recorded_with_its_client(start: Start) -> None:
-    """Behind a trusted proxy it is the client that failed, not the proxy."""
-    plane = start("protocol", [KEY], trusted_proxies=("127.0.0.1",))
-    assert ask(plane, "X-Forwarded-For: 192.0.2.9")[0] == 401
-    assert plane.exchange().client == b"192.0.2.9"
+@cases(ROWS)
+def test_key_auth(play: Play, row: Row, transport: str, loop: Loop) -> None:
+    """See the row."""
+    play(row, transport, loop)
