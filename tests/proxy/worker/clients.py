@@ -13,6 +13,7 @@ from tests.support.http2_client import Http2Client, Stream
 from tests.support.plane import Plane
 
 Fields = Sequence[tuple[str, str]]
+Protocol = Literal["http1", "tls", "http2", "http2 over tls"]
 UPGRADE: Final[Fields] = (
     ("Connection", "Upgrade"),
     ("Upgrade", "websocket"),
@@ -262,9 +263,7 @@ Caller = Http1Caller | Http2Caller
 
 
 @contextlib.contextmanager
-def calling(
-    plane: Plane, protocol: Literal["http1", "tls", "http2"], *, is_slow: bool = False
-) -> Iterator[Caller]:
+def calling(plane: Plane, protocol: Protocol, *, is_slow: bool = False) -> Iterator[Caller]:
     """Open a client connection of a protocol; it is closed at the end.
 
     The kernel of a slow client takes little.
@@ -275,6 +274,11 @@ def calling(
         elif protocol == "http2":
             with Http2Client(plain.socket, takes_all=not is_slow) as client:
                 yield Http2Caller(client, is_slow=is_slow)
-        else:
+        elif protocol == "tls":
             with Client(trusting().wrap_socket(plain.socket)) as secured:
                 yield Http1Caller(secured)
+        else:
+            context = trusting()
+            context.set_alpn_protocols(["h2"])
+            with Http2Client(context.wrap_socket(plain.socket)) as client:
+                yield Http2Caller(client, is_slow=False)

@@ -9,9 +9,9 @@ import dataclasses
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from proxy.ring.message import CapturedMessage
 from proxy.worker.downstream import Downstream
 from storage.record import format_id
 from tests.proxy.worker import services
-from tests.proxy.worker.clients import Asked, Caller, Fields, Http2Caller, calling
+from tests.proxy.worker.clients import Asked, Caller, Fields, Http2Caller, Protocol, calling
 from tests.proxy.worker.records import entries, seen
 from tests.proxy.worker.services import Http1Service, Http2Service, Signals
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
@@ -43,7 +43,7 @@ from tests.support.upstream import scripted
 class Transport(NamedTuple):
     """What a client speaks, what its upstream speaks, and which engine is between them."""
 
-    client: Literal["http1", "tls", "http2"]
+    client: Protocol
     upstream: Literal["http1", "tls", "http2", "grpc"] = "http1"
     """`http2` by the setting of the route, `grpc` without."""
     engine: EngineName = "protocol"
@@ -56,6 +56,7 @@ TRANSPORTS: Final = {
     "h1-h2": Transport("http1", "http2"),
     "h2-h2": Transport("http2", "http2"),
     "h1-tls": Transport("http1", "tls"),
+    "h2-tls": Transport("http2 over tls"),
     "grpc": Transport("http2", "grpc"),
     "reference": Transport("http1", engine="reference"),
 }
@@ -106,7 +107,7 @@ class Row:
 
     name: str
     client: Sequence[Step]
-    upstream: Sequence[services.Step] | Callable[[socket.socket, int], None] | str = services.SERVE
+    upstream: services.Script | Callable[[socket.socket, int], None] | str = services.SERVE
     over: Sequence[str] = ALL
     rule: str = ""
     """Of proxy/http1/RULES.md."""
@@ -119,24 +120,25 @@ class Row:
     """Called with the data directory before the plane starts."""
 
 
-def cases(rows: Iterable[Row]) -> pytest.MarkDecorator:
+def cases(rows: Iterable[Row], *, is_also_over_asyncio: bool = True) -> pytest.MarkDecorator:
     """Try each row over its transports, and the plain ones over asyncio's loop with `make long`."""
     params = []
     for row in rows:
         for name in row.over:
             params.append(pytest.param(row, name, "uvloop", id=f"{row.name}, {name}"))
-            if name in WIRE:
+            if name in WIRE and is_also_over_asyncio:
                 params.append(long(row, name, "asyncio"))
     return pytest.mark.parametrize(("row", "transport", "loop"), params)
 
 
-def play(
+@contextmanager
+def staged(
     row: Row, transport: Transport, loop: Loop, directory: Path, certificate: tuple[str, str]
-) -> None:
-    """Do the scripts of a row, and check what they say."""
+) -> Iterator[tuple[Plane, Callable[[], AbstractContextManager[Stage]]]]:
+    """Run what a row is played on; give the plane, and what opens a client connection to it."""
     signals = Signals()
     settings = dict(row.settings)
-    if transport.client == "tls":
+    if transport.client in ("tls", "http2 over tls"):
         settings |= zip(("tls_cert_file", "tls_key_file"), certificate, strict=True)
     if transport.upstream == "http2":
         settings["route"] = {"upstream_protocol": "http2"} | settings.get("route", {})
@@ -157,19 +159,36 @@ def play(
         made = msgspec.structs.replace(settings_for(url, **settings), data_dir=str(directory))
         plane = stack.enter_context(running_plane(made, directory, loop, transport.engine))
         stack.callback(signals.tell, "go", 1000)
-        with calling(plane, transport.client, is_slow=row.is_slow) as caller:
-            stage = Stage(plane, caller, signals, streams)
-            for step in row.client:
-                if isinstance(step, bytes):
-                    caller.send(step)
-                else:
-                    step(stage)
 
+        @contextmanager
+        def connect() -> Iterator[Stage]:
+            with calling(plane, transport.client, is_slow=row.is_slow) as caller:
+                yield Stage(plane, caller, signals, streams)
+
+        yield plane, connect
+
+
+def play(
+    row: Row, transport: Transport, loop: Loop, directory: Path, certificate: tuple[str, str]
+) -> None:
+    """Do the scripts of a row, and check what they say."""
+    with staged(row, transport, loop, directory, certificate) as (_, connect):
+        with connect() as stage:
+            act(stage, row.client)
         stage.finish()
 
 
+def act(stage: Stage, script: Sequence[Step]) -> None:
+    """Do the steps of a client."""
+    for step in script:
+        if isinstance(step, bytes):
+            stage.caller.send(step)
+        else:
+            step(stage)
+
+
 def _serving(
-    script: Sequence[services.Step] | Callable[[socket.socket, int], None],
+    script: services.Script | Callable[[socket.socket, int], None],
     protocol: str,
     signals: Signals,
     streams: Executor,

@@ -55,6 +55,11 @@ class Http1Service:
             self.signals.tell("asked")
         return self.head
 
+    @property
+    def path(self) -> str:
+        """The path of the request that was heard last."""
+        return self.head.split(b" ")[1].decode()
+
     def take(self) -> bool:
         """Read a whole request; return False at the end of the connection."""
         head = self.hear()
@@ -144,26 +149,31 @@ class Http2Service:
     def __init__(self, signals: Signals, connection: Connection, request: Request) -> None:
         self.signals = signals
         self.number = connection.number
-        self._connection = connection
-        self._request = request
+        self.connection = connection
+        self.request = request
         self._left: int | None = None
 
     def hear(self) -> bytes:
         """Note that the request came: once, as there are no others on its stream."""
-        assert not self._request.is_done, "a stream has one request"
-        self._request.is_done = True
+        assert not self.request.is_done, "a stream has one request"
+        self.request.is_done = True
         self.signals.connections = max(self.signals.connections, self.number + 1)
         self.signals.tell("asked")
         return b"a head"
 
+    @property
+    def path(self) -> str:
+        """The path of the request."""
+        return self.request.fields[":path"]
+
     def take(self) -> bool:
         """Wait for a whole request; return False if it was taken before."""
-        if self._request.is_done:
+        if self.request.is_done:
             return False
         self.hear()
-        eventually(lambda: self._request.is_ended)
-        self.signals.bodies.append(self._request.body)
-        trailers = (self._request.trailers or {}).items()
+        eventually(lambda: self.request.is_ended)
+        self.signals.bodies.append(self.request.body)
+        trailers = (self.request.trailers or {}).items()
         self.signals.trailers.append("".join(f"{n}: {v}\r\n" for n, v in trailers).encode())
         return True
 
@@ -171,25 +181,25 @@ class Http2Service:
         """Wait for a part of a body."""
         found = bytearray()
         while len(found) < size:
-            eventually(lambda: self._request.body)
-            with self._connection.lock:
+            eventually(lambda: self.request.body)
+            with self.connection.lock:
                 wanted = size - len(found)
-                found += self._request.body[:wanted]
-                self._request.body = self._request.body[wanted:]
+                found += self.request.body[:wanted]
+                self.request.body = self.request.body[wanted:]
         self.signals.bodies.append(bytes(found))
         self.signals.tell("read")
 
     def take_little(self) -> None:
         """Give no credit for what comes."""
-        self._connection.takes_all = False
+        self.connection.takes_all = False
 
     def take_all(self) -> None:
         """Give credit for all that came and comes."""
-        self._connection.takes_all = True
-        with self._connection.lock:
-            self._connection.h2.increment_flow_control_window(1 << 30)
-            self._connection.h2.increment_flow_control_window(1 << 30, self._request.id)
-            self._connection.flush()
+        self.connection.takes_all = True
+        with self.connection.lock:
+            self.connection.h2.increment_flow_control_window(1 << 30)
+            self.connection.h2.increment_flow_control_window(1 << 30, self.request.id)
+            self.connection.flush()
 
     def answer(
         self, status: int, body: bytes, fields: Fields, length: int | None, *, is_end: bool
@@ -200,49 +210,49 @@ class Http2Service:
             named.append(("content-length", str(length)))
         self._left = len(body) if length is None and is_end else length
         is_alone = status in (204, 304) or (self._left == 0 and not body)
-        self._connection.respond(self._request, fields=named, is_end=is_alone)
+        self.connection.respond(self.request, fields=named, is_end=is_alone)
         if body:
             self.send(body)
 
     def send(self, data: bytes) -> None:
         """Send more of a body, as fast as windows allow."""
-        h2 = self._connection.h2
-        while data and not self._connection.is_over and self._request.reset is None:
-            with self._connection.lock:
-                piece = data[: min(h2.local_flow_control_window(self._request.id), 16_384)]
+        h2 = self.connection.h2
+        while data and not self.connection.is_over and self.request.reset is None:
+            with self.connection.lock:
+                piece = data[: min(h2.local_flow_control_window(self.request.id), 16_384)]
                 if piece:
                     data = data[len(piece) :]
                     if self._left is not None:
                         self._left -= len(piece)
-                    h2.send_data(self._request.id, piece, end_stream=self._left == 0)
-                    self._connection.flush()
+                    h2.send_data(self.request.id, piece, end_stream=self._left == 0)
+                    self.connection.flush()
             if not piece:
                 time.sleep(0.002)
 
     def end(self, trailers: Fields) -> None:
         """End a body."""
-        with self._connection.lock:
+        with self.connection.lock:
             if trailers:
-                self._connection.h2.send_headers(self._request.id, list(trailers), end_stream=True)
+                self.connection.h2.send_headers(self.request.id, list(trailers), end_stream=True)
             else:
-                self._connection.h2.end_stream(self._request.id)
-            self._connection.flush()
+                self.connection.h2.end_stream(self.request.id)
+            self.connection.flush()
 
     def interim(self, status: int) -> None:
         """Send an interim response."""
-        with self._connection.lock:
-            self._connection.h2.send_headers(self._request.id, [(":status", str(status))])
-            self._connection.flush()
+        with self.connection.lock:
+            self.connection.h2.send_headers(self.request.id, [(":status", str(status))])
+            self.connection.flush()
 
     def await_end(self) -> None:
         """Wait until the proxy gives up the request."""
-        eventually(lambda: self._request.reset is not None or self._connection.is_over)
-        self.signals.bodies.append(self._request.body)
+        eventually(lambda: self.request.reset is not None or self.connection.is_over)
+        self.signals.bodies.append(self.request.body)
         self.signals.tell("gone")
 
     def leave(self, way: str) -> None:
         """Lose the connection."""
-        self._connection.socket.shutdown(socket.SHUT_RDWR)
+        self.connection.socket.shutdown(socket.SHUT_RDWR)
 
     def switch(self, frames: bytes) -> None:
         """Never agree to a WebSocket: there are none to upstreams of HTTP/2."""
@@ -251,9 +261,10 @@ class Http2Service:
 
 Service = Http1Service | Http2Service
 Step = bytes | Callable[[Service], object]
+Script = Sequence[Step]
 
 
-def do(service: Service, script: Sequence[Step]) -> None:
+def do(service: Service, script: Script) -> None:
     """Do the steps of an upstream."""
     for step in script:
         if isinstance(step, bytes):
@@ -358,7 +369,7 @@ def takes_all(service: Service) -> None:
     service.take_all()
 
 
-def by_connection(*scripts: tuple[Step, ...]) -> tuple[Step]:
+def by_connection(*scripts: Script) -> tuple[Step]:
     """Do another script on each connection, the last one on all that follow."""
     return (lambda service: do(service, scripts[min(service.number, len(scripts) - 1)]),)
 
