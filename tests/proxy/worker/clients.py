@@ -109,6 +109,10 @@ class Http1Caller:
             assert data, f"the connection ended before {part!r}: {self.client._buffer!r}"
             self.client._buffer += data
 
+    def see_head(self) -> None:
+        """Read until the head of a response came."""
+        self.see(b"\r\n\r\n")
+
     def leave(self, way: str) -> None:
         """Close, reset, or end the sending side."""
         {
@@ -164,7 +168,7 @@ class Http2Caller:
             self.send(asked.body)
 
     def send(self, data: bytes) -> None:
-        while data and not self.stream.status and self.stream.reset is None:
+        while data and not self.stream.is_ended and self.stream.reset is None:
             room = min(self.client.h2.local_flow_control_window(self.sending), 16_384, len(data))
             if not room:
                 if not self.client.read():
@@ -209,6 +213,11 @@ class Http2Caller:
         while part not in self.stream.body:
             assert self.client.read()
 
+    def see_head(self) -> None:
+        """Read until the head of a response came."""
+        while not self.stream.status:
+            assert self.client.read()
+
     def leave(self, way: str) -> None:
         if way == "reset":
             self.client.h2.reset_stream(self.sending, ErrorCode.CANCEL)
@@ -221,8 +230,7 @@ class Http2Caller:
     def open_websocket(self) -> None:
         self._left = None
         self.sending = self.client.begin(OPEN, is_end=False)
-        while not self.stream.status:
-            assert self.client.read()
+        self.see_head()
         assert self.stream.status == 200
 
     def begin(self, fields: Fields, *, is_end: bool) -> None:

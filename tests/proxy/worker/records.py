@@ -12,10 +12,12 @@ from proxy.ring.exchange import (
     NOTE_MESSAGES_DROPPED,
     NOTE_MESSAGES_UNREADABLE,
     NOTE_REFUSED_HEAD,
+    NOTE_STREAM,
     NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
     CapturedExchange,
 )
+from proxy.ring.http2_notes import read_stream_note
 from proxy.ring.message import KIND_GRPC, KIND_WEBSOCKET, CapturedMessage, decode_message
 from storage.record import OUTCOMES, Outcome
 from tests.support.plane import Plane, eventually
@@ -59,6 +61,13 @@ def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[Capt
     return exchanges, messages
 
 
+def reset_of(exchange: CapturedExchange) -> tuple[int, int]:
+    """Return by whom the client's stream was reset, and the code."""
+    note = read_stream_note(exchange.notes[NOTE_STREAM])
+    assert note is not None
+    return note.reset_by, note.reset_code
+
+
 VIEWS: Final[dict[str, Callable[[CapturedExchange], object]]] = {
     "outcome": outcome,
     "error": error,
@@ -76,6 +85,7 @@ VIEWS: Final[dict[str, Callable[[CapturedExchange], object]]] = {
     "is_first_of_its_connection": lambda exchange: exchange.connect_ns >= 0,
     "dropped": dropped,
     "timeline": lambda exchange: [size for size, _ in exchange.timeline],
+    "reset": reset_of,
     "request_trailers": lambda exchange: exchange.notes.get(NOTES_REQUEST_TRAILERS[0], b""),
     "request_dropped": lambda exchange: exchange.notes.get(NOTES_REQUEST_TRAILERS[1], b""),
     "response_trailers": lambda exchange: exchange.notes.get(NOTES_RESPONSE_TRAILERS[0], b""),

@@ -288,6 +288,11 @@ def see(part: bytes) -> Step:
     return lambda stage: stage.caller.see(part)
 
 
+def see_head(stage: Stage) -> None:
+    """Read until the head of a response came."""
+    stage.caller.see_head()
+
+
 def uploads(size: int) -> Step:
     """Send zeros, as many as are taken; over HTTP/1.1 what follows need not wait for that."""
 

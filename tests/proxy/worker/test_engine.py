@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +23,6 @@ from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import InflightReader, InflightWriter
 from proxy.ring.ring import RingWriter
 from proxy.ring.segment import Segment
-from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.deadlines import TICK_S
 from proxy.worker.engine import REST_S, SWEEP_S, Connection, Engine
@@ -169,44 +170,81 @@ def test_many_clients_at_once(start: Start) -> None:
             assert b'"%b"' % exchange.request_head.split(b" ")[1] in exchange.response_window
 
 
-async def test_heads_that_repeat_are_read_and_rendered_once(tmp_path: Path) -> None:
-    """Equal heads are one value."""
+@pytest.fixture
+def own_segment(tmp_path: Path) -> Iterator[Segment]:
+    """A segment whose table shows eight exchanges."""
+    made = Segment.create(
+        tmp_path, b"{}", ring_bytes=1 << 20, counter_cells=CounterLayout(1).size, inflight_slots=8
+    )
+    yield made
+    made.unlink()
+    made.close()
+
+
+class CountedGate(Gate):
+    """Counts how often its keys are looked for, which each tick does."""
+
+    looks = 0
+
+    def refresh(self) -> None:
+        self.looks += 1
+        super().refresh()
+
+
+@pytest.fixture
+async def engine(own_segment: Segment, tmp_path: Path) -> Engine:
+    """An engine without connections, which counts the looks at its keys."""
     settings = settings_for("http://127.0.0.1:1")
-    engine, segment = _engine(settings, tmp_path)
+    recorder = Recorder(
+        RingWriter(own_segment, lambda: None),
+        own_segment.counters,
+        CounterLayout(1),
+        InflightWriter(own_segment),
+    )
+    routes = compile_routes(settings)
+    gate = CountedGate(
+        own_segment.cells, tmp_path, TrustedProxies(()), recorder, is_keyed=routes.is_keyed
+    )
+    openers = partial(Opener, own=frozenset())
+    return Engine(settings, routes, recorder, gate, asyncio.TaskGroup(), "me", FairLoop(), openers)
+
+
+@asynccontextmanager
+async def ticking(engine: Engine) -> AsyncIterator[None]:
+    """Let an engine tick meanwhile, and find that it did to the end."""
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(engine.tick(), name="tick")
+        yield
+        assert not task.done()
+        task.cancel()
+
+
+async def test_heads_that_repeat_are_read_and_rendered_once(engine: Engine) -> None:
+    """Equal heads are one value."""
     assert engine.heads.read(GET[6:])[0] is engine.heads.read(GET[6:])[0]
     (head, _, _), route = engine.heads.read(GET[6:]), engine.routes.routes[0]
     assert engine.render(head, route) is engine.render(head, route)
-    segment.unlink()
-    segment.close()
 
 
 async def test_a_tick_survives_what_one_connection_does(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error in one step is logged, and the tick goes on."""
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
 
     class Broken:
         def check(self, now_ns: int) -> None:
             raise RuntimeError("bug: on purpose")
 
     engine.connections.add(Broken())  # type: ignore[arg-type]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while sum("tick failed" in message for message in caplog.messages) < 2:  # noqa: ASYNC110 - a log has no event
             await asyncio.sleep(0.01)
-        assert not ticking.done()
-        ticking.cancel()
-
-    segment.unlink()
-    segment.close()
 
 
-async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_look_at_many_connections_holds_nobody_up(engine: Engine) -> None:
     """Deadlines of a crowd are looked at a few in each turn of the loop; each is, and none that
     left meanwhile.
     """
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     turn = 0
     checks: list[tuple[int, object]] = []
 
@@ -216,8 +254,7 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
 
     crowd = [Idle() for _ in range(1000)]
     engine.connections.update(crowd)  # type: ignore[arg-type]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while len(checks) < 900:
             await asyncio.sleep(0)
             turn += 1
@@ -229,19 +266,15 @@ async def test_a_look_at_many_connections_holds_nobody_up(tmp_path: Path) -> Non
         while len({found for _, found in checks}) < 999:
             await asyncio.sleep(0)
             turn += 1
-        ticking.cancel()
 
     assert {found for _, found in checks} == set(crowd)
     assert max(Counter(when for when, _ in checks).values()) <= 64
-    segment.unlink()
-    segment.close()
 
 
-async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(tmp_path: Path) -> None:
+async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(engine: Engine) -> None:
     """To close a connection costs more than to look at it, and those of a crowd that came together
     end together.
     """
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     turn = 0
     closed: list[int] = []
 
@@ -251,23 +284,18 @@ async def test_deadlines_that_pass_together_are_met_a_few_at_a_time(tmp_path: Pa
             closed.append(turn)
 
     engine.connections.update(Late() for _ in range(640))  # type: ignore[misc]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while len(closed) < 640:
             await asyncio.sleep(0)
             turn += 1
-        ticking.cancel()
 
     assert max(Counter(closed).values()) <= 16
-    segment.unlink()
-    segment.close()
 
 
-async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: Path) -> None:
+async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(engine: Engine) -> None:
     """One after the other they would take every turn of the loop for a while, and each request
     would wait for one.
     """
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     looked_at: list[float] = []
 
     class Idle:
@@ -275,29 +303,25 @@ async def test_looks_at_a_crowd_lie_evenly_over_the_time_between_them(tmp_path: 
             looked_at.append(time.monotonic())
 
     engine.connections.update(Idle() for _ in range(640))  # type: ignore[misc]
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while len(looked_at) <= 640:  # noqa: ASYNC110 - waits for what it counts
             await asyncio.sleep(0.01)
-        ticking.cancel()
 
     pauses = [after - before for before, after in pairwise(looked_at[64:641:64])]
     assert min(pauses) >= SWEEP_S / 10 * 0.9
-    segment.unlink()
-    segment.close()
 
 
-async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(
+    engine: Engine, own_segment: Segment
+) -> None:
     """Those that became old are shown a few in each turn of the loop; each is, and none that ended
     meanwhile.
     """
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     crowd = _old_exchanges(engine, 1000)
     looked_at = [0]
     ended: Exchange | None = None
 
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while looked_at[-1] < 999:
             await asyncio.sleep(0)
             looked_at.append(sum(exchange.slot != -1 for exchange in crowd))
@@ -306,18 +330,14 @@ async def test_a_look_at_many_exchanges_in_flight_holds_nobody_up(tmp_path: Path
                 engine.in_flight.discard(ended)
 
         await asyncio.sleep(3 * TICK_S)
-        ticking.cancel()
 
     assert [exchange for exchange in crowd if exchange.slot == -1] == [ended]
     assert max(after - before for before, after in pairwise(looked_at)) <= 128
-    assert len(list(InflightReader(segment).scan())) == 8
-    segment.unlink()
-    segment.close()
+    assert len(list(InflightReader(own_segment).scan())) == 8
 
 
-async def test_a_drain_closes_a_few_idle_connections_in_a_turn(tmp_path: Path) -> None:
+async def test_a_drain_closes_a_few_idle_connections_in_a_turn(engine: Engine) -> None:
     """Those whose exchanges still run go on in between; each is closed."""
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     closed = []
 
     class Idle:
@@ -334,38 +354,21 @@ async def test_a_drain_closes_a_few_idle_connections_in_a_turn(tmp_path: Path) -
 
     assert len(set(closed)) == 1000
     assert max(after - before for before, after in pairwise(seen)) <= 128
-    segment.unlink()
-    segment.close()
 
 
 async def test_an_exchange_that_cannot_be_shown_hides_no_other(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    engine: Engine, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error with some of them is logged; the others are shown."""
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path)
     crowd = _old_exchanges(engine, 20)
     for exchange in crowd[::2]:
         exchange.route = 99
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    async with ticking(engine):
         while any(exchange.slot == -1 for exchange in crowd[1::2]):  # noqa: ASYNC110 - a look has no event
             await asyncio.sleep(0.01)
-        ticking.cancel()
 
     assert all(exchange.slot == -1 for exchange in crowd[::2])
     assert any("tick failed" in message for message in caplog.messages)
-    segment.unlink()
-    segment.close()
-
-
-class _CountedGate(Gate):
-    """Counts how often its keys are looked for, which each tick does."""
-
-    looks = 0
-
-    def refresh(self) -> None:
-        self.looks += 1
-        super().refresh()
 
 
 class _Silent:
@@ -375,13 +378,11 @@ class _Silent:
         """Find no deadline passed."""
 
 
-async def test_a_worker_without_connections_rests(tmp_path: Path) -> None:
+async def test_a_worker_without_connections_rests(engine: Engine) -> None:
     """Its first connection finds the newest keys, and the tick as quick as ever."""
-    engine, segment = _engine(settings_for("http://127.0.0.1:1"), tmp_path, _CountedGate)
     gate = engine.gate
-    assert isinstance(gate, _CountedGate)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        ticking = tasks.create_task(engine.tick(), name="tick")
+    assert isinstance(gate, CountedGate)
+    async with ticking(engine):
         began_s = time.monotonic()
         await asyncio.sleep(0.8 * REST_S)
         looks = gate.looks
@@ -392,10 +393,6 @@ async def test_a_worker_without_connections_rests(tmp_path: Path) -> None:
         while gate.looks < looks + 4:  # noqa: ASYNC110 - a look has no event
             await asyncio.sleep(TICK_S)
         engine.unregister(connection, b"127.0.0.1")
-        ticking.cancel()
-
-    segment.unlink()
-    segment.close()
 
 
 def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
@@ -406,22 +403,6 @@ def _old_exchanges(engine: Engine, count: int) -> list[Exchange]:
         exchange.route = 0
     engine.in_flight.update(exchanges)
     return exchanges
-
-
-def _engine(settings: Settings, directory: Path, kind: type[Gate] = Gate) -> tuple[Engine, Segment]:
-    layout = CounterLayout(1)
-    segment = Segment.create(
-        directory, b"{}", ring_bytes=1 << 20, counter_cells=layout.size, inflight_slots=8
-    )
-    recorder = Recorder(
-        RingWriter(segment, lambda: None), segment.counters, layout, InflightWriter(segment)
-    )
-    routes = compile_routes(settings)
-    gate = kind(segment.cells, directory, TrustedProxies(()), recorder, is_keyed=routes.is_keyed)
-    tasks = asyncio.TaskGroup()
-    return Engine(
-        settings, routes, recorder, gate, tasks, "me", FairLoop(), partial(Opener, own=frozenset())
-    ), segment
 
 
 def test_a_full_ring_never_fails_a_request(start: Start) -> None:

@@ -203,7 +203,7 @@ ROWS = [
                 b"{}\n",
                 ends(),
             ],
-            ("h1", "h2-h2"),
+            ("h1",),
             settings={"route": {"provider": provider}},
         )
         for provider, is_timed in {"ollama": True, "openai": True, "none": False}.items()

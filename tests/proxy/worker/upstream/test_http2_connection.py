@@ -11,24 +11,17 @@ import pytest
 from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
 from proxy.http2.frames import MAX_STREAM_ID
-from proxy.ring.exchange import (
-    NOTE_MESSAGE,
-)
-from proxy.ring.http2_notes import (
-    BY_US,
-)
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.http2.wire import block
 from tests.proxy.worker.records import error, outcome
 from tests.proxy.worker.upstream.http2_calls import (
     HTTP2,
-    reset_of,
     speaking,
     with_path,
 )
 from tests.support.http2_client import POST
-from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import PATIENCE_S, Plane, eventually
 
 
@@ -71,60 +64,6 @@ def test_no_body_follows_a_head_that_has_none(
         (Outcome.OK, "")
     ] * 2
     assert plane.counters().connections_upstream == 1
-
-
-MALFORMED = {
-    "no status": [("x", "y")],
-    "a connection field": [*OK, ("connection", "close")],
-    "a name in upper case": [*OK, ("X-Upper", "1")],
-    "a line end in a value": [*OK, ("x", "1\r\ny: 2")],
-    "101": [(":status", "101")],
-    "two lengths": [*OK, ("content-length", "1"), ("content-length", "2")],
-    "a head over the limit": [*OK, *[("x", "y" * 1000)] * 130],
-}
-
-
-@pytest.mark.parametrize("fields", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_response_is_a_502(start: Start, fields: list[tuple[str, str]]) -> None:
-    """Nothing of it reaches the client, and other streams of its connection live on (F17)."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.fields[":path"] == "/":
-            connection.respond(request, b"fine")
-            return
-        raw = block([(name.encode(), value.encode()) for name, value in fields])
-        connection.socket.sendall(frames.header_frames(request.id, b"\x20" + raw, is_end=False))
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2, max_header_bytes=32768)
-    with speaking(plane) as client:
-        bad = client.ask(with_path("/bad"))
-        assert (bad.status, bad.fields["x-sidelog-error"]) == (502, "upstream_bad_response")
-        assert client.ask().body == b"fine"
-
-    exchange = plane.exchange()
-    assert (outcome(exchange), error(exchange)) == (Outcome.UPSTREAM_ERROR, "upstream_bad_response")
-    assert exchange.notes[NOTE_MESSAGE]
-    assert len(upstream.connections) == 1
-
-
-def test_a_body_of_another_length_is_cut_off(start: Start) -> None:
-    """A client that has begun to read it sees that it is not whole (F8)."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        head = frames.header_frames(
-            request.id, block([(b":status", b"200"), (b"content-length", b"9")]), is_end=False
-        )
-        connection.socket.sendall(head + frames.frame(frames.DATA, 0, request.id, b"four"))
-        connection.socket.sendall(frames.frame(frames.DATA, frames.END_STREAM, request.id, b"four"))
-
-    plane = start(Http2Upstream(answer), route=HTTP2)
-    with speaking(plane) as client:
-        answered = client.ask()
-        assert (answered.is_ended, answered.reset) == (False, ErrorCode.INTERNAL_ERROR)
-    exchange = plane.exchange()
-    assert (outcome(exchange), error(exchange)) == (Outcome.TRUNCATED, "upstream_bad_response")
-    assert reset_of(exchange) == (BY_US, ErrorCode.INTERNAL_ERROR)
 
 
 def test_a_goaway_retires_a_connection(start: Start) -> None:
@@ -189,20 +128,6 @@ def test_a_lost_connection_fails_what_ran_on_it(start: Start) -> None:
         assert client.ask(with_path("/fine")).body == b"fine"
 
     assert {error(exchange) for exchange in plane.exchanges(2)} == {"upstream_reset"}
-
-
-def test_a_stale_connection_is_noticed_with_the_next_request(start: Start) -> None:
-    """A request that may be repeated is, where its upstream closed the connection without a word."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if connection.number == 0 and request.id == 3:
-            connection.socket.shutdown(socket.SHUT_RDWR)
-        else:
-            connection.respond(request, b"%d" % connection.number)
-
-    plane = start(Http2Upstream(answer), route=HTTP2)
-    with speaking(plane) as client:
-        assert [client.ask().body for _ in range(2)] == [b"0", b"1"]
 
 
 BROKEN: dict[str, Callable[[Connection, Request], bytes]] = {

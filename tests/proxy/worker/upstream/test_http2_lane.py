@@ -2,23 +2,17 @@
 sockets.
 """
 
-import pytest
 from h2.settings import SettingCodes
 
-from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
 from proxy.ring.exchange import (
     NOTE_GRPC_MESSAGES,
-    NOTE_MESSAGE,
 )
 from proxy.ring.http2_notes import (
-    BY_UPSTREAM,
     MessagesNote,
     read_messages_note,
 )
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.records import error, outcome
 from tests.proxy.worker.upstream.http2_calls import (
     CALL,
     GRPC,
@@ -26,13 +20,12 @@ from tests.proxy.worker.upstream.http2_calls import (
     MESSAGE,
     STATUS,
     open_streams,
-    reset_of,
     speaking,
     upstream_streams,
     with_path,
 )
-from tests.support.http2_client import GET, POST, Http2Client
-from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.http2_client import POST, Http2Client
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import eventually
 
 
@@ -171,127 +164,6 @@ def test_responses_that_are_not_taken_hold_up_no_other(start: Start) -> None:
     assert len(upstream.connections) == 1
 
 
-@pytest.mark.parametrize(
-    "code", [0, ErrorCode.CANCEL, ErrorCode.ENHANCE_YOUR_CALM, ErrorCode.INTERNAL_ERROR, 0x99]
-)
-def test_a_reset_of_the_upstream_passes(start: Start, code: int) -> None:
-    """Before a head and behind one: clients of gRPC make a status of its code.
-
-    Some clients take NO_ERROR for the end of a body (P14).
-    """
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.fields[":path"] == "/late":
-            connection.respond(request, b"part", is_end=False)
-        connection.socket.sendall(frames.rst_stream(request.id, code))
-
-    plane = start(Http2Upstream(answer), route=HTTP2)
-    with speaking(plane) as client:
-        assert client.ask().reset == (code or ErrorCode.INTERNAL_ERROR)
-        late = client.ask(with_path("/late"))
-        assert (late.body, late.reset) == (b"part", code or ErrorCode.INTERNAL_ERROR)
-
-    first, second = plane.exchanges(2)
-    assert (outcome(first), error(first)) == (Outcome.UPSTREAM_ERROR, "upstream_reset")
-    assert (outcome(second), error(second)) == (Outcome.TRUNCATED, "upstream_reset")
-    assert reset_of(first) == reset_of(second) == (BY_UPSTREAM, code)
-    known = ErrorCode(code).name.lower() if code < 14 else "internal_error"
-    assert plane.counters().http2_resets["upstream", known] == 2
-
-
-def test_a_client_of_http1_reads_of_a_reset(start: Start) -> None:
-    """It gets a 502, which says so."""
-    plane = start(
-        Http2Upstream(lambda c, r: c.socket.sendall(frames.rst_stream(r.id, 8))), route=HTTP2
-    )
-    with plane.connect() as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answered = client.answer()
-    assert (answered.status, answered.field("x-sidelog-error")) == (502, "upstream_reset")
-    assert b"CANCEL" in plane.exchange().notes[NOTE_MESSAGE]
-
-
-def test_a_client_that_leaves_cancels_all_it_asked_for(start: Start) -> None:
-    """Over HTTP/1.1, too."""
-    upstream = Http2Upstream(lambda c, r: None)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client, plane.connect() as other:
-        for _ in range(3):
-            client.begin()
-        other.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: len(upstream.requests) == 4)
-
-    eventually(lambda: all(request.reset == ErrorCode.CANCEL for request in upstream.requests))
-    assert {outcome(exchange) for exchange in plane.exchanges(4)} == {Outcome.CLIENT_CLOSED}
-
-
-def _with_open_end(connection: Connection, request: Request) -> None:
-    """Send a response whose END_STREAM never comes; the path says how much of its content."""
-    fields = OK
-    if request.fields[":path"] != "/unknown":
-        fields = (*OK, ("content-length", "5"))
-    body = {"/part": b"abc", "/HEAD": b""}.get(request.fields[":path"], b"abcde")
-    connection.respond(request, body, fields, is_end=False)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "wanted"),
-    [
-        ("GET", "/whole", Outcome.OK),
-        ("HEAD", "/HEAD", Outcome.OK),
-        ("GET", "/part", Outcome.CLIENT_CLOSED),
-        ("GET", "/unknown", Outcome.CLIENT_CLOSED),
-    ],
-)
-@pytest.mark.parametrize("way", ["reset", "close", "http1"])
-def test_a_client_that_has_all_content_may_leave_before_the_end(
-    start: Start, method: str, path: str, wanted: Outcome, way: str
-) -> None:
-    """Servers send END_STREAM in a frame of its own: a client that knows the length does not wait
-    for it.
-    """
-    plane = start(Http2Upstream(_with_open_end), route=HTTP2)
-    body = {"/part": b"abc", "/HEAD": b""}.get(path, b"abcde")
-    if way == "http1":
-        with plane.connect() as client:
-            client.send(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-            got = b""
-            while b"\r\n\r\n" not in got or body not in got.partition(b"\r\n\r\n")[2]:
-                got += client.socket.recv(65536)
-    else:
-        with speaking(plane) as other:
-            stream = other.begin(((":method", method), *with_path(path)[1:]))
-            while not other.streams[stream].status or other.streams[stream].body != body:
-                assert other.read()
-            if way == "reset":
-                other.h2.reset_stream(stream, ErrorCode.CANCEL)
-                other.flush()
-                eventually(lambda: plane.unread)
-
-    assert outcome(plane.exchange()) == wanted
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_refused_request_is_sent_once_more(start: Start, method: str) -> None:
-    """Whatever its method, with its body: the upstream has not begun to work on it (RFC 9113 §8.7)."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.is_ended:
-            if request.id == 1:
-                connection.socket.sendall(frames.rst_stream(request.id, ErrorCode.REFUSED_STREAM))
-            else:
-                connection.respond(request, b"second " + request.body)
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        body = b"body" if method == "POST" else None
-        assert client.ask(((":method", method), *GET[1:]), body).body == b"second " + (body or b"")
-    assert len(upstream.requests) == 2
-    assert outcome(plane.exchange()) == Outcome.OK
-    assert plane.counters().upstream_retries == 1
-
-
 def test_an_upload_that_was_refused_while_it_waited_goes_on(start: Start) -> None:
     """The window of the first stream holds up the second one no more."""
 
@@ -310,15 +182,3 @@ def test_an_upload_that_was_refused_while_it_waited_goes_on(start: Start) -> Non
         eventually(lambda: plane.counters().upstream_retries)
         client.send(bytes(30_000))
         assert client.answer().body == b"50000"
-
-
-def test_a_request_that_is_refused_again_is_refused(start: Start) -> None:
-    """The client reads that it may send it again itself."""
-    upstream = Http2Upstream(
-        lambda c, r: c.socket.sendall(frames.rst_stream(r.id, ErrorCode.REFUSED_STREAM))
-    )
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        assert client.ask().reset == ErrorCode.REFUSED_STREAM
-    assert len(upstream.requests) == 2
-    assert reset_of(plane.exchange()) == (BY_UPSTREAM, ErrorCode.REFUSED_STREAM)

@@ -1,0 +1,243 @@
+"""Streams to upstreams of HTTP/2: malformed responses, resets, and requests that are sent once more (F8, F17)."""
+
+from collections.abc import Callable
+from typing import Final
+
+from proxy.http2 import frames
+from proxy.http2.errors import ErrorCode
+from proxy.ring.http2_notes import BY_UPSTREAM, BY_US
+from tests.proxy.http2.wire import block
+from tests.proxy.worker.conftest import Play
+from tests.proxy.worker.rows import (
+    Row,
+    Stage,
+    ask,
+    cases,
+    connected,
+    counted,
+    hear,
+    leave,
+    recorded,
+    see,
+    see_head,
+)
+from tests.proxy.worker.services import (
+    Http2Service,
+    Script,
+    Service,
+    Step,
+    answers,
+    do,
+    gone,
+    heard,
+    leaves,
+    taken,
+)
+from tests.support.plane import Loop, eventually
+
+OK: Final = (":status", "200")
+MALFORMED: Final[dict[str, list[tuple[str, str]]]] = {
+    "no status": [("x", "y")],
+    "a connection field": [OK, ("connection", "close")],
+    "a name in upper case": [OK, ("X-Upper", "1")],
+    "a line end in a value": [OK, ("x", "1\r\ny: 2")],
+    "101": [(":status", "101")],
+    "two lengths": [OK, ("content-length", "1"), ("content-length", "2")],
+    "a head over the limit": [OK, *[("x", "y" * 1000)] * 130],
+}
+FAILED: Final = ("upstream_error", "upstream_bad_response")
+
+
+def stream_of(service: Service) -> Http2Service:
+    assert isinstance(service, Http2Service)
+    return service
+
+
+def write(service: Service, raw: bytes) -> None:
+    """Send bytes on the connection."""
+    connection = stream_of(service).connection
+    connection.flush()
+    with connection.lock:
+        connection.socket.sendall(raw)
+
+
+def was_reset(name: str) -> Callable[[Stage], object]:
+    """Wait until a reset of an upstream is counted by its name."""
+    counted = ("upstream", name), 1
+    return lambda stage: eventually(lambda: counted in stage.plane.counters().http2_resets.items())
+
+
+def resets(code: int) -> Step:
+    """Reset the stream, with a code that need not be known."""
+    return lambda service: write(service, frames.rst_stream(stream_of(service).request.id, code))
+
+
+def heads(fields: list[tuple[str, str]]) -> Step:
+    """Send a head that the implementation of others would not."""
+    raw = b"\x20" + block([(name.encode(), value.encode()) for name, value in fields])
+    return lambda service: write(
+        service, frames.header_frames(stream_of(service).request.id, raw, is_end=False)
+    )
+
+
+def data(body: bytes, flags: int = 0) -> Step:
+    return lambda service: write(
+        service, frames.frame(frames.DATA, flags, stream_of(service).request.id, body)
+    )
+
+
+def first(script: Script, rest: Script) -> Script:
+    """Do one script on the first stream of the connection, another on those that follow."""
+    return (lambda service: do(service, script if stream_of(service).request.id == 1 else rest),)
+
+
+ROWS = [
+    *(
+        Row(
+            f"a response with {name} is a 502, and its connection lives",
+            [
+                *(ask(), hear(502, error="upstream_bad_response")),
+                recorded(502, *FAILED, has_reason=True),
+                *(ask(), hear(body=b"fine"), recorded(200), connected(1)),
+            ],
+            first((heard, heads(fields), gone), (taken, answers(body=b"fine"), gone)),
+            ("h2-h2", "h1-h2"),
+            settings={"max_header_bytes": 32768},
+        )
+        for name, fields in MALFORMED.items()
+    ),
+    Row(
+        "a body of another length than it said is cut off",
+        [
+            *(ask(), hear(is_whole=False, reset=ErrorCode.INTERNAL_ERROR)),
+            recorded(
+                200, "truncated", "upstream_bad_response", reset=(BY_US, ErrorCode.INTERNAL_ERROR)
+            ),
+        ],
+        [
+            heard,
+            heads([OK, ("content-length", "9")]),
+            data(b"four"),
+            data(b"four", frames.END_STREAM),
+            gone,
+        ],
+        ("h2-h2",),
+    ),
+    *(
+        Row(
+            f"a reset of the upstream with code {code} passes {name}",
+            [
+                *(
+                    ask(),
+                    hear(status, body, is_whole=False, reset=code or ErrorCode.INTERNAL_ERROR),
+                ),
+                recorded(None, outcome, "upstream_reset", reset=(BY_UPSTREAM, code)),
+                was_reset(known),
+            ],
+            [heard, *begun, resets(code)],
+            ("h2-h2",),
+            "P14",
+        )
+        for code, known in (
+            (0, "no_error"),
+            (2, "internal_error"),
+            (8, "cancel"),
+            (11, "enhance_your_calm"),
+            (0x99, "internal_error"),
+        )
+        for name, begun, status, body, outcome in (
+            ("before a head", [], 0, b"", "upstream_error"),
+            ("behind a head", [answers(body=b"part", is_end=False)], 200, b"part", "truncated"),
+        )
+    ),
+    Row(
+        "a client of HTTP/1.1 reads of a reset",
+        [
+            ask(),
+            hear(502, error="upstream_reset"),
+            recorded(502, "upstream_error", "upstream_reset", message=b"CANCEL"),
+        ],
+        [heard, resets(ErrorCode.CANCEL)],
+        ("h1-h2",),
+    ),
+    *(
+        Row(
+            f"{method}, which its upstream has not begun, is sent once more",
+            [
+                ask(method, body=body),
+                hear(body=b"second"),
+                recorded(200),
+                counted("upstream_retries", 1),
+                connected(1),
+            ],
+            first(
+                (taken, resets(ErrorCode.REFUSED_STREAM)), (taken, answers(body=b"second"), gone)
+            ),
+            ("h2-h2", "h1-h2"),
+            "P13",
+        )
+        for method, body in (("GET", b""), ("POST", b"body"))
+    ),
+    Row(
+        "one that is refused again is refused",
+        [
+            *(
+                ask(),
+                hear(0, is_whole=False, reset=ErrorCode.REFUSED_STREAM),
+                counted("upstream_retries", 1),
+            ),
+            recorded(
+                None,
+                "upstream_error",
+                "upstream_reset",
+                reset=(BY_UPSTREAM, ErrorCode.REFUSED_STREAM),
+            ),
+        ],
+        [heard, resets(ErrorCode.REFUSED_STREAM)],
+        ("h2-h2",),
+    ),
+    *(
+        Row(
+            f"a client that leaves by {way} without the end of a stream has had {name}",
+            [ask(), see(body), leave(way), recorded(200, outcome)],
+            [heard, answers(body=body, fields=fields, is_end=False), gone],
+            over,
+            "P15",
+        )
+        for name, body, fields, outcome in (
+            ("all content", b"abcde", (("content-length", "5"),), "ok"),
+            ("a part of the content", b"abc", (("content-length", "5"),), "client_closed"),
+            ("content of no known length", b"abcde", (), "client_closed"),
+        )
+        for way, over in (("reset", ("h2-h2",)), ("close", ("h2-h2", "h1-h2")))
+    ),
+    Row(
+        "a client that leaves behind a response to HEAD has had all",
+        [ask("HEAD"), see_head, leave("reset"), recorded(200)],
+        [heard, answers(body=b"", fields=(("content-length", "5"),), is_end=False), gone],
+        ("h2-h2",),
+        "P15",
+    ),
+    Row(
+        "a stale connection is noticed with the next request, which is sent once more",
+        [
+            *(ask(), hear(body=b"first"), recorded(200)),
+            *(ask(), hear(body=b"again"), recorded(200), connected(2)),
+        ],
+        (lambda service: do(service, ANSWERS[service.number, stream_of(service).request.id]),),
+        ("h2-h2", "h1-h2"),
+        "P13",
+    ),
+]
+ANSWERS: Final[dict[tuple[int, int], Script]] = {
+    (0, 1): (taken, answers(body=b"first")),
+    (0, 3): (taken, leaves()),
+    (1, 1): (taken, answers(body=b"again"), gone),
+}
+"""By connection and stream."""
+
+
+@cases(ROWS)
+def test_http2_streams(play: Play, row: Row, transport: str, loop: Loop) -> None:
+    """See the row."""
+    play(row, transport, loop)
