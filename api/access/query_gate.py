@@ -26,8 +26,10 @@ MAX_LONG: Final = min(READERS - 2, max(2, len(os.sched_getaffinity(0))))
 """Limit of long queries at once. More of them than processors would compete for CPU, and each has a
 time budget of a second.
 """
-MAX_WAIT_S: Final = 4.0
-"""Time that a query waits for its turn before it is refused."""
+MAX_WAIT_S: Final = 10.0
+"""Time that a query waits for its turn before it is refused: twice as long as ten people take who
+each ask for a second, two at a time.
+"""
 
 
 def is_short(query: Query[Any]) -> bool:

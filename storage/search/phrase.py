@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from storage.search.words import fold, readings, reads_as_written, words
+from storage.search.words import (
+    MAX_WORD_CHARACTERS,
+    fold,
+    readings,
+    reads_as_written,
+    words,
+)
 
 BETWEEN: Final = "\n"
 """Separates the words of a line, and delimits it; words do not contain it."""
@@ -30,6 +36,15 @@ class SearchedText:
             self._lower = self._text.lower() if reads_as_written(self._text) else ""
         return not self._lower or all(word in self._lower for word in wanted)
 
+    def has_word(self, word: str) -> bool | None:
+        """Whether the text has a word that is not cut; None where only all readings tell.
+
+        A text that reads as written is looked at where the word stands, and not split.
+        """
+        if not self._lower:
+            return None
+        return _has_word(self._lower, word) or (None if "\\" in self._lower else False)
+
     @property
     def lines(self) -> tuple[str, ...]:
         """The words of each reading, as `line_of` joins them."""
@@ -43,6 +58,23 @@ class SearchedText:
         if self._folded is None:
             self._folded = tuple(map(fold, readings(self._text)))
         return self._folded
+
+
+def _has_word(lower: str, word: str) -> bool:
+    """Whether a word stands in a text of ASCII, which is in lower case."""
+    at = lower.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not _is_in_word(lower, at - 1) and not _is_in_word(lower, end):
+            return True
+        at = lower.find(word, end)
+
+    return False
+
+
+def _is_in_word(lower: str, place: int) -> bool:
+    """Whether a character is part of a word; there is none before the first and behind the last."""
+    return 0 <= place < len(lower) and (lower[place].isalnum() or lower[place] == "_")
 
 
 def line_of(found: Sequence[str]) -> str:
@@ -67,10 +99,15 @@ class Phrase:
     telling: tuple[str, ...] = field(init=False, compare=False, repr=False)
     """The words that most texts lack: all of a short phrase, else the longest."""
     _line: str = field(init=False, compare=False, repr=False)
+    _word: str | None = field(init=False, compare=False, repr=False)
+    """The only word, where it is neither cut nor may continue."""
 
     def __post_init__(self) -> None:
         """Prepare the values used for every text."""
         line = line_of(self.words)
+        is_one = len(self.words) == 1 and not self.is_prefix
+        is_whole = is_one and len(self.words[0]) < MAX_WORD_CHARACTERS
+        object.__setattr__(self, "_word", self.words[0] if is_whole else None)
         object.__setattr__(self, "telling", telling(self.words))
         object.__setattr__(self, "_line", line.removesuffix(BETWEEN) if self.is_prefix else line)
 
@@ -82,7 +119,12 @@ class Phrase:
 
     def is_in(self, text: SearchedText) -> bool:
         """Whether a stored text contains the phrase in any of its readings."""
-        return text.can_have(self.telling) and any(self._line in line for line in text.lines)
+        if not text.can_have(self.telling):
+            return False
+        has_word = None if self._word is None else text.has_word(self._word)
+        if has_word is not None:
+            return has_word
+        return any(self._line in line for line in text.lines)
 
 
 def telling(found: Sequence[str]) -> tuple[str, ...]:

@@ -38,6 +38,13 @@ def test_phrases(wanted: str, is_prefix: bool, text: str, expected: bool) -> Non
     assert phrase.is_in(SearchedText(text)) is expected
 
 
+@given(st.text(alphabet='abAB1_ -/.\\n%4"', max_size=30), st.text("ab1_", min_size=1, max_size=3))
+def test_a_word_is_one_of_those_of_a_reading(text: str, word: str) -> None:
+    """Also where it is found without splitting the text."""
+    expected = any(word in words(reading) for reading in readings(text))
+    assert Phrase((word,)).is_in(SearchedText(text)) == expected
+
+
 def test_nothing_is_no_phrase() -> None:
     """Separators alone are nothing to look for."""
     assert Phrase.of(" -- ") is None
