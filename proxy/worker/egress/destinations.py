@@ -33,7 +33,8 @@ from proxy.worker.upstream.http2_pool import Http2Pool
 from proxy.worker.upstream.opener import Opener, await_settings, open_tunnel, text_of
 from proxy.worker.upstream.pool import Pool
 
-MAX_DESTINATIONS: Final = 1024
+MAX_DESTINATIONS: Final = 256
+"""Each has two pools, which every sweep of the deadlines visits in one turn of the loop."""
 HTTP2: Final = "h2"
 HTTP11: Final = "http/1.1"
 _AGREED_S: Final = 600.0

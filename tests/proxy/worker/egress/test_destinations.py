@@ -6,12 +6,14 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from websockets.sync.client import connect as connect_websocket
 
+from proxy.egress import authority as authority_module
 from proxy.egress.authority import open_authority
 from proxy.ring.exchange import NOTE_STREAM
 from proxy.worker.egress import destinations
@@ -213,6 +215,27 @@ def _relay(one: socket.socket, other: socket.socket) -> None:
             if not data:
                 return
             target.sendall(data)
+
+
+def test_an_expired_certificate_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client reads why in the answer to its request."""
+    with monkeypatch.context() as patch:
+        patch.setattr(authority_module, "LEAF_VALID", timedelta(hours=-1))
+        expired = server_context(open_authority(tmp_path / "theirs"), HOST)
+    with (
+        known_names(HOST),
+        running(service(), expired) as url,
+        outgoing(tmp_path, hosts=("*",)) as port,
+    ):
+        client = port.connect_to(f"{HOST}:{url.rpartition(':')[2]}")
+        with port.secured(client, HOST) as own:
+            own.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = own.answer()
+        assert port.plane.exchange().status == 502
+    assert answer.status == 502
+    assert b"expired" in answer.body
 
 
 def test_unused_destinations_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
