@@ -117,6 +117,13 @@ class Dialect:
     """Condition that a column of text has one."""
     sum: str = "(coalesce({}, 0) + coalesce({}, 0))"
     """The sum of two columns of numbers, without an end."""
+    first_of_each: str = (
+        "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY {column} ORDER BY seq) AS place "
+        "FROM {rows}) AS numbered WHERE place <= {limit}"
+    )
+    """Query of the first `{limit}` `seq` of each value of `{column}` among `{rows}`, a table with
+    its conditions.
+    """
     number_list: Callable[[list[int]], object] = list
     """From numbers to the parameter of `among`."""
     row_key: str = "seq"

@@ -182,7 +182,7 @@ def test_how_strong_a_match_has_to_be_is_an_option(tmp_path: Path) -> None:
         )
 
     for option, text in (
-        ("--ignore=a[", "no place"),
+        ("--ignore=a[", "is not a place"),
         ("--match=weak", "endpoint"),
         ("--protobuf=none", "No such file"),
     ):

@@ -155,7 +155,8 @@ def test_an_upstream_that_asks_for_a_certificate_gets_ours(
                 "ours": 200,
                 "none": 502,
             }
-            paths = eventually(lambda: sorted(record["path"] for record in sidelog.records()))
+            records = eventually(lambda: found if len(found := sidelog.records()) == 2 else None)
+            paths = sorted(record["path"] for record in records)
             assert paths == ["/none/x", "/ours/x"]
     finally:
         server.shutdown()

@@ -100,9 +100,8 @@ def test_an_upstream_is_reached_through_a_proxy(tmp_path: Path) -> None:
                 status, body = fetch(f"{sidelog.url}/refused/x")
                 assert status == 502
                 assert b"407 Proxy Authentication Required" in body
-                records = eventually(
-                    lambda: {record["path"]: record for record in sidelog.records()}
-                )
+                stored = eventually(lambda: found if len(found := sidelog.records()) == 3 else None)
+                records = {record["path"]: record for record in stored}
                 assert records["/allowed/1"]["upstream"] == f"localhost:{server.server_port}"
                 assert (records["/refused/x"]["error_type"], records["/refused/x"]["level"]) == (
                     "upstream_refused", "error",

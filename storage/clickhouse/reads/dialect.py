@@ -60,6 +60,11 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         real="toFloat64({})",
         negated="(ifNull({}, 0) = 0)",
         among="{} IN {}",
+        # Old servers have no window functions.
+        first_of_each=(
+            "SELECT seq FROM (SELECT {column}, seq FROM {rows} ORDER BY {column}, seq "
+            "LIMIT {limit} BY {column})"
+        ),
         number_list=lambda numbers: numbers or [_NO_SEQ],
         of_keys="seq IN {}",
         divided=lambda number, by: f"intDiv({number}, {by})",

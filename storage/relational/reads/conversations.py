@@ -242,7 +242,7 @@ async def describe(
         described[number] = Conversation(
             id=number,
             first=first,
-            early=tuple(early[number]),
+            early=early.get(number, ()),
             last=last,
             failure=None if sums.failure_seq is None else records.get(sums.failure_seq),
             turns=sums.turns,
@@ -272,27 +272,25 @@ async def calls_of(session: Session, filter: Filter, ids: Sequence[bytes]) -> Wh
     return await selected.within(await session.seq_ends())
 
 
-async def _early(session: Session, where: Where) -> defaultdict[bytes, list[EarlyCall]]:
+async def _early(session: Session, where: Where) -> dict[bytes, tuple[EarlyCall, ...]]:
     """Find the calls behind the first ones, by conversation."""
     dialect = session.dialect
     table = f"{dialect.schema}records"
-    numbered = await session.fetch(
-        "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY conversation ORDER BY seq) "
-        f"AS place FROM {table} WHERE {where.text}) AS numbered "
-        f"WHERE place > 1 AND place <= {1 + EARLY_CALLS}",
-        where.parameters,
+    first = dialect.first_of_each.format(
+        column="conversation", rows=f"{table} WHERE {where.text}", limit=1 + EARLY_CALLS
     )
+    found = await session.fetch(first, where.parameters)
     among = dialect.among.format("seq", dialect.placeholder(len(where.parameters) + 1))
     rows = await session.fetch(
         f"SELECT conversation, seq, request_bytes + response_bytes FROM {table} "
         f"WHERE {where.text} AND {among} ORDER BY seq",
-        (*where.parameters, dialect.number_list(sorted(seq for (seq,) in numbered))),
+        (*where.parameters, dialect.number_list(sorted(seq for (seq,) in found))),
     )
 
-    early: defaultdict[bytes, list[EarlyCall]] = defaultdict(list)
+    calls: defaultdict[bytes, list[EarlyCall]] = defaultdict(list)
     for number, seq, size_bytes in rows:
-        early[dialect.to_bytes(number)].append(EarlyCall(seq, size_bytes))
-    return early
+        calls[dialect.to_bytes(number)].append(EarlyCall(seq, size_bytes))
+    return {number: tuple(early[1:]) for number, early in calls.items()}
 
 
 async def _models(session: Session, where: Where) -> defaultdict[bytes, Counter[str]]:
