@@ -162,7 +162,7 @@ def test_an_upstream_that_has_not_taken_its_request_is_not_used_again(
     with scripted(answer_early) as url:
         route = {"upstream_ca_file": str(cert)}
         plane = start(url.replace("http://127.0.0.1", "https://localhost"), loop=loop, route=route)
-        [pool] = plane.engine.pools
+        pool = plane.engine.pools[0]
 
         def is_upper_half_done() -> bool:
             return any(
