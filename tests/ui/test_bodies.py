@@ -146,16 +146,16 @@ async def test_parts_are_shown_up_to_a_cut(site: Site) -> None:
 
 async def test_protobuf_without_a_schema_says_how_its_fields_get_names(site: Site) -> None:
     """Where they have some, nothing is said."""
-    for number, (messages, is_named) in enumerate(
-        ((b'[{"1":"A-1"},{"2":3}]', False), (b'[{"sku":"A-1"}]', True))
+    for number, (messages, value, is_named) in enumerate(
+        ((b'[{"1":"A-1"},{"2":3}]', "A-1", False), (b'[{"sku":"B-2"}]', "B-2", True))
     ):
         size = len(messages)
         coding = "gzip, protobuf"
         body = Body(
             head=messages, tail=b"", size=size, truncated=False, coding=coding, omitted=None
         )
-        await show(site, body, "application/grpc", 9 + number)
-        await site.page.wait_for(".tree", "A-1")
+        await show(site, body, "application/grpc", 9 - number)
+        await site.page.wait_for(".tree", value)
         shown = await site.page.evaluate(f"{SHEET}.innerText")
         assert ("a schema gives them names" in shown) is not is_named
 
