@@ -40,16 +40,17 @@ from storage.relational.usage import total
 
 DEFAULT_BUCKETS: Final = 60
 MAX_BUCKETS: Final = 500
-"""More columns than a wide screen has room for."""
+"""Largest number of columns; a wide screen has room for fewer."""
 DEFAULT_COLUMNS: Final = 60
 MAX_COLUMNS: Final = 120
 DEFAULT_ROWS: Final = 30
 MAX_ROWS: Final = 60
-"""With 120 columns 7 200 cells: more than a reader can distinguish."""
+"""Largest number of rows; with 120 columns that is 7,200 cells, more than a reader can distinguish.
+"""
 MAX_MODELS: Final = 100
-"""Models of a summary that are listed; the totals are those of all."""
+"""Number of models that a summary lists; its totals include all."""
 DEFAULT_RANGE_US: Final = 3600 * 1_000_000
-"""What a histogram shows before `until` without a `since`, and after a `since` that lies ahead."""
+"""Range of a histogram that has `until` without `since`, or a `since` in the future."""
 
 
 Sampled = Annotated[
@@ -156,7 +157,7 @@ class SummaryShown(ApiObject):
     duration_ms: PercentilesShown
     first_byte_ms: PercentilesShown
     rate_per_s: float | None
-    """Over the part of the requested range that has records, from `since` to `until`."""
+    """Rate over the part of the requested range that has records, from `since` to `until`."""
     since: str | None
     until: str | None
     top: dict[str, list[FacetValueShown]]
@@ -193,10 +194,10 @@ def _values_shown(found: Mapping[str, Sequence[FacetValue]]) -> dict[str, list[F
 
 
 def read_names(query: Query) -> tuple[str, ...]:
-    """Read which facets are wanted.
+    """Parse the names of facets.
 
     Raises:
-        BadParameter: there is no such facet.
+        BadParameter: a facet does not exist.
     """
     names = read_list(query, "name") if "name" in query else ()
     for name in names:
@@ -237,14 +238,14 @@ async def heatmap(request: web.Request) -> web.Response:
 def fold(
     columns: Sequence[HistogramBucket], max_rows: int
 ) -> tuple[list[tuple[int, int | None]], list[list[int]]]:
-    """Make the rows of a heat map, `max_rows` at most, of the durations of its columns.
+    """Return the rows of a heat map, up to `max_rows`, for the durations of its columns.
 
-    Each row is 1, 2, 4, … buckets, as few as can be, and ends at a multiple of so many eighths of a
-    doubling: of the rows of two maps one lies in the other, or beside it.
+    Each row is 1, 2, 4, … buckets, as few as possible, and ends at a multiple of that many eighths
+    of a doubling, so the rows of two maps either nest or do not overlap.
 
     Returns:
-        Of each row, the shortest first, the least and the most duration, both inclusive; the last may have no end. And
-        the counts by column, then by row: rows that no column needs are left out at both ends.
+        The least and the greatest duration of each row, shortest first, both inclusive; the last may have no end. And
+        the counts by column and row, without rows at both ends that no column needs.
     """
     occurring = {bucket for column in columns for bucket in column.durations}
     if not occurring:
@@ -269,7 +270,7 @@ def _row_of(bucket: int, width: int) -> int:
 
 
 def _end_us(step: int) -> int | None:
-    """Return the bound at a step; None where there is none."""
+    """Return the bound at a step; None if there is none."""
     bucket = step - FIRST_STEP
     if 0 <= bucket < len(BOUNDS_US):
         return BOUNDS_US[bucket]

@@ -1,8 +1,7 @@
-"""Conversations: the LLM calls that belong together as one line, and one of them with its calls in
-order.
+"""Conversations: LLM calls that belong together, as one line each, or one with its calls in order.
 
-Everything is read from records the caller may see. The title is in a body, so it goes when bodies
-go.
+All data is read from records that the caller may see. The title is in a body and disappears with
+it.
 """
 
 import asyncio
@@ -44,11 +43,11 @@ from storage.relational.blocks.portions import body_bytes, portions
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 100
-"""Conversations of a page: of each the sums of all its calls are read."""
+"""Number of conversations per page; all calls of each are summed."""
 DEFAULT_CALLS: Final = 200
 MAX_TURNS: Final = 1_000_000
 MAX_NAMED: Final = 2000
-"""Conversations among which one is found by the beginning of its id, the newest: 10 MB."""
+"""Number of newest conversations searched for the beginning of an id: 10 MB."""
 
 
 SORTS: Final[tuple[Sort, ...]] = get_args(Sort)
@@ -167,10 +166,10 @@ async def get_conversation(request: web.Request) -> web.Response:
 
 
 async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, ConversationShown]:
-    """Read the conversation that an id, or the beginning of one, names.
+    """Return the conversation with an id, or a beginning of one.
 
     Raises:
-        Refused: 404, there is none, or several begin so.
+        Refused: 404, there is none, or several match.
     """
     filter = Filter(where=in_conversations([await _find(storage, text)]), kind="all")
     page = await storage.read(ConversationQuery(filter=filter, limit=1))
@@ -183,11 +182,11 @@ async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, 
 
 
 async def _find(storage: Storage, text: str) -> bytes:
-    """Return the id that a text is, or is the beginning of, among the newest conversations; else
-    one that none has.
+    """Return the id that a text is, or begins, among the newest conversations; otherwise an unused
+    id.
 
     Raises:
-        Refused: 404, several begin so.
+        Refused: 404, several match.
     """
     found = parse_id(text)
     digits = text.replace("-", "").lower()
@@ -203,7 +202,7 @@ async def _find(storage: Storage, text: str) -> bytes:
 
 
 async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str | None]:
-    """Read the titles of conversations, which the first call alone does not always contain."""
+    """Read the titles of conversations, which the first call alone may lack."""
     firsts = [EarlyCall(each.first.seq, body_bytes(each.first)) for each in found]
     openings = await _openings(storage, firsts)
     behind = [
@@ -221,7 +220,7 @@ async def _titles(storage: Storage, found: Sequence[Conversation]) -> list[str |
 
 
 async def _openings(storage: Storage, calls: Sequence[EarlyCall]) -> dict[int, ConversationOpening]:
-    """Read how calls begin, by `seq`."""
+    """Read the beginnings of calls, by `seq`."""
     openings = {}
     for some in portions(calls, len(calls), lambda call: call.body_bytes):
         payloads = await storage.payloads([call.seq for call in some])
@@ -234,7 +233,7 @@ async def _openings(storage: Storage, calls: Sequence[EarlyCall]) -> dict[int, C
 
 
 def project(found: Conversation, title: str | None) -> ConversationShown:
-    """Return a conversation as it is shown."""
+    """Return a conversation in the form of the API."""
     first = found.first
     failure = found.failure
     return filled(

@@ -1,5 +1,5 @@
-"""Erasure of what a filter matches, `DELETE /api/records`, and of a container, `DELETE
-/api/scopes/containers/{id}`.
+"""Erases the records of a filter (`DELETE /api/records`) or of a container (`DELETE
+/api/scopes/containers/{id}`).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from storage.query import Filter, Kind
 from storage.search.expression import fields
 
 MAX_WAIT_S: Final = 60
-"""How long an answer may wait for the store to delete the hidden records."""
+"""Longest wait of a request for the store to delete hidden records."""
 _LOOK_AGAIN_S: Final = 0.25
 
 
@@ -72,8 +72,8 @@ async def erase_records(request: web.Request) -> web.Response:
 
 
 def _says_something(query: Query, now_us: int) -> bool:
-    """Whether any filter says something, be it the kind that is the default: `project=,` and a search
-    of blanks would erase everything.
+    """Whether any filter restricts anything, even the default kind: `project=,` or a blank search
+    would erase everything.
     """
     kinds: tuple[Kind, ...] = ("exchange", "all")
     return any(
@@ -82,7 +82,7 @@ def _says_something(query: Query, now_us: int) -> bool:
 
 
 async def _is_finished_within(storage: Storage, limit_s: float) -> bool:
-    """Wait until nothing that was erased is left in the store; False when that takes longer."""
+    """Wait until the store has deleted all erased records; return False if that takes longer."""
     ends_s = asyncio.get_running_loop().time() + limit_s
     while asyncio.get_running_loop().time() < ends_s:
         if not await storage.erasing():
@@ -92,7 +92,7 @@ async def _is_finished_within(storage: Storage, limit_s: float) -> bool:
 
 
 async def _forget(services: Services, erased: Erased) -> None:
-    """Drop what memory still holds of erased records."""
+    """Remove erased records from memory."""
     services.streams.tail.forget()
     if erased.exchanges:
         await services.forget_endpoints()

@@ -1,7 +1,7 @@
-"""Headers and places in JSON bodies as fields of a list: `fields=header.x-tenant,body.user.id`.
+"""Headers and paths in JSON bodies as fields of a list: `fields=header.x-tenant,body.user.id`.
 
-Only what is stored is read, which is redacted. A page whose payloads are more than `MAX_PAGE_BYTES`
-ends early, with a cursor. Names are those of the search language (`storage.search.cell`).
+Only stored, redacted text is read. A page whose payloads exceed `MAX_PAGE_BYTES` ends early, with a
+cursor. Names are those of the search language (`storage.search.cell`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,9 +27,9 @@ from storage.search.expression import BODY_FIELDS, HEAD_FIELDS
 
 MAX_FIELDS: Final = 20
 MAX_PAGE_BYTES: Final = 32 << 20
-"""Heads and bodies that are read for one page."""
+"""Size of the heads and bodies read for one page."""
 _STEP_RECORDS: Final = 50
-"""Payloads read at a time, or fewer where they are large."""
+"""Number of payloads read at a time; fewer if they are large."""
 EXPECTED: Final = (
     "names such as header.x-tenant, response_header.etag, body.user.id or "
     "response_body.choices.0.finish_reason"
@@ -37,7 +37,7 @@ EXPECTED: Final = (
 CELL_FIELD: Final = (
     rf"({'|'.join((*HEAD_FIELDS, *BODY_FIELDS))})\.[^,\s\x00-\x1f\x7f-\x9f]{{1,150}}"
 )
-"""Pattern of a name, for descriptions: more are read."""
+"""Pattern of a name, for descriptions; the parser accepts more."""
 _NOTES: Final[Mapping[State, str]] = {
     "null": "null",
     "absent": "",
@@ -45,7 +45,7 @@ _NOTES: Final[Mapping[State, str]] = {
     "cut": "[cut]",
     "not_kept": "[not kept]",
 }
-"""What stands in a cell of a file that has no value."""
+"""Text in a file's cell without a value."""
 
 
 class FieldShown(ApiObject):
@@ -57,10 +57,10 @@ class FieldShown(ApiObject):
 
 
 def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
-    """Read the names of fields, without duplicates; `others` are possible as well.
+    """Parse names of fields, without duplicates; `others` are allowed as well.
 
     Raises:
-        BadParameter: a name that is none, or too many.
+        BadParameter: a name is unknown, or there are too many.
     """
     texts = (part.strip() for part in query.get("fields", "").split(","))
     names = tuple(dict.fromkeys(FIELD_ALIASES.get(text, text) for text in texts if text))
@@ -93,14 +93,14 @@ def cells_of(record: Record, payload: Payload | None, names: Sequence[str]) -> d
 
 
 def text_of(cell: Cell) -> str:
-    """Write what a cell of a file holds: the value, or in brackets why there is none."""
+    """Return the text of a file's cell: the value, or in brackets why there is none."""
     if cell.state == "known":
         return cell.text
     return _NOTES[cell.state]
 
 
 async def with_payloads(storage: Storage, page: Page) -> tuple[Page, dict[int, Payload]]:
-    """Read the payloads of a page; one of too many bytes ends behind the record that was too much."""
+    """Read the payloads of a page; an oversized page ends after the record that exceeds the limit."""
     payloads: dict[int, Payload] = {}
     read_bytes = 0
     end = 0

@@ -1,4 +1,4 @@
-"""Look a record up by what a reader has of its id, in the store and among those in flight."""
+"""Finds a record by its id, or a part of it, in the store and among exchanges in flight."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from storage.record import Entry, Payload, Record, parse_id
 
 
 async def find_record(services: Services, text: str) -> Record:
-    """Return the record of an id in any of its spellings.
+    """Return the record with an id, in any spelling.
 
     Raises:
         Refused: 404, there is none.

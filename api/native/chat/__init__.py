@@ -1,3 +1,3 @@
-"""LLM calls as what was said: messages, answers, titles and transcripts, from stored bodies of any
+"""LLM calls as conversations: messages, answers, titles and transcripts, from stored bodies of any
 API.
 """

@@ -1,7 +1,6 @@
-"""What a language model answered: the parts of a stored response, a document or a stream, of any
-API. Pure.
+"""Reads the answer of a language model from a stored response, a document or a stream, of any API.
 
-Of a stream the pieces of each part are put together, in the order in which the parts began.
+The pieces of each part of a stream are joined, in the order in which the parts began.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,7 +25,7 @@ from api.native.chat.message import (
 from storage.record import Body
 
 _PIECES: Final[dict[str, Kind]] = {"partial_json": "call", "thinking": "thinking", "text": "text"}
-"""Member of a delta of Anthropic's → the kind of part that it is a piece of."""
+"""Member of an Anthropic delta → kind of the part that it continues."""
 _DELTAS: Final[dict[str, Kind]] = {
     "response.output_text.delta": "text",
     "response.refusal.delta": "text",
@@ -41,15 +40,15 @@ _DONE: Final = "response.output_item.done"
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a response says."""
+    """The answer of a response."""
 
     parts: list[Part]
     error: str | None
-    """What went wrong, where it says so."""
+    """The error that it reports."""
 
 
 def read_answer(body: Body | None) -> Answer | None:
-    """Read a response, as far as it was kept; None of what is none."""
+    """Read a response as far as it was kept; None if it is not an answer."""
     if body is None or not body.head:
         return None
     document = None if body.truncated else read_json(body.head)
@@ -71,13 +70,13 @@ def read_answer(body: Body | None) -> Answer | None:
 
 
 def parts_answered(body: Body | None) -> list[Part]:
-    """Return the parts of a response; none of what cannot be read, or said nothing."""
+    """Return the parts of a response; empty if it cannot be read or says nothing."""
     answer = read_answer(body)
     return [] if answer is None else answer.parts
 
 
 def _data_of(body: Body) -> list[bytes]:
-    """Return the lines of events, or of documents, that are kept."""
+    """Return the kept data lines of events or documents."""
     lines = [*body.head.splitlines(), *body.tail.splitlines()]
     return [
         line.removeprefix(b"data:").strip()
@@ -95,7 +94,7 @@ def _answer_in(document: Json) -> Answer | None:
 
 
 def _response_in(document: Json) -> Json:
-    """Return the response itself: an event that ends one, and Gemini CLI, have it inside."""
+    """Return the response, which final events and Gemini CLI wrap in another object."""
     response = document.get("response")
     return response if isinstance(response, dict) else document
 
@@ -113,7 +112,7 @@ def _error_in(document: Json) -> str | None:
 
 
 def _parts_in(document: Json) -> list[Part] | None:
-    """Read a document; None where it is no answer."""
+    """Read a document; None if it is not an answer."""
     if isinstance(document.get("response"), str):  # Ollama
         return [Part("text", document["response"])]
 
@@ -141,8 +140,8 @@ def _parts_in(document: Json) -> list[Part] | None:
 
 
 def _step_parts(steps: Sequence[Any]) -> list[Part]:
-    """Read the steps of an interaction of Gemini's, or of a conversation of Mistral's: what was
-    asked may be among them.
+    """Read the steps of a Gemini interaction or a Mistral conversation, which may include the
+    question.
     """
     messages = [message_of(step) for step in steps if isinstance(step, dict)]
     return [part for message in messages if message.role != "user" for part in message.parts]
@@ -160,14 +159,14 @@ def _live_parts(document: Json) -> list[Part] | None:
 
 
 class _Pieces:
-    """Parts in the order in which they began, each with its pieces so far."""
+    """Parts in the order in which they began, with their pieces so far."""
 
     def __init__(self) -> None:
         self._found: dict[str, tuple[Part, list[str]]] = {}
 
     @classmethod
     def of(cls, events: Iterable[Json]) -> list[Part]:
-        """Put together what the events of a stream say."""
+        """Return the joined parts of a stream's events."""
         pieces = cls()
         for event in events:
             pieces._take(event)
@@ -195,7 +194,7 @@ class _Pieces:
             self._add_on(_parts_in(event) or ())
 
     def _begin_block(self, key: str, event: Json) -> None:
-        """Begin a block of Anthropic's; the input of a call follows in pieces."""
+        """Begin an Anthropic block; the input of a tool call follows in pieces."""
         block = event.get("content_block")
         if not isinstance(block, dict):
             return
@@ -221,8 +220,8 @@ class _Pieces:
             self._add(f"thinking {key}", Part("thinking", "\n\n"))
 
     def _take_item(self, key: str, event: Json) -> None:
-        """Take an item of the Responses API: a call has its name when it begins; its text comes in
-        pieces, or not before its end.
+        """Add an item of the Responses API. A tool call has its name at the beginning; its text
+        comes in pieces or at the end.
         """
         item = event.get("item")
         is_done = event["type"] == _DONE
@@ -242,7 +241,7 @@ class _Pieces:
             self._add(f"result of {key}", result)
 
     def _take_step(self, key: str, event: Json) -> None:
-        """Take a step of an interaction of Gemini's: what it says comes in pieces."""
+        """Add a step of a Gemini interaction; its text comes in pieces."""
         step = event.get("step")
         delta = event.get("delta")
         if isinstance(step, dict):
@@ -261,7 +260,7 @@ class _Pieces:
                 self._add(key, Part("call", text_of(delta.get("arguments"))))
 
     def _take_output(self, key: str, event: Json) -> None:
-        """Take a piece of a conversation of Mistral's."""
+        """Add a piece of a Mistral conversation."""
         if event["type"] == "function.call.delta":
             name, call = text_of(event.get("name")), text_of(event.get("tool_call_id"))
             self._add(key, Part("call", text_of(event.get("arguments")), name, call))
@@ -287,13 +286,13 @@ class _Pieces:
         self._add_on(message_of({**delta, "tool_calls": None}, "assistant").parts)
 
     def _add_on(self, parts: Iterable[Part]) -> None:
-        """Add pieces of the one text and of the one thought; other parts are whole."""
+        """Append to the only text or thought; add other parts whole."""
         for part in parts:
             goes_on = part.kind in ("text", "thinking")
             self._add(part.kind if goes_on else f"whole {len(self._found)}", part)
 
     def _put_whole(self, key: str, parts: Iterable[Part]) -> None:
-        """Put parts in the place of their pieces, of which some may not have been kept."""
+        """Replace pieces by whole parts, since some pieces may not have been kept."""
         whole: dict[str, tuple[Part, list[str]]] = {}
         for part in parts:
             whole.setdefault(f"{part.kind} {key}", (part, []))[1].append(part.text)
@@ -303,7 +302,7 @@ class _Pieces:
         return any(self._found[key][1]) if key in self._found else False
 
     def _add(self, key: str, part: Part) -> None:
-        """Add a piece to a part, which takes its kind from the first, and a name from any."""
+        """Add a piece to a part, which has its kind from the first piece, and its name from any."""
         known, pieces = self._found.setdefault(key, (part, []))
         if part.name:
             known = msgspec.structs.replace(known, name=part.name, id=part.id)
@@ -322,4 +321,4 @@ _BY_TYPE: Final[dict[str, Callable[[_Pieces, str, Json], None]]] = {
     "message.output.delta": _Pieces._take_output,
     "function.call.delta": _Pieces._take_output,
 }
-"""Type of an event → what takes it."""
+"""Type of an event → its handler."""

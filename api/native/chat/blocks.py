@@ -1,8 +1,8 @@
-"""Texts of a person's turn that a program has put there: whole elements, as agents write them.
-Pure, one pass.
+"""Separates texts that a program inserted into a user's turn: whole elements, as agents write them.
 
-`<system-reminder>…</system-reminder>` begins a line, and its name has words with marks between
-them, which no element of HTML has. Elements around what the person said are left as they are.
+`<system-reminder>…</system-reminder>` begins a line, and its name is several words with marks
+between them, unlike any HTML element. Other elements around the user's words are left as they are.
+One pass.
 """
 
 import re
@@ -22,7 +22,7 @@ _BLANK_BEGINNING: Final = re.compile(r"\A\s*\n")
 
 
 def parted(message: Message) -> Message:
-    """Set apart in a user's message what a program has put there."""
+    """Separate the inserted texts of a user's message."""
     if message.role != "user":
         return message
     return Message(message.role, tuple(part for each in message.parts for part in _parted(each)))
@@ -38,7 +38,7 @@ def _parted(part: Part) -> list[Part]:
 
 
 def blocks_of(text: str, *, is_cut: bool) -> Iterator[Part]:
-    """Part a text; an element without an end is one where the text was cut."""
+    """Split a text; an element without an end is one that was cut."""
     tags = list(_TAG.finditer(text))
     last_ends = {tag[2]: tag.start() for tag in tags if tag[1]}
     opened = ""

@@ -1,4 +1,4 @@
-"""An LLM call as what was said: `GET /api/records/{id}/chat`, and step by step in a run."""
+"""LLM calls as chats: `GET /api/records/{id}/chat`, and step by step in a run."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -50,7 +50,7 @@ class Names:
         self._names: dict[str, str] = {}
 
     def named(self, parts: Sequence[Part]) -> list[Part]:
-        """Return parts with the names of calls that were noted now or before."""
+        """Return parts with the tool names noted now or before."""
         found = []
         for part in parts:
             if part.kind == "call" and part.id:
@@ -93,7 +93,7 @@ class Steps:
 
 
 def chat_of(record: Record, payload: Payload | None) -> Chat:
-    """Read an LLM call, without the names of results."""
+    """Read an LLM call, without the names of tool results."""
     if record.provider in (None, _MCP) or payload is None:
         return Chat(None, None)
     sent = read_request(payload.request_body)
@@ -107,7 +107,7 @@ def chat_of(record: Record, payload: Payload | None) -> Chat:
 
 
 def named(chat: Chat, names: Names) -> Chat:
-    """Return a call with the names of its results, and of those of calls before it."""
+    """Return a call with the names of its tool results, from its calls and earlier ones."""
     sent = chat.sent
     answer = chat.answer
     if sent is not None:

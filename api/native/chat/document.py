@@ -1,4 +1,4 @@
-"""The JSON of a stored call of a language model, whole or cut. Pure; bodies are untrusted input."""
+"""Reads the JSON of a stored LLM call, whole or cut. Bodies are untrusted input."""
 
 import re
 from dataclasses import dataclass
@@ -12,34 +12,34 @@ _CUT_ESCAPE: Final = re.compile(
     rb"(?<!\\)((?:\\\\)*+)"
     rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\u?[0-9a-fA-F]{0,3})?|\\u[0-9a-fA-F]{0,3})\Z"
 )
-"""Half a character at the end, and before it the backslashes that are no part of it."""
+"""A partial escape at the end, after complete backslash pairs."""
 _MAX_DEPTH: Final = 100
 _WRAPPERS: Final = ("request", "response")
-"""Members that have the request inside: of Gemini CLI, and of the realtime API."""
+"""Members that contain the request: in Gemini CLI and in the realtime API."""
 
 Path = list[str | int | None]
-"""Names and numbers from the outside; None where a name was cut."""
+"""Names and indexes from the outside in; None for a name that was cut."""
 
 
 class Beginning(NamedTuple):
-    """A document, of which the end may be missing."""
+    """A document whose end may be missing."""
 
     value: Any
     path: Path
-    """Where it was cut; empty where nothing is missing."""
+    """Path of the cut; empty if it is whole."""
 
 
 @dataclass(slots=True)
 class _Open:
-    """An object or a list that has not ended."""
+    """An object or list without its end."""
 
     end: bytes
     at: str | int | None
-    """The member that is read; None before the name of one."""
+    """The current member; None before its name."""
 
 
 def document_in(body: Body | None) -> Beginning | None:
-    """Return the object of a body, of which the end may be missing; None where there is none."""
+    """Return the object in a body, which may be cut; None if there is none."""
     if body is None or not body.head:
         return None
     if body.truncated:
@@ -50,7 +50,7 @@ def document_in(body: Body | None) -> Beginning | None:
 
 
 def request_in(body: Body | None) -> Beginning | None:
-    """Return the document of a request, which may stand within another."""
+    """Return the document of a request, which another may contain."""
     found = document_in(body)
     if found is None:
         return None
@@ -64,7 +64,7 @@ def request_in(body: Body | None) -> Beginning | None:
 
 
 def read_json(data: bytes) -> Any:
-    """Read JSON; None of what is none."""
+    """Parse JSON; None if it is invalid."""
     try:
         return json_text.read_json(data)
     except ValueError:
@@ -72,17 +72,17 @@ def read_json(data: bytes) -> Any:
 
 
 def beginning_of(head: bytes) -> Beginning:
-    """Read a JSON document that was cut off, as far as it goes; the value is None where it is none.
+    """Read a cut JSON document as far as it goes; the value is None if it is not JSON.
 
-    A name, number or word that may go on is left out, a text ends where it was cut.
+    A name, number or word that may be incomplete is left out; a text ends at the cut.
     """
     closed, path = closed_at(head)
     return Beginning(read_json(closed), path)
 
 
 def closed_at(head: bytes) -> tuple[bytes, Path]:
-    """Return a JSON document that was cut off up to its last value, with what is open closed, and
-    the path to the cut; nothing of what is no JSON, or nested too deeply.
+    """Return a cut JSON document up to its last value with all open brackets closed, and the path
+    of the cut; empty if it is not JSON or nested too deeply.
     """
     head = head.decode(errors="ignore").encode()
     open_: list[_Open] = []

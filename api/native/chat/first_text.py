@@ -1,10 +1,9 @@
-"""The title of a conversation: the first words of its user, from the stored body of one of its
-first calls. Pure.
+"""Finds the title of a conversation: the user's first words, in the body of one of its first calls.
 
-Stored bodies may be cut, and hold arbitrary input: what cannot be read is None. Coding agents put
-texts of their own before the words of the user, as elements (`<environment_context>…`) of the same
-text, of others of the same message, or as messages of their own; and they ask for a title, or which
-model to take, before they begin.
+Stored bodies may be cut and contain arbitrary input; a body that cannot be read gives None. Coding
+agents put texts of their own before the user's words: as elements (`<environment_context>…`) in the
+same text, in other texts of the message, or as messages of their own. They also ask for a title, or
+which model to use, before they begin.
 """
 
 import re
@@ -17,31 +16,29 @@ from storage.record import Body
 MAX_CHARACTERS: Final = 200
 _MESSAGES: Final = ("messages", "contents", "input")
 _ROLES: Final = ("user", None)
-"""Some messages have no role: Gemini's, and texts of the Responses API."""
+"""Roles of a user's messages; those of Gemini, and texts of the Responses API, may have none."""
 _ELEMENT: Final = re.compile(
     r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL
 )
-"""One that a program has put in, under a heading or without."""
+"""An element that a program inserted, with or without a heading."""
 _SAID: Final = re.compile(
     r"</?(?:user[-_](?:query|prompt|message|input|request)|command-(?:name|message|args)|bash-input)>"
 )
-"""Tags around what the person said, in some agents; the chat leaves them as they are
+"""Tags around the user's words in some agents; the chat leaves them as they are
 (api/native/chat/blocks.py).
 """
 _HEADING: Final = re.compile(r"\A\s*New task:\s*\n")
-"""What smolagents writes before its task."""
+"""Heading that smolagents puts before its task."""
 _SPACES: Final = re.compile(r"\s+")
 
 
 class ConversationOpening(NamedTuple):
-    """How a call begins."""
+    """The beginning of a call."""
 
     text: str | None
-    """The first words of its user."""
+    """The user's first words."""
     is_aside: bool
-    """Whether it offers no tools: where other calls do, a program asks it something beside its
-    work.
-    """
+    """Whether it offers no tools. If other calls do, this one is a side question of a program."""
 
     @property
     def is_work(self) -> bool:
@@ -63,8 +60,8 @@ def opening_of(body: Body | None) -> ConversationOpening:
 
 
 def chosen(openings: Sequence[ConversationOpening]) -> str | None:
-    """Return what the user said in the first call that offers tools; without one, in the first that
-    says anything.
+    """Return the user's words from the first call that offers tools, or else from the first with
+    any text.
     """
     spoken = [opening for opening in openings if opening.text is not None]
     return next(
@@ -81,7 +78,7 @@ def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
 
 
 def _first_text(messages: Any) -> str | None:
-    """Return the first words of a person, else the first text of a program."""
+    """Return the first words of a person, or else the first text of a program."""
     if isinstance(messages, str):
         return _shortened(messages)
     first = ""
@@ -95,7 +92,7 @@ def _first_text(messages: Any) -> str | None:
 
 
 def _said(message: Any) -> str:
-    """Return the last text of a user's message that a person wrote; empty without one."""
+    """Return the last text in a user's message that a person wrote; empty if there is none."""
     if not isinstance(message, dict) or message.get("role") not in _ROLES:
         return ""
     content = message.get("content", message.get("parts"))
@@ -113,7 +110,7 @@ def _said(message: Any) -> str:
 
 
 def _spoken(text: str) -> str:
-    """Return a text without the elements before it."""
+    """Return a text without leading elements."""
     text = _SAID.sub(" ", _HEADING.sub("", text))
     at = 0
     while (element := _ELEMENT.match(text, at)) is not None:

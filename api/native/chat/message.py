@@ -1,8 +1,7 @@
-"""A message as each API of a language model writes it, in one form: who says it, and its parts.
-Pure.
+"""One form for the messages of all LLM APIs: role and parts.
 
-A part is a text, a thought, the call of a tool, the result of one, a text that a program put in, or
-something that is no text. Bodies are untrusted input: an unknown form is left out or named, and
+A part is a text, a thought, a tool call, a tool result, a text that a program inserted, or
+something other than text. Bodies are untrusted input: an unknown form is left out or named, and
 never an error.
 """
 
@@ -19,7 +18,7 @@ _CALL: Final = re.compile(r"(?:_call|tool_use|function\.call)\Z")
 _RESULT: Final = re.compile(r"(?:_output|tool_result|function[._]result)\Z")
 _THOUGHTS: Final = ("thinking", "reasoning", "thought", "redacted_thinking")
 _MADE: Final = (*_THOUGHTS, "item_reference", "compaction")
-"""Types of what a model makes."""
+"""Types of items that a model produces."""
 _UNNAMED: Final = ("", "message", "user_input", "model_output")
 """Types of a message that has its parts in `content`."""
 _MODEL_OUTPUT: Final = "model_output"
@@ -27,12 +26,12 @@ _MEDIA: Final = {
     "image": "image", "image_url": "image", "input_image": "image", "document": "file", "file": "file",
     "input_file": "file", "audio": "audio", "input_audio": "audio",
 }  # fmt: skip
-"""Type of a part → what it is."""
+"""Type of a part → kind of media."""
 _WRAPPED: Final = {
     "toolUse": "tool_use", "functionCall": "function_call", "toolResult": "tool_result",
     "functionResponse": "function_result",
 }  # fmt: skip
-"""Member that has a part inside, as Bedrock and Gemini write it → the type of that part."""
+"""Member that contains a part, as Bedrock and Gemini write it → the part's type."""
 _GIVEN: Final = ("input", "arguments", "args", "action")
 _RETURNED: Final = ("content", "output", "response", "result", "tools")
 _IDS: Final = ("tool_use_id", "toolUseId", "tool_call_id", "call_id", "id")
@@ -47,17 +46,17 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Kind
     text: str
     name: str = ""
-    """Of a tool, or of the element that a program put in."""
+    """Name of the tool, or of the inserted element."""
     id: str = ""
-    """Of a call, by which its result names it."""
+    """Id of a tool call, which its result repeats."""
     has_failed: bool = False
     """Whether a result says that the tool failed."""
     is_cut: bool = False
-    """Whether the rest of it was not kept."""
+    """Whether its end was not kept."""
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What one side says."""
+    """A message of one side."""
 
     role: str
     """`system`, `user`, `assistant` or `tool`, or what an API has beside these."""
@@ -65,7 +64,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def message_of(item: object, role: str = "user") -> Message:
-    """Read an item of a list of messages; `role` is that of one that names none."""
+    """Read an item of a list of messages; `role` is the default role."""
     if not isinstance(item, dict):
         return Message(role, tuple(parts_of(item)))
     kind = _type_of(item)
@@ -91,7 +90,7 @@ def message_of(item: object, role: str = "user") -> Message:
 
 
 def parts_of(content: object) -> Iterator[Part]:
-    """Read a content, which may be one part or a list of them; texts that are empty are left out."""
+    """Read a content, one part or a list of them, without empty texts."""
     for value in content if isinstance(content, list) else [content]:
         for part in _parts_in(value):
             if part.text or part.kind in ("call", "result"):
@@ -99,7 +98,7 @@ def parts_of(content: object) -> Iterator[Part]:
 
 
 def text_of(value: object) -> str:
-    """Write a value as text: texts as they are, others as JSON, none as nothing."""
+    """Return a value as text: strings unchanged, others as JSON, None as an empty text."""
     if value is None or isinstance(value, str):
         return value or ""
     try:
@@ -109,7 +108,7 @@ def text_of(value: object) -> str:
 
 
 def first_of(value: Json, *names: str) -> Any:
-    """Return the first member of some names that is not null; None without one."""
+    """Return the first of some members that is not null; None if there is none."""
     return next((value[name] for name in names if value.get(name) is not None), None)
 
 
@@ -118,12 +117,12 @@ def list_of(value: object) -> list[Any]:
 
 
 def summary_part(content: object) -> Part:
-    """Make the part of what a provider made of the messages before, and read in their place."""
+    """Return the part for a provider's summary that replaces earlier messages."""
     return Part("block", text_of(content), "compaction")
 
 
 def result_inside(item: Json) -> Part | None:
-    """Read the result of a tool that the provider called itself: it stands in the item of the call."""
+    """Read the result of a tool that the provider called itself, which is in the item of the call."""
     given = first_of(item, "error", "output")
     if item.get("type") != "mcp_call" or given is None:
         return None
@@ -173,7 +172,7 @@ def _is_result(kind: str) -> bool:
 
 
 def _thought(value: Json) -> Part:
-    """Read a thought: as text, or as its summary; nothing where it is encrypted."""
+    """Read a thought: its text or its summary; None if it is encrypted."""
     text = text_of(first_of(value, "thinking", "text"))
     if not text:
         pieces = list_of(value.get("summary")) or list_of(value.get("content"))
@@ -182,7 +181,7 @@ def _thought(value: Json) -> Part:
 
 
 def _executed(value: Json) -> Part | None:
-    """Read what Gemini has of code that it ran; None of other parts."""
+    """Read Gemini's executed code; None for other parts."""
     code = value.get("executableCode")
     if isinstance(code, dict):
         return Part("call", text_of(code.get("code")), "code")
@@ -218,7 +217,7 @@ def _result(value: Json, content: object) -> Part:
 
 
 def _returned(content: object) -> str:
-    """Write what a tool gave as one text."""
+    """Return a tool's result as one text."""
     if isinstance(content, list):
         return "\n".join(map(_piece_of, content))
     # Gemini wants an object, and most tools have but a text.

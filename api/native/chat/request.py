@@ -1,6 +1,6 @@
-"""What was sent to a language model: the messages of a stored request, of any API. Pure.
+"""Reads the messages of a stored LLM request of any API.
 
-Of a request that was cut there are the messages of its beginning, and those that its end has whole.
+A cut request gives the messages of its beginning, and whole ones of its end.
 """
 
 import re
@@ -20,34 +20,34 @@ _SAID: Final = frozenset((
     "text", "content", "thinking", "input", "arguments", "output", "action", "summary", "tool_calls",
     "functionCall", "functionResponse", "executableCode", "codeExecutionResult",
 ))  # fmt: skip
-"""Members of a part that have what it says."""
+"""Members with the text of a part."""
 _TOOLS: Final = "additional_tools"
-"""Type of the item of Codex that offers tools."""
+"""Type of the Codex item that offers tools."""
 _OWN_KIND: Final = ("function", "custom", "namespace")
 _SIGN: Final = re.compile(rb'["{}\[\]]')
 _BACKSLASHES: Final = re.compile(rb"\\*+")
 _OF_MESSAGE: Final = re.compile(
     r"message\Z|reasoning\Z|thought\Z|user_input\Z|model_output\Z|function_result\Z|_call\Z|_output\Z"
 )
-"""Ends the types of items that have no role."""
+"""Suffix of the types of items without a role."""
 _LIST, _ITEM = 2, 3
-"""How deep the list of messages is in a request, and each of them."""
+"""Depth of the list of messages in a request, and of each message."""
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What a request says."""
+    """The content of a request."""
 
     messages: list[Message]
     """Instructions first."""
     later: list[Message]
-    """Those behind a gap."""
+    """Messages after a gap."""
     tools: list[str]
     """The names of the tools on offer."""
     follows: str | None
-    """The response by which the provider holds what was said before."""
+    """Id of the response with which the provider keeps earlier messages."""
     is_cut: bool
     is_open: bool
-    """Whether messages are missing, or a part of one."""
+    """Whether messages, or a part of one, are missing."""
 
     @property
     def all(self) -> list[Message]:
@@ -55,7 +55,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 def read_request(body: Body | None) -> Sent | None:
-    """Read a request; None of what is none."""
+    """Read a request; None if it is not one."""
     found = request_in(body)
     if body is None or found is None:
         return None
@@ -111,8 +111,8 @@ def _tools_of(document: dict[str, Any], items: Sequence[Any]) -> list[str]:
 
 
 def _tool_names(tools: object) -> Iterator[str]:
-    """Name tools, also those inside a namespace or a list of declarations; one of a provider by its
-    kind.
+    """Return the names of tools, including those in a namespace or list of declarations; a
+    provider's tool is named by its kind.
     """
     for tool in list_of(tools):
         if not isinstance(tool, dict):
@@ -134,7 +134,7 @@ def _tool_names(tools: object) -> Iterator[str]:
 
 
 def _mark_cut(messages: list[Message], path: Path) -> None:
-    """Mark the last part as cut where `path` leads into what it says and not beside that."""
+    """Mark the last part as cut if `path` leads into its text."""
     if not messages or not messages[-1].parts:
         return
     inside = path[1:] if path and isinstance(path[0], int) else path
@@ -149,9 +149,9 @@ def _mark_cut(messages: list[Message], path: Path) -> None:
 
 
 def last_items(tail: bytes) -> list[Any]:
-    """Return the whole messages at the end of a document whose beginning is missing, in order.
+    """Return the whole messages at the end of a document without its beginning, in order.
 
-    It is read backwards, from its last bracket, where no string can be open.
+    The text is read backwards from its last bracket, which cannot be inside a string.
     """
     depth = 0
     end = 0
@@ -173,7 +173,7 @@ def last_items(tail: bytes) -> list[Any]:
 
 
 def _brackets_backwards(text: bytes) -> Iterator[int]:
-    """Go through the places of brackets outside of strings, the last first."""
+    """Yield the positions of brackets outside of strings, last first."""
     backwards = text[::-1]
     is_in_string = False
     for sign in _SIGN.finditer(backwards):

@@ -1,20 +1,16 @@
-"""Texts shortened to a number of characters for all of them together, long ones more than short
-ones. Pure.
-"""
+"""Shortens several texts to a total number of characters; long ones lose more."""
 
 from collections.abc import Sequence
 from typing import Final
 
 MIN_CHARACTERS: Final = 120
-"""That any text keeps."""
+"""Number of characters that every text keeps."""
 MARK_CHARACTERS: Final = len(" [… 1,000,000 characters …] ")
-"""Beside those that are kept, of a text that was cut."""
+"""Length of the mark in a cut text, in addition to the kept characters."""
 
 
 def share_of(lengths: Sequence[int], characters: int) -> int:
-    """Return the length beyond which texts are cut for all to have so many characters together, if
-    they can.
-    """
+    """Return the length to which texts must be cut to fit a total, if possible."""
     left = characters
     for number, length in enumerate(sorted(lengths)):
         share = left // (len(lengths) - number)
@@ -26,7 +22,7 @@ def share_of(lengths: Sequence[int], characters: int) -> int:
 
 
 def cut(text: str, characters: int) -> str:
-    """Cut a text in its middle, and say how much is missing; it then has a few characters more."""
+    """Cut a text in its middle and state how much is missing, which adds a few characters."""
     if len(text) <= characters:
         return text
     tail = characters // 3

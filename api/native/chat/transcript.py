@@ -1,9 +1,7 @@
-"""A conversation as text: its calls in order, shortened to a number of characters, for who need not
-see all of it.
+"""A conversation as text: its calls in order, shortened to a number of characters.
 
-A page has as many calls as can be shown with a beginning and an end of each text. What failed is
-kept whole first, then the others share what is left, the short ones whole. The cursor leads to the
-calls behind.
+A page has as many calls as can be shown with beginning and end of each text. Failed calls are kept
+whole first; the others share the rest, short ones whole. The cursor leads to the next calls.
 """
 
 import asyncio
@@ -26,7 +24,7 @@ DEFAULT_CHARACTERS: Final = 12_000
 LEAST_CHARACTERS: Final = 1_000
 MAX_CHARACTERS: Final = 200_000
 MAX_CALLS: Final = 100
-"""Of a page; the bodies of each are read."""
+"""Largest number of calls per page; the bodies of each are read."""
 _OF_LINE: Final = len("[] \n") + MARK_CHARACTERS
 
 
@@ -44,7 +42,7 @@ class Transcript(ConversationShown, kw_only=True):
 
 
 async def get_transcript(request: web.Request) -> web.Response:
-    """Return one conversation as text of a number of characters at most, oldest call first."""
+    """Return a conversation as text of at most a number of characters, oldest call first."""
     services = services_of(request)
     query = request.query
     refuse_unknown(query, frozenset(("characters", "cursor")))
@@ -89,7 +87,7 @@ async def get_transcript(request: web.Request) -> web.Response:
 
 
 def written(turns: Sequence[Turn], characters: int) -> str:
-    """Write calls in so many characters at most, which are enough for the least of one call."""
+    """Return calls in at most a number of characters, which must suffice for the shortest call."""
     turns = [_fitting(turn, characters) for turn in turns]
     pieces = [piece for turn in turns for piece in turn.pieces]
     room = characters - sum(len(turn.head) + 2 for turn in turns)
@@ -111,7 +109,7 @@ def _lines(turn: Turn, of_failed: int, of_others: int) -> str:
 
 
 def least_of(turn: Turn) -> int:
-    """Return how many characters the shortest form of a call has."""
+    """Return the length of a call's shortest form."""
     return len(turn.head) + 2 + sum(map(_least_of_piece, turn.pieces))
 
 
@@ -120,7 +118,7 @@ def _least_of_piece(piece: Piece) -> int:
 
 
 def _fitting(turn: Turn, characters: int) -> Turn:
-    """Leave out texts behind the first of a call that has too many, the oldest, and say how many."""
+    """Leave out the oldest texts after the first in a call that has too many, and state how many."""
     surplus = least_of(turn) - (characters - LEAST_CHARACTERS // 4)
     first = turn.pieces[:1]
     rest = turn.pieces[1:]

@@ -1,10 +1,9 @@
-"""The calls of a conversation one after the other, with what each says that was not said before.
-Pure.
+"""Reads the calls of a conversation in turn, with the new texts of each.
 
-Every call sends the whole history again, and agents also ask other things beside it. New are the
-messages behind the longest beginning that an earlier call had, too; where the middle of a request
-was cut or replaced, those behind the last one that is known. What the model answered stands in the
-next request again: it is left out there if the answer could be read.
+Every call repeats the whole history, and agents also ask side questions. New are the messages after
+the longest beginning shared with an earlier call; in a request whose middle was cut or replaced,
+those after the last known message. The model's answer is repeated in the next request, where it is
+left out if the answer could be read.
 """
 
 from collections.abc import Sequence
@@ -18,14 +17,14 @@ from storage.failure_message import error_message
 from storage.record import Payload, Record, format_id
 
 _ASIDE_CHARACTERS: Final = 400
-"""Of instructions and of thoughts."""
+"""Number of characters shown of instructions and thoughts."""
 
 
 class Piece(NamedTuple):
-    """One part of what was said."""
+    """One part of the text."""
 
     label: str
-    """Who said it, or which tool was called, or answered."""
+    """Role, or the tool that was called or answered."""
     text: str
     has_failed: bool = False
 
@@ -35,12 +34,12 @@ class Turn(NamedTuple):
 
     seq: int
     head: str
-    """When, which model, what came of it, and its id, in a line."""
+    """A line with time, model, outcome and id."""
     pieces: list[Piece]
 
 
 class _History(NamedTuple):
-    """What was said up to a call."""
+    """The history up to a call."""
 
     marks: list[int]
     is_answered: bool
@@ -52,11 +51,11 @@ class Turns:
     def __init__(self) -> None:
         self._histories: list[_History] = []
         self._names: dict[str, str] = {}
-        """Tools by the ids of their calls."""
+        """Names of tools by the ids of their calls."""
         self._instructions: set[int] = set()
 
     def read(self, record: Record, payload: Payload | None) -> Turn:
-        """Return what is new in a call."""
+        """Return the new texts of a call."""
         request = read_request(None if payload is None else payload.request_body)
         sent = [] if request is None else request.all
         answered = parts_answered(None if payload is None else payload.response_body)
@@ -123,7 +122,7 @@ class Turns:
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return how many marks two histories have in common at their beginning."""
+    """Return the number of equal marks at the beginning of two histories."""
     length = min(len(a), len(b))
     return next((place for place in range(length) if a[place] != b[place]), length)
 

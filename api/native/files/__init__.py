@@ -1,1 +1,1 @@
-"""Records as files: NDJSON, CSV and HAR, and bodies that were cut written as one text."""
+"""Records as files: NDJSON, CSV and HAR, with cut bodies written as one text."""

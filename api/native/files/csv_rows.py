@@ -36,7 +36,7 @@ BODY_COLUMNS: Final = ("request_body", "request_body_note", "response_body", "re
 
 
 def header(columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False) -> str:
-    """Write the first line."""
+    """Return the first line."""
     return _line((*columns, *BODY_COLUMNS) if with_bodies else columns)
 
 
@@ -47,7 +47,7 @@ def row(
     *,
     with_bodies: bool = False,
 ) -> str:
-    """Write one record; an unknown value is an empty cell."""
+    """Return one record's line; an unknown value is an empty cell."""
     special: dict[str, object] = {
         "id": format_id(record.id),
         "started_at": format_time(record.started_at_us),
@@ -72,7 +72,7 @@ def row(
 
 
 def _body_cells(body: Body | None) -> tuple[str, str]:
-    """Write a body and a note about it: that it is base64, or what is missing."""
+    """Return a body's cells: the body, and a note that it is base64 or which part is missing."""
     if body is None:
         return "", ""
     encoding, text = joined_text(body)

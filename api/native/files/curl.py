@@ -1,9 +1,9 @@
-"""A record as a curl command line that sends the recorded request again. Pure.
+"""A record as a curl command that repeats the recorded request.
 
-Strategy: every value is one shell word; nothing in a record can become an option, a file name or a
-second command. What curl would add by itself and the client did not send is switched off. What the
-record does not hold any more (a secret, a body that was cut) becomes a placeholder, and a note says
-so: a line without notes sends what was sent.
+Every value is one shell word; no recorded text can become an option, a file name or a second
+command. Headers that curl would add and the client did not send are switched off. Missing parts (a
+secret, a cut body) become placeholders, and a note names them: a command without notes repeats the
+request exactly.
 
 Standard: POSIX shell quoting (XCU 2.2.2), curl(1).
 """
@@ -32,8 +32,8 @@ class CurlLine(ApiObject):
 
 
 def word(text: str) -> str:
-    """Quote one shell word; what a terminal would obey is made by printf, so that the line itself
-    is safe to show.
+    """Return a quoted shell word. printf creates control characters, so that the line is safe to
+    show.
     """
     runs = groupby(text, lambda character: character.isprintable() or character in "\t\n")
     return (
@@ -67,11 +67,11 @@ _LEFT_OUT: Final = frozenset(
         *("proxy-connection", "accept-encoding", "expect"),
     )
 )
-"""What curl writes itself, or what belongs to one connection only."""
+"""Fields that curl writes itself, or that belong to one connection."""
 _ADDED_BY_CURL: Final = ("user-agent", "accept")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 BODY_FILE: Final = "request-body"
-"""Where a body is looked for that cannot stand in the line."""
+"""File of a body that cannot be part of the command."""
 
 
 def curl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
@@ -123,7 +123,7 @@ def _is_upgrade(record: Mapping[str, Any]) -> bool:
 
 
 def _is_web(record: Mapping[str, Any]) -> bool:
-    """Whether a call is of gRPC-Web, which grpcurl does not speak; curl sends what was kept of it."""
+    """Whether a call is gRPC-Web, which grpcurl does not speak; curl sends the kept body."""
     headers = (record.get("request") or {}).get("headers") or ()
     return any(
         name.lower() == "content-type" and "grpc-web" in value.lower() for name, value in headers
@@ -195,7 +195,7 @@ def _header_words(
 
 
 def _body_words(body: Mapping[str, Any] | None, notes: list[str]) -> tuple[str, list[str]]:
-    """Write the body into the line, or pipe it in; an incomplete one is left to a file."""
+    """Return the words for the body, inline or piped; an incomplete body is left to a file."""
     if not body or not body["size"]:
         return "", []
     if body["omitted"] or body["truncated"]:
@@ -226,7 +226,7 @@ def _piped(body: bytes) -> tuple[str, list[str]]:
 _OWN: Final = frozenset(
     ("host", "content-type", "content-length", "te", "user-agent", "connection")
 )
-"""Fields that grpcurl writes itself, beside those of gRPC."""
+"""Fields that grpcurl writes itself, in addition to those of gRPC."""
 
 
 def grpcurl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:

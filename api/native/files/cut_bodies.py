@@ -1,9 +1,8 @@
-"""A stored body as one text or one run of bytes: where something is missing, a mark says so and how
-much was kept.
+"""A stored body as one text or byte string, with a mark for a missing part.
 
-Pure. Head and tail are never joined without the mark, so that a reader, or a program, cannot take
-two ends for a whole. The mark is ASCII and stands on a line of its own. Its numbers are bytes as
-stored: after decoding and redaction; the size is that on the wire.
+Head and tail are never joined without the mark, so that nobody takes two ends for a whole. The mark
+is ASCII on a line of its own. Its numbers are bytes as stored, after decoding and redaction; the
+size is that on the wire.
 """
 
 import base64
@@ -17,14 +16,14 @@ Encoding = Literal["utf-8", "base64"]
 
 
 class Kept(ApiObject):
-    """What was kept of a cut body, bytes."""
+    """The kept bytes of a cut body."""
 
     head: int
-    """Of its beginning."""
+    """Kept at the beginning."""
     tail: int
-    """Of its end."""
+    """Kept at the end."""
     size: int
-    """The whole body, as it was on the wire."""
+    """Size of the whole body on the wire."""
 
 
 def kept_of(body: Body) -> Kept:
@@ -32,7 +31,7 @@ def kept_of(body: Body) -> Kept:
 
 
 def describe_kept(body: Body) -> str:
-    """Say what was kept of a cut body: `the first 10 and the last 5 of 100 bytes`."""
+    """Describe the kept parts of a cut body: `the first 10 and the last 5 of 100 bytes`."""
     ends = [
         f"the {name} {len(window)}"
         for name, window in (("first", body.head), ("last", body.tail))
@@ -46,7 +45,7 @@ def describe_kept(body: Body) -> str:
 
 
 def describe_loss(body: Body) -> str:
-    """Say which part of a body is missing, and why; empty when it is complete."""
+    """Describe which part of a body is missing, and why; empty for a complete body."""
     if body.omitted is not None:
         return f"not kept: {body.omitted}"
     if body.truncated:
@@ -55,7 +54,9 @@ def describe_loss(body: Body) -> str:
 
 
 def describe_body(body: Body) -> str:
-    """Say what is missing of a body, and what its text is not as it came; empty for most."""
+    """Describe the missing part of a body and how its text differs from the original; empty for
+    most.
+    """
     if body.coding_error:
         coding = f"content coding not undone ({body.coding_error})"
     else:
@@ -68,7 +69,7 @@ def describe_body(body: Body) -> str:
 
 
 def joined_text(body: Body) -> tuple[Encoding, str]:
-    """Write a body as text when it is UTF-8, else in base64; a cut one with its mark inside."""
+    """Return a body as text if it is UTF-8, else as base64; a cut one has its mark inside."""
     if not body.truncated:
         whole = body.head + body.tail
         text = decode_window(whole)
@@ -95,9 +96,7 @@ def joined_bytes(body: Body) -> bytes:
 
 
 def sent_windows(body: Body) -> tuple[bytes, bytes]:
-    """Return both windows in the charset that they came in; where they are no text, as they are
-    kept.
-    """
+    """Return both windows in their original charset, or unchanged if they are not text."""
     if body.charset is None:
         return body.head, body.tail
     head = decode_window(body.head, cut_end=True)
@@ -109,7 +108,7 @@ def sent_windows(body: Body) -> tuple[bytes, bytes]:
 
 
 def sent_text(text: str, charset: str) -> bytes:
-    """Return text in a charset as `Body` names it, behind a byte order mark if it had one."""
+    """Return text encoded in a charset as `Body` names it, with a byte order mark if it had one."""
     codec = charset.removesuffix("-sig")
     return (text if codec == charset else f"\ufeff{text}").encode(codec, "replace")
 

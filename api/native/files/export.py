@@ -1,10 +1,9 @@
-"""Streaming export of a filter as NDJSON, CSV or HAR: page by page, never more than one page in
-memory.
+"""Streams a filter's records as NDJSON, CSV or HAR, one page in memory at a time.
 
-Oldest first unless asked otherwise, bounded by what the store held when the export began, so it
-ends. An export that broke off is resumed with `cursor`: the native one, made of the `seq` of the
-last record that arrived. A search that the time budget cuts goes on with the next page. When the
-store fails half-way the connection breaks off: an export that ended in order is whole.
+Records come oldest first by default, up to the newest at the start, so the export ends. A broken
+export is resumed with `cursor`: the native one, made from the `seq` of the last record received. A
+search that the time budget cut continues with the next page. If the store fails midway, the
+connection breaks, so an export that ended in order is complete.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,9 +33,9 @@ from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
 
 PAGE_RECORDS: Final = 500
-"""1 MiB as a rule."""
+"""Number of records per page: 1 MiB as a rule."""
 PAGE_RECORDS_WITH_BODIES: Final = 50
-"""Or fewer at a time, where bodies are large."""
+"""Number of records per page with bodies; fewer if bodies are large."""
 
 Format = Literal["ndjson", "csv", "har"]
 FORMATS: Final[tuple[Format, ...]] = ("ndjson", "csv", "har")
@@ -50,20 +49,18 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class ExportForm:
-    """What of each record is written, and how."""
+    """Format and columns of an export."""
 
     format: Format
     with_bodies: bool
     fields: tuple[str, ...]
-    """Columns, headers and places in bodies; empty: all columns."""
+    """Columns, headers and paths in bodies; empty means all columns."""
     has_bom: bool
-    """Whether CSV begins with a mark of UTF-8, without which Excel takes it for the machine's own
-    encoding.
-    """
+    """Whether CSV begins with a UTF-8 mark; without it Excel assumes the machine's encoding."""
 
     @property
     def cell_fields(self) -> tuple[str, ...]:
-        """Those fields that are read of heads and bodies."""
+        """Fields that are read from heads and bodies."""
         return tuple(name for name in self.fields if name not in csv_rows.COLUMNS)
 
     @property
@@ -75,7 +72,7 @@ Writer = Callable[[Record, Payload | None, Archived], bytes]
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Answer a filter's records as a file."""
+    """Respond with a filter's records as a file."""
     services = services_of(request)
     query = request.query
     others = ("format", "order", "cursor", "bodies", "fields", "bom")
@@ -130,15 +127,14 @@ def _read_form(query: Query, format: Format) -> ExportForm:
 async def _write_pages(
     services: Services, response: web.StreamResponse, query: RecordQuery, form: ExportForm
 ) -> int | None:
-    """Write page after page, waiting for the client at each record: a slow one holds one page and
-    no query.
+    """Write page after page, waiting for the client at each record: a slow client holds one page
+    and no query.
 
-    Exports read and write records into lines one at a time, in turns: sixty that began at once, and
-    filled the buffers of clients that read nothing, kept a neighbour's query waiting for up to 1.3
-    s.
+    Exports take turns with reading and formatting single records: sixty that began at once, for
+    clients that read nothing, delayed a neighbour's query by up to 1.3 s.
 
     Returns:
-        When the first of them started; None of none.
+        The start of the first record; None if there were none.
     """
     write = _writer(form)
     is_har = form.format == "har"
@@ -166,7 +162,7 @@ async def _write_pages(
 async def _lines(
     services: Services, records: Sequence[Record], write: Writer, form: ExportForm
 ) -> list[bytes]:
-    """Return what is written of some records."""
+    """Return the lines of some records."""
     storage = services.storage
     if form.needs_payloads:
         payloads = await storage.payloads([record.seq for record in records])
@@ -185,7 +181,7 @@ async def _lines(
 
 
 def _writer(form: ExportForm) -> Writer:
-    """Choose how one record is written."""
+    """Return the function that formats one record."""
     columns = form.fields or csv_rows.COLUMNS
     match form.format:
         case "ndjson":

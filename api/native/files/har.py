@@ -20,19 +20,19 @@ from storage.record import Body, Payload, Record, format_id
 
 _REASON_AT: Final = 2
 _HEAD_END_BYTES: Final = 4
-"""The line end of the last field and the empty line, which stored heads lack."""
+"""Size of the last line end and the empty line, which stored heads lack."""
 _PAGE: Final = "page_1"
 IN_LATIN1: Final = "sent in latin-1"
-"""Comment of a header whose octets are no UTF-8."""
+"""Comment of a header whose octets are not UTF-8."""
 
 
 def creator(version: str) -> dict[str, str]:
-    """Name the program that makes an archive, in its version."""
+    """Return the program that makes the archive, with its version."""
     return {"name": "sidelog", "version": version}
 
 
 def pages(started_at_us: int | None) -> list[dict[str, object]]:
-    """Describe the page of all entries, without which Firefox opens no archive; no page without
+    """Return the page of all entries, without which Firefox opens no archive; empty without
     entries.
     """
     if started_at_us is None:
@@ -45,7 +45,7 @@ def pages(started_at_us: int | None) -> list[dict[str, object]]:
 def har_entry(
     record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED
 ) -> dict[str, object]:
-    """Write one exchange; without payload its heads are empty and its bodies absent."""
+    """Return one exchange as an entry; without payload, heads are empty and bodies absent."""
     entry: dict[str, object] = {
         "pageref": _PAGE,
         "startedDateTime": format_time(record.started_at_us),
@@ -111,12 +111,12 @@ def _http_version(record: Record) -> str:
 
 
 def _headers_size(payload: Payload | None, head: bytes) -> int:
-    """Return the size of a head with its empty line; -1 without payload, as it is not known."""
+    """Return the size of a head with its empty line; -1 if the payload is unknown."""
     return -1 if payload is None else len(head) + _HEAD_END_BYTES
 
 
 def _server(upstream: str) -> dict[str, str]:
-    """Return the address that was connected to; what is known of a host by its name is no address."""
+    """Return the address of the connection; empty if only a name is known."""
     try:
         return {"serverIPAddress": str(ip_address(upstream.rpartition(":")[0].strip("[]")))}
     except ValueError:
@@ -124,9 +124,7 @@ def _server(upstream: str) -> dict[str, str]:
 
 
 def _custom(record: Record, messages: Archived) -> dict[str, object]:
-    """Return what the specification has no members for: what was taken out, what it stands for, and
-    messages.
-    """
+    """Return members beyond the specification: redactions, weight and messages."""
     shown: dict[str, object] = (
         {} if record.redactions is None else {"_redactions": record.redactions}
     )
@@ -145,7 +143,7 @@ def _url(record: Record) -> str:
 
 
 def url_of(scheme: str | None, host: str, path: str | None, query: str | None) -> str:
-    """Write a URL; a target that is no path, as of `OPTIONS *`, is no part of one."""
+    """Return the URL; a target that is not a path, such as that of `OPTIONS *`, is left out."""
     if path is not None and not path.startswith("/"):
         path = None
         query = None
@@ -165,7 +163,7 @@ def _pairs(headers: list[list[str]]) -> list[dict[str, str]]:
 
 
 def _cookies(headers: list[list[str]], field: str) -> list[dict[str, str]]:
-    """List cookies by name and value, of which secrets are redacted (RFC 6265 §4)."""
+    """Return cookies by name and value, with secrets redacted (RFC 6265 §4)."""
     values = [value for key, value in headers if key.lower() == field]
     pairs = [
         pair for value in values for pair in value.split(";")[: None if field == "cookie" else 1]
@@ -218,7 +216,7 @@ def _content(record: Record, payload: Payload | None, media_type: str) -> dict[s
 
 
 def _timings(record: Record) -> dict[str, float]:
-    """Split the duration into the phases that were reached; they add up to it."""
+    """Return the durations of the reached phases; they add up to the total."""
     if record.first_byte_us is None:
         first_us = record.duration_us
     else:
