@@ -28,8 +28,6 @@ _MAX_DEPTH: Final = 4
 _NEAR_ROWS: Final = 4
 """Number of repeats kept on either side of a different line."""
 _AROUND_NUMBERS: Final = b" :,[]{}\r"
-_MIN_FRAMES: Final = 8
-"""Number of lines with strings from which merging frames saves time."""
 _BETWEEN: Final = b" \n"
 """Separates two texts, so that no match extends from one into the other."""
 
@@ -92,23 +90,31 @@ def _merged(text: bytes) -> bytes:
     throughout. Two frames in the middle of the text show them. The first two frames of a kind stay
     apart, since a column of a single row counts as constant.
     """
-    lines = [line for line in text.split(b"\n") if QUOTE in line]
-    if len(lines) < _MIN_FRAMES:
+    start, stop = _next_line(text, len(text) // 2)
+    next_start, next_stop = _next_line(text, stop)
+    if stop <= start or next_stop <= next_start:
         return text
-    first, second = lines[len(lines) // 2 - 1 : len(lines) // 2 + 1]
+    first = text[start:stop]
+    second = text[next_start:next_stop]
     size = min(len(first), len(second))
     alike = _equal_bytes(first[:size], second[:size], "big")
     head = first[: first.rfind(QUOTE, 0, alike) + 1]
     alike = min(size - len(head), _equal_bytes(first[-size:], second[-size:], "little"))
     closing = first.find(QUOTE, len(first) - alike)
-    if closing != first.find(QUOTE, len(head)) or head.count(QUOTE) % 2 == 0:
+    is_string = closing >= 0 and closing == first.find(QUOTE, len(head))
+    if not is_string or head.count(QUOTE) % 2 == 0:
         return text  # they differ in more than one string
     tail = first[closing:]
 
-    start = text.find(first) + len(first)
-    boundary = tail + text[start : text.find(second, start)] + head
+    boundary = tail + text[stop:next_start] + head
     beginning, found, rest = text.partition(boundary)
     return beginning + found + rest.replace(boundary, b"")
+
+
+def _next_line(text: bytes, at: int) -> tuple[int, int]:
+    """Return start and end of the next whole line with a string; the end is -1 if there is none."""
+    quote = text.find(QUOTE, text.find(b"\n", at) + 1)
+    return text.rfind(b"\n", 0, quote) + 1, text.find(b"\n", quote) if quote >= 0 else -1
 
 
 def _equal_bytes(one: bytes, other: bytes, order: Literal["big", "little"]) -> int:

@@ -79,6 +79,13 @@ def test_frames_that_differ_in_one_string_are_joined(case: str) -> None:
     assert "".join(pieces).encode() in found
 
 
+def test_equal_frames_are_merged_like_others() -> None:
+    text = "hello, all of you" * 3
+    found = spanning_text(as_lines({"v": letter} for letter in text))
+    assert found is not None
+    assert text.encode() in found
+
+
 def test_frames_that_take_turns_are_not_merged() -> None:
     frames = [{"index": number % 2, "v": f"w{number} "} for number in range(30)]
     found = spanning_text(as_lines(frames))
