@@ -27,7 +27,7 @@ from tests.support.filters import make_filter
 
 ROWS = 3000
 """More than two buckets of `seq`, and 18 of ids."""
-MAX_ROW_BYTES = 400
+MAX_ROW_BYTES = 440
 """A row of metadata with all its indexes."""
 PROJECTS, LEVELS = ("p0", "p1", "p2"), ("info", "warn", "error")
 FILTERS = (
