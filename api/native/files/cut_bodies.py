@@ -1,6 +1,6 @@
 """A stored body as one text or byte string, with a mark for a missing part.
 
-Head and tail are never joined without the mark, so that nobody takes two ends for a whole. The mark
+Head and tail are never joined without the mark, so that two ends are not taken for a whole. The mark
 is ASCII on a line of its own. Its numbers are bytes as stored, after decoding and redaction; the
 size is that on the wire.
 """
