@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.generate import DAY_US
 from bench.generate import make_record as make_mixed_record
 from storage.postgres.index_keys import id_bucket, keys_of, seq_in_parts
 from storage.postgres.store import PostgresStorage
@@ -27,7 +28,7 @@ from tests.support.filters import make_filter
 
 ROWS = 3000
 """More than two buckets of `seq`, and 18 of ids."""
-MAX_ROW_BYTES = 440
+MAX_ROW_BYTES = 400
 """A row of metadata with all its indexes."""
 PROJECTS, LEVELS = ("p0", "p1", "p2"), ("info", "warn", "error")
 FILTERS = (
@@ -154,9 +155,11 @@ async def test_a_row_with_its_indexes_stays_small(
     """
     rows = 24_000
     batch = 3000
+    # Each day has tables of its own, so rows on both sides of midnight would fill two of them.
+    yesterday_noon_us = now_us() // DAY_US * DAY_US - DAY_US // 2
     for first in range(0, rows, batch):
         records = [
-            make_mixed_record(number, rows, 0.03, now_us() - 3_000_000_000)
+            make_mixed_record(number, rows, 0.03, yesterday_noon_us)
             for number in range(first, first + batch)
         ]
         await store.commit(Batch("sidecar-1", [Entry(record) for record in records]))

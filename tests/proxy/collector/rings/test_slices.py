@@ -59,7 +59,7 @@ async def watch(holds: list[float]) -> None:
 
 @pytest.mark.parametrize(
     "windows",
-    [long((15_000, 1000)), (65_536, 16_384), long((1 << 20, 16_384))],
+    [long((30_000, 1000)), (65_536, 16_384), long((1 << 20, 16_384))],
     ids=["small", "usual", "1 MiB"],
 )
 async def test_hostile_bodies_hold_nobody_up(tmp_path: Path, windows: tuple[int, int]) -> None:
