@@ -10,7 +10,9 @@ import json
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
 from proxy.egress.client_hello import HANDSHAKE, ClientHello, read_client_hello
@@ -169,6 +171,10 @@ class _Side(asyncio.Protocol):
         """When it sent its end, or was lost; 0: not yet."""
         self._is_other_full = False
         self._awaits_turn = False
+        self._postponed: list[Callable[[], None]] = []
+        """What is to be done once there is a transport: the other side may be read before, since
+        uvloop begins to read whatever `connection_made` says.
+        """
 
     @property
     def has_ended(self) -> bool:
@@ -180,12 +186,13 @@ class _Side(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; nothing is read before both sides have theirs."""
-        own = self._transport = cast(asyncio.Transport, transport)
-        own.set_write_buffer_limits(high=PIECE_BYTES)
-        own.pause_reading()
+        """Take the transport, do what was postponed, and let the other side be read."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=PIECE_BYTES)
+        for act in self._postponed:
+            act()
+        self._postponed.clear()
         self.other.read_on()
-        self.read_on()
 
     def read_on(self) -> None:
         """Read, if nothing speaks against it."""
@@ -203,7 +210,9 @@ class _Side(asyncio.Protocol):
         self.window.add(data)
         self._tunnel.look(self, data)
         self.other.write(data)
-        if len(data) >= TURN_BYTES:
+        if self.other._transport is None:
+            self._stop_reading()
+        elif len(data) >= TURN_BYTES:
             self._awaits_turn = True
             self._stop_reading()
             self._tunnel.engine.turns.add(self)
@@ -214,8 +223,18 @@ class _Side(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes of the other side."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is None:
+            self._postponed.append(partial(self.write, data))
+        elif not self._transport.is_closing():
             self._transport.write(data)
+
+    def write_end(self) -> None:
+        """Pass on that the other side sends no more."""
+        if self._transport is None:
+            self._postponed.append(self.write_end)
+        elif not self._transport.is_closing():
+            with suppress(OSError):  # it is reset already
+                self._transport.write_eof()
 
     def pause_writing(self) -> None:
         """Read no more of the other side: this one takes nothing for now."""
@@ -229,10 +248,7 @@ class _Side(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Pass the end of this side on; the other may still send."""
         self.ended_ns = time.monotonic_ns()
-        other = self.other._transport
-        if other is not None and not other.is_closing():
-            with suppress(OSError):  # it is reset already
-                other.write_eof()
+        self.other.write_end()
         self._tunnel.ended()
         return True
 
@@ -242,13 +258,17 @@ class _Side(asyncio.Protocol):
 
     def close(self) -> None:
         """Close it behind what was written to it."""
-        if self._transport is not None:
+        if self._transport is None:
+            self._postponed.append(self.close)
+        else:
             self._transport.close()
 
     def reset(self) -> None:
         """End it at once, visibly."""
         own = self._transport
-        if own is not None and not own.is_closing():
+        if own is None:
+            self._postponed.append(self.reset)
+        elif not own.is_closing():
             own.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             own.abort()
 

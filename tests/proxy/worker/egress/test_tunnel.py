@@ -1,5 +1,6 @@
 """Tunnels that are not read: their bytes, their pace and their ends."""
 
+import asyncio
 import contextlib
 import hashlib
 import socket
@@ -12,6 +13,7 @@ import pytest
 
 from proxy.ring.exchange import ERROR_CODES
 from proxy.worker.egress import tunnel as tunnel_module
+from proxy.worker.egress.destinations import Destinations
 from proxy.worker.egress.tunnel import Tunnel
 from storage.record import OUTCOMES
 from tests.proxy.worker.egress.test_client import LOOPS, echo, port_of, tunnel_of
@@ -85,6 +87,39 @@ def test_the_end_of_a_side_is_passed_on(tmp_path: Path, loop: Loop) -> None:
         record = port.plane.exchange()
     assert OUTCOMES[record.outcome] == "ok"
     assert tunnel_of(record)["ended_by"] == "client"
+
+
+@LOOPS
+def test_what_comes_before_both_sides_are_there_is_passed_on(
+    tmp_path: Path, loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that greets as it accepts, and one that closes behind that."""
+    has_come = threading.Event()
+    dial = Destinations.dial
+
+    async def dial_slowly(
+        destinations: Destinations, host: str, port: int
+    ) -> tuple[socket.socket, bytes]:
+        dialled = await dial(destinations, host, port)
+        await asyncio.to_thread(has_come.wait, 60)
+        return dialled
+
+    monkeypatch.setattr(Destinations, "dial", dial_slowly)
+
+    def greet(connection: socket.socket, number: int) -> None:
+        connection.sendall(b"220 hello\r\n" * 100)
+        if number:
+            connection.shutdown(socket.SHUT_WR)
+        has_come.set()
+        connection.recv(1)
+
+    with scripted(greet) as url, outgoing(tmp_path, loop) as port:
+        with port.connect_to(f"127.0.0.1:{port_of(url)}") as client:
+            client.finish_sending()
+            assert client.rest() == b"220 hello\r\n" * 100
+        has_come.clear()
+        with port.connect_to(f"127.0.0.1:{port_of(url)}") as client:
+            assert client.rest() == b"220 hello\r\n" * 100
 
 
 @LOOPS
