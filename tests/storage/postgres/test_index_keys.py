@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.generate import DAY_US
 from bench.generate import make_record as make_mixed_record
 from storage.postgres.index_keys import id_bucket, keys_of, seq_in_parts
 from storage.postgres.store import PostgresStorage
@@ -22,6 +21,7 @@ from storage.query import Filter, Order, OrderBy, RecordQuery, Scope, matches
 from storage.record import Batch, Entry, Record, new_id, now_us
 from storage.relational.by_id import id_ms
 from storage.relational.slices import Range
+from storage.relational.time_ranges import DAY_US
 from tests.storage.samples import make_record
 from tests.support import postgres
 from tests.support.filters import make_filter
