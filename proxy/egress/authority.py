@@ -25,11 +25,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from proxy.process.data_dir import BUNDLE_FILE, CERTIFICATE_FILE
 from proxy.process.files import read_file, replace_file
 
-CERTIFICATE_FILE: Final = "ca.pem"
 KEY_FILE: Final = "ca.key"
-BUNDLE_FILE: Final = "bundle.pem"
 
 VALID: Final = timedelta(days=3652)
 """How long an authority is valid: ten years."""
@@ -113,10 +112,7 @@ def open_authority(directory: Path) -> Authority:
         OSError: the directory cannot be read or written.
     """
     with _locked(directory):
-        if (directory / CERTIFICATE_FILE).exists():
-            authority = _load(directory)
-        else:
-            authority = _make(directory)
+        authority = _open(directory)
         if not (directory / BUNDLE_FILE).exists():
             _write_bundle(directory, authority)
         return authority
@@ -145,9 +141,8 @@ def write_bundle(directory: Path, roots: Sequence[Path] = (), added: Sequence[Pa
         AuthorityError: the authority cannot be used, or a file holds no certificate.
         OSError: a file cannot be read or written.
     """
-    authority = open_authority(directory)
     with _locked(directory):
-        return _write_bundle(directory, authority, roots, added)
+        return _write_bundle(directory, _open(directory), roots, added)
 
 
 @contextmanager
@@ -161,6 +156,11 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(directory: Path) -> Authority:
+    exists = (directory / CERTIFICATE_FILE).exists()
+    return _load(directory) if exists else _make(directory)
 
 
 def _load(directory: Path) -> Authority:

@@ -1,14 +1,14 @@
-"""The variables by which programs use the port of outgoing calls, and trust its authority. Pure.
+"""The variables by which programs use the port of outgoing calls, and trust its authority.
 
 Some programs add the authorities of a file to those they know, others replace theirs by it. The
 first get `ca.pem`; the others get `bundle.pem`, without which they could verify no other host.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from proxy.egress.authority import BUNDLE_FILE, CERTIFICATE_FILE
+from proxy.process.data_dir import BUNDLE_FILE, CERTIFICATE_FILE
 
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")
 """In both spellings: curl reads `http_proxy` in lower case only."""
@@ -44,13 +44,17 @@ def proxy_variables(proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what makes a program use a proxy, by its URL, but for this machine itself and for the
     hosts that it reaches directly so far.
     """
-    excepted = [host for name in _NO_PROXY for host in environ.get(name, "").split(",") if host]
-    direct = ",".join(dict.fromkeys([*excepted, *_OWN_HOSTS]))
     return {
         **dict.fromkeys(_PROXIES, proxy),
-        **dict.fromkeys(_NO_PROXY, direct),
+        **direct_variables(_OWN_HOSTS, environ),
         "NODE_USE_ENV_PROXY": "1",
     }
+
+
+def direct_variables(hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes a program reach hosts without its proxy, besides those that it excepts."""
+    excepted = [host for name in _NO_PROXY for host in environ.get(name, "").split(",") if host]
+    return dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys([*excepted, *hosts])))
 
 
 def trust_variables(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -190,8 +190,19 @@ def via_of(upstream: UpstreamAddress, environ: Mapping[str, str]) -> str:
     """Return the proxy that `https_proxy` and `no_proxy` name for an upstream; empty if there is
     none.
     """
-    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
-    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    return via_for(upstream, *proxy_in(environ))
+
+
+def proxy_in(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Return the URL in `https_proxy`, and the hosts that `no_proxy` excepts, comma-separated."""
+    return (
+        environ.get("https_proxy") or environ.get("HTTPS_PROXY") or "",
+        environ.get("no_proxy") or environ.get("NO_PROXY") or "",
+    )
+
+
+def via_for(upstream: UpstreamAddress, proxy: str, excepted: str) -> str:
+    """Return a proxy, unless an upstream is reached without it; empty then."""
     if upstream.scheme != "https" or not proxy or is_loopback(upstream.host):
         return ""
 
@@ -222,7 +233,7 @@ def networks_of(texts: Iterable[str]) -> tuple[str, ...]:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine can reach a listener on this host, or path of a Unix socket."""
-    address = _ip(host)
+    address = ip_of(host)
     if address is None:
         return host.startswith("/") or host.lower() in _LOCAL_NAMES
     return address.is_loopback
@@ -236,8 +247,8 @@ def leads_to(upstream: UpstreamAddress, listen: tuple[str, int]) -> bool:
         return upstream.scheme == "unix" and upstream.path == listen[0]
     host = upstream.host
     own = listen[0].lower()
-    target = _ip(host)
-    mine = _ip(own)
+    target = ip_of(host)
+    mine = ip_of(own)
     if host == own or (target is not None and target == mine):
         return True
     # Connecting to 0.0.0.0 or :: means this machine.
@@ -262,7 +273,7 @@ def _parse_authority(text: str) -> tuple[str, int | None]:
     six = found["six"]
     port_text = found["port"]
     host: str = six if six is not None else found["name"]
-    if six is not None and _ip(six) is None:
+    if six is not None and ip_of(six) is None:
         raise ValueError("the brackets do not hold an IPv6 address")
     if six is None and host and not _HOST.match(host):
         raise ValueError("the host is not a name or an IP address")
@@ -284,7 +295,8 @@ def _scheme(name: str) -> Literal["http", "https"]:
             raise ValueError("expected http://host:port, https://host:port or unix:/path")
 
 
-def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def ip_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address of an IP literal, one that is mapped to IPv6 as IPv4; None for a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -17,7 +17,7 @@ import msgspec
 
 from proxy.process.terminal import without_credentials
 from proxy.settings import model
-from proxy.settings.addresses import networks_of, parse_upstream, via_of
+from proxy.settings.addresses import networks_of, parse_upstream, proxy_in, via_of
 from proxy.settings.alert_model import AlertSettings
 from proxy.settings.check import NO_EFFECT, NO_UPSTREAM, check
 from proxy.settings.conversion import convert
@@ -380,8 +380,7 @@ def _effective_egress(
 ) -> model.EgressSettings:
     if not egress.listen:
         return egress
-    proxy = environ.get("https_proxy") or environ.get("HTTPS_PROXY") or ""
-    excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    proxy, excepted = proxy_in(environ)
     return msgspec.structs.replace(
         egress,
         clients=networks_of(egress.clients),

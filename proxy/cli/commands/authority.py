@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from proxy.cli.commands.output import CommandError
+from proxy.egress.trust import proxy_variables, trust_variables, user_files
 from proxy.process.data_dir import AUTHORITY_DIRECTORY, LISTENS_NAME, read_state
 
 if TYPE_CHECKING:
@@ -21,12 +22,10 @@ def authority_of(data_dir: Path, *, is_new: bool = False) -> "Authority":
     Raises:
         CommandError: it cannot be used, or there is no such directory.
     """
-    if not data_dir.is_dir():
-        raise CommandError(f"no sidelog has run in {data_dir} yet; pass --data-dir")
+    directory = _directory_in(data_dir)
     with _errors_named():
         from proxy.egress.authority import open_authority, rotate
 
-        directory = data_dir.absolute() / AUTHORITY_DIRECTORY
         return rotate(directory) if is_new else open_authority(directory)
 
 
@@ -43,16 +42,22 @@ def variables_for(data_dir: Path, proxy: str, environ: Mapping[str, str]) -> dic
     the authority beside those that it trusts so far.
 
     Raises:
-        CommandError: the authority cannot be used, or a file that `environ` names holds none.
+        CommandError: the authority cannot be used, a file that `environ` names holds none, or there
+            is no such directory.
     """
+    directory = _directory_in(data_dir)
     with _errors_named():
         from proxy.egress.authority import write_bundle
-        from proxy.egress.trust import proxy_variables, trust_variables, user_files
 
-        directory = data_dir.absolute() / AUTHORITY_DIRECTORY
         write_bundle(directory, *user_files(environ))
-        variables = trust_variables(directory, environ)
-        return variables | (proxy_variables(proxy, environ) if proxy else {})
+    variables = trust_variables(directory, environ)
+    return variables | (proxy_variables(proxy, environ) if proxy else {})
+
+
+def _directory_in(data_dir: Path) -> Path:
+    if not data_dir.is_dir():
+        raise CommandError(f"no sidelog has run in {data_dir} yet; pass --data-dir")
+    return data_dir.absolute() / AUTHORITY_DIRECTORY
 
 
 @contextmanager

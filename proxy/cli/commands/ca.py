@@ -12,6 +12,7 @@ from proxy.cli.commands.authority import authority_of, proxy_of, variables_for
 from proxy.cli.commands.client import data_directory
 from proxy.cli.commands.output import CommandError, print_table, report, say, say_json
 from proxy.cli.options import data_dir_option, json_option
+from proxy.egress.trust import TRUST
 
 if TYPE_CHECKING:
     from proxy.egress.authority import Authority
@@ -65,7 +66,6 @@ def env(data_dir: str | None, proxy: str | None) -> int:
     Example: eval "$(sidelog ca env)"
     """
     directory = data_directory(data_dir, os.environ)
-    authority_of(directory)
     url = proxy or proxy_of(directory)
     if not url:
         raise CommandError(_NO_PORT.format(directory))
@@ -98,8 +98,6 @@ def _described(authority: "Authority") -> dict[str, str]:
 
 
 def _print_variables(variables: Mapping[str, str]) -> None:
-    from proxy.egress.trust import TRUST  # with it cryptography, which no other command waits for
-
     readers = {each.name: each.readers for each in TRUST}
     rows = [(name, value, readers.get(name, "all")) for name, value in variables.items()]
     print_table(("variable", "value", "read by"), rows)

@@ -9,15 +9,13 @@ credentials of a machine; the latter unless the settings list that very address.
 import socket
 from collections.abc import Iterable
 from contextlib import closing
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final
+from ipaddress import IPv4Address, IPv6Address
 
 from proxy.egress.hosts import HostList
 from proxy.http1.errors import Denied
 from proxy.network.lookup import Address
 from proxy.network.metadata import is_metadata
-
-_LOCAL_NAMES: Final = ("localhost", "localhost.localdomain", "ip6-localhost")
+from proxy.settings.addresses import ip_of, is_loopback
 
 
 class Reach:
@@ -36,7 +34,8 @@ class Reach:
             Denied: it may not.
         """
         text, port = address[1][:2]
-        ip = _plain(str(text).partition("%")[0])
+        ip = ip_of(str(text).partition("%")[0])
+        assert ip is not None, f"{text!r} was resolved"
         if port in self._ports and any(
             port == own_port and _is_at(ip, host) for host, own_port in self._own
         ):
@@ -48,18 +47,14 @@ class Reach:
             )
 
 
-def _plain(text: str) -> IPv4Address | IPv6Address:
-    """Return an address; one that stands for an IPv4 address as that."""
-    ip = ip_address(text)
-    return getattr(ip, "ipv4_mapped", None) or ip
-
-
 def _is_at(ip: IPv4Address | IPv6Address, host: str) -> bool:
     """Return whether a listener on `host` takes connections to an address."""
-    if ip.is_unspecified or host in _LOCAL_NAMES:
+    own = ip_of(host)
+    if ip.is_unspecified or (own is None and is_loopback(host)):
         return ip.is_unspecified or ip.is_loopback
-    own = _plain(host)
-    return ip == own or (own.is_unspecified and _is_of_this_machine(ip))
+    # What another name leads to is not known here: any address of this machine may be meant.
+    is_any = own is None or own.is_unspecified
+    return ip == own or (is_any and _is_of_this_machine(ip))
 
 
 def _is_of_this_machine(ip: IPv4Address | IPv6Address) -> bool:

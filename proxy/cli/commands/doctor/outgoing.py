@@ -13,7 +13,12 @@ from urllib.parse import urlsplit
 from proxy.cli.commands.authority import authority_of, proxy_of
 from proxy.cli.commands.doctor.finding import Finding
 from proxy.cli.commands.output import CommandError
-from proxy.process.data_dir import is_in_use
+from proxy.process.data_dir import (
+    AUTHORITY_DIRECTORY,
+    BUNDLE_FILE,
+    CERTIFICATE_FILE,
+    is_in_use,
+)
 from proxy.settings.model import Settings
 
 NAME: Final = "outgoing calls"
@@ -35,7 +40,7 @@ def check_outgoing_calls(settings: Settings) -> Iterator[Finding]:
         yield Finding("ok", NAME, "are not recorded: [egress] listen is empty")
         return
 
-    certificate = directory / "ca" / "ca.pem"
+    certificate = directory / AUTHORITY_DIRECTORY / CERTIFICATE_FILE
     if not certificate.exists():
         yield Finding("ok", NAME, f"{certificate} is made at the first start")
         return
@@ -52,7 +57,7 @@ def check_outgoing_calls(settings: Settings) -> Iterator[Finding]:
     )
     host = _host_of(settings.egress.hosts)
     if proxy and host:
-        yield _asked(proxy, host, certificate.with_name("bundle.pem"))
+        yield _asked(proxy, host, certificate.with_name(BUNDLE_FILE))
 
 
 def _host_of(patterns: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ from proxy.cli.commands.run.running_sidelog import addresses_in, settled
 from proxy.cli.commands.run.summary import Figures, lines_of, read_figures
 from proxy.cli.options import argument, output_option
 from proxy.cli.welcome import own_program
+from proxy.egress.trust import direct_variables
 from proxy.process.data_dir import read_state, token_of, update_state
 from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import parse_upstream
@@ -38,7 +39,6 @@ from proxy.settings.addresses import parse_upstream
 PAGE_FILE: Final = "run.html"
 MAX_SERVICE_CHARACTERS: Final = 256
 _PROXIES: Final = ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
-_NO_PROXY: Final = ("no_proxy", "NO_PROXY")
 
 
 class Asked(NamedTuple):
@@ -268,7 +268,10 @@ def _outgoing(data_dir: Path, addresses: Mapping[str, str]) -> dict[str, str]:
     reaches its addresses without a proxy.
     """
     proxy = proxy_of(data_dir)
-    return variables_for(data_dir, proxy, os.environ) if proxy else _around_proxies(addresses)
+    if not proxy:
+        return _around_proxies(addresses)
+    variables = variables_for(data_dir, proxy, os.environ)
+    return variables | direct_variables(_hosts_in(addresses), variables)
 
 
 def _run_child(
@@ -294,9 +297,11 @@ def _around_proxies(addresses: Mapping[str, str]) -> dict[str, str]:
     """Return variables by which clients that use a proxy reach these addresses without it."""
     if not any(map(os.environ.get, _PROXIES)):
         return {}
-    before = filter(None, map(os.environ.get, _NO_PROXY))
-    hosts = {urlsplit(address).hostname or "" for address in addresses.values()}
-    return dict.fromkeys(_NO_PROXY, ",".join([*before, *sorted(hosts)]))
+    return direct_variables(_hosts_in(addresses), os.environ)
+
+
+def _hosts_in(addresses: Mapping[str, str]) -> list[str]:
+    return sorted({urlsplit(address).hostname or "" for address in addresses.values()})
 
 
 def _now() -> str:
