@@ -3,13 +3,13 @@ drains.
 
 Start order: settings, segment, recorder, engine, listeners, `ready`. Stop order is the reverse:
 listeners close, running exchanges finish within `drain_timeout_s`, the rest is recorded as
-`shutdown`, the segment is let go. What it pushed stays in the ring for the collector.
+`shutdown`, the segment is closed. Records that were pushed stay in the ring for the collector.
 """
 
 import gc
 
 if __name__ == "__main__":
-    gc.disable()  # until we are ready: what is imported stays
+    gc.disable()  # keep the imported objects out of it until the worker is ready
 
 import argparse
 import asyncio
@@ -79,20 +79,20 @@ async def _serve(options: argparse.Namespace, settings: Settings) -> None:
 
 
 class _Listeners:
-    """The inherited listening sockets of all workers: of the data port, and of outgoing calls."""
+    """The inherited listening sockets of all workers, for the data port and for outgoing calls."""
 
     def __init__(self, data: list[int], egress: list[int]) -> None:
         self._data = [socket.socket(fileno=fd) for fd in data]
         self._egress = [socket.socket(fileno=fd) for fd in egress]
 
     def listen(self, plane: DataPlane, index: int) -> None:
-        """Accept on the sockets of a worker."""
+        """Accept connections on the sockets of the worker with that index."""
         plane.listen(self._data[index])
         if self._egress:
             plane.listen_outgoing(self._egress[index])
 
     def release(self, plane: DataPlane, index: int) -> None:
-        """Accept on them no more."""
+        """Stop accepting connections on the sockets of the worker with that index."""
         for listeners in filter(None, (self._data, self._egress)):
             plane.release(listeners[index])
 
@@ -102,8 +102,9 @@ class _Listeners:
 
 
 def _hand_over_ring(control: Control, segment: Segment) -> None:
-    """Send the ring to the supervisor, which keeps it readable after our death or the loss of its
-    file.
+    """Send a descriptor of the ring to the supervisor.
+
+    With it the ring stays readable after this process has died or its file was deleted.
     """
     shared = segment.share()
     try:
@@ -113,13 +114,11 @@ def _hand_over_ring(control: Control, segment: Segment) -> None:
 
 
 def _be_lean(plane: DataPlane, segment: Segment) -> None:
-    """Keep only the pages of the ring that are in use: memory is short, or the last clients of this
-    worker may stay for days.
-    """
+    """Give back the unused pages of the ring, because memory is short or few records are to come."""
     try:
         plane.engine.recorder.be_lean(LeanRoom(segment))
     except OSError:
-        # A sandbox refuses the call that takes pages one by one: the ring has all of them then.
+        # A sandbox may refuse the call that frees single pages: the ring then keeps all of them.
         pass
 
 
@@ -130,9 +129,9 @@ def _obey(
     stopping: asyncio.Event,
     leaving: asyncio.Event,
 ) -> None:
-    """Do what the supervisor says; drain when it is gone.
+    """Carry out the supervisor's commands; drain when the supervisor is gone.
 
-    A drain sets `stopping` and `leaving`, a retirement `leaving` alone.
+    A drain sets `stopping` and `leaving`, a retirement sets only `leaving`.
     """
     loop = asyncio.get_running_loop()
 

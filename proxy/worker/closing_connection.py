@@ -1,9 +1,9 @@
 """The end of a client connection: closed so that everything written for the client arrives.
 
-Strategy: a close with unread input is a reset, and a reset destroys what the kernel has yet to
-send. Where a client may be sending, its connection *lingers*: it is half-closed, its input is
-discarded, and it closes once the client has taken all (P16). The tick asks the kernel how much is
-left, and cuts off a client that takes nothing for too long (P17).
+Strategy: a close with unread input is a reset, and a reset destroys the data that the kernel has
+yet to send. If a client may be sending, its connection therefore *lingers*: it is half-closed, its
+input is discarded, and it closes once the client has received everything (P16). The tick asks the
+kernel how much is left, and cuts off a client that receives nothing for too long (P17).
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LI
 
 
 class Served(Protocol):
-    """What a client's connection serves: the relay of HTTP/1.1, or all streams of HTTP/2."""
+    """The service of a client's connection: the relay of HTTP/1.1, or all streams of HTTP/2."""
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether other requests wait for an upstream connection that it holds; and how long the
-        client may take nothing, in ns (0: no limit).
+        """Return True if it holds an upstream connection that other requests wait for; and how long
+        its client may receive nothing, in ns (0: no limit).
         """
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """Note that the client has taken nothing for too long, before its connection is cut."""
+        """Note that the client has received nothing for too long; its connection is cut afterwards."""
 
 
 class ClosingConnection(PacedReader):
-    """The base of client connections: it closes them, and watches clients that take nothing."""
+    """The base of client connections: closes them, and watches clients that receive nothing."""
 
     __slots__ = (
         "_is_lingering",
@@ -47,19 +47,20 @@ class ClosingConnection(PacedReader):
     def __init__(self, turns: FairLoop) -> None:
         super().__init__(turns)
         self._since_ns = 0
-        """When the phase of the connection began, or its close."""
+        """When the current phase of the connection, or its close, began."""
         self._stalled_ns = 0
-        """Since when the client takes nothing that is written; 0: it takes all."""
+        """Since when the client receives nothing of the written bytes; 0 while it does."""
         self._stalled_bytes = 0
-        """How much was written and not taken when the tick last looked."""
+        """Bytes written and not received when the tick last looked."""
         self._is_lingering = False
-        """Whether input is discarded until the client has taken everything, or a second longer."""
+        """True if input is discarded until the client has received everything, or a second longer.
+        """
         self._lingered_bytes = 0
-        """How much input was discarded."""
+        """Bytes of input discarded so far."""
 
     @property
     def is_flushing(self) -> bool:
-        """Whether bytes for the client are still in our buffer, or an end now would destroy some."""
+        """True if bytes for the client are still in our buffer, or an end now would destroy some."""
         own = self._transport
         is_left = self._is_lingering and (
             unsent_bytes(own) > 0 or not (own.can_write_eof() or own.is_closing())
@@ -74,7 +75,7 @@ class ClosingConnection(PacedReader):
             self._transport.resume_reading()
 
     def _linger(self) -> None:
-        """Half-close, discard input, and close once the client has taken everything."""
+        """Half-close, discard input, and close once the client has received everything."""
         self._is_lingering = True
         self._paused = 0
         self._transport.resume_reading()
@@ -88,7 +89,7 @@ class ClosingConnection(PacedReader):
             self._close_once()
 
     def _discard(self, size: int) -> None:
-        """Discard `size` bytes of input; beyond a bound, stop reading or close."""
+        """Discard `size` bytes of input; above a limit, stop reading or close."""
         self._lingered_bytes += size
         if self._lingered_bytes > MAX_LINGER_BYTES:
             if unsent_bytes(self._transport):
@@ -97,31 +98,33 @@ class ClosingConnection(PacedReader):
                 self._close_once()
 
     def _close_once(self) -> None:
-        """Close after what is written, and watch whether the client takes it."""
-        # Asyncio's TLS transport loses its protocol, and fails, at a second close.
+        """Close once everything is written, and watch if the client receives it."""
+        # The TLS transport of asyncio loses its protocol, and fails, at a second close.
         if not self._transport.is_closing():
             self._since_ns = time.monotonic_ns()
             self._transport.close()
             if not self._stalled_ns and (self.is_flushing or not self._transport.can_write_eof()):
-                # The loop would wait without limit for the rest to be taken, and a TLS layer for
-                # the end of its peer.
+                # Without a limit of ours the loop would wait forever for the client to receive the
+                # rest, and a TLS layer for its peer's end.
                 self._time_stall()
 
     def _time_stall(self) -> None:
-        """Begin to watch a client that takes nothing."""
+        """Start watching a client that receives nothing."""
         self._stalled_ns = time.monotonic_ns()
         self._stalled_bytes = self._transport.get_write_buffer_size()
 
     def _end_stall(self) -> None:
-        """Note that the client takes bytes again; while the connection closes, time it anew."""
+        """Note that the client receives bytes again; if the connection is closing, start its time
+        anew.
+        """
         if self._is_lingering or self._transport.is_closing():
             self._stalled_ns = time.monotonic_ns()
         else:
             self._stalled_ns = 0
 
     def _check_stall(self, now_ns: int, served: Served) -> None:
-        """Cut off a client that has taken nothing for too long; close a lingering one that has
-        taken everything.
+        """Cut off a client that has received nothing for too long; close a lingering connection
+        once its client has everything.
         """
         size = unsent_bytes(self._transport)
         is_awaited, limit_ns = served.stall_limit if size else (False, CLOSE_NS)
@@ -141,11 +144,11 @@ class ClosingConnection(PacedReader):
         self._stalled_bytes = size
 
     def _is_over(self, size: int, now_ns: int) -> bool:
-        """Return whether a lingering client has had its time, or is gone, with `size` bytes not
-        taken.
+        """Return True if a lingering client is out of time, or is gone, with `size` bytes not
+        received.
 
-        Over TLS, after a close, the loop itself reads what the client still sends, in one turn and
-        without us: such a client has less time.
+        Over TLS, after a close, the loop itself reads the client's remaining input, in one turn and
+        without us: the client then has less time.
         """
         if is_reset_by_peer(self._transport):
             return True

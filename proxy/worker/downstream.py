@@ -1,10 +1,10 @@
-"""One HTTP/1.1 connection of a client: its transport, its deadlines, and which side waits for the
-other.
+"""One HTTP/1.1 connection of a client: its transport, its deadlines, and the back-pressure between
+both sides.
 
-Strategy: bytes go to a pure reader (`http1/request_reader.py`), which returns requests; each is
-begun with the relay, which owns the exchange until its response is out. Requests that were sent
-ahead wait in the reader's bounded buffer (RFC 9112 §9.3.2, P20). The invariant: one exchange at a
-time, and bytes that do not frame exactly are refused before anything of them reaches an upstream.
+Strategy: bytes go to a pure reader (`http1/request_reader.py`) that returns requests. Each request
+is passed to the relay, and the relay owns the exchange until the response is out. Pipelined
+requests wait in the reader's bounded buffer (RFC 9112 §9.3.2, P20). The invariant: one exchange at
+a time, and bytes that do not frame exactly are refused before any of them reaches an upstream.
 """
 
 import asyncio
@@ -68,32 +68,32 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         """Serve for an engine.
 
         Args:
-            engine: what all connections share.
-            peer: the client's address, where a TLS or PROXY port has learnt it already.
-            admission: admits the requests; None: that of routes does.
+            engine: the state that all connections share.
+            peer: the client's address, if a TLS or PROXY port has learnt it already.
+            admission: admits the requests; None for the usual admission by routes.
         """
         super().__init__(engine.turns)
         self._engine = engine
         self._admission = admission
         self._peer = peer
         self._phase: int = Phase.FRESH
-        """What the connection waits for between two exchanges."""
+        """The phase of the connection between two exchanges."""
         self._eof_ns = 0
         """When the client ended its side; 0: not yet."""
         self._held_ns = 0
-        """Since when its next request waits for recording (P30); 0: it does not wait."""
+        """Since when the next request waits for recording (P30); 0 if it does not wait."""
         self._is_reading = False
-        """Whether `_read_requests` runs, which goes on by itself when an exchange ends in it."""
+        """True if `_read_requests` runs: it goes on by itself when an exchange ends within it."""
         self._is_leaving = False
-        """Whether the client has left with nothing under way, and waits for its turn to be closed.
+        """True if the client has left with nothing under way, and waits for its turn to be closed.
         """
         self._is_lost = False
-        """Whether the transport is gone."""
+        """True if the transport is gone."""
 
     # The connection.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport; above the limit of connections respond 503 and close, unread and
+        """Take the transport; above the limit of connections, respond 503 and close, unread and
         unrecorded.
         """
         own = cast(asyncio.Transport, transport)
@@ -115,11 +115,11 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._phase = Phase.LINGERING
             own.write(head + body)
             own.close()
-            if is_tls:  # otherwise only the peer's TLS layer would end it
+            if is_tls:  # otherwise only the peer's TLS layer would end the connection
                 asyncio.get_running_loop().call_later(LINGER_NS / 1e9, own.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count the connection out; record what ran for the client that is gone."""
+        """Count the connection out; record the running exchange, as its client is gone."""
         self._engine.unregister(self, self._peer)
         if self._relay.exchange is not None:
             lose_client(self._relay)
@@ -143,7 +143,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         # TLS ends both sides at once: the loop logs a warning if the transport is kept.
         if not self._transport.can_write_eof():
             if not self._stalled_ns:
-                # The client may never take what the loop still has for it.
+                # The client may never receive the bytes that the loop still has for it.
                 self._time_stall()
             return False
 
@@ -162,8 +162,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for a request or the rest of a head, or takes nothing while it
-        lingers; 0: it is busy.
+        """Since when the connection waits for a request or the rest of a head, or lingers with a
+        client that receives nothing; 0 while it is busy.
         """
         if self._is_lingering:
             return self._stalled_ns
@@ -179,11 +179,11 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def has_been_served(self) -> bool:
-        """Whether it waits for a request after its first one."""
+        """True if the connection waits for a request after its first one."""
         return self._phase == Phase.IDLE
 
     def evict(self, reason: str) -> None:
-        """Close now, for the sake of a new connection; half a head is refused and recorded."""
+        """Close now to make room for a new connection; half a head is refused and recorded."""
         if self._phase == Phase.HEAD:
             refuse_unread(
                 self._relay, self._reader, Refused("overloaded", reason), time.monotonic_ns()
@@ -194,14 +194,16 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request is probably on its way: since `since_ns` the connection began, or a
-        head.
+        """True if a request is probably on its way: the connection, or a head, began after
+        `since_ns`.
         """
         is_beginning = self._relay.exchange is None and self._phase in (Phase.FRESH, Phase.HEAD)
         return is_beginning and self._since_ns >= since_ns
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Drain: close now if nothing is under way or expected; else after the next exchange (P29)."""
+        """Drain: close now if nothing is under way or expected, otherwise after the next exchange
+        (P29).
+        """
         self._exit.is_keep_alive = False
         is_idle = (
             self._relay.exchange is None
@@ -212,7 +214,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
     def abort_for_shutdown(self) -> None:
-        """Record what runs as `shutdown`, and close: the time for draining is over."""
+        """Record the running exchange as `shutdown`, and close: the time for draining is over."""
         self._phase = Phase.LINGERING
         if shut_down(self._relay):
             self._exit.break_off()
@@ -220,8 +222,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._transport.abort()
 
     def _close(self, *, linger: bool) -> None:
-        """Close after what is written; `linger`: the client may be sending, and a reset would
-        destroy what is under way (P16).
+        """Close after the bytes that are written.
+
+        Pass `linger` if the client may be sending: a reset would destroy bytes under way (P16).
         """
         self._phase = Phase.LINGERING
         self._reader.buffer = b""
@@ -248,7 +251,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         elif relay.exchange is not None:
             check_deadlines(relay, now_ns)
         else:
-            # Thousands of connections may be idle: none keeps the last body.
+            # Thousands of connections may be idle: they must not each keep their last body.
             self._reader.body = b""
             if (
                 deadlines.is_over(self._phase, self._since_ns, now_ns)
@@ -257,7 +260,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
                 self._end_waiting(now_ns)
 
     def _end_waiting(self, now_ns: int) -> None:
-        """Refuse a head that did not become complete in time; close where none began."""
+        """Refuse a head that is incomplete after its time; close if no head began."""
         if self._phase == Phase.HEAD:
             limit = self._engine.deadlines.describe(Phase.HEAD)
             refusal = Refused(
@@ -268,8 +271,10 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=unsent_bytes(self._transport) > 0)
 
     def _has_left(self, now_ns: int) -> bool:
-        """Return whether the client is gone: it ended its side a while ago, or reset the connection
-        while it is not read (P15).
+        """Return True if the client is gone.
+
+        That is so some time after it ended its side, or if it reset a connection that is not being
+        read (P15).
         """
         if (
             self._eof_ns
@@ -294,7 +299,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._read_body(b"")
 
     def _await_turn(self, in_hand: int) -> None:
-        """Leave the rest for another turn, unless input is discarded by now."""
+        """Leave the rest for another turn, unless input is being discarded."""
         if self._phase != Phase.LINGERING and not self._transport.is_closing():
             super()._await_turn(in_hand)
 
@@ -306,12 +311,14 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             super().take_turn()
 
     def pause_writing(self) -> None:
-        """Stop reading from the upstream: the client takes no more for now."""
+        """Stop reading from the upstream: the client receives nothing for now."""
         self._time_stall()
         self._relay.pause_response()
 
     def resume_writing(self) -> None:
-        """Read from the upstream again; while the connection closes, its stall is timed anew."""
+        """Read from the upstream again; if the connection is closing, start the time of its stall
+        anew.
+        """
         self._end_stall()
         self._relay.resume_response()
         if self._relay.exchange is None and self._reader.buffer and self._phase != Phase.LINGERING:
@@ -341,19 +348,19 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._read_body(data)
 
     def _hold(self, data: bytes) -> None:
-        """Keep bytes for later: a request runs or waits, or the client does not take the responses
-        to earlier ones.
+        """Keep bytes for later: a request runs or waits, or the client does not receive earlier
+        responses.
         """
         self._reader.buffer += data
         if len(self._reader.buffer) > MAX_READ_AHEAD_BYTES and not self._held_ns:
             self.pause(BY_CLIENT)
 
     def _read_requests(self, data: bytes) -> None:
-        """Begin requests until one of them runs, or bytes or time are used up, or the client takes
+        """Begin requests until one of them runs, bytes or time are used up, or the client receives
         no responses.
 
-        Time matters since refused requests wait for no upstream: one read may bring thousands
-        (P23).
+        The time matters because refused requests do not wait for an upstream: one read may bring
+        thousands (P23).
         """
         reader = self._reader
         relay = self._relay
@@ -399,18 +406,18 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
         self._is_reading = False
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
-            # One read of the loop may bring more than may be kept.
+            # One read of the loop may bring more than the limit.
             self.pause(BY_CLIENT)
 
     @property
     def _may_speak_http2(self) -> bool:
-        """Whether the client may change to HTTP/2, with its first bytes (RFC 9113 §3.3); over TLS
+        """True if the client may switch to HTTP/2 with its first bytes (RFC 9113 §3.3); over TLS,
         ALPN decides.
         """
         return self._engine.http2 is not None and not self._relay.method
 
     def _speak_http2(self, data: bytes) -> None:
-        """Hand the transport, with the bytes read from it, to a connection of HTTP/2."""
+        """Hand the transport, and the bytes read from it, to an HTTP/2 connection."""
         shared = self._engine.http2
         assert shared is not None
         self._phase = Phase.LINGERING
@@ -425,8 +432,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             other.data_received(data)
 
     def _has_to_wait(self, data: bytes, now_ns: int, start_ns: int) -> bool:
-        """Return whether the request that begins with `data` has to wait for another turn, or for
-        recording (P30); if so, arrange it.
+        """Return True if the request that begins with `data` has to wait for another turn, or for
+        recording (P30); then its wait is arranged.
         """
         if now_ns - start_ns >= TURN_NS:
             self._await_turn(self._reader.in_hand)
@@ -434,22 +441,22 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._held_ns or self._phase == Phase.HEAD:
             return False
 
-        # The preface of HTTP/2 does not wait: each of its requests does.
+        # The preface of HTTP/2 does not wait, only its requests do.
         wait_ns = self._engine.pace.request_wait_ns(now_ns)
         if not wait_ns or data.startswith(b"PRI "):
             return False
 
         self._reader.buffer += data
         self._held_ns = now_ns
-        # With BY_TURN the end of the wait reads the bytes in hand first, and then the socket.
+        # With BY_TURN the end of the wait first reads the bytes in hand, then the socket.
         self.pause(BY_TURN)
         self._engine.pace.hold(self, now_ns, wait_ns)
         return True
 
     def _await_head(self, now_ns: int) -> None:
-        """Wait for the rest of a head; the first one shares the time of its connection (P17)."""
+        """Wait for the rest of a head; the first head shares the time of its connection (P17)."""
         if not self._reader.buffer:
-            # Only empty lines came, which begin no request.
+            # These are empty lines, and a request has not begun.
             return
         if self._phase != Phase.HEAD:
             if self._phase != Phase.FRESH:
@@ -457,7 +464,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._phase = Phase.HEAD
 
     def _read_body(self, data: bytes) -> None:
-        """Forward what `data` and the buffer bring of a body."""
+        """Forward the body bytes in `data` and the buffer."""
         reader = self._reader
         try:
             body = reader.read_body(data)
@@ -470,17 +477,20 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
-        """Return the bytes behind the request, which belong to its tunnel."""
+        """Return the bytes after the request: they belong to its tunnel."""
         data = self._reader.buffer
         self._reader.buffer = b""
         self.resume(BY_CLIENT)
         return data
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
-        """Go on to the next request, or close; `linger`: the client may still be sending."""
+        """Go on to the next request, or close.
+
+        Pass `linger` if the client may still be sending.
+        """
         if linger or not self._exit.is_keep_alive:
-            # A client that sent ahead, or does not know that this response is the last, may send
-            # more.
+            # The client may send more if it sent ahead, or does not know that this response is the
+            # last.
             self._close(linger=linger or bool(self._reader.buffer) or not self._engine.keeps_alive)
             return
 
@@ -497,7 +507,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._close(linger=False)
 
     def _go_on(self) -> None:
-        """Begin the requests that wait in the buffer; close if the client sends no more."""
+        """Begin the requests in the buffer; close if the client sends no more."""
         self.resume(BY_CLIENT)
         self._read_requests(b"")
         if not self._eof_ns or self._relay.exchange is not None or self._stalled_ns:
@@ -506,6 +516,6 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if self._phase == Phase.HEAD:
             abandon_unread(self._relay, self._reader, time.monotonic_ns())
         elif self._reader.buffer:
-            return  # for another turn
+            return  # another turn reads them
 
         self._close(linger=False)

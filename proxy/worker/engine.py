@@ -1,9 +1,9 @@
-"""The engine: what all connections of one worker share, which is settings, routes, pools, the memo
-of heads, and the tick.
+"""The engine: the state that all connections of one worker share. That is settings, routes, pools,
+the memo of heads, and the tick.
 
-It wires these up, counts connections, and visits them to enforce deadlines; what a connection does
-is in `downstream.py`, `relay/` and `upstream/connection.py`. One tick serves every deadline of the
-worker: a timer object per request would cost more than parsing it.
+It builds these parts, counts connections, and visits them to enforce deadlines. The work of a
+connection is in `downstream.py`, `relay/` and `upstream/connection.py`. One tick serves every
+deadline of the worker: a timer object per request would cost more than parsing the request.
 """
 
 import asyncio
@@ -46,34 +46,33 @@ from proxy.worker.upstream.pool import Pool
 log = logging.getLogger(__name__)
 
 REST_S: Final = 0.5
-"""The period of the tick while there is no connection, so that an idle worker hardly wakes."""
+"""The period of the tick without connections, so that an idle worker hardly wakes."""
 _CLOCK_NS: Final = 1_000_000_000
-"""How old the newest sample of the clock gets."""
+"""Time between two samples of the clock."""
 SWEEP_S: Final = 0.25
-"""How long a sweep takes, which checks the deadlines of all connections, idle ones too."""
+"""Duration of a sweep: one check of the deadlines of all connections, including idle ones."""
 _VISIT_STEP: Final = 64
-"""How many connections are checked between two pauses, in 0.1 ms: 10 000 at once take 20 ms, during
-which no request is served.
+"""Connections checked between two pauses, in 0.1 ms: 10 000 at once would take 20 ms, and no
+request is served meanwhile.
 """
 _VISIT_TURN: Final = 16
-"""How many are checked before the time is looked at: each passed deadline costs 40 µs, and those of
+"""Connections checked between two looks at the time: each passed deadline costs 40 µs, and those of
 a crowd pass together.
 """
 _VISIT_NS: Final = 200_000
-"""After so much time the rest waits for the next turn of the loop."""
+"""After this time the rest waits for the next turn of the loop."""
 _MAX_STEPS: Final = 125
-"""How many steps a sweep has at most: they are then 2 ms apart, and timers have milliseconds."""
+"""Most steps of a sweep: they are then 2 ms apart, and timers have a resolution of milliseconds."""
 
 RESPONSE_FIELDS: Final = 10
-"""The head of a response may have this many times the fields of a request's."""
+"""The head of a response may have this many times as many fields as a request's."""
 
 MAX_SETTINGS_S: Final = 10.0
-"""How long the preface and SETTINGS of an HTTP/2 client may take, where `timeout_headers_s` is off.
-"""
+"""How long the preface and SETTINGS of an HTTP/2 client may take if `timeout_headers_s` is off."""
 
 MAX_RENDERED_ROUTES: Final = 8
-"""For how many routes a head is kept rendered: one client can send each of its heads to every
-route, and the memo of heads then takes at most 32 MiB.
+"""Routes for which a rendered head is kept: a client can send each of its heads to every route, and
+the memo of heads then takes up to 32 MiB.
 """
 
 T = TypeVar("T")
@@ -84,31 +83,31 @@ class Connection(Waiting, Protocol):
 
     @property
     def is_flushing(self) -> bool:
-        """Whether bytes for the client are still in our buffer."""
+        """True if bytes for the client are still in our buffer."""
 
     def check(self, now_ns: int) -> None:
         """Enforce the deadlines."""
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request is probably on its way: since `since_ns` the connection began, or a
-        head.
+        """True if a request is probably on its way: the connection, or a head, began after
+        `since_ns`.
         """
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Close now if nothing is under way or expected; else after the next exchange."""
+        """Close now if nothing is under way or expected, otherwise after the next exchange."""
 
     def abort_for_shutdown(self) -> None:
-        """Record what runs as `shutdown`, and close."""
+        """Record the running exchanges as `shutdown`, and close."""
 
 
 class UpstreamOpener(Protocol):
     """Opens upstream connections for one pool: `upstream/opener.py`, or the fuzzer's."""
 
     async def open(self, *, may_repeat: bool) -> Lane:
-        """Return a lane of a new connection, or one that became free meanwhile.
+        """Return a lane of a new connection, or a lane that became free meanwhile.
 
         Raises:
-            UpstreamError: there is none.
+            UpstreamError: a lane cannot be had.
         """
 
 
@@ -124,17 +123,17 @@ class Http2:
             timeout_settings_ns=int((limits.timeout_headers_s or MAX_SETTINGS_S) * 1e9),
         )
         self.connections = 0
-        """How many there were so far, which is the number of the newest one."""
+        """Connections so far, and so the number of the newest one."""
         self.open_streams = 0
-        """How many streams are open on all of them: never more than `max_connections`."""
+        """Streams open on all of them, never more than `max_connections`."""
 
 
 class ResponseReaders:
     """Readers of response heads: routes with the same header rules share a reader and its memo.
 
-    So one memo bounds what is remembered for all of them, and a head that several upstreams send is
-    in it once. A reader for each route took 2 to 7 MiB (tracemalloc), where the upstream's heads
-    never repeat.
+    One memo bounds the memory for all of these routes, and contains a head once even if several
+    upstreams send it. A reader for each route took 2 to 7 MiB (tracemalloc) with upstreams that
+    never repeat a head.
     """
 
     __slots__ = ("_plain", "_readers")
@@ -144,8 +143,8 @@ class ResponseReaders:
         self._readers: dict[tuple[HeaderRules, int], ResponseHeads] = {}
 
     def reader(self, rules: HeaderRules, max_headers: int) -> ResponseHeads:
-        """Return the reader that applies some rules to heads of at most `max_headers` fields; 0:
-        any number.
+        """Return the reader that applies some rules to heads of up to `max_headers` fields; 0: any
+        number.
         """
         found = self._readers.get((rules, max_headers))
         if found is None:
@@ -176,15 +175,15 @@ class Engine:
         turns: FairLoop,
         opener: Callable[[Pool | Http2Pool], UpstreamOpener],
     ) -> None:
-        """Wire up.
+        """Build the shared parts.
 
         Args:
             settings: the settings of the process.
             routes: its routes, compiled.
-            recorder: where exchanges become records.
+            recorder: turns exchanges into records.
             gate: the check of API keys.
             tasks: runs the opening of upstream connections, and outlives every connection.
-            instance: the name that requests carry, by which a loop is found.
+            instance: the name that requests carry, to detect loops.
             turns: the connections that wait for their turn.
             opener: makes the opener of each pool.
         """
@@ -196,7 +195,7 @@ class Engine:
         # These are for connections without a request; each route has its own.
         self.deadlines: Final = Deadlines(limits)
         self.http2: Final = Http2(limits) if settings.proxy.http2 != "off" else None
-        """None where clients may not speak HTTP/2."""
+        """None if clients may not speak HTTP/2."""
         self.trusted: Final = TrustedProxies(
             settings.proxy.trusted_proxies, settings.proxy.client_address_header
         )
@@ -205,7 +204,7 @@ class Engine:
         self.head_end_format: Final = b"%b" + (self.record_id_format or b"%.0b") + b"\r\n"
         """The format that ends a response head with the line of the record id.
 
-        Without a header for it, `%.0b` formats the id to nothing.
+        If that line is off, `%.0b` formats the id to nothing.
         """
         self.max_head_bytes = limits.max_header_bytes or 1 << 24
         self.max_line_bytes = limits.max_line_bytes
@@ -228,7 +227,7 @@ class Engine:
         """
         self.encoder = LineEncoder()
         self.steps = Steps()
-        # By the place of a route; those of outgoing calls come and go.
+        # By the place of a route; places of outgoing calls come and go.
         self.pools: Final[dict[int, Pool]] = {}
         self.http2_pools: Final[dict[int, Http2Pool]] = {}
         self.openers: Final[dict[int, UpstreamOpener]] = {}
@@ -244,9 +243,7 @@ class Engine:
             b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
         )
         self.keeps_alive = True
-        """Whether a connection may serve another request after its response; not once the worker
-        drains or retires.
-        """
+        """True until the worker drains or retires: a connection may serve another request."""
         self._max_headers = limits.max_headers or 1 << 20
         self._plain = PlainLines()
         self.heads: Final = RequestHeads(
@@ -256,7 +253,7 @@ class Engine:
     def open_place(
         self, route: Route, opener: Callable[[Pool | Http2Pool], UpstreamOpener]
     ) -> None:
-        """Make the pools of a route, and with `opener` what opens their connections."""
+        """Make the pools of a route, and their openers with `opener`."""
         limits = route.limits
         place = route.place
         responses = self._readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
@@ -283,8 +280,8 @@ class Engine:
         self.http2_openers[place] = opener(http2_pool)
 
     def close_place(self, place: int) -> bool:
-        """Take out the pools of a route, unless they have connections or requests wait for some;
-        return whether it was done.
+        """Remove the pools of a route, unless they have connections or waiting requests; return
+        True if they were removed.
         """
         if self.pools[place].is_used or self.http2_pools[place].is_used:
             return False
@@ -293,9 +290,10 @@ class Engine:
         return True
 
     def register(self, connection: Connection, peer: bytes) -> str:
-        """Count a new connection in; or count it as refused, and return which limit it exceeds.
+        """Count a new connection in; or count it as refused, and return the limit that it exceeds.
 
-        A connection without a `peer` has no known client yet, and counts against no client's limit.
+        A connection without a `peer` has no known client yet, and does not count against a client's
+        limit.
         """
         refusal = ""
         if len(self.connections) >= self.max_connections and not self._evict_idle():
@@ -312,7 +310,7 @@ class Engine:
             return refusal
 
         if not self.connections:
-            # The tick may have rested for half a second, in which keys may have come or gone.
+            # The tick may have rested for half a second; keys may have changed meanwhile.
             self.gate.refresh()
             self._is_used.set()
         self.connections.add(connection)
@@ -322,8 +320,8 @@ class Engine:
         return ""
 
     def _evict_idle(self) -> bool:
-        """Close the connection that has been idle longest for a new one; return whether there was
-        one.
+        """Close the connection that has been idle longest, to make room for a new one; return False
+        without an idle one.
         """
         is_evicted = self._idle_eviction.evict()
         if is_evicted:
@@ -331,7 +329,7 @@ class Engine:
         return is_evicted
 
     def hand_over(self, connection: Connection, to: Connection) -> None:
-        """Count `to` instead of a connection whose transport it took over."""
+        """Count `to` in place of a connection whose transport it took over."""
         self.connections.remove(connection)
         self.connections.add(to)
 
@@ -342,7 +340,7 @@ class Engine:
         self.recorder.count_proxy_failure(reason)
 
     def unregister(self, connection: Connection, peer: bytes) -> None:
-        """Count a closed connection out; one that was refused changes nothing."""
+        """Count a closed connection out; a refused one changes nothing."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)
@@ -373,9 +371,9 @@ class Engine:
         return head
 
     def render(self, head: RequestHead, route: Route) -> bytes:
-        """Return the field lines that a head becomes for a route's upstream.
+        """Return the field lines of a head for a route's upstream.
 
-        They are kept with the head, for the newest routes that it took.
+        They are kept with the head, for the newest routes that used it.
         """
         lines = head.rendered.get(route.place)
         if lines is None:
@@ -393,7 +391,7 @@ class Engine:
             tasks.create_task(self._sweep(), name="deadlines")
 
     async def _follow_clock(self) -> None:
-        """Do at each tick what has to be current: gauges, exchanges in flight, keys, the clock."""
+        """Update at each tick: gauges, exchanges in flight, keys, the clock."""
         sampled_ns = 0
         while True:
             await self._rest()
@@ -407,7 +405,9 @@ class Engine:
                 self.recorder.sample_clock()
 
     async def _rest(self) -> None:
-        """Wait for the next tick; the first connection ends the rest of a worker that has none."""
+        """Wait for the next tick; in a worker without connections, the first connection ends this
+        rest.
+        """
         if self.connections or self.in_flight:
             await asyncio.sleep(TICK_S)
             return
@@ -443,7 +443,7 @@ class Engine:
             await asyncio.sleep(within_s / len(starts))
 
     def _show_old(self, exchange: Exchange, now_ns: int) -> None:
-        """Show an exchange in the in-flight table once it is old, with its status if it has one."""
+        """Show an exchange in the in-flight table once it is old, with its status if known."""
         if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
             access = self.routes.access_of(exchange.route)
             self.recorder.show(exchange, Caller() if access is None else access.caller(exchange))
@@ -469,11 +469,11 @@ class Engine:
         self._idle_eviction.note(connection, now_ns)
 
     async def drain(self, since_ns: int) -> None:
-        """Close idle connections now, a few in a turn of the loop, the others after their exchange
-        (P29).
+        """Close idle connections now, a few in each turn of the loop, and the others after their
+        exchange (P29).
 
-        Those that began after `since_ns` stay, for a request that is on its way. 8,000 that close
-        in one turn would hold up for 0.1 s of CPU those whose exchanges still run.
+        Connections that began after `since_ns` stay, for a request that is on its way. Closing
+        8,000 at once would block running requests for 0.1 s.
         """
         self.is_draining = True
         self.keeps_alive = False
@@ -484,7 +484,7 @@ class Engine:
         )
 
     def abort(self) -> None:
-        """End every connection; exchanges that run are recorded as `shutdown`."""
+        """End every connection; running exchanges are recorded as `shutdown`."""
         for connection in list(self.connections):
             connection.abort_for_shutdown()
         for pool in self.pools.values():
@@ -498,7 +498,7 @@ def _visit(
 ) -> None:
     """Call `visit` for those that are still members.
 
-    An unexpected error is logged, and the others are visited all the same.
+    An unexpected error is logged, and the visits go on.
     """
     left = iter(some)
     while True:
@@ -516,14 +516,14 @@ def _expire(pool: Pool | Http2Pool, now_ns: int) -> None:
 
 
 def _record_id_format(name: str) -> bytes:
-    """Return the format of the field line with the record id; empty without a name for it."""
+    """Return the format of the field line with the record id; empty if the line is off."""
     if name:
         return b"%b: %%b\r\n" % name.replace("%", "%%").encode()
     return b""
 
 
 def _kept(settings: Settings, routes: RouteTable) -> frozenset[bytes]:
-    """Return the lower-case names of fields that mean something to the engine or to a route."""
+    """Return the lower-case names of fields that the engine or a route uses."""
     traces = TRACE_FIELDS if settings.proxy.trace_context else frozenset()
     client_address = settings.proxy.client_address_header.lower().encode()
     return routes.request_names | traces | {client_address}

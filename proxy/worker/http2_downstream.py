@@ -1,13 +1,13 @@
 """One HTTP/2 connection of a client: its transport, its streams, and the deadlines of both (RFC
 9113).
 
-Strategy: the codec (`proxy/http2`) reads frames and returns events; each request becomes the text
-of an HTTP/1.1 head, which the reader of requests judges again (P1 to P11), and gets a relay and a
-stream of its own. What all streams have to send is written once, at the end of a step, or when an
+Strategy: the codec (`proxy/http2`) reads frames and returns events. Each request becomes the text
+of an HTTP/1.1 head, is judged again by the reader of requests (P1 to P11), and gets a relay and a
+stream of its own. The output of all streams is written once, at the end of a step, or when an
 upstream brings something.
 
 The invariant: a stream is released when its exchange is recorded and all of its response is sent,
-or it is reset. A stream whose response the client does not take holds up no other stream.
+or it is reset. If a client does not take the response of one stream, the others go on.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def __init__(
         self, engine: Engine, shared: Http2, peer: bytes, since_ns: int, admission: Admission
     ) -> None:
-        """Serve the client `peer` on a transport that was accepted at `since_ns`, and counted."""
+        """Serve the client `peer` on a transport that was counted, and accepted at `since_ns`."""
         codec = Connection(shared.limits, engine.encoder, time.monotonic_ns(), is_server=True)
         super().__init__(engine, shared, codec)
         self._number = shared.connections = shared.connections + 1
@@ -72,15 +72,15 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self.eof_ns = 0
         """When the client ended its side; 0: not yet."""
         self._arriving_bytes = 0
-        """How much of an incomplete DATA frame was here when the tick last looked."""
+        """Bytes of an incomplete DATA frame that were here when the tick last looked."""
         self._has_served = False
-        """Whether a request has come."""
+        """True once a request has come."""
         self._head_since_ns = 0
-        """Since when a header block is incomplete; 0: none is."""
+        """Since when a header block is incomplete; 0 if there isn't one."""
         self._held = b""
-        """Bytes that are read later."""
+        """Bytes to be read later."""
         self._held_events: list[events.Event] = []
-        """A request that waits for recording, and what came behind it (P30)."""
+        """A request that waits for recording, and the events after it (P30)."""
         self._held_ns = 0
         """Since when that request waits."""
 
@@ -102,7 +102,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Count the connection out; record what ran for the client that is gone."""
+        """Count the connection out; record the running exchanges, as their client is gone."""
         self._engine.unregister(self, self._peer)
         self._engine.recorder.count_connection("downstream_http2", -1)
         self._codec.is_ended = True
@@ -111,7 +111,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._end_streams(lose_client)
 
     def _forget_held(self) -> None:
-        """Drop input in hand: it begins nothing any more."""
+        """Drop input in hand: it can no longer begin a request."""
         self._held = b""
         self._held_events = []
 
@@ -124,9 +124,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return self._transport.can_write_eof() and bool(self._relays)
 
     def _end_requests(self) -> None:
-        """End requests that will not become complete, and the client's sides of tunnels, once all
-        input is read.
-        """
+        """Once all input is read, end the incomplete requests, and the client's side of tunnels."""
         if not self._has_more:
             for stream_id, relay in list(self._relays.items()):
                 forward_eof(relay)
@@ -157,7 +155,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._step(held)
 
     def _step(self, data: bytes) -> None:
-        """Read some frames, act on them, and write what all streams have to send."""
+        """Read some frames, handle their events, and write the output of all streams."""
         now_ns = time.monotonic_ns()
         reader = self._codec.reader
         held = self._held_events
@@ -175,9 +173,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._end_requests()
 
     def _act_on(self, found: list[events.Event], waited_ns: int) -> None:
-        """Act on events; hold a request, and what follows it, where recording needs room (P30).
+        """Handle events; hold a request, and the events after it, if recording needs room (P30).
 
-        `waited_ns` is how long the first has waited: it is not held again; -1 where none has.
+        `waited_ns` is the wait of a first event that was held already, and is not held again; -1
+        without one.
         """
         steps = self._engine.steps
         pace = self._engine.pace
@@ -204,7 +203,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def _begin(self, event: events.RequestReceived, now_ns: int, waited_ns: int) -> None:
         """Begin the exchange of a request.
 
-        The reader of HTTP/1.1 judges its head as text, whose framing is written anew (F8).
+        The reader of HTTP/1.1 judges its head as text, with its framing written anew (F8).
         """
         engine = self._engine
         shared = self._shared
@@ -245,10 +244,10 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         relay.begin(reader, read, now_ns, waited_ns)
 
     def _refusal_of(self, head: RequestFields) -> Refused | None:
-        """Return why a request is refused before its head is read, None if it is not.
+        """Return the reason for refusing a request before its head is read, or None.
 
-        It is returned since an error that is raised holds, by its traceback, the head that holds
-        it.
+        It is returned because raising it would make a cycle: the head refers to the error, and the
+        traceback of the error to the head.
         """
         engine = self._engine
         if head.refusal is not None and len(head.target) > engine.max_line_bytes:
@@ -261,7 +260,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return head.refusal
 
     def _refuse(self, relay: Relay, head: RequestFields, refusal: Refused, now_ns: int) -> None:
-        """Refuse a request that has not begun; its record has as much of the head as limits allow."""
+        """Refuse a request that has not begun; its record has as much of the head as the limits
+        allow.
+        """
         engine = self._engine
         reader = self._reader
         if refusal.code != "stream_refused":
@@ -312,7 +313,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             forward_body(relay, data, trailers, is_last=is_last)
             self._codec.credit(stream_id, len(data))
         elif relay is not None and relay.wants_websocket:
-            # The data of others come too late: they are answered, or their bodies known to be empty.
+            # On other streams DATA comes too late: the request is answered, or has no body.
             forward_stream_data(relay, cast(Http2Exit, relay.exit), data, is_last=is_last)
 
     def _take_reset(self, event: events.StreamReset) -> None:
@@ -333,7 +334,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     # Writing.
 
     def pause_writing(self) -> None:
-        """Read no more from the client and the upstreams: the client takes nothing for now."""
+        """Stop reading from the client and the upstreams: the client receives nothing for now."""
         self._time_stall()
         if not self._is_lingering:
             self.pause(BY_CLIENT)
@@ -341,7 +342,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             relay.pause_response()
 
     def resume_writing(self) -> None:
-        """Read again from the client, and for all streams whose windows are open."""
+        """Read again from the client, and for all streams with open windows."""
         self._end_stall()
         for stream_id, relay in list(self._relays.items()):
             if stream_id not in self._waiting:
@@ -393,8 +394,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             self._end(ErrorCode.NO_ERROR, "")
 
     def _note_arriving(self) -> bool:
-        """Return whether more of a DATA frame has come since the last tick, behind which the bodies
-        of all streams wait.
+        """Return True if more of a DATA frame has come since the last tick: the bodies of all
+        streams wait for it.
         """
         reader = self._codec.reader
         arriving = reader.arriving_bytes
@@ -407,7 +408,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
     def _end(self, code: ErrorCode, reason: str) -> None:
         """End the connection with a GOAWAY, and linger so that it arrives.
 
-        A `reason` is a fault of the client, which is recorded once.
+        A `reason` is a fault of the client, to be recorded once.
         """
         self._codec.end(code)
         self._engine.recorder.count_http2_end(code)
@@ -424,7 +425,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when it waits for a request; 0: it is busy."""
+        """Since when the connection waits for a request; 0 while it is busy."""
         if self._is_lingering:
             return self._stalled_ns
         if self._is_busy or self._stalled_ns:
@@ -440,28 +441,29 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return self._has_served
 
     def evict(self, reason: str) -> None:
-        """Close now, for the sake of a new connection."""
+        """Close now, to make room for a new connection."""
         self._engine.unregister(self, self._peer)
         self._end(ErrorCode.NO_ERROR, "")
         self._transport.abort()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether a request is probably on its way: since `since_ns` the connection began, or was
-        asked to end.
+        """True if a request is probably on its way: the connection began, or was asked to end,
+        after `since_ns`.
         """
         is_new = not self._has_served and self._since_ns >= since_ns
         return not self._is_lingering and (is_new or self._codec.inbound.drain_since_ns > since_ns)
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Drain: serve what is on its way, and close then (P29)."""
+        """Drain: serve the requests that are on their way, then close (P29)."""
         if not self._is_lingering:
             self._codec.inbound.drain(time.monotonic_ns())
             self.flush()
 
     def abort_for_shutdown(self) -> None:
-        """Record what runs as `shutdown`, and send GOAWAY: the time for draining is over.
+        """Record the running exchanges as `shutdown`, and send GOAWAY: the time for draining is
+        over.
 
-        A second call closes; the moment between them lets the GOAWAY arrive.
+        A second call closes, a moment later, so that the GOAWAY can arrive.
         """
         self._forget_held()
         self._end_all(shut_down)

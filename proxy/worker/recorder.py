@@ -1,8 +1,8 @@
-"""The recorder: it gives an exchange an id and times, and at its end pushes it into the ring and
-counts it.
+"""The recorder: gives each exchange an id and times; at its end, pushes it into the ring and counts
+it.
 
-The four things that a worker does with a record are here: copy bytes into the ring, stamp an id,
-stamp the clock, count. A full ring refuses a record, and counts that; the request never fails.
+A worker does four things with a record, all of them here: copy bytes into the ring, stamp an id,
+stamp the clock, count. A full ring refuses a record and counts it; the request never fails.
 """
 
 import secrets
@@ -28,7 +28,7 @@ from proxy.ring.ring import RingWriter
 from proxy.worker.recording_pace import RecordingPace, Share
 
 _CLOCK_READINGS: Final = 3
-"""How often both clocks are read in a sample, at most."""
+"""Most readings of both clocks in one sample."""
 _CLOCK_CLOSE_NS: Final = 100_000
 """Two readings within this time count as simultaneous."""
 
@@ -40,10 +40,10 @@ MESSAGE_PART: Final = 10
 """Messages hold at most a tenth of the ring, so that they cannot push out exchanges."""
 
 NO_SLOT: Final = -2
-"""The slot of an exchange that is not shown: the table was full, or it is not recorded."""
+"""The slot of an exchange that is not in the table: the table was full, or it is not recorded."""
 
 _MESSAGE_BYTES: Final = FIXED.size + ACCESS.size + PREFIX_BYTES
-"""The bytes of a message's entry beside its text, session and trace context."""
+"""Bytes of a message's entry without its text, session and trace context."""
 
 
 class Recorder:
@@ -80,15 +80,15 @@ class Recorder:
         self._counter = 0
         """The lowest 20 bits of the newest id."""
         self._offset_ns = 0
-        """The wall clock less the monotonic one."""
+        """The wall clock minus the monotonic one."""
         self.sample_clock()
 
     def sample_clock(self) -> None:
-        """Compare wall and monotonic clock; called once a second, to follow a wall clock that is
-        set.
+        """Compare wall and monotonic clock; called once a second, to follow changes of the wall
+        clock.
 
-        The process may lose its core between two readings, which would date records wrongly: so the
-        closest of a few readings counts.
+        The process may lose its core between two readings, and records would get a wrong date:
+        therefore the closest of a few readings counts.
         """
         best_ns: int | None = None
         for _ in range(_CLOCK_READINGS):
@@ -113,7 +113,7 @@ class Recorder:
         return Exchange(record_id, id_text, now_ns, wall_ns, client)
 
     def finish(self, exchange: Exchange, now_ns: int) -> None:
-        """Record an exchange whose last bytes are about to be released, or whose end is known."""
+        """Record an exchange just before its last bytes are released, or once its end is known."""
         exchange.ended_ns = now_ns - exchange.started_ns
         layout = self._layout
         cells = self._cells
@@ -136,8 +136,8 @@ class Recorder:
             ring.push(KIND_EXCHANGE, header, sections)
 
         if exchange.slot >= 0:
-            # The slot is cleared after the push. If the process is killed in between, the exchange is
-            # in both and is stored once; the other way round it would be in neither.
+            # The slot is cleared after the push. If the process is killed in between, the exchange
+            # is in both and is stored once; in the other order it would be in neither.
             self._inflight.clear(exchange.slot)
             exchange.slot = -1
 
@@ -146,23 +146,23 @@ class Recorder:
         *, kind: int = KIND_WEBSOCKET, session: bytes = b"", keeps_text: bool = True, follows_gap: bool, at_ns: int = 0,
         opening: bytes = b"",
     ) -> bool:  # fmt: skip
-        """Record a message; a ring under pressure gets it without its text.
+        """Record a message; under pressure, the ring gets it without its text.
 
         Args:
             exchange: the exchange that it belongs to.
             direction: IN or OUT.
             message: the message.
-            traceparent: the trace context of the request; empty: there is none.
+            traceparent: the trace context of the request; may be empty.
             kind: the kind of its entry, WebSocket or gRPC.
-            session: what the collector needs to read it; empty outside of sessions.
-            keeps_text: whether the collector keeps the text, and not its counts only.
-            follows_gap: whether messages of its direction were dropped before it.
-            at_ns: when it passed, wall clock; 0: now.
-            opening: what is known of the exchange; empty: the collector has it.
+            session: the data that the collector needs to read it; empty outside of sessions.
+            keeps_text: False if the collector is to keep only its counts.
+            follows_gap: True if messages of its direction were dropped before it.
+            at_ns: when it passed, by the wall clock; 0: now.
+            opening: the known part of the exchange; empty if the collector has it already.
 
         Returns:
-            Whether it is in the ring. A message beyond the share of messages is counted here, and one
-            that the ring refuses by the ring.
+            True if it is in the ring. A message beyond the share of messages is counted as dropped
+            here, one that the ring refuses by the ring.
         """
         if self._ring.pressure():
             message = message._replace(data=b"")
@@ -184,8 +184,8 @@ class Recorder:
         return self._ring.push(kind, header, sections)
 
     def count_dropped_messages(self, count: int, kind: int = KIND_WEBSOCKET) -> None:
-        """Count messages that were forwarded and not recorded, as the record of their exchange
-        does.
+        """Count messages that were forwarded and not recorded; the record of their exchange does so
+        too.
         """
         layout = self._layout
         self._cells[
@@ -193,7 +193,7 @@ class Recorder:
         ] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
-        """Show an exchange that has become old in the in-flight table, if it is recorded at all."""
+        """Show an old exchange in the in-flight table, if it is recorded at all."""
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return
@@ -205,7 +205,7 @@ class Recorder:
             exchange.request_body.collect(sections)
 
         if exchange.flags & FLAG_HEADS_OFF:
-            # Where heads are not recorded, records still have the request line in their columns.
+            # Records have the request line in their columns even without heads.
             head = head.partition(b"\r\n")[0] + b"\r\n\r\n"
         slot = self._inflight.fill(
             exchange.id,
@@ -219,7 +219,7 @@ class Recorder:
         exchange.slot = slot if slot >= 0 else NO_SLOT
 
     def show_status(self, exchange: Exchange) -> None:
-        """Show the status of an exchange in the in-flight table whose response has begun."""
+        """Show the status of an exchange in the in-flight table, once its response has begun."""
         self._inflight.note_status(exchange.slot, exchange.status)
 
     def count_upstream_error(self, route: int, code: str) -> None:
@@ -241,14 +241,14 @@ class Recorder:
         self._cells[self._layout.proxy_failure_cell(reason)] += 1
 
     def count_egress(self, outcome: str) -> None:
-        """Count a connection to the port of outgoing calls by what became of it."""
+        """Count a connection to the port of outgoing calls by its outcome."""
         self._cells[self._layout.egress_cell(outcome)] += 1
 
     def count_connection(self, side: str, change: int) -> None:
         """Change the number of open connections of a side by one.
 
-        `downstream_http2` and `upstream_http2` are those that speak HTTP/2. The former are counted
-        as `downstream` by themselves, the latter as `upstream` here.
+        `downstream_http2` and `upstream_http2` are connections that speak HTTP/2. The caller also
+        counts the former as `downstream`; the latter count as `upstream` here.
         """
         layout = self._layout
         cells = self._cells
@@ -262,7 +262,7 @@ class Recorder:
                 cells[layout.connections_upstream_http2] += change
 
     def count_http2_end(self, code: int) -> None:
-        """Count a connection of HTTP/2 that we ended."""
+        """Count an HTTP/2 connection that we ended."""
         self._cells[self._layout.http2_ends + code] += 1
 
     def count_http2_reset(self, side: str, code: int) -> None:
@@ -285,16 +285,16 @@ class Recorder:
         cells[layout.recording_wait_us] += wait_ns // 1000
 
     def count_recording_standstill(self) -> None:
-        """Count that requests wait no more because nothing leaves the ring."""
+        """Count that requests stop waiting because nothing leaves the ring."""
         self._cells[self._layout.recording_standstills] += 1
 
     @property
     def filled_by_messages(self) -> float:
-        """The part of their share of the ring that messages have taken, 0 to 1."""
+        """The part of the messages' share of the ring that is in use, 0 to 1."""
         return self._message_share.filled
 
     def be_lean(self, room: LeanRoom) -> None:
-        """Keep only the pages of the ring that are in use, from now on: few records are to come."""
+        """From now on keep only the pages of the ring that are in use: few records are to come."""
         self._ring.be_lean(room)
 
     def pace(self, max_wait_ms: int) -> RecordingPace:

@@ -1,18 +1,19 @@
-"""How long new requests wait so that their records find room in the ring: back-pressure from
-recording (P30).
+"""Back-pressure from recording: new requests wait so that their records find room in the ring
+(P30).
 
-Strategy: below half of the ring nothing waits, and one comparison says so. Above it each new
-request waits in proportion to the fill, up to `[capture] max_wait_ms` at three quarters, from where
-on records lose their bodies. So traffic slows down to the speed at which records leave the ring.
-Waits shorter than a timer's millisecond are added up until they make one. Requests that run are not
-held; of a WebSocket or a gRPC stream whose messages fill their share of the ring the side that
-sends is read later.
+Strategy: below half of the ring nothing waits, at the price of one comparison. Above it each new
+request waits in proportion to the fill. The wait reaches `[capture] max_wait_ms` at three quarters,
+and from there on records lose their bodies. So traffic slows down to the speed at which records
+leave the ring. Waits below the millisecond of a timer are added up until they make one. Running
+requests are not held. If the messages of a WebSocket or a gRPC stream fill their share of the ring,
+the sending side is read later.
 
-Waiting ends when nothing has left the ring for 15 s, as with a store that is away while the spool is
-full, or a collector that dies again and again. It begins again when something moves.
+Waiting ends when nothing has left the ring for 15 s, for example because the store is away while
+the spool is full, or because the collector dies again and again. It begins again when something
+moves.
 
-Invariant: a request is held once, for no longer than the limit; a worker that gets no processor
-reads it later.
+Invariant: a request is held once, and not beyond the limit; a worker that gets no processor may
+still read it later.
 """
 
 import asyncio
@@ -27,54 +28,54 @@ from proxy.network.fair_loop import BY_RECORDING
 log = logging.getLogger(__name__)
 
 STANDSTILL_NS: Final = 15_000_000_000
-"""How long nothing is released before requests wait no more: three times as long as a slow collector
-takes to start.
+"""How long nothing is released before requests stop waiting: three times as long as a slow
+collector takes to start.
 """
 LOOK_NS: Final = 1_000_000_000
-"""How often the ring is looked at while requests wait.
+"""The time between two looks at the ring while requests wait.
 
-It is also the most that the time between two looks counts as a standstill: a ring that was not
-needed for an hour did not stand still, nor did that of a process that was frozen.
+It is also the longest time between two looks that counts as a standstill: an unused ring did not
+stand still, and neither did the ring of a frozen process.
 """
 _TIMER_NS: Final = 1_000_000
 """The resolution of the loop's timers."""
 _FULL_WAIT: Final = 0.25
-"""The part of the ring beyond its half whose use makes the wait the longest."""
+"""The part of the ring above its half at which the wait is longest."""
 _NEVER: Final = 1 << 62
 
 
 class Ring(Protocol):
-    """The part of `RingWriter` that a wait is decided by; the tests have a ring of their own."""
+    """The part of `RingWriter` that decides on a wait; the tests have a ring of their own."""
 
     @property
     def head(self) -> int:
-        """The offset behind the newest entry."""
+        """The offset after the newest entry."""
 
     @property
     def released(self) -> int:
-        """The offset before which all is free again."""
+        """The offset up to which everything is free again."""
 
     @property
     def capacity(self) -> int:
-        """How far `head` may be ahead of `released`, in bytes."""
+        """The limit, in bytes, on the distance of `head` from `released`."""
 
 
 class Paced(Protocol):
     """A socket that can be left unread for a while."""
 
     def pause(self, reason: int) -> None:
-        """Stop reading it, for one of the `BY_` reasons."""
+        """Stop reading from it, for one of the `BY_` reasons."""
 
     def resume(self, reason: int) -> None:
-        """Read it again, unless another reason is left."""
+        """Read from it again, unless another reason remains."""
 
 
 class Share:
     """Bounds the bytes of one kind of entry in one ring, so that it never pushes out the others.
 
-    Two halves, used in turn: a full half is closed at the ring's head of that moment, and the next
-    one begins when the reader has released all of the one before it. So the share costs one
-    comparison an entry, and the shared cell is read only when a half is full. At most the share's
+    It has two halves, used in turn. A full half is closed at the current head of the ring, and the
+    next one begins when the reader has released all of the previous one. So the share costs one
+    comparison per entry, and the shared cell is read only when a half is full. At most the share's
     bytes, and one entry, are in the ring and not released.
     """
 
@@ -86,7 +87,7 @@ class Share:
         self._half = size // 2
         self._used = 0
         self._closed_at = 0
-        """The ring's head when the half before this one was full."""
+        """The ring's head when the previous half was full."""
 
     @property
     def filled(self) -> float:
@@ -95,7 +96,7 @@ class Share:
         return (self._used + (0 if is_free else self._half)) / (2 * self._half)
 
     def take(self, size: int) -> bool:
-        """Take room for the next entry, of `size` bytes; return False where the share is used up."""
+        """Take room for the next entry, of `size` bytes; return False if the share is used up."""
         if self._used and self._used + size > self._half:
             if self._ring.released < self._closed_at:
                 return False
@@ -127,14 +128,14 @@ class RecordingPace:
         call_later: Callable[[float, Callable[[], None]], None] = _call_later,
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
-        """Judge by the fill of `ring`.
+        """Decide by the fill of `ring`.
 
         Args:
-            ring: where the records go.
-            max_wait_ms: the longest wait; with 0 nothing waits.
+            ring: receives the records.
+            max_wait_ms: the longest wait; 0 for no waits.
             count_wait: called with each wait, in ns.
             count_standstill: called each time that waiting ends because nothing moves.
-            call_later: calls a function after so many seconds.
+            call_later: calls a function after a number of seconds.
             clock_ns: the monotonic clock.
         """
         self._ring = ring
@@ -145,22 +146,22 @@ class RecordingPace:
         self._count_wait = count_wait
         self._count_standstill = count_standstill
         self._easy = self._half if max_wait_ms else _NEVER
-        """The head up to which nothing waits: half a ring beyond the `released` last read.
+        """Below this head nothing waits: half a ring beyond the last `released` read.
 
         Comparing with it reads no memory that is shared with the collector.
         """
         self._released = -1
         """The ring's `released` at the last look."""
         self._looked_ns = 0
-        """When the last look was."""
+        """The time of the last look."""
         self._still_ns = 0
-        """For how long `released` has not moved, as far as it was looked at."""
+        """How long `released` has not moved, in observed time."""
         self._is_still = False
-        """Whether waiting has ended because nothing moves."""
+        """True if waiting has ended because nothing moves."""
         self._debt_ns = 0
         """The sum of waits that were too short for a timer."""
         self._waiting: deque[tuple[int, Paced]] = deque()
-        """The sockets that are held, with the time at which each is read again; oldest first."""
+        """The held sockets, each with the time at which it is read again; oldest first."""
 
     def request_wait_ns(self, now_ns: int) -> int:
         """Return how long a request that comes now has to wait: nearly always 0."""
@@ -177,14 +178,14 @@ class RecordingPace:
     def message_wait_ns(self, now_ns: int, filled: float) -> int:
         """Return how long the sender of a message is not read.
 
-        `filled` is the part of their share of the ring that messages have taken.
+        `filled` is the part of the messages' share of the ring that is in use.
         """
         if filled > 0.5 and self._look(now_ns):
             return self._wait_ns(filled * 2 - 1)
         return 0
 
     def _look(self, now_ns: int) -> bool:
-        """Return whether it is worth waiting for room: something has left the ring lately."""
+        """Return True if waiting for room is useful: something has left the ring lately."""
         since_ns = now_ns - self._looked_ns
         self._looked_ns = now_ns
 
@@ -226,7 +227,7 @@ class RecordingPace:
             self._call_later(min(wait_ns, LOOK_NS) / 1e9, self._wake)
 
     def _wake(self) -> None:
-        """Resume the sockets whose time has come, or all if it is not worth waiting any more."""
+        """Resume the sockets whose time has come, or all sockets once waiting is of no use."""
         waiting = self._waiting
         now_ns = self._clock_ns()
         is_moving = self._look(now_ns)

@@ -1,9 +1,9 @@
-"""Routes: the upstream that a request goes to, and the changes to its head on the way.
+"""Routes: the upstream of a request, and the changes to its head on the way.
 
 Routes are compiled once from the settings into bytes, so that the path of a request only joins
-them. Matching looks at the raw path, as the upstream will see it. Where more than one route exists,
-the normalised path (percent-decoded, dot segments removed) must lead to the same one: a path that
-two readers could route differently is refused (P10).
+them. Matching uses the raw path, as the upstream will see it. If there is more than one route, the
+normalised path (percent-decoded, dot segments removed) must lead to the same one. A path that two
+readers could route differently is refused (P10).
 """
 
 import logging
@@ -45,7 +45,9 @@ _BACKSLASH: Final = 0x5C
 
 
 def limit_level_unrouted(exchange: Exchange, level: CaptureLevel) -> None:
-    """Record an exchange at most at a level if it reached no route, whose level would count."""
+    """Record an exchange that reached no route, and so has no level of its own, at a given level at
+    most.
+    """
     if exchange.route == NO_ROUTE:
         exchange.flags |= CAPTURE_FLAGS[level]
         exchange.is_recorded = exchange.is_recorded and level != "none"
@@ -90,9 +92,11 @@ class Route:
     def __init__(self, index: int, route: RouteSettings, settings: Settings) -> None:
         """Compile `route`, the `index`-th of the settings."""
         self.index = index
-        """Which route records have."""
+        """The index of the route in records."""
         self.place = index
-        """Which pools of the engine it has: those of outgoing calls share a route."""
+        """The key of its pools in the engine: outgoing calls share a route, and have pools of their
+        own.
+        """
         self.path = route.path.encode()
         self.host = _host_name(route.host.encode())
         self.strip_bytes = route.strip_bytes
@@ -102,7 +106,7 @@ class Route:
         self._base_path = self.address.base_path.encode()
         self.changes_target = bool(self.strip_bytes or self._base_path)
         self.is_http2 = route.upstream_protocol == "http2"
-        """Whether all requests go by HTTP/2, and not only those of gRPC."""
+        """True if all requests go by HTTP/2, and not only gRPC calls."""
         self.takes_grpc = route.upstream_protocol != "http1"
         is_tls = self.address.scheme == "https"
         self.tls: ssl.SSLContext | None = route.tls_context() if is_tls else None
@@ -123,7 +127,7 @@ class Route:
         """Lower-case names of fields that are not forwarded as trailers."""
         self.response_trailers_without = HEAD_ONLY | self.response_rules.without
         self.limits = limits_of(route, settings.proxy.limits)
-        # A limit that the route itself sets is meant for its LLM calls too.
+        # A limit that the route itself sets applies to its LLM calls too.
         has_own_limit = route.limits.timeout_first_byte_s is not None
         self.deadlines = Deadlines(self.limits, 0 if has_own_limit else LLM_FIRST_BYTE_S)
         self.max_body_bytes = self.limits.max_body_bytes
@@ -140,7 +144,7 @@ class Route:
         return frozenset((access.header,) if access is not None and access.is_keyed else ())
 
     def _fixed_host(self, route: RouteSettings) -> bytes | None:
-        """Return the line of the Host sent upstream; None for the client's own (`upstream_host`)."""
+        """Return the Host line sent upstream; None to keep the client's own (`upstream_host`)."""
         if route.upstream_host:
             return b"Host: %b\r\n" % route.upstream_host.encode()
         if self.address.scheme == "https":
@@ -148,9 +152,10 @@ class Route:
         return None
 
     def render(self, head: RequestHead, hop: bytes) -> bytes:
-        """Return the field lines for the upstream that depend on head and route alone.
+        """Return the field lines for the upstream that depend only on the head and the route.
 
-        Our own fields come last: what the client's Connection names was removed before (P1).
+        Our own fields come last, after the removal of the fields named by the client's Connection
+        (P1).
         """
         host = self._host_line or b"Host: %b\r\n" % (head.host or self.address.authority.encode())
         request_id = b"X-Request-Id: %b\r\n" % head.request_id if head.request_id else b""
@@ -163,8 +168,8 @@ class Route:
         )  # fmt: skip
 
     def target(self, target: bytes) -> bytes:
-        """Return a target as its upstream gets it: without the route's prefix, where the route
-        strips that, and behind the path of the upstream's URL.
+        """Return a target as its upstream gets it: after the path of the upstream's URL, and
+        without the route's prefix if the route strips it.
         """
         if target == b"*":
             return target
@@ -172,7 +177,7 @@ class Route:
 
 
 def hop_lines(head: RequestHead) -> bytes:
-    """Return the field lines of a request that are for the next hop alone: connection, framing."""
+    """Return the field lines of a request that are only for the next hop: connection, framing."""
     connection = b""
     if head.is_websocket:
         connection = UPGRADE_LINES
@@ -196,7 +201,7 @@ class RouteTable:
         """Keep the routes; the first that matches wins."""
         self.routes: Final = tuple(routes)
         self.catch_all: Final = _catch_all(self.routes)
-        """The only route, if it takes every request; else None."""
+        """The only route, if it takes every request; otherwise None."""
         self.request_names: Final = frozenset().union(
             *(route.request_names for route in self.routes)
         )
@@ -204,19 +209,19 @@ class RouteTable:
         self.is_keyed: Final = any(
             route.access is not None and route.access.is_keyed for route in self.routes
         )
-        """Whether a route asks for API keys."""
+        """True if a route checks API keys."""
 
     def access_of(self, index: int) -> Access | None:
-        """Return what a route asks of its callers; that of outgoing calls, behind all others, asks
-        nothing.
+        """Return the demands of a route on its callers. The route of outgoing calls comes after all
+        others, and has no demands.
         """
         return None if index == len(self.routes) else self.routes[index].access
 
     def match(self, host: bytes, target: bytes) -> Route | None:
-        """Return the route of a request, None if there is none.
+        """Return the route of a request, or None.
 
         Raises:
-            Refused: `bad_request`, where raw and normalised path lead to different routes.
+            Refused: `bad_request`, if raw and normalised path lead to different routes.
         """
         name = _host_name(host)
         path = target.partition(b"?")[0]
@@ -245,15 +250,15 @@ def _catch_all(routes: tuple[Route, ...]) -> Route | None:
 
 
 def _is_plain(path: bytes) -> bool:
-    """Return whether every server reads a path as it is written."""
-    # Looking for integers takes 0.9 instead of 3.8 µs: `b"%" in path` first formats an error message
-    # that is thrown away.
+    """Return True if every server reads a path as it is written."""
+    # Searching for integers takes 0.9 instead of 3.8 µs: `b"%" in path` first formats an error
+    # message and drops it.
     has_escapes = _PERCENT in path or _BACKSLASH in path or _SEMICOLON in path
     return not has_escapes and path.find(b"/.") < 0 and path.find(b"//") < 0
 
 
 def limits_of(route: RouteSettings, general: LimitSettings) -> LimitSettings:
-    """Return the general limits, replaced by those that the route sets itself."""
+    """Return the general limits with the route's own limits applied."""
     own = {
         name: limit
         for name, limit in msgspec.structs.asdict(route.limits).items()
@@ -301,7 +306,7 @@ def normalise(path: bytes) -> bytes:
 
 
 def _has_prefix(path: bytes, prefix: bytes) -> bool:
-    """Return whether a path is within that of a route: `/a/` has `/a` too, and `/` has `*`."""
+    """Return True if a path is within a route's path: `/a/` matches `/a` too, and `/` matches `*`."""
     return path.startswith(prefix) or (prefix.endswith(b"/") and path == (prefix[:-1] or b"*"))
 
 

@@ -47,27 +47,28 @@ from proxy.worker.upstream.opener import Opener
 log = logging.getLogger(__name__)
 
 DRAIN_STEP_S: Final = 0.02
-"""The interval at which a draining process looks whether the last exchange is done."""
+"""The interval at which a draining process checks if the last exchange is done."""
 EXPECTED_NS: Final = 1_000_000_000
 """How long a stop waits for the request of a connection that is new, or has sent half a head (P29).
 """
 LEAST_RING_BYTES: Final = 1 << 20
-"""The size of the smallest ring, which is the least value of its setting."""
+"""The smallest size of a ring, and the least value of its setting."""
 FAREWELL_LOOKS: Final = 50
-"""For how many looks, a second in all, clients may still take the end of what is cut off."""
+"""Checks, one second in all, during which clients may still receive the end of broken-off
+responses.
+"""
 _LULL_LOOKS: Final = 2
-"""How many looks in a row have to find no client before a retiring process goes on."""
+"""Checks in a row that must find no client before a retiring process goes on."""
 
 
 def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = False) -> Segment:
-    """Return a new segment for this process, which is held until it is closed.
+    """Return a new segment for this process, held until it is closed.
 
-    It is a file in `directory`. Where shared memory has no room, or the directory is gone, it is an
-    anonymous file, which a reader opens by its descriptor. With `is_lean` its ring has no pages
-    yet.
+    It is a file in `directory`. If shared memory has no room, or the directory is gone, it is an
+    anonymous file, and readers open it by its descriptor. With `is_lean` its ring has no pages yet.
 
     Raises:
-        SharedMemoryError: the configured directory has no room for it, or it may not be made there.
+        SharedMemoryError: the configured directory has no room for it, or creating it there failed.
     """
     routes = settings.recorded_routes
     descriptor = write_descriptor(
@@ -96,10 +97,9 @@ def make_segment(settings: Settings, directory: Path | None, *, is_lean: bool = 
 
 
 def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: bool) -> Segment:
-    """Return a segment without a name; its ring is smaller than `size` bytes where these do not
-    fit.
+    """Return a segment without a name; its ring is smaller than `size` bytes if these do not fit.
 
-    Where memfd_create is refused it is a file of /dev/shm, of which a container has 64 MiB.
+    If memfd_create is refused, it is a file of /dev/shm. A container has 64 MiB of that.
 
     Raises:
         SharedMemoryError: not even the smallest ring fits; the message names the call, the size and
@@ -129,7 +129,9 @@ def _anonymous_segment(descriptor: bytes, size: int, cells: int, *, is_lean: boo
 
 
 def _without_memory() -> str:
-    """Return the end of a message where anonymous memory is refused: why, and what to do."""
+    """Return the end of a message about refused anonymous memory: the reason, and a remedy; empty
+    if it is allowed.
+    """
     reason = why_refused()
     if not reason:
         return ""
@@ -162,7 +164,7 @@ class DataPlane:
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self._beginning: set[asyncio.Task[None]] = set()
-        """The tasks of connections that were accepted and have no transport yet."""
+        """The tasks of accepted connections that have no transport yet."""
         own = frozenset(parse_listen(text) for text in settings.listens.values())
         engine = Engine(
             settings,
@@ -213,11 +215,12 @@ class DataPlane:
     def listen(
         self, listener: socket.socket, accept: Callable[[socket.socket], None] | None = None
     ) -> None:
-        """Accept connections on a listening socket, ours or a dead worker's; the socket stays the
-        caller's. They are those of the data port, unless `accept` takes them.
+        """Accept connections on a listening socket, ours or a dead worker's. The socket stays the
+        caller's.
 
-        The loop's own server would take one connection a turn, so that newcomers wait behind a
-        crowd. Ours costs 17 µs more for a new connection, of about 200, and nothing for a kept one.
+        They are connections to the data port, unless `accept` takes them. The loop's own server
+        would take one connection a turn, so newcomers would wait behind a crowd. Ours costs 17 µs
+        more for a new connection, of about 200, and nothing for a kept one.
         """
         duplicate = listener.dup()
         duplicate.setblocking(False)
@@ -258,9 +261,9 @@ class DataPlane:
 
     async def retire(self, deadline: asyncio.Event) -> None:
         """Announce the end of the connection with each client's next response, and wait for the
-        last to leave.
+        last client to leave.
 
-        It returns at `deadline` at the latest; then `drain` ends what is left.
+        It returns at `deadline` at the latest; then `drain` ends the rest.
         """
         self.stop_listening()
         self.engine.keeps_alive = False
@@ -270,7 +273,7 @@ class DataPlane:
             await asyncio.sleep(DRAIN_STEP_S)
 
     async def drain(self) -> None:
-        """Stop listening and let exchanges finish; what is cut off at the timeout is recorded as
+        """Stop listening and let exchanges finish; at the timeout, record the running ones as
         `shutdown`.
         """
         self.stop_listening()
@@ -290,7 +293,7 @@ class DataPlane:
             self._tick.cancel()
 
     async def _cut_off(self) -> None:
-        """End what is left; clients of HTTP/2 get a GOAWAY, which has a moment to arrive."""
+        """End the remaining exchanges; clients of HTTP/2 get a GOAWAY, and a moment to receive it."""
         self.engine.abort()
         for _ in range(FAREWELL_LOOKS):
             if not (self.engine.connections or self.engine.in_flight):
@@ -304,7 +307,7 @@ class DataPlane:
         await self.engine.drain(began_ns - EXPECTED_NS)
         has_waited = False
 
-        # Looking again and again costs requests nothing; an event would cost each a check.
+        # Polling costs requests nothing; an event would cost each of them a check.
         while self._is_busy():
             await asyncio.sleep(DRAIN_STEP_S)
             if not has_waited and time.monotonic_ns() - began_ns > EXPECTED_NS:
@@ -325,13 +328,15 @@ class DataPlane:
 
 
 def tls_of(settings: Settings) -> ssl.SSLContext | None:
-    """Return the data port's TLS context; None where the settings have no certificate."""
+    """Return the data port's TLS context; None without a certificate in the settings."""
     own = settings.proxy
     return server_context(own.tls_cert_file, own.tls_key_file, http2=own.http2)
 
 
 def _context_of(settings: Settings, context: ssl.SSLContext) -> ContextOf:
-    """Return what chooses the context of a connection; only where HTTP/2 is preferred there are two."""
+    """Return the function that chooses the context of a connection; there are two contexts only if
+    HTTP/2 is preferred.
+    """
     own = settings.proxy
     if own.http2 != "prefer":
         return lambda _: context
@@ -342,7 +347,7 @@ def _context_of(settings: Settings, context: ssl.SSLContext) -> ContextOf:
 def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
-    """Return the recorder that writes to `segment`, and the gate, which learns of new keys by it."""
+    """Return the recorder that writes to `segment`, and the gate, informed of new keys by it."""
     layout = CounterLayout(len(settings.recorded_routes))
     recorder = Recorder(
         RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment)
@@ -361,6 +366,6 @@ def data_plane(
     tasks: asyncio.TaskGroup,
     instance: str,
 ) -> DataPlane:
-    """Return the data plane of this process, which records into `segment`."""
+    """Build the data plane of this process, recording into `segment`."""
     recorder, gate = recording(settings, routes, segment, wake)
     return DataPlane(settings, routes, recorder, gate, tasks, instance)

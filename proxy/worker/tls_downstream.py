@@ -1,5 +1,5 @@
-"""Client connections of the TLS port: those after a handshake, and those of clients that speak
-plain HTTP, which are refused.
+"""Client connections of the TLS port: after a handshake, or refused because the client speaks plain
+HTTP.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from proxy.worker.engine import Engine
 
 
 class TlsDownstream(Downstream):
-    """A connection after its TLS handshake; it was counted when it was accepted, and timed since."""
+    """A connection after its TLS handshake; it is counted and timed since it was accepted."""
 
     __slots__ = ("_accepted",)
 
@@ -26,9 +26,7 @@ class TlsDownstream(Downstream):
         self._accepted = accepted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the place of the accepted connection; the first request has the time that its
-        handshake has left.
-        """
+        """Replace the accepted connection; the first request has the time that the handshake left."""
         self._accepted.hand_over()
         super().connection_made(transport)
         self._since_ns = self._accepted.since_ns

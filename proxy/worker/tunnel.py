@@ -1,13 +1,13 @@
 """A WebSocket connection after its 101: raw bytes both ways, watched by two frame scanners (RFC
 6455 §4, P7).
 
-The relay is byte-exact and knows nothing of frames; what the scanners see becomes event records and
-the exchange's close code. Back-pressure is that of any exchange: the transports of both sides pause
-each other. A side whose frames are not all read is not read further (P23).
+The relay is byte-exact and knows nothing of frames. The scanners produce event records and the
+exchange's close code. Back-pressure works as in any exchange: the transports of both sides pause
+each other. A side is not read further before all of its frames are read (P23).
 
 Bounds: those of a `MessageLog`; empty messages in a row are recorded as one. After an invalid frame
-the messages of its direction cannot be read any more: one counts as dropped, and the exchange says
-so.
+the messages of its direction cannot be read any more: one counts as dropped, and the exchange has a
+note of it.
 """
 
 import re
@@ -25,7 +25,7 @@ from proxy.worker.recording_pace import Paced, RecordingPace
 from proxy.worker.relay.message_log import MessageLog
 
 MAX_MESSAGES_PER_S: Final = 1000
-"""How many messages of one connection are recorded; further ones pass, unrecorded and counted."""
+"""Messages of one connection recorded per second; further ones pass, unrecorded and counted."""
 _COUNTS: Final = re.compile(rb'"usage|"model"')
 """Found in each message that reports usage or names the model."""
 
@@ -35,7 +35,7 @@ class Side(Paced, Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """How much of it may be in hand before reading stops."""
+        """Bytes that may be in hand before reading stops."""
 
 
 class Tunnel:
@@ -59,17 +59,17 @@ class Tunnel:
     ) -> None:
         """Begin with the exchange of the handshake, between client and upstream.
 
-        Messages are bodies: where the route keeps no bodies, none is recorded, except, in a session
-        with a model, those that carry counts.
+        Messages are bodies: if the route keeps no bodies, none is recorded, except those with
+        counts in a session with a model.
 
         Args:
             exchange: the exchange of the handshake.
-            recorder: where messages go.
+            recorder: records the messages.
             turns: the connections that wait for their turn.
             pace: holds the side that sends faster than messages are stored.
             sides: client and upstream, indexed by direction.
-            max_bytes: how much of each message is copied; 0 records none.
-            session_bytes: the same in a session with a model; 0: it is none.
+            max_bytes: bytes copied of each message; 0 records none.
+            session_bytes: the same in a session with a model; 0 outside of one.
         """
         self._exchange = exchange
         self._turns = turns
@@ -91,20 +91,20 @@ class Tunnel:
         self._on_read: Callable[[], None] | None = None
         """Called when all frames in hand are read; None until a side ends."""
         self.has_closed = False
-        """Whether a close frame passed in either direction."""
+        """True if a close frame passed in either direction."""
         self.close_code: int | None = None
         exchange.request_body = Window(0, 0)
         exchange.response_body = Window(0, 0)
 
     def watch_client(self, data: bytes) -> None:
-        """Count and read bytes of the client, which were forwarded."""
+        """Count and read bytes of the client after they were forwarded."""
         window = self._exchange.request_body
         assert window is not None
         window.add(data)
         self._watch(IN, data)
 
     def watch_upstream(self, data: bytes) -> None:
-        """Count and read bytes of the upstream, which were forwarded."""
+        """Count and read bytes of the upstream after they were forwarded."""
         window = self._exchange.response_body
         assert window is not None
         window.add(data)
@@ -145,7 +145,7 @@ class Tunnel:
         return message.is_compressed or _COUNTS.search(message.data) is not None
 
     def take_turn(self) -> None:
-        """Read some of the frames in hand; resume a side when all of its frames are read."""
+        """Read some of the frames in hand; resume a side once all of its frames are read."""
         for direction in IN, OUT:
             if self._scanners[direction].has_more:
                 self._watch(direction, b"")
@@ -169,7 +169,7 @@ class Tunnel:
                 on_read()
 
     def finish(self) -> None:
-        """Stop watching, and note on the exchange how the session went."""
+        """Stop watching, and note the course of the session on the exchange."""
         self._scanners = (MessageScanner(0), MessageScanner(0))
         self._exchange.close_code = self.close_code or 0
         self._exchange.note_dropped()

@@ -1,3 +1,1 @@
-"""What is decided about a request before it needs an upstream: its route, its caller, how much is
-recorded.
-"""
+"""Decisions about a request before it needs an upstream: route, caller, level of capture."""

@@ -1,7 +1,8 @@
-"""The admission of a request: its route, whether it may pass, and the head for its upstream.
+"""The admission of a request: its route, the check of its caller, and the head for its upstream.
 
-Strategy: everything that depends on the head and the route alone is rendered once, for as long as a
-client repeats its head. The invariant: a request is admitted before a byte of it is forwarded.
+Strategy: everything that depends only on the head and the route is rendered once, and used again as
+long as a client repeats its head. The invariant: a request is admitted before a byte of it is
+forwarded.
 """
 
 from proxy.http1.errors import Refused, no_route
@@ -15,8 +16,10 @@ from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 
 Rendered = tuple[RequestHead | None, Route | None, bytes, bytes]
-"""A head, its route, the field lines that it becomes for the upstream, and its client as records
-have it (`client_section`). The head is None where they cannot be used again.
+"""A rendered head: the head, its route, the field lines for the upstream, the client as in records
+(`client_section`).
+
+The head is None if the lines must not be used for another request.
 """
 
 
@@ -31,9 +34,9 @@ class Admission:
         self._peer = peer
         self._scheme = b"https" if is_tls else b"http"
         self.takes_https = is_tls
-        """Whether a request may name an `https` URL."""
+        """True if a request may name an `https` URL."""
         self._rendered: Rendered = (None, None, b"", b"")
-        """The rendering of the newest head."""
+        """The newest head, rendered."""
 
     def admit(
         self, exchange: Exchange, request: RequestReader, head: RequestHead
@@ -88,7 +91,7 @@ class Admission:
     ) -> Rendered:
         """Render the field lines for the upstream, and find the client.
 
-        `authority` is that of a target in absolute form, which takes the place of Host.
+        `authority` comes from a target in absolute form and replaces the Host field.
         """
         engine = self._engine
         peer = self._peer
@@ -107,9 +110,9 @@ class Admission:
 
 
 class TracingAdmission(Admission):
-    """Admits requests, and gives those without a trace context one.
+    """Admits requests, and adds a trace context to those without one.
 
-    It is a class of its own, so that requests of an engine without the setting do not test for it.
+    A separate class, so that other engines do not test the setting on every request.
     """
 
     __slots__ = ()

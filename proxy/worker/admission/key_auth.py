@@ -1,14 +1,14 @@
-"""The check of API keys: who may call a route, decided before anything of a request is forwarded.
+"""The check of API keys: it decides if a caller may use a route, before anything is forwarded.
 
-Strategy: the presented secret is hashed and the hash looked up. That needs no comparison in
-constant time: the time of a look-up says something of SHA-256 values at most, which reveal nothing
-about secrets of 32 random bytes. A value that begins with `sk_` is one of our keys: it is judged
-even where keys are optional, and never forwarded. Other values may be the upstream's (Azure uses
-the same header), and pass where keys are optional.
+Strategy: the presented secret is hashed and the hash is looked up. A comparison in constant time is
+not needed: the time of a look-up reveals at most something about SHA-256 values, and those reveal
+nothing about secrets of 32 random bytes. A value that begins with `sk_` is one of our keys: it is
+checked even if keys are optional, and is never forwarded. Other values may be meant for the
+upstream (Azure uses the same header), and pass if keys are optional.
 
-The collector raises a number in the segment's header page once a new snapshot of the keys is in
-place; the engine's tick compares it and reads the file anew, so requests never look at shared
-memory or files. The invariant: without a snapshot a route that requires keys is closed
+The collector increases a number in the segment's header page once a new snapshot of the keys is in
+place. The engine's tick compares that number and reads the file again, so requests never look at
+shared memory or files. The invariant: without a snapshot a route that requires keys is closed
 (`keys_unavailable`), never open.
 """
 
@@ -39,12 +39,12 @@ _BEARER: Final = b"bearer "
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What one route demands of its callers, and which names it trusts."""
+    """The demands of one route on its callers, and the names that it trusts."""
 
     is_keyed: bool
-    """Whether keys are checked, required or optional."""
+    """True if keys are checked, be they required or optional."""
     is_required: bool
-    """Whether a call without one is refused."""
+    """True if calls without a key are refused."""
     header: bytes
     """Lower-case name of the field with the key."""
     scope: str
@@ -52,11 +52,11 @@ class Access:
     agent: str
     """The agent that a key must be allowed to call; empty: any."""
     believes_headers: bool
-    """Whether a trusted proxy may name project or user."""
+    """True if a trusted proxy may name project or user."""
     project_header: bytes = b""
-    """Lower-case name of the field with which the proxy names the project; empty: there is none."""
+    """Lower-case name of the field in which the proxy names the project; empty without one."""
     user_header: bytes = b""
-    """Lower-case name of the field with which the proxy names the user; empty: there is none."""
+    """Lower-case name of the field in which the proxy names the user; empty without one."""
 
     def caller(self, exchange: Exchange) -> Caller:
         """Return the owner of an admitted exchange."""
@@ -78,7 +78,7 @@ class Access:
     def without_key(self, lines: bytes) -> bytes:
         """Return field lines, each with its CRLF, without our keys.
 
-        Names with underscores count as well: CGI-style servers take them for the same field.
+        Names with underscores count too: CGI-style servers take them for the same field.
         """
         if not self.is_keyed:
             return lines
@@ -94,7 +94,7 @@ class Access:
 
 
 def compile_access(route: RouteSettings) -> Access | None:
-    """Return what a route demands of its callers; None when it demands nothing."""
+    """Compile the demands of a route on its callers; None if it has none."""
     believes_headers = bool(route.project_header or route.user_header)
     if route.auth == "off" and not believes_headers:
         return None
@@ -120,7 +120,7 @@ def _first(lines: Sequence[bytes], name: bytes) -> bytes:
 
 
 def is_own(value: bytes) -> bool:
-    """Return whether a value looks like one of our keys, or is a list with one."""
+    """Return True if a value looks like one of our keys, or is a list that contains one."""
     return _PREFIX in value and any(
         part.strip(b" \t").startswith(_PREFIX) for part in value.split(b",")
     )
@@ -129,17 +129,17 @@ def is_own(value: bytes) -> bool:
 def evaluate(
     access: Access, presented: Sequence[bytes], keys: Mapping[bytes, KnownKey] | None, now_us: int
 ) -> tuple[KnownKey | None, str]:
-    """Judge a request to a keyed route.
+    """Check a request to a keyed route.
 
     Args:
-        access: what the route demands.
-        presented: the values of its key fields.
-        keys: the snapshot, by digests of secrets; None without one.
+        access: the demands of the route.
+        presented: the values of the request's key fields.
+        keys: the snapshot, by digests of secrets; None if it could not be read.
         now_us: the wall clock.
 
     Returns:
-        The key that was presented, if it is known; and why the request is refused, one of
-        `errors.AUTH_CODES` or `keys_unavailable`, else `PASSED`.
+        The presented key, if it is known; and the reason for a refusal, one of `errors.AUTH_CODES`
+        or `keys_unavailable`, else `PASSED`.
     """
     if not access.is_required and not any(map(is_own, presented)):
         return None, PASSED
@@ -159,7 +159,7 @@ def evaluate(
 
 
 def _objection(access: Access, key: KnownKey, now_us: int) -> str:
-    """Return why a known key does not open a route, else `PASSED`."""
+    """Return the reason for refusing a known key on a route, else `PASSED`."""
     if key.disabled:
         return "disabled"
     if key.expires_at_us is not None and key.expires_at_us <= now_us:
@@ -173,7 +173,7 @@ def _objection(access: Access, key: KnownKey, now_us: int) -> str:
 
 
 def explain(access: Access, code: str) -> str:
-    """Return the message for the client: why a call is refused, and how to fix it."""
+    """Return the message for a refused client: the reason, and how to fix it."""
     header = access.header.decode()
     return {
         KEYS_UNAVAILABLE: "API keys cannot be checked yet, try again",
@@ -195,7 +195,7 @@ def _value(raw: bytes) -> bytes:
 
 
 class Gate:
-    """Admits exchanges to routes that demand something of their callers, by the newest snapshot."""
+    """Admits exchanges to routes with demands on their callers, by the newest key snapshot."""
 
     def __init__(
         self,
@@ -211,9 +211,9 @@ class Gate:
         Args:
             cells: the header page of the segment, with the number of the newest snapshot.
             directory: the data directory.
-            trusted: the proxies whose names of projects and users count.
+            trusted: the proxies that may name project and user.
             recorder: counts refusals.
-            is_keyed: whether a route checks keys.
+            is_keyed: True if a route checks keys.
         """
         self._cells = cells
         self._directory = directory
@@ -244,8 +244,8 @@ class Gate:
             self._generation = generation
 
     def _report(self, generation: int, error: Exception) -> None:
-        """Log once that a snapshot cannot be read; the one before it stays in force, and the next
-        tick tries again.
+        """Log once that a snapshot cannot be read; the previous one stays valid, and the next tick
+        tries again.
         """
         if self._failed_generation != generation or not generation:
             self._failed_generation = generation

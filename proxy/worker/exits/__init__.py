@@ -1,1 +1,1 @@
-"""Where responses go: each protocol's wire towards a client."""
+"""Responses to clients: one exit for each protocol."""

@@ -1,6 +1,6 @@
-"""The sending of responses to one client: the relay says what is sent, an exit of its protocol how.
+"""Sending responses to one client: the relay decides on the content, an exit knows the protocol.
 
-The invariant: `whole`, `end` and `refuse` prepare bytes that `release` sends, so that an exchange
+The invariant: `whole`, `end` and `refuse` prepare bytes, and `release` sends them. So an exchange
 is on record before its client can have all of its response.
 """
 
@@ -19,11 +19,11 @@ class Exit(ABC):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.is_keep_alive = False
-        """Whether the connection serves another request after this one, whose rest has to be read
-        first; never on a stream of HTTP/2.
+        """True if the connection serves another request after this one; the rest of this one is
+        read first. Always False on an HTTP/2 stream.
         """
         self.takes_trailers = False
-        """Whether trailers can follow the body that was started."""
+        """True if trailers can follow the body that was started."""
 
     @abstractmethod
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
@@ -66,20 +66,20 @@ class Exit(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Send what was prepared."""
+        """Send the prepared bytes."""
 
     @property
     @abstractmethod
     def unsent_bytes(self) -> int:
-        """How much of the response never went out to a client that took nothing."""
+        """Bytes of the response that a stalled client never got."""
 
     @abstractmethod
     def half_close(self) -> None:
-        """End our side behind the last response, while the client may still be sending."""
+        """End our side after the last response, while the client may still be sending."""
 
     @abstractmethod
     def break_off(self) -> None:
-        """End so that the client cannot take a part of the response for all of it (P14)."""
+        """End so that the client cannot mistake a part of the response for all of it (P14)."""
 
     @abstractmethod
     def switch(self, head: ResponseHead, id_text: bytes) -> None:

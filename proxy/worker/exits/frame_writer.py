@@ -1,10 +1,10 @@
-"""Writes of HTTP/2 connections: all frames that one step has for a connection are one write, at the
-end of the step.
+"""Writes of HTTP/2 connections: all frames that one step has for a connection go out in one write,
+at the end of the step.
 
-Strategy: a step reads some frames of one connection and passes them on, which may concern many
-streams of many connections. Each connection with frames to send is noted meanwhile, and written
-once. The invariants: outside of a step frames are sent at once. A writer lets go of a connection
-that is lost: both would wait as a cycle for a garbage collection.
+Strategy: a step reads some frames of one connection and passes them on, possibly to many streams of
+many connections. Connections with frames to send are collected meanwhile, and each is written once.
+The invariants: outside of a step frames are sent at once. A writer drops its reference to a lost
+connection: otherwise both would wait as a cycle for a garbage collection.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class Steps:
                 writer.write()
 
     def defer(self, writer: "FrameWriter") -> bool:
-        """Have a writer write at the end of the step that runs; return whether one runs."""
+        """Let a writer write at the end of the running step; return False if no step runs."""
         if self._depth:
             self._due[writer] = None
         return self._depth > 0
@@ -59,7 +59,7 @@ class FrameWriter:
         transport: asyncio.Transport,
         take: Callable[[list[Event]], None],
     ) -> None:
-        """Write to a transport; `take` gets the events that the codec reports when a time is up."""
+        """Write to a transport; `take` gets the events that the codec reports when a wait is over."""
         self._steps = steps
         self._codec = codec
         self._take = take
@@ -67,10 +67,10 @@ class FrameWriter:
         self._write = bound_buffers(transport)
         self._is_timed = False
         self.written_bytes = 0
-        """How much the transport was given in all."""
+        """Bytes passed to the transport so far."""
 
     def flush(self) -> None:
-        """Write, now or at the end of the step that runs."""
+        """Write now, or at the end of the running step."""
         if not self._steps.defer(self):
             self.write()
 
@@ -88,7 +88,7 @@ class FrameWriter:
             asyncio.get_running_loop().call_later(_SMALL_WAIT_S, self._end_wait)
 
     def close(self) -> None:
-        """Let go of the connection, which is lost: nothing is reported any more."""
+        """Drop the lost connection, and report nothing more."""
         self._take = _report_nothing
 
     def _end_wait(self) -> None:

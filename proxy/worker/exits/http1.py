@@ -1,7 +1,7 @@
-"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and a visible end
-of what is cut.
+"""Responses on a connection of HTTP/1.1 or 1.0: status line, framing, keep-alive, and a visible
+break of incomplete responses.
 
-A response goes out in as few writes as it can; measured with bench/macro (bench/results).
+A response goes out in as few writes as possible; measured with bench/macro (bench/results).
 """
 
 import asyncio
@@ -18,7 +18,9 @@ from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
 _JOINED_BYTES: Final = 8192
-"""Longest body that is written together with its head: a second write costs less than a longer copy."""
+"""Longest body that is written together with its head: below it, a second write costs more than the
+copy.
+"""
 _RESET: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that turns a close into a reset, so that a truncated response does not look complete
 (P14).
@@ -38,9 +40,9 @@ class Http1Exit(Exit):
         self._method = b""
         self._is_http10 = False
         self._out = b""
-        """The bytes that were prepared and not released."""
+        """Prepared bytes that are not released yet."""
         self._body = b""
-        """The body behind them, where it is too long to be copied."""
+        """The body after them, if it is too long to be copied."""
 
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
         self._method = method
@@ -75,7 +77,7 @@ class Http1Exit(Exit):
         return head.prefix + b"Connection: close\r\n"
 
     def _prefix_for_http10(self, head: ResponseHead) -> bytes:
-        """Return a head for HTTP/1.0, which has no chunks: without a length the end of the
+        """Return a head for HTTP/1.0. There are no chunks: without a length, the end of the
         connection ends the body.
         """
         length = head.content_length

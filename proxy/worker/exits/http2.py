@@ -1,9 +1,9 @@
-"""Responses on one stream of HTTP/2, and the pace of its request: the codec makes frames, the
+"""Responses on one HTTP/2 stream, and flow control of its request: the codec makes frames, the
 connection writes them.
 
 A stream is both the exit and the client of its relay. The client gets credit for a part of its body
-once the relay has passed it on, and none while that waits for the upstream: so a stream holds no
-more than its window (F13). A WebSocket is a tunnel on its stream: DATA in both directions, and
+once the relay has passed it on, and none while that part waits for the upstream: so a stream holds
+no more than its window (F13). A WebSocket is a tunnel on its stream: DATA in both directions, and
 END_STREAM at the end of a side (RFC 8441).
 """
 
@@ -22,13 +22,15 @@ from proxy.worker.exits.exit import Exit
 
 
 class StreamOwner(Protocol):
-    """The connection of a stream, `Http2Streams`; a protocol because that imports the exits."""
+    """The connection of a stream, `Http2Streams`; a protocol, because that module imports the
+    exits.
+    """
 
     eof_ns: int
     """When the client ended its side; 0: not yet."""
 
     def flush(self) -> None:
-        """Write what the codec has to send, now or at the end of the step that runs."""
+        """Write the codec's output, now or at the end of the running step."""
 
     def await_window(self, stream_id: int) -> None:
         """Note that a part of a response waits for the client's window."""
@@ -37,7 +39,7 @@ class StreamOwner(Protocol):
         """End a stream early, and count that."""
 
     def exchange_ended(self, stream_id: int) -> None:
-        """Forget an exchange that is recorded; release its stream once its response is sent."""
+        """Forget a recorded exchange; release its stream once its response is sent."""
 
 
 class Http2Exit(Exit):
@@ -135,7 +137,7 @@ class Http2Exit(Exit):
         """End a gRPC call with a status of our own.
 
         Returns:
-            The head that was sent; empty where the response had begun already.
+            The head that was sent; empty if the response had begun already.
         """
         if has_begun:
             self.end(b"", lines)
@@ -159,7 +161,7 @@ class Http2Exit(Exit):
     def break_off(self) -> None:
         state = self._state
         code = state.reset_code if state.reset_by == BY_UPSTREAM else 0
-        # NO_ERROR would not do: curl takes it for the end of a body.
+        # Not NO_ERROR: curl takes it for the end of a body.
         self._owner.reset(self.id, code or ErrorCode.INTERNAL_ERROR)
         self._owner.exchange_ended(self.id)
 
@@ -175,7 +177,7 @@ class Http2Exit(Exit):
         self._codec.send_response(self.id, 200, b"".join(kept))
         self._owner.flush()
 
-    # The client's part.
+    # The client's side.
 
     @property
     def eof_ns(self) -> int:
@@ -195,7 +197,7 @@ class Http2Exit(Exit):
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give credit again, unless another reason is left."""
+        """Give credit again, unless another reason remains."""
         self._codec.resume(self.id, reason)
         self._owner.flush()
 
@@ -206,7 +208,7 @@ class Http2Exit(Exit):
         return data
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
-        """Let the stream go; the rest of its request is not read."""
+        """Release the stream; the rest of its request is not read."""
         if self._is_tunnel:
             self._send(b"", is_end=True)
             self._owner.flush()

@@ -1,10 +1,10 @@
-"""The ends of an exchange: whole, refused, failed, cut short; maybe before its request is read
-(P14, P24).
+"""The ends of an exchange: complete, refused, failed, cut short; possibly before its request is
+read (P14, P24).
 
-Functions over the state of a relay. Each records the exchange; where the rest of the request is
-still to come, it enters the phase `ENDING` instead, and `end_answered` records it later.
+Functions over the state of a relay. Each records the exchange. If the rest of the request is still
+to come, the exchange enters the phase `ENDING` instead, and `end_answered` records it later.
 
-| what happens | function |
+| event | function |
 |---|---|
 | the response is complete | `end` |
 | sidelog responds instead of an upstream | `refuse`, `refuse_unread`, `reject` |
@@ -54,21 +54,21 @@ OUTCOME_OF: Final = {
     "upstream_timeout": OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT],
     "egress_denied": _REJECTED,
 }
-"""Code of an upstream's failure → the outcome on record, where it is not `UPSTREAM_ERROR`."""
+"""Code of an upstream's failure → the outcome on record; others are `UPSTREAM_ERROR`."""
 
 
-# The response is complete, maybe before its request.
+# The response is complete, possibly before its request.
 
 
 def end(relay: RelayState, exchange: Exchange, now_ns: int) -> None:
-    """Send the last of a response, recorded first; where its request is still coming, the record
-    waits for that (P24).
+    """Record the exchange, then send the last of its response; if the request is still coming, the
+    record waits for it (P24).
 
-    Both wait for a client that takes nothing, in the phase `STREAMING`: it may leave without having
-    had all of the response (P15).
+    Both wait, in the phase `STREAMING`, for a client that receives nothing: it may leave without
+    having all of the response (P15).
 
-    Most clients send head and body in two writes: if the record did not wait, it would be chance
-    whether it has the body. A client that waits for a 100 sends no body.
+    Most clients send head and body in two writes: without the wait, a record would have the body
+    only by chance. A client that waits for a 100 sends no body.
     """
     if relay.is_paused:
         relay.phase = Phase.STREAMING
@@ -90,7 +90,7 @@ def end(relay: RelayState, exchange: Exchange, now_ns: int) -> None:
 
 
 def end_answered(relay: RelayState) -> None:
-    """Record an exchange whose response is sent, with what is here of its request."""
+    """Record an exchange after its response, with the part of its request that is here."""
     exchange = relay.exchange
     if exchange is not None:
         relay.record(exchange, relay.since_ns)
@@ -98,7 +98,7 @@ def end_answered(relay: RelayState) -> None:
 
 
 def is_rest_unneeded(relay: RelayState) -> bool:
-    """Return whether the rest of the body is of no use.
+    """Return True if the rest of the body is not needed.
 
     That is so when its window is full and the connection serves no further request.
     """
@@ -109,7 +109,7 @@ def is_rest_unneeded(relay: RelayState) -> bool:
 
 
 def may_keep_alive(relay: RelayState) -> bool:
-    """Return whether the client's connection may serve another request: the rest of this one is
+    """Return True if the client's connection may serve another request: the rest of this one is
     here, or is short enough to be read.
 
     Otherwise the response says `Connection: close`, so that the client need not send the rest.
@@ -129,7 +129,7 @@ def may_keep_alive(relay: RelayState) -> bool:
 def end_early(relay: RelayState, outcome: int, status: int) -> None:
     """Record the running exchange, if any, as cut short.
 
-    `status` goes on record where no head of a response was sent.
+    `status` goes on record if the head of a response was not sent.
     """
     exchange = relay.exchange
     relay.drop_upstream()
@@ -148,8 +148,8 @@ def end_early(relay: RelayState, outcome: int, status: int) -> None:
 
 
 def _ended_ns(relay: RelayState, exchange: Exchange) -> int:
-    """Return when an exchange ended: now, or when its client left, even if sidelog went on waiting
-    for the response.
+    """Return the end of an exchange: now, or the time its client left, even if sidelog went on
+    waiting for the response.
     """
     if exchange.outcome != CLIENT_CLOSED or not relay.client.eof_ns:
         return time.monotonic_ns()
@@ -159,7 +159,7 @@ def _ended_ns(relay: RelayState, exchange: Exchange) -> int:
 
 
 def lose_client(relay: RelayState) -> None:
-    """End an exchange whose client is gone: cancel the upstream, record what there is (P15)."""
+    """End an exchange whose client is gone: cancel the upstream, record what is here (P15)."""
     if relay.tunnel is not None:
         end_tunnel(relay, CLIENT_CLOSED)
     elif relay.is_answered:
@@ -170,10 +170,10 @@ def lose_client(relay: RelayState) -> None:
 
 
 def _has_sent_content(relay: RelayState) -> bool:
-    """Whether the client was sent all of the content, and only the end of the upstream's stream is
-    missing.
+    """Return True if the client was sent all of the content, and only the end of the upstream's
+    stream is missing.
 
-    Many servers send END_STREAM in a frame of its own, and a client that knows the length does not
+    Many servers send END_STREAM in a separate frame, and a client that knows the length does not
     wait for it.
     """
     lane = relay.upstream
@@ -182,7 +182,7 @@ def _has_sent_content(relay: RelayState) -> bool:
 
 
 def cut_off(relay: RelayState) -> None:
-    """End an exchange of a flooding client without its bodies, which would fill the ring (F11)."""
+    """End an exchange of a flooding client without its bodies: they would fill the ring (F11)."""
     exchange = relay.exchange
     if exchange is not None:
         for window in (exchange.request_body, exchange.response_body):
@@ -193,10 +193,10 @@ def cut_off(relay: RelayState) -> None:
 
 
 def shut_down(relay: RelayState) -> bool:
-    """Record the running exchange, if any, as the time for draining is over.
+    """Record the running exchange, if any, because the time for draining is over.
 
     Returns:
-        Whether its response is cut off, which has to be visible to the client.
+        True if its response is cut off: the client has to be able to see that.
     """
     if relay.is_answered:
         end_answered(relay)
@@ -212,8 +212,8 @@ def shut_down(relay: RelayState) -> bool:
 
 
 def _end_grpc_call(relay: RelayState, exchange: Exchange) -> None:
-    """Send the status of a gRPC call that a stop cuts off: unavailable here, so its client may try
-    elsewhere.
+    """Send the status of a gRPC call that a stop cuts off: UNAVAILABLE, so its client may try
+    another server.
     """
     lines = status_lines(UNAVAILABLE, relay.engine.shutdown_reason.decode())
     exit = cast(Http2Exit, relay.exit)
@@ -233,7 +233,7 @@ def _end_grpc_call(relay: RelayState, exchange: Exchange) -> None:
 
 
 def note_error(exchange: Exchange, code: str, message: str) -> None:
-    """Note an error that the client cannot be sent, as its response had begun."""
+    """Note an error that cannot be sent to the client, as its response had begun."""
     exchange.error = ERROR_INDEX[code]
     exchange.note(NOTE_MESSAGE, message.encode())
 
@@ -246,9 +246,9 @@ def reject_stream(relay: RelayState, code: str, message: str) -> None:
 
 
 def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError) -> None:
-    """Answer, or break off visibly, depending on how far the exchange got (P14)."""
+    """Send an error, or break off visibly, depending on how far the exchange got (P14)."""
     if relay.tunnel is not None:
-        # An upstream that resets a tunnel after its client has left is no failure.
+        # A reset of a tunnel by its upstream after the client has left does not count as a failure.
         if relay.client.eof_ns and error.code == "upstream_reset":
             end_tunnel(relay, CLIENT_CLOSED)
         else:
@@ -276,7 +276,7 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
 
 
 def _break_off(relay: RelayState, exchange: Exchange, code: str) -> None:
-    """Record an exchange whose response has begun, and end the response visibly cut."""
+    """Record an exchange whose response has begun, and break the response off visibly."""
     exchange.error = ERROR_INDEX[code]
     if relay.stream is not None:
         relay.stream.note_reset(ErrorCode.INTERNAL_ERROR, http2_notes.BY_US)
@@ -285,11 +285,11 @@ def _break_off(relay: RelayState, exchange: Exchange, code: str) -> None:
 
 
 def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
-    """End an exchange for a fault of its client, with an error response where none has begun."""
+    """End an exchange for a fault of its client; send an error response if no response has begun."""
     exchange = relay.exchange
     assert exchange is not None
     if relay.is_answered:
-        # The fault is in the body, which is read for the record only.
+        # The fault is in the body, and the body is read only for the record.
         end_answered(relay)
         return
 
@@ -310,7 +310,7 @@ def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
 def _respond(
     relay: RelayState, exchange: Exchange, code: str, message: str, outcome: int, *, close: bool
 ) -> None:
-    """Make a response of our own, and note it on the exchange; the exit holds it until released."""
+    """Prepare a response of our own, and note it on the exchange; the exit holds it until released."""
     if close:
         relay.exit.is_keep_alive = False
     head, body = relay.exit.refuse(code, message, exchange.id_text)
@@ -327,13 +327,13 @@ def _respond(
 
 
 def refuse(relay: RelayState, refusal: Refused) -> None:
-    """Respond with a refusal; keep the connection where the framing of the request is certain."""
+    """Send a refusal; keep the connection if the framing of the request is certain."""
     close = refusal.code not in KEEPS_CONNECTION or not relay.is_request_complete
     reject(relay, refusal.code, refusal.message, close=close)
 
 
 def refuse_unread(relay: RelayState, request: RequestReader, refusal: Refused, now_ns: int) -> None:
-    """Refuse a request whose head could not be read, or did not become complete."""
+    """Refuse a request with an unreadable or incomplete head."""
     _begin_unread(relay, request, now_ns)
     reject(relay, refusal.code, refusal.message, close=True)
 
@@ -360,8 +360,8 @@ def _begin_unread(relay: RelayState, request: RequestReader, now_ns: int) -> Non
 def record_fault(
     engine: Engine, peer: bytes, flags: int, connection: int, code: str, reason: str, text: bytes
 ) -> None:
-    """Record a fault of an HTTP/2 client that belongs to no exchange: of its connection, or of a
-    head that became no request.
+    """Record a fault of an HTTP/2 client that belongs to no exchange: one of its connection, or of
+    a head that did not become a request.
     """
     now_ns = time.monotonic_ns()
     exchange = engine.recorder.begin(now_ns, peer)
@@ -387,7 +387,7 @@ def end_tunnel(
     Args:
         relay: the relay of its handshake.
         outcome: the outcome on record, unless a close frame was seen: then it ended well.
-        failure: the index of the route and the error, where the upstream cut it off.
+        failure: the index of the route and the error, if the upstream cut it off.
     """
     if relay.tunnel is not None:
         if isinstance(relay.upstream, UpstreamConnection):

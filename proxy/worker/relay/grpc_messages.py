@@ -1,12 +1,13 @@
-"""The messages of a gRPC call: counted in each, and recorded one by one in a stream (`MessageLog`).
+"""The messages of a gRPC call: counted in every call, recorded one by one in a stream
+(`MessageLog`).
 
-A call is a stream once a second message comes in a direction. One that has lasted long enough to be
-shown as in flight is a stream already if a whole message is here and its direction goes on. A unary
-call is neither, so it pays for the count only.
+A call counts as a stream once it has a second message in one direction, or one complete message in
+a direction that is still open when the call is shown as in flight. A unary call never gets there,
+so it costs only the counting.
 
-Messages that came before that are taken from the windows of the bodies: in each direction one at
-most, and what has just come. Messages are bodies: a direction whose bodies are not kept has none on
-record.
+Messages that came before that are taken from the windows of the bodies: up to one in each
+direction, and the newest piece. Messages are bodies: if the bodies of a direction are not kept, its
+messages are not recorded.
 """
 
 import re
@@ -20,7 +21,7 @@ from proxy.worker.relay.message_log import MessageLog
 from proxy.worker.relay.state import RelayState
 
 MAX_MESSAGES_PER_S: Final = 100
-"""How many messages of one stream are recorded; further ones pass, unrecorded and counted."""
+"""Messages of one stream recorded per second; further ones pass, unrecorded and counted."""
 _TYPE: Final = re.compile(rb"(?i)\r\ncontent-type:[ \t]*([^\r\n]{1,64})")
 _ENCODING: Final = re.compile(rb"(?i)\r\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})")
 
@@ -28,7 +29,7 @@ _ENCODING: Final = re.compile(rb"(?i)\r\ngrpc-encoding:[ \t]*([a-z0-9-]{1,32})")
 def count_messages(relay: RelayState, direction: int, data: bytes) -> None:
     """Count the messages in a piece of a body, and record them if the call is a stream.
 
-    The piece is in the window of its body already.
+    The piece is already in the window of its body.
     """
     stream = relay.stream
     if stream is None:
@@ -61,7 +62,7 @@ def record_if_stream(relay: RelayState) -> None:
 
 
 def _begin_recording(relay: RelayState, direction: int, data: bytes) -> None:
-    """Record messages from now on: first those that came before, then `data`, the newest piece."""
+    """Record messages from now on: first the earlier ones, then `data`, the newest piece."""
     exchange = relay.exchange
     stream = relay.stream
     route = relay.route
@@ -95,7 +96,7 @@ def _copying_counter(
 ) -> MessageCounter:
     """Record the messages before the last bytes; return the counter that also copies the next ones.
 
-    It takes the place of `counter`, which has counted all of them without a copy.
+    It replaces `counter`, which has counted all of them without a copy.
     """
     exchange = relay.exchange
     assert exchange is not None
@@ -110,13 +111,13 @@ def _copying_counter(
         before = window.size - last_bytes
         window.collect(kept, before)
     head = b"".join(kept)
-    # Most clients send a request's first message at once, and whether it is of a stream is known
-    # only later.
+    # Most clients send the first message of a request at once, and only later is it known to belong
+    # to a stream.
     _record(relay, log, direction, copying, head, exchange.started_at_ns if direction == IN else 0)
     recorded = copying.is_between
 
     if not copying.skip(before - len(head)):
-        # The window kept not even the prefix of the message: copy from the next one on.
+        # The window does not contain even the prefix of the message: copy from the next one on.
         counter.copy(copying.max_bytes)
         log.record(direction, (), room_used=0, dropped=counter.messages - recorded)
         return counter
@@ -132,7 +133,7 @@ def _record(
     data: bytes,
     at_ns: int = 0,
 ) -> None:
-    """Count and record the messages that are complete with a piece of a body."""
+    """Count and record the messages that a piece of a body completes."""
     found = counter.found
     if found is None:
         counter.add(data)
@@ -156,7 +157,7 @@ def _record(
 
 
 def _session_of(relay: RelayState, direction: int) -> bytes:
-    """Return what the collector needs to read messages: path, content type and coding."""
+    """Return the data that the collector needs to read messages: path, content type and coding."""
     exchange = relay.exchange
     assert exchange is not None
     line = exchange.request_head[: exchange.request_head.find(b"\r\n")]

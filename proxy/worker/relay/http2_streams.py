@@ -1,12 +1,12 @@
-"""The streams of one HTTP/2 connection of a client: their exchanges, those that wait for windows,
-and how they end.
+"""The streams of one HTTP/2 connection of a client: their exchanges, their waits for windows, and
+their ends.
 
 Strategy: once an exchange is recorded, its stream is released when all of its response is sent, or
-reset. Where a connection ends with many streams, a few are ended in each turn of the loop: a
-hundred downloads that ended in one step held their neighbours up for 74 to 92 ms.
+reset. If a connection ends with many streams, a few are ended in each turn of the loop: ending a
+hundred downloads in one step blocked other connections for 74 to 92 ms.
 
-The invariant: an exchange is ended exactly once, and nothing that it sends after the end of its
-connection goes anywhere.
+The invariant: an exchange is ended exactly once, and its output after the end of its connection
+goes nowhere.
 """
 
 import time
@@ -39,17 +39,20 @@ class Http2Streams(ClosingConnection):
         self._relays: dict[int, Relay] = {}
         """Stream → the relay of its exchange, while that runs."""
         self._waiting: dict[int, tuple[int, int]] = {}
-        """Stream whose client grants no window → since when, and how much of its response waits."""
+        """Stream whose client grants no window → since when, and how many bytes of its response
+        wait.
+        """
         self._ending: Callable[[Relay], object] | None = None
-        """Ends one exchange; not None while those of a connection that is over are ended in turns.
+        """Ends one exchange; not None while the exchanges of an ended connection are ended in
+        turns.
         """
 
     def flush(self) -> None:
-        """Write what the codec has to send, now or at the end of the step that runs."""
+        """Write the codec's output, now or at the end of the running step."""
         self._writer.flush()
 
     def await_window(self, stream_id: int) -> None:
-        """Note that a stream waits for its client's window, and read no more of its response."""
+        """Note that a stream waits for its client's window, and stop reading its response."""
         relay = self._relays.get(stream_id)
         state = self._codec.streams.open.get(stream_id)
         if state is not None:
@@ -58,7 +61,7 @@ class Http2Streams(ClosingConnection):
             relay.pause_response()
 
     def exchange_ended(self, stream_id: int) -> None:
-        """Forget an exchange that is recorded; release its stream once its response is sent."""
+        """Forget a recorded exchange; release its stream once its response is sent."""
         if self._relays.pop(stream_id, None) is not None:
             self._shared.open_streams -= 1
         self._since_ns = time.monotonic_ns()
@@ -89,13 +92,13 @@ class Http2Streams(ClosingConnection):
         self._waiting.pop(stream_id, None)
 
     def _check_windows(self, now_ns: int) -> None:
-        """Reset streams whose client has taken nothing for too long (P17)."""
+        """Reset streams whose client has received nothing for too long (P17)."""
         for stream_id, (since_ns, waiting_bytes) in list(self._waiting.items()):
             state = self._codec.streams.open.get(stream_id)
             relay = self._relays.get(stream_id)
             queued = 0 if state is None else state.queued_bytes
             if queued != waiting_bytes:
-                # More may have come from the upstream, which the client has not taken.
+                # The upstream may have sent more that the client has not received.
                 since_ns = now_ns if queued < waiting_bytes else since_ns
                 self._waiting[stream_id] = since_ns, queued
 
@@ -110,8 +113,8 @@ class Http2Streams(ClosingConnection):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether other requests wait for an upstream connection that one of its streams holds; and
-        how long the client may take nothing, in ns: the shortest limit of its streams.
+        """Return True if a stream holds an upstream connection that other requests wait for; and
+        how long the client may receive nothing, in ns: the shortest limit of all streams.
         """
         stalls = [relay.stall_limit for relay in self._relays.values()]
         is_awaited = any(is_awaited for is_awaited, _ in stalls)
@@ -119,11 +122,11 @@ class Http2Streams(ClosingConnection):
         return is_awaited, min(limits_ns, default=self._engine.deadlines.write_stall_ns)
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """Note on all streams that the client has taken nothing for too long (P17)."""
+        """Note on all streams that the client has received nothing for too long (P17)."""
         for relay in list(self._relays.values()):
             relay.client_stalled(is_awaited=is_awaited)
 
-    # The end of all.
+    # The end of all streams.
 
     def _end_streams(self, end: Callable[[Relay], object]) -> None:
         """End all exchanges with `end`, in turns, unless that has begun already."""

@@ -1,8 +1,9 @@
-"""The messages of one exchange, recorded as they pass: each is an event of its own, so a session
-can be followed while it runs.
+"""The messages of one exchange, recorded as they pass: each is a separate event, so a session can
+be followed while it runs.
 
-Bounds: messages are recorded at a rate an exchange, and hold at most a part of the ring
-(`Recorder.message`). Those beyond that are relayed like the rest, and counted on the exchange.
+Bounds: messages have a rate limit per exchange, and a limited share of the ring
+(`Recorder.message`). Messages above a limit are relayed like the others, and counted on the
+exchange.
 """
 
 import re
@@ -31,9 +32,9 @@ class MessageLog:
         self, exchange: Exchange, recorder: Recorder, pace: RecordingPace, kind: int, per_s: int,
         *, keeps_text: bool = True,
     ) -> None:  # fmt: skip
-        """Record messages of `exchange` as entries of a `kind`, at most `per_s` of them a second.
+        """Record up to `per_s` messages of `exchange` a second, as entries of a `kind`.
 
-        Without `keeps_text` the collector keeps their counts only.
+        Without `keeps_text` the collector keeps only their counts.
         """
         self._exchange = exchange
         self._recorder = recorder
@@ -46,9 +47,9 @@ class MessageLog:
         self.sessions = [b"", b""]
         """The `CapturedMessage.session` of the messages of each direction."""
         self._has_gap = [False, False]
-        """Whether messages of a direction were dropped since the last one that was recorded."""
+        """True for a direction if messages were dropped since the last one recorded."""
         self._is_opened = False
-        """Whether a message with what is known of the exchange was recorded."""
+        """True once a message carried the known part of the exchange."""
 
     def room(self) -> int:
         """Return how many messages may be recorded now."""
@@ -63,14 +64,14 @@ class MessageLog:
         room_used: int,
         dropped: int,
     ) -> None:
-        """Record messages of a direction, and count those that are not.
+        """Record messages of a direction, and count the dropped ones.
 
         Args:
             direction: IN or OUT.
-            messages: what is recorded.
-            at_ns: when the messages passed, wall clock; 0: now.
+            messages: the messages to record.
+            at_ns: when the messages passed, by the wall clock; 0: now.
             room_used: how much of `room` they take.
-            dropped: how many passed behind them, for which there was no room.
+            dropped: how many passed after them without room.
         """
         exchange = self._exchange
         for message in messages:
@@ -91,8 +92,8 @@ class MessageLog:
             self._recorder.count_dropped_messages(dropped, self._kind)
 
     def hold(self, side: Paced) -> None:
-        """Leave the sending side unread for a while, where messages come faster than they are
-        stored (P30).
+        """Leave the sending side unread for a while, if messages come faster than they are stored
+        (P30).
         """
         now_ns = time.monotonic_ns()
         wait_ns = self._pace.message_wait_ns(now_ns, self._recorder.filled_by_messages)

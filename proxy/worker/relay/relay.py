@@ -2,19 +2,20 @@
 down, the record.
 
 Strategy: the relay lives as long as its client connection and is begun anew for each request. An
-upstream connection calls it directly (`upstream/response_handler.py`); it gives the response to the
-client's `Exit`, and asks its `Client` only where the two directions meet. The methods that run per
-request keep no futures, tasks or timers.
+upstream connection calls it directly (`upstream/response_handler.py`). The relay passes the
+response to the client's `Exit`, and calls its `Client` only at the points where the two directions
+meet. The methods that run for each request use no futures, tasks or timers.
 
-The methods here begin an exchange, find it an upstream, and take the response. The rest are
-functions over the same state (`state.py`), which the client's connection calls itself: the body of
+The methods here begin an exchange, find it an upstream, and receive the response. The rest are
+functions over the same state (`state.py`), called by the client's connection itself: the body of
 the request (`request_side.py`), deadlines (`timing.py`), ends (`ending.py`), the client's side of a
 tunnel (`tunnel_side.py`), messages of gRPC (`grpc_messages.py`).
 
 The invariant: an exchange is recorded exactly once, and before the last bytes of its response are
-handed to the transport, so a response that a client has received completely is in the ring; the
-record of a response that comes before its request is complete follows it (P24). From then on the
-relay is free for the next one. Chunks of a response are written first and copied afterwards.
+handed to the transport, so a response that a client has received completely is in the ring. If a
+response comes before its request is complete, its record follows it (P24). Once the exchange is
+recorded, the relay is free for the next one. Chunks of a response are written first and copied
+afterwards.
 """
 
 import asyncio
@@ -61,15 +62,15 @@ class Relay(RelayState):
     def begin(
         self, request: RequestReader, head: RequestHead, now_ns: int, waited_ns: int = 0
     ) -> None:
-        """Start the exchange of a request whose head was read: send what is here of it, or refuse
-        it.
+        """Start the exchange of a request whose head was read: send the part of it that is here, or
+        refuse it.
 
         Args:
             request: the reader, with the head as received and the beginning of the body.
             head: the fields of the head.
             now_ns: the monotonic clock.
-            waited_ns: for how long the request waited for room in the ring (P30); it began as much
-                earlier.
+            waited_ns: how long the request waited for room in the ring (P30); it counts as begun
+                that much earlier.
         """
         engine = self.engine
         exchange = engine.recorder.begin(now_ns - waited_ns, self.peer)
@@ -129,7 +130,7 @@ class Relay(RelayState):
         self._send(exchange, upstream, outgoing, now_ns)
 
     def _begin_on_stream(self, exchange: Exchange, route: Route, body: bytes, now_ns: int) -> None:
-        """Send a request by HTTP/2; a gRPC call fails where the route allows HTTP/1.1 only."""
+        """Send a request over HTTP/2; a gRPC call fails if the route allows only HTTP/1.1."""
         self.request_trailers = b""
         if self.is_grpc and not route.takes_grpc:
             message = "the call is gRPC, and upstream_protocol of its route is http1"
@@ -141,7 +142,7 @@ class Relay(RelayState):
     def _send(
         self, exchange: Exchange, upstream: Lane | None, outgoing: bytes, now_ns: int
     ) -> None:
-        """Send on the lane that the pool has lent, or open a connection where there was none."""
+        """Send on the lane that the pool has lent, or open a connection without one."""
         if upstream is not None:
             self.upstream = upstream
             exchange.upstream = upstream.address_text
@@ -180,11 +181,11 @@ class Relay(RelayState):
             self.upstream_failed(error, is_stale=False)
             return
         except asyncio.CancelledError:
-            # No client waits any more. Raised further, the error and the frames of this task would
-            # hold each other until a garbage collection.
+            # The client is gone. If the error were raised further, it and the frames of this task
+            # would keep each other alive until a garbage collection.
             return
         except Exception:
-            # A fault of ours in one exchange must not end the others with the task group.
+            # Our own fault in one exchange must not end the others together with the task group.
             log.exception("unexpected error while opening an upstream connection")
             self.connecting = None
             self.upstream_failed(
@@ -230,7 +231,7 @@ class Relay(RelayState):
     def upstream_refused(self, error: UpstreamError, sent: bytes | None) -> None:
         """Send a request again that the upstream refused unprocessed (RFC 9113 §8.7).
 
-        That takes all of the request, which only a short one has as `sent`, and happens once.
+        It needs all of the request as `sent`, so the request must be short. It happens once.
         """
         if self.exchange is None or sent is None or self.is_retried:
             self.upstream_failed(error, is_stale=False)
@@ -247,7 +248,9 @@ class Relay(RelayState):
             self.resume_request()
 
     def upstream_failed(self, error: UpstreamError, *, is_stale: bool) -> None:
-        """Retry, answer, or break off visibly, depending on how far the exchange got (P13, P14)."""
+        """Retry, send an error, or break off visibly, depending on how far the exchange got (P13,
+        P14).
+        """
         exchange = self.exchange
         route = self.route
         if exchange is None or route is None:
@@ -269,7 +272,7 @@ class Relay(RelayState):
             self.upstream.resume(BY_CLIENT)
 
     def send_informational(self, head: ResponseHead) -> None:
-        """Relay a 1xx; 100 only to a client that waits for it (RFC 9110 §15.2)."""
+        """Relay a 1xx; a 100 only to a client that waits for it (RFC 9110 §15.2)."""
         request = self.head
         assert request is not None
         if head.status == 100:
@@ -281,7 +284,7 @@ class Relay(RelayState):
             self.exit.inform(head)
 
     def send_full_response(self, head: ResponseHead, raw: bytes, body: bytes, now_ns: int) -> None:
-        """Send a whole response in one write, recorded first."""
+        """Record the exchange, then send the whole response in one write."""
         exchange = self.exchange
         route = self.route
         assert exchange is not None
@@ -310,7 +313,7 @@ class Relay(RelayState):
             ending.end(self, exchange, now_ns)
             return
 
-        # `end` as nearly all take it, written out: 0.2 µs of 21 (bench/macro, get).
+        # The most common path through `end`, inlined: 0.2 µs of 21 (bench/macro, get).
         self.exchange = None
         self.phase = Phase.IDLE
         engine = self.engine
@@ -320,7 +323,7 @@ class Relay(RelayState):
         self.client.exchange_ended(now_ns, linger=False)
 
     def start_response(self, head: ResponseHead, raw: bytes, now_ns: int) -> None:
-        """Send the response head; its body will follow."""
+        """Send the head of a response whose body will follow."""
         exchange = self.exchange
         route = self.route
         assert exchange is not None
@@ -338,7 +341,7 @@ class Relay(RelayState):
         exchange.response_body = Window(windows.response_bytes, windows.response_tail_bytes)
         if head.is_event_stream or windows is route.windows.paced:
             exchange.timeline = Timeline()
-        # Another stream may have filled the client's connection while there was no upstream yet.
+        # Another stream may have filled the client's connection before this one had an upstream.
         if self.is_paused:
             self.pause_response()
 
@@ -361,7 +364,7 @@ class Relay(RelayState):
             )
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
-        """Send the last of the body and its trailers, recorded first."""
+        """Record the exchange, then send the last of the body and its trailers."""
         exchange = self.exchange
         assert exchange is not None
         assert exchange.response_body is not None
@@ -382,7 +385,7 @@ class Relay(RelayState):
         ending.end(self, exchange, now_ns)
 
     def _forwarded_trailers(self, exchange: Exchange, trailers: bytes) -> bytes:
-        """Note the trailers of a response; return those that its client may have."""
+        """Note the trailers of a response; return the trailers for its client."""
         assert self.route is not None
         without = self.route.response_trailers_without
         takes_any = self.exit.takes_trailers
@@ -399,7 +402,7 @@ class Relay(RelayState):
         return self.head is not None and self.head.is_websocket
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Answer 101 and relay raw bytes from now on; bytes that are here already go first."""
+        """Send the 101 and relay raw bytes from now on, first those that are here already."""
         exchange = self.exchange
         engine = self.engine
         upstream = self.upstream
@@ -434,16 +437,18 @@ class Relay(RelayState):
         if self.tunnel is not None:
             self.tunnel.watch_upstream(data)
 
-    # The pace of the client.
+    # Back-pressure from the client.
 
     def pause_response(self) -> None:
-        """Read no more from the upstream: the client takes nothing for now."""
+        """Stop reading from the upstream: the client receives nothing for now."""
         self.is_paused = True
         if self.upstream is not None:
             self.upstream.pause(BY_CLIENT)
 
     def resume_response(self) -> None:
-        """Read on from the upstream, or end a response that is here: the client takes bytes again."""
+        """Read on from the upstream, or end a response that is here: the client receives bytes
+        again.
+        """
         self.is_paused = False
         if self.upstream is not None:
             self.upstream.resume(BY_CLIENT)
@@ -454,17 +459,18 @@ class Relay(RelayState):
 
     @property
     def stall_limit(self) -> tuple[bool, int]:
-        """Whether other requests wait for the upstream connection that this exchange holds; and how
-        long the client may take nothing, in ns (0: no limit).
+        """Return True if other requests wait for the upstream connection of this exchange; and how
+        long the client may receive nothing, in ns (0: no limit).
         """
         limit_ns = self.deadlines.write_stall_ns
         gives_way = (limit_ns > STALLED_NS or not limit_ns) and request_side.is_awaited(self)
         return gives_way, STALLED_NS if gives_way else limit_ns
 
     def client_stalled(self, *, is_awaited: bool) -> None:
-        """Note that the client has taken nothing for too long, before its connection is cut (P17).
+        """Note that the client has received nothing for too long; its connection is cut afterwards
+        (P17).
 
-        The upstream is dropped at once: that frees it before the next stalled client is judged.
+        The upstream is dropped at once: it is then free before the next stalled client is judged.
         """
         if self.is_answered:
             ending.end_answered(self)

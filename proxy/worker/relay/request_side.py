@@ -1,8 +1,8 @@
-"""The request on its way up: its body, whose turn it is, and the bytes that wait for an upstream
-connection.
+"""The request on its way up: its body, the turns of client and upstream, and bytes that wait for an
+upstream connection.
 
-Functions over the state of a relay. The body of a request that is answered already is read for its
-record only (P24).
+Functions over the state of a relay. After the response, the body of a request is read only for its
+record (P24).
 """
 
 import time
@@ -45,7 +45,7 @@ def begin_body(
 
 
 def forward_body(relay: RelayState, body: bytes, trailers: bytes, *, is_last: bool) -> None:
-    """Forward more of the body, with the trailer lines behind the last of it."""
+    """Forward more of the body; the last part may have trailer lines after it."""
     exchange = relay.exchange
     head = relay.head
     assert exchange is not None
@@ -92,7 +92,7 @@ def _framed(body: bytes, trailers: bytes, *, is_last: bool) -> bytes:
 
 
 def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_any: bool) -> bytes:
-    """Note the trailers of a request; return those that its upstream may have."""
+    """Note the trailers of a request; return the trailers for its upstream."""
     without = route.request_trailers_without
     kept, dropped = forwarded_trailers(
         trailers, exchange.request_head, without, takes_any=takes_any
@@ -102,7 +102,7 @@ def _kept_trailers(exchange: Exchange, route: Route, trailers: bytes, *, takes_a
 
 
 def is_clients_turn(relay: RelayState) -> bool:
-    """Return whether the client is to send more of its body, and waits for no 100."""
+    """Return True if the client is to send more of its body, and does not wait for a 100."""
     if relay.is_request_complete:
         return False
     body = None if relay.exchange is None else relay.exchange.request_body
@@ -110,10 +110,11 @@ def is_clients_turn(relay: RelayState) -> bool:
 
 
 def restart_body_clock(relay: RelayState) -> None:
-    """Restart the client's time for the next part of its body, if it is the client's turn.
+    """Restart the client's time for the next part of its body, if the client is to send it.
 
-    It was not while the upstream took no more, or the client waited for a 100, without which it may
-    go on (RFC 9110 §10.1.1). An upstream that responds meanwhile may be waiting for that part.
+    It is not the client's turn while the upstream takes no more, or while the client waits for a
+    100; it may stop waiting for that at any time (RFC 9110 §10.1.1). An upstream that responds
+    meanwhile may be waiting for that part.
     """
     if relay.phase == Phase.WAITING and not relay.is_upload_paused and is_clients_turn(relay):
         relay.phase = Phase.BODY
@@ -125,7 +126,7 @@ def forward(relay: RelayState, data: bytes) -> None:
     """Send bytes to an upstream of HTTP/1.1, or keep them until it is connected."""
     if relay.upstream is not None:
         assert isinstance(relay.upstream, UpstreamConnection)
-        # The connection may be lost while its last bytes are still being read.
+        # A lost connection may still be reading its last bytes.
         if not relay.upstream.transport.is_closing():
             relay.upstream.write(data)
     elif relay.connecting is not None:
@@ -141,7 +142,7 @@ def _forward_on_stream(relay: RelayState, data: bytes, *, is_last: bool) -> None
 
 
 def keep_unsent(relay: RelayState, data: bytes) -> None:
-    """Keep bytes until an upstream is connected; beyond a bound, stop reading the client."""
+    """Keep bytes until an upstream is connected; above a limit, stop reading from the client."""
     relay.unsent.append(data)
     relay.unsent_bytes += len(data)
     if relay.unsent_bytes > MAX_READ_AHEAD_BYTES:
@@ -158,7 +159,7 @@ def take_unsent(relay: RelayState) -> bytes:
 
 
 def is_awaited(relay: RelayState) -> bool:
-    """Return whether this exchange holds an upstream connection that other requests wait for."""
+    """Return True if this exchange holds an upstream connection that other requests wait for."""
     route = relay.route
     if relay.upstream is None or route is None:
         return False
@@ -169,9 +170,7 @@ def is_awaited(relay: RelayState) -> bool:
 
 
 def delays_others(relay: RelayState, now_ns: int) -> bool:
-    """Return whether a trickling request body holds an upstream connection that others wait for
-    (P17).
-    """
+    """Return True if a slow request body holds an upstream connection that others wait for (P17)."""
     exchange = relay.exchange
     if (
         exchange is None
@@ -188,9 +187,10 @@ def delays_others(relay: RelayState, now_ns: int) -> bool:
 
 
 def untaken_bytes(relay: RelayState) -> int:
-    """Return how many bytes of the request wait for the upstream to read on (P17).
+    """Return how many bytes of the request the upstream has yet to read (P17).
 
-    The tick asks. Where the client is to send more of its body, a few bytes on their way say nothing.
+    Called by the tick. While the client is to send more of its body, a few bytes under way are not
+    a sign of a stall.
     """
     upstream = relay.upstream
     exchange = relay.exchange

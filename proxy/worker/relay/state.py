@@ -1,18 +1,20 @@
-"""The state of a relay: the exchange that runs, which both directions and its end share.
+"""The state of a relay: the running exchange, shared by both directions and the functions that end
+it.
 
 The functions of this folder work on it, each file on one part of an exchange. `RelayState` is the
 base of `Relay`, so that these functions and `Relay` can call each other without a circle of
 imports.
 
-Where an exchange is, is its `phase`, which also says whose turn it is, and so whose clock runs:
+The `phase` of an exchange tells its position. It also tells the side that is to move next, and so
+the deadline that runs:
 
     begun ─► BODY ⇄ CONNECTING ⇄ WAITING ─► STREAMING, or TUNNEL ─► ENDING ─► recorded
              the request goes up            the response comes      the rest of its request is
                                             down                    waited for (P24)
 
-A response that is here as a whole skips STREAMING, a request that is complete skips BODY and
-ENDING; whatever fails goes to the end. `relay` moves the phase forward, `request_side` back and
-forth on the way up, `ending` to its end.
+A response that is here as a whole skips STREAMING. A complete request skips BODY and ENDING. A
+failure leads straight to the end. `relay` moves the phase forward, `request_side` back and forth on
+the way up, `ending` to its end.
 
 The invariant: an exchange is recorded exactly once, by `record`.
 """
@@ -42,14 +44,17 @@ class Client(Side, Protocol):
         """When the client ended its side; 0: not yet."""
 
     def take_read_ahead(self) -> bytes:
-        """Return the bytes behind the request, which are no request: they belong to a tunnel."""
+        """Return the bytes after the request that are not a request: they belong to a tunnel."""
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
-        """Go on to the next request, or close; `linger`: the client may still be sending."""
+        """Go on to the next request, or close.
+
+        Pass `linger` if the client may still be sending.
+        """
 
 
 class _DetachedClient:
-    """Stands in for a client that is gone and whose exchanges are all recorded."""
+    """Stands in for a client that is gone, after its last exchange is recorded."""
 
     eof_ns: Final = 0
     held_bytes: Final = 0
@@ -68,7 +73,7 @@ _DETACHED_CLIENT: Final = _DetachedClient()
 
 
 class RelayState:
-    """The state of the exchange that runs, and of the client that it belongs to."""
+    """The state of the running exchange, and of its client."""
 
     __slots__ = (
         "admission", "arriving_bytes", "body_bytes", "client", "connecting", "continued_ns", "engine", "exchange",
@@ -96,18 +101,18 @@ class RelayState:
         self.peer = peer
         self.flags = FLAG_TLS if is_tls else 0
         self.is_paused = False
-        """Whether the client takes no more of the response for now."""
+        """True if the client takes no more of the response for now."""
         self.stream: StreamState | None = None
         """The stream of a client that speaks HTTP/2; None for a client of HTTP/1.1."""
         self.is_grpc = False
         self.expires_ns = 0
-        """When a gRPC call is given up, somewhat after its `grpc-timeout`; 0: it has none."""
+        """When a gRPC call is given up, somewhat after its `grpc-timeout`; 0 without one."""
         self.message_log: MessageLog | None = None
         """Records the messages of a gRPC stream; None until the call turns out to be a stream."""
 
         # The exchange.
         self.exchange: Exchange | None = None
-        """The exchange that runs; None between two of them."""
+        """The running exchange; None between two of them."""
         self.method = b""
         self.head: RequestHead | None = None
         self.route: Route | None = None
@@ -119,63 +124,63 @@ class RelayState:
         # Its request, on the way up.
         self.is_request_complete = True
         self.is_continue_due = False
-        """Whether the client waits for a 100 before it sends its body."""
+        """True if the client waits for a 100 before it sends its body."""
         self.has_long_body = False
-        """Whether our send buffer may still hold a part of the body, or of an earlier one."""
+        """True if our send buffer may still hold a part of the body, or of an earlier one."""
         self.body_bytes = 0
-        """The length of a body with Content-Length; below 0 for one in chunks."""
+        """The length of a body with Content-Length; negative for a chunked one."""
         self.continued_ns = 0
-        """When the newest 100 came, maybe for an earlier request."""
+        """When the newest 100 came, possibly for an earlier request."""
         self.upstream_head = b""
         """The head for the upstream, as text of HTTP/1.1."""
         self.request_trailers = b""
         self.is_http2 = False
-        """Whether the request goes to its upstream by HTTP/2."""
+        """True if the request goes to its upstream by HTTP/2."""
         self.upstream: Lane | None = None
         """The lane that carries the exchange; None before it is lent, and after its return."""
         self.connecting: asyncio.Task[None] | None = None
         """The task that opens an upstream connection, while it runs."""
         self.is_retried = False
         self.unsent: list[bytes] = []
-        """What waits for an upstream connection."""
+        """Bytes that wait for an upstream connection."""
         self.unsent_bytes = 0
         self.is_upload_paused = False
-        """Whether the upstream takes no more of the request for now."""
+        """True if the upstream takes no more of the request for now."""
         self.arriving_bytes = self.moving_bytes = 0
-        """As the tick last saw them: how much of a DATA frame of the body was here, and how many bytes
-        were on their way to or from the upstream that no event reports.
+        """Values at the last tick: the bytes here of an incomplete DATA frame of the body; and the
+        bytes on their way to or from the upstream that no event reports.
         """
 
     @property
     def is_responding(self) -> bool:
-        """Whether the response has begun: the client may have a part of it."""
+        """True once the response has begun: the client may have a part of it."""
         return self.phase >= Phase.STREAMING
 
     @property
     def is_answered(self) -> bool:
-        """Whether all of the response is sent, and the record waits for the rest of the request
+        """True if all of the response is sent, and the record waits for the rest of the request
         (P24).
         """
         return self.phase == Phase.ENDING
 
     @property
     def deadlines(self) -> Deadlines:
-        """The deadlines of the newest request's route; before the first, those of the engine."""
+        """The deadlines of the newest request's route; before the first request, those of the
+        engine.
+        """
         if self.route is None:
             return self.engine.deadlines
         return self.route.deadlines
 
     def note_grpc(self, state: StreamState, lines: bytes, now_ns: int) -> None:
-        """Note whether a request with these field lines is a gRPC call, and how long its client
-        waits.
-        """
+        """Note if a request with these field lines is a gRPC call, and how long its client waits."""
         if is_grpc(lines):
             state.count_messages()
             self.is_grpc = True
             self.expires_ns = expires_ns(lines, now_ns)
 
     def record(self, exchange: Exchange, now_ns: int) -> None:
-        """Record the exchange that runs; the relay is free for the next one then."""
+        """Record the running exchange; afterwards the relay is free for the next one."""
         self.exchange = None
         self.phase = Phase.IDLE
         self.engine.in_flight.discard(exchange)
@@ -192,10 +197,10 @@ class RelayState:
             self.upstream = None
 
     def detach(self) -> None:
-        """Let go of a client that is gone, if no exchange runs.
+        """Drop the reference to a client that is gone, if no exchange runs.
 
-        The client holds its relay: both would wait as a cycle for a garbage collection, and these
-        are rare.
+        The client refers to its relay: both would wait as a cycle for a garbage collection, and
+        these are rare.
         """
         if self.exchange is None:
             self.client = _DETACHED_CLIENT

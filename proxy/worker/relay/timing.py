@@ -1,8 +1,8 @@
 """The deadlines of an exchange, enforced by the tick of the engine (P17).
 
-Strategy: at each moment the exchange waits for one side, whose limit counts, from the last byte
-that this side sent or took. Most progress is noted where it happens. What makes no event is seen
-here: bytes that the upstream's kernel took, and parts of a frame.
+Strategy: at each moment the exchange waits for one side. That side's limit counts from the last
+byte that it sent or received. Most progress is noted by the code that causes it. Progress without
+an event is found here: bytes that the upstream's kernel took, and parts of a frame.
 """
 
 from proxy.http1.errors import UpstreamError
@@ -69,10 +69,10 @@ def _note_progress(relay: RelayState, untaken: int, now_ns: int) -> None:
 
 
 def _may_wait_for_client(relay: RelayState, now_ns: int) -> bool:
-    """Return whether the upstream's silence in a response may be the client's doing.
+    """Return True if the upstream may be silent in a response because of the client.
 
-    So it is where the client takes nothing, and where it may still send more of its request and is
-    within its own time for that.
+    That is so if the client receives nothing, or if it may still send more of its request within
+    its own time for that.
     """
     if relay.phase != Phase.STREAMING:
         return False
@@ -85,7 +85,7 @@ def _may_wait_for_client(relay: RelayState, now_ns: int) -> bool:
 def _check_grpc_call(relay: RelayState, now_ns: int) -> None:
     """End a gRPC call whose client has stopped waiting.
 
-    No limit of silence applies: a stream may last for days.
+    There is no limit on silence: a stream may last for days.
     """
     if 0 < relay.expires_ns <= now_ns:
         if relay.stream is not None:
@@ -96,7 +96,7 @@ def _check_grpc_call(relay: RelayState, now_ns: int) -> None:
 
 
 def _is_thinking(relay: RelayState, now_ns: int) -> bool:
-    """Return whether an LLM call runs that may still take its longer time to respond."""
+    """Return True if an LLM call runs that may still take its longer time to respond."""
     return relay.deadlines.may_think(relay.since_ns, now_ns) and _is_llm_call(relay)
 
 

@@ -30,8 +30,8 @@ def forward_eof(relay: RelayState) -> None:
 
 
 def upgrade_lines(lines: bytes) -> bytes:
-    """Return the lines that an extended CONNECT lacks for HTTP/1.1: those of an upgrade, and a key
-    unless `lines` have one, which HTTP/2 does not require.
+    """Return the lines that an extended CONNECT lacks for HTTP/1.1: the lines of an upgrade, and a
+    key if `lines` have none, as HTTP/2 does not require one.
     """
     has_key = b"\r\nsec-websocket-key: " in lines
     if has_key:
@@ -42,7 +42,7 @@ def upgrade_lines(lines: bytes) -> bytes:
 
 
 def forward_stream_data(relay: RelayState, exit: Http2Exit, data: bytes, *, is_last: bool) -> None:
-    """Take DATA for a WebSocket; before the tunnel is open keep it, and give no credit for it."""
+    """Receive DATA for a WebSocket; before the tunnel is open, keep it and give no credit for it."""
     if relay.tunnel is None:
         exit.read_ahead += data
     else:

@@ -1,1 +1,1 @@
-"""Connections to upstreams: kept, lent, opened."""
+"""Connections to upstreams: opened, kept, lent."""

@@ -1,17 +1,16 @@
 """One kept-alive HTTP/1.1 connection to an upstream, and the responses it reads.
 
 A connection carries one exchange at a time. It goes back to its pool only when the response ended
-exactly where its framing said (RFC 9112 §6.3, §9.3). Anything unexpected closes it, surplus bytes
-first of all.
+exactly as framed (RFC 9112 §6.3, §9.3). Anything unexpected closes it, above all surplus bytes.
 
 State: `handler` is the exchange that has borrowed the connection. It is None while the connection
-is idle in its pool, drains, or is closed. With a handler, `_state` says what the next bytes belong
-to: a head, a body or a tunnel.
+is idle in its pool, drains, or is closed. With a handler, `_state` tells the meaning of the next
+bytes: a head, a body or a tunnel.
 
 Ends: `_finish` follows a complete response and `_fail` a malformed one. `close` closes at once and
-notifies no handler. `detach` closes once the upstream has taken the last bytes of a tunnel. When
-the upstream ends the connection, `_lose` first has the buffered bytes read; `_report_end` then says
-what the end means for the exchange (P14).
+notifies no handler. `detach` closes once the upstream has received the last bytes of a tunnel. When
+the upstream ends the connection, `_lose` first has the buffered bytes read; `_report_end` then
+judges the end for the exchange (P14).
 """
 
 import asyncio
@@ -41,13 +40,13 @@ _DRAINING: Final = 3
 
 _VERSION_PREFIX: Final = b"HTTP/"
 _TLS_ALERT: Final = b"\x15\x03"
-"""The answer of a TLS server to a request in plain text (RFC 8446 §5.1, §6)."""
+"""The reply of a TLS server to a request in plain text (RFC 8446 §5.1, §6)."""
 
 NEVER_NS: Final = 1 << 61
 """A point in time that no clock reaches."""
 
 MAX_INTERIM: Final = 16
-"""The most interim responses passed on in one turn (P23). Each is a write, and one read may hold
+"""Most interim responses passed on in one turn (P23). Each is a write, and one read may contain
 thousands.
 """
 
@@ -62,7 +61,7 @@ class ConnectionPool(Protocol):
         """Return for how long to keep an idle connection, given the upstream's `Keep-Alive`."""
 
     def release(self, connection: "UpstreamConnection", now_ns: int) -> None:
-        """Take back a connection whose response ended where its framing said."""
+        """Take back a connection after a response that ended exactly as framed."""
 
     def remove(self, connection: "UpstreamConnection") -> None:
         """Remove a connection that is closed or about to be; idempotent."""
@@ -109,32 +108,32 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.address_text = address_text
         self._pool = pool
         self._is_lost = False
-        """Whether the connection ended with bytes in hand: its end is reported behind them."""
+        """True if the connection ended with bytes in hand: its end is reported after them."""
         self._read_response = ConnectionHeads(responses).read
         self._max_head_bytes = max_head_bytes
         self.handler: ResponseHandler | None = None
         self.is_reused = False
-        """Whether an earlier response ended here; false again behind an interim response."""
+        """True if an earlier response ended here; False again after an interim response."""
         self.idle_since_ns = 0
         self.keep_alive_ns = pool.keep_alive_ns
-        """How long to keep the idle connection; -1: its current response is the last."""
+        """How long to keep the idle connection; -1 if its current response is the last."""
         self.uses_left = pool.max_requests
         self.retires_ns = NEVER_NS
         """When the connection is too old for another request."""
         self.is_after_5xx = False
-        """Whether the status of the last response was 5xx."""
+        """True if the status of the last response was 5xx."""
         self._state = _HEAD
         self._buffer = b""
         """The beginning of a head; or, with `_has_unread_heads`, heads left for another turn."""
         self._has_unread_heads = False
         self._undrained_bytes = 0
-        """While draining: how many bytes of the client the upstream has not taken."""
+        """While draining: bytes of the client that the upstream has not received."""
         self._drained_at_ns = 0
-        """While draining: when the upstream last took some."""
+        """While draining: when the upstream last received some."""
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether all of a request was sent and nothing of its response has come."""
+        """True if all of a request was sent and nothing of its response has come."""
         handler = self.handler
         return (
             handler is not None
@@ -153,7 +152,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.held_bytes = 0
 
     def abandon(self) -> None:
-        """Break the reference cycle with a transport that was given up while it was opened."""
+        """Break the reference cycle with a transport that was abandoned during its opening."""
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
 
@@ -220,7 +219,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
                 self._switch_protocols(handler, head, raw, data[end:])
                 return
 
-            # The upstream has begun to answer: a close is no sign of a stale connection now (P13).
+            # The upstream has begun to respond: a close is not a sign of a stale connection now
+            # (P13).
             self.is_reused = False
             handler.send_informational(head)
             at = end
@@ -245,7 +245,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             handler.open_tunnel(head, raw, rest)
 
     def _await_head(self, data: bytes) -> None:
-        """Buffer an incomplete head; fail at once where its end will never come (P3)."""
+        """Buffer an incomplete head; fail at once if its end can never come (P3)."""
         beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
         if not _VERSION_PREFIX.startswith(beginning):
             if beginning.startswith(_TLS_ALERT):
@@ -284,7 +284,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._finish(handler, now_ns, is_reusable=head.is_keep_alive)
             handler.send_full_response(head, raw, rest, now_ns)
         elif 0 <= length < len(rest):
-            # Surplus bytes behind the body: whatever they answer, no request asked for it.
+            # Surplus bytes after the body are a response that no request asked for.
             self._finish(handler, now_ns, is_reusable=False)
             handler.send_full_response(head, raw, rest[:length], now_ns)
         else:
@@ -317,7 +317,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if framer.has_more or len(data) >= TURN_BYTES:
             self._await_turn(framer.in_hand)
 
-    # Turns (P23): what `PacedReader` asks of a connection.
+    # Turns (P23): the methods that `PacedReader` calls.
 
     @property
     def _has_more(self) -> bool:
@@ -355,7 +355,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         if not is_reusable or not handler.is_request_complete or handler.is_continue_due:
             self.close()
         elif handler.has_long_body and is_flushing(self.transport):
-            # The upstream answered half a request body; it may take the rest for the next request.
+            # The upstream responded after half a request body; it may take the rest for the next
+            # request.
             self.close()
         else:
             self._pool.release(self, now_ns)
@@ -367,12 +368,12 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             handler.upstream_failed(error, is_stale=False)
 
     def untaken_bytes(self) -> int:
-        """Return how many bytes of the request wait for the upstream to read on."""
+        """Return how many bytes of the request the upstream has yet to read."""
         return untaken_bytes(self.transport)
 
     @property
     def arriving_bytes(self) -> int:
-        """How much of the framing of a body is here that makes no part of it yet."""
+        """Bytes in hand of a body's framing that carry no content yet."""
         return self._framer.in_hand if self._state == _BODY else 0
 
     def close(self) -> None:
@@ -382,7 +383,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self.transport.abort()
 
     def detach(self) -> None:
-        """Drain a tunnel whose client is gone: close once the upstream has taken the client's
+        """Drain a tunnel whose client is gone: close once the upstream has received the client's
         bytes.
 
         Bytes of the upstream are read and discarded meanwhile: unread, they would turn the close
@@ -400,11 +401,11 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         self._paused = 0
         self.transport.resume_reading()
         if self.transport.can_write_eof():
-            with suppress(OSError):  # the connection is reset already
+            with suppress(OSError):  # the connection was reset already
                 self.transport.write_eof()
 
     def close_if_taken(self, now_ns: int) -> None:
-        """Close a draining connection if the upstream has taken all, or nothing for too long.
+        """Close a draining connection if the upstream has received all, or nothing for too long.
 
         A transport that closes by itself would wait without a limit.
         """
@@ -416,10 +417,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.close()
 
     def eof_received(self) -> bool:
-        """Close, as the upstream is done sending; `connection_lost` follows.
+        """Close, as the upstream has ended its side; `connection_lost` follows.
 
-        A transport closes only when all is sent. Where the upstream may read no more, the end is
-        reported without waiting for that.
+        A transport closes only after everything is sent. If the upstream may have stopped reading,
+        the end is reported without waiting for that.
         """
         self._pool.note_eof(self)
         if self.handler is not None and is_flushing(self.transport):
@@ -430,7 +431,8 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Notify the handler, once the bytes in hand are read.
 
-        An upstream that cannot be sent to may have answered before: that is read first (P16).
+        An upstream that cannot be sent to may have responded before: that response is read first
+        (P16).
         """
         if error is not None and self.handler is not None and (data := last_bytes(self.transport)):
             self.data_received(data)
@@ -444,9 +446,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self._report_end(error)
 
     def _report_end(self, error: Exception | None) -> None:
-        """Notify the handler: the end of the connection means the end of a body, or a failure
-        (P14).
-        """
+        """Notify the handler: the end of the connection is the end of a body, or a failure (P14)."""
         handler = self.handler
         self.handler = None
         if handler is None:

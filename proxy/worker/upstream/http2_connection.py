@@ -4,11 +4,11 @@
 Strategy: the codec (`proxy/http2`) reads frames and returns events, as on a client's connection.
 The head of a response is written as text of HTTP/1.1 and judged again by the reader of response
 heads (P22), so a handler gets the same calls from either protocol. The upstream gets credit for a
-body when the client has taken it. A client is not read while the upstream grants its stream no
-window. A peer that stalls therefore holds up nothing but its own stream (F13).
+body when the client has received it. A client is not read while the upstream grants its stream no
+window. So a peer that stalls blocks only its own stream (F13).
 
-The invariant: each handler is notified of the end of its exchange exactly once. A stream that its
-handler has left is reset, unless both sides had ended it, and makes room for another.
+The invariant: each handler is notified of the end of its exchange exactly once. A stream without a
+handler is reset, unless both sides had ended it, and makes room for another.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ from proxy.worker.upstream.http2_lane import Http2Lane
 from proxy.worker.upstream.response_handler import ResponseHandler
 
 STUCK_NS: Final = 2_000_000_000
-"""From when on a pause within a frame is more than one of the network."""
+"""A pause within a frame that lasts longer is not just a delay of the network."""
 
 _STATUS_LINES: Final = {
     each.value: b"HTTP/1.1 %d %b\r\n" % (each, each.phrase.encode()) for each in HTTPStatus
@@ -51,7 +51,7 @@ class Http2ConnectionPool(Protocol):
         """Note that a connection may have a free lane again."""
 
     def retire(self, connection: "Http2Upstream") -> None:
-        """Lend no more lanes of a connection."""
+        """Stop lending lanes of a connection."""
 
     def remove(self, connection: "Http2Upstream") -> None:
         """Remove a connection that is closed or about to be; idempotent."""
@@ -85,13 +85,13 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         """Belong to a pool.
 
         Args:
-            pool: which lends the lanes.
+            pool: lends the lanes.
             steps: has frames written in batches, for all connections of the worker.
             codec: limits and encoder of the codec.
             responses: reads response heads.
             address_text: the upstream's address as records show it.
             turns: shares the worker's time among connections (P23).
-            max_requests: how many exchanges the connection carries before it retires.
+            max_requests: exchanges that the connection carries before it retires.
         """
         super().__init__(turns)
         self._pool = pool
@@ -100,32 +100,34 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self._last_fields: ResponseFields | None = None
         """The fields of the last response; the codec returns the same object for equal ones."""
         self._last_head: ResponseHead | None = None
-        """The head that those were read as."""
+        """The head that these fields were read as."""
         self.address_text = address_text
         self._lanes: dict[int, Http2Lane] = {}
         self._lane_failure: tuple[UpstreamError, bool] | None = None
-        """Why the lanes fail, a few in each turn, and whether the connection was lost."""
+        """The error for the lanes, which fail a few in each turn, and True if the connection was
+        lost.
+        """
         self.ready = asyncio.Event()
-        """Set when the upstream has sent settings that allow streams, or has failed to."""
+        """Set when the upstream has sent settings that allow streams, or has failed to do so."""
         self.failure: UpstreamError | None = None
-        """Why the connection is of no use; one that is lost always has a reason."""
+        """The reason why the connection cannot be used; a lost one always has a reason."""
         self.scheme = b"http"
         self.has_served = False
-        """Whether an exchange has ended here."""
+        """True if an exchange has ended here."""
         self.is_retired = False
-        """Whether no exchange may begin any more."""
+        """True if no exchange may begin any more."""
         self.is_write_paused = False
-        """Whether our send buffer is full: the upstream reads nothing."""
+        """True if our send buffer is full: the upstream reads nothing."""
         self.idle_since_ns = 0
         self.read_ns = 0
-        """When something was read last."""
+        """When something was last read."""
         self.retires_ns = NEVER_NS
         """When the connection is too old for another exchange."""
         self.uses_left = max_requests
         self._steps = steps
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport and send the preface; over TLS, ALPN has to have chosen HTTP/2."""
+        """Take the transport and send the preface; over TLS, ALPN must have chosen HTTP/2."""
         self.transport = cast(asyncio.Transport, transport)
         self._writer = FrameWriter(self._steps, self.codec, self.transport, self._handle_events)
 
@@ -140,7 +142,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self._writer.write()
 
     def abandon(self) -> None:
-        """Break the reference cycle with a transport that was given up while it was opened."""
+        """Break the reference cycle with a transport that was abandoned during its opening."""
         if hasattr(self, "transport"):
             self.transport.set_protocol(asyncio.Protocol())
             self._writer.close()
@@ -184,7 +186,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return self._writer.written_bytes + self.codec.output.size_bytes
 
     def release(self, lane: Http2Lane) -> None:
-        """Take back a lane; its stream is cancelled where it has not ended."""
+        """Take back a lane; its stream is cancelled if it has not ended."""
         self._lanes.pop(lane.id, None)
         if lane.id in self.codec.streams.open:
             self.codec.release(lane.id)
@@ -198,13 +200,13 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self._pool.note_free_lane(self)
 
     def is_stuck(self, now_ns: int, limit_ns: int = STUCK_NS) -> bool:
-        """Whether the upstream has sent nothing for that long in the middle of a frame or of a
-        header block: until it sends the rest, no response can come.
+        """True if the upstream has sent nothing for that long in the middle of a frame or header
+        block: a response cannot come before the rest of that.
         """
         return self.codec.reader.is_within_frame and now_ns - self.read_ns >= limit_ns
 
     def distrust(self, since_ns: int) -> None:
-        """Lend no more lanes if nothing came in the second half of a wait that was in vain.
+        """Stop lending lanes if nothing came in the second half of a wait without success.
 
         In the first half even an upstream that died meanwhile may have acknowledged something.
         """
@@ -224,7 +226,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             self.close()
 
     def close(self) -> None:
-        """Send GOAWAY and close at once; callers have ended or will fail the running exchanges."""
+        """Send GOAWAY and close at once; the running exchanges are ended, or will be failed, by the
+        caller.
+        """
         self._pool.remove(self)
         self.codec.end(ErrorCode.NO_ERROR)
         self._writer.write()
@@ -298,16 +302,16 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
                 self._fail_as_not_http2(event.reason)
 
     def _handle_settings(self) -> None:
-        """Lend the lanes that settings allow, the first ones or later ones that allow more."""
+        """Lend the lanes that the settings allow, be they the first settings or later ones."""
         if self.codec.free_streams:
             self.ready.set()
             self._pool.note_free_lane(self)
 
     def _handle_head(self, event: events.ResponseReceived, following: events.Event | None) -> int:
-        """Pass on the head of a response, together with its body where all of that is here.
+        """Pass on the head of a response, together with its body if that is complete.
 
         Returns:
-            How many of the events behind the head were handled with it: 1 if `following` was the
+            How many of the events after the head were handled with it: 1 if `following` was the
             body, else 0.
         """
         lane = self._lanes.get(event.stream_id)
@@ -426,9 +430,9 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         self.take_turn()
 
     def take_turn(self) -> None:
-        """Fail lanes for the time of a turn, or read on where none fails.
+        """Fail lanes for the time of a turn; read on if none fails.
 
-        A hundred that fail at once would hold up all other connections.
+        A hundred that fail at once would block all other connections.
         """
         if self._lane_failure is None:
             super().take_turn()
@@ -450,9 +454,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
                 return
 
     def eof_received(self) -> bool:
-        """Close, as the upstream is done sending; `connection_lost` follows.
+        """Close, as the upstream has ended its side; `connection_lost` follows.
 
-        A transport closes only when all is sent: it is aborted where the upstream takes nothing.
+        A transport closes only after everything is sent: it is aborted if the upstream receives
+        nothing.
         """
         self.is_retired = True
         self._pool.retire(self)
@@ -461,9 +466,10 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Read the bytes in hand, then notify the handlers that are left.
+        """Read the bytes in hand, then notify the remaining handlers.
 
-        An upstream that cannot be sent to may have answered before: that is read first (P16).
+        An upstream that cannot be sent to may have responded before: that response is read first
+        (P16).
         """
         self._pool.remove(self)
         if error is not None and (data := last_bytes(self.transport)):
@@ -484,7 +490,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
             lane.pause_request()
 
     def resume_writing(self) -> None:
-        """Send on where the stream's window allows it: the buffer has drained."""
+        """Send on for streams with open windows: the buffer has drained."""
         self.is_write_paused = False
         for lane in list(self._lanes.values()):
             stream = self.codec.streams.open.get(lane.id)

@@ -1,7 +1,7 @@
 """One HTTP/2 stream to an upstream: it carries one exchange, at the pace of both sides (F13).
 
-The upstream gets credit for the response when the client has taken it, and the client is not read
-while the upstream grants no window. The beginning of a request's body is kept until a response
+The upstream gets credit for the response when the client has received it, and the client is not
+read while the upstream grants no window. The beginning of a request's body is kept until a response
 begins: an upstream may refuse a stream before it works on it, and the request is then sent once
 more (RFC 9113 §8.7).
 """
@@ -23,11 +23,11 @@ class LaneOwner(Protocol):
     transport: asyncio.Transport
     address_text: bytes
     is_write_paused: bool
-    """Whether our send buffer is full: the upstream reads nothing."""
+    """True if our send buffer is full: the upstream reads nothing."""
 
     @property
     def written_bytes(self) -> int:
-        """How many bytes the connection was given to send, in all."""
+        """Bytes that the connection was given to send so far."""
 
     def open_stream(self, lane: "Http2Lane", head: bytes, *, is_end: bool) -> int:
         """Send the head of a request on a new stream; return the stream's id."""
@@ -36,14 +36,14 @@ class LaneOwner(Protocol):
         """Write the frames that the codec has to send."""
 
     def distrust(self, since_ns: int) -> None:
-        """Lend no more lanes if nothing came in the second half of a wait that began then."""
+        """Stop lending lanes if nothing came in the second half of a wait that began then."""
 
     def release(self, lane: "Http2Lane") -> None:
-        """Take back a lane; its stream is cancelled where it has not ended."""
+        """Take back a lane; its stream is cancelled if it has not ended."""
 
 
 class Http2Lane:
-    """One stream, which carries one exchange to the upstream and back."""
+    """One stream: it carries one exchange to the upstream and back."""
 
     __slots__ = (
         "_codec", "_connection", "_is_request_paused", "_sent", "_sent_at", "_sent_bytes", "address_text", "handler",
@@ -58,14 +58,14 @@ class Http2Lane:
         self.handler: ResponseHandler | None = None
         self.id = 0
         self._sent: list[bytes] = []
-        """The pieces of a short request body, which may have to be sent once more."""
+        """The pieces of a short request body, kept in case it has to be sent again."""
         self._sent_bytes = 0
         self._sent_at = 0
-        """What `written_bytes` of the connection was behind the last piece of the body."""
+        """The connection's `written_bytes` after the last piece of the body."""
         self.has_response = False
-        """Whether the response has begun."""
+        """True once the response has begun."""
         self._is_request_paused = False
-        """Whether the upstream takes no more of the request for now."""
+        """True if the upstream takes no more of the request for now."""
 
     def begin(self, handler: ResponseHandler, data: bytes) -> None:
         """Open the stream for a handler: send its request head and the body read so far."""
@@ -81,7 +81,7 @@ class Http2Lane:
             self._connection.flush()
 
     def send(self, data: bytes, trailers: bytes, *, is_last: bool) -> None:
-        """Send more of the request's body, and behind its end trailer lines, each with its CRLF."""
+        """Send more of the request's body; after its end, trailer lines, each with its CRLF."""
         handler = self.handler
         if handler is None:
             return
@@ -100,13 +100,13 @@ class Http2Lane:
             self.pause_request()
 
     def pause_request(self) -> None:
-        """Have the handler send no more; idempotent."""
+        """Make the handler stop sending; idempotent."""
         if not self._is_request_paused and self.handler is not None:
             self._is_request_paused = True
             self.handler.pause_request()
 
     def resume_request(self) -> None:
-        """Have the handler send on; idempotent."""
+        """Make the handler send on; idempotent."""
         if self._is_request_paused and self.handler is not None:
             self._is_request_paused = False
             self._sent_at = self._connection.written_bytes
@@ -119,10 +119,10 @@ class Http2Lane:
         return None
 
     def untaken_bytes(self) -> int:
-        """Return how many bytes of the request wait for the upstream to read on.
+        """Return how many bytes of the request the upstream has yet to read.
 
-        Bytes that wait for a window count. Without any, those of the connection do that were
-        written up to the last piece of the body; what others sent behind it does not.
+        Bytes that wait for a window count. Without any, the connection's bytes up to the last piece
+        of the body count, and later bytes of other streams do not.
         """
         stream = self._codec.streams.open.get(self.id)
         if stream is not None and stream.queued_bytes:
@@ -132,13 +132,13 @@ class Http2Lane:
 
     @property
     def arriving_bytes(self) -> int:
-        """How much of a frame of the response is here that is not complete."""
+        """Bytes in hand of an incomplete frame of the response."""
         reader = self._codec.reader
         return reader.arriving_bytes if reader.stream_id == self.id else 0
 
     @property
     def has_whole_content(self) -> bool:
-        """Whether all of the response's content is here, by its length, and only the end of its
+        """True if all of the response's content is here, by its length, and only the end of its
         stream is missing.
         """
         stream = self._codec.streams.open.get(self.id)
@@ -153,13 +153,13 @@ class Http2Lane:
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give credit again if no other reason is left."""
+        """Give credit again if no other reason remains."""
         self._codec.resume(self.id, reason)
         self._connection.flush()
 
     def give_up(self, since_ns: int) -> None:
-        """Cancel an exchange that has waited in vain since then; others take another connection,
-        where this one may be dead.
+        """Cancel an exchange that has waited without success since then; others take another
+        connection if this one may be dead.
         """
         self._connection.distrust(since_ns)
         self.close()

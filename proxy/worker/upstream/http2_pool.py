@@ -1,10 +1,10 @@
-"""The HTTP/2 connections of one route: which of them lends its next lane, and when another is
-opened.
+"""The HTTP/2 connections of one route: they lend lanes, and the pool opens another when all are in
+use.
 
 Strategy: the connection open longest lends its lanes as long as it has some. Another is opened when
-none has, one at a time, since one may serve all that wait. A connection lends nothing before its
-upstream has sent settings: only they say how many streams it takes, and that it speaks HTTP/2 at
-all.
+none has, one at a time, since one may serve all requests that wait. A connection lends nothing
+before its upstream has sent settings: only settings tell how many streams it takes, and that it
+speaks HTTP/2 at all.
 """
 
 import time
@@ -40,8 +40,8 @@ class Http2Pool(LanePool[Http2Lane]):
         """Begin empty.
 
         Args:
-            route: whose upstream the connections lead to.
-            limits: those of the route.
+            route: the route to the upstream.
+            limits: the limits of the route.
             on_open: gets +1 and -1 as connections open and close.
             turns: shares the worker's time among connections (P23).
             responses: reads response heads.

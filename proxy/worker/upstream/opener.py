@@ -1,8 +1,8 @@
 """Opens connections for a pool, within its limits and its time.
 
-`open` finds a free lane or room for a connection, and waits for either. A new connection is made in
-one of two ways: `_connect_by_name` tries the addresses of a name, or leads through a proxy (`via`);
-`_connect_directly` has the loop connect to a literal address or a path.
+`open` finds a free lane, or room for a connection, and waits for either. A new connection is made
+in one of two ways: `_connect_by_name` tries the addresses of a name, or goes through a proxy
+(`via`); `_connect_directly` lets the loop connect to a literal address or a path.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ Connect = Callable[
 """Opens a transport for the protocol object that its argument returns."""
 
 MAX_TUNNEL_HEAD_BYTES: Final = 8192
-"""The longest head of a proxy's answer to CONNECT."""
+"""The longest head of a proxy's reply to CONNECT."""
 _TUNNEL_STATUS: Final = re.compile(rb"HTTP/1\.[01] (\d{3})[ \r]")
 
 
@@ -43,8 +43,10 @@ class Opener(Generic[Lane_co]):
         own: frozenset[tuple[str, int]],
         dialer: Dialer | None = None,
     ) -> None:
-        """Open for a pool; `own` are the addresses that we listen on, and `dialer` connects where
-        it is not for the route alone to say how.
+        """Open for a pool.
+
+        `own` are the addresses that we listen on. Without a `dialer`, the opener makes one for the
+        route's address.
         """
         self._pool = pool
         self._own_addresses = own
@@ -58,7 +60,7 @@ class Opener(Generic[Lane_co]):
             self._dialer = Dialer(via.host, via.port)
 
     async def open(self, *, may_repeat: bool) -> Lane_co:
-        """Open a connection, or wait for a free lane when the limit is reached.
+        """Open a connection, or wait for a free lane at the limit.
 
         Raises:
             UpstreamError: one of `errors.unreached`; `upstream_timeout`; or `overloaded`, when all
@@ -94,9 +96,7 @@ class Opener(Generic[Lane_co]):
             ) from error
 
     async def _await_lane_or_room(self, *, may_repeat: bool) -> Lane_co | None:
-        """Return a free lane, or None when there is room for a connection; first come, first
-        served.
-        """
+        """Return a free lane, or None if there is room for a connection; first come, first served."""
         pool = self._pool
         is_turn = False
         while True:
@@ -116,7 +116,7 @@ class Opener(Generic[Lane_co]):
             is_turn = True
 
     async def _wait_turn(self, waiter: "asyncio.Future[None]") -> None:
-        """Wait to be woken; a waiter cancelled after that wakes the next one in its place."""
+        """Wait to be woken; if cancelled after that, wake the next waiter instead."""
         pool = self._pool
         try:
             await waiter
@@ -174,7 +174,7 @@ class Opener(Generic[Lane_co]):
         return await self._secure(raw, tls)
 
     async def _connect_plain(self, connect: Connect) -> AnyConnection:
-        """Have the loop connect. Cancelled, it may close a transport without `connection_lost`."""
+        """Let the loop connect. When cancelled, it may close a transport without `connection_lost`."""
         connection = self._pool.new_connection()
         try:
             await connect(lambda: connection)
@@ -185,7 +185,7 @@ class Opener(Generic[Lane_co]):
         return connection
 
     async def _connect_by_name(self, dialer: Dialer, deadline: asyncio.Timeout) -> AnyConnection:
-        """Connect to one of a name's addresses; avoid one that accepts and gets no further."""
+        """Connect to one of a name's addresses; avoid an address that accepts and gets no further."""
         connected, address = await dialer.connect()
         try:
             loop = asyncio.get_running_loop()
@@ -203,7 +203,7 @@ class Opener(Generic[Lane_co]):
                 raw, _ = await loop.create_connection(asyncio.Protocol, sock=connected)
                 connection = await self._secure(raw, tls)
         except BaseException as error:
-            # A client that leaves meanwhile says nothing about the address.
+            # A client that leaves meanwhile is not a sign of a bad address.
             if deadline.expired() or not isinstance(error, asyncio.CancelledError):
                 dialer.avoid(address)
             connected.close()
@@ -230,9 +230,9 @@ class Opener(Generic[Lane_co]):
         return connection
 
     def _is_ourselves(self, transport: asyncio.Transport) -> bool:
-        """Return whether the peer is one of our own listeners (P19).
+        """Return True if the peer is one of our own listeners (P19).
 
-        It is asked of each connection: a name may get another address after the start.
+        Each connection is checked: a name may get another address after the start.
         """
         peer = transport.get_extra_info("peername")
         own = transport.get_extra_info("sockname")
@@ -252,11 +252,11 @@ async def open_tunnel(connected: socket.socket, authority: str, credentials: byt
     """Send CONNECT to the proxy at the other end (RFC 9110 §9.3.6); the socket then leads to
     `authority`, a `host:port`.
 
-    The head of the answer is read octet by octet, in some hundred calls: what is behind it belongs
-    to the upstream, which may speak first.
+    The head of the reply is read octet by octet, in a few hundred calls: the bytes after it belong
+    to the upstream, as that may speak first.
 
     Raises:
-        OSError: the proxy refuses, or its answer is no HTTP/1.1.
+        OSError: the proxy refuses, or its reply is not HTTP/1.1.
     """
     loop = asyncio.get_running_loop()
     name = authority.encode()
@@ -288,8 +288,8 @@ async def await_settings(connection: Http2Upstream) -> None:
         raise
 
     failure = connection.failure
-    # A copy: the failure itself, once raised, would refer to frames that refer to the connection,
-    # which refers to the failure.
+    # Raise a copy: the failure itself would refer to frames, these to the connection, and that to
+    # the failure.
     if failure is not None:
         raise type(failure)(failure.code, failure.message, failure.refused_head)
 

@@ -1,12 +1,12 @@
-"""The base of both pools: the connections of one route to its upstream, and the requests that wait.
+"""The base of both pools: the connections of one route to its upstream, and the waiting requests.
 
 A pool lends *lanes*. A lane carries one exchange at a time: an HTTP/1.1 connection is a single lane
 (`pool.py`), an HTTP/2 connection has one for each stream (`http2_pool.py`).
 
-Strategy: a pool decides synchronously, and `opener.py` acts, which takes time. A request that finds
-neither a free lane nor room for a connection queues a future here, its waiter. Whatever frees a
-lane or room wakes the first waiter, and the opener looks again for it. The invariant: waiters are
-served in the order of arrival, and none sleeps while something is free.
+Strategy: a pool decides synchronously; `opener.py` acts, and takes time. A request that finds
+neither a free lane nor room for a connection queues a future here, its waiter. The first waiter is
+woken as soon as a lane or room becomes free, and the opener looks again for it. The invariant:
+waiters are served in the order of arrival, and none sleeps while something is free.
 """
 
 import asyncio
@@ -27,13 +27,14 @@ Lane_co = TypeVar("Lane_co", covariant=True)
 AnyConnection = UpstreamConnection | Http2Upstream
 
 RESPONSE_HEAD_FACTOR: Final = 4
-"""A response head may be so many times as long as a request head: it has more cookies and policies.
+"""A response head may be this many times as long as a request head: it has more cookies and
+policies.
 """
 
 MAX_REQUESTS: Final = 10_000
-"""After so many requests a connection is closed."""
+"""A connection is closed after this many requests."""
 MAX_AGE_NS: Final = 3600 * 10**9
-"""At this age, or up to a tenth before, a connection is closed, to follow DNS."""
+"""A connection is closed at this age, or up to a tenth earlier, to follow DNS."""
 
 
 class LanePool(ABC, Generic[Lane_co]):
@@ -49,7 +50,7 @@ class LanePool(ABC, Generic[Lane_co]):
         self._opening = 0
         self._waiting: OrderedDict[asyncio.Future[None], None] = OrderedDict()
         self._woken = 0
-        """How many waiters were woken and have not run yet."""
+        """Waiters that were woken and have not run yet."""
 
         # Settings; 0 stands for no limit.
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
@@ -64,9 +65,9 @@ class LanePool(ABC, Generic[Lane_co]):
 
     @abstractmethod
     def acquire(self, now_ns: int, *, may_repeat: bool, is_turn: bool = False) -> Lane_co | None:
-        """Return a free lane, None without one.
+        """Return a free lane, or None.
 
-        While requests wait there is none, unless it `is_turn` of the caller: a woken waiter.
+        While requests wait, only a woken waiter gets one, the caller with `is_turn`.
         """
 
     @abstractmethod
@@ -75,7 +76,7 @@ class LanePool(ABC, Generic[Lane_co]):
 
     @abstractmethod
     def make_room(self) -> bool:
-        """Return whether a connection may be opened, if need be by closing an idle one."""
+        """Return True if a connection may be opened; an idle one is closed for it if needed."""
 
     @abstractmethod
     def expire(self, now_ns: int) -> None:
@@ -88,44 +89,46 @@ class LanePool(ABC, Generic[Lane_co]):
     @property
     @abstractmethod
     def has_free_lane(self) -> bool:
-        """Whether a lane is free."""
+        """True if a lane is free."""
 
     @property
     def is_at_limit(self) -> bool:
-        """Whether as many connections are open, or being opened, as the limit allows."""
+        """True if the limit of connections is reached, including those being opened."""
         return self._open + self._opening >= self.max_connections
 
     @property
     def is_full(self) -> bool:
-        """Whether no other connection may be opened for now."""
+        """True if no other connection may be opened for now."""
         return self.is_at_limit
 
     @property
     def is_awaited(self) -> bool:
-        """Whether requests wait for a lane, or for room to open a connection."""
+        """True if requests wait for a lane, or for room to open a connection."""
         return bool(self._waiting)
 
     @property
     def has_queue(self) -> bool:
-        """Whether requests wait, or were woken and have not run yet."""
+        """True if requests wait, or were woken and have not run yet."""
         return bool(self._waiting or self._woken)
 
     @property
     def is_used(self) -> bool:
-        """Whether connections are open or being opened, or requests wait for one."""
+        """True if connections are open or being opened, or requests wait for one."""
         return self._open + self._opening > 0 or self.has_queue
 
     def add_waiter(self, waiter: "asyncio.Future[None]", *, is_first: bool) -> None:
-        """Queue a future, resolved when a lane, or room for a connection, becomes free.
+        """Queue a future; it is resolved when a lane, or room for a connection, becomes free.
 
-        A waiter that was woken in vain `is_first` again; others go to the end.
+        A waiter that was woken without success `is_first` again; others go to the end.
         """
         self._waiting[waiter] = None
         if is_first:
             self._waiting.move_to_end(waiter, last=False)
 
     def remove_waiter(self, waiter: "asyncio.Future[None]") -> None:
-        """Remove a waiter that gave up: thousands may, while connections are busy for days."""
+        """Remove a waiter that gave up; thousands of them may do so while connections are busy for
+        days.
+        """
         self._waiting.pop(waiter, None)
 
     def wake_next(self) -> None:
@@ -142,7 +145,7 @@ class LanePool(ABC, Generic[Lane_co]):
         self._woken -= 1
 
     def wake_if_free(self) -> None:
-        """Wake the first waiter if a lane or room is free: the one before it may have left some."""
+        """Wake the first waiter if a lane or room is free: the previous waiter may have left some."""
         if self._waiting and (self.has_free_lane or not self.is_full):
             self.wake_next()
 
@@ -156,10 +159,10 @@ class LanePool(ABC, Generic[Lane_co]):
         self.wake_next()
 
     def _count_opened(self, now_ns: int) -> int:
-        """Count an open connection; return when it is to retire.
+        """Count an open connection; return the time of its retirement.
 
-        Ages differ by up to a tenth, so that the connections of a busy minute do not retire at
-        once.
+        Ages differ by up to a tenth, so that the connections of a busy minute do not retire
+        together.
         """
         self._opening -= 1
         self._open += 1

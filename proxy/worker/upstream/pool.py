@@ -1,12 +1,11 @@
-"""The HTTP/1.1 connections of one route: which of them is lent, and for how long an idle one is
-kept.
+"""The HTTP/1.1 connections of one route: lent to requests, and kept for a while when idle.
 
-Strategy: last in, first out, since the connection used most recently is the least likely to have
-been closed by its upstream. After a 5xx a connection rests first (P13). Idle ones are closed early
-where they may keep a new one from being served (P27).
+Strategy: last in, first out, since the most recently used connection is the least likely to have
+been closed by its upstream. After a 5xx a connection rests first (P13). Idle connections are closed
+early if they may keep a new one from being served (P27).
 
-Every open connection is in `_connections`; one that no exchange uses is also in `_idle`, `_resting`
-or `_draining`. `_unanswered` and `_answered` show how many connections the upstream serves at once.
+Every open connection is in `_connections`; without an exchange it is also in `_idle`, `_resting` or
+`_draining`. `_unanswered` and `_answered` show how many connections the upstream serves at once.
 """
 
 import time
@@ -23,7 +22,7 @@ from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import AnyConnection, LanePool
 
 POST_IDLE_NS: Final = 1_000_000_000
-"""A request that must not be sent twice takes no connection idle for longer than this (P13)."""
+"""A request that must not be sent twice gets no connection that was idle for longer (P13)."""
 
 REST_NS: Final = 100_000_000
 """How long a connection rests after a 5xx: servers close after an error, once they have logged it.
@@ -44,8 +43,8 @@ class Pool(LanePool[UpstreamConnection]):
         """Begin empty.
 
         Args:
-            route: whose upstream the connections lead to.
-            limits: those of the route.
+            route: the route to the upstream.
+            limits: the limits of the route.
             on_open: gets +1 and -1 as connections open and close.
             turns: shares the worker's time among connections (P23).
             responses: reads response heads.
@@ -53,16 +52,18 @@ class Pool(LanePool[UpstreamConnection]):
         super().__init__(route, limits, on_open)
         self._turns = turns
         self._idle: dict[UpstreamConnection, None] = {}
-        """In the order in which they became idle; a dict, so any of many is removed at once."""
+        """Idle connections, the one idle longest first; a dict, so any of many is removed at once.
+        """
         self._resting: dict[UpstreamConnection, None] = {}
-        """Idle connections whose last response was a 5xx, in the same order."""
+        """Idle connections after a 5xx, in the same order."""
         self._connections: set[UpstreamConnection] = set()
         self._unanswered: dict[UpstreamConnection, int] = {}
-        """Connections on which no response has ended yet → when they were opened, ns."""
+        """Connections without a finished response so far → when they were opened, ns."""
         self._answered: set[UpstreamConnection] = set()
-        """Connections on which a response has ended, and whose upstream has not ended its side."""
+        """Connections with a finished response, and not ended by their upstream."""
         self._draining: set[UpstreamConnection] = set()
-        """Connections of ended tunnels, whose upstream has not taken all bytes of the client."""
+        """Connections of ended tunnels, while the upstream has yet to receive bytes of the client.
+        """
         self._concurrency = Concurrency()
         self._responses = responses
 
@@ -72,11 +73,11 @@ class Pool(LanePool[UpstreamConnection]):
         )
 
     def keep_alive_of(self, announced_s: int) -> int:
-        """Return for how long to keep an idle connection, ns: the setting, unless the upstream
-        announces a time.
+        """Return how long to keep an idle connection, in ns: the setting, or the time announced by
+        its upstream.
 
-        It is kept for a second less than announced (half a second, where one is announced), so that
-        no request meets the upstream's close.
+        An announced time is shortened by a second (by half a second if one second is announced), so
+        that no request meets the upstream's close.
         """
         if announced_s > 0:
             return max((announced_s - 1) * 1_000_000_000, 500_000_000)
@@ -87,11 +88,11 @@ class Pool(LanePool[UpstreamConnection]):
     ) -> UpstreamConnection | None:
         """Return the most recently used idle connection that is fresh enough for a request, if any.
 
-        A request that may be repeated, should the connection turn out to be closed, takes an older
-        one too.
+        A request that may be repeated gets an older connection too: if that turns out to be closed,
+        the request is sent again.
 
-        While others wait there is none, unless it is the caller's turn. A client whose next request
-        is ready whenever its connection comes back would otherwise keep it for good.
+        While others wait, only the caller whose turn it is gets a connection. Otherwise a client
+        that always has its next request ready would keep a connection forever.
         """
         if (self._waiting or self._woken) and not is_turn:
             return None
@@ -114,7 +115,7 @@ class Pool(LanePool[UpstreamConnection]):
         return None
 
     def release(self, connection: UpstreamConnection, now_ns: int) -> None:
-        """Take back a connection whose response ended where its framing said."""
+        """Take back a connection after a response that ended exactly as framed."""
         if connection.transport.is_closing():
             return
         if not connection.is_reused:
@@ -127,7 +128,8 @@ class Pool(LanePool[UpstreamConnection]):
 
         connection.idle_since_ns = now_ns
         if connection.is_after_5xx:
-            # While it rests, an upstream that serves one connection at a time serves no other.
+            # While the connection rests, an upstream that serves one connection at a time serves no
+            # other.
             if self._waiting or self._concurrency.seen < 2:
                 connection.close()
             else:
@@ -139,8 +141,8 @@ class Pool(LanePool[UpstreamConnection]):
             self.wake_next()
 
     def _end_rests(self, now_ns: int) -> None:
-        """Make connections idle that have rested for long enough, unless their upstream closed
-        them.
+        """Move connections that have rested long enough to the idle ones, unless their upstream
+        closed them.
         """
         while self._resting:
             connection = next(iter(self._resting))
@@ -160,10 +162,10 @@ class Pool(LanePool[UpstreamConnection]):
         self._concurrency.served(len(self._answered))
 
     def _may_block_others(self, now_ns: int, silent_ns: int) -> bool:
-        """Return whether idle connections may keep a new one from being served (P27).
+        """Return True if idle connections may keep a new one from being served (P27).
 
-        They are as many as the upstream was ever seen to serve, and a new one has had no answer for
-        `silent_ns`.
+        That is so if they are as many as the upstream was ever seen to serve, and a new one has had
+        no response for `silent_ns`.
         """
         return self._concurrency.may_hold(len(self._answered)) and any(
             connection.is_unanswered and now_ns - since_ns >= silent_ns
@@ -171,7 +173,7 @@ class Pool(LanePool[UpstreamConnection]):
         )
 
     def note_eof(self, connection: UpstreamConnection) -> None:
-        """Note that the upstream has ended its side: it may serve another one already (P27)."""
+        """Note that the upstream has ended its side: it may already serve another connection (P27)."""
         self._answered.discard(connection)
 
     def remove(self, connection: UpstreamConnection) -> None:
@@ -191,17 +193,18 @@ class Pool(LanePool[UpstreamConnection]):
 
     @property
     def is_draining(self) -> bool:
-        """Whether an upstream has yet to take the last bytes of a client that is gone."""
+        """True if an upstream has yet to receive the last bytes of a client that is gone."""
         return bool(self._draining)
 
     def drain(self, connection: UpstreamConnection) -> None:
-        """Check with each `expire` whether the upstream has taken the last bytes of a client."""
+        """Check with each `expire` if the upstream has received the last bytes of a client."""
         self._draining.add(connection)
 
     def make_room(self) -> bool:
-        """Return whether a connection may be opened, if need be by closing the one idle longest.
+        """Return True if a connection may be opened; the one idle longest is closed for it if
+        needed.
 
-        Callers have found no idle connection that their request may use (P13).
+        The caller has found no idle connection that its request may use (P13).
         """
         if self.is_full and (idle := self._idle or self._resting):
             next(iter(idle)).close()

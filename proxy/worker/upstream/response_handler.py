@@ -1,4 +1,5 @@
-"""The borrower of a lane: a connection of either protocol reads from it and reports to it.
+"""The borrower of a lane, as connections of both protocols see it: they read from it and report to
+it.
 
 The relay of an exchange implements this. It is a protocol because the relay imports the
 connections.
@@ -16,9 +17,9 @@ class ResponseHandler(Protocol):
 
     method: bytes
     is_request_complete: bool
-    """Whether the connection has been given all of the request."""
+    """True if the connection was given all of the request."""
     is_continue_due: bool
-    """Whether the request waits for a 100: the upstream has not promised to read its body yet."""
+    """True if the request waits for a 100: the upstream has not promised to read its body yet."""
     upstream_head: bytes
     """The head of the request as text of HTTP/1.1, `Host` first."""
     request_trailers: bytes
@@ -26,14 +27,14 @@ class ResponseHandler(Protocol):
     stream: StreamState | None
     """The stream of a client that speaks HTTP/2; None for a client of HTTP/1.1."""
     has_long_body: bool
-    """Whether our send buffer may still hold a part of the request body, or of an earlier one."""
+    """True if our send buffer may still hold a part of the request body, or of an earlier one."""
 
     @property
     def wants_websocket(self) -> bool:
-        """Whether the request asked to become a WebSocket."""
+        """True if the request asked to become a WebSocket."""
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Handle the 101, with the bytes behind its head."""
+        """Handle the 101, with the bytes after its head."""
 
     def tunnel_data(self, data: bytes) -> None:
         """Handle more bytes of an open tunnel."""
