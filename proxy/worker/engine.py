@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 REST_S: Final = 0.5
 """The period of the tick without connections, so that an idle worker hardly wakes."""
-_CLOCK_NS: Final = 1_000_000_000
+_CLOCK_PERIOD_NS: Final = 1_000_000_000
 """Time between two samples of the clock."""
 SWEEP_S: Final = 0.25
 """Duration of a sweep: one check of the deadlines of all connections, including idle ones."""
@@ -237,7 +237,7 @@ class Engine:
             self.open_place(route, opener)
         self.connections: Final[set[Connection]] = set()
         self.in_flight: Final[set[Exchange]] = set()
-        self._is_used = asyncio.Event()
+        self._has_connection = asyncio.Event()
         self.is_draining = False
         self.shutdown_reason: Final = (
             b"cut off at the stop (%g s, drain_timeout_s)" % limits.drain_timeout_s
@@ -312,7 +312,7 @@ class Engine:
         if not self.connections:
             # The tick may have rested for half a second; keys may have changed meanwhile.
             self.gate.refresh()
-            self._is_used.set()
+            self._has_connection.set()
         self.connections.add(connection)
         self.recorder.count_connection("downstream", 1)
         if self._max_per_client:
@@ -397,10 +397,10 @@ class Engine:
             await self._rest()
             self.recorder.set_in_flight(len(self.in_flight))
             self.recorder.set_log_lines_dropped(lines_dropped())
-            await self._visit_all(self.in_flight, self._show_old, within_s=0)
+            await self._visit_all(self.in_flight, self._publish_in_flight, within_s=0)
             self.gate.refresh()
             now_ns = time.monotonic_ns()
-            if now_ns - sampled_ns >= _CLOCK_NS:
+            if now_ns - sampled_ns >= _CLOCK_PERIOD_NS:
                 sampled_ns = now_ns
                 self.recorder.sample_clock()
 
@@ -412,10 +412,10 @@ class Engine:
             await asyncio.sleep(TICK_S)
             return
 
-        self._is_used.clear()
+        self._has_connection.clear()
         try:
             async with asyncio.timeout(REST_S):
-                await self._is_used.wait()
+                await self._has_connection.wait()
         except TimeoutError:
             pass
 
@@ -442,7 +442,7 @@ class Engine:
 
             await asyncio.sleep(within_s / len(starts))
 
-    def _show_old(self, exchange: Exchange, now_ns: int) -> None:
+    def _publish_in_flight(self, exchange: Exchange, now_ns: int) -> None:
         """Show an exchange in the in-flight table once it is old, with its status if known."""
         if exchange.slot == -1 and now_ns - exchange.started_ns >= INFLIGHT_AFTER_NS:
             access = self.routes.access_of(exchange.route)

@@ -203,7 +203,7 @@ class RecordingPace:
                 self._count_standstill()
                 log.error(
                     "no record has left the ring for %d s: requests no longer wait for room in "
-                    "it, and what does not fit is dropped",
+                    "it, and records that do not fit are dropped",
                     STANDSTILL_NS // 1_000_000_000,
                 )
 

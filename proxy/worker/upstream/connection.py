@@ -249,10 +249,10 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         beginning = data.lstrip(b"\r\n")[: len(_VERSION_PREFIX)]
         if not _VERSION_PREFIX.startswith(beginning):
             if beginning.startswith(_TLS_ALERT):
-                said = "TLS: write https:// for this upstream"
+                message = "the upstream speaks TLS: write https:// for this upstream"
             else:
-                said = "not HTTP"
-            self._fail(bad_response(f"what the upstream speaks is {said}", data))
+                message = "the response is not HTTP"
+            self._fail(bad_response(message, data))
         elif has_bare_line_end(data):
             self._fail(bad_response("bare CR or LF in the response head", data))
         else:

@@ -631,9 +631,12 @@ ROWS = [
         )
         for head, rule in (
             (b"SSH-2.0-server\r\n\r\n", b""),
-            (b"SSH-2.0-server\r\n", b"what the upstream speaks is not HTTP"),
+            (b"SSH-2.0-server\r\n", b"the response is not HTTP"),
             (b"-ERR", b"not HTTP"),
-            (b"\x15\x03\x01\x00\x02\x02\x46", b"TLS: write https:// for this upstream"),
+            (
+                b"\x15\x03\x01\x00\x02\x02\x46",
+                b"the upstream speaks TLS: write https:// for this upstream",
+            ),
             (
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
                 b"Transfer-Encoding b'gzip' is not exactly chunked",
