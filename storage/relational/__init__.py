@@ -1,1 +1,1 @@
-"""Code that the SQL backends share: filters as SQL, rollups, payload blocks, usage, facets."""
+"""Code shared by the SQL backends: filters as SQL, rollups, payload blocks, usage, facets."""

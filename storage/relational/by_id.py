@@ -1,10 +1,10 @@
-"""Slices of a walk in the order of receipt, which fit a time budget. Pure.
+"""Slices of a walk in the order of receipt, sized for a time budget.
 
-Strategy: ids are UUIDv7, their upper 48 bits milliseconds (RFC 9562 §5.7), so a walk goes by ranges
-of milliseconds. The first is a second long, and a quick one makes the next eight times wider: ten
-slices cross a year without rows.
+Strategy: ids are UUIDv7, with milliseconds in their upper 48 bits (RFC 9562 §5.7), so a walk goes
+by ranges of milliseconds. The first range is a second long, and a quick one makes the next eight
+times wider: ten slices cross a year without rows.
 
-Invariant: ids are compared as numbers of 128 bits, which is the order of their bytes.
+Invariant: ids are compared as 128-bit numbers, in the same order as their bytes.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ ID_BYTES: Final = 16
 
 
 def id_number(record_id: bytes) -> int:
-    """Read an id as a number, which is also the cursor behind its record."""
+    """Read an id as a number; it is also the cursor after its record."""
     return int.from_bytes(record_id, "big")
 
 
@@ -32,8 +32,8 @@ def id_ms(record_id: bytes) -> int:
 def id_slices(
     whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS
 ) -> Iterator[Range]:
-    """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order: those behind
-    `after`.
+    """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order; `after`
+    leaves out the ids up to a cursor.
     """
     least = 0
     most = (MAX_MS + 1 << _MS_SHIFT) - 1

@@ -1,10 +1,10 @@
-"""Several names of a record, as of the tools that a model called, as one text of the dictionary and
-back. Pure.
+"""Several names of a record, such as the tools that a model called, stored as one text of the
+dictionary.
 
-Strategy: the calls of an agent name few combinations of tools, so a combination is a value like any
-other repeated text: a row holds its id, and a filter looks for the combinations that hold a name.
-Names are written as JSON, a line each: JSON has no bare line feed, so a name between two of them is
-one of the record's, whatever it consists of.
+Strategy: the calls of an agent use few combinations of tools, so a combination is repeated text
+like any other: a row has its id, and a filter searches for combinations that contain a name. Each
+name is a line of JSON. JSON has no bare line feed, so text between two line feeds is exactly one
+name, even if the name itself contains line feeds.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,20 +13,20 @@ import msgspec
 
 
 def pack(names: Collection[str] | None) -> str | None:
-    """Write a combination, whatever the order of its names; None when there are none."""
+    """Write a combination, the same for any order of its names; None without names."""
     if not names:
         return None
     return "\n" + "".join(_line(name) for name in sorted(set(names)))
 
 
 def part_of(name: str) -> str:
-    """Return the text that exactly the combinations contain that hold a name."""
+    """Return the text by which to find the combinations that contain a name: no others contain it."""
     return "\n" + _line(name)
 
 
 def parts_of(parts: Sequence[str]) -> list[str]:
-    """Return the parts of all combinations that hold a name of some parts; others may have the
-    parts in two names.
+    """Return the parts of all combinations with a name that contains some parts; a few others may
+    have the parts in two names.
     """
     escaped = [msgspec.json.encode(part).decode()[1:-1] for part in parts]
     escaped[0] = '\n"' + escaped[0]
@@ -39,7 +39,7 @@ def unpack(packed: str) -> list[str]:
 
 
 def count_each(combinations: Mapping[str, float]) -> dict[str, float]:
-    """Return how often each name occurs where combinations occur so often."""
+    """Return how often each name occurs, from how often each combination occurs."""
     counts: dict[str, float] = {}
     for packed, count in combinations.items():
         for name in unpack(packed):

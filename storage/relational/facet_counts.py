@@ -1,10 +1,10 @@
-"""Cache of the counts of facet values by hour and day: a range is counted again when it changed.
+"""Cache of facet counts by hour and day: a range is counted again only after it has changed.
 
 Strategy: counting all combinations of a day takes milliseconds, and few days ever change. The stamp
 of a range is the number of its records in the rollups, and the number of erasures from the store
-and of trims that may have reached the range. A commit raises the first, an erasure or a trim the
-second, and retention removes whole hours, so equal stamps mean equal counts. A reader reads all
-stamps in the transaction of its answer, and counts ranges with a new stamp only.
+and of trims that may have reached the range. A commit raises the first number, an erasure or a trim
+the second, and retention removes whole hours, so equal stamps mean equal counts. A reader reads all
+stamps in the transaction of its answer, and counts only ranges with a new stamp.
 
 Invariant: the answer equals a full count. Memory is bounded by the number of values.
 """
@@ -20,15 +20,15 @@ MAX_REMEMBERED: Final = 100_000
 """Values with a count, about 10 MB; ten days of 20 services with 200 keys are 5 000."""
 
 Counts = dict[str, dict[Any, float]]
-"""Facet → value as stored, 0 for null → records, weighed."""
+"""Facet → stored value (0 for null) → its records, weighed."""
 Stamp = tuple[int, int]
-"""Records in the rollups of a range; erasures from the store, and trims where they may have come so
-far.
+"""Records of a range in the rollups; erasures from the store, plus the trims that may have reached
+the range.
 """
 
 
 class KnownCounts:
-    """Counts of ranges, by question (the conditions and the facets). Callable from any thread."""
+    """Counts of ranges, by question: the conditions and the facets. Callable from any thread."""
 
     def __init__(self, max_values: int = MAX_REMEMBERED) -> None:
         self._max_values = max_values
@@ -39,7 +39,7 @@ class KnownCounts:
     def find(
         self, question: Hashable, stamps: Mapping[TimeRange, Stamp]
     ) -> tuple[list[Counts], list[TimeRange]]:
-        """Return the counts of ranges that have not changed, and the ranges to be counted."""
+        """Return the counts of unchanged ranges, and the ranges that have to be counted."""
         found = []
         missing = []
         with self._lock:

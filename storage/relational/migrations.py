@@ -1,4 +1,4 @@
-"""The numbered migrations of a backend, as they lie in its package."""
+"""The numbered migrations of a backend, read from its package."""
 
 from importlib import resources
 

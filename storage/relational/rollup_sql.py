@@ -1,8 +1,8 @@
-"""Rollups as SQL: the rows of a range of time, and which tables can answer a filter.
+"""Rollups as SQL: the rows of a range of time, and the choice of the tables that answer a filter.
 
 Strategy: the whole hours of a filter are rows of a day table and, at both ends, of an hour table,
-joined by UNION ALL. There are six pairs of tables, of which the first that suffices is read: those
-by status have the fewest rows. A store without such tables writes a query of the same columns
+joined by UNION ALL. There are six pairs of tables, ordered by their number of rows, and the first
+that has all columns is read. A store without these tables writes a query with the same columns
 (`Dialect.rollups`).
 """
 
@@ -48,15 +48,16 @@ from storage.search.expression import (
 USAGE_TABLE: Final = "usage_rollups"
 """The rollups of `storage.relational.usage`."""
 Tables = Mapping[Tier, tuple[str, str]]
-"""Tier → its table, and the column that numbers its periods."""
+"""Tier → its table, and the column with the numbers of its periods."""
 USAGE_TABLES: Final[Tables] = {"hour": (USAGE_TABLE, "hour")}
 _STATUSES: Final = {"status", "status_class"}
 
 
 def asked_columns(part: Expression) -> frozenset[str] | None:
-    """Name the columns of rollups that a condition reads; None where it needs rows.
+    """Name the columns of rollups that a condition reads; None if it needs rows.
 
-    Alternatives must be of one column, or name an endpoint each: others are found faster in rows.
+    Alternatives must all be of one column, or each name an endpoint: others are found faster in
+    rows.
     """
     columns: set[str] = set()
     for leaf in leaves(part):
@@ -84,8 +85,8 @@ def asked_columns(part: Expression) -> frozenset[str] | None:
 
 
 def columns_of(filter: Filter) -> frozenset[str] | None:
-    """Name the columns of rollups that a filter, its kind and time apart, reads; None where it
-    needs rows.
+    """Name the columns of rollups that a filter reads, without its kind and time; None if it needs
+    rows.
     """
     if filter.seq_after is not None or filter.seq_until is not None:
         return None
@@ -121,9 +122,9 @@ def is_known(columns: frozenset[str] | None, keys: Collection[str]) -> bool:
 
 
 def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = rollups.KEYS) -> bool:
-    """Whether the rollups of some keys can count a filter's records, its time apart.
+    """Return True if the rollups with some keys can count a filter's records, without its time.
 
-    `capped_dimensions` are those of the store's state.
+    `capped_dimensions` comes from the store's state.
     """
     columns = columns_of(filter)
     return (
@@ -136,8 +137,8 @@ def can_count(filter: Filter, capped_dimensions: int, keys: Collection[str] = ro
 def tables_for(
     filter: Filter, capped_dimensions: int, columns: Collection[str] = ()
 ) -> Tables | None:
-    """Choose the smallest tables that count a filter's records by some columns, its time apart;
-    None: it needs rows.
+    """Choose the smallest tables that count a filter's records by some columns, without its time;
+    None if it needs rows.
     """
     for tables, keys in rollups.CUBES:
         if set(columns) <= set(keys) and can_count(filter, capped_dimensions, keys):
@@ -146,24 +147,24 @@ def tables_for(
 
 
 async def rollup_where(session: Session, filter: Filter) -> Where | None:
-    """Build the conditions of a filter on rollups, its time apart; None when nothing can match."""
+    """Build the conditions of a filter on rollups, without its time; None if nothing can match."""
     return rollup_conditions(filter, await session.ids_of(texts(filter)), session.dialect)
 
 
 def weighed_sum(measure: str, capped_dimensions: int, dialect: Dialect) -> str:
-    """Write the sum of a measure of rollups, times their weight where the store has weights."""
+    """Write the sum of a measure of rollups, multiplied by their weight if the store has weights."""
     if not has_weights(capped_dimensions):
         return sums((measure,))
     return f"sum({weighed(measure, capped_dimensions, dialect)})"
 
 
 def sums(measures: Sequence[str]) -> str:
-    """Write the sums of measures; some databases make larger numbers of them."""
+    """Write the sums of measures, cast where the database would return a larger type of number."""
     return ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in measures)
 
 
 def latency_sums(histogram: str, dialect: Dialect) -> str:
-    """Write the three columns that `add_latencies` reads, of one of `HISTOGRAMS`."""
+    """Write the three columns that `add_latencies` reads, for one of `HISTOGRAMS`."""
     place = rollups.HISTOGRAMS.index(histogram)
     return (
         f"min({rollups.LEAST[place]}), max({rollups.MOST[place]}), "
@@ -174,7 +175,7 @@ def latency_sums(histogram: str, dialect: Dialect) -> str:
 def add_latencies(
     latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float = 1
 ) -> None:
-    """Add what three columns say, each of them so many times."""
+    """Add the latencies in three columns, `weight` times each."""
     least_us, most_us, packed = columns
     counts: Mapping[int, float] = dialect.to_counts(packed)
     if weight != 1:
@@ -183,7 +184,7 @@ def add_latencies(
 
 
 def holds_others(capped_dimensions: int, columns: Iterable[str]) -> bool:
-    """Whether rollups hold `OTHER` in one of some columns."""
+    """Return True if rollups have `OTHER` in one of some columns."""
     return any(
         capped_dimensions >> rollups.ALL_LIMITED.index(name) & 1
         for name in columns
@@ -202,8 +203,8 @@ async def rollup_rows(
 ) -> tuple[str, tuple[int | str, ...]]:
     """Write the sub-query of the rollup rows of some hours, at least one.
 
-    The parameters of the conditions are numbered from 1. `columns` may have `hour`; with
-    `only_hours` no days are read, so that hours stay apart.
+    The parameters of the conditions are numbered from 1. `columns` may include `hour`; with
+    `only_hours` no days are read, so that hours remain separate.
     """
     dialect = session.dialect
     whole = Part("hour", *hours)
@@ -233,7 +234,7 @@ async def rollup_rows(
 def counted_rows(
     table: str, where: Where, part: Part, columns: Sequence[str], dialect: Dialect
 ) -> tuple[str, tuple[int | str, ...]]:
-    """Write the sub-query that counts the records of a part as the rollups of a table would, for
+    """Write a sub-query that counts the records of a part as the rollups of a table would, for
     stores without days.
 
     The conditions are those on rollups, numbered from 1.
@@ -245,7 +246,7 @@ def counted_rows(
 
 
 async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
-    """Count the records that rollups hold of each day, or hour, that some hours consist of."""
+    """Count the records in rollups for each day, or hour, that some hours consist of."""
     dialect = session.dialect
     found = parts(hours, (await session.state()).folded_until)
     if dialect.rollups is not None:
@@ -270,7 +271,9 @@ async def record_totals(session: Session, hours: Hours) -> dict[TimeRange, int]:
 async def _counted_totals(
     session: Session, hours: Hours, found: Iterable[Part]
 ) -> dict[TimeRange, int]:
-    """Count them where rollups are a query: the hours of a day cost no more than the day."""
+    """Count the same in a store whose rollups are a query: the hours of a day cost no more than the
+    day.
+    """
     days = [part for part in found if part.tier == "day"]
     source = rollups.STATUS_TABLES["hour"][0]
     everything = Where("1 = 1", ())
@@ -302,7 +305,7 @@ def _within(part: Part, dialect: Dialect, parameters: list[int | str]) -> str:
 
 
 def merging(table: str, keys: Sequence[str], merged: Mapping[str, str], rows: str) -> str:
-    """Write the statement that adds rows to a table; `merged` has the new value of each column of
+    """Write the statement that adds rows to a table; `merged` has the new value of each column for
     an existing row.
     """
     return (
@@ -329,7 +332,9 @@ def foldings(schema: str, merged: Mapping[str, str], day: str, hour: str) -> lis
 
 
 def counted_apart(schema: str, mark: str) -> list[str]:
-    """Write the queries of the values that an hour counts apart, in the order of `ValueLimits.learn`."""
+    """Write the queries of the values that have separate counts in an hour, in the order of
+    `ValueLimits.learn`.
+    """
     return [
         f"SELECT DISTINCT {', '.join(columns)} FROM {schema}{tables['hour'][0]} WHERE hour = {mark}"
         for columns, tables in rollups.LEARNED

@@ -1,8 +1,8 @@
 """The tables of rollups: sums are merged into them, folded into days, and deleted with their hours.
 
 Strategy: rows are merged in the order of their keys, so that two writers cannot wait for each other
-in a circle, and a SQLite writes a tenth faster. Of what other sidecars add to a running hour nothing
-is known: each of them may count `MAX_VALUES` values of a dimension apart.
+in a circle; SQLite also writes a tenth faster. A sidecar does not know what others add to a running
+hour: each of them may give separate counts to `MAX_VALUES` values of a dimension.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,8 +28,8 @@ ADDED: Final = "known.{0} + excluded.{0}"
 
 
 def merged_columns(least: str, most: str, histogram: str) -> dict[str, str]:
-    """Map each column to what it becomes where there is a row of its key, given the forms of
-    `{}` that databases differ in.
+    """Map each column to its new value for an existing key, given the forms of `{}` in which
+    databases differ.
     """
     return {
         **dict.fromkeys(MEASURES, ADDED),
@@ -41,22 +41,25 @@ def merged_columns(least: str, most: str, histogram: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollupSql:
-    """Where databases differ in how they keep rollups."""
+    """The differences of databases in keeping rollups."""
 
     merged: Mapping[str, str]
-    """Of `merged_columns`."""
+    """The result of `merged_columns`."""
     pack: Callable[[Mapping[int, int], int], Any]
-    """Makes a histogram of counts by bucket and a sign."""
+    """Makes a histogram from counts by bucket and a sign."""
     cap: str
-    """The statement that notes dimensions that hold `OTHER`; of one parameter."""
+    """The statement that notes the dimensions with `OTHER`; it has one parameter."""
     folded_until: str
-    """The query of the hour before which all are folded; it stays so until the transaction ends."""
+    """The query of the hour before which all hours are folded; the value is stable until the
+    transaction ends.
+    """
     take_folded: str
-    """The same, to change it; without a row while others add to rollups."""
+    """The same query, before a change of that hour; it returns no row while others add to rollups.
+    """
     set_folded: str
-    """The statement that changes it."""
+    """The statement that changes that hour."""
     usage_owner: Sequence[str] = ()
-    """The column of the sidecar, where usage is kept by sidecar."""
+    """The column of the sidecar, if usage is kept by sidecar."""
 
 
 class RollupTables:
@@ -100,8 +103,8 @@ class RollupTables:
     async def merge(
         self, statements: Statements, rollups: Rollups, limits: ValueLimits, *, sign: int = 1
     ) -> None:
-        """Add counts to the tables, inside the batch's transaction; take them off with a sign of
-        -1, and what is empty.
+        """Add counts to the tables, inside the batch's transaction; with a sign of -1 subtract
+        them, and delete empty rows.
         """
         await _learn(statements, limits, rollups.hours, self._counted)
         admitted = rollups.admitted(limits, await statements.ids_of(rollups.texts))
@@ -141,10 +144,10 @@ class RollupTables:
             )
 
     async def fold(self, statements: Statements, until: int) -> int:
-        """Add hours before one to their days, the oldest, inside a transaction of their own.
+        """Add the oldest hours before `until` to their days, inside a separate transaction.
 
         Returns:
-            Before which hour all are in their days; 0 when that is not known, for others add to
+            The hour before which all hours are in their days; 0 if unknown, because others add to
             rollups.
         """
         found = await statements.fetch(self._sql.take_folded)
@@ -166,8 +169,8 @@ class RollupTables:
         return int(folded_until)
 
     async def delete_before(self, statements: Statements, hour: int, max_rows: int) -> int:
-        """Delete sums of hours before one, and of days that ended before it, so many of each;
-        returns how many went.
+        """Delete up to `max_rows` sums of hours before one, and as many of days that ended before
+        it; return how many were deleted.
         """
         until = {"hour": hour, "day": hour // DAY_HOURS}
         gone = [
@@ -183,7 +186,7 @@ class RollupTables:
 async def _learn(
     statements: Statements, limits: ValueLimits, hours: Iterable[int], counted: Sequence[str]
 ) -> None:
-    """Read which values the hours count apart that the limits do not know."""
+    """Read the values with separate counts in hours that the limits do not know."""
     for hour in limits.unknown(hours):
         limits.learn(hour, *[await statements.fetch(sql, (hour,)) for sql in counted])
 
@@ -205,8 +208,8 @@ def _emptying(table: str, keys: Sequence[str], measures: Sequence[str], dialect:
 
 
 def _deletion(table: str, keys: Sequence[str], dialect: Dialect) -> str:
-    """Write the statement that deletes so many rows of periods before one, which the first of the
-    keys numbers, and returns each.
+    """Write the statement that deletes some rows of periods before one, and returns each; the first
+    of the keys is the period.
     """
     columns = ", ".join(keys)
     mark = dialect.placeholder

@@ -1,19 +1,19 @@
-"""Rollups of one batch: counts per combination of dimensions, and which values an hour counts
-apart. Pure.
+"""Rollups of one batch: counts per combination of dimensions, and the limits on values with
+separate counts.
 
 Strategy: there is a row per combination and hour, and one per combination and day, so that long
-ranges read few rows. A second pair of tables leaves out the dimensions that make most rows, key and
-method, and has status and error type instead; others leave out the key and have the endpoint, or
-leave out both and have the host, the called model, or the user. All are apart by weight, too, and
-count what is stored. Records are added up in memory, and a backend merges the sums into hours in
-its transaction. The database folds a past hour into its day; records that come later for it are
-added to both: 50 instead of 90 us of CPU for a record with rows of its own
-(bench.micro.sqlite_write, varied).
+ranges read few rows. Further pairs of tables have other columns, to keep them small. One leaves out
+key and method, the dimensions that make most rows, and has status and error type instead. Others
+leave out the key and have the endpoint, or leave out both and have the host, the called model, or
+the user. All have the weight in their key, too, and count stored records. Records are added up in
+memory, and a backend merges the sums into hours in its transaction. The database folds a past hour
+into its day; records that come later for it are added to both: 50 instead of 90 us of CPU for a
+record that needs new rows (bench.micro.sqlite_write, varied).
 
 Invariant: a rollup row is the exact sum of the committed records of its hour (or of the folded
 hours of its day) and dimensions, without those that retention and erasure removed; minima and
-maxima of latencies include removed records. An hour counts `MAX_VALUES` values of a dimension
-apart, and all further ones as `OTHER`.
+maxima of latencies include removed records. In one hour `MAX_VALUES` values of a dimension have
+separate counts, and all further ones count as `OTHER`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,27 +32,26 @@ T = TypeVar("T")
 DIMENSIONS: Final = (
     "project", "container", "client", "service", "route_id", "key_id", "source", "level", "method", "kind", "instance",
 )  # fmt: skip
-"""The columns of a record, in the order of its row, that rollups are keyed by, besides time and
-status class.
+"""The columns of a record that are keys of rollups, besides time and status class, in the order of
+its row.
 """
 TABLES: Final[dict[Tier, tuple[str, str]]] = {
     "hour": ("rollups", "hour"),
     "day": ("rollups_daily", "day"),
 }
-"""Tier → its table, and the column that numbers its hours or days since the epoch."""
+"""Tier → its table, and the column with the numbers of its hours or days since the epoch."""
 OTHER: Final = -1
-"""The dictionary id that stands for all values beyond the limit."""
+"""The dictionary id for all values beyond the limit."""
 MAX_VALUES: Final = 10_000
 MAX_FOLDED_HOURS: Final = 8
-"""Hours that are folded at once, 60,000 rows of each table in a second or two; more when the next
-batch comes.
+"""Hours folded at once, 60,000 rows of each table in one or two seconds; the next batch folds more.
 """
 LIMITED: Final = ("project", "container", "client", "service", "route_id", "key_id")
-"""Dimensions with values that traffic chooses; a bit each in the store's `capped_dimensions`."""
+"""Dimensions with values that clients choose; each has a bit in the store's `capped_dimensions`."""
 LIMITED_BY_HOST: Final = ("host", "error_type")
-"""The same of the rollups by host; the bits that follow."""
+"""The same of the rollups by host; their bits follow."""
 LIMITED_BY_ENDPOINT: Final = ("endpoint",)
-"""The same of those by endpoint."""
+"""The same of the rollups by endpoint."""
 LIMITED_BY_MODEL: Final = ("provider", "model", "resolved_model")
 LIMITED_BY_USER: Final = ("user_id",)
 ALL_LIMITED: Final = (
@@ -71,7 +70,9 @@ STATUS_TABLES: Final[dict[Tier, tuple[str, str]]] = {
 _SMALL: Final = tuple(name for name in DIMENSIONS if name not in ("key_id", "method"))
 BY_STATUS: Final = (*_SMALL, "error_type")
 STATUS_KEYS: Final = (*BY_STATUS, "keyed", "status", "status_class", "weight")
-"""The same of the rollups by status; class is there so that the same conditions fit all."""
+"""The same of the rollups by status; they include the class, so that the same conditions fit all
+tables.
+"""
 
 HOST_TABLES: Final[dict[Tier, tuple[str, str]]] = {
     "hour": ("host_rollups", "hour"),
@@ -107,7 +108,7 @@ CUBES: Final = (
     (HOST_TABLES, HOST_KEYS),
     (USER_TABLES, USER_KEYS),
 )
-"""All tables, those with the fewest rows first, and the columns of their keys after the period."""
+"""All tables and the columns of their keys after the period, the smallest tables first."""
 LEARNED: Final = (
     (LIMITED, TABLES),
     (LIMITED_BY_HOST, HOST_TABLES),
@@ -115,7 +116,7 @@ LEARNED: Final = (
     (LIMITED_BY_MODEL, MODEL_TABLES),
     (LIMITED_BY_USER, USER_TABLES),
 )
-"""Limited dimensions, and the tables that tell their values."""
+"""Limited dimensions, and the tables that contain their values."""
 
 MEASURES: Final = (
     "exchanges", "events", "request_bytes", "response_bytes", "input_tokens", "output_tokens", "cost_nano_usd",
@@ -128,11 +129,11 @@ MAX_COST_USD: Final = 1000
 LEAST: Final = ("duration_least_us", "first_byte_least_us")
 MOST: Final = ("duration_most_us", "first_byte_most_us")
 HISTOGRAMS: Final = ("durations", "first_bytes")
-"""Latencies by bucket, in a form of each backend; the columns above are their ends, null without
-any.
+"""Latencies by bucket, in a form of each backend; the columns above are their minima and maxima,
+null without any.
 """
 COLUMNS: Final = (*MEASURES, *LEAST, *MOST, *HISTOGRAMS)
-"""What the tables hold beside their keys."""
+"""The columns of the tables besides their keys."""
 _METHOD: Final = DIMENSIONS.index("method")
 _ADMITTED: Final = (*DIMENSIONS, *ALL_LIMITED[len(LIMITED) :])
 _LIMITED_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in ALL_LIMITED)
@@ -143,19 +144,19 @@ _SMALL_PLACES: Final = tuple(_ADMITTED.index(dimension) for dimension in _SMALL)
 _NAMES: Final = (*LIMITED_BY_ENDPOINT, *LIMITED_BY_USER, *LIMITED_BY_MODEL)
 _NAME_BITS: Final = tuple(ALL_LIMITED.index(name) for name in _NAMES)
 _REMEMBERED_HOURS: Final = 4
-"""Records come in about the order of their time: the hour that runs, and the one before."""
+"""Records come roughly in the order of their time: the current hour, and the one before."""
 
 Dimensions = tuple[int, ...]
 Counted = tuple[int, Dimensions, int, int, str | None, bool, int]
-"""Hour, dimensions, status, error type, host, whether a key was asked for, weight: what records are
-counted by.
+"""Hour, dimensions, status, error type, host, is a key required, weight: the keys by which records
+are counted.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Measures of some records; latencies are lists, which are counted by bucket once a row, not
-    once an addition.
+    """Measures of some records; latencies are lists, counted by bucket once per row instead of at
+    each addition.
     """
 
     numbers: list[int]
@@ -181,8 +182,7 @@ class Measured:
     ) -> tuple[int | T | None, ...]:
         """Return the values of `COLUMNS`, to be added or, with a sign of -1, subtracted.
 
-        `pack` makes the form of the backend from counts by bucket, whole numbers here, and the
-        sign.
+        `pack` makes the backend's form from counts by bucket, whole numbers here, and the sign.
         """
         duration = Latencies.of(self.durations)
         first_byte = Latencies.of(self.first_bytes)
@@ -195,7 +195,7 @@ class Measured:
 
 
 NameTexts = tuple[str | None, ...]
-"""What a record is counted by besides: the text of `_NAMES`."""
+"""Further keys of a record: the text of `_NAMES`."""
 Sums = dict[tuple[int, ...], Measured]
 """Hour or day, and the columns of a key → measures of their records."""
 
@@ -217,12 +217,10 @@ class Admitted:
     users: Sums
     """By `USER_KEYS`."""
     capped: int
-    """Bits of the dimensions that hold `OTHER`."""
+    """Bits of the dimensions that have `OTHER`."""
 
     def by_table(self, folded_until: int) -> Iterator[tuple[str, Sums]]:
-        """Pair tables with the sums to be added; those of folded hours are added to their days,
-        too.
-        """
+        """Pair tables with the sums to be added; sums of folded hours are added to their days, too."""
         sums = self.statuses, self.models, self.hours, self.endpoints, self.hosts, self.users
         for (tables, _), hours in zip(CUBES, sums, strict=True):
             yield tables["hour"][0], hours
@@ -249,12 +247,12 @@ def by_day(hours: Sums) -> Sums:
 
 
 class ValueLimits:
-    """Which values of each dimension an hour counts apart, for the one writer of a store."""
+    """The values of each dimension with separate counts in an hour, for the one writer of a store."""
 
     def __init__(
         self, max_values: int = MAX_VALUES, places: Sequence[int] = _LIMITED_PLACES
     ) -> None:
-        """Count at most `max_values` apart of each dimension whose place is in `places`."""
+        """Allow `max_values` separate counts for each dimension with its place in `places`."""
         self._max_values = max_values
         self._places = places
         self._hours: dict[int, list[set[int]]] = {}
@@ -275,10 +273,10 @@ class ValueLimits:
         return sorted(wanted - self._hours.keys())
 
     def learn(self, hour: int, *found: Iterable[Iterable[int]]) -> None:
-        """Note the values that an hour counts apart.
+        """Note the values with separate counts in an hour.
 
-        `found` has the combinations of the limited dimensions, those of a table after those of the
-        one before (`LEARNED`); at the end some may be left out.
+        `found` has the combinations of the limited dimensions, table by table (`LEARNED`); tables
+        at the end may be left out.
         """
         values: list[set[int]] = [set() for _ in self._places]
         first = 0
@@ -291,7 +289,7 @@ class ValueLimits:
         self._hours[hour] = [known - {0} for known in values]
 
     def admit(self, hour: int, dimensions: Dimensions) -> tuple[Dimensions, int]:
-        """Replace values beyond the limit by `OTHER`; returns the dimensions, and the bits of the
+        """Replace values beyond the limit by `OTHER`; return the dimensions, and the bits of the
         changed ones.
 
         Dimensions at the end may be left out.
@@ -309,10 +307,11 @@ class ValueLimits:
         return tuple(kept), bits
 
     def admit_value(self, hour: int, bit: int, value: int) -> int:
-        """Return the value, or `OTHER` where the dimension of the bit has too many."""
+        """Return the value, or `OTHER` if the dimension of the bit has too many."""
         values = self._hours[hour][bit]
         if value and value not in values:
-            # Once an hour has `OTHER`, no new value is counted apart, even when some are erased.
+            # Once an hour has `OTHER`, it gives no separate counts to new values, even when some
+            # are erased.
             if len(values) >= self._max_values or OTHER in values:
                 values.add(OTHER)
                 return OTHER
@@ -333,7 +332,7 @@ class Rollups:
 
     @property
     def texts(self) -> dict[str, tuple[str, ...]]:
-        """All text that ids are needed of, by column."""
+        """All text that needs ids, by column."""
         found: dict[str, set[str | None]] = {name: set() for name in _NAMES}
         for cells in self._sums.values():
             for cell in cells:
@@ -467,7 +466,7 @@ def _total(cells: list[Measured]) -> Measured:
 
 
 def _merge(sums: Sums, key: tuple[int, ...], counts: Measured) -> None:
-    """Add counts, which the sums own from then on."""
+    """Add counts; they belong to the sums from then on."""
     found = sums.get(key)
     if found is None:
         sums[key] = counts

@@ -1,12 +1,11 @@
-"""What a read needs of a database: one transaction that sees one state of the store, and a budget
-of time.
+"""The database of a read: one transaction that sees one state of the store, and a budget of time.
 
 Strategy: reads are written once, as coroutines over a `Session`, and every backend has its own
-session. Where the driver is synchronous nothing in them ever suspends, and `run_sync` runs them to
-their end on the driver's thread.
+session. With a synchronous driver they never suspend, and `run_sync` runs them to their end on the
+driver's thread.
 
-Invariant: the first query of a read that `fetch_in_budget` runs always ends, so that every read
-makes progress.
+Invariant: the first query of a read that `fetch_in_budget` runs always completes, so that every
+read makes progress.
 """
 
 import time
@@ -29,26 +28,26 @@ T = TypeVar("T")
 
 
 class State(NamedTuple):
-    """What is true of the store as a whole."""
+    """The state of the store as a whole."""
 
     last_seq: int
     purge_floor_us: int
-    """Rows that started before are purged, or will be; 0 is none."""
+    """Rows that started before are purged, or will be; 0 without a floor."""
     body_floor_us: int
     purged_through_seq: int
     capped_dimensions: int
-    """Bit per dimension of which rollups hold `OTHER`."""
+    """Bits of the dimensions that have `OTHER` in rollups."""
     key_version: int
     erasures: int
-    """Rises with every slice that is erased."""
+    """Rises with every erased slice."""
     bodies_through_seq: int
-    """No row at or below it has bodies: the cap on size took them."""
+    """The cap on size has removed all bodies up to this row."""
     trims: int
-    """Rises with every slice of rows that the cap on size takes."""
+    """Rises with every slice of rows that the cap on size removes."""
     trimmed_until_us: int
-    """No row that the cap on size took started later."""
+    """Start of the latest row that the cap on size removed."""
     folded_until: int
-    """Hour before which the rollups by day hold all hours."""
+    """The rollups by day contain all hours before this one."""
 
     def visible(self, filter: Filter) -> Filter:
         floor_us = self.purge_floor_us
@@ -58,11 +57,11 @@ class State(NamedTuple):
 
 
 class ReadBudget:
-    """How long the queries of one read may take, and whether that was too short.
+    """The time for the queries of one read.
 
     The first query runs to its end whatever the budget, so that every read makes progress: keep it
-    small. So does a query that only prepares it (`is_part`), after which the first is still to
-    come.
+    small. A query that only prepares it (`is_part`) also runs to its end, and the next one still
+    counts as the first.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -75,7 +74,7 @@ class ReadBudget:
 
     @property
     def rest_s(self) -> float:
-        """How much of it is left; less than 0 when it is spent."""
+        """The time that is left; negative once it is spent."""
         return self._deadline - time.monotonic()
 
     @property
@@ -84,11 +83,11 @@ class ReadBudget:
 
     @property
     def ends_next(self) -> bool:
-        """Whether the next query would be ended before it begins."""
+        """True if the next query would be ended before it begins."""
         return not self._is_first and self.is_spent
 
     def begin_query(self, *, is_part: bool) -> bool:
-        """Begin a query, or with `is_part` one that prepares it; returns whether it runs to its end
+        """Begin a query, or with `is_part` one that prepares it; return True if it runs to its end
         in any case.
         """
         is_first = self._is_first
@@ -109,12 +108,12 @@ class Selection(Protocol):
 
     @property
     def first_rows(self) -> int | None:
-        """How many rows the first slice has; None for as many as usual."""
+        """Rows of the first slice; None for the usual number."""
         ...
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """What the index of words tells of them, in each of the ways in which they are found."""
+        """Conditions on words of these rows, for the index: one for each way of finding the rows."""
         ...
 
     def order_by(self, order: Order) -> str:
@@ -122,7 +121,7 @@ class Selection(Protocol):
         ...
 
     async def within(self, part: Range) -> Where | None:
-        """Write the conditions on the rows of a slice; None when the budget ended the search for
+        """Write the conditions on the rows of a slice; None if the budget ended the search for
         them.
         """
         ...
@@ -132,25 +131,25 @@ class Session(Protocol):
     """One transaction, of one caller."""
 
     numbers_per_row: int
-    """How far apart the `seq`s of neighbours are, about: widths are given in rows."""
+    """The approximate distance between the `seq`s of neighbours: widths are given in rows."""
 
     @property
     def dialect(self) -> Dialect:
-        """How SQL is written here."""
+        """The SQL of this database."""
         ...
 
     @property
     def known_counts(self) -> KnownCounts:
-        """What the store remembers of its rollups."""
+        """Remembered counts of the store's rollups."""
         ...
 
     @property
     def known_rows(self) -> KnownRows:
-        """What this read has found."""
+        """Rows that this read has found."""
         ...
 
     def limited(self, seconds: float) -> Self:
-        """Return the same transaction with a budget of its own."""
+        """Return the same transaction with a separate budget."""
         ...
 
     async def state(self) -> State:
@@ -164,18 +163,18 @@ class Session(Protocol):
     async def fetch_in_budget(
         self, sql: str, parameters: Parameters, *, is_part: bool = False
     ) -> Rows | None:
-        """Run a query, or with `is_part` one that prepares it, and fetch everything; None when the
+        """Run a query, or with `is_part` one that prepares it, and fetch everything; None if the
         budget ended it.
         """
         ...
 
     @property
     def budget(self) -> ReadBudget:
-        """How long the queries of this read may take."""
+        """The time for the queries of this read."""
         ...
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Compute something that takes milliseconds, where no other caller waits for it."""
+        """Compute something that takes milliseconds, without blocking other callers."""
         ...
 
     async def execute_many(self, sql: str, rows: Sequence[Parameters]) -> None:
@@ -191,19 +190,21 @@ class Session(Protocol):
         ...
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
-        """Find between which `seq`s all rows are, or all that started in a range of time."""
+        """Find the first and the last `seq` of all rows, or of the rows that started in a range of
+        time.
+        """
         ...
 
     async def id_ends(self, within: Range) -> Range:
-        """Find between which milliseconds the ids of rows are whose `seq` is in a range."""
+        """Find the first and the last millisecond in the ids of the rows in a range of `seq`."""
         ...
 
     async def rows_by_seq(self, filter: Filter) -> Selection | None:
-        """Select rows in slices of `seq`; None when nothing can match."""
+        """Select rows in slices of `seq`; None if nothing can match."""
         ...
 
     async def rows_by_id(self, filter: Filter, whole: Range) -> Selection | None:
-        """Select rows of a range of `seq` in slices of ids; None when nothing can match."""
+        """Select rows of a range of `seq` in slices of ids; None if nothing can match."""
         ...
 
     async def records(self, rows: Rows) -> list[Record]:
@@ -211,18 +212,16 @@ class Session(Protocol):
         ...
 
     async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        """Read heads and bodies of some rows by `seq`; those that have none (any more) are left
-        out.
-        """
+        """Read heads and bodies of some rows by `seq`; rows without a payload are left out."""
         ...
 
     def can_have(
         self, where: Where, clues: Sequence[Clue], parts: AbstractSet[Part]
     ) -> AsyncIterator[list[Any] | None]:
-        """Find which of some rows can have a word of each of some clues in some parts, by the
-        dialect's `row_key`: at least one at a time.
+        """Find the rows that can contain a word of each clue in some parts, by the dialect's
+        `row_key`: at least one at a time.
 
-        None, and nothing more, when out of budget.
+        Yields None, and nothing more, when out of budget.
         """
         ...
 
@@ -232,12 +231,12 @@ class BlockSession(Session, Protocol):
 
     @property
     def recent_blocks(self) -> RecentBlocks:
-        """What this read has inflated."""
+        """Blocks that this read has inflated."""
         ...
 
     async def places(self, seqs: Sequence[int], purge_floor_us: int) -> Rows:
-        """Read where the payloads of some rows are: seq, block, offset and length of heads and of
-        bodies, start.
+        """Read the places of the payloads of some rows: seq, block, offset and length of heads and
+        of bodies, start.
         """
         ...
 
@@ -247,7 +246,9 @@ class BlockSession(Session, Protocol):
 
 
 async def spanned(session: Fetches, since_us: int | None, until_us: int | None) -> Range:
-    """Find between which `seq`s all rows are that started in a range of time, of the table `spans`."""
+    """Find the first and the last `seq` of rows that started in a range of time, from the table
+    `spans`.
+    """
     mark = session.dialect.placeholder
     schema = session.dialect.schema
     sql = (
@@ -261,7 +262,9 @@ async def spanned(session: Fetches, since_us: int | None, until_us: int | None) 
 
 
 async def spanned_ids(session: Fetches, within: Range) -> Range:
-    """Find between which milliseconds the ids of a range of rows are, of the table `spans`."""
+    """Find the first and the last millisecond in the ids of a range of rows, from the table
+    `spans`.
+    """
     mark = session.dialect.placeholder
     schema = session.dialect.schema
     sql = (

@@ -1,10 +1,10 @@
-"""Ranges of rows by `seq`, and the slices in which a read walks them, each as wide as the last
-one's time allows. Pure.
+"""Ranges of rows by `seq`, and the slices of a walk over them: the time of one sets the width of
+the next.
 
-Strategy: a quick slice (an index served it) makes the next one wider, a slow one narrower, so that
-an indexed list costs one or two statements, and a search for a rare combination proceeds in steps
-that fit a time budget. Several short ranges share one slice, so that a distant database answers
-once for all of them.
+Strategy: a quick slice (an index served it) makes the next one wider, a slow one narrower. So an
+indexed list costs one or two statements, and a search for a rare combination proceeds in steps that
+fit a time budget. Several short ranges share one slice, so that a distant database answers once for
+all of them.
 """
 
 import time
@@ -19,15 +19,15 @@ from storage.query import Order
 FIRST_SLICE: Final = 10_000
 """Rows; a few milliseconds of scanning."""
 MAX_JOINED: Final = 2_500
-"""Most rows of ranges that share a slice, times the patience: rows beyond a page would be examined
-in vain.
+"""Most rows of ranges that share a slice, to be multiplied by the patience: rows beyond a page
+would be examined for nothing.
 """
 SLICE_S: Final = 0.25
-"""Time of a slice after which the next one is as wide."""
+"""A slice that takes this time makes the next one as wide."""
 _MOST_WIDER: Final = 8
 _MOST_NARROWER: Final = 4
 _AMPLE: Final = 2
-"""The next slice has so many times the rows that should suffice: one more slice would cost more
+"""The next slice has this many times the rows that should be enough: one more slice would cost more
 than these rows.
 """
 
@@ -45,11 +45,11 @@ class Range:
 
     @property
     def size(self) -> int:
-        """How many rows there can be, 0 of an empty one."""
+        """The number of rows that it can have, 0 if it is empty."""
         return max(0, self.last - self.first + 1)
 
     def following(self, after: int | None, order: Order) -> "Range":
-        """Leave what comes after a row, in an order; everything without one."""
+        """Return the part after a row, in an order; without a row, the whole range."""
         if after is None:
             return self
         if order == "asc":
@@ -82,13 +82,13 @@ def spread(parts: Sequence[Range]) -> Range:
 
 @dataclass(frozen=True, slots=True)
 class Window(Range):
-    """All rows of a range, and which of them can match by the index of words."""
+    """All rows of a range, and the parts of it that can match by the index of words."""
 
     possible: tuple[Range, ...]
 
 
 class Pace:
-    """The width of the slices of a walk, which follows from the time of the one before."""
+    """The width of the slices of a walk, set by the time of the previous slice."""
 
     def __init__(
         self,
@@ -99,8 +99,7 @@ class Pace:
     ) -> None:
         """Begin with slices of the least width, `FIRST_SLICE` unless given.
 
-        `patience` multiplies the time of a slice, for stores where each slice costs much however
-        narrow it is.
+        `patience` multiplies the time of a slice, for stores with a high fixed cost of each slice.
         """
         self._least = self.width = FIRST_SLICE if least is None else least
         self._clock = clock
@@ -115,8 +114,8 @@ class Pace:
         self._enough = None
 
     def expect(self, rows: int) -> None:
-        """Note how many rows should hold the missing matches, by their frequency in the slice being
-        walked.
+        """Note how many rows should contain the missing matches, by their frequency in the current
+        slice.
         """
         self._enough = rows * _AMPLE
 
@@ -136,7 +135,9 @@ def slices(whole: Range, order: Order, pace: Pace) -> Iterator[Range]:
 
 
 def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -> Iterator[Window]:
-    """Cut a range as `slices` does; each slice has its part of the possible ranges, which rise."""
+    """Cut a range as `slices` does; each slice includes its share of the possible ranges, which are
+    in rising order.
+    """
     for part in slices(whole, order, pace):
         first = bisect_left(possible, part.first, key=attrgetter("last"))
         last = bisect_right(possible, part.last, key=attrgetter("first"))
@@ -148,7 +149,9 @@ def windows(whole: Range, possible: Sequence[Range], order: Order, pace: Pace) -
 
 
 def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace) -> Iterator[Range]:
-    """Cut ranges, given in the order of the walk, into slices: each a part of one or several whole."""
+    """Cut ranges, given in the order of the walk, into slices: each a part of one range, or several
+    whole ranges.
+    """
     rest = [whole for whole in reversed(ranges) if not whole.is_empty]
     while rest:
         pace.start()
@@ -157,7 +160,7 @@ def joint_slices(ranges: Sequence[Range], order: Order, pace: Pace) -> Iterator[
 
 
 def _next(rest: list[Range], width: int, order: Order, max_joined: int) -> Range:
-    """Take the next slice off some ranges, of which the last is next."""
+    """Take the next slice off some ranges; the last range is the next one."""
     part, left = _cut(rest.pop(), width, order)
     if not left.is_empty:
         rest.append(left)

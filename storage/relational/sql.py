@@ -1,4 +1,4 @@
-"""The columns of records, and where the SQL of databases differs."""
+"""The columns of records, and the differences in SQL between databases."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,23 @@ DIMENSIONS: Final = (
     "name", "auth_code", "provider", "model", "resolved_model", "usage_state", "price_source", "endpoint",
     "message",
 )  # fmt: skip
-"""Columns stored as dictionary ids. The place of a name is its `kind` in the dictionary: append,
+"""Columns stored as dictionary ids. The position of a name is its `kind` in the dictionary: append,
 never reorder.
 """
 
 TOOL_KINDS: Final = {"tool_name": 200, "server_label": 201}
-"""Dictionary kinds of the columns of tool calls, far behind those of records, which grow at their
+"""Dictionary kinds of the columns of tool calls, far above those of records, as these grow at their
 end.
 """
 PART_KINDS: Final = {
     "finish_reason": 210, "called_tools": 211, "grpc_status": 212, "redactions": 213, "failed_tools": 214,
 }  # fmt: skip
-"""The same of columns that have a part of what `stream`, `grpc` and `redactions` of a record say.
-"""
+"""The same of columns with a part of a record's `stream`, `grpc` and `redactions`."""
 DICTIONARY_KINDS: Final = (
     {column: kind for kind, column in enumerate(DIMENSIONS)}
     | TOOL_KINDS
     | PART_KINDS
-    # What is packed into one text, behind the columns that are appended.
+    # Fields packed into one text, after the columns that are appended.
     | {"origin": 300}
 )
 """Column of repeated text → its kind in the dictionary."""
@@ -39,7 +38,7 @@ COMBINATIONS: Final = {
     "redacted": "redactions",
     "tool_error": "failed_tools",
 }
-"""Field that may have several names → the column that has them as one text
+"""Field that may have several names → the column with these as one text
 (`storage.relational.combinations`).
 """
 KINDS: Final = ("exchange", "event")
@@ -49,25 +48,26 @@ CODED: Final[Mapping[str, tuple[str, ...]]] = {
     "kind": KINDS,
     "direction": DIRECTIONS,
 }
-"""Columns of few words, stored as the places of these."""
+"""Columns with few words, stored as the positions of these."""
 MAX_INT: Final = (1 << 63) - 1
-"""What an integer column holds at most; the least is `-MAX_INT - 1`."""
+"""The maximum of an integer column; the minimum is `-MAX_INT - 1`."""
 
 Parameters = Sequence[Any]
 Rows = Sequence[Any]
-"""Each a sequence of the values of its columns."""
+"""Each row is a sequence of the values of its columns."""
 Texts = dict[str, tuple[str, ...]]
 """Column → values that a filter names."""
 Ids = Mapping[str, Mapping[str, Any]]
-"""Column → text → its dictionary id, or what else it is stored as."""
+"""Column → text → its dictionary id, or another stored form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """Where the SQL of databases differs. Their indexes need some conditions in a form of their
-    own.
+    """The differences in SQL between databases. Their indexes need some conditions in a special
+    form.
 
-    What all of them write in their own way comes first; a default is what most of them write.
+    Fields without a default come first: all databases write these differently. A default is the
+    most common form.
     """
 
     placeholder: Callable[[int], str]
@@ -77,25 +77,25 @@ class Dialect:
     trace_id: str
     """Condition that the trace id equals the mark `{}`."""
     tool: str
-    """Condition that a record holds a call of one of the tools whose ids are the marks `{}`."""
+    """Condition that a record has a call of one of the tools with the ids at the marks `{}`."""
     combination: Callable[[str, int, Sequence[str]], str]
     """From a column of `COMBINATIONS`, its kind in the dictionary, and marks, to the condition that
-    it holds a text.
+    it contains a text.
     """
     tool_text: str
     """Condition that the folded text of a tool call contains the mark `{}`."""
     tool_request: str
     """Condition that the id of a tool call's LLM request equals the mark `{}`."""
     like: Callable[[str, Sequence[str], Callable[[Any], str]], str]
-    """From a column, lower-case parts of a pattern and what binds a parameter to the condition that
-    it matches.
+    """From a column, lower-case parts of a pattern and a function that binds a parameter, to the
+    condition that it matches.
     """
     in_network: Callable[[str, str, int], str]
     """From the marks of two packed addresses, and their length, to the condition that the client's
-    lies between.
+    address is between them.
     """
     text_columns: Mapping[str, str]
-    """Columns of text whose stored form is not the text → how the text is written."""
+    """Columns of text with another stored form → the SQL of their text."""
     among: str
     """Condition that the column, the first `{}`, is among the numbers at the mark, the second."""
     of_keys: str
@@ -108,15 +108,15 @@ class Dialect:
     """From that sum to counts by bucket."""
 
     negated: str = "({} IS NOT TRUE)"
-    """Condition that the condition `{}` is not true; null is not."""
+    """Condition that the condition `{}` is false or null."""
     none: str = "0"
-    """What a column of repeated text has where there is none."""
+    """The value of a column of repeated text without a text."""
     tool_names: str = ""
-    """The query of all names of tools, with a condition; empty: there is a dictionary."""
+    """The query of all names of tools, with a condition; empty if there is a dictionary."""
     has_text: str = "{} IS NOT NULL"
     """Condition that a column of text has one."""
     sum: str = "(coalesce({}, 0) + coalesce({}, 0))"
-    """The sum of two columns of numbers, without an end."""
+    """The sum of two columns of numbers, where null counts as 0."""
     first_of_each: str = (
         "SELECT seq FROM (SELECT seq, row_number() OVER (PARTITION BY {column} ORDER BY seq) AS place "
         "FROM {rows}) AS numbered WHERE place <= {limit}"
@@ -127,81 +127,77 @@ class Dialect:
     number_list: Callable[[list[int]], object] = list
     """From numbers to the parameter of `among`."""
     row_key: str = "seq"
-    """The column that single rows are looked up by, one of those of records."""
+    """The column by which single rows are looked up; records have it."""
     divided: Callable[[str, str], str] = lambda number, by: f"{number} / {by}"
     """The whole part of a quotient of two whole numbers."""
     unindexed: str = "+{}"
-    """A column whose index is not to be used."""
+    """The column `{}`, written so that its index is not used."""
     rollups: "Callable[[str, Sequence[str], str, tuple[int | None, int | None]], str] | None" = None
-    """From a table of rollups, columns, a condition and hours, half open, None: no bound, to a
-    query; None: a table.
+    """From a table of rollups, columns, a condition and hours (half open, None: no bound) to a
+    query; None if it is a table.
     """
     rollup_class: str = "status_class"
     """The column of rollups with the first digit of the status."""
     tool_rollups: str = "tool_rollups"
     """The rollups of tool calls: a table, or a query."""
     newest_tool: str = "max(hour), key_name"
-    """The order of tools by when they were called last; within an hour, by when their name was met
-    first.
-    """
+    """The order of tools by their last call; within an hour, by when their name first occurred."""
     page: Callable[[str, str, str], str] = lambda where, order, limit: (
         f"WHERE {where} {order} {limit}"
     )
-    """From conditions, order and limit of records to what follows the name of their table."""
+    """From conditions, order and limit of records to the text after the name of their table."""
     scan_rows: int = 0
-    """Rows that a scan may well begin with, where a statement costs more than some rows; 0: no more
-    than usual.
+    """Rows of the first slice of a scan, if a statement costs more than some rows; 0 for the usual
+    number.
     """
     patience: float = 1.0
-    """How many times as long as elsewhere a slice of a walk may take before it is wide enough."""
+    """Multiplies the time of a slice after which the next one is as wide."""
     call_order: Sequence[str] = ("id",)
-    """The columns by which tool calls are in the order of storing; rows are walked by the first."""
+    """The columns with the order in which tool calls were stored; rows are walked by the first."""
     committed: str = ""
-    """Condition on rows of batches, without parameters, that leaves out what is not committed;
-    empty: all rows are.
+    """Condition on rows of batches, without parameters, that only committed rows meet; empty if all
+    rows are committed.
     """
     schema: str = ""
-    """What stands before the name of a table."""
+    """The text before the name of a table."""
     real: str = "CAST({} AS DOUBLE PRECISION)"
-    """How a number is made one of floating point, of 64 bits."""
+    """Conversion of a number to floating point, of 64 bits."""
     number: str = "{}"
-    """How the mark `{}` of a number is written: some databases ask how large it may be."""
+    """The mark `{}` of a number; some databases ask for its type."""
     by_seq: Callable[[Order], str] = lambda order: f"ORDER BY seq {order}"
-    """How rows are ordered by `seq`."""
+    """The order of rows by `seq`."""
     has_grouping_sets: bool = False
-    """Whether one pass can count the values of several columns, each by itself."""
+    """True if one pass can count the values of several columns separately."""
     row_lock: str = ""
-    """What follows the query of a row that is then changed."""
+    """The end of a query of a row that is changed afterwards."""
     skip_locked: str = ""
-    """The same, where rows that others have locked are left out."""
+    """The same; rows that others have locked are left out."""
     state: str = ""
     """The query of the one row of `storage.relational.session.State`."""
     erasures: str = ""
-    """The query that reads how often records were erased, and keeps it so until the transaction
-    ends.
-    """
+    """The query of the number of erasures; the number is stable until the transaction ends."""
     given: Callable[[Mapping[str, str]], str] = lambda types: ""
-    """From columns, and the SQL types of their values, to the query of the rows that
-    `Statements.write_rows` is given.
+    """From columns, and the SQL types of their values, to the query of the rows passed to
+    `Statements.write_rows`.
     """
     change_state: Callable[[str, str], str] = lambda name, then: ""
-    """From a number of the store's state, and what it becomes, where `{}` is what it was, to the
+    """From a number of the store's state, and its new value with `{}` for the old one, to the
     statement.
     """
     meta_prefix: str = ""
-    """What stands before the names of values that belong to the store as a whole."""
+    """The prefix of the names of values that belong to the store as a whole."""
     seq_between: Callable[[str, str], str] = lambda first, last: f"seq BETWEEN {first} AND {last}"
-    """From two marks to the condition that `seq` lies between them, both inclusive."""
+    """From two marks to the condition that `seq` is between them, both inclusive."""
     limited: Callable[[str, str], str] = lambda column, query: f"{column} IN ({query})"
     """From a column and a query with a limit to the condition that the column is among its rows."""
     span_key: str = "first_seq"
     """The column by which `spans` are found."""
     no_bytes: str = "''"
-    """A constant of bytes, without any."""
+    """A constant of no bytes."""
     clock_us: str = "NULL"
-    """The time of a server that several sidecars share, Unix µs; null where there is none."""
+    """The clock of a server that several sidecars share, Unix µs; null without a server."""
     to_bytes: Callable[[Any], bytes] = bytes
-    """From what a query returns of bytes, also of an id, to the bytes."""
+    """From the value that a query returns for bytes, also of an id, to the bytes."""
 
     @property
     def status_class(self) -> str:
@@ -210,7 +206,7 @@ class Dialect:
 
     @property
     def has_dictionary(self) -> bool:
-        """Whether repeated text is stored as ids of a dictionary, not as itself."""
+        """True if repeated text is stored as ids of a dictionary, not directly."""
         return not self.tool_names
 
     def number_mark(self, place: int) -> str:
@@ -224,8 +220,8 @@ class Dialect:
         return where
 
     def group_by(self, columns: Sequence[str], *common: str) -> str:
-        """Write the grouping that counts values of columns; with grouping sets the others are null
-        in a row of one.
+        """Write the grouping that counts values of columns; with grouping sets each row has one of
+        them, and null for the others.
         """
         if self.has_grouping_sets:
             sets = (f"({', '.join((*common, column))})" for column in columns)
@@ -248,7 +244,7 @@ class Fetches(Protocol):
     def dialect(self) -> Dialect: ...
 
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        """Run a statement and fetch what it returns."""
+        """Run a statement and fetch its rows."""
         ...
 
 
@@ -256,7 +252,7 @@ class Statements(Fetches, Protocol):
     """A transaction that writes rows."""
 
     async def write_rows(self, sql: str, rows: Sequence[Parameters]) -> None:
-        """Run a statement that has the rows by `Dialect.given`."""
+        """Run a statement that reads the rows by `Dialect.given`."""
         ...
 
     async def ids_of(self, texts: Texts) -> Ids:

@@ -1,7 +1,6 @@
 """The storage contract over SQL: every read, and the changes that are the same in all databases.
 
-A backend says how a piece of work gets its session, and how batches, retention and erasure are
-written.
+A backend decides how work gets its session, and how batches, retention and erasure are written.
 """
 
 from abc import ABC, abstractmethod
@@ -48,13 +47,13 @@ S = TypeVar("S", bound=Session)
 T = TypeVar("T")
 P = ParamSpec("P")
 Answers = Mapping[type[Query[Any]], Callable[[Any, Any], Awaitable[Any]]]
-"""Query → how a session answers it."""
+"""Query → the function with which a session answers it."""
 
 
 def _passed(
     way: Literal["_read", "_read_soon", "_write"], work: Callable[Concatenate[Any, P], Awaitable[T]]
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Make the method that does a piece of work with the session of one of the ways below."""
+    """Make a method that does some work with the session of one of the ways below."""
 
     async def method(self: "RelationalStorage[Any]", /, *args: P.args, **kwargs: P.kwargs) -> T:
         found: T = await getattr(self, way)(lambda session: work(session, *args, **kwargs))
@@ -64,7 +63,7 @@ def _passed(
 
 
 class RelationalStorage(ABC, Generic[S]):
-    """What `storage.base.Storage` asks for, as far as databases do not differ."""
+    """The part of `storage.base.Storage` that is the same for all databases."""
 
     has_late_prefix = False
     _answers: ClassVar[Answers] = {
@@ -98,7 +97,7 @@ class RelationalStorage(ABC, Generic[S]):
 
     @abstractmethod
     async def _read_soon(self, work: Callable[[S], Awaitable[T]]) -> T:
-        """Do the same, never behind slow reads: workers wait for it."""
+        """Do the same, never after slow reads: workers wait for it."""
 
     @abstractmethod
     async def _write(self, work: Callable[[S], Awaitable[T]]) -> T:
@@ -110,7 +109,7 @@ class RelationalStorage(ABC, Generic[S]):
 
     @abstractmethod
     async def _size_bytes(self, session: S) -> int:
-        """Measure the space taken."""
+        """Measure the occupied space."""
 
     @abstractmethod
     async def close(self) -> None:

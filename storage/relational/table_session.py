@@ -1,4 +1,4 @@
-"""What sessions over tables of records, blocks and spans have in common. A backend says how a
+"""The common part of sessions over tables of records, blocks and spans. A backend decides how a
 statement is run, and which rows are in a slice.
 """
 
@@ -38,7 +38,7 @@ class TableSession(ABC, Generic[B]):
 
     @abstractmethod
     async def fetch(self, sql: str, parameters: Parameters = ()) -> Rows:
-        """Run a statement and fetch what it returns, in the store's own time."""
+        """Run a statement and fetch its rows, in the store's own time."""
 
     def limited(self, seconds: float) -> Self:
         limited = copy(self)

@@ -1,5 +1,5 @@
-"""Running sums of some records: what a histogram and a summary add up, from rollups or from rows.
-Pure.
+"""Running sums of some records, from rollups or from rows: the numbers of a histogram and a
+summary.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ class Tally:
     duration: aggregates.Latencies = field(default_factory=aggregates.Latencies)
     first_byte: aggregates.Latencies = field(default_factory=aggregates.Latencies)
     sampled: bool = False
-    """Whether some of the records stand for several."""
+    """True if some of the records stand for several."""
 
     @property
     def exchanges(self) -> int:
@@ -58,7 +58,7 @@ class Tally:
         *,
         complete: bool,
     ) -> aggregates.Summary:
-        """Show it as the totals of a filter whose records lie between two times."""
+        """Return the sums as the totals of a filter with records between two times."""
         return aggregates.Summary(
             exchanges=self.exchanges,
             events=self.events,
@@ -91,8 +91,8 @@ def narrowed(filter: Filter, since_us: int, until_us: int) -> Filter:
 def extent(
     filter: Filter, oldest_us: int | None, newest_us: int | None
 ) -> tuple[int | None, int | None]:
-    """Return the part of a filter's range that lies between the oldest and the newest record; twice
-    None without.
+    """Return the part of a filter's range between the oldest and the newest record; twice None
+    without records.
     """
     if oldest_us is None or newest_us is None:
         return None, None

@@ -1,5 +1,5 @@
-"""Time in whole hours and days: which part of a range rollups can answer, and which must be
-scanned. Pure.
+"""Time in whole hours and days: the part of a range that rollups can answer, and the parts to be
+scanned.
 
 Strategy: rollups are kept by hour and by day; the last day has only the hours that were folded into
 it. A filter's range is cut into whole hours and the two edges outside of them, and the hours into
@@ -19,7 +19,7 @@ DAY_HOURS: Final = 24
 DAY_US: Final = DAY_HOURS * HOUR_US
 MAX_HOUR: Final = ((1 << 63) - 1) // HOUR_US
 MIN_IN_HOURS_US: Final = 12 * HOUR_US
-"""The shortest range whose shape is still seen in steps of an hour."""
+"""The shortest range that still shows its shape in steps of an hour."""
 
 Tier = Literal["hour", "day"]
 TimeRange = tuple[Tier, int]
@@ -27,7 +27,7 @@ TimeRange = tuple[Tier, int]
 
 
 class Hours(NamedTuple):
-    """Whole hours since the epoch, half open; None at an end is no bound."""
+    """Whole hours since the epoch, half open; None at an end means no bound."""
 
     first: int | None
     until: int | None
@@ -38,8 +38,8 @@ class Hours(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end is no
-    bound.
+    """Consecutive rows of one tier: numbers of hours, or of days, half open; None at an end means
+    no bound.
     """
 
     tier: Tier
@@ -54,7 +54,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A filter's range of time: whole hours, and the rest as filters of their own."""
+    """A filter's range of time: whole hours, and a separate filter for each of the other parts."""
 
     hours: Hours
     edges: list[Filter]
@@ -75,7 +75,7 @@ def hours_around(since_us: int | None, until_us: int | None) -> Hours:
 
 
 def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
-    """Cut hours into days and edges; days hold only the hours before `folded_until`."""
+    """Cut hours into days and edges; days have only the hours before `folded_until`."""
     if hours.is_empty:
         return
     first, until = hours
@@ -100,10 +100,10 @@ def parts(hours: Hours, folded_until: int) -> Iterator[Part]:
 
 def fold_before(newest_us: int, now_us: int) -> int:
     """Return the hour before which hours are folded into their days: all but the newest record's
-    and the one before.
+    and the previous one.
 
-    A record later than now has a wrong clock and does not count, or all that follow would be added
-    to hour and day.
+    A record from the future has a wrong clock and does not count: otherwise all later records would
+    be added to hour and day.
     """
     return min(newest_us, now_us) // HOUR_US - 1
 
@@ -111,7 +111,7 @@ def fold_before(newest_us: int, now_us: int) -> int:
 def split(filter: Filter, newest_us: int | None) -> Split:
     """Cut a filter at whole hours.
 
-    No bound matters after the start of the newest record; None when that is not known.
+    Bounds after the start of the newest record do not matter; it is None if unknown.
     """
     since = filter.since_us
     until = filter.until_us
@@ -130,18 +130,18 @@ def split(filter: Filter, newest_us: int | None) -> Split:
 
 
 def has_whole_hours(filter: Filter) -> bool:
-    """Whether a filter's range of time begins and ends with an hour, or is not bounded."""
+    """Return True if a filter's range of time begins and ends with an hour, or has no bounds."""
     return all(
         bound is None or bound % HOUR_US == 0 for bound in (filter.since_us, filter.until_us)
     )
 
 
 def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple[int, list[int]]:
-    """Choose the steps of a histogram from `since_us` to `until_us`, exclusive: so many, and one
+    """Choose the steps of a histogram from `since_us` to `until_us`, exclusive: `buckets`, and one
     more for whole hours.
 
-    Where the range is too long to be scanned, steps are whole hours or whole days. Returns the
-    length of a step, and where each begins: the first at `since_us` or, with whole hours or days,
+    If the range is too long to be scanned, steps are whole hours or whole days. Returns the length
+    of a step, and the beginning of each: the first at `since_us` or, with whole hours or days,
     before it.
     """
     length = max(until_us - since_us, 1)
@@ -149,7 +149,7 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
     if not is_long and step < HOUR_US:
         return step, list(range(since_us, until_us, step))
 
-    # A step that whole hours would make a day is a day: it begins at midnight like any other.
+    # A step that is rounded up to a day is a day: it begins at midnight like any other.
     if step > HOUR_US * (DAY_HOURS - 1):
         unit = HOUR_US * DAY_HOURS
     else:
@@ -159,7 +159,7 @@ def steps(since_us: int, until_us: int, buckets: int, *, is_long: bool) -> tuple
 
 
 def is_in_hours(since_us: int, until_us: int) -> bool:
-    """Whether a range is counted in steps of whole hours for each of many values, as rollups allow."""
+    """Return True if a range is counted in whole hours for each of many values, by rollups."""
     return until_us - since_us >= MIN_IN_HOURS_US
 
 
@@ -172,11 +172,11 @@ def _bounded(value: int) -> int:
 
 
 def unused_before(floor_us: int, oldest_us: int | None, now_us: int) -> int:
-    """Find a day: repeated text that was last looked up before it is used by no row, nor by one to
+    """Return a day such that repeated text last looked up before it is unused, also by rows to
     come.
 
-    The oldest row started at `oldest_us` or later; None: there are no rows. Writers remember what
-    they looked up today and, about midnight, yesterday.
+    The oldest row started at `oldest_us` or later; None without rows. Writers remember the texts
+    that they looked up today and, about midnight, yesterday.
     """
     floor_day = floor_us // DAY_US
     if oldest_us is None:

@@ -2,9 +2,9 @@
 rollup.
 
 Strategy: as in `storage.relational.rollups`, the calls of a batch are added up in memory, by hour
-and dimensions, and a backend merges the sums in its transaction; they are few, so there is no tier
-of days. The rollup has the records of LLM calls, and those that name a model without a provider:
-these are no calls, but are counted by model.
+and dimensions, and a backend merges the sums in its transaction. They are few, so there is no tier
+of days. The rollup has the records of LLM calls, and records with a model but no provider: those
+are not calls, but are counted by model.
 
 Invariant: a row of the rollup is the exact sum of the committed LLM calls of its hour and
 dimensions, without those that retention and erasure removed; cost is in billionths of a dollar.
@@ -31,7 +31,7 @@ from storage.relational.weights import weight_code
 from storage.search.expression import Has, asked_values, both, conjuncts
 
 DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
-"""What usage is counted by, besides time: the first of them are those of the rollups."""
+"""The keys of usage, besides time; the first of them are those of the rollups."""
 KEYS: Final = (*DIMENSIONS, "weight")
 """The columns of the table's key, after the hour."""
 TOKENS: Final = (
@@ -44,14 +44,14 @@ TOKENS: Final = (
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers, so that subtraction leaves no remainder."""
 OTHERS: Final = "other"
-"""The name of the values beyond the limits."""
+"""The name of all values beyond the limits."""
 CAPPED_SHIFT: Final = 16
-"""Bits of the store's `capped_dimensions` from here on are those of `DIMENSIONS`; those below are
+"""The bits of `DIMENSIONS` in the store's `capped_dimensions` begin here; the lower bits are those
 of the rollups.
 """
 _EVENTS_SHIFT: Final = CAPPED_SHIFT + len(DIMENSIONS)
 HAS_EVENTS: Final = 1 << _EVENTS_SHIFT
-"""The bit of a store whose rollup may have calls that are events."""
+"""The bit of a store with calls in its rollup that may be events."""
 
 Key = tuple[int, ...]
 """Hour, `KEYS`."""
@@ -60,31 +60,33 @@ Measures = list[int]
 
 
 def is_call(record: Record) -> bool:
-    """Whether the rollup has a record: an LLM call, or a record that names a model of no provider."""
+    """Return True if the rollup has a record: an LLM call, or a record with a model but no
+    provider.
+    """
     return (
         record.provider is not None or record.model is not None or record.resolved_model is not None
     )
 
 
 def calls_of(filter: Filter) -> Filter:
-    """Return the filter of the calls that belong to a filter: they are exchanges, or messages of a
-    session.
-    """
+    """Return the filter of the calls that belong to a filter: exchanges, or messages of a session."""
     return replace(filter, where=both(filter.where, Has("provider")), kind="all")
 
 
 def has_events(capped_dimensions: int) -> bool:
-    """Whether the rollup has calls that are events, which it does not distinguish from exchanges."""
+    """Return True if the rollup has calls that are events; it does not distinguish them from
+    exchanges.
+    """
     return bool(capped_dimensions >> _EVENTS_SHIFT & 1)
 
 
 def limits() -> ValueLimits:
-    """Make the limits of usage: which values of its dimensions an hour counts apart."""
+    """Make the limits of usage, on the values of its dimensions with separate counts in an hour."""
     return ValueLimits(places=range(len(DIMENSIONS)))
 
 
 def can_count(filter: Filter, capped_dimensions: int) -> bool:
-    """Whether the rollup can count the usage of a filter, its time apart."""
+    """Return True if the rollup can count the usage of a filter, without its time."""
     capped = capped_dimensions >> CAPPED_SHIFT
     columns = columns_of(filter)
     return is_known(columns, DIMENSIONS) and not any(
@@ -93,7 +95,7 @@ def can_count(filter: Filter, capped_dimensions: int) -> bool:
 
 
 def counts_calls(filter: Filter) -> bool:
-    """Whether all records of a filter are in the rollup."""
+    """True if all records of a filter are in the rollup."""
     asked = conjuncts(filter.where)
     is_call = Has("provider") in asked or any(
         asked_values(filter.where, name) for name in ("provider", "any_model")
@@ -122,8 +124,8 @@ class UsageSums:
         self._has_events |= record.kind == "event"
 
     def admitted(self, limits: ValueLimits) -> tuple[dict[Key, Measures], int]:
-        """Return the sums within limits that know all `hours`, and the store's bits of dimensions
-        that hold others.
+        """Return the sums within limits that know all `hours`, and the store's bits of the
+        dimensions that have `OTHERS`.
         """
         admitted: dict[Key, Measures] = {}
         capped = 0
@@ -136,7 +138,7 @@ class UsageSums:
 
 
 def models_of(found: Iterable[tuple[str | None, str | None, Sequence[int]]]) -> list[ModelUsage]:
-    """List models, most called first, by their providers, names and measures."""
+    """List models, the most called first, given their providers, names and measures."""
     return sorted(
         (
             _usage(provider, model, measures)
@@ -166,7 +168,7 @@ def total(models: Iterable[ModelUsage]) -> ModelUsage:
     return _usage(None, None, measures)
 
 
-# A number alone is one without a sign to some databases.
+# Some databases would give a bare number an unsigned type.
 _MOST: Final = f"CAST({MAX_TOKENS} AS BIGINT)"
 
 
@@ -176,9 +178,7 @@ def token_sum(name: str) -> str:
 
 
 def cost_sum() -> str:
-    """Write the sum of the cost of rows, as `storage.relational.rollups.cost_nano_usd` makes it of
-    each.
-    """
+    """Write the sum of the cost of rows, each as in `storage.relational.rollups.cost_nano_usd`."""
     return (
         f"sum(CASE WHEN cost_usd > {MAX_COST_USD} THEN CAST({MAX_COST_USD * NANO} AS BIGINT) "
         f"ELSE CAST(round(coalesce(cost_usd, 0) * {NANO}) AS BIGINT) END)"

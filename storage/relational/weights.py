@@ -1,8 +1,8 @@
-"""For how many records one stands, as a column of rows and of the keys of rollups. Pure.
+"""The number of records that one record stands for, as a column of rows and of the keys of rollups.
 
-Strategy: a weight is stored in millionths above 1. So it is 0, as null is, of every record that no
-rule has thinned out. Rollups hold whole numbers of what is stored, apart by weight, and readers
-multiply. A store that never had another weight than 1 is read as if there were none
+Strategy: a weight is stored in millionths above 1. So it is 0, like null, for every record that no
+rule has thinned out. Rollups have whole numbers of stored records, separate by weight, and readers
+multiply. A store that never had a weight other than 1 is read as if it had no weights
 (`HAS_WEIGHTS`).
 """
 
@@ -12,41 +12,41 @@ from storage.relational.sql import Dialect
 
 COLUMN: Final = "weight"
 HAS_WEIGHTS: Final = 1 << 40
-"""The bit of a store's `capped_dimensions` that may have records with a weight other than 1."""
+"""The bit of a store's `capped_dimensions` for records with a weight other than 1."""
 _MILLION: Final = 1_000_000
 
 
 def weight_code(weight: float) -> int:
-    """Return what is stored of a weight."""
+    """Return the stored form of a weight."""
     return 0 if weight == 1 else round((weight - 1) * _MILLION)
 
 
 def weight_of(code: int | None) -> float:
-    """Return the weight that is stored so."""
+    """Return the weight of a stored form."""
     return round(1 + code / _MILLION, 6) if code else 1.0
 
 
 def first_code(least: float) -> int:
-    """Return what is stored of the lowest weight that is no less than a number."""
+    """Return the stored form of the lowest weight that is not less than a number."""
     code = max(weight_code(least), 0)
     return code if weight_of(code) >= least else code + 1
 
 
 def last_code(most: float) -> int:
-    """Return what is stored of the highest weight that is no more than a number; below 0 where
-    there is none.
+    """Return the stored form of the highest weight that is not more than a number; negative without
+    one.
     """
     code = weight_code(most)
     return code if weight_of(code) <= most else code - 1
 
 
 def has_weights(capped_dimensions: int) -> bool:
-    """Whether a store may have records with a weight other than 1."""
+    """True if a store may have records with a weight other than 1."""
     return bool(capped_dimensions & HAS_WEIGHTS)
 
 
 def weighed(number: str, capped_dimensions: int, dialect: Dialect) -> str:
-    """Write a number of a row, or of a row of rollups, times its weight, where the store has
+    """Write a number of a row, or of a row of rollups, multiplied by its weight if the store has
     weights.
     """
     if has_weights(capped_dimensions):

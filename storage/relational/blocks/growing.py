@@ -1,17 +1,17 @@
-"""Blocks that grow: the bodies of one conversation, whose requests repeat what the one before said.
+"""Growing blocks: the bodies of one conversation, each of which repeats most of the previous one.
 
-Strategy: a conversation's bodies go into a block of their own, from its second call on. While they
-are short the block is one zstd frame, which is made anew with each call: a frame takes 26 µs to be
-read, whatever is in it, and searches read thousands of blocks. What follows is one frame a call,
-with the frame before it as dictionary, so that a history is stored once and each call costs what it
-adds: 7 % of its body alone (bench/results/agent-run-sqlite.json), in half of the time. Blocks are
-bounded in size and in time, and each begins with a whole body: reading one inflates no more than
-its block. A backend rewrites a block that has grown, so a block also ends when its frames take more
+Strategy: the bodies of a conversation go into a separate block, from its second call on. While they
+are short the block is one zstd frame, and each call replaces it: reading a frame takes 26 µs,
+whatever its content, and searches read thousands of blocks. Afterwards each call adds one frame,
+with the previous frame as its dictionary. So a history is stored once and each call costs only its
+own addition: 7 % of its body (bench/results/agent-run-sqlite.json), in half of the time. Blocks are
+bounded in size and in time, and each begins with a complete body: reading one inflates only its own
+block. A backend rewrites a block that has grown, so a block also ends when its frames are longer
 than the next body.
 
-Invariant: the frames of a block, each inflated with the content of the one before, give its
-content. Only one writer grows a block, and erasure shortens it: a block of unchanged length is
-unchanged. A block is remembered as the store has it, or not at all.
+Invariant: the frames of a block, each inflated with the content of the previous one, give its
+content. Only one writer grows a block, and erasure shortens it, so a block of the same length is
+unchanged. A block is remembered exactly as the store has it, or not at all.
 """
 
 import sys
@@ -26,27 +26,29 @@ from storage.record import Entry
 from storage.relational.blocks.payloads import GROWN, PackedBodies, Packer, Place, compress_after
 
 MAX_BLOCK_BYTES: Final = 2 * 1024 * 1024
-"""Of content: reading one body of it inflates all, in about 2 ms."""
+"""Longest content of a block: reading one body of it inflates all, in about 2 ms."""
 MAX_SPAN_US: Final = 3_600_000_000
-"""Bodies of an older hour are kept no longer than the hour's own: retention goes by hours."""
+"""Longest time between the bodies of a block. Retention deletes by hours, so a body stays up to
+this much longer.
+"""
 MAX_REMEMBERED_BYTES: Final = 8 * 1024 * 1024
-"""Memory of blocks that may still grow: fifty of long conversations, thousands of short ones. The
-least recently used grow no further.
+"""Memory of blocks that may still grow: those of fifty long conversations, or of thousands of short
+ones. The least recently used stop growing.
 """
 MAX_SEEN: Final = 4096
-"""Conversations that are known to have begun: about 200 bytes each, 1 MB."""
+"""Conversations remembered as begun: about 200 bytes each, 1 MB in all."""
 MAX_FIRST_BYTES: Final = 8 * 1024
-"""Of the content of the first frame, unless its first body is longer: to compress that again takes
-20 µs more than a frame of the last body.
+"""Longest content of the first frame, unless its first body is longer: compressing so much again
+takes 20 µs more than compressing only the last body.
 """
 MIN_END_BYTES: Final = 16 * 1024
-"""Frames of fewer bytes are written again for whatever body comes."""
+"""Shorter frames are written again with the next body, however short that is."""
 _OBJECT_BYTES: Final = 350
-"""A block takes beside frames and last content: itself and its numbers."""
+"""Memory of a block, without its frames and last content."""
 
 
 class Growth(NamedTuple):
-    """What becomes of a block that is in the store."""
+    """The change of a block that is in the store."""
 
     id: int
     last_seq: int
@@ -55,7 +57,7 @@ class Growth(NamedTuple):
     raw_bytes_before: int
     frames: bytearray
     added_bytes: int
-    """How much longer they are than those before; negative where one frame says all in less."""
+    """The growth of the frames; negative if one frame replaces longer ones."""
 
 
 @dataclass(slots=True)
@@ -64,9 +66,9 @@ class GrowingBlock:
 
     id: int
     stored_raw_bytes: int
-    """Length of its content in the store; 0 before it is there."""
+    """Length of its stored content; 0 until it is stored."""
     stored_bytes: int
-    """Length of its frames there."""
+    """Length of its stored frames."""
     frames: bytearray
     raw_bytes: int
     last: bytes
@@ -78,7 +80,7 @@ class GrowingBlock:
 
     @property
     def cost(self) -> int:
-        """What it takes of memory, in bytes, with its objects and the room of its frames to grow."""
+        """Its memory in bytes, with its objects and the spare room of its frames."""
         return _OBJECT_BYTES + sys.getsizeof(self.frames) + sys.getsizeof(self.last)
 
 
@@ -87,11 +89,11 @@ class GrowingBlocks:
 
     def __init__(self) -> None:
         self._blocks: OrderedDict[bytes, GrowingBlock | None] = OrderedDict()
-        """Conversation → its block; None when only one call of it was seen."""
+        """Conversation → its block; None after its first call."""
         self._bytes = 0
 
     def forget(self) -> None:
-        """Continue no block: a transaction failed, or rows went."""
+        """Stop growing all blocks: a transaction failed, or rows were deleted."""
         self._blocks.clear()
         self._bytes = 0
 
@@ -105,8 +107,8 @@ class GrowingBlocks:
         return sorted({block.id for block in found if block is not None})
 
     def check(self, numbers: Iterable[int], raw_bytes: Mapping[int, int]) -> None:
-        """Forget those of some blocks that are not as they were left, by what the store has of
-        their content.
+        """Forget those of some blocks that were changed by others, judged by the length of the
+        stored content.
         """
         wanted = set(numbers)
         for conversation, block in self._blocks.items():
@@ -121,9 +123,7 @@ class GrowingBlocks:
     def add(
         self, conversation: bytes, content: bytes, seq: int, started_at_us: int, next_id: int
     ) -> tuple[GrowingBlock, Place] | None:
-        """Put the bodies of a call behind those before them; None for the first call of a
-        conversation.
-        """
+        """Append the bodies of a call to the block of its conversation; None for the first call."""
         if conversation not in self._blocks:
             self._keep(conversation, None)
             return None
@@ -163,20 +163,20 @@ def _has_room(block: GrowingBlock, content: bytes, started_at_us: int) -> bool:
 
 
 class GrowingPacker(Packer):
-    """Makes the blocks of one batch, and lets those of conversations grow."""
+    """Makes the blocks of one batch, and lets the blocks of conversations grow."""
 
     def __init__(self, last_block: int, growing: GrowingBlocks) -> None:
         super().__init__(last_block)
         self.growths: list[Growth] = []
-        """What becomes of blocks of batches before, in the order of their ids; known from the end
-        to the next batch.
+        """Changes of earlier blocks, in the order of their ids; valid from the end of a batch to
+        the next one.
         """
         self._growing = growing
         self._grown: dict[int, GrowingBlock] = {}
 
     @property
     def stored_bytes(self) -> int:
-        """How much longer the blocks of the store become, all together; known at the end."""
+        """Bytes by which the stored blocks grow in all; known at the end."""
         return sum(len(block[-1]) for block in self.blocks) + sum(
             growth.added_bytes for growth in self.growths
         )

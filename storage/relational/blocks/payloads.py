@@ -1,11 +1,12 @@
-"""Heads and bodies, packed: msgpack, many to a block, one zstd frame per block.
+"""Packed heads and bodies: msgpack, many to a block, one zstd frame per block.
 
 Strategy: heads of neighbouring exchanges are nearly the same, so a block of 64 KiB compresses far
-better than each alone, and for one call's cost. Heads and bodies are in separate blocks, so that
-body retention drops whole blocks and a reader of heads inflates no bodies. A body that alone is
-larger than a block gets one of its own.
+better than each of them alone, at the cost of one call. Heads and bodies are in separate blocks, so
+that body retention drops whole blocks, and a reader of heads inflates no bodies. A body longer than
+a block gets a separate block.
 
-Invariant: a place (block, offset, length) is one msgpack array; block 0 is "nothing".
+Invariant: a place (block, offset, length) is one msgpack array; block 0 means that there is
+nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,17 +19,17 @@ from storage.zstd import zstd
 
 MAX_BLOCK_BYTES: Final = 64 * 1024
 LEVEL: Final = 3
-"""Level 3 of zstd, its default: higher ones cost twice for 5 % less (measured)."""
+"""Level 3 of zstd, its default: higher ones cost twice as much and save 5 % (measured)."""
 
 HEADS: Final = 0
 BODIES: Final = 1
 GROWN: Final = 2
-"""Bodies of one conversation, over several batches."""
+"""Bodies of one conversation, from several batches."""
 
 Place = tuple[int, int, int]
 Block = tuple[int, int, int, int, int, int, bytearray]
-"""Id, kind, first and last seq of the records in it, start of the newest of them, uncompressed
-size, zstd frame.
+"""Id, kind, first and last seq of its records, start of the newest of them, uncompressed size, zstd
+frame.
 """
 NOWHERE: Final[Place] = (0, 0, 0)
 
@@ -51,9 +52,9 @@ class Bodies(msgspec.Struct, array_like=True, gc=False):
 
 
 PackedHeads = tuple[bytes, bytes, list[tuple[int, int]], bytes, bytes]
-"""In the order of `Heads`."""
+"""The values of `Heads`, in its order."""
 PackedBodies = tuple[Body | None, Body | None]
-"""In the order of `Bodies`."""
+"""The values of `Bodies`, in its order."""
 
 
 class OpenBlock:
@@ -71,11 +72,11 @@ class OpenBlock:
 
 
 class Packer:
-    """Makes the blocks of one batch, heads and bodies apart."""
+    """Makes the blocks of one batch, with heads and bodies in separate blocks."""
 
     def __init__(self, last_block: int) -> None:
         self.last_block = last_block
-        """Id of the newest block; ids are dense over both kinds."""
+        """Id of the newest block; both kinds share one sequence without gaps."""
         self.blocks: list[Block] = []
         """Finished blocks, as rows."""
         self._encode_into = msgspec.msgpack.Encoder().encode_into
@@ -86,10 +87,10 @@ class Packer:
     def add(
         self, payload: Payload, seq: int, started_at_us: int, conversation: bytes | None = None
     ) -> tuple[Place, Place]:
-        """Put one record's payload into the open blocks; returns where its heads and its bodies
-        will be.
+        """Put one record's payload into the open blocks; return the places of its heads and its
+        bodies.
         """
-        # Tuples are packed as `Heads` and `Bodies` are, and made in half the time.
+        # Tuples pack exactly like `Heads` and `Bodies`, and take half the time to make.
         heads = self._put(
             self._heads,
             (
@@ -113,8 +114,8 @@ class Packer:
     def _elsewhere(
         self, conversation: bytes, bodies: PackedBodies, seq: int, started_at_us: int
     ) -> Place | None:
-        """Put bodies into a block that is not of this batch alone; None where there is none for
-        them.
+        """Put bodies into a block that outlives this batch; return None to use a block of the
+        batch.
         """
         return None
 
@@ -132,7 +133,8 @@ class Packer:
         length = size - offset
 
         if offset and size > MAX_BLOCK_BYTES:
-            # It does not fit: the block is closed without it, and it starts the next.
+            # The record does not fit: the block is closed without it, and the record starts the
+            # next one.
             rest = content[offset:]
             del content[offset:]
             self._close(block)
@@ -172,8 +174,8 @@ class Packer:
 
 
 def inflate(frames: bytes) -> bytes:
-    """Read the content of a block: of several frames each was compressed with the content of the
-    one before.
+    """Read the content of a block: each frame after the first was compressed with the previous
+    content.
     """
     parts: list[bytes] = []
     while frames:
@@ -189,15 +191,17 @@ def inflate(frames: bytes) -> bytes:
 
 
 def compress_after(content: bytes, before: bytes) -> bytes:
-    """Compress a frame of a block, behind a frame of such content; the first is behind none."""
+    """Compress a frame of a block; `before` is the content of the previous frame, empty for the
+    first.
+    """
     if not before:
         return zstd.compress(content, LEVEL)
     return zstd.compress(content, LEVEL, zstd_dict=zstd.ZstdDict(before, is_raw=True).as_prefix)
 
 
 def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytearray]:
-    """Compress some slices (offset, length) of a block as a block of their own; returns its size
-    and its frame.
+    """Compress some slices (offset, length) of a block as a new block; return its size and its
+    frame.
     """
     block = inflate(frame)
     kept = b"".join(block[offset : offset + length] for offset, length in slices)
@@ -213,7 +217,7 @@ class Unpacker:
         self._bodies = msgspec.msgpack.Decoder(Bodies)
 
     def payload(self, heads: Place, bodies: Place) -> Payload | None:
-        """Put a payload together; None without heads, null bodies when their block is gone."""
+        """Put a payload together; None without heads, null bodies if their block was deleted."""
         raw_heads = self._slice(heads)
         if raw_heads is None:
             return None
@@ -238,7 +242,7 @@ class Unpacker:
 
 
 MAX_RECENT_BYTES: Final = 8 * 1024 * 1024
-"""Of one read; a block has 64 KiB, one of a conversation up to 2 MiB."""
+"""Memory of one read; a block has 64 KiB, one of a conversation up to 2 MiB."""
 
 
 class RecentBlocks:
@@ -247,18 +251,18 @@ class RecentBlocks:
     def __init__(self, max_bytes: int = MAX_RECENT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._contents: dict[int, bytes] = {}
-        """Those used last come last."""
+        """The most recently used come last."""
         self._size = 0
 
     def lacking(self, numbers: Iterable[int]) -> list[int]:
-        """List which of some blocks have to be read."""
+        """List the blocks that have to be read."""
         return sorted(set(numbers) - self._contents.keys())
 
     def inflated(
         self, numbers: Iterable[int], frames: Iterable[tuple[int, bytes]]
     ) -> dict[int, bytes]:
-        """Return the contents of some blocks, without those that are gone; what was lacking comes
-        as frames.
+        """Return the contents of some blocks; `frames` has those that were `lacking`, and deleted
+        blocks are left out.
         """
         found = {number: self._contents[number] for number in numbers if number in self._contents}
         found.update((number, inflate(frame)) for number, frame in frames)

@@ -1,7 +1,7 @@
-"""Portions of rows whose heads and bodies fit into some megabytes of memory. Pure.
+"""Portions of rows with heads and bodies that fit into a few megabytes of memory.
 
-Strategy: rows have the size of their bodies on the wire, and no more is kept of an uncompressed
-body: by default at most 80 KiB, by settings megabytes (`[capture] stored_body_bytes`).
+Strategy: a row is sized by its bodies on the wire. The store keeps no more of an uncompressed body
+than that: by default up to 80 KiB, by settings up to megabytes (`[capture] stored_body_bytes`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from storage.record import Body, Entry, Record
 
 MAX_BYTES: Final = 16 << 20
-"""Of a portion: some calls of a model with long histories, thousands of small exchanges."""
+"""Size of a portion: a few calls of a model with long histories, thousands of small exchanges."""
 
 Row = TypeVar("Row")
 
@@ -22,7 +22,9 @@ def body_bytes(record: Record) -> int:
 def portions(
     rows: Sequence[Row], max_rows: int, size_of: Callable[[Row], int], max_bytes: int = MAX_BYTES
 ) -> Iterator[Sequence[Row]]:
-    """Cut rows, in their order, into portions of at most so many bytes, or of one row."""
+    """Cut rows, in their order, into portions of up to `max_rows` rows and `max_bytes`, or of one
+    row.
+    """
     start = 0
     size = 0
     for place, row in enumerate(rows):
@@ -38,11 +40,11 @@ def portions(
 
 
 def data_bytes(entry: Entry) -> int:
-    """Return the size of what a client or a server can make long: little more than what is stored
-    of it.
+    """Return the size of the parts that clients and servers can make long: a little more than is
+    stored of them.
 
-    What was captured says little of it: a compressed body is kept as it reads, and may be a hundred
-    times as long.
+    The captured size is not used: a compressed body is stored inflated, and can be a hundred times
+    longer.
     """
     record = entry.record
     payload = entry.payload

@@ -1,4 +1,4 @@
-"""Payloads of rows, read from the blocks that the rows name."""
+"""Payloads of rows, read from their blocks."""
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
@@ -44,7 +44,9 @@ async def unpacked(session: BlockSession, seqs: Sequence[int]) -> dict[int, Payl
 
 
 async def contents(session: BlockSession, numbers: AbstractSet[int]) -> dict[int, bytes]:
-    """Read and inflate some blocks, unless this read has them already; deleted ones are left out."""
+    """Read and inflate some blocks, except those that this read has already; deleted blocks are
+    left out.
+    """
     recent = session.recent_blocks
     lacking = recent.lacking(numbers)
     if not lacking:

@@ -1,4 +1,4 @@
-"""The searched texts of stored heads and bodies: those of many records are decoded at once."""
+"""The searched texts of stored heads and bodies; many records are decoded at once."""
 
 from typing import Final
 
@@ -12,14 +12,14 @@ _LIST: Final = b"\xdd"
 
 
 class Heads(msgspec.Struct, array_like=True, gc=False):
-    """The same of `storage.relational.blocks.payloads.Heads`."""
+    """The first fields of `storage.relational.blocks.payloads.Heads`."""
 
     request_head: bytes
     response_head: bytes
 
 
 class Bodies(msgspec.Struct, array_like=True, gc=False):
-    """The same of `storage.relational.blocks.payloads.Bodies`."""
+    """The first fields of `storage.relational.blocks.payloads.Bodies`."""
 
     request_body: Body | None
     response_body: Body | None
@@ -30,16 +30,16 @@ _bodies_decoder: Final = msgspec.msgpack.Decoder(list[Bodies])
 
 
 def read_heads(raw: bytes, count: int) -> list[Heads]:
-    """Decode heads that follow each other.
+    """Decode `count` consecutive heads.
 
     Raises:
-        msgspec.DecodeError: there are not so many.
+        msgspec.DecodeError: there are fewer.
     """
     return _heads_decoder.decode(b"".join([_LIST, count.to_bytes(4, "big"), raw]))
 
 
 def read_bodies(raw: bytes, count: int) -> list[Bodies]:
-    """Do the same with bodies."""
+    """Decode `count` consecutive bodies."""
     return _bodies_decoder.decode(b"".join([_LIST, count.to_bytes(4, "big"), raw]))
 
 
@@ -48,7 +48,7 @@ def head_texts(heads: Heads) -> tuple[bytes, bytes]:
 
 
 def body_texts(bodies: Bodies) -> list[bytes]:
-    """List what of bodies is text; long runs, which values in JSON may have, are in it."""
+    """List the texts of bodies, including the long runs that values in JSON may have."""
     return [
         text
         for body in (bodies.request_body, bodies.response_body)

@@ -1,1 +1,1 @@
-"""Rows of tool calls, and filters of them, for every relational backend."""
+"""Tool calls for every relational backend: rows and filters."""

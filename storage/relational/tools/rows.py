@@ -1,8 +1,8 @@
-"""Tool calls as rows: their columns, the packed part that lists need not look at, and the sums of a
-scan. Pure.
+"""Tool calls as rows: their columns, the packed part that lists do not read, and the sums of a
+scan.
 
-Invariant: `make_call(row_of(call)) == call`; a backend only puts its own null and its own text in
-between.
+Invariant: `make_call(row_of(call)) == call`; a backend only inserts its own form of null and text
+in between.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,29 +28,29 @@ COLUMNS: Final = (
 FIRST_REPEATED: Final = len(COLUMNS) - len(REPEATED)
 SORTS: Final = {"timestamp": "started_at_us", "latency": "latency_us", "cost": "cost_usd"}
 VALUES: Final = "tool_name, server_label, key_id, key_name"
-"""What `values` is made of."""
+"""The columns of `values`."""
 
 
 class Row(NamedTuple):
-    """What is stored of a call besides repeated text; null text is None."""
+    """The stored values of a call, without repeated text; null text is None."""
 
     record_id: bytes
     position: int
     started_at_us: int
     created_at_us: int
     status: int
-    """Place in `STATUSES`."""
+    """Position in `STATUSES`."""
     latency_us: int
-    """-1 when it is not known, so that such calls are sorted before all others."""
+    """-1 if unknown, so that these calls are sorted before all others."""
     cost_usd: float
     llm_request_id: str | None
     rpc_id: str | None
     session: str | None
     search: str
     detail: bytes
-    """zstd frame; empty when retention took it."""
+    """zstd frame; empty once retention has removed it."""
     weight: int
-    """As of records (`storage.relational.weights`)."""
+    """As in records (`storage.relational.weights`)."""
 
 
 class _Detail(msgspec.Struct, array_like=True, gc=False):
@@ -80,9 +80,9 @@ def row_of(call: ToolCall) -> Row:
 
 
 def make_call(row: Row, text: Sequence[str | None], body_floor_us: int) -> ToolCall:
-    """Make the call of a row as it is stored, with the text of its columns `REPEATED`.
+    """Make the call of a stored row, with the text of its columns `REPEATED`.
 
-    Arguments and results of calls that started before the floor of bodies are not shown.
+    Arguments and results are left out if the call started before the floor of bodies.
     """
     has_detail = row.started_at_us >= body_floor_us
     detail = _Detail(None, None, None, b"{}")
@@ -118,7 +118,7 @@ def make_call(row: Row, text: Sequence[str | None], body_floor_us: int) -> ToolC
 
 
 def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
-    """Add sums by status: its place, calls, those with a latency, latencies, cost, stored calls,
+    """Add sums by status: its position, calls, calls with a latency, latencies, cost, stored calls,
     greatest weight.
     """
     for status, calls, timed, latency_us, cost_usd, stored, weight in rows:
@@ -136,9 +136,9 @@ def added(stats: ToolStats, rows: Iterable[Iterable[Any]]) -> ToolStats:
 
 
 def values_of(rows: Iterable[Sequence[str | None]]) -> ToolValues:
-    """Gather what a filter may name, of distinct combinations of `VALUES`, the oldest first.
+    """Gather the values for filters from distinct combinations of `VALUES`, the oldest first.
 
-    A key that was renamed goes by the name it was used with last.
+    A renamed key has the name of its last use.
     """
     combinations = list(rows)
     names = {key: name for _, _, key, name in combinations if key is not None}

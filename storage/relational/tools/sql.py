@@ -1,6 +1,6 @@
-"""From a filter of tool calls to SQL, over their rows and over their rollups. Pure.
+"""Translation of tool call filters to SQL, for rows and for rollups.
 
-Invariant: every value is a bound parameter; a value without an id, or one that no store can hold,
+Invariant: every value is a bound parameter; a value without an id, or one that no store can have,
 matches nothing.
 """
 
@@ -27,7 +27,7 @@ def texts(filter: ToolFilter) -> Texts:
 def rollup_conditions(
     filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int
 ) -> Where | None:
-    """Build the clause of a filter that `has_only_rollup_dimensions`; None when nothing can match."""
+    """Build the clause of a filter that `has_only_rollup_dimensions`; None if nothing can match."""
     writer = Writer(ids, replace(dialect, committed=""), 1)
     return writer.where(
         [*_common(writer, filter, ids), writer.bounds("hour", -(-purge_floor_us // HOUR_US), None)]
@@ -37,11 +37,11 @@ def rollup_conditions(
 def conditions(
     filter: ToolFilter, ids: Ids, dialect: Dialect, purge_floor_us: int, body_floor_us: int
 ) -> Where | None:
-    """Build the clause of a filter over the calls; None when nothing can match.
+    """Build the clause of a filter over the calls; None if nothing can match.
 
-    Ids are by column and text, of every value of `texts(filter)` that the store has. Calls that
-    started before the floor of rows are not shown, nor is the content of those that started before
-    that of bodies.
+    `ids` has the id, by column and text, of every value of `texts(filter)` that the store has. The
+    clause leaves out calls that started before the floor of rows, and does not match the content of
+    calls that started before the floor of bodies.
     """
     writer = Writer(ids, dialect, 1)
     parts = _common(writer, filter, ids)
@@ -75,7 +75,7 @@ def conditions(
 
 
 def _common(writer: Writer, filter: ToolFilter, ids: Ids) -> list[str]:
-    """Write what rows and rollups both know."""
+    """Write the conditions on columns of both rows and rollups."""
     parts = [
         writer.among(column, [ids[column][value] for value in values if value in ids[column]])
         for column, values in _dimensions(filter)

@@ -1,11 +1,10 @@
-"""Writing tool calls: rows beside the records, sums of them by the hour, and the calls that wait
-for their answer.
+"""Writing tool calls: their rows, hourly sums of them, and the calls that wait for their result.
 
 Strategy: calls are written after their records, when `seq` is known, and counted before, while no
 transaction waits.
 
-Invariant: the rollups of a set of dimensions add up to its calls, over all instances; what erasure
-takes off is kept as a row of no instance.
+Invariant: the rollups of a set of dimensions add up to its calls, over all instances; subtractions
+by erasure are kept as a row of no instance.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +26,7 @@ _KEYS: Final = (
 )  # fmt: skip
 _DIMENSIONS: Final = _KEYS[1:-1]
 _COUNTED: Final = ("started_at_us", "latency_us", "cost_usd", *_DIMENSIONS)
-"""What the rollups read of a call."""
+"""The columns of a call that rollups read."""
 _SUMS: Final = {
     "calls": "bigint", "timed": "bigint", "latency_us": "bigint", "cost_usd": "double precision",
 }  # fmt: skip
@@ -91,7 +90,7 @@ class Calls:
         await statements.write_rows(
             f"WITH asked ({', '.join(_WAITING)}) AS ({dialect.given(_WAITING)}) "
             f"INSERT INTO {schema}waiting_calls SELECT * FROM asked "
-            # The batch with the answer may have overtaken this one, when it was in the spool.
+            # The batch with the result may have overtaken this one, if this one was in the spool.
             f"WHERE NOT EXISTS (SELECT 1 FROM {schema}tool_calls AS ended "
             "WHERE ended.record_id = asked.record_id AND ended.position = asked.position) "
             "ON CONFLICT DO NOTHING",
@@ -100,8 +99,8 @@ class Calls:
 
 
 async def erase_calls(statements: Statements, keys: Sequence[Any]) -> None:
-    """Delete the calls that some records asked for or are stored with, and take them off the
-    rollups; the records are given by the dialect's `row_key`.
+    """Delete the calls that some records asked for or are stored with, and subtract them from the
+    rollups; `keys` are the records' values of the dialect's `row_key`.
     """
     dialect = statements.dialect
     schema = dialect.schema
@@ -122,7 +121,7 @@ async def erase_calls(statements: Statements, keys: Sequence[Any]) -> None:
 
 
 async def drop_calls(statements: Statements, floor_us: int, max_calls: int) -> int:
-    """Forget calls that started below the floor, and sums of hours below it; returns how many
+    """Delete calls that started below the floor, and sums of hours below it; return the number of
     calls.
     """
     dialect = statements.dialect

@@ -1,12 +1,12 @@
-"""Erasing the records of a filter, a slice at a time: rows, sums, and what is theirs in the blocks.
+"""Erasing the records of a filter, a slice at a time: rows, sums, and their part of the blocks.
 
 Strategy: each slice is a transaction between two batches. Its rows are read once more as records,
-their counts are taken off the rollups, and every block that holds something of theirs is packed
-anew without it, under its own id; the rows that stay get their new places. Values that records
-share, such as endpoints, models and hosts, stay in the dictionary until retention has passed their
-day; no answer shows them.
+their counts are subtracted from the rollups, and each of their blocks is packed anew without them,
+under the same id; the remaining rows get their new places. Values that records share, such as
+endpoints, models and hosts, stay in the dictionary until retention has passed their day; answers do
+not show them.
 
-Invariant: after each slice all sums, lists and payloads are those of the records that are left.
+Invariant: after each slice all sums, lists and payloads are those of the remaining records.
 """
 
 from collections.abc import Sequence
@@ -31,15 +31,17 @@ from storage.relational.upkeep.session import Upkeep
 from storage.relational.writes.packing import COLUMNS
 
 SLICE_ROWS: Final = 500
-"""Rows of one transaction: with their blocks about 50 ms."""
+"""Rows of one transaction: about 50 ms with their blocks."""
 _SCAN_ROWS: Final = 50_000
-"""Rows looked at in one transaction: 10 to 30 ms."""
+"""Rows examined in one transaction: 10 to 30 ms."""
 _KIND: Final = COLUMNS.index("kind")
 
 
 async def erase_slice(session: Upkeep, filter: Filter, from_seq: int, max_rows: int = 0) -> Slice:
     """Erase the first records of a filter from a `seq` on, in the transaction of a session whose
-    budget has not begun; `max_rows` at most, if that is given.
+    budget has not begun.
+
+    `max_rows` limits their number; 0 for `SLICE_ROWS`.
     """
     max_rows = max_rows or SLICE_ROWS
     found = await session.rows_by_seq(filter)
@@ -85,10 +87,9 @@ async def _remove(session: Upkeep, rows: Rows) -> None:
 async def _repack(
     session: Upkeep, block: int, erased: Sequence[Any], name: str, seqs: set[int]
 ) -> int:
-    """Pack a block anew with what the rows that are left have in it; delete it when that is
-    nothing.
+    """Pack a block anew with the content of its remaining rows; delete it without any.
 
-    Returns how much longer it has become. `erased` is one of the rows, `seqs`, that are not left.
+    Returns the change of its length. `erased` is one of the erased rows, `seqs` are all of them.
     """
     found = await session.shared_block(block, name, erased)
     if found is None:
@@ -96,7 +97,7 @@ async def _repack(
 
     dialect = session.dialect
     mark = dialect.placeholder
-    # The rows of a block that grows are all of one conversation, and far apart.
+    # The rows of a growing block are all of one conversation, and far apart.
     conversation = (erased[CONVERSATION],) if found.kind == GROWN else ()
     rows = await session.fetch(
         f"SELECT seq, {name}_offset, {name}_length FROM {dialect.schema}records "
@@ -115,7 +116,7 @@ async def _repack(
 
 
 def offsets(left: Rows) -> list[int]:
-    """List the new offsets of rows: seq, offset and length."""
+    """List the new offsets of rows, each given as seq, offset and length."""
     found = []
     offset = 0
     for _, _, length in left:

@@ -1,14 +1,14 @@
 """Retention in SQL: the floors, and slices of deletion below them.
 
-Strategy: `spans` knows where old rows are, a block knows its newest record, so nothing is searched.
-Rows go first, then the rollups of hours that are gone, then blocks, then calls and jobs, then
-repeated text that nothing uses, then pages are given back to the file system. A row above the floor
-keeps its block until it goes too. Each slice is a transaction of one kind of work, in steps, and
-ends when its turn is over.
+Strategy: `spans` has the position of old rows, a block has its newest record, so nothing is
+searched. The order of deletion: rows, rollups of deleted hours, blocks, calls and jobs, unused
+repeated text; at last pages are given back to the file system. A row above the floor keeps its
+block until it is deleted, too. Each slice is a transaction of one kind of work, in steps, and ends
+with its turn.
 
-Slices that the cap on size takes are in `trim.py`.
+Slices of the cap on size are in `trim.py`.
 
-Invariant: only rows that no reader sees any more are deleted, so no reader can tell when.
+Invariant: only rows that readers no longer see are deleted, so a reader cannot notice it.
 """
 
 from functools import partial
@@ -29,9 +29,9 @@ from storage.relational.writes.jobs import drop_jobs
 _STEP_ROWS: Final = 100
 """Rows of one step: 1 ms."""
 _STEP_BLOCKS: Final = 10
-"""Blocks of one step, 200 KB of compressed bodies as a rule."""
+"""Blocks of one step, usually 200 KB of compressed bodies."""
 STEP_PAGES: Final = 20
-"""Pages of one step of giving back."""
+"""Pages given back in one step."""
 _ALL: Final = Range(0, MAX_INT)
 
 
@@ -57,7 +57,7 @@ async def retention(session: Upkeep) -> RetentionState:
 async def move_floors(
     session: Upkeep, purge_floor_us: int, body_floor_us: int, *, down: bool = False
 ) -> None:
-    """Raise the floors, or lower them; those that are beyond that already stay."""
+    """Raise the floors, or lower them; a floor that is already beyond the value stays."""
     await raise_state(session, "purge_floor_us", purge_floor_us, down=down)
     await raise_state(session, "body_floor_us", max(purge_floor_us, body_floor_us), down=down)
 
@@ -100,7 +100,7 @@ async def purge(session: Upkeep, turn: Turn) -> Purged:
 
 
 async def note_oldest(session: Upkeep) -> None:
-    """Note which rows are gone."""
+    """Note that all rows before the oldest remaining one are gone."""
     first = await first_row(session, "seq", _ALL)
     if first is None:
         through = (await session.state()).last_seq
@@ -110,7 +110,7 @@ async def note_oldest(session: Upkeep) -> None:
 
 
 async def _purge_rows(session: Upkeep, floor_us: int, turn: Turn) -> int | None:
-    """Delete rows of the oldest spans below the floor; None when there is no such span."""
+    """Delete rows of the oldest spans below the floor; None without such a span."""
     dialect = session.dialect
     mark = dialect.placeholder
     spans = f"{dialect.schema}spans"
@@ -141,7 +141,7 @@ async def _purge_rows(session: Upkeep, floor_us: int, turn: Turn) -> int | None:
 
     await note_oldest(session)
     await session.lock_counter()
-    # The newest span may have grown meanwhile: its own times decide.
+    # The newest span may have grown meanwhile: its current times decide.
     gone = f"DELETE FROM {spans} WHERE {key} = {mark(1)} AND max_started_at_us < {mark(2)}"
     kept = (
         f"UPDATE {spans} SET min_started_at_us = {mark(1)} "
@@ -154,7 +154,7 @@ async def _purge_rows(session: Upkeep, floor_us: int, turn: Turn) -> int | None:
 
 
 async def _delete_rows(session: Upkeep, part: Range, floor_us: int, max_rows: int) -> int:
-    """Delete the first rows of a part that started before a floor; returns how many."""
+    """Delete the first rows of a part that started before a floor; return their number."""
     dialect = session.dialect
     mark = dialect.placeholder
     records = f"{dialect.schema}records"
@@ -176,12 +176,12 @@ async def _delete_blocks(session: Upkeep, kind: int, floor_us: int, max_blocks: 
     dialect = session.dialect
     mark = dialect.placeholder
     blocks = f"{dialect.schema}blocks"
-    # The ids first: the rows of the index are small, those of the table are not.
+    # The ids first: rows of the index are small, rows of the table are not.
     old = (
         f"SELECT id FROM {blocks} "
         f"WHERE kind = {mark(1)} AND newest_started_at_us < {mark(2)} LIMIT {mark(3)}"
     )
-    # A block may have grown since it was found: what it is now decides.
+    # A block may have grown since it was found: its current state decides.
     gone = await session.fetch(
         f"DELETE FROM {blocks} WHERE {dialect.limited('id', old)} "
         f"AND +newest_started_at_us < {mark(4)} RETURNING length(data)",
@@ -193,7 +193,7 @@ async def _delete_blocks(session: Upkeep, kind: int, floor_us: int, max_blocks: 
 
 
 async def _empty_calls(session: Upkeep, floor_us: int, max_calls: int) -> int:
-    """Forget arguments and results of calls below the floor of bodies; returns of how many."""
+    """Delete arguments and results of calls below the floor of bodies; return the number of calls."""
     dialect = session.dialect
     mark = dialect.placeholder
     calls = f"{dialect.schema}tool_calls"
@@ -213,7 +213,9 @@ async def _empty_calls(session: Upkeep, floor_us: int, max_calls: int) -> int:
 
 
 async def _delete_unused(session: Upkeep, day: int, max_values: int) -> int:
-    """Delete repeated text that no row of a day, or of a later one, can use; returns how many."""
+    """Delete repeated text that rows of a day, or of later ones, cannot use; return the number of
+    texts.
+    """
     dialect = session.dialect
     mark = dialect.placeholder
     values = f"{dialect.schema}dictionary"
@@ -225,10 +227,10 @@ async def _delete_unused(session: Upkeep, day: int, max_values: int) -> int:
 
 
 async def _unused_before(session: Upkeep, state: State) -> int:
-    """Find the day before which no row that is left started."""
+    """Return the day before which repeated text is unused, by the times of the remaining rows."""
     dialect = session.dialect
     mark = dialect.placeholder
-    # The first span may know of rows that the cap on size took.
+    # The first span may still cover rows that the cap on size removed.
     found = await session.fetch(
         f"SELECT first_seq, last_seq FROM {dialect.schema}spans ORDER BY last_seq LIMIT 1"
     )

@@ -1,7 +1,7 @@
-"""Rows that go, with their tool calls and jobs, and their counts in everything that counts them.
+"""Removing rows, with their tool calls, their jobs, and their share of all counts.
 
-Invariant: inside a transaction; after it all sums are those of the records that are left. The row
-of the state was changed before, as a batch does that has to note something there; the rows
+Invariant: it runs inside a transaction, and afterwards all sums are those of the remaining records.
+A caller that has to change the row of the state does so before, as a batch does. The rows
 themselves and their blocks are the caller's business.
 """
 
@@ -18,7 +18,7 @@ from storage.relational.writes.jobs import erase_jobs
 from storage.relational.writes.packing import COLUMNS, PLACES
 
 REMOVED: Final = (*COLUMNS, *PLACES)
-"""What is needed of a row that goes."""
+"""The columns needed of a removed row."""
 HEADS_BLOCK: Final = len(COLUMNS)
 BODIES_BLOCK: Final = HEADS_BLOCK + 3
 CONVERSATION: Final = COLUMNS.index("conversation")
@@ -31,12 +31,12 @@ _INSTANCE: Final = COLUMNS.index("instance")
 
 
 async def uncount(session: Upkeep, rows: Rows) -> list[Record]:
-    """Take the counts of rows off the rollups, within the limits those were counted by; returns the
-    rows.
+    """Subtract the counts of rows from the rollups, within the limits by which they were counted;
+    return the rows as records.
     """
     records = await session.records([row[: len(COLUMNS)] for row in rows])
     counts = Rollups()
-    # Usage is kept by instance, which a batch has one of.
+    # Usage is kept by instance. A batch has one, these rows may have several.
     used: dict[int, UsageSums] = {}
 
     for record, row in zip(records, rows, strict=True):
@@ -54,7 +54,7 @@ async def uncount(session: Upkeep, rows: Rows) -> list[Record]:
 
 
 async def delete_rows(session: Upkeep, rows: Rows) -> None:
-    """Delete rows, of `REMOVED`, with their tool calls and jobs."""
+    """Delete rows, given by their columns `REMOVED`, with their tool calls and jobs."""
     dialect = session.dialect
     key = COLUMNS.index(dialect.row_key)
     keys = [row[key] for row in rows]

@@ -1,4 +1,4 @@
-"""What upkeep needs of a database, beside the session that reads are written over."""
+"""The database of upkeep, in addition to the session for reads."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -12,7 +12,7 @@ from storage.relational.sql import Rows, Statements, Where
 
 
 class SharedBlock(NamedTuple):
-    """A block that is packed anew, and between which rows those are that have something in it."""
+    """A block to be packed anew, and the range of the rows with content in it."""
 
     kind: int
     frame: bytes
@@ -22,13 +22,13 @@ class SharedBlock(NamedTuple):
 class Upkeep(BlockSession, Statements, Protocol):
     """One transaction that deletes; there is one at a time.
 
-    Where batches may lock the same rows, they are locked in the order of a batch: state, rollups,
+    If batches may lock the same rows, these are locked in the order of a batch: state, rollups,
     blocks, the counter, then spans, jobs and calls.
     """
 
     @property
     def limits(self) -> ValueLimits:
-        """Which values the rollups count apart, as far as that is known."""
+        """The values with separate counts in the rollups, as far as known."""
         ...
 
     @property
@@ -40,36 +40,33 @@ class Upkeep(BlockSession, Statements, Protocol):
     def rollups(self) -> RollupTables: ...
 
     async def used_bytes(self) -> int:
-        """Measure the space in use, what the running transaction freed not counted."""
+        """Measure the used space, without the bytes freed by the running transaction."""
         ...
 
     async def lock_counter(self) -> None:
-        """Lock what batches get their numbers from, where they may wait for it."""
+        """Lock the counter that numbers batches, if batches may wait for it."""
         ...
 
     async def count_bytes(self, change: int) -> None:
-        """Note by how much the blocks have become longer, after the last of them, where the store
-        keeps count.
-        """
+        """Note the growth of the blocks, after the last of them, if the store keeps count."""
         ...
 
     async def within(self, part: Range, first_mark: int) -> Where:
-        """Write the conditions on the rows of a part, with marks numbered from one on."""
+        """Write the conditions on the rows of a part, with marks numbered from `first_mark` on."""
         ...
 
     async def delete_unshared(
         self, name: str, blocks: Collection[int], conversations: Collection[Any], last_seq: int
     ) -> int:
-        """Delete blocks of the rows up to one, but for those that rows behind it have something in,
-        too.
+        """Delete blocks of the rows up to one, except blocks that later rows have content in, too.
 
-        `name` is that of their columns, the conversations are the rows' own. Returns what the
-        blocks took.
+        `name` is the prefix of their columns, `conversations` those of the rows. Returns the bytes
+        of the blocks.
         """
         ...
 
     async def shared_block(self, block: int, name: str, row: Sequence[Any]) -> SharedBlock | None:
-        """Lock and read a block, given one of the rows that are in it; None when retention took it."""
+        """Lock and read a block, given one of its rows; None if retention has deleted it."""
         ...
 
     async def replace_block(
@@ -81,23 +78,24 @@ class Upkeep(BlockSession, Statements, Protocol):
         frame: bytes,
         conversation: Sequence[Any],
     ) -> None:
-        """Write what is left of a block, and the new places of its rows: seq, offset and length.
+        """Write the remaining content of a block, and the new places of its rows: seq, offset and
+        length.
 
-        `conversation` is theirs, of a block that grows; else it is empty.
+        `conversation` is that of the rows if the block grows, otherwise empty.
         """
         ...
 
     async def forget_texts(self, rows: Rows, records: list[Record], *, may_search: bool) -> None:
-        """Note repeated text of rows that went, where it is not left to retention."""
+        """Note repeated text of removed rows, if the store does not leave it to retention."""
         ...
 
     async def give_back(self, max_pages: int) -> int:
-        """Give free pages back to the file system; returns how many."""
+        """Give free pages back to the file system; return their number."""
         ...
 
 
 async def raise_state(session: Upkeep, name: str, value: int, *, down: bool = False) -> None:
-    """Raise a number of the state, or lower it; one that is beyond the value already stays."""
+    """Raise a number of the state, or lower it; a number that is already beyond the value stays."""
     dialect = session.dialect
     mark = dialect.number_mark(1)
     sign = "<" if down else ">"

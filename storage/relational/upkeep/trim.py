@@ -1,12 +1,12 @@
-"""The cap on size in SQL: slices of the oldest rows by `seq`, bodies of the older half before any
+"""The cap on size in SQL: slices of the oldest rows by `seq`; bodies of the older half before any
 row.
 
-Strategy: a slice is a range of `seq` and one transaction, of steps: it ends when its turn is over. A
-block goes with the last row that has something in it: blocks never span batches, and batches never
-span `spans`. Blocks of a conversation are needed by its next calls, too.
+Strategy: a slice is a range of `seq` and one transaction, in steps, and ends with its turn. A block
+is deleted with the last row that has content in it: blocks never span batches, and batches never
+span `spans`. Blocks of a conversation are also needed by its next calls.
 
-Invariant: after each slice all answers and sums are those of the rows that are left; a block that
-is left is used.
+Invariant: after each slice all answers and sums are those of the remaining rows, and every
+remaining block is used.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,8 +28,8 @@ from storage.relational.upkeep.session import Upkeep, first_row, raise_state, ro
 from storage.relational.upkeep.turn import Turn
 
 STEP_ROWS: Final = 25
-"""Rows of one step: 10 ms, most of it to take them off seven sums each. Few rows at a time share
-less of that: with 10 each takes half as long again.
+"""Rows of one step: 10 ms, mostly to subtract them from seven sums each. Few rows at a time share
+less of that work: with 10 rows, each takes half as long again.
 """
 
 
@@ -65,8 +65,7 @@ async def trim(session: Upkeep, turn: Turn) -> Trimmed:
 async def _next(session: Upkeep, max_rows: int) -> TrimStep | None:
     state = await session.state()
     whole = await session.seq_ends()
-    # An erasure moves neither bound. They spare looking at what an index still has of rows that
-    # were trimmed.
+    # Erasure moves neither bound. The bounds avoid reading index entries of rows that were trimmed.
     within = Range(max(whole.first, state.purged_through_seq + 1), whole.last)
     first = await first_row(session, "seq", within)
     if first is None:
@@ -112,8 +111,8 @@ async def _trim_bodies(session: Upkeep, part: Range) -> None:
 
 
 async def _delete_bodies(session: Upkeep, bodies: Collection[Sequence[Any]], last_seq: int) -> int:
-    """Delete the blocks of rows up to one, given their blocks and conversations; returns what they
-    took.
+    """Delete the blocks of rows up to one, given their blocks and conversations; return the bytes
+    of the blocks.
     """
     blocks = {block for block, _ in bodies}
     conversations = {conversation for _, conversation in bodies}

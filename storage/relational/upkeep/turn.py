@@ -1,4 +1,4 @@
-"""How long a slice may go on: until a batch waits for the connection, or its time is over."""
+"""The time of a slice: it ends when a batch waits for the connection, or after some seconds."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -8,8 +8,8 @@ class Turn:
     """One slice, of steps."""
 
     def __init__(self, max_items: int, seconds: float, is_wanted: Callable[[], bool]) -> None:
-        """Begin a slice of so many items at most; it ends with the step it is at once a batch waits
-        (`is_wanted`).
+        """Begin a slice of up to `max_items`; once a batch waits (`is_wanted`), it ends after the
+        current step.
         """
         self.max_items = max_items
         self._is_wanted = is_wanted
@@ -21,16 +21,16 @@ class Turn:
 
     @property
     def may_search(self) -> bool:
-        """Whether no batch waits."""
+        """True if no batch waits."""
         return not self._is_wanted()
 
     def step_of(self, items: int) -> int:
-        """Return how many items a step has that has so many as a rule."""
+        """Return the items of a step, given their usual number."""
         return items
 
     async def take(self, step: Callable[[int], Awaitable[int]], step_items: int) -> int:
-        """Do steps of so many items, one at least, until none is left or the turn is over; returns
-        how many.
+        """Do steps of `step_items`, at least one, until nothing is left or the turn is over; return
+        the number of items.
         """
         items = 0
         while items < self.max_items:
@@ -43,7 +43,7 @@ class Turn:
 
 
 class WholeTurn(Turn):
-    """A slice that is one step of each kind, where others do not wait for it."""
+    """A slice with a single step of each kind, for stores in which others do not wait for it."""
 
     def __init__(self, max_items: int) -> None:
         super().__init__(max_items, 0.0, lambda: False)

@@ -1,1 +1,1 @@
-"""What a batch needs to be written, for every relational backend."""
+"""Writing a batch: the parts that all relational backends share."""

@@ -1,11 +1,10 @@
-"""What one writer knows of repeated text, which rows hold as ids of the table `dictionary`.
+"""One writer's knowledge of repeated text, for which rows have ids of the table `dictionary`.
 
-Clients choose many values, so each carries the day that it was last looked up for, and retention
-deletes those of days without rows. The writer forgets all ids once a day, and looks each up again
-when it is next used.
+Clients choose many values, so each has the day of its last look-up, and retention deletes values of
+days without rows. The writer forgets all ids once a day, and looks each up again at its next use.
 
-Invariant: the ids are committed, or of the transaction that runs; a backend forgets them when that
-fails. No row starts on a later day than the values it uses.
+Invariant: the ids are committed, or belong to the running transaction; a backend forgets them if
+that fails. No row starts on a later day than the values it uses.
 """
 
 from collections.abc import Sequence
@@ -22,10 +21,10 @@ _CALLED: Final = USAGE_DIMENSIONS[len(LIMITED) :]
 
 
 class Combination(NamedTuple):
-    """The ids of the repeated text that few combinations of occur."""
+    """The ids of repeated text that occurs in few combinations."""
 
     ids: tuple[int | None, ...]
-    """In the order of `packing.COMBINED`, then the origin's."""
+    """In the order of `packing.COMBINED`, then the id of the origin."""
     rollup: tuple[int, ...]
     """The dimensions of rollups, 0 for null; methods that clients invented are 0."""
     error_type: int
@@ -36,7 +35,7 @@ class Dictionary:
     """Text to id, by column and by combination."""
 
     def __init__(self, null: int | None) -> None:
-        """Make one that knows nothing; `null` is what stands for null in a row."""
+        """Make an empty one; `null` stands for null in a row."""
         self._null = null
         self._day = 0
         self._ids_bytes = 0
@@ -47,17 +46,17 @@ class Dictionary:
 
     @property
     def day(self) -> int:
-        """The day since the epoch of the batch that is written."""
+        """The day of the current batch, since the epoch."""
         return self._day
 
     def forget(self) -> None:
-        """Remember nothing: a transaction failed, or the store may have been replaced."""
+        """Forget all ids: a transaction failed, or the store may have been replaced."""
         self._ids_bytes = 0
         self._combinations.clear()
         self.ids = {column: self._column(column) for column in DICTIONARY_KINDS}
 
     def begin(self, day: int) -> None:
-        """Begin a batch whose newest row starts on a day, at the latest."""
+        """Begin a batch whose rows start on this day or earlier."""
         is_new_day = day > self._day
         self._day = day
         if is_new_day or self._ids_bytes > MAX_REMEMBERED_BYTES:
@@ -68,7 +67,7 @@ class Dictionary:
         self._ids_bytes += entry_bytes(text)
 
     def combination(self, record: Record) -> Combination:
-        """Return the ids of a record's combination, whose texts have ids."""
+        """Return the ids of a record's combination; its texts must have ids."""
         key = packing.combined_of(record)
         found = self._combinations.get(key)
         if found is None:
@@ -76,12 +75,12 @@ class Dictionary:
         return found
 
     def usage(self, record: Record, combination: Combination) -> tuple[int, ...]:
-        """Return what the usage of a call is counted by."""
+        """Return the keys by which the usage of a call is counted."""
         called = (self.ids[column][getattr(record, column)] or 0 for column in _CALLED)
         return (*combination.rollup[: len(LIMITED)], *called)
 
     def _column(self, column: str) -> dict[str | None, int | None]:
-        """Make the ids of a column, of which null's alone is known."""
+        """Make the ids of a column; only the id of null is known."""
         return {None: self._null}
 
     def _combine(self, key: packing.Combined) -> Combination:

@@ -1,4 +1,4 @@
-"""Entries of a commit whose answer was lost, until the store has been asked for them. Pure.
+"""Entries of a commit without an answer, until the store has been asked for them.
 
 Strategy: a batch is noted before its commit is sent and forgotten after the answer. If the answer
 was lost, the store is asked for the entries before the next batch; those that it has are left out
@@ -17,26 +17,25 @@ class Doubts:
 
     def __init__(self) -> None:
         self.entries: Sequence[Entry] = ()
-        """Of the batch that may have been committed."""
+        """Entries of the batch that may have been committed."""
         self._stored: dict[bytes, int] = {}
-        """Of such entries those that turned out to be stored, until a batch with them is: id → seq.
-        """
+        """Entries that turned out to be stored, until a batch with them is committed: id → seq."""
 
     def note(self, entries: Sequence[Entry]) -> None:
         """Remember the entries of a commit that is about to be sent."""
         self.entries = entries
 
     def clear(self) -> None:
-        """Forget them: the answer came."""
+        """Forget the entries: the answer came."""
         self.entries = ()
 
     def settle(self, stored: Mapping[bytes, int]) -> None:
-        """Take note of what the store said of them: ids of those that it has, with their `seq`."""
+        """Note the store's answer: the ids of the entries that it has, with their `seq`."""
         self._stored |= stored
         self.entries = ()
 
     def unsettled(self, entries: list[Entry]) -> list[Entry]:
-        """Return the entries that are not known to be stored; the others are given their `seq`."""
+        """Return the entries that are not known to be stored; the others get their `seq`."""
         if not self._stored:
             return entries
         fresh = []
@@ -50,7 +49,7 @@ class Doubts:
         return fresh
 
     def forget(self, entries: Iterable[Entry]) -> None:
-        """Note that these do not come again: all of them are stored."""
+        """Note that these entries do not come again: all of them are stored."""
         if self._stored:
             for entry in entries:
                 self._stored.pop(entry.record.id, None)

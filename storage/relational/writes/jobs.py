@@ -1,5 +1,5 @@
-"""Writing jobs. Whichever batch comes first: what is known of the beginning and of the count is
-never forgotten.
+"""Writing jobs. Their beginning and their count may come in any order of batches, and neither is
+lost.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ def jobs_of(entries: Iterable[Entry]) -> list[Job]:
             counted_by = known.counted_by or job.counted_by
             found[job.id] = Job(job.id, first.begun_by, first.started_at_us, counted_by)
 
-    # In one order, so that two sidecars never wait for each other.
+    # The same order everywhere, so that two sidecars never wait for each other.
     return [found[number] for number in sorted(found)]
 
 

@@ -1,13 +1,14 @@
-"""The columns of a row in all relational stores: which repeat together, which hold codes, and which
-are packed.
+"""The columns of a row in all relational stores, and their packed forms.
 
-Every field of a record has a column of its own unless it is in `PACKED`. Packed values read back
+Every field of a record has a separate column unless it is in `PACKED`. Packed values read back
 exactly:
 
-* A client's address takes 4 or 16 bytes, as in a packet; other text, which proxies may send, is kept as it is.
-* Scheme, version, upstream, key and what was shed have few combinations, and share one dictionary id (`origin`).
-* Times within an exchange become differences, which are small, two of them nearly always 0 or 1: 9 bytes of msgpack
-  instead of five columns of 40. Behind them are the numbers of redactions, where there are any (`redactions.py`).
+* A client's address takes 4 or 16 bytes, as in a packet; other text from a proxy is kept as it is.
+* Scheme, version, upstream, key and shed parts have few combinations, and share one dictionary id
+  (`origin`).
+* Times within an exchange become differences. These are small, and two of them are nearly always 0
+  or 1: 9 bytes of msgpack instead of five columns with 40. After them come the numbers of
+  redactions, if any (`redactions.py`).
 """
 
 import socket
@@ -27,7 +28,7 @@ from storage.relational.writes import redactions
 from storage.search import meaning
 
 ORIGIN_FIELDS: Final = ("scheme", "http_version", "upstream", "key_name", "key_last4", "shed")
-"""Fields that are packed into `origin`: no search reads them."""
+"""Fields that are packed into `origin`: searches do not read them."""
 
 Origin = tuple[str | None, str | None, str | None, str | None, str | None, Shed | None]
 """In the order of `ORIGIN_FIELDS`."""
@@ -40,7 +41,7 @@ def pack_origin(values: Sequence[str | None]) -> str:
 
 
 def unpack_origin(packed: str) -> Origin:
-    """Read what `pack_origin` wrote."""
+    """Read the result of `pack_origin`."""
     return _origin_decoder.decode(packed)
 
 
@@ -57,11 +58,11 @@ Times = tuple[int, int | None, int | None, int | None, int | None]
 """In the order of `TIME_FIELDS`."""
 
 PACKED: Final = (*ORIGIN_FIELDS, *TIME_FIELDS)
-"""The fields of a record that have no column of their own."""
+"""The fields of a record without a separate column."""
 _FIELDS: Final[tuple[str, ...]] = Record.__struct_fields__
 COLUMNS: Final = (*(field for field in _FIELDS if field not in PACKED), "origin", "times")
-"""Columns of a record, in the order that `unpacked` expects: that of its fields, then what is
-packed.
+"""Columns of a record, in the order that `unpacked` expects: the order of its fields, then the
+packed ones.
 """
 _STARTED, _DURATION = COLUMNS.index("started_at_us"), COLUMNS.index("duration_us")
 _REDACTIONS, _WEIGHT = COLUMNS.index("redactions"), COLUMNS.index("weight")
@@ -70,8 +71,8 @@ _in_order: Final = itemgetter(*((*COLUMNS, *PACKED).index(field) for field in _F
 
 
 class _Packed(msgspec.Struct, array_like=True, gc=False):
-    """What `times` holds: differences, those of `TIME_FIELDS` in their order, then the numbers of
-    redactions.
+    """The content of `times`: differences, those of `TIME_FIELDS` in their order, then the numbers
+    of redactions.
     """
 
     ended: int | str
@@ -96,7 +97,7 @@ def pack_address(text: str) -> bytes:
     if packed is not None:
         return packed
 
-    # Prefixed by one byte or two, so that its length is that of no address.
+    # One or two bytes are added in front, so that the length differs from that of every address.
     marked = b"\0" + text.encode()
     if len(marked) in _FAMILIES:
         return b"\1" + marked
@@ -106,7 +107,7 @@ def pack_address(text: str) -> bytes:
 
 @lru_cache(_MAX_REMEMBERED)
 def unpack_address(packed: bytes) -> str:
-    """Read what `pack_address` wrote."""
+    """Read the result of `pack_address`."""
     if len(packed) in _FAMILIES:
         return socket.inet_ntop(_FAMILIES[len(packed)], packed)
     return packed[1 + packed[0] :].decode()
@@ -129,13 +130,13 @@ def pack_times(record: Record) -> bytes:
     counts = record.redactions and redactions.counts_of(record.redactions)
     try:
         return _times_encoder.encode((*values, counts) if counts else values)
-    except OverflowError:  # differences of what fits in 64 bits need not fit
+    except OverflowError:  # differences of 64-bit numbers may need more
         texts = tuple(None if value is None else str(value) for value in values)
         return _times_encoder.encode((*texts, counts) if counts else texts)
 
 
 def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
-    """Read what `pack_times` wrote, given two columns of the same row."""
+    """Read the result of `pack_times`, given two columns of the same row."""
     found = _times_decoder.decode(packed)
     values = (found.ended, found.connect, found.upstream, found.sent, found.done)
     ended, connect, upstream, sent, done = (
@@ -154,15 +155,15 @@ def unpack_times(packed: bytes, started_at_us: int, duration_us: int) -> Times:
 
 
 def unpack_redactions(ids: str, packed: bytes) -> dict[str, int]:
-    """Read redactions of the text of their ids, and of what `pack_times` wrote."""
+    """Read redactions from the text of their ids, and the result of `pack_times`."""
     return redactions.unpack(ids, _times_decoder.decode(packed).redactions)
 
 
 def is_own(request_id: str, record_id: bytes) -> bool:
-    """Whether a request id is the record's own as `format_id` writes it: stores keep a mark
+    """Return True if a request id is the record's own as `format_id` writes it: stores keep a mark
     instead.
     """
-    # 0.2 us; to write the id with its hyphens takes 0.5.
+    # 0.2 us; writing the id with its hyphens takes 0.5.
     return (
         len(request_id) == 36
         and request_id[8:24:5] == "----"
@@ -171,9 +172,10 @@ def is_own(request_id: str, record_id: bytes) -> bool:
 
 
 def unpacked(values: list[Any]) -> Record:
-    """Make a record of the values of `COLUMNS`, all decoded but the last two; the list is changed.
+    """Make a record from the values of `COLUMNS`, all decoded except the last two; the list is
+    changed.
 
-    The origin is None where retention has deleted its text since, and the row with it.
+    The origin is None if retention has meanwhile deleted its text, together with the row.
     """
     *_, origin, times = values
     if values[_REDACTIONS] is not None:
@@ -185,14 +187,14 @@ def unpacked(values: list[Any]) -> Record:
 
 
 COMBINED: Final = (*DIMENSIONS, "outcome", "stage", "direction", "error_type")
-"""Columns of which few combinations occur, with those of the origin."""
+"""Columns that occur in few combinations, together with those of the origin."""
 Combined = tuple[str | None, ...]
 """Text of one record in the order of `COMBINED`, then of `ORIGIN_FIELDS`."""
 METHOD: Final = DIMENSIONS.index("method")
-"""Its place in a combination."""
+"""Its position in a combination."""
 MAX_COMBINATIONS: Final = 10_000
-"""Remembered combinations of route, key, method, upstream, outcome and so on: 8 MB at most, then
-all are forgotten.
+"""Remembered combinations of route, key, method, upstream, outcome and so on: up to 8 MB, then all
+are forgotten.
 """
 MAX_METHOD_CHARACTERS: Final = 64
 """Longest method of a remembered combination: clients choose it."""
@@ -201,13 +203,13 @@ REPEATED_PLACES: Final = tuple(
     for column in (*DICTIONARY_COLUMNS, "origin", "redactions")
     if column in COLUMNS
 )
-"""Places in `COLUMNS` of ids of repeated text."""
+"""Positions in `COLUMNS` of ids of repeated text."""
 
 CODED_PLACES: Final = tuple((COLUMNS.index(column), words) for column, words in CODED.items())
 
 
 def combined_of(record: Record) -> Combined:
-    """Return what a combination is looked up by: one look-up (0.4 µs) instead of 20 (1.5 µs)."""
+    """Return the key of a combination: one look-up (0.4 µs) instead of 20 (1.5 µs)."""
     return (
         record.project, record.container, record.client, record.service, record.route_id, record.key_id,
         record.source, record.level, record.method, record.kind, record.instance,
@@ -219,14 +221,14 @@ def combined_of(record: Record) -> Combined:
 PLACES: Final = (
     "heads_block", "heads_offset", "heads_length", "bodies_block", "bodies_offset", "bodies_length",
 )  # fmt: skip
-"""Columns that say where the payload of a row is."""
+"""Columns with the place of a row's payload."""
 
 
 def code_of(column: str, value: str | None) -> int:
     """Return the number of a word.
 
     Raises:
-        ValueError: It is none of the column's.
+        ValueError: the column does not have this word.
     """
     words = CODED[column]
     if value not in words:

@@ -1,4 +1,4 @@
-"""Positions of sources, as rows of their table. Pure."""
+"""Positions of sources, as rows of their table."""
 
 from collections.abc import Iterable
 from typing import Any, Final

@@ -1,5 +1,5 @@
-"""Repeated text that is remembered: bounded in bytes, as a client may send a new User-Agent of 8
-KiB each time.
+"""Remembered repeated text, bounded in bytes: a client may send a new User-Agent of 8 KiB each
+time.
 """
 
 import sys
@@ -9,9 +9,9 @@ from typing import Final
 from storage.relational.sql import Fetches
 
 MAX_REMEMBERED_BYTES: Final = 16 << 20
-"""Of one direction: ids of texts, or texts of ids. Room for 50 000 ordinary values."""
+"""Bytes in one direction: ids of texts, or texts of ids. Room for 50 000 ordinary values."""
 _ENTRY_BYTES: Final = 150
-"""Beside the text: its place, key and number."""
+"""Bytes besides the text: its entry, key and number."""
 
 
 Texts = Mapping[int | None, str | None]
@@ -19,13 +19,13 @@ Texts = Mapping[int | None, str | None]
 
 
 def entry_bytes(text: str) -> int:
-    """Return what a text takes that is remembered."""
+    """Return the bytes that a remembered text takes."""
     return _ENTRY_BYTES + sys.getsizeof(text)
 
 
 class Names:
-    """Id to text, for readers; never stale, because readers see committed ids only and no id is
-    given twice.
+    """Id to text, for readers; never stale, because readers see only committed ids, and ids are not
+    reused.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Names:
         self._texts_bytes = 0
 
     def forget(self) -> None:
-        """Remember nothing: the store may have been replaced."""
+        """Forget all texts: the store may have been replaced."""
         self._texts = {}
         self._texts_bytes = 0
 
@@ -47,11 +47,11 @@ class Names:
             self._remember(remembered, found)
             names |= found
 
-        # None where retention deleted the text, and the row with it, since the reader saw the row.
+        # None if retention deleted the text, together with the row, since the reader saw the row.
         return {number: names.get(number or 0) for number in (None, 0, *wanted)}
 
     def _remember(self, remembered: dict[int, str], found: Mapping[int, str]) -> None:
-        """Remember texts, or nothing any more where that is too much."""
+        """Remember texts; forget all of them if they are too many."""
         remembered.update(found)
         if remembered is self._texts:
             self._texts_bytes += sum(map(entry_bytes, found.values()))
