@@ -1,3 +1,3 @@
-"""The Postgres backend: a schema of its own, a write connection, a few read connections, a
+"""The Postgres backend: a separate schema, a write connection, a few read connections, a
 transaction per batch.
 """

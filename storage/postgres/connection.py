@@ -1,10 +1,10 @@
 """Postgres connections that reconnect by themselves, with the driver's errors translated to storage
 errors.
 
-Strategy: everything runs in transactions, which are opened together with their settings in one
-round trip (`SET LOCAL`), so that no state is left in a session: a pooler in transaction mode may
-run the next transaction in another session. A connection is opened on demand, and again after it
-broke. Every connection escapes text and takes ids as bytes, so that callers convert neither.
+Strategy: everything runs in transactions. Each is opened together with its settings in one round
+trip (`SET LOCAL`), so that no state is left in a session: a pooler in transaction mode may run the
+next transaction in a different session. A connection is opened on demand, and again after it broke.
+Every connection escapes text and takes ids as bytes, so that callers convert neither.
 
 Invariant: after a failed or cancelled transaction, its connection is idle again or closed.
 """
@@ -29,8 +29,8 @@ from storage.relational.session import ReadBudget
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
-"""Begins a transaction that writes. It must see the rows that it waited for, whatever the default
-isolation level of the database.
+"""Begins a transaction that writes. It must see the rows that it waited for, so it does not use the
+default isolation level of the database.
 """
 CONNECT_S: Final = 5.0
 MAX_IDLE_S: Final = 120.0
@@ -52,7 +52,7 @@ _SEQUENCE_USED_UP: Final = "2200H"
 """In the class of data exceptions, but not the fault of a value."""
 _NUMBERED_BY_SERVER: Final = ("dictionary_pkey", "blocks_", "tool_calls_pkey")
 """Constraints on numbers from a sequence. They fail if the sequence was set back, for example by
-logical replication, which does not copy sequences.
+logical replication: that does not copy sequences.
 """
 
 
@@ -126,7 +126,7 @@ def _checked_id(value: bytes) -> bytes:
 async def find_statement_cache_size(connection: Connection, address: Address) -> int:
     """Return how many statements may be kept prepared: 0 behind a pooler.
 
-    A pooler is recognised by the process id that it sends at connect time, which differs from the
+    A pooler is recognised by the process id that it sends at connect time: it differs from the
     server's own.
     """
     if address.statement_cache_size is not None:
@@ -239,7 +239,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        message = error.args[0]  # without the server's detail, which may be a row
+        message = error.args[0]  # without the server's detail: it may be a row
         if _is_about_a_value(error.sqlstate, error.constraint_name):
             raise StorageRejected(f"postgres refused a value: {message}") from error
         raise StorageUnavailable(f"postgres: {message}") from error
@@ -278,7 +278,7 @@ class Budget(ReadBudget):
     The server limits each statement to the rest of the budget when the limit was set. Setting it
     costs a round trip, and a search has hundreds of statements, so it is only set again once a
     fifth of it has passed. Lifting it for a query outside the budget would also cost a round trip;
-    such a query is instead run again without the limit if the limit ended it.
+    instead, a query that the limit ended is run again without it.
     """
 
     def __init__(self, seconds: float, limit: _Limit | None = None) -> None:
@@ -316,7 +316,7 @@ class Budget(ReadBudget):
         with suppress(asyncpg.QueryCanceledError):
             rows = await connection.fetch(sql, *parameters)
         if rows is None or limit.ms < _LEAST_LIMIT_MS:
-            # Such a short limit would also end queries outside the budget.
+            # So short a limit would also end queries outside the budget.
             await self._lift(connection)
         return rows
 

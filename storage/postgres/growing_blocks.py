@@ -37,7 +37,9 @@ _USED: Final = (
 
 
 class BlocksChanged(Exception):
-    """A block differs from what this sidecar wrote: its rows were erased, or it was deleted."""
+    """A block differs from the one that this sidecar wrote: its rows were erased, or it was
+    deleted.
+    """
 
 
 async def grow(connection: Connection, growths: Sequence[Growth]) -> None:

@@ -1,9 +1,9 @@
 """Histograms of latencies in Postgres, as numbers that SQL can sum.
 
-A histogram is one `numeric`, which has any number of digits. The count of bucket n is in the `LANE`
-decimal digits from n * `LANE` on, counted from the right. So the server sums histograms itself, and
-zeros at both ends take no space. No count, and no sum of counts, reaches 10 ** `LANE`; all counts
-of a histogram have the same sign.
+A histogram is one `numeric`, a number with as many digits as needed. The count of bucket n is in
+the `LANE` decimal digits from n * `LANE` on, counted from the right. So the server sums histograms
+itself, and zeros at both ends take no space. No count, and no sum of counts, reaches 10 ** `LANE`;
+all counts of a histogram have the same sign.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Coarse keys: indexes hold `seq >> 10` and the bucket of an id instead of the row's own number.
 
-Strategy: rows with the same key share one index entry, which is little more than a list of row
-locations (PostgreSQL, "B-Tree Indexes", deduplication): 7 to 12 bytes a row instead of 32. A list
-is ordered by the coarse key and then by the number, which is the order of the number. The server
+Strategy: rows with the same key share one index entry, little more than a list of row locations
+(PostgreSQL, "B-Tree Indexes", deduplication): 7 to 12 bytes a row instead of 32. A list is ordered
+by the coarse key and then by the number, and this is the order of the number itself. The server
 reads the rows of a key, sorts them (incremental sort), and stops when the page is full. So a page
 reads at most one bucket more than it needs: 1024 rows, or 16 s of a project's.
 

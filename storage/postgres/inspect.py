@@ -24,11 +24,11 @@ class Inspection:
     newest_layout: int
     """The layout to which this program migrates it."""
     is_pooled: bool
-    """Whether the connection goes through a pooler, so that statements cannot stay prepared."""
+    """True if the connection goes through a pooler, so that statements cannot stay prepared."""
     may_create: bool
-    """Whether the schema exists, or this user may create it."""
+    """True if the schema exists, or this user may create it."""
     is_read_only: bool
-    """Whether the server is a replica, or was made read-only, for example by a provider whose disk
+    """True if the server is a replica, or was made read-only, for example by a provider whose disk
     is nearly full.
     """
     clock_s: float

@@ -1,10 +1,10 @@
 """The lease on the name of an instance, since two sidecars of one name on one database would share
 their positions.
 
-Strategy: a row names the holder, which renews it every few seconds, by the server's clock. Holders
-are identified by their data directories, so that a sidecar resumes at once after a kill, while a
-different one waits until the row has expired. Two machines that share a data directory are one
-holder with two sessions, which take the name from each other; both log it.
+Strategy: a row names the holder, and the holder renews it every few seconds, by the server's clock.
+Holders are identified by their data directories, so that a sidecar resumes at once after a kill,
+while a different one waits until the row has expired. Two machines that share a data directory are
+one holder with two sessions: they take the name from each other, and both log it.
 
 Invariant: nothing is committed under a name that another holder has.
 """
@@ -59,7 +59,7 @@ class Lease:
         self._takeovers = 0
         self._renewed_at_s: float | None = None
         self.is_lost = False
-        """Whether another sidecar holds the name."""
+        """True if another sidecar holds the name."""
 
     @property
     def reason(self) -> str:
@@ -74,7 +74,7 @@ class Lease:
 
     @property
     def may_be_lost(self) -> bool:
-        """Whether this sidecar was stopped, or the database away, for so long that the lease may
+        """True if this sidecar was stopped, or the database away, for so long that the lease may
         have expired.
         """
         return self._is_older(self.expires_s)
@@ -94,8 +94,8 @@ class Lease:
             raise StorageUnavailable(self.reason)
 
     async def take(self, connection: Connection) -> bool:
-        """Take the name, or renew the lease; False if the row is gone, which means that the
-        database was emptied.
+        """Take the name, or renew the lease; False if the row is gone: the database was then
+        emptied.
 
         Raises:
             StorageUnavailable: Another sidecar holds it.

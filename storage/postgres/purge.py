@@ -1,5 +1,4 @@
-"""Retention by day: drop the partition of a day without visible rows, which frees its space at
-once.
+"""Retention by day: drop the partition of a day without visible rows, to free its space at once.
 
 Rows of other days are deleted in slices (`storage.relational.upkeep.purge`).
 """
@@ -25,7 +24,7 @@ _DAY_MS: Final = DAY_US // 1000
 
 async def drop_day(session: PostgresUpkeep, begin: str) -> Purged | None:
     """Drop the partition of one day below the floor, in a transaction that starts with the SQL
-    `begin`. Return None if there is none, or if readers hold it.
+    `begin`. Return None without such a partition, or if readers hold it.
     """
     connection = session.connection
     try:

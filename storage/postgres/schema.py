@@ -1,7 +1,7 @@
-"""The layout of the database: numbered migrations in a schema of its own, applied in order under an
+"""The layout of the database: numbered migrations in a separate schema, applied in order under an
 advisory lock.
 
-Invariant: the newest number in `sidelog.migrations` is that of the newest migration applied. A
+Invariant: the newest number in `sidelog.migrations` belongs to the newest applied migration. A
 database with a higher number than this program knows is left untouched.
 """
 

@@ -217,6 +217,6 @@ def _in_buckets(where: Where, ids: Ids) -> Where:
 
 
 def _has_bucket(filter: Filter) -> bool:
-    """Whether an index by buckets of ids has the rows: those of a project, or of a client's route."""
+    """True if an index by buckets of ids has the rows: those of a project, or of a client's route."""
     asked = asked_fields(filter)
     return "project" in asked or {"route_id", "client"} <= asked

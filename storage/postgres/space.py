@@ -1,4 +1,4 @@
-"""Disk space in Postgres: measure the space in use, and make that of deleted rows usable again."""
+"""Disk space in Postgres: measure the used space, and make space of deleted rows usable again."""
 
 from typing import Final
 
@@ -41,7 +41,7 @@ def _average(measure: str, columns: str, table: str, size: str, newest: str) -> 
 
 
 _TEXT_BYTES: Final = _average(
-    # Values too large for a row are stored in chunks of 2 kB, which takes up to a quarter more
+    # Values too large for a row are stored in chunks of 2 kB; that takes up to a quarter more
     # (measured).
     " + ".join(
         f"coalesce(pg_column_size({column}) * (1 + (pg_column_size({column}) > 2000)::int * "
@@ -72,7 +72,7 @@ _OTHERS: Final = (
     f"FROM sidelog.tool_rollups) * ({_CALL_BYTES} + {_CALLS})))::bigint"
 )
 """Space of everything except records and blocks. The files of large tables also hold freed space,
-which will be used again.
+to be used again.
 """
 _USED: Final = (
     f"SELECT (($1::bigint * ({_ROW_BYTES} + {_TEXT_BYTES}))::bigint + $2::bigint + ({_OTHERS}))"
@@ -85,8 +85,8 @@ _TABLES: Final = (
 
 
 async def used_bytes(session: PostgresSession) -> int:
-    """Return the space in use. It is less than the size of the files, which hold freed space that
-    will be used again.
+    """Return the space in use. It is less than the size of the files: they hold freed space, to be
+    used again.
     """
     connection = session.connection
     block_bytes = await connection.fetchval("SELECT block_bytes FROM sidelog.counter")
@@ -94,7 +94,7 @@ async def used_bytes(session: PostgresSession) -> int:
 
 
 async def vacuum(connection: Connection) -> None:
-    """Vacuum all tables, which also truncates free space at the end of their files. Outside a
+    """Vacuum all tables; this also truncates free space at the end of their files. Outside a
     transaction.
     """
     for (table,) in await connection.fetch(_TABLES):

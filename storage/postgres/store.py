@@ -57,11 +57,11 @@ WRITE_LIMIT_S: Final = 60.0
 LOCK_LIMIT_S: Final = 10.0
 """Longest wait of a batch for those of other sidecars."""
 IDLE_LIMIT_S: Final = 15.0
-"""Time for which a stopped or disconnected sidecar's transaction can hold its locks before the
+"""How long the transaction of a stopped or disconnected sidecar can hold its locks before the
 server ends its session.
 """
 _RELEASE_S: Final = 1.0
-"""Longest wait of `close` for the release of the name, which expires anyway."""
+"""Longest wait of `close` for the release of the name; without it the name expires."""
 _BEGIN_READ: Final = (
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
     f"SET LOCAL statement_timeout = {int(READ_LIMIT_S * 500)}; "
@@ -225,8 +225,8 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
                 try:
                     yield connection
                 except asyncpg.ReadOnlySQLTransactionError:
-                    # A failover made this server a replica, which would answer reads but refuse
-                    # every write.
+                    # A failover made this server a replica: it would answer reads but refuse every
+                    # write.
                     for link in (*self._readers, self._writer):
                         link.expire()
                     raise

@@ -1,5 +1,5 @@
-"""Text that Postgres can store: NUL, which it cannot, becomes three control characters. Also
-patterns of text.
+"""Text in a form that Postgres can store: NUL becomes three control characters. Also patterns of
+text.
 
 Strategy: the characters 0 to 3 become U+0001 followed by the two bits of their number, written with
 U+0002 and U+0003. Afterwards no other text has any of these characters, so a code is only found

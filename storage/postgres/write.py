@@ -104,7 +104,7 @@ class _BlockIds:
     """Block ids reserved for one store.
 
     Strategy: a sequence reserves ids by the million, before the transaction that uses them; their
-    upper bits are the day, by which blocks are partitioned. Ids rise within a store and are never
+    upper bits are the day, and blocks are partitioned by it. Ids rise within a store and are never
     given twice; unused ones are skipped.
     """
 
@@ -138,7 +138,7 @@ class _BlockIds:
         self._last = packer.last_block
 
     def is_day(self, day: int) -> bool:
-        """Whether the newest ids belong to a day."""
+        """True if the newest ids belong to a day."""
         return self._day == day
 
 
@@ -169,8 +169,8 @@ class BatchStore:
         self._doubts = Doubts()
 
     def forget(self) -> None:
-        """Forget everything cached from the store, which may have been replaced or lost rows.
-        Doubts stay.
+        """Forget everything cached from the store: it may have been replaced or lost rows. Doubts
+        stay.
         """
         self._dictionary.forget()
         self._blocks.forget()
@@ -432,7 +432,7 @@ class BatchStore:
 
 
 def _block_rows(packer: Packer) -> list[BlockRow]:
-    """Return the rows of finished blocks, without `seq`, which is still unknown when they are sent."""
+    """Return the rows of finished blocks, without `seq`: it is still unknown when they are sent."""
     return [
         (number, kind, newest_us, size, frame)
         for number, kind, _, _, newest_us, size, frame in packer.blocks
