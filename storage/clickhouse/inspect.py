@@ -29,7 +29,7 @@ _ANYWHERE: Final = {"database": "system"}
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found at one host."""
+    """The findings at one host."""
 
     server_version: str
     has_database: bool

@@ -81,7 +81,7 @@ async def whole_until_s(link: Link, table: str) -> float:
 
 
 async def _is_empty(link: Link, path: str) -> bool:
-    """Whether the log of a table has no entries.
+    """True if the log of a table has no entries.
 
     Its positions are then the same as for a log whose first entry, number 0, was not taken yet.
     """

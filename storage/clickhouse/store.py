@@ -295,7 +295,7 @@ def without_a_shard(answer: T) -> T:
     """Return an answer marked as incomplete.
 
     Raises:
-        StorageUnavailable: The answer is None, which another shard might contradict.
+        StorageUnavailable: The answer is None, but the missing shard may have another one.
     """
     if answer is None:
         raise StorageUnavailable("clickhouse: a shard is away that may have the record")

@@ -151,7 +151,7 @@ def rare_columns(dictionary: Dictionary, record: Record) -> Row:
 
 
 def is_plain(record: Record) -> bool:
-    """Whether a record needs only the plain columns, and perhaps those of `has_few`."""
+    """True if a record needs only the plain columns, and perhaps those of `has_few`."""
     # The most telling fields come first, so that only a plain record is checked for all of them.
     return (
         record.provider is None
@@ -176,5 +176,5 @@ def is_plain(record: Record) -> bool:
 
 
 def has_few(record: Record) -> bool:
-    """Whether a record is a gRPC call or has an error message."""
+    """True if a record is a gRPC call or has an error message."""
     return record.grpc is not None or record.message is not None

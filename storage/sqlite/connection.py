@@ -63,7 +63,7 @@ class Connection(aiosqlite.Connection):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a function waits for the running one to end. Callable from any thread."""
+        """True if a function waits for the running one to end. Callable from any thread."""
         return not self._tx.empty()
 
     async def finish(self) -> None:
@@ -185,7 +185,7 @@ def _is_binding(error: sqlite3.Error) -> bool:
 
 
 def _is_function(error: sqlite3.OperationalError) -> bool:
-    """Whether a function called by SQL failed, as happens when a query of its own is interrupted."""
+    """True if a function called by SQL failed, as happens when a query of its own is interrupted."""
     return "user-defined function raised exception" in str(error)
 
 

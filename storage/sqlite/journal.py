@@ -84,7 +84,7 @@ class Journal:
         """Number of reads and upkeep tasks begun."""
         self._asked_s = 0.0
         self._is_held = False
-        """Whether another program keeps the journal long, as far as is known."""
+        """True if another program keeps the journal long, as far as is known."""
         self.warning = ""
         """Message about the reader that keeps the journal long and makes batches, or our reads,
         wait; empty while it is short.
@@ -99,19 +99,19 @@ class Journal:
 
     @property
     def is_long(self) -> bool:
-        """Whether a batch would write the journal back, as of the last commit."""
+        """True if a batch would write the journal back, as of the last commit."""
         return self._size_bytes > self._long_bytes
 
     @property
     def is_due(self) -> bool:
-        """Whether reads must pause so that the journal can be cut, as of the last commit. Callable
+        """True if reads must pause so that the journal can be cut, as of the last commit. Callable
         from any thread.
         """
         return self._size_bytes > self._due_bytes
 
     @property
     def is_full(self) -> bool:
-        """Whether the journal has reached its limit, as of the last commit. Callable from any
+        """True if the journal has reached its limit, as of the last commit. Callable from any
         thread.
         """
         return self._size_bytes > self._limit_bytes
@@ -191,7 +191,7 @@ class Journal:
 
     @property
     def _is_ours(self) -> bool:
-        """Whether one of our connections may keep the journal long."""
+        """True if one of our connections may keep the journal long."""
         return bool(self._reading or self._in_upkeep)
 
     def _cut_rest(self, connection: sqlite3.Connection) -> None:

@@ -38,7 +38,7 @@ no space.
 
 
 def is_without_room(error: BaseException | None) -> bool:
-    """Whether an error of SQLite or of the system may be due to a full disk."""
+    """True if an error of SQLite or of the system may be due to a full disk."""
     if isinstance(error, StorageUnavailable):
         error = error.__cause__
     if isinstance(error, OSError):
@@ -56,7 +56,7 @@ class Reserve:
         self._path = None if path is None else path.with_suffix(SUFFIX)
         self._size_bytes = min(MOST_BYTES, max(LEAST_BYTES, (max_bytes or MOST_BYTES << 4) // 16))
         self.is_given_up = False
-        """Whether the reserve is missing because the disk is full."""
+        """True if the reserve is missing because the disk is full."""
 
     def take(self) -> None:
         """Allocate the reserve, if there is room. If the disk refuses for another reason, the store

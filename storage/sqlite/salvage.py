@@ -53,14 +53,14 @@ _ROWS: Final[dict[str, Any]] = {
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file was written by sidelog, however damaged it is."""
+    """True if a file was written by sidelog, however damaged it is."""
     with suppress(OSError), path.open("rb") as file:
         return _MARK in file.read(_MARK_BYTES)
     return False
 
 
 def has_torn_header(path: Path | None) -> bool:
-    """Whether the header names a format that SQLite can only read, or an invalid one (SQLite,
+    """True if the header names a format that SQLite can only read, or an invalid one (SQLite,
     "Database File Format").
     """
     if path is None:

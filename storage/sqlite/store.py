@@ -352,7 +352,7 @@ def _has_content(path: Path) -> bool:
 
 
 def _is_logic(error: BaseException) -> bool:
-    """Whether a statement failed in a way that only a damaged schema or value explains."""
+    """True if a statement failed in a way that only a damaged schema or value explains."""
     if isinstance(error, StorageRejected):
         return True
     cause = error.__cause__

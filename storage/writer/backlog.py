@@ -37,10 +37,10 @@ class Backlog:
         self._closed_bytes = 0
         self._reserved_bytes = 0
         self.prepared_bytes = 0
-        """Size of what the store prepared of the batch that is being settled."""
+        """Size of the store's preparations for the batch that is being settled."""
         self._is_spilling = False
         self._is_early = False
-        """Whether the open batch is due before its age limit."""
+        """True if the open batch is due before its age limit."""
 
     @property
     def size_bytes(self) -> int:
@@ -64,7 +64,7 @@ class Backlog:
         return self.size_bytes >= self._limits.queue_max_bytes
 
     def should_spill(self) -> bool:
-        """Whether the oldest batches should go to the spool: from when the queue is full until it
+        """True if the oldest batches should go to the spool: from when the queue is full until it
         is half empty.
 
         Stopping sooner would fill the queue again before a retried store could answer.
@@ -140,8 +140,8 @@ class Backlog:
             self._is_early = False
 
     def oldest(self, now_s: float, *, at_once: bool = False) -> PendingBatch | None:
-        """Return the oldest batch that is closed or due, or with `at_once` the open one; None if
-        there is no such batch.
+        """Return the oldest batch that is closed or due, or with `at_once` the open one; None
+        without one.
         """
         if not self._closed and (at_once or self.has_batch(now_s)):
             self.close_open()

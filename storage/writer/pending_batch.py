@@ -84,13 +84,13 @@ class PendingBatch:
     """
     size_bytes: int = 0
     is_doubtful: bool = False
-    """Whether an attempt to commit it got no answer, so that the store may have it."""
+    """True if an attempt to commit it got no answer, so that the store may have it."""
     is_replayed: bool = False
-    """Whether it comes from the spool: its positions of other sources were corrected when they were
+    """True if it comes from the spool: its positions of other sources were corrected when they were
     spooled.
     """
     prepared: Prepared | None = None
-    """What the store prepared of these entries, for all attempts to commit them."""
+    """The store's preparations for these entries, kept for all attempts to commit them."""
 
     @property
     def prepared_bytes(self) -> int:

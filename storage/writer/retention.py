@@ -172,7 +172,9 @@ class Retention:
                 self._on_purged(rows, wanted)
 
     async def _known_us(self) -> int | None:
-        """Return a past time: the one kept, or that of the newest record; None if there is neither."""
+        """Return a past time: the stored one, or the time of the newest record; None without
+        either.
+        """
         kept = await self._storage.meta(CLOCK)
         if kept is not None:
             return int(kept)

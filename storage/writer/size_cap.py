@@ -70,7 +70,7 @@ class Trims:
 
 
 def batch_max_bytes(max_bytes: int, configured: int) -> int:
-    """Return the largest batch allowed under a size cap; 0 is no cap."""
+    """Return the largest batch allowed under a size cap; 0 means no cap."""
     if max_bytes:
         return min(configured, max(MIN_BATCH_BYTES, max_bytes // BATCH_SHARE))
     return configured

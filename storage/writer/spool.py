@@ -182,8 +182,8 @@ class Spool:
         """Count frames and records from a given number, because the spool's position in the store
         could not be read.
 
-        Only effective for a spool that was never used. `count` must be above that of any other
-        spool.
+        Only effective for a spool that was never used. `count` must be above the count of every
+        other spool.
         """
         if self._next_number == 1 and not self._end_record:
             self.began_at = count

@@ -87,7 +87,7 @@ class Frame:
     positions: dict[bytes, Position]
     retired: list[bytes]
     is_doubtful: bool
-    """Whether a commit of it was tried and its outcome is unknown."""
+    """True if a commit of it was tried and its outcome is unknown."""
     began_at: int
     """`first_record` of the first frame of this spool; lower numbers belong to an earlier spool."""
     origins: Origins | None

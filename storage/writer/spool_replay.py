@@ -90,7 +90,7 @@ class SpoolReplay:
 
     @property
     def is_full(self) -> bool:
-        """Whether the newest batch found no room, and nothing was committed since."""
+        """True if the newest batch found no room, and nothing was committed since."""
         return self._full_until_s > 0.0
 
     @property
@@ -358,7 +358,7 @@ class SpoolReplay:
 
 
 async def is_committed(storage: Storage, batch: Batch) -> bool:
-    """Whether a commit without an answer has stored a batch: then the store's positions are not
+    """True if a commit without an answer has stored a batch: then the store's positions are not
     behind the batch's.
 
     Looking for the records would not tell: retention or an erasure may have hidden them meanwhile.
@@ -388,7 +388,7 @@ async def _rest_of(frame: Frame, rest: list[Entry], storage: Storage) -> list[En
 
 
 async def _has_any(storage: Storage, entries: Iterable[Entry]) -> bool:
-    """Whether the store has at least one of the entries; others may be hidden by retention, or
+    """True if the store has at least one of the entries; others may be hidden by retention, or
     erased.
     """
     for entry in entries:

@@ -111,17 +111,17 @@ class Writer:
 
     @property
     def is_storage_up(self) -> bool:
-        """Whether the newest attempt to commit reached the store."""
+        """True if the newest attempt to commit reached the store."""
         return self.availability.is_up
 
     @property
     def is_full(self) -> bool:
-        """Whether the caller should stop adding: entries then wait in the ring."""
+        """True if the caller should stop adding: entries then wait in the ring."""
         return self._backlog.is_full
 
     @property
     def _is_urgent(self) -> bool:
-        """Whether attempts should be short: the queue is full, and the spool has room."""
+        """True if attempts should be short: the queue is full, and the spool has room."""
         return self.is_full and self._spool is not None and not self._spool.is_full
 
     @property
@@ -139,8 +139,8 @@ class Writer:
 
     @property
     def held_bytes(self) -> int:
-        """Memory of entries that are not settled, of the frame being replayed, and of what the
-        store prepared of either.
+        """Memory of entries that are not settled, of the frame being replayed, and of the store's
+        preparations for both.
         """
         return self._backlog.size_bytes
 
@@ -262,7 +262,7 @@ class Writer:
 
     @property
     def _can_replay(self) -> bool:
-        """Whether a frame can be replayed now: frames are pending, and the store is up or due for a
+        """True if a frame can be replayed now: frames are pending, and the store is up or due for a
         retry.
         """
         return (

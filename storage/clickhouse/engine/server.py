@@ -30,14 +30,14 @@ class Server:
         "FROM system.processes WHERE query_kind = 'Insert' AND current_database = currentDatabase()"
     )
     has_tokens: ClassVar[bool] = True
-    """Whether at most one of several inserts with the same token is stored."""
+    """True if at most one of several inserts with the same token is stored."""
     deletes_at_once: ClassVar[bool] = True
-    """Whether deleted rows leave all answers before parts are rewritten."""
+    """True if deleted rows leave all answers before parts are rewritten."""
 
     def __init__(self, version: Version, *, has_text_index: bool = False) -> None:
         self.version = version
         self.has_text_index = has_text_index
-        """Whether the index of words also answers for parts of words."""
+        """True if the index of words also answers for parts of words."""
 
     def codec(self, *names: str) -> str:
         """Return the compression clause of a column."""
@@ -56,8 +56,8 @@ class Server:
         return {"insert_deduplication_token": token, "insert_deduplicate": "1", "async_insert": "0"}
 
     def claim(self, token: str, replicas: str) -> str:
-        """Return the definition of a table whose creation claims a token, where there are none;
-        `replicas` names those that share it.
+        """Return the definition of a table whose creation claims a token, on a server that has no
+        tokens of its own; `replicas` names the servers that share it.
         """
         raise AssertionError("bug: this server has tokens")
 

@@ -96,7 +96,7 @@ class ClickhouseSession:
     ) -> None:  # fmt: skip
         self.link = link
         self.is_partial = is_partial
-        """Whether a shard is away, so that its rows are missing from all answers."""
+        """True if a shard is away, so that its rows are missing from all answers."""
         self._settings = _WITHOUT_SOME if is_partial else {}
         self._state = state
         self._ends = ends

@@ -31,7 +31,7 @@ _CALLERS: Final = (
     f"SELECT DISTINCT id FROM records WHERE kind IN ({CALL}, {WAITING}) "
     "AND id IN (SELECT id FROM records WHERE seq IN $1) AND seq NOT IN $1"
 )
-"""Ids of erased records of which tool calls came with others."""
+"""Ids of erased records with tool calls that came with other records."""
 _MARKED_PARTS: Final = (
     f"SELECT count() FROM system.parts WHERE {OF_RECORDS} AND active AND has_lightweight_delete"
 )

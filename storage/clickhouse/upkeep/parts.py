@@ -97,7 +97,7 @@ async def mutate(
 
 
 async def is_mutating(link: Link) -> bool:
-    """Whether a replica that answers has an unfinished mutation."""
+    """True if a replica that answers has an unfinished mutation."""
     answers = await link.fetch_each(_MUTATIONS, limit_s=LIMIT_S)
     return any(unfinished for [(_, unfinished)] in filter(None, answers))
 
@@ -117,7 +117,7 @@ async def _newest_shared(link: Link) -> str:
 
 
 async def _have_finished(link: Link, newest: str) -> bool:
-    """Whether all replicas that answer know the newest mutation, and have finished all."""
+    """True if all replicas that answer know the newest mutation, and have finished all."""
     answers = await link.fetch_each(_MUTATIONS, limit_s=LIMIT_S)
     return all(
         known >= newest and not unfinished for [(known, unfinished)] in filter(None, answers)

@@ -38,7 +38,7 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     given_back_through_seq: int = 0
     """Bodies of rows up to this `seq` are deleted: they were below `bodies_through_seq`."""
     hidden_bytes: int = 0
-    """Estimated size of what the size cap has hidden and the parts still have."""
+    """Estimated size of the rows that the size cap has hidden and the parts still have."""
 
     # Versions: counts that a reader remembers are valid as long as these stay.
 

@@ -35,7 +35,7 @@ _BYTES: Final = {
     "bodies": " + ".join(f"length({column})" for column in BODIES),
     "rows": " + ".join((str(_ROW_BYTES), *(f"length({column})" for column in (*HEADS, "rest")))),
 }
-"""Uncompressed size of what a slice takes from a row."""
+"""Uncompressed bytes that a slice removes of a row."""
 _SIZES: Final = (
     "SELECT toInt64(sum(bytes_on_disk)), toInt64(sum(data_uncompressed_bytes)) FROM system.parts "
     f"WHERE {OF_RECORDS} AND active"
