@@ -200,7 +200,7 @@ class PostgresStorage(RelationalStorage[PostgresUpkeep]):
 
     async def _tidy(self, work: Callable[[Connection], Awaitable[None]]) -> None:
         with translated():
-            # Without a limit, on a connection of its own, so that it blocks no other work.
+            # Without a limit, on a separate connection, so that it blocks no other work.
             link = Link(self._address, self._statement_cache_size, lambda: None)
             if self._writer.is_closed:
                 raise StorageUnavailable("the store is closed")

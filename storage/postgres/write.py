@@ -288,7 +288,7 @@ class BatchStore:
         last_seq = await self._insert(connection, entries, rows, packer.stored_bytes)
         if last_seq - len(entries) < self._newest_seq:
             raise StorageUnavailable(
-                f"postgres: the database lacks what was committed up to number {self._newest_seq}"
+                f"postgres: the database lacks committed records, up to number {self._newest_seq}"
             )
 
         first_seq = last_seq - len(entries) + 1

@@ -43,7 +43,7 @@ DIALECT: Final = Dialect(
         f"(client_ip <> 0 AND length(client_ip) = {length} AND client_ip BETWEEN {first} AND "
         f"{last})"
     ),
-    # 1 stands for the record's own id (storage/sqlite/codec.py).
+    # 1 stands for the record's own id (storage/relational/writes/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
     bucket=bucket_of,
     histograms=SUM,

@@ -133,7 +133,7 @@ class DeferredStorage:
             if is_in_place and is_removed:
                 is_removed = False
                 self.state = "open"
-                log.warning("the store is where it was")
+                log.warning("the store is back in its place")
             elif not is_in_place and not is_removed:
                 is_removed = True
                 self.state = "away"

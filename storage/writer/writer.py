@@ -309,8 +309,8 @@ class Writer:
         while not self._is_stopped:
             is_away = time.monotonic() < self.availability.retry_at_s
             # While closing, the rest of the deadline is for the spool.
-            is_spools = is_away or (self._is_closing and not self.availability.is_up)
-            if is_spools and await self._try_spool(part):
+            may_spool = is_away or (self._is_closing and not self.availability.is_up)
+            if may_spool and await self._try_spool(part):
                 return True
             if is_away:
                 await self._wait_until(self.availability.retry_at_s)

@@ -292,7 +292,7 @@ class Slots:
 
         if wanted > 1:
             raise StorageUnavailable(
-                f"clickhouse: fewer than min_replicas={wanted} have what was stored last"
+                f"clickhouse: fewer than min_replicas={wanted} have the newest batch"
             )
 
     async def _hear(self) -> None:
