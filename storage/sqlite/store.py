@@ -23,7 +23,7 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.session import run_sync
 from storage.relational.sql import MAX_INT
 from storage.relational.store import RelationalStorage
-from storage.relational.upkeep.erase import erase_slice
+from storage.relational.upkeep.erase import SLICE_ROWS, erase_slice
 from storage.relational.upkeep.purge import purge, retention
 from storage.relational.upkeep.trim import trim
 from storage.relational.upkeep.turn import Turn
@@ -218,17 +218,19 @@ class SqliteStorage(RelationalStorage[SqliteUpkeep]):
             lambda connection: self._spend(partial(self._transact, work), connection)
         )
 
-    async def _erase_slice(self, filter: Filter, from_seq: int, *max_rows: int) -> Slice:
+    async def _erase_slice(
+        self, filter: Filter, from_seq: int, max_rows: int = SLICE_ROWS
+    ) -> Slice:
         def work(session: SqliteUpkeep) -> Awaitable[Slice]:
-            return erase_slice(session, filter, from_seq, *max_rows)
+            return erase_slice(session, filter, from_seq, max_rows)
 
         try:
             return await self._change(partial(self._spend, partial(self._transact, work)))
         except StorageUnavailable as error:
-            if max_rows == (1,) or not is_without_room(error):
+            if max_rows == 1 or not is_without_room(error):
                 raise
         # The reserve of a full disk has room for fewer rows.
-        return await self._erase_slice(filter, from_seq, 1 if max_rows else 10)
+        return await self._erase_slice(filter, from_seq, 10 if max_rows > 10 else 1)
 
     async def _size_bytes(self, session: SqliteUpkeep) -> int:
         if self._path is not None and self._path.exists():

@@ -37,13 +37,12 @@ _SCAN_ROWS: Final = 50_000
 _KIND: Final = COLUMNS.index("kind")
 
 
-async def erase_slice(session: Upkeep, filter: Filter, from_seq: int, max_rows: int = 0) -> Slice:
+async def erase_slice(
+    session: Upkeep, filter: Filter, from_seq: int, max_rows: int = SLICE_ROWS
+) -> Slice:
     """Erase the first records of a filter from a `seq` on, in the transaction of a session whose
     budget has not begun.
-
-    `max_rows` limits their number; 0 for `SLICE_ROWS`.
     """
-    max_rows = max_rows or SLICE_ROWS
     found = await session.rows_by_seq(filter)
     whole = await seq_range(session, filter)
     first = max(from_seq, whole.first)

@@ -63,12 +63,14 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
     """Each slice is a transaction, and batches wait for its end."""
     slices: list[Slice] = []
 
-    async def erase_slice(session: SqliteUpkeep, filter: Filter, from_seq: int) -> Slice:
-        slices.append(await erase.erase_slice(session, filter, from_seq))
+    async def erase_slice(
+        session: SqliteUpkeep, filter: Filter, from_seq: int, max_rows: int
+    ) -> Slice:
+        assert max_rows == erase.SLICE_ROWS
+        slices.append(await erase.erase_slice(session, filter, from_seq, 10))
         return slices[-1]
 
     monkeypatch.setattr(sqlite_store, "erase_slice", erase_slice)
-    monkeypatch.setattr(erase, "SLICE_ROWS", 10)
 
     async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
         await store.commit(
