@@ -7,7 +7,7 @@ from pathlib import Path
 from shutil import which
 
 from proxy.process.data_dir import DEMO_DIRECTORY, OWN_DIRECTORY
-from proxy.process.listeners import UNIX_PREFIX
+from proxy.process.listeners import UNIX_PREFIX, host_port
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 
 
@@ -15,9 +15,7 @@ def url_of(address: str) -> str:
     """Return the URL by which this machine reaches an address; loopback for a wildcard."""
     host, port = parse_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
-    if ":" in host:
-        return f"http://[{host}]:{port}"
-    return f"http://{host}:{port}"
+    return f"http://{host_port(host, port)}"
 
 
 def own_program() -> str:

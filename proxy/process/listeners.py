@@ -194,7 +194,7 @@ def _address_of(listener: socket.socket) -> str:
     name = listener.getsockname()
     if not isinstance(name, tuple):
         return UNIX_PREFIX + os.fsdecode(name)
-    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+    return host_port(*name[:2])
 
 
 def _share(listener: socket.socket, count: int, undo: ExitStack) -> list[socket.socket]:
@@ -218,9 +218,7 @@ def _reuse_port(address: str, count: int, undo: ExitStack, flag: str) -> list[so
     sockets = []
 
     for _ in range(count):
-        listener = _bind(
-            f"[{host}]:{port}" if ":" in host else f"{host}:{port}", flag, is_shared=True
-        )
+        listener = _bind(host_port(host, port), flag, is_shared=True)
         undo.callback(listener.close)
         listener.listen(BACKLOG)
         sockets.append(listener)
@@ -349,6 +347,13 @@ def port_of(listener: socket.socket) -> int | str:
     if isinstance(name, tuple):
         return int(name[1])
     return os.fsdecode(name)
+
+
+def host_port(host: str, port: int) -> str:
+    """Return host:port, with brackets around an IPv6 address."""
+    if ":" in host:
+        return f"[{host}]:{port}"
+    return f"{host}:{port}"
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:

@@ -21,6 +21,7 @@ from proxy.http1.header_rules import compile_rules
 from proxy.http1.memo.varying_fields import GAP, VARIES
 from proxy.http1.request_head import OUR_FIELDS, RequestHead
 from proxy.http1.trailers import HEAD_ONLY
+from proxy.process.listeners import host_port
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, NO_ROUTE, Exchange
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
@@ -314,8 +315,7 @@ def _address_text(address: UpstreamAddress) -> bytes:
     """Return host:port, or the socket's path, as records show it."""
     if address.scheme == "unix":
         return address.path.encode()
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{address.port}".encode()
+    return host_port(address.host, address.port).encode()
 
 
 def _host_name(host: bytes) -> bytes:

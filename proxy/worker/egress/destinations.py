@@ -20,6 +20,7 @@ from proxy.http1.errors import UpstreamError, unreached, why_unreached
 from proxy.network.dialer import Dialer
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
+from proxy.process.listeners import host_port
 from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_of
 from proxy.settings.egress_model import EGRESS_ROUTE
 from proxy.settings.model import RouteSettings, Settings
@@ -59,8 +60,7 @@ class Destination(NamedTuple):
     @property
     def authority(self) -> str:
         """host:port, with brackets around an IPv6 address."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return host_port(self.host, self.port)
 
 
 class Destinations:

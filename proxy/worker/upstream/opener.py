@@ -19,6 +19,7 @@ from proxy.network.dialer import Dialer
 from proxy.network.lookup import Address
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
+from proxy.process.listeners import host_port
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.places import AnyConnection, Lane_co, LanePool
@@ -308,7 +309,4 @@ def _dialer_for(address: UpstreamAddress) -> Dialer | None:
 
 def text_of(address: Address) -> bytes:
     """Return an address as records show it."""
-    host, port = address[1][:2]
-    if ":" in host:
-        host = f"[{host}]"
-    return f"{host}:{port}".encode()
+    return host_port(*address[1][:2]).encode()
