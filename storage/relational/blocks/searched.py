@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from storage.record import Body
+from storage.relational.blocks.payloads import Bodies
 from storage.search.searched_text import readable_windows
 
 _LIST: Final = b"\xdd"
@@ -16,13 +16,6 @@ class Heads(msgspec.Struct, array_like=True, gc=False):
 
     request_head: bytes
     response_head: bytes
-
-
-class Bodies(msgspec.Struct, array_like=True, gc=False):
-    """The first fields of `storage.relational.blocks.payloads.Bodies`."""
-
-    request_body: Body | None
-    response_body: Body | None
 
 
 _heads_decoder: Final = msgspec.msgpack.Decoder(list[Heads])
