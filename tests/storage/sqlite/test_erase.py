@@ -1,10 +1,12 @@
 """Erasure leaves nothing in the files."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from storage.errors import StorageUnavailable
 from storage.purge import Slice
 from storage.query import Filter
 from storage.record import Batch, Entry
@@ -81,6 +83,27 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
         slices.clear()
         await store.erase(make_filter(projects=("nobody's",)))
         assert len(slices) == 1
+
+
+async def test_an_erasure_without_room_is_tried_with_fewer_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reserve of a full disk has room for few. Where not even one fits, that is the error."""
+    tried: list[int] = []
+
+    async def erase_slice(
+        session: SqliteUpkeep, filter: Filter, from_seq: int, max_rows: int
+    ) -> Slice:
+        tried.append(max_rows)
+        error = sqlite3.OperationalError("database or disk is full")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    monkeypatch.setattr(sqlite_store, "erase_slice", erase_slice)
+    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
+        with pytest.raises(StorageUnavailable, match="full"):
+            await store.erase(Filter(kind="all"))
+    assert tried == [erase.SLICE_ROWS, 10, 1]
 
 
 def files_in(directory: Path) -> str:
