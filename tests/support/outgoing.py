@@ -26,20 +26,25 @@ HOST = "api.example.test"
 
 def server_context(authority: Authority, host: str, *protocols: str) -> ssl.SSLContext:
     """Return the context of a server with a certificate for a host."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(leaf_and_key(authority, host))
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
+
+
+def leaf_and_key(authority: Authority, host: str) -> bytes:
+    """Return a certificate for a host, and its private key, in one PEM document."""
     key = ec.generate_private_key(ec.SECP256R1())
     written = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    if protocols:
-        context.set_alpn_protocols(list(protocols))
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(authority.leaf(host, key.public_key()) + written)
-        file.flush()
-        context.load_cert_chain(file.name)
-    return context
+    return authority.leaf(host, key.public_key()) + written
 
 
 @dataclass
