@@ -28,11 +28,11 @@ from storage.search.index.segment import (
     rows_with,
 )
 
-_FIRST_BATCH: Final = 256
-"""Cells of the first batch: a millisecond."""
 _SEGMENT_WEIGHT: Final = 32
 """Cells that a segment counts for."""
-_MAX_BATCH: Final = 16 * _FIRST_BATCH
+_FIRST_BATCH: Final = _SEGMENT_WEIGHT
+"""Cells of the first batch: one segment has a page of a word in 1 % of the records."""
+_MAX_BATCH: Final = 128 * _SEGMENT_WEIGHT
 """128 segments: half a megabyte of parts for each word, of prose."""
 _ALL_ROWS: Final = (1 << MASK_BITS * MAX_CELLS) - 1
 
