@@ -16,20 +16,18 @@ sidelog wrote. An address that the driver cannot read ends the start.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Concatenate, Final, Literal, ParamSpec, Self, TypeVar
 
 from storage import errors
-from storage.base import Prepared, Storage
-from storage.keys import ApiKey, KeyChanges, KeyUpdate
-from storage.purge import Erased, Purged, RetentionState, TextIndex, TextStep, Trimmed
-from storage.query import Answer, Filter, Query, Replica, StorageInfo
-from storage.record import Batch, Entry, Job, Payload, Position, Record, ToolCall
-from storage.search.view import PutView, View
+from storage.base import Storage
+from storage.query import Answer, Query
 
 log = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 OpenStore = Callable[[], Awaitable[Storage]]
 WATCH_S: Final = 1.0
 """Time between two checks that the store is still in place."""
@@ -39,6 +37,18 @@ REMOVED: Final = (
 )
 RETRY_S: Final = 2.0
 """Pause between two attempts to open the store."""
+
+
+def _forwarded(
+    method: Callable[Concatenate[Storage, P], Awaitable[T]],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Make a method that calls the same method of the store, once that is open."""
+
+    async def forward(self: "DeferredStorage", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        answer: T = await getattr(self._current(), method.__name__)(*args, **kwargs)
+        return answer
+
+    return forward
 
 
 class DeferredStorage:
@@ -176,112 +186,41 @@ class DeferredStorage:
     ) -> None:
         await self.close()
 
-    async def commit(self, batch: Batch) -> int:
-        return await self._current().commit(batch)
-
-    async def retention(self) -> RetentionState:
-        return await self._current().retention()
-
-    async def trim(self, max_rows: int) -> Trimmed:
-        return await self._current().trim(max_rows)
-
-    async def prepare(self, entries: Sequence[Entry]) -> Prepared:
-        return await self._current().prepare(entries)
-
-    async def positions(self, instance: str) -> dict[bytes, Position]:
-        return await self._current().positions(instance)
+    commit = _forwarded(Storage.commit)
+    retention = _forwarded(Storage.retention)
+    trim = _forwarded(Storage.trim)
+    prepare = _forwarded(Storage.prepare)
+    positions = _forwarded(Storage.positions)
+    get = _forwarded(Storage.get)
+    payloads = _forwarded(Storage.payloads)
+    move_floors = _forwarded(Storage.move_floors)
+    purge = _forwarded(Storage.purge)
+    reclaim = _forwarded(Storage.reclaim)
+    is_in_place = _forwarded(Storage.is_in_place)
+    vacuum = _forwarded(Storage.vacuum)
+    erase = _forwarded(Storage.erase)
+    erasing = _forwarded(Storage.erasing)
+    index_text = _forwarded(Storage.index_text)
+    text_index = _forwarded(Storage.text_index)
+    tool_call = _forwarded(Storage.tool_call)
+    tool_calls_of = _forwarded(Storage.tool_calls_of)
+    waiting_calls = _forwarded(Storage.waiting_calls)
+    last_seq = _forwarded(Storage.last_seq)
+    jobs = _forwarded(Storage.jobs)
+    answers_of = _forwarded(Storage.answers_of)
+    meta = _forwarded(Storage.meta)
+    put_meta = _forwarded(Storage.put_meta)
+    keys = _forwarded(Storage.keys)
+    key_version = _forwarded(Storage.key_version)
+    create_key = _forwarded(Storage.create_key)
+    update_key = _forwarded(Storage.update_key)
+    delete_key = _forwarded(Storage.delete_key)
+    touch_keys = _forwarded(Storage.touch_keys)
+    views = _forwarded(Storage.views)
+    put_view = _forwarded(Storage.put_view)
+    delete_view = _forwarded(Storage.delete_view)
+    info = _forwarded(Storage.info)
+    replicas = _forwarded(Storage.replicas)
 
     async def read(self, query: Query[Answer]) -> Answer:
         return await self._current().read(query)
-
-    async def get(self, record_id: bytes) -> Record | None:
-        return await self._current().get(record_id)
-
-    async def payloads(self, seqs: Sequence[int]) -> dict[int, Payload]:
-        return await self._current().payloads(seqs)
-
-    async def move_floors(
-        self, purge_floor_us: int, body_floor_us: int, *, down: bool = False
-    ) -> None:
-        await self._current().move_floors(purge_floor_us, body_floor_us, down=down)
-
-    async def purge(self, max_rows: int) -> Purged:
-        return await self._current().purge(max_rows)
-
-    async def reclaim(self) -> None:
-        await self._current().reclaim()
-
-    async def is_in_place(self) -> bool:
-        return await self._current().is_in_place()
-
-    async def vacuum(self) -> None:
-        await self._current().vacuum()
-
-    async def erase(self, filter: Filter) -> Erased:
-        return await self._current().erase(filter)
-
-    async def erasing(self) -> int:
-        return await self._current().erasing()
-
-    async def index_text(self) -> TextStep:
-        return await self._current().index_text()
-
-    async def text_index(self) -> TextIndex:
-        return await self._current().text_index()
-
-    async def tool_call(self, record_id: bytes, position: int) -> ToolCall | None:
-        return await self._current().tool_call(record_id, position)
-
-    async def tool_calls_of(self, record_seq: int) -> list[ToolCall]:
-        return await self._current().tool_calls_of(record_seq)
-
-    async def waiting_calls(self, instance: str) -> list[ToolCall]:
-        return await self._current().waiting_calls(instance)
-
-    async def last_seq(self) -> int:
-        return await self._current().last_seq()
-
-    async def jobs(self, limit: int) -> list[Job]:
-        return await self._current().jobs(limit)
-
-    async def answers_of(self, record_id: bytes) -> list[bytes]:
-        return await self._current().answers_of(record_id)
-
-    async def meta(self, name: str) -> str | None:
-        return await self._current().meta(name)
-
-    async def put_meta(self, name: str, value: str, *, replace: bool) -> str:
-        return await self._current().put_meta(name, value, replace=replace)
-
-    async def keys(self) -> list[ApiKey]:
-        return await self._current().keys()
-
-    async def key_version(self) -> int:
-        return await self._current().key_version()
-
-    async def create_key(self, key: ApiKey) -> None:
-        await self._current().create_key(key)
-
-    async def update_key(self, key_id: str, changes: KeyChanges) -> KeyUpdate | None:
-        return await self._current().update_key(key_id, changes)
-
-    async def delete_key(self, key_id: str, at_us: int) -> KeyUpdate | None:
-        return await self._current().delete_key(key_id, at_us)
-
-    async def touch_keys(self, uses: Mapping[str, int]) -> None:
-        await self._current().touch_keys(uses)
-
-    async def views(self, owner: str) -> list[View]:
-        return await self._current().views(owner)
-
-    async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:
-        return await self._current().put_view(owner, view, replaced)
-
-    async def delete_view(self, owner: str, name: str) -> bool:
-        return await self._current().delete_view(owner, name)
-
-    async def info(self) -> StorageInfo:
-        return await self._current().info()
-
-    async def replicas(self) -> list[Replica]:
-        return await self._current().replicas()

@@ -1,11 +1,13 @@
 """A store that comes later: refused until it is admitted, opened for as long as it takes."""
 
 import asyncio
+import inspect
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -68,6 +70,34 @@ async def test_it_is_opened_in_the_end_and_used_when_it_is_enabled(
         "the store is available now",
     ]
     await deferred.close()
+
+
+async def test_each_call_reaches_the_method_of_its_name() -> None:
+    """With the arguments that it was given."""
+    called: list[tuple[str, tuple[object, ...]]] = []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Callable[..., Awaitable[str]]:
+            async def note(*arguments: object) -> str:
+                called.append((name, arguments))
+                return name
+
+            return note
+
+    async def open_store() -> Storage:
+        return cast(Storage, Noting())
+
+    deferred = DeferredStorage(open_store)
+    await deferred.open()
+    deferred.enable()
+    names = [
+        name
+        for name, method in vars(Storage).items()
+        if inspect.iscoroutinefunction(method) and not name.startswith("__") and name != "close"
+    ]
+    assert "commit" in names
+    assert [await getattr(deferred, name)(name) for name in names] == names
+    assert called == [(name, (name,)) for name in names]
 
 
 async def test_the_first_look_is_bounded() -> None:
