@@ -85,7 +85,7 @@ class RelationalStorage(ABC, Generic[S]):
         self._backend = backend
         self._location = location
         self._schema_version = schema_version
-        self._indexer = TextIndexer(lambda work: self._read(work), lambda work: self._write(work))
+        self._indexer = TextIndexer(self._read, self._write)
 
     @property
     def warning(self) -> str:
