@@ -111,12 +111,12 @@ def outgoing(
 
 
 @contextlib.contextmanager
-def known_names(*names: str) -> Iterator[None]:
-    """Have names lead to this machine, as far as this process looks them up."""
+def known_names(*names: str, address: str = "127.0.0.1") -> Iterator[None]:
+    """Have names lead to this machine or another, as far as this process looks them up."""
     resolve = socket.getaddrinfo
 
     def look_up(host: Any, *args: Any, **options: Any) -> Any:
-        return resolve("127.0.0.1" if host in names else host, *args, **options)
+        return resolve(address if host in names else host, *args, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up)

@@ -8,31 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.egress.authority import AuthorityError, open_authority, rotate, write_bundle
 from tests.support.cases import each_of
+from tests.support.outgoing import server_context
 
 
-def _chain(authority_directory: Path, host: str, directory: Path) -> Path:
-    """Write a leaf and its key into one file, as a server loads them."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    leaf = open_authority(authority_directory).leaf(host, key.public_key())
-    path = directory / "leaf.pem"
-    written = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(leaf + written)
-    return path
-
-
-def _shake_hands(chain: Path, trusted: Path, name: str) -> None:
+def _shake_hands(server_side: ssl.SSLContext, trusted: Path, name: str) -> None:
     """Have a strict client connect to a server; raises `ssl.SSLError` as the client does."""
-    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(chain)
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.load_verify_locations(trusted)
     client_context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -40,7 +23,7 @@ def _shake_hands(chain: Path, trusted: Path, name: str) -> None:
 
     def serve() -> None:
         try:
-            server_context.wrap_socket(peer, server_side=True).close()
+            server_side.wrap_socket(peer, server_side=True).close()
         except OSError:
             peer.close()
 
@@ -56,11 +39,11 @@ def _shake_hands(chain: Path, trusted: Path, name: str) -> None:
 @each_of("host", ["api.example.com", "10.0.0.1", "::1", "xn--mnchen-3ya.example"])
 def test_a_strict_client_takes_a_leaf_for_its_host_alone(tmp_path: Path, host: str) -> None:
     ca = tmp_path / "ca"
-    chain = _chain(ca, host, tmp_path)
+    server = server_context(open_authority(ca), host)
     for trusted in ("ca.pem", "bundle.pem"):
-        _shake_hands(chain, ca / trusted, host)
+        _shake_hands(server, ca / trusted, host)
     with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
-        _shake_hands(chain, ca / "ca.pem", "other.example.com")
+        _shake_hands(server, ca / "ca.pem", "other.example.com")
 
 
 def test_it_is_made_once_and_its_key_is_private(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from proxy.settings.load import load
-from proxy.settings.model import Settings, SettingsError
+from proxy.settings.model import SettingsError
+from tests.proxy.settings.test_load import write
 from tests.support.cases import each_of
 
 ON = {"egress.listen": "127.0.0.1:8888"}
@@ -45,19 +46,10 @@ def test_no_route_is_needed_beside_it() -> None:
     assert settings.listens["egress.listen"] == "127.0.0.1:8888"
 
 
-def test_no_route_has_its_id() -> None:
+def test_no_route_has_its_id(tmp_path: Path) -> None:
     toml = '[[routes]]\nid = "egress"\nupstream = "http://a"\n'
     with pytest.raises(SettingsError, match="id of outgoing calls"):
-        _load(toml)
-
-
-def _load(toml: str) -> Settings:
-    import tempfile
-
-    with tempfile.NamedTemporaryFile("w", suffix=".toml") as file:
-        file.write(toml)
-        file.flush()
-        return load({}, {}, Path(file.name))
+        load({}, {}, write(tmp_path, toml))
 
 
 def test_the_proxy_of_the_environment_is_taken() -> None:

@@ -28,6 +28,8 @@ OPEN: Final[Fields] = (
     (":path", "/chat"),
 )
 """How a client opens a WebSocket over HTTP/1.1, and over HTTP/2 (RFC 8441)."""
+MASKED_CLOSE: Final = b"\x88\x82\0\0\0\0\x03\xe8"
+"""A close frame of a client's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Http1Caller:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._is_chunked = False
+        self._seen = 0
+        """How much of what is buffered was looked for."""
 
     def ask(self, asked: Asked) -> None:
         """Begin a request."""
@@ -89,6 +93,7 @@ class Http1Caller:
 
     def hear(self, method: str) -> Heard:
         """Read the next response to its end, in whatever way that comes."""
+        self._seen = 0
         answer = self.client.answer(method)
         return Heard(
             answer.status,
@@ -100,7 +105,12 @@ class Http1Caller:
 
     def hear_interim(self) -> int:
         """Read the status of an interim response."""
-        return int(self.client.head().split(b" ")[1])
+        return int(self.head().split(b" ")[1])
+
+    def head(self) -> bytes:
+        """Read a head, interim or final."""
+        self._seen = 0
+        return self.client.head()
 
     def see(self, part: bytes) -> None:
         """Read until these bytes came; `hear` returns them once more."""
@@ -108,6 +118,7 @@ class Http1Caller:
             data = self.client.socket.recv(65536)
             assert data, f"the connection ended before {part!r}: {self.client._buffer!r}"
             self.client._buffer += data
+        self._seen = self.client._buffer.index(part) + len(part)
 
     def see_head(self) -> None:
         """Read until the head of a response came."""
@@ -124,11 +135,12 @@ class Http1Caller:
     def open_websocket(self) -> None:
         """Ask for a WebSocket, and read the head that agrees."""
         self.ask(Asked(path="/chat", fields=UPGRADE))
-        assert self.client.head().startswith(b"HTTP/1.1 101 ")
+        assert self.head().startswith(b"HTTP/1.1 101 ")
 
     def is_ended(self) -> bool:
-        """Wait for the end of the connection; tell whether nothing else came before it."""
-        self.client._buffer = b""  # this was seen
+        """Wait for the end of the connection; tell whether nothing but what was seen came before it."""
+        self.client._buffer = self.client._buffer[self._seen :]
+        self._seen = 0
         return self.client.is_ended()
 
 
@@ -140,8 +152,11 @@ class Http2Caller:
         self.client = client
         self._is_slow = is_slow
         self._unheard: list[int] = []
+        self.websocket = 0
         self.sending = 0
         self._left: int | None = None
+        self._seen = 0
+        """How much of the body of its WebSocket was looked for."""
 
     @property
     def stream(self) -> Stream:
@@ -212,6 +227,7 @@ class Http2Caller:
     def see(self, part: bytes) -> None:
         while part not in self.stream.body:
             assert self.client.read()
+        self._seen = self.stream.body.index(part) + len(part)
 
     def see_head(self) -> None:
         """Read until the head of a response came."""
@@ -222,6 +238,7 @@ class Http2Caller:
         if way == "reset":
             self.client.h2.reset_stream(self.sending, ErrorCode.CANCEL)
             self.client.flush()
+            self._unheard = [each for each in self._unheard if each != self.sending]
         elif way == "close":
             self.client.socket.close()
         else:
@@ -229,7 +246,8 @@ class Http2Caller:
 
     def open_websocket(self) -> None:
         self._left = None
-        self.sending = self.client.begin(OPEN, is_end=False)
+        self._seen = 0
+        self.sending = self.websocket = self.client.begin(OPEN, is_end=False)
         self.see_head()
         assert self.stream.status == 200
 
@@ -240,13 +258,17 @@ class Http2Caller:
         self._unheard.append(self.sending)
 
     def is_ended(self) -> bool:
-        """Wait for the end of the connection, or of the stream that was begun last."""
+        """Wait for the end of the connection, or of the stream that was begun last; tell whether
+        nothing but what was heard or seen came before it.
+        """
         while self.sending and not self.stream.is_ended and self.stream.reset is None:
             if not self.client.read():
                 break
         if not self.sending:
             self.client.hear_out()
-        return True
+        if any(self.client.streams[each].status for each in self._unheard):
+            return False
+        return self.sending != self.websocket or not self.stream.body[self._seen :]
 
 
 def _fields_of(lines: bytes) -> dict[str, str]:

@@ -17,7 +17,7 @@ from proxy.ring.exchange import (
     NOTES_RESPONSE_TRAILERS,
     CapturedExchange,
 )
-from proxy.ring.http2_notes import read_stream_note
+from proxy.ring.http2_notes import StreamNote, read_stream_note
 from proxy.ring.message import KIND_GRPC, KIND_WEBSOCKET, CapturedMessage, decode_message
 from storage.record import OUTCOMES, Outcome
 from tests.support.plane import Plane, eventually
@@ -61,10 +61,15 @@ def entries(plane: Plane, count: int) -> tuple[list[CapturedExchange], list[Capt
     return exchanges, messages
 
 
-def reset_of(exchange: CapturedExchange) -> tuple[int, int]:
-    """Return by whom the client's stream was reset, and the code."""
+def stream_note(exchange: CapturedExchange) -> StreamNote:
     note = read_stream_note(exchange.notes[NOTE_STREAM])
     assert note is not None
+    return note
+
+
+def reset_of(exchange: CapturedExchange) -> tuple[int, int]:
+    """Return by whom the client's stream was reset, and the code."""
+    note = stream_note(exchange)
     return note.reset_by, note.reset_code
 
 

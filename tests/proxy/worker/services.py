@@ -4,14 +4,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from tests.proxy.worker.clients import Fields
 from tests.support.client import Client
 from tests.support.http2_upstream import Connection, Request
 from tests.support.plane import PATIENCE_S, eventually
+from tests.support.ports import free_port
 from tests.support.script import exactly, read_body, unchunked
 from tests.support.upstream import read_head, switching
 
+NOBODY: Final = f"http://127.0.0.1:{free_port()}"
+"""An address where nothing listens."""
 REASONS = {200: b"OK", 204: b"No Content", 413: b"Content Too Large"}
 
 
@@ -260,6 +264,14 @@ class Http2Service:
 
 
 Service = Http1Service | Http2Service
+
+
+def stream_of(service: Service) -> Http2Service:
+    """Take a service for one of HTTP/2."""
+    assert isinstance(service, Http2Service)
+    return service
+
+
 Step = bytes | Callable[[Service], object]
 Script = Sequence[Step]
 

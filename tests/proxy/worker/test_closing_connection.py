@@ -19,7 +19,7 @@ from proxy.worker.upstream import connection as upstream_connection
 from proxy.worker.upstream.connection import UpstreamConnection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.clients import connect
+from tests.proxy.worker.clients import MASKED_CLOSE, connect
 from tests.proxy.worker.records import outcome
 from tests.proxy.worker.test_fairness import HANDSHAKE
 from tests.support.client import GET, Client
@@ -35,7 +35,6 @@ FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000)
 CLOSE = b"\x88\x02\x03\xe8"
 MASKED = b"\x82\xfe" + (1000).to_bytes(2, "big") + bytes(1004)
-MASKED_CLOSE = b"\x88\x82" + bytes(4) + b"\x03\xe8"
 
 
 def hear_out(connection: socket.socket) -> None:

@@ -38,11 +38,10 @@ from tests.proxy.worker.rows import (
     until,
     until_gone,
 )
-from tests.proxy.worker.services import answers, gone, heard, reads, repeats
+from tests.proxy.worker.services import NOBODY, answers, gone, heard, reads, repeats
 from tests.support.client import GET
 from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
-from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head, scripted
 
@@ -52,8 +51,6 @@ REFUSAL: Final = (
 )
 CHUNKED: Final = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 EXPECT: Final = (("Expect", "100-continue"),)
-NOBODY: Final = f"http://127.0.0.1:{free_port()}"
-"""An address where nothing listens."""
 ALL_KEPT: Final = CaptureSettings()
 NO_BODIES: Final = CaptureSettings(level="headers")
 PATIENT: Final = {"proxy.worker.deadlines.LATE_BODY_NS": 60_000_000_000}

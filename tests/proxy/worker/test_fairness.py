@@ -19,6 +19,7 @@ from proxy.worker import tunnel
 from proxy.worker.tunnel import MAX_MESSAGES_PER_S
 from storage.record import Outcome
 from tests.proxy.conftest import Start
+from tests.proxy.worker.clients import MASKED_CLOSE
 from tests.proxy.worker.records import dropped, entries, number_of, outcome
 from tests.support.client import GET, Client
 from tests.support.long import LOOPS
@@ -266,7 +267,6 @@ HANDSHAKE = (
 )
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 CLOSE = b"\x88\x02\x03\xe8"
-MASKED_CLOSE = b"\x88\x82\0\0\0\0\x03\xe8"
 EMPTY, MASKED_EMPTY, MASKED_MIXED = b"\x81\0", b"\x81\x80mask", b"\x81\x80mask\x89\x81maskx"
 
 

@@ -17,11 +17,10 @@ from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Connection
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.clients import connect
+from tests.proxy.worker.clients import MASKED_CLOSE, connect
 from tests.proxy.worker.records import dropped, entries, number_of, outcome
 from tests.proxy.worker.test_fairness import (
     HANDSHAKE,
-    MASKED_CLOSE,
     MASKED_EMPTY,
     PATIENCE_S,
     SMALL,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.http2.errors import ErrorCode
-from tests.proxy.worker.clients import Http2Caller
+from tests.proxy.worker.clients import MASKED_CLOSE, Http2Caller
 from tests.proxy.worker.records import entries
 from tests.proxy.worker.rows import (
     TRANSPORTS,
@@ -32,7 +32,7 @@ from tests.proxy.worker.rows import (
     staged,
 )
 from tests.proxy.worker.services import (
-    Http2Service,
+    NOBODY,
     Script,
     Service,
     answers,
@@ -41,12 +41,12 @@ from tests.proxy.worker.services import (
     leaves,
     reads,
     spoken_to,
+    stream_of,
     switches,
 )
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE
 from tests.support.client import GET
 from tests.support.plane import Loop, Plane, eventually, limit_requests
-from tests.support.ports import free_port
 
 COUNT: Final = 20
 PATIENCE_S: Final = 3.0
@@ -62,13 +62,6 @@ OURS: Final = (
 )
 BROKEN_FRAME: Final = b"\0\0\1\6\0\0\0\0\0x"
 """A PING of one byte (RFC 9113 §6.7)."""
-MASKED_CLOSE: Final = b"\x88\x82\0\0\0\0\x03\xe8"
-NOBODY: Final = f"{free_port()}"
-
-
-def stream_of(service: Service) -> Http2Service:
-    assert isinstance(service, Http2Service)
-    return service
 
 
 def says_goodbye(service: Service) -> None:
@@ -173,13 +166,13 @@ ROWS = [
         [ask(), heard_out],
         *BOTH,
         "h2-h2",
-        upstream=f"http://127.0.0.1:{NOBODY}",
+        upstream=NOBODY,
     ),
     left(
         "an upstream that is not there by name",
         [ask(), heard_out],
         "h1",
-        upstream=f"http://localhost:{NOBODY}",
+        upstream=NOBODY.replace("127.0.0.1", "localhost"),
     ),
     left(
         "an upstream that speaks something else",

@@ -24,11 +24,10 @@ from tests.proxy.worker.rows import (
     until_asked,
     until_gone,
 )
-from tests.proxy.worker.services import answers, ends, gone, heard, pauses, spoken_to, taken
+from tests.proxy.worker.services import NOBODY, answers, ends, gone, heard, pauses, spoken_to, taken
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, with_path
 from tests.support.http2_client import GET, POST, Fields
 from tests.support.plane import Loop
-from tests.support.ports import free_port
 
 IN: Final = with_path("/in")
 CALLING: Final = (begin(CALL, is_end=False), MESSAGE, end())
@@ -160,7 +159,7 @@ ROWS = [
     Row(
         "a call that no upstream takes is unavailable",
         [*CALLING, *unavailable("upstream_refused", "14", "upstream_error")],
-        f"http://127.0.0.1:{free_port()}",
+        NOBODY,
         ("grpc",),
     ),
     *(

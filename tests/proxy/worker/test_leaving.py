@@ -29,10 +29,9 @@ from tests.proxy.worker.rows import (
     until_gone,
     until_read,
 )
-from tests.proxy.worker.services import answers, gone, heard, reads, serves, waits
+from tests.proxy.worker.services import NOBODY, Service, answers, gone, heard, reads, serves, waits
 from tests.support.client import GET
 from tests.support.plane import Loop, eventually
-from tests.support.ports import free_port
 
 LATE: Final = {
     "proxy.worker.downstream.HALF_CLOSE_NS": 60_000_000_000,
@@ -41,6 +40,13 @@ LATE: Final = {
 """A client that ended its side is waited for, however busy the machine is."""
 LEFT: Final = recorded(499, "client_closed", is_request_whole=False, request_bytes=4)
 WAYS: Final = ("close", "reset")
+
+
+def holds_the_first(service: Service) -> None:
+    """Answer none but the neighbour of a request."""
+    if service.path == "/next":
+        service.answer(200, b"ok", (), None, is_end=True)
+    service.await_end()
 
 
 ROWS = [
@@ -102,8 +108,9 @@ ROWS = [
             leave("reset"),
             counted("http2_resets", {("client", "cancel"): 1}),
             recorded(499, "client_closed", reset=(BY_CLIENT, 8)),
+            *(until_gone, ask(path="/next"), hear(body=b"ok"), recorded(200)),
         ],
-        [heard, gone],
+        [heard, holds_the_first],
         ("h2-h1", "h2-h2"),
     ),
     Row(
@@ -190,7 +197,7 @@ ROWS = [
             ),
             *(leave(), recorded(502, "upstream_error", "upstream_refused", request=b"part")),
         ],
-        f"http://127.0.0.1:{free_port()}",
+        NOBODY,
         WIRE,
         "P24",
         patches={"proxy.worker.deadlines.LATE_BODY_NS": 60_000_000_000},

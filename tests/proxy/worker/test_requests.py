@@ -6,7 +6,9 @@ from proxy.ring.exchange import MAX_REFUSED_HEAD_BYTES, NO_ROUTE
 from proxy.settings.route_model import RouteLimitSettings
 from proxy.worker.recorder import NO_SLOT
 from tests.proxy.http1.test_trace_context import VALID
+from tests.proxy.worker.clients import Asked, calling
 from tests.proxy.worker.conftest import Play
+from tests.proxy.worker.records import seen
 from tests.proxy.worker.rows import (
     JUDGED,
     TO_HTTP1,
@@ -69,9 +71,21 @@ def refused(status: int, code: str, **more: object) -> tuple[Step, Step]:
 
 
 def refuses_expectations(service: Service) -> None:
-    """Answer 417 to who waits for a 100, and leave the body unread."""
+    """Answer 417 to who waits for a 100, and leave the body unread; tell others their path."""
     assert isinstance(service, Http1Service)
-    service.answer(417 if b"Expect" in service.head else 200, b"", (), None, is_end=True)
+    if b"Expect" in service.head:
+        service.answer(417, b"", (), None, is_end=True)
+    else:
+        service.answer(200, service.path.encode(), (), None, is_end=True)
+
+
+def next_client_is_served(stage: Stage) -> None:
+    """Find that another client gets its own answer."""
+    is_tls = stage.plane.settings.proxy.tls_cert_file
+    with calling(stage.plane, "tls" if is_tls else "http1") as caller:
+        caller.ask(Asked(path="/next-client"))
+        assert caller.hear("GET").body == b"/next-client"
+    assert seen(stage.take_record(), {"path"}) == {"path": b"/next-client"}
 
 
 def is_not_shown(stage: Stage) -> None:
@@ -272,10 +286,11 @@ ROWS = [
             + SMUGGLED,
             hear(417),
             ask(path="/next"),
-            hear(),
+            hear(body=b"/next"),
             recorded(417),
             recorded(200, path=b"/next"),
-            withheld(b"/smuggled"),
+            connected(2),
+            next_client_is_served,
         ],
         [repeats(refuses_expectations)],
         WIRE,

@@ -27,10 +27,11 @@ from tests.proxy.worker.rows import (
     see,
     trailed,
     trusted,
+    until_asked,
     withheld,
 )
 from tests.proxy.worker.services import (
-    Http1Service,
+    NOBODY,
     Service,
     answers,
     ends,
@@ -46,7 +47,6 @@ from tests.proxy.worker.services import (
 )
 from tests.support.http2_client import POST
 from tests.support.plane import Loop
-from tests.support.ports import free_port
 
 HTTP10: Final = b"GET / HTTP/1.0\r\n\r\n"
 EVENTS: Final = (("content-type", "text/event-stream"),)
@@ -66,11 +66,19 @@ def upload(section: bytes, fields: bytes = b"") -> bytes:
     return head + fields + b"\r\n4\r\nbody\r\n0\r\n" + section + b"\r\n"
 
 
-def cut_while_the_worker_stands_still(service: Service) -> None:
-    """Send half a response and end the connection, so that both are found at once."""
-    assert isinstance(service, Http1Service)
-    service.answer(200, b"short", (), 9, is_end=True)
-    service.leave("close")
+def goes_while_the_worker_stands_still(stage: Stage) -> None:
+    """Have all that the upstream does now found at once."""
+
+    def stand_still() -> None:
+        stage.signals.tell("go")
+        stage.signals.wait("read")
+
+    stage.plane.run(stand_still)
+
+
+def is_done(service: Service) -> None:
+    """Let the worker go on."""
+    service.signals.tell("read")
 
 
 def is_pushed_before_its_end(stage: Stage) -> None:
@@ -236,6 +244,23 @@ ROWS = [
             ("by a chunk that is none", b"5\r\nshort\r\nzz\r\n", "upstream_bad_response"),
         )
     ),
+    *(
+        Row(
+            f"what comes together with a cut is passed on, {name}",
+            [
+                *(ask(), until_asked, goes_while_the_worker_stands_still),
+                hear(body=b"short", is_whole=False),
+                recorded(200, "truncated", "upstream_reset", response=b"short"),
+            ],
+            [heard, waits, b"HTTP/1.1 200 OK\r\n" + raw, leaves(), is_done],
+            TO_HTTP1,
+            "P14",
+        )
+        for name, raw in (
+            ("of a length", b"Content-Length: 9\r\n\r\nshort"),
+            ("in chunks", b"Transfer-Encoding: chunked\r\n\r\n9\r\nshort"),
+        )
+    ),
     Row(
         "one that is cut resets its stream, and the connection lives",
         [
@@ -274,7 +299,7 @@ ROWS = [
             "P14",
         )
         for code, was_sent, upstream in (
-            ("upstream_refused", False, f"http://127.0.0.1:{free_port()}"),
+            ("upstream_refused", False, NOBODY),
             ("upstream_unresolved", False, "http://nowhere.invalid"),
         )
     ),

@@ -8,7 +8,7 @@ import threading
 from typing import Final
 
 from tests.proxy.conftest import Start
-from tests.proxy.worker.clients import OPEN, UPGRADE
+from tests.proxy.worker.clients import MASKED_CLOSE, OPEN, UPGRADE
 from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import entries
 from tests.proxy.worker.rows import (
@@ -40,7 +40,6 @@ from tests.support.upstream import read_head, switching
 HELLO: Final = b"\x81\x05hello"
 CLOSE: Final = b"\x88\x02\x03\xe8"
 MASKED_HELLO: Final = b"\x81\x85\0\0\0\0hello"
-MASKED_CLOSE: Final = b"\x88\x82\0\0\0\0\x03\xe8"
 SWITCH: Final = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n"
 )

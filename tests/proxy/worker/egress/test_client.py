@@ -331,18 +331,11 @@ def test_metadata_addresses_are_refused_in_every_form(tmp_path: Path) -> None:
             assert b"link-local or metadata" in refused(port, authority), authority
 
 
-def test_a_name_that_leads_to_metadata_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    resolve = socket.getaddrinfo
-    monkeypatch.setattr(
-        socket,
-        "getaddrinfo",
-        lambda host, *args, **options: resolve(
-            "169.254.169.254" if host == "rebound.test" else host, *args, **options
-        ),
-    )
-    with outgoing(tmp_path, hosts=("read.test",)) as port:
+def test_a_name_that_leads_to_metadata_is_refused(tmp_path: Path) -> None:
+    with (
+        known_names("rebound.test", address="169.254.169.254"),
+        outgoing(tmp_path, hosts=("read.test",)) as port,
+    ):
         assert b"metadata" in refused(port, "rebound.test:80")
         with port.connect() as client:
             client.send(b"GET http://rebound.test/ HTTP/1.1\r\nHost: rebound.test\r\n\r\n")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import socket
-import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +16,7 @@ from proxy.worker.egress.destinations import Destinations
 from proxy.worker.egress.tunnel import Tunnel
 from storage.record import OUTCOMES
 from tests.proxy.worker.egress.test_client import LOOPS, echo, port_of, tunnel_of
+from tests.support.client import Client
 from tests.support.outgoing import HOST, host, outgoing
 from tests.support.plane import Loop, eventually
 from tests.support.upstream import scripted
@@ -134,7 +134,7 @@ def test_a_reset_is_passed_on(tmp_path: Path, loop: Loop) -> None:
                 connection.recv(1)
             ended.set()
         else:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            Client(connection).reset()
 
     with scripted(serve) as url, outgoing(tmp_path, loop) as port:
         client = port.connect_to(f"127.0.0.1:{port_of(url)}")

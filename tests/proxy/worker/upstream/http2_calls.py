@@ -1,4 +1,4 @@
-"""What tests of HTTP/2 share: clients, calls of gRPC, and what is noted of a stream."""
+"""What tests of HTTP/2 share: clients, and calls of gRPC."""
 
 import socket
 from collections.abc import Iterator
@@ -7,14 +7,6 @@ from dataclasses import replace
 
 from h2.settings import SettingCodes
 
-from proxy.ring.exchange import (
-    NOTE_STREAM,
-    CapturedExchange,
-)
-from proxy.ring.http2_notes import (
-    StreamNote,
-    read_stream_note,
-)
 from proxy.worker.http2_downstream import Http2Downstream
 from tests.support.http2_client import GET, POST, Fields, Http2Client
 from tests.support.http2_upstream import OK
@@ -26,7 +18,6 @@ def with_path(path: str, fields: Fields = GET, *others: tuple[str, str]) -> Fiel
 
 
 HTTP2 = {"upstream_protocol": "http2"}
-HTTP1 = {"upstream_protocol": "http1"}
 CALL: Fields = (
     *with_path("/s.Service/Do", POST),
     ("content-type", "application/grpc"),
@@ -62,18 +53,6 @@ def allow_streams(plane: Plane, count: int) -> None:
     shared = plane.engine.http2
     assert shared is not None
     shared.limits = replace(shared.limits, max_streams=count)
-
-
-def stream_note(exchange: CapturedExchange) -> StreamNote:
-    note = read_stream_note(exchange.notes[NOTE_STREAM])
-    assert note is not None
-    return note
-
-
-def reset_of(exchange: CapturedExchange) -> tuple[int, int]:
-    """Return by whom the client's stream was reset, and the code."""
-    note = stream_note(exchange)
-    return note.reset_by, note.reset_code
 
 
 def upstream_streams(plane: Plane) -> int:

@@ -14,7 +14,7 @@ from proxy.ring.http2_notes import (
 )
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.records import outcome
+from tests.proxy.worker.records import outcome, stream_note
 from tests.proxy.worker.upstream.http2_calls import (
     CALL,
     GRPC,
@@ -23,7 +23,6 @@ from tests.proxy.worker.upstream.http2_calls import (
     MESSAGE,
     STATUS,
     speaking,
-    stream_note,
 )
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.long import LOOPS

@@ -22,7 +22,6 @@ from tests.proxy.worker.rows import (
     see_head,
 )
 from tests.proxy.worker.services import (
-    Http2Service,
     Script,
     Service,
     Step,
@@ -31,6 +30,7 @@ from tests.proxy.worker.services import (
     gone,
     heard,
     leaves,
+    stream_of,
     taken,
 )
 from tests.support.plane import Loop, eventually
@@ -46,11 +46,6 @@ MALFORMED: Final[dict[str, list[tuple[str, str]]]] = {
     "a head over the limit": [OK, *[("x", "y" * 1000)] * 130],
 }
 FAILED: Final = ("upstream_error", "upstream_bad_response")
-
-
-def stream_of(service: Service) -> Http2Service:
-    assert isinstance(service, Http2Service)
-    return service
 
 
 def write(service: Service, raw: bytes) -> None:
