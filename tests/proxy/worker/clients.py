@@ -57,6 +57,8 @@ class Heard:
     trailers: dict[str, str]
     reset: int | None = None
     """The code of a reset of its stream."""
+    trailer_lines: bytes = b""
+    """Its trailers as they came, over HTTP/1.1."""
 
 
 class Http1Caller:
@@ -101,6 +103,7 @@ class Http1Caller:
             answer.is_complete,
             _fields_of(answer.head.partition(b"\r\n")[2]),
             _fields_of(answer.trailers),
+            trailer_lines=answer.trailers,
         )
 
     def hear_interim(self) -> int:

@@ -83,6 +83,10 @@ VIEWS: Final[dict[str, Callable[[CapturedExchange], object]]] = {
     "is_request_whole": lambda exchange: bool(exchange.flags & FLAG_REQUEST_COMPLETE),
     "is_own": lambda exchange: bool(exchange.flags & FLAG_OWN_RESPONSE),
     "message": lambda exchange: exchange.notes.get(NOTE_MESSAGE, b""),
+    "reason": lambda exchange: exchange.notes.get(NOTE_MESSAGE, b""),
+    "request_head_has": lambda exchange: exchange.request_head,
+    "response_head_has": lambda exchange: exchange.response_head,
+    "response_trailers_have": lambda exchange: exchange.notes.get(NOTES_RESPONSE_TRAILERS[0], b""),
     "has_reason": lambda exchange: NOTE_MESSAGE in exchange.notes,
     "refused_head": lambda exchange: exchange.notes.get(NOTE_REFUSED_HEAD, b""),
     "is_timed": lambda exchange: bool(exchange.timeline),
@@ -95,11 +99,15 @@ VIEWS: Final[dict[str, Callable[[CapturedExchange], object]]] = {
     "request_dropped": lambda exchange: exchange.notes.get(NOTES_REQUEST_TRAILERS[1], b""),
     "response_trailers": lambda exchange: exchange.notes.get(NOTES_RESPONSE_TRAILERS[0], b""),
     "response_dropped": lambda exchange: exchange.notes.get(NOTES_RESPONSE_TRAILERS[1], b""),
+    "is_chunked": lambda exchange: b"transfer-encoding" in exchange.request_head.lower(),
+    "is_ended_within_1_s": lambda exchange: exchange.ended_ns < 1_000_000_000,
     "is_http2": lambda exchange: b" HTTP/2\r\n" in exchange.request_head,
     "is_http10": lambda exchange: bool(exchange.flags & FLAG_HTTP10),
     "unreadable": lambda exchange: exchange.notes.get(NOTE_MESSAGES_UNREADABLE, b""),
 }
 """What tests say of a record beside its fields."""
+PARTS: Final = ("message", "request_head_has", "response_head_has", "response_trailers_have")
+"""Names of which a part is compared."""
 
 
 def seen(exchange: CapturedExchange, names: set[str]) -> dict[str, object]:

@@ -25,8 +25,16 @@ from proxy.ring.message import CapturedMessage
 from proxy.worker.downstream import Downstream
 from storage.record import format_id
 from tests.proxy.worker import services
-from tests.proxy.worker.clients import Asked, Caller, Fields, Http2Caller, Protocol, calling
-from tests.proxy.worker.records import entries, seen
+from tests.proxy.worker.clients import (
+    Asked,
+    Caller,
+    Fields,
+    Http1Caller,
+    Http2Caller,
+    Protocol,
+    calling,
+)
+from tests.proxy.worker.records import PARTS, entries, seen
 from tests.proxy.worker.services import Http1Service, Http2Service, Signals
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.long import long
@@ -60,6 +68,7 @@ TRANSPORTS: Final = {
     "h2-tls": Transport("http2 over tls"),
     "grpc": Transport("http2", "grpc"),
     "reference": Transport("http1", engine="reference"),
+    "reference-tls": Transport("http1", "tls", "reference"),
 }
 WIRE: Final = ("h1", "tls")
 """For rows that say which bytes are on a connection."""
@@ -115,7 +124,11 @@ class Stage:
         return exchange
 
     def finish(self) -> None:
-        """Check that nothing else is on record, and each response under the id that it has."""
+        """Check that nothing else is on record, and each response under the id that it has.
+
+        The client has left.
+        """
+        eventually(lambda: not self.plane.counters().connections_downstream)
         exchanges, _ = entries(self.plane, 0)
         assert self._unchecked + exchanges == []
         assert self.ids <= self._recorded
@@ -272,23 +285,25 @@ def hear(
     method: str = "GET",
     fields: Mapping[str, str | None] | None = None,
     trailers: dict[str, str] | None = None,
+    trailer_lines: bytes | None = None,
     reset: int | None = None,
     says: bytes = b"",
 ) -> Step:
-    """Read a response; compare its status, and what else is named."""
+    """Read a response; compare its status, and what else is named. Each has the id of its record."""
 
     def check(stage: Stage) -> None:
         heard = stage.caller.hear(method)
         assert (heard.status, heard.is_whole) == (status, is_whole), heard
         assert body in (None, heard.body), heard.body
         assert trailers in (None, heard.trailers), heard.trailers
+        assert trailer_lines in (None, heard.trailer_lines), heard.trailer_lines
         assert says in heard.body, heard.body
         assert reset in (None, heard.reset), heard.reset
         assert heard.fields.get("x-sidelog-error") == error, heard.fields
         for name, value in (fields or {}).items():
             assert heard.fields.get(name) == value, name
-        if "x-sidelog-id" in heard.fields:
-            stage.ids.add(heard.fields["x-sidelog-id"])
+        if heard.status:
+            stage.ids.add(heard.fields[stage.plane.settings.proxy.record_id_header.lower()])
 
     return check
 
@@ -301,9 +316,14 @@ def cancelled(stage: Stage) -> None:
     assert stage.caller.stream.reset == ErrorCode.NO_ERROR
 
 
-def hear_interim(status: int) -> Step:
+def hear_interim(status: int, head: bytes | None = None) -> Step:
+    """Read an interim response; over HTTP/1.1 compare its head."""
+
     def check(stage: Stage) -> None:
-        assert stage.caller.hear_interim() == status
+        if head is not None and isinstance(stage.caller, Http1Caller):
+            assert stage.caller.head() == head
+        else:
+            assert stage.caller.hear_interim() == status
 
     return check
 
@@ -347,22 +367,23 @@ def ended(stage: Stage) -> None:
 
 
 def recorded(status: int | None, outcome: str = "ok", error: str = "", **expected: object) -> Step:
-    """Compare the next record; of `message` a part is enough, and no status is any."""
+    """Compare the next record; of `PARTS` a part is enough, and no status is any."""
 
     def check(stage: Stage) -> None:
         exchange = stage.take_record()
-        part = expected.get("message")
         names = {"status", "outcome", "error", *expected}
         found = seen(exchange, names)
-        if isinstance(part, bytes) and part in found["message"]:  # type: ignore[operator]
-            found["message"] = part
+        for name in names.intersection(PARTS):
+            if expected[name] in found[name]:  # type: ignore[operator]
+                found[name] = expected[name]
         wanted = {"status": status, "outcome": outcome, "error": error} | expected
         if status is None:
             found["status"] = None
         assert found == wanted, f"{found} is on record in place of {wanted}"
-        if outcome == "ok" and not found.get("is_own") and exchange.sent_ns >= 0:
-            times = (exchange.sent_ns, exchange.first_byte_ns, exchange.ended_ns)
-            assert list(times) == sorted(times)
+        if outcome == "ok" and not found.get("is_own"):
+            done = [] if "done_ns" in expected else [exchange.done_ns]
+            times = [0, exchange.sent_ns, exchange.first_byte_ns, *done, exchange.ended_ns]
+            assert times == sorted(times)
 
     return check
 
@@ -387,8 +408,9 @@ def until_read(stage: Stage) -> None:
 
 
 def until_gone(stage: Stage) -> None:
-    """Wait until the upstream's `gone` has seen the end."""
+    """Wait until the upstream's `gone` has seen the end; over HTTP/2 its stream is cancelled."""
     stage.signals.wait("gone")
+    assert set(stage.signals.resets) <= {ErrorCode.CANCEL}
 
 
 def goes(stage: Stage) -> None:
@@ -490,6 +512,15 @@ def until(holds: Callable[[Downstream], object]) -> Step:
 def until_buffered(part: bytes) -> Step:
     """Wait until a worker holds the beginning of a head; of nothing, until it has the connection."""
     return until(lambda each: each._since_ns and each._reader.buffer == part)
+
+
+def freed(count_of: Callable[[Plane], int]) -> Step:
+    """Find that the place of each stream is free again, by a function that counts streams."""
+
+    def check(stage: Stage) -> None:
+        assert count_of(stage.plane) == 0
+
+    return check
 
 
 def then(act: Callable[[Plane], object]) -> Step:

@@ -32,6 +32,8 @@ class Signals:
         """Lines behind the chunks of the whole ones; of HTTP/2 all of them."""
         self.connections = 0
         """How many an upstream has had of those that brought requests."""
+        self.resets: list[int | None] = []
+        """Codes of the streams of HTTP/2 that the proxy gave up; None: its connection ended."""
 
     def tell(self, name: str, times: int = 1) -> None:
         self._counts[name].release(times)
@@ -245,13 +247,16 @@ class Http2Service:
     def interim(self, status: int) -> None:
         """Send an interim response."""
         with self.connection.lock:
-            self.connection.h2.send_headers(self.request.id, [(":status", str(status))])
+            self.connection.h2.send_headers(
+                self.request.id, [(":status", str(status)), ("link", "x")]
+            )
             self.connection.flush()
 
     def await_end(self) -> None:
         """Wait until the proxy gives up the request."""
         eventually(lambda: self.request.reset is not None or self.connection.is_over)
         self.signals.bodies.append(self.request.body)
+        self.signals.resets.append(self.request.reset)
         self.signals.tell("gone")
 
     def leave(self, way: str) -> None:

@@ -11,6 +11,7 @@ from tests.proxy.worker.rows import (
     Row,
     Stage,
     Step,
+    arrived,
     ask,
     begin,
     cases,
@@ -86,12 +87,24 @@ def expires(stage: Stage) -> None:
     stage.plane.run(expire)
 
 
+def is_no_whole_body(stage: Stage) -> None:
+    """Find that less than the six bytes that were announced went upstream."""
+    assert len(b"".join(stage.signals.bodies)) < 6
+
+
 def unavailable(code: str, status: str, how: str = "rejected") -> tuple[Step, Step]:
     """Read how gRPC refuses, and compare the record."""
     fields = {"content-type": "application/grpc", "grpc-status": status}
     return hear(200, b"", error=code, fields=fields, trailers={}), recorded(
-        200, how, code, is_own=True
+        200, how, code, is_own=True, response_head_has=f"grpc-status: {status}\r\n".encode()
     )
+
+
+def explained(stage: Stage) -> None:
+    """Find the reason in the words of gRPC."""
+    assert isinstance(stage.caller, Http2Caller)
+    message = stage.caller.stream.fields["grpc-message"]
+    assert message.startswith("cannot connect to the upstream")
 
 
 ROWS = [
@@ -105,6 +118,7 @@ ROWS = [
                 begin(IN),
                 hear(body=b"ok"),
                 recorded(200),
+                arrived(b""),
             ],
             over=("h2-h1",),
             settings={"route": {"path": "/in"}, "max_body_bytes": 5},
@@ -119,7 +133,7 @@ ROWS = [
             ask(),
             hear(),
             counted("http2_resets", {("server", "protocol_error"): 1}),
-            recorded(None, *FAULT, has_reason=True),
+            recorded(None, *FAULT, has_reason=True, request_head_has=b"connection: close"),
             recorded(200),
         ],
         over=("h2-h1",),
@@ -133,6 +147,7 @@ ROWS = [
                 last_data(sent),
                 hear(0, is_whole=False, reset=ErrorCode.PROTOCOL_ERROR),
                 until_gone,
+                is_no_whole_body,
                 recorded(None, *FAULT, has_reason=True, is_request_whole=False),
             ],
             [heard, gone],
@@ -158,7 +173,7 @@ ROWS = [
     # gRPC.
     Row(
         "a call that no upstream takes is unavailable",
-        [*CALLING, *unavailable("upstream_refused", "14", "upstream_error")],
+        [*CALLING, *unavailable("upstream_refused", "14", "upstream_error"), explained],
         NOBODY,
         ("grpc",),
     ),
@@ -252,7 +267,10 @@ ROWS = [
     ),
     Row(
         "a response of trailers alone stays one",
-        [*CALLING, hear(body=b"", fields={"grpc-status": "5"}, trailers={}), recorded(200)],
+        [
+            *(*CALLING, hear(body=b"", fields={"grpc-status": "5"}, trailers={})),
+            recorded(200, response_head_has=b"grpc-status: 5\r\n"),
+        ],
         [taken, answers(body=b"", fields=(*GRPC[1:], ("grpc-status", "5")))],
         ("grpc",),
     ),

@@ -18,6 +18,7 @@ from tests.proxy.worker.rows import (
     cases,
     counted,
     ended,
+    freed,
     goes,
     hear,
     leave,
@@ -30,6 +31,7 @@ from tests.proxy.worker.rows import (
     until_read,
 )
 from tests.proxy.worker.services import NOBODY, Service, answers, gone, heard, reads, serves, waits
+from tests.proxy.worker.upstream.http2_calls import open_streams, upstream_streams
 from tests.support.client import GET
 from tests.support.plane import Loop, eventually
 
@@ -68,13 +70,14 @@ ROWS = [
             f"one that leaves by {way} within a response keeps the status that it saw",
             [
                 *(ask(), see(b"half"), leave(way)),
-                recorded(200, "client_closed", response=b"half", has_reason=False),
+                recorded(200, "client_closed", response=b"half", **nothing),
             ],
             [heard, answers(body=b"half", length=100), gone],
-            ALL,
+            over,
             "P15",
         )
         for way in WAYS
+        for over, nothing in ((WIRE, {"notes": {}}), (ALL[len(WIRE) :], {"has_reason": False}))
     ),
     *(
         Row(
@@ -96,7 +99,10 @@ ROWS = [
     ),
     Row(
         "one that leaves within a body cancels the stream to its upstream",
-        [ask("POST", body=b"half", is_end=False), until_read, leave("reset"), until_gone, LEFT],
+        [
+            *(ask("POST", body=b"half", is_end=False), until_read, leave("reset"), until_gone),
+            *(freed(upstream_streams), LEFT),
+        ],
         [heard, reads(4), gone],
         ("h1-h2", "h2-h2"),
     ),
@@ -115,7 +121,10 @@ ROWS = [
     ),
     Row(
         "one that leaves ends all that it asked for",
-        [*[ask(), until_asked] * 5, leave(), *[recorded(499, "client_closed"), until_gone] * 5],
+        [
+            *[ask(), until_asked] * 5,
+            *(leave(), *[recorded(499, "client_closed"), until_gone] * 5, freed(open_streams)),
+        ],
         [heard, gone],
         ("h2-h1", "h2-h2"),
     ),

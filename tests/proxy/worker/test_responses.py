@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from proxy.ring.exchange import NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS
 from proxy.settings.route_model import HeaderSettings
 from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
@@ -52,6 +53,20 @@ HTTP10: Final = b"GET / HTTP/1.0\r\n\r\n"
 EVENTS: Final = (("content-type", "text/event-stream"),)
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
 SECTION: Final = b"Grpc-Status: 0\r\nX-Sum:  a b \r\n"
+HINTS: Final = (
+    (
+        (*TO_HTTP1, "h1-tls"),
+        b"HTTP/1.1 103 So\r\nLink: x\r\n\r\n",
+        b"HTTP/1.1 100 So\r\nLink: x\r\n\r\n",
+    ),
+    (
+        ("h1-h2", "h2-h2"),
+        b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\nlink: x\r\n\r\n",
+    ),
+)
+"""Transports, and what `interim` sends over them."""
+REFUSED: Final = ("upstream_error", "upstream_refused")
 RULES: Final = HeaderSettings(set_response={"Server": ""}, set_request={"X-Team": "a"})
 
 
@@ -64,6 +79,15 @@ def upload(section: bytes, fields: bytes = b"") -> bytes:
     """A request with the same."""
     head = b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
     return head + fields + b"\r\n4\r\nbody\r\n0\r\n" + section + b"\r\n"
+
+
+def upload_of(size: int) -> bytes:
+    """A request of so many bytes, sent at once."""
+    return b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+
+
+WITH_TRAILERS: Final = upload(SECTION, b"TE: trailers\r\nConnection: TE\r\nTrailer: X-Sum\r\n")
+BOTH_SECTIONS: Final = {NOTES_REQUEST_TRAILERS[0]: SECTION, NOTES_RESPONSE_TRAILERS[0]: SECTION}
 
 
 def goes_while_the_worker_stands_still(stage: Stage) -> None:
@@ -100,7 +124,12 @@ ROWS = [
                 trusted,
                 *[
                     ask(method),
-                    hear(status, body, method=method, fields=fields),
+                    hear(
+                        status,
+                        body,
+                        method=method,
+                        fields={"content-length": length, "transfer-encoding": coding},
+                    ),
                     is_pushed_before_its_end,
                 ]
                 * 2,
@@ -108,68 +137,59 @@ ROWS = [
                 connected(1),
             ],
             [serves(raw)],
-            WIRE if fields else TO_HTTP1,
+            over,
             "P6",
         )
-        for name, method, raw, status, body, fields in (
+        for name, method, raw, status, body, length, coding, over in (
             (
                 "HEAD with a length",
-                "HEAD",
-                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-                200,
-                b"",
-                {"content-length": "5"},
+                *("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+                *(200, b"", "5", None, TO_HTTP1),
             ),
-            ("HEAD", "HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 200, b"", None),
             (
                 "HEAD with chunks",
-                "HEAD",
-                CHUNKED + b"\r\n",
-                200,
-                b"",
-                {"transfer-encoding": "chunked", "content-length": None},
+                *("HEAD", CHUNKED + b"\r\n"),
+                *(200, b"", None, "chunked", WIRE),
             ),
-            ("204", "GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b"", None),
+            (
+                "204",
+                *("GET", b"HTTP/1.1 204 No Content\r\n\r\n"),
+                *(204, b"", None, None, TO_HTTP1),
+            ),
             (
                 "204 with a length",
-                "GET",
-                b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-                204,
-                b"",
-                {"content-length": None},
+                *("GET", b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"),
+                *(204, b"", None, None, TO_HTTP1),
             ),
-            ("304", "GET", b"HTTP/1.1 304 Not Modified\r\n\r\n", 304, b"", None),
+            (
+                "304",
+                *("GET", b"HTTP/1.1 304 Not Modified\r\n\r\n"),
+                *(304, b"", None, None, TO_HTTP1),
+            ),
             (
                 "304 with a length",
-                "GET",
-                b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
-                304,
-                b"",
-                {"content-length": "5"},
+                *("GET", b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
+                *(304, b"", "5", None, TO_HTTP1),
             ),
             (
                 "an empty body",
-                "GET",
-                b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                200,
-                b"",
-                None,
+                *("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+                *(200, b"", "0", None, TO_HTTP1),
             ),
             (
                 "a body in chunks",
-                "GET",
-                CHUNKED + b"\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
-                200,
-                b"abc",
-                None,
+                *("GET", CHUNKED + b"\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+                *(200, b"abc", None, "chunked", WIRE),
+            ),
+            (
+                "a body in chunks, for a client of HTTP/2,",
+                *("GET", CHUNKED + b"\r\n2;x=y\r\nab\r\n1\r\nc\r\n0\r\n\r\n"),
+                *(200, b"abc", None, None, ("h2-h1",)),
             ),
             (
                 "a large body",
-                "GET",
-                b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000),
-                200,
-                bytes(300_000),
-                None,
+                *("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)),
+                *(200, bytes(300_000), "300000", None, TO_HTTP1),
             ),
         )
     ),
@@ -304,13 +324,33 @@ ROWS = [
         )
     ),
     Row(
+        "an upload to nobody is a 502, and its client may go on unless that is too much to read",
+        [
+            *(
+                step
+                for size in (0, 3)
+                for step in (
+                    upload_of(size),
+                    hear(502, error="upstream_refused", fields={"connection": None}),
+                    recorded(502, *REFUSED, request_bytes=size),
+                )
+            ),
+            upload_of(200_000),
+            hear(502, error="upstream_refused"),
+            recorded(502, *REFUSED),
+        ],
+        NOBODY,
+        WIRE,
+        "P24",
+    ),
+    Row(
         "an upstream whose certificate nobody signed is a 502, and is sent nothing",
         [
             *(ask(), hear(502, error="upstream_untrusted")),
             recorded(502, "upstream_error", "upstream_untrusted", was_sent=False),
             counted("upstream_errors", {("0", "untrusted"): 1}),
         ],
-        over=("h1-tls",),
+        over=("h1-tls", "reference-tls"),
         settings={"route": {"upstream_ca_file": ""}},
     ),
     Row(
@@ -322,26 +362,29 @@ ROWS = [
         [heard, answers(body=b"ab", length=4), reads(4), b"cd", gone],
         rule="P16",
     ),
-    Row(
-        "hints and a 100 that is waited for go before it",
-        [
-            ask("POST", length=4, fields=(("expect", "100-continue"),)),
-            *(
-                hear_interim(103),
-                hear_interim(100),
-                b"body",
-                hear(),
-                recorded(200, request=b"body"),
-            ),
-        ],
-        [heard, interim(103), interim(100), reads(4), answers(), gone],
-        rule="P5",
+    *(
+        Row(
+            "hints and a 100 that is waited for go before it",
+            [
+                ask("POST", length=4, fields=(("expect", "100-continue"),)),
+                *(hear_interim(103, hint), hear_interim(100, go_on), b"body"),
+                *(hear(), recorded(200, request=b"body")),
+            ],
+            [heard, interim(103), interim(100), reads(4), answers(), gone],
+            over,
+            "P5",
+        )
+        for over, hint, go_on in HINTS
     ),
-    Row(
-        "a 100 that nobody waits for goes no further",
-        [ask(), hear_interim(103), hear(body=b"ok"), recorded(200)],
-        [heard, interim(100), interim(103), answers(), gone],
-        rule="P21",
+    *(
+        Row(
+            "a 100 that nobody waits for goes no further",
+            [ask(), hear_interim(103, hint), hear(body=b"ok"), recorded(200)],
+            [heard, interim(100), interim(103), answers(), gone],
+            over,
+            "P21",
+        )
+        for over, hint, _ in HINTS
     ),
     Row(
         "a client of HTTP/1.0 gets no interim responses, no chunks, and the end of its connection",
@@ -351,14 +394,16 @@ ROWS = [
                 hear(
                     body=b"ok",
                     fields={"transfer-encoding": None, "connection": "close", "trailer": None},
+                    trailer_lines=b"",
                 ),
                 ended,
             ),
             recorded(
                 200,
                 is_http10=True,
-                response_trailers=SECTION,
-                response_dropped=b"grpc-status,x-sum",
+                notes=dict(
+                    zip(NOTES_RESPONSE_TRAILERS, (SECTION, b"grpc-status,x-sum"), strict=True)
+                ),
             ),
         ],
         [heard, interim(103), download(SECTION, b"Trailer: Grpc-Status\r\n")],
@@ -408,36 +453,38 @@ ROWS = [
         [taken, answers(body=b"a", is_end=False), ends(("x-sum", "1"))],
         rule="P4",
     ),
-    *(
-        Row(
-            f"trailers pass byte for byte in pieces of {step}",
-            [
-                *(raw[at : at + step] for at in range(0, len(raw), step)),
-                hear(
-                    body=b"ok",
-                    trailers={"grpc-status": "0", "x-sum": "a b"},
-                    fields={"trailer": "Grpc-Status"},
-                ),
-                recorded(200, request_trailers=SECTION, response_trailers=SECTION),
-                forwarded(b"\r\nTrailer: X-Sum\r\n", b"\r\nConnection: TE\r\nTE: trailers\r\n"),
-                trailed(SECTION),
-            ],
-            [taken, download(SECTION, b"Trailer: Grpc-Status\r\n")],
-            WIRE,
-            "P4",
-        )
-        for raw in (upload(SECTION, b"TE: trailers\r\nConnection: TE\r\nTrailer: X-Sum\r\n"),)
-        for step in (1, 7, len(raw))
+    Row(
+        "trailers pass byte for byte in any pieces, and the connections live on",
+        [
+            trusted,
+            *(
+                step
+                for size in (1, 7, len(WITH_TRAILERS))
+                for step in (
+                    *(WITH_TRAILERS[at : at + size] for at in range(0, len(WITH_TRAILERS), size)),
+                    hear(body=b"ok", trailer_lines=SECTION, fields={"trailer": "Grpc-Status"}),
+                    recorded(200, request_bytes=4, response_bytes=2, notes=BOTH_SECTIONS),
+                    forwarded(b"\r\nTrailer: X-Sum\r\n", b"\r\nConnection: TE\r\nTE: trailers\r\n"),
+                )
+            ),
+            trailed(SECTION, SECTION, SECTION),
+            connected(1),
+        ],
+        [serves(download(SECTION, b"Trailer: Grpc-Status\r\n"))],
+        WIRE,
+        "P4",
+        patches={"proxy.worker.upstream.pool.POST_IDLE_NS": 60_000_000_000},
     ),
     Row(
         "nothing is said of trailers where there are none",
         [
             *(
                 upload(b"", b"TE: gzip;q=0.5\r\nConnection: TE\r\n"),
-                hear(trailers={}),
+                hear(trailer_lines=b""),
                 recorded(200, notes={}),
             ),
             withheld(b"\r\nTE"),
+            trailed(b""),
         ],
         [taken, download(b"")],
         WIRE,
@@ -464,15 +511,16 @@ ROWS = [
                 b"Host: evil\r\nA: b\r\nX-Forwarded-For: 9.9.9.9\r\nX-Request-Id: r\r\nApi-Key: sk_x\r\n"
                 b"X-Team: b\r\nA: c\r\n"
             ),
-            hear(trailers={"a": "b"}),
+            hear(trailer_lines=b"A: b\r\n"),
             recorded(
                 200,
                 request_dropped=b"host,x-forwarded-for,x-request-id,api-key,x-team",
                 response_dropped=b"content-length,x-sidelog-id,server",
             ),
             trailed(b"A: b\r\nA: c\r\n"),
+            *(ask(), hear(), recorded(200)),
         ],
-        [taken, download(b"Content-Length: 1\r\nX-Sidelog-Id: x\r\nServer: s\r\nA: b\r\n")],
+        [serves(download(b"Content-Length: 1\r\nX-Sidelog-Id: x\r\nServer: s\r\nA: b\r\n"))],
         WIRE,
         settings={"route": {"auth": "optional", "headers": RULES}},
     ),

@@ -129,6 +129,14 @@ ROWS = [
         )
     ),
     Row(
+        "half a head that does not go on is closed in the end",
+        [GET[:8], until_buffered(GET[:8]), stops, ended],
+        over=("h1",),
+        rule="P29",
+        settings=LONG,
+        patches={EXPECTED: 300_000_000},
+    ),
+    Row(
         "what has no response by then is cut off",
         [ask(), until_asked, stops, ended, recorded(503, "shutdown", message=CUT_OFF)],
         [heard, gone],
@@ -189,7 +197,7 @@ ROWS = [
             stops,
             hear(fields=UNAVAILABLE, body=b""),
             said_goodbye,
-            recorded(200, "shutdown", message=CUT_OFF),
+            recorded(200, "shutdown", message=CUT_OFF, response_head_has=b"grpc-status: 14\r\n"),
         ],
         [heard, gone],
         ("grpc",),
@@ -203,7 +211,9 @@ ROWS = [
             stops,
             hear(body=MESSAGE, trailers=UNAVAILABLE),
             said_goodbye,
-            recorded(200, "shutdown", message=CUT_OFF),
+            recorded(
+                200, "shutdown", message=CUT_OFF, response_trailers_have=b"grpc-status: 14\r\n"
+            ),
         ],
         [heard, answers(body=MESSAGE, fields=GRPC[1:], is_end=False), gone],
         ("grpc",),

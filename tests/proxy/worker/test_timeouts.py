@@ -58,24 +58,28 @@ def timed(own: str, *, is_short: bool) -> dict[str, float]:
 
 
 PAUSES: Final[tuple[tuple[Any, ...], ...]] = (
-    # who pauses, its own limit, the client and its upstream when it does, and the record where that ends the exchange
+    # who pauses, its own limit, the client and its upstream when it does, and the record and its reason
+    # where that ends the exchange
     (
         "client sends", "timeout_body_idle_s", [ask("POST", body=bytes(30_000), length=60_000)],
         [pause(PAUSE_S), bytes(30_000)],
         [heard, reads(30_000)], [reads(30_000), answers()], (408, "rejected", "timeout_body"),
+        "timed out waiting for more of the request body",
     ),
     (
         "client reads", "timeout_write_stall_s", [ask()], [pause(PAUSE_S)],
         [heard, answers(body=HALF, length=SIZE), HALF], [], (200, "client_closed", "client_stalled"),
+        "the client stopped reading the response",
     ),
     (
         "upstream reads", "timeout_write_stall_s", [ask("POST", length=SIZE), uploads(SIZE)], [],
         [takes_little, heard], [pauses(PAUSE_S), takes_all, reads(SIZE), answers()],
-        (504, "upstream_timeout", "upstream_timeout"),
+        (504, "upstream_timeout", "upstream_timeout"), "the upstream stopped reading the request",
     ),
     (
         "upstream sends", "timeout_upstream_idle_s", [ask(), see(b"half")], [],
         [heard, answers(body=b"half", length=8)], [pauses(PAUSE_S), b"half"], (200, "truncated", "upstream_timeout"),
+        "timed out waiting for more of the response",
     ),
 )  # fmt: skip
 
@@ -83,13 +87,13 @@ ROWS = [
     *(
         Row(
             f"a pause in which the {name} ends by its own limit",
-            [*begins, recorded(*record, message=f"({SHORT_S:g} s, {own})".encode())],
+            [*begins, recorded(*record, reason=f"{reason} ({SHORT_S:g} s, {own})".encode())],
             [*serves, waits],
             rule="P17",
             settings=timed(own, is_short=True),
             is_slow=name == "client reads",
         )
-        for name, own, begins, _, serves, _, record in PAUSES
+        for name, own, begins, _, serves, _, record, reason in PAUSES
     ),
     *(
         Row(
@@ -100,7 +104,7 @@ ROWS = [
             settings=timed(own, is_short=False),
             is_slow=name == "client reads",
         )
-        for name, own, begins, goes_on, serves, ends, _ in PAUSES
+        for name, own, begins, goes_on, serves, ends, *_ in PAUSES
     ),
 ]
 

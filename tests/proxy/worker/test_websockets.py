@@ -8,13 +8,14 @@ import threading
 from typing import Final
 
 from tests.proxy.conftest import Start
-from tests.proxy.worker.clients import MASKED_CLOSE, OPEN, UPGRADE
+from tests.proxy.worker.clients import MASKED_CLOSE, OPEN, UPGRADE, Http2Caller
 from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import entries
 from tests.proxy.worker.rows import (
     TO_HTTP1,
     WIRE,
     Row,
+    Stage,
     arrived,
     ask,
     begin,
@@ -23,16 +24,18 @@ from tests.proxy.worker.rows import (
     end,
     ended,
     forwarded,
+    freed,
     hear,
     leave,
     open_websocket,
     recorded,
     said,
     see,
+    stops,
     until_gone,
 )
 from tests.proxy.worker.services import answers, gone, heard, leaves, reads, switches
-from tests.proxy.worker.upstream.http2_calls import speaking
+from tests.proxy.worker.upstream.http2_calls import open_streams, speaking
 from tests.support.plane import PATIENCE_S, Loop
 from tests.support.script import OK
 from tests.support.upstream import read_head, switching
@@ -46,21 +49,50 @@ SWITCH: Final = (
 NO_FAILURE: Final = counted("upstream_errors", {})
 
 
+def is_not_upgraded(stage: Stage) -> None:
+    """Find nothing of HTTP/1.1 in the head that opened a stream, and the id of its record."""
+    assert isinstance(stage.caller, Http2Caller)
+    fields = stage.caller.stream.fields
+    assert not {"upgrade", "connection", "sec-websocket-accept"} & fields.keys()
+    stage.ids.add(fields["x-sidelog-id"])
+
+
+def is_in_order(stage: Stage) -> None:
+    """Find that the service ended the stream, and that its connection lives."""
+    assert isinstance(stage.caller, Http2Caller)
+    assert stage.caller.stream.is_ended
+    assert (stage.caller.client.goaway, stage.caller.client.is_closed) == (None, False)
+
+
 ROWS = [
-    Row(
-        "one is an upgrade for its service, and its messages are on record",
-        [
-            *(open_websocket, MASKED_HELLO, see(HELLO), MASKED_CLOSE, see(CLOSE), ended),
-            recorded(101, "ok", close_code=1000),
-            said(b"hello", b"hello", b"\x03\xe8", b"\x03\xe8"),
-            forwarded(
-                b"GET /chat HTTP/1.1\r\nHost: a\r\n",
-                b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    *(
+        Row(
+            "one is an upgrade for its service, and its messages are on record",
+            [
+                *(open_websocket, *opened, MASKED_HELLO, see(HELLO), MASKED_CLOSE, see(CLOSE)),
+                *(ended, *closed),
+                recorded(101, "ok", close_code=1000, request_head_has=line + b"\r\nHost: a\r\n"),
+                said(b"hello", b"hello", b"\x03\xe8", b"\x03\xe8"),
+                forwarded(
+                    b"GET /chat HTTP/1.1\r\nHost: a\r\n",
+                    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+                    key,
+                ),
+            ],
+            [heard, switches(), reads(11), HELLO, reads(8), CLOSE],
+            over,
+            "P7",
+        )
+        for over, opened, closed, line, key in (
+            (WIRE, (), (), b"GET /chat HTTP/1.1", b"\r\nSec-WebSocket-Key: "),
+            (
+                ("h2-h1",),
+                (is_not_upgraded,),
+                (is_in_order, freed(open_streams)),
+                b"GET /chat HTTP/2",
+                b"\r\nsec-websocket-key: ",
             ),
-        ],
-        [heard, switches(), reads(11), HELLO, reads(8), CLOSE],
-        TO_HTTP1,
-        "P7",
+        )
     ),
     *(
         Row(
@@ -111,6 +143,7 @@ ROWS = [
             MASKED_HELLO,
             end(),
             until_gone,
+            *(ended, is_in_order),
             arrived(MASKED_HELLO),
             recorded(101, "client_closed"),
         ],
@@ -119,7 +152,7 @@ ROWS = [
     ),
     Row(
         "a service may say what it has to say when its client has ended the connection",
-        [open_websocket, leave("end"), recorded(101, "ok", close_code=1000)],
+        [open_websocket, leave("end"), recorded(101, "ok", close_code=1000), stops],
         [heard, switches(), gone, CLOSE],
         ("h2-h1",),
         patches={"proxy.worker.http2_downstream.HALF_CLOSE_NS": 60_000_000_000},

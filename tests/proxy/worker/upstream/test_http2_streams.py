@@ -11,6 +11,7 @@ from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     Row,
     Stage,
+    arrived,
     ask,
     cases,
     connected,
@@ -20,6 +21,7 @@ from tests.proxy.worker.rows import (
     recorded,
     see,
     see_head,
+    until_asked,
 )
 from tests.proxy.worker.services import (
     Script,
@@ -164,6 +166,7 @@ ROWS = [
                 recorded(200),
                 counted("upstream_retries", 1),
                 connected(1),
+                arrived(body, body),
             ],
             first(
                 (taken, resets(ErrorCode.REFUSED_STREAM)), (taken, answers(body=b"second"), gone)
@@ -181,6 +184,7 @@ ROWS = [
                 hear(0, is_whole=False, reset=ErrorCode.REFUSED_STREAM),
                 counted("upstream_retries", 1),
             ),
+            *(until_asked, until_asked),
             recorded(
                 None,
                 "upstream_error",
@@ -194,7 +198,7 @@ ROWS = [
     *(
         Row(
             f"a client that leaves by {way} without the end of a stream has had {name}",
-            [ask(), see(body), leave(way), recorded(200, outcome)],
+            [ask(), see(body), leave(way), recorded(200, outcome, done_ns=-1)],
             [heard, answers(body=body, fields=fields, is_end=False), gone],
             over,
             "P15",
@@ -208,7 +212,7 @@ ROWS = [
     ),
     Row(
         "a client that leaves behind a response to HEAD has had all",
-        [ask("HEAD"), see_head, leave("reset"), recorded(200)],
+        [ask("HEAD"), see_head, leave("reset"), recorded(200, done_ns=-1)],
         [heard, answers(body=b"", fields=(("content-length", "5"),), is_end=False), gone],
         ("h2-h2",),
         "P15",

@@ -6,6 +6,7 @@ from proxy.ring.exchange import NOTE_GRPC_MESSAGES
 from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     TO_HTTP1,
+    WIRE,
     Row,
     Stage,
     Step,
@@ -57,28 +58,31 @@ ROWS = [
     *(
         Row(
             f"one that carried {name} is not kept",
-            [trusted, *[ask(), hear(status), recorded(status)] * 3, connected(3)],
+            [trusted, *[ask(), hear(status, body), recorded(status)] * 3, connected(3)],
             [serves(raw)],
             TO_HTTP1,
             "P13",
         )
-        for name, status, raw in (
-            ("bytes behind a length", 200, OK + SURPLUS),
+        for name, status, body, raw in (
+            ("bytes behind a length", 200, b"ok", OK + SURPLUS),
             (
                 "a body behind a 204",
                 204,
+                b"",
                 b"HTTP/1.1 204 No Content\r\nContent-Length: 4\r\n\r\nbody",
             ),
-            ("a body behind a 304", 304, b"HTTP/1.1 304 Not Modified\r\n\r\nbody"),
+            ("a body behind a 304", 304, b"", b"HTTP/1.1 304 Not Modified\r\n\r\nbody"),
             (
                 "a close",
                 200,
+                b"ok",
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok",
             ),
-            ("HTTP/1.0", 200, b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
+            ("HTTP/1.0", 200, b"ok", b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
             (
                 "bytes behind chunks",
                 200,
+                b"ok",
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nsurplus",
             ),
         )
@@ -110,15 +114,19 @@ ROWS = [
             twice(
                 ask(method),
                 hear(),
-                recorded(200, has_reason=False),
+                recorded(200, **nothing),
                 counted("upstream_retries", 1),
                 connected(2),
             ),
             by_connection((taken, answers(), heard), (serves(answers()),)),
-            (*TO_HTTP1, "h1-tls"),
+            over,
             "P13",
         )
         for method in ("GET", "PUT")
+        for over, nothing in (
+            ((*WIRE, "h1-tls"), {"notes": {}}),
+            (("h2-h1",), {"has_reason": False}),
+        )
     ),
     *(
         Row(
