@@ -1,7 +1,9 @@
 """Bad input on both sides of the data port, line by line, over real sockets: whole, and byte by
 byte.
 
-The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs to.
+The vectors are data (`vectors/requests.py`, `vectors/responses.py`), each with the rule it belongs
+to. What each rule says, and which test or row is closest to it, stands in `RULES`;
+`test_every_rule_has_a_test` fails when one of them is renamed.
 """
 
 import contextlib
@@ -62,29 +64,132 @@ ROWS = (
     *test_stops.ROWS,
     *test_websockets.ROWS,
 )
-ELSEWHERE = {
-    "P12": "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
-    "P23": "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps",
-    "P25": "proxy/network/test_tls_accept.py::test_a_connection_counts_before",
-    "P26": "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
-    "P27": "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once",
-    "P28": "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way",
-    "P30": "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills",
+RULES = {
+    "P1": (
+        "hop-by-hop fields go, ours cannot be named away",
+        "proxy/http1/test_request_head.py::test_only_what_steers",
+    ),
+    "P2": (
+        "one framing, exactly read, written anew",
+        "proxy/http1/test_response_head.py::test_bodies_are_framed_anew",
+    ),
+    "P3": (
+        "no malformed lines, names, values",
+        "proxy/http1/test_request_head.py::test_what_two_parsers",
+    ),
+    "P4": (
+        "chunks are read strictly; extensions go",
+        "proxy/http1/test_chunked.py::test_malformed_bodies",
+    ),
+    "P5": (
+        "Expect: 100-continue or 417",
+        "hints and a 100 that is waited for go before it",
+    ),
+    "P6": (
+        "HEAD, 1xx, 204, 304 have no body",
+        "HEAD with a length leaves both connections open, and is on record before its end",
+    ),
+    "P7": (
+        "only websocket upgrades",
+        "an offer of HTTP/2 is answered over HTTP/1.1",
+    ),
+    "P8": (
+        "target forms",
+        "proxy/http1/test_request_line.py::test_a_request_line_is_brought_into_origin_form",
+    ),
+    "P9": ("one valid Host", "proxy/http1/test_request_line.py::test_any_other_host_is_refused"),
+    "P10": (
+        "path bytes stay; routes are not fooled",
+        "proxy/worker/test_bad_input.py::test_a_path_that_two_readers",
+    ),
+    "P11": (
+        "nothing else is added or changed",
+        "proxy/worker/test_transparency.py::test_targets_methods_and_codings",
+    ),
+    "P12": (
+        "nothing is shared between clients",
+        "proxy/worker/test_bad_input.py::test_nothing_is_shared_between_clients",
+    ),
+    "P13": ("one retry, never of a POST", "POST of 4 bytes is never sent twice"),
+    "P14": ("an upstream that dies is visible", "one that is cut looks so"),
+    "P15": (
+        "a client that leaves is logged",
+        "one that waits and leaves by close is 499, and its upstream is given up",
+    ),
+    "P16": (
+        "back-pressure, early answers",
+        "an early answer reaches a client that still uploads, and both connections end",
+    ),
+    "P17": ("deadlines and limits", "proxy/worker/test_deadlines.py::test_a_slow_head_is_refused"),
+    "P18": (
+        "X-Forwarded-For, trusted proxies, twins",
+        "clients behind a trusted proxy are told apart on one connection",
+    ),
+    "P19": ("loops", "one that passed before is refused"),
+    "P20": (
+        "pipelining is sequential and bounded",
+        "proxy/worker/test_bad_input.py::test_ten_thousand_pipelined",
+    ),
+    "P21": (
+        "interim answers are never final",
+        "a 100 that nobody waits for goes no further",
+    ),
+    "P22": (
+        "no injected lines in responses",
+        "proxy/http1/test_response_head.py::test_a_head_that_cannot_be_right",
+    ),
+    "P23": (
+        "bounded turns",
+        "proxy/worker/test_fairness.py::test_an_upload_in_small_chunks_goes_in_steps",
+    ),
+    "P24": (
+        "the body of a request whose end is known",
+        "the body of a request to a dead upstream is recorded, and its client goes on",
+    ),
+    "P25": (
+        "TLS connections count from accept",
+        "proxy/network/test_tls_accept.py::test_a_connection_counts_before",
+    ),
+    "P26": (
+        "addresses of a name",
+        "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
+    ),
+    "P27": (
+        "no idle connection holds others",
+        "proxy/worker/test_serial_upstreams.py::test_two_clients_at_once",
+    ),
+    "P28": ("room", "proxy/worker/test_idle_eviction.py::test_what_runs_never_gives_way"),
+    "P29": ("a stop answers what is coming", "a first request is waited for behind b''"),
+    "P30": (
+        "recording slows down",
+        "proxy/worker/test_recording_pace.py::test_requests_wait_in_a_ring_that_fills",
+    ),
 }
-"""Rules that no row and no vector below names, and the test of each."""
+"""Rule → what it says, and the test or row that is closest to it, beside the vectors below."""
 
 
 def test_every_rule_has_a_test() -> None:
-    """Each is named by a vector, by a row, or above; none is named that is not written."""
+    """Each rule is held by a test or a row of its own, and most by vectors too; each vector and each
+    row belongs to a rule that is written.
+    """
     written = (ROOT.parent / "proxy/http1/RULES.md").read_text()
-    vectors: list[Refusal | Passage | Lie] = [*REFUSALS, *PASSAGES, *CONFORMANCE_PASSAGES, *LIES]
-    named = {row.rule for row in ROWS if row.rule} | ELSEWHERE.keys()
-    named |= {vector.rule for vector in vectors}
-    assert named == set(re.findall(r"^## (P\d+) ", written, re.MULTILINE))
-    for rule, test in ELSEWHERE.items():
+    assert re.findall(r"^## (P\d+) ", written, re.MULTILINE) == list(RULES)
+    named = {(row.name, row.rule) for row in ROWS}
+    for rule, (_, test) in RULES.items():
         path, _, name = test.partition("::")
+        if not name:
+            assert (test, rule) in named
+            continue
         text = (ROOT / path).read_text()
         assert re.search(rf"\n(?:async )?def {name}\w*\(", text), f"{rule}: no {name} in {path}"
+
+    in_vectors = {
+        vector.rule
+        for vectors in (REFUSALS, PASSAGES, CONFORMANCE_PASSAGES, LIES)
+        for vector in vectors
+    }
+    assert in_vectors | {row.rule for row in ROWS} <= {"", *RULES}
+    assert len({vector.rule for vectors in (REFUSALS, PASSAGES, LIES) for vector in vectors}) >= 14
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +414,7 @@ def test_lies_of_an_upstream(start: Start, lie: Lie, manner: str) -> None:
             code = "upstream_bad_response" if lie.end == "stay" else "upstream_reset"
             assert (answer.field("X-Sidelog-Error"), error(record)) == (code, code)
             assert answer.field("Connection") is None
+            assert record.flags & FLAG_OWN_RESPONSE
             errors = plane.counters().upstream_errors
             assert errors == {("0", code.removeprefix("upstream_")): 1}
         else:

@@ -87,6 +87,8 @@ LIES: Final = [
     ),
     Lie("nothing", "P14", b"", 502, "close"),
     Lie("reset before the first byte", "P14", b"", 502, "reset"),
+    Lie("end within the version", "P14", b"HTT", 502, "close"),
+    Lie("end behind an empty line", "P14", b"\r\n", 502, "close"),
     Lie("end within the head", "P14", b"HTTP/1.1 200 OK\r\nContent-Le", 502, "close"),
     Lie("early close of a length", "P14", _ok(b"Content-Length: 40", b"body"), 200, "close"),
     Lie("reset within a length", "P14", _ok(b"Content-Length: 40", b"body"), 200, "reset"),
