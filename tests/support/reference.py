@@ -335,7 +335,8 @@ class ReferenceEngine:
         exchange.flags |= FLAG_OWN_RESPONSE
         exchange.response_head = head
         exchange.response_body = Window(len(body), 0)
-        exchange.response_body.add(body)
+        if exchange.method != b"HEAD":
+            exchange.response_body.add(body)
         headers = _multidict(head.partition(b"\r\n")[2][:-2])
         if self._id_header:
             headers[self._id_header] = exchange.id_text.decode()

@@ -53,7 +53,9 @@ class Exit(ABC):
 
     @abstractmethod
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
-        """Prepare an error response of our own; return its head and body."""
+        """Prepare an error response of our own; return its head and its body, which is empty for
+        HEAD.
+        """
 
     def _own_response(
         self, code: str, message: str, id_text: bytes, *, close: bool

@@ -104,7 +104,9 @@ class Http1Exit(Exit):
 
     def refuse(self, code: str, message: str, id_text: bytes) -> tuple[bytes, bytes]:
         head, body = self._own_response(code, message, id_text, close=not self.is_keep_alive)
-        self._out = head if self._method == b"HEAD" else head + body
+        if self._method == b"HEAD":
+            body = b""
+        self._out = head + body
         return head, body
 
     def release(self) -> None:

@@ -118,7 +118,9 @@ class Http2Exit(Exit):
         self._codec.send_response(
             self.id, int(status_line[9:12]), fields[:-2], is_end=self._is_head
         )
-        if not self._is_head:
+        if self._is_head:
+            body = b""
+        else:
             self._send(body, is_end=True)
         return head, body
 

@@ -300,6 +300,10 @@ def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
         _break_off(relay, exchange, code)
         return
 
+    # The body says why, but a response to HEAD has none.
+    is_head = relay.method == b"HEAD"
+    if is_head or code in ("timeout_headers", "timeout_body", "method_not_allowed"):
+        exchange.note(NOTE_MESSAGE, message.encode())
     _respond(relay, exchange, code, message, _REJECTED, close=close)
     now_ns = time.monotonic_ns()
     relay.record(exchange, now_ns)
@@ -317,8 +321,6 @@ def _respond(
     exchange.outcome = outcome
     exchange.error = ERROR_INDEX[code]
     exchange.status = int(head.split(None, 2)[1])
-    if code in ("timeout_headers", "timeout_body", "method_not_allowed"):
-        exchange.note(NOTE_MESSAGE, message.encode())
     exchange.flags |= FLAG_OWN_RESPONSE
     exchange.response_head = head
     window = Window(len(body), 0)

@@ -324,6 +324,21 @@ ROWS = [
         )
     ),
     Row(
+        "an error response to HEAD has no body, and its record says why in a note",
+        [
+            ask("HEAD", path="/in"),
+            hear(502, b"", error="upstream_refused", method="HEAD"),
+            recorded(502, *REFUSED, response_bytes=0, message=b"cannot connect to the upstream"),
+            ask("HEAD", path="/other"),
+            hear(404, b"", error="no_route", method="HEAD"),
+            recorded(404, "rejected", "no_route", response_bytes=0, message=b"'/other'"),
+        ],
+        NOBODY,
+        TO_HTTP1,
+        "P6",
+        {"route": {"path": "/in"}},
+    ),
+    Row(
         "an upload to nobody is a 502, and its client may go on unless that is too much to read",
         [
             *(
