@@ -2,6 +2,8 @@
 WebSocket session.
 """
 
+import json
+
 import pytest
 
 from storage.grpc import Grpc
@@ -150,6 +152,25 @@ async def test_any_json_is_indented(empty_site: Site) -> None:
         })"""
     )
     assert differ == 0
+
+
+async def test_numbers_that_are_not_finite_are_null(empty_site: Site) -> None:
+    """As Python and vLLM write them; the same letters within a text stay."""
+    await empty_site.open("/requests")
+    await empty_site.page.wait_for("#filter")
+    text = r'{"a":NaN,"b":[-Infinity,1,"NaN -Infinity \" NaN"],"c":"\ud83d"}'
+    read, refused = await empty_site.page.evaluate(
+        f"""import("/ui/newest/lib/format.js").then(({{ parseJson }}) => {{
+          const {{ a, b }} = parseJson({json.dumps(text)});
+          try {{
+            return [[a, b], parseJson('{{"a":NaNa}}')];
+          }} catch (error) {{
+            return [[a, b], error.name];
+          }}
+        }})"""
+    )
+    assert read == [None, [None, 1, 'NaN -Infinity " NaN']]
+    assert refused == "SyntaxError"
 
 
 async def test_json_that_is_nested_without_end_is_shown(empty_site: Site) -> None:

@@ -76,7 +76,10 @@ async def test_what_is_remembered_is_bounded_in_bytes(
     with contextlib.closing(sqlite3.connect(path)) as connection:
         dictionary = Dictionary(connection)
         dictionary.begin(1)
-        numbers = [dictionary.ids["user_agent"][agent] for agent in agents]
+        numbers = [dictionary.ids["user_agent"][agent] for agent in agents[:3]]
+        dictionary.begin(1)
+        assert set(dictionary.ids["user_agent"]) == {None, *agents[:3]}
+        numbers += [dictionary.ids["user_agent"][agent] for agent in agents[3:]]
         assert set(dictionary.ids["user_agent"]) == {None, *agents}
         dictionary.begin(1)
         assert set(dictionary.ids["user_agent"]) == {None}
