@@ -1,4 +1,4 @@
-"""The entry point of the command line, which turns every end of a command into an exit code.
+"""The entry point of the command line. It turns every end of a command into an exit code.
 
 Exit codes: 0 ok, 1 failure, 2 usage or invalid configuration, 130 interrupted, 141 when the reader
 of the output left (as shells report a program ended by SIGPIPE). A user's mistake is one line on
@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         code = _reader_gone()
     except OSError as error:
         code = _failed(error)
-    except KeyboardInterrupt:  # before click, which knows it too
+    except KeyboardInterrupt:  # before click handles it
         code = INTERRUPTED
 
     return code
@@ -51,7 +51,7 @@ def _ready_streams() -> None:
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         out = sys.stdout
-        # PYTHONUNBUFFERED: what a full disk did not take would be lost.
+        # PYTHONUNBUFFERED: output that a full disk did not take would be lost.
         if isinstance(out.buffer, io.RawIOBase):
             sys.stdout = out = open(1, "w", encoding=out.encoding, errors=out.errors, closefd=False)  # noqa: SIM115
         if out.encoding.lower() != "utf-8":
@@ -108,7 +108,7 @@ def _failed(error: Exception) -> int:
 
     if isinstance(error, OSError) and error.strerror and not isinstance(error, BrokenPipeError):
         complain(f"sidelog: {f'{error.filename}: ' if error.filename else ''}{error.strerror}")
-        leave_stdout()  # which may be what is full
+        leave_stdout()  # its disk may be the full one
         return 1
 
     raise error

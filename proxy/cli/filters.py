@@ -43,7 +43,7 @@ def with_filters(arguments: Sequence[str], own: Iterable[str]) -> list[str]:
     """Rewrite flags of fields to `--filter NAME VALUE`, except the command's own options.
 
     Raises:
-        click.UsageError: such a flag lacks its value.
+        click.UsageError: the value of a flag is missing.
     """
     known = set(own)
     written: list[str] = []

@@ -4,12 +4,13 @@ Invariant: a command is imported only when it is used, so that no command pays f
 Therefore this module repeats the commands' summaries; a test compares them with their help.
 """
 
-import sys
 from importlib import import_module
 from typing import Final, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
+
+from proxy.process.version import VERSION
 
 
 class _Place(NamedTuple):
@@ -31,16 +32,14 @@ SECTIONS: Final = {
         ),
         "health": _Place(
             "health:health",
-            "Say whether sidelog is ready, and exit with 0 if it is; for container health checks.",
+            "Report whether sidelog is ready, and exit with 0 if it is; for container health checks.",
         ),
         "doctor": _Place(
             "doctor.command:doctor",
             "Check this machine and the settings, and suggest a fix for each problem.",
         ),
         "config": _Place("config:config_group", "Check or show the configuration."),
-        "redact": _Place(
-            "redact:redact_group", "What is taken out before anything is stored, and by which rule."
-        ),
+        "redact": _Place("redact:redact_group", "List the rules of redaction, and try them."),
         "token": _Place("token:token", "The admin token."),
         "ca": _Place(
             "ca:ca",
@@ -163,22 +162,7 @@ class _Program(click.Group):
         return names + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def _show_version(ctx: click.Context, _: click.Parameter, is_asked: bool) -> None:
-    if is_asked:
-        from proxy.process.version import VERSION
-
-        sys.stdout.write(f"sidelog {VERSION}\n")
-        ctx.exit()
-
-
 @click.group("sidelog", cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help="Print the version and exit.",
-)
+@click.version_option(VERSION, message="%(prog)s %(version)s", help="Print the version and exit.")
 def program() -> None:
     """A logging reverse proxy that keeps a redacted, searchable record of every exchange."""

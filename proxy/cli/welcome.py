@@ -12,16 +12,14 @@ from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 
 
 def url_of(address: str) -> str:
-    """Return the URL by which this machine reaches an address; loopback for a wildcard."""
+    """Return the URL of an address for this machine; a wildcard address becomes loopback."""
     host, port = parse_address(address)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — compared, not listened on
     return f"http://{host_port(host, port)}"
 
 
 def own_program() -> str:
-    """Return how this sidelog is called in a shell: by its name, or by its path if the name is not
-    found.
-    """
+    """Return the command that runs this sidelog: its name, or its path if the name is not found."""
     beside = os.path.join(os.path.dirname(sys.executable), "sidelog")
     if which("sidelog") == beside or not os.path.exists(beside):
         return "sidelog"

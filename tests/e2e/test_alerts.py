@@ -187,7 +187,7 @@ def test_an_alert_is_tested_and_silenced_from_the_command_line(
         )
         with urllib.request.urlopen(page, timeout=60) as response:
             assert response.status == 200
-        assert run("silence", "asked", "--for", "1m30s") == (0, "asked: silenced for 1 min 30 s\n")
+        assert run("silence", "asked", "--for", "1m30s") == (0, "asked: silenced for 90 s\n")
         code, said = run("silence", "asked", "--for", "soon")
         assert (code, "got 'soon'" in said, "such as '30s' or '1h30m'" in said) == (2, True, True)
         code, said = run("list")

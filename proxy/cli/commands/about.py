@@ -9,9 +9,8 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
-from proxy.cli.command import command
-from proxy.cli.commands.output import say, say_json
-from proxy.cli.options import argument, json_option
+from proxy.cli.command import argument, command, json_option
+from proxy.cli.commands.output import Result, say
 from proxy.process.version import BUILD, VERSION
 
 LIBRARIES: Final = (
@@ -29,7 +28,7 @@ LIBRARIES: Final = (
 
 @command()
 @json_option
-def version(as_json: bool) -> int:
+def version() -> Result:
     """Print the version and build (pure or compiled) of sidelog, and the versions of Python and the
     main libraries.
 
@@ -42,14 +41,9 @@ def version(as_json: bool) -> int:
         except PackageNotFoundError:
             versions[name] = "not installed"
 
-    if as_json:
-        say_json({"version": VERSION, "build": BUILD, "libraries": versions})
-    else:
-        say(f"sidelog {VERSION} ({BUILD})")
-        for name, text in versions.items():
-            say(f"  {name} {text}")
-
-    return 0
+    lines = [f"sidelog {VERSION} ({BUILD})"]
+    lines += [f"  {name} {text}" for name, text in versions.items()]
+    return Result({"version": VERSION, "build": BUILD, "libraries": versions}, "\n".join(lines))
 
 
 @command()

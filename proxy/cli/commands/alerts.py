@@ -8,11 +8,9 @@ from urllib.parse import quote
 import click
 
 from api.http.times import format_time
-from proxy.cli.command import Group
+from proxy.cli.command import Group, Seconds, argument, client_options, json_option
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import print_table, report, report_list, say
-from proxy.cli.options import argument, client_options, json_option
-from proxy.cli.parameter_types import Seconds
+from proxy.cli.commands.output import Json, Result, columns_of, list_result, print_table, say
 from proxy.collector.watch.alerts.wording import span_text, value_text
 
 MAX_MESSAGES: Final = 20
@@ -26,31 +24,26 @@ def alerts() -> None:
 
 
 @alerts.command("list")
-@json_option
 @client_options
-def list_alerts(client: Client, as_json: bool) -> int:
+@json_option
+def list_alerts(client: Client) -> Result:
     """List the alerts: the figure of each, its limit, what fires, and what was sent.
 
     Example: sidelog alerts list
     """
     answer = client.get_json("/api/alerts")
     messages = [*reversed(answer["waiting"]), *answer["history"]]
-    found = answer["alerts"]
+    for alert in answer["alerts"]:
+        alert["messages"] = [each for each in messages if each["alert"] == alert["name"]]
 
-    if as_json:
-        for alert in found:
-            alert["messages"] = [
-                message for message in messages if message["alert"] == alert["name"]
-            ]
+    def show(found: list[dict[str, Any]]) -> None:
+        list_result(found, "alerts", _print_alerts).print(as_json=False)
+        if messages:
+            say("")
+            figures = {alert["name"]: alert["figure"] for alert in found}
+            _print_messages(messages[:MAX_MESSAGES], figures)
 
-    report_list(found, "alerts", _print_alerts, as_json=as_json)
-    if messages and not as_json:
-        say("")
-        _print_messages(
-            messages[:MAX_MESSAGES], {alert["name"]: alert["figure"] for alert in found}
-        )
-
-    return 0
+    return Result(answer["alerts"], show)
 
 
 def _print_alerts(found: list[dict[str, Any]]) -> None:
@@ -63,7 +56,7 @@ def _print_alerts(found: list[dict[str, Any]]) -> None:
         figure += f" by {alert['by']}" if alert["by"] else ""
         rows.append((alert["name"], _state_of(alert), figure, alert["query"] or "all"))
 
-    print_table(("name", "state", "figure", "search"), rows)
+    print_table(columns_of("name", "state", "figure", "search"), rows)
 
 
 def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) -> None:
@@ -76,15 +69,15 @@ def _print_messages(messages: list[dict[str, Any]], figures: Mapping[str, str]) 
         else:
             outcome = message["problem"] or "waits"
         rows.append((format_time(message["at_us"]), message["status"], about, value, outcome))
-    print_table(("sent", "message", "alert", "value", "outcome"), rows)
+    print_table(columns_of("sent", "message", "alert", "value", "outcome"), rows)
 
 
-def _value_text(figure: str, valued: Mapping[str, Any]) -> str:
+def _value_text(figure: str, valued: Json) -> str:
     """Return the value of a message or of a firing group as text."""
     return value_text(figure, valued["value"], sampled=valued.get("sampled", False))
 
 
-def _state_of(alert: Mapping[str, Any]) -> str:
+def _state_of(alert: Json) -> str:
     """Return the firing groups with their values, or why the state is unknown."""
     fires = [
         f"{group} {_value_text(alert['figure'], firing)}".strip()
@@ -102,9 +95,9 @@ def _state_of(alert: Mapping[str, Any]) -> str:
 
 @alerts.command("test")
 @_alert_argument
-@json_option
 @client_options
-def test_alert(client: Client, name: str, as_json: bool) -> int:
+@json_option
+def test_alert(client: Client, name: str) -> Result:
     """Evaluate an alert now and call its webhook; exits with 1 if the webhook did not accept it.
 
     Example: sidelog alerts test "checkout fails"
@@ -112,8 +105,7 @@ def test_alert(client: Client, name: str, as_json: bool) -> int:
     done = client.send_json("POST", f"/api/alerts/{quote(name, safe='')}/test")
     problem = done["problem"]
     outcome = f"not delivered: {problem}" if problem else "delivered"
-    report(done, f"{done['text']}\n{outcome}, {done['id']}", as_json=as_json)
-    return 1 if problem else 0
+    return Result(done, f"{done['text']}\n{outcome}, {done['id']}", 1 if problem else 0)
 
 
 @alerts.command()
@@ -127,24 +119,16 @@ def test_alert(client: Client, name: str, as_json: bool) -> int:
     show_default=True,
     help="For how long, such as 90s or 2h; 0: no longer.",
 )
-@json_option
 @client_options
-def silence(client: Client, name: str, seconds: int, as_json: bool) -> int:
+@json_option
+def silence(client: Client, name: str, seconds: int) -> Result:
     """Hold back the messages of an alert that begins to fire, for some time.
 
     Example: sidelog alerts silence "checkout fails" --for 2h
     """
     client.send_json("PUT", f"/api/alerts/{quote(name, safe='')}/silence", {"seconds": seconds})
     if seconds:
-        text = f"{name}: silenced for {_duration_text(seconds)}"
+        text = f"{name}: silenced for {span_text(seconds)}"
     else:
         text = f"{name}: silence ended"
-    return report({"name": name, "seconds": seconds}, text, as_json=as_json)
-
-
-def _duration_text(seconds: int) -> str:
-    """Return a duration in whole hours, minutes and seconds, such as `1 h 30 min`."""
-    minutes, rest_s = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    parts = ((hours, "h"), (minutes, "min"), (rest_s, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+    return Result({"name": name, "seconds": seconds}, text)

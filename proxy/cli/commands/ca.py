@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import Group, data_dir_option, json_flag, json_option
 from proxy.cli.commands.authority import authority_of, proxy_of, variables_for
 from proxy.cli.commands.client import data_directory
-from proxy.cli.commands.output import CommandError, print_table, report, say, say_json
-from proxy.cli.options import data_dir_option, json_option
+from proxy.cli.commands.output import (
+    CommandError,
+    Result,
+    columns_of,
+    print_table,
+    say,
+    say_json,
+)
 from proxy.egress.trust import TRUST
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ _NO_PORT: Final = (
 
 @click.group(cls=Group, invoke_without_command=True)
 @data_dir_option
-@json_option
+@json_flag
 @click.pass_context
 def ca(context: click.Context, data_dir: str | None, as_json: bool) -> int:
     """The authority by which outgoing calls are read: its file, and what to set so that programs
@@ -35,7 +41,7 @@ def ca(context: click.Context, data_dir: str | None, as_json: bool) -> int:
     if context.invoked_subcommand is not None:
         return 0
 
-    directory = data_directory(data_dir, os.environ)
+    directory = data_directory(data_dir)
     described = _described(authority_of(directory))
     proxy = proxy_of(directory)
     variables = variables_for(directory, proxy, os.environ)
@@ -65,7 +71,7 @@ def env(data_dir: str | None, proxy: str | None) -> int:
 
     Example: eval "$(sidelog ca env)"
     """
-    directory = data_directory(data_dir, os.environ)
+    directory = data_directory(data_dir)
     url = proxy or proxy_of(directory)
     if not url:
         raise CommandError(_NO_PORT.format(directory))
@@ -78,15 +84,15 @@ def env(data_dir: str | None, proxy: str | None) -> int:
 @ca.command()
 @data_dir_option
 @json_option
-def rotate(data_dir: str | None, as_json: bool) -> int:
+def rotate(data_dir: str | None) -> Result:
     """Replace the authority by a new one, which programs have to trust anew. A running sidelog uses
     it after a reload (SIGHUP).
 
     Example: sidelog ca rotate --data-dir /var/lib/sidelog
     """
-    directory = data_directory(data_dir, os.environ)
+    directory = data_directory(data_dir)
     described = _described(authority_of(directory, is_new=True))
-    return report(described, f"{described['certificate']}: {described['sha256']}", as_json=as_json)
+    return Result(described, f"{described['certificate']}: {described['sha256']}")
 
 
 def _described(authority: "Authority") -> dict[str, str]:
@@ -100,4 +106,4 @@ def _described(authority: "Authority") -> dict[str, str]:
 def _print_variables(variables: Mapping[str, str]) -> None:
     readers = {each.name: each.readers for each in TRUST}
     rows = [(name, value, readers.get(name, "all")) for name, value in variables.items()]
-    print_table(("variable", "value", "read by"), rows)
+    print_table(columns_of("variable", "value", "read by"), rows)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from proxy.cli.commands.output import CommandError, complain
+from proxy.cli.commands.output import CommandError, Json, complain, failing
 from proxy.http1.errors import why_unreached
 from proxy.process.data_dir import (
     DEMO_DIRECTORY,
@@ -50,12 +50,13 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 """Largest response that is read; 1000 records, or one exchange with its bodies, are far smaller."""
 
 
-def data_directory(option: str | None, environ: Mapping[str, str]) -> Path:
+def data_directory(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY,
     ./sidelog-data.
 
-    Where none is named and only the demo runs, or only it ever ran, its own is meant; where neither
-    ever ran here, that of `sidelog run` in this project. A start that failed does not count.
+    If no directory is named, and only the demo runs or has run here, its directory is used. If
+    neither has run here, the directory of `sidelog run` in this project is used. A failed start
+    does not count.
     """
     if named := _named_directory(option, environ):
         return Path(named)
@@ -107,18 +108,15 @@ def read_token(directory: Path) -> str:
     """Read the admin token of a data directory."""
     path = directory / TOKEN_FILE
     try:
-        return path.read_text("ascii").strip()
+        with failing(f"cannot read {path}", PermissionError, IsADirectoryError, UnicodeDecodeError):
+            return path.read_text("ascii").strip()
     except FileNotFoundError:
         raise CommandError(
             f"no admin token at {path}, it is created at the first start; pass --data-dir"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}"
-        ) from error
 
 
-def admin_url_of(state: Mapping[str, Any]) -> str | None:
+def admin_url_of(state: Json) -> str | None:
     """Return the URL of the admin port from `state.json`; None if no sidelog ever ran there."""
     url = state.get("admin_url")
     return url if isinstance(url, str) and url else None
@@ -184,8 +182,7 @@ class Client:
         return self.send("GET", path + (f"?{_encoded(parameters)}" if parameters else ""))
 
     def send(self, method: str, target: str, content: object = None) -> Answer:
-        """Send a request, with `content` as JSON unless it is None; a status of 400 or more does
-        not raise.
+        """Send a request with optional `content` as JSON; a status of 400 or more does not raise.
 
         Raises:
             CommandError: there was no HTTP response, or it came from the data port.
@@ -270,7 +267,7 @@ class Client:
         return CommandError(f"{text}; pass --token, or --data-dir of the running sidelog")
 
     def get_file(self, path: str) -> Answer:
-        """GET a file; refusals as in `get_json`, but for their exit code, which is 1."""
+        """GET a file; a refusal raises as in `get_json`, always with exit code 1."""
         answer = self.get(path)
         if answer.status >= 400:
             raise CommandError(refusal(answer))
@@ -315,9 +312,12 @@ def client_pages(client: Client, path: str, parameters: Filters) -> Iterator[dic
 
 
 def connect(
-    url: str | None, token: str | None, option: str | None, environ: Mapping[str, str]
+    url: str | None,
+    token: str | None,
+    option: str | None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Client:
-    """Return a client made from options and, for what is not given, from the data directory."""
+    """Return a client; address and token come from options, or else from the data directory."""
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL") or None
     source = "--token" if token else "SIDELOG_TOKEN"
@@ -325,23 +325,16 @@ def connect(
     if token is not None and not (token.isascii() and token.isprintable()):
         raise CommandError("the token contains characters that no valid token has", exit_code=2)
 
-    try:
+    with failing(f"cannot read {directory / STATE_FILE}", OSError):
         state = read_state(directory)
-    except OSError as error:
-        raise CommandError(f"cannot read {directory / STATE_FILE}: {error.strerror}") from error
 
     if url is None and (url := admin_url_of(state)) is None:
-        shown = os.path.join(".", directory)
+        text = f"no sidelog has run in {os.path.join('.', directory)} yet"
         if (directory / STATE_FILE).exists():
-            text = f"no sidelog has run in {shown} yet: its {STATE_FILE} names no admin port"
-            raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
-        if directory.exists():
-            text = (
-                f"no sidelog has run with {directory}; of a copy, `sidelog query` reads what is "
-                "stored"
-            )
-            raise CommandError(f"{text}; pass --data-dir or --url of one that runs")
-        raise CommandError(f"no sidelog has run in {shown} yet; pass --data-dir or --url")
+            text += f": its {STATE_FILE} names no admin port"
+        elif directory.exists():
+            text += "; `sidelog query` reads a copy of a store"
+        raise CommandError(f"{text}; pass --data-dir or --url of a running one")
 
     if token is None:  # without a token file the port may still be open (admin.auth = "off")
         source = str(directory / TOKEN_FILE)
@@ -352,7 +345,7 @@ def connect(
     return Client(url, token, _own_certificate(url, state), source)
 
 
-def _own_certificate(url: str, state: Mapping[str, Any]) -> str:
+def _own_certificate(url: str, state: Json) -> str:
     """Return the certificate to trust under any name, if the URL leads to the admin port of this
     machine.
     """
@@ -394,7 +387,7 @@ def _refused(answer: Answer) -> CommandError:
 
 
 def refusal(answer: Answer) -> str:
-    """Return the message of an error response: RFC 9457's detail, or that of a dialect."""
+    """Return the message of an error response: RFC 9457's detail, or a dialect's message."""
     if RECORD_ID in answer.headers:
         return f"{status_text(answer)} from the data port; pass the --url of the admin port"
     try:
@@ -455,8 +448,3 @@ def _connection(url: str, cert_file: str) -> http.client.HTTPConnection:
         return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
 
     return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
-
-
-def client_from_environment(url: str | None, token: str | None, data_dir: str | None) -> Client:
-    """Return the client of a command that talks to a running sidelog."""
-    return connect(url, token, data_dir, os.environ)

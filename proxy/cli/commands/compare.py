@@ -2,24 +2,24 @@
 of its endpoint.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 from urllib.parse import quote
 
 from rich.text import Text
 
-from proxy.cli.command import command
-from proxy.cli.commands.client import Client
-from proxy.cli.commands.listing import View, column_text
-from proxy.cli.commands.output import complain, console, say_json
-from proxy.cli.commands.record_id import find_id
-from proxy.cli.options import (
+from proxy.cli.command import (
     argument,
+    command,
     ignore_option,
     json_option,
     reader_options,
     record_argument,
 )
+from proxy.cli.commands.client import Client
+from proxy.cli.commands.listing import View, column_text
+from proxy.cli.commands.output import Json, Result, complain, console
+from proxy.cli.commands.record_id import find_id
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 100
@@ -43,11 +43,11 @@ _WORDS: Final = {
     required=False,
 )
 @ignore_option
-@json_option
 @reader_options
+@json_option
 def compare(
-    client: Client, record_id: str, other_id: str | None, ignore: tuple[str, ...], as_json: bool
-) -> int:
+    client: Client, record_id: str, other_id: str | None, ignore: tuple[str, ...]
+) -> Result:
     """Show what differs between two exchanges, part by part; exits with 1 if anything does.
 
     Example: sidelog compare 0192f3c4-5a6b-7c8d-9e0f-a1b2c3d4e5f6
@@ -57,13 +57,7 @@ def compare(
     a, b = ids if len(ids) > 1 else (_last_success(client, ids[0]), ids[0])
     path = f"/api/records/{quote(a, safe='')}/compare/{quote(b, safe='')}"
     found = client.get_json(path, {"ignore": [*ignore]} if ignore else {})
-
-    if as_json:
-        say_json(found)
-    else:
-        _print(found)
-
-    return 0 if found["equal"] else 1
+    return Result(found, _print, 0 if found["equal"] else 1)
 
 
 def _last_success(client: Client, record_id: str) -> str:
@@ -82,7 +76,7 @@ def _last_success(client: Client, record_id: str) -> str:
     return str(found["id"])
 
 
-def _print(found: Mapping[str, Any]) -> None:
+def _print(found: Json) -> None:
     out = console()
     for side in ("a", "b"):
         words = (
@@ -103,7 +97,7 @@ def _print(found: Mapping[str, Any]) -> None:
         out.print(Text("\nno differences" + ("" if found["complete"] else " in what is stored")))
 
 
-def _figure(measure: Mapping[str, Any], side: str) -> str:
+def _figure(measure: Json, side: str) -> str:
     value = measure[side]
     if value is None:
         return "unknown"
@@ -112,7 +106,7 @@ def _figure(measure: Mapping[str, Any], side: str) -> str:
     return f"{value:,}"
 
 
-def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
+def _lines(part: Json) -> Iterator[Text]:
     """Return the lines of a part; none for equal parts without a note."""
     notes = [*part["notes"]]
     if part["set_apart"]:
@@ -132,7 +126,7 @@ def _lines(part: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"  ({visible_line(note)})", "dim")
 
 
-def change_line(change: Mapping[str, Any]) -> Text:
+def change_line(change: Json) -> Text:
     """Return the line of a change: its sign, its path, the old and the new value."""
     sign, style = _SIGNS.get(change["change"], ("~", ""))
     if change["old_path"] is None:

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import Group, config_option, json_option, settings_options
 from proxy.cli.commands.client import connect, data_directory
-from proxy.cli.commands.output import complain, say, say_json
-from proxy.cli.options import config_option, json_option, settings_options
+from proxy.cli.commands.output import Json, Result, complain, say
 from proxy.process.data_dir import is_in_use
 from proxy.process.terminal import json_escaped
 from proxy.settings.check import NO_UPSTREAM, warnings
@@ -36,9 +35,9 @@ def config_group() -> None:
 
 @config_group.command()
 @config_option
-@json_option
 @settings_options(*_SETTINGS)
-def check(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
+@json_option
+def check(overrides: Mapping[str, str], config: Path | None) -> Result:
     """Validate the configuration and report every problem at once.
 
     Example: sidelog config check --config sidelog.toml
@@ -46,28 +45,18 @@ def check(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> i
     try:
         settings = load(overrides, os.environ, config, examples)
     except SettingsError as error:
-        if as_json:
-            say_json({"ok": False, "problems": error.problems})
-        else:
-            for problem in error.problems:
-                complain(problem)
-        return 2
+        lines = "\n".join(error.problems)
+        return Result({"ok": False, "problems": error.problems}, lambda _: complain(lines), 2)
 
-    if as_json:
-        say_json(
-            {
-                "ok": True,
-                "problems": [],
-                "warnings": [f"{name}: {text}" for name, text in warnings(settings)],
-            }
-        )
-    else:
-        for name, text in warnings(settings):
-            complain(f"warning: {name}: {text}")
-        count = len(settings.routes)
+    warned = [f"{name}: {text}" for name, text in warnings(settings)]
+    count = len(settings.routes)
+
+    def show(_: object) -> None:
+        for warning in warned:
+            complain(f"warning: {warning}")
         say(f"valid: {count} route{'s' if count != 1 else ''}, data directory {settings.data_dir}")
 
-    return 0
+    return Result({"ok": True, "problems": [], "warnings": warned}, show)
 
 
 def examples(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -86,39 +75,34 @@ def examples(settings: Settings) -> Iterator[tuple[str, str]]:
 
 @config_group.command()
 @config_option
-@json_option
 @settings_options(*_SETTINGS)
-def show(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
-    """Print the effective configuration, secrets redacted; where none is given, that of the
-    sidelog that runs here.
+@json_option
+def show(overrides: Mapping[str, str], config: Path | None) -> Result:
+    """Print the effective configuration, secrets redacted; without settings, the configuration of
+    the running sidelog.
 
     Example: sidelog config show --config sidelog.toml --json
     """
     try:
         shown = redacted(load(overrides, os.environ, config))
     except SettingsError as error:
-        directory = data_directory(overrides.get("data_dir"), os.environ)
+        directory = data_directory(overrides.get("data_dir"))
         is_missing = config is None and all(NO_UPSTREAM in each for each in error.problems)
         if not is_missing or not is_in_use(directory):
             raise
-        status = connect(None, None, str(directory), os.environ).get_json("/api/status")
+        status = connect(None, None, str(directory)).get_json("/api/status")
         shown = status["configuration"]
 
-    if as_json:
-        say_json(shown)
-    else:
-        say(f"# data directory: {shown.pop('data_dir')}")
-        say(to_toml(shown))
-
-    return 0
+    settings = {name: value for name, value in shown.items() if name != "data_dir"}
+    return Result(shown, f"# data directory: {shown['data_dir']}\n{to_toml(settings)}")
 
 
-def to_toml(tree: Mapping[str, Any]) -> str:
+def to_toml(tree: Json) -> str:
     """Return settings as TOML: tables, then lists of tables. JSON and TOML write the leaves alike."""
     return "\n".join(_table(tree, "")).strip("\n")
 
 
-def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
+def _table(tree: Json, prefix: str) -> list[str]:
     lines = [
         f"{_key(key)} = {_value(value)}" for key, value in tree.items() if not _is_table(key, value)
     ]
@@ -132,8 +116,8 @@ def _table(tree: Mapping[str, Any], prefix: str) -> list[str]:
 
 
 def _is_table(key: str, value: object) -> bool:
-    """Return whether a value is a section, not a setting that is itself a table, such as the
-    headers that a route sets.
+    """Return whether a value is a section. The headers that a route sets are a table, too, but one
+    setting.
     """
     is_list_of_tables = (
         isinstance(value, (list, tuple))
@@ -143,7 +127,7 @@ def _is_table(key: str, value: object) -> bool:
     return is_list_of_tables or (isinstance(value, dict) and not key.startswith(("set_", "add_")))
 
 
-def _headed(name: str, value: Any) -> list[tuple[str, Mapping[str, Any]]]:
+def _headed(name: str, value: Any) -> list[tuple[str, Json]]:
     if isinstance(value, dict):
         return [(f"[{name}]", value)]
     return [(f"[[{name}]]", item) for item in value]

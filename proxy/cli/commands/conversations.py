@@ -3,27 +3,27 @@ calls in order.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import click
-from rich.text import Text
 
-from proxy.cli.command import command
-from proxy.cli.commands.client import Client, Filters, client_pages
-from proxy.cli.commands.listing import View, column_text, print_records, print_rows
-from proxy.cli.commands.output import complain, say, say_json
-from proxy.cli.options import (
+from proxy.cli.command import (
+    FILE,
+    WholeNumber,
     argument,
+    command,
     filter_options,
     json_lines_option,
     limit_option,
     reader_options,
 )
-from proxy.cli.parameter_types import FILE, WholeNumber
+from proxy.cli.commands.client import Client, Filters, client_pages
+from proxy.cli.commands.listing import View, column_text, print_records, print_rows
+from proxy.cli.commands.output import Json, complain, say, say_json
 from proxy.process.terminal import visible_line
 
 MAX_PAGE: Final = 100
@@ -155,26 +155,20 @@ def _print_one(client: Client, conversation_id: str, view: View, *, as_json: boo
     return 0
 
 
-def _models(each: Mapping[str, Any]) -> str:
+def _models(each: Json) -> str:
     first, *others = each["models"] or ("–",)
-    return visible_line(first) + (f" +{len(others)}" if others else "")
+    return first + (f" +{len(others)}" if others else "")
 
 
-def _started(each: Mapping[str, Any], view: View) -> str:
-    started = datetime.fromisoformat(each["started_at"]).astimezone(view.zone)
-    return f"{started:%Y-%m-%d %H:%M:%S}"
-
-
-_CELLS: Final[Mapping[str, Callable[[Mapping[str, Any], View], str]]] = {
-    "started": _started,
-    "turns": lambda each, _: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
-    "failed": lambda each, _: f"{each['failed']:,}",
-    "input": lambda each, _: _tokens(each, "input_tokens"),
-    "output": lambda each, _: _tokens(each, "output_tokens"),
-    "cost": lambda each, _: _cost(each),
-    "took": lambda each, _: f"{_seconds(each):,.1f} s",
-    "model": lambda each, _: _models(each),
-    "about": lambda each, _: visible_line(each["title"] or "–"),
+_CELLS: Final[Mapping[str, Callable[[Json], str]]] = {
+    "turns": lambda each: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
+    "failed": lambda each: f"{each['failed']:,}",
+    "input": lambda each: _tokens(each, "input_tokens"),
+    "output": lambda each: _tokens(each, "output_tokens"),
+    "cost": lambda each: _cost(each),
+    "took": lambda each: f"{_seconds(each):,.1f} s",
+    "model": _models,
+    "about": lambda each: each["title"] or "–",
 }
 _WIDE: Final = (
     "started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about",
@@ -182,11 +176,11 @@ _WIDE: Final = (
 _NARROW: Final = ("half_id", "turns", "failed", "cost", "about")
 
 
-def _cell(name: str, each: Mapping[str, Any], view: View) -> Text:
-    return Text(_CELLS[name](each, view) if name in _CELLS else column_text(name, each, view))
+def _cell(name: str, each: Json, view: View) -> str:
+    return _CELLS[name](each) if name in _CELLS else column_text(name, each, view)
 
 
-def _print_sums(each: Mapping[str, Any]) -> None:
+def _print_sums(each: Json) -> None:
     say(f"about     {visible_line(each['title'] or '–')}")
     if each.get("sampled"):
         of_sample = " (of a sample: what is stored)"
@@ -218,16 +212,16 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{visible_line(name)} {count:,}" for name, count in counts.items()) or "–"
 
 
-def _tokens(each: Mapping[str, Any], name: str) -> str:
+def _tokens(each: Json, name: str) -> str:
     """Write a sum; empty when no call has reported anything."""
     return f"{each[name]:,}" if each["counted"] else "–"
 
 
-def _seconds(each: Mapping[str, Any]) -> float:
+def _seconds(each: Json) -> float:
     return float(each["duration_ms"]) / _MS_PER_S
 
 
-def _cost(each: Mapping[str, Any]) -> str:
+def _cost(each: Json) -> str:
     """Write the known sum, and the number of calls in it where it lacks some."""
     if not each["priced"]:
         return "–"

@@ -13,12 +13,10 @@ from urllib.parse import quote
 import click
 import msgspec
 
-from proxy.cli.command import Group
+from proxy.cli.command import FILE, Group, argument, config_option, data_dir_option, json_option
 from proxy.cli.commands.doctor.store import sqlite_path
-from proxy.cli.commands.output import CommandError, say, say_json
+from proxy.cli.commands.output import CommandError, Result, say
 from proxy.cli.commands.store import check_exists, settings_of, with_store
-from proxy.cli.options import argument, config_option, data_dir_option, json_option
-from proxy.cli.parameter_types import FILE
 from proxy.settings.model import Settings
 from storage.base import Storage
 from storage.errors import SchemaTooOld, StorageUnavailable
@@ -39,7 +37,7 @@ def _existing(config: Path | None, data_dir: str | None) -> Settings:
 @config_option
 @data_dir_option
 @json_option
-def status(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+def status(config: Path | None, data_dir: str | None) -> Result:
     """Show the store's contents, layout, size and retention. Changes nothing.
 
     Example: sidelog db status --data-dir /var/lib/sidelog
@@ -48,15 +46,14 @@ def status(config: Path | None, data_dir: str | None, as_json: bool) -> int:
     found = _look_into(settings)
     if "newest_layout" in found:
         found["mend"] = "run `sidelog db migrate`, or start sidelog"
-    _print(found, as_json=as_json)
-    return 0
+    return Result(found, _print)
 
 
 @db.command()
 @config_option
 @data_dir_option
 @json_option
-def migrate(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+def migrate(config: Path | None, data_dir: str | None) -> Result:
     """Migrate the store to the newest layout, as a start of sidelog does.
 
     Example: sidelog db migrate --data-dir /var/lib/sidelog
@@ -72,15 +69,14 @@ def migrate(config: Path | None, data_dir: str | None, as_json: bool) -> int:
         info = await storage.info()
         return {"location": info.location, "layout_before": before, "layout": info.schema_version}
 
-    _print(with_store(settings, read), as_json=as_json)
-    return 0
+    return Result(with_store(settings, read), _print)
 
 
 @db.command()
 @config_option
 @data_dir_option
 @json_option
-def vacuum(config: Path | None, data_dir: str | None, as_json: bool) -> int:
+def vacuum(config: Path | None, data_dir: str | None) -> Result:
     """Return free space to the file system; works while sidelog is running.
 
     Example: sidelog db vacuum --data-dir /var/lib/sidelog
@@ -96,8 +92,7 @@ def vacuum(config: Path | None, data_dir: str | None, as_json: bool) -> int:
             "size_bytes": after.size_bytes,
         }
 
-    _print(with_store(_existing(config, data_dir), read), as_json=as_json)
-    return 0
+    return Result(with_store(_existing(config, data_dir), read), _print)
 
 
 @db.command()
@@ -110,7 +105,7 @@ def vacuum(config: Path | None, data_dir: str | None, as_json: bool) -> int:
 @config_option
 @data_dir_option
 @json_option
-def backup(file: Path, config: Path | None, data_dir: str | None, as_json: bool) -> int:
+def backup(file: Path, config: Path | None, data_dir: str | None) -> Result:
     """Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.
 
     Example: sidelog db backup records.db
@@ -144,8 +139,7 @@ def backup(file: Path, config: Path | None, data_dir: str | None, as_json: bool)
     )
     found = {"location": str(file)} | _look_into(copied)
     found |= {"size_bytes": file.stat().st_size, "took_s": took_s}
-    _print(found, as_json=as_json)
-    return 0
+    return Result(found, _print)
 
 
 def _look_into(settings: Settings) -> dict[str, object]:
@@ -182,10 +176,7 @@ async def _describe(storage: Storage) -> dict[str, object]:
     }
 
 
-def _print(found: dict[str, object], *, as_json: bool) -> None:
-    if as_json:
-        say_json(found)
-        return
+def _print(found: dict[str, object]) -> None:
     width = max(map(len, found))
     for key, value in found.items():
         name = "fix" if key == "mend" else key

@@ -3,10 +3,9 @@
 import json
 from typing import Final
 
-from proxy.cli.command import command
-from proxy.cli.commands.client import client_from_environment, refusal
-from proxy.cli.commands.output import complain, say, say_json
-from proxy.cli.options import json_option, store_option, url_option
+from proxy.cli.command import command, json_option, store_option, url_option
+from proxy.cli.commands.client import connect, refusal
+from proxy.cli.commands.output import Result, complain, say
 
 NEXT: Final = (
     "`sidelog doctor` looks for causes on this machine; docs/runbook.md says what to do about each"
@@ -17,12 +16,12 @@ NEXT: Final = (
 @url_option
 @store_option
 @json_option
-def health(url: str | None, data_dir: str | None, as_json: bool) -> int:
-    """Say whether sidelog is ready, and exit with 0 if it is; for container health checks.
+def health(url: str | None, data_dir: str | None) -> Result:
+    """Report whether sidelog is ready, and exit with 0 if it is; for container health checks.
 
     Example: sidelog health --url http://127.0.0.1:8090
     """
-    answer = client_from_environment(url, "", data_dir).get("/readyz")
+    answer = connect(url, "", data_dir).get("/readyz")
     is_ready = answer.status == 200
     try:
         detail = json.loads(answer.body)
@@ -30,13 +29,14 @@ def health(url: str | None, data_dir: str | None, as_json: bool) -> int:
         detail = answer.body.decode("utf-8", "replace").strip()
 
     reasons = detail.get("reasons", []) if isinstance(detail, dict) else []
-    if as_json:
-        say_json({"ready": is_ready, "status": answer.status, "detail": detail})
-    elif is_ready:
-        say("; ".join(["ready", *map(str, reasons)]))
-    else:
-        complain(f"not ready: {'; '.join(map(str, reasons)) or refusal(answer)}")
 
-    if reasons and not as_json:
-        complain(NEXT)
-    return 0 if is_ready else 1
+    def show(_: object) -> None:
+        if is_ready:
+            say("; ".join(["ready", *map(str, reasons)]))
+        else:
+            complain(f"not ready: {'; '.join(map(str, reasons)) or refusal(answer)}")
+        if reasons:
+            complain(NEXT)
+
+    found = {"ready": is_ready, "status": answer.status, "detail": detail}
+    return Result(found, show, 0 if is_ready else 1)

@@ -11,51 +11,51 @@ from urllib.parse import quote
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import (
+    NUMBER_WITH_UNIT,
+    Group,
+    argument,
+    client_options,
+    json_option,
+    seconds_in,
+)
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import (
     CommandError,
+    Result,
+    columns_of,
     complain,
-    console,
-    report,
-    report_list,
+    list_result,
+    print_table,
+    say,
 )
-from proxy.cli.options import argument, client_options, json_option
-from proxy.cli.parameter_types import NUMBER_WITH_UNIT
-from proxy.process.terminal import visible
+from proxy.process.terminal import visible_line
 
-_AGE_PART: Final = re.compile(r"([0-9]{1,6})([smhdw])", re.ASCII)
-_AGE: Final = re.compile(rf"(?:{_AGE_PART.pattern})+", re.ASCII)
 _DATE: Final = re.compile(r"[0-9]{4}-")
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def moment(text: str, now: datetime) -> str:
-    """Convert a duration such as `30d` to that time from now; return other text unchanged, for the
-    API to judge.
+    """Convert a duration (`30d`) to that time from now; leave a time to be parsed by the API.
 
     Raises:
         CommandError: the text is neither.
     """
-    if _AGE.fullmatch(text.strip()) is None:
-        if _DATE.match(text.strip()):
-            return text
-        a_time = "a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d"
-        is_bare = text.strip().isdecimal()
-        expected = (
-            f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, or a time such as 2026-11-20T10:32Z"
-        )
-        raise CommandError(
-            f"--expires is {text!r}, expected {expected if is_bare else a_time}", exit_code=2
-        )
+    if _DATE.match(text.strip()):
+        return text
 
-    try:
-        seconds = sum(int(number) * _UNIT_S[unit] for number, unit in _AGE_PART.findall(text))
-        return (now + timedelta(seconds=seconds)).isoformat()
-    except OverflowError as error:
-        raise CommandError(
-            f"--expires is {text!r}, expected a time before the year 10000", exit_code=2
-        ) from error
+    expected = "a time such as 2026-11-20T10:32Z, or one from now such as 12h or 30d"
+    if text.strip().isdecimal():
+        a_time = "or a time such as 2026-11-20T10:32Z"
+        expected = f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, {a_time}"
+    else:
+        try:
+            return (now + timedelta(seconds=seconds_in(text))).isoformat()
+        except OverflowError:
+            expected = "a time before the year 10000"
+        except ValueError:
+            pass  # the text is neither
+
+    raise CommandError(f"--expires is {text!r}, expected {expected}", exit_code=2)
 
 
 class _Keys(Group):
@@ -95,8 +95,8 @@ _key_argument: Final = argument("key", "Id of a key, or its name if that is uniq
 @click.option("--disabled", is_flag=True, help="Create the key disabled.")
 @click.option("--project", help="Project of the records of its requests.")
 @click.option("--user", help="User of the records of its requests.")
-@json_option
 @client_options
+@json_option
 def create(
     client: Client,
     name: str,
@@ -106,9 +106,8 @@ def create(
     disabled: bool,
     project: str | None,
     user: str | None,
-    as_json: bool,
-) -> int:
-    """Create a key and print its secret, which is not shown again.
+) -> Result:
+    """Create a key and print its secret. The secret is not shown again.
 
     Example: sidelog keys create "Mobile app" --scope agent --expires 30d
     """
@@ -124,72 +123,70 @@ def create(
     key = client.send_json(
         "POST", "/api/keys", {member: value for member, value in given.items() if value is not None}
     )
-    if not as_json:
-        complain(
-            f"created key {key['id']} ({visible(key['name'])}); its secret is not shown again:"
-        )
 
-    return report(key, key["secret"], as_json=as_json)
+    def show(_: object) -> None:
+        complain(f"created key {key['id']} ({key['name']}); its secret is not shown again:")
+        say(key["secret"])
+
+    return Result(key, show)
 
 
 @keys.command("list")
-@json_option
 @client_options
-def list_keys(client: Client, as_json: bool) -> int:
+@json_option
+def list_keys(client: Client) -> Result:
     """List the keys.
 
     Example: sidelog keys list --json
     """
-    return report_list(client.get_json("/api/keys")["keys"], "keys", _print_table, as_json=as_json)
+    return list_result(client.get_json("/api/keys")["keys"], "keys", _print_table)
 
 
 @keys.command()
 @_key_argument
-@json_option
 @client_options
-def disable(client: Client, key: str, as_json: bool) -> int:
+@json_option
+def disable(client: Client, key: str) -> Result:
     """Disable a key. Takes effect within a second.
 
     Example: sidelog keys disable "Mobile app"
     """
-    return _switch(client, key, is_disabled=True, as_json=as_json)
+    return _switch(client, key, is_disabled=True)
 
 
 @keys.command()
 @_key_argument
-@json_option
 @client_options
-def enable(client: Client, key: str, as_json: bool) -> int:
+@json_option
+def enable(client: Client, key: str) -> Result:
     """Enable a key again.
 
     Example: sidelog keys enable "Mobile app"
     """
-    return _switch(client, key, is_disabled=False, as_json=as_json)
+    return _switch(client, key, is_disabled=False)
 
 
-def _switch(client: Client, key: str, *, is_disabled: bool, as_json: bool) -> int:
+def _switch(client: Client, key: str, *, is_disabled: bool) -> Result:
     found = _find(client, key)
     changed = client.send_json(
         "PATCH", f"/api/keys/{quote(found['id'], safe='')}", {"disabled": is_disabled}
     )
     done = "disabled" if is_disabled else "enabled"
-    text = f"{done} key {changed['id']} ({visible(changed['name'])})"
-    return report(changed, text, as_json=as_json)
+    return Result(changed, f"{done} key {changed['id']} ({changed['name']})")
 
 
 @keys.command()
 @_key_argument
-@json_option
 @client_options
-def delete(client: Client, key: str, as_json: bool) -> int:
+@json_option
+def delete(client: Client, key: str) -> Result:
     """Delete a key permanently. Records keep its name.
 
     Example: sidelog keys delete "Mobile app"
     """
     found = _find(client, key)
     client.send_json("DELETE", f"/api/keys/{quote(found['id'], safe='')}")
-    text = f"deleted key {found['id']} ({visible(found['name'])})"
-    return report({"deleted": found["id"]}, text, as_json=as_json)
+    return Result({"deleted": found["id"]}, f"deleted key {found['id']} ({found['name']})")
 
 
 def _find(client: Client, text: str) -> dict[str, Any]:
@@ -207,38 +204,25 @@ def _find(client: Client, text: str) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    titles = (
-        "id",
-        "name",
-        "secret",
-        "state",
-        "scopes",
-        "agents",
-        "project",
-        "expires",
-        "last used",
+    columns = columns_of(
+        "id", "name", "secret", "state", "scopes", "agents", "project", "expires", "last used"
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        table.add_column(title, no_wrap=title in ("id", "secret", "state"))
+    cells = []
     for key in rows:
-        state = "disabled" if key["disabled"] else _state(key["expires_at"])
-        cells = (
+        expires_at = key["expires_at"]
+        is_over = expires_at and datetime.fromisoformat(expires_at) <= datetime.now(UTC)
+        state = "disabled" if key["disabled"] else "expired" if is_over else "active"
+        texts = (
             key["id"], key["name"], f"····{key['last4']}", state, _list(key["scopes"]), _list(key["agents"]),
-            key["project"], key["expires_at"] or "never", key["last_used_at"] or "never",
+            key["project"], expires_at or "never", key["last_used_at"] or "never",
         )  # fmt: skip
         style = "" if state == "active" else "yellow"
-        table.add_row(*(Text(visible(cell or "-"), style=style) for cell in cells))
+        cells.append([Text(visible_line(text or "-"), style=style) for text in texts])
 
-    console().print(table)
-
-
-def _state(expires_at: str | None) -> str:
-    is_over = expires_at is not None and datetime.fromisoformat(expires_at) <= datetime.now(UTC)
-    return "expired" if is_over else "active"
+    whole = ("id", "secret", "state")
+    print_table([each._replace(is_wrapped=each.title not in whole) for each in columns], cells)
 
 
 def _list(values: list[str] | str | None) -> str:

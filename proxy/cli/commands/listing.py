@@ -7,16 +7,23 @@ Columns named by `--fields` are shown in full, however narrow the terminal.
 
 import difflib
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from rich.table import Table
 from rich.text import Text
 
-from proxy.cli.commands.output import GAP, WIDE_COLUMNS, CommandError, console, print_plain
+from proxy.cli.commands.output import (
+    GAP,
+    WIDE_COLUMNS,
+    Column,
+    CommandError,
+    Json,
+    console,
+    print_table,
+)
 from proxy.cli.commands.zone import zone_name
 from proxy.process.terminal import visible_line
 from storage.redactions import described
@@ -24,9 +31,8 @@ from storage.search.cell import FIELD_ALIASES, is_cell_field
 from storage.search.reason import reason_of
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
+    from rich.console import Console
 
-Row = Mapping[str, Any]
 
 WIDE: Final = ("time", "status", "ms", "method", "target", "result", "id")
 NARROW: Final = ("clock", "code", "ms", "request", "reason", "half_id")
@@ -35,23 +41,22 @@ _WRAPPED: Final = frozenset({"target", "request", "result", "reason", "about"})
 _TITLES: Final = {
     "clock": "time", "took": "time", "reason": "result", "half_id": "id",
 }  # fmt: skip
-_DATED: Final = frozenset({"time", "clock", "started"})
+_TIMES: Final = {
+    "time": "%Y-%m-%d %H:%M:%S.%f",
+    "clock": "%H:%M:%S",
+    "started": "%Y-%m-%d %H:%M:%S",
+}
+"""Columns of the time when a record began, and their formats."""
+_TIME_CHARACTERS: Final = 23
+"""Without the digits of microseconds."""
 _OUTGOING: Final = "→ "
 """Marks calls to other hosts."""
 COMPUTED: Final = ("time", "code", "ms", "target", "request", "result")
 """Columns that are computed, not members of a record."""
 DERIVED: Final = (
-    *(
-        "in_flight",
-        "finish_reason",
-        "called_tools",
-        "failed_tools",
-        "grpc_status",
-        "begun_by",
-        "has_messages",
-    ),
-    *("started_at", "ended_at", "upstream_sent_at", "upstream_done_at"),
-)
+    "in_flight", "finish_reason", "called_tools", "failed_tools", "grpc_status", "begun_by", "has_messages",
+    "started_at", "ended_at", "upstream_sent_at", "upstream_done_at",
+)  # fmt: skip
 """Members that the API adds to the stored record."""
 _STYLES: Final = {"error": "red", "warn": "yellow"}
 _STYLED: Final = frozenset({"status", "code", "outcome", "result", "reason"})
@@ -61,8 +66,6 @@ _NUMBERS: Final = frozenset(
 _LINE_WIDTHS: Final = {"time": 23, "clock": 8, "status": 3, "code": 3, "ms": 9, "method": 7}
 _HALF_ID_CHARACTERS: Final = 16
 """Half of an id: its millisecond and twelve bits more."""
-_MAX_PADDED_NAME_CHARACTERS: Final = 400
-"""Largest padding of the column of names off a terminal: the length of the longest failure."""
 _WHY: Final = {
     "null": "null",
     "absent": "",
@@ -118,14 +121,14 @@ def read_fields(text: str | None) -> tuple[str, ...]:
     return names
 
 
-def selected(row: Row, view: View) -> Row:
+def selected(row: Json, view: View) -> Json:
     """Return only the requested fields of a record, columns as their text."""
     if not view.fields:
         return row
     return {name: _member(name, row, view) for name in view.fields}
 
 
-def _member(name: str, row: Row, view: View) -> object:
+def _member(name: str, row: Json, view: View) -> object:
     if is_cell_field(name):
         return row.get("fields", {}).get(name)
     if name in COMPUTED:
@@ -133,7 +136,7 @@ def _member(name: str, row: Row, view: View) -> object:
     return row.get(name)
 
 
-def print_records(rows: Sequence[Row], view: View) -> None:
+def print_records(rows: Sequence[Json], view: View) -> None:
     """Print a table of records."""
     print_rows(WIDE, NARROW, rows, view, _cell)
 
@@ -141,11 +144,11 @@ def print_records(rows: Sequence[Row], view: View) -> None:
 def print_rows(
     wide: Sequence[str],
     narrow: Sequence[str],
-    rows: Sequence[Row],
+    rows: Sequence[Json],
     view: View,
-    cell: Callable[[str, Row, View], Text],
+    cell: Callable[[str, Json, View], Text | str],
 ) -> None:
-    """Print a table. Off a terminal, and for columns that the reader named, every row is one line.
+    """Print a table. Columns that the reader named are shown in full, however narrow the terminal.
 
     Args:
         wide: Columns for a wide terminal.
@@ -154,73 +157,20 @@ def print_rows(
         view: May name other columns.
         cell: Returns the text of one cell.
     """
-    out = console()
-    names = view.fields or (wide if out.width >= WIDE_COLUMNS else narrow)
+    names = view.fields or (wide if console().width >= WIDE_COLUMNS else narrow)
+    columns = [Column(_title(name, view), name in _NUMBERS, name in _WRAPPED) for name in names]
     cells = [[cell(name, row, view) for name in names] for row in rows]
-    titles = [_title(name, view) for name in names]
-    are_numbers = [name in _NUMBERS for name in names]
-    if not out.is_terminal or view.fields:
-        print_plain(out, titles, cells, are_numbers)
-        return
-
-    are_wrapped = [name in _WRAPPED for name in names]
-    print_wrapped(out, titles, cells, are_numbers, are_wrapped)
+    print_table(columns, cells, is_plain=bool(view.fields))
 
 
 def _title(name: str, view: View) -> str:
     title = visible_line(_TITLES.get(name, name))
-    if name in _DATED:
+    if name in _TIMES:
         return f"{title} {zone_name(view.zone)}"
     return title
 
 
-def print_wrapped(
-    out: "Console",
-    titles: Sequence[str],
-    rows: Sequence[Sequence[Text]],
-    are_numbers: Sequence[bool],
-    are_wrapped: Sequence[bool],
-) -> None:
-    """Print a table that fits the terminal: long texts are wrapped."""
-    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
-    for title, is_number, is_wrapped in zip(titles, are_numbers, are_wrapped, strict=True):
-        justify: JustifyMethod = "right" if is_number else "left"
-        table.add_column(title, justify=justify, no_wrap=not is_wrapped, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table, soft_wrap=False)
-
-
-def print_figures(
-    name: str,
-    names: Sequence[str],
-    figures: Mapping[str, Sequence[str]],
-    wide_titles: Container[str],
-) -> None:
-    """Print a table of numbers by name.
-
-    Args:
-        name: Title of the column of names.
-        names: Names of the rows.
-        figures: Title → numbers, one for each name.
-        wide_titles: Columns that only a wide terminal shows.
-    """
-    out = console()
-    if out.width < WIDE_COLUMNS:
-        figures = {title: column for title, column in figures.items() if title not in wide_titles}
-    rows = [
-        [Text(visible_line(each)), *(Text(column[place]) for column in figures.values())]
-        for place, each in enumerate(names)
-    ]
-    titles = [name, *figures]
-    are_numbers = [False] + [True] * len(figures)
-    if out.is_terminal:
-        print_wrapped(out, titles, rows, are_numbers, [not each for each in are_numbers])
-    else:
-        print_plain(out, titles, rows, are_numbers, _MAX_PADDED_NAME_CHARACTERS)
-
-
-def line_of(row: Row, view: View, out: "Console") -> str:
+def line_of(row: Json, view: View, out: "Console") -> str:
     """Return a record as one line, coloured on a terminal."""
     names = view.columns(out)
     cells = [_cell(name, row, view) for name in names]
@@ -235,7 +185,7 @@ def line_of(row: Row, view: View, out: "Console") -> str:
     return captured.get()
 
 
-def _cell(name: str, row: Row, view: View) -> Text:
+def _cell(name: str, row: Json, view: View) -> Text:
     if name in _STYLED:
         style = _STYLES.get(row.get("level") or "", "")
     else:
@@ -243,55 +193,53 @@ def _cell(name: str, row: Row, view: View) -> Text:
     return Text(visible_line(column_text(name, row, view)), style=style)
 
 
-def column_text(name: str, row: Row, view: View) -> str:
+def column_text(name: str, row: Json, view: View) -> str:
     """Return the text of a column, as a table shows it."""
     if name in _COLUMN_TEXTS:
         return _COLUMN_TEXTS[name](row)
-    if name in ("time", "clock"):
-        return _time_text(_in_zone(row.get("started_at"), view.zone), is_short=name == "clock")
+    if name in _TIMES:
+        moment = row.get("started_at")
+        if not moment:
+            return "-"
+        shown = datetime.fromisoformat(moment).astimezone(view.zone)
+        return shown.strftime(_TIMES[name])[:_TIME_CHARACTERS]
     if is_cell_field(name):
         return _cell_text(row.get("fields", {}).get(name))
     return plain(row.get(name))
 
 
-def _milliseconds(row: Row) -> str:
-    duration_us = row.get("duration_us")
-    return "-" if duration_us is None else f"{duration_us / 1000:.1f}"
-
-
-def _result_text(row: Row, *, has_message: bool) -> str:
+def _result_text(row: Json, *, has_message: bool) -> str:
     if has_message:
         message = (row.get("data") or {}).get("error_message") or row.get("message")
     else:
         message = None
-    result = _result_of(row, message)
+    outcome = row.get("outcome")
+    result = reason_of(row.get("error_type"), outcome, row.get("status")) or outcome or ""
+    if message:
+        result += f": {message}"
     weight = row.get("weight") or 1
     return result if weight == 1 else f"{result} ×{weight:g}"
 
 
-def _method_text(row: Row) -> str:
-    return "event" if _is_event(row) else row.get("method") or "-"
-
-
-def _target_text(row: Row) -> str:
+def _target_text(row: Json) -> str:
     if _is_event(row):
         return row.get("name") or "-"
     sign = _OUTGOING if _is_outgoing(row) else ""
     return sign + (target_of(row) or "-")
 
 
-def _request_text(row: Row) -> str:
+def _request_text(row: Json) -> str:
     if _is_event(row):
         return f"event {row.get('name')}"
     asked = _target_text(row) if _is_outgoing(row) else _path(row) or "-"
     return f"{row.get('method') or '-'} {asked}"
 
 
-_COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
+_COLUMN_TEXTS: Final[dict[str, Callable[[Json], str]]] = {
     "status": lambda row: str(row.get("status") or "-"),
     "code": lambda row: str(row.get("status") or "-"),
-    "ms": _milliseconds,
-    "method": _method_text,
+    "ms": lambda row: "-" if row.get("duration_us") is None else f"{row['duration_us'] / 1000:.1f}",
+    "method": lambda row: "event" if _is_event(row) else row.get("method") or "-",
     "target": _target_text,
     "request": _request_text,
     "result": partial(_result_text, has_message=True),
@@ -302,21 +250,7 @@ _COLUMN_TEXTS: Final[dict[str, Callable[[Row], str]]] = {
 """Columns whose text differs from their value."""
 
 
-def _result_of(row: Row, message: str | None) -> str:
-    outcome = row.get("outcome")
-    reason = reason_of(row.get("error_type"), outcome, row.get("status")) or outcome or ""
-    return f"{reason}: {message}" if message else reason
-
-
-def _time_text(moment: datetime | None, *, is_short: bool) -> str:
-    if moment is None:
-        return "-"
-    if is_short:
-        return f"{moment:%H:%M:%S}"
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f}"[:23]
-
-
-def _cell_text(cell: Mapping[str, Any] | None) -> str:
+def _cell_text(cell: Json | None) -> str:
     """Return the text of a field of heads or bodies: its value, or in brackets why it has none."""
     if cell is None:
         return ""
@@ -325,15 +259,15 @@ def _cell_text(cell: Mapping[str, Any] | None) -> str:
     return _WHY[cell["state"]]
 
 
-def _is_event(row: Row) -> bool:
+def _is_event(row: Json) -> bool:
     return row.get("kind") == "event"
 
 
-def _is_outgoing(row: Row) -> bool:
+def _is_outgoing(row: Json) -> bool:
     return row.get("direction") == "out"
 
 
-def target_of(row: Row) -> str:
+def target_of(row: Json) -> str:
     """Return the target: host, path and query, and the operation that they do not show."""
     host = row.get("host") or ""
     path = _path(row)
@@ -343,24 +277,22 @@ def target_of(row: Row) -> str:
     return " ".join(dict.fromkeys(filter(None, (host, path))))
 
 
-def _path(row: Row) -> str:
+def _path(row: Json) -> str:
     """Return a path with its query and, as in endpoint names, the operation that the path does not
     show.
     """
     query = row.get("query")
     asked = (row.get("data") or {}).get("mcp") or {}
-    operation = "/".join(filter(None, (asked.get("method"), asked.get("name")))) or _operation(row)
+    operation = "/".join(filter(None, (asked.get("method"), asked.get("name"))))
+    if not operation:
+        # Of a GraphQL endpoint; in braces it stands for many.
+        named = (row.get("endpoint") or "").partition("#")[2]
+        operation = "" if named.startswith("{") else named
     return (
         (row.get("path") or "")
         + ("" if query is None else f"?{query}")
         + (operation and f"#{operation}")
     )
-
-
-def _operation(row: Row) -> str:
-    """Return the GraphQL operation in an endpoint's name; empty for the one that stands for many."""
-    name = str((row.get("endpoint") or "").partition("#")[2])
-    return "" if name.startswith("{") else name
 
 
 def plain(value: object) -> str:
@@ -371,15 +303,7 @@ def plain(value: object) -> str:
         return ", ".join(value)
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    if value is True:
-        return "yes"
-    if value is False:
-        return "no"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
 
     return str(value)
-
-
-def _in_zone(moment: str | None, zone: tzinfo | None) -> datetime | None:
-    if moment:
-        return datetime.fromisoformat(moment).astimezone(zone)
-    return None

@@ -6,10 +6,9 @@ import json
 import sys
 from typing import Any, Final
 
-from proxy.cli.command import command
+from proxy.cli.command import command, reader_options
 from proxy.cli.commands.client import Client, refusal
 from proxy.cli.commands.output import CommandError, flush, say
-from proxy.cli.options import reader_options
 from proxy.process.terminal import json_escaped
 
 _PARSE_ERROR: Final = -32700

@@ -3,11 +3,10 @@ order.
 """
 
 import base64
-from collections.abc import Mapping
 from typing import Any, Final
 
 from proxy.cli.commands.client import Client, client_pages
-from proxy.cli.commands.output import say
+from proxy.cli.commands.output import Json, say
 from proxy.process.terminal import visible_line
 
 MAX_SHOWN: Final = 1000
@@ -16,9 +15,7 @@ _MAX_BINARY_BYTES: Final = 200
 """Number of bytes shown of a binary message; the web UI and --json show all that is kept."""
 
 
-def read_messages(
-    client: Client, record: Mapping[str, Any], *, has_all: bool
-) -> dict[str, Any] | None:
+def read_messages(client: Client, record: Json, *, has_all: bool) -> dict[str, Any] | None:
     """Return the first messages of a session, or all of them; None for a record without messages of
     its own.
 
@@ -37,7 +34,7 @@ def read_messages(
     return {"messages": messages, "next_cursor": page["next_cursor"]}
 
 
-def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
+def print_messages(page: Json, record: Json) -> None:
     if record["grpc"] is not None and not page["messages"]:
         return  # its bodies have them
     say(f"\nmessages{'' if page['messages'] else ': none were kept'}")
@@ -50,7 +47,7 @@ def print_messages(page: Mapping[str, Any], record: Mapping[str, Any]) -> None:
         say(f"  [more: /api/records/{record['id']}/messages?cursor={page['next_cursor']}]")
 
 
-def _line(message: Mapping[str, Any], started_at_us: int) -> str:
+def _line(message: Json, started_at_us: int) -> str:
     at_s = max(0, message["at_us"] - started_at_us) / 1_000_000
     arrow = "-> in " if message["direction"] == "in" else "<- out"
     return (
@@ -59,7 +56,7 @@ def _line(message: Mapping[str, Any], started_at_us: int) -> str:
     )
 
 
-def _size(message: Mapping[str, Any]) -> str:
+def _size(message: Json) -> str:
     size = f"{message['size']:,} B"
     inflated = message["inflated_size"]
     if inflated is None:
@@ -67,7 +64,7 @@ def _size(message: Mapping[str, Any]) -> str:
     return f"{size} ({inflated:,} B)"
 
 
-def _content(message: Mapping[str, Any]) -> str:
+def _content(message: Json) -> str:
     if message["omitted"]:
         return f"[not kept: {message['omitted']}]"
     if message["count"] > 1:

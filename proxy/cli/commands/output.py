@@ -9,22 +9,26 @@ import json
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
-from proxy.process.terminal import json_escaped, visible, without_credentials
+from proxy.process.terminal import json_escaped, visible, visible_line, without_credentials
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
     from rich.text import Text
 
-T = TypeVar("T")
 WIDE_COLUMNS: Final = 140
-"""Width from which a terminal shows every column."""
+"""Smallest width of a terminal that shows every column."""
 GAP: Final = 2
 """Blanks between columns."""
 _MAX_PADDED_CHARACTERS: Final = 100
 _SCREENS: Final = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+
+
+Json = Mapping[str, Any]
+"""A JSON object, usually a part of an answer of the API."""
 
 
 class CommandError(Exception):
@@ -113,68 +117,112 @@ class Verbatim:
         sys.stdout.flush()
 
 
+def write_out(pieces: Iterable[bytes]) -> None:
+    """Write bytes to stdout; raises ReaderGone as `say` does."""
+    out = Verbatim()
+    try:
+        for piece in pieces:
+            out.write(piece)
+        out.flush()
+    except BrokenPipeError as error:
+        raise ReaderGone from error
+
+
 def say_json(value: object, *, is_line: bool = False) -> None:
     """Write a value as JSON: indented, or on one line."""
     say(json_escaped(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2)))
 
 
-def report(value: object, text: str, *, as_json: bool) -> int:
-    """Write a command's result as JSON or as a line; return the exit code."""
-    if as_json:
-        say_json(value)
-    else:
-        say(text)
-    return 0
+class Result(NamedTuple):
+    """The result of a command, to be printed as JSON or for people."""
+
+    value: Any
+    """Printed as JSON."""
+    show: str | Callable[[Any], object]
+    """The text for people, or what prints the value for them."""
+    code: int = 0
+    """Exit code."""
+
+    def print(self, *, as_json: bool) -> int:
+        """Print the result; return the exit code."""
+        if as_json:
+            say_json(self.value)
+        elif isinstance(self.show, str):
+            say(self.show)
+        else:
+            self.show(self.value)
+        return self.code
 
 
-def report_list(rows: list[T], name: str, show: Callable[[list[T]], None], *, as_json: bool) -> int:
-    """Write a list as JSON or as a table; return the exit code."""
-    if as_json:
-        say_json(rows)
-    elif rows:
-        show(rows)
-    else:
-        complain(f"no {name}")
-
-    return 0
+def list_result(rows: list[Any], name: str, show: Callable[[Any], object]) -> Result:
+    """Return the result of a list; for people a message on stderr replaces an empty one."""
+    return Result(rows, show if rows else lambda _: complain(f"no {name}"))
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[str | None]]) -> None:
-    """Write a table of texts to stdout."""
+@contextmanager
+def failing(text: str, *errors: type[Exception], exit_code: int = 1) -> Iterator[None]:
+    """Convert errors of some types into a CommandError with a text and the reason.
+
+    Raises:
+        CommandError: `text: reason`.
+    """
+    try:
+        yield
+    except errors as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError(f"{text}: {reason}", exit_code) from error
+
+
+class Column(NamedTuple):
+    """A column of a table."""
+
+    title: str
+    is_number: bool = False
+    is_wrapped: bool = True
+    """Whether a long text may take several lines on a terminal."""
+
+
+def columns_of(*titles: str) -> list[Column]:
+    """Return columns of texts."""
+    return [Column(title) for title in titles]
+
+
+def print_table(
+    columns: Sequence[Column],
+    rows: Iterable[Sequence["Text | str | None"]],
+    *,
+    is_plain: bool = False,
+    max_padded: int = _MAX_PADDED_CHARACTERS,
+) -> None:
+    """Write a table to stdout.
+
+    On a terminal it fits the width: long texts are wrapped. Elsewhere, and if `is_plain`, each row
+    is one line and each cell is whole. Cells longer than `max_padded` are not padded to, since
+    padding would make all other lines as long.
+    """
     from rich.table import Table
     from rich.text import Text
 
     out = console()
-    cells = [[Text(visible(cell or "")) for cell in row] for row in rows]
-    if not out.is_terminal:
-        print_plain(out, titles, cells, [False] * len(titles))
+    cells = [
+        [each if isinstance(each, Text) else Text(visible_line(each or "")) for each in row]
+        for row in rows
+    ]
+    if out.is_terminal and not is_plain:
+        table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+        for title, is_number, is_wrapped in columns:
+            justify: JustifyMethod = "right" if is_number else "left"
+            table.add_column(title, justify=justify, no_wrap=not is_wrapped, overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        out.print(table, soft_wrap=False)
         return
 
-    table = Table(*titles, box=None, pad_edge=False, header_style="bold")
-    for row in cells:
-        table.add_row(*row)
-    out.print(table)
-
-
-def print_plain(
-    out: "Console",
-    titles: Sequence[str],
-    rows: Sequence[Sequence["Text"]],
-    are_figures: Sequence[bool],
-    max_padded: int = _MAX_PADDED_CHARACTERS,
-) -> None:
-    """Write a table without fitting it to a width: each row is one line, each cell is whole;
-    numbers are aligned to the right.
-
-    Cells longer than most are not padded to, since padding would make all other lines as long.
-    """
-    from rich.text import Text
-
-    lines = [[Text(title, "bold") for title in titles], *rows]
-    for place, is_figure in enumerate(are_figures):
+    lines = [[Text(each.title, "bold") for each in columns], *cells]
+    for place, column in enumerate(columns):
         width = min(max_padded, max(line[place].cell_len for line in lines))
         for line in lines:
-            pad = line[place].pad_left if is_figure else line[place].pad_right
+            pad = line[place].pad_left if column.is_number else line[place].pad_right
             pad(max(0, width - line[place].cell_len))
 
     for line in lines:

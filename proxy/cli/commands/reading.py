@@ -22,23 +22,23 @@ def reading_client(
     """Yield a client for reading; everything it opened is closed at the end.
 
     Raises:
-        CommandError: no sidelog is running, and there is no store to read either.
-        SettingsError: no sidelog is running, and the settings that would name the store are invalid.
+        CommandError: no sidelog is running, and there is no store to read.
+        SettingsError: no sidelog is running, and the settings that would name the store are
+            invalid.
     """
-    directory = data_directory(data_dir, os.environ)
+    directory = data_directory(data_dir)
     if url or os.environ.get("SIDELOG_URL") or is_in_use(directory):
-        yield connect(url, token, data_dir, os.environ)
+        yield connect(url, token, data_dir)
         return
 
-    from proxy.cli.commands.served_store import served
-    from proxy.cli.commands.store import check_exists, settings_of
+    from proxy.cli.commands.store import check_exists, served, settings_of
 
     settings = settings_of(config, str(directory), os.environ)
     try:
         check_exists(settings)
     except CommandError:
         # One whose data directory is elsewhere; or its error is better.
-        yield connect(url, token, data_dir, os.environ)
+        yield connect(url, token, data_dir)
         return
 
     if sys.stderr.isatty():

@@ -4,7 +4,7 @@ The beginning of an id is a span of time (`api.http.id_beginnings`). Within the 
 the span alone decides, so two records in it are ambiguous; beyond them the rest is compared.
 """
 
-from typing import Final, NoReturn
+from typing import Final
 
 from api.http.id_beginnings import ID_DIGITS, MIN_DIGITS, TIME_DIGITS, digits_of, span_of
 from proxy.cli.commands.client import Client
@@ -16,40 +16,33 @@ _VERSION_DIGIT: Final = 12
 
 
 def find_id(client: Client, text: str) -> str:
-    """Return the id that begins with `text`, or that of the record with this request id, or else
+    """Return the id that begins with `text`, or the id of the record with this request id, or else
     `text` itself.
 
     Raises:
         CommandError: it is the beginning of an id without a record, or several records match.
     """
     digits = digits_of(text)
-    if digits is not None and len(digits) < MIN_DIGITS:
-        found = _by_request_id(client, text)
-        if found is None:
-            raise CommandError(
-                f"{text!r} is too short: at least {MIN_DIGITS} digits of an id are needed"
-            )
-        return found
-
-    if digits is not None and len(digits) < ID_DIGITS:
-        ids = _beginning_so(client, digits)
-        if len(ids) == 1:
-            return ids[0]
-        return _by_request_id(client, text) or _fail(text, ids)
-
-    is_whole = digits is not None and len(digits) == ID_DIGITS and digits[_VERSION_DIGIT] == "7"
+    count = ID_DIGITS if digits is None else len(digits)
+    is_whole = digits is not None and count == ID_DIGITS and digits[_VERSION_DIGIT] == "7"
     if text.startswith("req_") or (is_whole and client.get(f"/api/records/{text}").status != 404):
         return text
 
-    return _by_request_id(client, text) or text
+    ids: list[str] = []
+    if digits is not None and MIN_DIGITS <= count < ID_DIGITS:
+        ids = _beginning_so(client, digits)
+    found = ids[0] if len(ids) == 1 else _by_request_id(client, text)
+    if found is not None or count >= ID_DIGITS:
+        return found or text
 
-
-def _fail(text: str, ids: list[str]) -> NoReturn:
-    if not ids:
-        raise CommandError(f"no record's id begins with {text!r}, and none has it as request id")
-    raise CommandError(
-        f"several ids begin with {text!r}, {ids[-1]} and {ids[0]} among them; give more of it"
-    )
+    if count < MIN_DIGITS:
+        why = f"{text!r} is too short: at least {MIN_DIGITS} digits of an id are needed"
+    elif ids:
+        some = f"{ids[-1]} and {ids[0]} among them"
+        why = f"several ids begin with {text!r}, {some}; give more of it"
+    else:
+        why = f"no record's id begins with {text!r}, and none has it as request id"
+    raise CommandError(why)
 
 
 def _by_request_id(client: Client, text: str) -> str | None:

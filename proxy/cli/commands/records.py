@@ -6,7 +6,7 @@ fetched one by one, so that a long answer starts at once and needs no memory.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Any, Final
@@ -14,7 +14,19 @@ from urllib.parse import quote
 
 import click
 
-from proxy.cli.command import command
+from proxy.cli.command import (
+    client_options,
+    command,
+    fields_option,
+    from_view_option,
+    json_flag,
+    json_lines_option,
+    limit_option,
+    order_option,
+    reader_options,
+    record_argument,
+    search_options,
+)
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Answer, Client, Filters, client_pages
 from proxy.cli.commands.listing import (
@@ -28,6 +40,7 @@ from proxy.cli.commands.listing import (
 )
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import (
+    Json,
     Verbatim,
     complain,
     say,
@@ -36,18 +49,6 @@ from proxy.cli.commands.output import (
 )
 from proxy.cli.commands.record_id import find_id
 from proxy.cli.commands.zone import zone_name
-from proxy.cli.options import (
-    client_options,
-    fields_option,
-    from_view_option,
-    json_lines_option,
-    json_option,
-    limit_option,
-    order_option,
-    reader_options,
-    record_argument,
-    search_options,
-)
 from proxy.process.terminal import visible, visible_line
 
 PAGE_RECORDS: Final = 1000
@@ -130,10 +131,7 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
     instead of `user:`.
     """
     ledger = client.get("/api/ledger")
-    if ledger.status == 200:
-        waiting = json.loads(ledger.body)["waiting"]
-    else:
-        waiting = 0
+    waiting = json.loads(ledger.body)["waiting"] if ledger.status == 200 else 0
     complain(f"no records match; {waiting:,} not stored yet" if waiting else "no records match")
 
     if _USER_WORD.search(str(filters.get("query", ""))):
@@ -142,13 +140,11 @@ def _explain_nothing(client: Client, filters: Filters) -> None:
             complain(_NO_USERS)
 
 
-def _print_list(
-    records: Iterable[Mapping[str, Any]], view: View, *, is_rising: bool, as_json: bool
-) -> bool:
-    """Print records; return whether there were none (False with `as_json`).
+def _print_list(records: Iterable[Json], view: View, *, is_rising: bool, as_json: bool) -> bool:
+    """Print records; return True if there were no records and `as_json` is not set.
 
     A table is in the order of its first column, when they started, which `is_rising` or falls. The
-    server gives records in the order in which they ended, and so are lines of JSON.
+    server returns records in the order of their ends, and lines of JSON keep it.
     """
     if as_json:
         for record in records:
@@ -161,17 +157,14 @@ def _print_list(
     return not rows
 
 
-def _around(client: Client, record: Mapping[str, Any], *, as_json: bool) -> int:
+def _around(client: Client, record: Json, *, as_json: bool) -> int:
     """Print the records of the same service, or else of its route, around a record, oldest first,
     as `query`.
     """
     begun = record["started_at"]
     ended = record.get("ended_at") or record["started_at"]
     place = next((name for name in ("service", "route_id") if record.get(name)), None)
-    if place is None:
-        among = {}
-    else:
-        among = {place.removesuffix("_id"): record[place]}
+    among = {} if place is None else {place.removesuffix("_id"): record[place]}
     since = (datetime.fromisoformat(begun) - AROUND).isoformat()
     until = (datetime.fromisoformat(ended) + AROUND).isoformat()
     before = pages(client, among | {"since": since, "until": begun, "order": "desc"}, MAX_AROUND)
@@ -203,8 +196,8 @@ def pages(client: Client, parameters: Filters, limit: int) -> Iterator[dict[str,
 @click.option("--curl", is_flag=True, help="Print a curl command that repeats the request.")
 @click.option("--har", is_flag=True, help="Print the exchange as an HTTP Archive (HAR 1.2).")
 @click.option("--all", "has_all", is_flag=True, help="Print all fields, with timings and usage.")
-@json_option
 @reader_options
+@json_flag
 def get(
     client: Client,
     record_id: str,
@@ -240,7 +233,12 @@ def get(
     if around:
         return _around(client, record, as_json=as_json)
 
-    return _print(client, record, has_all, as_json)
+    messages = read_messages(client, record, has_all=has_all or as_json)
+    if as_json:
+        say_json(record if messages is None else {**record, "messages": messages["messages"]})
+    else:
+        _print(record, messages, has_all)
+    return 0
 
 
 @command()
@@ -259,13 +257,8 @@ def open_record(client: Client, record_id: str) -> int:
     return 0
 
 
-def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bool) -> int:
+def _print(record: Json, messages: Json | None, has_all: bool) -> None:
     """Print the outcome of an exchange, heads and bodies; with `has_all` also every other field."""
-    messages = read_messages(client, record, has_all=has_all or as_json)
-    if as_json:
-        say_json(record if messages is None else {**record, "messages": messages["messages"]})
-        return 0
-
     _print_summary(record)
     if has_all:
         _print_rest(record)
@@ -280,10 +273,9 @@ def _print(client: Client, record: Mapping[str, Any], has_all: bool, as_json: bo
         say_json(record["data"])
     if messages is not None:
         print_messages(messages, record)
-    return 0
 
 
-def _print_summary(record: Mapping[str, Any]) -> None:
+def _print_summary(record: Json) -> None:
     """Print a few lines on the request, its outcome, and the known cause."""
     is_event = record.get("kind") == "event"
     ms, time = (column_text(name, record, View()) for name in ("ms", "time"))
@@ -294,22 +286,25 @@ def _print_summary(record: Mapping[str, Any]) -> None:
         say("in progress")
     elif not is_event:
         first_us = record.get("first_byte_us")
-        if first_us is None:
-            first = ""
-        else:
-            first = f", first byte after {first_us / 1000:.1f} ms"
+        first = "" if first_us is None else f", first byte after {first_us / 1000:.1f} ms"
         say(f"{record.get('status') or 'no status'} after {ms} ms{first}")
 
+    outcome = record.get("outcome")
+    weight = record.get("weight") or 1
     _print_members(
         {
-            "error": _error_text(record),
+            "error": _joined(
+                record.get("error_type"),
+                None if outcome == "ok" else outcome,
+                record.get("error_message"),
+            ),
             "model": _model_text(record),
             "grpc": _grpc_text(record),
             "called": ", ".join(record.get("called_tools") or []),
             "failed": ", ".join(record.get("failed_tools") or []),
             "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
             "taken out": column_text("redactions", record, View()),
-            "stands for": _weight_text(record),
+            "stands for": "" if weight == 1 else f"{weight:g} exchanges of a sample",
             "started": f"{time} {zone_name(None)}",
             "client": _joined(record.get("client_ip"), record.get("user_agent")),
             "conversation": record.get("conversation"),
@@ -318,15 +313,8 @@ def _print_summary(record: Mapping[str, Any]) -> None:
     )
 
 
-def _weight_text(record: Mapping[str, Any]) -> str:
-    weight = record.get("weight") or 1
-    if weight == 1:
-        return ""
-    return f"{weight:g} exchanges of a sample"
-
-
-def _asked_text(record: Mapping[str, Any]) -> str:
-    """Return the URL of the request; a target such as `*` follows the host after a blank."""
+def _asked_text(record: Json) -> str:
+    """Return the URL of the request; a target that is not a path (`*`) stands before the host."""
     method, host, path = (record.get(name) or "" for name in ("method", "host", "path"))
     base = f"{record.get('scheme')}://{host}" if host else ""
     if not method:
@@ -339,15 +327,8 @@ def _asked_text(record: Mapping[str, Any]) -> str:
     return method
 
 
-def _error_text(record: Mapping[str, Any]) -> str:
-    outcome = record.get("outcome")
-    return _joined(
-        record.get("error_type"), None if outcome == "ok" else outcome, record.get("error_message")
-    )
-
-
-def _model_text(record: Mapping[str, Any]) -> str:
-    """Return the model and its known usage; for a WebSocket session, that of all its calls."""
+def _model_text(record: Json) -> str:
+    """Return the model and its known usage; for a WebSocket session, the usage of all its calls."""
     session = (record.get("data") or {}).get("llm") or {}
     tokens_in, tokens_out, cost_usd, reason = (
         session.get(name, record.get(name))
@@ -364,7 +345,7 @@ def _model_text(record: Mapping[str, Any]) -> str:
     )
 
 
-def _grpc_text(record: Mapping[str, Any]) -> str:
+def _grpc_text(record: Json) -> str:
     """Return how a gRPC call ended."""
     call = record.get("grpc")
     if call is None:
@@ -388,7 +369,7 @@ def _grpc_text(record: Mapping[str, Any]) -> str:
     )
 
 
-def _silence(record: Mapping[str, Any]) -> str | None:
+def _silence(record: Json) -> str | None:
     """Return why an answered call has no tokens, if the reason is usual: many clients do not ask
     for them.
     """
@@ -400,7 +381,7 @@ def _silence(record: Mapping[str, Any]) -> str | None:
     return "no tokens reported"
 
 
-def _tool_text(call: Mapping[str, Any]) -> str:
+def _tool_text(call: Json) -> str:
     said = ((call.get("error_details") or {}).get("error") or {}).get("message")
     return f"{call['tool_name']}, {_joined(call['status'], said)}"
 
@@ -409,7 +390,7 @@ def _joined(*parts: str | None) -> str:
     return ", ".join(filter(None, dict.fromkeys(parts)))
 
 
-def _print_rest(record: Mapping[str, Any]) -> None:
+def _print_rest(record: Json) -> None:
     say("")
     _print_members(
         {
@@ -426,7 +407,7 @@ def _print_rest(record: Mapping[str, Any]) -> None:
         _print_members(call, "tool call")
 
 
-def _timings(record: Mapping[str, Any]) -> dict[str, str]:
+def _timings(record: Json) -> dict[str, str]:
     """Return begin, end and all known durations in milliseconds."""
     shown = {
         name: record[f"{name}_at"] for name in ("started", "ended") if record.get(f"{name}_at")
@@ -437,7 +418,7 @@ def _timings(record: Mapping[str, Any]) -> dict[str, str]:
     return shown
 
 
-def _print_members(members: Mapping[str, Any], title: str = "") -> None:
+def _print_members(members: Json, title: str = "") -> None:
     """Print members with a value, one per line."""
     known = {
         name: value
@@ -450,7 +431,7 @@ def _print_members(members: Mapping[str, Any], title: str = "") -> None:
         say(f"{'  ' if title else ''}{name:{_NAME_CHARACTERS}} {visible_line(plain(value))}")
 
 
-def _print_curl(line: Mapping[str, Any]) -> int:
+def _print_curl(line: Json) -> int:
     """Print a curl command for the request; missing parts are reported on stderr."""
     for note in line["notes"]:
         complain(f"sidelog: {visible(note)}")
@@ -470,7 +451,7 @@ def _download(answer: Answer) -> int:
     return 0
 
 
-def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | None) -> None:
+def _print_message(message: Json, raw: str, max_characters: int | None) -> None:
     if message["start_line"] is not None:  # a call over a WebSocket has no head
         say(f"  {visible_line(message['start_line'])}")
     for name, value in message["headers"]:
@@ -484,9 +465,7 @@ def _print_message(message: Mapping[str, Any], raw: str, max_characters: int | N
         say(f"  {visible_line(name)}: {visible_line(value)}")
 
 
-def _print_body(
-    body: Mapping[str, Any], media_type: str, raw: str, max_characters: int | None
-) -> None:
+def _print_body(body: Json, media_type: str, raw: str, max_characters: int | None) -> None:
     if body["coding_error"]:
         say(f"  [content coding not undone: {visible_line(body['coding_error'])}]")
     if body["omitted"]:
@@ -515,7 +494,7 @@ def _print_body(
         say(visible(tail))
 
 
-def _kept(body: Mapping[str, Any]) -> str:
+def _kept(body: Json) -> str:
     """Return which part of a body was kept."""
     counts = (("first", body["head_bytes"]), ("last", body["tail_bytes"]))
     ends = " and ".join(f"the {name} {count:,}" for name, count in counts if count)
@@ -525,7 +504,7 @@ def _kept(body: Mapping[str, Any]) -> str:
     return f"{ends or 'parts'} bytes kept, of {body['size']:,} bytes{coding}"
 
 
-def _media_type(message: Mapping[str, Any]) -> str:
+def _media_type(message: Json) -> str:
     types = [value for name, value in message["headers"] if name.lower() == "content-type"]
     if types:
         return visible_line(types[0].partition(";")[0].strip())

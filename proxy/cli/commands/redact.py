@@ -5,26 +5,23 @@ sidelog and no store.
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import FILE, Group, argument, config_option, json_option
 from proxy.cli.commands.output import (
-    CommandError,
-    ReaderGone,
-    Verbatim,
+    Result,
+    columns_of,
     complain,
+    failing,
     print_table,
     say,
-    say_json,
+    write_out,
 )
-from proxy.cli.options import argument, config_option, json_option
-from proxy.cli.parameter_types import FILE
 from proxy.enrich.redact.examples import read_example
-from proxy.process.terminal import visible_line
 from proxy.settings.load import load_without_upstream
 from proxy.settings.model import RedactSettings
 from proxy.settings.redact_rules import CODE_RULES, FIXED_RULES, NAME, built_in_rules
@@ -43,7 +40,7 @@ _OF_NAMES: Final = "what stands under this name"
 
 @click.group("redact", cls=Group)
 def redact_group() -> None:
-    """What is taken out before anything is stored, and by which rule."""
+    """List the rules of redaction, and try them."""
 
 
 @redact_group.command("list")
@@ -54,26 +51,29 @@ def redact_group() -> None:
 )
 @config_option
 @json_option
-def list_rules(text: str | None, config: Path | None, as_json: bool) -> int:
-    """List the rules by which secrets are found: id, what each is of, an example.
+def list_rules(text: str | None, config: Path | None) -> Result:
+    """List the rules that find secrets: id, kind of secret, example.
 
     Example: sidelog redact list github
     """
     redact = load_without_upstream({}, os.environ, config).redact
-    rows = [row for row in rows_of(redact) if _has(row, text or "")]
-    if as_json:
-        say_json([{key: value for key, value in row.items() if key != "literals"} for row in rows])
-        return 0
+    wanted = (text or "").casefold()
+    rows = [
+        row
+        for row in rows_of(redact)
+        if any(wanted in part.casefold() for part in (row["id"], row["of"], *row["literals"]))
+    ]
+    shown = [{key: value for key, value in row.items() if key != "literals"} for row in rows]
 
-    if rows:
-        print_table(("rule", "of", "example"), [_cells(row) for row in rows])
-        say("")
-    else:
-        complain(f"no rules with {text!r}")
+    def show(_: object) -> None:
+        if rows:
+            print_table(columns_of("rule", "of", "example"), map(_cells, rows))
+            say("")
+        else:
+            complain(f"no rules with {text!r}")
+        say("\n".join(_OTHERS))
 
-    for line in _OTHERS:
-        say(line)
-    return 0
+    return Result(shown, show)
 
 
 def rows_of(redact: RedactSettings) -> Iterator[dict[str, Any]]:
@@ -95,17 +95,11 @@ def _row(
     }  # fmt: skip
 
 
-def _has(row: dict[str, Any], text: str) -> bool:
-    return any(
-        text.casefold() in part.casefold() for part in (row["id"], row["of"], *row["literals"])
-    )
-
-
 def _cells(row: dict[str, Any]) -> tuple[str, str, str]:
     example = row["example"]
     if len(example) > _MAX_EXAMPLE_CHARACTERS:
         example = f"{example[: _MAX_EXAMPLE_CHARACTERS - 1]}…"
-    return row["id"], row["of"] + (" (disabled)" if row["disabled"] else ""), visible_line(example)
+    return row["id"], row["of"] + (" (disabled)" if row["disabled"] else ""), example
 
 
 @redact_group.command("try")
@@ -138,8 +132,7 @@ def try_rules(
     target: str | None,
     content_type: str | None,
     config: Path | None,
-    as_json: bool,
-) -> int:
+) -> Result:
     """Show a text or a head as it would be stored, and which rules took something out of it. Exits
     with 0 if nothing is taken out, with 1 if something is: the other way round than grep.
 
@@ -155,46 +148,35 @@ def try_rules(
     settings = load_without_upstream({}, os.environ, config)
     redactor = redactor_of(settings)
     if file is None:
-        trial = try_head(redactor, target or "/", _checked(headers))
+        for line in headers:
+            if not line.partition(":")[1] or "\n" in line:
+                raise click.BadParameter(
+                    f"expected NAME: VALUE, got {line!r}", param_hint="--header"
+                )
+        trial = try_head(redactor, target or "/", headers)
     else:
-        kind = _type_of(file) if content_type is None else content_type
+        kind = f"text/{file.suffix[1:]}" if file.suffix else ""
+        if content_type is not None:
+            kind = content_type
         trial = try_body(redactor, _read(file), kind.encode("latin-1", "replace"))
     rows = list(_described(trial.counts, settings.redact))
 
-    if as_json:
-        say_json({"found": rows, "redacted": trial.redacted.decode(errors="replace")})
-        return int(bool(rows))
+    def show(_: object) -> None:
+        for row in rows:
+            complain(f"{row['rule']} ({row['of']}): {row['count']} taken out")
+        if not rows:
+            complain("nothing is taken out")
+        write_out([trial.redacted])
 
-    for row in rows:
-        complain(f"{row['rule']} ({row['of']}): {row['count']} taken out")
-    if not rows:
-        complain("nothing is taken out")
-    _show(trial.redacted)
-    return int(bool(rows))
-
-
-def _checked(headers: Sequence[str]) -> Sequence[str]:
-    for line in headers:
-        if not line.partition(":")[1] or "\n" in line:
-            raise click.BadParameter(f"expected NAME: VALUE, got {line!r}", param_hint="--header")
-    return headers
-
-
-def _type_of(file: Path) -> str:
-    """Return the content type of a body with this file name."""
-    if file.suffix:
-        return f"text/{file.suffix.removeprefix('.')}"
-    return ""
+    found = {"found": rows, "redacted": trial.redacted.decode(errors="replace")}
+    return Result(found, show, int(bool(rows)))
 
 
 def _read(file: Path) -> bytes:
     if file == _STDIN:
         return sys.stdin.buffer.read()
-    try:
+    with failing(str(file), OSError, exit_code=2):  # 1 says that something was found
         return file.read_bytes()
-    except OSError as error:
-        # 1 says that something was found.
-        raise CommandError(f"{file}: {error.strerror}", exit_code=2) from error
 
 
 def _described(counts: Counter[str], redact: RedactSettings) -> Iterator[dict[str, Any]]:
@@ -206,12 +188,3 @@ def _described(counts: Counter[str], redact: RedactSettings) -> Iterator[dict[st
     for rule, count in counts.items():
         is_name = rule.startswith(NAME)
         yield {"rule": rule, "of": _OF_NAMES if is_name else of.get(rule, ""), "count": count}
-
-
-def _show(text: bytes) -> None:
-    out = Verbatim()
-    try:
-        out.write(text)
-        out.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error

@@ -2,8 +2,8 @@
 becomes the supervisor.
 
 The supervisor imports the standard library only, so that it stays small and robust. Therefore this
-process reads the configuration and then replaces itself. The sources of the settings are handed on,
-too, for a reload.
+process reads the configuration and then replaces itself. The sources of the settings are handed on
+as well, for a reload.
 """
 
 import json
@@ -16,9 +16,8 @@ from typing import NoReturn
 
 import click
 
-from proxy.cli.command import command
+from proxy.cli.command import command, config_option, settings_options
 from proxy.cli.commands.config import examples
-from proxy.cli.options import config_option, settings_options
 from proxy.cli.welcome import welcome
 from proxy.process.data_dir import token_of
 from proxy.process.memfd import hand_over
@@ -77,7 +76,7 @@ def _greeting(settings: Settings, before: str) -> str:
     unusable.
     """
     directory = Path(settings.data_dir)
-    with suppress(OSError):  # what is wrong with it is said by the supervisor
+    with suppress(OSError):  # the supervisor reports errors of the directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         text = welcome(
             before, settings.proxy.listen, settings.admin.listen, directory, token_of(directory)

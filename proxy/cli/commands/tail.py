@@ -8,32 +8,37 @@ records that it can no longer send; they are reported. Standard: WHATWG HTML §9
 import http.client
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import tzinfo
-from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import click
 
-from proxy.cli.command import command
-from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
-from proxy.cli.commands.listing import View, line_of, read_fields, selected
-from proxy.cli.commands.output import check_reader, complain, console, flush, say_json, say_styled
-from proxy.cli.commands.records import pages
-from proxy.cli.options import (
+from proxy.cli.command import (
+    WholeNumber,
     client_options,
+    command,
     fields_option,
     json_lines_option,
     search_options,
 )
-from proxy.cli.parameter_types import WholeNumber
+from proxy.cli.commands.client import Client, Filters, TemporaryRefusal, no_response, reason_of
+from proxy.cli.commands.listing import View, line_of, read_fields, selected
+from proxy.cli.commands.output import (
+    Json,
+    check_reader,
+    complain,
+    console,
+    flush,
+    say_json,
+    say_styled,
+)
+from proxy.cli.commands.records import pages
 
 READ_TIMEOUT_S: Final = 45.0
 """Time of three heartbeats of the server, after which the connection counts as dead."""
 RETRY_S: Final = 1.0
 MAX_RETRY_S: Final = 10.0
-
-Printer = Callable[[dict[str, Any]], None]
 
 
 class Event(NamedTuple):
@@ -73,25 +78,8 @@ def tail(
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     asked = {**filters, **view.asked}
-    return _follow(
-        client,
-        asked,
-        _Output(_printer(view, as_json=as_json), partial(_newest, client, asked, lines)),
-    )
-
-
-def _printer(view: View, *, as_json: bool) -> Printer:
-    """Return the function that prints a record; each line is flushed at once."""
-    out = console()
-
-    def write(record: dict[str, Any]) -> None:
-        if as_json:
-            say_json(selected(record, view), is_line=True)
-        else:
-            say_styled(line_of(record, view, out))
-        flush()
-
-    return write
+    newest = pages(client, {**asked, "order": "desc"}, lines) if lines else ()
+    return _follow(client, asked, _Output(newest, view, as_json=as_json))
 
 
 class _Output:
@@ -99,29 +87,32 @@ class _Output:
     the records of the stream.
     """
 
-    def __init__(self, write: Printer, read_newest: Callable[[], list[dict[str, Any]]]) -> None:
-        self._write = write
-        self._read_newest = read_newest
+    def __init__(self, newest: Iterable[Json], view: View, *, as_json: bool) -> None:
+        """Print `newest`, which are read when the stream begins, in reverse order."""
+        self._newest = newest
+        self._view = view
+        self._as_json = as_json
+        self._out = console()
         self._known: set[str] | None = None
 
     def begin(self) -> None:
         """Print the newest records once; the stream may repeat some of them."""
         if self._known is None:
-            newest = self._read_newest()
-            self._known = {record["id"] for record in newest}
+            newest = [*self._newest][::-1]
+            self._known = set()
             for record in newest:
-                self._write(record)
+                self.write(record)
+            self._known = {record["id"] for record in newest}
 
-    def write(self, record: dict[str, Any]) -> None:
-        if record["id"] not in (self._known or ()):
-            self._write(record)
-
-
-def _newest(client: Client, filters: Filters, lines: int) -> list[dict[str, Any]]:
-    """Read the newest records, oldest first."""
-    if lines:
-        return list(pages(client, {**filters, "order": "desc"}, lines))[::-1]
-    return []
+    def write(self, record: Json) -> None:
+        """Print a record that is not one of the newest; each line is flushed at once."""
+        if record["id"] in (self._known or ()):
+            return
+        if self._as_json:
+            say_json(selected(record, self._view), is_line=True)
+        else:
+            say_styled(line_of(record, self._view, self._out))
+        flush()
 
 
 def _follow(client: Client, filters: Filters, output: _Output) -> int:
@@ -226,7 +217,7 @@ def _show(event: Event, output: _Output) -> bool:
             complain(f"the scope was destroyed: {event.data}")
             return False
         case "shutdown":
-            return True  # what follows is said where the connection ends
+            return True  # the end of the connection is reported next
         case _:
             complain(f"{event.name}: {event.data}")
 

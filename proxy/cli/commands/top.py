@@ -2,21 +2,29 @@
 
 from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import click
 
-from proxy.cli.command import command
-from proxy.cli.commands import views
-from proxy.cli.commands.client import Client, Filters
-from proxy.cli.commands.listing import print_figures
-from proxy.cli.commands.output import say, say_json
-from proxy.cli.options import (
+from proxy.cli.command import (
+    command,
     from_view_option,
     json_option,
     limit_option,
     reader_options,
     search_options,
+)
+from proxy.cli.commands import views
+from proxy.cli.commands.client import Client, Filters
+from proxy.cli.commands.output import (
+    WIDE_COLUMNS,
+    Column,
+    Json,
+    Result,
+    console,
+    print_table,
+    say,
 )
 from proxy.process.terminal import visible_line
 
@@ -27,10 +35,10 @@ _TOOL_TITLES: Final = ("calls", "share", "failed", "p50", "p95", "bytes out")
 _FAILURE_TITLES: Final = ("failures", "of failures", "p50", "p95", "bytes out")
 _CHANGE_TITLES: Final = ("requests", "± requests", "5xx", "± 5xx", "p95", "± p95")
 _CHANGES: Final = ("slower", "failing")
-"""What rows may be sorted by against the period before."""
+"""Sort orders that compare with the period before."""
 _CHANGE_PERIOD: Final = "1h"
 _STEADY: Final = 0.05
-"""Share of a figure by which it is still what it was."""
+"""Largest relative change of a figure that counts as steady."""
 _STEADY_POINTS: Final = 0.05
 _MOST_PERCENT: Final = 1000
 _WHY: Final = {
@@ -40,17 +48,11 @@ _WHY: Final = {
 """Text for requests without a value."""
 _WIDE_TITLES: Final = frozenset({"share", "of failures", "p50", "bytes out", "± requests"})
 """Columns that only a wide terminal shows, unless rows are sorted by them."""
+_MAX_PADDED_CHARACTERS: Final = 400
+"""Largest padding of the column of names off a terminal: the length of the longest failure."""
 
 
-def _say_sampled(found: Mapping[str, Any]) -> None:
-    if found.get("sampled"):
-        say(
-            "\nOf a sample: rules of capture keep a share of some, and figures are estimates of "
-            "all (docs/sampling.md)."
-        )
-
-
-def _percentile(found: Mapping[str, Any], name: str) -> str:
+def _percentile(found: Json, name: str) -> str:
     value = found[name]
     if value is None:
         return "–"
@@ -81,8 +83,8 @@ def _percentile(found: Mapping[str, Any], name: str) -> str:
 @from_view_option
 @limit_option("Maximum number of rows.", 20, 1000)
 @search_options
-@json_option
 @reader_options
+@json_option
 def top(
     client: Client,
     filters: Filters,
@@ -92,8 +94,7 @@ def top(
     change: bool,
     from_view: str | None,
     limit: int,
-    as_json: bool,
-) -> int:
+) -> Result:
     """Show the most frequent endpoints, or values of another field, with errors, latency, bytes and
     cost.
 
@@ -104,7 +105,8 @@ def top(
         by = by or found["group_by"]
 
     asked = asked_of(filters, sort=sort, is_change=change)
-    return run_top(client, {**asked, "by": by or "endpoint", "limit": str(limit)}, as_json=as_json)
+    asked = {**asked, "by": by or "endpoint", "limit": str(limit)}
+    return Result(client.get_json("/api/top", asked), partial(print_top, parameters=asked))
 
 
 def asked_of(filters: Filters, *, sort: str | None, is_change: bool) -> Filters:
@@ -114,26 +116,27 @@ def asked_of(filters: Filters, *, sort: str | None, is_change: bool) -> Filters:
     return {"since": _CHANGE_PERIOD, **filters, "before": "true", "sort": sort or "slower"}
 
 
-def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
-    """Print the table."""
-    found = client.get_json("/api/top", parameters)
-    if as_json:
-        say_json(found)
-        return 0
+def print_top(found: Json, parameters: Filters) -> None:
+    """Print the table, and what is to be known of it."""
     if not found["rows"]:
         say("no calls of MCP tools" if found["by"] == "tool" else "no requests")
-        return 0
+        return
 
     sort = str(parameters.get("sort", ""))
-    _print_top(found, sort, is_compared=_is_compared(parameters))
+    is_compared = "before" in parameters or sort in _CHANGES
+    _print_table(found, sort, is_compared=is_compared)
     values = [str(row["value"]) for row in found["rows"]]
     if found["by"] == "endpoint" and any(value.endswith(UNKNOWN) for value in values):
         say(f"\n{UNKNOWN}: paths that were only refused, redirected or not answered, never served.")
     if found["by"] == "failure" and sort == "requests":
         say("\nThe most frequent first; --sort orders by another figure.")
-    if _is_compared(parameters) and all(row["before"] is None for row in found["rows"]):
+    if is_compared and all(row["before"] is None for row in found["rows"]):
         say("\nNo comparison: the log does not reach back to all of the period before.")
-    _say_sampled(found)
+    if found.get("sampled"):
+        say(
+            "\nOf a sample: rules of capture keep a share of some, and figures are estimates of "
+            "all (docs/sampling.md)."
+        )
     hidden = found["values"] - len(found["rows"])
     if hidden > 0:
         say(f"\n{hidden:,} more; --limit shows them.")
@@ -144,37 +147,30 @@ def run_top(client: Client, parameters: Filters, *, as_json: bool) -> int:
             "counted."
         )
 
-    return 0
 
-
-def _is_compared(parameters: Filters) -> bool:
-    return "before" in parameters or parameters.get("sort") in _CHANGES
-
-
-def _print_top(found: Mapping[str, Any], sort: str, *, is_compared: bool) -> None:
+def _print_table(found: Json, sort: str, *, is_compared: bool) -> None:
     rows = found["rows"]
     usual = {"tool": _TOOL_TITLES, "failure": _FAILURE_TITLES}.get(found["by"], _TOP_TITLES)
     titles = list(_CHANGE_TITLES if is_compared else usual)
     if any(row["cost_usd"] for row in rows):
         titles.append("cost")
     titles += [sort] if sort in _MORE else []
-    names = [" ".join(str(part) for part in _name_of(row) if part) for row in rows]
-    figures = {title: [_FIGURES[title](row) for row in rows] for title in titles}
-    wanted = "bytes out" if sort == "bytes" else sort
-    print_figures(
-        visible_line(found["by"]),
-        names,
-        figures,
-        _WIDE_TITLES - {wanted},
-    )
+    if console().width < WIDE_COLUMNS:
+        hidden = _WIDE_TITLES - {"bytes out" if sort == "bytes" else sort}
+        titles = [title for title in titles if title not in hidden]
+    columns = [Column(visible_line(found["by"]))]
+    columns += [Column(title, is_number=True, is_wrapped=False) for title in titles]
+    cells = [[_name_of(row), *(_FIGURES[title](row) for title in titles)] for row in rows]
+    print_table(columns, cells, max_padded=_MAX_PADDED_CHARACTERS)
 
 
-def _name_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _name_of(row: Json) -> str:
     value = row["value"] or _WHY[row["state"]]
-    return row.get("status"), row.get("error"), row["method"], value, row.get("message")
+    parts = (row.get("status"), row.get("error"), row["method"], value, row.get("message"))
+    return " ".join(str(part) for part in parts if part)
 
 
-_FIGURES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+_FIGURES: Final[Mapping[str, Callable[[Json], str]]] = {
     "requests": lambda row: f"{row['exchanges']:,}",
     "calls": lambda row: f"{row['exchanges']:,}",
     "failures": lambda row: f"{row['exchanges']:,}",
@@ -199,20 +195,20 @@ _MORE: Final = ("p99", "tokens")
 """Columns that appear when rows are sorted by them."""
 
 
-def _share(row: Mapping[str, Any], name: str) -> str:
+def _share(row: Json, name: str) -> str:
     if row[name]:
         return f"{row[name] / row['exchanges']:.1%}"
     return ""
 
 
-def _requests_change(row: Mapping[str, Any]) -> str:
+def _requests_change(row: Json) -> str:
     before = row["before"]
     if before is None:
         return "–"
     return _relative(row["exchanges"], before["exchanges"]) if before["exchanges"] else "new"
 
 
-def _latency_change(row: Mapping[str, Any]) -> str:
+def _latency_change(row: Json) -> str:
     before = row["before"] or {"duration_ms": {"p95": None}}
     return _relative(row["duration_ms"]["p95"], before["duration_ms"]["p95"])
 
@@ -228,7 +224,7 @@ def _relative(now: float | None, before: float | None) -> str:
     return f"{'▲' if share > 0 else '▼'} {percent}"
 
 
-def _errors_change(row: Mapping[str, Any]) -> str:
+def _errors_change(row: Json) -> str:
     """Say by how many percentage points the share of 5xx has moved."""
     before = row["before"]
     if before is None or not before["exchanges"]:

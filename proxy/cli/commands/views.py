@@ -9,12 +9,18 @@ from typing import Any, Final
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import Group, json_option, reader_options
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.listing import COMPUTED
-from proxy.cli.commands.output import CommandError, print_table, report_list
+from proxy.cli.commands.output import (
+    CommandError,
+    Json,
+    Result,
+    columns_of,
+    list_result,
+    print_table,
+)
 from proxy.cli.commands.zone import with_offsets
-from proxy.cli.options import json_option, reader_options
 from storage.search.cell import is_cell_field
 
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -37,36 +43,31 @@ def view() -> None:
 
 
 @view.command("list")
-@json_option
 @reader_options
-def list_views(client: Client, as_json: bool) -> int:
+@json_option
+def list_views(client: Client) -> Result:
     """List the views.
 
     Example: sidelog view list
     """
-    return report_list(
-        client.get_json("/api/views")["views"], "views", _print_table, as_json=as_json
-    )
-
-
-def find(client: Client, name: str) -> dict[str, Any]:
-    """Find a view by its name; raises CommandError if no view has it."""
-    there: list[dict[str, Any]] = client.get_json("/api/views")["views"]
-    for each in there:
-        if each["name"] == name:
-            return each
-    raise CommandError(f"there is no view {name!r}; `sidelog view list` shows them")
+    return list_result(client.get_json("/api/views")["views"], "views", _print_table)
 
 
 def begun_with(
     client: Client, name: str, filters: Filters, zone: tzinfo | None
-) -> tuple[dict[str, Any], Filters]:
-    """Return a view, and the given filters merged over its own."""
-    found = find(client, name)
-    return found, with_offsets(applied(found, filters), zone)
+) -> tuple[Json, Filters]:
+    """Return a view, and the given filters merged over its own.
+
+    Raises:
+        CommandError: there is no view with this name.
+    """
+    for each in client.get_json("/api/views")["views"]:
+        if each["name"] == name:
+            return each, with_offsets(applied(each, filters), zone)
+    raise CommandError(f"there is no view {name!r}; `sidelog view list` shows them")
 
 
-def applied(found: Mapping[str, Any], filters: Filters) -> dict[str, str | list[str]]:
+def applied(found: Json, filters: Filters) -> dict[str, str | list[str]]:
     """Apply the given options over those of a view."""
     both = [text for text in (found["query"], filters.get("query", "")) if text]
     merged: dict[str, str | list[str]] = {
@@ -80,7 +81,7 @@ def applied(found: Mapping[str, Any], filters: Filters) -> dict[str, str | list[
     return merged
 
 
-def fields_of(found: Mapping[str, Any]) -> str | None:
+def fields_of(found: Json) -> str | None:
     """Return the columns of a view under their names on the command line, comma-separated; None
     without any. Unknown ones are left out.
     """
@@ -103,4 +104,4 @@ def _print_table(views: list[dict[str, Any]]) -> None:
         )
         for each in views
     ]
-    print_table(("name", "search", "since", "until", "by", "columns"), rows)
+    print_table(columns_of("name", "search", "since", "until", "by", "columns"), rows)

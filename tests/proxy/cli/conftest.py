@@ -1,9 +1,42 @@
 """What tests of the command line share."""
 
-import pytest
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
 
-from proxy.cli.commands import served_store
+import pytest
+from _pytest.capture import CaptureResult
+
+from proxy.cli import app
+from proxy.cli.commands import store as stored
 from proxy.cli.commands.doctor import doctor, network, store
+
+Run = Callable[..., CaptureResult[str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command as it is typed, and further arguments as they are; return what it printed."""
+
+    def run_command(command: str = "", *arguments: object, code: int = 0) -> CaptureResult[str]:
+        capsys.readouterr()
+        ended = app.main([*shlex.split(command), *map(str, arguments)])
+        printed = capsys.readouterr()
+        assert ended == code, printed
+        return printed
+
+    return run_command
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and an environment without our variables."""
+    for name in list(os.environ):
+        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture(autouse=True)
@@ -16,4 +49,4 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.run_checks, "__defaults__", (60.0,))
     monkeypatch.setattr(network, "CONNECT_S", 60.0)
     monkeypatch.setattr(store, "SQLITE_CHECK_S", 60.0)
-    monkeypatch.setattr(served_store, "_STOP_S", 60.0)
+    monkeypatch.setattr(stored, "_STOP_S", 60.0)

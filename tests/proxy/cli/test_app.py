@@ -19,7 +19,6 @@ import pytest
 from proxy.cli import app
 from proxy.cli.commands import serve
 from proxy.cli.commands.config import to_toml
-from proxy.cli.program import program
 from proxy.process.memfd import hand_over
 from proxy.process.own_packages import module_environment
 from proxy.process.version import BUILD, VERSION
@@ -28,48 +27,30 @@ from proxy.settings.load import load
 from proxy.settings.model import freeze, redacted, thaw
 from proxy.settings.sources import leaves
 from proxy.supervisor.host import held_back
+from tests.proxy.cli.conftest import Run
+from tests.support.cases import each_of
 from tests.support.commands import command_of
 from tests.support.programs import PROGRAM_S
 
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture(autouse=True)
-def quiet_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Run each command in an empty directory, without settings from outside."""
-    for name in list(os.environ):
-        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty")
 
 
-def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_that_of_the_project(run: Run) -> None:
     """`version --json` prints the version, and those of the libraries."""
-    assert app.main(["version", "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = json.loads(run("version --json").out)
     assert shown["version"] == VERSION
     assert shown["build"] == BUILD
     assert shown["libraries"]["python"] == sys.version.split()[0]
-    assert app.main(["version"]) == 0
-    assert f"sidelog {VERSION} ({BUILD})" in capsys.readouterr().out
+    assert f"sidelog {VERSION} ({BUILD})" in run("version").out
 
 
-@pytest.mark.parametrize(
-    "arguments", [["nope"], ["serve", "--workers", "x"], ["get"], ["query", "--limit", "0"], []]
-)
-def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@each_of("command", ["nope", "serve --workers x", "get", "query --limit 0", ""])
+def test_wrong_usage_ends_with_2(command: str, run: Run) -> None:
     """Unknown commands and options, bad values, missing arguments."""
-    assert app.main(arguments) == 2
-    assert "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "command", [[], ["serve"], ["query"], ["get"], ["config", "show"], ["token", "show"]]
-)
-def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """--help explains and ends with 0."""
-    assert app.main([*command, "--help"]) == 0
-    assert "Usage: sidelog" in capsys.readouterr().out
+    assert "Traceback" not in run(command, code=2).err
 
 
 def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
@@ -102,15 +83,14 @@ def test_flags_of_serve_are_those_of_the_declared_settings() -> None:
     assert FLAGS["data_dir"].default.endswith(f"./{declared['data_dir'].default}")
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["query", "-h"], ["db", "status", "-h"]])
-def test_h_is_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@each_of("command", ["-h", "query -h", "db status -h"])
+def test_h_is_help(command: str, run: Run) -> None:
     """The short form is one of every command."""
-    assert app.main(arguments) == 0
-    assert "Usage: sidelog" in capsys.readouterr().out
+    assert "Usage: sidelog" in run(command).out
 
 
 def test_an_option_that_there_is_not_is_answered_by_the_one_that_is_meant(
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     """The likeliest alone, or what to do in its place."""
     for words, hint in (
@@ -121,20 +101,18 @@ def test_an_option_that_there_is_not_is_answered_by_the_one_that_is_meant(
         ("tail --limit 2", "-n shows that many records before new ones."),
         ("query --zzz", "No such option '--zzz'."),
     ):
-        assert app.main(words.split()) == 2
-        said = capsys.readouterr().err
+        said = run(words, code=2).err
         assert hint in said
         assert "--grpc-status" not in said
 
 
-def test_version_is_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_an_option_too(run: Run) -> None:
     """`--version` is one line."""
-    assert app.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"sidelog {VERSION}\n"
+    assert run("--version").out == f"sidelog {VERSION}\n"
 
 
 def test_who_is_greeted_sees_where_everything_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path
 ) -> None:
     """Addresses, the link that logs in, commands: what the supervisor shows once it listens; a
     service shows none.
@@ -147,18 +125,11 @@ def test_who_is_greeted_sees_where_everything_is(
 
     monkeypatch.setattr(serve, "hand_over", keep)
     monkeypatch.setattr(os, "execve", lambda *_: None)
-    flags = [
-        "--upstream",
-        "http://app:3000",
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:1",
-    ]
-    flags += ["--data-dir", str(tmp_path / "d")]
+    flags = "--upstream http://app:3000 --listen 127.0.0.1:0 --admin-listen 127.0.0.1:1"
     with held_back():
-        app.main(["serve", "--greet", *flags])
-        app.main(["serve", *flags])
+        printed = [
+            run(f"serve {greet} {flags} --data-dir {tmp_path}/d") for greet in ("--greet", "")
+        ]
     greeted, settings, silent, _ = map(json.loads, handed_over)
     shown = greeted["greeting"]
     token = (tmp_path / "d" / "admin-token").read_text().strip()
@@ -167,19 +138,20 @@ def test_who_is_greeted_sees_where_everything_is(
     assert "sidelog query" in shown
     assert "greeting" not in silent
     assert "greeting" not in settings
-    assert capsys.readouterr().out == "", "the ports are not bound yet"
+    assert [each.out for each in printed] == ["", ""], "the ports are not bound yet"
 
 
-def test_settings_mistakes_end_with_2_in_plain_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_mistakes_end_with_2_in_plain_words(run: Run) -> None:
     """`serve` names setting, value and flag on stderr, all mistakes at once, and starts nothing."""
-    assert app.main(["serve", "--listen", "nowhere", "--workers", "99"]) == 2
-    problems = capsys.readouterr().err
+    problems = run("serve --listen nowhere --workers 99", code=2).err
     assert "proxy.listen" in problems
     assert "(--workers)" in problems
     assert "--upstream URL" in problems
 
 
-def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_becomes_the_supervisor_with_the_settings(
+    monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
     """The process replaces itself; the supervisor finds the frozen settings in the descriptor it is
     told.
     """
@@ -191,19 +163,10 @@ def test_serve_becomes_the_supervisor_with_the_settings(monkeypatch: pytest.Monk
         os.close(descriptor)
 
     monkeypatch.setattr(os, "execve", execve)
-    flags = ["--upstream", "http://app:3000", "--listen", "127.0.0.1:0", "--workers", "2"]
-    flags += [
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--storage",
-        "memory:",
-        "--data-dir",
-        "d",
-        "--log-level",
-        "debug",
-    ]
+    ports = "--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0"
+    flags = "--upstream http://app:3000 --workers 2 --storage memory: --data-dir d"
     with held_back():  # as they are for the supervisor, but not for the tests behind this one
-        app.main(["serve", *flags])
+        run(f"serve {ports} {flags} --log-level debug")
     settings = thaw(seen["document"])
     assert seen["program"] == sys.executable
     assert seen["arguments"][1:5] == ["-P", "-m", "proxy.supervisor", "--source-fd"]
@@ -236,7 +199,7 @@ def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_m
     assert thaw(run.stdout) == settings
 
 
-def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_config_check_and_show(run: Run, tmp_path: Path) -> None:
     """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its
     lines.
     """
@@ -246,33 +209,26 @@ def test_config_check_and_show(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         '[[routes]]\nid = "a"\nupstream = "http://a"\nheaders.set_request = { authorization = '
         '"s3cret" }\n'
     )
-    assert app.main(["config", "check", "--config", str(path)]) == 0
-    found = capsys.readouterr()
+    found = run(f"config check --config {path}")
     assert found.out.startswith("valid: 1 route")
     assert (
         "warning: routes[0].auth: is 'off': every client of 0.0.0.0:8080 uses the authorization"
         in found.err
     )
-    assert app.main(["config", "show", "--config", str(path)]) == 0
-    shown = capsys.readouterr().out
+    shown = run(f"config show --config {path}").out
     assert "s3cret" not in shown
     assert tomllib.loads(shown)["routes"][0]["headers"]["set_request"] == {
         "authorization": "[REDACTED]"
     }
-    assert app.main(["config", "show", "--json", "--config", str(path)]) == 0
-    assert json.loads(capsys.readouterr().out)["routes"][0]["id"] == "a"
+    assert json.loads(run(f"config show --json --config {path}").out)["routes"][0]["id"] == "a"
     path.write_text("[proxy]\nnope = 1\n")
-    assert app.main(["config", "check", "--json", "--config", str(path)]) == 2
-    problems = json.loads(capsys.readouterr().out)["problems"]
+    problems = json.loads(run(f"config check --json --config {path}", code=2).out)["problems"]
     assert f"proxy.nope: unknown setting ({path}:2)" in problems
-    assert app.main(["config", "check", "--config", str(path)]) == 2
-    assert "proxy.nope" in capsys.readouterr().err
+    assert "proxy.nope" in run(f"config check --config {path}", code=2).err
 
 
-@pytest.mark.parametrize("command", [["config", "check"], ["serve"]])
-def test_examples_of_own_rules_are_tried(
-    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+@each_of("command", ["config check", "serve"])
+def test_examples_of_own_rules_are_tried(command: str, run: Run, tmp_path: Path) -> None:
     """Where nothing else is wrong: a rule that does not find what it is for would leave it in the
     log.
     """
@@ -285,16 +241,18 @@ def test_examples_of_own_rules_are_tried(
         f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_12"]\nno-examples = '
         '["acme_1234"]\n'
     )
-    assert app.main([*command, "--config", str(path)]) == 2
     lines = (
-        capsys.readouterr().err.removeprefix("sidelog: ").replace("\nsidelog: ", "\n").splitlines()
+        run(f"{command} --config {path}", code=2)
+        .err.removeprefix("sidelog: ")
+        .replace("\nsidelog: ", "\n")
+        .splitlines()
     )
     assert [line.partition(": expected")[0] for line in lines] == [
         "redact.rules[0].examples", "redact.rules[0].no-examples",
     ]  # fmt: skip
     assert lines[0].endswith(f"got 'acme_12' ({path}:8)")
     path.write_text(f'[proxy]\nupstream = "http://a"\n{rule}examples = ["acme_1234"]\n')
-    assert app.main(["config", "check", "--config", str(path)]) == 0
+    run(f"config check --config {path}")
 
 
 def test_shown_toml_means_the_same_settings() -> None:
@@ -337,19 +295,6 @@ def test_module_runs_as_a_program(tmp_path: Path) -> None:
     run = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (1, "")
     assert "Traceback" not in run.stderr
-
-
-def test_reader_that_leaves_is_no_traceback() -> None:
-    """A closed pipe ends the command quietly."""
-    command = [sys.executable, "-m", "proxy", "config", "show", "--upstream", "http://a"]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.stderr is not None
-        assert b"Traceback" not in process.stderr.read()
-        assert process.wait(60) == 141
 
 
 def test_what_a_reader_left_of_the_output_is_not_taken_for_read() -> None:
@@ -412,9 +357,7 @@ def test_an_output_of_few_characters_shows_the_others_escaped() -> None:
     assert run.stderr == ""
 
 
-def test_what_may_not_be_read_is_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_may_not_be_read_is_no_traceback(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """The data directory is private: its reader is told which file, and why not."""
 
     def refused(**_: object) -> int:
@@ -424,39 +367,28 @@ def test_what_may_not_be_read_is_no_traceback(
 
     monkeypatch.setattr("proxy.cli.commands.about.version.callback", refused)
     monkeypatch.setattr("proxy.cli.commands.output.leave_stdout", lambda: None)
-    assert app.main(["version"]) == 1
-    assert capsys.readouterr().err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
+    assert run("version", code=1).err == "sidelog: /var/lib/sidelog/state.json: Permission denied\n"
 
 
-def test_what_is_nested_too_deep_is_no_traceback(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_nested_too_deep_is_no_traceback(monkeypatch: pytest.MonkeyPatch, run: Run) -> None:
     """An answer may hold JSON that Python does not read."""
     monkeypatch.setattr(
         "proxy.cli.commands.about.version.callback", lambda **_: json.loads("[" * 5000)
     )
-    assert app.main(["version"]) == 1
-    assert capsys.readouterr().err == "sidelog: JSON is nested too deep to be read here\n"
+    assert run("version", code=1).err == "sidelog: JSON is nested too deep to be read here\n"
 
 
-def test_interruption_before_the_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C comes while the commands are still being read."""
+@pytest.mark.parametrize(
+    "place", ["proxy.cli.program.program.main", "proxy.cli.commands.about.version.callback"]
+)
+def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch, place: str, run: Run) -> None:
+    """Ctrl-C is 130, as shells expect; also while the commands are still being read."""
 
-    def interrupted(*_: object, **__: object) -> None:
+    def interrupted(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(program, "main", interrupted)
-    assert app.main(["version"]) == 130
-
-
-def test_interruption_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is 130, as shells expect."""
-
-    def interrupted(**_: object) -> int:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("proxy.cli.commands.about.version.callback", interrupted)
-    assert app.main(["version"]) == 130
+    monkeypatch.setattr(place, interrupted)
+    run("version", code=130)
 
 
 EARLY = """
@@ -475,22 +407,24 @@ sys.exit(main())
 """
 
 
-def test_interruption_while_the_commands_are_loaded_says_nothing() -> None:
-    """Ctrl-C in the first moment has no traceback; a shell makes 130 of this end."""
-    command = [sys.executable, "-c", EARLY, "SIGINT"]
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [("SIGINT", -signal.SIGINT, ""), ("serve SIGHUP", 2, "no upstream")],
+)
+def test_a_signal_while_the_commands_are_loaded(arguments: str, code: int, said: str) -> None:
+    """Ctrl-C ends it without a traceback, of which a shell makes 130. A reload does not end it: the
+    supervisor hears of it later; here the settings end it first.
+    """
     done = subprocess.run(
-        command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False
+        [sys.executable, "-c", EARLY, *arguments.split()],
+        env=module_environment(),
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_S,
+        check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
-
-
-def test_a_reload_while_serve_is_loaded_does_not_end_it() -> None:
-    """The supervisor hears of it later; here the settings end it first."""
-    command = [sys.executable, "-c", EARLY, "serve", "SIGHUP"]
-    done = subprocess.run(
-        command, env=module_environment(), capture_output=True, timeout=PROGRAM_S, check=False
-    )
-    assert (done.returncode, b"no upstream" in done.stderr) == (2, True)
+    assert (done.returncode, done.stdout, bool(done.stderr)) == (code, "", bool(said))
+    assert said in done.stderr
 
 
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -504,18 +438,15 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         app.main(["version"])
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
+@each_of(
+    ("command", "said"),
     [
-        (["keys", "revoke", "k"], "`keys disable` can be undone"),
-        (["completion", "foo"], "'foo' is not one of 'bash'"),
+        ("keys revoke k", "`keys disable` can be undone"),
+        ("completion foo", "'foo' is not one of 'bash'"),
     ],
 )
-def test_a_mistake_is_answered_in_our_words(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_mistake_is_answered_in_our_words(command: str, said: str, run: Run) -> None:
     """With what is meant, and nothing of the libraries."""
-    assert app.main(arguments) == 2
-    message = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    message = " ".join(run(command, code=2).err.replace("│", " ").split())
     assert said in message
     assert "Value error" not in message

@@ -5,24 +5,23 @@ search.
 import click
 import pytest
 
-from proxy.cli import app
+from proxy.cli.command import SHOWN_FILTERS
 from proxy.cli.filters import filters_of, flags, with_filters
-from proxy.cli.options import SHOWN_FILTERS
 from storage.search.language.parameters import LISTS, PARAMETERS
 from storage.search.language.parser import parse_search
 from storage.search.language.words import WORDS
+from tests.proxy.cli.conftest import Run
 from tests.support.cases import each_of
 from tests.support.commands import command_of
 
 OWN = ("--limit", "--kind", "--filter")
 
 
-def test_five_filters_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_filters_are_shown(run: Run) -> None:
     """Help has these and says what else may be a flag; lists are those of the API."""
     assert [name for name, metavar, _ in SHOWN_FILTERS if ("…" in metavar) != (name in LISTS)] == []
     assert {name for name, _, _ in SHOWN_FILTERS} <= set(PARAMETERS)
-    assert app.main(["query", "--help"]) == 0
-    shown = capsys.readouterr().out.partition("Filters (")[2]
+    shown = run("query --help").out.partition("Filters (")[2]
     assert [line.split()[0] for line in shown.splitlines() if line.startswith("  --")] == [
         "--since", "--until", "--status", "--path", "--model", "--FIELD",
     ]  # fmt: skip

@@ -4,13 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from proxy.cli.command import command
-from proxy.cli.options import config_option, json_option, settings_options
+from proxy.cli.command import command, config_option, json_flag, settings_options
 
 
 @command()
 @config_option
-@json_option
+@json_flag
 @settings_options("proxy.upstream", "data_dir")
 def doctor(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
     """Check this machine and the settings, and suggest a fix for each problem.

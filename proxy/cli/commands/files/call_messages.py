@@ -1,10 +1,10 @@
-"""Messages of calls of gRPC, which records show and commands send: written anew, and shown again.
+"""Messages of gRPC calls: encoded from the form in which records show them, and decoded to it.
 
-Strategy: a record has what messages say, so their bytes are written by a schema, or without one by
-the only reading that fits. Messages are sent without compression.
+Strategy: a record holds the content of messages, not their bytes. The bytes are encoded by a
+schema, or without a schema by the only guess that fits. Messages are sent uncompressed.
 
-Invariant: what is written is as long as what was recorded, where that was not compressed, and is
-shown as that was shown; of what is redacted the length is not known.
+Invariant: encoded messages have the recorded length, unless they were compressed or redacted, and
+are shown as they were recorded.
 
 Standard: gRPC over HTTP/2 (messages behind a flag and their length).
 """
@@ -17,12 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from api.native.projection import field_of
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import failing
 from proxy.enrich.grpc.descriptors import NO_METHOD, NO_SCHEMA, Method, Schema, read_schema
 from proxy.enrich.grpc.wire_tree import WireReader
 from proxy.enrich.grpc.writer import GUESSES, NotWritable, write_guessed, write_message
 from proxy.enrich.redact.redactor import Redactor
-from storage.record import Body
+from storage.record import Body, Payload, Record
 
 PROTOBUF: Final = "protobuf"
 """The coding of messages that were not compressed."""
@@ -35,22 +35,15 @@ _Write = Callable[[Any], bytes]
 
 
 def schema_in(path: Path | None) -> Schema:
-    """Read the file of `--protobuf`; without one nothing is known."""
+    """Read the schema of `--protobuf`; without a file, return an empty one."""
     if path is None:
         return NO_SCHEMA
-    try:
+    with failing(f"--protobuf {path}", OSError, ValueError, exit_code=2):
         return read_schema(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CommandError(f"--protobuf {path}: {error}", exit_code=2) from error
-
-
-def method_in(schema: Schema, path: str | None) -> Method:
-    """Return what a schema knows of the method that a path calls."""
-    return schema.methods.get(path or "", NO_METHOD)
 
 
 def messages_of(body: Body | None) -> list[Any] | None:
-    """Return messages as they are shown; None where they are not kept as such."""
+    """Return the recorded messages; None if they were not kept as messages."""
     if body is None or body.truncated or body.omitted:
         return None
     try:
@@ -62,26 +55,26 @@ def messages_of(body: Body | None) -> list[Any] | None:
 
 
 def framed(messages: Iterable[bytes]) -> bytes:
-    """Write messages, each behind a flag that it is not compressed, and its length."""
+    """Return messages with their prefixes: a flag (not compressed) and a length."""
     return b"".join(b"\0" + len(each).to_bytes(_LENGTH_BYTES, "big") + each for each in messages)
 
 
 def is_json(head: bytes) -> bool:
-    """Whether the messages behind a head are JSON."""
+    """Return whether the messages after a head are JSON."""
     return "+json" in field_of(head, "content-type").lower()
 
 
 def written(
     schema: Schema, kind: str, head: bytes, body: Body | None, messages: Sequence[Any]
 ) -> list[bytes] | None:
-    """Write messages; None where it is not certain what they were.
+    """Encode messages; return None if their recorded bytes cannot be determined.
 
     Args:
-        schema: By which they are written.
-        kind: Their type in it; empty where it is not known.
-        head: Of the recorded request or response.
-        body: As it was recorded: what is written says the same, and is as long.
-        messages: Those of the body, or edited ones.
+        schema: The schema that describes them.
+        kind: Their type in the schema; empty if unknown.
+        head: The head of the recorded request or response.
+        body: The recorded body, which encoding must reproduce.
+        messages: The messages of the body, possibly edited.
     """
     if is_json(head):
         return [_ENCODER.encode(each) for each in messages]
@@ -112,14 +105,14 @@ def written(
 
 
 def why_not_written(kind: str) -> str:
-    """Say why `written` returns None."""
+    """Return the reason if `written` returns None."""
     if kind:
         return f"cannot be made again as it was recorded, by {kind} of the schema either"
     return "cannot be written without its schema: --protobuf FILE"
 
 
 def _ways(schema: Schema, kind: str) -> Iterator[tuple[_Write, Schema, str]]:
-    """Yield what writes a message of a known type, and by what it is shown again."""
+    """Yield encoders of a known type, each with the schema and type that decode it again."""
     if kind:
         write = partial(write_message, schema, kind)
         yield write, schema, kind
@@ -135,12 +128,14 @@ def _each(write: _Write, messages: Sequence[Any]) -> list[bytes] | None:
 
 
 def _has_size(body: Body) -> bool:
-    """Whether it is known how long messages were: neither compressed nor redacted ones."""
+    """Return whether the length of the messages is known: they were neither compressed nor
+    redacted.
+    """
     return body.coding == PROTOBUF and _REDACTED not in body.head
 
 
 def _is_same(again: Sequence[bytes], body: Body, schema: Schema, kind: str) -> bool:
-    """Whether messages are as long as those that were recorded, and say the same."""
+    """Return whether messages have the length and the content of the recorded ones."""
     if _has_size(body) and len(framed(again)) != body.size:
         return False
     reader = WireReader(bytes, schema)
@@ -148,11 +143,33 @@ def _is_same(again: Sequence[bytes], body: Body, schema: Schema, kind: str) -> b
     return _ENCODER.encode(said) == _ENCODER.encode(messages_of(body))
 
 
-def shown(
-    schema: Schema, kind: str, redactor: Redactor, messages: Iterable[bytes], *, are_json: bool
-) -> bytes:
-    """Return what messages say, as a record would show it: JSON without secrets."""
-    redact = partial(redactor.redact_value, kind="binary")
-    wire = WireReader(redact, schema, redactor.is_secret_header)
-    found = [msgspec.Raw(each) if are_json else wire.show(each, kind)[0] for each in messages]
-    return redactor.redact_body(_ENCODER.encode(found), b"", _AS_JSON, is_truncated=False)[0]
+class CallReader:
+    """Decodes and encodes the messages of recorded calls, by a schema if there is one."""
+
+    def __init__(self, schema: Schema, redactor: Redactor) -> None:
+        self.schema = schema
+        self.redactor = redactor
+
+    def method(self, path: str | None) -> Method:
+        """Return the method that a path calls; without a schema, an unknown one."""
+        return self.schema.methods.get(path or "", NO_METHOD)
+
+    def refusal(self, record: Record, payload: Payload) -> str:
+        """Return why the request of a call cannot be encoded; empty if it may be."""
+        if "-web" in field_of(payload.request_head, "content-type").lower():
+            return "gRPC-Web is not supported"
+        is_stream = self.method(record.path).kind in ("client", "bidi")
+        if is_stream or len(messages_of(payload.request_body) or ()) > 1:
+            return "the client of the gRPC call sent several messages"
+        return ""
+
+    def shown(
+        self, kind: str, messages: Iterable[bytes], *, are_json: bool, has_names: bool = True
+    ) -> bytes:
+        """Return messages as a record would show them: JSON without secrets."""
+        redact = partial(self.redactor.redact_value, kind="binary")
+        schema = self.schema if has_names else NO_SCHEMA
+        wire = WireReader(redact, schema, self.redactor.is_secret_header)
+        found = [msgspec.Raw(each) if are_json else wire.show(each, kind)[0] for each in messages]
+        encoded = _ENCODER.encode(found)
+        return self.redactor.redact_body(encoded, b"", _AS_JSON, is_truncated=False)[0]

@@ -1,7 +1,7 @@
-"""Calls of gRPC that are sent again: unary ones, and those whose service sends several messages.
+"""Sends gRPC calls again: unary and server-streaming ones.
 
-Strategy: messages are written anew (`call_messages.py`). The answer is read as a record is, with
-names where the recorded one has names, and its status stands in its trailers, also where the
+Strategy: messages are encoded again (`call_messages.py`). The answer gets the form of a record:
+with names of fields if the recorded one has names, and with its status in the trailers, even if the
 service put it into the head.
 
 Standard: gRPC over HTTP/2.
@@ -15,22 +15,21 @@ from typing import Any, Final
 
 import msgspec
 
-from api.native.projection import field_of, octets_of
+from api.native.projection import octets_of
 from api.replay.request import Outgoing
 from api.replay.sender import MAX_ANSWER_BYTES, Answer, NoAnswer, Unreached
 from api.replay.suite import Recorded
 from proxy.cli.commands.files.call_messages import (
     PROTOBUF,
+    CallReader,
     framed,
     is_json,
     messages_of,
-    method_in,
-    shown,
     why_not_written,
     written,
 )
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
-from proxy.enrich.grpc.descriptors import NO_SCHEMA, Schema
+from proxy.enrich.grpc.descriptors import Schema
 from proxy.enrich.grpc.messages import split
 from proxy.enrich.grpc.status import encoding_in
 from proxy.enrich.http.answer import without_secrets
@@ -45,7 +44,9 @@ _OWN: Final = frozenset(("grpc-encoding", "content-length"))
 
 
 class Calls:
-    """Writes and reads calls, by a schema if there is one, and sends them to one service."""
+    """Encodes calls, by a schema if there is one, sends them to one service, and decodes the
+    answers.
+    """
 
     def __init__(
         self,
@@ -58,31 +59,27 @@ class Calls:
         self._address = address
         self._tls = tls
         self._timeout_s = timeout_s
-        self._schema = schema
-        self._redactor = redactor
+        self._reader = CallReader(schema, redactor)
 
     def refusal(self, recorded: Recorded) -> str:
-        """Say why a call cannot be sent; empty if it can."""
-        payload = recorded.payload
+        """Return why a call cannot be sent; empty if it can."""
+        _, record, payload = recorded
         assert payload is not None
-        if "-web" in field_of(payload.request_head, "content-type").lower():
-            return "it is a call of gRPC-Web"
-
-        kind = method_in(self._schema, recorded.record.path).kind
         messages = messages_of(payload.request_body)
-        if kind in ("client", "bidi") or messages is None or len(messages) != 1:
-            return "it is a call of gRPC whose client sent several messages, or none that was kept"
+        if reason := self._reader.refusal(record, payload):
+            return reason
+        if not messages:
+            return "the message of the gRPC call was not kept"
         if self._written(recorded, messages) is None:
-            method = method_in(self._schema, recorded.record.path)
-            return "it is a call of gRPC that " + why_not_written(method.request)
-
+            request = self._reader.method(record.path).request
+            return f"it is a call of gRPC that {why_not_written(request)}"
         return ""
 
     def outgoing(self, recorded: Recorded, edited: Outgoing) -> Outgoing:
-        """Write the messages of a request, whose body is still as it is shown.
+        """Encode the messages of a request, whose body has the form of a record.
 
         Raises:
-            ValueError: an edit made something else of it than a message.
+            ValueError: after an edit, the body is not a message of the schema.
         """
         if edited.missing:
             return edited
@@ -95,17 +92,19 @@ class Calls:
         return edited._replace(headers=[*headers, ("TE", "trailers")], body=framed(content))
 
     def _written(self, recorded: Recorded, messages: Sequence[Any]) -> list[bytes] | None:
-        """Write messages; None where it is not certain what they were."""
-        payload = recorded.payload
+        """Encode messages; return None if their recorded bytes cannot be determined."""
+        _, record, payload = recorded
         assert payload is not None
-        kind = method_in(self._schema, recorded.record.path).request
-        return written(self._schema, kind, payload.request_head, payload.request_body, messages)
+        kind = self._reader.method(record.path).request
+        return written(
+            self._reader.schema, kind, payload.request_head, payload.request_body, messages
+        )
 
     async def send(self, request: Outgoing) -> tuple[Answer, bytes]:
         """Send a call; return its answer, and the lines of its trailers.
 
         Raises:
-            NoAnswer: there is none, or it is none of gRPC.
+            NoAnswer: there is no answer, or it is not gRPC.
         """
         return await asyncio.to_thread(self._send, request)
 
@@ -146,39 +145,33 @@ class Calls:
         trailers: bytes,
         secrets: Iterable[str],
     ) -> Payload:
-        """Return an answer as it would be recorded, without secrets, its status in its trailers."""
-        assert recorded.payload is not None
-        encoding = encoding_in(answer.head)
+        """Return an answer in the form of a record: without secrets, its status in the trailers."""
+        _, record, payload = recorded
+        assert payload is not None
         size = len(answer.body) if answer.is_whole else None
-        found = split(DecodedBody.beginning(answer.body, size), encoding)
+        found = split(DecodedBody.beginning(answer.body, size), encoding_in(answer.head))
         kept: Body | None = None
 
         if answer.body:
-            text = self._shown(recorded, [each.data for each in found.found])
+            text = self._reader.shown(
+                self._reader.method(record.path).response,
+                [each.data for each in found.found],
+                are_json=is_json(payload.response_head),
+                has_names=_has_names(messages_of(payload.response_body)),
+            )
             text = without_secrets(text, secrets)
             kept = Body(text, b"", len(answer.body), not found.is_whole, PROTOBUF, None)
 
-        head = self._redactor.redact_head(without_secrets(answer.head, secrets))
-        made = Payload(recorded.payload.request_head, head, None, kept)
-        lines = self._redactor.redact_head(b"\r\n" + without_secrets(trailers, secrets))
+        redact_head = self._reader.redactor.redact_head
+        head = redact_head(without_secrets(answer.head, secrets))
+        made = Payload(payload.request_head, head, None, kept)
+        lines = redact_head(b"\r\n" + without_secrets(trailers, secrets))
         made.response_trailers = lines.removeprefix(b"\r\n")
         return with_status_in_trailers(made)
 
-    def _shown(self, recorded: Recorded, messages: Iterable[bytes]) -> bytes:
-        payload = recorded.payload
-        assert payload is not None
-        kind = method_in(self._schema, recorded.record.path).response
-        if _has_names(messages_of(payload.response_body)):
-            schema = self._schema
-        else:
-            schema = NO_SCHEMA
-        return shown(
-            schema, kind, self._redactor, messages, are_json=is_json(payload.response_head)
-        )
-
 
 def with_status_in_trailers(payload: Payload) -> Payload:
-    """Move the status of a call to its trailers; of one without messages it is in the head."""
+    """Move the status of a call to its trailers; a call without messages has it in the head."""
     lines = payload.response_head.split(b"\r\n")
     moved = [line for line in lines if line.lower().startswith(_STATUS_FIELDS)]
     if not moved:
@@ -190,6 +183,6 @@ def with_status_in_trailers(payload: Payload) -> Payload:
 
 
 def _has_names(messages: list[Any] | None) -> bool:
-    """Whether messages were shown by a schema: their members are no numbers."""
+    """Return whether messages were decoded by a schema: their fields have names, not numbers."""
     names = [name for each in messages or () if isinstance(each, dict) for name in each]
     return not (names and all(map(str.isdecimal, names)))

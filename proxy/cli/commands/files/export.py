@@ -17,19 +17,19 @@ from typing import Final
 
 import click
 
-from proxy.cli.command import command
-from proxy.cli.commands.client import Client, Filters, no_response, reason_of
-from proxy.cli.commands.files.progress import Progress
-from proxy.cli.commands.output import CommandError, ReaderGone, Verbatim
-from proxy.cli.options import (
+from proxy.cli.command import (
+    WholeNumber,
     argument,
+    command,
     ignore_option,
     limit_option,
     output_option,
     reader_options,
     search_options,
 )
-from proxy.cli.parameter_types import WholeNumber
+from proxy.cli.commands.client import Client, Filters, no_response, reason_of
+from proxy.cli.commands.files.progress import Progress
+from proxy.cli.commands.output import CommandError, failing, write_out
 
 PIECE_BYTES: Final = 1 << 16
 READ_TIMEOUT_S: Final = 120.0
@@ -103,10 +103,8 @@ def save(
     """
     from api.compare.ignored import read_places
 
-    try:
+    with failing("--ignore", ValueError, exit_code=2):
         read_places(ignore)
-    except ValueError as error:
-        raise CommandError(f"--ignore: {error}", exit_code=2) from error
 
     if per_request is None:
         write_suite(client, filters, output, name, limit, ignore)
@@ -191,27 +189,12 @@ def _write(
         progress.end(is_kept=True)
 
 
-def write_out(pieces: Iterator[bytes]) -> None:
-    """Write to stdout."""
-    out = Verbatim()
-    try:
-        for piece in pieces:
-            out.write(piece)
-        out.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
-
-
 def write_file(pieces: Iterator[bytes], output: Path) -> None:
     """Write a file; an existing one is replaced only once a response begins."""
     first = next(pieces, b"")
-    try:
-        with output.open("wb") as file:
-            file.write(first)
-            for piece in pieces:
-                file.write(piece)
-    except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror or error}") from error
+    with failing(f"cannot write {output}", OSError), output.open("wb") as file:
+        file.write(first)
+        file.writelines(pieces)
 
 
 def _pieces(

@@ -1,7 +1,7 @@
 """One gRPC request over HTTP/2, on a connection of its own.
 
-The socket blocks; the codec is that of the data port (`proxy/http2`). The caller reads until it has
-what it waits for, and stops if that is too much.
+The socket blocks; the codec is the one of the data port (`proxy/http2`). The caller reads until it
+has what it waits for, and stops if that is too much.
 """
 
 import socket

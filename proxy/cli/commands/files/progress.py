@@ -14,7 +14,7 @@ class Progress:
     """Shows the latest count at intervals."""
 
     def __init__(self, expected: int | None) -> None:
-        """Show progress as a share of the expected total; without a known total there is no bar."""
+        """Show progress as a share of the expected total; without a known total, show no bar."""
         self._expected = expected
         self._text = ""
         self._shown_s = time.monotonic()

@@ -4,7 +4,7 @@ protobuf`.
 One call asks for the names of all services, for the file of each, then for imports that did not
 come along; each request waits for its response.
 
-Standard: gRPC Server Reflection, v1 and v1alpha, which differ in their name alone.
+Standard: gRPC Server Reflection, v1 and v1alpha. Only their names differ.
 """
 
 import socket
@@ -13,12 +13,11 @@ from typing import Final
 
 import click
 
-from proxy.cli.command import Group
+from proxy.cli.command import Group, argument, output_option
 from proxy.cli.commands.files.call_messages import framed
-from proxy.cli.commands.files.export import write_file, write_out
+from proxy.cli.commands.files.export import write_file
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
-from proxy.cli.commands.output import CommandError, complain
-from proxy.cli.options import argument, output_option
+from proxy.cli.commands.output import CommandError, complain, write_out
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
 from proxy.enrich.grpc.status import status_in
 from proxy.enrich.grpc.wire import Cut, NotWire

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from proxy.cli.command import command
-from proxy.cli.commands.output import CommandError
-from proxy.cli.options import (
+from proxy.cli.command import (
+    FILE,
+    PositiveNumber,
+    WholeNumber,
+    command,
     ignore_option,
     json_option,
     later_reader_options,
@@ -21,7 +23,7 @@ from proxy.cli.options import (
     protobuf_option,
     search_options,
 )
-from proxy.cli.parameter_types import FILE, PositiveNumber, WholeNumber
+from proxy.cli.commands.output import Result, failing
 
 if TYPE_CHECKING:
     from api.replay.judge import Expect
@@ -110,8 +112,8 @@ if TYPE_CHECKING:
 )
 @click.option("--junit", metavar="FILE", type=FILE, help="Write a report as JUnit XML, too.")
 @search_options
-@json_option
 @later_reader_options
+@json_option
 def replay(
     reader: "Callable[[], AbstractContextManager[Client]]",
     filters: "Filters",
@@ -133,8 +135,7 @@ def replay(
     protobuf: Path | None,
     output: Path | None,
     junit: Path | None,
-    as_json: bool,
-) -> int:
+) -> Result:
     """Send recorded requests again, and compare each answer with the recorded one; exits with 1 if
     any differs. Instead of a search, a suite or a HAR file can be given.
 
@@ -153,7 +154,7 @@ def replay(
     )
     from proxy.cli.commands.files.report import Report
     from proxy.cli.commands.files.results import Results
-    from proxy.cli.commands.files.shown_report import junit_xml, show
+    from proxy.cli.commands.files.shown_report import junit_xml, result_of
     from proxy.cli.commands.files.source import suite_of
 
     calls = calls_to(against, insecure, timeout_s, protobuf)
@@ -175,11 +176,8 @@ def replay(
 
     endpoints = report.endpoints()
     if junit is not None:
-        try:
-            junit.write_text(
-                junit_xml(endpoints, results.reasons, against), errors="backslashreplace"
-            )
-        except OSError as error:
-            raise CommandError(f"cannot write {junit}: {error.strerror or error}") from error
+        text = junit_xml(endpoints, results.reasons, against)
+        with failing(f"cannot write {junit}", OSError):
+            junit.write_text(text, errors="backslashreplace")
 
-    return show(results, endpoints, as_json=as_json)
+    return result_of(results, endpoints)

@@ -39,7 +39,7 @@ from proxy.cli.commands.files.calls import Calls, with_status_in_trailers
 from proxy.cli.commands.files.progress import Progress
 from proxy.cli.commands.files.results import Result, Results
 from proxy.cli.commands.files.source import ignored_in, recorded_in, template_of
-from proxy.cli.commands.output import CommandError, complain
+from proxy.cli.commands.output import CommandError, complain, failing
 from proxy.enrich.endpoints.endpoints import UNKNOWN
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.redact.redactor import Redactor
@@ -150,12 +150,8 @@ def pace_of(
 
 def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
     """Return the paths to ignore that the suite and the command line name."""
-    try:
+    with failing(f"--ignore, or the first line of {suite}", ValueError, exit_code=2):
         return read_places([*ignored_in(suite), *given])
-    except ValueError as error:
-        raise CommandError(
-            f"--ignore, or the first line of {suite}: {error}", exit_code=2
-        ) from error
 
 
 def prepare(plan: Plan, judge: Judge) -> int:
@@ -174,7 +170,9 @@ def prepare(plan: Plan, judge: Judge) -> int:
         expected += 1
         if not plan.refusal(recorded):
             missing.update(_outgoing(plan, recorded, plan.given).missing)
-            bodiless += _lacks_body(recorded)
+            payload = recorded.payload
+            body = None if payload is None else payload.response_body
+            bodiless += body is not None and describe_loss(body) != ""
             for name in [*unused]:
                 only = Given({}, {name: plan.given.edits[name]})
                 if _outgoing(plan, recorded, only) != _outgoing(plan, recorded, Given()):
@@ -195,14 +193,6 @@ def prepare(plan: Plan, judge: Judge) -> int:
     return expected
 
 
-def _lacks_body(recorded: Recorded) -> bool:
-    if recorded.payload is None:
-        body = None
-    else:
-        body = recorded.payload.response_body
-    return body is not None and describe_loss(body) != ""
-
-
 def _missing_text(missing: Mapping[str, int]) -> str:
     lines = ["nothing was sent: parts were redacted when they were recorded, and must be given"]
     for part, times in sorted(missing.items()):
@@ -221,11 +211,9 @@ def _is_call(recorded: Recorded) -> bool:
 
 
 def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
-    try:
+    with failing(f"{recorded.id} cannot be edited so", ValueError, exit_code=2):
         made = outgoing_of(recorded, given)
         return plan.calls.outgoing(recorded, made) if _is_call(recorded) else made
-    except ValueError as error:
-        raise CommandError(f"{recorded.id} cannot be edited so: {error}", exit_code=2) from error
 
 
 class _Replay:

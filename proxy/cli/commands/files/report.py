@@ -6,13 +6,14 @@ however many requests there are.
 
 import re
 from array import array
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import msgspec
 
 from api.replay.judge import is_alike
 from proxy.cli.commands.files.results import Result
+from proxy.cli.commands.output import Json
 
 MAX_CHANGES: Final = 200
 MAX_TIMES: Final = 20_000
@@ -211,22 +212,17 @@ def _changes_of(result: Result) -> Iterator[tuple[_Key, str]]:
         if is_other and part["part"] != "status":
             continue
         for change in part["changes"]:
-            yield _key(part["part"], change), _words(part["part"], change)
-
-
-def _key(part: str, change: Mapping[str, Any]) -> _Key:
-    if part == "status":
-        values = (change["a"], change["b"])
-    else:
-        values = (None, None)
-    return _Key(part, change["change"], _general(change["path"]), values)
+            name = part["part"]
+            values = (change["a"], change["b"]) if name == "status" else (None, None)
+            key = _Key(name, change["change"], _general(change["path"]), values)
+            yield key, _words(name, change)
 
 
 def _general(path: str) -> str:
     return _NUMBERED.sub(r"\1 *", _INDEX.sub("[*]", path))
 
 
-def _words(part: str, change: Mapping[str, Any]) -> str:
+def _words(part: str, change: Json) -> str:
     """Return a change in words."""
     kind = change["change"]
     path = _general(change["path"])

@@ -1,4 +1,5 @@
-"""Results of a replay: counted, and written to a file from which an interrupted replay continues.
+"""Results of a replay: counted, and written to a file. An interrupted replay continues from the
+file.
 
 The file has a line for the replay, then one per request, written as soon as its answer is judged.
 Invariant: an unsafe request is noted before it is sent, so that it is not sent again after a kill.
@@ -105,7 +106,7 @@ class Results:
             if result.verdict in _FINAL or result.method not in SAFE_METHODS:
                 self._count(result)
             else:
-                # What had no answer is tried again, if it is safe to.
+                # A safe request without an answer is sent again.
                 del self._done[result.id, result.round]
 
     def has(self, record_id: str, number: int) -> bool:

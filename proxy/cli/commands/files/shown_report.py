@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import msgspec
 from rich.text import Text
 
 from proxy.cli.commands.files.report import Endpoint, lines_of, milliseconds
 from proxy.cli.commands.files.results import Results
-from proxy.cli.commands.output import complain, console, say_json
+from proxy.cli.commands.output import Result, complain, console
 from proxy.process.terminal import visible, visible_line
 
 MAX_SHOWN: Final = 50
@@ -17,19 +17,28 @@ MAX_SHOWN: Final = 50
 _XML_BEGIN: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def show(results: Results, endpoints: Sequence[Endpoint], *, as_json: bool) -> int:
-    """Print differences and their number; return the exit code."""
+def result_of(results: Results, endpoints: Sequence[Endpoint]) -> Result:
+    """Return differences and their number, to be printed."""
     counts = results.counts
     is_good = counts["equal"] > 0 and all(endpoint.is_good for endpoint in endpoints)
     summary = _summary(counts, endpoints)
 
-    if as_json:
-        shown = {name: counts[name] for name in ("equal", "different", "failed", "not_sent")}
-        others = [msgspec.to_builtins(result) for result in results.others]
-        found = {"reasons": dict(results.reasons), "results": others, "summary": summary}
-        say_json({**shown, **found, "endpoints": msgspec.to_builtins(endpoints)})
-        return 0 if is_good else 1
+    found = {name: counts[name] for name in ("equal", "different", "failed", "not_sent")} | {
+        "reasons": dict(results.reasons),
+        "results": msgspec.to_builtins(results.others),
+        "summary": summary,
+        "endpoints": msgspec.to_builtins(endpoints),
+    }
 
+    def show(_: object) -> None:
+        _print(endpoints, summary)
+        for reason, times in results.reasons.most_common():
+            complain(f"{times:,} not sent: {visible_line(reason)}")
+
+    return Result(found, show, 0 if is_good else 1)
+
+
+def _print(endpoints: Sequence[Endpoint], summary: str) -> None:
     out = console()
     differing = [endpoint for endpoint in endpoints if not endpoint.is_good]
     for endpoint in differing[:MAX_SHOWN]:
@@ -40,9 +49,6 @@ def show(results: Results, endpoints: Sequence[Endpoint], *, as_json: bool) -> i
     for line in _latency_lines(endpoints):
         out.print(line)
     out.print(summary)
-    for reason, times in results.reasons.most_common():
-        complain(f"{times:,} not sent: {visible_line(reason)}")
-    return 0 if is_good else 1
 
 
 def _summary(counts: Mapping[str, int], endpoints: Sequence[Endpoint]) -> str:
@@ -90,42 +96,32 @@ def junit_xml(endpoints: Iterable[Endpoint], not_sent: Mapping[str, int], agains
     The format has no standard; Jenkins, GitLab and others read it: `failure` for answers that
     differ, `error` for missing answers, `skipped` for unsent requests.
     """
-    cases: list[str] = []
-    failures = 0
-    errors = 0
-
+    suites = Element("testsuites")
+    suite = SubElement(suites, "testsuite", name=visible(f"replay against {against}"))
     for endpoint in endpoints:
-        failures += not endpoint.is_good and not endpoint.failed
-        errors += endpoint.failed > 0
-        cases += _test_case(endpoint)
-
+        _add_case(suite, endpoint)
     for reason, times in not_sent.items():
-        cases.append(_open("testcase", classname="not sent", name=f"{times:,} not sent: {reason}"))
-        cases += ["<skipped/>", "</testcase>"]
-    tests = cases.count("</testcase>")
-    counts = {"tests": tests, "failures": failures, "errors": errors, "skipped": len(not_sent)}
-    numbers = {name: str(number) for name, number in counts.items()}
-    outer = _open("testsuites", **numbers)
-    suite = _open("testsuite", name=f"replay against {against}", **numbers)
-    return _XML_BEGIN + "\n".join([outer, suite, *cases, "</testsuite>", "</testsuites>"]) + "\n"
+        name = visible(f"{times:,} not sent: {reason}")
+        SubElement(SubElement(suite, "testcase", classname="not sent", name=name), "skipped")
+
+    kinds = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    counts = {name: str(len(suite.findall(f"*/{kind}"))) for name, kind in kinds.items()}
+    for element in (suites, suite):
+        element.attrib |= {"tests": str(len(suite)), **counts}
+    indent(suites, "")
+    return f"{_XML_BEGIN}{tostring(suites, 'unicode')}\n"
 
 
-def _test_case(endpoint: Endpoint) -> Iterator[str]:
-    now_us = endpoint.latency.now.p50_us or 0
-    yield _open("testcase", classname="replay", name=endpoint.name, time=f"{now_us / 1e6:.6f}")
-    if not endpoint.is_good:
-        lines = [*lines_of(endpoint)]
-        if endpoint.latency.slower:
-            before = milliseconds(endpoint.latency.before)
-            now = milliseconds(endpoint.latency.now)
-            lines.append(f"slower: p50/p95 {before} -> {now}")
+def _add_case(suite: Element, endpoint: Endpoint) -> None:
+    latency = endpoint.latency
+    case = SubElement(suite, "testcase", classname="replay", name=visible(endpoint.name))
+    case.set("time", f"{(latency.now.p50_us or 0) / 1e6:.6f}")
+    if endpoint.is_good:
+        return
 
-        element = "error" if endpoint.failed else "failure"
-        yield _open(element, message=lines[0]) + escape(visible("\n".join(lines))) + f"</{element}>"
-
-    yield "</testcase>"
-
-
-def _open(element: str, **attributes: str) -> str:
-    written = "".join(f" {name}={quoteattr(visible(value))}" for name, value in attributes.items())
-    return f"<{element}{written}>"
+    lines = [*lines_of(endpoint)]
+    if latency.slower:
+        times = f"{milliseconds(latency.before)} -> {milliseconds(latency.now)}"
+        lines.append(f"slower: p50/p95 {times}")
+    kind = "error" if endpoint.failed else "failure"
+    SubElement(case, kind, message=visible(lines[0])).text = visible("\n".join(lines))

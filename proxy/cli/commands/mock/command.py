@@ -4,10 +4,8 @@ from pathlib import Path
 
 import click
 
-from proxy.cli.command import command
-from proxy.cli.commands.output import CommandError, complain
-from proxy.cli.options import argument, protobuf_option
-from proxy.cli.parameter_types import FILE
+from proxy.cli.command import FILE, argument, command, protobuf_option
+from proxy.cli.commands.output import CommandError, complain, failing
 
 
 @command()
@@ -46,7 +44,7 @@ def mock(
 
     Example: sidelog mock checkout.ndjson --listen 127.0.0.1:9000 --ignore body.requested_at
     """
-    # It is much that answers are read and given with; help and completion do without.
+    # The server imports much; help and completion do without it.
     import asyncio
 
     from api.identity.match import Level
@@ -57,15 +55,10 @@ def mock(
     from proxy.cli.commands.mock.serving import serve
     from proxy.settings.addresses import parse_address
 
-    try:
+    with failing("--ignore", ValueError, exit_code=2):
         places = read_request_places(ignore)
-    except ValueError as error:
-        raise CommandError(f"--ignore {error}", exit_code=2) from error
-
-    try:
+    with failing(f"--listen {listen!r}", ValueError, exit_code=2):
         host, port = parse_address(listen)
-    except ValueError as error:
-        raise CommandError(f"--listen {listen!r}: {error}", exit_code=2) from error
 
     schema = schema_in(protobuf)
     service = Service(recorded_in(suite), Level[match.upper()], places, schema)
@@ -74,9 +67,6 @@ def mock(
     if not service.answers:
         raise CommandError(f"{suite} has no answer that was kept whole")
 
-    try:
+    with failing(f"cannot listen at {listen}", OSError):
         asyncio.run(serve(service, host, port, listen))
-    except OSError as error:
-        raise CommandError(f"cannot listen at {listen}: {error.strerror or error}") from error
-
     return 0

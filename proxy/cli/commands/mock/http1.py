@@ -1,7 +1,7 @@
 """Answers HTTP/1.1 requests, with aiohttp.
 
-aiohttp writes heads as UTF-8. Fields with other octets, such as Latin-1, are inserted afterwards.
-aiohttp does not write trailers, so they are added after the last chunk (RFC 9112 §7.1.2).
+aiohttp writes heads as UTF-8. Fields with other octets (Latin-1) are inserted afterwards. aiohttp
+does not write trailers, so they are added after the last chunk (RFC 9112 §7.1.2).
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Http1:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: object) -> web.StreamResponse:
-        """Answer every target, including those for which aiohttp has no route: `*`, or a URL."""
+        """Answer every target, including `*` and URLs, for which aiohttp has no route."""
         return await self.answer(request)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

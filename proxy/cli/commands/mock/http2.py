@@ -35,8 +35,8 @@ class Door(asyncio.Protocol):
         other: Callable[[], asyncio.Protocol],
         opened: set[asyncio.Transport],
     ) -> None:
-        """Accept HTTP/2 connections; `other` makes the protocol for all others, which closes them
-        itself.
+        """Accept HTTP/2 connections; `other` makes the protocol for all other connections, and
+        closes them.
         """
         self._service = service
         self._other = other

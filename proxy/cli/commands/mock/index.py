@@ -145,20 +145,18 @@ class Index:
         key = self._endpoint(record.method, record.path, asked.operation)
         endpoint = self._of_host(asked, self._by_endpoint.get(key, []))
         level = Level.ENDPOINT if endpoint else Level.NONE
-        compared = (endpoint or self._of_path(record.path))[:MAX_COMPARED]
-        if not compared:
+        # Of the endpoint, or else of the path under any method, or else all.
+        of_path = [each for each in self.members if each.recorded.record.path == record.path]
+        compared = (endpoint or of_path or self.members)[:MAX_COMPARED]
+
+        def distance(member: Member) -> tuple[int, int]:
+            """Return the number of differences that matter, and of all."""
+            both = member.request, member.answer, asked.request
+            return len(differences(*both, self._least)), len(differences(*both))
+
+        nearest = min(compared, key=distance, default=None)
+        if nearest is None:
             return Miss(None, level, [])
 
-        nearest = min(compared, key=lambda each: self._distance(each, asked))
-        return Miss(
-            nearest, level, differences(nearest.request, nearest.answer, asked.request, self._least)
-        )
-
-    def _distance(self, member: Member, asked: Asked) -> tuple[int, int]:
-        """Return the number of differences that matter, and of all."""
-        both = member.request, member.answer, asked.request
-        return len(differences(*both, self._least)), len(differences(*both))
-
-    def _of_path(self, path: str | None) -> list[Member]:
-        """Return the recordings of a path under any method, or else all."""
-        return [each for each in self.members if each.recorded.record.path == path] or self.members
+        both = nearest.request, nearest.answer, asked.request
+        return Miss(nearest, level, differences(*both, self._least))

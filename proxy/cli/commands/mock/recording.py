@@ -1,7 +1,7 @@
 """Decides which request an exchange of a suite answers.
 
-Requests, including recorded ones, are normalised to the form in which sidelog records them: a
-browser's archive is not redacted, and a client sends its secrets again.
+Requests, including recorded ones, are normalised to the form of records. This is needed because a
+browser's archive is not redacted, and because a client sends its secrets again.
 """
 
 from typing import Final, NamedTuple
@@ -87,7 +87,7 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
         loss = describe_loss(body).partition(":")[0]
         reason = f"the body of the answer was {loss}" if loss else ""
 
-    return reason or (calls.refusal(recorded) if is_call(payload) else "")
+    return reason or (calls.refusal(record, payload) if is_call(payload) else "")
 
 
 def _lacks_body(record: Record, payload: Payload) -> bool:

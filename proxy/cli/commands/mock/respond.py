@@ -28,7 +28,7 @@ def reply_to(asked: Asked, found: Found) -> Reply:
         return reply
 
     answered = {name.lower(): value for name, value in reply.fields}
-    own = found.member.request.fields  # what was met when it was recorded is so as it was recorded
+    own = found.member.request.fields  # a recorded condition is part of the recorded answer
     fields = {name: value for name, value in asked.request.fields.items() if own.get(name) != value}
 
     status = status_by_conditions(fields, answered)
@@ -106,7 +106,7 @@ def _first_of(miss: Miss) -> str:
 
 
 def _hint(miss: Miss, least: Level) -> str:
-    """Return advice on which request would be answered."""
+    """Return advice on how to get an answer."""
     if miss.level is not Level.ENDPOINT or least <= Level.ENDPOINT:
         return ""
     place = _first_of(miss).partition(": ")[0]

@@ -1,4 +1,4 @@
-"""The mock's answers, whatever the HTTP version of the request."""
+"""The mock's answers to requests of any HTTP version."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -27,7 +27,7 @@ async def serve(service: Service, host: str, port: int, listen: str) -> None:
 
 @asynccontextmanager
 async def listening(service: Service, host: str, port: int) -> AsyncIterator[int]:
-    """Serve HTTP/1.1 and HTTP/2; yield the port, which the kernel chose if 0 was given."""
+    """Serve HTTP/1.1 and HTTP/2; yield the port. For port 0, the kernel chooses one."""
     app = web.Application(
         client_max_size=MAX_REQUEST_BYTES, middlewares=[Http1(service).middleware]
     )

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from proxy.cli.command import command
+from proxy.cli.command import argument, command, output_option
 from proxy.cli.commands.authority import proxy_of, variables_for
 from proxy.cli.commands.client import Client, Filters, connect, data_directory
 from proxy.cli.commands.output import CommandError, complain, say, show_in_browser
@@ -29,7 +29,6 @@ from proxy.cli.commands.run.programs import Program, program_of
 from proxy.cli.commands.run.providers import VARIABLES, Plan, plan, variable_of
 from proxy.cli.commands.run.running_sidelog import addresses_in, settled
 from proxy.cli.commands.run.summary import Figures, lines_of, read_figures
-from proxy.cli.options import argument, output_option
 from proxy.cli.welcome import own_program
 from proxy.egress.trust import direct_variables
 from proxy.process.data_dir import read_state, token_of, update_state
@@ -241,7 +240,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
 
 def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
     """Run the command through a sidelog that runs already."""
-    client = connect(None, None, asked.data_dir, os.environ)
+    client = connect(None, None, asked.data_dir)
     configuration = client.get_json("/api/status")["configuration"]
     has_outgoing = bool(asked.hosts and configuration["egress"]["listen"])
     addresses = addresses_in(
@@ -254,7 +253,7 @@ def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
             raise CommandError(f"{text}, as --route {name} asks")
 
     began = _now()
-    data_dir = data_directory(asked.data_dir, os.environ)
+    data_dir = data_directory(asked.data_dir)
     outgoing = _outgoing(data_dir, addresses) if has_outgoing else _around_proxies(addresses)
     code = _run_child(wrapped, addresses, outgoing, asked)
     with _kept_from_failing():

@@ -103,7 +103,7 @@ def settings_environment(
 @contextmanager
 def stored_records(data_dir: Path) -> Iterator[Client]:
     """Yield a client that reads what is stored in a data directory, whose sidelog has ended."""
-    from proxy.cli.commands.served_store import served  # no command waits for it before its start
+    from proxy.cli.commands.store import served  # no command waits for it before its start
 
     with served(Settings(data_dir=str(data_dir))) as client:
         yield client

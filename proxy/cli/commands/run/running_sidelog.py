@@ -1,11 +1,11 @@
 """A sidelog that runs already: where its routes lead, and when it has stored all."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from proxy.cli.commands.client import Client
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, Json
 from proxy.cli.commands.run.providers import Plan
 
 SETTLE_S: Final = 10.0
@@ -14,7 +14,7 @@ POLL_S: Final = 0.1
 
 
 def addresses_in(
-    proxy: str, routes: Sequence[Mapping[str, Any]], planned: Plan, *, has_outgoing: bool
+    proxy: str, routes: Sequence[Json], planned: Plan, *, has_outgoing: bool
 ) -> dict[str, str]:
     """Return the address of each place that a sidelog has a route for; others stay as they are.
 
@@ -46,7 +46,7 @@ def _names(upstreams: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(upstreams))
 
 
-def _path_to(upstream: str, routes: Sequence[Mapping[str, Any]]) -> str | None:
+def _path_to(upstream: str, routes: Sequence[Json]) -> str | None:
     """Return the path below which requests go to an upstream; None without such a route."""
     for number, route in enumerate(routes):
         there = str(route["upstream"]).rstrip("/")

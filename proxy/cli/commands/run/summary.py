@@ -4,10 +4,11 @@ The figures are those of the API, of the records since the run began: from the s
 sidelog that runs.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
 from proxy.cli.commands.client import Client, Filters
+from proxy.cli.commands.output import Json
 from proxy.process.terminal import visible_line
 
 MAX_NAMED: Final = 4
@@ -19,18 +20,17 @@ _HOW_TO_TRUST: Final = (
     "a program does not trust the certificates by which sidelog reads hosts: `sidelog ca` says what "
     "it may need, --no-egress leaves all unread"
 )
-Row = Mapping[str, Any]
 
 
 class Figures(NamedTuple):
     """What is known of a run."""
 
-    totals: Row
-    failures: Sequence[Row]
-    tools: Sequence[Row]
-    routes: Sequence[Row]
+    totals: Json
+    failures: Sequence[Json]
+    tools: Sequence[Json]
+    routes: Sequence[Json]
     """With counts; of outgoing calls their hosts."""
-    conversation: Row | None
+    conversation: Json | None
     """That with most turns."""
     conversations: int
 
@@ -78,7 +78,7 @@ def _called(figures: Figures) -> str:
     return text + (tools and f"; tools: {tools}")
 
 
-def _refused(figures: Figures) -> list[Row]:
+def _refused(figures: Figures) -> list[Json]:
     """Return the failures of requests: one that tells of a tool's failure did not fail itself."""
     return [row for row in figures.failures if row["error"] != _TOOL_ERROR]
 
@@ -92,7 +92,7 @@ def _failed(figures: Figures) -> str:
     return text + (tools and f"; tools that failed: {tools}")
 
 
-def _why(row: Row) -> str:
+def _why(row: Json) -> str:
     known = [str(part) for part in (row["status"], row["error"]) if part]
     return " ".join(known) or "without an answer"
 
@@ -125,7 +125,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}s"
 
 
-def _listed(rows: Iterable[Row], name: str, count: str) -> str:
+def _listed(rows: Iterable[Json], name: str, count: str) -> str:
     """Write names with their counts, those first that count most; "" where nothing counts."""
     counted = [(row[count], visible_line(str(row[name]))) for row in rows if row[count]]
     counted.sort(key=lambda each: -each[0])

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from proxy.cli import app
 from proxy.cli.commands.client import Client
+from tests.proxy.cli.conftest import Run
 
 
 class Answering(Client):
@@ -33,19 +33,17 @@ class Answering(Client):
 @pytest.fixture(autouse=True)
 def answering(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sidelog that is asked."""
-    monkeypatch.setattr("proxy.cli.commands.client.client_from_environment", lambda *_: Answering())
+    monkeypatch.setattr("proxy.cli.commands.client.connect", lambda *_: Answering())
 
 
-def test_a_share_is_listed_with_what_it_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_share_is_listed_with_what_it_is_of(run: Run) -> None:
     """The share alone says nothing."""
-    assert app.main(["alerts", "list"]) == 0
-    assert "share of status:5xx above 2 % over 5 min" in capsys.readouterr().out
+    assert "share of status:5xx above 2 % over 5 min" in run("alerts list").out
 
 
-def test_what_was_sent_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_sent_is_listed(run: Run) -> None:
     """With rounded figures, and why a message was not taken; as JSON with its alert."""
-    assert app.main(["alerts", "list"]) == 0
-    *_, waiting, taken = capsys.readouterr().out.splitlines()
+    *_, waiting, taken = run("alerts list").out.splitlines()
     assert waiting.split() == [
         "2023-11-14T22:13:20.000Z",
         "firing",
@@ -56,6 +54,5 @@ def test_what_was_sent_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
         "500",
     ]
     assert taken.split()[-1] == "taken"
-    assert app.main(["alerts", "list", "--json"]) == 0
-    [alert] = json.loads(capsys.readouterr().out)
+    [alert] = json.loads(run("alerts list --json").out)
     assert [message["id"] for message in alert["messages"]] == ["msg_1", "msg_0"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import app
 from proxy.egress.authority import open_authority
 from proxy.egress.trust import TRUST
 from proxy.process.data_dir import LISTENS_NAME, update_state
+from tests.proxy.cli.conftest import Run
 
 ROOT = Path(__file__).parents[4]
 
@@ -28,32 +28,28 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    assert app.main(["ca", "--json"]) == 0
-    found: dict[str, str] = json.loads(capsys.readouterr().out)
+def shown(run: Run) -> dict[str, str]:
+    found: dict[str, str] = json.loads(run("ca --json").out)
     return found
 
 
-def test_it_is_made_and_shown(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_made_and_shown(data_dir: Path, run: Run) -> None:
     """With its file, fingerprint and end, and who reads which variable."""
-    assert app.main(["ca"]) == 0
-    text = capsys.readouterr().out
-    found = shown(capsys)
+    text = run("ca").out
+    found = shown(run)
     assert found["certificate"] == str(data_dir / "ca" / "ca.pem")
     for value in (found["certificate"], found["sha256"], found["expires"], "Node, Bun"):
         assert value in text
     assert found["proxy"] == "http://127.0.0.1:8888"
 
 
-def test_a_new_one_takes_its_place(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_new_one_takes_its_place(data_dir: Path, run: Run) -> None:
     """Also where a part of the old one is lost."""
-    old = shown(capsys)["sha256"]
+    old = shown(run)["sha256"]
     (data_dir / "ca" / "ca.key").unlink()
-    assert app.main(["ca"]) == 1
-    assert "make a new authority with sidelog ca rotate" in capsys.readouterr().err
-    assert app.main(["ca", "rotate"]) == 0
-    assert old not in capsys.readouterr().out
-    assert shown(capsys)["sha256"] != old
+    assert "make a new authority with sidelog ca rotate" in run("ca", code=1).err
+    assert old not in run("ca rotate").out
+    assert shown(run)["sha256"] != old
 
 
 def test_a_shell_evaluates_the_lines(data_dir: Path, tmp_path: Path) -> None:
@@ -73,22 +69,19 @@ def test_a_shell_evaluates_the_lines(data_dir: Path, tmp_path: Path) -> None:
     )
 
 
-def test_without_a_port_there_is_nothing_to_evaluate(
-    data_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_without_a_port_there_is_nothing_to_evaluate(data_dir: Path, run: Run) -> None:
     """Unless one is named, as of a container."""
     update_state(data_dir, **{LISTENS_NAME: {}})
-    assert app.main(["ca", "env"]) == 1
-    captured = capsys.readouterr()
+    captured = run("ca env", code=1)
     assert (captured.out, "pass --proxy" in captured.err) == ("", True)
-    assert app.main(["ca", "env", "--proxy", "http://sidelog:8888"]) == 0
-    assert "export HTTPS_PROXY=http://sidelog:8888\n" in capsys.readouterr().out
+    assert (
+        "export HTTPS_PROXY=http://sidelog:8888\n" in run("ca env --proxy http://sidelog:8888").out
+    )
 
 
 def test_a_file_that_holds_no_authority_is_named(
-    data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Programs would not start with it either."""
     monkeypatch.setenv("SSL_CERT_FILE", __file__)
-    assert app.main(["ca", "env"]) == 1
-    assert f"{__file__} holds no certificate (PEM)" in capsys.readouterr().err
+    assert f"{__file__} holds no certificate (PEM)" in run("ca env", code=1).err

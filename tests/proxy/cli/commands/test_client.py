@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +25,8 @@ from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import lock_data_dir
 from proxy.process.tls import server_context
+from tests.proxy.cli.commands.conftest import Quiet, serving
+from tests.proxy.cli.conftest import Run
 from tests.support.certificate import self_signed
 
 TOKEN = "t0ken"
@@ -54,7 +55,7 @@ def body(**fields: Any) -> dict[str, Any]:
     return plain | {"encoding": "utf-8", "coding": None, "coding_error": None} | fields
 
 
-class Admin(BaseHTTPRequestHandler):
+class Admin(Quiet):
     """Answers like the admin port, for 5 records in pages of 2."""
 
     is_ready = True
@@ -66,28 +67,32 @@ class Admin(BaseHTTPRequestHandler):
         parameters = parse_qs(parts.query)
         if parts.path == "/readyz":
             kind = type(self)
-            return self.answer(
+            return self.answer_json(
                 200 if kind.is_ready else 503, {"ready": kind.is_ready, "reasons": kind.reasons}
             )
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer(401, {"title": "Unauthorized", "status": 401, "detail": "no token"})
+            return self.answer_json(
+                401, {"title": "Unauthorized", "status": 401, "detail": "no token"}
+            )
 
         if parts.path == "/api/records":
             if "status" in parameters and parameters["status"] != ["404", "5xx"]:
-                return self.answer(
+                return self.answer_json(
                     400, {"title": "Bad Request", "detail": "status is 'x', expected a status"}
                 )
             if "request_id" in parameters:
-                return self.answer(200, {"records": [], "next_cursor": None, "complete": True})
+                return self.answer_json(200, {"records": [], "next_cursor": None, "complete": True})
 
             start = int(parameters.get("cursor", ["0"])[0])
             count = min(int(parameters["limit"][0]), 2)
             rows = [record(seq) for seq in range(start, min(start + count, 5))]
             following = str(start + count) if start + count < 5 else None
-            return self.answer(200, {"records": rows, "next_cursor": following, "complete": True})
+            return self.answer_json(
+                200, {"records": rows, "next_cursor": following, "complete": True}
+            )
 
         if parts.path.endswith("/response-body"):
-            return self.answer_bytes(200, b"\x00raw\xff")
+            return self.answer(200, b"\x00raw\xff")
 
         if parts.path == f"/api/records/{record(1)['id']}":
             image = body(head="iVBORw0K", size=6, encoding="base64")
@@ -107,69 +112,44 @@ class Admin(BaseHTTPRequestHandler):
                 "body": kept,
                 "trailers": [],
             }
-            return self.answer(
+            return self.answer_json(
                 200, record(1) | {"request": request, "response": response, "timeline": []}
             )
 
-        return self.answer(404, {"error": {"message": "no such record"}})
+        return self.answer_json(404, {"error": {"message": "no such record"}})
 
-    def answer(self, status: int, document: object) -> None:
+    def answer_json(self, status: int, document: object) -> None:
         """Answer JSON."""
-        self.answer_bytes(status, json.dumps(document).encode())
-
-    def answer_bytes(self, status: int, content: bytes) -> None:
-        """Answer bytes."""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        self.answer(status, json.dumps(document).encode())
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def data_dir(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Run the stand-in and describe it in a data directory, which the environment names."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    (tmp_path / "state.json").write_text(
-        json.dumps({"admin_url": f"http://127.0.0.1:{server.server_port}"})
-    )
-    (tmp_path / "admin-token").write_text(f"{TOKEN}\n")
-    for name in list(os.environ):
-        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
-    yield tmp_path
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Admin) as url:
+        (empty / "state.json").write_text(json.dumps({"admin_url": url}))
+        (empty / "admin-token").write_text(f"{TOKEN}\n")
+        monkeypatch.setenv("SIDELOG_DATA_DIR", str(empty))
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
+        yield empty
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_query_follows_cursors_up_to_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_query_follows_cursors_up_to_the_limit(run: Run) -> None:
     """NDJSON over several pages: never more than asked, and all when there are fewer."""
-    assert app.main(["query", "--json", "--limit", "3"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = run("query --json --limit 3").out.splitlines()
     assert [json.loads(line)["status"] for line in lines] == [500, 501, 502]
-    assert (
-        app.main(["query", "--json", "--limit", "100", "--status", "404", "--status", "5xx"]) == 0
-    )
-    assert len(capsys.readouterr().out.splitlines()) == 5
+    assert len(run("query --json --limit 100 --status 404 --status 5xx").out.splitlines()) == 5
 
 
 @pytest.mark.usefixtures("data_dir")
 def test_query_table_shows_records_without_their_control_characters(
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
 ) -> None:
     """The table has one line per record; an escape sequence in a path is made visible; no colour
     off a terminal.
     """
-    assert app.main(["query"]) == 0
-    out = capsys.readouterr().out
+    out = run("query").out
     assert len(out.splitlines()) == 6
     assert "\x1b" not in out
     assert "app/p\\x1b[31m/4" in out
@@ -189,18 +169,16 @@ def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str])
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_get_shows_heads_and_bodies(capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_shows_heads_and_bodies(run: Run) -> None:
     """Fields, both heads, both windows and the true size; --json is the API's own document."""
-    assert app.main(["get", record(1)["id"]]) == 0
-    out = capsys.readouterr().out
+    out = run("get", record(1)["id"]).out
     assert "GET /p HTTP/1.1" in out
     assert "host: app" in out
     assert "[6 bytes of image/png: --raw --request writes them]" in out
     assert "iVBOR" not in out
     mark = "[cut: the first 5 and the last 5 bytes kept, of 999 bytes]"
     assert out.index("first") < out.index(mark) < out.index("last\\x1b")
-    assert app.main(["get", record(1)["id"], "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["response"]["body"]["size"] == 999
+    assert json.loads(run("get", record(1)["id"], "--json").out)["response"]["body"]["size"] == 999
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -213,85 +191,70 @@ def test_get_raw_writes_exactly_the_stored_bytes(capfdbinary: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_refusals_are_the_servers_own_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals_are_the_servers_own_words(run: Run) -> None:
     """A bad parameter is usage (2); an unknown record and a wrong token are failures (1)."""
-    assert app.main(["query", "--status", "x"]) == 2
-    assert "status is 'x', expected a status" in capsys.readouterr().err
-    assert app.main(["get", "nothing"]) == 1
-    assert "no such record" in capsys.readouterr().err
+    assert "status is 'x', expected a status" in run("query --status x", code=2).err
+    assert "no such record" in run("get nothing", code=1).err
 
 
 @pytest.mark.usefixtures("data_dir")
 def test_a_wrong_token_is_called_wrong(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With the place that it came from; without one, it says that one is needed."""
     told = "is wrong: http://127.0.0.1:"
-    assert app.main(["get", "nothing", "--token", "wrong"]) == 1
-    assert f"the token of --token {told}" in capsys.readouterr().err
+    assert f"the token of --token {told}" in run("get nothing --token wrong", code=1).err
     monkeypatch.setenv("SIDELOG_TOKEN", "wrong")
-    assert app.main(["query"]) == 1
-    assert f"the token of SIDELOG_TOKEN {told}" in capsys.readouterr().err
+    assert f"the token of SIDELOG_TOKEN {told}" in run("query", code=1).err
     monkeypatch.delenv("SIDELOG_TOKEN")
 
     url = connect(None, None, None, os.environ).url
     (tmp_path / "admin-token").write_text("wrong")
     monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
-    assert app.main(["top", "--url", url]) == 1
-    assert f"the token of {tmp_path}/admin-token {told}" in capsys.readouterr().err
+    assert f"the token of {tmp_path}/admin-token {told}" in run(f"top --url {url}", code=1).err
     (tmp_path / "admin-token").unlink()
-    assert app.main(["query", "--url", url]) == 1
-    assert f"{url} needs a token, and there is none in {tmp_path}" in capsys.readouterr().err
+    assert (
+        f"{url} needs a token, and there is none in {tmp_path}"
+        in run(f"query --url {url}", code=1).err
+    )
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_health_is_the_readiness(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_health_is_the_readiness(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 when ready; 1 when not ready, in words or JSON."""
-    assert app.main(["health"]) == 0
-    assert capsys.readouterr().out == "ready\n"
+    assert run("health").out == "ready\n"
     monkeypatch.setattr(Admin, "reasons", ("the store is away",))
-    assert app.main(["health"]) == 0
-    assert capsys.readouterr() == ("ready; the store is away\n", f"{NEXT}\n")
+    assert run("health") == ("ready; the store is away\n", f"{NEXT}\n")
     monkeypatch.setattr(Admin, "is_ready", False)
     monkeypatch.setattr(Admin, "reasons", ("no worker accepts connections", "the store is away"))
-    assert app.main(["health"]) == 1
     assert (
-        capsys.readouterr().err
+        run("health", code=1).err
         == f"not ready: no worker accepts connections; the store is away\n{NEXT}\n"
     )
-    assert app.main(["health", "--json"]) == 1
     detail = {"ready": False, "reasons": ["no worker accepts connections", "the store is away"]}
-    assert json.loads(capsys.readouterr().out) == {"ready": False, "status": 503, "detail": detail}
+    shown = json.loads(run("health --json", code=1).out)
+    assert shown == {"ready": False, "status": 503, "detail": detail}
     monkeypatch.setattr(Admin, "reasons", ())
-    assert app.main(["health"]) == 1
-    assert capsys.readouterr().err == "not ready: 503 Service Unavailable\n"
+    assert run("health", code=1).err == "not ready: 503 Service Unavailable\n"
 
 
-def test_token_is_printed(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_token_is_printed(data_dir: Path, run: Run) -> None:
     """From the data directory, as text or JSON; without one the place where it would be is named."""
-    assert app.main(["token", "show"]) == 0
-    assert capsys.readouterr().out == f"{TOKEN}\n"
-    assert app.main(["token", "show", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"token": TOKEN}
+    assert run("token show").out == f"{TOKEN}\n"
+    assert json.loads(run("token show --json").out) == {"token": TOKEN}
     (data_dir / "admin-token").write_text("")
-    assert app.main(["token", "show"]) == 1
-    assert app.main(["token", "show", "--data-dir", str(data_dir / "none")]) == 1
-    assert "admin-token" in capsys.readouterr().err
+    run("token show", code=1)
+    assert "admin-token" in run("token show --data-dir", data_dir / "none", code=1).err
 
 
-def test_nobody_there_is_said_plainly(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_there_is_said_plainly(data_dir: Path, run: Run) -> None:
     """A stopped sidelog, a directory it never ran in, a broken state file, and what is no URL."""
-    assert app.main(["health", "--url", "http://127.0.0.1:1"]) == 1
-    assert "is sidelog running?" in capsys.readouterr().err
-    assert app.main(["query", "--data-dir", str(data_dir / "none")]) == 1
-    assert "has run in" in capsys.readouterr().err
-    assert app.main(["query", "--url", "127.0.0.1:8090"]) == 2
-    assert app.main(["query", "--url", "http://h:x"]) == 2
+    assert "is sidelog running?" in run("health --url http://127.0.0.1:1", code=1).err
+    assert "has run in" in run("query --data-dir", data_dir / "none", code=1).err
+    run("query --url 127.0.0.1:8090", code=2)
+    run("query --url http://h:x", code=2)
     (data_dir / "state.json").write_text("{")
-    assert app.main(["query"]) == 1
-    assert "state.json" in capsys.readouterr().err
+    assert "state.json" in run("query", code=1).err
 
 
 @pytest.mark.parametrize(
@@ -313,30 +276,19 @@ def test_an_answer_of_another_port_is_told(
     assert refusal(Answer(404, headers, content)).startswith(expected)
 
 
-def test_an_error_of_a_connection_is_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_of_a_connection_is_told_in_words(run: Run) -> None:
     """Without its number; and a port that does not speak TLS is named as such."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Admin)
-    with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        assert app.main(["health", "--url", f"https://127.0.0.1:{server.server_port}"]) == 1
-        server.shutdown()
-        thread.join()
-
-    assert (
-        ": the port does not speak TLS, as in http://; is sidelog running?"
-        in capsys.readouterr().err
-    )
-    assert app.main(["health", "--url", f"http://127.0.0.1:{server.server_port}"]) == 1
-    assert ": Connection refused; is sidelog running?" in capsys.readouterr().err
+    with serving(Admin) as url:
+        said = run(f"health --url {url.replace('http', 'https')}", code=1).err
+    assert ": the port does not speak TLS, as in http://; is sidelog running?" in said
+    assert ": Connection refused; is sidelog running?" in run(f"health --url {url}", code=1).err
 
 
 @pytest.mark.parametrize("command", ["query", "tail"])
-def test_a_token_that_is_none_is_not_sent(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_token_that_is_none_is_not_sent(command: str, run: Run) -> None:
     """Nor shown. What a variable has around it, such as the end of a file's line, is no part of it."""
-    assert app.main([command, "--url", "http://127.0.0.1:1", "--token", "s3cret\ns3cret"]) == 2
     assert (
-        capsys.readouterr().err
+        run(f"{command} --url http://127.0.0.1:1 --token", "s3cret\ns3cret", code=2).err
         == "sidelog: the token contains characters that no valid token has\n"
     )
     assert (
@@ -355,11 +307,8 @@ def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["http://a..b:1", f"http://{'a' * 64}:1", "http://[:1", "http://a:99999"]
 )
-def test_a_host_that_no_resolver_takes_is_a_wrong_url(
-    url: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert app.main(["query", "--url", url]) == 2
-    assert f"{url!r} is not a URL" in capsys.readouterr().err
+def test_a_host_that_no_resolver_takes_is_a_wrong_url(url: str, run: Run) -> None:
+    assert f"{url!r} is not a URL" in run(f"query --url {url}", code=2).err
 
 
 @contextmanager
@@ -379,7 +328,7 @@ def answered_once(answer: Callable[[socket.socket], object]) -> Iterator[int]:
 
 
 def test_a_certificate_that_nobody_trusts_is_told_with_the_way_to_trust_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Run
 ) -> None:
     """By its own name and the system's authorities, wherever it leads that is not the port of the
     data directory.
@@ -391,25 +340,19 @@ def test_a_certificate_that_nobody_trusts_is_told_with_the_way_to_trust_it(
     with answered_once(
         lambda connection: context.wrap_socket(connection, server_side=True)
     ) as port:
-        assert (
-            app.main(
-                ["export", "csv", "--url", f"https://127.0.0.1:{port}", "--data-dir", str(tmp_path)]
-            )
-            == 1
-        )
+        said = run(f"export csv --url https://127.0.0.1:{port} --data-dir {tmp_path}", code=1).err
 
-    said = capsys.readouterr().err
     assert (
         f"no response from https://127.0.0.1:{port}: its certificate is not trusted, self" in said
     )
     assert said.endswith("; SSL_CERT_FILE=FILE names the authority that signed it\n")
 
 
-def test_a_port_with_tls_is_not_asked_without(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_with_tls_is_not_asked_without(run: Run) -> None:
     """It ends the connection without a word of HTTP."""
     with answered_once(lambda connection: connection.recv(65536)) as port:
-        assert app.main(["query", "--url", f"http://127.0.0.1:{port}"]) == 1
-    assert capsys.readouterr().err.endswith("; does it speak TLS, as in https://?\n")
+        said = run(f"query --url http://127.0.0.1:{port}", code=1).err
+    assert said.endswith("; does it speak TLS, as in https://?\n")
 
 
 def test_a_certificate_of_any_name_is_trusted_on_this_machine_only(tmp_path: Path) -> None:
@@ -427,36 +370,35 @@ def test_a_certificate_of_any_name_is_trusted_on_this_machine_only(tmp_path: Pat
     assert trusted == [*["/etc/sidelog/cert.pem"] * 3, "", ""]
 
 
-def test_a_certificate_that_is_gone_is_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_certificate_that_is_gone_is_named(tmp_path: Path, run: Run) -> None:
     gone = tmp_path / "cert.pem"
     (tmp_path / "state.json").write_text(
         f'{{"admin_url": "https://127.0.0.1:1", "admin_cert_file": "{gone}"}}'
     )
-    assert app.main(["health", "--data-dir", str(tmp_path)]) == 1
     assert (
         f"the admin port's certificate {gone} cannot be used: No such file or directory"
-        in capsys.readouterr().err
+        in run(f"health --data-dir {tmp_path}", code=1).err
     )
 
 
 @pytest.mark.parametrize("output", [[], ["-o", "day.csv"]])
 def test_an_export_from_nowhere_is_no_traceback(
     output: list[str],
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
     """Nor is it said that the file cannot be written, and what the file has is left to it."""
     monkeypatch.chdir(tmp_path)
     Path("day.csv").write_text("of yesterday")
-    assert app.main(["export", "csv", *output, "--url", "http://no-such-host.invalid:1"]) == 1
-    assert "no response from http://no-such-host.invalid:1: " in capsys.readouterr().err
+    assert (
+        "no response from http://no-such-host.invalid:1: "
+        in run("export csv", *output, "--url", "http://no-such-host.invalid:1", code=1).err
+    )
     assert Path("day.csv").read_text() == "of yesterday"
 
 
-class Opening(BaseHTTPRequestHandler):
+class Opening(Quiet):
     """Answers 503 until it was asked three times, as while the store is being opened."""
 
     asked: ClassVar[int] = 0
@@ -471,14 +413,7 @@ class Opening(BaseHTTPRequestHandler):
             if is_open
             else b'{"detail": "the store is being opened"}'
         )
-        self.send_response(200 if is_open else 503)
-        self.send_header("Retry-After", self.after)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        self.answer(200 if is_open else 503, content, Retry_After=self.after)
 
 
 @pytest.mark.parametrize(
@@ -488,7 +423,6 @@ class Opening(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("command", ["query", "tail"])
 def test_a_store_that_is_being_opened_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     command: str,
     after: str,
     patience_s: float,
@@ -503,27 +437,20 @@ def test_a_store_that_is_being_opened_is_waited_for(
     monkeypatch.setattr("proxy.cli.commands.client.PATIENCE_S", patience_s)
     monkeypatch.setattr("proxy.cli.commands.client.time.sleep", slept.append)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    with server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            client = Client(f"http://127.0.0.1:{server.server_port}", "")
-            if command == "query":
-                answer = client.get("/api/records")
-                assert answer.status == (200 if code == 0 else 503)
-                assert refusal(answer) == ("200 OK" if code == 0 else "the store is being opened")
-            else:
-                done = (
-                    nullcontext()
-                    if code == 0
-                    else pytest.raises(CommandError, match="the store is being opened")
-                )
-                with done, client.stream("/api/records/stream", {}, {}, 60.0) as response:
-                    assert response.status == 200
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(handler) as url:
+        client = Client(url, "")
+        if command == "query":
+            answer = client.get("/api/records")
+            assert answer.status == (200 if code == 0 else 503)
+            assert refusal(answer) == ("200 OK" if code == 0 else "the store is being opened")
+        else:
+            done = (
+                nullcontext()
+                if code == 0
+                else pytest.raises(CommandError, match="the store is being opened")
+            )
+            with done, client.stream("/api/records/stream", {}, {}, 60.0) as response:
+                assert response.status == 200
 
     assert slept == waits
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from proxy.cli.commands import listing
+from proxy.cli.commands import listing, output
 from proxy.cli.program import program
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
@@ -69,7 +69,8 @@ def test_the_list_fits_the_terminal(
 ) -> None:
     """A narrow one has fewer columns; an id can always be copied, and still opens."""
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
-    monkeypatch.setattr(listing, "console", lambda: out)
+    for module in (listing, output):
+        monkeypatch.setattr(module, "console", lambda: out)
     CliRunner().invoke(program, ["conversations", "--data-dir", str(data_dir)])
     assert isinstance(out.file, io.StringIO)
     head, *lines = out.file.getvalue().splitlines()

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.text import Text
 
 from api.native.records import RecordShown
-from proxy.cli.commands import listing
+from proxy.cli.commands import listing, output
 from proxy.cli.commands.listing import COMPUTED, View, line_of, print_records, read_fields, selected
-from proxy.cli.commands.output import CommandError, print_table
+from proxy.cli.commands.output import Column, CommandError, print_table
 from tests.support.cases import each_of
 
 ID = "01a1f8cc-74e8-77fe-86e2-1cc5def00007"
@@ -57,7 +57,8 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         highlight=False,
         markup=False,
     )
-    monkeypatch.setattr(listing, "console", lambda: made)
+    for module in (listing, output):
+        monkeypatch.setattr(module, "console", lambda: made)
     return made
 
 
@@ -67,6 +68,11 @@ def plain(terminal: Console) -> str:
     return Text.from_ansi(terminal.file.getvalue()).plain
 
 
+def line(row: dict[str, Any], terminal: Console, *fields: str) -> str:
+    """A record as a line, without its colours."""
+    return Text.from_ansi(line_of(row, View(fields=fields), terminal)).plain
+
+
 HALF_ID = ID.replace("-", "")[:16]
 
 
@@ -74,11 +80,11 @@ def test_a_path_is_never_cut(terminal: Console) -> None:
     """A long one is wrapped: no line is wider than the terminal."""
     print_records(ODD, View())
     shown = plain(terminal)
-    assert all(len(line.rstrip()) <= terminal.width for line in shown.splitlines())
+    assert all(len(each.rstrip()) <= terminal.width for each in shown.splitlines())
     assert shown.count(ID if terminal.width >= 140 else HALF_ID) == len(ODD)
     assert all(word in shown for word in ("502", "POST", "long"))
     assert "…" not in shown
-    assert sum(line[: -len(HALF_ID)].count("g") for line in shown.splitlines()) >= 40
+    assert sum(each[: -len(HALF_ID)].count("g") for each in shown.splitlines()) >= 40
 
 
 def test_date_and_host_are_shown_where_there_is_room(terminal: Console) -> None:
@@ -99,34 +105,30 @@ def test_a_failure_behind_a_status_of_200_is_seen(terminal: Console) -> None:
     assert "tool_error" in plain(terminal)
     assert isinstance(terminal.file, io.StringIO)
     assert re.search("\x1b\\[31m *200", terminal.file.getvalue())
-    results = [
-        line_of(record(status=status, outcome="ok"), View(fields=("result",)), terminal)
-        for status in (399, 400)
-    ]
-    assert [Text.from_ansi(result).plain for result in results] == ["ok", "http_400"]
-    said = record(status=500, outcome="ok", message="Traceback: KeyError currency")
-    result = Text.from_ansi(line_of(said, View(fields=("result",)), terminal)).plain
-    assert result == "http_500: Traceback: KeyError currency"
+    for changes, result in (
+        ({"status": 399}, "ok"),
+        ({"status": 400}, "http_400"),
+        ({"status": 500, "message": "Traceback: KeyError"}, "http_500: Traceback: KeyError"),
+    ):
+        assert line(record(outcome="ok", **changes), terminal, "result") == result
 
 
 @each_of("row", ODD)
 def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, Any]) -> None:
     """It is one line without control characters, and none of it is cut."""
-    line = Text.from_ansi(line_of(row, View(), terminal)).plain
-    assert line.rstrip().endswith((ID, f"  {HALF_ID}"))
-    assert line.isprintable()
-    assert line.count("long/") in (0, 40)
+    shown = line(row, terminal)
+    assert shown.rstrip().endswith((ID, f"  {HALF_ID}"))
+    assert shown.isprintable()
+    assert shown.count("long/") in (0, 40)
 
 
 @each_of("width", [60, 75, 100])
 def test_lines_of_a_live_list_are_aligned(terminal: Console, width: int) -> None:
     """In a window beside an editor; `get` takes the beginning of an id."""
     terminal.width = width
-    line = Text.from_ansi(
-        line_of(record(path="/api", method="GET", error_type="http2"), View(), terminal)
-    ).plain
-    assert "GET /api " in line
-    assert (len(line), line.endswith(f"  {HALF_ID}")) == (width, True)
+    shown = line(record(path="/api", method="GET", error_type="http2"), terminal)
+    assert "GET /api " in shown
+    assert (len(shown), shown.endswith(f"  {HALF_ID}")) == (width, True)
 
 
 def test_named_columns_are_whole(terminal: Console) -> None:
@@ -142,53 +144,49 @@ def test_a_long_cell_does_not_widen_the_other_lines(capsys: pytest.CaptureFixtur
     print_records([record(path="/p", query="q" * 7000), *[record(path="/p")] * 9], View(zone=UTC))
     head, long, *lines = capsys.readouterr().out.splitlines()
     assert long.endswith(f"  app.example/p?{'q' * 7000}  upstream_error  {ID}")
-    assert {len(line) for line in lines} == {head.index("id") + len(ID)}
-    print_table(("name", "search"), [("a", "path:/x " * 60 + "end"), ("b", "")])
+    assert {len(each) for each in lines} == {head.index("id") + len(ID)}
+    print_table([Column("name"), Column("search")], [("a", "path:/x " * 60 + "end"), ("b", "")])
     assert capsys.readouterr().out == f"name  search\na     {'path:/x ' * 60}end\nb\n"
 
 
-def test_a_target_that_is_no_path_stands_apart_from_the_host(terminal: Console) -> None:
-    """`OPTIONS *`, and the authority of a CONNECT, which is its host."""
-    view = View(fields=("target", "request"))
-    asterisk = line_of(record(method="OPTIONS", path="*", query=None), view, terminal)
-    assert Text.from_ansi(asterisk).plain == "app.example *  OPTIONS *"
-    tunnel = line_of(record(method="CONNECT", path="app.example", query=None), view, terminal)
-    assert Text.from_ansi(tunnel).plain == "app.example  CONNECT app.example"
-
-
-def test_an_outgoing_call_has_a_sign_and_its_host(terminal: Console) -> None:
-    """In both forms of the list."""
-    view = View(fields=("target", "request"))
-    row = record(direction="out", path="/x", query=None)
-    shown = Text.from_ansi(line_of(row, view, terminal)).plain
-    assert shown == "→ app.example/x  POST → app.example/x"
-
-
-@pytest.mark.parametrize("row", [record(query="a=1"), record(query="")])
-def test_a_request_has_its_query(terminal: Console, row: dict[str, Any]) -> None:
-    """Also an empty one, in both forms of the list."""
-    fields = View(fields=("target", "request"))
-    short = {**row, "path": "/x"}
-    assert (
-        Text.from_ansi(line_of(short, fields, terminal)).plain
-        == f"app.example/x?{row['query']}  POST /x?{row['query']}"
-    )
-
-
-def test_a_request_of_mcp_or_graphql_says_what_for(terminal: Console) -> None:
-    """All of a server have one path."""
-    view = View(fields=("target", "request"))
-    called = record(path="/mcp", data={"mcp": {"method": "tools/call", "name": "add"}})
-    assert (
-        Text.from_ansi(line_of(called, view, terminal)).plain
-        == "app.example/mcp#tools/call/add  POST /mcp#tools/call/add"
-    )
-    listed = record(path="/mcp", data={"mcp": {"method": "tools/list"}})
-    assert Text.from_ansi(line_of(listed, view, terminal)).plain.endswith("POST /mcp#tools/list")
-    asked = record(path="/graphql", endpoint="/graphql#GetUser")
-    assert Text.from_ansi(line_of(asked, view, terminal)).plain.endswith("POST /graphql#GetUser")
-    one_of_many = record(path="/graphql", endpoint="/graphql#{operation}")
-    assert Text.from_ansi(line_of(one_of_many, view, terminal)).plain.endswith("POST /graphql")
+@each_of(
+    ("changes", "target", "request"),
+    [
+        ({"method": "OPTIONS", "path": "*"}, "app.example *", "OPTIONS *"),
+        ({"method": "CONNECT", "path": "app.example"}, "app.example", "CONNECT app.example"),
+        ({"direction": "out", "path": "/x"}, "→ app.example/x", "POST → app.example/x"),
+        ({"path": "/x", "query": "a=1"}, "app.example/x?a=1", "POST /x?a=1"),
+        ({"path": "/x", "query": ""}, "app.example/x?", "POST /x?"),
+        (
+            {"path": "/mcp", "data": {"mcp": {"method": "tools/call", "name": "add"}}},
+            "app.example/mcp#tools/call/add",
+            "POST /mcp#tools/call/add",
+        ),
+        (
+            {"path": "/mcp", "data": {"mcp": {"method": "tools/list"}}},
+            "app.example/mcp#tools/list",
+            "POST /mcp#tools/list",
+        ),
+        (
+            {"path": "/graphql", "endpoint": "/graphql#GetUser"},
+            "app.example/graphql#GetUser",
+            "POST /graphql#GetUser",
+        ),
+        (
+            {"path": "/graphql", "endpoint": "/graphql#{operation}"},
+            "app.example/graphql",
+            "POST /graphql",
+        ),
+    ],
+)
+def test_a_request_is_named_in_both_forms_of_the_list(
+    terminal: Console, changes: dict[str, Any], target: str, request: str
+) -> None:
+    """A target that is no path stands apart from the host, an outgoing call has a sign, and an
+    operation that the path does not show is added.
+    """
+    row = record(**changes)
+    assert line(row, terminal, "target", "request") == f"{target}  {request}"
 
 
 def test_fields_are_columns_in_their_order(terminal: Console) -> None:

@@ -5,7 +5,6 @@ import csv
 import io
 import json
 import os
-import shlex
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,27 +14,30 @@ import pytest
 from proxy.cli import app
 from proxy.process.data_dir import is_in_use, lock_data_dir, update_state
 from storage.backends import open_storage
-from storage.record import Batch, Entry, format_id, new_id
+from storage.record import Batch, Entry, Record, format_id, new_id
 from storage.relational.reads import scan
 from storage.sqlite import schema
 from tests.api.native.files.test_export import PAYLOAD
 from tests.api.samples import START_US, make_record
+from tests.proxy.cli.conftest import Run
 
 RECORDS = 30
 
 
 @pytest.fixture
-async def ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def ids(empty: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A data directory with a store of 30 exchanges, every third of which failed; their ids."""
-    for name in list(os.environ):
-        if name.startswith("SIDELOG_") or name == "STATE_DIRECTORY":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("SIDELOG_DATA_DIR", str(empty))
     records = [
         make_record(n, method="POST", status=503 if n % 3 == 0 else 200) for n in range(RECORDS)
     ]
-    async with await open_storage("sqlite:///sidelog.db", tmp_path) as store:
-        await store.commit(Batch("side-1", [Entry(record, PAYLOAD) for record in records]))
+    return await store(empty, records)
+
+
+async def store(directory: Path, records: list[Record]) -> list[str]:
+    """Store records in a data directory; return their ids."""
+    async with await open_storage("sqlite:///sidelog.db", directory) as opened:
+        await opened.commit(Batch("side-1", [Entry(record, PAYLOAD) for record in records]))
     return [format_id(record.id) for record in records]
 
 
@@ -47,42 +49,32 @@ def nothing_left() -> Iterator[None]:
     assert threading.active_count() <= before  # one of an earlier test may have been about to end
 
 
-def output(capsys: pytest.CaptureFixture[str], command: str) -> str:
-    """Run a command that succeeds; return what it printed."""
-    capsys.readouterr()
-    assert app.main(shlex.split(command)) == 0, capsys.readouterr().err
-    return capsys.readouterr().out
-
-
-def test_every_reading_command_reads_the_store(
-    ids: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_reading_command_reads_the_store(ids: list[str], run: Run) -> None:
     """query, get, top and export answer as over the API, filters included."""
-    lines = output(capsys, "query --json --status 5xx").splitlines()
+    lines = run("query --json --status 5xx").out.splitlines()
     assert [json.loads(line)["id"] for line in lines] == ids[::3][::-1]
-    assert ids[0] in output(capsys, "query --limit 1000")
-    assert "POST /v1/users?page=1" in output(capsys, f"get {ids[0]}")
-    assert "service.test/v1/users/0" in output(capsys, f"get {ids[0]} --curl")
+    assert ids[0] in run("query --limit 1000").out
+    assert "POST /v1/users?page=1" in run(f"get {ids[0]}").out
+    assert "service.test/v1/users/0" in run(f"get {ids[0]} --curl").out
     assert (
-        json.loads(output(capsys, f"get {ids[0]} --har"))["log"]["entries"][0]["response"]["status"]
-        == 503
+        json.loads(run(f"get {ids[0]} --har").out)["log"]["entries"][0]["response"]["status"] == 503
     )
-    top = json.loads(output(capsys, "top --by status --json"))["rows"]
+    top = json.loads(run("top --by status --json").out)["rows"]
     assert [(row["value"], row["exchanges"]) for row in top] == [("200", 20), ("503", 10)]
-    rows = list(csv.DictReader(io.StringIO(output(capsys, "export csv --status 200"), newline="")))
+    rows = list(csv.DictReader(io.StringIO(run("export csv --status 200").out, newline="")))
     assert len(rows) == 20
-    assert len(output(capsys, "export ndjson --bodies").splitlines()) == RECORDS
+    assert len(run("export ndjson --bodies").out.splitlines()) == RECORDS
 
 
 def test_percentiles_that_are_estimated_say_so(
-    ids: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ids: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of few exchanges are exact."""
-    shown = output(capsys, "top")
+    shown = run("top").out
     assert "p50" in shown
     assert "≈" not in shown
     monkeypatch.setattr(scan, "EXACT_ROWS", 1)
-    assert "≈" in output(capsys, "top")
+    assert "≈" in run("top").out
 
 
 def test_raw_bytes_come_from_the_store(
@@ -96,61 +88,49 @@ def test_raw_bytes_come_from_the_store(
     assert b"the body was cut: head=6, tail=1, size=100" in written.err
 
 
-def test_refusals_are_those_of_the_api(ids: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals_are_those_of_the_api(ids: list[str], run: Run) -> None:
     """A bad value is usage (2), an unknown record a failure (1), each in the API's words."""
-    assert app.main(["query", "--status", "0xx"]) == 2
-    assert "status is '0xx'" in capsys.readouterr().err
-    assert app.main(["get", ids[0][:-1] + "x"]) == 1
-    assert "there is no record" in capsys.readouterr().err
+    assert "status is '0xx'" in run("query --status 0xx", code=2).err
+    assert "there is no record" in run("get", ids[0][:-1] + "x", code=1).err
 
 
 @pytest.mark.usefixtures("ids")
-def test_a_refused_export_leaves_the_file_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refused_export_leaves_the_file_alone(tmp_path: Path, run: Run) -> None:
     """The one of yesterday is there until there is another; one without records is empty all the
     same.
     """
     file = tmp_path / "day.csv"
     file.write_text("of yesterday")
-    assert app.main(["export", "csv", "--status", "0xx", "-o", str(file)]) == 2
+    run(f"export csv --status 0xx -o {file}", code=2)
     assert file.read_text() == "of yesterday"
-    capsys.readouterr()
-    output(capsys, f"export ndjson --status 418 -o {file}")
+    run(f"export ndjson --status 418 -o {file}")
     assert file.read_text() == ""
 
 
-def test_nothing_in_the_store_changes(
-    ids: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_nothing_in_the_store_changes(ids: list[str], tmp_path: Path, run: Run) -> None:
     """The file is byte for byte what it was."""
     before = (tmp_path / "sidelog.db").read_bytes()
     for command in ("query", "top", "export ndjson", f"get {ids[0]}", "db status"):
-        output(capsys, command)
+        run(command)
     assert (tmp_path / "sidelog.db").read_bytes() == before
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_store_of_the_last_start_is_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_store_of_the_last_start_is_found(tmp_path: Path, run: Run) -> None:
     """`state.json` names it, a configuration names another, and what is in memory is gone."""
     (tmp_path / "sidelog.db").rename(tmp_path / "other.db")
-    assert app.main(["query"]) == 1
+    run("query", code=1)
     update_state(tmp_path, storage_url="sqlite:///other.db")
-    assert len(output(capsys, "query --json").splitlines()) == RECORDS
+    assert len(run("query --json").out.splitlines()) == RECORDS
     file = tmp_path / "c.toml"
     file.write_text('[storage]\nurl = "sqlite:///third.db"\n')
-    assert app.main(["query", "--config", str(file)]) == 1
+    run(f"query --config {file}", code=1)
     update_state(tmp_path, storage_url="memory:", admin_url="http://127.0.0.1:1")
-    assert app.main(["query"]) == 1
-    assert "is sidelog running?" in capsys.readouterr().err
+    assert "is sidelog running?" in run("query", code=1).err
 
 
 @pytest.mark.usefixtures("ids")
-def test_a_running_sidelog_is_asked_and_not_passed_by(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_running_sidelog_is_asked_and_not_passed_by(tmp_path: Path, run: Run) -> None:
     """While the lock is held the store is left alone, also when the admin port does not answer."""
     update_state(tmp_path, admin_url="http://127.0.0.1:1")
     assert not is_in_use(tmp_path)
@@ -158,29 +138,23 @@ def test_a_running_sidelog_is_asked_and_not_passed_by(
 
     try:
         assert is_in_use(tmp_path)
-        assert app.main(["query"]) == 1
-        assert "is sidelog running?" in capsys.readouterr().err
+        assert "is sidelog running?" in run("query", code=1).err
     finally:
         os.close(taken.lock_fd)
 
-    assert len(output(capsys, "query --json").splitlines()) == RECORDS
+    assert len(run("query --json").out.splitlines()) == RECORDS
 
 
 @pytest.mark.usefixtures("ids")
-def test_an_older_layout_says_how_it_is_read(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_older_layout_says_how_it_is_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not brought up to date behind one's back."""
     scripts = schema.migrations()
     monkeypatch.setattr(schema, "migrations", lambda: [*scripts, ""])
-    assert app.main(["query"]) == 1
-    assert "sidelog db migrate" in capsys.readouterr().err
+    assert "sidelog db migrate" in run("query", code=1).err
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_beginning_of_an_id_is_enough(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_beginning_of_an_id_is_enough(tmp_path: Path, run: Run) -> None:
     """As long as it means one record; with several or none the command says so."""
     # Two in each millisecond but the last.
     times = [START_US + n // 2 * 1000 for n in range(100, 105)]
@@ -188,51 +162,35 @@ def test_the_beginning_of_an_id_is_enough(
         make_record(n, id=new_id(at * 1000, 7, n << 4), started_at_us=at)
         for n, at in enumerate(times)
     ]
-
-    async def store() -> None:
-        async with await open_storage("sqlite:///sidelog.db", tmp_path) as opened:
-            await opened.commit(Batch("side-2", [Entry(record, PAYLOAD) for record in records]))
-
-    asyncio.run(store())
-    made = [format_id(record.id) for record in records]
-    assert made[4] in output(capsys, f"get {made[4][:13]}")
-    assert made[0] in output(capsys, f"get {made[0][:-1].replace('-', '').upper()}")
-    assert json.loads(output(capsys, f"get {made[0][:35]} --har"))["log"]["entries"]
+    made = asyncio.run(store(tmp_path, records))
+    assert made[4] in run(f"get {made[4][:13]}").out
+    assert made[0] in run(f"get {made[0][:-1].replace('-', '').upper()}").out
+    assert json.loads(run(f"get {made[0][:35]} --har").out)["log"]["entries"]
 
     for beginning, why in (
         (made[0][:13], "several ids begin"),
         (made[0][:8], "several"),
         ("0192f3c4", "no record's id"),
     ):
-        assert app.main(["get", beginning]) == 1
-        assert why in capsys.readouterr().err
+        assert why in run(f"get {beginning}", code=1).err
 
 
 REQUEST_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 @pytest.mark.usefixtures("ids")
-def test_the_request_id_of_a_client_is_one_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_request_id_of_a_client_is_one_too(tmp_path: Path, run: Run) -> None:
     """What a user has in hand, also where it is a UUID; one that several records have is not
     guessed at.
     """
     told = ["req-from-jo-1", REQUEST_ID, "again", "again"]
     records = [make_record(100 + n, request_id=text) for n, text in enumerate(told)]
-
-    async def store() -> None:
-        async with await open_storage("sqlite:///sidelog.db", tmp_path) as opened:
-            await opened.commit(Batch("side-2", [Entry(record, PAYLOAD) for record in records]))
-
-    asyncio.run(store())
-    made = [format_id(record.id) for record in records]
-    assert made[0] in output(capsys, "get req-from-jo-1")
-    assert json.loads(output(capsys, f"get {REQUEST_ID} --json"))["id"] == made[1]
+    made = asyncio.run(store(tmp_path, records))
+    assert made[0] in run("get req-from-jo-1").out
+    assert json.loads(run(f"get {REQUEST_ID} --json").out)["id"] == made[1]
 
     for text, why in (
         ("again", "several records have the request id 'again'"),
         ("nobody's", "there is no record"),
     ):
-        assert app.main(["get", text]) == 1
-        assert why in capsys.readouterr().err
+        assert why in run("get", text, code=1).err

@@ -1,27 +1,30 @@
 """One record, and what happened around it, asked of a real admin application."""
 
-import asyncio
 import json
 import sys
-import threading
 import webbrowser
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from _pytest.capture import CaptureResult
 
-from proxy.cli import app
 from proxy.cli.commands.zone import zone_name
-from storage.record import Batch, Entry, Payload, Stream, ToolCall, format_id
+from storage.record import Entry, Payload, Stream, ToolCall, format_id
 from tests.api.samples import START_US, make_body, make_record
+from tests.proxy.cli.commands.conftest import Quiet, put, serving
+from tests.proxy.cli.conftest import Run
 from tests.support.memory_store import MemoryStorage
 
 SECOND_US = 1_000_000
 
 
-def test_get_says_first_what_came_of_it(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def words_in(printed: CaptureResult[str], beginning: str = "") -> list[str]:
+    """The lines of an output that begin so, with one space between words."""
+    lines = [" ".join(line.split()) for line in printed.out.splitlines()]
+    return [line for line in lines if line.startswith(beginning)]
+
+
+def test_get_says_first_what_came_of_it(admin: MemoryStorage, run: Run) -> None:
     """Method, target, status, time, error, model, tool; then the request. Every other field is for
     --all.
     """
@@ -41,9 +44,8 @@ def test_get_says_first_what_came_of_it(
     payload = Payload(
         b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: api.test", b"HTTP/1.1 200 OK", None, None
     )
-    asyncio.run(admin.commit(Batch("side-1", [Entry(asked, payload, [call])])))
-    assert app.main(["get", format_id(asked.id)]) == 0
-    summary, request, _ = capsys.readouterr().out.split("\n\n", 2)
+    put(admin, Entry(asked, payload, [call]))
+    summary, request, _ = run(f"get {format_id(asked.id)}").out.split("\n\n", 2)
     assert [" ".join(line.split()) for line in summary.splitlines()] == [
         "POST http://api.test/v1/chat/completions?a=1",
         "200 after 427.7 ms, first byte after 1.0 ms",
@@ -55,38 +57,33 @@ def test_get_says_first_what_came_of_it(
         f"id {format_id(asked.id)}",
     ]
     assert request.startswith("request\n  POST /v1/chat/completions?a=1 HTTP/1.1\n")
-    assert app.main(["get", format_id(asked.id), "--all"]) == 0
-    whole = capsys.readouterr().out
+    whole = run(f"get {format_id(asked.id)} --all").out
     assert whole.startswith(summary)
     assert "\nusage\n" in whole
     assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
 
 
-def test_get_says_what_was_taken_out(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_get_says_what_was_taken_out(admin: MemoryStorage, run: Run) -> None:
     """In a line, also where a name would move the cursor; --json and --fields have it, too."""
     record = make_record(1, redactions={"github-token": 1, "name:pass\x1b[2J": 2})
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record), Entry(make_record(2))])))
-    for option in ([], ["--all"]):
-        assert app.main(["get", format_id(record.id), *option]) == 0
-        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-        said = [line for line in lines if "github-token" in line]
+    put(admin, record, make_record(2))
+    for option in ("", "--all"):
+        said = words_in(run(f"get {format_id(record.id)} {option}"), "taken out ")
         assert said == ["taken out github-token (1), name:pass\\x1b[2J (2)"]
 
-    assert app.main(["get", format_id(record.id), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["redactions"] == record.redactions
-    assert app.main(["query", "redacted:*", "--fields", "redactions"]) == 0
-    assert capsys.readouterr().out.splitlines()[1] == "github-token (1), name:pass\\x1b[2J (2)"
     assert (
-        app.main(["query", "--redacted", "github-token", "--fields", "redactions", "--json"]) == 0
+        json.loads(run(f"get {format_id(record.id)} --json").out)["redactions"] == record.redactions
     )
-    assert json.loads(capsys.readouterr().out) == {"redactions": record.redactions}
+    assert (
+        run("query 'redacted:*' --fields redactions").out.splitlines()[1]
+        == "github-token (1), name:pass\\x1b[2J (2)"
+    )
+    assert json.loads(run("query --redacted github-token --fields redactions --json").out) == {
+        "redactions": record.redactions
+    }
 
 
-def test_get_of_what_asks_for_no_path(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_get_of_what_asks_for_no_path(admin: MemoryStorage, run: Run) -> None:
     """The target as it was sent, and where to."""
     asked = [
         make_record(1, method="OPTIONS", scheme="http", host="api.test", path="*"),
@@ -94,11 +91,8 @@ def test_get_of_what_asks_for_no_path(
         make_record(3, method="GET", scheme="http", host="api.test", path=None),
         make_record(4, method=None, scheme="http", host=None, path=None),
     ]
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in asked])))
-    said = []
-    for record in asked:
-        assert app.main(["get", format_id(record.id)]) == 0
-        said.append(capsys.readouterr().out.splitlines()[0])
+    put(admin, *asked)
+    said = [run(f"get {format_id(record.id)}").out.splitlines()[0] for record in asked]
     assert said == [
         "OPTIONS * at http://api.test",
         "CONNECT api.test:1",
@@ -110,13 +104,13 @@ def test_get_of_what_asks_for_no_path(
 @pytest.mark.parametrize("screen", ["", "DISPLAY", "BROWSER"])
 def test_open_shows_a_record_where_there_is_a_screen(
     admin: MemoryStorage,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
     monkeypatch: pytest.MonkeyPatch,
     screen: str,
 ) -> None:
     """Its address is printed, and no browser of text takes a terminal."""
     record = make_record(1)
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record)])))
+    put(admin, record)
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(sys, "platform", "linux")
@@ -125,17 +119,13 @@ def test_open_shows_a_record_where_there_is_a_screen(
     if screen:
         monkeypatch.setenv(screen, ":0")
     whole = format_id(record.id)
-    assert app.main(["open", whole]) == 0
-    printed = capsys.readouterr().out.strip()
+    printed = run(f"open {whole}").out.strip()
     assert printed.endswith(f"/requests?record={whole}")
     assert opened == ([printed] if screen else [])
-    assert app.main(["open", "0192f3c4"]) == 1
-    assert "no record's id begins" in capsys.readouterr().err
+    assert "no record's id begins" in run("open 0192f3c4", code=1).err
 
 
-def test_get_says_why_a_call_has_no_tokens(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_get_says_why_a_call_has_no_tokens(admin: MemoryStorage, run: Run) -> None:
     """A stream of chat has them only where they are asked for; a refused call has none to report."""
     asked = {
         "method": "POST",
@@ -147,21 +137,17 @@ def test_get_says_why_a_call_has_no_tokens(
     silent = make_record(1, status=200, usage_state="absent", stream=ended, **asked)
     other = make_record(2, status=200, usage_state="absent", **(asked | {"path": "/v1/responses"}))
     refused = make_record(3, status=429, usage_state="absent", **asked)
-    asyncio.run(admin.commit(Batch("side-1", [Entry(silent), Entry(other), Entry(refused)])))
+    put(admin, silent, other, refused)
     said = []
 
     for record in (silent, other, refused):
-        assert app.main(["get", format_id(record.id)]) == 0
-        line = next(
-            line for line in capsys.readouterr().out.splitlines() if line.startswith("model ")
-        )
-        said.append(" ".join(line.split()[1:]))
+        said += words_in(run(f"get {format_id(record.id)}"), "model ")
 
     assert said == [
-        "gpt-x, no tokens reported: a stream has them where stream_options.include_usage is set, "
-        "ended by stop",
-        "gpt-x, no tokens reported",
-        "gpt-x",
+        "model gpt-x, no tokens reported: a stream has them where stream_options.include_usage is "
+        "set, ended by stop",
+        "model gpt-x, no tokens reported",
+        "model gpt-x",
     ]
 
 
@@ -185,7 +171,7 @@ def test_get_says_why_a_call_has_no_tokens(
 )
 def test_get_says_what_an_error_says(
     admin: MemoryStorage,
-    capsys: pytest.CaptureFixture[str],
+    run: Run,
     content: bytes | None,
     said: str | None,
 ) -> None:
@@ -194,17 +180,12 @@ def test_get_says_what_an_error_says(
     payload = Payload(
         b"GET / HTTP/1.1", b"HTTP/1.1 500 E", None, None if content is None else make_body(content)
     )
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
-    assert app.main(["get", format_id(record.id)]) == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert [line for line in lines if line.startswith("error ")] == (
-        [] if said is None else [f"error {said}"]
-    )
+    put(admin, Entry(record, payload))
+    lines = words_in(run(f"get {format_id(record.id)}"), "error ")
+    assert lines == ([] if said is None else [f"error {said}"])
 
 
-def test_get_says_of_a_refusal_what_it_said_once(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_get_says_of_a_refusal_what_it_said_once(admin: MemoryStorage, run: Run) -> None:
     """The code is in record and answer; also where the level alarms nobody."""
     record = make_record(
         1, status=400, level="info", error_type="tls_on_plain_port", outcome="rejected"
@@ -214,41 +195,38 @@ def test_get_says_of_a_refusal_what_it_said_once(
         b'it: use http://"}}'
     )
     payload = Payload(b"\x16\x03\x01", b"HTTP/1.1 400 Bad Request", None, make_body(content))
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
-    assert app.main(["get", format_id(record.id)]) == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    put(admin, Entry(record, payload))
+    lines = words_in(run(f"get {format_id(record.id)}"))
     assert (
         "error tls_on_plain_port, rejected, TLS was spoken to a port without it: use http://"
         in lines
     )
 
 
-def test_get_keeps_the_answer_in_sight_of_a_long_question(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_get_keeps_the_answer_in_sight_of_a_long_question(admin: MemoryStorage, run: Run) -> None:
     """Of a long body its beginning is shown, and how to see the rest."""
     record = make_record(1)
     payload = Payload(
         b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", make_body(b"a" * 9000 + b"z"), make_body(b"answer")
     )
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record, payload)])))
-    assert app.main(["get", format_id(record.id)]) == 0
-    shown = capsys.readouterr().out
+    put(admin, Entry(record, payload))
+    shown = run(f"get {format_id(record.id)}").out
     assert f"\n{'a' * 4000}\n  [the first 4,000 characters: --all shows all 9,001 bytes]\n" in shown
     assert shown.endswith("\nanswer\n")
-    assert app.main(["get", format_id(record.id), "--all"]) == 0
-    assert "a" * 9000 + "z\n" in capsys.readouterr().out
+    assert "a" * 9000 + "z\n" in run(f"get {format_id(record.id)} --all").out
 
 
 def test_around_a_record_are_the_nearest(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    admin: MemoryStorage, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where more happens in a minute than is listed, on both sides of it."""
     monkeypatch.setattr("proxy.cli.commands.records.MAX_AROUND", 2)
     records = [make_record(n, path=f"/{n}", started_at_us=START_US + n * 1000) for n in range(9)]
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
-    assert app.main(["get", format_id(records[4].id), "--around", "--json"]) == 0
-    assert [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()] == [
+    put(admin, *records)
+    assert [
+        json.loads(line)["path"]
+        for line in run(f"get {format_id(records[4].id)} --around --json").out.splitlines()
+    ] == [
         "/2",
         "/3",
         "/4",
@@ -260,7 +238,7 @@ def test_around_a_record_are_the_nearest(
     ("order", "paths"), [("desc", ["/2", "/1", "/long"]), ("asc", ["/long", "/1", "/2"])]
 )
 def test_rows_are_in_the_order_in_which_they_started(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str], order: str, paths: list[str]
+    admin: MemoryStorage, run: Run, order: str, paths: list[str]
 ) -> None:
     """As their first column says: a long one was stored behind others that began later."""
     moments = {"/1": 1, "/long": 0, "/2": 2}
@@ -268,19 +246,19 @@ def test_rows_are_in_the_order_in_which_they_started(
         make_record(n, path=path, started_at_us=START_US + s * SECOND_US)
         for n, (path, s) in enumerate(moments.items())
     ]
-    asyncio.run(admin.commit(Batch("side-1", [Entry(record) for record in records])))
-    assert app.main(["query", "--order", order, "--fields", "path"]) == 0
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()[1:]] == paths
+    put(admin, *records)
+    assert [
+        line.strip() for line in run(f"query --order {order} --fields path").out.splitlines()[1:]
+    ] == paths
 
 
-def test_get_of_an_event_names_it(admin: MemoryStorage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_get_of_an_event_names_it(admin: MemoryStorage, run: Run) -> None:
     """It has neither status nor duration."""
     event = make_record(
         1, kind="event", name="gap", method=None, status=None, host=None, data=b'{"records": 7}'
     )
-    asyncio.run(admin.commit(Batch("side-1", [Entry(event)])))
-    assert app.main(["get", format_id(event.id)]) == 0
-    shown = capsys.readouterr().out
+    put(admin, event)
+    shown = run(f"get {format_id(event.id)}").out
     assert shown.startswith("event gap\n")
     assert '"records": 7' in shown
     assert " after " not in shown
@@ -308,88 +286,66 @@ def fill(store: MemoryStorage, service: str | None) -> str:
         for n, (path, s) in enumerate(moments.items())
     ]
     elsewhere = make_record(9, path="/elsewhere", service=service and "other", route_id="other")
-    asyncio.run(store.commit(Batch("side-1", [Entry(record) for record in (*records, elsewhere)])))
+    put(store, *records, elsewhere)
     return format_id(records[2].id)
 
 
 @pytest.mark.parametrize("service", ["shop", None])
 def test_around_a_record_is_the_minute_before_and_after(
-    admin: MemoryStorage, service: str | None, capsys: pytest.CaptureFixture[str]
+    admin: MemoryStorage, service: str | None, run: Run
 ) -> None:
     """In its service, or where it has none on its route, oldest first; as a table or as lines of
     JSON.
     """
     shown = fill(admin, service)
-    assert app.main(["get", shown, "--around", "--json"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = run(f"get {shown} --around --json").out.splitlines()
     assert [json.loads(line)["path"] for line in lines] == ["/before", "/shown", "/after"]
-    assert app.main(["get", shown, "--around"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert len(run(f"get {shown} --around").out.splitlines()) == 4
 
 
 @pytest.mark.usefixtures("admin")
-def test_around_goes_with_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_around_goes_with_json_alone(run: Run) -> None:
     """It lists records, of which nothing is one body, archive or command."""
     for other in ("--raw", "--curl", "--har"):
-        assert app.main(["get", "x", "--around", other]) == 2
-        assert "--around --json" in " ".join(capsys.readouterr().err.replace("│", " ").split())
+        assert "--around --json" in " ".join(
+            run(f"get x --around {other}", code=2).err.replace("│", " ").split()
+        )
 
 
-class DataPort(BaseHTTPRequestHandler):
+class DataPort(Quiet):
     """Passes on to a service that has an answer for every path."""
 
     def do_GET(self) -> None:
         """Answer one request."""
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.send_header("X-Sidelog-Id", format_id(make_record(1).id))
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
+        self.answer(200, b"{}", X_Sidelog_Id=format_id(make_record(1).id))
 
 
 def test_the_data_port_is_not_taken_for_the_admin_port(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
     """Whatever the service answers, and though it may be ready itself."""
     monkeypatch.setenv("SIDELOG_TOKEN", "t")
-    with ThreadingHTTPServer(("127.0.0.1", 0), DataPort) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        for command in (
-            "health",
-            "query",
-            "export ndjson",
-            f"get {format_id(make_record(1).id)} --raw",
-        ):
-            url = f"http://127.0.0.1:{server.server_port}"
-            assert app.main([*command.split(), "--url", url]) == 1
-            said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
-            assert capsys.readouterr() == ("", said), command
-
-        server.shutdown()
-        thread.join()
+    said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
+    shown = f"get {format_id(make_record(1).id)} --raw"
+    with serving(DataPort) as url:
+        for command in ("health", "query", "export ndjson", shown):
+            assert run(f"{command} --url {url}", code=1) == ("", said)
 
 
 @pytest.mark.parametrize(
     "command", ["get", "compare", "conversations", "alerts test", "keys disable"]
 )
-def test_an_empty_id_or_name_is_none(capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_an_empty_id_or_name_is_none(run: Run, command: str) -> None:
     """As of a variable that is not set: no condition would be every record."""
-    assert app.main([*command.split(), ""]) == 2
-    assert "it is empty" in capsys.readouterr().err
+    assert "it is empty" in run(f"{command} ''", code=2).err
 
 
 def test_a_query_that_finds_nothing_counts_what_is_not_stored_yet(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
+    admin: MemoryStorage, run: Run
 ) -> None:
     """A request that was just answered may still be on its way to the store."""
-    assert app.main(["query", "status:418"]) == 0
-    assert capsys.readouterr().err == "no records match; 1 not stored yet\n"
+    assert run("query status:418").err == "no records match; 1 not stored yet\n"
 
-    assert app.main(["query", "user:u7"]) == 0
-    said = capsys.readouterr().err
+    said = run("query user:u7").err
     assert "no record of the last day has a user" in said
     assert "header.NAME:VALUE" in said

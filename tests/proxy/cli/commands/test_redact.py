@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli import app
 from proxy.settings.redact_rules import CODE_RULES, built_in_rules
+from tests.proxy.cli.conftest import Run
 
 CONFIG = """\
 [redact]
@@ -29,12 +29,11 @@ def config(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_all_rules_are_listed(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_rules_are_listed(config: str, run: Run) -> None:
     """Own ones first; each on one line, with an example without its marks; below, what else records
     name.
     """
-    assert app.main(["redact", "list", "--config", config]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = run(f"redact list --config {config}").out.splitlines()
     count = 1 + len(built_in_rules()) + len(CODE_RULES)
     assert lines[0].split() == ["rule", "of", "example"]
     assert lines[1].split(maxsplit=2) == ["acme-key", "Acme", "key acme_1a2b3c4d5e is"]
@@ -57,41 +56,33 @@ def test_all_rules_are_listed(config: str, capsys: pytest.CaptureFixture[str]) -
         ("bank", "iban"),
     ],
 )
-def test_rules_are_found_by_a_part(
-    config: str, capsys: pytest.CaptureFixture[str], text: str, first: str
-) -> None:
+def test_rules_are_found_by_a_part(config: str, run: Run, text: str, first: str) -> None:
     """Of their id, of whose they are, or of a literal."""
-    assert app.main(["redact", "list", text, "--config", config, "--json"]) == 0
-    rows = json.loads(capsys.readouterr().out)
+    rows = json.loads(run(f"redact list {text} --config {config} --json").out)
     assert first in [row["id"] for row in rows]
     assert len(rows) < 5
     assert list(rows[0]) == ["id", "of", "example", "origin", "disabled"]
 
 
-def test_json_says_which_are_own_and_which_are_disabled(
-    config: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert app.main(["redact", "list", "--config", config, "--json"]) == 0
-    rows = {row["id"]: row for row in json.loads(capsys.readouterr().out)}
+def test_json_says_which_are_own_and_which_are_disabled(config: str, run: Run) -> None:
+    rows = {row["id"]: row for row in json.loads(run(f"redact list --config {config} --json").out)}
     assert [id_ for id_, row in rows.items() if row["origin"] == "own"] == ["acme-key"]
     assert [id_ for id_, row in rows.items() if row["disabled"]] == ["github-token", "iban"]
     assert rows["acme-key"]["example"] == "key acme_1a2b3c4d5e is"
     assert rows["iban"]["of"] == "Bank accounts"
 
 
-def test_what_no_rule_has_is_said(config: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_no_rule_has_is_said(config: str, run: Run) -> None:
     """It may be a name."""
-    assert app.main(["redact", "list", "no such", "--config", config]) == 0
-    captured = capsys.readouterr()
+    captured = run(f"redact list 'no such' --config {config}")
     assert captured.err == "no rules with 'no such'\n"
     assert captured.out.startswith("name:NAME is what")
 
 
-def test_wrong_settings_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_settings_are_named(tmp_path: Path, run: Run) -> None:
     """As by all commands that read them."""
     path = tmp_path / "sidelog.toml"
     path.write_text('[redact]\ndisable = ["ibann"]\n')
-    assert app.main(["redact", "list", "--config", str(path)]) == 2
-    captured = capsys.readouterr()
+    captured = run(f"redact list --config {path}", code=2)
     assert captured.out == ""
     assert f"redact.disable: unknown rule 'ibann'; did you mean 'iban'? ({path}:2)" in captured.err

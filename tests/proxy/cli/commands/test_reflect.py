@@ -12,8 +12,8 @@ import h2.events
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
-from proxy.cli import app
 from proxy.enrich.grpc.descriptors import parts_of, read_schema, text_of, values_of
+from tests.proxy.cli.conftest import Run
 from tests.support.grpc_secrets import field, frame
 
 SHOP = FileDescriptorProto(name="shop.proto", package="shop")
@@ -98,25 +98,22 @@ def service(known: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("known", ["v1", "v1alpha"])
-def test_a_schema_is_fetched_with_what_it_imports(known: str, tmp_path: Path) -> None:
+def test_a_schema_is_fetched_with_what_it_imports(known: str, tmp_path: Path, run: Run) -> None:
     """By the version that the service knows."""
     file = tmp_path / "api.pb"
     with service(known) as address:
-        assert app.main(["grpc", "reflect", address, "-o", str(file)]) == 0
+        run(f"grpc reflect {address} -o {file}")
     schema = read_schema(file.read_bytes())
     assert schema.methods["/shop.Cart/Add"].request == "base.Item"
     assert len(parts_of(values_of(file.read_bytes()), 1)) == 2
 
 
-def test_what_goes_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_is_said(tmp_path: Path, run: Run) -> None:
     """A service without reflection, one that is not there, and an address that is none."""
     with service("v2") as address:
-        assert app.main(["grpc", "reflect", address, "-o", str(tmp_path / "x")]) == 1
-    assert app.main(["grpc", "reflect", address]) == 1
+        said = run(f"grpc reflect {address} -o {tmp_path}/x", code=1).err
+    assert said == "sidelog: reflection ended: UNIMPLEMENTED\n"
+    assert "Connection refused" in run(f"grpc reflect {address}", code=1).err
     for wrong in ("ftp://x", "unix:/run/a.sock", "http://x/path", "127.0.0.1:99999", "[::1"):
-        assert app.main(["grpc", "reflect", wrong]) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert said[0] == "sidelog: reflection ended: UNIMPLEMENTED"
-    assert "Connection refused" in said[1]
-    assert all("expected host:port" in line for line in said[2:])
+        assert "expected host:port" in run(f"grpc reflect {wrong}", code=2).err
     assert not (tmp_path / "x").exists()

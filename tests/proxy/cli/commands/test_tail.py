@@ -1,13 +1,11 @@
 """`sidelog tail` goes on behind the last id it was told, however often the server is away."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 
 from proxy.cli import app
 from proxy.cli.commands import tail
 from proxy.cli.commands.tail import Event, parse_events
+from tests.proxy.cli.commands.conftest import Quiet, serving
 
 END = b'event: scope-destroyed\ndata: {"containerId": "c"}\n\n'
 CONNECTED = (200, b"retry: 2000\nid: 7\n\n")
@@ -32,73 +30,33 @@ def follow(
     monkeypatch.setattr(tail, "RETRY_S", 0.01)
     asked: list[str | None] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             status, content = answers[len(asked)]
             asked.append(self.headers["Last-Event-ID"])
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(status, content)
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            code = app.main(
-                ["tail", "--url", f"http://127.0.0.1:{server.server_port}", "--token", "t"]
-            )
-        finally:
-            server.shutdown()
-            thread.join()
-
-    return code, asked
+    with serving(Handler) as url:
+        return app.main(["tail", "--url", url, "--token", "t"]), asked
 
 
-def test_the_newest_records_come_first(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_newest_records_come_first(capfd: pytest.CaptureFixture[str]) -> None:
     """Oldest first, before what is new, and none twice; they are asked for once the stream has
     begun.
     """
     asked: list[str] = []
+    page = b'{"records": [{"id": "8"}, {"id": "7"}], "next_cursor": null, "complete": true}'
+    events = [b'id: %d\ndata: {"id": "%d"}\n\n' % (number, number) for number in (8, 9)]
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             asked.append(self.path)
-            content = CONNECTED[1]
-            content += b"".join(
-                b'id: %d\ndata: {"id": "%d"}\n\n' % (number, number) for number in (8, 9)
-            )
-            if "/stream" not in self.path:
-                content = (
-                    b'{"records": [{"id": "8"}, {"id": "7"}], "next_cursor": null, "complete": '
-                    b"true}"
-                )
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(content + (END if "/stream" in self.path else b""))
+            stream = b"".join((CONNECTED[1], *events, END))
+            self.answer(200, stream if "/stream" in self.path else page)
 
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            url = f"http://127.0.0.1:{server.server_port}"
-            assert (
-                app.main(
-                    ["tail", "-n", "2", "--json", "--status", "5xx", "--url", url, "--token", "t"]
-                )
-                == 0
-            )
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        command = f"tail -n 2 --json --status 5xx --url {url} --token t"
+        assert app.main(command.split()) == 0
 
     assert capfd.readouterr().out.splitlines() == ['{"id": "7"}', '{"id": "8"}', '{"id": "9"}']
     assert [path.partition("?")[0] for path in asked] == ["/api/records/stream", "/api/records"]

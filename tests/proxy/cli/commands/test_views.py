@@ -4,13 +4,12 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
-
-from proxy.cli import app
 from proxy.cli.commands import views
-from storage.record import Batch, Entry
+from storage.record import Entry
 from storage.search.view import View
 from tests.api.samples import make_body, make_payload, make_record
+from tests.proxy.cli.commands.conftest import put
+from tests.proxy.cli.conftest import Run
 from tests.support.memory_store import MemoryStorage
 
 VIEW: dict[str, Any] = {"query": "a or b", "since": "24h", "until": None}
@@ -38,21 +37,14 @@ def test_columns_of_the_web_ui_have_names_here() -> None:
     assert views.fields_of({"columns": ["phases"]}) is None
 
 
-def test_a_list_and_a_top_list_begin_with_a_view(
-    admin: MemoryStorage, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_list_and_a_top_list_begin_with_a_view(admin: MemoryStorage, run: Run) -> None:
     """Views that the web UI saved are listed; an unknown name is an error."""
-
-    def output(*arguments: str, code: int = 0) -> str:
-        assert app.main(list(arguments)) == code
-        printed = capsys.readouterr()
-        return printed.out if code == 0 else printed.err
 
     entries = [
         Entry(make_record(n, status=500 + n), make_payload(make_body(b'{"user": %d}' % (n // 2))))
         for n in range(5)
     ]
-    asyncio.run(admin.commit(Batch("side-1", entries)))
+    put(admin, *entries)
     view = View(
         name="slow one",
         query="status:>=501 path:users",
@@ -62,20 +54,20 @@ def test_a_list_and_a_top_list_begin_with_a_view(
         changed_at_us=1,
     )
     asyncio.run(admin.put_view("", view))
-    assert "slow one" in output("view", "list")
-    lines = output("query", "--view", "slow one", "--", "-status:504").split("\n")
+    assert "slow one" in run("view list").out
+    lines = run("query --view 'slow one' -- -status:504").out.split("\n")
     assert [line.split() for line in lines if line] == [
         ["code", "body.user"],
         ["501", "0"],
         ["502", "1"],
         ["503", "1"],
     ]
-    found = json.loads(output("top", "--view", "slow one", "--json"))
+    found = json.loads(run("top --view 'slow one' --json").out)
     assert [(row["value"], row["exchanges"]) for row in found["rows"]] == [
         ("1", 2),
         ("0", 1),
         ("2", 1),
     ]
-    assert output("query", "--view", "slow", code=1) == (
+    assert run("query --view slow", code=1).err == (
         "sidelog: there is no view 'slow'; `sidelog view list` shows them\n"
     )

@@ -10,26 +10,19 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
-from proxy.cli import app
 from proxy.cli.commands.doctor import databases, doctor
 from proxy.cli.commands.doctor import network as doctor_network
 from proxy.cli.commands.doctor import store as doctor_store
 from proxy.cli.commands.doctor.doctor import check_clock, check_ring_space
 from proxy.cli.commands.doctor.finding import Finding
-from proxy.process.data_dir import lock_data_dir
 from proxy.settings.check import NO_UPSTREAM
-from proxy.settings.model import Settings
+from proxy.settings.model import LimitSettings, Settings
+from tests.proxy.cli.commands.doctor.conftest import changed, running, states
+from tests.proxy.cli.conftest import Run
 from tests.support import clickhouse, postgres
 from tests.support.clickhouse import ENGINES
-
-
-def states(findings: object) -> list[str]:
-    """Only the verdicts."""
-    assert hasattr(findings, "__iter__")
-    return [finding.state for finding in findings]
 
 
 def test_report_ends_with_1_only_on_a_failure(
@@ -55,14 +48,11 @@ def test_report_ends_with_1_only_on_a_failure(
     )
 
 
-def test_command_works_without_valid_settings(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("empty")
+def test_command_works_without_valid_settings(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad configuration is a finding among the others, not the end."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SIDELOG_PROXY__NOPE", "1")
-    assert app.main(["doctor"]) == 1
-    out = capsys.readouterr().out
+    out = run("doctor", code=1).out
     assert "proxy.nope" in out
     assert "sqlite" in out
 
@@ -71,13 +61,9 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
     """The limit is compared with what proxy.limits.max_connections needs, and the number to set is
     named.
     """
-    few = msgspec.structs.replace(settings.proxy.limits, max_connections=10)
-    many = msgspec.structs.replace(settings.proxy.limits, max_connections=10**9)
     well, ill = (
-        next(doctor.check_descriptors(msgspec.structs.replace(settings, proxy=proxy)))
-        for proxy in (
-            msgspec.structs.replace(settings.proxy, limits=limits) for limits in (few, many)
-        )
+        next(doctor.check_descriptors(changed(settings, proxy={"limits": limits})))
+        for limits in (LimitSettings(max_connections=10), LimitSettings(max_connections=10**9))
     )
     assert (well.state, ill.state) == ("ok", "warn")
     assert f"ulimit -n {2 * 10**9 + 64}" in ill.fix
@@ -85,9 +71,7 @@ def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> N
 
 def test_without_a_data_port_nothing_is_said_of_it(settings: Settings) -> None:
     """No room for rings is needed, no port, and no upstream."""
-    shows = msgspec.structs.replace(
-        settings, routes=(), proxy=msgspec.structs.replace(settings.proxy, data_port=False)
-    )
+    shows = changed(settings, routes=(), proxy={"data_port": False})
     (ring_space,) = check_ring_space(shows)
     assert (ring_space.state, ring_space.text) == ("ok", "none needed: there is no data port")
     assert [finding.name for finding in doctor_network.check_ports(shows)] == ["admin port"]
@@ -107,7 +91,7 @@ def test_data_directory(settings: Settings, tmp_path: Path) -> None:
     token.unlink()
     Path(tmp_path, "file").touch()
     for name, expected in (("new/er", "ok"), ("file", "fail"), ("file/x", "fail")):
-        elsewhere = msgspec.structs.replace(settings, data_dir=str(tmp_path / name))
+        elsewhere = changed(settings, data_dir=str(tmp_path / name))
         assert states(doctor.check_data_directory(elsewhere)) == [expected]
 
 
@@ -129,10 +113,8 @@ def test_storage_file(settings: Settings) -> None:
     place.unlink()
     path.write_bytes(b"not a database at all" * 100)
     assert states(doctor_store.check_storage(settings)) == ["fail"]
-    memory = msgspec.structs.replace(settings.storage, url="memory:")
-    assert states(
-        doctor_store.check_storage(msgspec.structs.replace(settings, storage=memory))
-    ) == ["ok"]
+    memory = changed(settings, storage={"url": "memory:"})
+    assert states(doctor_store.check_storage(memory)) == ["ok"]
 
 
 def test_prices_that_are_not_installed_are_told(
@@ -158,9 +140,7 @@ def test_a_container_that_is_read_only(
     (finding,) = doctor_store.check_sqlite(settings)
     assert "WAL works" in finding.text
     assert list(Path(settings.data_dir).iterdir()) == []
-    (finding,) = doctor_store.check_sqlite(
-        msgspec.structs.replace(settings, data_dir=str(tmp_path / "none"))
-    )
+    (finding,) = doctor_store.check_sqlite(changed(settings, data_dir=str(tmp_path / "none")))
     assert (finding.state, "no writable directory" in finding.text) == ("ok", True)
 
 
@@ -207,27 +187,20 @@ def test_what_hangs_is_a_finding(settings: Settings) -> None:
     assert "no answer within 3 s" in found[1].text
 
 
+@pytest.mark.usefixtures("empty")
 def test_without_an_upstream_the_machine_is_looked_at(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing to proxy to is a warning, and none where a sidelog runs that was told on its command
     line.
     """
-    monkeypatch.chdir(tmp_path)
     for name in ("PROXY", "ADMIN"):
         monkeypatch.setenv(f"SIDELOG_{name}__LISTEN", "127.0.0.1:0")
-    assert app.main(["doctor"]) == 0
-    assert "warn  settings        no upstream configured" in capsys.readouterr().out
-    data = lock_data_dir(tmp_path / "sidelog-data")
-
-    try:
-        assert app.main(["doctor"]) == 0
+    assert "warn  settings        no upstream configured" in run("doctor").out
+    with running(Settings(data_dir="sidelog-data")):
         assert (
-            "ok    settings        no upstream here; the sidelog that runs in"
-            in capsys.readouterr().out
+            "ok    settings        no upstream here; the sidelog that runs in" in run("doctor").out
         )
-    finally:
-        os.close(data.lock_fd)
 
 
 def test_a_store_of_a_newer_sidelog_is_a_failure(settings: Settings) -> None:
@@ -242,10 +215,8 @@ def test_a_store_of_a_newer_sidelog_is_a_failure(settings: Settings) -> None:
 
 def test_absolute_sqlite_url(settings: Settings) -> None:
     """Four slashes leave the data directory."""
-    storage = msgspec.structs.replace(settings.storage, url="sqlite:////var/x.db")
-    assert doctor_store.sqlite_path(msgspec.structs.replace(settings, storage=storage)) == Path(
-        "/var/x.db"
-    )
+    elsewhere = changed(settings, storage={"url": "sqlite:////var/x.db"})
+    assert doctor_store.sqlite_path(elsewhere) == Path("/var/x.db")
 
 
 def test_damaged_store_is_found(settings: Settings) -> None:
@@ -276,17 +247,22 @@ def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Se
     assert doctor.run(settings, [], as_json=False) == 1
 
 
+def denied(name: str, path: str) -> doctor.Check:
+    """A check that may not read a file."""
+
+    def check(_: Settings) -> Iterator[Finding]:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    check.__name__ = f"check_{name}"
+    return check
+
+
 def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None:
     """The data directory is private: a look at it as oneself finds nothing else."""
-
-    def check_rings(_: Settings) -> Iterator[Finding]:
-        raise PermissionError(
-            errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sidelog/state.json"
-        )
-
-    (finding,), _ = doctor.run_checks((check_rings,), settings)
+    path = "/var/lib/sidelog/state.json"
+    (finding,), _ = doctor.run_checks((denied("rings", path),), settings)
     fix = "run it as the user that sidelog runs as"
-    assert finding == ("fail", "rings", "/var/lib/sidelog/state.json: Permission denied", fix)
+    assert finding == ("fail", "rings", f"{path}: Permission denied", fix)
 
 
 def test_a_data_directory_of_another_user_is_one_finding(
@@ -295,20 +271,11 @@ def test_a_data_directory_of_another_user_is_one_finding(
     """Whatever could not be looked at for it is named; another file has its own line, and so has
     each within a directory that is open.
     """
-
-    def check_rings(settings: Settings) -> Iterator[Finding]:
-        raise PermissionError(
-            errno.EACCES, os.strerror(errno.EACCES), f"{settings.data_dir}/state.json"
-        )
-
-    def check_spool(settings: Settings) -> Iterator[Finding]:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{settings.data_dir}/spool")
-
-    def check_certificates(_: Settings) -> Iterator[Finding]:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/etc/ssl/key.pem")
-
-    checks = (check_spool, check_certificates, check_rings)
-    Path(settings.data_dir).mkdir(exist_ok=True)
+    checks = (
+        denied("spool", f"{settings.data_dir}/spool"),
+        denied("certificates", "/etc/ssl/key.pem"),
+        denied("rings", f"{settings.data_dir}/state.json"),
+    )
     texts = [finding.text for finding in doctor.run_checks(checks, settings)[0]]
     assert f"{settings.data_dir}/spool: Permission denied" in texts
     assert len(texts) == len(checks)
@@ -332,17 +299,12 @@ def test_a_lock_that_cannot_be_read_is_no_running_sidelog(
     assert (states(seen), states(unseen)) == (["ok"], ["warn"])
 
 
-def with_url(settings: Settings, url: str) -> Settings:
-    """Put the store elsewhere."""
-    return msgspec.structs.replace(
-        settings, storage=msgspec.structs.replace(settings.storage, url=url)
-    )
-
-
 def test_a_postgres_is_reached_and_not_changed(settings: Settings) -> None:
     """A database that answers is fine, used before or not; nothing is made in it."""
     for _ in range(2):
-        findings = list(doctor_store.check_storage(with_url(settings, postgres.url("postgres"))))
+        findings = list(
+            doctor_store.check_storage(changed(settings, storage={"url": postgres.url("postgres")}))
+        )
         assert states(findings) == ["ok"]
         assert "will be created at the first start" in findings[0].text
 
@@ -352,7 +314,9 @@ def test_a_driver_that_is_not_installed_is_named(
 ) -> None:
     """Without the extra nothing of Postgres can be asked; the command that adds it is the fix."""
     monkeypatch.setattr(databases, "find_spec", lambda name: None)
-    (finding,) = doctor_store.check_storage(with_url(settings, "postgresql://me@127.0.0.1:1/db"))
+    (finding,) = doctor_store.check_storage(
+        changed(settings, storage={"url": "postgresql://me@127.0.0.1:1/db"})
+    )
     assert (finding.state, finding.fix) == ("fail", "pip install 'sidelog[postgres]'")
 
 
@@ -409,7 +373,9 @@ def test_a_clickhouse_that_cannot_be_used_is_a_failure() -> None:
 def test_a_postgres_that_is_away_is_a_failure(settings: Settings, tmp_path: Path) -> None:
     """The finding names the place and never the password."""
     findings = list(
-        doctor_store.check_storage(with_url(settings, f"postgresql://me:tiger@/db?host={tmp_path}"))
+        doctor_store.check_storage(
+            changed(settings, storage={"url": f"postgresql://me:tiger@/db?host={tmp_path}"})
+        )
     )
     assert states(findings) == ["fail"]
     assert str(tmp_path) in findings[0].text

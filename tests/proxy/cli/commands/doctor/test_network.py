@@ -3,7 +3,6 @@ there or not.
 """
 
 import contextlib
-import os
 import socket
 import threading
 from pathlib import Path
@@ -12,55 +11,38 @@ import msgspec
 
 from proxy.cli.commands.doctor import network as doctor_network
 from proxy.cli.commands.doctor.finding import Finding
-from proxy.process.data_dir import LISTENS_NAME, lock_data_dir, update_state
 from proxy.process.tls import server_context
 from proxy.settings.model import Settings
-from tests.proxy.cli.commands.doctor.test_doctor import states
+from tests.proxy.cli.commands.doctor.conftest import changed, running, states
 from tests.support.certificate import self_signed
 
 
 def test_ports_of_the_sidelog_of_this_directory_are_its_own(settings: Settings) -> None:
     """Those it says it holds, while it holds the lock; neither speaks for another program's port."""
-    directory = Path(settings.data_dir)
     with socket.socket() as own, socket.socket() as foreign:
         for listener in (own, foreign):
             listener.bind(("127.0.0.1", 0))
             listener.listen()
         ports = [listener.getsockname()[1] for listener in (own, foreign)]
-        proxy = msgspec.structs.replace(settings.proxy, listen=f"127.0.0.1:{ports[0]}")
-        admin = msgspec.structs.replace(settings.admin, listen=f"127.0.0.1:{ports[1]}")
-        both = msgspec.structs.replace(settings, proxy=proxy, admin=admin)
-        data = lock_data_dir(directory)
-        update_state(directory, **{LISTENS_NAME: {"proxy.listen": ports[0]}})
-
-        try:
+        proxy, admin = ({"listen": f"127.0.0.1:{port}"} for port in ports)
+        both = changed(settings, proxy=proxy, admin=admin)
+        with running(settings, proxy__listen=ports[0]):
             assert states(doctor_network.check_ports(both)) == ["ok", "fail"]
-        finally:
-            os.close(data.lock_fd)
-
         assert states(doctor_network.check_ports(both)) == ["fail", "fail"]
 
 
 def test_of_a_running_sidelog_its_own_ports_count(settings: Settings) -> None:
     """Flags that it was started with are not known to the doctor: its state says where it listens."""
-    usual = msgspec.structs.replace(settings, proxy=Settings().proxy, admin=Settings().admin)
-    directory = Path(usual.data_dir)
-    data = lock_data_dir(directory)
-    update_state(directory, **{LISTENS_NAME: {"proxy.listen": 18080, "admin.listen": 18090}})
-
-    try:
+    usual = changed(settings, proxy=Settings().proxy, admin=Settings().admin)
+    with running(usual, proxy__listen=18080, admin__listen=18090):
         texts = [finding.text for finding in doctor_network.check_ports(usual)]
-    finally:
-        os.close(data.lock_fd)
-
     assert texts == [f"{port} is in use; sidelog is running here" for port in (18080, 18090)]
 
 
 def test_a_unix_socket_is_looked_at_and_left_alone(settings: Settings, tmp_path: Path) -> None:
     """It is free, left by a program that was killed, in use, our own, or no socket."""
     path = tmp_path / "data.sock"
-    proxy = msgspec.structs.replace(settings.proxy, listen=f"unix:{path}")
-    settings = msgspec.structs.replace(settings, proxy=proxy)
+    settings = changed(settings, proxy={"listen": f"unix:{path}"})
 
     def look() -> Finding:
         return next(iter(doctor_network.check_ports(settings)))
@@ -70,13 +52,8 @@ def test_a_unix_socket_is_looked_at_and_left_alone(settings: Settings, tmp_path:
         other.bind(str(path))
         other.listen()
         assert (look().state, "--listen" in look().fix) == ("fail", True)
-        data = lock_data_dir(Path(settings.data_dir))
-        update_state(Path(settings.data_dir), **{LISTENS_NAME: {"proxy.listen": str(path)}})
-
-        try:
+        with running(settings, proxy__listen=str(path)):
             assert look().text == f"unix:{path} is in use; sidelog is running here"
-        finally:
-            os.close(data.lock_fd)
 
     assert (look().state, path.exists()) == ("ok", True)
     path.unlink()
@@ -103,9 +80,7 @@ def test_an_upstream_is_reached_or_warned_of(settings: Settings, tmp_path: Path)
         routes = tuple(
             msgspec.structs.replace(settings.routes[0], upstream=upstream) for upstream in upstreams
         )
-        findings = list(
-            doctor_network.check_upstreams(msgspec.structs.replace(settings, routes=routes))
-        )
+        findings = list(doctor_network.check_upstreams(changed(settings, routes=routes)))
 
     assert states(findings) == ["ok", "ok", "warn", "warn"]
     assert "refused" in findings[2].text
@@ -136,9 +111,7 @@ def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_pat
 
         for changes, state in cases:
             route = msgspec.structs.replace(settings.routes[0], upstream=upstream, **changes)
-            (finding,) = doctor_network.check_upstreams(
-                msgspec.structs.replace(settings, routes=(route,))
-            )
+            (finding,) = doctor_network.check_upstreams(changed(settings, routes=(route,)))
             assert finding.state == state
             assert ("certificate" in finding.text) is (state == "warn")
 
@@ -150,16 +123,11 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        proxy = msgspec.structs.replace(
-            settings.proxy, listen=f"127.0.0.1:{listener.getsockname()[1]}"
-        )
-        data, admin = doctor_network.check_ports(msgspec.structs.replace(settings, proxy=proxy))
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        data, admin = doctor_network.check_ports(changed(settings, proxy={"listen": place}))
         assert (data.state, admin.state) == ("fail", "ok")
         assert "--listen" in data.fix
-        admin_settings = msgspec.structs.replace(settings.admin, health_listen=proxy.listen)
-        *_, health = doctor_network.check_ports(
-            msgspec.structs.replace(settings, admin=admin_settings)
-        )
+        *_, health = doctor_network.check_ports(changed(settings, admin={"health_listen": place}))
 
     assert (health.state, health.name) == ("fail", "health port")
     assert "admin.health_listen" in health.fix
@@ -168,8 +136,8 @@ def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None
 def test_certificates_are_looked_at_before_they_expire(settings: Settings, tmp_path: Path) -> None:
     """Two weeks before the end, when a renewal has failed."""
     cert, key = self_signed(tmp_path)
-    admin = msgspec.structs.replace(settings.admin, tls_cert_file=str(cert), tls_key_file=str(key))
-    [finding] = doctor_network.check_certificates(msgspec.structs.replace(settings, admin=admin))
+    admin = {"tls_cert_file": str(cert), "tls_key_file": str(key)}
+    [finding] = doctor_network.check_certificates(changed(settings, admin=admin))
     assert finding.state == "warn"
     assert finding.text == f"{cert} of the admin port expires in 2.0 days"
     assert list(doctor_network.check_certificates(settings)) == []

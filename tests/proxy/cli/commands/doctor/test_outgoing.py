@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from proxy.cli.commands.doctor import outgoing
 from proxy.cli.commands.doctor.outgoing import check_outgoing_calls
 from proxy.egress.authority import open_authority
-from proxy.settings.model import EgressSettings, Settings
+from proxy.settings.model import Settings
+from tests.proxy.cli.commands.doctor.conftest import changed
 
 
 def told(settings: Settings, listen: str = "127.0.0.1:0") -> tuple[str, str, str]:
     """The one finding: state, text and fix."""
-    egress = EgressSettings(listen=listen, hosts=("*",))
-    [found] = check_outgoing_calls(msgspec.structs.replace(settings, egress=egress))
+    egress = {"listen": listen, "hosts": ("*",)}
+    [found] = check_outgoing_calls(changed(settings, egress=egress))
     return found.state, found.text, found.fix
 
 

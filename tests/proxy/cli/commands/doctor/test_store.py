@@ -4,7 +4,6 @@ import asyncio
 from pathlib import Path
 
 import asyncpg
-import msgspec
 
 from proxy.cli.commands.doctor.databases import check_postgres
 from proxy.cli.commands.doctor.store import check_spool, check_storage
@@ -12,6 +11,7 @@ from proxy.settings.model import Settings
 from storage.ledger import SOURCE_SPOOL
 from storage.record import Position
 from storage.writer.spool_replay import positions_file
+from tests.proxy.cli.commands.doctor.conftest import changed, states
 from tests.storage.writer.test_spool import make_batch, opened, put
 from tests.support import postgres
 
@@ -49,10 +49,8 @@ def test_a_database_that_was_set_read_only_is_a_failure(tmp_path: Path) -> None:
 
 def test_a_cap_that_is_larger_than_the_disk_is_named(settings: Settings) -> None:
     """The disk would be full before anything is deleted."""
-    retention = msgspec.structs.replace(settings.retention, max_bytes=1 << 60)
-    found = list(check_storage(msgspec.structs.replace(settings, retention=retention)))
-    assert [finding.state for finding in found] == ["ok", "warn"]
+    found = list(check_storage(changed(settings, retention={"max_bytes": 1 << 60})))
+    assert states(found) == ["ok", "warn"]
     assert f"retention.max_bytes is {1 << 40} MiB" in found[-1].text
-    retention = msgspec.structs.replace(settings.retention, max_bytes=1 << 20)
-    found = list(check_storage(msgspec.structs.replace(settings, retention=retention)))
-    assert [finding.state for finding in found] == ["ok"]
+    found = list(check_storage(changed(settings, retention={"max_bytes": 1 << 20})))
+    assert states(found) == ["ok"]
