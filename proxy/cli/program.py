@@ -27,8 +27,8 @@ SECTIONS: Final = {
         "serve": _Place("serve:serve", "Run the proxy."),
         "run": _Place(
             "run.command:run",
-            "Run a command, such as a coding agent, and record the calls of models that it makes; "
-            "at its end say what they were, what failed and what they cost.",
+            "Run a command, such as a coding agent, and record the model calls that it makes; at the "
+            "end, sum up calls, failures and cost.",
         ),
         "health": _Place(
             "health:health",

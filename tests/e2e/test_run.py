@@ -247,12 +247,15 @@ def test_how_a_command_ends_is_how_we_end(place: Place) -> None:
     for arguments, code in ended.items():
         done = place.sidelog(*arguments)
         assert (done.returncode, done.stdout) == (code, ""), (arguments, done.stderr)
-        assert "nothing was called" in done.stderr
+        assert "no calls were recorded" in done.stderr
 
     refused = {
         ("run", "--", "no-such-program"): (127, "sidelog: no-such-program: command not found"),
-        ("run", "--", "./text"): (126, "sidelog: ./text: it is there, but cannot be executed"),
-        ("run", "--", "./script"): (126, "its interpreter is not there"),
+        ("run", "--", "./text"): (
+            126,
+            "sidelog: ./text: the file cannot be executed; chmod +x makes it a program",
+        ),
+        ("run", "--", "./script"): (126, "the interpreter that its first line names was not found"),
         ("run",): (2, "there is no command to run"),
         ("run", "--route", "x", "--", "true"): (2, "expected NAME=URL"),
         ("run", "-o", "/nowhere/run.html", "--", "true"): (2, "there is no directory /nowhere"),
@@ -283,7 +286,7 @@ def test_what_keeps_sidelog_from_starting_is_said_in_one_line(place: Place, tmp_
     (tmp_path / "data" / "admin-token").write_bytes(b"\xff")
     done = place.sidelog("run", "--data-dir", str(tmp_path / "data"), *command)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1), done.stderr
-    assert "does not start: data directory" in done.stderr
+    assert "did not start: data directory" in done.stderr
     assert "admin-token holds no text" in done.stderr
 
 
@@ -376,7 +379,7 @@ def test_a_command_that_stops_itself_gives_the_terminal_back(place: Place) -> No
         assert os.WIFSTOPPED(status)
         os.killpg(pid, signal.SIGCONT)
         read_until(terminal, "continued")
-        read_until(terminal, "nothing was called")
+        read_until(terminal, "no calls were recorded")
         _, status = os.waitpid(pid, 0)
     finally:
         os.close(terminal)

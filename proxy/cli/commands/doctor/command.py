@@ -1,4 +1,4 @@
-"""`sidelog doctor`: is this machine fit to run sidelog with these settings."""
+"""The command `sidelog doctor`."""
 
 import os
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from proxy.cli.command import command, config_option, json_flag, settings_option
 
 @command()
 @config_option
-@json_flag
 @settings_options("proxy.upstream", "data_dir")
+@json_flag
 def doctor(overrides: Mapping[str, str], config: Path | None, as_json: bool) -> int:
     """Check this machine and the settings, and suggest a fix for each problem.
 
     Example: sidelog doctor --config sidelog.toml
     """
-    # Much is imported to look at everything; help and completion do without.
+    # The checks import much; help and completion do without them.
     from proxy.cli.commands.client import of_running
     from proxy.cli.commands.doctor.doctor import run
     from proxy.settings.load import read

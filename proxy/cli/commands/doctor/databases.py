@@ -1,4 +1,4 @@
-"""`sidelog doctor` on databases: can they be reached, and used."""
+"""Checks of databases: whether they can be reached and used."""
 
 import asyncio
 import time
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 POSTGRES_ENCODING: Final = "UTF8"
 MAX_SKEW_S: Final = 5.0
-"""Between our clock and a database's."""
+"""Largest tolerated difference between our clock and a database's."""
 CLOCK_FIX: Final = "set the clock, and run chrony or systemd-timesyncd"
 
 
 def check_postgres(name: str, url: str) -> Iterator[Finding]:
-    """Connect to the database of a `postgresql:` URL and see whether it can be used."""
+    """Check that the database of a `postgresql:` URL can be reached and used."""
     if find_spec("asyncpg") is None:
         yield Finding(
             "fail",
             name,
-            "the driver of Postgres is not installed",
+            "the Postgres driver is not installed",
             "pip install 'sidelog[postgres]'",
         )
         return
@@ -63,11 +63,13 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
             "name the primary in its address, or ALTER DATABASE NAME RESET "
             "default_transaction_read_only"
         )
-        return Finding("fail", name, f"{place} is read-only: a replica, or set so", fix)
+        return Finding(
+            "fail", name, f"{place} is read-only: it is a replica, or set to read-only", fix
+        )
     if seen.layout > seen.newest_layout:
         return newer(name, place, seen.layout, seen.newest_layout)
     if not seen.may_create:
-        fix = "CREATE SCHEMA sidelog AUTHORIZATION our user, or GRANT CREATE ON DATABASE"
+        fix = "CREATE SCHEMA sidelog AUTHORIZATION the user of the address, or GRANT CREATE ON DATABASE"
         return Finding("fail", name, f"{place}: no permission to create the schema sidelog", fix)
 
     pooled = ", through a pooler" if seen.is_pooled else ""
@@ -79,8 +81,8 @@ def _judge_postgres(name: str, place: str, seen: "PostgresInspection") -> Findin
 
 
 def check_clickhouse(name: str, url: str) -> Iterator[Finding]:
-    """Ask every host of a `clickhouse:` URL whether it is there, lets us in, and lets us write, and
-    for its shard.
+    """Check that every host of a `clickhouse:` URL can be reached, accepts the user, and allows
+    writes; of a cluster, check that every replica is named.
     """
     from storage.clickhouse.wire.address import Address
 
@@ -103,7 +105,7 @@ def _judge_cluster(name: str, address: "Address", places: Sequence["Place"]) -> 
             text = (
                 f"the address names {named[shard]} of {replicas[shard]} replicas of shard {shard}"
             )
-            fix = "add the others: a shard is away where all its hosts in the address are"
+            fix = "add the others: a shard is unavailable if all its hosts in the address are"
             return Finding("warn", name, f"{text} of the cluster {address.cluster}", fix)
 
     return Finding(
@@ -126,7 +128,7 @@ def _check_clickhouse_host(
             "check that ClickHouse is running and that host, port, user and password in the "
             "address are right"
         )
-        # With several hosts the others are asked.
+        # If there are several hosts, the others are asked.
         yield Finding("fail" if len(address.hosts) == 1 else "warn", name, f"{place}: {error}", fix)
         return
 
@@ -166,7 +168,7 @@ def _judge_clickhouse(
 
 
 def newer(name: str, place: str, layout: int, newest: int) -> Finding:
-    """Say that a store is of a later version than this program."""
+    """Report a store that a newer version has written."""
     text = (
         f"{place} was written by a newer sidelog (layout {layout}, this one supports up to "
         f"{newest})"
@@ -175,16 +177,12 @@ def newer(name: str, place: str, layout: int, newest: int) -> Finding:
 
 
 def check_skew(place: str, their_s: float, asked_s: float, answered_s: float) -> Iterator[Finding]:
-    """Compare the clock of a database at a place with ours; sidecars that share it should agree on
-    the time.
+    """Compare the clock of a database with ours; sidecars that share it should agree on the time.
 
-    All times are Unix seconds: theirs, ours before it was asked, and ours behind its answer.
+    All times are Unix seconds: theirs, and ours before the question and after the answer.
     """
     skew_s = max(asked_s - their_s, their_s - answered_s, 0.0)
     if skew_s > MAX_SKEW_S:
         side = "behind" if their_s > answered_s else "ahead of"
-        text = (
-            f"ours is {skew_s:.0f} s {side} that of {place}: records would be filed under a wrong "
-            "time"
-        )
+        text = f"ours is {skew_s:.0f} s {side} that of {place}: records would get a wrong time"
         yield Finding("warn", "clock", text, CLOCK_FIX)

@@ -1,11 +1,11 @@
-"""`sidelog doctor`: is this machine fit to run sidelog with these settings, and if not, what fixes
-it.
+"""`sidelog doctor`: checks whether this machine can run sidelog with these settings, and suggests
+fixes.
 
-Strategy: each check is a function of the settings that yields findings and changes nothing that
-lasts. All run at the same time, each on a thread of its own, because what they look at may hang: a
-database, a name server, a network file system. What has no answer in time is a finding as well, and
-so is a check that breaks. `fail` means sidelog would not start or would drop records; `warn` means
-less than promised.
+Strategy: each check is a function of the settings. It yields findings, and changes nothing
+permanently. All checks run at the same time, each on its own thread, because a database, a name
+server or a network file system may hang. A check without an answer in time is a finding, and so is
+a check that raises. `fail` means that sidelog would not start or would drop records; `warn` means
+that it would work with restrictions.
 """
 
 import os
@@ -38,14 +38,14 @@ from proxy.settings.check import NO_UPSTREAM, warnings
 from proxy.settings.model import Settings
 
 JSON_KEYS: Final = ("state", "name", "text", "mend")
-"""Of a finding, in the order of its fields."""
+"""Names of the fields of a finding, in their order."""
 TIME_LIMIT_S: Final = 4.0
-"""For all checks together: the command must end within five seconds."""
+"""Timeout of all checks together: the command must end within five seconds."""
 CONNECTION_DESCRIPTORS: Final = 2
-"""One towards the client, one towards the upstream."""
+"""One to the client, one to the upstream."""
 _PLAUSIBLE_S: Final = range(1_700_000_000, 4_000_000_000)
 _ROOM: Final = "docker run --shm-size, an emptyDir of medium Memory, or smaller ring.bytes"
-_ANONYMOUS: Final = "until then rings are anonymous memory, which ends with the supervisor"
+_ANONYMOUS: Final = "until then rings are in anonymous memory, which is lost with the supervisor"
 
 Check = Callable[[Settings], Iterator[Finding]]
 Leave = Callable[[int], object]
@@ -58,9 +58,9 @@ def run(
     as_json: bool,
     leave: Leave = os._exit,
 ) -> int:
-    """Print all findings; return 1 when one of them is a failure.
+    """Print all findings; return 1 if one of them is a failure.
 
-    Where a check hangs, `leave` ends the process: the interpreter would wait for the threads of its
+    If a check hangs, `leave` ends the process: the interpreter would wait for the threads of its
     resolver.
     """
     findings, is_hanging = run_checks([_check_of(problems), *CHECKS], settings)
@@ -96,7 +96,7 @@ def run_checks(
         thread.join(max(0.0, deadline - time.monotonic()))
         if thread.is_alive():
             is_hanging = True
-            fix = "find out what does not answer: a database, a name server, a network file system"
+            fix = "check the database, the name server and network file systems: one of them does not answer"
             findings.append(
                 Finding("fail", _name_of(check), f"no answer within {limit_s:g} s", fix)
             )
@@ -120,10 +120,10 @@ def _run(
 
 
 def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterator[Finding]:
-    """Report what this user may not read: a file each, but a data directory that is closed to them
-    as one.
+    """Report files that this user may not read: each on its own, but one finding for all files in a
+    closed data directory.
     """
-    fix = "run it as the user that sidelog runs as"
+    fix = "run `sidelog doctor` as the user that sidelog runs as"
     is_closed = not os.access(data_dir, os.X_OK)
     below = []
     for name, error in denied:
@@ -134,7 +134,7 @@ def _denials(denied: list[tuple[str, PermissionError]], data_dir: str) -> Iterat
 
     if below:
         names = ", ".join(sorted(name for name, _ in below))
-        text = f"{data_dir}: {below[0][1].strerror}; not looked at: {names}"
+        text = f"{data_dir}: {below[0][1].strerror}; not checked: {names}"
         yield Finding("fail", "data directory", text, fix)
 
 
@@ -143,10 +143,10 @@ def _name_of(check: Check) -> str:
 
 
 def _check_of(problems: list[str]) -> Check:
-    """Make the check of settings whose problems are known."""
+    """Return a check that reports the known problems of the settings."""
 
     def check_settings(settings: Settings) -> Iterator[Finding]:
-        """Report each problem but a missing upstream, which is not the machine's fault."""
+        """Report each problem; a missing upstream is only a warning."""
         directory = Path(settings.data_dir)
         for problem in problems:
             if NO_UPSTREAM not in problem:
@@ -167,13 +167,13 @@ def _check_of(problems: list[str]) -> Check:
 
 
 def check_prices(settings: Settings) -> Iterator[Finding]:
-    """Check for the price list of models: an extra; without it, costs are those that providers
-    report.
+    """Check whether the price list of models, an extra, is installed. Without it, costs are only
+    those that providers report.
     """
     if find_spec("genai_prices") is None:
         text = (
-            "no price list: an LLM call costs what its provider says, which few do; pip install "
-            "'sidelog[llm]'"
+            "no price list: only costs that providers report are known, and few report them; pip "
+            "install 'sidelog[llm]'"
         )
         yield Finding("ok", "prices", text)
     else:
@@ -181,7 +181,7 @@ def check_prices(settings: Settings) -> Iterator[Finding]:
 
 
 def check_descriptors(settings: Settings) -> Iterator[Finding]:
-    """Compare the open-file limit of a process with the connections a worker may hold."""
+    """Compare the limit of open files with the connections that a worker may hold."""
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)  # `serve` raises the soft limit to it
     need = settings.proxy.limits.max_connections * CONNECTION_DESCRIPTORS + OWN_DESCRIPTORS
     if limit == resource.RLIM_INFINITY or limit >= need:
@@ -208,9 +208,9 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
 def check_ring_space(
     settings: Settings, *, shared_memory: Path = SHARED_MEMORY
 ) -> Iterator[Finding]:
-    """Check that the space for rings can be written and is large enough for those of all workers."""
+    """Check that the directory of rings is writable and has room for the rings of all workers."""
     if not settings.proxy.data_port:
-        yield Finding("ok", "ring space", "none needed: there is no data port")
+        yield Finding("ok", "ring space", "not needed: there is no data port")
         return
     directory = settings.ring.directory or str(shared_memory)
     need = (settings.ring.bytes + RING_OVERHEAD_BYTES) * max(settings.proxy.workers, 1)
@@ -237,7 +237,7 @@ def check_ring_space(
 
 
 def check_data_directory(settings: Settings) -> Iterator[Finding]:
-    """See whether the data directory can be written, or made, and is private."""
+    """Check that the data directory is private, and that it can be made or written."""
     directory = Path(settings.data_dir)
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     space = os.statvfs(existing)
@@ -246,7 +246,7 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "fail",
             "data directory",
-            f"{existing} is no directory",
+            f"{existing} is not a directory",
             "choose another with --data-dir",
         )
     elif not os.access(existing, os.W_OK | os.X_OK):
@@ -265,7 +265,7 @@ def check_data_directory(settings: Settings) -> Iterator[Finding]:
 
 
 def check_clock(settings: Settings) -> Iterator[Finding]:
-    """See whether the wall clock is plausible."""
+    """Check that the wall clock is plausible."""
     now = time.time()
     shown = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     yield (

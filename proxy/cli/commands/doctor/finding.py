@@ -1,4 +1,4 @@
-"""What a check of `sidelog doctor` reports."""
+"""A finding of `sidelog doctor`."""
 
 import os
 from typing import Literal, NamedTuple

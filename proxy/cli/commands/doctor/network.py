@@ -1,5 +1,5 @@
-"""`sidelog doctor` on the network: are ports free, or held by the sidelog of this directory, and
-are others there.
+"""Checks of the network: whether ports are free or held by the sidelog of this directory, and
+whether upstreams and receivers can be reached.
 """
 
 import asyncio
@@ -29,7 +29,9 @@ from proxy.settings.outgoing_model import OtelSettings
 
 CONNECT_S: Final = 3.0
 SOON_DAYS: Final = 14
-"""Renewals are due a month before the end as a rule: two weeks before it, one has failed."""
+"""Certificates are usually renewed a month before they expire: two weeks before, a renewal has
+failed.
+"""
 MAX_AT_ONCE: Final = 16
 
 _PORTS: Final = {
@@ -42,7 +44,7 @@ _PORTS: Final = {
 
 
 def check_ports(settings: Settings) -> Iterator[Finding]:
-    """See whether every port can be bound, or is held by the sidelog of this data directory."""
+    """Check that every port can be bound, or is held by the sidelog of this data directory."""
     running = _held_ports(settings)
     held = frozenset(running.values())
     usual = Settings().listens
@@ -50,8 +52,7 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
     for setting, text in settings.listens.items():
         name = _PORTS[setting]
         if setting in running and text == usual.get(setting):
-            # Flags of the running one are not known here, and its port counts, not the one that it
-            # might have.
+            # The flags of the running sidelog are unknown here, so its actual port is reported.
             yield Finding("ok", name, f"{running[setting]} is in use; sidelog is running here")
             continue
 
@@ -75,13 +76,13 @@ def check_ports(settings: Settings) -> Iterator[Finding]:
                 f"{other}"
             )
             if error.errno == errno.EADDRINUSE:
-                fix += "; if it is a sidelog, name its --data-dir"
+                fix += "; if it is a sidelog, pass its --data-dir"
             yield Finding("fail", name, f"{text}: {error.strerror or error}", fix)
 
 
 def check_certificates(settings: Settings) -> Iterator[Finding]:
-    """See when the certificates of the ports expire; that they are there and fit their keys, the
-    settings check.
+    """Check when the certificates of the ports expire. The settings check that they exist and match
+    their keys.
     """
     for name, cert_file, key_file in (
         ("data port", settings.proxy.tls_cert_file, settings.proxy.tls_key_file),
@@ -100,7 +101,7 @@ def check_certificates(settings: Settings) -> Iterator[Finding]:
             )
             continue
 
-        fix = "renew it, then send SIGHUP: connections go on"
+        fix = "renew it, then send SIGHUP; connections stay open"
         if left_days > 0:
             when = f"expires in {left_days:.1f} days"
         else:
@@ -114,27 +115,27 @@ def check_certificates(settings: Settings) -> Iterator[Finding]:
 
 
 def check_proxies(settings: Settings) -> Iterator[Finding]:
-    """Name peers that behaved like a proxy in front (`collector/watch/unlisted_proxies.py`), and
-    are not listed.
+    """Report peers that behaved like a trusted proxy (`collector/watch/unlisted_proxies.py`), but
+    are not listed as one.
     """
     trusted = TrustedProxies(settings.proxy.trusted_proxies)
     for address in read_state(Path(settings.data_dir)).get(UNLISTED_NAME) or ():
         if isinstance(address, str) and not trusted.has(address):
             text = (
-                f"{address} says that its clients speak TLS, is not believed, and was redirected "
-                "without end"
+                f"{address} reports that its clients use TLS, but it is not trusted, and was "
+                "redirected in a loop"
             )
             yield Finding(
                 "warn",
                 "proxy in front",
                 text,
-                f'if it is yours: [proxy] trusted_proxies = ["{address}"]',
+                f'if it is your proxy: [proxy] trusted_proxies = ["{address}"]',
             )
 
 
 def _held_ports(settings: Settings) -> dict[str, int | str]:
-    """Return setting → port, or path, of the sidelog that runs with this data directory, as its
-    state says.
+    """Return setting → port or path of the sidelog that runs with this data directory, from its
+    state.
     """
     directory = Path(settings.data_dir)
     if not is_in_use(directory):
@@ -158,40 +159,37 @@ def _bind_error(host: str, port: int) -> OSError | None:
 
 
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
-    """Connect to all upstreams at once; a failure is only a warning, because sidelog starts without
-    them too.
+    """Connect to all upstreams at once; a failure is only a warning, because sidelog also starts
+    without them.
     """
     routes = {route.upstream: route for route in settings.routes}
     with ThreadPoolExecutor(max_workers=MAX_AT_ONCE) as pool:
-        errors = {
-            _place(upstream, route): pool.submit(
-                _connect_error, _nearest(upstream, route), route.tls_context
-            )
-            for upstream, route in routes.items()
-        }
+        errors = {}
+        for upstream, route in routes.items():
+            nearest = _nearest(upstream, route)
+            place = upstream if nearest == upstream else f"{nearest} on the way to {upstream}"
+            errors[place] = pool.submit(_connect_error, nearest, route.tls_context)
+
         for place, error in errors.items():
-            fix = "start the service, or correct upstream or via of the route"
-            yield _reached("upstream", place, error.result(), fix)
+            reason = error.result()
+            if reason is None:
+                yield Finding("ok", "upstream", f"{place} accepts connections")
+            else:
+                fix = "start the service, or correct upstream or via of the route"
+                yield Finding("warn", "upstream", f"{without_credentials(place)}: {reason}", fix)
 
 
 def _nearest(upstream: str, route: RouteSettings) -> str:
-    """Return where a connection is made to: the upstream, or the proxy that it is reached through."""
+    """Return the address to connect to: the upstream, or the proxy in front of it."""
     via = parse_via(route.via)
     if via is None:
         return upstream
     return f"http://{via.host}:{via.port}"
 
 
-def _place(upstream: str, route: RouteSettings) -> str:
-    nearest = _nearest(upstream, route)
-    if nearest == upstream:
-        return upstream
-    return f"{nearest} on the way to {upstream}"
-
-
 def check_receiver(settings: Settings) -> Iterator[Finding]:
-    """Send the OpenTelemetry receiver a request without records; a failure is only a warning,
-    because records wait in the store.
+    """Send an empty request to the OpenTelemetry receiver; a failure is only a warning, because
+    records wait in the store.
     """
     endpoint = settings.otel.endpoint
     for signal in settings.otel.signals if endpoint else ():
@@ -201,8 +199,8 @@ def check_receiver(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", "OpenTelemetry", f"{endpoint} accepts {signal}")
         else:
             fix = (
-                "start the receiver, or correct [otel] endpoint, headers or compression; what is "
-                "recorded is sent once it is accepted"
+                "start the receiver, or correct [otel] endpoint, headers or compression; records "
+                "wait, and are sent as soon as it accepts them"
             )
             yield Finding(
                 "warn",
@@ -220,14 +218,8 @@ async def _ask_receiver(otel: OtelSettings, signal: Signal) -> Answer | Later:
         await sender.close()
 
 
-def _reached(name: str, place: str, reason: str | None, fix: str) -> Finding:
-    if reason is None:
-        return Finding("ok", name, f"{place} accepts connections")
-    return Finding("warn", name, f"{without_credentials(place)}: {reason}", fix)
-
-
 def _connect_error(origin: str, make_context: Callable[[], ssl.SSLContext]) -> str | None:
-    """Connect as sidelog would, up to the end of the TLS handshake; return what went wrong."""
+    """Connect as sidelog does, up to the end of the TLS handshake; return the error, if any."""
     try:
         address = parse_upstream(origin)
         with _connected(address) as connection:

@@ -1,4 +1,4 @@
-"""`sidelog doctor` on the store: can it be opened, is it whole, what waits for it."""
+"""Checks of the store: whether it opens and is undamaged, and how many records wait for it."""
 
 import contextlib
 import os
@@ -21,13 +21,13 @@ from storage.writer.spool import SUFFIX, Spool
 from storage.writer.spool_replay import positions_file
 
 LEAST_SQLITE: Final = (3, 35, 0)
-"""RETURNING, which commits use."""
+"""First version with RETURNING, used by commits."""
 SQLITE_CHECK_S: Final = 2.0
-"""A quick_check of a large store takes minutes; what is read in this time is checked."""
+"""Timeout of quick_check: in a large store, it checks only a part in this time."""
 
 
 def check_storage(settings: Settings) -> Iterator[Finding]:
-    """Look over the store of the records."""
+    """Check the store of the records."""
     yield from _check_store("storage", settings.storage.url, settings.data_dir)
     path = sqlite_path(settings)
     if path is not None:
@@ -51,7 +51,7 @@ def _check_store(name: str, url: str, data_dir: str) -> Iterator[Finding]:
 
 
 def _check_file(name: str, path: Path) -> Iterator[Finding]:
-    """Open a SQLite store read-only and look it over for a few seconds."""
+    """Open a SQLite store read-only and check it for a few seconds."""
     if not path.exists():
         yield Finding("ok", name, f"{path} will be created at the first start")
         return
@@ -67,7 +67,7 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
             "fail",
             name,
             f"{path}: {error}",
-            "restore it from a backup, or move it away: a new one is created",
+            "restore it from a backup, or move it away: a new store is created",
         )
         return
 
@@ -86,7 +86,7 @@ def _check_file(name: str, path: Path) -> Iterator[Finding]:
 
 
 def _check_cap(path: Path, max_bytes: int) -> Iterator[Finding]:
-    """Warn where the disk would be full before the cap on size deletes anything."""
+    """Warn if the disk would be full before the limit on size deletes anything."""
     place = next(each for each in path.absolute().parents if each.is_dir())
     space = os.statvfs(place)
     room = space.f_bavail * space.f_frsize
@@ -100,7 +100,7 @@ def _check_cap(path: Path, max_bytes: int) -> Iterator[Finding]:
 
 
 def _set_aside(name: str, path: Path) -> Iterator[Finding]:
-    """Report the files of stores that were damaged, which lie beside the one in use."""
+    """Report files of damaged stores next to the one in use."""
     for place in sorted(path.parent.glob(f"{path.name}{DAMAGED}*")):
         if not place.name.endswith(("-wal", "-shm")):
             fix = (
@@ -113,7 +113,7 @@ def _set_aside(name: str, path: Path) -> Iterator[Finding]:
 
 
 def check_spool(settings: Settings) -> Iterator[Finding]:
-    """Compare the budget of the spool with the free space, and read the index of what waits in it."""
+    """Compare the limit of the spool with the free space, and count the records that wait in it."""
     directory = Path(settings.data_dir, "spool")
     if settings.storage.durability != "safe" and not directory.is_dir():
         yield Finding("ok", "spool", "none: storage.durability is fast")
@@ -140,7 +140,7 @@ def check_spool(settings: Settings) -> Iterator[Finding]:
         return
 
     spool = Spool(directory, settings.spool.max_bytes)
-    # The store may be away; its last sidelog may have been killed before it noted the newest.
+    # The store may be unavailable, so the position comes from a file, which may be a little old.
     replayed = (positions_file(directory).value or {}).get(SOURCE_SPOOL, Position())
     spool.inspect(replayed)
     text = (
@@ -169,7 +169,7 @@ def _quick_check(connection: sqlite3.Connection) -> str:
 
 
 def sqlite_path(settings: Settings) -> Path | None:
-    """Return the file of the records where it is one of SQLite; None for other stores."""
+    """Return the file of a SQLite store; None for other stores."""
     return _file_of(settings.storage.url, settings.data_dir)
 
 
@@ -181,8 +181,8 @@ def _file_of(url: str, data_dir: str) -> Path | None:
 
 
 def check_sqlite(settings: Settings) -> Iterator[Finding]:
-    """Check that this SQLite has what the store uses: version, threads, write-ahead log at the
-    store's place.
+    """Check that this SQLite is new enough, and that a write-ahead log works in the directory of
+    the store.
     """
     version = sqlite3.sqlite_version
     if sqlite3.sqlite_version_info < LEAST_SQLITE:
@@ -195,7 +195,7 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
         return
 
     place = _writable_place(settings)
-    # A read-only container whose volume is not there yet: the data directory has its own finding.
+    # In a read-only container without a volume, the data directory has its own finding.
     if place is None:
         yield Finding(
             "ok", "sqlite", f"version {version}; there is no writable directory to try WAL in"
@@ -216,7 +216,9 @@ def check_sqlite(settings: Settings) -> Iterator[Finding]:
 
 
 def _writable_place(settings: Settings) -> str | None:
-    """Return the data directory, else that of temporary files; None where neither can be written."""
+    """Return the data directory, or else the directory of temporary files; None if neither is
+    writable.
+    """
     if os.access(settings.data_dir, os.W_OK | os.X_OK):
         return settings.data_dir
     try:

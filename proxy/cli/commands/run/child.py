@@ -1,13 +1,13 @@
-"""The command: started with the terminal of ours, signals passed on, its exit code handed back.
+"""Runs the command on our terminal, passes signals on, and returns its exit code.
 
-A terminal sends its signals (Ctrl-C, its end) to the whole group of processes in front, so where
-there is one the command stays in our group, and only what another process sent to us alone is
-passed on: it gets each signal once. Without a terminal the command has a group of its own, and
-everything is passed on. All signals are blocked meanwhile and read one after the other
-(sigwaitinfo(2)), which also says who sent them.
+A terminal sends its signals (Ctrl-C, hang-up) to the whole foreground process group. On a terminal
+the command therefore stays in our group, and only signals that another process sent to us alone are
+passed on: the command gets each signal once. Without a terminal the command has a process group of
+its own, and all signals are passed on. Meanwhile signals are blocked and read one by one with
+sigwaitinfo(2), which also tells who sent them.
 
-What a shell would say of a command ends it here, too: 127, it is not there; 126, it cannot be
-executed; 128 and the number of the signal that ended it.
+Exit codes are those of a shell: 127 if the command was not found, 126 if it cannot be executed, and
+128 plus the number of the signal that ended it.
 """
 
 import errno
@@ -29,14 +29,14 @@ _PASSED_ON: Final = frozenset(
     (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 )
 _CHANGED_BY_PYTHON: Final = (signal.SIGPIPE, signal.SIGXFSZ)
-"""Which the interpreter ignores; the command is to find them as usual."""
+"""Signals that the interpreter ignores; the command gets their default action."""
 
 
 def executable_of(name: str, environ: Mapping[str, str]) -> str:
     """Return the path of the program that a shell would start.
 
     Raises:
-        CommandError: it is not there, or is no program.
+        CommandError: the program was not found, or it is not executable.
     """
     path = environ.get("PATH", os.defpath)
     if found := shutil.which(name, path=path):
@@ -44,13 +44,14 @@ def executable_of(name: str, environ: Mapping[str, str]) -> str:
 
     directories = [""] if os.sep in name else path.split(os.pathsep)
     if any(os.path.exists(os.path.join(directory, name)) for directory in directories):
-        raise CommandError(f"{name}: it is there, but cannot be executed", exit_code=NOT_EXECUTABLE)
+        text = f"{name}: the file cannot be executed; chmod +x makes it a program"
+        raise CommandError(text, NOT_EXECUTABLE)
 
     raise CommandError(f"{name}: command not found", exit_code=NOT_FOUND)
 
 
 def has_terminal() -> bool:
-    """Whether a terminal controls this process."""
+    """Return whether this process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:
@@ -59,7 +60,7 @@ def has_terminal() -> bool:
 
 
 def run_child(program: str, command: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run a command to its end; return what a shell would have as its exit code.
+    """Run a command to its end; return its exit code as a shell would.
 
     Args:
         program: Path of the executable.
@@ -67,10 +68,10 @@ def run_child(program: str, command: Sequence[str], environ: Mapping[str, str]) 
         environ: Its whole environment.
 
     Raises:
-        CommandError: it cannot be executed.
+        CommandError: the command cannot be executed.
     """
     is_shared = has_terminal()
-    # Where who started us has it ignored, the exit code would be lost.
+    # A parent may have SIGCHLD ignored: then the exit code would be lost.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
@@ -96,8 +97,8 @@ def _spawn(
             return spawn(program, list(command), environ)
         return spawn(program, list(command), environ, setpgroup=0)
     except OSError as error:
-        if error.errno == errno.ENOENT:  # of what is named after #! in its first line
-            text = f"{program}: its interpreter is not there"
+        if error.errno == errno.ENOENT:  # the interpreter after #! in the first line
+            text = f"{program}: the interpreter that its first line names was not found"
             raise CommandError(text, NOT_EXECUTABLE) from error
         raise CommandError(f"{program}: {error.strerror}", NOT_EXECUTABLE) from error
 
@@ -113,7 +114,7 @@ def _accompany(pid: int, *, is_shared: bool) -> int:
 
         ended, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)
         if ended and os.WIFSTOPPED(status):
-            if is_shared:  # the shell sees only us: its prompt comes back, and `fg` continues both
+            if is_shared:  # the shell sees only us: we stop as well, and `fg` continues both
                 os.kill(os.getpid(), signal.SIGSTOP)
         elif ended:
             code = os.waitstatus_to_exitcode(status)

@@ -1,8 +1,8 @@
-"""`sidelog run`: start a sidelog, and a command that calls models through it; say what it called.
+"""`sidelog run`: starts a sidelog and a command that calls models through it, then sums up the
+calls.
 
-Invariant: the command's exit code is ours, whatever becomes of the record of it; and nothing of the
-user's settings is changed, since addresses are given to this one start only, by variables and
-arguments.
+Invariants: our exit code is the command's, even if recording fails. The user's settings are not
+changed: addresses are passed to this start only, by variables and arguments.
 """
 
 import os
@@ -49,18 +49,20 @@ class Asked(NamedTuple):
     output: Path | None
     opens: bool
     hosts: Sequence[str]
-    """Whose calls are read under their own names; none: outgoing calls are not recorded."""
+    """Hosts whose calls are decrypted; empty: outgoing calls are not recorded."""
 
 
 class Wrapped(NamedTuple):
-    """The command, and where it is to go."""
+    """The command, and the addresses that it will use."""
 
     program: str
     """Path of its executable."""
     command: Sequence[str]
     known: Program
     own_places: frozenset[str]
-    """Where it says how it reaches its providers; other places are variables of further routes."""
+    """Places where the program looks for the addresses of its providers; other places are variables
+    of further routes.
+    """
     planned: Plan
 
     @property
@@ -71,7 +73,7 @@ class Wrapped(NamedTuple):
 @command(context_settings={"allow_interspersed_args": False})
 @argument(
     "command",
-    "The command with its arguments; its options are its own, with or without the -- before it.",
+    "Command with its arguments; options after its name are its own, with or without -- before it.",
     nargs=-1,
     type=click.UNPROCESSED,
 )
@@ -79,26 +81,26 @@ class Wrapped(NamedTuple):
     "--route",
     metavar="NAME=URL …",
     multiple=True,
-    help="Also record what goes to this URL; the command gets its address here as NAME_BASE_URL. "
-    "For a known provider: where it is reached instead.",
+    help="Also record calls to this URL; the command gets the address of its route as NAME_BASE_URL. "
+    "With the name of a known provider: call it at this URL instead.",
 )
 @click.option(
     "--hosts",
     metavar="HOST,… …",
     multiple=True,
-    help="Also read what goes to these hosts under their own names, beside those of models: "
-    "api.example.com, *.example.com, or * for all. Calls of others are recorded without content.",
+    help="Also decrypt calls to these hosts, in addition to those of models: api.example.com, "
+    "*.example.com, or * for all. Calls to other hosts are recorded without content.",
 )
 @click.option(
     "--no-egress",
     is_flag=True,
-    help="Set no proxy and no authority for the command: only what goes to the addresses that its "
-    "variables give is recorded.",
+    help="Set no proxy and no authority for the command: only calls to the addresses in its variables "
+    "are recorded.",
 )
 @click.option(
     "--proxy",
     metavar="URL",
-    help="Use a sidelog that runs, by the URL of its data port; --data-dir is then that of it.",
+    help="Use a running sidelog, by the URL of its data port; --data-dir is then its directory.",
 )
 @click.option(
     "--data-dir",
@@ -107,7 +109,7 @@ class Wrapped(NamedTuple):
 )
 @output_option("Write the whole run into this HTML file; default: run.html in the data directory.")
 @click.option("--open", "opens", is_flag=True, help="Show the run in a browser at the end.")
-@click.option("--again", is_flag=True, help="Run nothing; show what was said of the last run.")
+@click.option("--again", is_flag=True, help="Run nothing; print the summary of the last run again.")
 def run(
     command: tuple[str, ...],
     route: tuple[str, ...],
@@ -119,8 +121,8 @@ def run(
     opens: bool,
     again: bool,
 ) -> int:
-    """Run a command, such as a coding agent, and record the calls of models that it makes; at its
-    end say what they were, what failed and what they cost. Its exit code is that of the command.
+    """Run a command, such as a coding agent, and record the model calls that it makes; at the end,
+    sum up calls, failures and cost. The exit code is the command's.
 
     Example: sidelog run -- claude
     """
@@ -137,16 +139,18 @@ def run(
     if proxy is None:
         return _run_with_own(wrapped, asked)
     if hosts:
-        raise click.UsageError("--hosts: the sidelog at --proxy reads its own [egress] hosts")
+        raise click.UsageError(
+            "--hosts cannot be combined with --proxy: set [egress] hosts of that sidelog"
+        )
 
     return _run_through(proxy, wrapped, asked)
 
 
 def _check_output(output: Path | None) -> None:
-    """Refuse a file that cannot be written before anything runs: behind the run it is too late.
+    """Refuse an output file that cannot be written, before anything runs.
 
     Raises:
-        BadParameter: there is no such directory, or it is not this user's to write in.
+        BadParameter: the directory does not exist, or this user cannot write there.
     """
     if output is None:
         return
@@ -157,10 +161,10 @@ def _check_output(output: Path | None) -> None:
 
 
 def _read_route(text: str) -> tuple[str, str]:
-    """Read NAME=URL.
+    """Parse NAME=URL.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: the text is not NAME=URL, or the URL is invalid.
     """
     name, is_given, url = text.partition("=")
     if not is_given or not name.isascii() or not name.replace("-", "").isalnum():
@@ -177,10 +181,11 @@ def _read_route(text: str) -> tuple[str, str]:
 
 
 def _read_hosts(texts: Sequence[str]) -> Sequence[str]:
-    """Read the hosts whose calls are to be read; none, with a word why, where that cannot be.
+    """Return the hosts whose calls are decrypted. If that is impossible, return none, and report
+    why on stderr.
 
     Raises:
-        BadParameter: one of them is no host, or there are some and that cannot be.
+        BadParameter: a host is invalid, or hosts were given although decrypting is impossible.
     """
     try:
         hosts = hosts_of(texts, os.environ)
@@ -192,12 +197,12 @@ def _read_hosts(texts: Sequence[str]) -> Sequence[str]:
         return hosts
     if texts:
         raise click.BadParameter(f"--hosts: {why}")
-    complain(f"sidelog: calls of programs without a variable for an address are not seen: {why}")
+    complain(f"sidelog: only calls to the addresses in variables are recorded: {why}")
     return ()
 
 
 def _wrapped(command: Sequence[str], asked: Asked) -> Wrapped:
-    """Find out where a command would go, and say what of that will not be seen."""
+    """Find the addresses that a command uses, and report those that will not be recorded."""
     program = executable_of(command[0], os.environ)
     known = program_of(command)
     found = known.find(os.environ, [program, *command[1:]])
@@ -207,12 +212,12 @@ def _wrapped(command: Sequence[str], asked: Asked) -> Wrapped:
     if known.note:
         complain(f"sidelog: {wrapped.name} {known.note}")
     for place, why in planned.left.items():
-        complain(f"sidelog: {place} stays as it is, and what goes there is not seen: {why}")
+        complain(f"sidelog: {place} is not changed, and its calls are not recorded: {why}")
     return wrapped
 
 
 def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
-    """Run the command, and a sidelog that ends behind it."""
+    """Run the command with a sidelog of its own, which ends after it."""
     data_dir, claim = claimed_directory(asked.data_dir, os.environ)
     service = wrapped.name[:MAX_SERVICE_CHARACTERS]
     environ = settings_environment(os.environ, wrapped.planned.routes, service, asked.hosts)
@@ -239,7 +244,7 @@ def _run_with_own(wrapped: Wrapped, asked: Asked) -> int:
 
 
 def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
-    """Run the command through a sidelog that runs already."""
+    """Run the command through a running sidelog."""
     client = connect(None, None, asked.data_dir)
     configuration = client.get_json("/api/status")["configuration"]
     has_outgoing = bool(asked.hosts and configuration["egress"]["listen"])
@@ -263,8 +268,8 @@ def _run_through(proxy: str, wrapped: Wrapped, asked: Asked) -> int:
 
 
 def _outgoing(data_dir: Path, addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return variables by which the command uses the port of outgoing calls where there is one, and
-    reaches its addresses without a proxy.
+    """Return variables for the command: it uses the port of outgoing calls, if there is one, and
+    reaches its own addresses without a proxy.
     """
     proxy = proxy_of(data_dir)
     if not proxy:
@@ -276,7 +281,7 @@ def _outgoing(data_dir: Path, addresses: Mapping[str, str]) -> dict[str, str]:
 def _run_child(
     wrapped: Wrapped, addresses: Mapping[str, str], outgoing: Mapping[str, str], asked: Asked
 ) -> int:
-    """Start the command with its addresses, and wait for its end."""
+    """Run the command with its addresses; return its exit code."""
     own = {place: address for place, address in addresses.items() if place in wrapped.own_places}
     further = {place: address for place, address in addresses.items() if place not in own}
     start = wrapped.known.start(wrapped.command, own, os.environ)
@@ -288,12 +293,12 @@ def _run_child(
 
 
 def _places_of(name: str) -> Iterable[str]:
-    """Return the variables of a route that is asked for by its name."""
+    """Return the variables of a route, by its name."""
     return VARIABLES.get(name, (variable_of(name),))
 
 
 def _around_proxies(addresses: Mapping[str, str]) -> dict[str, str]:
-    """Return variables by which clients that use a proxy reach these addresses without it."""
+    """Return variables that exempt these addresses from a proxy of the environment."""
     if not any(map(os.environ.get, _PROXIES)):
         return {}
     return direct_variables(_hosts_in(addresses), os.environ)
@@ -309,12 +314,12 @@ def _now() -> str:
 
 @contextmanager
 def _kept_from_failing() -> Iterator[None]:
-    """Say what goes wrong with the summary, and go on: the exit code is the command's."""
+    """Report an error of the summary and continue, since the exit code is the command's."""
     try:
         yield
     except (CommandError, OSError, KeyboardInterrupt) as error:
-        with suppress(OSError):  # of a terminal that is gone
-            complain(f"sidelog: there is no more to say of the run: {str(error) or 'interrupted'}")
+        with suppress(OSError):  # the terminal is gone
+            complain(f"sidelog: the run cannot be summed up: {str(error) or 'interrupted'}")
 
 
 def _conclude(
@@ -324,10 +329,10 @@ def _conclude(
     asked: Asked,
     tell: Callable[[str], None] = complain,
 ) -> None:
-    """Say what was called, write the page of the run, and show it."""
+    """Print the summary, write the page of the run, and open it if asked to."""
     figures = read_figures(client, period)
     if not figures.totals["exchanges"]:
-        tell("sidelog: nothing was called through it; docs/guides/run.md says what it cannot see")
+        tell("sidelog: no calls were recorded; docs/guides/run.md lists what it cannot record")
         return
 
     for line in lines_of(figures):
@@ -339,7 +344,9 @@ def _conclude(
 
 
 def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: Asked) -> str:
-    """Return the address of the run's page, a file or one of a sidelog that runs; "": no page."""
+    """Return the address of the run's page, in a file or in a running sidelog; empty without a
+    page.
+    """
     if figures.conversation is None:
         return ""
     if data_dir is None and asked.output is None:
@@ -351,7 +358,7 @@ def _write_page(client: Client, figures: Figures, data_dir: Path | None, asked: 
 
 
 def _where(page: str, figures: Figures, data_dir: Path | str | None) -> str:
-    """Say where the run is, and how each of its requests is seen."""
+    """Return where the run is shown, and the command that lists its requests."""
     others = figures.conversations - 1
     if others > 0:
         more = f" (the longest of {figures.conversations} conversations)"
@@ -366,7 +373,7 @@ def _where(page: str, figures: Figures, data_dir: Path | str | None) -> str:
 
 
 def _show_last(asked: Asked) -> int:
-    """Print what was said at the end of the last run."""
+    """Print the summary of the last run again."""
     data_dir = last_directory(asked.data_dir, os.environ)
     last = read_state(data_dir)[LAST_RUN]
     period = {name: str(last[name]) for name in ("since", "until")}

@@ -1,7 +1,7 @@
-"""Where the records of runs are: one data directory a project, further ones for runs at once.
+"""Data directories of runs: one per project, and further ones for runs at the same time.
 
-A run claims its directory before it starts a sidelog there, by a lock that ends with it: of two
-that start at once, one gets the first directory and the other one the second.
+A run claims its directory by a lock before it starts a sidelog there. The lock ends with the run.
+If two runs start at once, one gets the first directory, the other the second.
 """
 
 import fcntl
@@ -15,17 +15,17 @@ from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import is_in_use, project_directory, read_state
 
 MAX_AT_ONCE: Final = 32
-"""Runs of one project."""
+"""Largest number of runs of one project at the same time."""
 CLAIM_FILE: Final = "run.lock"
 LAST_RUN: Final = "last_run"
-"""Member of the state: when the last run began and ended, of which program, and its exit code."""
+"""Member of the state: period, program and exit code of the last run."""
 
 
 def claimed_directory(data_dir: str | None, environ: Mapping[str, str]) -> tuple[Path, int]:
     """Claim the data directory of a run; return its path, and a descriptor to close at the end.
 
     Raises:
-        CommandError: the one that is asked for is in use, or none can be made.
+        CommandError: the requested directory is in use, or no directory can be made.
     """
     for place in _directories(data_dir, environ):
         claim = _claim(place)
@@ -41,10 +41,10 @@ def claimed_directory(data_dir: str | None, environ: Mapping[str, str]) -> tuple
 
 
 def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
-    """Return the data directory with the last run of all that ended.
+    """Return the data directory of the run that ended last.
 
     Raises:
-        CommandError: there is none.
+        CommandError: no run has ended yet.
     """
     runs = {place: read_state(place).get(LAST_RUN) for place in _directories(data_dir, environ)}
     ended = {place: str(run["until"]) for place, run in runs.items() if run}
@@ -56,7 +56,7 @@ def last_directory(data_dir: str | None, environ: Mapping[str, str]) -> Path:
 
 
 def _directories(data_dir: str | None, environ: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the one that is asked for, else those of the project."""
+    """Yield the requested directory, or else those of the project."""
     if data_dir is not None:
         yield Path(data_dir).absolute()
         return
@@ -69,7 +69,7 @@ def _directories(data_dir: str | None, environ: Mapping[str, str]) -> Iterator[P
 
 
 def _claim(place: Path) -> int | None:
-    """Claim a data directory; return None where another run, or another sidelog, has it."""
+    """Claim a data directory; return a descriptor, or None if another run or sidelog uses it."""
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         claim = os.open(place / CLAIM_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

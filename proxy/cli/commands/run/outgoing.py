@@ -1,7 +1,7 @@
-"""The hosts that a command asks by their own names: which of them are read, and whether any can be.
+"""Hosts of a command whose calls are decrypted, and obstacles to that.
 
-A program that has no variable for the address of a provider is recorded by a proxy, which reads
-the hosts of models and those that are asked for. All others are tunnelled.
+A program without a variable for the address of a provider is recorded by a proxy. The proxy
+decrypts calls to hosts of models and to requested hosts, and tunnels all others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,42 +26,44 @@ MODEL_HOSTS: Final = tuple(
         )
     )
 )
-"""Hosts that are read without being asked for."""
+"""Hosts whose calls are decrypted by default."""
 _REGIONAL: Final = {
     "AWS_REGION": "bedrock-runtime.{}.amazonaws.com",
     "AWS_DEFAULT_REGION": "bedrock-runtime.{}.amazonaws.com",
     "CLOUD_ML_REGION": "{}-aiplatform.googleapis.com",
     "GOOGLE_CLOUD_LOCATION": "{}-aiplatform.googleapis.com",
 }
-"""Variable that has a region → the host of models there: of Amazon Bedrock, of Vertex AI."""
+"""Variable with a region → host of models in that region (Amazon Bedrock, Vertex AI)."""
 _PROXIES: Final = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
 def hosts_of(texts: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Read further hosts, several separated by commas, and put them behind those of models.
+    """Return the hosts of models, followed by the given ones, which are separated by commas.
 
     Raises:
-        ValueError: one is no name, address or pattern.
+        ValueError: a host is not a name, an address or a pattern.
     """
     asked = [host.strip() for text in texts for host in text.split(",")]
     for host in asked:
         if not is_pattern(host):
-            raise ValueError(f"{host!r} is no host: expected api.example.com, *.example.com or *")
+            raise ValueError(
+                f"{host!r} is not a host: expected api.example.com, *.example.com or *"
+            )
     known = ((environ.get(name), host) for name, host in _REGIONAL.items())
     regional = dict.fromkeys(host.format(region) for region, host in known if region)
     return (*MODEL_HOSTS, *filter(is_pattern, regional), *asked)
 
 
 def upstream_proxy(environ: Mapping[str, str]) -> str:
-    """Return the URL of the proxy that the user reaches hosts by; "" without one."""
+    """Return the URL of the user's own proxy; empty without one."""
     return next(filter(None, map(environ.get, _PROXIES)), "")
 
 
 def obstacle(environ: Mapping[str, str]) -> str:
-    """Say why nothing can be read; "" where it can."""
+    """Return why no call can be decrypted; empty if calls can."""
     if find_spec("cryptography") is None:
-        return "that needs certificates: pip install 'sidelog[egress]'"
+        return "decrypting needs certificates; pip install 'sidelog[egress]'"
     proxy = upstream_proxy(environ)
     if proxy and not proxy.startswith("http://"):
-        return f"it would have to pass {proxy}, which is no http:// proxy"
+        return f"calls pass the proxy {proxy}, and only one of http:// is supported"
     return ""

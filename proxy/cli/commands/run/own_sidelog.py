@@ -1,9 +1,9 @@
 """The sidelog of a run: one process on free ports of this machine.
 
-Strategy: it is started as `serve` starts one with `workers = 0`, in a session of its own, so that
-no key of the terminal reaches it, and bound to this process, so that it ends with it. It is ready
-when it says so to the socket that a service manager would listen on. Its log goes into a file of
-the data directory: the terminal is the command's.
+Strategy: it is started as `serve` does with `workers = 0`. It has a session of its own, so that
+keys of the terminal do not reach it, and it ends with this process. It reports that it is ready to
+a socket, as to a service manager. Its log goes to a file in the data directory, since the terminal
+belongs to the command.
 """
 
 import json
@@ -30,9 +30,9 @@ from proxy.settings.model import Settings, freeze
 Environ = Mapping[str, str]
 LOG_FILE: Final = "sidelog.log"
 START_S: Final = 60.0
-"""How long a start may take, on a machine that is busy with all else."""
+"""Timeout of the start, on a busy machine."""
 STOP_S: Final = 60.0
-"""How long it may take to store what it has."""
+"""Time to store the remaining records at the end."""
 POLL_S: Final = 0.1
 MAX_NOTICE_BYTES: Final = 4096
 _OWN: Final[Mapping[str, str]] = {
@@ -45,7 +45,9 @@ _DEFAULTS: Final[Mapping[str, str]] = {
     "SIDELOG_CAPTURE__RESPONSE_BODY_BYTES": "1MiB",
     "SIDELOG_PROXY__LIMITS__DRAIN_TIMEOUT_S": "5",
 }
-"""What serves a run better: whole conversations, and no wait for what the command left open."""
+"""Defaults for runs: whole conversations are kept, and connections that the command left open are
+not waited for.
+"""
 _PREFIX: Final = "SIDELOG_"
 _SECTIONS: Final = (
     "CAPTURE",
@@ -57,12 +59,12 @@ _SECTIONS: Final = (
     "REDACT",
     "RETENTION",
 )
-"""Settings of the environment that hold for this sidelog, too; others are those of a service."""
+"""Sections of settings that are taken from the environment; the others belong to a service."""
 _KEPT: Final = tuple(f"{_PREFIX}{section}__" for section in _SECTIONS)
 
 
 class Running(NamedTuple):
-    """A sidelog that runs."""
+    """Addresses of a running sidelog."""
 
     url: str
     """The data port."""
@@ -72,11 +74,11 @@ class Running(NamedTuple):
 def settings_environment(
     environ: Environ, routes: Sequence[Route], service: str, hosts: Sequence[str] = ()
 ) -> dict[str, str]:
-    """Return the environment that settings are read from; `service` is shown on records, and
-    outgoing calls to `hosts` are read, if there are any.
+    """Return the environment from which settings are read. Records have `service`; calls to `hosts`
+    are decrypted.
     """
     kept = {
-        name: value  # those of other programs say through which proxy an upstream is reached
+        name: value  # variables of other programs may name the proxy to an upstream
         for name, value in environ.items()
         if not name.startswith(_PREFIX) or name.startswith(_KEPT)
     }
@@ -102,8 +104,8 @@ def settings_environment(
 
 @contextmanager
 def stored_records(data_dir: Path) -> Iterator[Client]:
-    """Yield a client that reads what is stored in a data directory, whose sidelog has ended."""
-    from proxy.cli.commands.store import served  # no command waits for it before its start
+    """Yield a client that reads the store of a data directory whose sidelog has ended."""
+    from proxy.cli.commands.store import served  # not in the time before the command starts
 
     with served(Settings(data_dir=str(data_dir))) as client:
         yield client
@@ -111,11 +113,11 @@ def stored_records(data_dir: Path) -> Iterator[Client]:
 
 @contextmanager
 def own_sidelog(data_dir: Path, environ: Environ) -> Iterator[Running]:
-    """Run a sidelog with settings of `environ`; at the end all that it received is stored.
+    """Run a sidelog with settings of `environ`; at the end, all received records are stored.
 
     Raises:
         CommandError: it does not start.
-        SettingsError: a setting of the environment is wrong.
+        SettingsError: a setting of the environment is invalid.
     """
     settings = load({**_OWN, "data_dir": str(data_dir)}, environ, None)
     with _notices() as (notices, address):
@@ -154,7 +156,7 @@ def _started(data_dir: Path, settings: bytes, environ: Environ) -> subprocess.Po
 
 @contextmanager
 def _notices() -> Iterator[tuple[socket.socket, str]]:
-    """Yield a socket for what it announces, and the name of that for its environment."""
+    """Yield a socket for notifications (sd_notify), and its name for the environment."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notices:
         name = f"sidelog-run-{secrets.token_hex(16)}"
         notices.bind(f"\0{name}")
@@ -162,10 +164,10 @@ def _notices() -> Iterator[tuple[socket.socket, str]]:
 
 
 def _await_ready(notices: socket.socket, process: subprocess.Popen[bytes], data_dir: Path) -> None:
-    """Wait until it says that it is ready.
+    """Wait until the sidelog reports that it is ready.
 
     Raises:
-        CommandError: it ended instead, or says nothing.
+        CommandError: it ended instead, or reported nothing in time.
     """
     notices.settimeout(POLL_S)
     until_s = time.monotonic() + START_S
@@ -174,14 +176,14 @@ def _await_ready(notices: socket.socket, process: subprocess.Popen[bytes], data_
             if b"READY=1" in notices.recv(MAX_NOTICE_BYTES):
                 return
 
-    *_, last = ["it says nothing", *(data_dir / LOG_FILE).read_text(errors="replace").splitlines()]
+    *_, last = ["no message", *(data_dir / LOG_FILE).read_text(errors="replace").splitlines()]
     said = last.removeprefix("sidelog: ")
-    text = f"the sidelog of this run does not start: {said}"
+    text = f"the sidelog of this run did not start: {said}"
     raise CommandError(f"{text}; its log: {data_dir / LOG_FILE}")
 
 
 def _stop(process: subprocess.Popen[bytes], data_dir: Path) -> None:
-    """Let it store what it has; say so where it did not."""
+    """Stop the sidelog; report if it did not store all records."""
     ended_before = process.poll() is not None
     code = _end(process)
     if code or ended_before:
@@ -194,7 +196,7 @@ def _stop(process: subprocess.Popen[bytes], data_dir: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """End it in order, or at once where that takes too long; return its exit code."""
+    """Terminate a process, and kill it if that takes too long; return its exit code."""
     process.terminate()
     try:
         return process.wait(STOP_S)

@@ -1,8 +1,8 @@
-"""Programs, by the name of their executable, and how each is given other addresses.
+"""Programs, by the name of their executable, and how each takes other addresses.
 
-Strategy: for each a reader says which places it has and what is in them now, and a writer puts
-addresses there, for this one start: variables and arguments. Files of the user are read where a
-program prefers them to its variables, and never written.
+Strategy: each program has a reader, which returns its places and their current addresses, and a
+writer, which sets new addresses for one start, by variables and arguments. Files of the user are
+read if the program prefers them to variables. They are never written.
 """
 
 import json
@@ -21,18 +21,18 @@ Environ = Mapping[str, str]
 Addresses = Mapping[str, str]
 """By place."""
 ANSWER_S: Final = 15.0
-"""What a program has to say how it is set up."""
+"""Timeout of a program that is asked for its settings."""
 
 
 _UNPLAIN: Final = re.compile("[^a-z0-9-]+")
 
 
 class Found(NamedTuple):
-    """Where a program says at which addresses it reaches its providers."""
+    """Places where a program looks for addresses of providers."""
 
     places: Places
     given: Mapping[str, str]
-    """Place → the address it has so far."""
+    """Place → current address."""
 
 
 class Start(NamedTuple):
@@ -40,22 +40,22 @@ class Start(NamedTuple):
 
     command: list[str]
     variables: dict[str, str]
-    """Set for it, beside those that it inherits."""
+    """Variables in addition to the inherited ones."""
 
 
 class Program(NamedTuple):
-    """What is known of a program."""
+    """A program, and how its addresses are set."""
 
     find: Callable[[Environ, Sequence[str]], Found]
     """From its environment and command."""
     start: Callable[[Sequence[str], Addresses, Environ], Start]
     """From its command, the addresses of its places, and its environment."""
     note: str = ""
-    """What cannot be captured of it."""
+    """What cannot be recorded."""
 
 
 def program_of(command: Sequence[str]) -> Program:
-    """Return what is known of the program that a command starts."""
+    """Return the program that a command starts."""
     return PROGRAMS.get(os.path.basename(command[0]), _EVERY_OTHER)
 
 
@@ -69,7 +69,7 @@ def _set_variables(command: Sequence[str], addresses: Addresses, _: Environ) -> 
 
 
 def _json_in(text: str) -> dict[str, Any]:
-    """Read an object; {} where there is none."""
+    """Parse a JSON object; other text is an empty one."""
     with suppress(ValueError):
         found = json.loads(text)
         if isinstance(found, dict):
@@ -85,7 +85,7 @@ def _text_of(path: Path) -> str:
 
 
 def _output(environ: Environ, command: list[str]) -> bytes:
-    """Return what a program says about itself; nothing where it does not end in time."""
+    """Return the output of a program; empty if it does not end in time."""
     try:
         said = subprocess.run(  # noqa: S603 - the program that the user is about to run
             command,
@@ -102,12 +102,12 @@ def _output(environ: Environ, command: list[str]) -> bytes:
 
 
 def _plain(name: str) -> str:
-    """Return a user's own name of a provider as it may stand in a path."""
+    """Return a user's name of a provider in a form that is valid in a path."""
     return _UNPLAIN.sub("-", name.lower())
 
 
 def _home(environ: Environ, variable: str, name: str) -> Path:
-    """Return the directory of a program's own settings."""
+    """Return the directory of a program's settings."""
     return Path(environ.get(variable) or os.path.join(os.path.expanduser("~"), name))
 
 
@@ -115,8 +115,8 @@ _CLAUDE_VARIABLE: Final = "ANTHROPIC_BASE_URL"
 
 
 def _claude_settings(environ: Environ) -> str:
-    """Return the address in the settings of Claude Code, which it prefers to its environment; ""
-    without one.
+    """Return the address in the settings of Claude Code; empty without one. Settings override its
+    environment.
     """
     paths = [Path(".claude", "settings.local.json"), Path(".claude", "settings.json")]
     for path in (*paths, _home(environ, "CLAUDE_CONFIG_DIR", ".claude") / "settings.json"):
@@ -133,7 +133,7 @@ def _find_claude(environ: Environ, _: Sequence[str]) -> Found:
 
 
 def _start_claude(command: Sequence[str], addresses: Addresses, environ: Environ) -> Start:
-    """Set the variable, and where the settings have it, override them by an argument."""
+    """Set the variable; if the settings have an address, override it by an argument."""
     program, *arguments = command
     has_settings = any(each.startswith("--settings") for each in arguments)
     address = addresses.get(_CLAUDE_VARIABLE)
@@ -148,7 +148,9 @@ _CHATGPT: Final = "https://chatgpt.com/backend-api/codex"
 
 
 def _find_codex(environ: Environ, command: Sequence[str]) -> Found:
-    """Read where Codex goes: its settings name a provider, a login with ChatGPT is another one."""
+    """Read the address of Codex from its settings; after a login with ChatGPT it is a different
+    one.
+    """
     settings: dict[str, Any] = {}
     with suppress(tomllib.TOMLDecodeError):
         settings = tomllib.loads(_text_of(_home(environ, "CODEX_HOME", ".codex") / "config.toml"))
@@ -171,7 +173,7 @@ def _is_chatgpt(environ: Environ, program: str) -> bool:
 
 
 def _start_codex(command: Sequence[str], addresses: Addresses, _: Environ) -> Start:
-    """Override its settings by arguments, before those of the user, so that theirs win."""
+    """Override settings by arguments, placed before the user's own, which win."""
     program, *arguments = command
     overrides = [f"{key}={json.dumps(address)}" for key, address in addresses.items()]
     flags = [part for override in overrides for part in ("-c", override)]
@@ -192,18 +194,18 @@ _OPENCODE: Final[Mapping[str, tuple[str, str]]] = {
     "cerebras": ("cerebras", "/v1"),
     "opencode": ("opencode", "/v1"),
 }
-"""opencode's name of a provider → ours, and what its addresses have behind the provider's."""
+"""opencode's name of a provider → our name, and the suffix of its addresses."""
 _OPENCODE_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "google": ("GOOGLE_GENERATIVE_AI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
 }
-"""Variables of keys; of other providers NAME_API_KEY."""
+"""Variables with keys; for other providers, NAME_API_KEY."""
 
 
 def _find_opencode(environ: Environ, command: Sequence[str]) -> Found:
-    """Ask opencode for its settings, which are of several files and may have further providers.
+    """Ask opencode for its settings: they come from several files and may add providers.
 
-    Of providers that it knows itself only those count that it can use: an address would add others
-    to its list.
+    Of its built-in providers, only those with a key or a login get an address: an address would add
+    the others to its list.
     """
     own = _opencode_providers(environ, command[0])
     data = _home(environ, "XDG_DATA_HOME", ".local/share")
@@ -229,7 +231,7 @@ def _opencode_providers(environ: Environ, program: str) -> dict[str, Any]:
 
 
 def _start_opencode(command: Sequence[str], addresses: Addresses, environ: Environ) -> Start:
-    """Hand over settings that it lays over those of its files, with what the user hands over so."""
+    """Pass settings that override those of files; the user's own settings of this kind are kept."""
     settings = _json_in(environ.get(_OPENCODE_VARIABLE, ""))
     providers = settings.setdefault("provider", {})
     for name, address in addresses.items():
@@ -237,14 +239,16 @@ def _start_opencode(command: Sequence[str], addresses: Addresses, environ: Envir
     return Start(list(command), {_OPENCODE_VARIABLE: json.dumps(settings)})
 
 
-_ELSEWHERE: Final = "asks models through servers of its maker, whatever is set; that is not seen"
+_ELSEWHERE: Final = (
+    "calls models through servers of its maker, whatever is set; those calls are not recorded"
+)
 
 _GEMINI: Final[Places] = {
     "gemini": {"GOOGLE_GEMINI_BASE_URL": ""},
     "code-assist": {"CODE_ASSIST_ENDPOINT": ""},
     "vertex": {"GOOGLE_VERTEX_BASE_URL": ""},
 }
-"""By key, by a login with Google, by Google Cloud."""
+"""For a key, a login with Google, and Google Cloud."""
 _GOOSE: Final[Places] = {
     "anthropic": {"ANTHROPIC_HOST": ""},
     "openai": {"OPENAI_HOST": ""},
@@ -252,7 +256,7 @@ _GOOSE: Final[Places] = {
 }
 _EVERY_OTHER: Final = Program(_variables(VARIABLES), _set_variables)
 _WITH_VERSION: Final = {**VARIABLES, "anthropic": {"ANTHROPIC_BASE_URL": "/v1"}}
-"""Vercel's AI SDK adds no /v1 to the address of Anthropic, Anthropic's own does."""
+"""Vercel's AI SDK does not add /v1 to the address of Anthropic; Anthropic's own SDK does."""
 _JAVASCRIPT: Final = ("node", "npm", "npx", "pnpm", "yarn", "bun", "bunx", "deno", "tsx")
 _CLOSED: Final = ("cursor", "cursor-agent", "windsurf", "copilot", "amp")
 PROGRAMS: Final[Mapping[str, Program]] = {

@@ -1,9 +1,8 @@
-"""Providers of models, and where programs say how they reach them: in variables or settings.
+"""Providers of models, and the variables or settings in which programs look for their addresses.
 
-Strategy: each provider that a program may call gets a route of its own below a path of one port.
-Each place where the program says how it reaches the provider, which is a variable or a key of its
-settings, is set to the address of that route. Where a place had an address already, the route leads
-there: what was in front of the provider stays in front of it.
+Strategy: each provider gets a route of its own, below a path of one port. Each place (a variable,
+or a key of the program's settings) is set to the address of that route. If a place already has an
+address, the route leads there, so that a gateway in front of the provider stays in use.
 """
 
 from collections.abc import Mapping
@@ -28,11 +27,11 @@ UPSTREAMS: Final[Mapping[str, str]] = {
     "opencode": "https://opencode.ai/zen",
     "code-assist": "https://cloudcode-pa.googleapis.com",
 }
-"""Provider → where it is. Others, such as Azure, are elsewhere for each customer."""
+"""Provider → address. Others (Azure) have a different address for each customer."""
 
 Suffixes = Mapping[str, str]
 Places = Mapping[str, Suffixes]
-"""Provider → place → what an address in that place has behind the upstream of the provider."""
+"""Provider → place → suffix of addresses in that place, after the upstream of the provider."""
 
 VARIABLES: Final[Places] = {
     "anthropic": {"ANTHROPIC_BASE_URL": "", "ANTHROPIC_API_BASE": ""},
@@ -55,28 +54,28 @@ VARIABLES: Final[Places] = {
     "azure": {"AZURE_OPENAI_ENDPOINT": "", "AZURE_API_BASE": ""},
     "vertex": {"GOOGLE_VERTEX_BASE_URL": "", "ANTHROPIC_VERTEX_BASE_URL": ""},
 }
-"""Variables that clients read: those of the providers themselves, LangChain and LiteLLM."""
+"""Variables that clients read: the providers' own, and those of LangChain and LiteLLM."""
 _OLLAMA: Final = "OLLAMA_HOST"
 _OLLAMA_PORT: Final = 11434
 _FURTHER: Final = "."
-"""Between the name of a provider and the number of its second upstream."""
+"""Separates the name of a provider from the number of its second upstream."""
 
 
 class Route(NamedTuple):
-    """What is asked below a path of the data port goes to an upstream."""
+    """Requests below a path of the data port go to an upstream."""
 
     name: str
     path: str
-    """Without a slash at its end."""
+    """Without a trailing slash."""
     upstream: str
 
 
 class Target(NamedTuple):
-    """Where a place leads."""
+    """The target of a place."""
 
     route: Route
     behind: str
-    """What its address has behind the route."""
+    """Suffix of the address, after the route."""
 
     @property
     def path(self) -> str:
@@ -84,23 +83,23 @@ class Target(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The routes of a run, and where each place leads."""
+    """The routes of a run, and the target of each place."""
 
     routes: list[Route]
-    """In the order in which they are tried."""
+    """In matching order."""
     targets: dict[str, Target]
     """By place."""
     left: dict[str, str]
-    """Place that keeps its address, because no route can lead there → why."""
+    """Place that keeps its address → reason why no route can lead there."""
 
 
 def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) -> Plan:
-    """Decide which routes there are, and which place leads to which of them.
+    """Return the routes of a run, and the route of each place.
 
     Args:
-        places: Those of the program, by provider.
-        given: Place → the address it has so far.
-        wanted: Name → URL, of further routes, and of providers that are to be reached elsewhere.
+        places: The places of the program, by provider.
+        given: Place → current address.
+        wanted: Name → URL of further routes, and of providers at other addresses.
     """
     made = Plan([], {}, {})
     again = []
@@ -108,7 +107,7 @@ def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) ->
     further = {name: VARIABLES.get(name, {variable_of(name): ""}) for name in wanted}
     for name, suffixes in {**further, **places}.items():
         own = {} if name in wanted else _addresses(suffixes, given, made.left)
-        # Where some of a provider's places have an address, the others follow the first of them.
+        # If some places of a provider have an address, the others follow the first of them.
         first = wanted.get(name) or next(iter(own.values()), _default(name, suffixes))
         for place, suffix in suffixes.items():
             if first and place not in made.left:
@@ -120,19 +119,19 @@ def plan(places: Places, given: Mapping[str, str], wanted: Mapping[str, str]) ->
                 if behind:
                     again.append(_twice(target))
 
-    # The first route whose path fits is taken.
+    # The first route whose path matches is used.
     made.routes[:0] = dict.fromkeys(again)
     return made
 
 
 def _twice(target: Target) -> Route:
-    """Return the route for clients that add what the address has already: it counts once."""
+    """Return the route for clients that add the suffix a second time; it counts once."""
     route, behind = target
     return Route(f"{route.name}{behind}", target.path + behind, route.upstream + behind)
 
 
 def variable_of(name: str) -> str:
-    """Return the variable of a further route."""
+    """Return the variable with the address of a further route."""
     return f"{name.upper().replace('-', '_')}_BASE_URL"
 
 
@@ -143,7 +142,7 @@ def _default(name: str, suffixes: Suffixes) -> str:
 
 
 def _addresses(places: Suffixes, given: Mapping[str, str], left: dict[str, str]) -> dict[str, str]:
-    """Return the addresses that places have; those that no route can lead to go into `left`."""
+    """Return the valid addresses of places; add places with other addresses to `left`."""
     found = {}
     for place in places:
         if given.get(place):
@@ -159,7 +158,7 @@ def _addresses(places: Suffixes, given: Mapping[str, str], left: dict[str, str])
 
 
 def _url_of(place: str, text: str) -> str:
-    """Return the URL that a value is; Ollama's may have no scheme, no port, or any host."""
+    """Return a value as a URL; Ollama's may lack scheme and port, or name any host."""
     if place != _OLLAMA or "://" in text:
         return text.rstrip("/")
     host, _, port = text.partition(":")
@@ -169,7 +168,7 @@ def _url_of(place: str, text: str) -> str:
 
 
 def _split(address: str, suffixes: Suffixes) -> tuple[str, str | None]:
-    """Cut off what stands behind the upstream; None of an address that has nothing of the kind."""
+    """Split an address into upstream and suffix; the suffix is None if the address has none."""
     fitting = [suffix for suffix in suffixes.values() if address.endswith(suffix)]
     if not fitting:
         return address, None
@@ -178,7 +177,7 @@ def _split(address: str, suffixes: Suffixes) -> tuple[str, str | None]:
 
 
 def _route_to(routes: list[Route], name: str, upstream: str) -> Route:
-    """Return the route of a provider to an upstream; it is made where there is none."""
+    """Return the route of a provider to an upstream; make it if it does not exist."""
     own = [route for route in routes if route.name.partition(_FURTHER)[0] == name]
     for route in own:
         if route.upstream == upstream:

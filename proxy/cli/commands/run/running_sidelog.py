@@ -1,4 +1,4 @@
-"""A sidelog that runs already: where its routes lead, and when it has stored all."""
+"""A running sidelog: the addresses of its routes, and a wait until all records are stored."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -9,23 +9,24 @@ from proxy.cli.commands.output import CommandError, Json
 from proxy.cli.commands.run.providers import Plan
 
 SETTLE_S: Final = 10.0
-"""How long records may take to be stored before it is said what there is."""
+"""Longest wait for records to be stored, before the summary."""
 POLL_S: Final = 0.1
 
 
 def addresses_in(
     proxy: str, routes: Sequence[Json], planned: Plan, *, has_outgoing: bool
 ) -> dict[str, str]:
-    """Return the address of each place that a sidelog has a route for; others stay as they are.
+    """Return the address of each place for which a sidelog has a route; other places are not
+    changed.
 
     Args:
         proxy: URL of its data port.
-        routes: Of its settings, in their order.
-        planned: What a sidelog of the run's own would have.
-        has_outgoing: Whether it records outgoing calls, too.
+        routes: The routes of its settings, in matching order.
+        planned: The plan of this run.
+        has_outgoing: Whether it also records outgoing calls.
 
     Raises:
-        CommandError: it records nothing of these upstreams.
+        CommandError: it records none of these upstreams.
     """
     found = {}
     for place, target in planned.targets.items():
@@ -47,7 +48,7 @@ def _names(upstreams: Iterable[str]) -> str:
 
 
 def _path_to(upstream: str, routes: Sequence[Json]) -> str | None:
-    """Return the path below which requests go to an upstream; None without such a route."""
+    """Return the path whose requests go to an upstream; None without a route."""
     for number, route in enumerate(routes):
         there = str(route["upstream"]).rstrip("/")
         is_plain = not route["host"] and (route["strip_prefix"] or route["path"] == "/")
@@ -61,7 +62,7 @@ def _path_to(upstream: str, routes: Sequence[Json]) -> str | None:
 
 
 def settled(client: Client) -> None:
-    """Wait until nothing waits to be stored, for some seconds at most."""
+    """Wait until all records are stored, for up to `SETTLE_S`."""
     until_s = time.monotonic() + SETTLE_S
     while time.monotonic() < until_s:
         ledger = client.get_json("/api/ledger")

@@ -1,7 +1,6 @@
-"""What is said at the end of a run: what was called, what failed, what it cost.
+"""The summary of a run: calls, failures, cost.
 
-The figures are those of the API, of the records since the run began: from the store, or from a
-sidelog that runs.
+All figures come from the API, for the period of the run: from the store, or from a running sidelog.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,31 +11,31 @@ from proxy.cli.commands.output import Json
 from proxy.process.terminal import visible_line
 
 MAX_NAMED: Final = 4
-"""Models, tools or failures that are named; how many more there are is said."""
+"""Number of models, tools or failures that are named; the rest is counted."""
 LEAST_USD: Final = 0.0001
 _TOOL_ERROR: Final = "tool_error"
 _UNTRUSTED: Final = "certificate_rejected"
 _HOW_TO_TRUST: Final = (
-    "a program does not trust the certificates by which sidelog reads hosts: `sidelog ca` says what "
-    "it may need, --no-egress leaves all unread"
+    "a program does not trust sidelog's certificates: `sidelog ca` lists what it may need, and "
+    "--no-egress decrypts nothing"
 )
 
 
 class Figures(NamedTuple):
-    """What is known of a run."""
+    """The figures of a run."""
 
     totals: Json
     failures: Sequence[Json]
     tools: Sequence[Json]
     routes: Sequence[Json]
-    """With counts; of outgoing calls their hosts."""
+    """Routes with counts; for outgoing calls, hosts."""
     conversation: Json | None
-    """That with most turns."""
+    """The conversation with most turns."""
     conversations: int
 
 
 def read_figures(client: Client, period: Filters) -> Figures:
-    """Ask for all that is said of a period."""
+    """Fetch the figures of a period."""
     # Calls over a WebSocket are events, and have a route; events of sidelog itself have none.
     failed = {**period, "by": "failure", "kind": "all", "query": "route:*"}
     by_turns = {**period, "sort": "turns", "limit": "100"}
@@ -54,7 +53,7 @@ def read_figures(client: Client, period: Filters) -> Figures:
 
 
 def lines_of(figures: Figures) -> list[str]:
-    """Write what was called, and below it what failed and what it cost."""
+    """Return the calls, then failures and cost, as lines."""
     parts = (_failed(figures), _cost(figures))
     lines = [_called(figures), "; ".join(filter(None, parts))]
     if any(row["error"] == _UNTRUSTED for row in figures.failures):
@@ -79,7 +78,7 @@ def _called(figures: Figures) -> str:
 
 
 def _refused(figures: Figures) -> list[Json]:
-    """Return the failures of requests: one that tells of a tool's failure did not fail itself."""
+    """Return the failed requests; a request that reports a failed tool did not fail itself."""
     return [row for row in figures.failures if row["error"] != _TOOL_ERROR]
 
 
@@ -98,7 +97,7 @@ def _why(row: Json) -> str:
 
 
 def _cost(figures: Figures) -> str:
-    """Write tokens and cost; "" where no model was called."""
+    """Return tokens and cost as text; empty if no model was called."""
     usage = figures.totals["usage"]
     if usage is None or not usage["calls"]:
         return ""
@@ -126,7 +125,7 @@ def _number(count: int, noun: str) -> str:
 
 
 def _listed(rows: Iterable[Json], name: str, count: str) -> str:
-    """Write names with their counts, those first that count most; "" where nothing counts."""
+    """Return names with their counts, the highest first; names without a count are left out."""
     counted = [(row[count], visible_line(str(row[name]))) for row in rows if row[count]]
     counted.sort(key=lambda each: -each[0])
     shown = [f"{times:,} × {text}" for times, text in counted[:MAX_NAMED]]

@@ -73,7 +73,7 @@ def test_without_a_data_port_nothing_is_said_of_it(settings: Settings) -> None:
     """No room for rings is needed, no port, and no upstream."""
     shows = changed(settings, routes=(), proxy={"data_port": False})
     (ring_space,) = check_ring_space(shows)
-    assert (ring_space.state, ring_space.text) == ("ok", "none needed: there is no data port")
+    assert (ring_space.state, ring_space.text) == ("ok", "not needed: there is no data port")
     assert [finding.name for finding in doctor_network.check_ports(shows)] == ["admin port"]
 
 
@@ -261,7 +261,7 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
     """The data directory is private: a look at it as oneself finds nothing else."""
     path = "/var/lib/sidelog/state.json"
     (finding,), _ = doctor.run_checks((denied("rings", path),), settings)
-    fix = "run it as the user that sidelog runs as"
+    fix = "run `sidelog doctor` as the user that sidelog runs as"
     assert finding == ("fail", "rings", f"{path}: Permission denied", fix)
 
 
@@ -283,7 +283,7 @@ def test_a_data_directory_of_another_user_is_one_finding(
     monkeypatch.setattr(os, "access", lambda *_: False)
     (of_key, of_directory), _ = doctor.run_checks(checks, settings)
     assert of_key[:3] == ("fail", "certificates", "/etc/ssl/key.pem: Permission denied")
-    text = f"{settings.data_dir}: Permission denied; not looked at: rings, spool"
+    text = f"{settings.data_dir}: Permission denied; not checked: rings, spool"
     assert of_directory[:3] == ("fail", "data directory", text)
 
 

@@ -51,7 +51,7 @@ def test_hosts_of_a_region_are_read_where_it_is_known(name: str, region: str, ho
 
 @each_of("text", ["https://a.test", "a.test:443", "", "a.test,,b.test", "a b"])
 def test_what_is_no_host_is_named(text: str) -> None:
-    with pytest.raises(ValueError, match="is no host: expected"):
+    with pytest.raises(ValueError, match="is not a host: expected"):
         hosts_of([text], {})
 
 

@@ -155,5 +155,5 @@ def test_opencode_gets_settings_over_its_own(home: Path) -> None:
 
 def test_what_cannot_be_seen_is_known() -> None:
     """Cursor asks its own servers."""
-    assert "not seen" in program_of(["/usr/bin/cursor"]).note
+    assert "not recorded" in program_of(["/usr/bin/cursor"]).note
     assert program_of(["python"]).note == ""

@@ -53,8 +53,8 @@ def figures(
             [
                 "1 request: 1 × search",
                 "failed: 1 × certificate_rejected",
-                "a program does not trust the certificates by which sidelog reads hosts: `sidelog "
-                "ca` says what it may need, --no-egress leaves all unread",
+                "a program does not trust sidelog's certificates: `sidelog ca` lists what it may "
+                "need, and --no-egress decrypts nothing",
             ],
         ),
         (
