@@ -41,20 +41,6 @@ def record(seq: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def body(**fields: Any) -> dict[str, Any]:
-    """Make a body as the native API shows it."""
-    plain = {
-        "head": "",
-        "tail": "",
-        "head_bytes": 0,
-        "tail_bytes": 0,
-        "size": 0,
-        "truncated": False,
-        "omitted": None,
-    }
-    return plain | {"encoding": "utf-8", "coding": None, "coding_error": None} | fields
-
-
 class Admin(Quiet):
     """Answers like the admin port, for 5 records in pages of 2."""
 
@@ -89,31 +75,6 @@ class Admin(Quiet):
             following = str(start + count) if start + count < 5 else None
             return self.answer_json(
                 200, {"records": rows, "next_cursor": following, "complete": True}
-            )
-
-        if parts.path.endswith("/response-body"):
-            return self.answer(200, b"\x00raw\xff")
-
-        if parts.path == f"/api/records/{record(1)['id']}":
-            image = body(head="iVBORw0K", size=6, encoding="base64")
-            headers = [["host", "app"], ["Content-Type", "image/png; a=b"]]
-            request = {
-                "start_line": "GET /p HTTP/1.1",
-                "headers": headers,
-                "body": image,
-                "trailers": [],
-            }
-            kept = body(
-                head="first", tail="last\x1b", head_bytes=5, tail_bytes=5, size=999, truncated=True
-            )
-            response = {
-                "start_line": "HTTP/1.1 200 OK",
-                "headers": [],
-                "body": kept,
-                "trailers": [],
-            }
-            return self.answer_json(
-                200, record(1) | {"request": request, "response": response, "timeline": []}
             )
 
         return self.answer_json(404, {"error": {"message": "no such record"}})
@@ -166,28 +127,6 @@ def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str])
     )
     assert app.main(["tail"]) == 1
     assert len(capfd.readouterr().err.splitlines()) == 1
-
-
-@pytest.mark.usefixtures("data_dir")
-def test_get_shows_heads_and_bodies(run: Run) -> None:
-    """Fields, both heads, both windows and the true size; --json is the API's own document."""
-    out = run("get", record(1)["id"]).out
-    assert "GET /p HTTP/1.1" in out
-    assert "host: app" in out
-    assert "[6 bytes of image/png: --raw --request writes them]" in out
-    assert "iVBOR" not in out
-    mark = "[cut: the first 5 and the last 5 bytes kept, of 999 bytes]"
-    assert out.index("first") < out.index(mark) < out.index("last\\x1b")
-    assert json.loads(run("get", record(1)["id"], "--json").out)["response"]["body"]["size"] == 999
-
-
-@pytest.mark.usefixtures("data_dir")
-def test_get_raw_writes_exactly_the_stored_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Nothing is decoded or added; what is missing is an error on stderr."""
-    assert app.main(["get", "--raw", record(1)["id"]]) == 0
-    assert capfdbinary.readouterr().out == b"\x00raw\xff"
-    assert app.main(["get", "--raw", "--request", "x"]) == 1
-    assert b"no such record" in capfdbinary.readouterr().err
 
 
 @pytest.mark.usefixtures("data_dir")

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import pytest
 from _pytest.capture import CaptureResult
 
+from proxy.cli import app
 from proxy.cli.commands.zone import zone_name
-from storage.record import Entry, Payload, Stream, ToolCall, format_id
+from storage.record import Body, Entry, Payload, Stream, ToolCall, format_id
 from tests.api.samples import START_US, make_body, make_record
 from tests.proxy.cli.commands.conftest import Quiet, put, serving
 from tests.proxy.cli.conftest import Run
@@ -61,6 +62,34 @@ def test_get_says_first_what_came_of_it(admin: MemoryStorage, run: Run) -> None:
     assert whole.startswith(summary)
     assert "\nusage\n" in whole
     assert whole.index("\ntimings\n") < whole.index("\nrequest\n")
+
+
+def test_get_shows_heads_and_bodies(
+    admin: MemoryStorage, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Fields, both heads, both windows and the true size; --json is the API's own document, and
+    --raw exactly the stored bytes. What is missing is an error on stderr.
+    """
+    record = make_record(1, path="/p")
+    head = b"GET /p HTTP/1.1\r\nhost: app\r\nContent-Type: image/png; a=b"
+    kept = Body(b"first", b"last\x1b", 999, True, None, None)
+    payload = Payload(head, b"HTTP/1.1 200 OK", make_body(b"\x00raw\xff\n"), kept)
+    put(admin, Entry(record, payload))
+
+    def get(*options: str) -> bytes:
+        assert app.main(["get", format_id(record.id), *options]) == 0
+        return capfdbinary.readouterr().out
+
+    out = get().decode()
+    assert "GET /p HTTP/1.1" in out
+    assert "host: app" in out
+    assert "[6 bytes of image/png: --raw --request writes them]" in out
+    mark = "[cut: the first 5 and the last 5 bytes kept, of 999 bytes]"
+    assert out.index("first") < out.index(mark) < out.index("last\\x1b")
+    assert json.loads(get("--json"))["response"]["body"]["size"] == 999
+    assert get("--raw", "--request") == b"\x00raw\xff\n"
+    assert app.main(["get", "--raw", "--request", "x"]) == 1
+    assert b"there is no record" in capfdbinary.readouterr().err
 
 
 def test_get_says_what_was_taken_out(admin: MemoryStorage, run: Run) -> None:
