@@ -1,4 +1,4 @@
-"""What tests of the command line share."""
+"""Fixtures of tests of the command line."""
 
 import os
 import shlex
@@ -44,7 +44,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of the doctor's checks has its say, however busy the machine is: a late one would end
     the tests' process.
 
-    A store that is read beside the tests has its time to close.
+    A served store also gets its time to close.
     """
     monkeypatch.setattr(doctor.run_checks, "__defaults__", (60.0,))
     monkeypatch.setattr(network, "CONNECT_S", 60.0)

@@ -114,8 +114,8 @@ def test_version_is_an_option_too(run: Run) -> None:
 def test_who_is_greeted_sees_where_everything_is(
     monkeypatch: pytest.MonkeyPatch, run: Run, tmp_path: Path
 ) -> None:
-    """Addresses, the link that logs in, commands: what the supervisor shows once it listens; a
-    service shows none.
+    """The greeting has addresses, a login link and commands; the supervisor prints it once it
+    listens. A service prints none.
     """
     handed_over: list[bytes] = []
 
@@ -200,8 +200,8 @@ def test_settings_descriptor_is_inherited(monkeypatch: pytest.MonkeyPatch, has_m
 
 
 def test_config_check_and_show(run: Run, tmp_path: Path) -> None:
-    """A valid file is valid, in words and JSON; what is shown holds no secret; a bad one names its
-    lines.
+    """A valid file is accepted, as text and JSON; the output has no secret; a bad file is reported
+    with its lines.
     """
     path = tmp_path / "c.toml"
     path.write_text(
@@ -263,7 +263,7 @@ def test_shown_toml_means_the_same_settings() -> None:
 
 
 def test_shown_toml_quotes_what_is_no_bare_key() -> None:
-    """Tools have any name, headers those of tokens, which are more than TOML takes as they are."""
+    """Names of tools and headers may have characters that TOML must quote."""
     names = ["plain_1-a", "search.web", "a b", "", 'q"\\', "\u00fc", "\U0001f600", "\x7f\n\u009b"]
     route = {
         "id": "a",
@@ -412,7 +412,7 @@ sys.exit(main())
     [("SIGINT", -signal.SIGINT, ""), ("serve SIGHUP", 2, "no upstream")],
 )
 def test_a_signal_while_the_commands_are_loaded(arguments: str, code: int, said: str) -> None:
-    """Ctrl-C ends it without a traceback, of which a shell makes 130. A reload does not end it: the
+    """Ctrl-C ends it without a traceback; a shell reports 130. A reload does not end it: the
     supervisor hears of it later; here the settings end it first.
     """
     done = subprocess.run(
@@ -446,7 +446,7 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_mistake_is_answered_in_our_words(command: str, said: str, run: Run) -> None:
-    """With what is meant, and nothing of the libraries."""
+    """With a hint, and without words of the libraries."""
     message = " ".join(run(command, code=2).err.replace("│", " ").split())
     assert said in message
     assert "Value error" not in message

@@ -1,4 +1,4 @@
-"""The completion scripts in the shells they are for: what is typed, and what a tab makes of it."""
+"""The completion scripts in their shells: typed words, and the line after a tab."""
 
 import os
 import pty
@@ -25,7 +25,7 @@ SETUP: Final = (
 
 
 def environment(directory: Path, shell: str) -> dict[str, str]:
-    """Return an environment in which `sidelog` is the one under test."""
+    """Return an environment that runs the tested program as `sidelog`."""
     find(shell)
     program = directory / "bin" / "sidelog"
     program.parent.mkdir()
@@ -83,7 +83,7 @@ def zsh(directory: Path) -> Iterator[Terminal]:
 
 
 def test_zsh_completes_commands_options_and_files(tmp_path: Path) -> None:
-    """What is whole is followed by a space."""
+    """A complete word is followed by a space."""
     with zsh(tmp_path) as terminal:
         for typed, expected in (
             ("sidelog que", "sidelog query "),

@@ -18,7 +18,7 @@ OWN = ("--limit", "--kind", "--filter")
 
 
 def test_five_filters_are_shown(run: Run) -> None:
-    """Help has these and says what else may be a flag; lists are those of the API."""
+    """Help has these, and names the others; repeatable flags are the lists of the API."""
     assert [name for name, metavar, _ in SHOWN_FILTERS if ("…" in metavar) != (name in LISTS)] == []
     assert {name for name, _, _ in SHOWN_FILTERS} <= set(PARAMETERS)
     shown = run("query --help").out.partition("Filters (")[2]
@@ -73,7 +73,7 @@ def test_a_field_needs_a_value() -> None:
 def test_fields_are_parameters_or_terms(
     terms: list[tuple[str, str]], expected: dict[str, object]
 ) -> None:
-    """What the API has no parameter for goes into the search."""
+    """A field without a parameter becomes a term of the search."""
     assert filters_of((), {"path": None, "status": ()}, terms) == expected
 
 

@@ -1,5 +1,5 @@
-"""What is promised of every command there is: help with an example, no colour and no traceback in a
-pipe, exit codes.
+"""Promises of every command: help with an example, no colour and no traceback in a pipe, exit
+codes.
 
 The commands are read from the program itself, so a new one is in these tests by
 being declared.
@@ -59,7 +59,7 @@ ARGUMENTS = {
 WITHOUT_SIDELOG = {
     "config check": 0, "config show": 0, "redact list": 0, "redact try": 0, "version": 0, "completion": 0, "doctor": 0,
 }  # fmt: skip
-"""What commands end with where no sidelog ever ran; the others need one and end with 1."""
+"""Exit codes of commands in a directory without a sidelog; the others need one and end with 1."""
 
 
 @pytest.fixture
@@ -71,12 +71,12 @@ def free_ports(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def call_of(name: str) -> str:
-    """A call of a command with what it cannot do without."""
+    """A call of a command with its required arguments."""
     return f"{name} {ARGUMENTS.get(name, '')}"
 
 
 def test_the_documented_commands_are_there() -> None:
-    """The table of commands in full; whoever adds one adds it here and to the README."""
+    """All commands; a new one is added here and to the README."""
     assert sorted(NAMES) == sorted(
         (
             *(
@@ -185,7 +185,7 @@ def test_in_an_empty_directory_each_ends_as_documented(
 @pytest.mark.usefixtures("free_ports")
 @each_of("name", JSON_NAMES)
 def test_json_is_json(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a command prints with --json, if anything, is JSON, also when it fails."""
+    """With --json, all output is JSON, also if the command fails."""
     assert app.main(shlex.split(f"{call_of(name)} --json")) in (0, 1)
     out = capsys.readouterr().out
     assert out == "" or json.loads(out)

@@ -12,12 +12,12 @@ from tests.support.commands import command_of
 
 
 def got(command: str, *arguments: str) -> dict[str, Any]:
-    """What a command gets of its arguments."""
+    """The values that a command gets for arguments."""
     return command_of(command).make_context(command, list(arguments)).params
 
 
 def got_of(group: str, command: str, *arguments: str) -> dict[str, Any]:
-    """What a command of a group gets."""
+    """The values that a command of a group gets."""
     return command_of(group, command).make_context(command, list(arguments)).params
 
 
@@ -49,7 +49,7 @@ def test_a_number_without_a_unit_is_no_time(value: str) -> None:
 
 
 def test_texts_numbers_and_lists_come_as_they_are() -> None:
-    """What is not given is nothing, a default, or an empty list."""
+    """A missing value is None, a default, or an empty list."""
     values = got(
         "query", "ä b", "-", "--path", "", "--status", "5xx", "--status", "404", "--limit", "+12"
     )

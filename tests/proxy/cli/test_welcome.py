@@ -1,4 +1,4 @@
-"""What is said at the start leads to where everything is."""
+"""The greeting has all addresses."""
 
 import shlex
 import sys
@@ -21,7 +21,7 @@ from tests.support.cases import each_of
     ],
 )
 def test_urls_lead_to_where_this_machine_can_reach_it(address: str, url: str) -> None:
-    """A wildcard address is no destination, loopback is."""
+    """A wildcard address becomes loopback."""
     assert url_of(address) == url
 
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.fixture
 def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data directory, which commands find, and in which a sidelog with the port ran."""
+    """A data directory that commands find; a sidelog with the port ran there."""
     path = tmp_path / "data"
     path.mkdir()
     monkeypatch.setenv("SIDELOG_DATA_DIR", str(path))

@@ -86,7 +86,7 @@ class Admin(Quiet):
 
 @pytest.fixture
 def data_dir(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Run the stand-in and describe it in a data directory, which the environment names."""
+    """Run the stand-in and describe it in a data directory that the environment names."""
     with serving(Admin) as url:
         (empty / "state.json").write_text(json.dumps({"admin_url": url}))
         (empty / "admin-token").write_text(f"{TOKEN}\n")
@@ -119,7 +119,7 @@ def test_query_table_shows_records_without_their_control_characters(
 
 @pytest.mark.usefixtures("data_dir")
 def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str]) -> None:
-    """A time in the past is no mistake to a filter, and nothing would come of it."""
+    """A filter accepts a time in the past, but no record would match it."""
     assert app.main(["tail", "--since", "1h"]) == 1  # the stand-in has no stream
     note, _ = capfd.readouterr().err.splitlines()
     assert (
@@ -187,7 +187,7 @@ def test_token_is_printed(data_dir: Path, run: Run) -> None:
 
 
 def test_nobody_there_is_said_plainly(data_dir: Path, run: Run) -> None:
-    """A stopped sidelog, a directory it never ran in, a broken state file, and what is no URL."""
+    """A stopped sidelog, a directory without one, a broken state file, and an invalid URL."""
     assert "is sidelog running?" in run("health --url http://127.0.0.1:1", code=1).err
     assert "has run in" in run("query --data-dir", data_dir / "none", code=1).err
     run("query --url 127.0.0.1:8090", code=2)
@@ -216,7 +216,7 @@ def test_an_answer_of_another_port_is_told(
 
 
 def test_an_error_of_a_connection_is_told_in_words(run: Run) -> None:
-    """Without its number; and a port that does not speak TLS is named as such."""
+    """Without its number. A port that does not speak TLS is named."""
     with serving(Admin) as url:
         said = run(f"health --url {url.replace('http', 'https')}", code=1).err
     assert ": the port does not speak TLS, as in http://; is sidelog running?" in said
@@ -225,7 +225,7 @@ def test_an_error_of_a_connection_is_told_in_words(run: Run) -> None:
 
 @pytest.mark.parametrize("command", ["query", "tail"])
 def test_a_token_that_is_none_is_not_sent(command: str, run: Run) -> None:
-    """Nor shown. What a variable has around it, such as the end of a file's line, is no part of it."""
+    """Nor shown. White space around it, like the newline of a file, is ignored."""
     assert (
         run(f"{command} --url http://127.0.0.1:1 --token", "s3cret\ns3cret", code=2).err
         == "sidelog: the token contains characters that no valid token has\n"
@@ -236,7 +236,7 @@ def test_a_token_that_is_none_is_not_sent(command: str, run: Run) -> None:
 
 
 def test_a_variable_that_is_empty_is_not_given(tmp_path: Path) -> None:
-    """Compose sets such; the data directory says where, and with which token."""
+    """Compose sets empty variables; the data directory has address and token."""
     (tmp_path / "state.json").write_text('{"admin_url": "http://127.0.0.1:1"}')
     (tmp_path / "admin-token").write_text("t0ken\n")
     client = connect(None, None, str(tmp_path), {"SIDELOG_URL": "", "SIDELOG_TOKEN": ""})
@@ -295,7 +295,7 @@ def test_a_port_with_tls_is_not_asked_without(run: Run) -> None:
 
 
 def test_a_certificate_of_any_name_is_trusted_on_this_machine_only(tmp_path: Path) -> None:
-    """Whoever is asked elsewhere gets the token, and has to be who it says it is."""
+    """A remote server gets the token, so its certificate must match its name."""
     state = '{"admin_url": "https://10.0.0.5:8090", "admin_cert_file": "/etc/sidelog/cert.pem"}'
     (tmp_path / "state.json").write_text(state)
     urls = (

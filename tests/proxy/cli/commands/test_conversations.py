@@ -127,7 +127,7 @@ def test_runs_with_failures_or_of_a_cost_can_be_asked_for(data_dir: Path) -> Non
 
 
 def test_a_run_is_written_into_a_file(data_dir: Path, tmp_path: Path) -> None:
-    """All of it; one that does not exist is an error, and so is none."""
+    """The whole run; an unknown id is an error, and so is a missing one."""
     path = tmp_path / "run.html"
     told(data_dir, format_id(ID), "--html", str(path))
     assert "Make the tests pass" in path.read_text()

@@ -1,4 +1,4 @@
-"""`sidelog db`: what it prints, what it changes, and what it refuses."""
+"""`sidelog db`: its output, its changes, and its refusals."""
 
 import json
 import sqlite3
@@ -138,7 +138,7 @@ def test_backup_replaces_no_file(data_dir: Path, run: Run) -> None:
 
 
 def test_backup_of_another_store_is_refused(tmp_path: Path, run: Run) -> None:
-    """With what copies that one."""
+    """The error names the tool for that store."""
     (tmp_path / "sidelog.toml").write_text(
         'storage.url = "postgresql://user:secret@127.0.0.1:1/logs"'
     )

@@ -63,7 +63,7 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def plain(terminal: Console) -> str:
-    """What was printed, without its colours."""
+    """The output, without its colours."""
     assert isinstance(terminal.file, io.StringIO)
     return Text.from_ansi(terminal.file.getvalue()).plain
 
@@ -124,7 +124,7 @@ def test_a_line_of_a_live_list_holds_the_id(terminal: Console, row: dict[str, An
 
 @each_of("width", [60, 75, 100])
 def test_lines_of_a_live_list_are_aligned(terminal: Console, width: int) -> None:
-    """In a window beside an editor; `get` takes the beginning of an id."""
+    """In a small window; `get` accepts the beginning of an id."""
     terminal.width = width
     shown = line(record(path="/api", method="GET", error_type="http2"), terminal)
     assert "GET /api " in shown
@@ -182,7 +182,7 @@ def test_a_long_cell_does_not_widen_the_other_lines(capsys: pytest.CaptureFixtur
 def test_a_request_is_named_in_both_forms_of_the_list(
     terminal: Console, changes: dict[str, Any], target: str, request: str
 ) -> None:
-    """A target that is no path stands apart from the host, an outgoing call has a sign, and an
+    """A target that is not a path is separated from the host, an outgoing call has a sign, and an
     operation that the path does not show is added.
     """
     row = record(**changes)
@@ -211,7 +211,7 @@ def test_fields_are_columns_in_their_order(terminal: Console) -> None:
 
 
 def test_utc_is_said_in_the_title(terminal: Console) -> None:
-    """Whoever reads a time knows its zone."""
+    """A reader knows the zone of a time."""
     print_records([record(path="/x")], View(zone=UTC))
     title, row = plain(terminal).splitlines()
     assert title.startswith("time UTC")
@@ -219,7 +219,7 @@ def test_utc_is_said_in_the_title(terminal: Console) -> None:
 
 
 def test_every_member_of_the_json_is_a_field() -> None:
-    """Nothing the API shows is unknown, and what is unknown is said with what there is."""
+    """All members of the API are known; for an unknown name, the error lists the known ones."""
     members = (name for name in RecordShown.__struct_fields__ if name != "fields")
     names = (*COMPUTED, *members, "header.x-tenant", "response_body.choices.0.text")
     assert read_fields(" , ".join(names)) == names
@@ -236,12 +236,12 @@ def test_every_member_of_the_json_is_a_field() -> None:
 
 
 def test_a_field_has_the_name_that_a_record_has_for_it_in_full() -> None:
-    """What failed is said in both."""
+    """Both names mean the same column."""
     assert read_fields("error_message,time") == ("message", "time")
 
 
 def test_headers_and_places_in_bodies_are_columns() -> None:
-    """With their value, or why there is none; the API is asked for those and no others."""
+    """With their value, or the reason of its absence; only these are requested from the API."""
     view = View(fields=("status", "header.x", "body.a", "body.b"))
     assert view.asked == {"fields": "header.x,body.a,body.b"}
     assert View(fields=("status",)).asked == {}
@@ -280,5 +280,5 @@ def test_titles_are_not_obeyed(terminal: Console) -> None:
     ],
 )  # fmt: skip
 def test_a_member_of_a_record_is_written_for_a_person(value: object, shown: str) -> None:
-    """Names side by side; what is deeper as JSON."""
+    """Names are listed; nested values are JSON."""
     assert listing.plain(value) == shown

@@ -1,4 +1,4 @@
-"""What the commands write: harmless on a terminal, and on a pipe what it was."""
+"""Output of commands: harmless on a terminal, and unchanged in a pipe."""
 
 import io
 import json
@@ -13,7 +13,7 @@ SHOWN = "\\x1b]0;pwned\\x07\\x9b2J\\u202eü"
 
 
 def test_lines_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
-    """On both streams, whatever text comes from a record, an error or an event."""
+    """On both streams, for text of records, errors and events."""
     say(HOSTILE)
     complain(HOSTILE)
     assert capsys.readouterr() == (f"{SHOWN}\n", f"{SHOWN}\n")
@@ -37,7 +37,7 @@ def test_json_is_harmless_and_the_same(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.parametrize("is_terminal", [True, False])
 def test_bytes_are_raw_on_a_pipe_only(monkeypatch: pytest.MonkeyPatch, is_terminal: bool) -> None:
-    """A terminal gets text, also of characters that two pieces share and of bytes that are none."""
+    """A terminal gets text, also for characters split over two pieces and for invalid bytes."""
     raw = HOSTILE.encode() + b"\xff\n"
 
     class Stdout(io.TextIOWrapper):

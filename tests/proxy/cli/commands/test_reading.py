@@ -26,7 +26,7 @@ RECORDS = 30
 
 @pytest.fixture
 async def ids(empty: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A data directory with a store of 30 exchanges, every third of which failed; their ids."""
+    """Make a data directory with 30 exchanges, of which every third failed; return their ids."""
     monkeypatch.setenv("SIDELOG_DATA_DIR", str(empty))
     records = [
         make_record(n, method="POST", status=503 if n % 3 == 0 else 200) for n in range(RECORDS)
@@ -80,7 +80,7 @@ def test_percentiles_that_are_estimated_say_so(
 def test_raw_bytes_come_from_the_store(
     ids: list[str], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    """`get --raw` writes what is stored of a body; that it was cut is said in it and beside it."""
+    """`get --raw` writes the stored part of a body; a mark in it and stderr report the cut."""
     assert app.main(["get", ids[1], "--raw"]) == 0
     written = capfdbinary.readouterr()
     mark = b"\n[cut: the first 6 and the last 1 of 100 bytes were kept]\n"
@@ -155,7 +155,7 @@ def test_an_older_layout_says_how_it_is_read(run: Run, monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("ids")
 def test_the_beginning_of_an_id_is_enough(tmp_path: Path, run: Run) -> None:
-    """As long as it means one record; with several or none the command says so."""
+    """If it means one record; several or none are an error."""
     # Two in each millisecond but the last.
     times = [START_US + n // 2 * 1000 for n in range(100, 105)]
     records = [
@@ -180,8 +180,8 @@ REQUEST_ID = "550e8400-e29b-41d4-a716-446655440000"
 
 @pytest.mark.usefixtures("ids")
 def test_the_request_id_of_a_client_is_one_too(tmp_path: Path, run: Run) -> None:
-    """What a user has in hand, also where it is a UUID; one that several records have is not
-    guessed at.
+    """Users often know only this id, which may be a UUID; if several records have it, it is an
+    error.
     """
     told = ["req-from-jo-1", REQUEST_ID, "again", "again"]
     records = [make_record(100 + n, request_id=text) for n, text in enumerate(told)]

@@ -1,4 +1,4 @@
-"""What a command takes for the id of a record, asked of a real admin application."""
+"""Ids that commands accept, with a real admin application."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.proxy.cli.commands.conftest import put
 from tests.support.memory_store import MemoryStorage
 
 ELSEWHERE = "01980a5f-6c1e-7cc3-9a55-0123456789ab"
-"""As ids of records are, of a gateway that makes such ids of requests."""
+"""A request id of a gateway, in the form of record ids."""
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_what_is_neither_is_told(admin: MemoryStorage) -> None:
 
 
 def test_too_few_digits_say_how_many_are_needed(admin: MemoryStorage) -> None:
-    """They may be a request id; else it is not said that there is no record."""
+    """They may be a request id; otherwise the error is not that there is no record."""
     with pytest.raises(
         CommandError, match="'01a2' is too short: at least 6 digits of an id are needed"
     ):

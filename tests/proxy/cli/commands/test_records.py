@@ -68,7 +68,7 @@ def test_get_shows_heads_and_bodies(
     admin: MemoryStorage, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """Fields, both heads, both windows and the true size; --json is the API's own document, and
-    --raw exactly the stored bytes. What is missing is an error on stderr.
+    --raw exactly the stored bytes. A missing record is an error on stderr.
     """
     record = make_record(1, path="/p")
     head = b"GET /p HTTP/1.1\r\nhost: app\r\nContent-Type: image/png; a=b"
@@ -93,7 +93,7 @@ def test_get_shows_heads_and_bodies(
 
 
 def test_get_says_what_was_taken_out(admin: MemoryStorage, run: Run) -> None:
-    """In a line, also where a name would move the cursor; --json and --fields have it, too."""
+    """In one line, even if a name would move the cursor; also with --json and --fields."""
     record = make_record(1, redactions={"github-token": 1, "name:pass\x1b[2J": 2})
     put(admin, record, make_record(2))
     for option in ("", "--all"):
@@ -204,7 +204,7 @@ def test_get_says_what_an_error_says(
     content: bytes | None,
     said: str | None,
 ) -> None:
-    """The words of the response's body, wherever such bodies have them."""
+    """The message in the response's body, at any of the usual places."""
     record = make_record(1, status=500, level="error", error_type=None, outcome="ok")
     payload = Payload(
         b"GET / HTTP/1.1", b"HTTP/1.1 500 E", None, None if content is None else make_body(content)
@@ -334,7 +334,7 @@ def test_around_a_record_is_the_minute_before_and_after(
 
 @pytest.mark.usefixtures("admin")
 def test_around_goes_with_json_alone(run: Run) -> None:
-    """It lists records, of which nothing is one body, archive or command."""
+    """It lists records, and cannot print a body, an archive or a command."""
     for other in ("--raw", "--curl", "--har"):
         assert "--around --json" in " ".join(
             run(f"get x --around {other}", code=2).err.replace("│", " ").split()
@@ -352,7 +352,7 @@ class DataPort(Quiet):
 def test_the_data_port_is_not_taken_for_the_admin_port(
     monkeypatch: pytest.MonkeyPatch, run: Run
 ) -> None:
-    """Whatever the service answers, and though it may be ready itself."""
+    """Even if the service answers the path with 200."""
     monkeypatch.setenv("SIDELOG_TOKEN", "t")
     said = "sidelog: 200 OK from the data port; pass the --url of the admin port\n"
     shown = f"get {format_id(make_record(1).id)} --raw"

@@ -23,15 +23,15 @@ examples = ["key «acme_1a2b3c4d5e» is"]
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
-    """Settings without an upstream, which these commands do not need."""
+    """Settings without an upstream: these commands do not need one."""
     path = tmp_path / "sidelog.toml"
     path.write_text(CONFIG)
     return str(path)
 
 
 def test_all_rules_are_listed(config: str, run: Run) -> None:
-    """Own ones first; each on one line, with an example without its marks; below, what else records
-    name.
+    """Own rules first, each on one line, with an example without its marks; below, the other ids in
+    records.
     """
     lines = run(f"redact list --config {config}").out.splitlines()
     count = 1 + len(built_in_rules()) + len(CODE_RULES)
@@ -57,7 +57,7 @@ def test_all_rules_are_listed(config: str, run: Run) -> None:
     ],
 )
 def test_rules_are_found_by_a_part(config: str, run: Run, text: str, first: str) -> None:
-    """Of their id, of whose they are, or of a literal."""
+    """Of the id, the kind of secret, or a literal."""
     rows = json.loads(run(f"redact list {text} --config {config} --json").out)
     assert first in [row["id"] for row in rows]
     assert len(rows) < 5

@@ -1,4 +1,4 @@
-"""`sidelog redact try`: what would be taken out of a text."""
+"""`sidelog redact try`: a text as it would be stored."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def test_settings_count(file: Path, tmp_path: Path, run: Run) -> None:
 
 
 def test_a_text_without_secrets_ends_with_0(tmp_path: Path, run: Run) -> None:
-    """Pictures are stored as they are, too."""
+    """Pictures are stored unchanged as well."""
     path = tmp_path / "a.txt"
     path.write_text("words\n")
     assert run(f"redact try {path}") == ("words\n", "nothing is taken out\n")
@@ -98,7 +98,7 @@ def test_a_text_is_read_by_its_type(
     text: str,
     count: int,
 ) -> None:
-    """Which the ending of the file says where no other is given."""
+    """By default, the suffix of the file decides."""
     (tmp_path / name).write_text(text)
     printed = run(f"redact try {tmp_path / name} {options} --json", code=count)
     assert len(json.loads(printed.out)["found"]) == count
@@ -129,7 +129,7 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, run: Run) -> No
 
 
 def test_it_can_stand_in_a_pipe(file: Path) -> None:
-    """Bytes that are no text come out as they went in; a reader that leaves ends it quietly."""
+    """Bytes that are not text pass unchanged; a reader that leaves ends it quietly."""
     command = [sys.executable, "-m", "proxy", "redact", "try", "-"]
     data = b"a \xff\xfe b " * 20_000
     done = subprocess.run(command, input=data, capture_output=True, timeout=PROGRAM_S, check=False)

@@ -109,7 +109,7 @@ def test_a_schema_is_fetched_with_what_it_imports(known: str, tmp_path: Path, ru
 
 
 def test_what_goes_wrong_is_said(tmp_path: Path, run: Run) -> None:
-    """A service without reflection, one that is not there, and an address that is none."""
+    """A service without reflection, an unreachable one, and invalid addresses."""
     with service("v2") as address:
         said = run(f"grpc reflect {address} -o {tmp_path}/x", code=1).err
     assert said == "sidelog: reflection ended: UNIMPLEMENTED\n"

@@ -58,7 +58,9 @@ def lines(*results: Result) -> list[str]:
 
 
 def test_the_same_change_is_one_line_with_its_count_and_an_example() -> None:
-    """Whatever its values; a changed status says both, and what is changed inside of it is shown."""
+    """The values do not matter; a changed status shows both, and further changes of the answer are
+    shown.
+    """
     renamed = [
         change("added", ".user.full_name", None, '"n"'),
         change("removed", ".user.name", '"n"'),
@@ -118,7 +120,7 @@ def test_each_kind_of_change_has_its_words() -> None:
 
 
 def test_of_another_class_only_the_status_is_said() -> None:
-    """All else of such an answer follows from it; an answer that did not come has its reason."""
+    """Other differences of such an answer follow from it; a missing answer has its reason."""
     other = result(1, part("status", change("changed", "status", "200", "500")),
                    part("response_body", change("removed", ".a", "1")), status=500)  # fmt: skip
     failed = result(2, verdict="failed", reason="refused", status=None, duration_us=None)
@@ -131,7 +133,7 @@ def test_of_another_class_only_the_status_is_said() -> None:
 
 
 def test_latency_is_judged_only_where_it_is_asked_for() -> None:
-    """By its median, of many answers by its 95th percentile, too, and not by a few milliseconds."""
+    """By the median, for many answers also by the 95th percentile; a few milliseconds do not count."""
     slow = [result(n, took_us=30_000) for n in range(3)]
     assert [reported(*slow, slower=factor)[0].latency.slower for factor in (None, 4, 2)] == [
         False,
@@ -148,7 +150,7 @@ def test_latency_is_judged_only_where_it_is_asked_for() -> None:
 
 
 def test_what_is_kept_of_an_endpoint_is_bounded() -> None:
-    """What is beyond is counted."""
+    """Further changes are counted."""
     many = [change("added", f".a{n}x", None, "1") for n in range(MAX_CHANGES + 3)]
     [endpoint] = reported(result(1, part("response_body", *many)))
     assert (len(endpoint.changes), endpoint.more) == (MAX_CHANGES, 3)
@@ -156,7 +158,7 @@ def test_what_is_kept_of_an_endpoint_is_bounded() -> None:
 
 
 def test_a_ci_system_reads_the_report() -> None:
-    """An endpoint is a case; whatever a service wrote makes no XML of its own."""
+    """An endpoint is a test case; text of a service is escaped."""
     bad = result(1, part("response_body", change("changed", '.a<&"\x00', "\x1b", "]]>")))
     failed = result(
         2, verdict="failed", reason="refused", endpoint="/b", status=None, duration_us=None

@@ -1,4 +1,4 @@
-"""What a command that reads imports: what opens stores only where no sidelog runs."""
+"""Imports of reading commands: modules that open stores only if no sidelog runs."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ print("storage.sqlite.store" in sys.modules)
 def test_a_running_sidelog_is_asked_without_what_opens_stores(
     tmp_path: Path, arguments: tuple[str, ...], is_imported: bool
 ) -> None:
-    """It is a third of what a short answer takes."""
+    """These imports take a third of the time of a short answer."""
     environ = {"PYTHONPATH": str(Path(__file__).parents[4])}
     (tmp_path / "sidelog.db").touch()
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Tables of counts: what names them comes from recorded traffic."""
+"""Tables of counts, with names from recorded traffic."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Times without an offset get that of the zone that tables are shown in."""
+"""Times without an offset get the offset of the zone of tables."""
 
 import time
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_only_times_without_an_offset_get_one(given: str, local: str, utc: str) -> None:
-    """What the API cannot read is left for it to say so."""
+    """Invalid times stay, for the API to refuse."""
     filters = {"since": given, "q": given, "path": "2026-11-20"}
     assert with_offsets(filters, zone_of(False)) == {
         "since": local,
@@ -89,7 +89,7 @@ def test_a_time_of_day_is_the_last_one(
     [("today", "yesterday"), ("1h", "2h"), ("14:05", "1h"), ("2026-11-20T06:00:00Z", "14:00")],
 )
 def test_a_period_that_ends_before_it_begins_is_refused(since: str, until: str) -> None:
-    """It has nothing, whatever was recorded; both ends are read as the API reads them."""
+    """It cannot match any record; both ends are parsed as the API does."""
     now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)  # 15:00 there
     with pytest.raises(
         CommandError, match=f"the period is empty: --until {until} is before --since {since}"
@@ -99,7 +99,7 @@ def test_a_period_that_ends_before_it_begins_is_refused(since: str, until: str) 
 
 
 def test_a_time_of_day_is_utc_where_asked_for() -> None:
-    """With --utc the tables are, too."""
+    """With --utc the tables are in UTC as well."""
     now = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
     assert with_offsets({"since": "05:00"}, UTC, now) == {"since": "2026-11-20T05:00:00+00:00"}
 

@@ -34,7 +34,9 @@ def test_a_clock_that_was_never_set_is_a_failure(
     ],
 )
 def test_clocks_of_a_database_and_ours_agree(their_s: float, expected: str | None) -> None:
-    """Asked at 100, answered at 102: what lies between is no difference, nor are five seconds."""
+    """The question is at 100 and the answer at 102: a time in between is not a difference, and
+    neither are five seconds.
+    """
     found = list(check_skew("db", their_s, 100.0, 102.0))
     assert [finding.state for finding in found] == (["warn"] if expected else [])
     assert all(expected is not None and expected in finding.text for finding in found)
@@ -47,5 +49,5 @@ def test_a_database_with_another_time_is_told_of(monkeypatch: pytest.MonkeyPatch
     assert (store.state, skew.state, skew.name) == ("ok", "warn", "clock")
     found = re.search(r"ours is (\d+) s behind that of", skew.text)
     assert found is not None, skew.text
-    # What passed since the database was asked counts as difference.
+    # The time since the question counts as difference.
     assert 3500 < int(found[1]) <= 3600

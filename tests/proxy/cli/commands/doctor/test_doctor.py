@@ -58,8 +58,8 @@ def test_command_works_without_valid_settings(run: Run, monkeypatch: pytest.Monk
 
 
 def test_more_connections_than_descriptors_is_a_warning(settings: Settings) -> None:
-    """The limit is compared with what proxy.limits.max_connections needs, and the number to set is
-    named.
+    """The limit is compared with the need of proxy.limits.max_connections, and the fix has the
+    number.
     """
     well, ill = (
         next(doctor.check_descriptors(changed(settings, proxy={"limits": limits})))
@@ -148,9 +148,7 @@ def test_a_container_that_is_read_only(
 def test_places_that_cannot_be_written_say_why(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_read_only: bool
 ) -> None:
-    """A volume is missing, or the place is somebody else's; that there is room in it is beside the
-    point.
-    """
+    """A volume is missing, or the directory belongs to another user; free space does not matter."""
     real = os.statvfs
 
     def statvfs(path: str) -> os.statvfs_result:
@@ -268,8 +266,8 @@ def test_what_another_user_may_not_read_says_who_may(settings: Settings) -> None
 def test_a_data_directory_of_another_user_is_one_finding(
     monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    """Whatever could not be looked at for it is named; another file has its own line, and so has
-    each within a directory that is open.
+    """The finding names all checks that could not run. Another file has its own line, and so has
+    each file in an open directory.
     """
     checks = (
         denied("spool", f"{settings.data_dir}/spool"),

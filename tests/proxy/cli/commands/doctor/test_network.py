@@ -119,7 +119,7 @@ def test_an_upstream_whose_certificate_nobody_trusts(settings: Settings, tmp_pat
 
 
 def test_port_in_use_by_another_program_is_a_failure(settings: Settings) -> None:
-    """A foreign listener on the data port fails, with what to do; a free admin port is ok."""
+    """A foreign listener on the data port fails, with a fix; a free admin port is ok."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

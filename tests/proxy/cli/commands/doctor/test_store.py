@@ -1,4 +1,4 @@
-"""What the doctor says of a store that takes nothing, and of records that wait for one."""
+"""The doctor on a store that refuses records, and on waiting records."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.support import postgres
 
 
 def test_records_that_left_the_spool_do_not_wait(settings: Settings) -> None:
-    """Those that were ever in it are no news: what waits is behind the newest that was replayed."""
+    """Only records after the newest replayed one wait; older ones of the spool are not reported."""
     directory = Path(settings.data_dir, "spool")
     spool = opened(directory)
     replayed = Position()

@@ -100,7 +100,7 @@ def by_curl(
 @pytest.mark.parametrize("fetch", [by_urllib, by_requests, by_httpx, by_aiohttp, by_curl])
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
 async def test_every_answer_is_readable(archive: Path, fetch: Fetch) -> None:
-    """Whatever codings the client asks for."""
+    """The codings that the client accepts do not matter."""
     service = Service(recorded_in(archive))
     entries = ENTRIES[archive.stem]
     assert (service.answers, service.left_out) == (len(entries), {})

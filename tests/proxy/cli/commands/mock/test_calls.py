@@ -46,7 +46,9 @@ def grpc(*suite: Recorded, schema: Schema = SCHEMA) -> Service:
 
 
 def test_the_same_message_has_its_answer() -> None:
-    """Byte for byte, with the status behind it; another has its own or a status that says why not."""
+    """Byte for byte, followed by the status. A different message has its own answer, or a status
+    with the reason.
+    """
     first = order(type_string="a", type_int64=7)
     second = order(type_string="b")
     answers = order(type_double=1.5, type_fixed32=4), order(type_sint32=-9, type_bytes=b"\xff")
@@ -80,7 +82,7 @@ def test_fields_in_another_order_are_the_same_message() -> None:
 
 
 def test_without_a_schema_messages_are_taken_that_are_as_long() -> None:
-    """Others are left out, and the start says what is wanted."""
+    """Others are left out, and the start asks for --protobuf."""
     asked = order(type_string="a", type_int32=300)
     for answer in (
         order(type_string="b", type_int64=-1),
@@ -124,7 +126,9 @@ def test_what_was_recorded_without_a_schema_is_answered_by_one() -> None:
 
 
 def test_what_cannot_be_made_again_is_left_out() -> None:
-    """Other bytes that say the same are no answer; numbers that were sent one by one are known."""
+    """Other bytes with the same content are not an answer; unpacked repeated numbers are
+    recognised.
+    """
     unpacked = b"\xc8\x06\x01\xc8\x06\x02"
     assert shown(unpacked) == {"type_int32s": [1, 2]}
     for answer, is_made in (

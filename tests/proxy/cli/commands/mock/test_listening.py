@@ -1,4 +1,4 @@
-"""A mock at its port: what is on the wire, by HTTP/1.1 and by HTTP/2."""
+"""A mock at its port: its bytes over HTTP/1.1 and HTTP/2."""
 
 import asyncio
 import gzip
@@ -47,7 +47,7 @@ def sent(*requests: str) -> Callable[[int], list[bytes]]:
 
 
 async def test_octets_of_fields_are_sent_as_they_were() -> None:
-    """Those that are no UTF-8, too."""
+    """Also octets that are not UTF-8."""
     fields = "X-Name: caf\udce9\nX-City: Z\u00fcrich\nContent-Type: text/plain"
     (came,) = await with_mock(
         [exchange(("GET", "/", "", ""), "hi", fields=fields)],
@@ -61,7 +61,7 @@ async def test_octets_of_fields_are_sent_as_they_were() -> None:
 
 
 async def test_targets_are_taken_in_every_form() -> None:
-    """A URL as a proxy gets it, and `*`; a request may have octets that are no UTF-8."""
+    """A URL as a proxy gets it, and `*`; a request may have octets that are not UTF-8."""
     suite = [
         exchange(("GET", "/a?x=1", "", ""), "of a", host="a.example"),
         exchange(("GET", "/a?x=1", "", ""), "of b", host="b.example"),
@@ -124,7 +124,7 @@ async def test_a_large_body_comes_in_chunks() -> None:
 
 
 async def test_a_coded_request_is_decoded_once() -> None:
-    """By both versions of HTTP; what its coding does not read is a miss."""
+    """Over both versions of HTTP; a body that its coding cannot decode is a miss."""
     text = b'{"a": 1}'
     recorded = exchange(("POST", "/ask", JSON, text), "asked")
     bodies = {
@@ -155,7 +155,7 @@ async def test_a_coded_request_is_decoded_once() -> None:
 
 @pytest.mark.parametrize("timeline", [[], [(2, 0), (4, 1000)]])
 async def test_trailers_are_sent_to_those_who_take_them(timeline: list[tuple[int, int]]) -> None:
-    """RFC 9110 §6.5.1: over HTTP/1.1 to a client that says so; HTTP/2 always has them."""
+    """RFC 9110 §6.5.1: over HTTP/1.1 only to a client that accepts them; over HTTP/2 always."""
     recorded = exchange(("GET", "/a", "", ""), "0123", fields="Content-Length: 4\nTrailer: x-sum")
     assert recorded.payload is not None
     recorded.payload.response_trailers = b"X-Sum: 6\r\nX-Name: caf\xe9"
@@ -249,7 +249,7 @@ async def test_calls_of_grpc_are_answered() -> None:
 async def test_a_stream_that_fails_is_reset(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its client does not wait, the others are answered, and stderr says what happened."""
+    """Its client does not wait, the others are answered, and stderr has the error."""
 
     def fail(method: str, target: str, host: str, head: bytes, body: bytes) -> Reply:
         if target == "/bad":

@@ -115,9 +115,7 @@ def test_there_are_enough_pairs() -> None:
 
 @each_of(("name", "pair"), SPELLED.items())
 def test_spelling_is_no_difference(name: str, pair: tuple[Asked, Asked]) -> None:
-    """Each of a pair is exactly the other, whichever was recorded; what was coded is recorded
-    decoded.
-    """
+    """Both requests of a pair match exactly, in both directions; a coded body is recorded decoded."""
     is_coded = isinstance(pair[1][3], bytes)
     for recorded, asked in (pair,) if is_coded else (pair, pair[::-1]):
         reply = ask(service(exchange(recorded, "answer")), asked)
@@ -229,7 +227,7 @@ def test_what_is_made_anew_is_set_apart() -> None:
 
 
 def test_strength_decides_what_is_refused() -> None:
-    """Exact, same, endpoint: what is weaker than wanted is a miss."""
+    """Exact, same, endpoint: a weaker match than wanted is a miss."""
     suite = (exchange(get("/users/7?full=1"), "7"),)
     asked = {
         "exact": get("/users/7?full=1"),

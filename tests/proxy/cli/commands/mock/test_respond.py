@@ -1,6 +1,4 @@
-"""What a request gets of a recorded answer: all of it, its head, a range, the word that it is
-known; or why nothing.
-"""
+"""Answers from a recording: the whole answer, its head, a range, a 304, or the reason of a miss."""
 
 import gzip
 import json
@@ -47,7 +45,7 @@ def named(reply: Reply, name: str) -> list[str]:
 def test_a_range_is_taken_of_a_whole_answer(
     wanted: str, status: int, content: bytes, span: str | None
 ) -> None:
-    """By RFC 9110 §14; what is no range of bytes is not regarded."""
+    """By RFC 9110 §14; a range that is not in bytes is ignored."""
     reply = ask(service(FILE), ("GET", "/file", f"Range: {wanted}", ""))
     assert (reply.status, reply.content) == (status, content)
     assert named(reply, "content-range") == ([] if span is None else [span])
@@ -107,7 +105,7 @@ def test_what_was_recorded_for_a_range_is_not_cut_again() -> None:
 
 
 def test_a_recorded_304_answers_its_condition_only() -> None:
-    """Who has nothing in a cache has no use for it."""
+    """A client without a cached copy cannot use it."""
     asked = ("GET", "/file", 'If-None-Match: "e1"', "")
     mock = service(exchange(asked, status=304, fields='ETag: "e1"'))
     assert ask(mock, asked).status == 304
@@ -144,8 +142,8 @@ def test_a_coding_is_named_only_over_what_is_coded() -> None:
 
 
 def test_several_answers_come_in_their_order() -> None:
-    """Then the last one again; requests that differ in what is made anew share them, those of
-    others do not.
+    """Then the last one is repeated. Requests that differ only in generated values share a
+    sequence; other requests have their own.
     """
 
     def at(moment: str, target: str = "/job/1") -> tuple[str, str, str, str]:
@@ -221,7 +219,7 @@ def test_a_header_is_left_out() -> None:
 
 
 def test_the_host_that_is_asked_for_answers() -> None:
-    """Where the suite has several; one that it does not have, as that of the mock, stands for all."""
+    """If the suite has several hosts. An unknown host, like the mock's own, matches all."""
     asked = ("GET", "/", "", "")
     mock = service(*(exchange(asked, host, host=host) for host in ("a.example", "b.example")))
     for host, answer in (
@@ -262,7 +260,7 @@ def test_what_was_not_kept_whole_is_left_out() -> None:
 
 
 def test_a_body_that_was_cut_is_known_by_its_size() -> None:
-    """Of an upload its beginning is kept: what is as long is taken for it."""
+    """Only the beginning of an upload is kept: a body of the same length matches."""
     recorded = exchange(("PUT", "/file", "", "x" * 10), "stored")
     assert recorded.payload is not None
     recorded.payload.request_body = Body(b"xx", b"", 300_000, True, None, None)

@@ -1,4 +1,4 @@
-"""Which program a command starts."""
+"""The program that a command starts."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which hosts of a command are read, and whether any can be."""
+"""Hosts of a command whose calls are decrypted."""
 
 import pytest
 
@@ -43,7 +43,7 @@ def test_further_hosts_stand_behind_them() -> None:
     ],
 )
 def test_hosts_of_a_region_are_read_where_it_is_known(name: str, region: str, host: str) -> None:
-    """No variable, and nothing that is no region, names a host."""
+    """An empty variable or an invalid region adds no host."""
     assert hosts_of([], {name: region}) == (*MODEL_HOSTS, host)
     for other in ("", "a b", "x/y"):
         assert hosts_of([], {name: other}) == MODEL_HOSTS

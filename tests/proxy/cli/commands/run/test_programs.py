@@ -55,14 +55,14 @@ def test_any_program_gets_the_variables_of_all_providers(home: Path) -> None:
 def test_a_program_in_javascript_may_add_the_version_to_the_address_of_anthropic(
     home: Path,
 ) -> None:
-    """Or may not: what stands twice in a path counts once."""
+    """Or may not: a suffix that appears twice in a path counts once."""
     start, _ = started(["node", "agent.js"], {})
     assert start.variables["ANTHROPIC_BASE_URL"] == f"{URL}/anthropic/v1"
     assert start.variables["OPENAI_BASE_URL"] == f"{URL}/openai/v1"
 
 
 def test_claude_code_gets_its_variable_and_no_other(home: Path) -> None:
-    """What it starts itself is not concerned."""
+    """Programs that it starts itself are not affected."""
     start, upstreams = started(["claude", "-p", "hello"], {})
     assert start == Start(["claude", "-p", "hello"], {"ANTHROPIC_BASE_URL": f"{URL}/anthropic"})
     assert upstreams == ["https://api.anthropic.com"]

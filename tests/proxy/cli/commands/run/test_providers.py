@@ -1,4 +1,4 @@
-"""Which routes a run has, and which path a variable leads to."""
+"""The routes of a run, and the path of each variable."""
 
 from collections.abc import Mapping
 
@@ -13,13 +13,13 @@ def paths(planned: Plan) -> dict[str, str]:
 
 
 def own_routes(planned: Plan) -> dict[str, str]:
-    """Path → upstream, but for what stands twice."""
+    """Path → upstream, without the routes for repeated suffixes."""
     return {target.route.path: target.route.upstream for target in planned.targets.values()}
 
 
 def test_each_known_provider_has_a_route() -> None:
-    """Variables lead to it, with what clients expect behind an address; what has no fixed upstream
-    has no route.
+    """Variables lead to it, with the suffix that clients expect; a provider without a fixed
+    upstream has no route.
     """
     planned = plan(VARIABLES, {}, {})
     assert own_routes(planned) == {
@@ -68,7 +68,7 @@ def test_the_known_upstreams_can_be_those_of_routes() -> None:
 def test_an_address_of_the_user_is_where_the_route_leads(
     given: Mapping[str, str], upstream: str, expected: tuple[str, str]
 ) -> None:
-    """In whichever variable it is, and the other one follows; what stood behind it stays there."""
+    """It may be in any variable, and the other one follows; its suffix is kept."""
     planned = plan({"openai": VARIABLES["openai"]}, given, {})
     assert own_routes(planned) == {"/openai": upstream}
     assert tuple(paths(planned).values()) == expected
@@ -85,7 +85,7 @@ def test_an_address_of_the_user_is_where_the_route_leads(
     ],
 )
 def test_the_host_of_ollama_is_written_in_its_own_way(value: str, upstream: str) -> None:
-    """Without a scheme, without a port, or as what its server listens at."""
+    """Without a scheme, without a port, or as a listening address."""
     planned = plan({"ollama": VARIABLES["ollama"]}, {"OLLAMA_HOST": value}, {})
     assert own_routes(planned) == {"/ollama": upstream}
 
@@ -99,7 +99,9 @@ def test_two_addresses_of_one_provider_are_two_routes() -> None:
 
 
 def test_what_no_route_can_lead_to_stays_as_it_is() -> None:
-    """It is said why, without the value, which has a secret; the other variable keeps its provider."""
+    """The reason is given without the value, which has a secret; the other variable keeps its
+    provider.
+    """
     given = {"OPENAI_BASE_URL": "https://me:secret@gate/v1"}
     planned = plan({"openai": VARIABLES["openai"]}, given, {})
     assert paths(planned) == {"OPENAI_API_BASE": "/openai/v1"}
@@ -115,7 +117,7 @@ def test_a_provider_without_a_fixed_address_has_a_route_to_that_of_the_user() ->
 
 
 def test_further_routes_have_a_variable_and_known_ones_lead_elsewhere() -> None:
-    """What is asked for by name goes before what the user has set."""
+    """A requested route wins over the user's variable."""
     wanted = {"web-search": "https://search.example.com/v2", "openai": "http://localhost:1234/v1"}
     planned = plan({"openai": VARIABLES["openai"]}, {"OPENAI_BASE_URL": "https://gate/v1"}, wanted)
     assert own_routes(planned) == {
@@ -127,7 +129,7 @@ def test_further_routes_have_a_variable_and_known_ones_lead_elsewhere() -> None:
 
 
 def test_a_known_provider_that_a_program_does_not_call_itself_is_reached_by_its_variables() -> None:
-    """Named by the user, for what the program starts."""
+    """The user names it, for programs that the program starts."""
     planned = plan({}, {}, {"groq": "https://api.groq.com"})
     assert paths(planned) == {"GROQ_BASE_URL": "/groq", "GROQ_API_BASE": "/groq/openai/v1"}
 

@@ -1,4 +1,4 @@
-"""Which addresses a command gets at a sidelog that runs already."""
+"""The addresses of a command at a running sidelog."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_a_route_for_everything_is_one_to_its_upstream() -> None:
 
 
 def test_a_route_below_a_path_is_asked_there() -> None:
-    """Also where it leads to a part of what the upstream has in front of it."""
+    """Also if the route leads to only a part of the base path of the upstream."""
     routes = [
         route("https://api.anthropic.com", "/claude/"),
         route("https://openrouter.ai", "/or/"),

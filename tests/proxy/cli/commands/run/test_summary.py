@@ -1,4 +1,4 @@
-"""What is said of the figures of a run."""
+"""The summary of a run."""
 
 from typing import Any
 
@@ -97,5 +97,5 @@ def figures(
 def test_what_was_called_failed_and_cost_is_said_in_two_lines(
     given: Figures, lines: list[str]
 ) -> None:
-    """With names and counts; what is not known is said to be so."""
+    """With names and counts; unknown figures are named as unknown."""
     assert lines_of(given) == lines
