@@ -82,6 +82,7 @@ COMPILED = (
     "proxy/worker/deadlines.py",
     "proxy/worker/downstream.py",
     "proxy/worker/egress/admission.py",
+    "proxy/worker/egress/url_downstream.py",
     "proxy/worker/engine.py",
     "proxy/worker/exits/exit.py",
     "proxy/worker/exits/frame_writer.py",

@@ -374,13 +374,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             try:
                 head = reader.read_head(data)
             except Refused as refusal:
-                if refusal.code == "http2_unsupported" and self._may_speak_http2:
-                    self._speak_http2(reader.buffer + data)
-                else:
-                    if refusal.code == "http2_unsupported" and self._engine.http2 is not None:
-                        refusal = Refused(refusal.code, _LATE_PREFACE)
-                    refuse_unread(relay, reader, refusal, now_ns)
-
+                self._refuse_head(refusal, data, now_ns)
                 break
 
             if head is None:
@@ -408,6 +402,16 @@ class Downstream(ClosingConnection, asyncio.Protocol):
         if relay.exchange is not None and len(reader.buffer) > MAX_READ_AHEAD_BYTES:
             # One read of the loop may bring more than the limit.
             self.pause(BY_CLIENT)
+
+    def _refuse_head(self, refusal: Refused, data: bytes, now_ns: int) -> None:
+        """Refuse a head of `buffer` and `data`, unless it is the preface of HTTP/2."""
+        reader = self._reader
+        if refusal.code == "http2_unsupported" and self._may_speak_http2:
+            self._speak_http2(reader.buffer + data)
+            return
+        if refusal.code == "http2_unsupported" and self._engine.http2 is not None:
+            refusal = Refused(refusal.code, _LATE_PREFACE)
+        refuse_unread(self._relay, reader, refusal, now_ns)
 
     @property
     def _may_speak_http2(self) -> bool:

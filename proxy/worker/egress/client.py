@@ -11,7 +11,8 @@ decided once, by the host of CONNECT and the first bytes behind it:
 | others, or none for 2 s | a tunnel, since the server may speak first | a tunnel |
 | no CONNECT, but a request for a URL | HTTP, read | the same |
 
-A CONNECT that fails is answered with the reason, and the connection goes on (RFC 9110 §9.3.6).
+A CONNECT that fails is answered with the reason, and the connection goes on (RFC 9110 §9.3.6). One
+that follows requests for URLs gets its connection back (`url_downstream.py`).
 """
 
 import asyncio
@@ -48,6 +49,7 @@ from proxy.worker.downstream import Downstream
 from proxy.worker.egress.admission import HostAdmission, UrlAdmission, without_proxy_fields
 from proxy.worker.egress.destinations import HTTP2, HTTP11, Destination, Destinations
 from proxy.worker.egress.tunnel import Tunnel
+from proxy.worker.egress.url_downstream import UrlDownstream
 from proxy.worker.engine import Engine
 from proxy.worker.relay.ending import OUTCOME_OF, UPSTREAM_ERROR
 from proxy.worker.routes import CAPTURE_FLAGS
@@ -94,8 +96,11 @@ class EgressPort:
         ProxyClient(self, connection, peer_of(connection)).start()
 
 
-class ProxyClient(EarlyConnection):
-    """A connection that is not known to be a tunnel or to be read yet."""
+class ProxyClient(EarlyConnection, asyncio.Protocol):
+    """A connection that is not known to be a tunnel or to be read yet.
+
+    It is the protocol of a transport only while that gives the connection back.
+    """
 
     __slots__ = (
         "_address", "_asked_ns", "_hello_ns", "_is_established", "_is_transports", "_port", "_raw", "_seen_bytes",
@@ -168,15 +173,19 @@ class ProxyClient(EarlyConnection):
             self._serve_urls()
             return
         end = data.find(b"\r\n\r\n") + 4
-        limit = min(self._port.engine.max_head_bytes, MAX_PEEKED_BYTES - 1)
-        if end < 4 and len(data) <= limit:
+        if end < 4 and len(data) <= self._max_head_bytes:
             return
 
         raw = data[:end] if end >= 4 else data
         self._connection.recv(len(raw))
+        self._await_more_than(0)
+        self._take_head(raw)
+
+    def _take_head(self, raw: bytes) -> None:
+        """Do what a CONNECT asks for."""
         self._raw = without_proxy_fields(raw)
         self._asked_ns = time.monotonic_ns()
-        self._await_more_than(0)
+        limit = self._max_head_bytes
         try:
             if len(raw) > limit:
                 raise Refused("header_too_large", f"request head over {limit} bytes")
@@ -186,6 +195,10 @@ class ProxyClient(EarlyConnection):
             return
 
         self._decide(plain_host(self._address.host))
+
+    @property
+    def _max_head_bytes(self) -> int:
+        return min(self._port.engine.max_head_bytes, MAX_PEEKED_BYTES - 1)
 
     def _address_of(self, raw: bytes) -> UpstreamAddress:
         """Return where a CONNECT wants to go.
@@ -277,7 +290,26 @@ class ProxyClient(EarlyConnection):
         port = self._port
         self._count("forwarded")
         admission = UrlAdmission(port.engine, self.peer, port.destinations, port.unread)
-        self._begin(self._serve(lambda: Downstream(port.engine, self.peer, admission)))
+        self._begin(
+            self._serve(lambda: UrlDownstream(port.engine, self.peer, admission, self._take_back))
+        )
+
+    def _take_back(
+        self, served: Downstream, connection: socket.socket, raw: bytes
+    ) -> asyncio.Protocol:
+        """Go on with the CONNECT that follows requests for URLs, once its transport is closed."""
+        connection.setblocking(False)
+        again = ProxyClient(self._port, connection, self.peer)
+        again._raw = raw
+        again._is_waiting = True
+        self._port.engine.hand_over(served, again)
+        return again
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Begin on a connection that was taken back, if it is still there."""
+        if self._is_waiting:
+            self._look_again()
+            self._take_head(self._raw)
 
     def _serve_plain(self, protocol: str) -> None:
         port = self._port
