@@ -286,6 +286,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             if event.reason:
                 record_fault(
                     self._engine,
+                    self._admission,
                     self._peer,
                     self._flags,
                     self._number,
@@ -415,7 +416,16 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         is_flood = code == ErrorCode.ENHANCE_YOUR_CALM
         if reason:
             fault = _FLOOD if is_flood else _BROKEN
-            record_fault(self._engine, self._peer, self._flags, self._number, fault, reason, b"")
+            record_fault(
+                self._engine,
+                self._admission,
+                self._peer,
+                self._flags,
+                self._number,
+                fault,
+                reason,
+                b"",
+            )
         self._forget_held()
         self._end_streams(cut_off if is_flood else lose_client)
         self._writer.write()

@@ -45,11 +45,12 @@ _SEMICOLON: Final = 0x3B
 _BACKSLASH: Final = 0x5C
 
 
-def limit_level_unrouted(exchange: Exchange, level: CaptureLevel) -> None:
+def settle_unrouted(exchange: Exchange, level: CaptureLevel, route: int) -> None:
     """Record an exchange that reached no route, and so has no level of its own, at a given level at
-    most.
+    most, and as one of the route with the index `route`.
     """
     if exchange.route == NO_ROUTE:
+        exchange.route = route
         exchange.flags |= CAPTURE_FLAGS[level]
         exchange.is_recorded = exchange.is_recorded and level != "none"
 

@@ -55,6 +55,7 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     FLAG_TLS,
+    NO_ROUTE,
     OUTCOME_INDEX,
     Exchange,
     client_section,
@@ -62,7 +63,7 @@ from proxy.ring.exchange import (
 from proxy.settings.model import Settings
 from proxy.worker.admission.key_auth import Gate
 from proxy.worker.recorder import Recorder
-from proxy.worker.routes import Route, RouteTable, limit_level_unrouted
+from proxy.worker.routes import Route, RouteTable, settle_unrouted
 from proxy.worker.server import tls_of
 from storage.record import Outcome
 
@@ -117,7 +118,7 @@ class ReferenceEngine:
         try:
             return await self._exchange(request, exchange, peer)
         except Refused as refusal:
-            limit_level_unrouted(exchange, self._level)
+            settle_unrouted(exchange, self._level, NO_ROUTE)
             return self._own_response(exchange, refusal.code, refusal.message, Outcome.REJECTED)
         except UpstreamError as error:
             outcome = (

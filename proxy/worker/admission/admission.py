@@ -11,7 +11,7 @@ from proxy.http1.memo.varying_fields import as_format
 from proxy.http1.request_head import RequestHead
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trace_context import traceparent_line
-from proxy.ring.exchange import Exchange, client_section
+from proxy.ring.exchange import NO_ROUTE, Exchange, client_section
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 
@@ -26,7 +26,7 @@ The head is None if the lines must not be used for another request.
 class Admission:
     """Admits the requests of one client connection."""
 
-    __slots__ = ("_engine", "_peer", "_rendered", "_scheme", "takes_https")
+    __slots__ = ("_engine", "_peer", "_rendered", "_scheme", "takes_https", "unrouted")
 
     def __init__(self, engine: Engine, peer: bytes, *, is_tls: bool) -> None:
         """Admit requests from the address `peer`."""
@@ -35,6 +35,8 @@ class Admission:
         self._scheme = b"https" if is_tls else b"http"
         self.takes_https = is_tls
         """True if a request may name an `https` URL."""
+        self.unrouted = NO_ROUTE
+        """Index of the route on records of requests that reached none."""
         self._rendered: Rendered = (None, None, b"", b"")
         """The newest head, rendered."""
 

@@ -40,6 +40,7 @@ class HostAdmission(Admission):
         self._destinations = destinations
         self._destination = destination
         self._via = b"" if destination.is_tls else _VIA
+        self.unrouted = destinations.route_index
 
     def admit(
         self, exchange: Exchange, request: RequestReader, head: RequestHead

@@ -36,11 +36,12 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     Exchange,
 )
+from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import MAX_LINGER_BYTES, Phase
 from proxy.worker.engine import Engine
 from proxy.worker.exits.http2 import Http2Exit
 from proxy.worker.relay.state import RelayState
-from proxy.worker.routes import limit_level_unrouted
+from proxy.worker.routes import settle_unrouted
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_lane import Http2Lane
 from storage.record import Outcome
@@ -353,14 +354,21 @@ def _begin_unread(relay: RelayState, request: RequestReader, now_ns: int) -> Non
     exchange.stream = relay.stream
     exchange.method = request.method
     exchange.flags = relay.flags
-    limit_level_unrouted(exchange, relay.engine.level)
+    settle_unrouted(exchange, relay.engine.level, relay.admission.unrouted)
     # A response to HEAD has no body, even if the rest of the head cannot be read (P6).
     relay.method = request.method or (b"HEAD" if request.raw.startswith(b"HEAD ") else b"")
     relay.exit.begin(relay.method, is_keep_alive=False, is_http10=False)
 
 
 def record_fault(
-    engine: Engine, peer: bytes, flags: int, connection: int, code: str, reason: str, text: bytes
+    engine: Engine,
+    admission: Admission,
+    peer: bytes,
+    flags: int,
+    connection: int,
+    code: str,
+    reason: str,
+    text: bytes,
 ) -> None:
     """Record a fault of an HTTP/2 client that belongs to no exchange: one of its connection, or of
     a head that did not become a request.
@@ -370,7 +378,7 @@ def record_fault(
     exchange.request_head = text or b"PRI * HTTP/2\r\n\r\n"
     exchange.stream = http2_notes.StreamState(connection, 0)
     exchange.flags = flags
-    limit_level_unrouted(exchange, engine.level)
+    settle_unrouted(exchange, engine.level, admission.unrouted)
     exchange.outcome = _REJECTED
     exchange.error = ERROR_INDEX[code]
     exchange.status = STATUS_OF[code]

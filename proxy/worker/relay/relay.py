@@ -44,7 +44,7 @@ from proxy.worker.relay import ending, request_side
 from proxy.worker.relay.grpc_messages import count_messages
 from proxy.worker.relay.state import RelayState
 from proxy.worker.relay.tunnel_side import forward_tunnel
-from proxy.worker.routes import Route, limit_level_unrouted
+from proxy.worker.routes import Route, settle_unrouted
 from proxy.worker.tunnel import Tunnel
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import Lane
@@ -103,7 +103,7 @@ class Relay(RelayState):
             route, outgoing = self.admission.admit(exchange, request, head)
         except Refused as refusal:
             exchange.client = self.admission.client_of(head)
-            limit_level_unrouted(exchange, engine.level)
+            settle_unrouted(exchange, engine.level, self.admission.unrouted)
             ending.refuse(self, refusal)
             return
 

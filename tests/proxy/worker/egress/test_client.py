@@ -306,6 +306,34 @@ def test_connect_behind_urls_has_to_wait_for_answers(tmp_path: Path) -> None:
         assert [record.status for record in port.plane.exchanges(2)] == [200, 400]
 
 
+@each_of(
+    ("protocol", "sent"),
+    [
+        ("http/1.1", b"GET / HTTP/1.1\r\nHost: a\r\nA b\r\n\r\n"),
+        ("http/1.1", b"GET / HTTP/1.1\r\n"),
+        ("h2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nxxxxxxxxxxxxxxxxxxxxxxxxx"),
+    ],
+)
+def test_what_cannot_be_read_of_a_read_host_is_an_outgoing_call(
+    tmp_path: Path, protocol: str, sent: bytes
+) -> None:
+    """Whether it is malformed or cut off, in either version of HTTP."""
+    with host(tmp_path, protocol) as authority, outgoing(tmp_path, hosts=(HOST,)) as port:
+        with port.secured(port.connect_to(authority), HOST, protocol) as client:
+            client.send(sent)
+            if sent.endswith(b"\r\n\r\n"):
+                assert client.answer().status == 400
+        assert port.plane.exchange().route == 1
+
+
+def test_a_path_in_the_place_of_a_url_is_an_outgoing_call(tmp_path: Path) -> None:
+    with outgoing(tmp_path) as port:
+        with port.connect() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.answer().status == 400
+        assert port.plane.exchange().route == 1
+
+
 def test_a_request_for_an_https_url_is_sent_over_tls(tmp_path: Path) -> None:
     """As axios sends it."""
     with host(tmp_path) as authority, outgoing(tmp_path) as port:
