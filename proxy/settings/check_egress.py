@@ -19,7 +19,7 @@ def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Pro
     """Yield what is wrong with [egress], where `own` are our own addresses."""
     egress = settings.egress
     if not egress.listen:
-        for name in ("hosts", "tunnel", "clients", "upstream_ca", "via", "no_via"):
+        for name in egress.__struct_fields__:
             if value := getattr(egress, name):
                 shown = list(value) if isinstance(value, tuple) else value
                 yield f"egress.{name}", f"has no effect while egress.listen is empty, got {shown!r}"

@@ -31,6 +31,14 @@ class EgressSettings(Section, frozen=True):
             "networks; required where it does not listen on loopback"
         ),
     ] = ()
+    service: Annotated[
+        str,
+        about(
+            "service name on records of outgoing calls; empty: that of the routes, if they have the "
+            "same",
+            max_length=256,
+        ),
+    ] = ""
     upstream_ca: Annotated[
         str,
         about("PEM file of further authorities that may sign for hosts, beside the system's"),

@@ -356,8 +356,12 @@ class Settings(Section, frozen=True):
         """
         if not self.egress.listen:
             return self.routes
+        services = {route.service for route in self.routes}
         outgoing = RouteSettings(
-            id=EGRESS_ROUTE, upstream="http://egress.invalid", capture=self.capture.level
+            id=EGRESS_ROUTE,
+            upstream="http://egress.invalid",
+            service=self.egress.service or (services.pop() if len(services) == 1 else ""),
+            capture=self.capture.level,
         )
         return (*self.routes, outgoing)
 

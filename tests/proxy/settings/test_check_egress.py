@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from proxy.settings.load import load
-from proxy.settings.model import SettingsError
+from proxy.settings.model import EgressSettings, RouteSettings, Settings, SettingsError
 from tests.proxy.settings.test_load import write
 from tests.support.cases import each_of
 
@@ -63,3 +63,25 @@ def test_the_proxy_of_the_environment_is_taken() -> None:
 def test_cryptography_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("proxy.settings.check_egress.find_spec", lambda _: None)
     assert "pip install 'sidelog[egress]'" in problems(ON)
+
+
+@each_of(
+    ("own", "services", "expected"),
+    [
+        ("", (), ""),
+        ("", ("shop",), "shop"),
+        ("", ("shop", "shop"), "shop"),
+        ("", ("shop", "search"), ""),
+        ("jobs", ("shop",), "jobs"),
+    ],
+)
+def test_outgoing_calls_have_the_service_of_all_routes(
+    own: str, services: tuple[str, ...], expected: str
+) -> None:
+    """Unless they have one of their own; there is none where routes differ."""
+    routes = tuple(
+        RouteSettings(id=str(number), upstream="http://a", service=service)
+        for number, service in enumerate(services)
+    )
+    egress = EgressSettings(listen="127.0.0.1:8888", service=own)
+    assert Settings(routes=routes, egress=egress).recorded_routes[-1].service == expected
