@@ -63,6 +63,8 @@ UNLISTED_NAME: Final = "unlisted_proxies"
 """
 LISTENS_NAME: Final = "listens"
 """Member of the state: port of each listen setting at the last start."""
+EGRESS_URL_NAME: Final = "egress_url"
+"""Member of the state: URL of the port of outgoing calls at the last start; empty: it was off."""
 
 
 class DataDirError(Exception):

@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import os
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy.process.data_dir import (
+    EGRESS_URL_NAME,
     LISTENS_NAME,
     STORAGE_URL_NAME,
     DataDir,
@@ -125,10 +127,14 @@ def _announce(
     )
     for name, listener in others:
         if listener is not None:
-            host, port = url_address(listener)
-            extra[name] = f"http://{host}:{port}"
+            extra[name] = _plain_url(listener)
 
     log.info("sidelog is starting", extra=extra)
+
+
+def _plain_url(listener: socket.socket) -> str:
+    host, port = url_address(listener)
+    return f"http://{host}:{port}"
 
 
 def _data_url(listeners: Listeners, settings: dict[str, Any]) -> str | None:
@@ -157,6 +163,7 @@ def write_addresses(data: DataDir, listeners: Listeners, settings: dict[str, Any
 
     found = {
         LISTENS_NAME: {name: port_of(port) for name, port in ports.items() if port is not None},
+        EGRESS_URL_NAME: next(map(_plain_url, listeners.egress), ""),
         "admin_url": admin_url,
         "admin_cert_file": cert_file,
         STORAGE_URL_NAME: url if url.startswith(("sqlite:", "memory:")) else "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from proxy.cli.commands.output import CommandError
 from proxy.egress.trust import proxy_variables, trust_variables, user_files
-from proxy.process.data_dir import AUTHORITY_DIRECTORY, LISTENS_NAME, read_state
+from proxy.process.data_dir import AUTHORITY_DIRECTORY, EGRESS_URL_NAME, read_state
 
 if TYPE_CHECKING:
     from proxy.egress.authority import Authority
@@ -33,8 +33,7 @@ def proxy_of(data_dir: Path) -> str:
     """Return the URL of the port of outgoing calls on this machine; "" where the last start had
     none.
     """
-    port = read_state(data_dir).get(LISTENS_NAME, {}).get("egress.listen")
-    return f"http://127.0.0.1:{port}" if port else ""
+    return str(read_state(data_dir).get(EGRESS_URL_NAME, ""))
 
 
 def variables_for(data_dir: Path, proxy: str, environ: Mapping[str, str]) -> dict[str, str]:

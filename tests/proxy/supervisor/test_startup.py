@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from proxy.cli.commands.authority import proxy_of
 from proxy.collector.startup import _holder
 from proxy.process.data_dir import lock_data_dir, read_state
 from proxy.process.listeners import open_listeners
@@ -59,3 +60,23 @@ def test_a_copy_of_a_data_directory_is_another_holder(tmp_path: Path) -> None:
     shutil.copytree(one, tmp_path / "copy")
     assert _holder(tmp_path / "copy") != holder
     assert _holder(one.rename(tmp_path / "moved")) == holder
+
+
+def test_programs_find_the_port_of_outgoing_calls_where_it_listens(tmp_path: Path) -> None:
+    """By an address that they can reach."""
+    data = lock_data_dir(tmp_path)
+    for own, host in (("127.0.0.2", "127.0.0.2"), ("0.0.0.0", "127.0.0.1"), ("[::1]", "[::1]")):
+        settings = SETTINGS | {"egress": {"listen": f"{own}:0"}}
+        listeners = open_listeners(settings, {})
+        write_addresses(data, listeners, settings)
+        port = listeners.egress[0].getsockname()[1]
+        assert proxy_of(tmp_path) == f"http://{host}:{port}"
+        for listener in (*listeners.data, *listeners.egress, listeners.admin):
+            listener.close()
+
+    listeners = open_listeners(SETTINGS, {})
+    write_addresses(data, listeners, SETTINGS)
+    assert proxy_of(tmp_path) == ""
+    for listener in (*listeners.data, listeners.admin):
+        listener.close()
+    os.close(data.lock_fd)

@@ -51,7 +51,6 @@ not waited for.
 _PREFIX: Final = "SIDELOG_"
 _SECTIONS: Final = (
     "CAPTURE",
-    "EGRESS",
     "LLM",
     "LOG",
     "OTEL",
@@ -60,7 +59,6 @@ _SECTIONS: Final = (
     "RETENTION",
 )
 """Sections of settings that are taken from the environment; the others belong to a service."""
-_KEPT: Final = tuple(f"{_PREFIX}{section}__" for section in _SECTIONS)
 
 
 class Running(NamedTuple):
@@ -75,12 +73,14 @@ def settings_environment(
     environ: Environ, routes: Sequence[Route], service: str, hosts: Sequence[str] = ()
 ) -> dict[str, str]:
     """Return the environment from which settings are read. Records have `service`; calls to `hosts`
-    are decrypted.
+    are decrypted. Without hosts there is no port of outgoing calls.
     """
+    sections = (*_SECTIONS, "EGRESS") if hosts else _SECTIONS
+    kept_prefixes = tuple(f"{_PREFIX}{section}__" for section in sections)
     kept = {
         name: value  # variables of other programs may name the proxy to an upstream
         for name, value in environ.items()
-        if not name.startswith(_PREFIX) or name.startswith(_KEPT)
+        if not name.startswith(_PREFIX) or name.startswith(kept_prefixes)
     }
     tables: list[dict[str, Any]] = [
         {
@@ -97,8 +97,10 @@ def settings_environment(
         own |= {
             "SIDELOG_EGRESS__LISTEN": "127.0.0.1:0",
             "SIDELOG_EGRESS__HOSTS": json.dumps(hosts),
-            "SIDELOG_EGRESS__VIA": upstream_proxy(environ),
+            "SIDELOG_EGRESS__SERVICE": service,
         }
+        if proxy := upstream_proxy(environ):
+            own["SIDELOG_EGRESS__VIA"] = proxy
     return {**_DEFAULTS, **kept, **own}
 
 

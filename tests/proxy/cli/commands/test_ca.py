@@ -10,7 +10,7 @@ import pytest
 
 from proxy.egress.authority import open_authority
 from proxy.egress.trust import TRUST
-from proxy.process.data_dir import LISTENS_NAME, update_state
+from proxy.process.data_dir import EGRESS_URL_NAME, update_state
 from tests.proxy.cli.conftest import Run
 
 ROOT = Path(__file__).parents[4]
@@ -24,7 +24,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SIDELOG_DATA_DIR", str(path))
     for name in ("NO_PROXY", "no_proxy", *(each.name for each in TRUST)):
         monkeypatch.delenv(name, raising=False)
-    update_state(path, **{LISTENS_NAME: {"egress.listen": 8888}})
+    update_state(path, **{EGRESS_URL_NAME: "http://127.0.0.1:8888"})
     return path
 
 
@@ -71,7 +71,7 @@ def test_a_shell_evaluates_the_lines(data_dir: Path, tmp_path: Path) -> None:
 
 def test_without_a_port_there_is_nothing_to_evaluate(data_dir: Path, run: Run) -> None:
     """Unless one is named, as of a container."""
-    update_state(data_dir, **{LISTENS_NAME: {}})
+    update_state(data_dir, **{EGRESS_URL_NAME: ""})
     captured = run("ca env", code=1)
     assert (captured.out, "pass --proxy" in captured.err) == ("", True)
     assert (

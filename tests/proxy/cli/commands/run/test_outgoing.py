@@ -4,6 +4,7 @@ import pytest
 
 from proxy.cli.commands.run import outgoing
 from proxy.cli.commands.run.outgoing import MODEL_HOSTS, hosts_of, obstacle, upstream_proxy
+from proxy.cli.commands.run.own_sidelog import settings_environment
 from proxy.egress.hosts import HostList, is_pattern
 from tests.support.cases import each_of
 
@@ -78,3 +79,25 @@ def test_without_the_library_nothing_is_read(monkeypatch: pytest.MonkeyPatch) ->
     """It is said what to install."""
     monkeypatch.setattr(outgoing, "find_spec", lambda name: None)
     assert "pip install 'sidelog[egress]'" in obstacle({})
+
+
+def test_outgoing_calls_are_off_where_no_host_is_read() -> None:
+    """Whatever the environment says; else it may say more of them, and records have the service."""
+    given = {"SIDELOG_EGRESS__LISTEN": "127.0.0.1:8888", "SIDELOG_EGRESS__UPSTREAM_CA": "/corp.pem"}
+    assert not [name for name in settings_environment(given, [], "app") if "EGRESS" in name]
+    found = settings_environment(given, [], "app", ["*"])
+    assert {name: value for name, value in found.items() if "EGRESS" in name} == {
+        "SIDELOG_EGRESS__LISTEN": "127.0.0.1:0",
+        "SIDELOG_EGRESS__HOSTS": '["*"]',
+        "SIDELOG_EGRESS__SERVICE": "app",
+        "SIDELOG_EGRESS__UPSTREAM_CA": "/corp.pem",
+    }
+
+
+def test_the_proxy_of_the_user_stands_behind_ours() -> None:
+    """In the place of one that the settings name, where there is one."""
+    given = {"SIDELOG_EGRESS__VIA": "http://named:1"}
+    found = settings_environment(given, [], "app", ["*"])
+    assert found["SIDELOG_EGRESS__VIA"] == "http://named:1"
+    found = settings_environment(given | {"ALL_PROXY": "http://corp:1"}, [], "app", ["*"])
+    assert found["SIDELOG_EGRESS__VIA"] == "http://corp:1"
