@@ -83,7 +83,7 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
     """Return the columns of records, without `seq`.
 
     Raises:
-        ValueError: A value cannot be stored. Writing the columns may find further such values.
+        ValueError: A value cannot be stored. Writing the columns may find more of these values.
     """
     made = {name: list(map(attrgetter(name), records)) for name in _PLAIN}
     made["rest"] = [encode((packing.pack_times(record), *_packed_of(record))) for record in records]
@@ -141,7 +141,7 @@ def text_of(stored: str) -> str | None:
 
 
 def to_bytes(value: str | bytes) -> bytes:
-    """Return bytes, which a `String` column may have returned as text."""
+    """Return bytes that a `String` column may have returned as text."""
     if isinstance(value, str):
         return value.encode("utf-8", "surrogateescape")
     return value

@@ -124,7 +124,7 @@ class ClickhouseStorage(RelationalStorage[ClickhouseSession]):
             is_read_only: Whether nothing is changed.
             order_delay_ms: How late an insert may be, for tables that are created now; None: as in the address.
             holder: Identifies this sidecar among others of its name, kept over restarts; empty: not checked.
-            instance: Name of this sidecar, which is claimed at once if `holder` is given.
+            instance: Name of this sidecar; it is claimed at once if `holder` is given.
 
         Raises:
             StorageUnavailable: It cannot be opened at present.

@@ -126,7 +126,7 @@ async def check_tables(link: Link) -> Layout:
 
 
 async def read_layout(link: Link) -> Layout | None:
-    """Return the layout of the tables; None if there are none."""
+    """Return the layout of the tables; None without tables."""
     values = {
         name: int(_NUMBER.findall(text)[0])
         for name, text in await link.fetch(_LAYOUT, limit_s=LIMIT_S)

@@ -1,4 +1,4 @@
-"""The searched texts of a row as one expression, which the server's index covers. Pure.
+"""The searched texts of a row as one expression, covered by the server's index. Pure.
 
 Strategy: a text may have readings that differ from it (unescaped, or with letters that fold to
 others). Their additional ASCII words are stored in a column of their own, so that the server
@@ -66,7 +66,8 @@ def has_word(word: str, add: Callable[[Any], str]) -> str:
     """Return the condition that a text contains a run of ASCII letters, digits and `_`, in any
     case.
 
-    The index has the parts between `_`: it selects rows, in which the whole run is then searched.
+    The index has the parts between `_`: it selects rows, and the whole run is then searched in
+    them.
     """
     parts = {word, *filter(None, word.split("_"))}
     patterns = [part.replace("_", "\\_") for part in sorted(parts)]

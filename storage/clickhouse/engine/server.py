@@ -44,7 +44,7 @@ class Server:
         return f" CODEC({', '.join((*names, 'ZSTD(1)'))})"
 
     def refusing_late(self, order_delay_ms: int) -> str:
-        """Return the constraint by which a table refuses rows whose number is too far from the
+        """Return the constraint with which a table refuses rows whose number is too far from the
         server's clock.
         """
         milliseconds = "bitShiftRight(seq, 12)"
@@ -63,7 +63,7 @@ class Server:
 
     @property
     def indexes(self) -> list[str]:
-        """Definitions of the indexes of records, by which reads skip granules."""
+        """Definitions of the indexes of records; with them, reads skip granules."""
         indexes = [
             "INDEX ids id TYPE minmax GRANULARITY 1",
             "INDEX starts started_at_us TYPE minmax GRANULARITY 1",

@@ -20,7 +20,7 @@ from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKE
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US
 
 _LAST_START: Final = len(BOUNDS_US) - 3
-"""Last bound from which three bounds can be compared."""
+"""Index of the last bound with two more after it: three are compared at once."""
 
 
 def bucket_of(column: str) -> str:

@@ -1,7 +1,7 @@
 """The session for shared reads in ClickHouse: independent statements over one state of the store.
 
-Strategy: there are no transactions. So a session first reads the marks of upkeep and the range of
-numbers that have rows, and adds both to every later statement. Rows that arrive meanwhile may be
+Strategy: ClickHouse has no transactions. So a session first reads the marks of upkeep and the range
+of numbers that have rows, and adds both to every later statement. Rows that arrive meanwhile may be
 seen or not.
 """
 
@@ -111,7 +111,7 @@ class ClickhouseSession:
     async def begin(
         cls, link: Link, known_counts: KnownCounts, budget_s: float, shards: int = 1
     ) -> Self:
-        """Begin a read of the present state of the store, which has `shards` shards."""
+        """Begin a read of the present state of the store, consisting of `shards` shards."""
         cluster = link.address.cluster
         sql = _BEGIN.format(_SHARDS.format(identifier(cluster)) if cluster else "1")
         settings = _WITHOUT_SOME if cluster else {}

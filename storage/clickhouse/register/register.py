@@ -1,5 +1,5 @@
-"""Small values by name that change. A change is a row with the next version, which at most one
-writer inserts.
+"""Small values by name that change. A change is a row with the next version; at most one writer
+inserts it.
 
 Strategy: of all inserts with the same token the server stores one, and a token names an entry and
 its next version, so an insert is a compare-and-set. The writer then reads whose row is stored. An
@@ -53,11 +53,11 @@ class Entry(NamedTuple):
     version: int
     """0 if the name was never used."""
     value: str
-    """Empty if there is no entry."""
+    """Empty without an entry."""
 
 
 class Register:
-    """The entries of one database, which any number of programs may change."""
+    """The entries of one database; any number of programs may change them."""
 
     def __init__(self, link: Link, server: Server) -> None:
         self._link = link

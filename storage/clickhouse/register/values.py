@@ -9,7 +9,7 @@ from storage.search.view import MAX_VIEWS, PutView, View
 
 _META: Final = "meta/"
 _MARK: Final = "="
-"""Prefix of stored values, which distinguishes an empty value from a missing one."""
+"""Prefix of stored values: it distinguishes an empty value from a missing one."""
 _VIEWS: Final = "views/"
 _decoder: Final = msgspec.json.Decoder(list[View])
 

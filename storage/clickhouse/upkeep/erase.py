@@ -1,7 +1,7 @@
 """Erasure of the records of a filter: at once from all answers, later from the server's parts.
 
 Strategy: the server marks rows as deleted and hides them (a lightweight delete). Then it is asked
-to write the parts with such rows anew.
+to write the parts with deleted rows anew.
 """
 
 # ruff: noqa: S608 -- identifiers come from closed tables, every value is a bound parameter or a number

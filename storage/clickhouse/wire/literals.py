@@ -2,7 +2,7 @@
 
 Strategy: a statement names its parameters `$1`, `$2` and so on; each becomes a literal. In text
 every byte is escaped that is not printable ASCII, so that no server reads it differently. Bytes and
-floats are written as hexadecimal digits, which preserve every bit.
+floats are written as hexadecimal digits, to preserve every bit.
 
 Invariant: `SELECT $1` returns the value. Values without a type on the server are refused before
 anything is sent.

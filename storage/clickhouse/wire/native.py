@@ -2,8 +2,8 @@
 
 Strategy: a column of numbers is one array, so that neither side handles its values one by one; the
 server stores columns as they arrive. Bytes have the type `Array(UInt8)` or `FixedString`, text has
-`String`. Bytes that were written as `String` are read as text with surrogates (PEP 383), which
-encodes to the same bytes.
+`String`. Bytes that were written as `String` are read as text with surrogates (PEP 383); it encodes
+to the same bytes.
 
 Invariant: `read_blocks` returns the values that `write_columns` wrote. A value that does not fit
 its column is refused. Source: https://clickhouse.com/docs/interfaces/formats/Native, without the
@@ -31,7 +31,7 @@ _PLACES: Final = ("UInt8", "UInt16", "UInt32", "UInt64")
 """Integer types of dictionary indices, by their code."""
 _PLACE_MASK: Final = 0xFF
 _SEPARATOR: Final = re.compile(r", (?![^(]*\))")
-"""Separates the types of a tuple, which is never nested."""
+"""Separates the types of a tuple; tuples are never nested."""
 _EMPTY: Final = {"String": ""}
 
 

@@ -4,7 +4,7 @@ lane.
 Strategy: an instance claims a random free lane when it first writes, and more when its records need
 more numbers than a lane gives. Lanes of an instance that has written nothing for two days are free
 again. A running instance writes a mark every day, and begins again if it could not. It stays on the
-shard of its first lane, which was the least used.
+shard of its first lane, the least used one at that time.
 """
 
 import random

@@ -25,7 +25,7 @@ from storage.tools import awaited_calls, ended_calls
 
 CALL, WAITING, JOB, POSITIONS, MARK = range(len(KINDS), len(KINDS) + 5)
 """Kinds of rows that are not records. Each slot ends with a row of one of the last two
-(`writes.slots`), which have a writer.
+(`writes.slots`); these have a writer.
 """
 CALL_COLUMNS: Final = {
     "record_id": "id", "position": "request_bytes", "created_at_us": "response_bytes", "latency_us": "duration_us",

@@ -36,7 +36,7 @@ from storage.record import Position
 WRITE_LIMIT_S: Final = 15.0
 """Time limit of an insert of records."""
 NAME_KEPT_MS: Final = 90_000
-"""Time after its last write for which a writer keeps the name of an instance."""
+"""How long after its last write a writer keeps the name of an instance."""
 _BEGIN_ANEW_S: Final = 86_400.0
 """A writer that has not written for this long checks that its name and lanes are still its own."""
 _TRIES: Final = 8
@@ -44,7 +44,7 @@ _MAX_AHEAD_MS: Final = AHEAD_MS // 2
 _HURRIED_MS: Final = 1000
 """A writer whose numbers are this far ahead of the clock claims more lanes."""
 _LOOK_AGAIN_S: Final = (0.02, 0.1, 0.5, 1.0, 0.0)
-"""Pauses between looks for the rows of a slot, which may still be on their way."""
+"""Pauses between looks for the rows of a slot: they may still be on their way."""
 _LATE_PAUSE_S: Final = 0.2
 _LATE_GRACE_MS: Final = 1000
 _NEWEST: Final = (
@@ -204,7 +204,8 @@ class Slots:
     async def _send(
         self, rows: Rows, seqs: Sequence[int], moved: dict[bytes, Position]
     ) -> StorageUnavailable | None:
-        """Insert rows into the next slot, which is in doubt from then on; return the error, if any.
+        """Insert rows into the next slot; the slot is in doubt from then on. Return the error, if
+        any.
 
         Raises:
             StorageRejected: A value is refused, and nothing is stored.
