@@ -12,6 +12,9 @@ import socket
 import ssl
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache, lru_cache
 from typing import Final, NamedTuple, cast
 
 import msgspec
@@ -21,7 +24,8 @@ from proxy.network.dialer import Dialer
 from proxy.network.socket_queues import probe_silent_peers
 from proxy.network.tls_dial import secure
 from proxy.process.listeners import host_port
-from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_of
+from proxy.process.tls import upstream_context
+from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_for
 from proxy.settings.egress_model import EGRESS_ROUTE
 from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
@@ -32,12 +36,15 @@ from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.http2_pool import Http2Pool
 from proxy.worker.upstream.opener import Opener, await_settings, open_tunnel, text_of
+from proxy.worker.upstream.places import Lane_co, LanePool
 from proxy.worker.upstream.pool import Pool
 
 MAX_DESTINATIONS: Final = 256
 """Each has two pools, which every sweep of the deadlines visits in one turn of the loop."""
 HTTP2: Final = "h2"
 HTTP11: Final = "http/1.1"
+_FAILED_S: Final = 10.0
+"""How long the failure to reach a host waits for the request that it is the answer to."""
 _AGREED_S: Final = 600.0
 """How long the version of HTTP that a host chose is taken to be what it would choose again."""
 
@@ -74,9 +81,7 @@ class Destinations:
         """
         egress = settings.egress
         self._engine = engine
-        self._reach = reach
-        self._proxy = {"https_proxy": egress.via, "no_proxy": egress.no_via}
-        self._authorities = egress.upstream_ca
+        self._proxy = egress.via, egress.no_via
         proxy = msgspec.structs.replace(settings.proxy, headers=HeaderSettings())
         self._settings = msgspec.structs.replace(settings, proxy=proxy)
         self._capture = settings.capture.level
@@ -84,26 +89,22 @@ class Destinations:
         """What all records of outgoing calls have as their route."""
         self._places = len(settings.recorded_routes)
         self._routes: OrderedDict[Destination, Route] = OrderedDict()
-        self._dialers: OrderedDict[tuple[str, int], Dialer] = OrderedDict()
         self._agreed: OrderedDict[tuple[str, int], tuple[str, float]] = OrderedDict()
         """(host, port) → what it chose of both protocols, and until when that counts."""
-        offers: tuple[tuple[str, ...], ...] = (
-            (HTTP11,),
-            (HTTP2,),
-            (HTTP2, HTTP11),
-            (HTTP11, HTTP2),
-        )
-        self._contexts = {offered: self._context(offered) for offered in offers}
+        self._failures: dict[tuple[str, int], tuple[UpstreamError, float]] = {}
+        """(host, port) → why it was not reached when it was asked, and until when that counts."""
 
-    def _context(self, offered: tuple[str, ...]) -> ssl.SSLContext:
-        """Make the context of connections to hosts, which trusts the system's authorities and those
-        of the settings. It takes 20 ms, so all hosts share one.
-        """
-        context = ssl.create_default_context()
-        if self._authorities:
-            context.load_verify_locations(self._authorities)
-        context.set_alpn_protocols(list(offered))
-        return context
+        @lru_cache(MAX_DESTINATIONS)
+        def dialer(host: str, port: int, is_judged: bool) -> Dialer:
+            return Dialer(host, port, reach.judge if is_judged else None)
+
+        @cache
+        def context(offered: tuple[str, ...]) -> ssl.SSLContext:
+            return _client_context(egress.upstream_ca, offered)
+
+        self._dialers = dialer
+        self._context = context
+        context((HTTP11,))  # which all hosts need
 
     def route(self, destination: Destination) -> Route:
         """Return the route to a destination."""
@@ -142,35 +143,30 @@ class Destinations:
         route.response_rules = route.response_rules.and_without("Alt-Svc")
         route.via = self._via(destination.host, destination.port)
         if destination.is_tls:
-            route.tls = self._contexts[HTTP11,]
-            route.http2_tls = self._contexts[HTTP2,]
+            route.tls = self._context((HTTP11,))
+            if destination.protocol == HTTP2:
+                route.http2_tls = self._context((HTTP2,))
             route.server_name = destination.host.removesuffix(".")
 
         self._engine.open_place(route, self._opener)
         return route
 
     def _opener(self, pool: Pool | Http2Pool) -> UpstreamOpener:
-        address = pool.route.address
-        return Opener(pool, frozenset(), self._dialer(address.host, address.port))
+        route = pool.route
+        dialer = self._dialer(route.address.host, route.address.port, route.via)
+        return _HostOpener(pool, dialer, self)
 
     def _via(self, host: str, port: int) -> Via | None:
         address = UpstreamAddress(scheme="https", host=host, port=port, path="")
-        return parse_via(via_of(address, self._proxy))
+        return parse_via(via_for(address, *self._proxy))
 
-    def _dialer(self, host: str, port: int) -> Dialer:
+    def _dialer(self, host: str, port: int, via: Via | None) -> Dialer:
         """Return what connects to a host, or to the proxy on the way there, which alone can judge
         what a name leads to.
         """
-        via = self._via(host, port)
-        place = (host, port) if via is None else (via.host, via.port)
-        dialer = self._dialers.get(place)
-        if dialer is None:
-            judge = self._reach.judge if via is None else None
-            dialer = self._dialers[place] = Dialer(*place, judge)
-            if len(self._dialers) > MAX_DESTINATIONS:
-                self._dialers.popitem(last=False)
-        self._dialers.move_to_end(place)
-        return dialer
+        if via is None:
+            return self._dialers(host, port, True)
+        return self._dialers(via.host, via.port, False)
 
     async def dial(self, host: str, port: int) -> tuple[socket.socket, bytes]:
         """Return a socket that leads to a host, and the address it leads to, as records show it.
@@ -178,21 +174,26 @@ class Destinations:
         Raises:
             UpstreamError: the host cannot be reached, not in time, or may not be.
         """
-        limit_s = self._settings.proxy.limits.timeout_connect_s
-        dialer = self._dialer(host, port)
         via = self._via(host, port)
+        async with self._in_time(host):
+            connected, address = await self._dialer(host, port, via).connect()
+            if via is None:
+                return connected, text_of(address)
+            authority = host_port(host, port)
+            try:
+                await open_tunnel(connected, authority, via.credentials)
+            except BaseException:
+                connected.close()
+                raise
+            return connected, authority.encode()
+
+    @asynccontextmanager
+    async def _in_time(self, host: str) -> AsyncIterator[None]:
+        """Limit the time to reach a host, and say in an `UpstreamError` why it was not reached."""
+        limit_s = self._settings.proxy.limits.timeout_connect_s
         try:
             async with asyncio.timeout(limit_s or None):
-                connected, address = await dialer.connect()
-                if via is None:
-                    return connected, text_of(address)
-                authority = Destination("", host, port, "").authority
-                try:
-                    await open_tunnel(connected, authority, via.credentials)
-                except BaseException:
-                    connected.close()
-                    raise
-                return connected, authority.encode()
+                yield
         except TimeoutError as error:
             raise UpstreamError(
                 "upstream_timeout", f"no connection to {host} ({limit_s:g} s, timeout_connect_s)"
@@ -206,8 +207,8 @@ class Destinations:
         """Return what a host speaks of what a client offers, which is some of `h2` and `http/1.1`.
 
         Where the client leaves the choice, the host is asked, and the connection on which it
-        answers waits for the first request. One that cannot be reached is left to that request,
-        whose answer says why.
+        answers waits for the first request. One that cannot be reached is not asked again for that
+        request, whose answer says why.
         """
         if len(offered) < 2:
             return offered[0] if offered else HTTP11
@@ -217,7 +218,7 @@ class Destinations:
 
         try:
             protocol = await self._ask(host, port, offered)
-        except (UpstreamError, OSError, TimeoutError):
+        except (UpstreamError, OSError):
             return HTTP11
         self._agreed[host, port] = protocol, time.monotonic() + _AGREED_S
         self._agreed.move_to_end((host, port))
@@ -226,15 +227,30 @@ class Destinations:
         return protocol
 
     async def _ask(self, host: str, port: int, offered: tuple[str, ...]) -> str:
-        connected, address = await self.dial(host, port)
-        chosen = _Chosen(self, host, port, address)
-        async with asyncio.timeout(self._settings.proxy.limits.timeout_connect_s or None):
-            raw, _ = await asyncio.get_running_loop().create_connection(
-                asyncio.Protocol, sock=connected
-            )
-            await secure(raw, chosen, self._contexts[offered], host.removesuffix("."))
+        try:
+            connected, address = await self.dial(host, port)
+            chosen = _Chosen(self, host, port, address)
+            async with self._in_time(host):
+                raw, _ = await asyncio.get_running_loop().create_connection(
+                    asyncio.Protocol, sock=connected
+                )
+                await secure(raw, chosen, self._context(offered), host.removesuffix("."))
+        except UpstreamError as error:
+            if len(self._failures) >= MAX_DESTINATIONS:
+                self._failures.clear()
+            # Not the error itself: once raised, it refers to frames.
+            failure = UpstreamError(error.code, error.message)
+            self._failures[host, port] = failure, time.monotonic() + _FAILED_S
+            raise
+
+        async with self._in_time(host):
             await chosen.keep()
         return chosen.protocol
+
+    def take_failure(self, host: str, port: int) -> UpstreamError | None:
+        """Return why a host was not reached when it was asked for its protocol, once."""
+        failure, until_s = self._failures.pop((host, port), (None, 0.0))
+        return failure if time.monotonic() < until_s else None
 
     def pool(self, host: str, port: int, protocol: str) -> Pool | Http2Pool:
         """Return the pool for connections over TLS to a host that chose a protocol."""
@@ -243,6 +259,33 @@ class Destinations:
         if protocol == HTTP2:
             pools = self._engine.http2_pools
         return pools[route.place]
+
+
+def _client_context(authorities: str, offered: tuple[str, ...]) -> ssl.SSLContext:
+    """Return the context of connections to hosts, which trusts the system's authorities and those
+    in a file. Making one takes about 50 ms, so all hosts share it.
+    """
+    context = upstream_context("", HTTP2 if offered == (HTTP2,) else HTTP11, is_verified=True)
+    if authorities:
+        context.load_verify_locations(authorities)
+    context.set_alpn_protocols(list(offered))
+    return context
+
+
+class _HostOpener(Opener[Lane_co]):
+    """Opens connections to a host, unless it was just found that it cannot be reached."""
+
+    def __init__(self, pool: LanePool[Lane_co], dialer: Dialer, destinations: Destinations) -> None:
+        super().__init__(pool, frozenset(), dialer)
+        self._destinations = destinations
+
+    async def open(self, *, may_repeat: bool) -> Lane_co:
+        route = self._pool.route
+        if route.tls is not None:
+            failure = self._destinations.take_failure(route.address.host, route.address.port)
+            if failure is not None:
+                raise failure
+        return await super().open(may_repeat=may_repeat)
 
 
 class _Chosen(asyncio.Protocol):

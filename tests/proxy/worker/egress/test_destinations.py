@@ -15,7 +15,7 @@ from websockets.sync.client import connect as connect_websocket
 
 from proxy.egress import authority as authority_module
 from proxy.egress.authority import open_authority
-from proxy.ring.exchange import NOTE_STREAM
+from proxy.ring.exchange import ERROR_CODES, NOTE_STREAM
 from proxy.worker.egress import destinations
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
 from tests.support.cases import each_of
@@ -148,6 +148,32 @@ def test_events_are_not_held_back(tmp_path: Path) -> None:
         record = port.plane.exchange()
     assert len(record.timeline) >= 5
     assert all(later - earlier > 0.1 for earlier, later in pairwise(came))
+
+
+@each_of("code", ["upstream_refused", "upstream_untrusted"])
+def test_a_host_that_is_not_reached_is_dialled_once(tmp_path: Path, code: str) -> None:
+    """The answer to the first request says why; the next connection is a new attempt."""
+    connections: list[int] = []
+
+    def serve(accepted: socket.socket, number: int) -> None:
+        connections.append(number)
+        if code == "upstream_untrusted":
+            context = server_context(open_authority(tmp_path / "strangers"), HOST)
+            with contextlib.suppress(OSError), context.wrap_socket(accepted, server_side=True):
+                pass
+
+    with (
+        known_names(HOST),
+        scripted(serve) as url,
+        outgoing(tmp_path, hosts=("*",)) as port,
+    ):
+        for number in range(2):
+            client = port.connect_to(f"{HOST}:{url.rpartition(':')[2]}")
+            with port.secured(client, HOST, *BOTH) as own:
+                own.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert own.answer().status == 502
+            assert ERROR_CODES[port.plane.exchange().error] == code
+            assert len(connections) == number + 1
 
 
 def test_alternatives_over_udp_are_not_passed_on(tmp_path: Path) -> None:
