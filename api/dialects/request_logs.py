@@ -10,7 +10,7 @@ from typing import Final, Literal, cast
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from api.http.cursor import encode_cursor, read_cursor
+from api.http.cursor import cursor_after, read_cursor
 from api.http.errors import BadParameter
 from api.http.paging import read_whole_page
 from api.http.params import Query, read_clamped, read_text
@@ -129,7 +129,7 @@ async def list_requests(request: web.Request) -> web.Response:
         logs=await encode_rows(page.records, project_row),
         keys=project_keys(await services.storage.keys(), with_rows),
         total=count.exchanges,
-        next_cursor=None if page.next_after is None else encode_cursor("desc", page.next_after),
+        next_cursor=cursor_after("desc", page.next_after),
         total_capped=true_or_unset(not count.exact),
     )
     return json_response(shown)

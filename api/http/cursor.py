@@ -24,6 +24,11 @@ def encode_cursor(order: Order, seq: int) -> str:
     return to_text(bytes((VERSION, _ORDERS.index(order))) + seq.to_bytes(8, "big"))
 
 
+def cursor_after(order: Order, seq: int | None) -> str | None:
+    """Return the `next_cursor` of a page; None after the last one."""
+    return None if seq is None else encode_cursor(order, seq)
+
+
 def decode_cursor(text: str) -> tuple[Order, int]:
     """Decode a cursor.
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from api.http.cursor import encode_cursor, read_cursor
+from api.http.cursor import cursor_after, read_cursor
 from api.http.errors import Refused
 from api.http.params import (
     MAX_NATIVE_LIMIT,
@@ -141,10 +141,7 @@ async def list_conversations(request: web.Request) -> web.Response:
     page = await services.storage.read(wanted)
     titles = await _titles(services.storage, page.conversations)
     shown = [project(found, title) for found, title in zip(page.conversations, titles, strict=True)]
-    if page.next_before is None:
-        cursor = None
-    else:
-        cursor = encode_cursor("desc", page.next_before)
+    cursor = cursor_after("desc", page.next_before)
     return json_response(ConversationPage(shown, cursor, page.complete))
 
 
@@ -153,16 +150,16 @@ async def get_conversation(request: web.Request) -> web.Response:
     services = services_of(request)
     limit, after = read_page(request.query, DEFAULT_CALLS, MAX_NATIVE_LIMIT)
     found, shown = await read_conversation(services.storage, request.match_info["id"])
-    filter = Filter(where=in_conversations([found.id]), kind="all")
-    calls = await services.storage.read(
-        RecordQuery(filter=filter, order="asc", limit=limit, after=after)
-    )
-    if calls.next_after is None:
-        cursor = None
-    else:
-        cursor = encode_cursor("asc", calls.next_after)
+    calls = await services.storage.read(calls_of(found, limit, after))
+    cursor = cursor_after("asc", calls.next_after)
     rows = await encode_rows(calls.records, record_json)
     return json_response(filled(ConversationDetail, shown, calls, calls=rows, next_cursor=cursor))
+
+
+def calls_of(conversation: Conversation, limit: int, after: int | None) -> RecordQuery:
+    """Return the query for calls of a conversation, oldest first."""
+    filter = Filter(where=in_conversations([conversation.id]), kind="all")
+    return RecordQuery(filter=filter, order="asc", limit=limit, after=after)
 
 
 async def read_conversation(storage: Storage, text: str) -> tuple[Conversation, ConversationShown]:

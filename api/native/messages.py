@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from aiohttp import web
 
-from api.http.cursor import encode_cursor
+from api.http.cursor import cursor_after
 from api.http.params import read_page
 from api.http.responses import ApiObject, encode_rows, filled, json_response
 from api.http.times import format_time
@@ -127,10 +127,7 @@ async def list_messages(request: web.Request) -> web.Response:
     record = await find_record(services, request.match_info["id"])
     page = await services.storage.read(replace(_query_of(record, limit), after=after))
     messages = [event for event in page.records if _belongs(event, record)]
-    if page.next_after is None:
-        next_cursor = None
-    else:
-        next_cursor = encode_cursor("asc", page.next_after)
+    next_cursor = cursor_after("asc", page.next_after)
     return json_response(
         MessagePage(await encode_rows(messages, show_message), next_cursor, page.complete)
     )

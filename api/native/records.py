@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from api.http.cursor import encode_cursor
+from api.http.cursor import cursor_after
 from api.http.errors import Refused
 from api.http.params import (
     read_bool,
@@ -103,10 +103,7 @@ async def list_records(request: web.Request) -> web.Response:
     stored = {record.id for record in page.records}
     shown = [entry for entry in flying if entry.record.id not in stored]
     shown.extend(Entry(record, payloads.get(record.seq)) for record in page.records)
-    if page.next_after is None:
-        cursor = None
-    else:
-        cursor = encode_cursor(query.order, page.next_after)
+    cursor = cursor_after(query.order, page.next_after)
     return json_response(
         RecordPage(await encode_rows(shown, partial(_row, names)), cursor, page.complete)
     )

@@ -18,15 +18,14 @@ import msgspec
 from aiohttp import web
 
 from api.assets import load_assets, resolved_imports
-from api.http.cursor import encode_cursor, read_cursor
+from api.http.cursor import cursor_after, read_cursor
 from api.http.params import read_page, refuse_unknown
 from api.http.responses import JsonObject, encode_rows, filled, json_response
 from api.native.chat.chat import Steps
-from api.native.conversations import ConversationShown, read_conversation
+from api.native.conversations import ConversationShown, calls_of, read_conversation
 from api.native.projection import record_json
 from api.native.tool_calls import project_call
 from api.services import Services, services_of
-from storage.conversations import in_conversations
 from storage.failure_message import error_message
 from storage.query import Filter, RecordQuery
 from storage.record import Record, ToolCall, format_id
@@ -71,20 +70,16 @@ async def get_run(request: web.Request) -> web.Response:
 
 async def _read(services: Services, text: str, limit: int, after: int | None) -> Run:
     found, shown = await read_conversation(services.storage, text)
-    filter = Filter(where=in_conversations([found.id]), kind="all")
     # The call before the page is read once more: what it said is not new.
     start = None if after is None else after - 1
-    page = await services.storage.read(
-        RecordQuery(filter=filter, order="asc", limit=limit + 2, after=start)
-    )
+    page = await services.storage.read(calls_of(found, limit + 2, start))
     before = [record for record in page.records if after is not None and record.seq <= after]
     behind = page.records[len(before) :]
     records, following = behind[:limit], behind[limit:]
     end = records[-1].seq if following else page.next_after
     calls = await _mcp_calls(services, records, following[0].started_at_us if following else None)
     rows = await encode_rows(await _steps(services, before, records, calls), dict)
-    cursor = None if end is None else encode_cursor("asc", end)
-    return filled(Run, shown, page, steps=rows, next_cursor=cursor)
+    return filled(Run, shown, page, steps=rows, next_cursor=cursor_after("asc", end))
 
 
 async def _steps(

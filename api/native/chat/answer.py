@@ -3,8 +3,9 @@
 The pieces of each part of a stream are joined, in the order in which the parts began.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+import re
+from collections.abc import Iterable
+from typing import Final, cast
 
 import msgspec
 
@@ -16,33 +17,37 @@ from api.native.chat.message import (
     first_of,
     list_of,
     message_of,
-    part_of,
     parts_of,
-    result_inside,
     summary_part,
     text_of,
 )
 from storage.record import Body
 
-_PIECES: Final[dict[str, Kind]] = {"partial_json": "call", "thinking": "thinking", "text": "text"}
-"""Member of an Anthropic delta → kind of the part that it continues."""
-_DELTAS: Final[dict[str, Kind]] = {
-    "response.output_text.delta": "text",
-    "response.refusal.delta": "text",
-    "response.output_audio_transcript.delta": "text",
-    "response.reasoning_summary_text.delta": "thinking",
-    "response.reasoning_text.delta": "thinking",
-    "response.function_call_arguments.delta": "call",
-    "response.mcp_call_arguments.delta": "call",
-    "response.custom_tool_call_input.delta": "call",
-}
 _DONE: Final = "response.output_item.done"
+_ITEMS: Final = {
+    "content_block_start": "content_block",
+    "step.start": "step",
+    "response.output_item.added": "item",
+    _DONE: "item",
+}
+"""Type of an event → its member with a part, which has its text or gets it in pieces."""
+_PIECES: Final[dict[str, Kind]] = {
+    "partial_json": "call",
+    "arguments": "call",
+    "thinking": "thinking",
+    "text": "text",
+}
+"""Member of a delta → kind of the part that it continues."""
+_CONTINUED: Final = re.compile(
+    r"(?P<thinking>reasoning)|(?P<call>arguments|input)|(?P<text>text|refusal|transcript|message)"
+)
+"""Word in the type of an event whose delta is a string → kind of the part that it continues."""
 
 
 class Answer(msgspec.Struct, frozen=True):
     """The answer of a response."""
 
-    parts: list[Part]
+    parts: tuple[Part, ...]
     error: str | None
     """The error that it reports."""
 
@@ -64,15 +69,9 @@ def read_answer(body: Body | None) -> Answer | None:
     parts = _Pieces.of(events)
     if not parts:
         last = _answer_in(events[-1])
-        parts = [] if last is None else last.parts
+        parts = () if last is None else last.parts
     errors = [error for event in events if (error := _error_in(event)) is not None]
     return Answer(parts, errors[-1] if errors else None)
-
-
-def parts_answered(body: Body | None) -> list[Part]:
-    """Return the parts of a response; empty if it cannot be read or says nothing."""
-    answer = read_answer(body)
-    return [] if answer is None else answer.parts
 
 
 def _data_of(body: Body) -> list[bytes]:
@@ -88,7 +87,7 @@ def _data_of(body: Body) -> list[bytes]:
 def _answer_in(document: Json) -> Answer | None:
     error = _error_in(document)
     if error is not None:
-        return Answer([], error)
+        return Answer((), error)
     parts = _parts_in(document)
     return None if parts is None else Answer(parts, None)
 
@@ -111,51 +110,50 @@ def _error_in(document: Json) -> str | None:
     return None
 
 
-def _parts_in(document: Json) -> list[Part] | None:
+def _parts_in(document: Json) -> tuple[Part, ...] | None:
     """Read a document; None if it is not an answer."""
     if isinstance(document.get("response"), str):  # Ollama
-        return [Part("text", document["response"])]
+        return (Part("text", document["response"]),)
 
     document = _response_in(document)
-    output = document.get("output")
-    if isinstance(output, dict):  # Bedrock
-        output = [output.get("message")]
-    if isinstance(output, list):
-        return [part for item in output for part in message_of(item, "assistant").parts]
+    items = first_of(document, "output", "steps", "outputs")
+    if isinstance(items, dict):  # Bedrock
+        items = [items.get("message")]
+    if isinstance(items, list):
+        return tuple(part for item in items for part in _said_in(item))
 
-    steps = first_of(document, "steps", "outputs")
-    if isinstance(steps, list):
-        return _step_parts(steps)
-
-    candidates = document.get("candidates")
-    choices = candidates if candidates is not None else document.get("choices")
+    choices = first_of(document, "candidates", "choices")
     if isinstance(choices, list):
         first = choices[0] if choices and isinstance(choices[0], dict) else {}
-        return [*message_of(first_of(first, "message", "content"), "assistant").parts]
+        return _said_in(first_of(first, "message", "content", "text"))
 
     message = first_of(document, "message", "content")
     if isinstance(message, dict | list):
-        return [*message_of(message, "assistant").parts]
+        return _said_in(message)
     return _live_parts(document)
 
 
-def _step_parts(steps: Sequence[Any]) -> list[Part]:
-    """Read the steps of a Gemini interaction or a Mistral conversation, which may include the
-    question.
-    """
-    messages = [message_of(step) for step in steps if isinstance(step, dict)]
-    return [part for message in messages if message.role != "user" for part in message.parts]
+def _said_in(item: object) -> tuple[Part, ...]:
+    """Read an item, unless it repeats the question, as Gemini's interactions do."""
+    message = message_of(item, "assistant")
+    return () if message.role == "user" else message.parts
 
 
-def _live_parts(document: Json) -> list[Part] | None:
+def _live_parts(document: Json) -> tuple[Part, ...] | None:
     """Read a message of Gemini's Live."""
     content = document.get("serverContent")
     turn = content.get("modelTurn") if isinstance(content, dict) else None
     called = document.get("toolCall")
     calls = list_of(called.get("functionCalls")) if isinstance(called, dict) else []
     said = list_of(turn.get("parts")) if isinstance(turn, dict) else []
-    parts = [*parts_of(said), *parts_of([{"functionCall": call} for call in calls])]
-    return parts or None
+    return tuple(parts_of([*said, *({"functionCall": call} for call in calls)])) or None
+
+
+def _call_of(function: Json, id: object) -> Part:
+    """Read a piece of a call; only the first has name and id."""
+    return Part(
+        "call", text_of(function.get("arguments")), text_of(function.get("name")), text_of(id)
+    )
 
 
 class _Pieces:
@@ -165,109 +163,64 @@ class _Pieces:
         self._found: dict[str, tuple[Part, list[str]]] = {}
 
     @classmethod
-    def of(cls, events: Iterable[Json]) -> list[Part]:
+    def of(cls, events: Iterable[Json]) -> tuple[Part, ...]:
         """Return the joined parts of a stream's events."""
         pieces = cls()
         for event in events:
             pieces._take(event)
-        return pieces._parts()
-
-    def _parts(self) -> list[Part]:
         whole = [
-            msgspec.structs.replace(part, text="".join(pieces))
-            for part, pieces in self._found.values()
+            msgspec.structs.replace(part, text="".join(texts))
+            for part, texts in pieces._found.values()
         ]
-        return [part for part in whole if part.text or part.kind in ("call", "result")]
+        return tuple(part for part in whole if part.text or part.kind in ("call", "result"))
 
     def _take(self, event: Json) -> None:
         kind = text_of(first_of(event, "type", "event_type"))
         key = f"{event.get('output_index', event.get('index'))}"
-        take = _BY_TYPE.get(kind)
-        if take is not None:
-            take(self, key, event)
-        elif kind in _DELTAS:
-            self._add(f"{_DELTAS[kind]} {key}", Part(_DELTAS[kind], text_of(event.get("delta"))))
+        item = event.get(_ITEMS.get(kind, ""))
+        if isinstance(item, dict):
+            self._take_item(key, item, is_whole=kind == _DONE)
+        elif kind == "response.reasoning_summary_part.added":
+            if self._has(f"thinking {key}"):
+                self._add(key, Part("thinking", "\n\n"))
+        elif kind == "function.call.delta":  # Mistral
+            self._add(key, _call_of(event, event.get("tool_call_id")))
+        elif kind.endswith("delta"):
+            self._take_delta(key, kind, first_of(event, "delta", "content"))
         elif event.get("choices"):
             for choice in list_of(event["choices"]):
                 self._take_choice(choice)
         elif not kind:
             self._add_on(_parts_in(event) or ())
 
-    def _begin_block(self, key: str, event: Json) -> None:
-        """Begin an Anthropic block; the input of a tool call follows in pieces."""
-        block = event.get("content_block")
-        if not isinstance(block, dict):
-            return
-        compacted = block.get("type") == "compaction"
-        part = summary_part(block.get("content")) if compacted else part_of(block)
-        if part.kind == "call":
-            self._add(key, msgspec.structs.replace(part, text=""))
-        elif part.text:
-            self._add(key, part)
+    def _take_item(self, key: str, item: Json, *, is_whole: bool) -> None:
+        """Begin a part, whose text may follow in pieces; a whole one replaces its pieces, since
+        some of them may not have been kept.
+        """
+        parts = _said_in(item)
+        if is_whole:
+            for part in parts:
+                self._found[f"{part.kind} {key}"] = (part, [])
+        for part in parts:
+            is_begun = part.kind == "call" and part.text == "{}" and not is_whole
+            self._add(key, msgspec.structs.replace(part, text="") if is_begun else part)
 
-    def _take_delta(self, key: str, event: Json) -> None:
-        delta = event.get("delta")
+    def _take_delta(self, key: str, kind: str, delta: object) -> None:
+        if isinstance(delta, str):
+            continued = _CONTINUED.search(kind)
+            if continued is not None:
+                self._add(key, Part(cast("Kind", continued.lastgroup), delta))
         if not isinstance(delta, dict):
             return
+
+        content = delta.get("content")
         if delta.get("type") == "compaction_delta":
-            self._add(key, summary_part(delta.get("content")))
-        for name, kind in _PIECES.items():
+            self._add(key, summary_part(content))
+        elif isinstance(content, dict):  # the summary of a thought in Gemini's interactions
+            self._add(key, Part("thinking", text_of(content.get("text"))))
+        for name, part_kind in _PIECES.items():
             if delta.get(name) is not None:
-                self._add(key, Part(kind, text_of(delta[name])))
-
-    def _begin_summary(self, key: str, event: Json) -> None:
-        if self._has(f"thinking {key}"):
-            self._add(f"thinking {key}", Part("thinking", "\n\n"))
-
-    def _take_item(self, key: str, event: Json) -> None:
-        """Add an item of the Responses API. A tool call has its name at the beginning; its text
-        comes in pieces or at the end.
-        """
-        item = event.get("item")
-        is_done = event["type"] == _DONE
-        if not isinstance(item, dict):
-            return
-        part = part_of(item)
-        if part.kind != "call":
-            if is_done:
-                self._put_whole(key, message_of(item, "assistant").parts)
-            return
-
-        key = f"call {key}"
-        text = part.text if is_done and not self._has(key) else ""
-        self._add(key, msgspec.structs.replace(part, text=text))
-        result = result_inside(item) if is_done else None
-        if result is not None:
-            self._add(f"result of {key}", result)
-
-    def _take_step(self, key: str, event: Json) -> None:
-        """Add a step of a Gemini interaction; its text comes in pieces."""
-        step = event.get("step")
-        delta = event.get("delta")
-        if isinstance(step, dict):
-            message = message_of(step, "assistant")
-            for part in message.parts if step.get("type") != "user_input" else ():
-                text = "" if part.text == "{}" else part.text
-                self._add(key, msgspec.structs.replace(part, text=text))
-        elif isinstance(delta, dict):
-            kind = text_of(delta.get("type"))
-            content = delta.get("content")
-            if kind == "text":
-                self._add(key, Part("text", text_of(delta.get("text"))))
-            elif kind == "thought_summary" and isinstance(content, dict):
-                self._add(key, Part("thinking", text_of(content.get("text"))))
-            elif "arguments" in kind:
-                self._add(key, Part("call", text_of(delta.get("arguments"))))
-
-    def _take_output(self, key: str, event: Json) -> None:
-        """Add a piece of a Mistral conversation."""
-        if event["type"] == "function.call.delta":
-            name, call = text_of(event.get("name")), text_of(event.get("tool_call_id"))
-            self._add(key, Part("call", text_of(event.get("arguments")), name, call))
-            return
-        content = event.get("content")
-        said = content.get("text") if isinstance(content, dict) else content
-        self._add(key, Part("text", text_of(said)))
+                self._add(key, Part(part_kind, text_of(delta[name])))
 
     def _take_choice(self, choice: object) -> None:
         if not isinstance(choice, dict):
@@ -279,46 +232,23 @@ class _Pieces:
         for call in list_of(delta.get("tool_calls")):
             function = call.get("function") if isinstance(call, dict) else None
             if isinstance(function, dict):
-                name, given = text_of(function.get("name")), text_of(function.get("arguments"))
-                part = Part("call", given, name, text_of(call.get("id")))
-                self._add(f"call {call.get('index')}", part)
+                self._add(f"{call.get('index')}", _call_of(function, call.get("id")))
 
-        self._add_on(message_of({**delta, "tool_calls": None}, "assistant").parts)
+        self._add_on(_said_in({**delta, "tool_calls": None}))
 
     def _add_on(self, parts: Iterable[Part]) -> None:
         """Append to the only text or thought; add other parts whole."""
         for part in parts:
             goes_on = part.kind in ("text", "thinking")
-            self._add(part.kind if goes_on else f"whole {len(self._found)}", part)
-
-    def _put_whole(self, key: str, parts: Iterable[Part]) -> None:
-        """Replace pieces by whole parts, since some pieces may not have been kept."""
-        whole: dict[str, tuple[Part, list[str]]] = {}
-        for part in parts:
-            whole.setdefault(f"{part.kind} {key}", (part, []))[1].append(part.text)
-        self._found |= whole
+            self._add("" if goes_on else f"whole {len(self._found)}", part)
 
     def _has(self, key: str) -> bool:
         return any(self._found[key][1]) if key in self._found else False
 
     def _add(self, key: str, part: Part) -> None:
-        """Add a piece to a part, which has its kind from the first piece, and its name from any."""
-        known, pieces = self._found.setdefault(key, (part, []))
+        """Add a piece to the part of its kind and key, which has its name from any piece."""
+        known, pieces = self._found.setdefault(f"{part.kind} {key}", (part, []))
         if part.name:
             known = msgspec.structs.replace(known, name=part.name, id=part.id)
         pieces.append(part.text)
-        self._found[key] = (known, pieces)
-
-
-_BY_TYPE: Final[dict[str, Callable[[_Pieces, str, Json], None]]] = {
-    "content_block_start": _Pieces._begin_block,
-    "content_block_delta": _Pieces._take_delta,
-    "response.reasoning_summary_part.added": _Pieces._begin_summary,
-    "response.output_item.added": _Pieces._take_item,
-    _DONE: _Pieces._take_item,
-    "step.start": _Pieces._take_step,
-    "step.delta": _Pieces._take_step,
-    "message.output.delta": _Pieces._take_output,
-    "function.call.delta": _Pieces._take_output,
-}
-"""Type of an event → its handler."""
+        self._found[f"{part.kind} {key}"] = (known, pieces)

@@ -1,6 +1,6 @@
 """LLM calls as chats: `GET /api/records/{id}/chat`, and step by step in a run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -41,87 +41,74 @@ class Step(ApiObject):
     """Whether a part of the request was not kept."""
 
 
-class Names:
-    """Names results by the tools that gave them: most APIs name those in the call alone, which has
-    the same id.
-    """
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}
-
-    def named(self, parts: Sequence[Part]) -> list[Part]:
-        """Return parts with the tool names noted now or before."""
-        found = []
-        for part in parts:
-            if part.kind == "call" and part.id:
-                self._names[part.id] = part.name
-            name = part.name or self._names.get(part.id, "")
-            is_named = part.kind == "result" and name != part.name
-            found.append(msgspec.structs.replace(part, name=name) if is_named else part)
-        return found
-
-
 class Steps:
     """Reads the calls of one run, oldest first."""
 
     def __init__(self) -> None:
-        self._names = Names()
+        self._names: dict[str, str] = {}
         self._known: list[Message] = []
         self._answered: Message | None = None
 
     def read(self, record: Record, payload: Payload | None) -> Step:
-        chat = chat_of(record, payload)
-        sent = chat.sent
+        sent, answer = read_chat(record, payload, self._names)
         messages = [] if sent is None else sent.all
-        same = 0
-        while same < min(len(messages), len(self._known)) and messages[same] == self._known[same]:
-            same += 1
+        same = common_length(self._known, messages)
         repeats_answer = same > 0 and messages[same : same + 1] == [self._answered]
         if sent is not None:
             self._known = messages
-        if chat.answer is not None:
-            self._answered = Message("assistant", tuple(chat.answer.parts))
-        shown = named(chat, self._names)
-        fresh = [] if shown.sent is None else shown.sent.all[same + repeats_answer :]
+        if answer is not None:
+            self._answered = Message("assistant", answer.parts)
         return Step(
             same=same,
             repeats_answer=repeats_answer,
-            fresh=fresh,
-            answer=shown.answer,
+            fresh=messages[same + repeats_answer :],
+            answer=answer,
             is_cut=sent is not None and sent.is_cut,
         )
 
 
-def chat_of(record: Record, payload: Payload | None) -> Chat:
-    """Read an LLM call, without the names of tool results."""
+def common_length(a: Sequence[object], b: Sequence[object]) -> int:
+    """Return the number of equal elements at the beginning of two lists."""
+    length = min(len(a), len(b))
+    return next((place for place in range(length) if a[place] != b[place]), length)
+
+
+def read_chat(
+    record: Record, payload: Payload | None, names: dict[str, str]
+) -> tuple[Sent | None, Answer | None]:
+    """Read an LLM call.
+
+    `names` maps the ids of tool calls to the names of their tools, for the results of this call and
+    of later ones. Most APIs name the tool in its call only.
+    """
     if record.provider in (None, _MCP) or payload is None:
-        return Chat(None, None)
+        return None, None
     sent = read_request(payload.request_body)
     if sent is not None:
-        sent = msgspec.structs.replace(
-            sent,
-            messages=[parted(message) for message in sent.messages],
-            later=[parted(message) for message in sent.later],
-        )
-    return Chat(sent, read_answer(payload.response_body))
-
-
-def named(chat: Chat, names: Names) -> Chat:
-    """Return a call with the names of its tool results, from its calls and earlier ones."""
-    sent = chat.sent
-    answer = chat.answer
-    if sent is not None:
         messages, later = (
-            [Message(message.role, tuple(names.named(message.parts))) for message in said]
+            [Message(message.role, _named(parted(message).parts, names)) for message in said]
             for said in (sent.messages, sent.later)
         )
         sent = msgspec.structs.replace(sent, messages=messages, later=later)
+    answer = read_answer(payload.response_body)
     if answer is not None:
-        answer = msgspec.structs.replace(answer, parts=names.named(answer.parts))
-    return Chat(sent, answer)
+        answer = msgspec.structs.replace(answer, parts=_named(answer.parts, names))
+    return sent, answer
+
+
+def _named(parts: Iterable[Part], names: dict[str, str]) -> tuple[Part, ...]:
+    """Note the names of called tools, and add them to their results."""
+    found = []
+    for part in parts:
+        if part.kind == "call" and part.id:
+            names[part.id] = part.name
+        if part.kind == "result" and not part.name and part.id in names:
+            part = msgspec.structs.replace(part, name=names[part.id])
+        found.append(part)
+    return tuple(found)
 
 
 async def get_chat(request: web.Request) -> web.Response:
     """Return a call of a language model as what was said."""
     record, payload = await find_entry(services_of(request), request.match_info["id"])
-    return json_response(named(chat_of(record, payload), Names()))
+    return json_response(Chat(*read_chat(record, payload, {})))

@@ -8,15 +8,13 @@ which model to use, before they begin.
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from api.native.chat.document import request_in
+from api.native.chat.message import Message
+from api.native.chat.request import read_request
 from storage.record import Body
 
 MAX_CHARACTERS: Final = 200
-_MESSAGES: Final = ("messages", "contents", "input")
-_ROLES: Final = ("user", None)
-"""Roles of a user's messages; those of Gemini, and texts of the Responses API, may have none."""
 _ELEMENT: Final = re.compile(
     r"\s*(?:#[^\n]*\n\s*)?<([A-Za-z][\w.-]*)(?:\s[^<>]*)?>.*?</\1>", re.DOTALL
 )
@@ -47,15 +45,11 @@ class ConversationOpening(NamedTuple):
 
 def opening_of(body: Body | None) -> ConversationOpening:
     """Read the body of a request."""
-    found = request_in(body)
-    if found is None:
+    sent = read_request(body)
+    if sent is None:
         return ConversationOpening(None, is_aside=False)
-
-    document = found.value
-    messages = next((document[name] for name in _MESSAGES if name in document), None)
-    is_cut = body is not None and body.truncated
     return ConversationOpening(
-        _first_text(messages), is_aside=not is_cut and not _offers_tools(document, messages)
+        _first_text(sent.messages), is_aside=not sent.is_cut and not sent.tools
     )
 
 
@@ -69,20 +63,10 @@ def chosen(openings: Sequence[ConversationOpening]) -> str | None:
     )
 
 
-def _offers_tools(document: dict[str, Any], messages: Any) -> bool:
-    if document.get("tools") or document.get("toolConfig"):
-        return True
-    given = messages if isinstance(messages, list) else []
-    # Codex.
-    return any(isinstance(item, dict) and item.get("type") == "additional_tools" for item in given)
-
-
-def _first_text(messages: Any) -> str | None:
+def _first_text(messages: Sequence[Message]) -> str | None:
     """Return the first words of a person, or else the first text of a program."""
-    if isinstance(messages, str):
-        return _shortened(messages)
     first = ""
-    for message in messages if isinstance(messages, list) else ():
+    for message in messages:
         said = _said(message)
         if _spoken(said):
             return _shortened(said)
@@ -91,21 +75,11 @@ def _first_text(messages: Any) -> str | None:
     return _shortened(first)
 
 
-def _said(message: Any) -> str:
+def _said(message: Message) -> str:
     """Return the last text in a user's message that a person wrote; empty if there is none."""
-    if not isinstance(message, dict) or message.get("role") not in _ROLES:
+    if message.role != "user":
         return ""
-    content = message.get("content", message.get("parts"))
-    if isinstance(content, str):
-        return content
-
-    # Gemini's interactions take texts themselves.
-    blocks = content if isinstance(content, list) else [message]
-    texts = [
-        block["text"]
-        for block in blocks
-        if isinstance(block, dict) and isinstance(block.get("text"), str)
-    ]
+    texts = [part.text for part in message.parts if part.kind == "text"]
     return next(filter(_spoken, reversed(texts)), texts[-1] if texts else "")
 
 

@@ -22,6 +22,8 @@ _MADE: Final = (*_THOUGHTS, "item_reference", "compaction")
 _UNNAMED: Final = ("", "message", "user_input", "model_output")
 """Types of a message that has its parts in `content`."""
 _MODEL_OUTPUT: Final = "model_output"
+_SIDES: Final = {"user_input": "user", _MODEL_OUTPUT: "assistant"}
+"""Type of an item → its role."""
 _MEDIA: Final = {
     "image": "image", "image_url": "image", "input_image": "image", "document": "file", "file": "file",
     "input_file": "file", "audio": "audio", "input_audio": "audio",
@@ -84,9 +86,7 @@ def message_of(item: object, role: str = "user") -> Message:
     parts = [Part("thinking", thought)] if thought and isinstance(thought, str) else []
     parts += [*parts_of(content), *parts_of(list_of(item.get("tool_calls")))]
     is_of_tool = bool(parts) and all(part.kind == "result" for part in parts)
-    if kind == _MODEL_OUTPUT:
-        named = "assistant"
-    return Message("tool" if is_of_tool else named, tuple(parts))
+    return Message("tool" if is_of_tool else _SIDES.get(kind, named), tuple(parts))
 
 
 def parts_of(content: object) -> Iterator[Part]:
@@ -162,7 +162,7 @@ def part_of(value: Json) -> Part:
         return Part("other", "thinking, encrypted by the provider")
     if kind in _THOUGHTS or value.get("thought") is True:
         return _thought(value)
-    if kind == "compaction" and isinstance(value.get("content"), str):
+    if kind == "compaction" and "content" in value:
         return summary_part(value["content"])
     return _executed(value) or _said(value, kind)
 

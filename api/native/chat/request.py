@@ -24,8 +24,8 @@ _SAID: Final = frozenset((
 _TOOLS: Final = "additional_tools"
 """Type of the Codex item that offers tools."""
 _OWN_KIND: Final = ("function", "custom", "namespace")
-_SIGN: Final = re.compile(rb'["{}\[\]]')
-_BACKSLASHES: Final = re.compile(rb"\\*+")
+_BACKWARDS: Final = re.compile(rb'"[^"]*+(?:"(?=\\)[^"]*+)*+"?|[{}\[\]]')
+"""A string or bracket of reversed JSON: only a quote inside a string has a backslash behind it."""
 _OF_MESSAGE: Final = re.compile(
     r"message\Z|reasoning\Z|thought\Z|user_input\Z|model_output\Z|function_result\Z|_call\Z|_output\Z"
 )
@@ -106,8 +106,13 @@ def _offers_tools(item: object) -> bool:
 
 
 def _tools_of(document: dict[str, Any], items: Sequence[Any]) -> list[str]:
-    offers = [document, *filter(_offers_tools, items)]
-    return [name for offer in offers for name in _tool_names(offer.get("tools"))]
+    offers = [document, document.get("toolConfig"), *filter(_offers_tools, items)]
+    return [
+        name
+        for offer in offers
+        if isinstance(offer, dict)
+        for name in _tool_names(offer.get("tools"))
+    ]
 
 
 def _tool_names(tools: object) -> Iterator[str]:
@@ -115,14 +120,14 @@ def _tool_names(tools: object) -> Iterator[str]:
     provider's tool is named by its kind.
     """
     for tool in list_of(tools):
-        if not isinstance(tool, dict):
+        if not isinstance(tool, dict) or "cachePoint" in tool:
             continue
         inside = first_of(tool, "functionDeclarations", "function_declarations", "tools")
         if isinstance(inside, list):
             yield from _tool_names(inside)
             continue
 
-        function = tool.get("function")
+        function = first_of(tool, "function", "toolSpec")
         named = function if isinstance(function, dict) else tool
         name = first_of(named, "name") or first_of(tool, "name", "server_label")
         kind = first_of(tool, "type")
@@ -151,40 +156,27 @@ def _mark_cut(messages: list[Message], path: Path) -> None:
 def last_items(tail: bytes) -> list[Any]:
     """Return the whole messages at the end of a document without its beginning, in order.
 
-    The text is read backwards from its last bracket, which cannot be inside a string.
+    The text is read backwards from its end.
     """
     depth = 0
     end = 0
     items: list[Any] = []
 
-    for at in _brackets_backwards(tail):
-        if tail[at] in b"}]":
+    for found in _BACKWARDS.finditer(tail[::-1]):
+        at = len(tail) - found.end()
+        if found[0] in b"}]":
             depth += 1
             if depth == _LIST and not _are_messages(items):
                 items = []
             end = at + 1 if depth == _ITEM else end
             continue
 
-        if depth == _ITEM and tail[at] in b"{":
-            items.append(read_json(tail[at:end]))
-        depth -= 1
+        if found[0] in b"{[":
+            if depth == _ITEM and found[0] == b"{":
+                items.append(read_json(tail[at:end]))
+            depth -= 1
 
     return items[::-1] if _are_messages(items) else []
-
-
-def _brackets_backwards(text: bytes) -> Iterator[int]:
-    """Yield the positions of brackets outside of strings, last first."""
-    backwards = text[::-1]
-    is_in_string = False
-    for sign in _SIGN.finditer(backwards):
-        if sign[0] != b'"':
-            if not is_in_string:
-                yield len(text) - sign.end()
-            continue
-
-        escapes = _BACKSLASHES.match(backwards, sign.end())
-        is_escaped = escapes is not None and len(escapes[0]) % 2 == 1
-        is_in_string = is_escaped if is_in_string else True
 
 
 def _are_messages(items: list[Any]) -> bool:

@@ -10,15 +10,13 @@ from typing import Final
 
 from aiohttp import web
 
-from api.http.cursor import encode_cursor, read_cursor
+from api.http.cursor import cursor_after, read_cursor
 from api.http.params import read_int, refuse_unknown
 from api.http.responses import filled, json_response
 from api.native.chat.shortened import MARK_CHARACTERS, MIN_CHARACTERS, cut, share_of
 from api.native.chat.turns import Piece, Turn, Turns
-from api.native.conversations import ConversationShown, read_conversation
+from api.native.conversations import ConversationShown, calls_of, read_conversation
 from api.services import services_of
-from storage.conversations import in_conversations
-from storage.query import Filter, RecordQuery
 
 DEFAULT_CHARACTERS: Final = 12_000
 LEAST_CHARACTERS: Final = 1_000
@@ -52,12 +50,9 @@ async def get_transcript(request: web.Request) -> web.Response:
     after = read_cursor(query.get("cursor"), "asc")
     storage = services.storage
     found, shown = await read_conversation(storage, request.match_info["id"])
-    filter = Filter(where=in_conversations([found.id]), kind="all")
     # The call before the page is read once more: what it said is not new.
     start = None if after is None else after - 1
-    page = await storage.read(
-        RecordQuery(filter=filter, order="asc", limit=MAX_CALLS + 1, after=start)
-    )
+    page = await storage.read(calls_of(found, MAX_CALLS + 1, start))
     reader = Turns()
     turns = list[Turn]()
     room = characters
@@ -76,10 +71,7 @@ async def get_transcript(request: web.Request) -> web.Response:
 
         turns.append(turn)
 
-    if next_after is None:
-        cursor = None
-    else:
-        cursor = encode_cursor("asc", next_after)
+    cursor = cursor_after("asc", next_after)
     text = written(turns, characters)
     return json_response(
         filled(Transcript, shown, page, text=text, calls_shown=len(turns), next_cursor=cursor)

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from api.http.times import format_time
-from api.native.chat.answer import parts_answered
+from api.native.chat.chat import common_length, read_chat
 from api.native.chat.message import Message, Part
-from api.native.chat.request import read_request
 from storage.failure_message import error_message
 from storage.record import Payload, Record, format_id
 
@@ -51,24 +50,17 @@ class Turns:
     def __init__(self) -> None:
         self._histories: list[_History] = []
         self._names: dict[str, str] = {}
-        """Names of tools by the ids of their calls."""
         self._instructions: set[int] = set()
 
     def read(self, record: Record, payload: Payload | None) -> Turn:
         """Return the new texts of a call."""
-        request = read_request(None if payload is None else payload.request_body)
+        request, answer = read_chat(record, payload, self._names)
         sent = [] if request is None else request.all
-        answered = parts_answered(None if payload is None else payload.response_body)
+        answered = () if answer is None else answer.parts
         said = [message for message in sent if message.role != "system"]
         fresh = self._fresh(said, is_answered=bool(answered))
-
-        for message in [*said, Message("assistant", tuple(answered))]:
-            self._names.update(
-                {part.id: part.name for part in message.parts if part.kind == "call" and part.id}
-            )
-
-        pieces = [self._piece(message.role, part) for message in fresh for part in message.parts]
-        pieces += [self._piece("assistant", part) for part in answered]
+        pieces = [_piece(message.role, part) for message in fresh for part in message.parts]
+        pieces += [_piece("assistant", part) for part in answered]
         if (error := error_message(record, payload)) is not None and not answered:
             pieces.append(Piece("error", error, has_failed=True))
         return Turn(record.seq, _head_of(record), [*self._new_instructions(sent), *pieces])
@@ -79,7 +71,7 @@ class Turns:
         was_answered = False
 
         for history in self._histories:
-            length = _shared(history.marks, marks)
+            length = common_length(history.marks, marks)
             if length >= shared:
                 shared = length
                 was_answered = history.is_answered
@@ -107,24 +99,18 @@ class Turns:
         texts = (" ".join(part.text for part in message.parts) for message in new)
         return [Piece("instructions", _beginning(text)) for text in texts]
 
-    def _piece(self, role: str, part: Part) -> Piece:
-        if part.kind == "call":
-            return Piece(f"call {part.name}", part.text)
-        if part.kind == "result":
-            name = part.name or self._names.get(part.id, "")
-            return Piece(
-                f"result {name}{' FAILED' if part.has_failed else ''}", part.text, part.has_failed
-            )
-        if part.kind == "thinking":
-            return Piece("thinking", _beginning(part.text))
 
-        return Piece(part.name or role, part.text)
+def _piece(role: str, part: Part) -> Piece:
+    if part.kind == "call":
+        return Piece(f"call {part.name}", part.text)
+    if part.kind == "result":
+        return Piece(
+            f"result {part.name}{' FAILED' if part.has_failed else ''}", part.text, part.has_failed
+        )
+    if part.kind == "thinking":
+        return Piece("thinking", _beginning(part.text))
 
-
-def _shared(a: Sequence[int], b: Sequence[int]) -> int:
-    """Return the number of equal marks at the beginning of two histories."""
-    length = min(len(a), len(b))
-    return next((place for place in range(length) if a[place] != b[place]), length)
+    return Piece(part.name or role, part.text)
 
 
 def _beginning(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api.native.chat.chat import Names, chat_of, named
+from api.native.chat.chat import Chat, read_chat
 from storage.record import Body
 from tests.api.samples import make_body, make_payload, make_record
 
@@ -23,20 +23,29 @@ def sent_in(content: object, keep: int | None = None, tail: int = 0) -> Any:
     return _chat(body_of(content, keep, tail), make_body(b""))["sent"]
 
 
-def answered(content: object, keep: int | None = None) -> Any:
+def answered(content: object, keep: int | None = None, tail: int = 0) -> Any:
     """Read what a response says."""
-    return _chat(make_body(b""), body_of(content, keep))["answer"]
+    return _chat(make_body(b""), body_of(content, keep, tail))["answer"]
 
 
 def said(sent: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Write messages as (role, kind, text) or (role, kind, text, name) where there is a name."""
     return [
-        (message["role"], part["kind"], part["text"], *([part["name"]] if part.get("name") else []))
+        (message["role"], *part)
         for message in [*sent["messages"], *sent["later"]]
+        for part in parts(message)
+    ]
+
+
+def parts(message: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Write parts as (kind, text) or (kind, text, name) where there is a name."""
+    return [
+        (part["kind"], part["text"], *([part["name"]] if part.get("name") else []))
         for part in message["parts"]
     ]
 
 
 def _chat(request: Body, response: Body) -> Any:
     record = make_record(1, provider="x")
-    return msgspec.to_builtins(named(chat_of(record, make_payload(request, response)), Names()))
+    chat = Chat(*read_chat(record, make_payload(request, response), {}))
+    return msgspec.json.decode(msgspec.json.encode(chat))

@@ -114,9 +114,19 @@ def test_where_nobody_speaks_the_element_is_shown() -> None:
     "offer",
     [
         {"tools": [{"name": "bash"}]},
-        {"toolConfig": {"tools": [{}]}},
-        {"input": [{"type": "additional_tools", "role": "developer", "tools": [{}]}, user("q")]},
-        {"request": {"contents": [user("q")], "tools": [{"functionDeclarations": []}]}},
+        {"toolConfig": {"tools": [{"toolSpec": {"name": "bash"}}]}},
+        {
+            "input": [
+                {"type": "additional_tools", "role": "developer", "tools": [{"name": "a"}]},
+                user("q"),
+            ]
+        },
+        {
+            "request": {
+                "contents": [user("q")],
+                "tools": [{"functionDeclarations": [{"name": "a"}]}],
+            }
+        },
     ],
 )
 def test_a_call_that_offers_tools_is_no_aside(offer: dict[str, Any]) -> None:

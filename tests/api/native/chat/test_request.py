@@ -158,6 +158,9 @@ def test_tools_are_counted_where_they_are_declared() -> None:
         "write",
         "googleSearch",
     ]
+    specs = [{"toolSpec": {"name": "read"}}, {"cachePoint": {"type": "default"}}]
+    body = {"messages": [], "toolConfig": {"tools": specs}}
+    assert sent_in(body)["tools"] == ["read"]
     tools = [
         *NAMESPACES,
         {"type": "function", "function": {"name": "a"}},
