@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics, status, ledger and alerts: what probes, scrapers and operators ask."""
+"""Liveness, readiness, metrics, status, ledger and alerts, for probes, scrapers and operators."""
 
 from typing import Annotated, Any, Final
 
@@ -15,12 +15,12 @@ from storage.errors import StorageUnavailable
 
 
 class RingShown(Struct):
-    """A worker, as its ring shows it."""
+    """The ring of a worker."""
 
     source: str
     worker_alive: bool
     pid: int | None
-    """Of the worker, in its own name space; null where it has let go of its ring."""
+    """Process id of the worker in its own name space; null if it has left its ring."""
     uptime_s: float | None
     requests: int | None
     in_flight: int | None
@@ -30,16 +30,16 @@ class RingShown(Struct):
     taken: int
     refused: int
     recording_waits: int | None
-    """Requests, and reads of messages, that waited for room in it."""
+    """Number of requests and message reads that waited for room in it."""
     recording_wait_ms: int | None
-    """How long all of them waited."""
+    """Total time of these waits."""
     recording_standstills: int | None
-    """Times that waiting ended because nothing had left it for 15 s."""
+    """Number of waits that ended because no entry had left the ring for 15 s."""
     corrupt: int
 
 
 class WorkerShown(Struct):
-    """A worker process, as the supervisor shows it."""
+    """A worker process, as the supervisor sees it."""
 
     name: str
     pid: int | None
@@ -48,9 +48,9 @@ class WorkerShown(Struct):
     """Source of its ring; empty until it has one."""
     leaving: bool
     silent: bool
-    """It serves its last clients: others accept new ones."""
+    """True if it serves its last clients, while other workers accept new ones."""
     read: bool
-    """Whether its ring is read: if not, what it records is lost when it ends."""
+    """True if its ring is read. If not, its unread entries are lost when it ends."""
 
 
 class CollectorShown(Struct):
@@ -84,77 +84,77 @@ class ReplicaShown(Struct):
     without a coordinator.
     """
     reason: str | None
-    """Why it is away."""
+    """Reason of its absence."""
     read_only: bool
     waiting: int
-    """Steps it has still to take to be as the others are."""
+    """Number of replication steps that it is behind."""
     delay_s: float
 
 
 class StoreShown(Struct):
-    """Whether the store can be reached."""
+    """The state of the store."""
 
     up: bool
     reason: str | None
-    """Why not."""
+    """Reason, if the store cannot be reached."""
     warning: str | UnsetType | None = UNSET
-    """What holds it up although it takes records."""
+    """Problem of a store that still accepts records."""
     replaced: dict[str, int] | UnsetType = UNSET
-    """How often an empty store took its place since the start: it was damaged, or its file was
-    removed.
+    """Number of times since the start that an empty store replaced it, by reason: it was damaged, or
+    its file was removed.
     """
     replicas: list[ReplicaShown] | UnsetType = UNSET
-    """As of the last look; empty where the store is on one server."""
+    """Replicas at the last check; empty for a store on one server."""
 
 
 class KeysShown(Struct):
-    """Whether workers have the newest API keys."""
+    """The state of the API keys in the workers."""
 
     reason: str | None
-    """Why workers may not have the newest keys."""
+    """Reason, if workers may not have the newest keys."""
 
 
 class RetentionShown(Struct):
-    """How far retention has come, as of its last look."""
+    """The progress of retention at its last check."""
 
     looked_at_ms: int | UnsetType | None = UNSET
     oldest_ms: int | UnsetType | None = UNSET
     used_bytes: int | UnsetType | None = UNSET
     lag_s: float | UnsetType = UNSET
     erasing_records: int | UnsetType = UNSET
-    """Erased, and not yet gone from the server's disk (ClickHouse)."""
+    """Erased records that are still on the server's disk (ClickHouse)."""
     rows_purged: int | UnsetType = UNSET
-    """Deleted for their age since the start."""
+    """Records deleted for their age since the start."""
     rows_trimmed: int | UnsetType = UNSET
-    """Deleted for the cap on size since the start."""
+    """Records deleted for the size limit since the start."""
     bodies_trimmed: int | UnsetType = UNSET
-    """Records left without their bodies for the cap on size since the start, at most."""
+    """Upper bound of records that lost their bodies for the size limit since the start."""
     reaches_back_ms: int | UnsetType | None = UNSET
-    """When the first record that is left started."""
+    """Start of the oldest record."""
 
 
 class TextIndexShown(Struct):
-    """How far the index of words has come, as of the last look."""
+    """The progress of the index of words at the last check."""
 
     waiting_records: int | UnsetType | None = UNSET
-    """Not in it yet: searches look at each of them."""
+    """Records that are not indexed yet; a search reads each of them."""
     size_bytes: int | UnsetType | None = UNSET
 
 
 class ExportShown(Struct):
-    """How far the export of one signal to an OpenTelemetry receiver has come."""
+    """The progress of the export of one signal to an OpenTelemetry receiver."""
 
     signal: str
     exported: int
     rejected: int
     missed_records: int
-    """Deleted before they were sent."""
+    """Records that were deleted before they were sent."""
     failures: dict[str, int]
-    """Reason → requests."""
+    """Reason → number of failed requests."""
     waiting_records: int
     lag_s: float
     problem: str | None
-    """Why it does not go on."""
+    """Reason, if the export has stopped."""
 
 
 class StatusShown(Struct):
@@ -167,9 +167,9 @@ class StatusShown(Struct):
     uptime_s: float | UnsetType = UNSET
     draining: bool | UnsetType = UNSET
     ready: bool | UnsetType = UNSET
-    """Whether traffic may come, as `/readyz` says."""
+    """True if traffic may come, as in `/readyz`."""
     reasons: list[str] | UnsetType = UNSET
-    """Why it may not, or what is degraded."""
+    """Reasons why sidelog is not ready, or degraded."""
     workers: list[WorkerShown] | UnsetType = UNSET
     rings: list[RingShown] | UnsetType = UNSET
     collector: CollectorShown | UnsetType = UNSET
@@ -180,7 +180,7 @@ class StatusShown(Struct):
     text_index: TextIndexShown | UnsetType = UNSET
     otel: list[ExportShown] | UnsetType = UNSET
     configuration: dict[str, Any] | UnsetType = UNSET
-    """The settings in force, secrets left out."""
+    """The current settings without secrets."""
 
 
 class LedgerShown(ApiObject):
@@ -191,11 +191,11 @@ class LedgerShown(ApiObject):
     spooled: int
     waiting: int
     sampled: int
-    """Left out by a rule of capture (`[[capture.rules]]`)."""
+    """Records left out by a capture rule (`[[capture.rules]]`)."""
     dropped: dict[str, int]
-    """By reason. `message_limit`: messages of WebSockets and gRPC streams above their rate or their
-    part of the ring, which are on the record of their exchange as a number; all other reasons have
-    a gap record.
+    """Dropped records by reason. `message_limit` counts messages of WebSockets and gRPC streams above
+    their rate or their part of the ring; the record of their exchange has their number. All other
+    reasons have a gap record.
     """
     balanced: bool
 
@@ -212,8 +212,8 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    """Return all metrics in the format the scraper accepts; while the store is away those of the
-    ledger are missing.
+    """Return all metrics in a format that the scraper accepts, without those of the ledger while the
+    store is away.
     """
     services = services_of(request)
     try:
@@ -228,7 +228,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 async def status(request: web.Request) -> web.Response:
-    """Return the state of the processes, the queues and the store, and what `/readyz` says of it."""
+    """Return the state of the processes, the queues and the store, and the result of `/readyz`."""
     services = services_of(request)
     is_ready, members = services.is_ready()
     return json_response(
@@ -243,9 +243,7 @@ async def ledger(request: web.Request) -> web.Response:
 
 
 class AlertsShown(ApiObject):
-    """Alerts, what fires, what waits for its receiver, and what was sent, the newest first. Times
-    are Unix µs.
-    """
+    """Alerts with their state, waiting messages, and sent messages, newest first. Times are Unix µs."""
 
     evaluator: str | None
     """The sidecar that evaluates them."""
@@ -255,7 +253,7 @@ class AlertsShown(ApiObject):
 
 
 class Silence(msgspec.Struct, forbid_unknown_fields=True):
-    """For how long nothing is sent of an alert; 0: no longer."""
+    """Duration of a silence; 0 ends it."""
 
     # A whole number of JSON Schema may be written 60.0, which an `int` of msgspec refuses.
     seconds: Annotated[float, Meta(ge=0, le=366 * 86_400, multiple_of=1)]
@@ -265,7 +263,7 @@ _SILENCE: Final = msgspec.json.Decoder(Silence)
 
 
 async def list_alerts(request: web.Request) -> web.Response:
-    """List the alerts, what fires, and what was sent; nothing where none are evaluated."""
+    """List the alerts, the firing ones and the sent messages; empty if no alerts are evaluated."""
     alerts = services_of(request).alerts
     if alerts is None:
         return json_response(AlertsShown(evaluator=None, alerts=[], waiting=[], history=[]))
@@ -273,13 +271,13 @@ async def list_alerts(request: web.Request) -> web.Response:
 
 
 async def test_alert(request: web.Request) -> web.Response:
-    """Evaluate an alert, and call its webhook with a message that says that it is a test."""
+    """Evaluate an alert and call its webhook with a message marked as a test."""
     return json_response(await _alerts_of(request).test(request.match_info["alert"]))
 
 
 async def silence_alert(request: web.Request) -> web.Response:
-    """Send nothing of an alert that begins to fire, for some seconds; what fires already is sent
-    when it is over.
+    """Silence an alert that begins to fire, for some seconds. The end of an alert that already fires
+    is still sent.
     """
     given = read_json_body(_SILENCE, await request.read(), "the silence")
     await _alerts_of(request).silence(request.match_info["alert"], int(given.seconds))

@@ -1,5 +1,5 @@
-"""What every request passes: the host name, then the token; around both, errors in the words of the
-asked dialect.
+"""The middleware of every request: it checks the host name, then the token, and reports errors in
+the format of the requested dialect.
 """
 
 import asyncio
@@ -28,27 +28,28 @@ from api.services import FRONT, SERVICES, VIEW, Services, view_for
 from storage.errors import StorageOpening, StorageUnavailable
 
 CHECK_EVERY_S: Final = 0.25
-"""With the time that a rotated token takes to be noticed (`AdminToken`) it stays below a second."""
+"""Time between two checks. A rotated token ends its requests within a second, including the time
+until it is noticed (`AdminToken`).
+"""
 
 
 class OpenRequests:
-    """The requests of one server that are under way: what is open under a credential ends with it,
-    tails included.
+    """The running requests of one server, live tails included. Each ends with its credential.
 
-    A few times a second each is asked whether its caller would still be let in; if not, its
-    connection is cut.
+    A few times a second each request's caller is checked again; the connection of a refused one is
+    cut.
     """
 
     __slots__ = ("_open", "_timer")
 
     def __init__(self) -> None:
         self._open: dict[int, tuple[web.Request, Callable[[], bool]]] = {}
-        """By identity: a request is a mapping, and has no hash."""
+        """Requests by identity: a request is a mapping and has no hash."""
         self._timer: asyncio.TimerHandle | None = None
 
     @contextmanager
     def watching(self, request: web.Request, may_go_on: Callable[[], bool]) -> Iterator[None]:
-        """Cut the request's connection once its caller may not go on."""
+        """Cut the request's connection once its caller loses access."""
         self._open[id(request)] = request, may_go_on
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._look)
@@ -84,15 +85,15 @@ SECURITY_HEADERS: Final = {
 }
 
 _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
-"""The response of which the head has been sent."""
+"""A response whose head has been sent."""
 _RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER that turns a close into a reset: in HTTP/1.0 a close is the end of a response."""
+"""SO_LINGER value with which closing resets the connection: in HTTP/1.0 a close ends a response."""
 
 _log = logging.getLogger(__name__)
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Set the security headers of a response; one that says nothing about caching is not cached."""
+    """Set the security headers of a response, and forbid caching unless the response allows it."""
     request[_BEGUN] = response
     response.headers.update(SECURITY_HEADERS)
     response.headers["Server"] = "sidelog"
@@ -104,9 +105,7 @@ def error_format_of(path: str) -> ErrorFormat:
 
 
 def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
-    """Return a refusal in the words of a dialect; the status for a missing token differs between
-    them.
-    """
+    """Return a refusal in the format of a dialect; the status for a missing token depends on it."""
     if refused.status == 401 and format.unauthorized_status != 401:
         refused = Refused(format.unauthorized_status, format.unauthorized_detail)
     if format.hides_what_is_foreign and isinstance(refused, OutOfScope):
@@ -120,15 +119,15 @@ def refusal_response(format: ErrorFormat, refused: Refused) -> web.Response:
 
 
 def unreadable_response(status: int, reason: str) -> web.Response:
-    """Return the response to bytes that are no request; no middleware sees it."""
+    """Return the response to bytes that are not a request; no middleware sees it."""
     response = refusal_response(PROBLEM, Refused(status, reason[: 2 * MAX_SHOWN_CHARACTERS]))
     response.headers.update({**SECURITY_HEADERS, "Server": "sidelog", "Cache-Control": "no-store"})
     return response
 
 
 def _failure(request: web.Request, error: Exception) -> Refused:
-    """Return the answer to a failed handler: a client that left mid-response is normal, all else is
-    logged as a bug.
+    """Return the refusal for a failed handler. Errors other than a client that left are logged as
+    bugs.
     """
     if isinstance(error, ConnectionError) and (
         request.transport is None or request.transport.is_closing()
@@ -142,8 +141,8 @@ def _failure(request: web.Request, error: Exception) -> Refused:
 
 @web.middleware
 async def see_front(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Note what is in front of us; a path that is only found below the base path is taken for what
-    stands behind it.
+    """Store the properties of the proxy in front of sidelog, and handle an unknown path below its
+    base path without this prefix.
     """
     if FRONT not in request:
         services = request.app[SERVICES]
@@ -178,20 +177,20 @@ async def compress(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _why_unknown(request: web.Request) -> str:
-    """Return why a path below a prefix is not found, where a proxy names one that does not count."""
+    """Explain an unknown path if the prefix of an untrusted proxy was ignored; else empty."""
     front = request.get(FRONT)
     if front is None or not front.has_ignored_prefix:
         return ""
     return (
-        f"X-Forwarded-Prefix does not count: its sender, {request.remote}, is not in [proxy] "
+        f"X-Forwarded-Prefix is ignored: its sender, {request.remote}, is not in [proxy] "
         "trusted_proxies"
     )
 
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into a response in the format of the dialect, for browsers in
-    that of a page.
+    """Turn exceptions of a handler into responses in the format of the dialect, or pages for
+    browsers.
     """
     is_unknown = isinstance(request.match_info.http_exception, web.HTTPNotFound)
     why = _why_unknown(request) if is_unknown else ""
@@ -230,9 +229,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> web.StreamResponse:
-    """Break off a response whose head has been sent: only that shows the client that the rest is
-    missing.
-    """
+    """Break off a response whose head has been sent, so that the client notices the missing rest."""
     transport = request.transport
     if transport is not None and not transport.is_closing():
         _log.warning("a response was broken off: %s", refused.detail, extra={"path": request.path})
@@ -245,9 +242,7 @@ def _cut(request: web.Request, begun: web.StreamResponse, refused: Refused) -> w
 
 @web.middleware
 async def check_host(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests to a name that is not ours (421), wherever the answer would be worth
-    something.
-    """
+    """Refuse requests to a foreign host name (421), except for paths that reveal nothing."""
     if request.path not in hosts.OPEN_PATHS:
         services = request.app[SERVICES]
         authority = request[FRONT].authority
@@ -277,23 +272,22 @@ class Route:
     path: str
     handler: Handler
     is_open: bool = False
-    """Whether it is answered without a token."""
+    """True if no token is needed."""
     is_global: bool = False
-    """Whether it is about the whole sidecar: refused to callers from whom something is hidden."""
+    """True if it shows the whole sidecar; then callers with a restricted scope are refused."""
     for_readers: bool | None = None
-    """Whether readers may ask it; None: when it is a GET."""
+    """True if readers may use it; None for a GET only."""
 
     @property
     def needs_admin(self) -> bool:
-        """Whether only an unrestricted admin may ask it."""
+        """True if only an unrestricted admin may use it."""
         return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 
 def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
-    """Return the middleware that authenticates the caller, and shows the handler no more than it
-    may see.
+    """Return the middleware that authenticates the caller and limits the handler to its scope.
 
-    Routes are by method and pattern; HEAD follows GET.
+    `routes` maps method and pattern to routes; HEAD follows GET.
     """
     open_paths = frozenset(path for (_, path), route in routes.items() if route.is_open)
     open_requests = OpenRequests()
@@ -325,7 +319,7 @@ def require_token(routes: Mapping[tuple[str, str], Route]) -> Middleware:
 
 
 def _route_of(request: web.Request, routes: Mapping[tuple[str, str], Route]) -> Route | None:
-    """Return the route that was asked; None where none has this path and method."""
+    """Return the route of a request; None for an unknown path or method."""
     resource = request.match_info.route.resource
     method = "GET" if request.method == "HEAD" else request.method
     if resource is None:
@@ -335,10 +329,11 @@ def _route_of(request: web.Request, routes: Mapping[tuple[str, str], Route]) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """The caller, and whether its credentials are still valid."""
+    """The caller of a request."""
 
     principal: Principal
     may_go_on: Callable[[], bool]
+    """Returns True while its credentials are valid."""
 
 
 def _authorized(
@@ -365,8 +360,8 @@ def _authorized(
 
 
 def _authenticate(request: web.Request, services: Services) -> _Caller:
-    """Return whose open session or token was presented; the session's cookie wins, as a proxy may
-    add a header.
+    """Return the caller of a session or token. The session's cookie wins, as a proxy may add a
+    header.
 
     Raises:
         Refused: 401 without either, 403 for a session's cookie on a request that another site caused.

@@ -1,4 +1,4 @@
-"""What the handlers of the admin port need, injected by the root that runs them. The only file with
+"""The services of the admin port's handlers, injected by the root that runs them. The only file with
 an `AppKey`.
 """
 
@@ -26,20 +26,20 @@ from storage.record import Entry, ToolCall, now_us
 
 
 class Alerts(Protocol):
-    """The alerts of this sidecar; the last two raise `Refused` where there is none of the name."""
+    """The alerts of this sidecar. `silence` and `test` raise `Refused` for an unknown name."""
 
     async def describe(self) -> dict[str, Any]:
-        """Describe them, what fires, and what was sent."""
+        """Describe the alerts, the firing ones, and the sent messages."""
 
     async def silence(self, name: str, seconds: int) -> None:
-        """Send nothing of one that begins to fire for some time."""
+        """Send no messages about an alert for some time after now."""
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one and call its webhook."""
+        """Evaluate an alert and call its webhook."""
 
 
 async def _forget_nothing() -> None:
-    """Do nothing: no endpoint was learned."""
+    """Do nothing: there are no learned endpoints."""
 
 
 async def _ignore_key(change: str, key: ApiKey) -> None:
@@ -51,17 +51,17 @@ class SendAgain:
     """Sends recorded requests again."""
 
     targets: tuple[str, ...]
-    """Where to, beside the upstream of a request's own route."""
+    """Allowed servers, in addition to the upstream of a request's own route."""
     send: Callable[[str, Entry, str], Awaitable[Entry]]
-    """For a caller, a request as it is to be recorded, and a target, empty for the upstream: return
-    the answer as it would be recorded. Raises ValueError where it cannot be sent, ConnectionError
-    where it has no answer.
+    """Sends a request for a caller to a target, empty for the upstream, and returns the response as
+    it would be recorded. Raises ValueError if the request cannot be sent, ConnectionError if there
+    is no response.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteInfo:
-    """What responses say about a route beyond its records."""
+    """Labels of a route that responses show."""
 
     client: str | None = None
     project: str | None = None
@@ -70,72 +70,70 @@ class RouteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """Everything outside a request that a response is made of. Nothing here is owned: its maker
-    closes it.
-    """
+    """The sources of a response besides its request. They are closed by their makers, not here."""
 
     storage: Storage
     credentials: Credentials
     listen_host: str
     """Host the admin port listens on, allowed as a Host name."""
     instance: str
-    """Which sidecar this is."""
+    """Name of this sidecar."""
     ledger: Callable[[], Awaitable[Ledger]]
-    """Read the accounting; may raise `StorageUnavailable`."""
+    """Reads the accounting; may raise `StorageUnavailable`."""
     status: Callable[[], dict[str, object]]
-    """Describe the processes, queues and store to an operator."""
+    """Describes the processes, queues and store to an operator."""
     in_flight: Callable[[], list[Entry]]
-    """Exchanges in flight on this sidecar: `seq` 0, `ended_at_us` 0, `status` None before there is
-    one; any order.
+    """Returns exchanges in flight on this sidecar, in any order. Their `seq` and `ended_at_us` are 0;
+    `status` is None before the response.
     """
     is_ready: Callable[[], tuple[bool, dict[str, object]]]
-    """Whether traffic may come, and members to show beside it (`degraded`, reasons)."""
+    """Returns True if traffic may come, with further members to show (`degraded`, reasons)."""
     metrics: Metrics
     streams: StreamServices
     on_key_changed: Callable[[str, ApiKey], Awaitable[None]] = _ignore_key
-    """Called for every API key that was `created`, `updated` or `deleted`, before the answer is
+    """Called for every API key that was `created`, `updated` or `deleted`, before the response is
     sent.
     """
     refusals: Refusals = field(default_factory=Refusals)
     sessions: Sessions = field(default_factory=Sessions)
     """The UI's sessions; in memory unless made with a place to save them."""
     allowed_hosts: tuple[str, ...] = ()
-    """Host names beside loopback, IP literals and `listen_host`."""
+    """Allowed host names in addition to loopback, IP literals and `listen_host`."""
     base_path: str = ""
-    """The path below which another proxy has the admin port, without a last slash; empty: none."""
+    """Path of the admin port behind another proxy, without a trailing slash; empty without one."""
     is_trusted_proxy: Callable[[str], bool] = lambda address: False
-    """Whether a proxy at this address is trusted about the browser."""
+    """Returns True if the headers of a proxy at this address are trusted."""
     host_scopes: Mapping[str, Scope] = field(default_factory=dict)
     """Host names that carry a scope, lower case; they are allowed too."""
     running_tools: Callable[[], list[ToolCall]] = list
-    """Tool calls that run on this sidecar now, any order."""
+    """Returns tool calls that run on this sidecar now, in any order."""
     routes: Mapping[str, RouteInfo] = field(default_factory=dict)
     """The configured routes, by id."""
     forget_endpoints: Callable[[], Awaitable[None]] = _forget_nothing
-    """Called after an erasure: names that no record has any more must be forgotten."""
+    """Called after an erasure, to forget names that no record has any more."""
     retention_s: int | None = None
-    """How long records are kept; None: without limit."""
+    """Retention time of records; None without a limit."""
     add_event: Callable[[str, dict[str, object]], None] = lambda name, data: None
-    """Put an event of our own into the log."""
+    """Adds an event of sidelog itself to the log."""
     send_again: SendAgain | None = None
-    """None where it is off."""
+    """None if it is off."""
     version: str = ""
-    """Of the program."""
+    """Version of the program."""
     data_socket: str = ""
-    """Path of the Unix socket that is the data port of this sidecar; empty where it is none."""
+    """Path of the data port of this sidecar if it is a Unix socket, else empty."""
     fanout: SnapshotCursors | None = None
-    """Signs the cursors of the proxy logs' fan-out; None where it is off."""
+    """Signs the cursors of the proxy logs' fan-out; None if it is off."""
     alerts: Alerts | None = None
-    """None where none are evaluated."""
+    """None if no alerts are evaluated here."""
     export_turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
-    """Held by the export that reads and writes a part of its records, not while its client takes
+    """Held by an export while it reads and encodes a part of its records, but not while it sends
     them.
     """
     gate: QueryGate = field(default_factory=QueryGate)
     comparing: QueryGate = field(default_factory=lambda: QueryGate(max_queries=1))
     """Lets one comparison of records run at a time."""
     principal: Principal = ANONYMOUS
-    """Who is asking; set in the view a handler gets."""
+    """The caller; set in the view that a handler gets."""
     now_us: Callable[[], int] = now_us
     """The wall clock, Unix µs."""
 

@@ -146,15 +146,15 @@ _SOME: Final[dict[str, Schema]] = {
     "until": MOMENT | {"anyOf": [_LATE, *MOMENT["anyOf"]]},
     SEARCH: TEXT
     | {
-        "description": "a search, as docs/search.md describes it; one that cannot be read is a 400 that says where, in "
-        "`position` and `length`, and what was `expected`",
+        "description": "a search, as in docs/search.md; an invalid one is a 400 with the `position` and `length` of "
+        "the error, and what was `expected`",
         "examples": ["status:5xx path:/api/* -method:GET"],
     },
     "q": TEXT
     | {"description": "a part of the text in path, query, error, heads, bodies and messages"},
     "redacted": TEXTS
     | {
-        "description": "ids of rules that took something out, or `name:` and the name it stood under",
+        "description": "ids of redaction rules, or `name:` and the name of the redacted value",
         "examples": [["github-token", "name:password"]],
     },
     "client": TEXTS | {"description": "client of the route"},
@@ -198,8 +198,8 @@ TOOL_FILTERS: Final[dict[str, Schema]] = {
 PLACES: Final = TEXTS | {
     "maxItems": MAX_PLACES,
     "description": (
-        "places that are set apart, such as `items[*].id` or `header:x-runtime`, each in a "
-        "parameter of its own; what is none is a 400"
+        "ignored paths, such as `items[*].id` or `header:x-runtime`, each in a parameter of its "
+        "own; an invalid one is a 400"
     ),
     "examples": [["items[*].id", "header:x-runtime"]],
 }
@@ -207,7 +207,7 @@ FACET_NAMES: Final = some_words(*FACETS)
 FIELDS: Final = {
     "type": "string",
     "pattern": f"^({fields.CELL_FIELD}(,{fields.CELL_FIELD}){{0,{fields.MAX_FIELDS - 1}}}|)$",
-    "description": "headers and places in JSON bodies, shown in `fields` of each record",
+    "description": "headers and paths in JSON bodies, shown in `fields` of each record",
     "examples": ["header.x-tenant,response_body.choices.0.finish_reason"],
 }
 _COLUMN: Final = f"({'|'.join(csv_rows.COLUMNS)}|{fields.CELL_FIELD})"
@@ -223,8 +223,8 @@ GROUPED_BY: Final[Schema] = {
         {"type": "string", "pattern": f"^{fields.CELL_FIELD}$"},
     ],
     "default": "endpoint",
-    "description": "a field, a header, or a place in JSON bodies; `tool` counts calls of MCP tools, for which no other "
-    "filter holds than since, until, key and tool",
+    "description": "a field, a header, or a path in JSON bodies; `tool` counts calls of MCP tools, which can be "
+    "filtered by since, until, key and tool only",
     "examples": ["header.x-tenant"],
 }
 RESUME: Final[dict[str, Schema]] = {"lastEventId": whole()}
@@ -274,11 +274,11 @@ _TOP: Final = {
     "sort": one_of(*top.SORTS),
 }
 _NEWEST: Final = (
-    "The newest records are added up, as many as the time budget allows: `complete` says whether "
-    "these were all, and `seen` how many. With `before`, or sorted by what came to be `slower` or "
-    "`failing`, a row has what came of it in the period "
-    "of the same length before `since`, if the log reaches back so far; else null. With "
-    "`buckets`, which needs a range of time, `series` of a row counts its requests in so many "
+    "The newest records are counted, as many as the time budget allows: `seen` is their number, "
+    "and `complete` is true if these were all. With `before`, or sorted by `slower` or `failing`, "
+    "a row has its figures of the period of the same length before `since`, or null if the log "
+    "does not reach back that far. With `buckets`, which needs a time range, `series` of a row "
+    "counts its requests in that many "
     "steps."
 )
 _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
@@ -327,7 +327,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         request_logs.RequestLogPage,
         notes="The calls of the last 30 days, or of a shorter retention. `total` is exact; where counting "
-        "takes longer than the time budget it is a lower bound, and `total_capped` says so.",
+        "takes longer than the time budget it is a lower bound, and `total_capped` is true.",
     ),
     ("GET", "/api/mcp-logs"): Operation(
         {
@@ -426,8 +426,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         },
         conversations.ConversationPage,
         has_filters=True,
-        notes="A conversation is listed when one of its calls matches; its sums are those of all its calls. "
-        "Sorted by a figure, or with a least number of failures or cost, the first `limit` of all "
+        notes="A conversation is listed if one of its calls matches; its sums are those of all its calls. "
+        "Sorted by a metric, or with a minimum of failures or cost, the first `limit` of all "
         "are one page; `complete` says whether there was time to compare them all, or else the "
         "newest.",
     ),
@@ -451,8 +451,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "cursor": CURSOR_UP,
         },
         transcript.Transcript,
-        notes="Each call is shown with what it says that was not said before. What failed is kept whole first, other "
-        "texts are cut in their middle.",
+        notes="Each call is shown with its new messages only. Failures are kept whole first; other texts "
+        "are cut in their middle.",
         errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/file"): Operation({}, media_types=_HTML, errors=(400, 404)),
@@ -506,8 +506,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         handler.Sent,
         body=handler.Again,
         errors=(400, 403, 404, 409, 413, 502),
-        notes="For tokens of role `operate` or `admin`, where `[replay] enabled` is set. What was redacted must be "
-        "given or left out. No redirect is followed. See docs/replay.md.",
+        notes="For tokens of role `operate` or `admin`, where `[replay] enabled` is set. Redacted values must "
+        "be given or left out. Redirects are not followed. See docs/replay.md.",
     ),
     ("GET", "/api/records/{id}/chat"): Operation({}, Chat, errors=(404,)),
     ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),

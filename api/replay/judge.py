@@ -202,7 +202,6 @@ class Shape:
 
 
 Expect = Literal["status", "shape", "same"]
-EXPECTATIONS: Final[tuple[Expect, ...]] = ("status", "shape", "same")
 
 Key = tuple[str | None, str | None, str]
 """Method, endpoint and status of responses with a common shape."""

@@ -4,7 +4,7 @@
 const textOf = (text) => JSON.stringify(text).replaceAll("\u007f", String.raw`\u007f`);
 
 /** `10m` of 600 s. */
-export function windowText(seconds) {
+function windowText(seconds) {
   for (const [length, unit] of /** @type {[number, string][]} */ ([
     [86_400, "d"],
     [3600, "h"],

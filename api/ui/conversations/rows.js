@@ -8,7 +8,7 @@ const US_PER_MS = 1000;
 const SHOWN_TOOLS = 3;
 
 /** Names with how often, the most frequent first: `read_file 12, bash 3`. */
-export const countsText = (counts) =>
+const countsText = (counts) =>
   Object.entries(counts)
     .map(([name, number]) => `${name} ${count(number)}`)
     .join(", ");
@@ -20,7 +20,7 @@ export function sum(text, known, turns, noun) {
   return missing > 0 ? [text, unit(` + ${count(missing)} without ${noun}`)] : text;
 }
 
-export const costSum = ({ cost_usd: cost, counted, priced, turns }) =>
+const costSum = ({ cost_usd: cost, counted, priced, turns }) =>
   sum(cost === 0 ? "$0" : money(cost), priced, turns, counted > 0 ? "price" : "usage");
 
 function callerText({ project, container, client, key, user_agent: agent }) {

@@ -14,7 +14,7 @@ const OWN = /^(?:host|content-length|connection|keep-alive|transfer-encoding|te|
 let allowed;
 
 /** Whether the caller may send requests again, and where to. */
-export const mayReplay = () =>
+const mayReplay = () =>
   (allowed ??= getJson("api/replay").catch(() => ({ enabled: false, targets: [] })));
 
 /** The button that opens the form; it appears once it is known that the caller may use it. */

@@ -9,7 +9,7 @@ const BY_NAME = "name:";
 const OTHER = "other"; // all beyond a number of ids
 
 /** How the settings switch off what took something out; null where they are too many to name. */
-export function remedy(id) {
+function remedy(id) {
   if (id === OTHER) return null;
   const [setting, value] = id.startsWith(BY_NAME)
     ? ["except", id.slice(BY_NAME.length)]
