@@ -132,27 +132,26 @@ def project_detail(
     """Return one request in full."""
     row = project_row(record, payload, retention_s)
     sent_ms = row.proxyData.sentAt
+    content: dict[str, Any] = dict.fromkeys(
+        ("requestHeaders", "requestBody", "responseHeaders", "responseBody")
+    )
+    if payload is not None:
+        content = {
+            "requestHeaders": headers_of(payload.request_head, shows_redacted=True),
+            "requestBody": body_of(payload.request_body, payload.request_head),
+            "requestBodyCut": _cut_of(payload.request_body),
+            "requestTrailers": _trailers_of(payload.request_trailers),
+            "responseHeaders": headers_of(payload.response_head, shows_redacted=True),
+            "responseBody": body_of(payload.response_body, payload.response_head),
+            "responseBodyCut": _cut_of(payload.response_body),
+            "responseTrailers": _trailers_of(payload.response_trailers),
+        }
     return ClientRequestDetail(
         method=record.method,
         path=record.path,
         statusCode=record.status,
         duration=None if sent_ms is None else sent_ms - row.processedAt,
-        requestHeaders=None
-        if payload is None
-        else headers_of(payload.request_head, shows_redacted=True),
-        requestBody=None
-        if payload is None
-        else body_of(payload.request_body, payload.request_head),
-        responseHeaders=None
-        if payload is None
-        else headers_of(payload.response_head, shows_redacted=True),
-        responseBody=None
-        if payload is None
-        else body_of(payload.response_body, payload.response_head),
-        requestBodyCut=UNSET if payload is None else _cut_of(payload.request_body),
-        responseBodyCut=UNSET if payload is None else _cut_of(payload.response_body),
-        requestTrailers=UNSET if payload is None else _trailers_of(payload.request_trailers),
-        responseTrailers=UNSET if payload is None else _trailers_of(payload.response_trailers),
+        **content,
         **msgspec.structs.asdict(row),
     )
 

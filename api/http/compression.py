@@ -29,13 +29,16 @@ _GZIP_LEVEL: Final = 1
 _GZIP: Final = zlib.MAX_WBITS | 16
 _TYPES: Final = frozenset(
     (
-        *(
-            "application/json",
-            "application/problem+json",
-            "application/x-ndjson",
-            "application/openmetrics-text",
-        ),
-        *("text/plain", "text/csv", "text/html", "text/css", "text/javascript", "image/svg+xml"),
+        "application/json",
+        "application/problem+json",
+        "application/x-ndjson",
+        "application/openmetrics-text",
+        "text/plain",
+        "text/csv",
+        "text/html",
+        "text/css",
+        "text/javascript",
+        "image/svg+xml",
     )
 )
 

@@ -26,16 +26,15 @@ from storage.search.expression import (
 _KIND_FIELDS: Final = ("kind", "conversation")
 _MESSAGE_FIELDS: Final = frozenset(
     (
-        *(
-            "cost_usd",
-            "tokens",
-            "input_tokens",
-            "output_tokens",
-            "finish_reason",
-            "called_tool",
-            "resolved_model",
-        ),
-        *("redacted", "tool_error"),
+        "cost_usd",
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "finish_reason",
+        "called_tool",
+        "resolved_model",
+        "redacted",
+        "tool_error",
     )
 )
 """Fields of WebSocket messages, which are events: of those that end a model's response, and of

@@ -13,9 +13,10 @@ import orjson
 
 from api.http.times import format_time_or_none
 from storage.failure_message import error_message
-from storage.record import Body, Payload, Record, format_id
+from storage.record import Body, Payload, Record, Stream, format_id
 from storage.search.subject import readable, split_line
 
+_NO_STREAM: Final = Stream(None, None, None, finished=False)
 _UTF8_EDGE_BYTES: Final = 3
 """A window may cut a UTF-8 character: at most this many bytes of it stand at the edge."""
 
@@ -33,14 +34,15 @@ def record_json(record: Record) -> dict[str, object]:
     shown["conversation"] = None if record.conversation is None else format_id(record.conversation)
     del shown["marks"]
     shown["in_flight"] = is_in_flight(record)
-    shown["finish_reason"] = None if record.stream is None else record.stream.finish_reason
-    shown["called_tools"] = None if record.stream is None else record.stream.tools
-    shown["failed_tools"] = None if record.stream is None else record.stream.failed_tools
+    stream = record.stream or _NO_STREAM
+    shown["finish_reason"] = stream.finish_reason
+    shown["called_tools"] = stream.tools
+    shown["failed_tools"] = stream.failed_tools
+    shown["begun_by"] = stream.begun_by
     shown["grpc"] = None if record.grpc is None else msgspec.structs.asdict(record.grpc)
     shown["grpc_status"] = None if record.grpc is None else record.grpc.status_name
     shown["has_messages"] = record.has_messages
-    shown["begun_by"] = None if record.stream is None else record.stream.begun_by
-    if record.stream is not None and record.stream.is_document:
+    if stream.is_document:
         shown["stream"] = None
     if is_in_flight(record):
         shown.update(seq=None, ended_at_us=None, duration_us=None)
@@ -67,11 +69,11 @@ def usage_json(record: Record) -> dict[str, object] | None:
         "cost_usd": record.cost_usd,
         "price_source": record.price_source,
     }
-    stream = record.stream
+    stream = record.stream or _NO_STREAM
     return shown | {
-        "meters": {} if stream is None else stream.meters or {},
-        "service_tier": None if stream is None else stream.service_tier,
-        "cost_lacks": [] if stream is None else stream.cost_lacks or [],
+        "meters": stream.meters or {},
+        "service_tier": stream.service_tier,
+        "cost_lacks": stream.cost_lacks or [],
     }
 
 

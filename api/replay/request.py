@@ -27,16 +27,18 @@ REPLAY_OF: Final = "X-Sidelog-Replay-Of"
 """Carries the id of the original record."""
 CONNECTION_FIELDS: Final = frozenset(
     (
-        *(
-            "connection",
-            "keep-alive",
-            "transfer-encoding",
-            "trailer",
-            "upgrade",
-            "te",
-            "proxy-connection",
-        ),
-        *("proxy-authorization", "host", "content-length", "expect", "http2-settings"),
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "trailer",
+        "upgrade",
+        "te",
+        "proxy-connection",
+        "proxy-authorization",
+        "host",
+        "content-length",
+        "expect",
+        "http2-settings",
     )
 )
 """Fields of one connection, and fields that the sender writes itself."""

@@ -23,15 +23,21 @@ VERSION: Final = 1
 MAX_HEADER_BYTES: Final = 1 << 20
 """Bytes of the first line that are read for the description of the suite."""
 _KEPT: Final = (
-    *("outcome", "status", "method", "scheme", "host", "path", "query", "route_id", "endpoint"),
-    *(
-        "started_at_us",
-        "ended_at_us",
-        "duration_us",
-        "request_bytes",
-        "response_bytes",
-        "request_complete",
-    ),
+    "outcome",
+    "status",
+    "method",
+    "scheme",
+    "host",
+    "path",
+    "query",
+    "route_id",
+    "endpoint",
+    "started_at_us",
+    "ended_at_us",
+    "duration_us",
+    "request_bytes",
+    "response_bytes",
+    "request_complete",
 )
 """Columns of a record that a suite keeps."""
 _NOTES: Final = ("coding", "omitted", "coding_error", "charset")

@@ -54,17 +54,17 @@ def _printf(controls: str) -> str:
 
 _LEFT_OUT: Final = frozenset(
     (
-        *(
-            "host",
-            "content-length",
-            "connection",
-            "keep-alive",
-            "transfer-encoding",
-            "trailer",
-            "upgrade",
-            "te",
-        ),
-        *("proxy-connection", "accept-encoding", "expect"),
+        "host",
+        "content-length",
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "trailer",
+        "upgrade",
+        "te",
+        "proxy-connection",
+        "accept-encoding",
+        "expect",
     )
 )
 """Fields that curl writes itself, or that belong to one connection."""

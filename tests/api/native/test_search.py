@@ -49,63 +49,6 @@ async def fill(world: World) -> None:
     )
 
 
-async def test_searches(world: World, client: Client) -> None:
-    """Words, brackets, negation, headers, addresses, bodies, ranges."""
-    await fill(world)
-    assert await found(client, "") == [3, 2, 1]
-    assert await found(client, "path:/api/* -status:5xx") == [1]
-    assert await found(client, '"connection reset" or duration:>500ms') == [3, 2]
-    assert await found(client, "client:10.0.0.0/8 body.user.id:42 header.x-a:2") == [2]
-    assert await found(client, "ua:WGET", kind="exchange") == [1]
-    assert await found(client, "kind:event or status:404") == [4, 3]
-    assert await found(client, "not (status:2xx or status:4xx)") == [2]
-    assert await found(client, "status:>=400", path="/static") == [3]
-    assert await found(client, "project:proj_a", project="proj_b") == []
-    assert (
-        await found(client, "error:http_503")
-        == await found(client, "", error_type="http_503")
-        == [2]
-    )
-    assert await found(client, "error:http_4*,none") == [3]
-    assert (
-        await found(client, "outcome:completed")
-        == await found(client, "", outcome="completed")
-        == [3, 2, 1]
-    )
-    assert await found(client, "level:>error") == await found(client, "level:<debug kind:all") == []
-    assert (
-        await found(client, "-level:>error")
-        == await found(client, "level:>error or level:>=debug")
-        == [3, 2, 1]
-    )
-
-
-async def test_calls_over_a_web_socket_are_found_by_what_calls_have(
-    world: World, client: Client
-) -> None:
-    """They are events, which other searches leave out."""
-    call = {
-        "name": "websocket_message",
-        "provider": "openai",
-        "model": "gpt-5.1",
-        "cost_usd": 0.5,
-        "input_tokens": 7,
-    }
-    message = make_event(5, name="websocket_message")
-    await world.storage.commit(
-        make_batch(make_record(1, cost_usd=0.1), make_event(2, **call), message)
-    )
-    assert await found(client, "cost:>0") == await found(client, "cost:*") == [2, 1]
-    assert (
-        await found(client, "tokens:>=7")
-        == await found(client, "input_tokens:7 model:gpt-5.1")
-        == [2]
-    )
-    assert (
-        await found(client, "cost:>0", kind="exchange") == await found(client, "-cost:>0.2") == [1]
-    )
-
-
 async def test_what_was_taken_out_is_shown_and_found(world: World, client: Client) -> None:
     """In the list and in one record; by rule, by name in any case, by any, by none; messages of a
     WebSocket, too.

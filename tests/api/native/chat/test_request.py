@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from api.native.chat.message import message_of, text_of
 from api.native.chat.request import last_items, read_request
 from storage.record import Body
 from tests.api.native.chat.calls import said, sent_in
 from tests.api.samples import make_body
+from tests.support.cases import each_of
 
 NAMESPACES = [
     {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]},
@@ -470,73 +472,68 @@ def test_the_inputs_of_a_conversation_of_mistral() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+FAILED = {"type": "tool_result", "tool_use_id": "t", "content": "a"}
+
+
+def answer(response: dict[str, str]) -> dict[str, Any]:
+    """A result as Gemini wants it."""
+    return {"role": "user", "parts": [{"functionResponse": {"name": "read", "response": response}}]}
+
+
+@each_of(
     ("message", "is_failed"),
     [
-        (
-            {
-                "role": "user",
-                "content": [
-                    {"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": True}
-                ],
-            },
-            True,
-        ),
-        (
-            {
-                "role": "user",
-                "content": [
-                    {"type": "tool_result", "tool_use_id": "t", "content": "a", "is_error": False}
-                ],
-            },
-            False,
-        ),
+        ({"role": "user", "content": [FAILED | {"is_error": True}]}, True),
+        ({"role": "user", "content": [FAILED | {"is_error": False}]}, False),
         ({"role": "tool", "tool_call_id": "c", "content": "a", "status": "error"}, True),
         ({"role": "tool", "tool_call_id": "c", "content": "error"}, False),
-        (
-            {"type": "mcp_call", "id": "m", "name": "add", "output": None, "error": "too large"},
-            True,
-        ),
+        ({"type": "function_call_output", "call_id": "c", "output": "no", "status": "failed"}, True),
+        ({"role": "user", "content": [{"toolResult": {"toolUseId": "c", "content": [], "status": "error"}}]}, True),
+        ({"role": "user", "content": [{"toolResult": {"toolUseId": "c", "content": [], "status": "success"}}]}, False),
+        ({"type": "mcp_call", "id": "m", "name": "add", "output": None, "error": "too large"}, True),
         ({"type": "mcp_call", "id": "m", "name": "add", "output": "2", "error": None}, False),
-        (
-            {
-                "role": "user",
-                "parts": [{"functionResponse": {"name": "read", "response": {"error": "no file"}}}],
-            },
-            True,
-        ),
-        (
-            {
-                "role": "user",
-                "parts": [{"functionResponse": {"name": "read", "response": {"output": "milk"}}}],
-            },
-            False,
-        ),
-        (
-            {
-                "role": "user",
-                "parts": [{"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "E"}}],
-            },
-            True,
-        ),
-        (
-            {
-                "type": "web_search_tool_result",
-                "tool_use_id": "s",
-                "content": {
-                    "type": "web_search_tool_result_error",
-                    "error_code": "max_uses_exceeded",
-                },
-            },
-            True,
-        ),
+        (answer({"error": "no file"}), True), (answer({"output": "milk"}), False),
+        ({"role": "user", "parts": [{"codeExecutionResult": {"outcome": "OUTCOME_FAILED", "output": "E"}}]}, True),
+        ({"type": "web_search_tool_result", "tool_use_id": "s", "content": {
+            "type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}}, True),
     ],
-)
+)  # fmt: skip
 def test_a_tool_that_failed_is_said_to_have(message: dict[str, Any], is_failed: bool) -> None:
     """Wherever the API says so, and nowhere else: not by what the result looks like."""
     key = "contents" if "parts" in message else "input" if "type" in message else "messages"
     sent = sent_in({key: [message]})
     assert sent["messages"][0]["parts"][-1].get("has_failed", False) is is_failed
+
+
+@each_of(
+    ("item", "role", "expected"),
+    [
+        ("hi", "user", [("text", "hi", "")]), ({}, "user", []), ({"role": "user", "content": ""}, "user", []),
+        ({"role": "assistant", "content": [{"type": "thinking", "thinking": "hm"}]}, "assistant",
+         [("thinking", "hm", "")]),
+        ({"role": "assistant", "content": None, "reasoning_content": "hm", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]}, "assistant",
+         [("thinking", "hm", ""), ("call", "{}", "c1")]),
+        ({"role": "assistant", "content": [{"toolUse": {"toolUseId": "c1", "name": "add", "input": {"a": 1}}}]},
+         "assistant", [("call", '{"a":1}', "c1")]),
+        ({"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": "3"}]}}]}, "tool",
+         [("result", "3", "c1")]),
+        ({"role": 7, "content": [None, 7, [], {"text": 7}]}, "user", [("other", "part, not shown here", "")]),
+    ],
+)  # fmt: skip
+def test_messages_of_other_forms(item: Any, role: str, expected: list[tuple[str, ...]]) -> None:
+    """Of Bedrock, with thoughts beside the text, and of no form, which is named or left out."""
+    message = message_of(item)
+    assert message.role == role
+    assert [(part.kind, part.text, part.id) for part in message.parts] == expected
+
+
+def test_values_are_texts() -> None:
+    """Also those that no JSON can hold."""
+    deep: Any = None
+    for _ in range(5000):
+        deep = [deep]
+    assert [text_of(each) for each in ("a", None, {"a": [1]}, deep)] == ["a", "", '{"a":[1]}', ""]
 
 
 def test_what_is_no_request_says_nothing() -> None:
