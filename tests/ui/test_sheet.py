@@ -72,7 +72,7 @@ async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
     for tab in ("request", "response", "facts"):
         await page.click(f"#tab-{tab}")
         await page.wait_for(
-            line, 'Taken out: github-token (1), name:a "b" c (1), name:password (12), other (4)'
+            line, 'Redacted: github-token (1), name:a "b" c (1), name:password (12), other (4)'
         )
 
     titles = await page.evaluate(
@@ -86,7 +86,7 @@ async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
     await page.until("document.querySelectorAll('#rows tr[data-id]').length === 1")
     await page.wait_for("#rows tr[data-id]", "/taken")
     await empty_site.open("/requests?period=15m&record=" + entries[1].record.id.hex())
-    await page.wait_for("#sheet .taken-out", "Taken out: iban (1)")
+    await page.wait_for("#sheet .taken-out", "Redacted: iban (1)")
     await page.click(f"{line} a", "iban")
     await page.until("document.querySelector('#filter').value === 'redacted:iban'")
     await page.wait_for("#rows tr[data-id]", "/plain")

@@ -28,7 +28,7 @@ const GROUPS = [
   ["called_tool", "Tool called"],
   ["tool_error", "Tool failed"],
   ["grpc_status", "gRPC status"],
-  ["redacted", "Taken out"],
+  ["redacted", "Redacted"],
   ["error_type", "Error"],
 ];
 const NAMED = [["conversation", "Conversation"]]; // too many values to count: shown when one is in the box

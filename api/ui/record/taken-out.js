@@ -32,5 +32,5 @@ export function takenOut({ redactions }) {
     ),
     ` (${count(places)})`,
   ];
-  return [el("p", { class: "unit under taken-out" }, "Taken out: ", found.flatMap(linked))];
+  return [el("p", { class: "unit under taken-out" }, "Redacted: ", found.flatMap(linked))];
 }

@@ -160,6 +160,7 @@ GEMINI_PARTS = [THOUGHT, READ, ("call", '{"a":2}', "read"), MILK]
                       {"type": "arguments_delta", "arguments": '{"a":1}'}),
                 *step(2, STEPS[0]), *step(3, {"type": "model_output"}, {"type": "text", "text": "Mi"},
                                           {"type": "text", "text": "lk"})), [THOUGHT, READ, MILK]),
+        (stream(*step(0, STEPS[2])), [READ]),
         # Servers that speak like OpenAI, completions, and Ollama, whose lines may have whole calls.
         ({"choices": [message(content="Milk", reasoning_content="A file")]}, [THOUGHT, MILK]),
         ({"choices": [message(content="Milk", tool_calls=[called(0, name="read", arguments='{"a":1}')])]},
