@@ -39,9 +39,8 @@ BodySide = Literal["request", "response"]
 _Redactions = Annotated[
     dict[str, int],
     msgspec.Meta(
-        description="what was taken out before the record was stored: the id of a rule, or `name:` and the name that a "
-        "value stood under, and in how many places; null: nothing. More than 32 are counted under "
-        "`other`",
+        description="values redacted before the record was stored: the id of a rule, or `name:` and the name of the "
+        "value, with their number; null without any. More than 32 are counted under `other`",
         examples=[{"github-token": 1, "name:password": 2}],
     ),
 ]

@@ -170,6 +170,8 @@ GEMINI_PARTS = [THOUGHT, READ, ("call", '{"a":2}', "read"), MILK]
                 chunk(content="Mi"), chunk(content="lk"), chunk(tool_calls=[called(0, name="read", arguments='{"a"')]),
                 chunk(tool_calls=[called(1, name="add", arguments="")]),
                 chunk(tool_calls=[called(0, arguments=":1}")])), [THOUGHT, MILK, READ, ("call", "", "add")]),
+        (stream(chunk(tool_calls=[called(0, arguments='{"a"')]),
+                chunk(tool_calls=[called(0, name="read", arguments=":1}")])), [READ]),
         (message(content="Milk"), [MILK]), ({"response": "Milk"}, [MILK]),
         (lines(message(thinking="A "), message(thinking="file"), message(content="Mi"), message(content="lk"), message(
             tool_calls=[{"function": {"name": "read", "arguments": {"a": number}}} for number in (1, 2)])),

@@ -106,7 +106,10 @@ def test_what_a_program_put_before_it_is_left_out(messages: list[Any]) -> None:
 
 def test_where_nobody_speaks_the_element_is_shown() -> None:
     """Rather than nothing; so is one that has no end."""
-    assert opening_of(body_of({"input": [user("<env>x</env>")]})).text == "<env>x</env>"
+    assert (
+        opening_of(body_of({"input": [user("<env>x</env>"), user("<b>y</b>")]})).text
+        == "<env>x</env>"
+    )
     assert opening_of(body_of({"messages": [user("<open>no end")]})).text == "<open>no end"
 
 
