@@ -11,6 +11,7 @@ from api.http.cursor import (
     decode_received_cursor,
     encode_cursor,
     encode_received_cursor,
+    to_text,
 )
 from api.http.errors import BadParameter
 from storage.query import Order
@@ -51,14 +52,16 @@ def test_a_cursor_with_a_changed_character_is_another_cursor_or_none(place: int)
 
 
 def test_padding_and_other_versions_are_refused() -> None:
-    """There is one spelling of a cursor."""
+    """There is one spelling of a cursor; other versions, orders and larger numbers are none."""
     text = encode_cursor("asc", 5)
     for other in (
         text + "==",
         text + "=",
         text[:-1],
         "",
-        base64.urlsafe_b64encode(b"\x02\x00" + bytes(8)).decode(),
+        to_text(b"\x02\x00" + bytes(8)),
+        to_text(b"\x01\x02" + bytes(8)),
+        to_text(b"\x01\x00\x80" + bytes(7)),
     ):
         with pytest.raises(BadParameter):
             decode_cursor(other)

@@ -161,8 +161,7 @@ def test_tools_are_counted_where_they_are_declared() -> None:
         "googleSearch",
     ]
     specs = [{"toolSpec": {"name": "read"}}, {"cachePoint": {"type": "default"}}]
-    body = {"messages": [], "toolConfig": {"tools": specs}}
-    assert sent_in(body)["tools"] == ["read"]
+    assert sent_in({"messages": [], "toolConfig": {"tools": specs}})["tools"] == ["read"]
     tools = [
         *NAMESPACES,
         {"type": "function", "function": {"name": "a"}},
