@@ -141,16 +141,18 @@ def replay(
 
     Example: sidelog replay 'method:GET -path:/admin/*' --since 1h --against http://127.0.0.1:3000
     """
+    import asyncio
+
     from api.replay.judge import Judge
     from proxy.cli.commands.files.progress import Progress
     from proxy.cli.commands.files.replaying import (
+        Pace,
         Plan,
+        Replay,
         calls_to,
         given_of,
         ignored_places,
-        pace_of,
         prepare,
-        send_all,
     )
     from proxy.cli.commands.files.report import Report
     from proxy.cli.commands.files.results import Results
@@ -158,7 +160,10 @@ def replay(
     from proxy.cli.commands.files.source import suite_of
 
     calls = calls_to(against, insecure, timeout_s, protobuf)
-    pace = pace_of(rate, speed or (1.0 if as_recorded else 0.0), loop, concurrency, timeout_s)
+    speed = speed or (1.0 if as_recorded else 0.0)
+    if rate and speed:
+        raise click.UsageError("--rate and --as-recorded, or --speed, are two paces: give one")
+    pace = Pace(rate, speed, loop, concurrency, timeout_s)
     given = given_of(set_header, edit)
     report = Report(slower)
     with suite_of(reader, filters) as (suite, hosts):
@@ -169,7 +174,7 @@ def replay(
         results = Results(output, of, report.add)
         progress = Progress(expected * loop)
         try:
-            send_all(plan, judge, results, progress)
+            asyncio.run(Replay(plan, judge, results, progress).run())
         finally:
             progress.end(is_kept=False)
             results.close()

@@ -65,9 +65,14 @@ class Pace:
     speed: float
     """Speed relative to the recording; 0: the recorded times do not count."""
     rounds: int
-    concurrency: int
-    """Number of open requests."""
+    concurrency: int | None
+    """None: the default."""
     timeout_s: float
+
+    @property
+    def max_open(self) -> int:
+        """Number of open requests: one by default, or `MAX_OPEN` at a pace."""
+        return self.concurrency or (MAX_OPEN if self.rate or self.speed else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +140,6 @@ def given_of(headers: Sequence[str], edits: Sequence[str]) -> Given:
         return read_given(headers, edits, os.environ)
     except ValueError as error:
         raise CommandError(str(error), exit_code=2) from error
-
-
-def pace_of(
-    rate: int | None, speed: float, rounds: int, concurrency: int | None, timeout_s: float
-) -> Pace:
-    """Return the pace that the options ask for."""
-    if rate and speed:
-        text = "--rate and --as-recorded, or --speed, are two paces: give one"
-        raise CommandError(text, exit_code=2)
-    usual = MAX_OPEN if rate or speed else 1
-    return Pace(rate, speed, rounds, concurrency or usual, timeout_s)
 
 
 def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
@@ -216,7 +210,7 @@ def _outgoing(plan: Plan, recorded: Recorded, given: Given) -> Outgoing:
         return plan.calls.outgoing(recorded, made) if _is_call(recorded) else made
 
 
-class _Replay:
+class Replay:
     """Sends the requests of a suite, each at its time."""
 
     def __init__(self, plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
@@ -227,9 +221,10 @@ class _Replay:
         self._redactor = Redactor()
         self._unreached = 0
         """Number of consecutive requests that reached no server."""
-        self._room = asyncio.Semaphore(plan.pace.concurrency)
+        self._room = asyncio.Semaphore(plan.pace.max_open)
 
     async def run(self) -> None:
+        """Send the requests, and note how each answer is judged."""
         plan = self._plan
         loop = asyncio.get_running_loop()
         tls: ssl.SSLContext | bool = True
@@ -328,11 +323,6 @@ class _Replay:
         counts = self._results.counts
         shown = ", ".join(f"{times:,} {name.replace('_', ' ')}" for name, times in counts.items())
         self._progress.show(counts.total(), shown)
-
-
-def send_all(plan: Plan, judge: Judge, results: Results, progress: Progress) -> None:
-    """Send the chosen requests of a suite, and note how each answer is judged."""
-    asyncio.run(_Replay(plan, judge, results, progress).run())
 
 
 def _record(answer: Answer, size: int) -> Record:
