@@ -50,7 +50,7 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 """Largest response that is read; 1000 records, or one exchange with its bodies, are far smaller."""
 
 
-def data_directory(option: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+def data_directory(option: str | None, environ: Mapping[str, str] | None = None) -> Path:
     """Return the data directory: option, SIDELOG_DATA_DIR, the first of STATE_DIRECTORY,
     ./sidelog-data.
 
@@ -58,6 +58,7 @@ def data_directory(option: str | None, environ: Mapping[str, str] = os.environ) 
     neither has run here, the directory of `sidelog run` in this project is used. A failed start
     does not count.
     """
+    environ = os.environ if environ is None else environ
     if named := _named_directory(option, environ):
         return Path(named)
 
@@ -315,9 +316,10 @@ def connect(
     url: str | None,
     token: str | None,
     option: str | None,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
 ) -> Client:
     """Return a client; address and token come from options, or else from the data directory."""
+    environ = os.environ if environ is None else environ
     directory = data_directory(option, environ)
     url = url or environ.get("SIDELOG_URL") or None
     source = "--token" if token else "SIDELOG_TOKEN"
