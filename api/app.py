@@ -88,7 +88,7 @@ def routes() -> tuple[Route, ...]:
 
 
 def _conversations() -> tuple[Route, ...]:
-    """Return what is asked of conversations with language models."""
+    """Return the routes of conversations with language models."""
     return (
         Route("GET", "/api/conversations", conversations.list_conversations),
         Route("GET", "/api/conversations/{id}", conversations.get_conversation),
@@ -99,7 +99,7 @@ def _conversations() -> tuple[Route, ...]:
 
 
 def _dialects() -> tuple[Route, ...]:
-    """Return the log APIs that others have published."""
+    """Return the routes of log APIs that others have published."""
     return (
         Route("GET", "/v1/requests", gateway.list_requests),
         Route("GET", "/api/proxy-logs/_logs", proxy_logs.list_entries),
@@ -126,7 +126,7 @@ def _dialects() -> tuple[Route, ...]:
 
 @lru_cache(maxsize=1)
 def _pages() -> tuple[Route, ...]:
-    """Return the UI: its pages, and the files they need."""
+    """Return the routes of the UI: its pages, and the files that they need."""
     assets = load_assets()
     return (
         Route("GET", "/docs", serve_page(assets.shell("docs.html", "pages/docs.js")), is_open=True),
@@ -154,7 +154,7 @@ async def openapi(request: web.Request) -> web.Response:
 
 @lru_cache(maxsize=4)
 def _description(version: str, base_path: str) -> bytes:
-    """Write the description: 5 ms, so once."""
+    """Encode the OpenAPI description. It takes 5 ms, so the result is cached."""
     return msgspec.json.encode(describe(routes(), version, base_path))
 
 

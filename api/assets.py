@@ -81,7 +81,7 @@ class Assets:
 
 @lru_cache(maxsize=1)
 def load_assets() -> Assets:
-    """Read the files: 20 ms, so once."""
+    """Read the files of the UI into memory. It takes 20 ms, so the result is cached."""
     files: dict[str, Asset] = {}
     version = hashlib.sha256()
     for name, file in sorted(_files(resources.files("api.ui"), ""), key=itemgetter(0)):

@@ -97,7 +97,7 @@ class Latencies:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Self:
-        """Count values by bucket."""
+        """Return a histogram that counts the values, in microseconds, by bucket."""
         if not values:
             return cls()
         if len(values) == 1:  # most rows of varied traffic have one: 1 us instead of 4
@@ -395,7 +395,7 @@ class Top:
 
     @property
     def sampled(self) -> bool:
-        """Whether some of the sums are estimates."""
+        """Return True if some records behind the sums were sampled, so that the sums are estimates."""
         return any(row.sampled for row in self.rows)
 
 

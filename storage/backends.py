@@ -215,7 +215,7 @@ def check_url(url: str) -> None:
 
 
 def is_postgres(url: str) -> bool:
-    """Whether a URL names a store on Postgres."""
+    """Return True if the URL of a store has a scheme of Postgres."""
     return url.partition(":")[0] in ("postgresql", "postgres")
 
 

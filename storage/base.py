@@ -60,7 +60,9 @@ class Storage(Protocol):
 
     @property
     def has_late_prefix(self) -> bool:
-        """Whether rows above `last_seq` can be read while others may still come between them."""
+        """Return True if rows above `last_seq` can be read while rows with lower numbers may still
+        be committed.
+        """
         ...
 
     @property
@@ -152,7 +154,9 @@ class Storage(Protocol):
         ...
 
     async def is_in_place(self) -> bool:
-        """Whether new records can be found again: a file may be removed while it is open."""
+        """Return True if the store's files are still at their path. A file that was removed while
+        open takes records that are lost later.
+        """
         ...
 
     async def vacuum(self) -> None:

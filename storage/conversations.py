@@ -66,7 +66,9 @@ class ConversationQuery(Query["ConversationPage"]):
 
     @property
     def is_of_all(self) -> bool:
-        """Whether sums of all conversations must be compared, so that there is only one page."""
+        """Return True if the query must compare the sums of all conversations, so that it has only
+        one page.
+        """
         return self.sort != "newest" or self.min_failed > 0 or self.min_cost_usd > 0
 
 

@@ -58,7 +58,7 @@ class Trimmed:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more may be deleted."""
+        """Return True if the purge may not delete any more records or bodies."""
         return not self.rows and not self.bodies
 
 

@@ -312,7 +312,7 @@ class Replica:
 
     @property
     def state(self) -> str:
-        """One of `REPLICA_STATES`."""
+        """Return the replica's state for display, one of `REPLICA_STATES`."""
         if self.reason:
             return "away"
         if self.has_all is None:
@@ -350,15 +350,15 @@ class Located(Protocol):
 
     @property
     def project(self) -> str | None:
-        """Its project."""
+        """Project of the record or route."""
 
     @property
     def container(self) -> str | None:
-        """Its container."""
+        """Container of the record or route."""
 
     @property
     def client(self) -> str | None:
-        """Its client (organisation)."""
+        """Client (organisation) of the record or route."""
 
 
 def is_visible(record: Located, scope: Scope) -> bool:

@@ -118,7 +118,9 @@ class ScopedStorage:
         return record
 
     async def answers_of(self, record_id: bytes) -> list[bytes]:
-        """Return the ids of the records in scope with the results of what one record began."""
+        """Return the ids of the records in scope that hold results of a batch or job that one
+        record began.
+        """
         return [
             found
             for found in await self._storage.answers_of(record_id)

@@ -81,7 +81,9 @@ class Sessions:
         return True
 
     def has(self, secret: str, binding: bytes) -> bool:
-        """Return True as `is_open` does, without recording a use."""
+        """Return True if a cookie's session is valid with the current token, without recording a
+        use of it.
+        """
         used_s = self._used_s.get(_digest(secret, binding))
         return used_s is not None and self._now_s() - used_s <= IDLE_S
 

@@ -44,7 +44,9 @@ class Evidence:
         """Number of requests that find a place volatile, minus those that find it constant."""
 
     def learn(self, record: Record, payload: Payload) -> None:
-        """Learn a response; with the third one of a request, judge its places."""
+        """Store a response as evidence of volatile places; the third response to one request
+        decides which of its places are volatile.
+        """
         request = _request_digest(record, payload)
         size = _size(payload)
         if request in self._own or len(self._own) >= MAX_REQUESTS:

@@ -45,7 +45,7 @@ class Ignored(NamedTuple):
     """Places with a new value in each response."""
 
     def take(self, part: str, changes: Changes) -> list[Change]:
-        """Remove the ignored changes from those of a part, and return them."""
+        """Remove the ignored changes from the changes of a part, and return the removed ones."""
         if not (self.named or self.volatile):
             return []
         is_header = part.endswith(("_headers", "_trailers"))
@@ -89,7 +89,7 @@ def header_name(path: Path) -> str:
 
 
 def read_place(text: str) -> Place:
-    """Read a place.
+    """Parse the text of a place to ignore, such as `items[*].id` or `header:x-runtime`.
 
     Raises:
         ValueError: the text is not a place; the message names it.

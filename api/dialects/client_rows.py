@@ -157,7 +157,7 @@ def project_detail(
 
 
 def message_of(record: Record) -> str:
-    """Return a text that describes the outcome."""
+    """Return a sentence for a reader that describes the outcome of an exchange."""
     if is_in_flight(record):
         return "Request in progress"
     failure = (
@@ -172,7 +172,9 @@ def message_of(record: Record) -> str:
 
 
 def target_of(record: Record) -> TargetData | None:
-    """Return the upstream's part; None if nothing is known to have been sent to it."""
+    """Return times and status of the upstream's side of an exchange; None if nothing is known to
+    have been sent to the upstream.
+    """
     sent_us = record.upstream_sent_at_us
     done_us = record.upstream_done_at_us
     if sent_us is None and not _is_begun(record):
@@ -190,7 +192,7 @@ def target_of(record: Record) -> TargetData | None:
 
 
 def checks_of(record: Record) -> dict[str, bool]:
-    """Return the twenty checks."""
+    """Return the twenty named checks of the client dialect and whether an exchange passed each."""
     code = record.auth_code
     error = record.error_type
     has_credential = code not in _NO_CREDENTIAL

@@ -184,7 +184,7 @@ def _lean(value: Any) -> Any:
 
 
 def brief(record: Json, more: tuple[str, ...] = ()) -> Json:
-    """Return a record as a short object."""
+    """Return a record as a short object without empty or usual members, to save an agent tokens."""
     shown: Json = _lean({name: record.get(name) for name in (*_RECORD, *more)})
     for name, usual in (
         ("kind", "exchange"),
@@ -327,7 +327,9 @@ def _part(part: Json, max_changes: int) -> object:
 
 
 async def _all_of(path: str, name: str, ask: Ask, given: Arguments) -> Json:
-    """Return the API's answer with the list `name` in it."""
+    """Ask the API for a list and return its answer, with empty members removed from the rows of
+    `name`.
+    """
     page = await ask(path, given)
     return _listed(page, name, [_lean(row) for row in page[name]], given)
 

@@ -118,7 +118,9 @@ def read_query(query: Query, now_us: int) -> RecordQuery:
 
 
 async def list_requests(request: web.Request) -> web.Response:
-    """List calls, newest first, count those that match, and list the keys to filter by."""
+    """Return a page of logged calls, newest first, the number of calls that match, and the keys by
+    which a client can filter.
+    """
     services = services_of(request)
     query = read_query(request.query, services.now_us())
     page = await read_whole_page(services.storage, query)

@@ -168,8 +168,8 @@ def joined(
 
 
 def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
-    """Whether the newest model call before it asked for a tool of this name, which agents write
-    behind the server's.
+    """Return True if the newest model call before the tool call asked for a tool with the same
+    name. Agents write it after the server's name.
     """
     before = [record for record in records if record.started_at_us <= call.started_at_us]
     stream = before[-1].stream if before else None

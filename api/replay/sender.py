@@ -129,7 +129,9 @@ def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
 
 
 def _marked(text: str) -> str:
-    """Replace the raw bytes of an `exact_text` by marks."""
+    """Replace each raw byte in an `exact_text` by a private character, which survives the encoding
+    of the head.
+    """
     return _OCTET.sub(lambda octet: chr(ord(octet[0]) - _ESCAPES + _MARKS), text)
 
 

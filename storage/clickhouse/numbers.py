@@ -27,7 +27,7 @@ def milliseconds_of(seq: int) -> int:
 
 
 def first_of(milliseconds: int) -> int:
-    """Return the least number of a millisecond since `EPOCH_MS`."""
+    """Return the lowest row number that a millisecond since `EPOCH_MS` can have."""
     return milliseconds << LANE_BITS
 
 
@@ -58,7 +58,9 @@ class Numbers:
         """
 
     def hear(self, server_ms: int) -> None:
-        """Set the server's clock, in milliseconds since `EPOCH_MS`."""
+        """Store the time that the server reported, in milliseconds since `EPOCH_MS`, to estimate
+        its clock from then on.
+        """
         self._server_ms, self._heard_s = server_ms, self._clock()
 
     @property
@@ -68,7 +70,9 @@ class Numbers:
 
     @property
     def ahead_ms(self) -> int:
-        """How far the next number is ahead of the server's clock; 0 if it is not."""
+        """Return by how many milliseconds the next row number is ahead of the server's clock; 0 if
+        it is not ahead.
+        """
         return max(0, self.last_ms + 1 - self.server_ms)
 
     def at(self, milliseconds: int) -> int:
@@ -77,7 +81,7 @@ class Numbers:
         return first_of(milliseconds) | self.lanes[0]
 
     def take(self, count: int) -> Sequence[int]:
-        """Return the next numbers, for a batch."""
+        """Reserve `count` row numbers for a batch and return them."""
         lanes = self.lanes
         first_ms = max(self.last_ms + 1, self.server_ms + self.lead_ms)
         length_ms = -(-count // len(lanes))

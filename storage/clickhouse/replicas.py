@@ -128,7 +128,7 @@ async def _await_whole(replica: Link, table: str) -> None:
 
 
 async def look(link: Link) -> list[Replica]:
-    """Return the state of each server of a shard."""
+    """Return the state of each replica of a shard, asked at the same time."""
     return await at_once(_look, link.each)
 
 

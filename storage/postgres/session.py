@@ -33,7 +33,7 @@ numbers than their digits.
 
 
 def given(types: Mapping[str, str]) -> str:
-    """Return the query for rows that are sent by column, one array each."""
+    """Return the query that turns parameters, one array for each column, into rows."""
     columns = ", ".join(types)
     arrays = ", ".join(
         f"${place}::{_SENT.get(name, name)}[]" for place, name in enumerate(types.values(), 1)

@@ -114,7 +114,7 @@ class _BlockIds:
         self._end = 0
 
     def forget(self) -> None:
-        """Drop the reservation, as the server may not know of it."""
+        """Drop the reserved numbers, because the server may not have committed the reservation."""
         self._last = 0
         self._end = 0
 
@@ -138,7 +138,7 @@ class _BlockIds:
         self._last = packer.last_block
 
     def is_day(self, day: int) -> bool:
-        """True if the newest ids belong to a day."""
+        """Return True if the newest cached ids belong to this day."""
         return self._day == day
 
 
@@ -203,7 +203,7 @@ class BatchStore:
         return last_seq
 
     async def _fold(self, connection: Connection, entries: list[Entry]) -> None:
-        """Fold finished hours into their days."""
+        """Add the hourly rollups of finished hours to the rollups of their days."""
         if not entries:
             return
         until = fold_before(max([entry.record.started_at_us for entry in entries]), now_us())

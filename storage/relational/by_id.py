@@ -20,12 +20,12 @@ ID_BYTES: Final = 16
 
 
 def id_number(record_id: bytes) -> int:
-    """Read an id as a number; it is also the cursor after its record."""
+    """Return a record's id as an integer, which is also the cursor of the page after the record."""
     return int.from_bytes(record_id, "big")
 
 
 def id_ms(record_id: bytes) -> int:
-    """Read the milliseconds of an id."""
+    """Return the time in a record's id, in milliseconds."""
     return int.from_bytes(record_id[:6], "big")
 
 

@@ -13,7 +13,9 @@ import msgspec
 
 
 def pack(names: Collection[str] | None) -> str | None:
-    """Write a combination, the same for any order of its names; None without names."""
+    """Join names to the text of a combination, which is the same for any order of the names; None
+    without names.
+    """
     if not names:
         return None
     return "\n" + "".join(_line(name) for name in sorted(set(names)))

@@ -268,7 +268,7 @@ class Endpoints:
                 self._forget([service])
 
     def keep(self, names: Mapping[Key, Collection[str]]) -> None:
-        """Forget all endpoints except some."""
+        """Forget all learned endpoints except those with the given names, by service."""
         with self._lock:
             for key, service in [*self._services.items()]:
                 left = tree.reduced(service.tree.learned(), names.get(key, ()))

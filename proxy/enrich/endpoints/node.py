@@ -124,7 +124,9 @@ class Node:
             yield from child.ends()
 
     def absorbed(self, takes: int) -> list[str]:
-        """Return the children that a placeholder for such values replaces."""
+        """Return the names of the children that a placeholder replaces, if it stands for values of
+        the kind `takes`.
+        """
         if takes == BELOW:
             return [key for key in self.children if key != PATH]
         if takes == DATA:

@@ -75,7 +75,7 @@ class FrameWriter:
             self.write()
 
     def write(self) -> None:
-        """Write now."""
+        """Send the collected frames to the client at once, instead of at the end of the turn."""
         output = self._codec.output
         if output.size_bytes:
             data = output.take()

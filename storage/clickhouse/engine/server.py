@@ -63,7 +63,9 @@ class Server:
 
     @property
     def indexes(self) -> list[str]:
-        """Definitions of the indexes of records; with them, reads skip granules."""
+        """Return the definitions of the indexes of the records table, which let reads skip
+        granules.
+        """
         indexes = [
             "INDEX ids id TYPE minmax GRANULARITY 1",
             "INDEX starts started_at_us TYPE minmax GRANULARITY 1",

@@ -193,7 +193,7 @@ class Register:
         await self._link.insert("register", columns, limit_s=LIMIT_S, settings=settings)
 
     async def _thin(self, name: str, version: int) -> None:
-        """Delete superseded versions now and then."""
+        """Delete superseded versions of a value from the register, once in `_THIN_EVERY` versions."""
         if version % _THIN_EVERY == 0:
             sql = "ALTER TABLE register DELETE WHERE name = $1 AND version < $2"
             await self._link.execute(sql, (name, version - _KEPT_VERSIONS), limit_s=LIMIT_S)

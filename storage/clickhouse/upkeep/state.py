@@ -55,13 +55,17 @@ class Upkeep(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.purge_floor_us or -MAX_INT - 1
 
     def raised(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Raise floors. A lower one than before changes nothing."""
+        """Return the state with the floors for purged records and bodies raised. A floor lower than
+        the present one changes nothing.
+        """
         purge_us = max(self.purge_floor_us, purge_floor_us)
         body_us = max(self.body_floor_us, body_floor_us, purge_us)
         return replace(self, purge_floor_us=purge_us, body_floor_us=body_us)
 
     def lowered(self, purge_floor_us: int, body_floor_us: int) -> "Upkeep":
-        """Lower floors. A higher one than before changes nothing."""
+        """Return the state with the floors for purged records and bodies lowered. A floor higher
+        than the present one changes nothing.
+        """
         purge_us = min(self.purge_floor_us, purge_floor_us)
         body_us = min(self.body_floor_us, max(purge_floor_us, body_floor_us))
         return replace(

@@ -78,7 +78,9 @@ async def trim(shards: Shards, register: Register, max_rows: int) -> Trimmed:
 
 
 async def reclaim(shards: Shards, register: Register) -> None:
-    """Delete from the parts what is hidden; see `Storage.reclaim`."""
+    """Delete the hidden records and bodies from the tables, to free disk space; see
+    `Storage.reclaim`.
+    """
     upkeep = await read_upkeep(register)
     await shards.on_each(lambda link: drop_hidden_days(link, shards.server, upkeep))
     if not upkeep.hidden_bytes:

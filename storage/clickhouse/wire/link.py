@@ -182,7 +182,7 @@ class Link:
         return self.to(self.hosts[0]) if self.hosts else self
 
     def to(self, host: str) -> "Link":
-        """Return the link to a replica by its host; this link if there are no replicas."""
+        """Return the link to the replica with this host; without replicas, return this link."""
         return next((link for link in self.each if link.hosts == [host]), self)
 
     async def execute(
@@ -324,7 +324,7 @@ class Link:
         return self._client
 
     def prefer(self, host: str) -> None:
-        """Ask this host first from now on."""
+        """Send the next queries to this replica first, until another one is preferred."""
         if self.hosts[0] != host:
             self.hosts = [host, *(other for other in self.hosts if other != host)]
 

@@ -238,7 +238,7 @@ def _write_nullable(out: Chunks, type: str, values: Sequence[Any]) -> None:
 
 
 def _width(type: str) -> int:
-    """Return the number of bytes that a null takes."""
+    """Return the number of bytes that a null of a column type takes in the native format."""
     if type in _CODES:
         return array(_CODES[type]).itemsize
     return 1 if type == "String" else int(_parts(type)[1])

@@ -70,12 +70,16 @@ class BatchStore:
         return max((entry.record.seq for entry in batch.entries), default=0)
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        """Return the positions of one sidecar, once no earlier commit can change them."""
+        """Return the committed ring positions of one sidecar, after waiting for inserts whose
+        outcome is unknown.
+        """
         await self._settle()
         return await self._of(instance).positions()
 
     async def keep(self) -> None:
-        """Write positions again that are a day old, so that their partition can be dropped."""
+        """Write ring positions that are a day old again, so that their old partition can be
+        dropped.
+        """
         for slots in self._slots.values():
             await slots.keep()
 

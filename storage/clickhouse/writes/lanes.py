@@ -47,7 +47,7 @@ class Lanes:
         self._shards = shards
 
     async def of(self, instance: str) -> Held:
-        """Return the shard and lanes of an instance."""
+        """Return the shard and the number lanes that an instance holds."""
         return _of(instance, await self._register.entries(_PREFIX))
 
     async def claim(self, instance: str, wanted: int) -> Held:

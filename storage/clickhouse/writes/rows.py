@@ -56,7 +56,7 @@ class Rows(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Numbers that the rows need; positions alone need one."""
+        """Return how many row numbers the rows need; rows with only ring positions need one."""
         return max(1, self.records)
 
     def of_attempt(
@@ -98,7 +98,7 @@ def rows_of(batch: Batch) -> Rows:
 
 
 def mark() -> Rows:
-    """Return the row that closes a slot."""
+    """Return the rows of a mark, which closes a slot without records."""
     return _alone(MARK)
 
 

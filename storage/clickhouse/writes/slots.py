@@ -122,7 +122,7 @@ class Slots:
         """Upper bound of the milliseconds of the newest slot's numbers; 0 before the first slot."""
 
     async def positions(self) -> dict[bytes, Position]:
-        """Return the positions, once no earlier insert can change them."""
+        """Return the committed ring positions, after waiting for inserts whose outcome is unknown."""
         await self.settle()
         return dict(self._positions)
 
@@ -197,7 +197,9 @@ class Slots:
         return None
 
     async def keep(self) -> None:
-        """Write the positions again if they are a day old."""
+        """Write the ring positions again if they are a day old, so that their old partition can be
+        dropped.
+        """
         if self._doubt is None and self._wrote_s is not None and not self._is_lost:
             await self.settle()
 
@@ -445,7 +447,7 @@ class Slots:
 
 
 async def read_newest(link: Link, instance: str) -> Newest:
-    """Return the newest slot of an instance."""
+    """Return the last slot that an instance has written, to continue after it."""
     rows = await link.fetch(_NEWEST, (stored_text(instance),), limit_s=LIMIT_S)
     if not rows:
         return Newest(0, 0, 0, {})

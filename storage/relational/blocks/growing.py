@@ -80,7 +80,9 @@ class GrowingBlock:
 
     @property
     def cost(self) -> int:
-        """Its memory in bytes, with its objects and the spare room of its frames."""
+        """Return the memory of the growing block in bytes, with its objects and the unused room of
+        its frames.
+        """
         return _OBJECT_BYTES + sys.getsizeof(self.frames) + sys.getsizeof(self.last)
 
 
@@ -98,7 +100,9 @@ class GrowingBlocks:
         self._bytes = 0
 
     def continued(self, entries: Iterable[Entry]) -> list[int]:
-        """List the blocks that entries may continue."""
+        """List the numbers of the growing blocks to which the entries of known conversations may be
+        appended.
+        """
         found = [
             self._blocks.get(entry.record.conversation)
             for entry in entries

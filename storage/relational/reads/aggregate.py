@@ -78,7 +78,9 @@ class Steps:
     length_us: int
 
     def is_in(self, unit_us: int) -> bool:
-        """Whether steps begin and end with units, such as hours."""
+        """Return True if all steps begin and end at whole units, such as hours, so that rollups of
+        the unit can answer.
+        """
         return self.start_us % unit_us == 0 and self.length_us % unit_us == 0
 
 
@@ -159,7 +161,7 @@ class Sums:
         return is_whole
 
     async def add_hours(self, filter: Filter, hours: Hours, tables: rollup_sql.Tables) -> Added:
-        """Add whole hours from rollups. Nothing may have been added before."""
+        """Add the sums of whole hours, read from rollups. Call this before anything else is added."""
         where = await rollup_sql.rollup_where(self.session, filter)
         if where is None or hours.is_empty:
             return Added.ALL
@@ -396,7 +398,7 @@ class Sums:
         return f"{self.session.dialect.divided(f'(hour - {start})', str(length))} AS place"
 
     def _of_rollups(self, measure: str) -> str:
-        """Write a measure of a row of rollups."""
+        """Return the SQL expression of a measure in a row of the rollups."""
         digit = _ERRORS.get(measure)
         if digit:
             return f"CASE WHEN status_class = {digit} THEN exchanges ELSE 0 END"
@@ -405,7 +407,7 @@ class Sums:
         return f"CASE WHEN kind = {EVENT} THEN 0 ELSE {measure} END"
 
     def _of_rows(self, measure: str) -> str:
-        """Write the sum of a measure over rows."""
+        """Return the SQL expression that sums a measure over records."""
         digit = _ERRORS.get(measure)
         if digit:
             return f"sum(CASE WHEN {self.session.dialect.status_class} = {digit} THEN 1 ELSE 0 END)"

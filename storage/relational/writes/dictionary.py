@@ -67,7 +67,9 @@ class Dictionary:
         self._ids_bytes += entry_bytes(text)
 
     def combination(self, record: Record) -> Combination:
-        """Return the ids of a record's combination; its texts must have ids."""
+        """Return the ids of the combination of dictionary texts in a record. Store the texts first,
+        so that each has an id.
+        """
         key = packing.combined_of(record)
         found = self._combinations.get(key)
         if found is None:
