@@ -129,8 +129,8 @@ def _spelled(headers: Iterable[tuple[str, str]]) -> "CIMultiDict[str]":
 
 
 def _marked(text: str) -> str:
-    """Replace each raw byte in an `exact_text` by a private character, which survives the encoding
-    of the head.
+    """Replace each raw byte in an `exact_text` by a private-use character, so that aiohttp can
+    encode the text.
     """
     return _OCTET.sub(lambda octet: chr(ord(octet[0]) - _ESCAPES + _MARKS), text)
 

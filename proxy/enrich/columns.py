@@ -85,7 +85,7 @@ class SharedColumns:
         facts: HeadFacts,
         data: bytes | None = None,
     ) -> Record:
-        """Return a record with these columns and those of one exchange."""
+        """Return a record made of these shared columns and of what is particular to one exchange."""
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels = self.labels
         descriptor = self._descriptor

@@ -80,7 +80,7 @@ class Connections:
         return found
 
     def forget(self, exchange_id: bytes) -> None:
-        """Forget a connection that has ended, if it is known."""
+        """Remove a connection that has ended from the known ones; do nothing if it is unknown."""
         found = self._known.pop(exchange_id, None)
         if found is not None:
             self._size_bytes -= found.size_bytes

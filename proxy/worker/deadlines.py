@@ -153,7 +153,9 @@ class Deadlines:
         self.write_stall_ns = int(limits.timeout_write_stall_s * 1e9)
 
     def describe(self, phase: int) -> str:
-        """Name the limit of a phase and the setting that holds it."""
+        """Return the text that names the time limit of a phase and the setting that holds it, for
+        an error message.
+        """
         return f"{self._limits_ns[phase] / 1e9:g} s, {SETTING_OF[phase]}"
 
     def describe_first_byte(self, *, is_llm: bool) -> str:
@@ -170,7 +172,9 @@ class Deadlines:
         return f"{self.write_stall_ns / 1e9:g} s, timeout_write_stall_s"
 
     def may_think(self, since_ns: int, now_ns: int) -> bool:
-        """Return True if an LLM call that waits since `since_ns` is within its own longer limit."""
+        """Return True if an LLM call that has waited since `since_ns` is still within the longer
+        limit for the first byte.
+        """
         return now_ns - since_ns < self._thinking_ns
 
     def is_over(self, phase: int, since_ns: int, now_ns: int) -> bool:

@@ -132,7 +132,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def eof_ns(self) -> int:
-        """When the client ended its side; 0: not yet."""
+        """Return the time at which the client ended its side of the connection; 0 if it has not
+        done so.
+        """
         return self._eof_ns
 
     def eof_received(self) -> bool:
@@ -179,7 +181,7 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def has_been_served(self) -> bool:
-        """True if the connection waits for a request after its first one."""
+        """Return True if the connection has served a request and waits for the next one."""
         return self._phase == Phase.IDLE
 
     def evict(self, reason: str) -> None:
@@ -239,7 +241,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
     # Time.
 
     def check(self, now_ns: int) -> None:
-        """Enforce the deadlines; called by the engine's tick."""
+        """Close the connection or end its exchange if a time limit has passed. The engine's tick
+        calls this.
+        """
         deadlines = self._engine.deadlines
         relay = self._relay
         if relay.is_answered:
@@ -481,7 +485,9 @@ class Downstream(ClosingConnection, asyncio.Protocol):
             self._await_turn(reader.in_hand)
 
     def take_read_ahead(self) -> bytes:
-        """Return the bytes after the request: they belong to its tunnel."""
+        """Remove and return the bytes that were read after the request, to send them through the
+        tunnel that the request opens.
+        """
         data = self._reader.buffer
         self._reader.buffer = b""
         self.resume(BY_CLIENT)

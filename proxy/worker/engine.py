@@ -86,7 +86,7 @@ class Connection(Waiting, Protocol):
         """True if bytes for the client are still in our buffer."""
 
     def check(self, now_ns: int) -> None:
-        """Enforce the deadlines."""
+        """Close the connection or end its exchanges if a time limit has passed."""
 
     def is_expected(self, since_ns: int) -> bool:
         """True if a request is probably on its way: the connection, or a head, began after
@@ -253,7 +253,9 @@ class Engine:
     def open_place(
         self, route: Route, opener: Callable[[Pool | Http2Pool], UpstreamOpener]
     ) -> None:
-        """Make the pools of a route, and their openers with `opener`."""
+        """Make the connection pools of a route's upstreams, and an opener for each pool with
+        `opener`.
+        """
         limits = route.limits
         place = route.place
         responses = self._readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
@@ -329,7 +331,9 @@ class Engine:
         return is_evicted
 
     def hand_over(self, connection: Connection, to: Connection) -> None:
-        """Count `to` in place of a connection whose transport it took over."""
+        """Replace a connection by `to`, which has taken over its transport, in the list of open
+        connections.
+        """
         self.connections.remove(connection)
         self.connections.add(to)
 

@@ -435,7 +435,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when the connection waits for a request; 0 while it is busy."""
+        """Return the time since which the connection has waited for a request; 0 while a request is
+        being served.
+        """
         if self._is_lingering:
             return self._stalled_ns
         if self._is_busy or self._stalled_ns:
@@ -451,7 +453,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return self._has_served
 
     def evict(self, reason: str) -> None:
-        """Close now, to make room for a new connection."""
+        """Close the connection at once, to make room for a new connection."""
         self._engine.unregister(self, self._peer)
         self._end(ErrorCode.NO_ERROR, "")
         self._transport.abort()
@@ -464,7 +466,9 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         return not self._is_lingering and (is_new or self._codec.inbound.drain_since_ns > since_ns)
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Drain: serve the requests that are on their way, then close (P29)."""
+        """Drain the connection: serve the requests that the client has sent already, then close it
+        (P29).
+        """
         if not self._is_lingering:
             self._codec.inbound.drain(time.monotonic_ns())
             self.flush()

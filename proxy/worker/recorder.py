@@ -193,7 +193,7 @@ class Recorder:
         ] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
-        """Show an old exchange in the in-flight table, if it is recorded at all."""
+        """List an exchange that has run for long in the ring's in-flight table, if it is recorded."""
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return
@@ -298,7 +298,9 @@ class Recorder:
         self._ring.be_lean(room)
 
     def pace(self, max_wait_ms: int) -> RecordingPace:
-        """Return the pace at which requests may come, given the room in this ring."""
+        """Return the pace at which new requests may be read, given the free room in this worker's
+        ring.
+        """
         return RecordingPace(
             self._ring, max_wait_ms, self.count_recording_wait, self.count_recording_standstill
         )

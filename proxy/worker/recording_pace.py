@@ -49,11 +49,11 @@ class Ring(Protocol):
 
     @property
     def head(self) -> int:
-        """The offset after the newest entry."""
+        """Return the offset in the ring after its newest entry."""
 
     @property
     def released(self) -> int:
-        """The offset up to which everything is free again."""
+        """Return the offset in the ring up to which all entries have been released."""
 
     @property
     def capacity(self) -> int:
@@ -64,10 +64,10 @@ class Paced(Protocol):
     """A socket that can be left unread for a while."""
 
     def pause(self, reason: int) -> None:
-        """Stop reading from it, for one of the `BY_` reasons."""
+        """Stop reading from the client's socket, for one of the `BY_` reasons."""
 
     def resume(self, reason: int) -> None:
-        """Read from it again, unless another reason remains."""
+        """Read from the client's socket again, unless another reason to pause remains."""
 
 
 class Share:
@@ -219,7 +219,7 @@ class RecordingPace:
         return min(wait_ns, self._max_wait_ns)
 
     def hold(self, paced: Paced, now_ns: int, wait_ns: int) -> None:
-        """Leave a socket unread for `wait_ns`."""
+        """Stop reading from a client's socket for `wait_ns`, so that the ring can drain."""
         self._count_wait(wait_ns)
         paced.pause(BY_RECORDING)
         self._waiting.append((now_ns + wait_ns, paced))

@@ -231,7 +231,7 @@ class DataPlane:
         self.listen(listener, self._accept_outgoing)
 
     def release(self, listener: socket.socket) -> None:
-        """Stop accepting on one socket: its own worker is back."""
+        """Stop accepting connections on a socket whose own worker is running again."""
         if (acceptor := self._acceptors.pop(listener.fileno(), None)) is not None:
             acceptor.close()
 
@@ -347,7 +347,9 @@ def _context_of(settings: Settings, context: ssl.SSLContext) -> ContextOf:
 def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
-    """Return the recorder that writes to `segment`, and the gate, informed of new keys by it."""
+    """Return the recorder that writes to `segment`, and the gate that the recorder informs of new
+    keys.
+    """
     layout = CounterLayout(len(settings.recorded_routes))
     recorder = Recorder(
         RingWriter(segment, wake), segment.counters, layout, InflightWriter(segment)

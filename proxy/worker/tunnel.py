@@ -35,7 +35,7 @@ class Side(Paced, Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that may be in hand before reading stops."""
+        """Limit on the bytes that may be held before reading stops."""
 
 
 class Tunnel:

@@ -246,19 +246,21 @@ class Endpoints:
 
     @property
     def is_changed(self) -> bool:
-        """True if anything was learned since the last `take_changes`."""
+        """Return True if anything about endpoints was learned since the last `take_changes`."""
         with self._lock:
             return any(service.tree.is_changed for service in self._services.values())
 
     def take_changes(self) -> Learned:
-        """Return everything learned so far, and mark it as taken."""
+        """Return everything learned about endpoints so far, to store it, and clear `is_changed`."""
         with self._lock:
             for service in self._services.values():
                 service.tree.is_changed = False
             return [(*key, service.tree.learned()) for key, service in self._services.items()]
 
     def merge(self, kept: Learned) -> None:
-        """Learn the result of an earlier `take_changes`, of this or another sidecar."""
+        """Add what an earlier `take_changes` of this or another sidecar returned to the learned
+        endpoints.
+        """
         with self._lock:
             for route, project, learned in kept:
                 if len(self._services) >= MAX_TREES and (route, project) not in self._services:

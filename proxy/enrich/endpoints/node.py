@@ -90,7 +90,7 @@ class Node:
         return child
 
     def take(self, key: str) -> "Node":
-        """Remove and return a child."""
+        """Remove the child with this key from the tree, and return it."""
         if is_literal(key):
             self._count(key, -1)
         return self.children.pop(key)
@@ -117,7 +117,7 @@ class Node:
         return self.takes
 
     def ends(self) -> Iterator["Node"]:
-        """Yield the endpoints here and below."""
+        """Yield this node and the nodes under it at which an endpoint ends."""
         if self.is_end:
             yield self
         for child in self.children.values():

@@ -27,23 +27,23 @@ class Exit(ABC):
 
     @abstractmethod
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
-        """Begin the response to a request."""
+        """Prepare for the response to a new request, given what its framing depends on."""
 
     @abstractmethod
     def inform(self, head: ResponseHead) -> None:
-        """Send an informational response."""
+        """Send an informational (1xx) response to the client; the final one follows."""
 
     @abstractmethod
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
-        """Prepare a whole response, with the id of its record."""
+        """Prepare a whole response, with the id of its record, which `release` sends."""
 
     @abstractmethod
     def start(self, head: ResponseHead, id_text: bytes) -> None:
-        """Send the head of a response; its body follows."""
+        """Send the head of a response to the client; call `data` for its body."""
 
     @abstractmethod
     def data(self, data: bytes) -> None:
-        """Send more of the body."""
+        """Send the next bytes of the response's body to the client."""
 
     @abstractmethod
     def end(self, data: bytes, trailers: bytes) -> None:
@@ -68,7 +68,7 @@ class Exit(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Send the prepared bytes."""
+        """Send the prepared bytes to the client, once the exchange has been recorded."""
 
     @property
     @abstractmethod

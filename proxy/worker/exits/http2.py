@@ -36,7 +36,7 @@ class StreamOwner(Protocol):
         """Note that a part of a response waits for the client's window."""
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End a stream early, and count that."""
+        """Send RST_STREAM to end a stream early, and count the reset."""
 
     def exchange_ended(self, stream_id: int) -> None:
         """Forget a recorded exchange; release its stream once its response is sent."""
@@ -183,7 +183,9 @@ class Http2Exit(Exit):
 
     @property
     def eof_ns(self) -> int:
-        """When the client ended its side of the connection, or of a tunnel; 0: not yet."""
+        """Return the time at which the client ended its side of the connection, or of a tunnel; 0
+        if it has not done so.
+        """
         return self._eof_ns or self._owner.eof_ns
 
     def note_client_eof(self) -> None:
@@ -195,11 +197,11 @@ class Http2Exit(Exit):
         self._codec.credit(self.id, size)
 
     def pause(self, reason: int) -> None:
-        """Give no credit, for one of the `BY_` reasons."""
+        """Stop giving the client credit to send more of its body, for one of the `BY_` reasons."""
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give credit again, unless another reason remains."""
+        """Give the client credit to send its body again, unless another reason to pause remains."""
         self._codec.resume(self.id, reason)
         self._owner.flush()
 

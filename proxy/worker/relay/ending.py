@@ -91,7 +91,7 @@ def end(relay: RelayState, exchange: Exchange, now_ns: int) -> None:
 
 
 def end_answered(relay: RelayState) -> None:
-    """Record an exchange after its response, with the part of its request that is here."""
+    """Record an exchange whose response is complete, with the part of its request received so far."""
     exchange = relay.exchange
     if exchange is not None:
         relay.record(exchange, relay.since_ns)
@@ -183,7 +183,9 @@ def _has_sent_content(relay: RelayState) -> bool:
 
 
 def cut_off(relay: RelayState) -> None:
-    """End an exchange of a flooding client without its bodies: they would fill the ring (F11)."""
+    """End the exchange of a flooding client. Its bodies would fill the ring, so they are not
+    recorded (F11).
+    """
     exchange = relay.exchange
     if exchange is not None:
         for window in (exchange.request_body, exchange.response_body):

@@ -84,7 +84,7 @@ class Http2Streams(ClosingConnection):
             self.flush()
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End a stream early, and count that."""
+        """Send RST_STREAM to end a stream early, and count the reset."""
         self._engine.recorder.count_http2_reset("server", code)
         if (relay := self._relays.get(stream_id)) is not None and relay.stream is not None:
             relay.stream.note_reset(code, http2_notes.BY_US)
@@ -135,7 +135,9 @@ class Http2Streams(ClosingConnection):
         self.take_turn()
 
     def take_turn(self) -> None:
-        """End some more streams, or read on."""
+        """While the connection is ending, end as many streams as fit in one turn; otherwise read
+        on.
+        """
         if self._ending is None:
             super().take_turn()
             return

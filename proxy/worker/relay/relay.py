@@ -272,7 +272,9 @@ class Relay(RelayState):
             self.upstream.resume(BY_CLIENT)
 
     def send_informational(self, head: ResponseHead) -> None:
-        """Relay a 1xx; a 100 only to a client that waits for it (RFC 9110 §15.2)."""
+        """Relay a 1xx response to the client; a 100 only if the client waits for it (RFC 9110
+        §15.2).
+        """
         request = self.head
         assert request is not None
         if head.status == 100:
@@ -346,7 +348,7 @@ class Relay(RelayState):
             self.pause_response()
 
     def response_data(self, data: bytes) -> None:
-        """Send more of the body at once, and copy it for the record afterwards."""
+        """Send the next bytes of the response's body to the client, then copy them for the record."""
         self.exit.data(data)
         exchange = self.exchange
         assert exchange is not None

@@ -41,10 +41,14 @@ class Client(Side, Protocol):
 
     @property
     def eof_ns(self) -> int:
-        """When the client ended its side; 0: not yet."""
+        """Return the time at which the client ended its side of the connection; 0 if it has not
+        done so.
+        """
 
     def take_read_ahead(self) -> bytes:
-        """Return the bytes after the request that are not a request: they belong to a tunnel."""
+        """Remove and return the bytes that were read after the request, to send them through the
+        tunnel that the request opens.
+        """
 
     def exchange_ended(self, now_ns: int, *, linger: bool) -> None:
         """Go on to the next request, or close.
@@ -153,7 +157,7 @@ class RelayState:
 
     @property
     def is_responding(self) -> bool:
-        """True once the response has begun: the client may have a part of it."""
+        """Return True if the response has begun, so that the client may have received a part of it."""
         return self.phase >= Phase.STREAMING
 
     @property

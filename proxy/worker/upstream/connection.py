@@ -133,7 +133,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     @property
     def is_unanswered(self) -> bool:
-        """True if all of a request was sent and nothing of its response has come."""
+        """Return True if a whole request was sent and no byte of its response has arrived."""
         handler = self.handler
         return (
             handler is not None
@@ -143,7 +143,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport."""
+        """Store the new transport of the connection; asyncio calls this."""
         self.transport = cast(asyncio.Transport, transport)
         self.write = bound_buffers(self.transport)
         if transport.get_extra_info("sslcontext") is not None:
@@ -473,6 +473,6 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
             self.handler.pause_request()
 
     def resume_writing(self) -> None:
-        """Send on: the buffer has drained."""
+        """Send request body again, because the send buffer has drained."""
         if self.handler is not None:
             self.handler.resume_request()

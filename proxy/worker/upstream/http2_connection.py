@@ -154,7 +154,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
 
     @property
     def free_lanes(self) -> int:
-        """Return how many exchanges may begin now."""
+        """Return how many more exchanges may begin on the connection at present."""
         if self.is_retired or self.transport.is_closing():
             return 0
         return self.codec.free_streams
@@ -237,7 +237,7 @@ class Http2Upstream(PacedReader, asyncio.Protocol):
     # Reading.
 
     def data_received(self, data: bytes) -> None:
-        """Read some frames; the rest waits for another turn."""
+        """Handle the received frames that fit in one turn; the others wait for another turn."""
         self._read_frames(data)
         if (self._has_more or len(data) >= TURN_BYTES) and not self.transport.is_closing():
             self._await_turn(self.codec.reader.in_hand)

@@ -149,11 +149,15 @@ class Http2Lane:
     # Credit for the response, as its client takes it.
 
     def pause(self, reason: int) -> None:
-        """Give no credit, for one of the `BY_` reasons."""
+        """Stop giving the upstream credit to send more of the response, for one of the `BY_`
+        reasons.
+        """
         self._codec.pause(self.id, reason)
 
     def resume(self, reason: int) -> None:
-        """Give credit again if no other reason remains."""
+        """Give the upstream credit to send the response again, unless another reason to pause
+        remains.
+        """
         self._codec.resume(self.id, reason)
         self._connection.flush()
 

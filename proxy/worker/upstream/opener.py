@@ -308,5 +308,5 @@ def _dialer_for(address: UpstreamAddress) -> Dialer | None:
 
 
 def text_of(address: Address) -> bytes:
-    """Return an address as records show it."""
+    """Return the host and port of an upstream's address as text for records."""
     return host_port(*address[1][:2]).encode()

@@ -72,7 +72,9 @@ class LanePool(ABC, Generic[Lane_co]):
 
     @abstractmethod
     def opened(self, connection: AnyConnection) -> Lane_co:
-        """Take in a connection that was opened; return a lane of it."""
+        """Add a newly opened connection to the pool, and return a lane of it for the waiting
+        exchange.
+        """
 
     @abstractmethod
     def make_room(self) -> bool:
@@ -89,11 +91,13 @@ class LanePool(ABC, Generic[Lane_co]):
     @property
     @abstractmethod
     def has_free_lane(self) -> bool:
-        """True if a lane is free."""
+        """Return True if an exchange can begin at once on an open connection of the pool."""
 
     @property
     def is_at_limit(self) -> bool:
-        """True if the limit of connections is reached, including those being opened."""
+        """Return True if the pool has reached its limit of connections, including those being
+        opened.
+        """
         return self._open + self._opening >= self.max_connections
 
     @property
@@ -113,7 +117,9 @@ class LanePool(ABC, Generic[Lane_co]):
 
     @property
     def is_used(self) -> bool:
-        """True if connections are open or being opened, or requests wait for one."""
+        """Return True if the pool has connections, open or being opened, or if requests wait for
+        one.
+        """
         return self._open + self._opening > 0 or self.has_queue
 
     def add_waiter(self, waiter: "asyncio.Future[None]", *, is_first: bool) -> None:
@@ -132,7 +138,9 @@ class LanePool(ABC, Generic[Lane_co]):
         self._waiting.pop(waiter, None)
 
     def wake_next(self) -> None:
-        """Wake the first waiter, if any; it calls `note_awake` when it runs."""
+        """Wake the first exchange that waits for a lane, if there is one. It calls `note_awake`
+        when it runs.
+        """
         while self._waiting:
             waiter, _ = self._waiting.popitem(last=False)
             if not waiter.done():
@@ -154,7 +162,7 @@ class LanePool(ABC, Generic[Lane_co]):
         self._opening += 1
 
     def fail_opening(self) -> None:
-        """Uncount a connection that was not opened."""
+        """Stop counting a connection that could not be opened, so that a waiting exchange can try."""
         self._opening -= 1
         self.wake_next()
 

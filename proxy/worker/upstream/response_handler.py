@@ -31,7 +31,7 @@ class ResponseHandler(Protocol):
 
     @property
     def wants_websocket(self) -> bool:
-        """True if the request asked to become a WebSocket."""
+        """Return True if the request asked for an upgrade to WebSocket."""
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
         """Handle the 101, with the bytes after its head."""
@@ -49,7 +49,7 @@ class ResponseHandler(Protocol):
         """Handle the head of a response whose body follows."""
 
     def response_data(self, data: bytes) -> None:
-        """Handle more body."""
+        """Handle the next bytes of the response's body."""
 
     def response_end(self, data: bytes, trailers: bytes) -> None:
         """Handle the last of the body, perhaps empty, and trailer lines, each with its CRLF."""
@@ -64,4 +64,4 @@ class ResponseHandler(Protocol):
         """Stop sending request body: the upstream's buffer is full."""
 
     def resume_request(self) -> None:
-        """Send on: the buffer has drained."""
+        """Send request body again: the upstream's buffer has drained."""

@@ -63,9 +63,7 @@ class Server:
 
     @property
     def indexes(self) -> list[str]:
-        """Return the definitions of the indexes of the records table, which let reads skip
-        granules.
-        """
+        """Return the definitions of the records table's indexes. With them, reads skip granules."""
         indexes = [
             "INDEX ids id TYPE minmax GRANULARITY 1",
             "INDEX starts started_at_us TYPE minmax GRANULARITY 1",

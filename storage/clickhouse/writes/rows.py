@@ -98,7 +98,7 @@ def rows_of(batch: Batch) -> Rows:
 
 
 def mark() -> Rows:
-    """Return the rows of a mark, which closes a slot without records."""
+    """Return the row of a mark. A mark closes a slot without storing records."""
     return _alone(MARK)
 
 
