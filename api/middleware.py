@@ -49,7 +49,9 @@ class OpenRequests:
 
     @contextmanager
     def watching(self, request: web.Request, may_go_on: Callable[[], bool]) -> Iterator[None]:
-        """Cut the request's connection once its caller loses access."""
+        """Close the request's connection as soon as its caller loses access, while the context
+        lasts.
+        """
         self._open[id(request)] = request, may_go_on
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(CHECK_EVERY_S, self._look)
@@ -280,7 +282,7 @@ class Route:
 
     @property
     def needs_admin(self) -> bool:
-        """True if only an unrestricted admin may use it."""
+        """Return True if only an unrestricted admin may use the route."""
         return not (self.method == "GET" if self.for_readers is None else self.for_readers)
 
 

@@ -42,7 +42,7 @@ def filled(kind: type[Filled], /, *sources: object, **members: Any) -> Filled:
 
 
 def true_or_unset(value: bool) -> Literal[True] | UnsetType:
-    """Return the value of a member that is shown only if it is true."""
+    """Return True, or UNSET for False, for a JSON member that is shown only if it is true."""
     return True if value else UNSET
 
 

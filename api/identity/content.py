@@ -47,7 +47,7 @@ NOTHING: Final = Content("none", None)
 
 
 def content_of(body: Body | None, content_type: str) -> Content:
-    """Return the content of a stored body."""
+    """Return the parsed content of a stored body, to compare whether two requests are the same."""
     if body is None or not body.size:
         return NOTHING
     if body.truncated or body.omitted or body.coding_error:
@@ -80,7 +80,7 @@ def _content(raw: bytes, content_type: str) -> Content:
 
 
 def by_name(text: str) -> dict[str, list[str]]:
-    """Return the values of each name in a query or a form, in their order."""
+    """Return the values of each name in the text of a query or a form, in the order of the text."""
     values: dict[str, list[str]] = {}
     for name, value in read_form(text):
         values.setdefault(name, []).append(value)

@@ -47,7 +47,9 @@ def read_request_places(texts: Iterable[str]) -> RequestPlaces:
 
 
 def without_places(document: dict[str, Any], places: RequestPlaces) -> dict[str, Any]:
-    """Return a document of a request without some places."""
+    """Return the document of a request without the given places, so that two requests compare equal
+    despite them.
+    """
     for path in places.paths:
         document = _without(document, path)
         if path == _BODY:

@@ -45,25 +45,25 @@ class Tally:
         """Counts one value; a bound belongs to the bucket it closes."""
 
     def merge(self, other: "Tally") -> None:
-        """Add the counts of another one of the same scale."""
+        """Add the counts of another tally with the same scale to this one."""
         for bucket, count in enumerate(other.counts):
             self._counts[bucket] += count
         self._total += other.total
 
     @property
     def counts(self) -> list[int]:
-        """By bucket."""
+        """Return the number of observed values in each bucket."""
         self.settle()
         return self._counts
 
     @property
     def total(self) -> int:
-        """Of all values."""
+        """Return the sum of all observed values, in their own unit."""
         self.settle()
         return self._total
 
     def settle(self) -> None:
-        """Count the waiting values."""
+        """Add the values that were observed since the last call to the buckets."""
         values = self._waiting
         bounds = self.scale.bounds
         counts = self._counts
@@ -85,7 +85,7 @@ class Tally:
 
     @property
     def sum(self) -> float:
-        """In the unit that is shown."""
+        """Return the sum of all observed values, in the unit of the metric."""
         return self.total / self.scale.unit
 
     def cumulative(self) -> Iterator[tuple[float, int]]:

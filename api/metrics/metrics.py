@@ -259,7 +259,7 @@ class Metrics:
             self._flush.settle()
 
     def watch(self, collect: Callable[[], Iterable[Metric]]) -> None:
-        """Add families that `collect` makes at each scrape."""
+        """Register a function that makes further metric families, called at each scrape."""
         self._more.append(collect)
 
     def render(self, accept: str, ledger: Ledger | None) -> tuple[bytes, str]:

@@ -52,7 +52,9 @@ def read_usage(pid: int, proc: Path = Path("/proc")) -> Usage | None:
 
 
 def usage_families(processes: Mapping[str, int]) -> Iterator[Metric]:
-    """Return the families of some processes, by the name of each and its id."""
+    """Return metric families with the resource usage of processes, given the process id of each
+    name.
+    """
     read = {
         name: usage for name, pid in processes.items() if (usage := read_usage(pid)) is not None
     }

@@ -81,7 +81,7 @@ def read_fields(query: Query, others: Sequence[str] = ()) -> tuple[str, ...]:
 def fields_shown(
     record: Record, payload: Payload | None, names: Sequence[str]
 ) -> dict[str, FieldShown]:
-    """Read fields of one record."""
+    """Return the named fields of one record in the form of the API."""
     return {name: _shown(cell) for name, cell in cells_of(record, payload, names).items()}
 
 

@@ -140,7 +140,9 @@ async def delete_key(request: web.Request) -> web.Response:
 
 
 def show_key(key: ApiKey, secret: str | UnsetType = UNSET) -> ApiKeyShown:
-    """Return a key as it is shown, never its hash."""
+    """Return an API key in the form of the API, without its hash; `secret` is set only when the key
+    was just created.
+    """
     return filled(
         ApiKeyShown,
         key,

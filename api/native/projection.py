@@ -22,7 +22,9 @@ _UTF8_EDGE_BYTES: Final = 3
 
 
 def is_in_flight(record: Record) -> bool:
-    """Whether the exchange has not ended: no store has given it a `seq`."""
+    """Return True if the record's exchange has not ended, so that the record has no `seq` of a
+    store yet.
+    """
     return record.seq == 0
 
 

@@ -49,7 +49,7 @@ def call_id(call: ToolCall) -> str:
 
 
 def project_call(call: ToolCall) -> ToolLog:
-    """Return one call as it is shown."""
+    """Return one tool call in the form of the API."""
     return filled(
         ToolLog,
         call,

@@ -69,7 +69,9 @@ class _Components:
         self.schemas: dict[str, Any] = {}
 
     def schema(self, kind: Any) -> Schema:
-        """Return the schema of a type, with references for its parts."""
+        """Return the JSON schema of a type, and add the schemas that it refers to to the shared
+        components.
+        """
         (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         self.schemas |= named
         return schema

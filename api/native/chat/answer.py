@@ -53,7 +53,9 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def read_answer(body: Body | None) -> Answer | None:
-    """Read a response as far as it was kept; None if it is not an answer."""
+    """Read the body of a model's response as far as it was stored; None if it is not a response of
+    a model.
+    """
     if body is None or not body.head:
         return None
     document = None if body.truncated else read_json(body.head)
@@ -164,7 +166,7 @@ class _Pieces:
 
     @classmethod
     def of(cls, events: Iterable[Json]) -> tuple[Part, ...]:
-        """Return the joined parts of a stream's events."""
+        """Join the events of a streamed response to the parts of a message."""
         pieces = cls()
         for event in events:
             pieces._take(event)

@@ -22,7 +22,7 @@ _BLANK_BEGINNING: Final = re.compile(r"\A\s*\n")
 
 
 def parted(message: Message) -> Message:
-    """Separate the inserted texts of a user's message."""
+    """Return a user's message with the texts that programs inserted as parts of their own."""
     if message.role != "user":
         return message
     return Message(message.role, tuple(part for each in message.parts for part in _parted(each)))

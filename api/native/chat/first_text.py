@@ -44,7 +44,7 @@ class ConversationOpening(NamedTuple):
 
 
 def opening_of(body: Body | None) -> ConversationOpening:
-    """Read the body of a request."""
+    """Return the opening of a conversation from the body of an early request, to choose a title."""
     sent = read_request(body)
     if sent is None:
         return ConversationOpening(None, is_aside=False)

@@ -108,7 +108,9 @@ def text_of(value: object) -> str:
 
 
 def first_of(value: Json, *names: str) -> Any:
-    """Return the first of some members that is not null; None if there is none."""
+    """Return the first non-null value among the named members of an object; None if all are null or
+    missing.
+    """
     return next((value[name] for name in names if value.get(name) is not None), None)
 
 
@@ -143,7 +145,7 @@ def _parts_in(value: object) -> Iterator[Part]:
 
 
 def part_of(value: Json) -> Part:
-    """Read one part."""
+    """Convert one content part of a message, of any provider, to a `Part`."""
     wrapper = next((name for name in _WRAPPED if isinstance(value.get(name), dict)), None)
     if wrapper is not None:
         value = value[wrapper] | {"type": _WRAPPED[wrapper]}

@@ -55,7 +55,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 def read_request(body: Body | None) -> Sent | None:
-    """Read a request; None if it is not one."""
+    """Read the body of a request to a model; None if it is not a request to a model."""
     found = request_in(body)
     if body is None or found is None:
         return None

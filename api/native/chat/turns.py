@@ -53,7 +53,7 @@ class Turns:
         self._instructions: set[int] = set()
 
     def read(self, record: Record, payload: Payload | None) -> Turn:
-        """Return the new texts of a call."""
+        """Return the turn of a call: the texts that no earlier call of the conversation had."""
         request, answer = read_chat(record, payload, self._names)
         sent = [] if request is None else request.all
         answered = () if answer is None else answer.parts

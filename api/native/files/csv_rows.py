@@ -36,7 +36,7 @@ BODY_COLUMNS: Final = ("request_body", "request_body_note", "response_body", "re
 
 
 def header(columns: Sequence[str] = COLUMNS, *, with_bodies: bool = False) -> str:
-    """Return the first line."""
+    """Return the first line of a CSV file: the names of its columns."""
     return _line((*columns, *BODY_COLUMNS) if with_bodies else columns)
 
 
@@ -47,7 +47,7 @@ def row(
     *,
     with_bodies: bool = False,
 ) -> str:
-    """Return one record's line; an unknown value is an empty cell."""
+    """Return the line of one record in a CSV file; an unknown value is an empty cell."""
     special: dict[str, object] = {
         "id": format_id(record.id),
         "started_at": format_time(record.started_at_us),

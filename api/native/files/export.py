@@ -72,7 +72,7 @@ Writer = Callable[[Record, Payload | None, Archived], bytes]
 
 
 async def export(request: web.Request) -> web.StreamResponse:
-    """Respond with a filter's records as a file."""
+    """Respond with all records that match a filter as a file to download."""
     services = services_of(request)
     query = request.query
     others = ("format", "order", "cursor", "bodies", "fields", "bom")

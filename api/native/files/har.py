@@ -27,7 +27,7 @@ IN_LATIN1: Final = "sent in latin-1"
 
 
 def creator(version: str) -> dict[str, str]:
-    """Return the program that makes the archive, with its version."""
+    """Return the `creator` member of a HAR archive, with the version of sidelog."""
     return {"name": "sidelog", "version": version}
 
 
@@ -45,7 +45,9 @@ def pages(started_at_us: int | None) -> list[dict[str, object]]:
 def har_entry(
     record: Record, payload: Payload | None, messages: Archived = NOTHING_ARCHIVED
 ) -> dict[str, object]:
-    """Return one exchange as an entry; without payload, heads are empty and bodies absent."""
+    """Return one exchange as an entry of a HAR archive; without payload, heads are empty and bodies
+    absent.
+    """
     entry: dict[str, object] = {
         "pageref": _PAGE,
         "startedDateTime": format_time(record.started_at_us),

@@ -151,7 +151,7 @@ class _Walk:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are more conversations than a page has."""
+        """Return True if more conversations were found than a page has."""
         return len(self._found) > self._query.limit
 
     async def take(self, newest: NewestCalls) -> bool:
@@ -215,7 +215,9 @@ class _Walk:
 async def describe(
     session: Session, filter: Filter, ids: Sequence[bytes]
 ) -> dict[bytes, Conversation]:
-    """Describe conversations by their calls in a filter's scope; those without any are left out."""
+    """Return conversations with the sums of their calls in a filter's scope. Conversations without
+    a visible call are left out.
+    """
     where = await calls_of(session, filter, ids)
     if where is None:
         return {}

@@ -103,7 +103,9 @@ async def facets(session: Session, query: FacetQuery) -> dict[str, list[FacetVal
 
 
 async def stats(session: Session, query: StatsQuery) -> Stats:
-    """Count entries by dimension: an exchange has two, an event one."""
+    """Count log entries by level, project, container and service. An exchange has two entries, an
+    event has one.
+    """
     state = await session.state()
     filter = state.visible(Filter(scope=query.filter.scope, kind="all"))
     if rollup_sql.can_count(filter, state.capped_dimensions):
@@ -140,7 +142,7 @@ async def stats(session: Session, query: StatsQuery) -> Stats:
 
 
 async def _has_sampled(session: Session, filter: Filter) -> bool:
-    """Whether some records of a filter stand for several."""
+    """Return True if the filter matches a sampled record, so that counts are estimates."""
     capped_dimensions = (await session.state()).capped_dimensions
     if not has_weights(capped_dimensions):
         return False

@@ -45,7 +45,7 @@ class _IdSlices:
         raise StopAsyncIteration
 
     def expect(self, rows: int) -> None:
-        """Ignore the number: the width of these slices is given."""
+        """Ignore the expected number of rows, because the width of these slices is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ async def read_page(session: Session, query: RecordQuery) -> Page:
 
 
 async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
-    """Prepare a walk in the order of storing."""
+    """Prepare to read the records of a page by `seq`, the order in which they were stored."""
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return None
@@ -85,7 +85,7 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
 
 
 async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
-    """Prepare a walk in the order of receipt."""
+    """Prepare to read the records of a page by id, the order in which requests were received."""
     whole = await seq_range(session, filter)
     whole = Range(within_int(whole.first), within_int(whole.last))
     selected = await session.rows_by_id(filter, whole)

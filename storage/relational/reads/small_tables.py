@@ -56,7 +56,7 @@ async def touch_keys(session: Session, uses: Mapping[str, int]) -> None:
 
 
 async def read_meta(session: Session, name: str) -> str | None:
-    """Read one value; None when there is none."""
+    """Read a value of the table `meta` by its name; None if it is not stored."""
     dialect = session.dialect
     sql = f"SELECT value FROM {dialect.schema}meta WHERE name = {dialect.placeholder(1)}"
     rows = await session.fetch(sql, (dialect.meta_prefix + name,))
@@ -64,7 +64,9 @@ async def read_meta(session: Session, name: str) -> str | None:
 
 
 async def put_meta(session: Session, name: str, value: str, *, replace: bool) -> str:
-    """Store a value, without `replace` only if there is none; return the stored one."""
+    """Store a value in the table `meta`, without `replace` only if the name is new; return the
+    stored value.
+    """
     dialect = session.dialect
     conflict = "DO UPDATE SET value = excluded.value" if replace else "DO NOTHING"
     sql = (
@@ -131,7 +133,7 @@ async def read_views(session: Session, owner: str) -> list[View]:
 async def put_view(
     session: Session, owner: str, view: View, replaced: str | None = None
 ) -> PutView:
-    """Store a view, instead of `replaced` or of one with its name."""
+    """Store a saved view. It takes the place of the view `replaced`, or of one with the same name."""
     names = {known.name for known in await read_views(session, owner)}
     if replaced is not None:
         if replaced not in names:

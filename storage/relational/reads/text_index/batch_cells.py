@@ -27,7 +27,7 @@ class PreparedCells(Prepared, frozen=True, gc=False):
 
 
 def cells_in(batch: Batch) -> Sequence[Cell]:
-    """Return the cells that were prepared for a batch."""
+    """Return the cells of the text index that were prepared for a batch before its transaction."""
     prepared = batch.prepared
     if isinstance(prepared, PreparedCells):
         return prepared.cells
@@ -35,7 +35,9 @@ def cells_in(batch: Batch) -> Sequence[Cell]:
 
 
 def has_cells(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> bool:
-    """Whether records suffice for a cell, by their rows or by three quarters of its text."""
+    """Return True if the records are enough for a cell of the text index, by their number or by
+    three quarters of a cell's text.
+    """
     return len(entries) >= max_rows or sum(map(data_bytes, entries)) >= cell_bytes * 3 // 4
 
 

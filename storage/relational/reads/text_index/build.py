@@ -98,7 +98,9 @@ class TextIndexer:
         return PreparedCells.of(cells)
 
     async def step(self) -> TextStep:
-        """Make a cell, merge some to a segment, or drop expired entries."""
+        """Do one step of the text index's upkeep: make a cell, merge cells to a segment, or drop
+        expired entries.
+        """
         self._is_enabled = True
         if self._cells_since_upkeep >= LEAST_CELLS and await self._upkeep():
             return TextStep(0, is_done=False)

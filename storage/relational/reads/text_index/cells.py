@@ -46,11 +46,11 @@ class Segment:
 
     @classmethod
     def of(cls, rows: Range, offsets: Sequence[int]) -> Self:
-        """Return the segment of cells that begin at these offsets."""
+        """Make a segment of cells, given the offset of each cell's first row in `rows`."""
         return cls(rows, packed_offsets(offsets))
 
     def cells(self) -> list[Range]:
-        """Return the rows of each cell, in order."""
+        """Return the range of rows of each cell in the segment, in order."""
         firsts = [self.rows.first + offset for offset in offsets_of(self.starts)]
         ends = [*firsts[1:], self.rows.last + 1]
         return [Range(first, end - 1) for first, end in zip(firsts, ends, strict=True)]

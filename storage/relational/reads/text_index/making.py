@@ -34,7 +34,9 @@ class CellMaking:
         self._warned_s = -_WARN_EVERY_S
 
     async def make(self, cells: Iterator[Cell]) -> list[Cell]:
-        """Draw cells from an iterator in a thread; return those that are ready in time."""
+        """Make cells in a thread by drawing from an iterator; return those that are ready within
+        the time limit.
+        """
         made: list[Cell] = []
         is_over = threading.Event()
 

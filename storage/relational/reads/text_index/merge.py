@@ -76,7 +76,7 @@ async def mergeable(session: Session) -> Run | None:
 
 
 async def _is_before_segment(session: Session, cells: Sequence[Range]) -> bool:
-    """Whether there are two cells or more, and a segment follows them."""
+    """Return True if there are at least two cells and a segment follows them."""
     if len(cells) < 2:
         return False
     dialect = session.dialect
@@ -90,7 +90,9 @@ async def read_run(session: Session, run: Run) -> list[bytes]:
 
 
 async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, bytes]]) -> bool:
-    """Write some parts of the segment; False when the store no longer has its cells."""
+    """Write parts of the segment that replaces a run's cells; return False if the store no longer
+    has the cells.
+    """
     if not await _is_unchanged(session, run):
         return False
     await add_parts(session, run.whole.first, parts)
@@ -98,14 +100,16 @@ async def keep_parts(session: Session, run: Run, parts: Sequence[tuple[int, byte
 
 
 async def keep_segment(session: Session, run: Run, size_bytes: int) -> None:
-    """Replace the cells by the segment, whose parts are written, if the store still has them."""
+    """Replace a run's cells by their segment after `keep_parts`, if the store still has the cells."""
     if await _is_unchanged(session, run):
         offsets = [rows.first - run.whole.first for rows in run.cells]
         await add_segment(session, Segment.of(run.whole, offsets), run.newest_body_us, size_bytes)
 
 
 async def _is_unchanged(session: Session, run: Run) -> bool:
-    """Whether the store still has the cells, and nothing was erased since they were read."""
+    """Return True if the store still has the cells of the run, and no erasure ran since they were
+    read.
+    """
     if await lock_erasures(session) != run.erasures:
         return False
     return await covered(session, run.whole) == list(run.cells)

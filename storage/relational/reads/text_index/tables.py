@@ -108,7 +108,7 @@ async def add_segment(
 
 
 async def drop(session: Session, gone: Sequence[Range]) -> None:
-    """Drop the entries that cover these rows, and the parts of segments."""
+    """Delete cells and segments of the text index that cover these rows, with the segments' parts."""
     mark = session.dialect.placeholder
     # A merge may have written parts of a segment that begins at any of the cells.
     cells = await session.fetch(f"SELECT first_seq FROM {_table(session, 'text_cells')}")
@@ -139,7 +139,9 @@ async def drop_holders(session: Session, seqs: Sequence[int]) -> None:
 
 
 async def expired(session: Session) -> list[Range]:
-    """List some entries whose records, or some of whose bodies, are past their retention."""
+    """List the rows of some cells and segments with a record or body past its retention, to drop
+    them.
+    """
     mark = session.dialect.number_mark
     schema = session.dialect.schema
     state = await session.state()
@@ -161,7 +163,7 @@ async def lock_erasures(session: Session) -> int:
 
 
 async def describe(session: Session) -> TextIndex:
-    """Return how many rows the index lacks, and its size."""
+    """Return how many rows the text index does not cover yet, and its size."""
     whole = await session.seq_ends()
     indexed = 0
     for rows in await covered(session, whole):

@@ -56,7 +56,7 @@ async def first_rows(
 
 
 def text_bytes(row: Sequence[Any]) -> int:
-    """Return the size of the texts of a row."""
+    """Return how many bytes of searchable text a row has."""
     stored_bytes = sum(row[place] or 0 for place in _LENGTHS)
     return stored_bytes + sum(len(row[place] or "") for place in _TEXTS)
 
