@@ -51,7 +51,6 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/merge.py": "tests/proxy/enrich: whole exchanges through the record builder",
     "proxy/enrich/readers": "the same",
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
-    "proxy/network/early_connection.py": "tests/proxy/network/test_tls_accept.py and test_proxy_accept.py: both kinds",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
     "proxy/worker/exits": "tests/proxy/worker, through sockets",
     "proxy/worker/upstream/places.py": "test_opener.py, test_pool.py and test_http2_pool.py beside it",

@@ -22,7 +22,7 @@ from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
 from proxy.enrich.http.answer import recorded_answer
 from proxy.enrich.records import redactor_of
-from proxy.network.metadata import is_metadata
+from proxy.network.dial import is_metadata
 from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
 from proxy.settings.model import RouteSettings, Settings
 from storage.record import Entry, Record, format_id

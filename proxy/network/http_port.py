@@ -19,8 +19,8 @@ from typing import Any, Final
 from aiohttp import StreamReader, web
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from proxy.network.acceptor import Acceptor
-from proxy.network.socket_queues import unsent_bytes
+from proxy.network.accept import Acceptor
+from proxy.network.sockets import unsent_bytes
 from proxy.process.descriptors import max_client_connections
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from proxy.network.retry_after import retry_after_s
+from proxy.network.answers import retry_after_s
 
 Reason = Literal["unreachable", "timeout", "throttled", "server_error", "wrong_address", "refused"]
 REASONS: Final[tuple[Reason, ...]] = (

@@ -15,7 +15,7 @@ from typing import Final
 
 import aiohttp
 
-from proxy.network.unanswered import why_unanswered
+from proxy.network.answers import why_unanswered
 from proxy.otel.answers import Answer, Later
 from proxy.otel.requests import PATHS, Signal
 from proxy.process.tls import upstream_context

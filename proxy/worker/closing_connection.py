@@ -11,9 +11,8 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
-from proxy.network.fair_loop import FairLoop
-from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_flushing, is_reset_by_peer, unsent_bytes
+from proxy.network.pacing import FairLoop, PacedReader
+from proxy.network.sockets import is_flushing, is_reset_by_peer, unsent_bytes
 from proxy.worker.deadlines import CLOSE_NS, LINGER_NS, MAX_LINGER_BYTES, MAX_LINGER_NS, STALLED_NS
 
 

@@ -14,7 +14,7 @@ from typing import Final, cast
 from proxy.http1.errors import Refused, error_response
 from proxy.http1.forwarded import peer_address
 from proxy.http1.request_reader import RequestReader
-from proxy.network.fair_loop import (
+from proxy.network.pacing import (
     BY_CLIENT,
     BY_TURN,
     BY_UNSENT,
@@ -23,7 +23,7 @@ from proxy.network.fair_loop import (
     TURN_BYTES,
     TURN_NS,
 )
-from proxy.network.socket_queues import is_reset_by_peer, unsent_bytes
+from proxy.network.sockets import is_reset_by_peer, unsent_bytes
 from proxy.worker.admission.admission import Admission, admission_of
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.deadlines import (

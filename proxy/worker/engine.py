@@ -27,8 +27,8 @@ from proxy.http1.trace_context import TRACE_FIELDS, drop_invalid_context
 from proxy.http2.budget import Limits
 from proxy.http2.frames import MAX_WINDOW_BYTES
 from proxy.http2.hpack.encoder import LineEncoder
-from proxy.network.fair_loop import FairLoop
-from proxy.network.idle_eviction import IdleEviction, Waiting
+from proxy.network.accept import IdleEviction, Waiting
+from proxy.network.pacing import FairLoop
 from proxy.process.descriptors import max_client_connections
 from proxy.process.logs import lines_dropped
 from proxy.ring.exchange import Exchange

@@ -20,8 +20,8 @@ from proxy.http2 import events
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
 from proxy.http2.request_fields import RequestFields
-from proxy.network.fair_loop import BY_CLIENT, HELD_BYTES, TURN_BYTES
-from proxy.network.socket_queues import is_reset_by_peer
+from proxy.network.pacing import BY_CLIENT, HELD_BYTES, TURN_BYTES
+from proxy.network.sockets import is_reset_by_peer
 from proxy.process.tls import is_fit_for_http2
 from proxy.ring import http2_notes
 from proxy.ring.exchange import FLAG_TLS

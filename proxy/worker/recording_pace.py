@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from proxy.network.fair_loop import BY_RECORDING
+from proxy.network.pacing import BY_RECORDING
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,8 @@ from typing import Final
 import msgspec
 
 from proxy.http1.forwarded import TrustedProxies
-from proxy.network.acceptor import Acceptor
-from proxy.network.fair_loop import FairLoop
-from proxy.network.proxy_accept import MAX_HEADER_S, ProxyPort
-from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsPort
+from proxy.network.accept import MAX_HANDSHAKE_S, MAX_HEADER_S, Acceptor, ProxyPort, TlsPort
+from proxy.network.pacing import FairLoop
 from proxy.process.memfd import why_refused
 from proxy.process.shared_memory import (
     RING_OVERHEAD_BYTES,

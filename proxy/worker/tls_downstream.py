@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
-from proxy.network.early_connection import EarlyConnection
+from proxy.network.accept import EarlyConnection
 from proxy.worker.admission.admission import Admission
 from proxy.worker.deadlines import Phase
 from proxy.worker.downstream import Downstream

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from proxy.http1.websocket_frames import Message, MessageScanner, Opcode, close_code
-from proxy.network.fair_loop import BY_FRAMES, FairLoop
+from proxy.network.pacing import BY_FRAMES, FairLoop
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_BODIES_OFF, NOTE_MESSAGES_UNREADABLE, Exchange
 from proxy.ring.handshake import pack_handshake

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from proxy.http1.forwarded import TrustedProxies
-from proxy.network.fair_loop import FairLoop
+from proxy.network.pacing import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from proxy.ring.inflight import InflightWriter

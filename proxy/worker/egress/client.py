@@ -30,9 +30,7 @@ from proxy.egress.hosts import HostList, plain_host
 from proxy.egress.leaves import Leaves
 from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, shown
 from proxy.http1.request_head import VERSION_LINE_BYTES, parse_request_head
-from proxy.network.early_connection import EarlyConnection
-from proxy.network.proxy_accept import peer_of
-from proxy.network.tls_accept import MAX_HANDSHAKE_S, tls_failure
+from proxy.network.accept import MAX_HANDSHAKE_S, EarlyConnection, peer_of, tls_failure
 from proxy.ring.body_window import Window
 from proxy.ring.counters import METHODS
 from proxy.ring.exchange import (

@@ -20,9 +20,8 @@ from typing import Final, NamedTuple, cast
 import msgspec
 
 from proxy.http1.errors import UpstreamError, unreached, why_unreached
-from proxy.network.dialer import Dialer
-from proxy.network.socket_queues import probe_silent_peers
-from proxy.network.tls_dial import secure
+from proxy.network.dial import Dialer, secure
+from proxy.network.sockets import probe_silent_peers
 from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import UpstreamAddress, Via, parse_via, via_for

@@ -9,7 +9,7 @@ from proxy.egress.authority import open_authority
 from proxy.egress.hosts import HostList
 from proxy.egress.leaves import Leaves
 from proxy.http1.forwarded import TrustedProxies
-from proxy.network.tls_accept import MAX_HANDSHAKE_S
+from proxy.network.accept import MAX_HANDSHAKE_S
 from proxy.process.data_dir import AUTHORITY_DIRECTORY, LISTENS_NAME, read_state
 from proxy.settings.addresses import is_loopback, parse_listen
 from proxy.settings.model import Settings

@@ -13,8 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from proxy.egress.hosts import HostList
 from proxy.http1.errors import Denied
-from proxy.network.lookup import Address
-from proxy.network.metadata import is_metadata
+from proxy.network.dial import Address, is_metadata
 from proxy.settings.addresses import ip_of, is_loopback
 
 

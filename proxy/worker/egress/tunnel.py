@@ -16,8 +16,8 @@ from functools import partial
 from typing import Final, cast
 
 from proxy.egress.client_hello import HANDSHAKE, ClientHello, read_client_hello
-from proxy.network.fair_loop import TURN_BYTES
-from proxy.network.tls_buffers import PIECE_BYTES
+from proxy.network.pacing import TURN_BYTES
+from proxy.network.sockets import PIECE_BYTES
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import ERROR_INDEX, NOTE_TUNNEL, OK, OUTCOME_INDEX, Exchange
 from proxy.worker.engine import Engine

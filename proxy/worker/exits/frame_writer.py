@@ -15,7 +15,7 @@ from typing import Final
 from proxy.http2.connection import Connection
 from proxy.http2.events import Event
 from proxy.http2.output import SMALL_WAIT_NS
-from proxy.network.tls_buffers import bound_buffers
+from proxy.network.sockets import bound_buffers
 
 _SMALL_WAIT_S: Final = SMALL_WAIT_NS / 1e9 + 0.001
 

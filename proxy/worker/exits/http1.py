@@ -13,7 +13,7 @@ from typing import Final
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import without_trailer_field
-from proxy.network.tls_buffers import bound_buffers
+from proxy.network.sockets import bound_buffers
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 

@@ -22,7 +22,7 @@ from proxy.http1.errors import KEEPS_CONNECTION, STATUS_OF, Refused, UpstreamErr
 from proxy.http1.request_reader import RequestReader
 from proxy.http2.errors import ErrorCode
 from proxy.http2.grpc import UNAVAILABLE, status_lines
-from proxy.network.fair_loop import BY_UNSENT, BY_UPSTREAM
+from proxy.network.pacing import BY_UNSENT, BY_UPSTREAM
 from proxy.ring import http2_notes
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (

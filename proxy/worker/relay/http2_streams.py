@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from proxy.http2.connection import Connection
 from proxy.http2.errors import ErrorCode
-from proxy.network.fair_loop import TURN_NS
+from proxy.network.pacing import TURN_NS
 from proxy.ring import http2_notes
 from proxy.worker.closing_connection import ClosingConnection
 from proxy.worker.engine import Engine, Http2

@@ -28,7 +28,7 @@ from proxy.http1.request_line import IDEMPOTENT_METHODS
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import forwarded_trailers
-from proxy.network.fair_loop import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
+from proxy.network.pacing import BY_CLIENT, BY_UNSENT, BY_UPSTREAM
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import (
     FLAG_HTTP10,

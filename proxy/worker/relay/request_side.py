@@ -10,7 +10,7 @@ import time
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.request_reader import RequestReader
 from proxy.http1.trailers import forwarded_trailers
-from proxy.network.fair_loop import BY_UNSENT
+from proxy.network.pacing import BY_UNSENT
 from proxy.ring.body_window import Window
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, NOTES_REQUEST_TRAILERS, Exchange
 from proxy.ring.message import IN

@@ -26,10 +26,14 @@ from proxy.http1.field_lines import has_bare_line_end, without_blanks_before_col
 from proxy.http1.memo.head_templates import ConnectionHeads
 from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http1.response_head import ResponseHead, accepts_websocket
-from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, FairLoop
-from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import is_flushing, last_bytes, unsent_bytes, untaken_bytes
-from proxy.network.tls_buffers import bound_buffers
+from proxy.network.pacing import HELD_BYTES, TURN_BYTES, FairLoop, PacedReader
+from proxy.network.sockets import (
+    bound_buffers,
+    is_flushing,
+    last_bytes,
+    unsent_bytes,
+    untaken_bytes,
+)
 from proxy.worker.deadlines import STALLED_NS
 from proxy.worker.upstream.response_handler import ResponseHandler
 

@@ -27,9 +27,8 @@ from proxy.http2.errors import ErrorCode, name_of
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.http2.request_fields import RequestFields
 from proxy.http2.response_fields import ResponseFields
-from proxy.network.fair_loop import HELD_BYTES, TURN_BYTES, TURN_NS, FairLoop
-from proxy.network.paced_reader import PacedReader
-from proxy.network.socket_queues import last_bytes
+from proxy.network.pacing import HELD_BYTES, TURN_BYTES, TURN_NS, FairLoop, PacedReader
+from proxy.network.sockets import last_bytes
 from proxy.worker.deadlines import TICK_NS
 from proxy.worker.exits.frame_writer import FrameWriter, Steps
 from proxy.worker.upstream.connection import NEVER_NS

@@ -11,7 +11,7 @@ import time
 from typing import Protocol
 
 from proxy.http2.connection import Connection
-from proxy.network.socket_queues import untaken_bytes
+from proxy.network.sockets import untaken_bytes
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.upstream.response_handler import ResponseHandler
 

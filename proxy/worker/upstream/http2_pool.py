@@ -14,7 +14,7 @@ from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.http2.budget import Limits
 from proxy.http2.frames import MAX_WINDOW_BYTES
 from proxy.http2.hpack.encoder import LineEncoder
-from proxy.network.fair_loop import FairLoop
+from proxy.network.pacing import FairLoop
 from proxy.settings.model import LimitSettings
 from proxy.worker.exits.frame_writer import Steps
 from proxy.worker.routes import Route

@@ -15,10 +15,8 @@ from ipaddress import ip_address
 from typing import Final, Generic
 
 from proxy.http1.errors import NotHttp2, UpstreamError, unreached, why_unreached
-from proxy.network.dialer import Dialer
-from proxy.network.lookup import Address
-from proxy.network.socket_queues import probe_silent_peers
-from proxy.network.tls_dial import secure
+from proxy.network.dial import Address, Dialer, secure
+from proxy.network.sockets import probe_silent_peers
 from proxy.process.listeners import host_port
 from proxy.settings.addresses import UpstreamAddress, is_loopback
 from proxy.worker.upstream.http2_connection import Http2Upstream

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import Final, cast
 
 from proxy.http1.memo.response_heads import ResponseHeads
-from proxy.network.concurrency import SILENT_NS, Concurrency
-from proxy.network.fair_loop import FairLoop
-from proxy.network.socket_queues import has_ended
+from proxy.network.dial import SILENT_NS, Concurrency
+from proxy.network.pacing import FairLoop
+from proxy.network.sockets import has_ended
 from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection

@@ -10,8 +10,8 @@ import socket
 
 import pytest
 
-from proxy.network import acceptor
-from proxy.network.acceptor import Acceptor
+from proxy.network import accept
+from proxy.network.accept import Acceptor
 
 
 class Reluctant:
@@ -55,7 +55,7 @@ async def test_an_error_of_accept_ends_nothing(
     """Clients wait in the kernel's queue until there is room; the log has one line of it, however
     long it takes.
     """
-    monkeypatch.setattr(acceptor, "PAUSE_S", 0.01)
+    monkeypatch.setattr(accept, "PAUSE_S", 0.01)
     listener = socket.create_server(("127.0.0.1", 0))
     reluctant = Reluctant(listener, error, 3)
     accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
@@ -77,7 +77,7 @@ async def test_an_error_of_accept_ends_nothing(
 
 async def test_it_can_be_closed_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it pauses, and by what it accepted: nothing is accepted any more."""
-    monkeypatch.setattr(acceptor, "PAUSE_S", 0.01)
+    monkeypatch.setattr(accept, "PAUSE_S", 0.01)
     listener = socket.create_server(("127.0.0.1", 0))
     reluctant = Reluctant(listener, errno.EMFILE, 1 << 30)
     accepting = Acceptor(reluctant, socket.socket.close)  # type: ignore[arg-type]

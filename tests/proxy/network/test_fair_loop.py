@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.network.fair_loop import TURN_NS, TURN_STEPS, FairLoop
+from proxy.network.pacing import TURN_NS, TURN_STEPS, FairLoop
 
 
 class Loop:

@@ -5,8 +5,8 @@ early.
 import gc
 from dataclasses import dataclass, field
 
-from proxy.network import idle_eviction
-from proxy.network.idle_eviction import IdleEviction
+from proxy.network import accept
+from proxy.network.accept import IdleEviction
 
 SECOND_NS = 1_000_000_000
 NOW_NS = 100 * SECOND_NS
@@ -49,7 +49,7 @@ def test_the_longest_silent_go_first_and_the_served_last() -> None:
 
 def test_nobody_gives_way_too_early_or_while_something_is_under_way() -> None:
     """A moment must pass, more of it between two requests; what runs is never closed."""
-    for has_been_served, least_ns in enumerate(idle_eviction.LEAST_WAIT_NS):
+    for has_been_served, least_ns in enumerate(accept.LEAST_WAIT_NS):
         assert swept(Client(NOW_NS - least_ns, bool(has_been_served))).evict()
         assert not swept(Client(NOW_NS - least_ns + 1, bool(has_been_served)), Client(0)).evict()
 

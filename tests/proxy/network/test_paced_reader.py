@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.network.fair_loop import BY_CLIENT, BY_TURN, BY_UPSTREAM, FairLoop
-from proxy.network.paced_reader import PacedReader
+from proxy.network.pacing import BY_CLIENT, BY_TURN, BY_UPSTREAM, FairLoop, PacedReader
 from proxy.process.version import BUILD
 
 pytestmark = pytest.mark.skipif(

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from proxy.network import idle_eviction
-from proxy.network.proxy_accept import peer_of
+from proxy.network import accept
+from proxy.network.accept import peer_of
 from proxy.settings.load import load
 from proxy.settings.model import SettingsError
 from tests.proxy.conftest import Start
@@ -122,7 +122,7 @@ def test_a_silent_balancer_is_timed_and_one_that_leaves_is_told_apart(start: Sta
 
 def test_waiting_connections_are_capped(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that have not said whose they are count, too."""
-    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
+    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     plane = start(Script(), max_connections=1, **BEHIND)
     with opened(plane) as first, opened(plane) as second:
         assert second.recv(1) == b""

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from proxy.network import idle_eviction
-from proxy.network.tls_accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
+from proxy.network import accept
+from proxy.network.accept import MAX_HANDSHAKE_S, TlsAccept, tls_failure
 from proxy.ring.counters import TLS_FAILURES
 from proxy.settings.model import Settings
 from proxy.worker.downstream import Downstream
@@ -98,7 +98,7 @@ def test_a_connection_counts_before_it_is_secured(
     """Silent ones and half handshakes fill the limits: the next is closed at once, and counted as
     refused.
     """
-    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
+    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     with running_plane(settings(**{limit: 2}), tmp_path) as plane, contextlib.ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(opened(plane)).sendall(beginning)
@@ -117,7 +117,7 @@ def test_who_is_not_secured_gives_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A full table of silent ones keeps nobody out: the first of them is closed for a new one."""
-    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1, 1))
+    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1, 1))
     with (
         running(service()) as url,
         running_plane(settings(url, max_connections=2), tmp_path) as plane,

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from proxy.network.tls_dial import secure
+from proxy.network.dial import secure
 from tests.support.certificate import self_signed
 from tests.support.upstream import scripted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.network import idle_eviction
+from proxy.network import accept
 from proxy.worker import downstream
 from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.downstream import Downstream
@@ -182,7 +182,7 @@ def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.Mo
     """Above the limit a connection is turned away unread and unrecorded; below it again all is
     well.
     """
-    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
+    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
     plane = start(Script(), max_connections=1)
     with plane.connect() as first:
         first.send(GET)

@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from proxy.network.socket_queues import unsent_bytes
+from proxy.network.sockets import unsent_bytes
 from proxy.settings.model import CaptureSettings
 from proxy.worker.deadlines import MAX_LINGER_BYTES
 from proxy.worker.upstream import connection as upstream_connection

@@ -17,7 +17,7 @@ from typing import cast
 import pytest
 
 from proxy.http1.forwarded import TrustedProxies
-from proxy.network.fair_loop import FairLoop
+from proxy.network.pacing import FairLoop
 from proxy.ring.counters import CounterLayout
 from proxy.ring.exchange import Exchange
 from proxy.ring.inflight import InflightReader, InflightWriter

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 import pytest
 
-from proxy.network.acceptor import MAX_PER_TURN
-from proxy.network.fair_loop import TURN_STEPS
+from proxy.network.accept import MAX_PER_TURN
+from proxy.network.pacing import TURN_STEPS
 from proxy.settings.model import CaptureSettings
 from proxy.worker import tunnel
 from proxy.worker.tunnel import MAX_MESSAGES_PER_S

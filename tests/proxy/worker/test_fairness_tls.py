@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.network.fair_loop import HELD_BYTES
+from proxy.network.pacing import HELD_BYTES
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Connection
 from storage.record import Outcome

@@ -9,7 +9,7 @@ import pytest
 from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
-from proxy.network.fair_loop import BY_CLIENT
+from proxy.network.pacing import BY_CLIENT
 from proxy.worker.downstream import Downstream
 from storage.record import Outcome
 from tests.proxy.conftest import Start

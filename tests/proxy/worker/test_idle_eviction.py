@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from proxy.network import idle_eviction
+from proxy.network import accept
 from storage.record import Outcome
 from tests.proxy.conftest import Start
 from tests.proxy.worker.records import error, outcome
@@ -23,7 +23,7 @@ CROWD = 5
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits at all may have to give way at the next sweep."""
-    monkeypatch.setattr(idle_eviction, "LEAST_WAIT_NS", (1, 1))
+    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1, 1))
 
 
 def noted(plane: Plane) -> int:

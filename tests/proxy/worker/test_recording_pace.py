@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.network.fair_loop import BY_RECORDING
+from proxy.network.pacing import BY_RECORDING
 from proxy.ring.exchange import MAX_WAITED_MS
 from proxy.ring.ring import RingReader
 from proxy.settings.model import CaptureSettings

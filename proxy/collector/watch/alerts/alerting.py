@@ -30,8 +30,7 @@ from api.metrics.metrics import counters, gauge, gauges, keyed
 from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
 from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
-from proxy.network.retry_after import retry_after_s
-from proxy.network.unanswered import why_unanswered
+from proxy.network.answers import retry_after_s, why_unanswered
 from proxy.process.version import VERSION
 from proxy.settings.alert_model import AlertSettings
 from proxy.settings.model import Settings

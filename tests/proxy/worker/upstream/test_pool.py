@@ -9,7 +9,7 @@ from typing import Self, cast
 
 import pytest
 
-from proxy.network.fair_loop import FairLoop
+from proxy.network.pacing import FairLoop
 from proxy.process.version import BUILD
 from proxy.settings.model import LimitSettings, RouteSettings, Settings
 from proxy.worker.engine import ResponseReaders

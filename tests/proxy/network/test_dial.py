@@ -1,5 +1,13 @@
-"""Names with several addresses: their order, and what happens when some of them do not answer (RFC
+"""Names and addresses of upstreams: looked up apart, tried in an order, avoided, and how many at once.
+
+Names that are looked up apart, and what is used while a resolver does not answer.
+
+Names with several addresses: their order, and what happens when some of them do not answer (RFC
 8305).
+
+Addresses of metadata services.
+
+What is concluded from the connections that an upstream was seen to serve at once.
 """
 
 import asyncio
@@ -7,19 +15,166 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import ip_address
 
 import pytest
 
-from proxy.network import dialer, lookup
-from proxy.network.dialer import AVOIDED_S, AddressOrder, Dialer
-from proxy.network.lookup import Address
+from proxy.network import dial
+from proxy.network.dial import (
+    AVOIDED_S,
+    UNPROVEN_IDLE_NS,
+    Address,
+    AddressOrder,
+    Concurrency,
+    Dialer,
+    Lookup,
+    is_metadata,
+    resolve,
+)
 from tests.proxy.conftest import Start
+from tests.support.cases import each_of
 from tests.support.client import GET
+from tests.support.collecting import until
 from tests.support.long import LOOPS
 from tests.support.plane import Loop
 from tests.support.ports import free_port
 from tests.support.script import OK
 from tests.support.upstream import read_head
+
+V4 = socket.AF_INET
+A: Address = (V4, ("10.0.0.1", 80))
+B: Address = (V4, ("10.0.0.2", 80))
+
+
+class Resolver:
+    """Answers as it is told to; a name without an answer hangs."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Address] | Exception] = {}
+        self.asked: list[str] = []
+        self.released = threading.Event()
+
+    def resolve(self, host: str, port: int) -> list[Address]:
+        self.asked.append(host)
+        if host not in self.answers:
+            self.released.wait(30)
+        answer = self.answers[host]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
+    made = Resolver()
+    monkeypatch.setattr(dial, "resolve", made.resolve)
+    monkeypatch.setattr(dial, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(dial, "FRESH_S", 0.0)
+    with ExitStack() as last:
+        last.callback(made.released.set)
+        yield made
+
+
+def test_a_name_becomes_its_addresses() -> None:
+    """Each address once, whatever protocols the resolver lists."""
+    found = resolve("localhost", 80)
+    assert (V4, ("127.0.0.1", 80)) in found
+    assert len(found) == len(set(found))
+
+
+async def test_a_name_that_hangs_holds_no_other(resolver: Resolver) -> None:
+    """Nor is it asked for once more by each who waits for it: they share the answer."""
+    hanging = [Lookup(f"hangs-{number}.example", 80) for number in range(40)]
+    async with asyncio.TaskGroup() as tasks:
+        waiting = [tasks.create_task(each.addresses()) for each in hanging for _ in range(3)]
+        resolver.answers["a.example"] = [A]
+        assert await Lookup("a.example", 80).addresses() == [A]
+        assert not any(task.done() for task in waiting)
+        resolver.answers |= {f"hangs-{number}.example": [B] for number in range(40)}
+        resolver.released.set()
+
+    assert [task.result() for task in waiting] == [[B]] * 120
+    assert sorted(resolver.asked) == sorted(
+        ["a.example", *(f"hangs-{number}.example" for number in range(40))]
+    )
+
+
+async def test_an_earlier_answer_is_used_while_a_question_hangs(resolver: Resolver) -> None:
+    """Once it is answered, the new one is."""
+    name = Lookup("a.example", 80)
+    resolver.answers["a.example"] = [A]
+    assert await name.addresses() == [A]
+    del resolver.answers["a.example"]
+    assert [await name.addresses(), await name.addresses()] == [[A], [A]]
+    await until(lambda: resolver.asked == ["a.example"] * 2)
+    resolver.answers["a.example"] = [B]
+    resolver.released.set()
+    assert name._question is not None
+    await asyncio.wait([name._question])
+    assert await name.addresses() == [B]
+
+
+async def test_whoever_gives_up_leaves_the_question_to_others(resolver: Resolver) -> None:
+    name = Lookup("a.example", 80)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await name.addresses()
+    resolver.answers["a.example"] = [A]
+    resolver.released.set()
+    assert await name.addresses() == [A]
+    assert resolver.asked == ["a.example"]
+
+
+@pytest.mark.parametrize(
+    ("code", "is_used"), [(socket.EAI_AGAIN, True), (socket.EAI_NONAME, False)]
+)
+async def test_an_earlier_answer_outlives_the_resolver_not_the_name(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch, code: int, is_used: bool
+) -> None:
+    """A resolver that is out of order has not said that the name is gone (RFC 8767); for some
+    minutes.
+    """
+    monkeypatch.setattr(dial, "PATIENCE_S", 60.0)
+    name = Lookup("a.example", 80)
+    resolver.answers["a.example"] = socket.gaierror(code, "no")
+    with pytest.raises(socket.gaierror):
+        await name.addresses()
+    resolver.answers["a.example"] = [A]
+    await name.addresses()
+    resolver.answers["a.example"] = socket.gaierror(code, "no")
+    if is_used:
+        assert await name.addresses() == [A]
+        monkeypatch.setattr(dial, "STALE_S", 0)
+    with pytest.raises(socket.gaierror):
+        await name.addresses()
+
+
+async def test_a_fresh_answer_needs_no_other(
+    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And another is asked for when it has served its time."""
+    name = Lookup("a.example", 80)
+    resolver.answers["a.example"] = [A]
+    monkeypatch.setattr(dial, "FRESH_S", 60.0)
+    for _ in range(10):
+        assert await name.addresses() == [A]
+    assert len(resolver.asked) == 1
+    monkeypatch.setattr(dial, "FRESH_S", 0.0)
+    await name.addresses()
+    assert len(resolver.asked) == 2
+
+
+async def test_no_thread_is_no_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a limit of processes is reached, connecting fails as it does without a resolver."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="no thread"):
+        await Lookup("a.example", 80).addresses()
+
 
 V4, V6 = socket.AF_INET, socket.AF_INET6
 
@@ -109,11 +264,11 @@ def names(monkeypatch: pytest.MonkeyPatch) -> list[Address]:
     """What every name leads to."""
     found: list[Address] = []
 
-    monkeypatch.setattr(lookup, "resolve", lambda host, port: list(found))
+    monkeypatch.setattr(dial, "resolve", lambda host, port: list(found))
     return found
 
 
-async def dial() -> str:
+async def answering_host() -> str:
     """Connect once; return the host that answered."""
     async with asyncio.timeout(30):
         connected, (_, target) = await Dialer("a.example", 1).connect()
@@ -126,7 +281,7 @@ async def test_a_silent_address_is_left_behind(names: list[Address]) -> None:
     """The next is tried beside it after a moment, and whoever answers first has the connection."""
     with serving("127.0.0.3") as port, silent("127.0.0.2", port):
         names[:] = [v4("127.0.0.2", port), v4("127.0.0.3", port)]
-        assert await dial() == "127.0.0.3"
+        assert await answering_host() == "127.0.0.3"
 
 
 async def test_a_refusing_address_costs_nothing(names: list[Address]) -> None:
@@ -148,7 +303,7 @@ async def test_an_address_behind_the_first_that_answers_is_not_avoided(
     """It was begun because the first was late, or the loop was, and had no time to show what it is
     worth.
     """
-    monkeypatch.setattr("proxy.network.dialer.ATTEMPT_DELAY_S", 0)
+    monkeypatch.setattr("proxy.network.dial.ATTEMPT_DELAY_S", 0)
     with serving("127.0.0.2") as port, silent("127.0.0.3", port):
         names[:] = [v4("127.0.0.2", port), v4("127.0.0.3", port)]
         made = Dialer("a.example", 1)
@@ -165,14 +320,14 @@ async def test_no_address_that_answers_is_a_failure(names: list[Address], count:
     port = free_port()
     names[:] = [v4(f"127.0.0.{number}", port) for number in range(2, 2 + count)]
     with pytest.raises(ConnectionRefusedError):
-        await dial()
+        await answering_host()
 
 
 async def test_giving_up_leaves_no_socket(
     names: list[Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever waits no longer, while all addresses are silent, cancels every attempt."""
-    monkeypatch.setattr(dialer, "ATTEMPT_DELAY_S", 0.0)
+    monkeypatch.setattr(dial, "ATTEMPT_DELAY_S", 0.0)
     with serving("127.0.0.4") as port, silent("127.0.0.2", port), silent("127.0.0.3", port):
         names[:] = [v4("127.0.0.2", port), v4("127.0.0.3", port)]
         async with asyncio.TaskGroup() as tasks:
@@ -225,3 +380,60 @@ def test_an_ipv6_address_is_recorded_in_brackets(start: Start, names: list[Addre
         assert plane.call(GET) == b"ok"
         thread.join()
         assert plane.exchange().upstream == b"[::1]:%d" % port
+
+
+@each_of(
+    "text",
+    [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "::169.254.169.254",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "fe80::1",
+        "fd00:ec2::254",
+        "100.100.100.200",
+        "168.63.129.16",
+    ],
+)
+def test_they_are_known_in_every_form(text: str) -> None:
+    assert is_metadata(ip_address(text))
+
+
+@each_of("text", ["127.0.0.1", "::1", "10.0.0.1", "100.64.0.1", "2001:db8::1", "fd00::1"])
+def test_others_are_none(text: str) -> None:
+    assert not is_metadata(ip_address(text))
+
+
+LONG_NS = 60_000_000_000
+
+
+def test_idle_connections_are_kept_when_two_were_served() -> None:
+    """One after the other shows nothing; a shorter time that was set stays."""
+    concurrency = Concurrency()
+    for _ in range(3):
+        concurrency.served(1)
+        assert concurrency.idle_ns(LONG_NS) == UNPROVEN_IDLE_NS
+    assert concurrency.idle_ns(5) == 5
+    concurrency.served(2)
+    assert concurrency.idle_ns(LONG_NS) == LONG_NS
+    concurrency.served(1)
+    assert concurrency.idle_ns(LONG_NS) == LONG_NS
+
+
+def test_only_what_was_seen_is_believed() -> None:
+    """As many as were seen may be all there is; fewer leave room."""
+    concurrency = Concurrency()
+    concurrency.served(4)
+    assert [concurrency.may_hold(answered) for answered in (3, 4, 5)] == [False, True, True]
+
+
+def test_a_suspicion_ends_with_more_than_was_seen() -> None:
+    """The same again proves nothing."""
+    concurrency = Concurrency()
+    concurrency.served(2)
+    concurrency.is_wary = True
+    concurrency.served(2)
+    assert concurrency.is_wary
+    concurrency.served(3)
+    assert not concurrency.is_wary
