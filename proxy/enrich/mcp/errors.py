@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from proxy.enrich.facts import Facts
 from proxy.enrich.formats.json_parts import decode, text_of, value_at, values_at
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.mcp.jsonrpc import RpcRequest, RpcResponse
+from proxy.enrich.mcp.refusal import Refusal
 from proxy.enrich.mcp.sessions import PENDING_US, RESUME_US
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Outcome, Record, ToolCall, now_us
@@ -75,14 +75,14 @@ def failure_of(
     return details_of(http_status, TOOL_ERROR, None, _message(text, redactor))
 
 
-def transport_failure(record: Record, facts: Facts) -> Failure | None:
+def transport_failure(record: Record, refusal: Refusal | None) -> Failure | None:
     """Return the failure of the exchange itself, with its reason if known; None if it succeeded."""
-    error_type = record.error_type or facts.error_type
-    if error_type is not None:
-        noted = value_at(record.data or b"", "error_message") or facts.data.get("error_message")
-        return details_of(
-            record.status, error_type, None, noted if isinstance(noted, str) else None
-        )
+    noted = value_at(record.data or b"", "error_message")
+    message = noted if isinstance(noted, str) else None
+    if record.error_type:
+        return details_of(record.status, record.error_type, None, message)
+    if refusal is not None:
+        return details_of(record.status, refusal.code, None, message or refusal.message)
     if record.outcome != Outcome.OK:
         return details_of(record.status, record.outcome)
     return _by_status(record.status)

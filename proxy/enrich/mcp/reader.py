@@ -7,7 +7,7 @@ three levels: transport, JSON-RPC, tool. Everything stored is redacted first.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -45,7 +45,7 @@ from proxy.enrich.mcp.jsonrpc import (
     read_responses,
     read_task_states,
 )
-from proxy.enrich.mcp.refusal import refusal_of
+from proxy.enrich.mcp.refusal import Refusal, refusal_of
 from proxy.enrich.mcp.shown_ids import ShownIds
 from proxy.enrich.redact.compact import compact
 from proxy.enrich.redact.redactor import Redactor
@@ -74,6 +74,39 @@ _RAW: Final = msgspec.Raw()
 _ANYTHING: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
+class _Seen(NamedTuple):
+    """An exchange, with its session and its refusal."""
+
+    record: Record
+    exchange: DecodedExchange
+    session: str | None
+    refusal: Refusal | None
+    """Redacted."""
+
+    @property
+    def scope(self) -> str:
+        """The session; in revisions without sessions, the endpoint."""
+        return self.session or sessions.endpoint_of(self.record)
+
+    def answered_at_us(self, response: RpcResponse) -> int:
+        """Return the arrival time of a response: that of its frame, else the end of the exchange."""
+        after_us = time_at(self.exchange.timeline, response.end)
+        return self.record.started_at_us + (
+            self.record.duration_us if after_us is None else after_us
+        )
+
+
+class _Answered(NamedTuple):
+    """The result of matching the requests of an exchange with its responses."""
+
+    calls: list[ToolCall]
+    """Calls to store: ended and pending ones."""
+    rest: dict[str, RpcResponse]
+    """Responses to other requests, by id."""
+    begun_by: bytes | None
+    """Id of the record that began a task."""
+
+
 class McpReader:
     """Reads tool calls for one sidecar and keeps their sessions. Not thread-safe."""
 
@@ -86,14 +119,13 @@ class McpReader:
         """Return the calls that ended with this exchange, those now pending, and the exchange's
         error.
         """
-        facts = Facts()
         request = exchange.request_body
         response = exchange.response_body
         session = sessions.session_of(record, exchange)
+        seen = _Seen(record, exchange, session, self._refusal_of(record, exchange))
         requests = [] if request is None else self._requests_of(request)
-        responses = self._responses_of(record, exchange, requests, facts)
-        by_id = {found.id: found for found in responses}
-        calls = self._answered_calls(record, exchange, session, requests, by_id, facts)
+        responses = self._responses_of(seen, requests)
+        calls, by_id, begun_by = self._answered_calls(seen, requests, responses)
         lost: list[ToolCall] = []
 
         if session is not None and requests:
@@ -103,90 +135,80 @@ class McpReader:
                 for rpc_id, found in by_id.items()
                 if self._sessions.is_pending((session, rpc_id))
             }
-            calls += self._end_pending(record, exchange, others, session)
+            calls += self._end_pending(seen, others, session)
         elif session is not None:
             cancelled = {} if request is None else read_cancellations(request)
             by_id |= {self._ids.shown(rpc_id): response for rpc_id, response in cancelled.items()}
-            calls += self._end_pending(record, exchange, by_id, session)
+            calls += self._end_pending(seen, by_id, session)
             if _ends_session(record, response):
                 lost = self._end_session(exchange, session)
 
-        calls += self._end_notified_tasks(record, exchange, session, facts)
+        content_type = exchange.response.content_type
+        for state in [] if response is None else read_task_states(response, content_type):
+            if (task := tasks.task_of_notification(state)) is not None:
+                begun, ended = self._read_task(seen, "", state, task)
+                begun_by = begun or begun_by
+                calls += ended
+
         is_idle = session is not None and not lost and not self._sessions.has_pending(session)
+        facts = Facts(tools=calls + lost, begun_by=begun_by)
         facts.is_whole = has_everything(record, requests, responses, is_idle=is_idle)
-        facts.tools = calls + lost
+        if seen.refusal is not None:
+            facts.error_type = seen.refusal.code
+            if seen.refusal.message is not None:
+                facts.data["error_message"] = seen.refusal.message
         _note_failures(facts, record, exchange, responses)
         return facts
 
     def _answered_calls(
-        self,
-        record: Record,
-        exchange: DecodedExchange,
-        session: str | None,
-        requests: list[RpcRequest],
-        by_id: dict[str, RpcResponse],
-        facts: Facts,
-    ) -> list[ToolCall]:
-        """Match each request of an exchange with its response, and remove that from `by_id`.
-
-        Returns:
-            The calls to store: ended and pending ones.
-        """
+        self, seen: _Seen, requests: list[RpcRequest], responses: list[RpcResponse]
+    ) -> _Answered:
+        """Match each request of an exchange with its response."""
+        by_id = {found.id: found for found in responses}
         calls: list[ToolCall] = []
+        begun_by: bytes | None = None
         position = 0
+
         for message in requests:
             found = by_id.pop(message.id, None)
             if found is None and len(requests) == 1:  # an error that precedes the id has no id
                 found = by_id.pop("", None)
-            if session is None:
-                self._update_endpoint(record, found)
+            if seen.session is None:
+                self._update_endpoint(seen.record, found)
 
             if message.method == "initialize":
-                self._update_session(session, message, found)
+                self._update_session(seen.session, message, found)
             elif message.method == "tools/call":
-                call = self._new_call(record, exchange, session, message, position)
+                call = self._new_call(seen.record, seen.exchange, seen.session, message, position)
                 position += 1
-                has_others = bool(by_id)
-                calls += self._end_or_wait(
-                    call, record, exchange, found, session, facts, has_others=has_others
-                )
+                calls += self._end_or_wait(call, seen, found, has_others=bool(by_id))
             elif found is not None and (task := tasks.task_of_request(message)) is not None:
-                scope = session or sessions.endpoint_of(record)
-                key = (scope, task)
-                calls += self._read_task(record, exchange, message.method, found, key, facts)
+                begun, ended = self._read_task(seen, message.method, found, task)
+                begun_by = begun or begun_by
+                calls += ended
 
-        return calls
+        return _Answered(calls, by_id, begun_by)
 
     def _requests_of(self, body: DecodedBody) -> list[RpcRequest]:
         return [request._replace(id=self._ids.shown(request.id)) for request in read_requests(body)]
 
-    def _responses_of(
-        self,
-        record: Record,
-        exchange: DecodedExchange,
-        requests: list[RpcRequest],
-        facts: Facts,
-    ) -> list[RpcResponse]:
-        """Read the responses.
-
-        A request refused for its token has none; the refusal is its failure.
-        """
-        body = exchange.response_body
+    def _refusal_of(self, record: Record, exchange: DecodedExchange) -> Refusal | None:
+        """Return why a request was refused for its token, redacted; None if it was not."""
         refusal = None if record.error_type is not None else refusal_of(record, exchange)
         if refusal is None:
-            found = (
-                []
-                if body is None
-                else read_responses(body, exchange.response.content_type, requests)
-            )
-            return [response._replace(id=self._ids.shown(response.id)) for response in found]
+            return None
+        if not refusal.message or not exchange.keeps_text:
+            return Refusal(refusal.code, None)
+        message = self._redactor.redact_text(refusal.message[:MAX_MESSAGE_CHARACTERS])
+        return Refusal(refusal.code, message)
 
-        facts.error_type = refusal.code
-        if refusal.message and exchange.keeps_text:
-            message = self._redactor.redact_text(refusal.message[:MAX_MESSAGE_CHARACTERS])
-            facts.data["error_message"] = message
-
-        return []
+    def _responses_of(self, seen: _Seen, requests: list[RpcRequest]) -> list[RpcResponse]:
+        """Read the responses. A refused request has none."""
+        body = seen.exchange.response_body
+        if body is None or seen.refusal is not None:
+            return []
+        found = read_responses(body, seen.exchange.response.content_type, requests)
+        return [response._replace(id=self._ids.shown(response.id)) for response in found]
 
     def in_flight(self, record: Record, exchange: DecodedExchange) -> list[ToolCall]:
         """Return the calls of an exchange in flight, as far as the beginning of its body shows
@@ -321,52 +343,41 @@ class McpReader:
         )
 
     def _end_or_wait(
-        self,
-        call: ToolCall,
-        record: Record,
-        exchange: DecodedExchange,
-        response: RpcResponse | None,
-        session: str | None,
-        facts: Facts,
-        *,
-        has_others: bool,
+        self, call: ToolCall, seen: _Seen, response: RpcResponse | None, *, has_others: bool
     ) -> list[ToolCall]:
         """End a call with its response or the failure of the exchange, or keep it pending.
 
         Returns:
             The calls to store.
         """
+        record = seen.record
+        labels = seen.exchange.labels
         task = None if response is None else tasks.created(response)
         if (
             response is not None
             and task is not None
             and (response := tasks.ending(response)) is None
         ):
-            return self._await_task(call, *task, session, sessions.endpoint_of(record))
+            return self._await_task(call, *task, seen)
 
         if response is not None:
             transport = "http" if response.end < 0 else "sse"
-            latency_us = _answered_at_us(record, exchange, response) - record.started_at_us
-            return [
-                self._end(call, response, latency_us, transport, record.status, exchange.labels)
-            ]
+            latency_us = seen.answered_at_us(response) - record.started_at_us
+            return [self._end(call, response, latency_us, transport, record.status, labels)]
 
-        failure = transport_failure(record, facts)
-        waits_us = 0 if session is None else wait_us(record, exchange, has_others=has_others)
+        failure = transport_failure(record, seen.refusal)
+        waits_us = 0
+        if seen.session is not None:
+            waits_us = wait_us(record, seen.exchange, has_others=has_others)
         # A stream that broke off is resumed by a request of its own, which brings the response.
         is_resumed = waits_us == sessions.RESUME_US and (record.status or _FAILED) < _FAILED
-        if (failure is None or is_resumed) and session is not None and call.rpc_id:
-            key = (session, call.rpc_id)
+        if (failure is None or is_resumed) and seen.session is not None and call.rpc_id:
+            key = (seen.session, call.rpc_id)
             if (early := self._sessions.take_early(key)) is not None:
                 latency_us = max(0, early.at_us - call.started_at_us)
                 return [
                     self._end(
-                        call,
-                        early.response,
-                        latency_us,
-                        "other_stream",
-                        record.status,
-                        exchange.labels,
+                        call, early.response, latency_us, "other_stream", record.status, labels
                     )
                 ]
             if waits_us:
@@ -375,22 +386,18 @@ class McpReader:
                     call.error_details = msgspec.json.encode(failure)
                 return stored
 
-        body = exchange.response_body
+        body = seen.exchange.response_body
         is_seen = not record.response_bytes or (body is not None and not body.is_truncated)
         return [
             failed(call, record.duration_us, failure or missing_response(record, is_seen=is_seen))
         ]
 
-    def _await_task(
-        self, call: ToolCall, task: str, ttl_us: int, session: str | None, endpoint: str
-    ) -> list[ToolCall]:
+    def _await_task(self, call: ToolCall, task: str, ttl_us: int, seen: _Seen) -> list[ToolCall]:
         """Keep a call with a task for the lifetime of the task, until its result is fetched."""
         metadata = msgspec.json.decode(call.metadata) | {tasks.TASK: task}
-        metadata |= {} if session is not None else {tasks.SCOPE: endpoint}
+        metadata |= {} if seen.session is not None else {tasks.SCOPE: seen.scope}
         call.metadata = msgspec.json.encode(metadata)
-        return self._await(
-            (session or endpoint, _TASK_KEY + task), call, ttl_us or tasks.MAX_WAIT_US
-        )
+        return self._await((seen.scope, _TASK_KEY + task), call, ttl_us or tasks.MAX_WAIT_US)
 
     def _await(self, key: tuple[str, str], call: ToolCall, most_us: int) -> list[ToolCall]:
         # This is a copy, since the batch that stores it may wait for long while the call goes on.
@@ -398,61 +405,37 @@ class McpReader:
         return [msgspec.structs.replace(call), *map(without_response, evicted)]
 
     def _read_task(
-        self,
-        record: Record,
-        exchange: DecodedExchange,
-        method: str,
-        response: RpcResponse,
-        key: tuple[str, str],
-        facts: Facts,
-    ) -> list[ToolCall]:
-        """End the call of a task with its result or cancellation, and link the record that began
-        it.
+        self, seen: _Seen, method: str, response: RpcResponse, task: str
+    ) -> tuple[bytes | None, list[ToolCall]]:
+        """End the call of a task with its result or cancellation.
+
+        Returns:
+            The id of the record that began the task, if its call is pending, and the ended call.
         """
         ending = tasks.ending(response) or (response if method == "tasks/result" else None)
-        key = (key[0], _TASK_KEY + key[1])
+        key = (seen.scope, _TASK_KEY + task)
         call = (
             self._sessions.take_pending(key)
             if ending is not None
             else self._sessions.get_pending(key)
         )
-        if call is None:
-            return []
+        if call is None or ending is None:
+            return None if call is None else call.record_id, []
 
-        facts.begun_by = call.record_id
-        if ending is None:
-            return []
-
-        latency_us = max(0, _answered_at_us(record, exchange, ending) - call.started_at_us)
-        return [self._end(call, ending, latency_us, "task", record.status, exchange.labels)]
-
-    def _end_notified_tasks(
-        self, record: Record, exchange: DecodedExchange, session: str | None, facts: Facts
-    ) -> list[ToolCall]:
-        """End the calls of tasks that a stream reports as ended."""
-        body = exchange.response_body
-        states = [] if body is None else read_task_states(body, exchange.response.content_type)
-        return [
-            call
-            for state in states
-            if (task := tasks.task_of_notification(state)) is not None
-            for call in self._read_task(
-                record, exchange, "", state, (session or sessions.endpoint_of(record), task), facts
-            )
-        ]
+        latency_us = max(0, seen.answered_at_us(ending) - call.started_at_us)
+        status = seen.record.status
+        ended = self._end(call, ending, latency_us, "task", status, seen.exchange.labels)
+        return call.record_id, [ended]
 
     def _end_pending(
-        self,
-        record: Record,
-        exchange: DecodedExchange,
-        responses: dict[str, RpcResponse],
-        session: str,
+        self, seen: _Seen, responses: dict[str, RpcResponse], session: str
     ) -> list[ToolCall]:
+        labels = seen.exchange.labels
         ended: list[ToolCall] = []
         for rpc_id, response in responses.items():
             if b'"serverInfo"' in response.result[:_INFO_BYTES]:
                 self._update_server(session, response)
-            at_us = _answered_at_us(record, exchange, response)
+            at_us = seen.answered_at_us(response)
             call = self._sessions.take_pending((session, rpc_id))
             if call is None:
                 self._sessions.keep_early(
@@ -460,11 +443,9 @@ class McpReader:
                 )
                 continue
 
-            _apply_session(call, exchange.labels, self._sessions.get(session))
+            _apply_session(call, labels, self._sessions.get(session))
             latency_us = max(0, at_us - call.started_at_us)
-            ended.append(
-                self._end(call, response, latency_us, "other_stream", 200, exchange.labels)
-            )
+            ended.append(self._end(call, response, latency_us, "other_stream", 200, labels))
 
         return ended
 
@@ -551,12 +532,6 @@ def _note_failures(
     facts.is_tools_fault = record.error_type is not None or facts.error_type is not None
     failed = [call for call in facts.tools if call.status == "error"]
     facts.failed_tools = [failed_tool_of(call, keeps_text=exchange.keeps_text) for call in failed]
-
-
-def _answered_at_us(record: Record, exchange: DecodedExchange, response: RpcResponse) -> int:
-    """Return the arrival time of a response: that of its frame, else the end of the exchange."""
-    after_us = time_at(exchange.timeline, response.end)
-    return record.started_at_us + (record.duration_us if after_us is None else after_us)
 
 
 def _server_label(labels: RouteLabels, session: sessions.Session) -> str:
