@@ -7,7 +7,7 @@ longest word.
 Invariant: a word of the searched part, in any reading, occurs in the text as it is stored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from storage.record import Body
 from storage.search.long_runs import long_runs
@@ -18,6 +18,14 @@ from storage.search.words import MAX_WORD_CHARACTERS
 def lines_of(head: bytes) -> list[bytes]:
     """Split a head into lines; most of them occur in other records too."""
     return head.split(b"\r\n")
+
+
+def own_texts(texts: Iterable[str | None], data: bytes | None) -> list[bytes]:
+    """Return the searched texts of a record's own columns: path, query and error, and its data."""
+    found = [text.encode("utf-8", "replace") for text in texts if text]
+    if data:
+        found.append(without_long_runs(data))
+    return found
 
 
 def searched_windows(body: Body) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.cells import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
-from storage.search.searched_text import lines_of, searched_windows, without_long_runs
+from storage.search.searched_text import lines_of, own_texts, searched_windows
 
 
 class PreparedCells(Prepared, frozen=True, gc=False):
@@ -61,10 +61,7 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     for row, entry in enumerate(entries):
         record = entry.record
         payload = entry.payload
-        own = filter(None, (record.path, record.query, record.error_type))
-        texts = [text.encode("utf-8", "replace") for text in own]
-        if record.data:
-            texts.append(without_long_runs(record.data))
+        texts = own_texts((record.path, record.query, record.error_type), record.data)
         if payload is not None:
             texts += lines_of(payload.request_head)
             texts += lines_of(payload.response_head)

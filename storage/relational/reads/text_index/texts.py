@@ -19,7 +19,7 @@ from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
-from storage.search.searched_text import lines_of, without_long_runs
+from storage.search.searched_text import lines_of, own_texts, without_long_runs
 
 T = TypeVar("T")
 
@@ -115,11 +115,8 @@ def _signature(
 
 def _own_texts(row: Sequence[Any], errors: Mapping[Any, str | None]) -> list[bytes]:
     """List the texts in the columns of a row."""
-    own = filter(None, (*(row[place] for place in _URL), errors.get(row[_ERROR])))
-    texts = [text.encode("utf-8", "replace") for text in own]
-    if row[_DATA]:
-        texts.append(without_long_runs(bytes(row[_DATA])))
-    return texts
+    own = (*(row[place] for place in _URL), errors.get(row[_ERROR]))
+    return own_texts(own, bytes(row[_DATA] or b""))
 
 
 def _values(
