@@ -67,7 +67,7 @@ class Assets:
         return {each: self.files[each].content for each in self._needed([name])}
 
     def _needed(self, modules: Iterable[str]) -> list[str]:
-        """List modules and what they import, near ones first, each once."""
+        """List the named modules and all that they import, directly imported ones first, each once."""
         found: dict[str, None] = dict.fromkeys(modules)
         rest = list(found)
         for name in rest:

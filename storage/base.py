@@ -98,7 +98,9 @@ class Storage(Protocol):
         ...
 
     async def positions(self, instance: str) -> dict[bytes, Position]:
-        """Read the committed position of every source of one sidecar, by source uuid."""
+        """Read the committed position in each ring of one sidecar, by the ring's uuid, to continue
+        reading there.
+        """
         ...
 
     async def read(self, query: Query[Answer]) -> Answer:
@@ -277,7 +279,7 @@ class Storage(Protocol):
         ...
 
     async def views(self, owner: str) -> list[View]:
-        """Read the views of one scope, by name."""
+        """Read the saved views of one scope, sorted by name."""
         ...
 
     async def put_view(self, owner: str, view: View, replaced: str | None = None) -> PutView:

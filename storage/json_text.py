@@ -67,7 +67,7 @@ def mend(data: bytes, not_finite: bytes = b"null") -> bytes | None:
 
 
 def write_scalar(value: str | float | None) -> str:
-    """Write a string, number, boolean or null; integers exactly."""
+    """Write a string, number, boolean or null as JSON, with integers of any size exactly."""
     if type(value) is int:
         return str(value)
     return orjson.dumps(value).decode()

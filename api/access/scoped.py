@@ -67,7 +67,7 @@ class ScopedStorage:
         return self._shown(query, found)
 
     def _narrow(self, filter: Narrowed) -> Narrowed:
-        """Return a filter restricted to the caller's scope."""
+        """Return a filter that matches only records in the caller's scope."""
         if isinstance(filter, ToolFilter):
             return replace(filter, scope=intersect(filter.scope, self.scope))
         return narrow(filter, self.scope)

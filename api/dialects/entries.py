@@ -129,7 +129,7 @@ def expand(records: Iterable[Record], halves: Halves, order: Order) -> list[Pend
 
 
 def project_entry(entry: PendingEntry) -> LogEntry:
-    """Return an entry in the form of the API."""
+    """Return a log entry in the form of the proxy-logs dialect, without bodies."""
     record, kind = entry
     if kind == "response":
         time_us = record.ended_at_us

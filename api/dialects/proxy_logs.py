@@ -56,7 +56,7 @@ class LogError(ApiObject):
 
 
 def error_body(refused: Refused) -> LogError:
-    """Return an error in the form of this API."""
+    """Return an error in the form of the proxy-logs dialect."""
     return LogError(
         refused.status, refused.members.get("error", phrase(refused.status)), refused.detail
     )

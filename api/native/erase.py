@@ -92,7 +92,7 @@ async def _is_finished_within(storage: Storage, limit_s: float) -> bool:
 
 
 async def _forget(services: Services, erased: Erased) -> None:
-    """Remove erased records from memory."""
+    """Remove erased records from the caches of the live tail and of endpoints."""
     services.streams.tail.forget()
     if erased.exchanges:
         await services.forget_endpoints()

@@ -107,7 +107,7 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Any]]:
 
 
 def decode(row: Sequence[Any]) -> Record:
-    """Return the record of a row of `RECORD_COLUMNS`."""
+    """Return the record that is stored in a row with the columns `RECORD_COLUMNS`."""
     values = [
         value if change is None or value is None else change(value)
         for change, value in zip(_READ, row, strict=True)

@@ -119,6 +119,6 @@ class Lease:
         return not was_held or row[0] is not None
 
     async def release(self, connection: Connection) -> None:
-        """Give up the name, unless another sidecar has it already."""
+        """Give up the lease on the name of this sidecar, unless another sidecar has taken it."""
         if not self.is_lost:
             await connection.execute(_RELEASE, self._instance, self._session)

@@ -38,7 +38,9 @@ def _parted(part: Part) -> list[Part]:
 
 
 def blocks_of(text: str, *, is_cut: bool) -> Iterator[Part]:
-    """Split a text; an element without an end is one that was cut."""
+    """Split a text into its marked elements and the text between them. An element without an end
+    tag counts as cut off.
+    """
     tags = list(_TAG.finditer(text))
     last_ends = {tag[2]: tag.start() for tag in tags if tag[1]}
     opened = ""

@@ -32,7 +32,7 @@ async def key_version(register: Register) -> int:
 
 
 async def create_key(register: Register, key: ApiKey) -> None:
-    """Store a new key.
+    """Store a new API key.
 
     Raises:
         StorageRejected: Its id or its secret is stored already.

@@ -47,7 +47,7 @@ def render(sql: str, parameters: Sequence[Any] = ()) -> str:
 
 
 def literal(value: Any) -> str:
-    """Return one value as a literal; see `render`."""
+    """Return one value as a literal of ClickHouse's SQL; see `render`."""
     write = _WRITERS.get(type(value))
     if write is None:
         raise TypeError(f"a {type(value).__name__} has no literal")
