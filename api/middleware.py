@@ -49,8 +49,8 @@ class OpenRequests:
 
     @contextmanager
     def watching(self, request: web.Request, may_go_on: Callable[[], bool]) -> Iterator[None]:
-        """Close the request's connection as soon as its caller loses access, while the context
-        lasts.
+        """While the context lasts, close the request's connection soon after its caller loses
+        access.
         """
         self._open[id(request)] = request, may_go_on
         if self._timer is None:

@@ -156,8 +156,8 @@ class Storage(Protocol):
         ...
 
     async def is_in_place(self) -> bool:
-        """Return True if the store's files are still at their path. A file that was removed while
-        open takes records that are lost later.
+        """Return True if the store's database file is still at its path. Records written to a file
+        that was removed while open are lost once it is closed.
         """
         ...
 

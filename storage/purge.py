@@ -58,7 +58,9 @@ class Trimmed:
 
     @property
     def is_done(self) -> bool:
-        """Return True if the purge may not delete any more records or bodies."""
+        """Return True if the slice deleted nothing, because no more records or bodies may be
+        deleted.
+        """
         return not self.rows and not self.bodies
 
 

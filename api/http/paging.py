@@ -88,8 +88,8 @@ async def freeze_and_count(
 
 
 def freeze(filter: Bounded, max_seq: int | None, last_seq: int) -> Frozen[Bounded]:
-    """Bound a filter by a snapshot's end, so that later pages do not shift: the `max_seq` that the
-    reader returned, or the newest record.
+    """Bound a filter by the end of a snapshot, so that later pages do not shift: by the `max_seq`
+    that the client sent back, or by the newest record.
     """
     end = last_seq if max_seq is None else min(max_seq, last_seq)
     return Frozen(end, replace(filter, seq_until=end))

@@ -45,7 +45,7 @@ class Tally:
         """Counts one value; a bound belongs to the bucket it closes."""
 
     def merge(self, other: "Tally") -> None:
-        """Add the counts of another tally with the same scale to this one."""
+        """Add the counts and the sum of another tally with the same scale to this one."""
         for bucket, count in enumerate(other.counts):
             self._counts[bucket] += count
         self._total += other.total
@@ -58,12 +58,12 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """Return the sum of all observed values, in their own unit."""
+        """Return the sum of all observed values as they were added, such as in microseconds."""
         self.settle()
         return self._total
 
     def settle(self) -> None:
-        """Add the values that were observed since the last call to the buckets."""
+        """Add the values observed since the last call to the counts of the buckets and to the sum."""
         values = self._waiting
         bounds = self.scale.bounds
         counts = self._counts
@@ -85,7 +85,9 @@ class Tally:
 
     @property
     def sum(self) -> float:
-        """Return the sum of all observed values, in the unit of the metric."""
+        """Return the sum of all observed values in the unit in which the metric is shown, such as
+        seconds.
+        """
         return self.total / self.scale.unit
 
     def cumulative(self) -> Iterator[tuple[float, int]]:

@@ -168,8 +168,8 @@ def joined(
 
 
 def _was_asked_for(records: Sequence[Record], call: ToolCall) -> bool:
-    """Return True if the newest model call before the tool call asked for a tool with the same
-    name. Agents write it after the server's name.
+    """Return True if the newest model call before a tool call asked for the tool, by its name alone
+    or with a prefix such as the server's name.
     """
     before = [record for record in records if record.started_at_us <= call.started_at_us]
     stream = before[-1].stream if before else None

@@ -85,7 +85,9 @@ class SharedColumns:
         facts: HeadFacts,
         data: bytes | None = None,
     ) -> Record:
-        """Return a record made of these shared columns and of what is particular to one exchange."""
+        """Return the record of one exchange: these shared columns, and the exchange's own times,
+        sizes and request line.
+        """
         start, connect, sent, first, done, end, request_bytes, response_bytes = numbers
         labels = self.labels
         descriptor = self._descriptor

@@ -180,14 +180,14 @@ class _Connection(web.RequestHandler):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for its client's next request."""
+        """Return True if the connection waits for its client's next request."""
         return (
             self._current_request is None and not self._request_in_progress and not self._messages
         )
 
     @property
     def is_uploading(self) -> bool:
-        """Whether the rest of a request is missing."""
+        """Return True if the connection serves a request whose body has not arrived completely."""
         return self._current_request is not None and not self._current_request.content.is_eof()
 
     def end(self, reason: str) -> None:

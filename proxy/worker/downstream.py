@@ -164,8 +164,8 @@ class Downstream(ClosingConnection, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Since when the connection waits for a request or the rest of a head, or lingers with a
-        client that receives nothing; 0 while it is busy.
+        """Return the time since which the connection has waited for a request or the rest of a
+        head, or lingers with a client that receives nothing; 0 while it is busy.
         """
         if self._is_lingering:
             return self._stalled_ns

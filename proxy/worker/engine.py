@@ -253,8 +253,8 @@ class Engine:
     def open_place(
         self, route: Route, opener: Callable[[Pool | Http2Pool], UpstreamOpener]
     ) -> None:
-        """Make the connection pools of a route's upstreams, and an opener for each pool with
-        `opener`.
+        """Make the HTTP/1.1 and the HTTP/2 pool of a route's upstream connections, and an opener
+        for each pool with `opener`.
         """
         limits = route.limits
         place = route.place
@@ -331,9 +331,7 @@ class Engine:
         return is_evicted
 
     def hand_over(self, connection: Connection, to: Connection) -> None:
-        """Replace a connection by `to`, which has taken over its transport, in the list of open
-        connections.
-        """
+        """Replace a connection among the open ones by `to`, which has taken over its transport."""
         self.connections.remove(connection)
         self.connections.add(to)
 

@@ -435,8 +435,8 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Return the time since which the connection has waited for a request; 0 while a request is
-        being served.
+        """Return the time since which the connection has waited for a request, or lingers with a
+        client that receives nothing; 0 while it is busy.
         """
         if self._is_lingering:
             return self._stalled_ns

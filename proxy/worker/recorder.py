@@ -193,7 +193,9 @@ class Recorder:
         ] += count
 
     def show(self, exchange: Exchange, caller: Caller) -> None:
-        """List an exchange that has run for long in the ring's in-flight table, if it is recorded."""
+        """Add an exchange that has run for long to the ring's in-flight table, if the exchange is
+        recorded.
+        """
         if not exchange.is_recorded:
             exchange.slot = NO_SLOT
             return

@@ -57,17 +57,17 @@ class Ring(Protocol):
 
     @property
     def capacity(self) -> int:
-        """The limit, in bytes, on the distance of `head` from `released`."""
+        """Return the limit, in bytes, on the distance of `head` from `released`."""
 
 
 class Paced(Protocol):
     """A socket that can be left unread for a while."""
 
     def pause(self, reason: int) -> None:
-        """Stop reading from the client's socket, for one of the `BY_` reasons."""
+        """Stop reading from the socket, for one of the `BY_` reasons."""
 
     def resume(self, reason: int) -> None:
-        """Read from the client's socket again, unless another reason to pause remains."""
+        """Read from the socket again, unless another reason to pause remains."""
 
 
 class Share:
@@ -219,7 +219,7 @@ class RecordingPace:
         return min(wait_ns, self._max_wait_ns)
 
     def hold(self, paced: Paced, now_ns: int, wait_ns: int) -> None:
-        """Stop reading from a client's socket for `wait_ns`, so that the ring can drain."""
+        """Stop reading from a socket for `wait_ns`, so that the ring can drain."""
         self._count_wait(wait_ns)
         paced.pause(BY_RECORDING)
         self._waiting.append((now_ns + wait_ns, paced))

@@ -345,8 +345,8 @@ def _context_of(settings: Settings, context: ssl.SSLContext) -> ContextOf:
 def recording(
     settings: Settings, routes: RouteTable, segment: Segment, wake: Callable[[], None]
 ) -> tuple[Recorder, Gate]:
-    """Return the recorder that writes to `segment`, and the gate that the recorder informs of new
-    keys.
+    """Return the recorder that writes to `segment`, and the gate that checks the keys of callers
+    and counts its refusals in the recorder.
     """
     layout = CounterLayout(len(settings.recorded_routes))
     recorder = Recorder(

@@ -35,7 +35,9 @@ class Side(Paced, Protocol):
 
     @property
     def held_bytes(self) -> int:
-        """Limit on the bytes that may be held before reading stops."""
+        """Return how many unread bytes of frames may be in hand before reading from the side's
+        socket stops; 0 stops it whenever a frame is left unread.
+        """
 
 
 class Tunnel:

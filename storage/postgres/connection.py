@@ -152,9 +152,7 @@ async def transaction(connection: Connection, begin: str) -> AsyncIterator[Conne
 
 
 async def abandon(connection: Connection) -> None:
-    """Roll back the transaction of a connection whose query was cancelled; if that fails, close the
-    connection.
-    """
+    """Roll back the open transaction of a connection; if that fails, close the connection."""
     async with _terminating(connection, _ABANDON_S):
         # After a cancellation the driver first waits until the server has acknowledged it.
         await connection.execute("ROLLBACK")

@@ -32,7 +32,7 @@ def escape(text: str) -> str:
 
 
 def unescape(text: str) -> str:
-    """Return the original text of a stored one, as it was before `escape`."""
+    """Return the original of a text that `escape` has escaped."""
     if "\1" in text:
         return _CODE.sub(lambda match: _MEANINGS[match[0]], text)
     return text

@@ -114,7 +114,7 @@ class _BlockIds:
         self._end = 0
 
     def forget(self) -> None:
-        """Drop the reserved numbers, because the server may not have committed the reservation."""
+        """Drop the reserved ids, because the server may not know of the reservation."""
         self._last = 0
         self._end = 0
 
@@ -138,7 +138,7 @@ class _BlockIds:
         self._last = packer.last_block
 
     def is_day(self, day: int) -> bool:
-        """Return True if the newest cached ids belong to this day."""
+        """Return True if the newest reserved ids belong to this day."""
         return self._day == day
 
 

@@ -20,7 +20,7 @@ ID_BYTES: Final = 16
 
 
 def id_number(record_id: bytes) -> int:
-    """Return a record's id as an integer, which is also the cursor of the page after the record."""
+    """Return a record's id as an integer, which also serves as the page cursor after the record."""
     return int.from_bytes(record_id, "big")
 
 

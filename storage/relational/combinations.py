@@ -13,7 +13,7 @@ import msgspec
 
 
 def pack(names: Collection[str] | None) -> str | None:
-    """Join names to the text of a combination, which is the same for any order of the names; None
+    """Join names into the text of a combination, which is the same for any order of the names; None
     without names.
     """
     if not names:

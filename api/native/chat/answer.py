@@ -113,7 +113,7 @@ def _error_in(document: Json) -> str | None:
 
 
 def _parts_in(document: Json) -> tuple[Part, ...] | None:
-    """Read a document; None if it is not an answer."""
+    """Return the parts of the answer in a JSON document; None if the document is not an answer."""
     if isinstance(document.get("response"), str):  # Ollama
         return (Part("text", document["response"]),)
 
@@ -166,7 +166,7 @@ class _Pieces:
 
     @classmethod
     def of(cls, events: Iterable[Json]) -> tuple[Part, ...]:
-        """Join the events of a streamed response to the parts of a message."""
+        """Join the events of a streamed response into the parts of a message."""
         pieces = cls()
         for event in events:
             pieces._take(event)

@@ -22,7 +22,9 @@ _BLANK_BEGINNING: Final = re.compile(r"\A\s*\n")
 
 
 def parted(message: Message) -> Message:
-    """Return a user's message with the texts that programs inserted as parts of their own."""
+    """Split the texts of a user's message so that each text that a program inserted is a part of
+    its own.
+    """
     if message.role != "user":
         return message
     return Message(message.role, tuple(part for each in message.parts for part in _parted(each)))
@@ -39,7 +41,7 @@ def _parted(part: Part) -> list[Part]:
 
 def blocks_of(text: str, *, is_cut: bool) -> Iterator[Part]:
     """Split a text into its marked elements and the text between them. An element without an end
-    tag counts as cut off.
+    tag counts only if the text `is_cut`.
     """
     tags = list(_TAG.finditer(text))
     last_ends = {tag[2]: tag.start() for tag in tags if tag[1]}

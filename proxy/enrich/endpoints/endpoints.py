@@ -258,8 +258,8 @@ class Endpoints:
             return [(*key, service.tree.learned()) for key, service in self._services.items()]
 
     def merge(self, kept: Learned) -> None:
-        """Add what an earlier `take_changes` of this or another sidecar returned to the learned
-        endpoints.
+        """Add the endpoints that `take_changes` of this or another sidecar returned earlier to
+        those learned here.
         """
         with self._lock:
             for route, project, learned in kept:

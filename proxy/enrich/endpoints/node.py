@@ -90,7 +90,7 @@ class Node:
         return child
 
     def take(self, key: str) -> "Node":
-        """Remove the child with this key from the tree, and return it."""
+        """Remove a child from this node by its key, and return the child."""
         if is_literal(key):
             self._count(key, -1)
         return self.children.pop(key)
@@ -124,8 +124,8 @@ class Node:
             yield from child.ends()
 
     def absorbed(self, takes: int) -> list[str]:
-        """Return the names of the children that a placeholder replaces, if it stands for values of
-        the kind `takes`.
+        """Return the keys of the children that placeholders replace once the node takes segments of
+        the kind `takes`, such as `DATA`.
         """
         if takes == BELOW:
             return [key for key in self.children if key != PATH]

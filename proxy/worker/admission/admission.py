@@ -85,7 +85,7 @@ class Admission:
         return route, b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, target, lines, id_line)
 
     def client_of(self, head: RequestHead) -> bytes:
-        """Return the client's address in the form of records, for a request that is refused."""
+        """Return the address of the client of a refused request, in the form of records."""
         return client_section(*self._engine.trusted.original(self._peer, head))
 
     def _render(

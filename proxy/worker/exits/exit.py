@@ -27,15 +27,17 @@ class Exit(ABC):
 
     @abstractmethod
     def begin(self, method: bytes, *, is_keep_alive: bool, is_http10: bool) -> None:
-        """Prepare for the response to a new request, given what its framing depends on."""
+        """Prepare for the response to a new request. The method and HTTP/1.0 decide on its framing;
+        `is_keep_alive` is True if the connection may stay open after it.
+        """
 
     @abstractmethod
     def inform(self, head: ResponseHead) -> None:
-        """Send an informational (1xx) response to the client; the final one follows."""
+        """Send an informational (1xx) response to the client, before the final response."""
 
     @abstractmethod
     def whole(self, head: ResponseHead, body: bytes, id_text: bytes) -> None:
-        """Prepare a whole response, with the id of its record, which `release` sends."""
+        """Prepare a whole response, with the id of its record. `release` sends it."""
 
     @abstractmethod
     def start(self, head: ResponseHead, id_text: bytes) -> None:
@@ -68,12 +70,12 @@ class Exit(ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Send the prepared bytes to the client, once the exchange has been recorded."""
+        """Send the bytes that `whole`, `end` or `refuse` has prepared to the client."""
 
     @property
     @abstractmethod
     def unsent_bytes(self) -> int:
-        """Bytes of the response that a stalled client never got."""
+        """Return how many bytes of the response a stalled client never got."""
 
     @abstractmethod
     def half_close(self) -> None:

@@ -75,7 +75,7 @@ class FrameWriter:
             self.write()
 
     def write(self) -> None:
-        """Send the collected frames to the client at once, instead of at the end of the turn."""
+        """Write all collected frames to the transport at once, instead of at the end of the step."""
         output = self._codec.output
         if output.size_bytes:
             data = output.take()

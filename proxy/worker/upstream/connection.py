@@ -137,7 +137,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
 
     @property
     def is_unanswered(self) -> bool:
-        """Return True if a whole request was sent and no byte of its response has arrived."""
+        """Return True if a whole request was sent and no byte of its final response has arrived."""
         handler = self.handler
         return (
             handler is not None
@@ -147,7 +147,7 @@ class UpstreamConnection(PacedReader, asyncio.Protocol):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Store the new transport of the connection; asyncio calls this."""
+        """Store the transport of the opened connection, and bound its buffers; asyncio calls this."""
         self.transport = cast(asyncio.Transport, transport)
         self.write = bound_buffers(self.transport)
         if transport.get_extra_info("sslcontext") is not None:

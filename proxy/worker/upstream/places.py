@@ -138,8 +138,8 @@ class LanePool(ABC, Generic[Lane_co]):
         self._waiting.pop(waiter, None)
 
     def wake_next(self) -> None:
-        """Wake the first exchange that waits for a lane, if there is one. It calls `note_awake`
-        when it runs.
+        """Wake the first exchange that waits for a lane, if there is one. The woken exchange calls
+        `note_awake`.
         """
         while self._waiting:
             waiter, _ = self._waiting.popitem(last=False)
@@ -149,7 +149,7 @@ class LanePool(ABC, Generic[Lane_co]):
                 return
 
     def note_awake(self) -> None:
-        """Note that a woken waiter runs."""
+        """Stop counting one woken exchange as waiting, because it runs again."""
         self._woken -= 1
 
     def wake_if_free(self) -> None:

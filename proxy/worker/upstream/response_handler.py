@@ -34,7 +34,7 @@ class ResponseHandler(Protocol):
         """Return True if the request asked for an upgrade to WebSocket."""
 
     def open_tunnel(self, head: ResponseHead, raw: bytes, data: bytes) -> None:
-        """Handle the 101, with the bytes after its head."""
+        """Handle the response 101, with the bytes after its head, which belong to the tunnel."""
 
     def tunnel_data(self, data: bytes) -> None:
         """Handle more bytes of an open tunnel."""
@@ -61,7 +61,7 @@ class ResponseHandler(Protocol):
         """Handle a refusal before any work was done; `sent` is a short body, to be sent again."""
 
     def pause_request(self) -> None:
-        """Stop sending request body: the upstream's buffer is full."""
+        """Stop sending request body, because the upstream's buffer is full."""
 
     def resume_request(self) -> None:
-        """Send request body again: the upstream's buffer has drained."""
+        """Send request body again, because the upstream's buffer has drained."""

@@ -77,7 +77,7 @@ class BatchStore:
         return await self._of(instance).positions()
 
     async def keep(self) -> None:
-        """Write ring positions that are a day old again, so that their old partition can be
+        """Write ring positions again once they are a day old, so that their old partition can be
         dropped.
         """
         for slots in self._slots.values():

@@ -255,7 +255,7 @@ class RecentBlocks:
         self._size = 0
 
     def lacking(self, numbers: Iterable[int]) -> list[int]:
-        """List the numbers of the blocks that have not been read yet and must be, before `payload`."""
+        """List which of the numbered blocks are not in memory, so that they have to be read."""
         return sorted(set(numbers) - self._contents.keys())
 
     def inflated(
