@@ -165,7 +165,7 @@ def _referer(entry: Entry) -> str | None:
 
 
 def _local_time(second: int) -> str:
-    """Write a second as `10/Oct/2000:13:55:36 -0700`."""
+    """Return a Unix time as local time in the form `10/Oct/2000:13:55:36 -0700`."""
     local = time.localtime(second)
     minutes = (local.tm_gmtoff or 0) // 60
     zone = f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}{abs(minutes) % 60:02d}"
@@ -174,7 +174,7 @@ def _local_time(second: int) -> str:
 
 
 def _text(value: str | None) -> str:
-    """Show a quoted column, `-` for none."""
+    """Return the text of a quoted column, escaped; `-` for an empty or unknown one."""
     return _UNSAFE.sub(_escape, value) if value else "-"
 
 
@@ -241,7 +241,7 @@ class AccessLog:
 
 
 def open_access_log(form: Literal["off", "json", "common"]) -> AccessLog | None:
-    """Open the access log on stdout; None when it is off."""
+    """Open the access log on stdout; return None if it is off."""
     if form == "off":
         return None
     return AccessLog(form, -1 if sys.stdout is None else sys.stdout.fileno())

@@ -128,7 +128,9 @@ class CommittedPositions:
                 self._close_lost(source_id, position, pushed)
 
     def _close_lost(self, source_id: bytes, position: Position, pushed: int) -> None:
-        """Close the position of a ring that is gone; the commit of that position retires it."""
+        """Close the position of a ring whose file is gone, with its lost entries counted. The
+        commit of the position retires it.
+        """
         counted = position.taken + position.dropped.get("ring_full", 0)
         given = self._sources.given.get(source_id, 0)
         lost = max(0, pushed - position.taken, given - counted)

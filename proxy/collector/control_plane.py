@@ -220,7 +220,9 @@ async def _run_tail(
 def _build(
     settings: Settings, data: DataDir, state: StartState, ring_directory: Path | None
 ) -> ControlPlane:
-    """Build the parts in order of their dependencies; nothing runs yet."""
+    """Build the parts of the control plane in the order of their dependencies, without starting
+    any.
+    """
     storage = state.storage
     tail = state.tail
     effective = state.effective
@@ -293,7 +295,7 @@ def _build(
 def _measure(
     plane: ControlPlane, state: StartState, places: WatchedPaths, settings: Settings
 ) -> None:
-    """Register the parts as sources of metrics."""
+    """Register the parts of the control plane as sources of metrics."""
     metrics = plane.metrics
     ring_bytes = settings.ring.bytes if settings.proxy.data_port else 0
     store = plane.writer, plane.retention, plane.size_cap, state.spool, state.storage

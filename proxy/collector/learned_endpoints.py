@@ -60,7 +60,9 @@ class LearnedEndpoints:
         self._on_kept: list[OnKept] = []
 
     def subscribe(self, on_kept: OnKept) -> None:
-        """Call `on_kept` with the remaining names after each erasure."""
+        """Register a function that is called with the remaining names of endpoints after each
+        erasure.
+        """
         self._on_kept.append(on_kept)
 
     async def run(self) -> None:

@@ -32,7 +32,7 @@ class SupervisorCommands:
         asyncio.get_running_loop().add_reader(control.fileno(), self._on_readable)
 
     async def rings_known(self) -> None:
-        """Wait for the first `rings`, or the supervisor's end."""
+        """Wait until the supervisor has sent the first `rings` message, or has ended."""
         await self._has_rings.wait()
 
     def follow(self, sources: Sources, status: StatusView, workers: Workers) -> None:

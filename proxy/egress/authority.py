@@ -65,17 +65,19 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """The certificate."""
+        """Return the authority's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the certificate, as `AB:CD:…`, to compare it with what a client shows."""
+        """Return the SHA-256 of the authority's certificate, as `AB:CD:…`, to compare it with the
+        one that a client shows.
+        """
         return self._certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
     @property
     def expires_at(self) -> datetime:
-        """When the certificate ends, in UTC."""
+        """Return the time at which the authority's certificate expires, in UTC."""
         return self._certificate.not_valid_after_utc
 
     def leaf(self, host: str, key: ec.EllipticCurvePublicKey) -> bytes:
@@ -147,7 +149,7 @@ def write_bundle(directory: Path, roots: Sequence[Path] = (), added: Sequence[Pa
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Hold the directory for one process: workers start at the same time."""
+    """Lock a directory for one process within the context, because workers start at the same time."""
     directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory.mkdir(mode=0o755, exist_ok=True)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -185,7 +187,9 @@ _ANEW: Final = "make a new authority with sidelog ca rotate"
 
 
 def _make(directory: Path) -> Authority:
-    """Make an authority; its certificate is written last, so that what a kill leaves is none."""
+    """Make an authority and store it in a directory. The certificate is written last, so that an
+    interrupted run leaves no authority.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     name = _name(f"sidelog {secrets.token_hex(4)}")
@@ -234,13 +238,15 @@ def _certificates_in(path: Path) -> bytes:
 
 
 def _publish(path: Path, content: bytes) -> None:
-    """Replace a file by one that everybody may read."""
+    """Replace a file by one with this content that every user may read."""
     replace_file(path, content)
     path.chmod(0o644)
 
 
 def _machine_roots() -> list[Path]:
-    """Return the file of the authorities that the machine trusts; none where it has none."""
+    """Return the file of the authorities that the machine trusts, in a list; an empty list if there
+    is no such file.
+    """
     usual = map(Path, (ssl.get_default_verify_paths().openssl_cafile, *_ROOTS))
     return [path for path in usual if path.is_file()][:1]
 

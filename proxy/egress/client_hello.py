@@ -78,7 +78,7 @@ def _read(hello: bytes) -> ClientHello:
 
 
 def _vector(data: bytes, at: int, length_bytes: int) -> tuple[bytes, int]:
-    """Return the vector that begins with its length at `at`, and where it ends."""
+    """Return the vector of TLS whose length stands at `at`, and the offset of the vector's end."""
     start = at + length_bytes
     end = start + int.from_bytes(data[at:start], "big")
     if start > len(data) or end > len(data):

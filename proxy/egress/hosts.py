@@ -15,7 +15,7 @@ _PATTERN: Final = re.compile(
 
 
 def is_pattern(text: str) -> bool:
-    """Return whether a text can stand in `[egress] hosts`."""
+    """Return True if a text may be an entry of `[egress] hosts`."""
     return _PATTERN.fullmatch(text) is not None
 
 
@@ -41,9 +41,9 @@ class HostList:
         self._ends = tuple(pattern[1:] for pattern in plain if pattern.startswith("*."))
 
     def has(self, host: str) -> bool:
-        """Return whether a pattern has a host, which is given as `plain_host` returns it."""
+        """Return True if a pattern matches a host, given in the form of `plain_host`."""
         return self._has_all or host in self._names or host.endswith(self._ends)
 
     def names(self, host: str) -> bool:
-        """Return whether a host is listed by its own name or address."""
+        """Return True if a host is listed by its own name or address, not only by a wildcard."""
         return host in self._names

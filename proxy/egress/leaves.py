@@ -43,7 +43,9 @@ class Leaves:
         """(host, protocol) → context, and until when it is used."""
 
     def context(self, host: str, protocol: str) -> ssl.SSLContext:
-        """Return the context of a server that is a host, and speaks one protocol by ALPN."""
+        """Return the TLS context of a server that has a certificate for `host` and speaks one
+        protocol, named for ALPN.
+        """
         wanted = (host, protocol)
         found = self._contexts.get(wanted)
         if found is not None and self._clock() < found[1]:

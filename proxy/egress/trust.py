@@ -41,8 +41,8 @@ TRUST: Final = (
 
 
 def proxy_variables(proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes a program use a proxy, by its URL, but for this machine itself and for the
-    hosts that it reaches directly so far.
+    """Return the environment variables that make a program use a proxy, given by its URL. The
+    program still reaches this machine, and the hosts that it excepts already, directly.
     """
     return {
         **dict.fromkeys(_PROXIES, proxy),
@@ -52,7 +52,9 @@ def proxy_variables(proxy: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def direct_variables(hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes a program reach hosts without its proxy, besides those that it excepts."""
+    """Return the environment variables that make a program reach `hosts` without its proxy, in
+    addition to the hosts that it excepts already.
+    """
     excepted = [host for name in _NO_PROXY for host in environ.get(name, "").split(",") if host]
     return dict.fromkeys(_NO_PROXY, ",".join(dict.fromkeys([*excepted, *hosts])))
 

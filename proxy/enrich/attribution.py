@@ -33,7 +33,7 @@ class KeyIndex:
         self._by_id = {UUID(key.id).bytes: key for key in keys}
 
     def get(self, key_id: bytes) -> ApiKey | None:
-        """Return a key by its 16-byte id; None if it is unknown."""
+        """Return an API key by its 16-byte id; None if the id is unknown."""
         return self._by_id.get(key_id)
 
     def note_use(self, key_id: str, at_us: int) -> None:

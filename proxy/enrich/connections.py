@@ -42,12 +42,12 @@ class Connection(NamedTuple):
         return _FIXED_BYTES + texts + sum(map(len, self.heads))
 
     def give_to(self, record: Record) -> None:
-        """Copy the columns to the record of a message."""
+        """Copy the columns of the connection to the record of one of its messages."""
         for name, value in zip(_TAKEN, self.columns, strict=True):
             setattr(record, name, value)
 
     def with_heads(self, payload: Payload | None) -> Payload | None:
-        """Return the payload of a call with these heads, if they are kept."""
+        """Return the payload of a call with the heads of its connection added, if they are kept."""
         if not self.heads[0]:
             return payload
         bodies = (None, None) if payload is None else (payload.request_body, payload.response_body)

@@ -91,7 +91,7 @@ class CallUsage:
     """Number of updates of the counts."""
 
     def update(self, **counts: float | None) -> None:
-        """Replace these counts; those with the value None stay."""
+        """Set the counts that are given; a count with the value None stays as it is."""
         for name, value in counts.items():
             if value is not None:
                 self.counts_read += 1
@@ -115,7 +115,9 @@ class CallUsage:
                 self.meters[f"cache_{kind}_read_tokens"] = count
 
     def set_texts(self, **texts: object) -> None:
-        """Replace these attributes; those whose value is not a text stay."""
+        """Set the attributes that are given; an attribute stays as it is if its value is not a
+        text.
+        """
         for name, value in texts.items():
             if text := text_of(value):
                 setattr(self, name, text)
@@ -142,7 +144,7 @@ class CallUsage:
         self.has_failed = True
 
     def take_reason(self) -> str | None:
-        """Return the finish reason, and forget it."""
+        """Return the finish reason, and clear it."""
         reason = self.finish_reason
         self.finish_reason = None
         return reason

@@ -24,12 +24,14 @@ class BodyFramer:
 
     @property
     def in_hand(self) -> int:
-        """Number of bytes that were fed and not read."""
+        """Return how many bytes were fed and not read yet."""
         return 0 if self._decoder is None else self._decoder.in_hand
 
     @property
     def trailers(self) -> bytes:
-        """The trailer lines of a chunked body, each with its CRLF; complete once it `is_done`."""
+        """Return the trailer lines of a chunked body, each with its CRLF; complete once it
+        `is_done`.
+        """
         if self._decoder is None:
             return b""
         return self._decoder.trailers

@@ -63,7 +63,9 @@ class ChunkError(ValueError):
 
 
 def _shown(line: bytes) -> bytes:
-    """Return the beginning of a line for a message, without values, as they may be secrets."""
+    """Return the beginning of a line to show in an error message, without values, which may be
+    secrets.
+    """
     return _VALUE.split(line[:_MAX_SHOWN_BYTES], maxsplit=1)[0]
 
 
@@ -108,12 +110,12 @@ def _take_run(data: bytes, at: int, end: int, form: re.Pattern[bytes]) -> tuple[
 
 
 def frame(data: bytes) -> bytes:
-    """Return a non-empty piece of body as a chunk."""
+    """Return a non-empty piece of a body as a chunk of the chunked coding."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def last_chunk(trailers: bytes) -> bytes:
-    """Return the end of a chunked body with trailer lines, each with its CRLF."""
+    """Return the bytes that end a chunked body, with trailer lines, each with its CRLF."""
     return b"0\r\n%b\r\n" % trailers
 
 
@@ -145,7 +147,7 @@ class ChunkedDecoder:
 
     @property
     def in_hand(self) -> int:
-        """Number of bytes that were fed and not read."""
+        """Return how many bytes were fed and not read yet."""
         return len(self._buffer)
 
     @property
@@ -208,7 +210,7 @@ class ChunkedDecoder:
         return pieces, b""
 
     def _take_data(self, data: bytes, at: int, pieces: list[bytes]) -> int:
-        """Add the data of the current chunk to `pieces`; return its end offset."""
+        """Add the available data of the current chunk to `pieces`; return the offset after it."""
         piece = data[at : at + self._remaining]
         pieces.append(piece)
         self._remaining -= len(piece)

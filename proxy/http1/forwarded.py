@@ -57,7 +57,7 @@ class TrustedProxies:
         self._networks: list[Network] = [_network(network) for network in networks]
 
     def has(self, address: str) -> bool:
-        """Return True if a text is an address in one of the networks."""
+        """Return True if a text is an IP address in one of the networks."""
         if not self._networks:
             return False
         try:

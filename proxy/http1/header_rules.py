@@ -22,7 +22,9 @@ class HeaderRules:
     """The field lines to add, each with its CRLF."""
 
     def and_without(self, name: str) -> "HeaderRules":
-        """Return these rules and one that removes a field; an empty name adds none."""
+        """Return these rules extended by one that removes the named field; an empty name adds no
+        rule.
+        """
         if name:
             return replace(self, without=self.without | {name.lower().encode()})
         return self

@@ -78,7 +78,9 @@ class RequestHead:
     """Route index → the field lines for its upstream; memoised with the head."""
 
     def render(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """Return the forwarded lines, each with its CRLF, except some names in either spelling."""
+        """Return the forwarded field lines, each with its CRLF, except those whose names are in
+        `without`.
+        """
         lines = self.lines
         if without:
             lines = [line for line in lines if not is_named(line, without)]

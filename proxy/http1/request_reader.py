@@ -196,12 +196,12 @@ class RequestReader:
 
     @property
     def in_hand(self) -> int:
-        """Number of bytes that came and were not read."""
+        """Return how many bytes were received and not read yet."""
         return len(self.buffer) + (self._framer.in_hand if self.is_body_due else 0)
 
     @property
     def trailers(self) -> bytes:
-        """The trailer lines of the last body, once no more of it is due."""
+        """Return the trailer lines of the last body, once the body is complete."""
         return self._framer.trailers
 
     def read_body(self, data: bytes) -> bytes:

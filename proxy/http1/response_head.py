@@ -66,7 +66,7 @@ class ResponseHead:
 
     @property
     def fields(self) -> bytes:
-        """The forwarded field lines, each with its CRLF."""
+        """Return the field lines that are forwarded, each with its CRLF."""
         return self.prefix[len(self.status_line) : len(self.prefix) - len(self.framing)]
 
     def body_length(self, method: bytes) -> int:
@@ -134,7 +134,7 @@ def parse_response_head(
 def _read_field(
     response: ResponseHead, line: bytes, options: set[bytes], plain: PlainLines
 ) -> bool:
-    """Read one field line; return True if it goes to the client."""
+    """Read one field line of a response; return True if the line goes to the client."""
     raw_name, _, value = line.partition(b":")
     name = raw_name.lower()
     if name in _CONNECTION_FIELDS:

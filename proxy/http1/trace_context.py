@@ -20,7 +20,9 @@ TRACE_FIELDS: Final = frozenset((_NAME, b"tracestate"))
 
 
 def drop_invalid_context(head: RequestHead) -> bool:
-    """Remove an invalid context from a head (§3.2, §3.3); return True if it has none afterwards."""
+    """Remove an invalid trace context from a head (§3.2, §3.3); return True if the head has no
+    context then.
+    """
     values = [line[len(_NAME) + 1 :].strip(b" \t") for line in head.lines if name_of(line) == _NAME]
     if len(values) == 1 and TRACEPARENT.fullmatch(values[0]):
         return False

@@ -85,7 +85,9 @@ def trailer_names(section: bytes) -> list[bytes]:
 
 
 def without_trailer_field(fields: bytes) -> bytes:
-    """Return field lines without `Trailer`, each with its CRLF: the recipient gets no trailers."""
+    """Return field lines without `Trailer`, each with its CRLF, for a recipient that gets no
+    trailers.
+    """
     if b"trailer" not in fields.lower():
         return fields
     return b"".join(

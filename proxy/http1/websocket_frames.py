@@ -115,7 +115,7 @@ class MessageScanner:
 
     @property
     def in_hand(self) -> int:
-        """Number of bytes that were fed and not read."""
+        """Return how many bytes were fed and not read yet."""
         return len(self._unread)
 
     def feed(self, data: bytes, room: int = sys.maxsize) -> list[Message]:
@@ -199,7 +199,9 @@ class MessageScanner:
         return end
 
     def _read_header(self, data: bytes, at: int) -> int:
-        """Read a header and begin its frame, or keep its beginning; return its end in `data`."""
+        """Read a frame's header and begin the frame, or keep the beginning of a header that is
+        incomplete; return the offset after it.
+        """
         header = self._header + data[at : at + MAX_HEADER_BYTES - len(self._header)]
         size = _header_bytes(header)
         if len(header) < size:
@@ -312,7 +314,7 @@ def _equal_frames(data: bytes, at: int, end: int, firsts: bytes = _WHOLE) -> tup
 
 
 def close_code(message: Message) -> int | None:
-    """Return the status code of a close frame (RFC 6455 §5.5.1), None without one."""
+    """Return the status code of a close frame (RFC 6455 §5.5.1); None if the frame has no code."""
     if len(message.data) >= 2:
         return int.from_bytes(message.data[:2], "big")
     return None

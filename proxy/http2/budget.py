@@ -58,14 +58,14 @@ class Budget:
         self._refilled_ns = now_ns
 
     def pass_time(self, now_ns: int) -> None:
-        """Refill for the time since the last call."""
+        """Refill the budget for the time since the last call."""
         refill = (now_ns - self._refilled_ns) * REFILL_PER_S // 1_000_000_000
         if refill > 0:
             self._refilled_ns = now_ns
             self._balance = min(self._balance + refill, MAX_BALANCE)
 
     def spend(self, cost: int) -> bool:
-        """Take from the balance; return False if it is exhausted."""
+        """Subtract a cost from the budget; return False if the budget is exhausted."""
         self._balance -= cost
         return self._balance >= 0
 
@@ -79,5 +79,5 @@ class Budget:
             )
 
     def refill_for_exchange(self) -> None:
-        """Refill for a completed exchange."""
+        """Refill the budget for a completed exchange."""
         self._balance = min(self._balance + EXCHANGE_REFILL, MAX_BALANCE)

@@ -195,7 +195,9 @@ class Connection:
         return min(due) if due and not self.is_ended else 0
 
     def check(self, now_ns: int) -> list[Event]:
-        """Perform the actions that are due."""
+        """Finish a drain, send delayed data, and end a connection without SETTINGS, as far as each
+        is due; return the events.
+        """
         if not self.is_ended:
             since_ns = self.inbound.drain_since_ns
             if since_ns and now_ns - since_ns >= DRAIN_WAIT_NS:
@@ -214,7 +216,7 @@ class Connection:
         return found
 
     def _settle(self) -> None:
-        """Report streams that have drained after a wait, and close those that are complete."""
+        """Report the waiting streams whose data is sent now, and close those that are complete."""
         drained = self.output.drained
         self.output.drained = []
         for stream in drained:
@@ -344,6 +346,8 @@ class Connection:
             self.output.put(frames.rst_stream(stream_id, code))
 
     def release(self, stream_id: int) -> None:
-        """Free the slot of a stream once its work is cancelled and recorded (F10)."""
+        """Reset a stream that is not closed, and free its slot, once its work is cancelled and
+        recorded (F10).
+        """
         self.reset(stream_id, ErrorCode.CANCEL)
         self.streams.open.pop(stream_id, None)

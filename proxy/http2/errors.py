@@ -26,7 +26,7 @@ class ErrorCode(IntEnum):
 
 
 def name_of(code: int) -> str:
-    """Name a code as a peer sent it."""
+    """Return the name of an error code that a peer sent."""
     if code <= ErrorCode.HTTP_1_1_REQUIRED:
         return ErrorCode(code).name
     return f"code {code}"

@@ -55,7 +55,7 @@ class DataReceived:
         """True if the body is complete. Its length then matches its head (F8)."""
 
     def add(self, data: bytes, is_end: bool) -> None:
-        """Append the next part."""
+        """Append the next piece of the body; `is_end` is True for the last one."""
         self._pieces.append(data)
         self.is_end = is_end
 

@@ -56,7 +56,9 @@ class FrameReader:
 
     @property
     def arriving_bytes(self) -> int:
-        """Number of received bytes of an incomplete DATA frame; its stream is `stream_id`."""
+        """Return how many bytes of an incomplete DATA frame have been received; its stream is
+        `stream_id`.
+        """
         is_data = self.in_hand > HEADER_BYTES and self._data[self._at + 3] == frames.DATA
         return self.in_hand - HEADER_BYTES if is_data and not self.has_more else 0
 
@@ -67,7 +69,7 @@ class FrameReader:
 
     @property
     def in_hand(self) -> int:
-        """Number of bytes that were fed and not read."""
+        """Return how many bytes were fed and not read yet."""
         return len(self._data) - self._at
 
     @property
@@ -84,7 +86,7 @@ class FrameReader:
         return data[at] << 16 | data[at + 1] << 8 | data[at + 2]
 
     def feed(self, data: bytes) -> None:
-        """Add the next bytes after those in hand."""
+        """Add received bytes after those in hand."""
         if self._at < len(self._data):
             self._data = self._data[self._at :] + data
         else:

@@ -88,7 +88,9 @@ def settings(entries: Iterable[tuple[int, int]]) -> bytes:
 
 
 def header_frames(stream_id: int, block: bytes, *, is_end: bool) -> bytes:
-    """Return a block as HEADERS, and CONTINUATIONs if it exceeds one frame (RFC 9113 §6.10)."""
+    """Return a header block as a HEADERS frame, and CONTINUATIONs if it exceeds one frame (RFC 9113
+    §6.10).
+    """
     kind = HEADERS
     flags = END_STREAM if is_end else 0
     parts: list[bytes] = []

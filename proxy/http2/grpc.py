@@ -30,7 +30,9 @@ def is_grpc(lines: bytes) -> bool:
 
 
 def expires_ns(lines: bytes, now_ns: int) -> int:
-    """Return the deadline of a call that begins now; 0 without one."""
+    """Return the time until which a gRPC call that begins now may last by its deadline, with a
+    tolerance of `LATE_NS`; 0 without a deadline.
+    """
     found = _TIMEOUT.search(lines)
     if found is not None:
         return now_ns + int(found[1]) * UNITS_NS[found[2]] + LATE_NS
@@ -43,7 +45,7 @@ def grpc_status_of(status: int) -> int:
 
 
 def grpc_message(text: str) -> bytes:
-    """Return a text in the encoding of `grpc-message`."""
+    """Return a text encoded as a value of `grpc-message`."""
     return _ESCAPED.sub(lambda found: b"%%%02X" % found[0][0], text.encode())
 
 

@@ -78,14 +78,16 @@ class Inbound:
         """Field list and parsed head of the last response."""
 
     def spend(self, cost: int, what: str) -> None:
-        """Charge the budget; a connection that exhausts it ends (F11)."""
+        """Charge a cost to the budget of the peer; a connection that exhausts its budget ends
+        (F11).
+        """
         if not self._budget.spend(cost):
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"too many {what}")
 
     # The connection itself.
 
     def read_connection_frame(self, now_ns: int) -> None:
-        """Read SETTINGS, PING or GOAWAY."""
+        """Handle a frame of the connection: SETTINGS, PING or GOAWAY."""
         kind = self._reader.kind
         payload = self._reader.payload
         is_ack = self._reader.flags & frames.ACK
@@ -156,13 +158,15 @@ class Inbound:
         self._output.put(frames.frame(frames.PING, 0, 0, _DRAIN_PING))
 
     def finish_drain(self) -> None:
-        """Send the GOAWAY that names the last stream."""
+        """Send the GOAWAY that names the last stream that is served."""
         self.drain_since_ns = 0
         self.final_id = max(self._streams.highest_id, 0)
         self._output.put(frames.goaway(self.final_id, ErrorCode.NO_ERROR))
 
     def read_stream_frame(self, now_ns: int) -> None:
-        """Read RST_STREAM, WINDOW_UPDATE, or PRIORITY, which is ignored (F15)."""
+        """Handle a frame of a stream: RST_STREAM, WINDOW_UPDATE, or PRIORITY, which is ignored
+        (F15).
+        """
         kind = self._reader.kind
         stream_id = self._reader.stream_id
         payload = self._reader.payload
@@ -204,7 +208,7 @@ class Inbound:
     # Bodies.
 
     def read_data(self) -> None:
-        """Read the DATA frame that came last."""
+        """Handle the DATA frame that the reader read last."""
         stream_id = self._reader.stream_id
         payload = self._reader.payload
         flags = self._reader.flags
@@ -287,7 +291,7 @@ class Inbound:
     # Heads.
 
     def read_block(self, payload: bytes) -> None:
-        """Take a part of a header block, and read the block once it is complete (F3)."""
+        """Add a part of a header block, and handle the whole block once it is complete (F3)."""
         block = self._reader.add_to_block(payload)
         if block is None:
             return
@@ -310,7 +314,9 @@ class Inbound:
             self._read_response(stream, fields, is_end=is_end)
 
     def _open(self, stream_id: int, fields: list[Field], *, is_end: bool) -> None:
-        """Begin a request if a slot is free."""
+        """Begin a request on a new stream. Refuse the stream if no slot is free; ignore it once the
+        last stream is named.
+        """
         self.spend(1, "streams")
         if self.final_id >= 0:
             self._streams.skip(stream_id)
@@ -384,7 +390,7 @@ class Inbound:
             del self._streams.open[stream.id]
 
     def drop(self, stream: Stream) -> None:
-        """Stop sending and receiving on a stream."""
+        """Stop sending and receiving on a stream, and discard its unsent data."""
         stream.is_closed = True
         self._output.forget(stream)
         held = stream.received.held
@@ -394,7 +400,7 @@ class Inbound:
     def _end_stream(
         self, stream: Stream, code: int, reason: str = "", *, is_retryable: bool = False
     ) -> None:
-        """Drop a stream, and report it."""
+        """Drop a stream, and report its reset as an event."""
         self.drop(stream)
         self.events.append(events.StreamReset(stream.id, code, reason, is_retryable=is_retryable))
 

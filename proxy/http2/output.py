@@ -44,14 +44,14 @@ class Output:
         self.size_bytes += len(data)
 
     def take(self) -> bytes:
-        """Return the bytes to write now, and forget them."""
+        """Remove and return the bytes that can be written now."""
         data = b"".join(self._parts)
         self._parts = []
         self.size_bytes = 0
         return data
 
     def queue(self, stream: Stream, data: bytes) -> None:
-        """Queue a piece of a body; `pump` sends it."""
+        """Queue a piece of a stream's body, which `pump` sends."""
         if data:
             stream.queue.append(data)
             stream.queued_bytes += len(data)
@@ -95,14 +95,18 @@ class Output:
         self._delayed.pop(stream.id, None)
 
     def widen(self, increment: int, now_ns: int) -> bool:
-        """Widen the window of the connection; return False if it exceeds the limit."""
+        """Widen the connection's window and send what fits; return False if the window exceeds its
+        limit.
+        """
         self.window += increment
         self._ready.update(self._delayed)
         self.pump(now_ns)
         return self.window <= frames.MAX_WINDOW_BYTES
 
     def widen_stream(self, stream: Stream, increment: int, now_ns: int) -> bool:
-        """Widen or narrow the window of a stream; return False if it exceeds the limit."""
+        """Widen or narrow a stream's window and send what fits; return False if the window exceeds
+        its limit.
+        """
         stream.window += increment
         if stream.window > frames.MAX_WINDOW_BYTES:
             return False
@@ -129,7 +133,7 @@ class Output:
         self.pump(now_ns)
 
     def pump(self, now_ns: int) -> None:
-        """Send queued data as far as the windows allow."""
+        """Put queued data of all streams into frames, as far as the windows allow."""
         ready = self._ready
         while ready and self.window > 0:
             stream_id = next(iter(ready))

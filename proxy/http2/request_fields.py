@@ -58,7 +58,7 @@ class RequestFields:
 
     @property
     def text(self) -> bytes:
-        """The whole head as it is recorded."""
+        """Return the whole head of the request in the form in which it is recorded."""
         return b"%b %b HTTP/2\r\n%b\r\n" % (self.method, self.target, self.lines)
 
 

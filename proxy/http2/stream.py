@@ -32,8 +32,8 @@ class ReceiveWindow:
         """Bytes that were received and not forwarded."""
 
     def take(self, size: int) -> bool:
-        """Count the bytes of a frame, padding included; return False if the peer exceeded its
-        window.
+        """Count the bytes of a received frame, padding included; return False if the peer exceeded
+        its window.
         """
         if size > self._available:
             return False
@@ -135,7 +135,7 @@ class Streams:
         return stream_id in self._passed_over
 
     def reach(self, stream_id: int) -> None:
-        """Record the highest stream that the client has opened."""
+        """Record the highest id of a stream that has been opened."""
         if stream_id > self.highest_id + 2:
             self._passed_over = range(self.highest_id + 2, stream_id)
         self.highest_id = stream_id
@@ -146,7 +146,7 @@ class Streams:
         self.remember_reset(stream_id)
 
     def remember_reset(self, stream_id: int) -> None:
-        """Remember that we reset a stream."""
+        """Remember the id of a stream that we reset."""
         self._reset_ids[stream_id] = None
         if len(self._reset_ids) > MAX_RESET_IDS:
             del self._reset_ids[next(iter(self._reset_ids))]

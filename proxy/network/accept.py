@@ -118,7 +118,7 @@ class Acceptor:
         self._is_exhausted = False
 
     def _wait(self, error: OSError) -> None:
-        """Pause accepting; logged once until accepting works again."""
+        """Pause accepting after an error; log the error once until accepting works again."""
         if not self._is_exhausted:
             self._is_exhausted = True
             name = self._listener.getsockname()
@@ -136,13 +136,17 @@ class ConnectionRegistry(Protocol):
         """
 
     def unregister(self, connection: "EarlyConnection", peer: bytes) -> None:
-        """Stop counting a connection; idempotent."""
+        """Stop counting a connection that was registered; idempotent."""
 
     def count_tls_failure(self, reason: str) -> None:
-        """Count a connection whose handshake failed (`ring/counters.TLS_FAILURES`)."""
+        """Count a connection whose TLS handshake failed, by its reason
+        (`ring/counters.TLS_FAILURES`).
+        """
 
     def count_proxy_failure(self, reason: str) -> None:
-        """Count a connection whose client stayed unknown (`ring/counters.PROXY_FAILURES`)."""
+        """Count a connection whose PROXY header did not name its client, by the reason
+        (`ring/counters.PROXY_FAILURES`).
+        """
 
 
 class EarlyConnection(ABC):
@@ -203,19 +207,23 @@ class EarlyConnection(ABC):
 
     @property
     def waits_since_ns(self) -> int:
-        """Time since which it waits for its first request; 0 if it is gone or handed over."""
+        """Return the time since which the connection has waited for its first request; 0 if it is
+        gone or handed over.
+        """
         return self.since_ns if self._is_waiting else 0
 
     def evict(self, reason: str) -> None:
-        """Close now without an answer, since nothing was asked."""
+        """Close the connection now without an answer, because no request has come."""
         self._close()
 
     def is_expected(self, since_ns: int) -> bool:
-        """Whether it was accepted after `since_ns`, so that a request is likely to be on its way."""
+        """Return True if the connection was accepted after `since_ns`, so that a request is likely
+        to be on its way.
+        """
         return self.since_ns >= since_ns
 
     def close_if_idle(self, since_ns: int) -> None:
-        """Close it while draining: nothing was asked yet."""
+        """Close the connection while draining, unless a request is likely to be on its way."""
         if not self.is_expected(since_ns):
             self._close()
 
@@ -224,11 +232,11 @@ class EarlyConnection(ABC):
 
     @abstractmethod
     def _look(self) -> None:
-        """Handle new bytes, or the end."""
+        """Handle new bytes of the connection, or its end."""
 
     @abstractmethod
     def _drop(self) -> None:
-        """Close the socket, which the worker no longer counts."""
+        """Close the socket of a connection that the worker no longer counts."""
 
     def _fail(self, reason: str) -> None:
         if self._is_waiting:
@@ -311,7 +319,7 @@ class ProxyAccept(EarlyConnection):
 
 
 def peer_of(connection: socket.socket) -> bytes:
-    """Return the peer's address; empty if it is already gone."""
+    """Return the address of a socket's peer; empty if the peer is already gone."""
     try:
         return peer_address(connection.getpeername())
     except OSError:
@@ -428,7 +436,7 @@ class TlsAccept(EarlyConnection):
 
 
 def tls_failure(error: OSError) -> str:
-    """Return the reason why a handshake failed."""
+    """Return the reason why a TLS handshake failed, one of `TLS_FAILURES`."""
     if not isinstance(error, ssl.SSLError):
         return "closed"
     reason = error.reason or ""
@@ -455,14 +463,16 @@ class Waiting(Protocol):
 
     @property
     def waits_since_ns(self) -> int:
-        """Time since which it waits for a request or the rest of a head; 0 while it is busy."""
+        """Return the time since which the connection has waited for a request or the rest of a
+        head; 0 while it is busy.
+        """
 
     @property
     def has_been_served(self) -> bool:
-        """Whether it has had a response."""
+        """Return True if the connection has had a response."""
 
     def evict(self, reason: str) -> None:
-        """Close now, and stop being counted."""
+        """Close the connection now, and stop counting it."""
 
 
 class IdleEviction:
@@ -488,11 +498,13 @@ class IdleEviction:
         return len(self._turn) + sum(map(len, self._noted.values()))
 
     def is_near(self, open_connections: int) -> bool:
-        """Whether there are enough open connections that the sweep must note the waiting ones."""
+        """Return True if so many connections are open that the sweep must note the waiting ones."""
         return open_connections >= self._limit * _NEAR_PART
 
     def note(self, connection: Waiting, now_ns: int) -> None:
-        """Note a connection in the current sweep, if it has waited long enough."""
+        """Note a waiting connection in the current sweep, if it has waited long enough to be
+        evicted.
+        """
         since_ns = connection.waits_since_ns
         if since_ns and now_ns - since_ns >= LEAST_WAIT_NS[connection.has_been_served]:
             moment = _moment(connection)
@@ -503,7 +515,7 @@ class IdleEviction:
                 noted.append(connection)
 
     def swept(self) -> None:
-        """Replace the notes of the last sweep by those of this one."""
+        """End a sweep: replace the connections that the last one noted by those of this one."""
         self._noted = self._noting
         self._noting = {}
         self._moments = sorted(self._noted, reverse=True)

@@ -124,7 +124,7 @@ class Lookup:
         return self._question
 
     def _answer(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run a query in a thread of its own."""
+        """Resolve the host in a thread of its own, and pass the answer to the loop."""
         try:
             answer: list[Address] | Exception = resolve(self._host, self._port)
         except Exception as error:  # any: the callers wait for a result
@@ -256,8 +256,8 @@ class Dialer:
     def _give_up(
         self, addresses: list[Address], started: list[asyncio.Future[Any]], winner: Address
     ) -> None:
-        """Cancel the remaining attempts; those that started after the winner are not held against
-        their address.
+        """Cancel the connection attempts that have not ended. Avoid the addresses of those that
+        started before the winner.
         """
         is_earlier = True
         for address, attempt in zip(addresses, started, strict=False):
@@ -510,7 +510,7 @@ class Concurrency:
             self.is_wary = False
 
     def may_hold(self, answered: int) -> bool:
-        """Whether this many open connections may be all that the upstream serves at once."""
+        """Return True if this many open connections may be all that the upstream serves at once."""
         return answered >= self.seen
 
     def idle_ns(self, keep_alive_ns: int) -> int:

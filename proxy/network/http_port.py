@@ -191,7 +191,7 @@ class _Connection(web.RequestHandler):
         return self._current_request is not None and not self._current_request.content.is_eof()
 
     def end(self, reason: str) -> None:
-        """Close it, counted under one of `REASONS`."""
+        """Close the connection, counted under one of `REASONS`."""
         self._port.closed[reason] += 1
         if self.transport is None:
             self.opening.cancel()
@@ -267,7 +267,7 @@ class _Connection(web.RequestHandler):
 
 
 def _written(response: web.Response) -> bytes:
-    """Return the bytes of a response that ends its connection."""
+    """Return the bytes of a whole response, after which the connection closes."""
     body = response.body if isinstance(response.body, bytes) else b""
     fields = {**response.headers, "Content-Length": str(len(body)), "Connection": "close"}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())

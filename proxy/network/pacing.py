@@ -77,7 +77,7 @@ class FairLoop:
         self._is_due = False
 
     def apart(self) -> "FairLoop":
-        """Return a second instance on the same event loop, with its own allowance."""
+        """Return a second loop of turns on the same event loop, with an allowance of its own."""
         return FairLoop(self._soon, self._clock_ns)
 
     def add(self, waiting: TurnTaker) -> None:
@@ -121,11 +121,11 @@ class PacedReader(ABC):
     @property
     @abstractmethod
     def _has_more(self) -> bool:
-        """Whether data in hand can be processed."""
+        """Return True if received data in hand can be processed."""
 
     @abstractmethod
     def _read_in_hand(self) -> None:
-        """Process some of the data in hand."""
+        """Process some of the received data in hand."""
 
     @abstractmethod
     def _stop_reading(self) -> None:
@@ -136,13 +136,13 @@ class PacedReader(ABC):
         """Resume reading the socket."""
 
     def pause(self, reason: int) -> None:
-        """Stop reading for one of the `BY_` reasons."""
+        """Stop reading the socket for one of the `BY_` reasons."""
         if not self._paused:
             self._stop_reading()
         self._paused |= reason
 
     def resume(self, reason: int) -> None:
-        """Remove a reason; read on if none is left."""
+        """Remove a reason to pause; read the socket again if no other reason is left."""
         if self._paused & reason:
             self._paused &= ~reason
             if not self._paused & ~BY_TURN and (self._paused or self._has_more):

@@ -18,7 +18,7 @@ class Rate:
         """Credit in billionths of a unit, so that short intervals are not rounded away."""
 
     def room(self, now_ns: int) -> int:
-        """Return the number of units available now."""
+        """Return how many units the rate allows to use now."""
         self._credit = min(
             self._credit + (now_ns - self._at_ns) * self._per_s, self._per_s * SECOND_NS
         )
@@ -26,5 +26,5 @@ class Rate:
         return self._credit // SECOND_NS
 
     def take(self, count: int) -> None:
-        """Use some units."""
+        """Use up some of the units that the rate allows."""
         self._credit -= count * SECOND_NS

@@ -148,7 +148,7 @@ _madvise: Final = getattr(ctypes.CDLL(None), "madvise", None)
 
 
 def bound_buffers(transport: asyncio.Transport) -> Callable[[bytes], None]:
-    """Bound the buffers of a new connection; return its writer."""
+    """Bound the write buffers of a new connection; return the function that writes to it."""
     if transport.get_extra_info("sslcontext") is None:
         transport.set_write_buffer_limits(high=PIECE_BYTES)
         return transport.write

@@ -69,7 +69,9 @@ def encode_attributes(attributes: Mapping[str, Value | None]) -> msgspec.Raw:
 
 @cache
 def _begin(key: str) -> bytes:
-    """Return the encoded beginning of an attribute; only for keys of this package."""
+    """Return the encoded beginning of an attribute with a key, to be followed by the value. The
+    keys must be those of this package, because results are cached.
+    """
     return b'{"key":%b,"value":' % _encode(key)
 
 
@@ -95,7 +97,7 @@ def plain(text: str) -> str:
 
 
 def resource_attributes(service: str, instance: str, stage: str | None) -> Attributes:
-    """Return the source of the telemetry: service, sidecar, stage."""
+    """Return the attributes of the source of telemetry: its service, sidecar and stage."""
     return {
         "service.name": service,
         "service.instance.id": instance,
@@ -104,7 +106,7 @@ def resource_attributes(service: str, instance: str, stage: str | None) -> Attri
 
 
 def exchange_attributes(record: Record) -> Attributes:
-    """Return all attributes of an exchange."""
+    """Return all attributes of an exchange's span or log record."""
     shown = _http_attributes(record) | _own_attributes(record)
     if record.grpc is not None:
         shown |= _grpc_attributes(record, record.grpc)
@@ -112,7 +114,7 @@ def exchange_attributes(record: Record) -> Attributes:
 
 
 def event_attributes(record: Record) -> Attributes:
-    """Return the attributes of an event."""
+    """Return the attributes of an event's log record."""
     return {"sidelog.record.id": format_id(record.id), "sidelog.source": record.source}
 
 

@@ -130,7 +130,9 @@ class Exporter:
 
     @property
     def lag_s(self) -> float:
-        """Age in seconds of the oldest record known to wait; 0 without one."""
+        """Return the age in seconds of the oldest record known to wait for its export; 0 if no
+        record waits.
+        """
         if self._oldest_at_us is None or not self.waiting_records:
             return 0.0
         return max(self.clock() - self._oldest_at_us / 1e6, 0.0)
@@ -167,7 +169,8 @@ class Exporter:
             return MAX_PAUSE_S
 
     async def _load(self) -> Progress:
-        """Return the position, read from the store at first.
+        """Return the position of the export, read from the store the first time. Save it if an
+        earlier attempt to save it failed.
 
         Save it if an earlier attempt failed.
         """
@@ -255,7 +258,9 @@ class Exporter:
         await self._save()
 
     async def _deliver_all(self, items: Sequence[Item]) -> float | None:
-        """Send items; return the pause before some must be sent again, None if all are settled."""
+        """Send items; return the pause in seconds before the rest must be sent again, None if all
+        are settled.
+        """
         while items:
             items = [
                 replace(each, encoded=()) if each.seq in self._ahead else each for each in items
@@ -350,7 +355,7 @@ class Exporter:
         return max(verdict.after_s, FIRST_PAUSE_S)
 
     def _report(self, problem: str) -> None:
-        """Log a problem or its end when it changes."""
+        """Log the problem of the export, or its end, if the problem has changed."""
         if problem == self.problem:
             return
         if problem:

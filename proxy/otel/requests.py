@@ -54,7 +54,7 @@ class Item:
 
 
 def make_item(signal: Signal, record: Record, calls: Iterable[Call]) -> Item:
-    """Return the content to send for a record."""
+    """Return the spans or log records to send for a record."""
     sent: list[dict[str, object]] = []
     if signal == "logs":
         line = log_record(record)
@@ -73,7 +73,7 @@ def _resource(service: str, instance: str, stage: str | None) -> bytes:
 
 
 def next_batch(items: Sequence[Item], max_bytes: int, max_items: int) -> Sequence[Item]:
-    """Return the first items, at least one, as many as fit into a request."""
+    """Return as many of the first items as fit into one request, at least one."""
     size_bytes = 0
     for number, item in enumerate(items):
         size_bytes += item.size_bytes

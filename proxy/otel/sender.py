@@ -59,7 +59,9 @@ class Sender:
         self._client: aiohttp.ClientSession | None = None
 
     async def send(self, signal: Signal, body: bytes) -> Answer | Later:
-        """Send one request; return the response, or the reason for its absence."""
+        """Send one request to the collector of telemetry; return the response, or the reason for
+        its absence.
+        """
         if self._is_compressed:
             body = await asyncio.to_thread(gzip.compress, body, _LEVEL, mtime=0)
         if self._client is None:

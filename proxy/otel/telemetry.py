@@ -46,7 +46,7 @@ def trace_id_of(record: Record) -> str:
 
 
 def exchange_span(record: Record) -> Span:
-    """Return the span of an exchange."""
+    """Return the OpenTelemetry span of an exchange."""
     own_id = span_id_of(record.id)
     if record.trace_id and record.span_id != own_id:
         parent_id = record.span_id
@@ -196,7 +196,7 @@ def _common(record: Record, at_us: int) -> LogRecord:
 
 
 def _line(record: Record) -> str:
-    """Describe an exchange in one line."""
+    """Describe an exchange in one line, with its target, status and outcome."""
     target = record.path or ""
     if record.query:
         target += f"?{record.query}"

@@ -158,7 +158,7 @@ def _inherited(
 
 
 def _adopted(fd: int) -> socket.socket:
-    """Take over a listening socket."""
+    """Return the listening socket that systemd passed as the descriptor `fd`."""
     wrong = ListenError(
         f"descriptor {fd}, which LISTEN_FDS counts, is not a listening stream socket: the unit of "
         "systemd needs ListenStream= for the data port, and perhaps one for the admin port"

@@ -144,7 +144,9 @@ class LogStream(TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        """Queue a text, or drop and count it; never waits for a reader."""
+        """Queue a text to be written; if the queue is full, drop and count the text. Never wait for
+        a reader.
+        """
         self.put(text.encode("utf-8", "backslashreplace"))
         return len(text)
 
@@ -162,7 +164,7 @@ class LogStream(TextIOBase):
             self._changed.notify_all()
 
     def settle(self, timeout_s: float = CLOSE_S) -> bool:
-        """Wait up to `timeout_s` until everything is written; return True if it is."""
+        """Wait up to `timeout_s` until all queued lines are written; return True if they are."""
         deadline_s = time.monotonic() + timeout_s
         with self._changed:
             while self._waiting_bytes and (left_s := deadline_s - time.monotonic()) > 0:

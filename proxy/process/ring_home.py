@@ -55,7 +55,9 @@ class RingHome:
 
     @property
     def descriptors(self) -> list[int]:
-        """Descriptors that a child inherits to keep the directory claimed for its own life."""
+        """Return the descriptors that a child inherits, so that the ring directory stays claimed
+        while the child lives.
+        """
         return [] if self.path is None else [self.lock_fd]
 
     def release(self) -> None:

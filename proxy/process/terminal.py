@@ -18,7 +18,7 @@ _SCHEME: Final = re.compile(r"\W*(?:[A-Za-z][A-Za-z0-9+.-]*:/+)?")
 
 
 def visible(text: str) -> str:
-    """Return a text with control characters spelt out."""
+    """Return a text with its control characters written as escapes."""
     return _UNSAFE.sub(
         lambda found: (
             f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}"
@@ -33,7 +33,9 @@ def visible_line(text: str) -> str:
 
 
 def without_credentials(address: str) -> str:
-    """Hide user and password of an address, also of one that is malformed or in quotes."""
+    """Replace user and password in an address by `[REDACTED]`, also in one that is malformed or in
+    quotes.
+    """
     credentials, at, place = address.rpartition("@")
     if ":" not in credentials and "//" not in credentials:
         return address

@@ -18,7 +18,9 @@ class Wakeup:
 
     @classmethod
     def create(cls) -> Self:
-        """Make the descriptors, non-blocking, not inherited unless passed on."""
+        """Make the pair of non-blocking descriptors; a child inherits them only if they are passed
+        on.
+        """
         read_fd, write_fd = os.pipe()
         os.set_blocking(read_fd, False)
         os.set_blocking(write_fd, False)

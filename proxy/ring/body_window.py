@@ -94,7 +94,7 @@ class Window:
         self._tail = None
 
     def shorten(self, size: int) -> None:
-        """Remove the last `size` bytes: they were received and not passed on."""
+        """Remove the last `size` bytes of the body, because they were received and not passed on."""
         size = min(size, self.size)
         self.size -= size
         self._head = [b"".join(self._head)[: self.size]]

@@ -54,7 +54,9 @@ class Windows(NamedTuple):
 
     @classmethod
     def of(cls, request_bytes: int, response_bytes: int) -> "Windows":
-        """Return plain windows with these head windows."""
+        """Return windows with these sizes for the beginnings of the bodies, and at most
+        `TAIL_BYTES` for their ends.
+        """
         return cls(
             request_bytes,
             response_bytes,
@@ -107,7 +109,7 @@ class CaptureWindows:
         return self._session_bytes
 
     def of(self, request_head: bytes) -> Windows:
-        """Return the windows of an exchange, chosen by its request line."""
+        """Return the capture windows of an exchange, chosen by its request line."""
         if self.call is self.plain:
             return self.plain
         if not request_head.startswith(b"POST "):

@@ -49,7 +49,9 @@ class Descriptor:
 
 
 def write_descriptor(settings: Mapping[str, Any]) -> bytes:
-    """Describe the rings of a worker with these frozen settings (as plain values)."""
+    """Return the encoded descriptor of a worker's rings, made of the frozen settings as plain
+    values.
+    """
     routes = [{key: route.get(key) or None for key in _ROUTE_KEYS} for route in settings["routes"]]
     for route in routes:
         if route["auth"] == "off":

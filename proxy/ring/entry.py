@@ -33,7 +33,7 @@ def checksum(header: bytes, salt: int, end: int, kind: int) -> int:
 
 
 def salt_of(source: bytes) -> int:
-    """Return the salt of a ring's checksums."""
+    """Return the salt of the checksums in a ring, made from the ring's uuid."""
     return int.from_bytes(source[-4:], "little")
 
 

@@ -168,7 +168,7 @@ class Exchange:
             self.note(NOTE_MESSAGES_DROPPED, self.messages_dropped.to_bytes(8, "little"))
 
     def leave_out_unsent(self, size: int) -> None:
-        """Remove the last `size` bytes of the response: its client was never sent them."""
+        """Remove the last `size` bytes of the response, which the client was never sent."""
         if size and self.response_body is not None:
             self.response_body.shorten(size)
         elif size:
@@ -181,7 +181,9 @@ class Exchange:
             self.note_dropped()
 
     def encode_opening(self) -> bytes:
-        """Pack the state at the time of its first message: an entry without bodies."""
+        """Pack the state of an exchange at the time of its first message, as an entry without
+        bodies.
+        """
         sections = [self.client, self.upstream, self.request_head, self.response_head, self.access]
         flags = self.flags & ~FLAG_NOTES | (FLAG_ACCESS if self.access else 0)
         header = FIXED.pack(
@@ -382,7 +384,8 @@ class CapturedExchange:
         self.longest_gap_us = self._longest_gap_us() if timeline else None
 
     def _longest_gap_us(self) -> int | None:
-        """Return the longest silence between two chunks.
+        """Return the longest silence between two chunks in microseconds. A note holds it if entries
+        of the timeline were dropped.
 
         It is in a note if entries were dropped.
         """

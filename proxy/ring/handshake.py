@@ -45,7 +45,7 @@ def caller_of(fields: Iterable[Field]) -> bytes:
 
 
 def pack_handshake(upstream: bytes, head: bytes) -> bytes:
-    """Pack the relevant part of a request head."""
+    """Pack the part of a WebSocket handshake's request head that the records of its messages need."""
     line, *lines = head.split(b"\r\n")
     target = line.partition(b" ")[2].partition(b" ")[0]
     fields = [

@@ -61,7 +61,7 @@ class MessageCounter:
 
     @property
     def is_between(self) -> bool:
-        """True if the newest message is complete."""
+        """Return True if a message was counted and the newest message is complete."""
         return self.messages > 0 and not self._left
 
     def add(self, data: bytes) -> None:
@@ -94,7 +94,7 @@ class MessageCounter:
         self._left = at - end
 
     def copy(self, max_bytes: int) -> None:
-        """Copy from the next message on."""
+        """Copy at most `max_bytes` of each message, from the next message on."""
         self.max_bytes = max_bytes
         self.found = []
 
@@ -158,7 +158,7 @@ class StreamState:
 
     @property
     def messages_note(self) -> bytes:
-        """Note 11; empty if nothing was counted."""
+        """Return note 11, the counts of messages; empty if nothing was counted."""
         requests = self.requests
         responses = self.responses
         if requests is None or responses is None:

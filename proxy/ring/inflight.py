@@ -132,11 +132,11 @@ class InflightWriter:
         return slot
 
     def note_status(self, slot: int, status: int) -> None:
-        """Publish the status of the response."""
+        """Write the status of an exchange's response into its slot of the in-flight table."""
         self._cells[slot * _CELLS_PER_SLOT + _STATUS_CELL] = status
 
     def clear(self, slot: int) -> None:
-        """Free a slot returned by `fill`."""
+        """Free a slot of the in-flight table that `fill` returned."""
         self._cells[slot * _CELLS_PER_SLOT] += 1
         self._free.append(slot)
 

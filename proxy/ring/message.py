@@ -148,7 +148,7 @@ def decode_message(
 
 
 def _part_in(raw: bytes, at: int, length: Struct, name: str) -> tuple[bytes, int]:
-    """Return a part that follows its length, and the offset of its end."""
+    """Return the part at an offset, where it follows its length, and the offset of the part's end."""
     start = at + length.size
     size = int.from_bytes(raw[at:start], "little")
     part = raw[start : start + size]

@@ -93,18 +93,18 @@ class RingWriter:
         self._lean: LeanRoom | None = None
 
     def be_lean(self, room: LeanRoom) -> None:
-        """From now on, allocate only the pages in use."""
+        """Keep only the pages in use allocated, from now on."""
         self._lean = room
         self._edge = min(self._edge, room.shrink(self._head))
 
     @property
     def head(self) -> int:
-        """End of the newest entry."""
+        """Return the offset of the end of the newest entry."""
         return self._head
 
     @property
     def released(self) -> int:
-        """Offset below which bytes may be overwritten."""
+        """Return the offset below which bytes may be overwritten."""
         return self._cells[RELEASED]
 
     @property
@@ -399,27 +399,27 @@ class RingReader:
         return self.head <= wake_at
 
     def stay_awake(self) -> None:
-        """Ask not to be woken: the reader polls."""
+        """Ask the producer not to wake the reader, because the reader polls."""
         self._cells[WAKE_AT] = NO_WAKE
 
     @property
     def head(self) -> int:
-        """End offset of the newest entry."""
+        """Return the offset of the end of the newest entry."""
         return self._cells[HEAD] & ~_COUNT_BITS
 
     @property
     def cursor(self) -> int:
-        """End offset of the last entry read."""
+        """Return the offset of the end of the last entry read."""
         return self._cursor
 
     @property
     def released(self) -> int:
-        """Offset up to which the producer may overwrite."""
+        """Return the offset up to which the producer may overwrite entries."""
         return self._cells[RELEASED]
 
     @property
     def used_bytes(self) -> int:
-        """Bytes published and not released."""
+        """Return how many bytes are published and not released."""
         return max(self.head - self.released, 0)
 
     @property
@@ -456,5 +456,5 @@ class RingReader:
 
     @property
     def last_refused_us(self) -> int:
-        """Unix time of the newest refusal."""
+        """Return the time at which the ring last refused an entry, as Unix time in microseconds."""
         return self._cells[LAST_REFUSED_US]

@@ -284,7 +284,7 @@ class Segment:
             pass
 
     def producer_alive(self) -> bool:
-        """Return True if some process, this one included, holds the segment as its producer."""
+        """Return True if a process, possibly this one, holds the segment as its producer."""
         if self.is_held:
             return True
         if self.is_shared:
@@ -347,7 +347,7 @@ class Segment:
             pass
 
     def unlink(self) -> None:
-        """Remove the file's name, if it has one; the mapping stays usable."""
+        """Delete the name of the segment's file, if it has one; the mapping stays usable."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 
@@ -387,7 +387,7 @@ def _opened_anew(fd: int) -> int:
 
 
 def _is_running(pid: int) -> bool:
-    """Return True if a process with this number exists, of any user; False for 0."""
+    """Return True if a process of any user has this id; False for 0."""
     try:
         if pid:
             os.kill(pid, 0)
@@ -406,7 +406,9 @@ def _fill(fd: int, header: bytes, descriptor: bytes, total: int, needed: int) ->
 
 
 def segments_in(directory: Path) -> list[Path]:
-    """Return the rings in a directory, sorted by name; none if it does not exist."""
+    """Return the paths of the rings in a directory, sorted by name; an empty list if the directory
+    does not exist.
+    """
     # A glob takes ten times as long, and the collector polls ten times a second.
     try:
         names = os.listdir(directory)

@@ -93,7 +93,9 @@ class Areas(NamedTuple):
 def new_header(
     source: bytes, descriptor: int, cells: int, slots: int, ring: int
 ) -> tuple[bytes, int]:
-    """Lay out a segment; return its static header and the size of the file."""
+    """Lay out a segment for parts of these sizes; return its static header and the size of the
+    file.
+    """
     counters_at = PAGE + _pages(descriptor)
     inflight_at = counters_at + _pages(cells * 8)
     data_at = inflight_at + slots * SLOT_BYTES

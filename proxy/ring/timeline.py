@@ -29,7 +29,9 @@ class Timeline(list[tuple[int, int]]):
 
     @property
     def longest_gap_us(self) -> int:
-        """Longest silence between two chunks, those of dropped entries included."""
+        """Return the longest silence between two chunks, including chunks whose entries were
+        dropped.
+        """
         times = (at_us for _, at_us in self[self._whole_from :])
         return max(
             self._longest_gap_us,

@@ -202,7 +202,9 @@ def proxy_in(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def via_for(upstream: UpstreamAddress, proxy: str, excepted: str) -> str:
-    """Return a proxy, unless an upstream is reached without it; empty then."""
+    """Return the proxy through which to reach an upstream; empty if the upstream is reached
+    directly.
+    """
     if upstream.scheme != "https" or not proxy or is_loopback(upstream.host):
         return ""
 

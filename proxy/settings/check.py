@@ -70,7 +70,7 @@ _LEAST_BYTES: Final = 256
 
 
 def check(settings: Settings) -> Iterator[Problem]:
-    """Yield all faults as (dotted setting, reason)."""
+    """Check the settings against each other, and yield all faults as (dotted setting, reason)."""
     yield from _check_listeners(settings)
     yield from _check_proxy(settings)
     yield from _check_front(settings)

@@ -36,7 +36,7 @@ _MARK: Final = "[REDACTED]"
 
 
 def check_redact(redact: RedactSettings) -> Iterator[Problem]:
-    """Yield all faults as (dotted setting, reason)."""
+    """Yield all faults of the settings of redaction as (dotted setting, reason)."""
     yield from _check_names(redact)
     yield from _check_patterns(redact)
     yield from _check_disabled(redact)

@@ -134,7 +134,7 @@ def _taken_apart(kind: Any) -> tuple[Any, msgspec.Meta]:
 
 
 def _expected(name: str, kind: Any, bounds: msgspec.Meta, value: object) -> str:
-    """Return a sentence that says what was expected."""
+    """Return a sentence for an error message that says which value of a setting was expected."""
     origin = typing.get_origin(kind)
     inner = typing.get_args(kind)
     if origin is typing.Literal:

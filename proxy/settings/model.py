@@ -367,7 +367,7 @@ class Settings(Section, frozen=True):
 
     @property
     def listens(self) -> dict[str, str]:
-        """Setting → address, for every port that is opened."""
+        """Return the address of every port that is opened, by the name of its setting."""
         ports = {name: str(attrgetter(name)(self)) for name in PORTS}
         if not self.proxy.data_port:
             del ports["proxy.listen"]

@@ -254,7 +254,7 @@ class CaptureSettings(Section, frozen=True):
 
     @property
     def stored_body_bytes(self) -> int:
-        """Largest stored size of a body, after decoding."""
+        """Return the largest stored size of a body of the route, after decoding."""
         kept = max(self.request_body_bytes, self.response_body_bytes)
         return kept + min(kept, 16 * KIB)
 
@@ -284,7 +284,7 @@ class PriceSettings(Section, frozen=True):
 
     @property
     def models(self) -> re.Pattern[str]:
-        """Models with this price."""
+        """Return the pattern of the names of models that have this price."""
         return re.compile(".*".join(map(re.escape, self.model.split("*"))), re.DOTALL)
 
     @property

@@ -269,7 +269,7 @@ def _tables_from_text(
 
 
 def _unknown(name: str, key: str, known: typing.Iterable[str]) -> str:
-    """Say that there is no such setting, and which one may be meant."""
+    """Return the message for an unknown setting, with the setting that may be meant."""
     return f"unknown setting{_elsewhere(name) or _suggestion(key, known)}"
 
 

@@ -29,7 +29,9 @@ MIN_TOKEN_CHARACTERS: Final = 16
 def resolve_tokens(
     tokens: tuple[TokenSettings, ...], environ: Mapping[str, str]
 ) -> tuple[tuple[TokenSettings, ...], list[Problem]]:
-    """Replace each token by its digest; what cannot be read is a problem."""
+    """Replace each configured token by its digest. Return the tokens, and a problem for each that
+    cannot be read.
+    """
     resolved = []
     problems = []
     for index, token in enumerate(tokens):
@@ -87,7 +89,7 @@ def _read(given: str, environ: Mapping[str, str]) -> str:
 
 
 def check_tokens(settings: Settings) -> Iterator[Problem]:
-    """Yield what contradicts itself in [[tokens]] and [[admin_hosts]]."""
+    """Yield the contradictions in [[tokens]] and [[admin_hosts]]."""
     names: set[str] = set()
     secrets: dict[str, str] = {}
     for index, token in enumerate(settings.tokens):

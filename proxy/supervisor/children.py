@@ -49,13 +49,13 @@ class Shared:
 
     @property
     def workers(self) -> int:
-        """Configured number of workers; 0 without a data port."""
+        """Return the configured number of workers; 0 without a data port."""
         proxy = self.settings["proxy"]
         return int(proxy["workers"]) if proxy["data_port"] else 0
 
     @property
     def rings_bytes(self) -> int:
-        """Size of the rings of all workers in bytes."""
+        """Return the total size of the rings of all workers in bytes."""
         return self.workers * int(self.settings["ring"]["bytes"] + RING_OVERHEAD_BYTES)
 
     def check_ring_directory(self) -> None:
@@ -97,7 +97,9 @@ class Child:
         self._failures = 0
 
     def command(self, control_fd: int) -> tuple[list[str], list[int]]:
-        """Return the module to run with its arguments, and the descriptors that they name."""
+        """Return the module to run with its arguments, and the file descriptors that the arguments
+        name.
+        """
         raise AssertionError("bug: every child has its own command")
 
     def start(self) -> None:
@@ -158,7 +160,7 @@ class Child:
 
     @property
     def has_process(self) -> bool:
-        """True if it was running at the last `poll`."""
+        """Return True if the child was running at the last `poll`."""
         return self._process is not None
 
     @property
@@ -238,7 +240,7 @@ class Worker(Child):
         super().start()
 
     def ping(self, now_s: float) -> None:
-        """Send a ping if one is due; notice a worker that has not answered for long."""
+        """Send the worker a ping if one is due; note a worker that has not answered for long."""
         waited_s = now_s - self._pinged_s
         if self.is_ready and not self._is_asked and waited_s >= PING_EVERY_S:
             self._pinged_s = now_s
@@ -255,7 +257,7 @@ class Worker(Child):
             log.warning("%s answers again", self.name)
 
     def retire(self) -> None:
-        """Let it serve its last clients, and accept no new ones."""
+        """Let the worker serve its last clients, and accept no new ones."""
         self.is_leaving = True
         self.send("retire")
 
@@ -275,7 +277,7 @@ class Worker(Child):
             os.close(fd)
 
     def close_rings(self) -> None:
-        """Close all rings: the worker never served."""
+        """Close all rings of a worker that never served a client."""
         for source in list(self.rings):
             self.close_ring(source)
 

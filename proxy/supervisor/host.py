@@ -56,18 +56,20 @@ GROUP_SIGNALS: Final = frozenset((signal.SIGINT, signal.SIGHUP, signal.SIGUSR1))
 
 
 def hold_back() -> None:
-    """Block these signals in this thread, and in every process that it starts or becomes."""
+    """Block the signals of the process group in this thread, and in every process that it starts or
+    becomes.
+    """
     signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
 
 
 def take() -> None:
-    """Unblock these signals. Pending ones arrive first."""
+    """Unblock the signals that `hold_back` blocks. Pending ones arrive at once."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Block these signals in processes started within the context."""
+    """Block the signals of the process group in processes that are started within the context."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
     try:
         yield

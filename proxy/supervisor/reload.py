@@ -100,7 +100,7 @@ class Reload:
 
     @property
     def reader_pid(self) -> int | None:
-        """Id of the process that reads the configuration; None without one."""
+        """Return the id of the process that reads the configuration; None if no such process runs."""
         return None if self._reader is None else self._reader.pid
 
     @property

@@ -107,7 +107,9 @@ class Supervisor:
         return [*self._workers, *self._reload.starting, *self._leaving]
 
     def run(self) -> int:
-        """Start everything, keep it alive, stop it in order; return the exit code."""
+        """Start all processes, restart those that end, and stop them in order; return the exit
+        code.
+        """
         read_end, write_end = socket.socketpair()
         with read_end, write_end:
             for end in (read_end, write_end):
@@ -244,7 +246,7 @@ class Supervisor:
             os.close(fd)
 
     def _on_word(self, word: str, argument: str) -> None:
-        """Act on a message of the collector about rings."""
+        """Handle a message of the collector about rings."""
         if word == "retired":
             for worker in self._all_workers:
                 worker.close_ring(argument)

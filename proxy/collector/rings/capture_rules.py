@@ -36,7 +36,7 @@ class CaptureRules:
         ]
 
     def apply(self, entry: Entry) -> Entry | None:
-        """Return the record as it is kept; None if it is left out."""
+        """Return the entry in the form in which the rules keep it; None if a rule leaves it out."""
         record = entry.record
         if record.kind != "exchange" or record.level != "info" or record.has_messages:
             return entry

@@ -265,7 +265,9 @@ class Drain:
         self._writer.advance(source.id, source.finish())
 
     async def _move(self) -> bool:
-        """Move one slice of every ring; return whether any ring had an entry."""
+        """Move one slice of entries from every ring to the writer; return True if any ring had an
+        entry.
+        """
         moved = False
         if self._is_holding:
             return moved

@@ -71,7 +71,7 @@ class Source:
         """Whether the closing batch was added to the writer."""
 
     def restart(self, position: Position) -> None:
-        """Continue after another committed position, read from the store."""
+        """Continue reading the ring at another committed position, read from the store."""
         self.position = position
         self.reader = RingReader(self.segment, start=position.offset, taken=position.taken)
         self._corrupt_before = 0
@@ -164,7 +164,7 @@ class Source:
             self.position = msgspec.structs.replace(self.position, dropped=dropped)
 
     def finish(self) -> Position:
-        """Close the position with the producer's final counts."""
+        """Close the position of the ring with the producer's final counts, and return it."""
         old = self.position
         counts = self.producer_counts
         received = counts.pushed + counts.refused + counts.messages_shed
@@ -177,7 +177,9 @@ class Source:
         return self.position
 
     def give_up(self) -> Position:
-        """Close the position with the known counts; those of a damaged header cannot be trusted."""
+        """Close the position of a damaged ring with the counts known so far, and return it. The
+        counts in a damaged header cannot be trusted.
+        """
         old = self.position
         received = old.taken + old.dropped.get("ring_full", 0)
         self.position = Position(old.offset, old.taken, old.stored, received, old.dropped, True)
@@ -199,13 +201,13 @@ class Source:
 
     @property
     def given(self) -> int:
-        """Number of records that the worker made, including those the ring refused."""
+        """Return the number of records that the worker made, including those that the ring refused."""
         counts = self.producer_counts
         return counts.pushed + counts.refused
 
     @property
     def waiting_records(self) -> int:
-        """Number of entries that are not read yet."""
+        """Return the number of entries in the ring that are not read yet."""
         if self.reader.head > self.reader.cursor:
             return max(0, self.producer_counts.pushed - self.reader.taken)
         return 0
@@ -253,7 +255,7 @@ class Source:
             return None
 
     def close(self, *, unlink: bool) -> None:
-        """Detach; with `unlink` also delete the file."""
+        """Close the segment of the ring; with `unlink` also delete its file."""
         if unlink:
             self.segment.unlink()
         self.segment.close()
@@ -345,7 +347,7 @@ class Sources:
             self._is_note_failing = False
 
     def find(self) -> None:
-        """Attach rings with new files."""
+        """Attach the rings in the directory that are not attached yet."""
         if self.directory is None:
             return
         known = {source_id.hex() for source_id in self.attached}
@@ -461,7 +463,7 @@ class Sources:
         return total
 
     def close(self) -> None:
-        """Detach all rings; their files stay for the next start."""
+        """Detach all rings. Their files stay for the next start."""
         self.note_given()
         for source in self.attached.values():
             source.close(unlink=False)

@@ -59,7 +59,7 @@ class Readiness:
         return not objections, members
 
     def _objections(self) -> list[str]:
-        """Return the reasons why no traffic may come."""
+        """Return the reasons why the sidecar is not ready for traffic; empty if it is ready."""
         workers = self.workers
         reasons = []
         if self.status.is_draining:

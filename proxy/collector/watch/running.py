@@ -20,14 +20,14 @@ class Running:
     builder: RecordBuilder
 
     def exchanges(self) -> list[Entry]:
-        """Return a preliminary record of each exchange."""
+        """Return a preliminary record of each exchange in flight."""
         return [
             self.builder.running(exchange, source.descriptor)
             for source, exchange in self._in_flight()
         ]
 
     def tools(self) -> list[ToolCall]:
-        """Return the tool calls of these exchanges, and those whose answer comes on another
+        """Return the tool calls of the exchanges in flight, and those whose answer comes on another
         stream.
         """
         calls = [

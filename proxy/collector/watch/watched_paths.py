@@ -76,7 +76,7 @@ class WatchedPaths:
 
     @property
     def gone(self) -> list[str]:
-        """The kinds of which something is missing now."""
+        """Return the kinds of watched paths of which something is missing now."""
         return [*sorted(self._gone), *([RING] if self._gone_rings else [])]
 
     def look(self) -> None:
@@ -143,7 +143,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _is_removed(segment: Segment) -> bool:
-    """Whether the file of a ring has lost its name. An anonymous one never had any."""
+    """Return True if the file of a ring has lost its name. An anonymous file never had one."""
     try:
         if os.fstat(segment.fd).st_nlink:
             return False

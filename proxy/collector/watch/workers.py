@@ -73,19 +73,19 @@ class Workers:
 
     @property
     def accepting(self) -> int:
-        """Number of workers that accept new connections."""
+        """Return the number of workers that accept new connections."""
         return sum(
             worker.ready and not worker.leaving and not worker.silent for worker in self.shown or ()
         )
 
     @property
     def silent(self) -> list[str]:
-        """Names of the workers that do not answer; some new connections wait for them."""
+        """Return the names of the workers that do not answer; some new connections wait for them."""
         return [worker.name for worker in self.shown or () if worker.silent and not worker.leaving]
 
     @property
     def leaving(self) -> int:
-        """Number of workers that only serve their last clients."""
+        """Return the number of workers that only serve their last clients."""
         return sum(worker.leaving for worker in self.shown or ())
 
     def process_ids(self) -> dict[str, int]:
@@ -105,7 +105,7 @@ class Workers:
         return found
 
     def look(self) -> None:
-        """Find unread rings; log those that are new, and those that are read again."""
+        """Find workers whose rings are not read; log the new ones, and those that are read again."""
         now_s = self._clock()
         unread = [
             worker.name for worker in self.shown or () if worker.ready and not self._is_read(worker)

@@ -89,7 +89,7 @@ class Conversations:
 
     @property
     def evictions(self) -> int:
-        """Number of evicted marks."""
+        """Return how many marks were evicted."""
         return self._marks.evictions
 
     def place(
@@ -191,7 +191,7 @@ class Conversations:
         return again
 
     def _continue(self, mark: bytes, conversation: bytes) -> None:
-        """Mark a conversation as continued from a mark."""
+        """Note for a mark that the conversation has continued from it."""
         if known := self._marks.get(mark):
             self._marks.put(
                 mark,

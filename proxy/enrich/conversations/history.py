@@ -85,7 +85,9 @@ def messages_of(members: Mapping[str, Member], *, has_input: bool) -> list[bytes
 
 
 def read_history(messages: Iterable[bytes], seed: bytes) -> History:
-    """Hash messages one after the other. Histories with different seeds share no hashes."""
+    """Hash the messages of a call one after the other. Histories with different seeds share no
+    hashes.
+    """
     hashes: list[bytes] = []
     spoken_at = None
     last = blake2b(seed, digest_size=HASH_BYTES).digest()

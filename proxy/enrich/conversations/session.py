@@ -77,7 +77,7 @@ def _in_metadata(members: Mapping[str, Member]) -> str | None:
 
 
 def _in_codex_metadata(raw: Member | None) -> str | None:
-    """Return the session of Codex: in `client_metadata`, or in the turn document within it."""
+    """Return the session id of Codex, from `client_metadata` or from the turn document within it."""
     metadata = _object(raw)
     turn = metadata.get(_TURN)
     return _codex_session(metadata) or (_turn_session(turn) if isinstance(turn, str) else None)
@@ -102,7 +102,9 @@ def _conversation_in(members: Mapping[str, Member]) -> str | None:
 
 
 def _in_request(members: Mapping[str, Member]) -> str | None:
-    """Return the session of Gemini CLI, which wraps its requests."""
+    """Return the session id of Gemini CLI, from the object in which it wraps its requests; None
+    without one.
+    """
     named = value_at(members.get("request", b""), "session_id")
     if isinstance(named, str) and len(named) <= _MAX_MEMBER_BYTES:
         return named

@@ -102,7 +102,7 @@ def _has_failed(block: Block) -> bool:
 
 
 def _names_of(messages: Sequence[bytes]) -> dict[str, str]:
-    """Return the names of tools by the ids of their calls."""
+    """Return the names of the called tools by the ids of the calls."""
     names: dict[str, str] = {}
     for raw in messages:
         message: dict[str, Any] = decode(_ANY, raw) or {}

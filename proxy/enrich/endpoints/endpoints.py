@@ -282,7 +282,7 @@ class Endpoints:
 
 
 def key_of(name: str, route: str | None, project: str | None) -> tuple[Key, str]:
-    """Return the key of an endpoint's tree, and its name within that tree."""
+    """Return the key of the tree that holds an endpoint, and the endpoint's name within that tree."""
     host, slash, path = name.partition("/")
     if host and slash:
         return (f"//{host}", project), f"/{path}"

@@ -105,7 +105,9 @@ class Failure(NamedTuple):
 
 
 def failure(code: str, *places: object) -> Failure:
-    """Make a failure from the first of some objects with a code or text."""
+    """Make a failure of the error type `code`, with the first error code and the first text in the
+    given objects.
+    """
     number = _first(_CODES, *places)
     said = dict.fromkeys(
         filter(None, (number and number.rpartition("#")[2], _first((*_WORDS, "error"), *places)))

@@ -101,7 +101,9 @@ class Node:
             self.stems[stem] += change
 
     def find_values(self) -> int:
-        """Decide by their names which children are values."""
+        """Return the kind of segments that the node should take, judged by the names of its
+        children.
+        """
         literals = self.literals
         if self.takes == LITERAL:
             max_words = MAX_LITERALS["word"]

@@ -49,13 +49,13 @@ def asks_graphql(body: bytes, query: str | None) -> bool:
 
 
 def operation_of(body: bytes) -> str | None:
-    """Return the name of the operation in a request body; None without one."""
+    """Return the name of the GraphQL operation in a request body; None if it has no name."""
     found = _NAMED.search(body, 0, _MAX_BYTES) or _DOCUMENT.search(body, 0, _MAX_BYTES)
     return None if found is None else found[1].decode("ascii")
 
 
 def operation_in_query(query: str | None) -> str | None:
-    """Return the name of the operation in a raw query; None without one."""
+    """Return the name of the GraphQL operation in a raw query; None if it has no name."""
     if not query:
         return None
     found = _NAMED_IN_QUERY.search(query)

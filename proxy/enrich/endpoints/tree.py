@@ -59,7 +59,7 @@ class Learned(msgspec.Struct):
 
 
 def reduced(learned: Learned, names: Collection[str]) -> Learned:
-    """Return the learned state, reduced to some endpoints."""
+    """Return learned endpoints, reduced to those with the given names."""
     endpoints = [name for name in learned.endpoints if (name or "/") in names]
 
     def leads_on(place: str) -> bool:
@@ -153,7 +153,7 @@ class Tree:
         return self._end(self._walk(self._segments(path, operation)))
 
     def learned(self) -> Learned:
-        """Return the learned state."""
+        """Return the endpoints and values that the tree has learned, to store or merge them."""
         marks = {}
         waiting = [self.root]
         while waiting:
@@ -166,7 +166,7 @@ class Tree:
         return Learned(endpoints, dict(sorted(marks.items())), list(self._shares.values()))
 
     def merge(self, learned: Learned) -> None:
-        """Add a state that `learned` returned, here or elsewhere."""
+        """Add endpoints and values that `learned` of this or another tree returned."""
         marks = learned.values
         for template, takes in marks.items():
             node = self._walk(_parts(template))
@@ -278,7 +278,7 @@ class Tree:
         return self.endpoints < MAX_ENDPOINTS
 
     def _generalise(self, node: Node, takes: int) -> None:
-        """Replace the children that are values by a placeholder."""
+        """Replace those children of a node that are values by placeholders."""
         absorbed = node.absorbed(takes)
         node.takes = takes
         self.version += 1
@@ -294,7 +294,7 @@ class Tree:
             self._merge(node.take(key), target)
 
     def _sink(self, node: Node) -> None:
-        """Merge everything below a node into one endpoint."""
+        """Merge all endpoints below a node into one."""
         gone = [
             end for child in node.children.values() for end in child.ends() if not child.is_rest
         ]

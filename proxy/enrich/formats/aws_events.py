@@ -72,7 +72,7 @@ def _is_prelude(data: bytes, at: int) -> bool:
 
 
 def _next_message(data: bytes, at: int) -> int:
-    """Return the start of the first message at or after a position; -1 without one."""
+    """Return the offset of the first message at or after `at`; -1 without one."""
     begins = (
         found.start() - _PRELUDE.size for found in FIRST_HEADER.finditer(data, at + _PRELUDE.size)
     )

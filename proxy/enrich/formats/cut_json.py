@@ -179,5 +179,5 @@ def elements_at_start(data: bytes, names: Collection[bytes]) -> list[bytes]:
 
 
 def write_members(members: Members) -> bytes:
-    """Write members as a document of their own."""
+    """Join members to a JSON document of their own."""
     return b"{%b}" % b",".join(b'"%b":%b' % member for member in members.items())

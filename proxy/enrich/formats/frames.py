@@ -58,7 +58,7 @@ class Split(Protocol):
 def split_events(
     data: bytes, *, start: int = 0, is_inside: bool = False, is_ended: bool = False
 ) -> list[Frame]:
-    """Split a window of an event stream, see `Split`."""
+    """Split a window of an event stream into its events; see `Split`."""
     if data.startswith(_BYTE_ORDER_MARK):
         begin = len(_BYTE_ORDER_MARK)
     else:

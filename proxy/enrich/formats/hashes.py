@@ -17,7 +17,7 @@ def hash_of(*parts: bytes) -> bytes:
 
 
 def tenant_of(record: Record) -> bytes:
-    """Return a hash of project, container, client and key."""
+    """Return a hash of a record's project, container, client and key."""
     named = (record.project, record.container, record.client, record.key_id)
     return hash_of(
         *(b"-" if name is None else b"+" + name.encode("utf-8", "replace") for name in named)

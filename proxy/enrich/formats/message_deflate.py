@@ -92,7 +92,9 @@ class MessageInflaters:
         return Inflated(kept, size)
 
     def forget(self, direction: Direction) -> None:
-        """Drop an inflater: its connection has ended, or a message of its direction is missing."""
+        """Drop the inflater of a direction, because the connection has ended or one of its messages
+        is missing.
+        """
         self._inflaters.pop(direction, None)
 
     def _keep(self, direction: Direction, inflater: Any) -> None:

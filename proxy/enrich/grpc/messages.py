@@ -66,7 +66,7 @@ class Messages(msgspec.Struct, frozen=True):
 
 
 def split(body: DecodedBody, encoding: str | None) -> Messages:
-    """Split a body into its messages. Messages compressed by `encoding` are inflated."""
+    """Split a gRPC body into its messages. Messages compressed by `encoding` are inflated."""
     text = body.head
     if text[:1] == _PLAIN and len(text) == body.text_size == _PREFIX_BYTES + int.from_bytes(
         text[1:_PREFIX_BYTES], "big"
@@ -152,7 +152,9 @@ def _piece(body: DecodedBody, at: int, size: int) -> bytes:
 
 
 def inflate(data: bytes, encoding: str | None, room: int, *, is_whole: bool) -> tuple[bytes, bool]:
-    """Inflate a message or its beginning. Return nothing, as incomplete, if that is impossible."""
+    """Inflate a message or its beginning; return its data, and True if it is complete. If that is
+    impossible, return no data and False.
+    """
     if not encoding or room <= 0:
         return b"", False
     inflated = decode(data, [encoding], room)

@@ -70,12 +70,12 @@ _RESETS: Final = {int(code): code.name for code in ErrorCode}
 
 
 def is_grpc(content_type: bytes) -> bool:
-    """Return True for a gRPC or gRPC-Web content type."""
+    """Return True if a content type is that of gRPC or gRPC-Web."""
     return _TYPE.match(content_type) is not None
 
 
 def is_long_call(exchange: DecodedExchange) -> bool:
-    """Return True if converting the messages takes long."""
+    """Return True if an exchange is a gRPC call whose messages take long to convert."""
     bodies = (exchange.request_body, exchange.response_body)
     size = sum(len(body.head) for body in bodies if body is not None)
     return size > LONG_BYTES and is_grpc(exchange.request.content_type)
@@ -316,7 +316,9 @@ def _web_trailers(exchange: DecodedExchange) -> bytes | None:
 def _count(
     grpc: Grpc, captured: CapturedExchange, asked: Messages | None, answered: Messages | None
 ) -> None:
-    """Set the counts: the worker's, else for gRPC-Web those of bodies that were captured whole."""
+    """Set the counts of a call's messages: those of the worker, or for gRPC-Web those of bodies
+    that were captured whole.
+    """
     counts = read_messages_note(captured.notes.get(NOTE_GRPC_MESSAGES, b""))
     if counts is None:
         request = _counted(asked, captured.request_bytes)

@@ -63,7 +63,7 @@ def timeout_us(fields: bytes) -> int | None:
 
 
 def encoding_in(fields: bytes) -> str | None:
-    """Return the compression of messages from a head; None if they are not compressed."""
+    """Return the compression of gRPC messages that a head names; None if they are not compressed."""
     found = _ENCODING.search(fields)
     name = "identity" if found is None else found[1].decode().lower()
     return None if name == "identity" else name

@@ -326,7 +326,7 @@ def _guessed(number: int, value: Any, guess: Guess, depth: int) -> bytes:
 
 
 def sized(number: int, piece: bytes) -> bytes:
-    """Write a field of bytes, after their length."""
+    """Return a field of bytes in the wire format, with its number and length."""
     return _tag(number, LENGTH) + _varint(len(piece)) + piece
 
 
@@ -335,5 +335,5 @@ def _tag(number: int, wire_type: int) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Write a varint; a negative one as 64-bit two's complement."""
+    """Return an integer as a varint; a negative one as 64-bit two's complement."""
     return varint(value & _MASK)

@@ -119,7 +119,7 @@ class _Stage(Protocol):
 
     @property
     def is_done(self) -> bool:
-        """True once the end of the coding was seen."""
+        """Return True once the end of the coded data was seen."""
         ...
 
 
@@ -200,7 +200,7 @@ def _without_further(decoded: Decoded, limit: int, *, is_of_text: bool) -> Decod
 
 
 def _is_right(inner: Decoded) -> bool:
-    """True if the result of a coding shows that it was really applied."""
+    """Return True if the result of undoing a coding shows that the coding was really applied."""
     if inner.data.startswith(MAGIC):
         return True
     is_enough = inner.is_complete or len(inner.data) >= _SURE_BYTES
@@ -208,7 +208,7 @@ def _is_right(inner: Decoded) -> bool:
 
 
 def is_surely_text(data: bytes) -> bool:
-    """True if data is text, and not by chance."""
+    """Return True if data is text, and not by chance."""
     return is_text(data) and (len(data) >= _SURE_BYTES or (data != b"" and is_utf8(data)))
 
 
@@ -219,7 +219,7 @@ def is_coded(data: bytes) -> bool:
 
 
 def is_text(data: bytes) -> bool:
-    """True if data may be uncoded text."""
+    """Return True if data may be uncoded text."""
     return CONTROLS.search(data, 0, _LOOK_BYTES) is None
 
 

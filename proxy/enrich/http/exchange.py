@@ -105,7 +105,7 @@ class DecodedExchange(msgspec.Struct, gc=False):
 
 
 def omitted_reason(captured: CapturedExchange) -> OmittedReason | None:
-    """Return the reason for which no bodies were captured; None if they were."""
+    """Return the reason for which the bodies of an exchange were not captured; None if they were."""
     if captured.flags & FLAG_BODIES_OFF:
         return "level"
     return "shed" if captured.shed == SHED_BODIES else None

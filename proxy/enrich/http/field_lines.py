@@ -49,7 +49,7 @@ class FieldLineReader:
         """The memo: raw line → its parts."""
 
     def read(self, raw: bytes) -> Line | None:
-        """Read a line that is not memoised; None if it is malformed."""
+        """Read a field line that is not memoised; None if the line is malformed."""
         if LF in raw or CR in raw:  # Fields may be hidden after it.
             return None
         raw_name, colon, value = raw.partition(b":")

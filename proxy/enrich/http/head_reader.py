@@ -92,7 +92,7 @@ class _Heads(HeadTemplates[HeadFacts]):
         self._lines = FieldLineReader(redactor, forms)
 
     def read_lines(self, block: bytes) -> HeadFacts:
-        """Read a head line by line."""
+        """Read the field lines of a head one by one, redacted, with the facts in them."""
         self._redactor.take_hits()
         lines = block.removesuffix(b"\r\n\r\n").split(b"\r\n")
         known = self._lines.known

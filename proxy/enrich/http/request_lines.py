@@ -37,11 +37,11 @@ class RequestLineReader:
         self._memo: dict[bytes, RequestLine] = {}
 
     def known(self, raw: bytes) -> RequestLine | None:
-        """Return a memoised line; None if it must be read."""
+        """Return a memoised request line; None if the line must be read."""
         return self._memo.get(raw)
 
     def read(self, raw: bytes, *, is_clean: bool = False) -> RequestLine:
-        """Read a line; `is_clean` is the result of `Redactor.are_clean` for it."""
+        """Read a request line; `is_clean` is the result of `Redactor.are_clean` for it."""
         # 0.7 us less for a memoised line (bench/micro, enrich).
         line = self._memo.get(raw)
         if line is None:
@@ -54,7 +54,7 @@ class RequestLineReader:
         return line
 
     def _read_plain(self, raw: bytes, is_clean: bool) -> RequestLine | None:
-        """Read a line that needs no redaction; None if it may need one."""
+        """Read a request line that needs no redaction; None if the line may need it."""
         found = _PLAIN.fullmatch(raw)
         if found is None or (not is_clean and self._redactor.may_hold_secret(raw)):
             return None

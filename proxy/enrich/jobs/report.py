@@ -280,7 +280,9 @@ def _interaction(
 
 
 def _first_document(body: DecodedBody) -> Document:
-    """Read the response at its beginning: the document, or the subject of its first event."""
+    """Return the response in the state of its beginning: the whole document, or the subject of the
+    first event.
+    """
     data = body.head
     if not data.lstrip().startswith(b"{"):
         frame = next(body.frames(), None)

@@ -70,7 +70,7 @@ class PendingCalls:
         return None if place is None else self._calls[place][1]
 
     def begin(self, stream: int, call: PendingCall) -> int:
-        """Add a call to a stream; return the number of calls dropped for it."""
+        """Add a call to a stream; return the number of calls that were dropped to make room."""
         self._calls.append((stream, call))
         self.held_bytes += call.held_bytes
         if len(self._calls) <= MAX_PENDING:
@@ -84,12 +84,12 @@ class PendingCalls:
         return None if place is None else self._take(place)
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Forget all pending calls."""
         self._calls.clear()
         self.held_bytes = 0
 
     def let_requests_go(self) -> int:
-        """Drop the requests of all calls; return their number."""
+        """Drop the request bodies of all pending calls; return the number of these calls."""
         calls = [call for _, call in self._calls if call.held_bytes]
         for call in calls:
             self.held_bytes -= call.held_bytes

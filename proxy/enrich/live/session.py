@@ -106,7 +106,7 @@ class LiveSession:
         return CallUsage(model=(call and call.model) or self.model)
 
     def end_call(self, stream: int, usage: CallUsage) -> "EndedCall":
-        """End the current call of a stream."""
+        """End the current call of a stream, and return it with its usage."""
         return EndedCall(self, usage, self.pending.end(stream))
 
     def note_tools(self, names: Iterable[object]) -> None:
@@ -157,7 +157,7 @@ class EndedCall(NamedTuple):
 
     @property
     def name(self) -> bytes | None:
-        """Name of the session that the call belongs to, as the client states it."""
+        """Return the name of the session that the call belongs to, as the client states it."""
         return (self.begun and self.begun.name) or self.session.name
 
 

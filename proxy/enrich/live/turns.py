@@ -112,7 +112,7 @@ class LiveTurns:
             self._lose(turn)
 
     def _give_texts(self, turn: _Turn, content: dict[str, Any]) -> None:
-        """Write the joined texts into the content that ends them."""
+        """Write the joined transcript texts of a turn into the content that ends them."""
         has_ended = content.get("turnComplete") is True
         for name in _TRANSCRIPTIONS:
             given = content.get(name)

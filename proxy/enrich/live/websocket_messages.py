@@ -233,7 +233,9 @@ def without_delta(data: bytes, *, is_whole: bool) -> bytes:
 
 
 def _shown(name: str, member: msgspec.Raw) -> Any:
-    """Keep numbers and names; replace any other member by its size."""
+    """Return a member as it is if it is a number, a type or an id; replace any other one by its
+    size.
+    """
     raw = bytes(member)
     if (
         raw[:1] not in (b'"', b"[", b"{")

@@ -32,7 +32,7 @@ MAX_MATCHED_BYTES: Final = 1024
 
 
 def remember(known: dict[bytes, Head], raw: bytes, head: Head) -> None:
-    """Remember the value of some bytes, within the limits."""
+    """Remember a parsed head by its raw bytes, within the limits of the memo."""
     if len(raw) <= MAX_MEMO_BYTES:
         if len(known) >= MAX_MEMO_HEADS:
             known.clear()
@@ -77,7 +77,7 @@ class HeadTemplates(ABC, Generic[Head]):
         """The index of the matcher for heads like the last one; -1: none."""
 
     def read(self, raw: bytes) -> Head:
-        """Look up a head, or parse it; sets `matcher_at`."""
+        """Return the head of raw bytes, remembered or parsed; sets `matcher_at`."""
         self.matcher_at = -1
         head = self.known.get(raw)
         if head is not None:

@@ -146,7 +146,7 @@ def with_gaps(
 
 
 def as_format(rendered: bytes) -> bytes:
-    """Return a bytes format for a head with gaps; `%` with the values fills them."""
+    """Return a rendered head with gaps as a format of bytes, which `%` fills with the values."""
     return rendered.replace(b"%", b"%%").replace(GAP, b"%b")
 
 

@@ -131,7 +131,7 @@ class Decoder:
         return field
 
     def _integer(self, mask: int) -> int:
-        """Read an integer with a prefix (RFC 7541 §5.1)."""
+        """Read an integer whose prefix has the bits of `mask` (RFC 7541 §5.1)."""
         data = self._data
         at = self._at
         if at >= len(data):
@@ -162,7 +162,7 @@ class Decoder:
         return length
 
     def _string(self) -> bytes:
-        """Read a string literal."""
+        """Read a string literal, decoded if it is Huffman-coded."""
         is_coded = self._at < len(self._data) and self._data[self._at] >= 0x80
         length = self._pass_string()
         text = self._data[self._at - length : self._at]

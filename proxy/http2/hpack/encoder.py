@@ -26,7 +26,7 @@ _SECRET: Final = frozenset((b"authorization", b"cookie", b"set-cookie", b"proxy-
 
 
 def encode_field(name: bytes, value: bytes) -> bytes:
-    """Return one field, its name in lower case."""
+    """Return a field in the encoding of HPACK; its name must be in lower case."""
     index = INDEX_OF_FIELD.get((name, value), 0)
     if index:
         return _OCTETS[0x80 | index]
@@ -113,7 +113,7 @@ class LineEncoder:
 
 
 def encode_line(line: bytes) -> bytes:
-    """Return the field of a line, with or without its CRLF."""
+    """Return a field line, with or without its CRLF, as an encoded field of HPACK."""
     name, _, value = line.partition(b":")
     name = name.lower()
     if name == b"te" and b"trailers" in options_of(value):

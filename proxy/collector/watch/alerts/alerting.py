@@ -105,7 +105,9 @@ class Alerting:
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self) -> None:
-        """Run rounds until cancelled."""
+        """Evaluate the alerts that are due and send their messages, again and again until
+        cancelled.
+        """
         if not self.alerts:
             return
         async with _client() as client:
@@ -144,7 +146,9 @@ class Alerting:
             log.debug("alerts wait for the store: %s", group.exceptions[0])
 
     async def _has_lease(self) -> bool:
-        """Return whether this sidecar holds the lease; renew it, or take it if it has expired."""
+        """Return True if this sidecar holds the lease on evaluating the alerts. Renew the lease, or
+        take it if it has expired.
+        """
         if not self.is_shared:
             return True
         age_s = (self.now_us() - self.state.renewed_us) / 1e6
@@ -180,7 +184,7 @@ class Alerting:
             await self._add_ids(message)
 
     async def _add_ids(self, message: Message) -> None:
-        """Add the ids of some requests to a message."""
+        """Add the ids of some matching requests to an alert's message."""
         try:
             message.ids = await read_examples(
                 self.reader, message.search, message.begin_us, message.at_us
@@ -189,7 +193,7 @@ class Alerting:
             log.debug("the search of the message %s finds nothing: %s", message.id, error)
 
     async def _save(self) -> None:
-        """Store the state if it has changed."""
+        """Store the state of the alerts if it has changed."""
         # One at a time, so that an earlier state never overwrites a later one.
         async with self._saving:
             document = msgspec.json.encode(self.state)
@@ -272,7 +276,7 @@ class Alerting:
         return {} if stored is None else _SILENCES.decode(stored)
 
     async def silence(self, name: str, seconds: int) -> None:
-        """Silence firing groups for some time; 0 ends a silence."""
+        """Silence the firing groups of an alert for `seconds`; 0 ends a silence."""
         until_us = self.now_us() + seconds * 1_000_000
         silences = {
             known: us for known, us in (await self._silences()).items() if us > self.now_us()
@@ -281,7 +285,7 @@ class Alerting:
         await self.storage.put_meta(SILENCES, msgspec.json.encode(silences).decode(), replace=True)
 
     async def test(self, name: str) -> dict[str, Any]:
-        """Evaluate one alert and send a test message; the state does not change."""
+        """Evaluate one alert and send a test message, without changing the alert's state."""
         alert = self._alert(name)
         at_us = self.now_us()
         try:
@@ -314,7 +318,7 @@ class Alerting:
         raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar: {names}")
 
     async def describe(self) -> dict[str, Any]:
-        """Return alerts and messages as the store has them now."""
+        """Return the alerts and their messages as they are stored now."""
         state = _decoded(await self._read_state())
         silences = await self._silences()
         return {
@@ -342,7 +346,7 @@ class Alerting:
         }
 
     def families(self) -> Iterator[Metric]:
-        """Yield the metrics; nothing without alerts."""
+        """Yield the metrics of the alerts; nothing without alerts."""
         if not self.alerts:
             return
         text = "Values of an alert beyond its threshold; 0: it does not fire."

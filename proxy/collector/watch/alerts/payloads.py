@@ -80,7 +80,7 @@ class Notice:
 
     @property
     def text(self) -> str:
-        """Title, figure and search on one line."""
+        """Return title, figure and search of the notice on one line."""
         text = f"{self.title}: {self.about}"
         query = query_text(self.alert)
         return f"{text}; {query}" if query else text
@@ -113,7 +113,7 @@ def call_of(notice: Notice, now_s: int) -> Call:
 
 
 def _filled(notice: Notice) -> bytes:
-    """Fill the body of the settings."""
+    """Return the body that the settings of the alert define, filled in for a notice."""
     alert = notice.alert
     message = notice.message
     number = "null" if message.value is None else f"{message.value:.15g}"
@@ -140,7 +140,7 @@ def _filled(notice: Notice) -> bytes:
 
 
 def _data(notice: Notice) -> dict[str, Any]:
-    """Return the members of our own format."""
+    """Return the members of a notice in sidelog's own format."""
     alert = notice.alert
     message = notice.message
     return {
@@ -236,7 +236,9 @@ def _plain_markdown(text: str) -> str:
 
 
 def _teams(notice: Notice) -> Call:
-    """Write an Adaptive Card of text runs: these are never read as Markdown."""
+    """Return the call that sends a notice to Teams, as an Adaptive Card of text runs, which are
+    never read as Markdown.
+    """
     message = notice.message
     query = query_text(notice.alert)
     colour = _CARD_COLOURS[message.status]
@@ -285,7 +287,7 @@ def _ntfy(notice: Notice) -> Call:
 
 
 def _encoded_word(text: str) -> str:
-    """Encode a text for a header, RFC 2047 §2."""
+    """Encode a text for a mail header as RFC 2047 §2 defines; ASCII stays unchanged."""
     if text.isascii():
         return text
     return f"=?utf-8?B?{base64.b64encode(text.encode()).decode()}?="

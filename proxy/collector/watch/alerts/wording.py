@@ -22,7 +22,7 @@ def value_text(figure: str, value: float | None, *, sampled: bool = False) -> st
 
 
 def limit_text(alert: AlertSettings) -> str:
-    """Return the threshold: `above 5 %`."""
+    """Return the threshold of an alert as text, such as `above 5 %`."""
     if alert.above is not None:
         return f"above {value_text(alert.figure, alert.above)}"
     return f"below {value_text(alert.figure, alert.below)}"
@@ -55,7 +55,7 @@ def about(alert: AlertSettings, value: float | None, *, sampled: bool = False) -
 
 
 def query_text(alert: AlertSettings) -> str:
-    """Return the search of an alert; empty if it covers all requests."""
+    """Return the search of an alert on one line; empty if the alert covers all requests."""
     return line_of(alert.query, MAX_QUERY_CHARACTERS)
 
 
