@@ -47,7 +47,7 @@ class Command(click.Command):
 
     @property
     def _options(self) -> list[str]:
-        """The names of its options."""
+        """Return the names of the command's options."""
         return [
             name for each in self.params for name in each.opts if isinstance(each, click.Option)
         ]
@@ -197,7 +197,9 @@ Decorator = Callable[[Function], Function]
 
 
 def argument(name: str, help: str, **more: Any) -> Decorator:
-    """Declare an argument; if it is given, it is not empty."""
+    """Return a decorator that declares an argument of a command. The argument must not be an empty
+    text.
+    """
     return click.argument(name, help=help, callback=_not_empty, **more)
 
 
@@ -362,7 +364,7 @@ _reading_options: Final = _combined(
 
 
 def client_options(function: Function) -> Function:
-    """Give a command the `client` of a running sidelog."""
+    """Declare the options by which a command gets the `client` of a running sidelog."""
 
     @wraps(function)
     def run(url: str | None, token: str | None, data_dir: str | None, **given: Any) -> int:
@@ -374,7 +376,9 @@ def client_options(function: Function) -> Function:
 
 
 def reader_options(function: Function) -> Function:
-    """Give a command the `client` of a running sidelog, else of its store."""
+    """Declare the options by which a command gets the `client` of a running sidelog, or else of its
+    store.
+    """
 
     def run(reader: Callable[[], Any], **given: Any) -> int:
         with reader() as client:
@@ -460,7 +464,9 @@ _filter_options: Final = _combined(
 
 
 def filter_options(function: Function) -> Function:
-    """Give a command `filters`, only those given, and the `zone` of their times."""
+    """Declare the options by which a command gets `filters`, with only the given ones, and the
+    `zone` of their times.
+    """
 
     @wraps(function)
     def run(
@@ -482,7 +488,9 @@ def filter_options(function: Function) -> Function:
 
 
 def search_options(function: Function) -> Function:
-    """Give a command `filters` and `zone`; its further arguments are part of the search."""
+    """Declare the options by which a command gets `filters` and `zone`. The further arguments of
+    the command are part of the search.
+    """
     return argument(
         "search",
         "Search, such as: 'status:5xx path:/api/* -method:GET' (docs/search.md). Put -- before "

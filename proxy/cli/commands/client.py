@@ -85,7 +85,7 @@ def _named_directory(option: str | None, environ: Mapping[str, str]) -> str:
 
 
 def has_run(directory: Path) -> bool:
-    """Return whether a sidelog was started with a data directory and opened its ports."""
+    """Return True if a sidelog was started with a data directory and opened its ports."""
     try:
         return admin_url_of(read_state(directory)) is not None
     except OSError:  # the error is reported when the directory is used

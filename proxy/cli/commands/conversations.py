@@ -129,7 +129,7 @@ def conversations(
 
 
 def _save(client: Client, conversation_id: str | None, path: Path) -> int:
-    """Write one conversation into a file that shows it by itself."""
+    """Write one conversation into a file that can be opened without sidelog."""
     if conversation_id is None:
         raise click.BadParameter("--html needs the id of a conversation")
     size = client.save_conversation(conversation_id, path)
@@ -222,7 +222,7 @@ def _seconds(each: Json) -> float:
 
 
 def _cost(each: Json) -> str:
-    """Write the known sum, and the number of calls in it where it lacks some."""
+    """Return the sum of the known costs as text, with the number of calls whose cost is unknown."""
     if not each["priced"]:
         return "–"
     unpriced = each["turns"] - each["priced"]

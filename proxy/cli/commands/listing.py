@@ -87,7 +87,9 @@ class View:
 
     @property
     def asked(self) -> dict[str, str]:
-        """Return the columns to request from the API: those read from heads and bodies."""
+        """Return the parameter that requests the columns read from heads and bodies; empty without
+        one.
+        """
         names = ",".join(filter(is_cell_field, self.fields))
         return {"fields": names} if names else {}
 

@@ -30,7 +30,7 @@ def mcp(client: Client) -> int:
 
 
 def _answer(client: Client, line: bytes) -> str | None:
-    """Return the answer to a message; None where it needs none."""
+    """Return the answer to a message of MCP; None if the message needs no answer."""
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:

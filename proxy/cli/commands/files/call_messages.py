@@ -155,7 +155,7 @@ class CallReader:
         return self.schema.methods.get(path or "", NO_METHOD)
 
     def refusal(self, record: Record, payload: Payload) -> str:
-        """Return why the request of a call cannot be encoded; empty if it may be."""
+        """Return the reason why the request of a call cannot be encoded; empty if it can."""
         if "-web" in field_of(payload.request_head, "content-type").lower():
             return "gRPC-Web is not supported"
         is_stream = self.method(record.path).kind in ("client", "bidi")

@@ -62,7 +62,7 @@ class Calls:
         self._reader = CallReader(schema, redactor)
 
     def refusal(self, recorded: Recorded) -> str:
-        """Return why a call cannot be sent; empty if it can."""
+        """Return the reason why a call cannot be sent; empty if it can."""
         _, record, payload = recorded
         assert payload is not None
         messages = messages_of(payload.request_body)
@@ -145,7 +145,9 @@ class Calls:
         trailers: bytes,
         secrets: Iterable[str],
     ) -> Payload:
-        """Return an answer in the form of a record: without secrets, its status in the trailers."""
+        """Return an answer in the form of a record's payload, without secrets and with the status
+        in the trailers.
+        """
         _, record, payload = recorded
         assert payload is not None
         size = len(answer.body) if answer.is_whole else None

@@ -74,7 +74,7 @@ class Http2Call:
         self.is_ended = False
 
     def send(self, data: bytes, *, is_end: bool = False) -> None:
-        """Send a part of the body as fast as the peer takes it."""
+        """Send a part of the request's body as fast as the peer takes it."""
         self._codec.send_data(self._stream, data, time.monotonic_ns(), is_end=is_end)
 
     def read(self) -> None:

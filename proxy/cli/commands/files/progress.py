@@ -21,7 +21,7 @@ class Progress:
         self._is_shown = False
 
     def show(self, done: int, text: str) -> None:
-        """Update the count, and show it if the last time was a while ago."""
+        """Show the count and a text on the terminal, unless they were shown a moment ago."""
         self._text = text
         now_s = time.monotonic()
         if sys.stderr.isatty() and now_s - self._shown_s >= REPORT_EVERY_S:

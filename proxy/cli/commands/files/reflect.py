@@ -54,7 +54,7 @@ class _Call:
         )
 
     def ask(self, field: int, text: str) -> Values:
-        """Send a request and wait for its response."""
+        """Send a request of reflection and return the values of its response."""
         data = sized(field, text.encode())
         body = self._call.body
         self._call.send(framed([data]))
@@ -137,7 +137,9 @@ def reflect(address: str, output: Path | None) -> int:
 
 
 def _fetch(address: UpstreamAddress) -> dict[str, bytes]:
-    """Fetch the schema; try v1, then v1alpha, each over a connection of its own."""
+    """Fetch the schema of a server by reflection; try v1, then v1alpha, each over a connection of
+    its own.
+    """
     refusal = CommandError("no version of reflection is known")
     if address.scheme == "https":
         tls = upstream_context("", "h2", is_verified=True)

@@ -71,7 +71,7 @@ class Pace:
 
     @property
     def max_open(self) -> int:
-        """Number of open requests: one by default, or `MAX_OPEN` at a pace."""
+        """Return how many requests may be open at once: one by default, or `MAX_OPEN` at a pace."""
         return self.concurrency or (MAX_OPEN if self.rate or self.speed else 1)
 
 
@@ -296,7 +296,7 @@ class Replay:
     async def _answered(
         self, sender: Sender, recorded: Recorded, outgoing: Outgoing
     ) -> tuple[Answer, Payload]:
-        """Send a request; return the answer, and its form as it would be recorded."""
+        """Send a request; return the answer, and its payload as it would be recorded."""
         secrets = self._plan.given.secrets
         if _is_call(recorded):
             answer, trailers = await self._plan.calls.send(outgoing)

@@ -122,7 +122,7 @@ class Results:
         self._write(msgspec.json.encode(result))
 
     def leave(self, reason: str) -> None:
-        """Count a request that is not sent now; a continued run may send it."""
+        """Count a request that is not sent now, by the reason; a continued run may send it."""
         self.counts["not_sent"] += 1
         self.reasons[reason] += 1
 

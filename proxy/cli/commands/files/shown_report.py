@@ -62,7 +62,7 @@ def _summary(counts: Mapping[str, int], endpoints: Sequence[Endpoint]) -> str:
 
 
 def _lines(endpoint: Endpoint) -> Iterator[Text]:
-    """Return the lines of an endpoint and of its differences."""
+    """Yield the lines of a report about an endpoint and its differences."""
     style = "red" if endpoint.failed else "yellow"
     wrong = endpoint.different + endpoint.failed
     text = f"{endpoint.name}: {wrong:,} of {endpoint.sent:,} answers are not as expected"

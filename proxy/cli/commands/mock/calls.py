@@ -38,7 +38,7 @@ class Calls(CallReader):
     """Decodes requests of calls, and encodes recorded answers."""
 
     def refusal(self, record: Record, payload: Payload) -> str:
-        """Return why a recorded call cannot answer another one; empty if it can."""
+        """Return the reason why a recorded call cannot answer another call; empty if it can."""
         if reason := super().refusal(record, payload):
             return reason
         trailers = {name.lower() for name, _ in split_fields(payload.response_trailers)}

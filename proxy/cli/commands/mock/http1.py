@@ -64,7 +64,7 @@ class Http1:
         return await self.answer(request)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Find an answer and send it at its pace."""
+        """Find the recorded answer to a request, and send it at the recorded pace."""
         host, target = _target_of(request)
         lines = b"".join(b"%b: %b\r\n" % field for field in request.raw_headers)
         head = f"{request.method} {target} HTTP/1.1\r\n".encode("utf-8", _OCTETS) + lines
@@ -82,7 +82,7 @@ class Http1:
 
 
 def _takes_trailers(request: web.Request) -> bool:
-    """Whether a client reads trailers (RFC 9110 §6.5.1)."""
+    """Return True if the client of a request reads trailers (RFC 9110 §6.5.1)."""
     listed = ",".join(request.headers.getall("TE", ())).lower().split(",")
     return request.version >= (1, 1) and "trailers" in map(str.strip, listed)
 

@@ -49,11 +49,13 @@ class Door(asyncio.Protocol):
         self._opened.add(self._transport)
 
     def connection_lost(self, _: Exception | None) -> None:
-        """Forget it."""
+        """Remove the lost connection from the opened ones."""
         self._opened.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
-        """Hand the connection on as soon as its version is clear."""
+        """Pass the connection on to the protocol of its HTTP version, as soon as the version is
+        clear.
+        """
         self._read += data
         if frames.PREFACE.startswith(self._read[: len(frames.PREFACE)]) and len(self._read) < len(
             frames.PREFACE

@@ -64,7 +64,7 @@ class Asked(NamedTuple):
 
 
 def refusal_of(recorded: Recorded, calls: Calls) -> str:
-    """Return why an exchange cannot answer any request; empty if it can."""
+    """Return the reason why an exchange cannot answer any request; empty if it can."""
     _, record, payload = recorded
     if payload is None:
         return "neither headers nor bodies were kept"
@@ -91,7 +91,7 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
 
 
 def _lacks_body(record: Record, payload: Payload) -> bool:
-    """Whether an answer without a body had one."""
+    """Return True if a recorded answer without a body had one when it was sent."""
     if record.method == "HEAD" or record.status in _BODILESS:
         return False
     length = field_of(payload.response_head, "content-length")
@@ -139,7 +139,7 @@ class Reader:
         )
 
     def asked(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Asked:
-        """Normalise a received request; its head is HTTP/1.1 text."""
+        """Return a received request in normal form, to find its answer. Its head is HTTP/1.1 text."""
         path, mark, query = target.partition("?")
         record = Record(
             1, b"", "", "exchange", 0, 0, method=method, path=path, query=query if mark else None

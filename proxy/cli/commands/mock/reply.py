@@ -83,7 +83,9 @@ def trailers_of(payload: Payload) -> tuple[tuple[str, str], ...]:
 
 
 def _is_coded(body: Body | None, codings: str) -> bool:
-    """Whether a body is still encoded as its field says; browsers' archives hold decoded bodies."""
+    """Return True if a body is still encoded as its field says. Archives of browsers hold decoded
+    bodies.
+    """
     if body is None or not codings or body.coding or decode_window(body.head) is not None:
         return False
     decoded = decode(body.head, codings_of(codings.encode()))

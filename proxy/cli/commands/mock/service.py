@@ -44,11 +44,11 @@ class Service:
 
     @property
     def answers(self) -> int:
-        """Number of exchanges that may answer."""
+        """Return how many recorded exchanges may answer requests."""
         return len(self._index.members)
 
     def answer(self, method: str, target: str, host: str, head: bytes, body: bytes) -> Reply:
-        """Answer a request; its head is HTTP/1.1 text."""
+        """Return the reply to a received request, whose head is HTTP/1.1 text."""
         asked = self._reader.asked(method, target, host, head, body)
         found = self._index.find(asked)
         if is_grpc(asked.request.fields.get("content-type", "").encode()):
