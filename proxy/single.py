@@ -87,7 +87,9 @@ async def _serve(settings: Settings, context: RootContext) -> int:
 
 
 def _roll_call(segment: Segment) -> bytes:
-    """Say of ourselves what a supervisor says of its workers."""
+    """Return the list of workers, as a supervisor gives it to the collector: this process is the
+    only one.
+    """
     worker = WorkerShown("worker 0", os.getpid(), ready=True, ring=segment.source.hex())
     return msgspec.json.encode((worker,))
 

@@ -163,7 +163,9 @@ class CallUsage:
 
     @property
     def parts(self) -> tuple["CallUsage", ...]:
-        """Usages with a price of their own; a cost reported by the provider covers all of them."""
+        """The usages that are priced one by one: this one and those of other models. If the provider
+        reported a cost, it covers all of them, and there is only this one.
+        """
         if self.cost_usd is None:
             return (self, *self.others)
         return (self,)

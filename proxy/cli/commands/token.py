@@ -6,6 +6,7 @@ from proxy.cli.command import Group, data_dir_option, json_option
 from proxy.cli.commands.client import data_directory, read_token
 from proxy.cli.commands.output import CommandError, Result, failing
 from proxy.collector.admin_token import rotate_token
+from proxy.process.data_dir import TOKEN_FILE
 
 
 @click.group(cls=Group)
@@ -21,10 +22,11 @@ def show(data_dir: str | None) -> Result:
 
     Example: curl -H "Authorization: Bearer $(sidelog token show)" http://127.0.0.1:8090/api/status
     """
-    found = read_token(data_directory(data_dir))
+    directory = data_directory(data_dir)
+    found = read_token(directory)
     if not found:
         raise CommandError(
-            "the token file is empty; remove it and start sidelog again to get a new one"
+            f"{directory / TOKEN_FILE} is empty; remove it and start sidelog again to get a new token"
         )
     return Result({"token": found}, found)
 

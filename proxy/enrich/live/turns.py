@@ -164,7 +164,9 @@ class LiveTurns:
 
 
 def _holders(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
-    """Return the objects of a message with a piece as their `text`, and the name of its kind."""
+    """Return the objects in a message of a live session that hold a piece of spoken or written text
+    as `text`, each with the kind of its piece: `thought`, `text`, or a transcription.
+    """
     parts = [part for part in _parts_in(content) if isinstance(part, dict)]
     found = [(part, "thought" if part.get("thought") is True else "text") for part in parts]
     found += [

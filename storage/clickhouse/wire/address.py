@@ -93,8 +93,8 @@ def _options(url: SplitResult, hosts: int) -> _Options:
         or ("min_replicas=" in url.query and not cluster)
     ):
         raise ValueError(
-            f"{url.scheme}: takes no options but order_delay_s and cluster, and with that "
-            "min_replicas; ? in a password is written %3F"
+            f"{url.scheme}: takes no options but order_delay_s and cluster, and min_replicas only "
+            "with cluster; ? in a password is written %3F"
         )
     if cluster and _CLUSTER.fullmatch(cluster) is None:
         raise ValueError(

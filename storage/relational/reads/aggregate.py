@@ -141,10 +141,12 @@ class Sums:
     async def add(
         self, filter: Filter, tables: rollup_sql.Tables | None, cut: Split | None = None
     ) -> bool:
-        """Add the records of a visible filter; False if some are missing.
+        """Add the records of a filter to the sums. Return False if the time budget left some out.
 
-        `tables` are the rollups of its whole hours, None if there are none, and `cut` splits it at
-        these hours if that is known.
+        Args:
+            filter: Matches only records that readers may see.
+            tables: The rollups that have the sums of its whole hours; None: rows are read instead.
+            cut: The filter split into whole hours and the rest; None: it is split here.
         """
         rest = [filter]
         if tables is not None and (self.steps is None or self.steps.is_in(HOUR_US)):

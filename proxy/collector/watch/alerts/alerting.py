@@ -318,7 +318,9 @@ class Alerting:
         raise Refused(404, f"there is no alert {name[:100]!r} on this sidecar: {names}")
 
     async def describe(self) -> dict[str, Any]:
-        """Return the alerts and their messages as they are stored now."""
+        """Return the alerts with their states, the notifications that wait to be sent, and those of the
+        past, for the API.
+        """
         state = _decoded(await self._read_state())
         silences = await self._silences()
         return {

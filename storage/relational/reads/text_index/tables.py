@@ -94,7 +94,9 @@ async def add_parts(session: Session, first_seq: int, parts: Sequence[tuple[int,
 async def add_segment(
     session: Session, segment: Segment, newest_body_us: int, size_bytes: int
 ) -> None:
-    """Replace cells by a segment whose parts are written."""
+    """Replace the cells of consecutive records in the word index by one segment, whose parts are
+    stored already.
+    """
     rows = segment.rows
     mark = session.dialect.placeholder
     where = f"first_seq >= {mark(1)} AND last_seq <= {mark(2)}"
