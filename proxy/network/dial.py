@@ -435,6 +435,10 @@ async def secure(
     Raises:
         OSError: The handshake failed, or the peer sent data before it.
     """
+    if raw.is_closing():
+        # The peer has left already, and uvloop would begin the handshake in vain, in a callback.
+        raise ConnectionResetError("the connection ended before the TLS handshake")
+
     placeholder = _Placeholder()
     try:
         transport = await asyncio.get_running_loop().start_tls(

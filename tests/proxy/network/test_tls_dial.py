@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+import uvloop
 
 from proxy.network.dial import secure
 from tests.support.certificate import self_signed
@@ -167,3 +168,22 @@ async def test_an_end_waits_for_who_is_paused(tmp_path: Path) -> None:
             await heard.lost.wait()
 
         assert heard.data == bytes(20_000)
+
+
+def test_a_connection_that_has_ended_is_a_reset() -> None:
+    """No handshake is begun, which uvloop would report as an error in a callback."""
+
+    async def secure_late() -> list[object]:
+        problems: list[object] = []
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: problems.append(context))
+        raw, _ = await loop.create_connection(asyncio.Protocol, sock=ours)
+        raw.close()
+        with pytest.raises(ConnectionResetError, match="before the TLS handshake"):
+            await secure(raw, Heard(), ssl.create_default_context(), "localhost")
+        await asyncio.sleep(0)
+        return problems
+
+    ours, theirs = socket.socketpair()
+    with theirs:
+        assert uvloop.run(secure_late()) == []

@@ -152,7 +152,7 @@ RULES = {
     ),
     "P26": (
         "addresses of a name",
-        "proxy/network/test_dialer.py::test_a_silent_address_is_left_behind",
+        "proxy/network/test_dial.py::test_a_silent_address_is_left_behind",
     ),
     "P27": (
         "no idle connection holds others",
