@@ -41,6 +41,7 @@ COSTLY: Final = frozenset(
         "test_it_can_stand_in_a_pipe",
         "test_it_is_found_across_the_frames_of_a_stream",
         "test_it_is_found_in_every_encoding",
+        "test_no_half_secret_survives_at_the_edges_of_windows",
         "test_one_call_reads_a_bounded_number_of_frames",
         "test_overlapping_reads_of_our_own_leave_gaps_for_the_journal",
         "test_secrets_within_a_run_are_found",

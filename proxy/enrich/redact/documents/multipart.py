@@ -92,8 +92,10 @@ def redact_multipart(
             stop = len(part) - len(_line_end(content))
             pieces.append(edited(part, [Edit(end.end(), stop, MARK, rule_of_name(name))], hits))
         else:
-            piece, is_secret_last = redact_part(headers, content)
-            pieces.append(piece)
+            # The line end before a delimiter belongs to it, as RFC 2046 §5.1.1 has it.
+            line_end = _line_end(content)
+            piece, is_secret_last = redact_part(headers, content.removesuffix(line_end))
+            pieces.append(piece + line_end)
 
     if has_more:
         pieces.append(MARK)
