@@ -102,8 +102,8 @@ def message_json(head: bytes, body: Body | None, trailers: bytes) -> dict[str, o
     """Show one half of an exchange: start line, headers as [name, value] in their order, body,
     trailers.
 
-    What is no UTF-8 is shown as Latin-1, and `latin1_lines` says of which lines of the head that
-    holds; 0 is the first.
+    Lines that are not UTF-8 are shown as Latin-1. `latin1_lines` has their numbers; the start line
+    is 0.
     """
     start_line, headers = split_head(head)
     shown: dict[str, object] = {

@@ -52,8 +52,9 @@ _ENCODER: Final = msgspec.json.Encoder()
 
 
 class Run(ConversationShown, kw_only=True):
-    """A conversation, and a page of its calls: records, each with its `chat` (what was said anew) and
-    `mcp_calls`, of which each says in `joined_by` why it is here: request, trace, session or time.
+    """A conversation, and a page of its calls. Each is a record with its `chat` (the new messages)
+    and its `mcp_calls`. Their `joined_by` is the reason why they are here: request, trace, session
+    or time.
     """
 
     steps: list[JsonObject]

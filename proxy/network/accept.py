@@ -1,39 +1,5 @@
-"""Client connections from accept on: their header, their handshake, and who gives way at the limit.
-
-Accepts connections of one listening socket; no error of the kernel ends accepting.
-
-An event loop's own server silently closes its socket for good if `accept` fails for lack of
-descriptors or memory. Here such an error pauses accepting; connections wait in the kernel's queue
-until others are closed. uvloop accepts one connection per turn, however long a turn takes: during a
-surge, newcomers waited for seconds. Here a turn accepts several, few enough not to delay others.
-
-A connection between accept and its first request, while something else comes first: counted,
-capped and timed.
-
-Invariant: the worker counts it as exactly one connection until `hand_over`; if it ends before, the
-reason is counted.
-
-A connection before its PROXY header is read: counted, capped and timed from accept on.
-
-Peeked bytes, which stay in the kernel, show the header's length; exactly that much is read, so the
-next protocol, TLS or not, finds its first byte. Headers of untrusted peers are not parsed: they are
-ordinary clients, and their bytes are read as a request.
-
-A TLS connection before its handshake is done: counted, capped and timed from accept on.
-
-The first bytes, peeked so that they stay in the kernel, tell a handshake (RFC 8446 §5.1) from plain
-HTTP, which is answered with that reason. The loop runs the handshake; failures are counted by
-reason.
-
-Chooses the idle connection to close for a new one: the one that has waited longest.
-
-Silent connections cost an attacker nothing. If they were kept until their deadline, a crowd of them
-would lock everyone else out. While connections are near their limit, each sweep of the deadlines
-notes the waiting ones. A new connection takes the place of the first of them; those without a
-response yet go before those that wait for their next request. Notes are grouped by the time since
-which they wait, and only the current group is sorted: sorting all 10,000, or a tuple for each,
-delayed requests by 3 to 9 ms several times a second (`bench.hostile`). Invariant: a noted
-connection is evicted only if it has been waiting ever since.
+"""Client connections from accept to their first request: their PROXY header, their TLS handshake,
+and which idle connection gives way at the limit.
 """
 
 import asyncio
@@ -63,7 +29,14 @@ _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts connections from its creation until `close`."""
+    """Accepts the connections of one listening socket, from its creation until `close`.
+
+    An event loop's own server silently closes its socket for good if `accept` fails for lack of
+    descriptors or memory. Here such an error pauses accepting; connections wait in the kernel's
+    queue until others are closed. uvloop accepts one connection per turn, however long a turn
+    takes: during a surge, newcomers waited for seconds. Here a turn accepts several, few enough not
+    to delay others.
+    """
 
     __slots__ = ("_is_exhausted", "_listener", "_loop", "_on_accept", "_pause")
 
@@ -150,7 +123,12 @@ class ConnectionRegistry(Protocol):
 
 
 class EarlyConnection(ABC):
-    """Base of early connections; the worker's tick enforces their deadline like any other."""
+    """A connection between accept and its first request, while something else comes first: counted,
+    capped and timed. The worker's tick enforces its deadline.
+
+    Invariant: the worker counts it as exactly one connection until `hand_over`; if it ends before,
+    the reason is counted.
+    """
 
     __slots__ = (
         "_connection",
@@ -274,7 +252,12 @@ class ProxyPort:
 
 
 class ProxyAccept(EarlyConnection):
-    """A load balancer's connection that has not named its client yet."""
+    """A load balancer's connection that has not named its client yet.
+
+    Peeked bytes, which stay in the kernel, show the length of the PROXY header; exactly that much
+    is read, so the next protocol, TLS or not, finds its first byte. Headers of untrusted peers are
+    not parsed: they are ordinary clients, and their bytes are read as a request.
+    """
 
     __slots__ = ("_balancer", "_header", "_port")
 
@@ -373,7 +356,12 @@ class TlsPort:
 
 
 class TlsAccept(EarlyConnection):
-    """A connection whose handshake is not done."""
+    """A connection whose TLS handshake is not done.
+
+    The first bytes, peeked so that they stay in the kernel, tell a handshake (RFC 8446 §5.1) from
+    plain HTTP, which is answered with that reason. The loop runs the handshake; failures are
+    counted by reason.
+    """
 
     __slots__ = ("_port", "_task")
 
@@ -476,7 +464,18 @@ class Waiting(Protocol):
 
 
 class IdleEviction:
-    """Notes waiting connections, longest first. Notes may be outdated: each is checked before use."""
+    """Chooses the idle connection to close for a new one: the one that has waited longest.
+
+    Silent connections cost an attacker nothing. If they were kept until their deadline, a crowd of
+    them would lock everyone else out. While connections are near their limit, each sweep of the
+    deadlines notes the waiting ones. A new connection takes the place of the first of them; those
+    without a response yet go before those that wait for their next request. Notes are grouped by
+    the time since which they wait, and only the current group is sorted: sorting all 10,000, or a
+    tuple for each, delayed requests by 3 to 9 ms several times a second (`bench.hostile`).
+
+    Invariant: a noted connection is evicted only if it has been waiting ever since. Notes may be
+    outdated, so each is checked before use.
+    """
 
     __slots__ = ("_limit", "_moment", "_moments", "_noted", "_noting", "_turn")
 

@@ -1,10 +1,5 @@
-"""What HTTP answers to our own requests say: when to ask again, and why there is none.
-
-The `Retry-After` field: how long a server wants to be left alone.
-
-Standard: RFC 9110 §10.2.3, seconds or a date.
-
-Describes why an HTTP client got no answer, for the logs of webhooks and receivers.
+"""Answers of HTTP servers to our own requests: when to ask again (`Retry-After`, RFC 9110 §10.2.3),
+and why there was no answer, for the logs of webhooks and receivers.
 """
 
 from email.utils import parsedate_to_datetime

@@ -1,40 +1,5 @@
-"""Connections to upstreams: addresses of a name, the fastest of them, TLS, and how many to keep.
-
-Resolves host names, each in a thread of its own (P26, RFC 8767).
-
-An event loop resolves all names in a few shared threads: with uvloop, two requests for a name with
-a silent server blocked all other names for ten seconds. Here each name has one query at a time; all
-callers wait for its answer, which is valid for a second. While a query hangs or fails, an earlier
-answer is used. Invariant: a caller only waits for its own name.
-
-Connects to a name with several addresses, whichever of them answers (RFC 8305 §4, §5; P26).
-
-Addresses are tried in `AddressOrder`; the next one starts as soon as the previous one fails or has
-been silent for a quarter of a second. The first to connect wins. Invariant: exactly one opened
-socket is returned, or none is left open.
-
-TLS for outgoing connections that still delivers the peer's last bytes after a reset (P16).
-
-A loop whose write fails stops reading. Without TLS the rest is read from the socket, which is still
-open then (`sockets.last_bytes`). With TLS the loop only has ciphertext, which its TLS layer
-discards. Therefore a protocol of ours stands between socket and TLS layer and delivers the last
-bytes first. It also delays the end of a connection while its reader is paused, since uvloop drops
-decrypted data at the end. Meanwhile a second descriptor keeps the kernel's data of a reset
-connection.
-
-Metadata addresses, at which clouds give a machine's credentials to any process that asks.
-
-Requests to addresses that others choose are kept away from them.
-
-Estimates how many connections an upstream serves at once, and how long idle ones may be kept
-(P27).
-
-Python's `http.server` and many development servers serve one connection at a time, others one per
-thread. There an idle connection of ours blocks everyone behind it. Until two connections were seen
-served at the same time, idle ones are kept for half a second only. If a new connection gets no
-answer while idle ones fill the observed concurrency, they are closed, and from then on none becomes
-idle while another waits. Invariant: an upstream is only credited with concurrency that it has
-shown.
+"""Connections to upstreams: the addresses of a name (P26), the first of them to answer, TLS (P16),
+and how many idle connections to keep (P27).
 """
 
 import asyncio
@@ -75,7 +40,13 @@ def resolve(host: str, port: int) -> list[Address]:
 
 
 class Lookup:
-    """Resolves one name, for one loop."""
+    """Resolves one name, for one loop, in a thread of its own (RFC 8767).
+
+    An event loop resolves all names in a few shared threads: with uvloop, two requests for a name
+    with a silent server blocked all other names for ten seconds. Here each name has one query at a
+    time; all callers wait for its answer, which is valid for a second. While a query hangs or
+    fails, an earlier answer is used. Invariant: a caller only waits for its own name.
+    """
 
     __slots__ = ("_asked_s", "_host", "_known", "_known_s", "_port", "_question")
 
@@ -188,7 +159,12 @@ def _rotate(addresses: list[Address], by: int) -> list[Address]:
 
 
 class Dialer:
-    """Opens connections to one name."""
+    """Opens connections to one name, at whichever of its addresses answers (RFC 8305 §4, §5).
+
+    Addresses are tried in `AddressOrder`; the next one starts as soon as the previous one fails or
+    has been silent for a quarter of a second. The first to connect wins. Invariant: exactly one
+    opened socket is returned, or none is left open.
+    """
 
     __slots__ = ("_judge", "_lookup", "_order")
 
@@ -314,7 +290,16 @@ _NONE: Final = -1
 
 
 class _FinalBytes(asyncio.BufferedProtocol):
-    """Passes all bytes to the loop's TLS layer, including those unread when the connection failed."""
+    """Stands between a socket and the loop's TLS layer, and delivers the peer's last bytes even
+    after a reset.
+
+    A loop whose write fails stops reading. Without TLS the rest is read from the socket, which is
+    still open then (`sockets.last_bytes`). With TLS the loop only has ciphertext, which its TLS
+    layer discards. Therefore this protocol passes on the bytes that were unread when the connection
+    failed. It also delays the end of a connection while its reader is paused, since uvloop drops
+    decrypted data at the end. Meanwhile a second descriptor keeps the kernel's data of a reset
+    connection.
+    """
 
     __slots__ = ("_failure", "_look", "_secured", "_tls", "_transport", "_unread")
 
@@ -475,7 +460,11 @@ _TRANSLATED: Final = tuple(
 
 
 def is_metadata(ip: IPv4Address | IPv6Address) -> bool:
-    """Return whether an address, in whatever form, is link-local or belongs to a metadata service."""
+    """Return whether an address, in whatever form, is link-local or belongs to a metadata service.
+
+    At metadata addresses clouds give a machine's credentials to any process that asks. Requests to
+    addresses that others choose are kept away from them.
+    """
     if isinstance(ip, IPv6Address):
         is_translated = any(ip in network for network in _TRANSLATED)
         if is_translated:
@@ -493,7 +482,16 @@ SILENT_NS: Final = 250_000_000
 
 
 class Concurrency:
-    """The observed concurrency of one upstream."""
+    """Estimates how many connections an upstream serves at once, and how long idle ones may be
+    kept.
+
+    Python's `http.server` and many development servers serve one connection at a time, others one
+    per thread. There an idle connection of ours blocks everyone behind it. Until two connections
+    were seen served at the same time, idle ones are kept for half a second only. If a new
+    connection gets no answer while idle ones fill the observed concurrency, they are closed, and
+    from then on none becomes idle while another waits. Invariant: an upstream is only credited with
+    concurrency that it has shown.
+    """
 
     __slots__ = ("is_wary", "seen")
 

@@ -1,18 +1,5 @@
-"""How much of a connection is read before others have their turn, and before its data is taken (P23).
-
-Fairness among connections: bounds the work for one connection before others are served (P23).
-
-A socket returns as much as the loop reads at once, and a loop may read one socket many times in a
-row: uvloop 32 × 256 KB. A connection that gets more than its share stops reading, keeps the rest in
-hand and waits here, while the loop serves all other sockets. Waiting connections share one
-allowance per turn of the loop, so many of them delay others no more than one.
-
-Invariant: each connection waits at most once, in order of arrival.
-
-A socket that is read only as fast as its other side takes the data, and within its turns (P23).
-
-Each reason not to read is a bit. Invariant: a stopped socket is read again only when no reason is
-left and no data of it is in hand, so that nothing overtakes waiting data.
+"""How much of a connection is read before others have their turn, and before its data is taken
+(P23).
 """
 
 import asyncio
@@ -61,7 +48,15 @@ def _next_turn(step: Callable[[], None]) -> None:
 
 
 class FairLoop:
-    """The connections of one worker that wait for their turn."""
+    """The connections of one worker that wait for their turn: bounds the work for one connection
+    before others are served.
+
+    A socket returns as much as the loop reads at once, and a loop may read one socket many times in
+    a row: uvloop 32 × 256 KB. A connection that gets more than its share stops reading, keeps the
+    rest in hand and waits here, while the loop serves all other sockets. Waiting connections share
+    one allowance per turn of the loop, so many of them delay others no more than one. Invariant:
+    each connection waits at most once, in order of arrival.
+    """
 
     __slots__ = ("_clock_ns", "_is_due", "_soon", "_waiting")
 
@@ -107,7 +102,12 @@ class FairLoop:
 
 
 class PacedReader(ABC):
-    """One side of an exchange, which waits for the other side and for its turns."""
+    """One side of an exchange, which is read only as fast as its other side takes the data, and
+    within its turns.
+
+    Each reason not to read is a bit. Invariant: a stopped socket is read again only when no reason
+    is left and no data of it is in hand, so that nothing overtakes waiting data.
+    """
 
     __slots__ = ("_paused", "_turns", "held_bytes")
 

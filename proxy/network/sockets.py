@@ -1,18 +1,9 @@
-"""What the kernel knows of a connection, and how much memory one takes whose peer does not read.
+"""What the kernel knows of a connection: whether its peer lives, how much is unsent, what it sent
+last; and how much memory a connection takes whose peer does not read (P16).
 
-Queries the kernel about a connection: whether its peer lives, how much is unsent, what it sent
-last.
-
-It is used for connections that stall or are lost, never on the path of a byte. An event loop does
-not report this: it sees a reset only while it reads, and asks for more data only after a third of
-the kernel's buffer, up to megabytes, has gone, so a slow peer would look like a stalled one.
-
-Bounds the memory of connections whose peer does not read (P16).
-
-A TLS layer encrypts a whole write into a buffer that never shrinks, hands all of it to the layer
-below, and reads 256 KiB ahead for a paused reader. A client that stopped reading therefore cost 1.1
-MiB (tests/e2e/test_stopped_readers.py). Here large writes are split, back-pressure starts at one
-TLS record, less is read ahead, and buffers start with fresh pages.
+The queries are for connections that stall or are lost, never on the path of a byte. An event loop
+does not report this: it sees a reset only while it reads, and asks for more data only after a third
+of the kernel's buffer, up to megabytes, has gone, so a slow peer would look like a stalled one.
 """
 
 import asyncio
@@ -148,7 +139,13 @@ _madvise: Final = getattr(ctypes.CDLL(None), "madvise", None)
 
 
 def bound_buffers(transport: asyncio.Transport) -> Callable[[bytes], None]:
-    """Bound the write buffers of a new connection; return the function that writes to it."""
+    """Bound the write buffers of a new connection; return the function that writes to it.
+
+    A TLS layer encrypts a whole write into a buffer that never shrinks, hands all of it to the
+    layer below, and reads 256 KiB ahead for a paused reader. A client that stopped reading
+    therefore cost 1.1 MiB (tests/e2e/test_stopped_readers.py). Here large writes are split,
+    back-pressure starts at one TLS record, less is read ahead, and buffers start with fresh pages.
+    """
     if transport.get_extra_info("sslcontext") is None:
         transport.set_write_buffer_limits(high=PIECE_BYTES)
         return transport.write

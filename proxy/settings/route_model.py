@@ -15,7 +15,7 @@ _Seconds = Annotated[float, Meta(ge=0)]
 
 
 class RouteLimitSettings(Section, frozen=True):
-    """[routes.limits]: what differs on this route from [proxy.limits]; what is left out does not."""
+    """[routes.limits]: limits of one route. The others are those of [proxy.limits]."""
 
     max_body_bytes: Annotated[_Count | None, about("request body, larger: 413")] = None
     timeout_connect_s: Annotated[_Seconds | None, about("time to connect to the upstream: 504")] = (

@@ -19,8 +19,8 @@ _MCP: Final = "mcp"
 
 
 class Chat(ApiObject):
-    """What was sent, and what was answered; null where that is no call of a language model, or
-    cannot be read.
+    """The messages of one model call: those sent and the answer. A half that cannot be read, or does
+    not belong to a model call, is null.
     """
 
     sent: Sent | None

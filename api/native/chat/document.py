@@ -39,7 +39,7 @@ class _Open:
 
 
 def document_in(body: Body | None) -> Beginning | None:
-    """Return the object in a body, which may be cut; None if there is none."""
+    """Return the JSON object in a body, cut or whole; None if the body has no object."""
     if body is None or not body.head:
         return None
     if body.truncated:

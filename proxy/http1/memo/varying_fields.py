@@ -1,9 +1,9 @@
 """Cut the values that differ in every message out of a head, by the names of their fields.
 
 Nine of ten lines of a client's heads repeat, the tenth never does: a trace id, a request id, a
-cookie, a length. With a *gap* instead of its value, the head repeats too. A value is cut out only
-if it is visible text with spaces inside, which any field may have (RFC 9110 §5.5): filled with
-other such values, the head stays well-formed. Invariant: two heads that are equal except for the
+cookie, a length. With a *gap* instead of its value, the head repeats too. Only visible text with
+spaces inside is cut out, which every field may have as its value (RFC 9110 §5.5). The head is still
+well-formed after another visible text has filled the gap. Invariant: two heads that are equal except for the
 same number of gaps differ in the values of those fields alone.
 """
 

@@ -68,7 +68,7 @@ class HostAdmission(Admission):
         return route, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, lines)
 
     def client_of(self, head: RequestHead) -> bytes:
-        """Return the client, which is the peer: what its fields say is meant for the host."""
+        """Return the peer's address. Forwarding fields of the client are meant for the host."""
         return self._peer
 
 

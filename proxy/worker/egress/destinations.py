@@ -203,7 +203,7 @@ class Destinations:
             ) from error
 
     async def protocol_of(self, host: str, port: int, offered: tuple[str, ...]) -> str:
-        """Return what a host speaks of what a client offers, which is some of `h2` and `http/1.1`.
+        """Return the protocol that a host chooses among those a client offers, `h2` and `http/1.1`.
 
         Where the client leaves the choice, the host is asked, and the connection on which it
         answers waits for the first request. One that cannot be reached is not asked again for that

@@ -1,9 +1,10 @@
 """Which addresses outgoing calls may reach.
 
-A name is judged by what it leads to, just before a connection is opened: so are the decimal and hex
-forms of an address, which the resolver reads. Refused are the ports of this sidelog, which would go
-in a circle or show its log to any program, and link-local addresses, where clouds give out the
-credentials of a machine; the latter unless the settings list that very address.
+A name is judged by the address that it leads to, just before a connection is opened. The resolver
+reads the decimal and hex forms of an address, so they are judged alike. Two kinds are refused: the
+ports of this sidelog, since calls would go in a circle or show its log to any program, and
+link-local addresses, where clouds give out the credentials of a machine. Link-local addresses that
+the settings list are allowed.
 """
 
 import socket

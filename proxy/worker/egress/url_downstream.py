@@ -5,7 +5,7 @@ CONNECT on the same connection.
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from proxy.http1.errors import Refused
 from proxy.worker.admission.admission import Admission
@@ -13,7 +13,7 @@ from proxy.worker.deadlines import Phase
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import Engine
 
-_TOO_EARLY = (
+_TOO_EARLY: Final = (
     "CONNECT has to wait for the answers to requests before it, and what follows for its own answer"
 )
 

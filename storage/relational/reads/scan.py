@@ -197,7 +197,7 @@ async def _started_us(session: Session, filter: Filter, order: Order) -> int | N
 async def fetch_exact_if_small(
     session: Session, filter: Filter, exchanges: int, select: str, *, is_counted: bool
 ) -> Rows | None:
-    """Run `select` over a filter's exchanges; None if they are none, too many or found too slowly.
+    """Run `select` over a filter's exchanges; None if there are none, too many, or they are found too slowly.
 
     `is_counted` says that rollups counted them, so the rows have not been scanned before.
     """

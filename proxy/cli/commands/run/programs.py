@@ -1,8 +1,8 @@
 """Programs, by the name of their executable, and how each takes other addresses.
 
-Strategy: each program has a reader, which returns its places and their current addresses, and a
-writer, which sets new addresses for one start, by variables and arguments. Files of the user are
-read if the program prefers them to variables. They are never written.
+Strategy: each program has two functions. One reads the places where it keeps addresses, and the
+current ones. The other sets new addresses for one start, by variables and arguments. Files of the
+user are read if the program prefers them to variables. They are never written.
 """
 
 import json
