@@ -284,16 +284,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         elif isinstance(event, events.RequestRefused):
             self._engine.recorder.count_http2_reset("server", event.code)
             if event.reason:
-                record_fault(
-                    self._engine,
-                    self._admission,
-                    self._peer,
-                    self._flags,
-                    self._number,
-                    _BROKEN,
-                    event.reason,
-                    event.text,
-                )
+                self._record_fault(_BROKEN, event.reason, event.text)
         elif isinstance(event, events.DataReceived):
             self._take_body(event.stream_id, event.data, b"", is_last=event.is_end)
         elif isinstance(event, events.TrailersReceived):
@@ -406,6 +397,18 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
             relay.arriving_bytes = arriving if stream_id == reader.stream_id else 0
         return is_coming
 
+    def _record_fault(self, fault: str, reason: str, text: bytes) -> None:
+        record_fault(
+            self._engine,
+            self._admission,
+            self._peer,
+            self._flags,
+            self._number,
+            fault,
+            reason,
+            text,
+        )
+
     def _end(self, code: ErrorCode, reason: str) -> None:
         """End the connection with a GOAWAY, and linger so that it arrives.
 
@@ -415,17 +418,7 @@ class Http2Downstream(Http2Streams, asyncio.Protocol):
         self._engine.recorder.count_http2_end(code)
         is_flood = code == ErrorCode.ENHANCE_YOUR_CALM
         if reason:
-            fault = _FLOOD if is_flood else _BROKEN
-            record_fault(
-                self._engine,
-                self._admission,
-                self._peer,
-                self._flags,
-                self._number,
-                fault,
-                reason,
-                b"",
-            )
+            self._record_fault(_FLOOD if is_flood else _BROKEN, reason, b"")
         self._forget_held()
         self._end_streams(cut_off if is_flood else lose_client)
         self._writer.write()
