@@ -8,8 +8,9 @@ records that it can no longer send; they are reported. Standard: WHATWG HTML §9
 import http.client
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
+from functools import partial
 from typing import Final, NamedTuple
 
 import click
@@ -78,8 +79,8 @@ def tail(
     if "since" in filters:
         complain("sidelog: tail shows new records only; `sidelog query --since …` shows older ones")
     asked = {**filters, **view.asked}
-    newest = pages(client, {**asked, "order": "desc"}, lines) if lines else ()
-    return _follow(client, asked, _Output(newest, view, as_json=as_json))
+    read_newest = partial(pages, client, {**asked, "order": "desc"}, lines)
+    return _follow(client, asked, _Output(read_newest, view, as_json=as_json))
 
 
 class _Output:
@@ -87,9 +88,13 @@ class _Output:
     the records of the stream.
     """
 
-    def __init__(self, newest: Iterable[Json], view: View, *, as_json: bool) -> None:
-        """Print `newest`, which are read when the stream begins, in reverse order."""
-        self._newest = newest
+    def __init__(
+        self, read_newest: Callable[[], Iterable[Json]], view: View, *, as_json: bool
+    ) -> None:
+        """Print what `read_newest` returns when the stream begins, in reverse order. It is called
+        again if it fails.
+        """
+        self._read_newest = read_newest
         self._view = view
         self._as_json = as_json
         self._out = console()
@@ -98,8 +103,7 @@ class _Output:
     def begin(self) -> None:
         """Print the newest records once; the stream may repeat some of them."""
         if self._known is None:
-            newest = [*self._newest][::-1]
-            self._known = set()
+            newest = [*self._read_newest()][::-1]
             for record in newest:
                 self.write(record)
             self._known = {record["id"] for record in newest}

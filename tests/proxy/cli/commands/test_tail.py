@@ -63,6 +63,24 @@ def test_the_newest_records_come_first(capfd: pytest.CaptureFixture[str]) -> Non
     assert all("status=5xx" in path for path in asked)
 
 
+def test_the_newest_records_are_asked_for_again_after_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A restart may fall between the beginning of the stream and the newest records."""
+    monkeypatch.setattr(tail, "RETRY_S", 0.0)
+    page = b'{"records": [{"id": "7"}], "next_cursor": null, "complete": true}'
+    pages = [(503, b"{}"), (200, page)]
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            is_stream = "/stream" in self.path
+            self.answer(*((200, CONNECTED[1] + END) if is_stream else pages.pop(0)))
+
+    with serving(Handler) as url:
+        assert app.main(f"tail -n 1 --json --url {url} --token t".split()) == 0
+    assert capfd.readouterr().out.splitlines() == ['{"id": "7"}']
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_who_was_connected_is_not_turned_away(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int
