@@ -7,6 +7,7 @@ Standards: RFC 9110 §5.1 (field names are tokens), §5.5 (values without CR, LF
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from proxy.process.listeners import host_port
 from proxy.process.tls import upstream_context
 from proxy.settings.addresses import leads_to, parse_upstream, parse_via
 from proxy.settings.check_headers import CONTROLS, TOKEN
@@ -49,7 +50,8 @@ def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Prob
         return
 
     if via is not None and any(
-        leads_to(parse_upstream(f"http://{via.host}:{via.port}"), address) for address in own
+        leads_to(parse_upstream(f"http://{host_port(via.host, via.port)}"), address)
+        for address in own
     ):
         yield f"{name}.via", "is this proxy's own address"
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from proxy.settings.check import warnings
+from proxy.settings.check_outgoing import check_via
 from proxy.settings.load import load
 from proxy.settings.model import ProxySettings, RouteSettings, Settings, SettingsError
 from proxy.settings.route_model import HeaderSettings, LlmSettings, PriceSettings
@@ -492,3 +493,12 @@ def test_a_price_behind_one_that_takes_all_its_calls_is_warned_of(
     """A rise written behind the old price changes nothing."""
     settings = Settings(llm=LlmSettings(prices=(OLD, later)))
     assert [name for name, _ in warnings(settings)] == ["llm.prices[1]"] * is_warned_of
+
+
+def test_the_proxy_of_a_route_may_have_an_ipv6_address() -> None:
+    """It is refused only where this proxy listens itself."""
+    via = "http://[::1]:3128"
+    assert [*check_via("routes[0]", via, [("127.0.0.1", 3128)])] == []
+    assert [*check_via("routes[0]", via, [("::1", 3128)])] == [
+        ("routes[0].via", "is this proxy's own address")
+    ]

@@ -20,7 +20,7 @@ from proxy.otel.requests import Signal, write_request
 from proxy.otel.sender import Sender
 from proxy.process.certificate_expiry import expires_at_s
 from proxy.process.data_dir import LISTENS_NAME, UNLISTED_NAME, is_in_use, read_state
-from proxy.process.listeners import UNIX_PREFIX, path_error
+from proxy.process.listeners import UNIX_PREFIX, host_port, path_error
 from proxy.process.terminal import without_credentials
 from proxy.settings.addresses import UpstreamAddress, parse_listen, parse_upstream, parse_via
 from proxy.settings.flags import FLAGS
@@ -184,7 +184,7 @@ def _nearest(upstream: str, route: RouteSettings) -> str:
     via = parse_via(route.via)
     if via is None:
         return upstream
-    return f"http://{via.host}:{via.port}"
+    return f"http://{host_port(via.host, via.port)}"
 
 
 def check_receiver(settings: Settings) -> Iterator[Finding]:
