@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import click
-import msgspec
 
 from proxy.cli.filters import FILTER_OPTION, closest_flags, filters_of, with_filters
 from proxy.settings.flags import FLAGS
@@ -109,9 +108,9 @@ def command(**settings: Any) -> Callable[[Callable[..., int]], Command]:
 
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?", re.ASCII)
-_BARE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*", re.ASCII)
+BARE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+(?:[eE][+-]?[0-9]+)?\s*", re.ASCII)
+"""A duration without a unit."""
 NUMBER_WITH_UNIT: Final = "a number with a unit (s, m, h, d or w)"
-_SECONDS: Final = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class WholeNumber(click.IntRange):
@@ -143,10 +142,13 @@ def seconds_in(text: str) -> int:
     Raises:
         ValueError: the text is not a duration, or it is negative.
     """
+    import msgspec
+
     from proxy.settings.conversion import convert
     from proxy.settings.sources import Given
 
-    seconds: int = convert("_s", Given(text, "", is_text=True), _SECONDS)
+    wanted = Annotated[int, msgspec.Meta(ge=0)]
+    seconds: int = convert("_s", Given(text, "", is_text=True), wanted)
     return seconds
 
 
@@ -159,7 +161,7 @@ class Seconds(click.ParamType[int]):
         if isinstance(value, int):
             return value
 
-        if _BARE_NUMBER.fullmatch(value) and value.strip() != "0":
+        if BARE_NUMBER.fullmatch(value) and value.strip() != "0":
             self.fail(f"expected {NUMBER_WITH_UNIT}, such as 5m, got {value!r}", param, ctx)
         try:
             return seconds_in(value)

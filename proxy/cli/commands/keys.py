@@ -12,6 +12,7 @@ from urllib.parse import quote
 import click
 
 from proxy.cli.command import (
+    BARE_NUMBER,
     NUMBER_WITH_UNIT,
     Group,
     argument,
@@ -47,7 +48,7 @@ def moment(text: str, now: datetime) -> str:
     if text.strip().isdecimal():
         a_time = "or a time such as 2026-11-20T10:32Z"
         expected = f"{NUMBER_WITH_UNIT}, such as {text.strip()}d, {a_time}"
-    else:
+    elif not BARE_NUMBER.fullmatch(text):
         try:
             return (now + timedelta(seconds=seconds_in(text))).isoformat()
         except OverflowError:

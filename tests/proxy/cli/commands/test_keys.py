@@ -57,6 +57,7 @@ def test_mistakes_are_one_line(run: Run) -> None:
             "30",
             "--expires is '30', expected a number with a unit (s, m, h, d or w), such as 30d",
         ),
+        ("2e3", "--expires is '2e3', expected a time such as 2026-11-20T10:32Z, or one from"),
         ("2026-13-01", "expires_at is '2026-13-01'"),
     ):
         assert said in run(f"keys create n --expires {expires}", code=2).err
