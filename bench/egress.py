@@ -16,16 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import psutil
 
 from bench.macro.place import program
+from bench.steady_load import upstream_of
 from proxy.egress.authority import Authority, open_authority
-from proxy.process.own_packages import module_command, module_environment
 from tests.support.outgoing import leaf_and_key, server_context
 from tests.support.ports import free_port
 from tests.support.sidelog import Sidelog
@@ -84,18 +84,6 @@ async def _serve(connection: socket.socket, context: ssl.SSLContext) -> None:
     loop = asyncio.get_running_loop()
     with suppress(OSError):
         await loop.connect_accepted_socket(_Service, connection, ssl=context)
-
-
-@contextmanager
-def running_hosts(directory: Path, hosts: int) -> Iterator[int]:
-    """Serve hosts in a process of their own; gives their port."""
-    command = module_command("bench.egress", "--hosts", str(hosts), "--serve", str(directory))
-    with subprocess.Popen(command, env=module_environment(), stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
 
 
 def cpu_s(pids: Sequence[int]) -> float:
@@ -213,6 +201,8 @@ def measure_mitmdump(directory: Path, port: int, hosts: Sequence[str], theirs: A
     with subprocess.Popen(command) as process:
         try:
             while not _listens(own_port):
+                if process.poll() is not None:
+                    raise RuntimeError(f"mitmdump ended with {process.returncode}")
                 time.sleep(0.2)
             connect = through(own_port, port, home / "mitmproxy-ca-cert.pem")
             report("mitmdump", connect, hosts, [process.pid])
@@ -242,7 +232,9 @@ def main() -> None:
         theirs = open_authority(directory / "theirs")
         hosts = [host_of(number) for number in range(1, options.hosts + 1)]
         print(f"{'':24} {'first':>12} {'kept':>11}")
-        with running_hosts(directory / "theirs", options.hosts) as port:
+        serving = ("--hosts", str(options.hosts), "--serve", str(directory / "theirs"))
+        with upstream_of("bench.egress", *serving) as url:
+            port = int(url.rpartition(":")[2])
             measure_sidelog(directory, port, hosts, theirs)
             measure_mitmdump(directory, port, hosts, theirs)
 

@@ -312,7 +312,7 @@ def peer_of(connection: socket.socket) -> bytes:
 MAX_HANDSHAKE_S: Final = 10.0
 """Time from accept to the end of the handshake."""
 
-_SHUTDOWN_S: Final = 86400.0
+SHUTDOWN_S: Final = 86400.0
 """Shutdown timeout of the loop, long because the connection has its own deadlines: a shorter one
 would cut a response that a slow client is still reading.
 """
@@ -405,7 +405,7 @@ class TlsAccept(EarlyConnection):
                 self._connection,
                 ssl=self._port.context_of(hello),
                 ssl_handshake_timeout=2 * self._port.max_handshake_s,  # the tick comes first
-                ssl_shutdown_timeout=_SHUTDOWN_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
             )
         except OSError as error:
             self._fail(tls_failure(error))

@@ -30,7 +30,7 @@ from proxy.egress.hosts import HostList, plain_host
 from proxy.egress.leaves import Leaves
 from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, shown
 from proxy.http1.request_head import VERSION_LINE_BYTES, parse_request_head
-from proxy.network.accept import MAX_HANDSHAKE_S, EarlyConnection, peer_of, tls_failure
+from proxy.network.accept import MAX_HANDSHAKE_S, SHUTDOWN_S, EarlyConnection, peer_of, tls_failure
 from proxy.ring.body_window import Window
 from proxy.ring.counters import METHODS
 from proxy.ring.exchange import (
@@ -61,8 +61,6 @@ SILENT_NS: Final = 2_000_000_000
 MAX_PEEKED_BYTES: Final = 1 << 16
 MAX_REPORTED_HOSTS: Final = 1024
 """Of how many hosts it is said in the log that their certificate was rejected."""
-_SHUTDOWN_S: Final = 86400.0
-"""As on the TLS port: the connection's own deadlines come first."""
 _CONNECT: Final = b"CONNECT "
 _REQUEST_LINE: Final = re.compile(rb"CONNECT ([^ \r\n]+) HTTP/1\.[01]\r\n")
 _ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
@@ -345,7 +343,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
                 self._connection,
                 ssl=context,
                 ssl_handshake_timeout=2 * MAX_HANDSHAKE_S,  # the tick comes first
-                ssl_shutdown_timeout=_SHUTDOWN_S,
+                ssl_shutdown_timeout=SHUTDOWN_S,
             )
         except OSError as error:
             if tls_failure(error) == "certificate" and isinstance(error, ssl.SSLError):

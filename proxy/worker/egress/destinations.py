@@ -217,7 +217,7 @@ class Destinations:
 
         try:
             protocol = await self._ask(host, port, offered)
-        except (UpstreamError, OSError):
+        except UpstreamError:
             return HTTP11
         self._agreed[host, port] = protocol, time.monotonic() + _AGREED_S
         self._agreed.move_to_end((host, port))
