@@ -222,11 +222,9 @@ def test_a_ring_that_is_cut_is_reported_as_lost(
         load.stop()
         eventually(sidelog.is_ready)
         sidelog.settled_ledger()
-        (event,) = [
-            record["data"]
-            for record in sidelog.records("kind=event")
-            if record["name"] == "unclean_start"
-        ]
+        # The collector stores the event behind the records that waited.
+        lost = "query=name:unclean_start&kind=event"
+        [event] = [record["data"] for record in eventually(lambda: sidelog.records(lost))]
         assert (event["reason"], event["ring"]) == ("ring_lost", ring.stem)
         sidelog.await_log("a ring cannot be read and is left in place")
         assert sidelog.stop(check=False) == 1

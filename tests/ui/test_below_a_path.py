@@ -16,9 +16,10 @@ from tests.api.conftest import TOKEN
 from tests.support.browser import Page
 from tests.support.long import long
 from tests.support.nginx import nginx
+from tests.ui import world
 from tests.ui.conftest import Site
 from tests.ui.test_pages import PAGES
-from tests.ui.world import NOW_US, record_of
+from tests.ui.world import record_of
 
 STRIPPING = "location /sidelog/ {{ proxy_pass http://127.0.0.1:{port}/; proxy_buffering off; }}"
 PASSING = "location /sidelog/ {{ proxy_pass http://127.0.0.1:{port}; proxy_buffering off; {more} }}"
@@ -100,7 +101,7 @@ async def test_everything_is_found_below_a_path(site: Site, tmp_path: Path, fron
         await page.open(root + "requests?live=1")
         await page.wait_for("#live-bar", "Live")
         await page.wait_for("#rows tr[data-id]")
-        await site.store(record_of(9001, path="/arrived-live", started_at_us=NOW_US))
+        await site.store(record_of(9001, path="/arrived-live", started_at_us=world.NOW_US))
         await page.wait_for("#rows tr[data-id]", "/arrived-live")
         await page.press("j")
         await page.press("Enter")
