@@ -72,8 +72,8 @@ CODE_RULES: Final = {
 """Rules in code by id; they can be switched off like rules of files."""
 FIXED_RULES: Final = {
     "oauth-code": "a code beside grant_type is what a token is given for",
-    "rest-of-many": "it takes out what is behind more parts of a body than are looked into",
-    "window-edge": "it takes out what may be half a secret where a body was cut",
+    "rest-of-many": "it redacts what follows more parts of a body than are looked into",
+    "window-edge": "it redacts what may be half a secret where a body was cut",
 }
 """Ids in records that cannot be switched off, and why."""
 

@@ -59,7 +59,7 @@ async def test_a_grpc_call_shows_its_status_and_messages(empty_site: Site) -> No
 async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
     """Below every tab; each rule leads to the records that it is in, and says how to switch it off."""
     page = empty_site.page
-    line = "#sheet .taken-out"
+    line = "#sheet .redactions"
     found = {"github-token": 1, 'name:a "b" c': 1, "name:password": 12, "other": 4}
     record = record_of(1, path="/taken", redactions=found)
     entries = [
@@ -86,7 +86,7 @@ async def test_what_was_taken_out_stands_at_the_end(empty_site: Site) -> None:
     await page.until("document.querySelectorAll('#rows tr[data-id]').length === 1")
     await page.wait_for("#rows tr[data-id]", "/taken")
     await empty_site.open("/requests?period=15m&record=" + entries[1].record.id.hex())
-    await page.wait_for("#sheet .taken-out", "Redacted: iban (1)")
+    await page.wait_for("#sheet .redactions", "Redacted: iban (1)")
     await page.click(f"{line} a", "iban")
     await page.until("document.querySelector('#filter').value === 'redacted:iban'")
     await page.wait_for("#rows tr[data-id]", "/plain")

@@ -18,7 +18,7 @@ import { address, change } from "../lib/address.js";
 import { isSessionCall, kindTag } from "./record-kind.js";
 import { standsFor } from "./sample.js";
 import { sendAgainButton, sendAgainNote } from "./send-again.js";
-import { takenOut } from "./taken-out.js";
+import { redactionsLine } from "./redactions.js";
 import { toolsTab } from "./tool-calls.js";
 import { usage } from "./usage.js";
 import { waterfall } from "./waterfall.js";
@@ -124,7 +124,7 @@ export class Sheet {
       this.notes,
       ...usage(record),
       ...(isWhole
-        ? [...this.tabsOf(record), ...takenOut(record), ...standsFor(record)]
+        ? [...this.tabsOf(record), ...redactionsLine(record), ...standsFor(record)]
         : [el("p", { class: "unit later" }, "Loading headers and bodies")]),
     );
     if (hasFocus && !this.host.contains(document.activeElement)) this.host.focus();

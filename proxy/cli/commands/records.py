@@ -303,7 +303,7 @@ def _print_summary(record: Json) -> None:
             "called": ", ".join(record.get("called_tools") or []),
             "failed": ", ".join(record.get("failed_tools") or []),
             "tool": "; ".join(map(_tool_text, record.get("tools") or [])),
-            "taken out": column_text("redactions", record, View()),
+            "redacted": column_text("redactions", record, View()),
             "stands for": "" if weight == 1 else f"{weight:g} exchanges of a sample",
             "started": f"{time} {zone_name(None)}",
             "client": _joined(record.get("client_ip"), record.get("user_agent")),

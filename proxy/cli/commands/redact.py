@@ -133,8 +133,8 @@ def try_rules(
     content_type: str | None,
     config: Path | None,
 ) -> Result:
-    """Show a text or a head as it would be stored, and which rules took something out of it. Exits
-    with 0 if nothing is taken out, with 1 if something is: the other way round than grep.
+    """Show a text or a head as it would be stored, and which rules redacted something in it. Exits
+    with 0 if nothing is redacted, with 1 if something is: the other way round than grep.
 
     Example: sidelog redact try response.json --config sidelog.toml
     """
@@ -163,9 +163,9 @@ def try_rules(
 
     def show(_: object) -> None:
         for row in rows:
-            complain(f"{row['rule']} ({row['of']}): {row['count']} taken out")
+            complain(f"{row['rule']} ({row['of']}): {row['count']} redacted")
         if not rows:
-            complain("nothing is taken out")
+            complain("nothing is redacted")
         write_out([trial.redacted])
 
     found = {"found": rows, "redacted": trial.redacted.decode(errors="replace")}

@@ -88,11 +88,11 @@ def test_bad_value_is_refused_with_its_reason(variable: str, value: str, expecte
         (["qqqqqqqq"], "redact.disable: unknown rule 'qqqqqqqq'; `sidelog redact list` shows all"),
         (
             ["iban", "window-edge"],
-            "redact.disable: 'window-edge' cannot be switched off: it takes out what may be half",
+            "redact.disable: 'window-edge' cannot be switched off: it redacts what may be half",
         ),
         (
             ["rest-of-many"],
-            "redact.disable: 'rest-of-many' cannot be switched off: it takes out what is behind "
+            "redact.disable: 'rest-of-many' cannot be switched off: it redacts what follows "
             "more parts",
         ),
         (

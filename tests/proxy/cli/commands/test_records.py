@@ -97,8 +97,8 @@ def test_get_says_what_was_taken_out(admin: MemoryStorage, run: Run) -> None:
     record = make_record(1, redactions={"github-token": 1, "name:pass\x1b[2J": 2})
     put(admin, record, make_record(2))
     for option in ("", "--all"):
-        said = words_in(run(f"get {format_id(record.id)} {option}"), "taken out ")
-        assert said == ["taken out github-token (1), name:pass\\x1b[2J (2)"]
+        said = words_in(run(f"get {format_id(record.id)} {option}"), "redacted ")
+        assert said == ["redacted github-token (1), name:pass\\x1b[2J (2)"]
 
     assert (
         json.loads(run(f"get {format_id(record.id)} --json").out)["redactions"] == record.redactions

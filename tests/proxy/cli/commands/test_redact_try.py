@@ -29,8 +29,8 @@ def test_what_is_left_is_printed_and_the_rules_are_reported(file: Path, run: Run
     captured = run(f"redact try {file}", code=1)
     assert captured.out == LEFT
     assert sorted(captured.err.splitlines()) == [
-        "github-token (GitHub): 1 taken out",
-        "name:password (what stands under this name): 1 taken out",
+        "github-token (GitHub): 1 redacted",
+        "name:password (what stands under this name): 1 redacted",
     ]
 
 
@@ -63,7 +63,7 @@ def test_a_text_without_secrets_ends_with_0(tmp_path: Path, run: Run) -> None:
     """Pictures are stored unchanged as well."""
     path = tmp_path / "a.txt"
     path.write_text("words\n")
-    assert run(f"redact try {path}") == ("words\n", "nothing is taken out\n")
+    assert run(f"redact try {path}") == ("words\n", "nothing is redacted\n")
     assert json.loads(run(f"redact try {path} --json").out) == {"found": [], "redacted": "words\n"}
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4 + GITHUB.encode())
     run(f"redact try {path} --json")

@@ -1,4 +1,4 @@
-"""A text or a head as it would be stored, and the rules that took something out of it."""
+"""A text or a head as it would be stored, and the rules that redacted something in it."""
 
 import json
 import random

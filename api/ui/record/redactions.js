@@ -1,4 +1,4 @@
-// What redaction took out of a record, rule by rule: each leads to the records that it was found in, and says how to stop it.
+// What was redacted in a record, rule by rule: each leads to the records that it was found in, and says how to stop it.
 
 import { el } from "../lib/dom.js";
 import { count } from "../lib/format.js";
@@ -17,7 +17,7 @@ function remedy(id) {
   return `To keep this in records: [redact] ${setting} = [${JSON.stringify(value)}]`;
 }
 
-export function takenOut({ redactions }) {
+export function redactionsLine({ redactions }) {
   const found = Object.entries(redactions ?? {});
   if (!found.length) return [];
   const linked = ([id, places], index) => [
@@ -32,5 +32,5 @@ export function takenOut({ redactions }) {
     ),
     ` (${count(places)})`,
   ];
-  return [el("p", { class: "unit under taken-out" }, "Redacted: ", found.flatMap(linked))];
+  return [el("p", { class: "unit under redactions" }, "Redacted: ", found.flatMap(linked))];
 }
