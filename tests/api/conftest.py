@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -22,12 +23,26 @@ from storage.base import Storage
 from storage.ledger import Ledger
 from storage.query import Scope
 from storage.record import Entry, Payload, Record, ToolCall
-from tests.api.samples import START_US
+from tests.api.samples import START_US, Item, make_batch
 
 TOKEN = "s3cret-t0ken"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 Client = TestClient[Request, Application]
+
+
+async def ask(
+    client: Client,
+    at: str = "/api/records",
+    expected: int = 200,
+    headers: dict[str, str] = BEARER,
+    /,
+    **parameters: Any,
+) -> Any:
+    """GET as the admin, unless other headers are given; answers the JSON that came with a status."""
+    response = await client.get(at, params=parameters, headers=headers)
+    assert response.status == expected, await response.text()
+    return await response.json()
 
 
 @dataclass
@@ -57,6 +72,10 @@ class World:
     limits: StreamLimits = field(default_factory=StreamLimits)
     heartbeat_s: float = 15.0
     stall_s: float = 30.0
+
+    async def store(self, *items: Item) -> None:
+        """Store a batch of records."""
+        await self.storage.commit(make_batch(*items))
 
     def services(self) -> Services:
         """Wire the services of an application."""

@@ -10,6 +10,8 @@ from storage.tools import search_text
 START_US = 1_718_201_234_000_000
 """2024-06-12T14:07:14Z."""
 
+Item = Record | tuple[Record, Payload] | Entry
+
 
 def make_record(number: int, **changes: object) -> Record:
     """Make an exchange that differs from others by its number; `changes` replaces fields."""
@@ -110,9 +112,16 @@ def make_payload(request: Body | None = None, response: Body | None = None) -> P
     )
 
 
-def make_batch(*items: Record | tuple[Record, Payload]) -> Batch:
-    """Put records, with or without payloads, into a batch."""
-    entries = [Entry(*item) if isinstance(item, tuple) else Entry(item) for item in items]
+def make_batch(*items: Item) -> Batch:
+    """Put records, with or without payloads, or whole entries into a batch."""
+    entries = [
+        item
+        if isinstance(item, Entry)
+        else Entry(*item)
+        if isinstance(item, tuple)
+        else Entry(item)
+        for item in items
+    ]
     return Batch(instance="side-1", entries=entries)
 
 

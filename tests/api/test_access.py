@@ -11,7 +11,7 @@ from api.middleware import Route
 from api.services import Services
 from storage.query import Scope
 from tests.api.conftest import BEARER, TOKEN, Client, World
-from tests.api.samples import make_batch, make_record
+from tests.api.samples import make_record
 from tests.support.cases import each_of
 
 Start = Callable[[Services], Awaitable[Client]]
@@ -87,7 +87,7 @@ async def scoped(world: World, start: Start) -> Client:
         "proj-a.logs.example": Scope(projects=("proj_a",)),
         "proj-b.logs.example": Scope(projects=("proj_b",)),
     }
-    await world.storage.commit(make_batch(make_record(1), make_record(2, project="proj_b")))
+    await world.store(make_record(1), make_record(2, project="proj_b"))
     return await start(world.services())
 
 

@@ -17,8 +17,8 @@ from storage.base import Storage
 from storage.query import Scope
 from storage.record import format_id
 from storage.writer.deferred import DeferredStorage
-from tests.api.conftest import BEARER, TOKEN, Client, World
-from tests.api.samples import make_batch, make_record
+from tests.api.conftest import BEARER, TOKEN, Client, World, ask
+from tests.api.samples import make_record
 from tests.support.cases import each_of
 
 GUARDED = [
@@ -110,9 +110,9 @@ async def test_errors_come_in_the_words_of_the_dialect(client: Client) -> None:
     assert await response.json() == {
         "error": {"type": "authentication_error", "message": "a valid token is required"}
     }
-    response = await client.get("/v1/requests?limit=+5", headers=BEARER)
-    assert response.status == 400
-    assert (await response.json())["error"]["type"] == "invalid_request_error"
+    assert (await ask(client, "/v1/requests?limit=+5", 400))["error"][
+        "type"
+    ] == "invalid_request_error"
 
     response = await client.get("/api/proxy-logs/_logs")
     assert await response.json() == {
@@ -163,7 +163,7 @@ async def test_head_has_no_body(
     """
     world.fanout = SnapshotCursors(secret=bytes(32))
     record = make_record(1)
-    await world.storage.commit(make_batch(record))
+    await world.store(record)
     client = await start(world.services())
 
     for path in (route.path for route in routes() if route.method == "GET"):
@@ -337,9 +337,7 @@ async def test_no_parameter_makes_a_500(client: Client, name: str, value: str) -
 async def test_hostile_text_travels_only_inside_json(world: World, client: Client) -> None:
     """A path full of markup comes back as JSON that a browser will not take for a page."""
     markup = "/<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    await world.storage.commit(
-        make_batch(make_record(1, path=markup, user_agent=markup, error_type=markup))
-    )
+    await world.store(make_record(1, path=markup, user_agent=markup, error_type=markup))
     for path in ("/v1/requests", "/api/proxy-logs/_logs", "/api/records"):
         response = await client.get(path, headers=BEARER)
         assert response.content_type == "application/json"

@@ -1,7 +1,7 @@
 """Health, metrics, status and ledger over HTTP."""
 
 from storage.ledger import Ledger
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 
 
 async def test_health_and_metrics_over_http(world: World, client: Client) -> None:
@@ -18,18 +18,18 @@ async def test_health_and_metrics_over_http(world: World, client: Client) -> Non
 
 async def test_ledger_and_status_over_http(world: World, client: Client) -> None:
     """The equation with its verdict; the status as it is, and whether that is ready."""
-    answer = await (await client.get("/api/ledger", headers=BEARER)).json()
+    answer = await ask(client, "/api/ledger")
     assert answer == {
         "received": 9, "stored": 7, "spooled": 0, "waiting": 1, "sampled": 0, "dropped": {"poison": 1},
         "balanced": True,
     }  # fmt: skip
     world.ledger = Ledger(received=9, stored=7, spooled=0, waiting=0)
-    assert (await (await client.get("/api/ledger", headers=BEARER)).json())["balanced"] is False
-    assert await (await client.get("/api/status", headers=BEARER)).json() == {
+    assert (await ask(client, "/api/ledger"))["balanced"] is False
+    assert await ask(client, "/api/status") == {
         "version": "0.1.0", "ready": True, "reasons": [],
     }  # fmt: skip
     world.ready = (False, {"reasons": ["no worker accepts connections"]})
-    shown = await (await client.get("/api/status", headers=BEARER)).json()
+    shown = await ask(client, "/api/status")
     assert (shown["ready"], shown["reasons"]) == (False, ["no worker accepts connections"])
 
 

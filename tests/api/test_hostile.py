@@ -19,7 +19,7 @@ from storage.search.language.terms import path_spellings
 from storage.search.patterns import lower_ascii
 from storage.tools import search_text
 from storage.tools import spellings as content_spellings
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import START_US, make_record
 from tests.contract.backends import USUAL
 from tests.contract.listing import settled
@@ -125,9 +125,7 @@ async def full(
 
 async def count(client: Client, path: str, name: str, text: str, member: str) -> int:
     """Ask with a filter, and count the rows."""
-    response = await client.get(path, params={name: text, "limit": "200"}, headers=BEARER)
-    assert response.status == 200, (path, name, text, await response.text())
-    return len((await response.json())[member])
+    return len((await ask(client, path, **{name: text, "limit": "200"}))[member])
 
 
 async def test_filters_are_literal(full: Client) -> None:

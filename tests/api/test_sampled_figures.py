@@ -24,7 +24,7 @@ from proxy.settings.model import CaptureRuleSettings
 from storage.aggregates import BOUNDS_US
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Record
-from tests.api.conftest import BEARER, TOKEN, Client, World
+from tests.api.conftest import TOKEN, Client, World, ask
 from tests.api.dialects.test_mcp import call
 from tests.api.samples import START_US, make_record
 
@@ -107,13 +107,6 @@ def one(record: Record) -> float:
 def failed(record: Record) -> float:
     """Count a failure."""
     return float(record.status == 500)
-
-
-async def ask(client: Client, path: str) -> Any:
-    """Ask the API."""
-    response = await client.get(path, headers=BEARER)
-    assert response.status == 200
-    return await response.json()
 
 
 def check_summary(found: Any) -> None:

@@ -12,7 +12,7 @@ from api.access.hosts import remember_server_name, server_name_of
 from api.app import make_app
 from storage.query import Scope
 from tests.api.conftest import BEARER, World
-from tests.api.samples import make_batch, make_record
+from tests.api.samples import make_record
 from tests.support.certificate import self_signed
 
 
@@ -29,9 +29,7 @@ async def address(world: World, certificate: tuple[Path, Path]) -> AsyncIterator
         "a.logs.example": Scope(projects=("proj_a",)),
         "b.logs.example": Scope(projects=("proj_b",)),
     }
-    await world.storage.commit(
-        make_batch(make_record(1), make_record(2, project="proj_b"), make_record(3))
-    )
+    await world.store(make_record(1), make_record(2, project="proj_b"), make_record(3))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     remember_server_name(context)

@@ -13,7 +13,7 @@ from api.middleware import CHECK_EVERY_S
 from api.stream.tail import Tail
 from proxy.collector.admin_token import CHECK_EVERY_S as TOKEN_EVERY_S
 from storage.query import Scope
-from storage.record import Batch, Body, Entry, Payload
+from storage.record import Body, Payload
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
 
@@ -76,9 +76,7 @@ async def test_an_export_ends_with_its_token(world: World, client: Client) -> No
         None,
         Body(b"x" * 65536, b"", 65536, False, None, None),
     )
-    await world.storage.commit(
-        Batch("side-1", [Entry(make_record(number), large) for number in range(400)])
-    )
+    await world.store(*((make_record(number), large) for number in range(400)))
 
     # Compressed, all of it would be under way at once.
     plain = {**BEARER, "Accept-Encoding": "identity"}

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from api.access.stream_limits import StreamLimits
 from api.app import make_app
 from api.dialects.gateway import format_request_id
-from storage.record import Batch, Entry, Record, ToolCall, format_id, parse_id
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_batch, make_event, make_record
+from storage.record import Entry, Record, ToolCall, format_id, parse_id
+from tests.api.conftest import World, ask
+from tests.api.samples import START_US, make_event, make_record
 from tests.support.memory_store import MemoryStorage
 
 TEXTS = st.none() | st.sampled_from(["a", "b", "\u00e4 \U0001f600", "<script>", "unknown", ""])
@@ -45,14 +45,6 @@ def make_log(shapes: list[dict[str, Any] | None]) -> list[Record]:
     return log
 
 
-async def read(client: Client, path: str) -> dict[str, Any]:
-    """Ask as the admin."""
-    response = await client.get(path, headers=BEARER)
-    assert response.status == 200, await response.text()
-    answer: dict[str, Any] = await response.json()
-    return answer
-
-
 @given(shapes=LOGS)
 async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> None:
     """Sums of statistics, ids and pairs, order, units: as the documents have them, and the same in
@@ -60,19 +52,19 @@ async def test_the_five_readings_agree(shapes: list[dict[str, Any] | None]) -> N
     """
     world = World(MemoryStorage(), limits=StreamLimits(0))
     log = make_log(shapes)
-    await world.storage.commit(make_batch(*log))
+    await world.store(*log)
 
     async with TestClient(TestServer(make_app(world.services()))) as client:
-        gateway = await read(client, "/v1/requests?limit=500")
-        entries = await read(client, "/api/proxy-logs/_logs?limit=1000")
-        stats = await read(client, "/api/proxy-logs/_logs/stats")
-        calls = await read(client, "/api/request-logs?limit=200")
+        gateway = await ask(client, "/v1/requests?limit=500")
+        entries = await ask(client, "/api/proxy-logs/_logs?limit=1000")
+        stats = await ask(client, "/api/proxy-logs/_logs/stats")
+        calls = await ask(client, "/api/request-logs?limit=200")
         requests = (
-            await read(client, "/api/clients/acme/proxies/default/requests")
+            await ask(client, "/api/clients/acme/proxies/default/requests")
             if any(shapes)
             else {"requests": []}
         )
-        tools = await read(client, "/api/mcp-logs")
+        tools = await ask(client, "/api/mcp-logs")
 
     exchanges = [record for record in log if record.kind == "exchange"]
     check_gateway(gateway, exchanges)
@@ -203,19 +195,19 @@ async def test_tool_calls_are_read_as_the_document_says(
     entries = [
         Entry(make_record(n), None, [c]) for n, c in enumerate(calls, 1) if c.status != "processing"
     ]
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
 
     async with TestClient(TestServer(make_app(world.services()))) as client:
         path = f"/api/mcp-logs?sort_by={sort}&order={order}"
-        whole = await read(client, f"{path}&limit=1000")
+        whole = await ask(client, f"{path}&limit=1000")
         pages = [
-            await read(client, f"{path}&limit={limit}&offset={at}")
+            await ask(client, f"{path}&limit={limit}&offset={at}")
             for at in range(0, len(calls) + 1, limit)
         ]
-        stats = await read(client, "/api/mcp-logs/stats")
-        values = await read(client, "/api/mcp-logs/filterdata")
+        stats = await ask(client, "/api/mcp-logs/stats")
+        values = await ask(client, "/api/mcp-logs/filterdata")
         for row in whole["logs"][:3]:
-            assert await read(client, f"/api/mcp-logs/{row['id']}") == row
+            assert await ask(client, f"/api/mcp-logs/{row['id']}") == row
 
     rows = whole["logs"]
     assert [row for page in pages for row in page["logs"]] == rows

@@ -13,11 +13,11 @@ from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
 from api.services import Services
 from storage.query import Scope
-from storage.record import Batch, Entry, Stream, ToolCall, format_id, new_id
+from storage.record import Entry, Stream, ToolCall, format_id, new_id
 from storage.search.language.parser import parse_search
 from storage.search.language.words import PREFIXES, WORDS
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_batch, make_body, make_payload, make_record
+from tests.api.samples import START_US, make_body, make_payload, make_record
 from tests.support.cases import each_of
 
 SINCE = "2020-01-01"
@@ -156,9 +156,7 @@ async def test_records_are_found_and_shown(world: World, client: Client) -> None
     body = make_body(b"0123456789" * 300)
     fine = make_record(1, service="shop")
     failed = make_record(2, service="shop", status=502, error_type="refused")
-    await world.storage.commit(
-        make_batch(fine, (failed, make_payload(make_body(b'{"n":1}'), body)))
-    )
+    await world.store(fine, (failed, make_payload(make_body(b'{"n":1}'), body)))
     found = await call(client, "search", query="status:5xx", since=SINCE)
     [record] = found["records"]
     assert record["id"] == format_id(failed.id)
@@ -186,7 +184,7 @@ async def test_records_are_added_up(world: World, client: Client) -> None:
         make_record(n, conversation=bytes(range(16)), model="gpt-4o", input_tokens=5)
         for n in (1, 2)
     ]
-    await world.storage.commit(make_batch(make_record(3, status=503), *calls))
+    await world.store(make_record(3, status=503), *calls)
     rows = (await call(client, "endpoints", by="status", since=SINCE))["rows"]
     assert {row["value"]: row["exchanges"] for row in rows} == {"200": 2, "503": 1}
     sums = await call(client, "figures", since=SINCE, buckets=3)
@@ -205,9 +203,7 @@ async def test_a_run_is_read_as_text(world: World, client: Client) -> None:
     tells = Stream(None, None, None, True, failed_tools=["read_file"])
     fields: dict[str, Any] = {"provider": "anthropic", "conversation": bytes(16), "input_tokens": 5}
     records = [make_record(n, stream=tells, error_type="tool_error", **fields) for n in range(9)]
-    await world.storage.commit(
-        make_batch(*((record, make_payload(make_body(body), None)) for record in records))
-    )
+    await world.store(*((record, make_payload(make_body(body), None)) for record in records))
     text = await call(client, "transcript", id=format_id(bytes(16)), characters=1000)
     lines = text.split("\n")
     assert lines[0].startswith("word word")
@@ -225,7 +221,7 @@ async def test_a_run_is_read_as_text(world: World, client: Client) -> None:
 
 async def test_a_list_goes_on_where_it_ended(world: World, client: Client) -> None:
     """With the cursor of the answer before."""
-    await world.storage.commit(make_batch(*(make_record(n) for n in range(5))))
+    await world.store(*(make_record(n) for n in range(5)))
     ids: list[str] = []
     more: dict[str, Any] = {}
 
@@ -242,7 +238,7 @@ async def test_a_list_goes_on_where_it_ended(world: World, client: Client) -> No
 async def test_an_answer_is_bounded(world: World, client: Client) -> None:
     """Whatever was recorded; it says that there is more."""
     records = [make_record(n, path="/" + "x" * 4000, status=500) for n in range(40)]
-    await world.storage.commit(make_batch(*records))
+    await world.store(*records)
     result = (
         await send(client, "tools/call", name="search", arguments={"since": SINCE, "limit": 40})
     )["result"]
@@ -271,7 +267,7 @@ async def test_an_answer_that_is_nested_too_deep_is_said_to_be(
         status="error",
         error_details=details,
     )
-    await world.storage.commit(Batch("side-1", [Entry(record, None, [failed])]))
+    await world.store(Entry(record, None, [failed]))
     result = (await send(client, "tools/call", name="get", arguments={"id": format_id(record.id)}))[
         "result"
     ]
@@ -289,7 +285,7 @@ async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> 
     foreign = make_record(
         2, project="proj_b", path="/strange", conversation=b"\1" * 16, service="strange"
     )
-    await world.storage.commit(make_batch(own, foreign))
+    await world.store(own, foreign)
     digest = hashlib.sha256(b"reader").digest()
     world.credentials.append(
         Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",))))
@@ -324,7 +320,7 @@ async def test_tools_work_below_a_path(
     world: World, start: Callable[[Services], Awaitable[Client]]
 ) -> None:
     """Of another proxy, which passes it on: what a tool asks stays inside."""
-    await world.storage.commit(make_batch(make_record(1)))
+    await world.store(make_record(1))
     client = await start(replace(world.services(), base_path="/logs"))
     message: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
     message["params"] = {"name": "search", "arguments": {"since": SINCE}}
@@ -367,7 +363,7 @@ async def test_nothing_found_is_an_empty_list_with_its_period(client: Client) ->
 async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) -> None:
     """As on the command line; 5.0 is a whole number, as in JSON Schema."""
     records = [make_record(n) for n in range(2)]
-    await world.storage.commit(make_batch(*records))
+    await world.store(*records)
     whole = format_id(records[0].id)
     assert (await call(client, "get", id=whole[:30], body_characters=5.0))["id"] == whole
     assert (await call(client, "around", id=whole[:30], limit=5.0))["records"]

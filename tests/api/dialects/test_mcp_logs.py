@@ -11,8 +11,8 @@ from api.access.principal import Credential, Principal
 from api.dialects.gateway import format_request_id
 from api.services import Services
 from storage.query import Scope
-from storage.record import Batch, Entry, ToolCall, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, ToolCall, format_id
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import START_US, make_record, make_tool_call
 from tests.support.cases import each_of
 
@@ -32,16 +32,7 @@ async def keep(world: World, *calls: ToolCall) -> None:
         record = make_record(next(_numbers), project=call.project)
         record.id = call.record_id
         entries.append(Entry(record, None, [call]))
-    await world.storage.commit(Batch("side-1", entries))
-
-
-async def ask(
-    client: Client, path: str = PATH, *, headers: dict[str, str] | None = None, **query: str
-) -> Any:
-    """GET as JSON; must be 200."""
-    async with client.get(path, params=query, headers=headers or BEARER) as response:
-        assert response.status == 200, await response.text()
-        return await response.json()
+    await world.store(*entries)
 
 
 async def test_a_log_has_the_fields_of_the_document(world: World, client: Client) -> None:
@@ -51,7 +42,7 @@ async def test_a_log_has_the_fields_of_the_document(world: World, client: Client
         error_details=b'{"is_bifrost_error": false, "error": {"type": "tool_error"}}',
     )  # fmt: skip
     await keep(world, make_call(started_at_us=START_US - 1000), full)
-    answer = await ask(client)
+    answer = await ask(client, PATH)
     assert set(answer) == {"logs", "pagination", "stats", "has_logs"}
     assert answer["logs"][0] == {
         "id": format_id(full.record_id),
@@ -96,7 +87,7 @@ async def test_a_log_has_the_fields_of_the_document(world: World, client: Client
 
 async def test_nothing_yet(client: Client) -> None:
     """An empty list, zeros, and no logs at all."""
-    answer = await ask(client)
+    answer = await ask(client, PATH)
     assert (answer["logs"], answer["has_logs"]) == ([], False)
     zeros = {"total_executions": 0, "success_rate": 0, "average_latency": 0, "total_cost": 0}
     assert answer["stats"] == zeros
@@ -149,7 +140,7 @@ async def test_filters(
     client: Client, calls: dict[str, ToolCall], query: dict[str, Any], expected: str
 ) -> None:
     """Each filter, over list and figures; `has_logs` ignores them."""
-    answer = await ask(client, **query)
+    answer = await ask(client, PATH, **query)
     names = {format_id(call.record_id): name for name, call in calls.items()}
     assert "".join(sorted(names[log["id"]] for log in answer["logs"])) == expected
     assert (
@@ -165,9 +156,7 @@ async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client) 
         ("status=success,unknown", "processing, success, error"),
         ("limit=0", "from 1 to 1000"),
     ):
-        response = await client.get(f"{PATH}?{query}", headers=BEARER)
-        assert response.status == 400
-        assert allowed in (await response.json())["error"]["message"]
+        assert allowed in (await ask(client, f"{PATH}?{query}", 400))["error"]["message"]
 
 
 @each_of(
@@ -228,13 +217,13 @@ async def test_running_calls_are_merged_and_counted(
     for limit in (1, 2, 4, 50):
         found: list[str] = []
         for offset in range(0, len(everything) + limit, limit):
-            answer = await ask(client, limit=str(limit), offset=str(offset), order=order)
+            answer = await ask(client, PATH, limit=str(limit), offset=str(offset), order=order)
             found += [log["tool_name"] for log in answer["logs"]]
             assert answer["pagination"]["total_count"] == 9
         assert found == everything
 
-    assert (await ask(client))["stats"]["success_rate"] == 100
-    answer = await ask(client, status="processing")
+    assert (await ask(client, PATH))["stats"]["success_rate"] == 100
+    answer = await ask(client, PATH, status="processing")
     assert [log["latency"] for log in answer["logs"]] == [None] * 3
     call = world.running_tools[1]
     shown = await ask(client, f"{PATH}/{format_id(call.record_id)}.3")
@@ -243,7 +232,7 @@ async def test_running_calls_are_merged_and_counted(
         None,
         f"{format_id(call.record_id)}.3",
     )
-    assert (await ask(client, min_latency="0"))["pagination"]["total_count"] == 6
+    assert (await ask(client, PATH, min_latency="0"))["pagination"]["total_count"] == 6
 
 
 async def test_a_reader_sees_its_own_calls(
@@ -259,14 +248,14 @@ async def test_a_reader_sees_its_own_calls(
     world.running_tools = [make_call(project="proj_b", status="processing")]
     client = await start(world.services())
     reader = {"Authorization": "Bearer reader"}
-    answer = await ask(client, headers=reader)
+    answer = await ask(client, PATH, 200, reader)
     assert [log["id"] for log in answer["logs"]] == [format_id(mine.record_id)]
     assert answer["stats"]["total_executions"] == 1
-    values = await ask(client, f"{PATH}/filterdata", headers=reader)
+    values = await ask(client, f"{PATH}/filterdata", 200, reader)
     assert values == {"tool_names": ["add"], "server_labels": ["demo"], "virtual_keys": []}
     async with client.get(f"{PATH}/{format_id(other.record_id)}", headers=reader) as response:
         assert response.status == 404
-    assert (await ask(client))["pagination"]["total_count"] == 3
+    assert (await ask(client, PATH))["pagination"]["total_count"] == 3
 
 
 async def test_an_end_of_the_log_freezes_pages_and_totals(world: World, client: Client) -> None:
@@ -277,8 +266,8 @@ async def test_an_end_of_the_log_freezes_pages_and_totals(world: World, client: 
         end = response.headers["X-Max-Seq"]
     assert end == "4"
     await keep(world, *(make_call(started_at_us=START_US + 9) for _ in range(3)))
-    second = await ask(client, limit="3", offset="3", max_seq=end)
+    second = await ask(client, PATH, limit="3", offset="3", max_seq=end)
     assert second["pagination"]["total_count"] == second["stats"]["total_executions"] == 4
     assert len({log["id"] for log in (*first["logs"], *second["logs"])}) == 4
-    assert (await ask(client))["pagination"]["total_count"] == 7
-    assert (await ask(client, max_seq="0"))["logs"] == []
+    assert (await ask(client, PATH))["pagination"]["total_count"] == 7
+    assert (await ask(client, PATH, max_seq="0"))["logs"] == []

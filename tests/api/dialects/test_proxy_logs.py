@@ -4,19 +4,16 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
+from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.samples import make_body, make_event, make_payload, make_record
 from tests.support.cases import each_of
 
 LIST = "/api/proxy-logs/_logs"
 
 
-async def ask(client: Client, **parameters: str | int) -> dict[str, Any]:
-    """Ask the list and expect a page."""
-    response = await client.get(LIST, params=parameters, headers=BEARER)
-    assert response.status == 200, await response.text()
-    answer: dict[str, Any] = await response.json()
-    return answer
+async def page(client: Client, **parameters: str | int) -> Any:
+    """Ask the list."""
+    return await ask(client, LIST, **parameters)
 
 
 def ids(answer: dict[str, Any]) -> list[int]:
@@ -27,23 +24,21 @@ def ids(answer: dict[str, Any]) -> list[int]:
 @pytest.fixture
 async def log(world: World) -> None:
     """Six exchanges and an event: seq 4."""
-    await world.storage.commit(
-        make_batch(
-            make_record(1, method="POST"),
-            make_record(2, status=404, project="proj_b", service="billing-api"),
-            make_record(3, status=503, container=None, project=None),
-            make_event(4),
-            make_record(5, source="edge"),
-            make_record(6, outcome="client_closed"),
-            make_record(7),
-        )
+    await world.store(
+        make_record(1, method="POST"),
+        make_record(2, status=404, project="proj_b", service="billing-api"),
+        make_record(3, status=503, container=None, project=None),
+        make_event(4),
+        make_record(5, source="edge"),
+        make_record(6, outcome="client_closed"),
+        make_record(7),
     )
 
 
 @pytest.mark.usefixtures("log")
 async def test_pages_rise_by_entry_id(client: Client) -> None:
     """Without parameters: everything, the effective limit, the total in entries."""
-    answer = await ask(client)
+    answer = await page(client)
     assert ids(answer) == [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14]
     assert (answer["total"], answer["limit"], answer["offset"]) == (13, 200, 0)
     assert list(answer) == ["entries", "total", "limit", "offset"]
@@ -90,7 +85,7 @@ async def test_parameters(
     client: Client, parameters: dict[str, str | int], expected: list[int]
 ) -> None:
     """Each parameter as the document reads it."""
-    assert ids(await ask(client, **parameters)) == expected
+    assert ids(await page(client, **parameters)) == expected
 
 
 @pytest.mark.usefixtures("log")
@@ -109,13 +104,13 @@ async def test_the_total_follows_the_filters_only(
     client: Client, parameters: dict[str, str | int], total: int
 ) -> None:
     """Paging does not change the number of matching entries."""
-    assert (await ask(client, **parameters))["total"] == total
+    assert (await page(client, **parameters))["total"] == total
 
 
 async def test_limits_are_clamped_and_echoed(client: Client) -> None:
     """Above the maximum the effective value is told; `last` is clamped too."""
-    assert (await ask(client, limit=5000))["limit"] == 1000
-    assert (await ask(client, last=5000))["limit"] == 1000
+    assert (await page(client, limit=5000))["limit"] == 1000
+    assert (await page(client, last=5000))["limit"] == 1000
 
 
 @each_of(
@@ -141,8 +136,8 @@ async def test_offset_pages_are_frozen_by_the_first_answers_end(
     first = await client.get(LIST, params={"limit": 4, "order": "desc"}, headers=BEARER)
     end = first.headers["X-Max-Seq"]
     assert end == "7"
-    await world.storage.commit(make_batch(make_record(8)))
-    second = await ask(client, limit=4, offset=4, order="desc", max_seq=end)
+    await world.store(make_record(8))
+    second = await page(client, limit=4, offset=4, order="desc", max_seq=end)
     assert ids(await first.json()) + ids(second) == [14, 13, 12, 11, 10, 9, 8, 6]
     assert second["total"] == 13
 
@@ -162,24 +157,20 @@ async def test_what_a_parameter_cannot_be_is_refused_with_what_it_can(
     client: Client, parameter: str, value: str, allowed: str
 ) -> None:
     """A list that is empty because of a misspelt word would be taken for a quiet log."""
-    response = await client.get(LIST, params={parameter: value}, headers=BEARER)
-    assert response.status == 400
-    assert allowed in (await response.json())["message"]
+    assert allowed in (await ask(client, LIST, 400, **{parameter: value}))["message"]
 
 
 async def test_bodies_come_on_request(world: World, client: Client) -> None:
     """Text as text, other octets in base64, true sizes, and what is missing is said."""
     cut = make_body("ab\u00e4".encode()[:3], tail="\u00e4z".encode()[1:], size=90, truncated=True)
-    await world.storage.commit(
-        make_batch(
-            (make_record(1), make_payload(make_body(b'{"a": 1}'), make_body(b"\xff\x00"))),
-            (make_record(2), make_payload(cut, make_body(b"", size=50, omitted="coding"))),
-            make_record(3, request_bytes=0, response_bytes=9),
-        )
+    await world.store(
+        (make_record(1), make_payload(make_body(b'{"a": 1}'), make_body(b"\xff\x00"))),
+        (make_record(2), make_payload(cut, make_body(b"", size=50, omitted="coding"))),
+        make_record(3, request_bytes=0, response_bytes=9),
     )
-    plain = await ask(client)
+    plain = await page(client)
     assert all("bodyBytes" not in entry["data"] for entry in plain["entries"])
-    answer = await ask(client, includeRequestBody="true", includeResponseBody="1")
+    answer = await page(client, includeRequestBody="true", includeResponseBody="1")
     data = [entry["data"] for entry in answer["entries"]]
     assert data[0] == {
         "bytesIn": 412, "userAgent": "curl/8", "requestBody": '{"a": 1}', "bodyBytes": 8, "bodyTruncated": False,
@@ -209,15 +200,14 @@ async def test_bodies_come_on_request(world: World, client: Client) -> None:
         9,
         True,
     )
-    halves = await ask(client, includeRequestBody="true", kind="response")
+    halves = await page(client, includeRequestBody="true", kind="response")
     assert all("requestBody" not in entry["data"] for entry in halves["entries"])
 
 
 @pytest.mark.usefixtures("log")
 async def test_stats_sum_up_in_each_dimension(client: Client) -> None:
     """All four levels always; rows without a value count under `unknown`."""
-    response = await client.get(f"{LIST}/stats", headers=BEARER)
-    answer = await response.json()
+    answer = await ask(client, f"{LIST}/stats")
     assert list(answer) == ["total", "byLevel", "byProject", "byContainer", "byService"]
     assert answer["total"] == 13
     assert answer["byProject"]["unknown"] == 2

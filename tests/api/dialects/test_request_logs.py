@@ -6,18 +6,12 @@ import pytest
 
 from storage.keys import ApiKey
 from storage.record import Record
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_batch, make_record
+from tests.api.conftest import Client, World, ask
+from tests.api.samples import START_US, make_record
 from tests.support.cases import each_of
 
 PATH = "/api/request-logs"
 DAY_US = 86_400_000_000
-
-
-async def ask(client: Client, **query: str) -> tuple[int, dict[str, Any]]:
-    """Ask, and give status and answer."""
-    response = await client.get(PATH, params=query, headers=BEARER)
-    return response.status, await response.json()
 
 
 def call(number: int, **changes: object) -> Record:
@@ -49,16 +43,13 @@ async def test_rows_are_the_calls_that_were_asked_for_a_key(world: World, client
         "key_last4": None,
         "status": 401,
     }
-    await world.storage.commit(
-        make_batch(
-            call(1),
-            make_record(2),
-            call(3, auth_code="missing_token", outcome="rejected", **refused),
-            call(4, **refused),
-        )
+    await world.store(
+        call(1),
+        make_record(2),
+        call(3, auth_code="missing_token", outcome="rejected", **refused),
+        call(4, **refused),
     )
-    status, answer = await ask(client)
-    assert status == 200
+    answer = await ask(client, PATH)
     assert list(answer) == ["logs", "keys", "total", "next_cursor"]
     assert (answer["total"], answer["next_cursor"]) == (3, None)
     assert answer["logs"][2] == {
@@ -80,7 +71,7 @@ async def test_rows_are_the_calls_that_were_asked_for_a_key(world: World, client
 async def five(world: World) -> None:
     """A request of each kind of outcome."""
     calls = (call(1), call(2, status=302), call(3, status=404), call(4, status=401, key_id="k2"))
-    await world.storage.commit(make_batch(*calls, call(5, status=503, path="/a%b_c\\d")))
+    await world.store(*calls, call(5, status=503, path="/a%b_c\\d"))
 
 
 @pytest.mark.usefixtures("five")
@@ -106,7 +97,7 @@ async def five(world: World) -> None:
 )
 async def test_filters(client: Client, query: dict[str, str], numbers: list[int]) -> None:
     """Status classes, a key, a literal part of the path; what is unknown matches nothing."""
-    _, answer = await ask(client, **query)
+    answer = await ask(client, PATH, **query)
     assert [row["time"][20:23] for row in answer["logs"]] == [f"00{number}" for number in numbers]
     assert answer["total"] == len(numbers)
 
@@ -116,26 +107,24 @@ async def test_an_unknown_status_is_refused_with_the_known_ones(
     client: Client, status: str
 ) -> None:
     """One class at a time."""
-    response = await client.get("/api/request-logs", params={"status": status}, headers=BEARER)
-    assert response.status == 400
-    assert "all, 2xx, 3xx, 4xx, 5xx" in (await response.json())["detail"]
+    assert "all, 2xx, 3xx, 4xx, 5xx" in (await ask(client, PATH, 400, status=status))["detail"]
 
 
 async def test_pages_and_limits(world: World, client: Client) -> None:
     """50 rows by default, 200 at most, the rest by cursor; the total does not change."""
-    await world.storage.commit(make_batch(*(call(n) for n in range(1, 261))))
+    await world.store(*(call(n) for n in range(1, 261)))
     seen = 0
     cursor = ""
 
     for expected in (200, 60):
-        _, answer = await ask(client, limit="1000", cursor=cursor)
+        answer = await ask(client, PATH, limit="1000", cursor=cursor)
         assert (len(answer["logs"]), answer["total"]) == (expected, 260)
         seen += expected
         cursor = answer["next_cursor"] or ""
 
     assert cursor == ""
-    assert len((await ask(client))[1]["logs"]) == 50
-    assert (await ask(client, limit="0"))[1]["logs"] == []
+    assert len((await ask(client, PATH))["logs"]) == 50
+    assert (await ask(client, PATH, limit="0"))["logs"] == []
 
     for name, value in (
         ("limit", "-1"),
@@ -143,20 +132,17 @@ async def test_pages_and_limits(world: World, client: Client) -> None:
         ("cursor", "AAAA"),
         ("cursor", "AQAAAAAAAAAAAQ"),
     ):
-        status, answer = await ask(client, **{name: value})
-        assert (status, answer["parameter"]) == (400, name)
+        assert (await ask(client, PATH, 400, **{name: value}))["parameter"] == name
 
 
 async def test_the_window_is_thirty_days(world: World, client: Client) -> None:
     """Older rows are neither shown nor counted."""
     now_us = world.services().now_us()
-    await world.storage.commit(
-        make_batch(
-            call(1, started_at_us=now_us - 30 * DAY_US - 1000),
-            call(2, started_at_us=now_us - 29 * DAY_US),
-        )
+    await world.store(
+        call(1, started_at_us=now_us - 30 * DAY_US - 1000),
+        call(2, started_at_us=now_us - 29 * DAY_US),
     )
-    _, answer = await ask(client)
+    answer = await ask(client, PATH)
     assert (answer["total"], len(answer["logs"])) == (1, 1)
 
 
@@ -166,12 +152,10 @@ async def test_the_dropdown_has_living_keys_and_those_with_rows(
     """A deleted key stays as long as it has rows; snapshots stay on the rows."""
     for one in (key("k1"), key("k2"), key("k3"), key("k4")):
         await world.storage.create_key(one)
-    await world.storage.commit(
-        make_batch(call(1, key_id="k1"), call(2, key_id="k3", key_name="Old name"))
-    )
+    await world.store(call(1, key_id="k1"), call(2, key_id="k3", key_name="Old name"))
     for gone in ("k3", "k4"):
         await world.storage.delete_key(gone, START_US)
-    _, answer = await ask(client)
+    answer = await ask(client, PATH)
     assert [(one["id"], one["deleted"]) for one in answer["keys"]] == [
         ("k1", False),
         ("k2", False),
@@ -186,12 +170,10 @@ async def test_the_dropdown_has_many_keys(world: World, client: Client) -> None:
     ids = [f"k{number:03}" for number in range(210)]
     for one in ids:
         await world.storage.create_key(key(one))
-    await world.storage.commit(
-        make_batch(*(call(n, key_id=one) for n, one in enumerate([*ids, *ids[1:]])))
-    )
+    await world.store(*(call(n, key_id=one) for n, one in enumerate([*ids, *ids[1:]])))
     for gone in ids[::10]:
         await world.storage.delete_key(gone, START_US)
-    _, answer = await ask(client)
+    answer = await ask(client, PATH)
     assert [one["id"] for one in answer["keys"]] == ids
 
 

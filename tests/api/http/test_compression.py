@@ -9,7 +9,7 @@ import pytest
 from api.http.compression import MIN_BYTES, SLICE_BYTES, coding_for
 from proxy.enrich.http.content_coding import decode
 from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_record
+from tests.api.samples import make_record
 from tests.support.cases import each_of
 
 
@@ -63,7 +63,7 @@ async def test_answers_are_compressed_where_it_is_asked_for(
     client: Client, world: World, coding: str, count: int
 ) -> None:
     """The small at once, the large in a thread; the same bytes come out."""
-    await world.storage.commit(make_batch(*(make_record(n) for n in range(count))))
+    await world.store(*(make_record(n) for n in range(count)))
     path = "/api/records?limit=1000"
     plain, headers = await fetch(client, path, "identity")
     assert (len(plain) > SLICE_BYTES) == (count == 300)
@@ -89,7 +89,7 @@ async def test_exports_are_compressed_while_they_are_written(
     client: Client, world: World, format: str
 ) -> None:
     """With gzip, which whoever asks for a file can read."""
-    await world.storage.commit(make_batch(*(make_record(n) for n in range(50))))
+    await world.store(*(make_record(n) for n in range(50)))
     path = f"/api/export?format={format}"
     plain, _ = await fetch(client, path, "identity")
     raw, headers = await fetch(client, path, "zstd, gzip")

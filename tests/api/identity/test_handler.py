@@ -3,8 +3,8 @@
 import json
 
 from storage.record import Record, format_id
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.samples import make_body, make_payload, make_record
 
 
 def order(number: int, **more: object) -> Record:
@@ -24,18 +24,14 @@ async def test_the_success_whose_request_is_most_alike_is_named(
     ]
     records = [order(number, status=200) for number in range(1, 5)] + [order(5, status=500)]
     payloads = [make_payload(make_body(body.encode()), None) for body in bodies]
-    await world.storage.commit(make_batch(*zip(records, payloads, strict=True)))
+    await world.store(*zip(records, payloads, strict=True))
 
     for asked, expected, match, differences in (
         (4, 1, "exact", []),
         (0, 1, "exact", []),
         (2, 1, "endpoint", ["body.m: 2 recorded, 3 asked for"]),
     ):
-        response = await client.get(
-            f"/api/records/{format_id(records[asked].id)}/last-success", headers=BEARER
-        )
-        assert response.status == 200
-        found = await response.json()
+        found = await ask(client, f"/api/records/{format_id(records[asked].id)}/last-success")
         assert found == {
             "id": format_id(records[expected].id),
             "match": match,
@@ -55,11 +51,11 @@ async def test_a_failure_behind_a_success_is_no_success(world: World, client: Cl
     ]
     closed = order(20, status=101, error_type="websocket_1011", level="error")
     records = [order(1, status=200), *failed, closed]
-    await world.storage.commit(make_batch(*records))
+    await world.store(*records)
 
     for record in records[1:]:
         path = f"/api/records/{format_id(record.id)}/last-success"
-        found = await (await client.get(path, headers=BEARER)).json()
+        found = await ask(client, path)
         assert found["id"] == format_id(records[0].id), record.error_type
 
 
@@ -73,10 +69,11 @@ async def test_a_call_over_a_websocket_is_compared_with_such_a_call(
         order(3, **call),
         order(4, status=101),
     ]
-    await world.storage.commit(make_batch(*records))
+    await world.store(*records)
     path = "/api/records/{}/last-success"
-    response = await client.get(path.format(format_id(records[1].id)), headers=BEARER)
-    assert (await response.json())["id"] == format_id(records[0].id)
+    assert (await ask(client, path.format(format_id(records[1].id))))["id"] == format_id(
+        records[0].id
+    )
     response = await client.get(path.format(format_id(records[2].id)), headers=BEARER)
     assert response.status == 404
 
@@ -84,7 +81,7 @@ async def test_a_call_over_a_websocket_is_compared_with_such_a_call(
 async def test_there_may_be_none(world: World, client: Client) -> None:
     """Or no endpoint, or no record."""
     records = [order(1, status=500), make_record(2, endpoint=None)]
-    await world.storage.commit(make_batch(*records))
+    await world.store(*records)
 
     texts = [
         "no other success of POST /orders/{id} is stored",

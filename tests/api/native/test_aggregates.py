@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from storage.record import Batch, Entry
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import START_US, make_record
 from tests.support.cases import each_of
 
@@ -26,15 +25,13 @@ async def fill(world: World) -> None:
         )
         for n in range(10)
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
 
 
 async def test_facets_list_values_with_counts(client: Client, world: World) -> None:
     """Values come most frequent first; only the facets asked for are answered."""
     await fill(world)
-    response = await client.get("/api/facets?name=route,status", headers=BEARER)
-    assert response.status == 200
-    found = (await response.json())["facets"]
+    found = (await ask(client, "/api/facets?name=route,status"))["facets"]
     assert set(found) == {"route", "status"}
     assert found["status"] == [{"value": "2xx", "count": 8}, {"value": "5xx", "count": 2}]
     assert {value["value"]: value["count"] for value in found["route"]} == {"a": 5, "b": 5}
@@ -45,7 +42,7 @@ async def test_a_summary_says_that_it_is_of_the_newest(
 ) -> None:
     """Where the time does not suffice for all that a search finds; else it says nothing of it."""
     await fill(world)
-    whole = await (await client.get("/api/summary?query=api", headers=BEARER)).json()
+    whole = await ask(client, "/api/summary?query=api")
     assert whole["complete"]
     assert "newest" not in whole
 
@@ -55,16 +52,14 @@ async def test_a_summary_says_that_it_is_of_the_newest(
         return replace(await read(query), complete=False, is_newest=True)
 
     monkeypatch.setattr(world.storage, "read", read_part)
-    part = await (await client.get("/api/summary?query=api", headers=BEARER)).json()
+    part = await ask(client, "/api/summary?query=api")
     assert (part["complete"], part["newest"]) == (False, True)
 
 
 async def test_a_histogram_counts_over_time(client: Client, world: World) -> None:
     """The steps add up to what is stored in the range."""
     await fill(world)
-    response = await client.get(f"/api/histogram?{RANGE}&buckets=12", headers=BEARER)
-    assert response.status == 200
-    found = await response.json()
+    found = await ask(client, f"/api/histogram?{RANGE}&buckets=12")
     assert found["complete"]
     assert sum(bucket["exchanges"] for bucket in found["buckets"]) == 10
     assert sum(bucket["status"].get("5xx", 0) for bucket in found["buckets"]) == 2
@@ -79,19 +74,17 @@ async def test_a_heat_map_counts_by_time_and_duration(client: Client, world: Wor
     is in it.
     """
     await fill(world)
-    found = await (
-        await client.get(f"/api/heatmap?{RANGE}&columns=12&rows=8", headers=BEARER)
-    ).json()
+    found = await ask(client, f"/api/heatmap?{RANGE}&columns=12&rows=8")
     assert found["complete"]
     assert len(found["buckets"]) == len(found["counts"]) == 12
     assert 0 < len(found["rows"]) <= 8
     assert sum(map(sum, found["counts"])) == 10
-    plain = await (await client.get(f"/api/histogram?{RANGE}&buckets=12", headers=BEARER)).json()
+    plain = await ask(client, f"/api/histogram?{RANGE}&buckets=12")
     assert found["buckets"] == plain["buckets"]
 
     for row, bounds in enumerate(found["rows"]):
         search = f"query=duration:{bounds['min_ms']}ms..{bounds['max_ms']}ms"
-        summary = await (await client.get(f"/api/summary?{RANGE}&{search}", headers=BEARER)).json()
+        summary = await ask(client, f"/api/summary?{RANGE}&{search}")
         assert summary["exchanges"] == sum(column[row] for column in found["counts"])
 
 
@@ -116,7 +109,7 @@ async def test_a_histogram_since_a_time_ahead_is_empty(
 async def test_a_summary_adds_up(client: Client, world: World) -> None:
     """Totals follow the filter, and the top lists name what fails."""
     await fill(world)
-    found = await (await client.get("/api/summary?route=a", headers=BEARER)).json()
+    found = await ask(client, "/api/summary?route=a")
     assert found["exchanges"] == 5
     assert found["status"] == {"2xx": 4, "5xx": 1}
     assert found["request_bytes"] == 5 * 412
@@ -137,23 +130,20 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
         )
         for n in range(3)
     ]
-    await world.storage.commit(
-        Batch("side-1", [Entry(record) for record in (*calls, make_record(9))])
-    )
-    usage = (await (await client.get("/api/summary", headers=BEARER)).json())["usage"]
+    await world.store(*calls, make_record(9))
+    usage = (await ask(client, "/api/summary"))["usage"]
     assert (usage["calls"], usage["counted"], usage["priced"], usage["cost_usd"]) == (3, 3, 3, 1.5)
     assert (usage["input_tokens"], usage["output_tokens"], usage["cache_read_tokens"]) == (30, 3, 0)
     assert [(one["provider"], one["model"], one["calls"]) for one in usage["models"]] == [
         ("openai", "small", 2),
         ("openai", "large", 1),
     ]
-    of_one = (await (await client.get("/api/summary?model=large", headers=BEARER)).json())["usage"]
+    of_one = (await ask(client, "/api/summary?model=large"))["usage"]
     assert (of_one["calls"], of_one["input_tokens"]) == (1, 10)
-    totals = await (await client.get("/api/summary?model=large&totals=true", headers=BEARER)).json()
+    totals = await ask(client, "/api/summary?model=large&totals=true")
     assert (totals["exchanges"], totals["top"], totals["usage"]) == (of_one["calls"], {}, None)
     for filter in ("level=info", "method=GET", "query=status:2xx", "query=path:/", "q=x or y"):
-        response = await client.get(f"/api/summary?{filter}", headers=BEARER)
-        found = (await response.json())["usage"]
+        found = (await ask(client, f"/api/summary?{filter}"))["usage"]
         assert found.keys() == usage.keys(), filter
         assert found["calls"] == (0 if filter.startswith("q=") else 3), filter
 
@@ -179,6 +169,4 @@ async def test_a_summary_tells_the_use_of_models(client: Client, world: World) -
 )
 async def test_bad_parameters_are_named(client: Client, path: str, parameter: str) -> None:
     """A bad parameter is a problem that names it."""
-    response = await client.get(path, headers=BEARER)
-    assert response.status == 400
-    assert (await response.json())["parameter"] == parameter
+    assert (await ask(client, path, 400))["parameter"] == parameter

@@ -7,19 +7,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from storage.record import Batch, Entry, Payload, Record, Stream, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, Payload, Record, Stream, format_id
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import make_body, make_record
 
 A, B, C = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
 
 
-async def ask(client: Client, at: str = "", /, **parameters: str | int) -> dict[str, Any]:
-    """Ask and expect an answer."""
-    response = await client.get(f"/api/conversations{at}", params=parameters, headers=BEARER)
-    assert response.status == 200, await response.text()
-    answer: dict[str, Any] = await response.json()
-    return answer
+async def conversations(client: Client, at: str = "", /, **parameters: str | int) -> Any:
+    """Ask for the list, or for what is below it."""
+    return await ask(client, f"/api/conversations{at}", **parameters)
 
 
 def call(number: int, conversation: bytes | None, **changes: Any) -> Record:
@@ -44,7 +41,7 @@ async def stored(world: World, *records: Record) -> None:
         )
         entries.append(Entry(record, Payload(b"POST / HTTP/1.1", b"HTTP/1.1 200 OK", body, None)))
 
-    await world.storage.commit(Batch("sidecar-1", entries))
+    await world.store(*entries)
 
 
 async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> None:
@@ -65,7 +62,7 @@ async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> Non
         call(3, A, status=529, level="error", error_type="overloaded_error"),
     ]
     await stored(world, *calls, call(4, B))
-    page = await ask(client)
+    page = await conversations(client)
     assert (len(page["conversations"]), page["next_cursor"], page["complete"]) == (2, None, True)
     shown = page["conversations"][1]
     assert shown["id"] == format_id(A)
@@ -77,7 +74,7 @@ async def test_a_run_is_one_line_that_opens(world: World, client: Client) -> Non
         "id": format_id(calls[2].id), "status": 529, "outcome": calls[2].outcome, "error_type": "overloaded_error",
     }  # fmt: skip
     assert (shown["first_id"], shown["last_id"]) == (format_id(calls[0].id), format_id(calls[2].id))
-    opened = await ask(client, f"/{format_id(A)}")
+    opened = await conversations(client, f"/{format_id(A)}")
     assert {name: opened[name] for name in shown} == shown
     assert [found["id"] for found in opened["calls"]] == [format_id(found.id) for found in calls]
     assert opened["calls"][0]["conversation"] == format_id(A)
@@ -102,10 +99,12 @@ async def test_what_an_agent_asks_beside_its_work_is_not_what_it_is_about(
         Entry(call(3, B), asked(messages=before)),
         Entry(call(4, B), asked(messages=before)),
     ]
-    await world.storage.commit(Batch("sidecar-1", entries))
-    titles = {shown["id"]: shown["title"] for shown in (await ask(client))["conversations"]}
+    await world.store(*entries)
+    titles = {
+        shown["id"]: shown["title"] for shown in (await conversations(client))["conversations"]
+    }
     assert titles == {format_id(A): "Mend it", format_id(B): "Write a title" if has_said else None}
-    assert (await ask(client, f"/{format_id(A)}"))["title"] == "Mend it"
+    assert (await conversations(client, f"/{format_id(A)}"))["title"] == "Mend it"
 
 
 async def test_titles_of_a_page_are_read_at_once(
@@ -115,7 +114,7 @@ async def test_titles_of_a_page_are_read_at_once(
     silent = [Entry(call(number, bytes([number]) * 16), asked(messages=[])) for number in (1, 2, 3)]
     said = asked(messages=[{"role": "user", "content": "Mend it"}])
     behind = [Entry(call(10 + number, bytes([number]) * 16), said) for number in (1, 2, 3)]
-    await world.storage.commit(Batch("sidecar-1", [*silent, *behind]))
+    await world.store(*silent, *behind)
     reads: list[int] = []
     payloads = world.storage.payloads
 
@@ -124,7 +123,7 @@ async def test_titles_of_a_page_are_read_at_once(
         return await payloads(seqs)
 
     monkeypatch.setattr(world.storage, "payloads", counted)
-    shown = (await ask(client))["conversations"]
+    shown = (await conversations(client))["conversations"]
     assert [each["title"] for each in shown] == ["Mend it"] * 3
     assert reads == [3, 3]
 
@@ -134,18 +133,19 @@ async def test_calls_over_a_websocket_are_calls(world: World, client: Client) ->
     await stored(
         world, call(1, A, kind="event", name="websocket_message", level="debug"), call(2, B)
     )
-    shown = {found["id"]: found["title"] for found in (await ask(client))["conversations"]}
+    shown = {
+        found["id"]: found["title"] for found in (await conversations(client))["conversations"]
+    }
     assert shown == {format_id(A): "words of 0", format_id(B): "words of 0"}
-    assert [found["id"] for found in (await ask(client, kind="exchange"))["conversations"]] == [
-        format_id(B)
-    ]
-    assert [found["id"] for found in (await ask(client, query="kind:event"))["conversations"]] == [
-        format_id(A)
-    ]
-    assert len((await ask(client, f"/{format_id(A)}"))["calls"]) == 1
+    assert [
+        found["id"] for found in (await conversations(client, kind="exchange"))["conversations"]
+    ] == [format_id(B)]
+    assert [
+        found["id"] for found in (await conversations(client, query="kind:event"))["conversations"]
+    ] == [format_id(A)]
+    assert len((await conversations(client, f"/{format_id(A)}"))["calls"]) == 1
     for asked in ({"conversation": format_id(A)}, {"query": f"conversation:{format_id(A)}"}):
-        response = await client.get("/api/records", params=asked, headers=BEARER)
-        assert len((await response.json())["records"]) == 1
+        assert len((await ask(client, **asked))["records"]) == 1
 
 
 async def test_pages_and_filters(world: World, client: Client) -> None:
@@ -159,20 +159,20 @@ async def test_pages_and_filters(world: World, client: Client) -> None:
             for number in range(1, 10)
         ),
     )
-    first = await ask(client, limit=2)
-    second = await ask(client, limit=2, cursor=first["next_cursor"])
+    first = await conversations(client, limit=2)
+    second = await conversations(client, limit=2, cursor=first["next_cursor"])
     assert [len(page["conversations"]) for page in (first, second)] == [2, 1]
     assert second["next_cursor"] is None
-    opened = await ask(client, f"/{format_id(A)}", limit=2)
-    rest = await ask(client, f"/{format_id(A)}", limit=2, cursor=opened["next_cursor"])
+    opened = await conversations(client, f"/{format_id(A)}", limit=2)
+    rest = await conversations(client, f"/{format_id(A)}", limit=2, cursor=opened["next_cursor"])
     assert [found["model"] for found in (*opened["calls"], *rest["calls"])] == ["m3", "m6", "m9"]
-    assert [found["turns"] for found in (await ask(client, model="m4"))["conversations"]] == [3]
-    assert (await ask(client, min_turns=4))["conversations"] == []
-    records = await (
-        await client.get(f"/api/records?conversation={format_id(A)}", headers=BEARER)
-    ).json()
+    assert [
+        found["turns"] for found in (await conversations(client, model="m4"))["conversations"]
+    ] == [3]
+    assert (await conversations(client, min_turns=4))["conversations"] == []
+    records = await ask(client, f"/api/records?conversation={format_id(A)}")
     assert [found["model"] for found in records["records"]] == ["m9", "m6", "m3"]
-    nothing = await (await client.get("/api/records?conversation=none", headers=BEARER)).json()
+    nothing = await ask(client, "/api/records?conversation=none")
     assert nothing["records"] == []
 
 
@@ -199,13 +199,14 @@ async def test_conversations_are_sorted_by_a_figure(
         call(5, B, status=500, level="error"),
         call(6, C, input_tokens=99),
     )
-    page = await ask(client, sort=sort, limit=2)
+    page = await conversations(client, sort=sort, limit=2)
     assert [found["id"] for found in page["conversations"]] == [
         format_id(each) for each in order[:2]
     ]
     assert (page["next_cursor"] is None) == (sort != "newest")
     costs = {
-        found["id"]: found["cost_usd"] for found in (await ask(client, sort=sort))["conversations"]
+        found["id"]: found["cost_usd"]
+        for found in (await conversations(client, sort=sort))["conversations"]
     }
     assert costs == {format_id(A): pytest.approx(0.3), format_id(B): 0.5, format_id(C): None}
 
@@ -214,8 +215,8 @@ async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) ->
     """Where it means one conversation."""
     near = A[:8] + B[8:]
     await stored(world, call(1, A), call(2, B), call(3, near))
-    assert (await ask(client, f"/{format_id(A)[:21]}"))["id"] == format_id(A)
-    assert (await ask(client, f"/{B.hex()[:6].upper()}"))["id"] == format_id(B)
+    assert (await conversations(client, f"/{format_id(A)[:21]}"))["id"] == format_id(A)
+    assert (await conversations(client, f"/{B.hex()[:6].upper()}"))["id"] == format_id(B)
 
     for beginning, said in (
         (A.hex()[:8], "several conversations begin"),

@@ -14,7 +14,7 @@ from api.stream.tail import Tail
 from storage.purge import Erased
 from storage.query import CountQuery, Filter
 from tests.api import samples
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import START_US, make_event
 from tests.storage.samples import make_batch, make_record
 from tests.support.memory_store import MemoryStorage
@@ -25,10 +25,8 @@ Start = Callable[[Services], Awaitable[Client]]
 
 async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: Start) -> None:
     """The answer says how many records went, up to which number, and by which filter."""
-    await world.storage.commit(
-        make_batch(
-            make_record(project="a"), make_record(project="b"), make_record(project="a", status=404)
-        )
+    await world.store(
+        make_record(project="a"), make_record(project="b"), make_record(project="a", status=404)
     )
     client = await start(world.services())
     answer = await client.delete("/api/records?project=a&status=2xx", headers=BEARER)
@@ -81,7 +79,7 @@ async def test_names_of_endpoints_are_forgotten(world: World, start: Start) -> N
     async def forget() -> None:
         told.append("forget")
 
-    await world.storage.commit(make_batch(make_record(project="a")))
+    await world.store(make_record(project="a"))
     client = await start(replace(world.services(), forget_endpoints=forget))
     for _ in range(2):
         assert (await client.delete("/api/records?project=a", headers=BEARER)).status == 200
@@ -90,7 +88,7 @@ async def test_names_of_endpoints_are_forgotten(world: World, start: Start) -> N
 
 async def test_nothing_is_erased_by_mistake(world: World, start: Start) -> None:
     """No filter, one that does not exist, and no token are refused."""
-    await world.storage.commit(make_batch(make_record()))
+    await world.store(make_record())
     client = await start(world.services())
     assert (await client.delete("/api/records", headers=BEARER)).status == 400
     assert (await client.delete("/api/records?project=", headers=BEARER)).status == 400
@@ -118,7 +116,7 @@ async def test_filters_that_say_nothing_erase_nothing(
     world: World, start: Start, query: str
 ) -> None:
     """What is left of `project=$A,$B` where neither is set is no filter, though it is not empty."""
-    await world.storage.commit(make_batch(make_record()))
+    await world.store(make_record())
     client = await start(world.services())
     assert (await client.delete(f"/api/records?{query}", headers=BEARER)).status == 400
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 1
@@ -131,7 +129,7 @@ async def test_an_empty_value_beside_a_filter_erases_nothing(
     world: World, start: Start, query: str
 ) -> None:
     """A variable of a script that is not set would let go what it was to keep."""
-    await world.storage.commit(make_batch(make_record(project="a", host="x")))
+    await world.store(make_record(project="a", host="x"))
     client = await start(world.services())
     answer = await client.delete(f"/api/records?host=x&{query}", headers=BEARER)
     assert answer.status == 400
@@ -144,7 +142,7 @@ async def test_an_empty_value_beside_a_filter_erases_nothing(
 )
 async def test_everything_is_erased_when_it_is_said(world: World, start: Start, query: str) -> None:
     """A filter that names all there is says something."""
-    await world.storage.commit(make_batch(make_record(started_at_us=START_US)))
+    await world.store(make_record(started_at_us=START_US))
     client = await start(world.services())
     assert (await client.delete(f"/api/records?{query}", headers=BEARER)).status == 200
     assert (await world.storage.read(CountQuery(Filter()))).exchanges == 0
@@ -183,7 +181,7 @@ async def test_a_container_is_forgotten(world: World, start: Start) -> None:
         assert (event.name, json.loads(event.data)) == ("scope-destroyed", {"containerId": "cnt_1"})
 
     assert world.events == [("scope_destroyed", {"containerId": "cnt_1"})]
-    records = (await (await client.get("/api/records?kind=all", headers=BEARER)).json())["records"]
+    records = (await ask(client, "/api/records?kind=all"))["records"]
     assert [record["container"] for record in records] == [None, "cnt_2"]
 
     async with client.get(path, headers=BEARER | {"Last-Event-ID": "0"}) as stream:

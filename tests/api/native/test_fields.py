@@ -3,13 +3,12 @@
 import csv
 import io
 import json
-from typing import Any
 
 import pytest
 
 from api.native import fields
-from storage.record import Batch, Entry
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import make_body, make_event, make_in_flight, make_payload, make_record
 from tests.support.cases import each_of
 
@@ -20,16 +19,7 @@ CUT = make_body(b'{"user"', truncated=True, size=900)
 async def fill(world: World) -> None:
     """Store three exchanges, one without a payload, and an event."""
     entries = [Entry(make_record(1), make_payload(BODY)), Entry(make_record(2), make_payload(CUT))]
-    await world.storage.commit(
-        Batch("side-1", [*entries, Entry(make_record(3)), Entry(make_event(4))])
-    )
-
-
-async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
-    response = await client.get(path, headers=BEARER)
-    found: dict[str, Any] = await response.json()
-    assert response.status == status, found
-    return found
+    await world.store(*entries, make_record(3), make_event(4))
 
 
 async def test_fields_stand_beside_the_record(client: Client, world: World) -> None:
@@ -78,7 +68,7 @@ async def test_a_page_of_too_many_bytes_ends_early(
     """It says so, and goes on where it ended: nothing is missing, nothing doubled."""
     monkeypatch.setattr(fields, "MAX_PAGE_BYTES", 1000)
     entries = [Entry(make_record(n), make_payload(make_body(b'{"n": %d}' % n))) for n in range(120)]
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
     seen: list[str] = []
     lengths = []
     cursor = ""

@@ -2,9 +2,8 @@
 
 import pytest
 
-from storage.record import Batch
 from storage.search.language.parameters import PARAMETERS
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.support.answers import entries
 
 RECORDS = 300
@@ -73,16 +72,12 @@ REFUSED = (
 @pytest.fixture
 async def asked(world: World, client: Client) -> Client:
     """The API over records with mixed values."""
-    await world.storage.commit(Batch("side-1", list(entries(RECORDS))))
+    await world.store(*entries(RECORDS))
     return client
 
 
 async def found_by(client: Client, /, **parameters: str) -> list[str]:
-    response = await client.get(
-        "/api/records", params={**parameters, "limit": "1000"}, headers=BEARER
-    )
-    assert response.status == 200, await response.text()
-    return [record["id"] for record in (await response.json())["records"]]
+    return [record["id"] for record in (await ask(client, **parameters, limit="1000"))["records"]]
 
 
 async def test_each_parameter_finds_what_its_term_finds(asked: Client) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from api.native import messages
 from storage.record import Record, format_id
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import START_US, make_batch, make_event, make_in_flight, make_record
+from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.samples import START_US, make_event, make_in_flight, make_record
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
@@ -26,13 +26,9 @@ def make_message(number: int, session: Record, **data: Any) -> Record:
     )
 
 
-async def ask(client: Client, record: Record, **parameters: Any) -> dict[str, Any]:
-    response = await client.get(
-        f"/api/records/{format_id(record.id)}/messages", params=parameters, headers=BEARER
-    )
-    assert response.status == 200
-    shown: dict[str, Any] = await response.json()
-    return shown
+async def messages_of(client: Client, record: Record, **parameters: Any) -> Any:
+    """Ask for a page of messages."""
+    return await ask(client, f"/api/records/{format_id(record.id)}/messages", **parameters)
 
 
 async def test_messages_are_told_with_direction_time_and_sizes(
@@ -40,17 +36,15 @@ async def test_messages_are_told_with_direction_time_and_sizes(
 ) -> None:
     """In the order they passed; what does not apply is null."""
     session = make_record(1, status=101)
-    await world.storage.commit(
-        make_batch(
-            make_message(2, session),
-            make_message(3, session, direction="out", text="abc", size=70, compressed=True, inflated_size=900,
-                         truncated=True, kept=3),
-            make_message(4, session, opcode="close", code=1000, text="", follows_gap=True),
-            make_message(5, session, opcode="ping", size=0, count=40, text=""),
-            session,
-        )
+    await world.store(
+        make_message(2, session),
+        make_message(3, session, direction="out", text="abc", size=70, compressed=True, inflated_size=900,
+                     truncated=True, kept=3),
+        make_message(4, session, opcode="close", code=1000, text="", follows_gap=True),
+        make_message(5, session, opcode="ping", size=0, count=40, text=""),
+        session,
     )  # fmt: skip
-    page = await ask(client, session)
+    page = await messages_of(client, session)
     assert (page["next_cursor"], page["complete"]) == (None, True)
     first, second, third, row = page["messages"]
     assert first | {"id": "", "at": ""} == {
@@ -74,14 +68,12 @@ async def test_pages_follow_each_other_and_the_trace_may_have_other_sessions(
     mine = [make_message(n, session, exchange_id=format_id(session.id)) for n in range(10, 16)]
     foreign = [make_message(n, other, exchange_id=format_id(other.id)) for n in range(20, 26)]
     mixed = [event for pair in zip(mine, foreign, strict=True) for event in pair]
-    await world.storage.commit(
-        make_batch(session, other, *mixed, make_event(30, name="other", trace_id=TRACE))
-    )
+    await world.store(session, other, *mixed, make_event(30, name="other", trace_id=TRACE))
     found: list[str] = []
 
     cursor = ""
     while cursor is not None:
-        page = await ask(client, session, limit=4, cursor=cursor)
+        page = await messages_of(client, session, limit=4, cursor=cursor)
         found += [message["text"] for message in page["messages"]]
         cursor = page["next_cursor"]
 
@@ -92,8 +84,10 @@ async def test_a_session_that_runs_has_its_messages_already(world: World, client
     """By the id its client was given."""
     flying = make_in_flight(1)
     world.in_flight = [flying]
-    await world.storage.commit(make_batch(make_message(2, flying)))
-    assert [message["text"] for message in (await ask(client, flying))["messages"]] == ["text 2"]
+    await world.store(make_message(2, flying))
+    assert [message["text"] for message in (await messages_of(client, flying))["messages"]] == [
+        "text 2"
+    ]
 
 
 async def test_an_exchange_without_messages_has_none_and_an_unknown_one_is_404(
@@ -101,17 +95,15 @@ async def test_an_exchange_without_messages_has_none_and_an_unknown_one_is_404(
 ) -> None:
     """Bad parameters are named."""
     record = make_record(1)
-    await world.storage.commit(make_batch(record))
-    assert (await ask(client, record))["messages"] == []
+    await world.store(record)
+    assert (await messages_of(client, record))["messages"] == []
     base = "/api/records/"
     assert (await client.get(f"{base}{'0' * 32}/messages", headers=BEARER)).status == 404
 
     for query in ("limit=0", "limit=1001", "cursor=x", "cursor=AQEAAAAAAAAAAQ", "q=x"):
-        response = await client.get(
-            f"{base}{format_id(record.id)}/messages?{query}", headers=BEARER
-        )
-        assert response.status == 400
-        assert (await response.json())["parameter"] == query.partition("=")[0]
+        assert (await ask(client, f"{base}{format_id(record.id)}/messages?{query}", 400))[
+            "parameter"
+        ] == query.partition("=")[0]
 
 
 async def test_the_archive_has_the_messages_as_browsers_write_them(
@@ -119,17 +111,13 @@ async def test_the_archive_has_the_messages_as_browsers_write_them(
 ) -> None:
     """Of one record and of an export alike."""
     session = make_record(1, status=101)
-    await world.storage.commit(
-        make_batch(
-            session,
-            make_message(2, session),
-            make_message(
-                3, session, direction="out", opcode="binary", base64="/wA=", truncated=True, kept=2
-            ),
-            make_message(
-                4, session, text=None, omitted="context", compressed=True, inflated_size=None
-            ),
-        )
+    await world.store(
+        session,
+        make_message(2, session),
+        make_message(
+            3, session, direction="out", opcode="binary", base64="/wA=", truncated=True, kept=2
+        ),
+        make_message(4, session, text=None, omitted="context", compressed=True, inflated_size=None),
     )
     one = await client.get(f"/api/records/{format_id(session.id)}/har", headers=BEARER)
 
@@ -157,11 +145,8 @@ async def test_an_archive_is_bounded_and_says_so(
     """In messages and in bytes."""
     monkeypatch.setattr(messages, limit, value)
     session = make_record(1, status=101)
-    await world.storage.commit(
-        make_batch(session, *(make_message(n, session) for n in range(2, 7)))
-    )
-    response = await client.get("/api/export?format=har", headers=BEARER)
-    (entry,) = (await response.json())["log"]["entries"]
+    await world.store(session, *(make_message(n, session) for n in range(2, 7)))
+    (entry,) = (await ask(client, "/api/export?format=har"))["log"]["entries"]
     assert len(entry["_webSocketMessages"]) == 2
     assert entry["comment"].endswith("the first 2 messages only")
 
@@ -175,9 +160,8 @@ async def test_an_archive_looks_through_so_many_events_of_a_trace(
     other = make_record(2, status=101, trace_id=TRACE)
     mine = [make_message(n, session, exchange_id=format_id(session.id)) for n in (10, 90)]
     foreign = [make_message(n, other, exchange_id=format_id(other.id)) for n in range(11, 90)]
-    await world.storage.commit(make_batch(session, mine[0], *foreign, mine[1], other))
-    response = await client.get(f"/api/records/{format_id(session.id)}/har", headers=BEARER)
-    (entry,) = (await response.json())["log"]["entries"]
+    await world.store(session, mine[0], *foreign, mine[1], other)
+    (entry,) = (await ask(client, f"/api/records/{format_id(session.id)}/har"))["log"]["entries"]
     assert [message["data"] for message in entry["_webSocketMessages"]] == ["text 10"]
     assert entry["comment"].endswith("the first 1 messages only")
 
@@ -194,8 +178,8 @@ async def test_the_message_that_ends_a_call_of_a_session_tells_what_it_used(
     ends.output_tokens = 121
     ends.usage_state = "exact"
     ends.cost_usd = 0.007
-    await world.storage.commit(make_batch(ends, session))
-    (shown,) = (await ask(client, session))["messages"]
+    await world.store(ends, session)
+    (shown,) = (await messages_of(client, session))["messages"]
     assert [shown[name] for name in ("model", "input_tokens", "output_tokens", "usage_state", "cost_usd")] == [
         "gpt-realtime", 132, 121, "exact", 0.007
     ]  # fmt: skip

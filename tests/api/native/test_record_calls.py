@@ -1,20 +1,11 @@
 """What the native API shows and finds of LLM calls and tool calls."""
 
-from typing import Any
-
 import pytest
 
-from storage.record import Batch, Entry, Stream, ToolCall, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, Stream, ToolCall, format_id
+from tests.api.conftest import Client, World, ask
 from tests.api.samples import START_US, make_body, make_payload, make_record
 from tests.support.cases import each_of
-
-
-async def ask(client: Client, path: str) -> Any:
-    """GET as JSON; must be 200."""
-    response = await client.get(path, headers=BEARER)
-    assert response.status == 200, await response.text()
-    return await response.json()
 
 
 async def test_detail_shows_usage_stream_and_tools(world: World, client: Client) -> None:
@@ -28,7 +19,7 @@ async def test_detail_shows_usage_stream_and_tools(world: World, client: Client)
         record_id=tool.id, started_at_us=START_US, created_at_us=START_US, tool_name="add", server_label="s",
         status="success", latency_us=1500,
     )  # fmt: skip
-    await world.storage.commit(Batch("side-1", [Entry(llm), Entry(tool, None, [call])]))
+    await world.store(llm, Entry(tool, None, [call]))
     shown = await ask(client, f"/api/records/{format_id(llm.id)}")
     assert shown["usage"] == {
         "input_tokens": 5, "output_tokens": None, "cache_read_tokens": None, "cache_write_tokens": None,
@@ -60,7 +51,7 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
         usage_state="exact",
         stream=Stream(None, None, None, True, "length", is_document=True),
     )
-    await world.storage.commit(Batch("side-1", [Entry(document), Entry(make_record(2))]))
+    await world.store(document, make_record(2))
     rows = (await ask(client, "/api/records"))["records"]
     assert [(row["stream"], row["finish_reason"]) for row in rows] == [
         (None, None),
@@ -85,7 +76,7 @@ async def three(world: World) -> None:
     )  # fmt: skip
     payload = make_payload(None, make_body(b'{"text": "a Needle"}'))
     entries = [Entry(records[0]), Entry(records[1], None, [call]), Entry(records[2], payload)]
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
 
 
 @pytest.mark.usefixtures("three")

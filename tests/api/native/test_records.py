@@ -5,10 +5,9 @@ from typing import Any
 
 from api.dialects.gateway import format_request_id
 from storage.record import Payload, format_id, new_id
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import (
     START_US,
-    make_batch,
     make_body,
     make_in_flight,
     make_payload,
@@ -17,19 +16,9 @@ from tests.api.samples import (
 from tests.support.cases import each_of
 
 
-async def ask(
-    client: Client, at: str = "/api/records", /, **parameters: str | int
-) -> dict[str, Any]:
-    """Ask and expect an answer."""
-    response = await client.get(at, params=parameters, headers=BEARER)
-    assert response.status == 200, await response.text()
-    answer: dict[str, Any] = await response.json()
-    return answer
-
-
 async def test_pages_follow_the_cursor_to_the_end(world: World, client: Client) -> None:
     """Every record comes once, in order, whichever way, also while others arrive."""
-    await world.storage.commit(make_batch(*(make_record(n) for n in range(1, 8))))
+    await world.store(*(make_record(n) for n in range(1, 8)))
     for order, expected in (("desc", [7, 6, 5, 4, 3, 2, 1]), ("asc", [1, 2, 3, 4, 5, 6, 7])):
         seen: list[int] = []
         page = await ask(client, limit=3, order=order)
@@ -45,9 +34,7 @@ async def test_pages_follow_the_cursor_to_the_end(world: World, client: Client) 
 
 async def test_a_pasted_start_includes_its_row(world: World, client: Client) -> None:
     """`since` with a shown time is inclusive at its millisecond, `until` excludes it."""
-    await world.storage.commit(
-        make_batch(make_record(1, started_at_us=START_US + 1999), make_record(2))
-    )
+    await world.store(make_record(1, started_at_us=START_US + 1999), make_record(2))
     first = (await ask(client, order="asc"))["records"][0]
     assert first["started_at"] == "2024-06-12T14:07:14.001Z"
     assert len((await ask(client, since=first["started_at"]))["records"]) == 2
@@ -61,7 +48,7 @@ async def test_exchanges_in_flight_stand_on_top_of_the_first_page(
     twice.
     """
     stored = make_record(1)
-    await world.storage.commit(make_batch(stored, make_record(2)))
+    await world.store(stored, make_record(2))
     world.in_flight = [
         make_in_flight(3),
         make_in_flight(5),
@@ -94,7 +81,7 @@ async def test_the_detail_shows_heads_and_bodies(world: World, client: Client) -
     payload = make_payload(
         make_body('{"ü": 1}'.encode()), make_body(b"\x00\xff", size=70, truncated=True, tail=b"z")
     )
-    await world.storage.commit(make_batch((record, payload)))
+    await world.store((record, payload))
     detail: dict[str, Any] = {}
 
     for spelling in (
@@ -132,7 +119,7 @@ async def test_a_record_without_payload_and_one_in_flight_have_details(
     """What is not stored is null; an exchange in flight is found by the id its client was given."""
     record = make_record(1)
     flying = make_in_flight(2)
-    await world.storage.commit(make_batch(record))
+    await world.store(record)
     world.in_flight = [flying]
     detail = await ask(client, f"/api/records/{format_id(record.id)}")
     assert (detail["request"], detail["response"], detail["timeline"]) == (None, None, [])
@@ -165,7 +152,7 @@ async def test_one_exchange_is_an_archive_of_one_entry(world: World, client: Cli
     same = [make_record(number, path="/same", started_at_us=START_US) for number in range(3)]
     event = make_record(4, kind="event", name="gap")
     payload = make_payload(make_body(b"in"), make_body(b"out"))
-    await world.storage.commit(make_batch(*((record, payload) for record in same), event))
+    await world.store(*((record, payload) for record in same), event)
     response = await client.get(f"/api/records/{format_id(same[1].id)}/har", headers=BEARER)
     assert (
         response.headers["Content-Disposition"]
@@ -187,7 +174,7 @@ async def test_bodies_are_downloaded_as_attachments(world: World, client: Client
     html = b"<script>alert(1)</script>"
     cut = make_body(b"head", tail=b"tail", size=100, truncated=True)
     record = make_record(1)
-    await world.storage.commit(make_batch((record, make_payload(make_body(html), cut))))
+    await world.store((record, make_payload(make_body(html), cut)))
     base = f"/api/records/{format_id(record.id)}"
     response = await client.get(f"{base}/request-body", headers=BEARER)
     assert await response.read() == html
@@ -221,7 +208,7 @@ async def test_a_body_is_downloaded_in_the_charset_that_it_came_in(
         coding_error="gzip: not coded",
     )
     record = make_record(1)
-    await world.storage.commit(make_batch((record, make_payload(asked, cut))))
+    await world.store((record, make_payload(asked, cut)))
     base = f"/api/records/{format_id(record.id)}"
     assert (
         await (await client.get(f"{base}/request-body", headers=BEARER)).read()
@@ -243,9 +230,7 @@ async def test_a_body_is_downloaded_in_the_charset_that_it_came_in(
 async def test_a_body_that_was_not_kept_says_why(world: World, client: Client) -> None:
     """404 with the reason."""
     record = make_record(1)
-    await world.storage.commit(
-        make_batch((record, make_payload(None, make_body(b"", size=9, omitted="shed"))))
-    )
+    await world.store((record, make_payload(None, make_body(b"", size=9, omitted="shed"))))
     base = f"/api/records/{format_id(record.id)}"
     assert (await client.get(f"{base}/request-body", headers=BEARER)).status == 404
     response = await client.get(f"{base}/response-body", headers=BEARER)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.native.run import joined
-from storage.record import Batch, Entry, Record, Stream, ToolCall, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, Record, Stream, ToolCall, format_id
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import make_body, make_payload, make_record
 
 RUN = bytes([7]) * 16
@@ -53,18 +53,13 @@ async def fill(world: World, steps: int = 3) -> list[Record]:
     elsewhere = make_record(6, provider="mcp")
     entries.append(Entry(mcp, None, [tool(mcp, "read")]))
     entries.append(Entry(elsewhere, None, [tool(elsewhere, "read")]))
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
     return [entry.record for entry in entries]
 
 
-async def read(client: Client, path: str = "run", **parameters: Any) -> dict[str, Any]:
+async def read(client: Client, path: str = "run", **parameters: Any) -> Any:
     """Ask for the run."""
-    response = await client.get(
-        f"/api/conversations/{format_id(RUN)}/{path}", params=parameters, headers=BEARER
-    )
-    assert response.status == 200, await response.text()
-    answer: dict[str, Any] = await response.json()
-    return answer
+    return await ask(client, f"/api/conversations/{format_id(RUN)}/{path}", **parameters)
 
 
 async def test_a_step_has_what_the_one_before_had_not(world: World, client: Client) -> None:
@@ -158,15 +153,10 @@ async def test_runs_are_filtered_by_failures_and_cost(world: World, client: Clie
     """Only those with as many, and as expensive; the order stays."""
     other = bytes([8]) * 16
     cheap = bytes([9]) * 16
-    await world.storage.commit(
-        Batch(
-            "side-1",
-            [
-                Entry(call(1, cost_usd=1.5, status=500, level="error")),
-                Entry(call(2, cost_usd=2.5, conversation=other)),
-                Entry(call(3, cost_usd=0.1, conversation=cheap)),
-            ],
-        )
+    await world.store(
+        call(1, cost_usd=1.5, status=500, level="error"),
+        call(2, cost_usd=2.5, conversation=other),
+        call(3, cost_usd=0.1, conversation=cheap),
     )
 
     for parameters, ids in (
@@ -175,10 +165,10 @@ async def test_runs_are_filtered_by_failures_and_cost(world: World, client: Clie
         ({"min_cost_usd": "1", "sort": "cost", "limit": "1"}, [other]),
         ({"min_cost_usd": "3"}, []),
     ):
-        response = await client.get("/api/conversations", params=parameters, headers=BEARER)
-        assert [each["id"] for each in (await response.json())["conversations"]] == [
-            format_id(each) for each in ids
-        ]
+        assert [
+            each["id"]
+            for each in (await ask(client, "/api/conversations", **parameters))["conversations"]
+        ] == [format_id(each) for each in ids]
 
     response = await client.get("/api/conversations?min_cost_usd=-1", headers=BEARER)
     assert response.status == 400

@@ -11,7 +11,7 @@ from api.services import Services
 from api.stream.tail import Tail
 from storage.query import Scope
 from storage.record import format_id
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import (
     make_batch,
     make_body,
@@ -24,28 +24,20 @@ from tests.api.samples import (
 
 async def found(client: Client, search: str, **parameters: str) -> list[int]:
     """Search; answers the numbers of the records, newest first."""
-    response = await client.get(
-        "/api/records", params={"query": search, **parameters}, headers=BEARER
-    )
-    assert response.status == 200, await response.text()
-    return [record["seq"] for record in (await response.json())["records"]]
+    return [record["seq"] for record in (await ask(client, query=search, **parameters))["records"]]
 
 
 async def fill(world: World) -> None:
     """Store three exchanges and an event."""
     payload = make_payload(make_body(b'{"user": {"id": 42}}'), make_body(b"connection reset"))
-    await world.storage.commit(
-        make_batch(
-            make_record(1, status=200, path="/api/users/1", project="proj_a", user_agent="Wget/1"),
-            (
-                make_record(
-                    2, status=503, path="/api/users/2", project="proj_b", client_ip="10.1.2.3"
-                ),
-                payload,
-            ),
-            make_record(3, status=404, path="/static/x", project="proj_a", duration_us=700_000),
-            make_event(4, project="proj_a"),
-        )
+    await world.store(
+        make_record(1, status=200, path="/api/users/1", project="proj_a", user_agent="Wget/1"),
+        (
+            make_record(2, status=503, path="/api/users/2", project="proj_b", client_ip="10.1.2.3"),
+            payload,
+        ),
+        make_record(3, status=404, path="/static/x", project="proj_a", duration_us=700_000),
+        make_event(4, project="proj_a"),
     )
 
 
@@ -57,13 +49,12 @@ async def test_what_was_taken_out_is_shown_and_found(world: World, client: Clien
     by_rule = {"github-token": 3}
     message = make_event(3, name="websocket_message", redactions=by_rule)
     plain = make_event(5, name="websocket_message")
-    await world.storage.commit(
-        make_batch(make_record(1, redactions=by_name), make_record(2), message, plain)
-    )
-    answer = await (await client.get("/api/records", params={"kind": "all"}, headers=BEARER)).json()
+    await world.store(make_record(1, redactions=by_name), make_record(2), message, plain)
+    answer = await ask(client, kind="all")
     assert [record["redactions"] for record in answer["records"]] == [None, by_rule, None, by_name]
-    one = await client.get(f"/api/records/{answer['records'][3]['id']}", headers=BEARER)
-    assert (await one.json())["redactions"] == by_name
+    assert (await ask(client, f"/api/records/{answer['records'][3]['id']}"))[
+        "redactions"
+    ] == by_name
     assert (
         await found(client, "redacted:github-token") == await found(client, "redacted:*") == [3, 1]
     )
@@ -83,9 +74,7 @@ async def test_what_was_taken_out_is_shown_and_found(world: World, client: Clien
         == await found(client, "not redacted:*")
         == [2]
     )
-    facets = await (
-        await client.get("/api/facets", params={"name": "redacted", "kind": "all"}, headers=BEARER)
-    ).json()
+    facets = await ask(client, "/api/facets", name="redacted", kind="all")
     values = [(value["value"], value["count"]) for value in facets["facets"]["redacted"]]
     assert values == [("github-token", 2), ("name:password", 1)]
 
@@ -100,7 +89,7 @@ async def test_a_part_of_a_text_is_found_wherever_words_are(world: World, client
     )
     event = make_event(5, name="websocket_message", project="proj_a", data=message.encode())
     payload = make_payload(make_body("Straße ΑΘΗΝΑ".encode()), None)
-    await world.storage.commit(make_batch(event, (make_record(6, path="/Users/7"), payload)))
+    await world.store(event, (make_record(6, path="/Users/7"), payload))
     assert await found(client, "", q="NECTION RES") == [2]
     assert await found(client, "", q="schöne GRÜSSE") == await found(client, "", q="łód") == [5]
     assert await found(client, "", q="αθην") == await found(client, "", q="STRASSE") == [6]
@@ -116,25 +105,17 @@ async def test_everything_list_like_takes_it(world: World, client: Client) -> No
     search = {"query": "(status:5xx or header.x-a:1) -ua:wget"}
     export = await client.get("/api/export", params=search, headers=BEARER)
     assert [json.loads(line)["seq"] for line in (await export.text()).splitlines()] == [2]
-    summary = await (await client.get("/api/summary", params=search, headers=BEARER)).json()
+    summary = await ask(client, "/api/summary", **search)
     assert (summary["exchanges"], summary["status"]) == (1, {"5xx": 1})
-    histogram = await (
-        await client.get("/api/histogram", params={**search, "since": "30d"}, headers=BEARER)
-    ).json()
+    histogram = await ask(client, "/api/histogram", **search, since="30d")
     assert sum(bucket["exchanges"] for bucket in histogram["buckets"]) == 1
-    facets = await (
-        await client.get("/api/facets", params={**search, "name": "status"}, headers=BEARER)
-    ).json()
+    facets = await ask(client, "/api/facets", **search, name="status")
     assert facets["facets"]["status"] == [{"value": "5xx", "count": 1}]
 
 
 async def test_an_error_says_where(client: Client) -> None:
     """The place, and the words there are."""
-    response = await client.get(
-        "/api/records", params={"query": "method:GET statsu:500"}, headers=BEARER
-    )
-    assert response.status == 400
-    problem = await response.json()
+    problem = await ask(client, "/api/records", 400, query="method:GET statsu:500")
     assert (problem["parameter"], problem["position"], problem["length"]) == ("query", 11, 6)
     assert problem["expected"][0] == "status"
     assert "did you mean status?" in problem["detail"]
@@ -149,11 +130,9 @@ async def test_in_flight(world: World, client: Client) -> None:
     world.known = {flying.id: make_payload(make_body(b"a needle"))}
 
     async def flies(search: str) -> bool:
-        response = await client.get(
-            "/api/records", params={"query": search, "in_flight": "true"}, headers=BEARER
-        )
         return format_id(flying.id) in [
-            record["id"] for record in (await response.json())["records"]
+            record["id"]
+            for record in (await ask(client, query=search, in_flight="true"))["records"]
         ]
 
     assert await flies("needle path:/slow")

@@ -9,7 +9,6 @@ from typing import Any
 from api.access.principal import Credential, Principal
 from api.native.views import read_view
 from storage.query import Scope
-from storage.record import Batch, Entry
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
 from tests.api.conftest import BEARER, Client, World
 from tests.api.samples import make_record
@@ -131,9 +130,7 @@ async def test_a_scope_sees_its_own_views_only(client: Client, world: World) -> 
 
 async def test_a_view_widens_nothing(client: Client, world: World) -> None:
     """Whoever asks what it says sees what the same caller sees without it."""
-    await world.storage.commit(
-        Batch("side-1", [Entry(make_record(n, project=f"proj_{'ab'[n % 2]}")) for n in range(4)])
-    )
+    await world.store(*(make_record(n, project=f"proj_{'ab'[n % 2]}") for n in range(4)))
     reader = Principal("r", "reader", Scope(projects=("proj_a",)))
     world.credentials.append(Credential(hashlib.sha256(b"r").digest(), reader))
     headers = {"Authorization": "r"}

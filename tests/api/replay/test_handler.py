@@ -14,8 +14,8 @@ from api.access.principal import Credential, Principal, Role
 from api.services import SendAgain, Services
 from storage.query import Scope
 from storage.record import Entry, Payload, Record, format_id
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_payload, make_record
+from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.samples import make_body, make_payload, make_record
 from tests.support.cases import each_of
 
 OPERATOR = {"Authorization": "Bearer operator"}
@@ -51,9 +51,7 @@ def sender() -> Sender:
 @pytest.fixture
 async def stored(world: World) -> Record:
     record = make_record(1, response_bytes=8)
-    await world.storage.commit(
-        make_batch((record, make_payload(make_body(b"[REDACTED]"), make_body(b'{"a": 1}'))))
-    )
+    await world.store((record, make_payload(make_body(b"[REDACTED]"), make_body(b'{"a": 1}'))))
     return record
 
 
@@ -114,7 +112,7 @@ async def test_octets_that_were_not_edited_are_sent_as_they_were(
     """What the caller gives back as it was shown; anything else is UTF-8, in a target escaped."""
     head = b"GET /\xe9 HTTP/1.1\r\nX-A: caf\xe9\r\nX-B: caf\xe9\r\nX-A: \xff"
     record = make_record(1, method="GET", path="/%E9")
-    await world.storage.commit(make_batch((record, Payload(head, b"", None, None))))
+    await world.store((record, Payload(head, b"", None, None)))
     headers = [["x-a", "caf\xe9"], ["X-B", "caf\xe9s"], ["X-A", "\xff"], ["X-C", "caf\xe9"]]
 
     for target, line in (("/%E9", b"GET /\xe9 HTTP/1.1"), ("/b\xe9", b"GET /b%C3%A9 HTTP/1.1")):
@@ -169,7 +167,7 @@ async def test_only_operators_may_and_only_in_their_scope(
 ) -> None:
     """A reader may not; a record out of scope is not there; an operator changes nothing else."""
     foreign = make_record(2, project="proj_b")
-    await world.storage.commit(make_batch((foreign, make_payload())))
+    await world.store((foreign, make_payload()))
     reader = {"Authorization": "Bearer reader"}
     assert (await send(replaying, stored, reader))[0] == 403
     assert (await send(replaying, foreign))[0] == 404
@@ -188,7 +186,7 @@ async def test_it_is_off_unless_it_is_switched_on(client: Client, stored: Record
         403,
         "sending again is off: [replay] enabled switches it on",
     )
-    assert (await (await client.get("/api/replay", headers=BEARER)).json())["enabled"] is False
+    assert (await ask(client, "/api/replay"))["enabled"] is False
 
 
 async def test_why_there_is_no_answer_is_said(

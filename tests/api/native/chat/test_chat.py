@@ -3,18 +3,18 @@
 import json
 from typing import Any
 
-from storage.record import Batch, Entry, Record, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Record, format_id
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import make_body, make_payload, make_record
 
 
-async def ask(world: World, client: Client, record: Record, sent: object, answer: object) -> Any:
+async def chat_of(
+    world: World, client: Client, record: Record, sent: object, answer: object
+) -> Any:
     """Store a call and ask for its chat."""
     bodies = (make_body(json.dumps(content).encode()) for content in (sent, answer))
-    await world.storage.commit(Batch("side-1", [Entry(record, make_payload(*bodies))]))
-    response = await client.get(f"/api/records/{format_id(record.id)}/chat", headers=BEARER)
-    assert response.status == 200
-    return await response.json()
+    await world.store((record, make_payload(*bodies)))
+    return await ask(client, f"/api/records/{format_id(record.id)}/chat")
 
 
 async def test_a_call_is_told_as_what_was_said(world: World, client: Client) -> None:
@@ -30,7 +30,7 @@ async def test_a_call_is_told_as_what_was_said(world: World, client: Client) -> 
     block = {"kind": "block", "text": "It is Monday", "name": "system-reminder"}
     called = {"kind": "call", "text": '{"a":1}', "name": "read", "id": "c1"}
     result = {"kind": "result", "text": "milk", "name": "read", "id": "c1"}
-    assert await ask(world, client, record, {"messages": messages}, answer) == {
+    assert await chat_of(world, client, record, {"messages": messages}, answer) == {
         "sent": {
             "messages": [
                 {"role": "user", "parts": [block, {"kind": "text", "text": "Read"}]},
@@ -54,7 +54,7 @@ async def test_what_is_no_call_of_a_model_has_no_chat(world: World, client: Clie
     sent = {"messages": [{"role": "user", "content": "hi"}]}
     for number, provider in ((1, None), (2, "mcp")):
         record = make_record(number, provider=provider)
-        assert await ask(world, client, record, sent, {}) == {"sent": None, "answer": None}
+        assert await chat_of(world, client, record, sent, {}) == {"sent": None, "answer": None}
 
     missing = await client.get(f"/api/records/{format_id(bytes(16))}/chat", headers=BEARER)
     assert missing.status == 404

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from api.native.chat.transcript import LEAST_CHARACTERS, written
 from api.native.chat.turns import Piece, Turn
-from storage.record import Batch, Entry, Record, format_id
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, Record, format_id
+from tests.api.conftest import Client, World, ask
 from tests.api.samples import make_body, make_payload, make_record
 
 RUN = bytes([9]) * 16
@@ -47,17 +47,15 @@ async def store_run(world: World, calls: int = 6) -> list[Record]:
         result |= {"content": WHY, "is_error": True} if number == 2 else {}
         said = [*said, answer, {"role": "user", "content": [result]}]
 
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
     return [entry.record for entry in entries]
 
 
-async def read(client: Client, status: int = 200, **parameters: Any) -> dict[str, Any]:
+async def read(client: Client, status: int = 200, **parameters: Any) -> Any:
     """Ask for the transcript."""
-    path = f"/api/conversations/{format_id(RUN)}/transcript"
-    response = await client.get(path, params=parameters, headers=BEARER)
-    assert response.status == status, await response.text()
-    found: dict[str, Any] = await response.json()
-    return found
+    return await ask(
+        client, f"/api/conversations/{format_id(RUN)}/transcript", status, **parameters
+    )
 
 
 async def test_a_run_is_read_within_a_number_of_characters(world: World, client: Client) -> None:

@@ -21,9 +21,9 @@ from api.native.files.har import har_entry
 from api.services import Services
 from storage.errors import StorageUnavailable
 from storage.query import Page, RecordQuery
-from storage.record import Batch, Body, Entry, Payload, Stream
-from tests.api.conftest import BEARER, Client, World
-from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
+from storage.record import Body, Entry, Payload, Stream
+from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.samples import make_body, make_event, make_payload, make_record
 from tests.support.cases import each_of
 from tests.support.pages import answer_pages
 
@@ -42,7 +42,7 @@ async def fill(world: World, count: int) -> None:
     event = make_record(
         count, kind="event", name="gap", data=b'{"count": 3}', method=None, status=None
     )
-    await world.storage.commit(Batch("side-1", [*entries, Entry(event)]))
+    await world.store(*entries, event)
 
 
 async def fetch(client: Client, query: str) -> str:
@@ -104,7 +104,7 @@ def test_csv_says_what_a_call_used() -> None:
 async def test_every_format_says_what_was_taken_out(client: Client, world: World) -> None:
     """A line of JSON and an archive as they show everything, CSV in a cell."""
     found = {"github-token": 1, "name:password": 2}
-    await world.storage.commit(make_batch(make_record(1, redactions=found), make_record(2)))
+    await world.store(make_record(1, redactions=found), make_record(2))
     lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
     assert [line["redactions"] for line in lines] == [found, None]
     entries = json.loads(await fetch(client, "format=har"))["log"]["entries"]
@@ -115,9 +115,7 @@ async def test_every_format_says_what_was_taken_out(client: Client, world: World
 
 async def test_every_format_says_for_how_many_a_record_stands(client: Client, world: World) -> None:
     """A whole number as one; an archive only where it is more than one."""
-    await world.storage.commit(
-        make_batch(make_record(1, weight=10.0), make_record(2, weight=2.5), make_record(3))
-    )
+    await world.store(make_record(1, weight=10.0), make_record(2, weight=2.5), make_record(3))
     lines = [json.loads(line) for line in (await fetch(client, "format=ndjson")).splitlines()]
     assert [line["weight"] for line in lines] == [10, 2.5, 1]
     entries = json.loads(await fetch(client, "format=har"))["log"]["entries"]
@@ -139,15 +137,13 @@ def test_formulas_are_neutralised(start: str) -> None:
 async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: World) -> None:
     """As text or base64, and beside each what is missing of it."""
     cut = make_body(b"=ab", tail=b"z", size=90, truncated=True)
-    await world.storage.commit(
-        make_batch(
-            (make_record(1), make_payload(cut, make_body(b"\xff\x00"))),
-            (
-                make_record(2),
-                make_payload(make_body(b"{}"), make_body(b"", size=7, omitted="coding")),
-            ),
-            make_record(3),
-        )
+    await world.store(
+        (make_record(1), make_payload(cut, make_body(b"\xff\x00"))),
+        (
+            make_record(2),
+            make_payload(make_body(b"{}"), make_body(b"", size=7, omitted="coding")),
+        ),
+        make_record(3),
     )
     text = await fetch(client, "format=csv&bodies=true")
     header, *rows = csv.reader(io.StringIO(text, newline=""))
@@ -164,7 +160,7 @@ async def test_csv_has_bodies_where_they_are_asked_for(client: Client, world: Wo
 
 async def test_csv_for_excel_begins_with_a_mark(client: Client, world: World) -> None:
     """Without it Excel reads UTF-8 as the encoding of the machine."""
-    await world.storage.commit(make_batch(make_record(1)))
+    await world.store(make_record(1))
     marked = await fetch(client, "format=csv&bom=true")
     plain = await fetch(client, "format=csv")
     assert marked == "\ufeff" + plain
@@ -175,7 +171,7 @@ async def test_an_archive_of_events_alone_is_empty(
     client: Client, world: World, query: str
 ) -> None:
     """It knows exchanges only, and shows none that was not asked for."""
-    await world.storage.commit(make_batch(make_event(1), make_record(2)))
+    await world.store(make_event(1), make_record(2))
     assert json.loads(await fetch(client, f"format=har&{query}"))["log"]["entries"] == []
 
 
@@ -183,13 +179,13 @@ async def test_an_order_that_is_not_the_cursor_s_is_refused(client: Client, worl
     """An export that goes on the other way would miss what it has not written, and write the rest
     again.
     """
-    await world.storage.commit(make_batch(*(make_record(n) for n in range(4))))
+    await world.store(*(make_record(n) for n in range(4)))
     cursor = encode_cursor("asc", 2)
     lines = (await fetch(client, f"cursor={cursor}&order=asc")).splitlines()
     assert [json.loads(line)["seq"] for line in lines] == [3, 4]
-    response = await client.get(f"/api/export?cursor={cursor}&order=desc", headers=BEARER)
-    assert response.status == 400
-    assert (await response.json())["parameter"] == "order"
+    assert (await ask(client, f"/api/export?cursor={cursor}&order=desc", 400))[
+        "parameter"
+    ] == "order"
 
 
 async def test_har_has_the_required_members(client: Client, world: World) -> None:
@@ -299,9 +295,7 @@ def test_an_exchange_without_answer_is_an_entry_too() -> None:
 )
 async def test_bad_parameters_are_named(client: Client, query: str, parameter: str) -> None:
     """A bad parameter, or one without effect, is refused before the export begins."""
-    response = await client.get(f"/api/export?{query}", headers=BEARER)
-    assert response.status == 400
-    assert (await response.json())["parameter"] == parameter
+    assert (await ask(client, f"/api/export?{query}", 400))["parameter"] == parameter
 
 
 async def test_a_client_that_leaves_its_export_is_no_error(
@@ -323,9 +317,7 @@ async def test_a_client_that_leaves_its_export_is_no_error(
         None,
         Body(b"x" * 65536, b"", 65536, False, None, None),
     )
-    await world.storage.commit(
-        Batch("side-1", [Entry(make_record(number), large) for number in range(400)])
-    )
+    await world.store(*((make_record(number), large) for number in range(400)))
     # As the admin port: handlers run to their end.
     runner = web.AppRunner(make_app(world.services()), access_log=None)
     await runner.setup()

@@ -11,7 +11,7 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 from haralyzer import HarParser  # type: ignore[import-untyped]
 
-from storage.record import Batch, Body, Entry, Payload, Record
+from storage.record import Body, Entry, Payload, Record
 from tests.api.conftest import Client, World
 from tests.api.har_schema import HAR
 from tests.api.native.files.test_export import PAYLOAD, fetch
@@ -71,9 +71,7 @@ async def records(world: World) -> list[Record]:
     """A store of them, and an event."""
     made = [make_record(n, **changes) for n, (changes, _) in enumerate(ODD)]
     entries = [Entry(record, payload) for record, (_, payload) in zip(made, ODD, strict=True)]
-    await world.storage.commit(
-        Batch("side-1", [*entries, Entry(make_record(99, kind="event", name="gap"))])
-    )
+    await world.store(*entries, make_record(99, kind="event", name="gap"))
     return made
 
 

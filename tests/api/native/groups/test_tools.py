@@ -8,10 +8,9 @@ from api.access.auth import token_digest
 from api.access.principal import Credential, Principal
 from api.native.groups import top
 from storage.query import Filter, Scope
-from storage.record import Batch, Entry
+from storage.record import Entry
 from storage.tools import ToolPage, ToolQuery
-from tests.api.conftest import Client, World
-from tests.api.native.groups.test_top import ask
+from tests.api.conftest import Client, World, ask
 from tests.api.samples import START_US, make_record, make_tool_call
 from tests.support.memory_store import MemoryStorage
 
@@ -29,7 +28,7 @@ async def fill(world: World) -> None:
     calls[4].status = "error"
     calls.append(make_tool_call(9, tool_name="search", latency_us=None, project="proj_b"))
     entries = [Entry(make_record(n), tool_calls=[call]) for n, call in enumerate(calls)]
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
 
 
 async def test_calls_are_counted_by_tool(client: Client, world: World) -> None:
@@ -84,7 +83,7 @@ async def test_a_filter_that_tool_calls_do_not_know_is_refused(
 ) -> None:
     """Rather than left out."""
     await fill(world)
-    found = await ask(client, "/api/top?by=tool&status=5xx", status=400)
+    found = await ask(client, "/api/top?by=tool&status=5xx", 400)
     assert "since, until, key and tool" in found["detail"]
 
 

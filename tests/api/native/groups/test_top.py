@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from storage.record import Batch, Entry, Stream
-from tests.api.conftest import BEARER, Client, World
+from storage.record import Entry, Stream
+from tests.api.conftest import Client, World, ask
 from tests.api.samples import START_US, make_body, make_payload, make_record, make_tool_call
 from tests.support.cases import each_of
 
@@ -28,14 +28,7 @@ async def fill(world: World) -> None:
     records[6].started_at_us = START_US - HOUR_US
     records[6].endpoint = "/a/{id}"
     begin = make_record(7, kind="event", name="gap", started_at_us=BEFORE_US)
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in (begin, *records)]))
-
-
-async def ask(client: Client, path: str, status: int = 200) -> dict[str, Any]:
-    response = await client.get(path, headers=BEARER)
-    found: dict[str, Any] = await response.json()
-    assert response.status == status, found
-    return found
+    await world.store(begin, *records)
 
 
 async def test_endpoints_are_listed_with_what_came_of_them(client: Client, world: World) -> None:
@@ -66,7 +59,7 @@ async def test_nothing_is_compared_with_what_the_log_does_not_reach_back_to(
     records = [
         make_record(n, endpoint="/a", started_at_us=moment) for n, moment in enumerate(moments)
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     [row] = (await ask(client, f"/api/endpoints?{RANGE}&before=true"))["rows"]
     assert (row["before"] is not None) == is_compared
 
@@ -90,9 +83,7 @@ async def test_headers_and_places_in_bodies_are_listed(client: Client, world: Wo
         for n in range(4)
     ]
     cut = make_body(b'{"user"', truncated=True, size=9000)
-    await world.storage.commit(
-        Batch("side-1", [*entries, Entry(make_record(5), make_payload(cut))])
-    )
+    await world.store(*entries, (make_record(5), make_payload(cut)))
     found = await ask(client, "/api/top?by=body.user.id")
     assert [
         (row["value"], row["state"], row["exchanges"], row["share"]) for row in found["rows"]
@@ -133,7 +124,7 @@ async def test_rows_can_be_sorted_by_each_figure(
         make_record(n, method="GET", endpoint=name, **ended[name])
         for n, name in enumerate(ended, 2)
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     found = await ask(client, f"/api/endpoints?{RANGE}&limit=1&buckets=1&sort={sort}")
     assert [row["value"] for row in found["rows"]] == [first]
     assert found["rows"][0]["series"] == [found["rows"][0]["exchanges"]]
@@ -169,7 +160,7 @@ async def test_rows_can_be_sorted_by_what_moved_against_the_period_before(
         for n, (endpoint, duration_ms, status) in enumerate(calls)
     ]
     begin = make_record(90, kind="event", name="gap", started_at_us=BEFORE_US)
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in (begin, *records)]))
+    await world.store(begin, *records)
     found = await ask(client, f"/api/top?{RANGE}&sort={sort}")
     assert [row["value"] for row in found["rows"]] == expected
     assert [row["before"]["exchanges"] for row in found["rows"]] == [
@@ -183,7 +174,7 @@ async def test_without_a_period_before_rows_stay_in_the_order_of_requests(
     """The log does not reach back so far."""
     names = ("/a", "/b", "/b")
     records = [make_record(n, method="GET", endpoint=name) for n, name in enumerate(names)]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     found = await ask(client, f"/api/top?{RANGE}&sort=slower")
     assert [(row["value"], row["before"]) for row in found["rows"]] == [("/b", None), ("/a", None)]
 
@@ -206,7 +197,7 @@ async def test_failures_are_grouped_by_endpoint_reason_and_status(
         for n, ended in enumerate(failures)
     ]
     records.append(make_record(9, method="GET", endpoint="/a", level="info"))
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     rows = (await ask(client, f"/api/top?by=failure&{RANGE}&buckets=1"))["rows"]
     shown = {
         (row["status"], row["error"], row["method"], row["value"]): row["exchanges"] for row in rows
@@ -241,7 +232,7 @@ async def test_failures_of_one_status_are_told_apart_by_what_they_said(
         make_record(number, method="GET", endpoint="/a", status=500, level="error", message=message)
         for number, message in enumerate(said)
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     rows = (await ask(client, f"/api/top?by=failure&{RANGE}&buckets=1"))["rows"]
     assert {row["message"]: (row["exchanges"], *row["series"]) for row in rows} == {
         "no such user …": (2, 2), "the store is away": (1, 1), None: (1, 1),
@@ -267,7 +258,7 @@ async def test_a_cost_that_is_not_known_is_none(client: Client, world: World) ->
         make_record(1, model="priced", provider="x", cost_usd=0.5),
         make_record(2, model="new", provider="x"),
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     found = await ask(client, "/api/top?by=model")
     assert {row["value"]: row["cost_usd"] for row in found["rows"]} == {"priced": 0.5, "new": None}
     usage = (await ask(client, "/api/summary?model=new"))["usage"]
@@ -281,7 +272,7 @@ async def test_it_is_said_where_tokens_were_not_reported(client: Client, world: 
         make_record(1, model="counted", provider="x", **counts),
         make_record(2, model="mute", provider="x"),
     ]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     rows = (await ask(client, "/api/top?by=model"))["rows"]
     assert {row["value"]: (row["input_tokens"], row["output_tokens"], row["counted"]) for row in rows} == {
         "counted": (5, 0, True), "mute": (0, 0, False),
@@ -301,7 +292,7 @@ async def test_tools_are_counted_by_what_calls_tell_of_them(client: Client, worl
     ]
     entries = [Entry(record) for record in records]
     entries[0].tool_calls = [make_tool_call(1, tool_name="search", status="success")]
-    await world.storage.commit(Batch("side-1", entries))
+    await world.store(*entries)
     rows = (await ask(client, f"/api/top?by=tool&{RANGE}"))["rows"]
     assert {row["value"]: (row["exchanges"], row["server_errors"]) for row in rows} == {
         "read_file": (1, 1), "search": (1, 0),
@@ -338,12 +329,12 @@ async def test_calls_over_a_web_socket_are_added(client: Client, world: World, s
     }
     noise = {"kind": "event", "level": "debug", "name": "websocket_message", "project": "noise"}
     records = [make_record(1, **call), make_record(2, **call), make_record(3, **noise)]
-    await world.storage.commit(Batch("side-1", [Entry(record) for record in records]))
+    await world.store(*records)
     connection = make_record(4, status=101, model="gpt-5.1", project="p")
 
     for exchanges in (0, 1):
         if exchanges:
-            await world.storage.commit(Batch("side-1", [Entry(connection)]))
+            await world.store(connection)
         for by, value in (("model", "gpt-5.1"), ("project", "p"), ("provider", "openai")):
             rows = (await ask(client, f"/api/top?by={by}{scope}"))["rows"]
             row = next(row for row in rows if row["value"] == value)
@@ -404,6 +395,6 @@ async def test_a_field_has_the_names_it_has_in_a_search(
 
 async def test_a_field_that_is_none_lists_those_there_are(client: Client) -> None:
     """In the words of the API's other errors."""
-    found = await ask(client, "/api/top?by=usr", status=400)
+    found = await ask(client, "/api/top?by=usr", 400)
     assert "endpoint, path, ip" in found["detail"]
     assert "tool" in found["detail"]
