@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, failing
 from proxy.egress.trust import proxy_variables, trust_variables, user_files
 from proxy.process.data_dir import AUTHORITY_DIRECTORY, EGRESS_URL_NAME, read_state
 
@@ -67,7 +67,5 @@ def _errors_named() -> Iterator[None]:
         text = f"certificates need a library: pip install 'sidelog[egress]' ({error})"
         raise CommandError(text) from error
 
-    try:
+    with failing("", AuthorityError):
         yield
-    except AuthorityError as error:
-        raise CommandError(str(error)) from error

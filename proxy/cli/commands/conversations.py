@@ -29,17 +29,15 @@ from proxy.process.terminal import visible_line
 MAX_PAGE: Final = 100
 _MS_PER_S: Final = 1000
 _SHOWN: Final = (
-    *(
-        "id",
-        "time",
-        "status",
-        "model",
-        "called_tools",
-        "input_tokens",
-        "output_tokens",
-        "cost_usd",
-        "result",
-    ),
+    "id",
+    "time",
+    "status",
+    "model",
+    "called_tools",
+    "input_tokens",
+    "output_tokens",
+    "cost_usd",
+    "result",
 )
 
 
@@ -160,26 +158,6 @@ def _models(each: Json) -> str:
     return first + (f" +{len(others)}" if others else "")
 
 
-_CELLS: Final[Mapping[str, Callable[[Json], str]]] = {
-    "turns": lambda each: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
-    "failed": lambda each: f"{each['failed']:,}",
-    "input": lambda each: _tokens(each, "input_tokens"),
-    "output": lambda each: _tokens(each, "output_tokens"),
-    "cost": lambda each: _cost(each),
-    "took": lambda each: f"{_seconds(each):,.1f} s",
-    "model": _models,
-    "about": lambda each: each["title"] or "–",
-}
-_WIDE: Final = (
-    "started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about",
-)  # fmt: skip
-_NARROW: Final = ("half_id", "turns", "failed", "cost", "about")
-
-
-def _cell(name: str, each: Json, view: View) -> str:
-    return _CELLS[name](each) if name in _CELLS else column_text(name, each, view)
-
-
 def _print_sums(each: Json) -> None:
     say(f"about     {visible_line(each['title'] or '–')}")
     if each.get("sampled"):
@@ -229,3 +207,23 @@ def _cost(each: Json) -> str:
     if unpriced and not each["cost_usd"]:
         return "–"
     return f"${each['cost_usd']:,.4f}" + (f" + {unpriced:,} unknown" if unpriced else "")
+
+
+_CELLS: Final[Mapping[str, Callable[[Json], str]]] = {
+    "turns": lambda each: f"{each['turns']:,}{'*' if each.get('sampled') else ''}",
+    "failed": lambda each: f"{each['failed']:,}",
+    "input": lambda each: _tokens(each, "input_tokens"),
+    "output": lambda each: _tokens(each, "output_tokens"),
+    "cost": _cost,
+    "took": lambda each: f"{_seconds(each):,.1f} s",
+    "model": _models,
+    "about": lambda each: each["title"] or "–",
+}
+_WIDE: Final = (
+    "started", "id", "turns", "failed", "input", "output", "cost", "took", "model", "about",
+)  # fmt: skip
+_NARROW: Final = ("half_id", "turns", "failed", "cost", "about")
+
+
+def _cell(name: str, each: Json, view: View) -> str:
+    return _CELLS[name](each) if name in _CELLS else column_text(name, each, view)

@@ -7,13 +7,23 @@ older layout is described as far as that allows.
 import os
 import time
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import click
 import msgspec
 
-from proxy.cli.command import FILE, Group, argument, config_option, data_dir_option, json_option
+from proxy.cli.command import (
+    FILE,
+    Function,
+    Group,
+    argument,
+    config_option,
+    data_dir_option,
+    json_option,
+)
 from proxy.cli.commands.doctor.store import sqlite_path
 from proxy.cli.commands.output import CommandError, Result, say
 from proxy.cli.commands.store import check_exists, settings_of, with_store
@@ -27,22 +37,26 @@ def db() -> None:
     """Inspect, migrate and back up the store."""
 
 
-def _existing(config: Path | None, data_dir: str | None) -> Settings:
-    settings = settings_of(config, data_dir, os.environ)
-    check_exists(settings)
-    return settings
+def _store_options(function: Function) -> Function:
+    """Give a command the `settings` of a store that exists."""
+
+    @wraps(function)
+    def run(config: Path | None, data_dir: str | None, **given: Any) -> int:
+        settings = settings_of(config, data_dir, os.environ)
+        check_exists(settings)
+        return function(settings=settings, **given)
+
+    return config_option(data_dir_option(run))
 
 
 @db.command()
-@config_option
-@data_dir_option
+@_store_options
 @json_option
-def status(config: Path | None, data_dir: str | None) -> Result:
+def status(settings: Settings) -> Result:
     """Show the store's contents, layout, size and retention. Changes nothing.
 
     Example: sidelog db status --data-dir /var/lib/sidelog
     """
-    settings = _existing(config, data_dir)
     found = _look_into(settings)
     if "newest_layout" in found:
         found["mend"] = "run `sidelog db migrate`, or start sidelog"
@@ -50,15 +64,13 @@ def status(config: Path | None, data_dir: str | None) -> Result:
 
 
 @db.command()
-@config_option
-@data_dir_option
+@_store_options
 @json_option
-def migrate(config: Path | None, data_dir: str | None) -> Result:
+def migrate(settings: Settings) -> Result:
     """Migrate the store to the newest layout, as a start of sidelog does.
 
     Example: sidelog db migrate --data-dir /var/lib/sidelog
     """
-    settings = _existing(config, data_dir)
     try:
         before = with_store(settings, _layout, is_read_only=True)
     except SchemaTooOld as old:
@@ -73,10 +85,9 @@ def migrate(config: Path | None, data_dir: str | None) -> Result:
 
 
 @db.command()
-@config_option
-@data_dir_option
+@_store_options
 @json_option
-def vacuum(config: Path | None, data_dir: str | None) -> Result:
+def vacuum(settings: Settings) -> Result:
     """Return free space to the file system; works while sidelog is running.
 
     Example: sidelog db vacuum --data-dir /var/lib/sidelog
@@ -92,7 +103,7 @@ def vacuum(config: Path | None, data_dir: str | None) -> Result:
             "size_bytes": after.size_bytes,
         }
 
-    return Result(with_store(_existing(config, data_dir), read), _print)
+    return Result(with_store(settings, read), _print)
 
 
 @db.command()
@@ -102,15 +113,13 @@ def vacuum(config: Path | None, data_dir: str | None) -> Result:
     "sidelog-2026-11-28T020000Z.db.",
     type=FILE,
 )
-@config_option
-@data_dir_option
+@_store_options
 @json_option
-def backup(file: Path, config: Path | None, data_dir: str | None) -> Result:
+def backup(settings: Settings, file: Path) -> Result:
     """Copy a SQLite store into a file, as it is at this moment; works while sidelog is running.
 
     Example: sidelog db backup records.db
     """
-    settings = _existing(config, data_dir)
     source = sqlite_path(settings)
     if source is None:
         scheme = settings.storage.url.partition(":")[0]

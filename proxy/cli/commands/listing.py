@@ -1,6 +1,6 @@
 """Prints records: as a table for pages, as single lines for an endless list.
 
-A terminal of `WIDE_COLUMNS` shows all columns. A narrower one shows fewer and shorter ones: no
+A wide terminal shows all columns. A narrower one shows fewer and shorter ones: no
 date, no host, and half of the id, which `sidelog get` accepts as well. Long paths are wrapped.
 Columns named by `--fields` are shown in full, however narrow the terminal.
 """
@@ -17,11 +17,10 @@ from rich.text import Text
 
 from proxy.cli.commands.output import (
     GAP,
-    WIDE_COLUMNS,
     Column,
     CommandError,
     Json,
-    console,
+    is_wide,
     print_table,
 )
 from proxy.cli.commands.zone import zone_name
@@ -93,8 +92,9 @@ class View:
         names = ",".join(filter(is_cell_field, self.fields))
         return {"fields": names} if names else {}
 
-    def columns(self, out: "Console") -> tuple[str, ...]:
-        return self.fields or (WIDE if out.width >= WIDE_COLUMNS else NARROW)
+    def columns(self, wide: Sequence[str], narrow: Sequence[str]) -> Sequence[str]:
+        """Return the wanted columns, or else those for this terminal."""
+        return self.fields or (wide if is_wide() else narrow)
 
 
 def read_fields(text: str | None) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def print_rows(
         view: May name other columns.
         cell: Returns the text of one cell.
     """
-    names = view.fields or (wide if console().width >= WIDE_COLUMNS else narrow)
+    names = view.columns(wide, narrow)
     columns = [Column(_title(name, view), name in _NUMBERS, name in _WRAPPED) for name in names]
     cells = [[cell(name, row, view) for name in names] for row in rows]
     print_table(columns, cells, is_plain=bool(view.fields))
@@ -174,7 +174,7 @@ def _title(name: str, view: View) -> str:
 
 def line_of(row: Json, view: View, out: "Console") -> str:
     """Return a record as one line, coloured on a terminal."""
-    names = view.columns(out)
+    names = view.columns(WIDE, NARROW)
     cells = [_cell(name, row, view) for name in names]
     for name, cell in zip(names, cells, strict=True):
         if name in _LINE_WIDTHS and name != names[-1]:

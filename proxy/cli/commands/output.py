@@ -11,6 +11,7 @@ import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from proxy.process.terminal import json_escaped, visible, visible_line, without_credentials
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.text import Text
 
-WIDE_COLUMNS: Final = 140
+_WIDE_COLUMNS: Final = 140
 """Smallest width of a terminal that shows every column."""
 GAP: Final = 2
 """Blanks between columns."""
@@ -54,16 +55,20 @@ def say_styled(text: str) -> None:
     Raises:
         ReaderGone: the reader of stdout has left.
     """
-    try:
+    with _reader_may_leave():
         sys.stdout.write(text + "\n")
-    except BrokenPipeError as error:
-        raise ReaderGone from error
 
 
 def flush() -> None:
     """Flush stdout; raises ReaderGone as `say` does."""
-    try:
+    with _reader_may_leave():
         sys.stdout.flush()
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError as error:
         raise ReaderGone from error
 
@@ -117,15 +122,24 @@ class Verbatim:
         sys.stdout.flush()
 
 
-def write_out(pieces: Iterable[bytes]) -> None:
-    """Write bytes to stdout; raises ReaderGone as `say` does."""
+def write_out(pieces: Iterable[bytes], output: Path | None = None) -> None:
+    """Write bytes to a file, or else to stdout; raises ReaderGone as `say` does.
+
+    An existing file is replaced only once the first piece is there.
+    """
+    if output is not None:
+        rest = iter(pieces)
+        first = next(rest, b"")
+        with failing(f"cannot write {output}", OSError), output.open("wb") as file:
+            file.write(first)
+            file.writelines(rest)
+        return
+
     out = Verbatim()
-    try:
+    with _reader_may_leave():
         for piece in pieces:
             out.write(piece)
         out.flush()
-    except BrokenPipeError as error:
-        raise ReaderGone from error
 
 
 def say_json(value: object, *, is_line: bool = False) -> None:
@@ -161,7 +175,8 @@ def list_result(rows: list[Any], name: str, show: Callable[[Any], object]) -> Re
 
 @contextmanager
 def failing(text: str, *errors: type[Exception], exit_code: int = 1) -> Iterator[None]:
-    """Convert errors of some types into a CommandError with a text and the reason.
+    """Convert errors of some types into a CommandError with a text, if there is one, and the
+    reason.
 
     Raises:
         CommandError: `text: reason`.
@@ -169,8 +184,8 @@ def failing(text: str, *errors: type[Exception], exit_code: int = 1) -> Iterator
     try:
         yield
     except errors as error:
-        reason = getattr(error, "strerror", None) or error
-        raise CommandError(f"{text}: {reason}", exit_code) from error
+        reason = str(getattr(error, "strerror", None) or error)
+        raise CommandError(f"{text}: {reason}" if text else reason, exit_code) from error
 
 
 class Column(NamedTuple):
@@ -229,6 +244,11 @@ def print_table(
         text = Text(" " * GAP).join(line)
         text.rstrip()
         out.print(text, soft_wrap=True)
+
+
+def is_wide() -> bool:
+    """Return whether the output has room for all columns."""
+    return console().width >= _WIDE_COLUMNS
 
 
 def console() -> "Console":

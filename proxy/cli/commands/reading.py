@@ -17,7 +17,7 @@ from proxy.process.data_dir import is_in_use
 
 @contextmanager
 def reading_client(
-    url: str | None, token: str | None, data_dir: str | None, config: Path | None = None
+    url: str | None, token: str | None, data_dir: str | None, config: Path | None
 ) -> Iterator[Client]:
     """Yield a client for reading; everything it opened is closed at the end.
 

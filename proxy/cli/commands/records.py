@@ -41,11 +41,11 @@ from proxy.cli.commands.listing import (
 from proxy.cli.commands.messages import print_messages, read_messages
 from proxy.cli.commands.output import (
     Json,
-    Verbatim,
     complain,
     say,
     say_json,
     show_in_browser,
+    write_out,
 )
 from proxy.cli.commands.record_id import find_id
 from proxy.cli.commands.zone import zone_name
@@ -443,9 +443,7 @@ def _print_curl(line: Json) -> int:
 
 def _download(answer: Answer) -> int:
     """Write one file of a record to stdout, nothing else."""
-    out = Verbatim()
-    out.write(answer.body)
-    out.flush()
+    write_out([answer.body])
     if cut := answer.headers.get("x-sidelog-truncated"):
         complain(f"sidelog: the body was cut: {cut} (bytes)")
     return 0

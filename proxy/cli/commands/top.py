@@ -18,11 +18,10 @@ from proxy.cli.command import (
 from proxy.cli.commands import views
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.output import (
-    WIDE_COLUMNS,
     Column,
     Json,
     Result,
-    console,
+    is_wide,
     print_table,
     say,
 )
@@ -155,7 +154,7 @@ def _print_table(found: Json, sort: str, *, is_compared: bool) -> None:
     if any(row["cost_usd"] for row in rows):
         titles.append("cost")
     titles += [sort] if sort in _MORE else []
-    if console().width < WIDE_COLUMNS:
+    if not is_wide():
         hidden = _WIDE_TITLES - {"bytes out" if sort == "bytes" else sort}
         titles = [title for title in titles if title not in hidden]
     columns = [Column(visible_line(found["by"]))]
@@ -168,31 +167,6 @@ def _name_of(row: Json) -> str:
     value = row["value"] or _WHY[row["state"]]
     parts = (row.get("status"), row.get("error"), row["method"], value, row.get("message"))
     return " ".join(str(part) for part in parts if part)
-
-
-_FIGURES: Final[Mapping[str, Callable[[Json], str]]] = {
-    "requests": lambda row: f"{row['exchanges']:,}",
-    "calls": lambda row: f"{row['exchanges']:,}",
-    "failures": lambda row: f"{row['exchanges']:,}",
-    "± requests": lambda row: _requests_change(row),
-    "± 5xx": lambda row: _errors_change(row),
-    "± p95": lambda row: _latency_change(row),
-    "share": lambda row: f"{row['share']:.1%}",
-    "of failures": lambda row: f"{row['share']:.1%}",
-    "4xx": lambda row: _share(row, "client_errors"),
-    "5xx": lambda row: _share(row, "server_errors"),
-    "failed": lambda row: _share(row, "server_errors"),
-    "p50": lambda row: _percentile(row["duration_ms"], "p50"),
-    "p95": lambda row: _percentile(row["duration_ms"], "p95"),
-    "p99": lambda row: _percentile(row["duration_ms"], "p99"),
-    "bytes out": lambda row: f"{row['response_bytes']:,}",
-    "cost": lambda row: f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–",
-    "tokens": lambda row: (
-        f"{row['input_tokens'] + row['output_tokens']:,}" if row.get("counted", True) else "–"
-    ),
-}
-_MORE: Final = ("p99", "tokens")
-"""Columns that appear when rows are sorted by them."""
 
 
 def _share(row: Json, name: str) -> str:
@@ -234,3 +208,28 @@ def _errors_change(row: Json) -> str:
     if abs(points) < _STEADY_POINTS:
         return "steady"
     return f"{'▲' if points > 0 else '▼'} {abs(points):.1f} pt"
+
+
+_FIGURES: Final[Mapping[str, Callable[[Json], str]]] = {
+    "requests": lambda row: f"{row['exchanges']:,}",
+    "calls": lambda row: f"{row['exchanges']:,}",
+    "failures": lambda row: f"{row['exchanges']:,}",
+    "± requests": _requests_change,
+    "± 5xx": _errors_change,
+    "± p95": _latency_change,
+    "share": lambda row: f"{row['share']:.1%}",
+    "of failures": lambda row: f"{row['share']:.1%}",
+    "4xx": lambda row: _share(row, "client_errors"),
+    "5xx": lambda row: _share(row, "server_errors"),
+    "failed": lambda row: _share(row, "server_errors"),
+    "p50": lambda row: _percentile(row["duration_ms"], "p50"),
+    "p95": lambda row: _percentile(row["duration_ms"], "p95"),
+    "p99": lambda row: _percentile(row["duration_ms"], "p99"),
+    "bytes out": lambda row: f"{row['response_bytes']:,}",
+    "cost": lambda row: f"${row['cost_usd']:,.4f}" if row["cost_usd"] else "–",
+    "tokens": lambda row: (
+        f"{row['input_tokens'] + row['output_tokens']:,}" if row.get("counted", True) else "–"
+    ),
+}
+_MORE: Final = ("p99", "tokens")
+"""Columns that appear when rows are sorted by them."""

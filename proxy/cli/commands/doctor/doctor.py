@@ -205,14 +205,12 @@ def check_descriptors(settings: Settings) -> Iterator[Finding]:
     )
 
 
-def check_ring_space(
-    settings: Settings, *, shared_memory: Path = SHARED_MEMORY
-) -> Iterator[Finding]:
+def check_ring_space(settings: Settings) -> Iterator[Finding]:
     """Check that the directory of rings is writable and has room for the rings of all workers."""
     if not settings.proxy.data_port:
         yield Finding("ok", "ring space", "not needed: there is no data port")
         return
-    directory = settings.ring.directory or str(shared_memory)
+    directory = settings.ring.directory or str(SHARED_MEMORY)
     need = (settings.ring.bytes + RING_OVERHEAD_BYTES) * max(settings.proxy.workers, 1)
     lesser: State = "fail" if settings.ring.directory else "warn"
     fix = _ROOM if settings.ring.directory else f"{_ROOM}; {_ANONYMOUS}"

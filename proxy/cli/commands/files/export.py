@@ -113,11 +113,7 @@ def save(
     # Read and written by its owner only.
     with tempfile.NamedTemporaryFile(prefix="sidelog-", suffix=".ndjson") as file:
         write_suite(client, filters, Path(file.name), name, ignore=ignore)
-        lines = distinct_lines(Path(file.name), per_request, limit)
-        if output is None:
-            write_out(lines)
-        else:
-            write_file(lines, output)
+        write_out(distinct_lines(Path(file.name), per_request, limit), output)
 
     return 0
 
@@ -181,20 +177,9 @@ def _write(
     found = _pieces if limit is None else partial(_newest, limit)
     try:
         with closing(found(client, parameters, progress, begin)) as pieces:
-            if output is None:
-                write_out(pieces)
-            else:
-                write_file(pieces, output)
+            write_out(pieces, output)
     finally:
         progress.end(is_kept=True)
-
-
-def write_file(pieces: Iterator[bytes], output: Path) -> None:
-    """Write a file; an existing one is replaced only once a response begins."""
-    first = next(pieces, b"")
-    with failing(f"cannot write {output}", OSError), output.open("wb") as file:
-        file.write(first)
-        file.writelines(pieces)
 
 
 def _pieces(

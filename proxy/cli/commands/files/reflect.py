@@ -15,9 +15,8 @@ import click
 
 from proxy.cli.command import Group, argument, output_option
 from proxy.cli.commands.files.call_messages import framed
-from proxy.cli.commands.files.export import write_file
 from proxy.cli.commands.files.http2_call import CallEnded, Http2Call, connect
-from proxy.cli.commands.output import CommandError, complain, write_out
+from proxy.cli.commands.output import CommandError, complain, failing, write_out
 from proxy.enrich.grpc.descriptors import Values, parts_of, text_of, values_of
 from proxy.enrich.grpc.status import status_in
 from proxy.enrich.grpc.wire import Cut, NotWire
@@ -73,10 +72,8 @@ class _Call:
         return response
 
     def _read(self) -> None:
-        try:
+        with failing("", CallEnded):
             self._call.read()
-        except CallEnded as error:
-            raise CommandError(str(error)) from error
 
         head = self._call.head
         if head is not None:
@@ -126,12 +123,7 @@ def reflect(address: str, output: Path | None) -> int:
     except (NotWire, Cut, UnicodeDecodeError) as error:
         raise CommandError(f"{address} does not answer as reflection does") from error
 
-    written = (sized(1, file) for file in files.values())
-    if output is None:
-        write_out(written)
-    else:
-        write_file(written, output)
-
+    write_out((sized(1, file) for file in files.values()), output)
     complain(f"{len(files):,} files of {address} were written")
     return 0
 

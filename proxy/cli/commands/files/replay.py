@@ -3,6 +3,7 @@
 The sending modules are imported late, since help and completion do without them.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import tzinfo
@@ -144,13 +145,13 @@ def replay(
     import asyncio
 
     from api.replay.judge import Judge
+    from api.replay.request import read_given
     from proxy.cli.commands.files.progress import Progress
     from proxy.cli.commands.files.replaying import (
         Pace,
         Plan,
         Replay,
         calls_to,
-        given_of,
         ignored_places,
         prepare,
     )
@@ -164,7 +165,8 @@ def replay(
     if rate and speed:
         raise click.UsageError("--rate and --as-recorded, or --speed, are two paces: give one")
     pace = Pace(rate, speed, loop, concurrency, timeout_s)
-    given = given_of(set_header, edit)
+    with failing("", ValueError, exit_code=2):
+        given = read_given(set_header, edit, os.environ)
     report = Report(slower)
     with suite_of(reader, filters) as (suite, hosts):
         judge = Judge(expect, ignored_places(suite, ignore))

@@ -7,10 +7,9 @@ the environment are not written anywhere.
 """
 
 import asyncio
-import os
 import ssl
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,18 +26,17 @@ from api.replay.request import (
     Outgoing,
     is_call,
     outgoing_of,
-    read_given,
     refusal_of,
     replay_of,
 )
 from api.replay.sender import Answer, NoAnswer, Sender, Unreached
-from api.replay.suite import Recorded
+from api.replay.suite import Recorded, SuiteError, read_ignored
 from proxy.cli.commands.client import RECORD_ID
 from proxy.cli.commands.files.call_messages import schema_in
 from proxy.cli.commands.files.calls import Calls, with_status_in_trailers
 from proxy.cli.commands.files.progress import Progress
 from proxy.cli.commands.files.results import Result, Results
-from proxy.cli.commands.files.source import ignored_in, recorded_in, template_of
+from proxy.cli.commands.files.source import recorded_in, template_of
 from proxy.cli.commands.output import CommandError, complain, failing
 from proxy.enrich.endpoints.endpoints import UNKNOWN
 from proxy.enrich.http.answer import recorded_answer
@@ -134,18 +132,12 @@ def calls_to(against: str, is_insecure: bool, timeout_s: float, protobuf: Path |
     return Calls(address, tls, timeout_s, schema_in(protobuf), Redactor())
 
 
-def given_of(headers: Sequence[str], edits: Sequence[str]) -> Given:
-    """Parse `--set-header` and `--edit`."""
-    try:
-        return read_given(headers, edits, os.environ)
-    except ValueError as error:
-        raise CommandError(str(error), exit_code=2) from error
-
-
 def ignored_places(suite: Path, given: tuple[str, ...]) -> frozenset[Place]:
     """Return the paths to ignore that the suite and the command line name."""
+    with failing("", SuiteError, exit_code=2):
+        ignored = read_ignored(suite)
     with failing(f"--ignore, or the first line of {suite}", ValueError, exit_code=2):
-        return read_places([*ignored_in(suite), *given])
+        return read_places([*ignored, *given])
 
 
 def prepare(plan: Plan, judge: Judge) -> int:

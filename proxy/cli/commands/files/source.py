@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from api.replay.archive import ascii_host
-from api.replay.suite import Recorded, SuiteError, read_ignored, read_suite
+from api.replay.suite import Recorded, SuiteError, read_suite
 from proxy.cli.commands.client import Client, Filters
 from proxy.cli.commands.files.export import write_suite
-from proxy.cli.commands.output import CommandError
+from proxy.cli.commands.output import CommandError, failing
 from proxy.enrich.endpoints.segments import placeholder, split
 
 Reader = Callable[[], AbstractContextManager[Client]]
@@ -57,24 +57,11 @@ def recorded_in(path: Path) -> Iterator[Recorded]:
     """
     if not path.exists():
         raise CommandError(f"there is no file {path}", exit_code=2)
-    try:
+    with (
+        failing(f"cannot read {path}", OSError, exit_code=2),
+        failing("", SuiteError, exit_code=2),
+    ):
         yield from read_suite(path, template_of)
-    except SuiteError as error:
-        raise CommandError(str(error), exit_code=2) from error
-    except OSError as error:
-        raise CommandError(f"cannot read {path}: {error.strerror}", exit_code=2) from error
-
-
-def ignored_in(path: Path) -> list[str]:
-    """Return the paths that a suite ignores.
-
-    Raises:
-        CommandError: its list is invalid, or the file cannot be read.
-    """
-    try:
-        return read_ignored(path)
-    except SuiteError as error:
-        raise CommandError(str(error), exit_code=2) from error
 
 
 def template_of(path: str) -> str:

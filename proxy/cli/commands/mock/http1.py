@@ -128,6 +128,5 @@ async def _send(response: web.StreamResponse, reply: Reply) -> None:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     for piece, after_us in reply.pieces():
-        if (pause_s := began_s + after_us / 1e6 - loop.time()) > 0:
-            await asyncio.sleep(pause_s)
+        await asyncio.sleep(began_s + after_us / 1e6 - loop.time())
         await response.write(piece)

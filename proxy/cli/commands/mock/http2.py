@@ -219,8 +219,7 @@ class Http2(Peer):
         left = len(reply.content)
 
         for piece, after_us in reply.pieces():
-            if (pause_s := began_s + after_us / 1e6 - loop.time()) > 0:
-                await asyncio.sleep(pause_s)
+            await asyncio.sleep(began_s + after_us / 1e6 - loop.time())
             left -= len(piece)
             asked.drained.clear()
             is_end = left == 0 and not reply.trailers

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from proxy.cli.commands import listing, output
+from proxy.cli.commands import output
 from storage.backends import open_storage
 from storage.record import Batch, Entry, Payload, format_id
 from tests.proxy.cli.conftest import Run
@@ -59,8 +59,7 @@ def test_a_line_each(run: Run) -> None:
 def test_the_list_fits_the_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """A narrow one has fewer columns; an id can always be copied, and still opens."""
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
-    for module in (listing, output):
-        monkeypatch.setattr(module, "console", lambda: out)
+    monkeypatch.setattr(output, "console", lambda: out)
     run("conversations")
     assert isinstance(out.file, io.StringIO)
     head, *lines = out.file.getvalue().splitlines()

@@ -57,8 +57,7 @@ def terminal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         highlight=False,
         markup=False,
     )
-    for module in (listing, output):
-        monkeypatch.setattr(module, "console", lambda: made)
+    monkeypatch.setattr(output, "console", lambda: made)
     return made
 
 

@@ -121,8 +121,7 @@ def test_figures_are_whole_on_any_terminal(
     names are wrapped.
     """
     out = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)
-    for module in (top, output):
-        monkeypatch.setattr(module, "console", lambda: out)
+    monkeypatch.setattr(output, "console", lambda: out)
     path = "/a/rather/long/path/of/a/service"
     lines("endpoint", {"value": path, "method": "GET", "response_bytes": 1_048_576}, sort="bytes")
     assert isinstance(out.file, io.StringIO)
