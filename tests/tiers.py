@@ -28,7 +28,6 @@ more than five seconds of CPU, more than a tenth of all of `make test` together.
 COSTLY: Final = frozenset(
     {
         "test_a_kill_leaves_whole_batches",
-        "test_a_pause_is_timed_by_its_own_limit_alone",
         "test_all_characters_that_fold_to_ascii_are_known",
         "test_choices_full_of_secrets_are_linear",
         "test_clients_read_events_alike",
@@ -48,6 +47,7 @@ COSTLY: Final = frozenset(
         "test_sums_of_a_search_are_those_of_its_rows",
         "test_ten_thousand_pipelined_requests",
         "test_the_apis_answer_alike_over_each_store",
+        "test_timeouts",
         "test_what_waits_is_bounded_in_bytes",
     }
 )
