@@ -3,6 +3,7 @@ withheld.
 """
 
 import dataclasses
+from itertools import product
 from typing import Any
 
 import pytest
@@ -39,30 +40,6 @@ def known(**members: Any) -> KnownKey:
 
 
 @each_of(
-    ("members", "code"),
-    [
-        ({}, ""),
-        ({"scopes": None, "agents": None, "expires_at_us": None}, ""),
-        ({"scopes": ("data_agent", "agent")}, ""),
-        ({"disabled": True, "expires_at_us": 0, "scopes": (), "agents": ()}, "disabled"),
-        ({"expires_at_us": NOW_US, "scopes": (), "agents": ()}, "expired"),
-        ({"expires_at_us": -1}, "expired"),
-        ({"scopes": (), "agents": ()}, "scope_denied"),
-        ({"scopes": ("Agent", "agents", "")}, "scope_denied"),
-        ({"agents": ()}, "agent_denied"),
-        ({"agents": ("Billing",)}, "agent_denied"),
-    ],
-)
-def test_the_first_objection_counts(members: dict[str, Any], code: str) -> None:
-    """Of several reasons the one that comes first in the documented order is named, and the key
-    with it.
-    """
-    key = known(**members)
-    assert evaluate(REQUIRED, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, code)
-    assert evaluate(OPTIONAL, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, code)
-
-
-@each_of(
     ("presented", "required", "optional"),
     [
         ([], "missing_token", ""),
@@ -89,62 +66,44 @@ def test_what_is_no_key(presented: list[bytes], required: str, optional: str) ->
     assert evaluate(OPTIONAL, presented, {key.secret_sha256: key}, NOW_US) == (None, optional)
 
 
-def test_without_a_snapshot_it_is_closed() -> None:
-    """Nobody passes where keys are required; where they are optional, only who presents none of
-    ours.
-    """
-    for presented in ([], [b"azure-key"], [SECRET]):
-        assert evaluate(REQUIRED, presented, None, NOW_US) == (None, KEYS_UNAVAILABLE)
-    assert evaluate(OPTIONAL, [SECRET], None, NOW_US) == (None, KEYS_UNAVAILABLE)
-    assert evaluate(OPTIONAL, [b"azure-key"], None, NOW_US) == (None, "")
-    assert evaluate(OPTIONAL, [], None, NOW_US) == (None, "")
-
-
-def test_a_route_without_scope_and_agent_takes_any_key() -> None:
-    """Also one whose lists are empty."""
-    key = known(scopes=(), agents=())
-    access = dataclasses.replace(REQUIRED, scope="", agent="")
-    assert evaluate(access, [SECRET], {key.secret_sha256: key}, NOW_US) == (key, "")
-
-
-_names = st.none() | st.lists(st.sampled_from(("agent", "billing", "")), max_size=3).map(tuple)
-
-
-@given(
-    key=st.builds(
-        known, disabled=st.booleans(), expires_at_us=st.none() | st.sampled_from((0, NOW_US, NOW_US + 1)),
-        scopes=_names, agents=_names,
-    ),
-    presented=st.lists(st.sampled_from((SECRET, b"", b"azure", b"sk_other")), max_size=2),
-    scope=st.sampled_from(("", "agent")),
-    agent=st.sampled_from(("", "billing")),
-    is_required=st.booleans(),
-    has_snapshot=st.booleans(),
-)  # fmt: skip
-def test_a_call_passes_exactly_when_nothing_objects(
-    key: KnownKey,
-    presented: list[bytes],
-    scope: str,
-    agent: str,
-    is_required: bool,
-    has_snapshot: bool,
-) -> None:
-    """The code is the first objection of the list that holds, whatever else holds behind it."""
-    access = dataclasses.replace(REQUIRED, is_required=is_required, scope=scope, agent=agent)
-    keys = {key.secret_sha256: key} if has_snapshot else None
-    found, code = evaluate(access, presented, keys, NOW_US)
-    is_judged = is_required or SECRET in presented or b"sk_other" in presented
-    objections = [
-        (KEYS_UNAVAILABLE, not has_snapshot),
-        ("missing_token", not any(presented)),
-        ("invalid_token", presented != [SECRET]),
-        ("disabled", key.disabled),
-        ("expired", key.expires_at_us is not None and key.expires_at_us <= NOW_US),
-        ("scope_denied", bool(scope) and key.scopes is not None and scope not in key.scopes),
-        ("agent_denied", bool(agent) and key.agents is not None and agent not in key.agents),
+def test_a_call_passes_exactly_when_nothing_objects() -> None:
+    """The code is the first objection of the list that holds, whatever else holds after it."""
+    scopes = (None, (), ("agent",), ("data_agent", "agent"), ("Agent", "agents", ""))
+    agents = (None, (), ("billing",), ("Billing",))
+    keys = [
+        known(disabled=disabled, expires_at_us=expires_at_us, scopes=scopes, agents=agents)
+        for disabled, expires_at_us, scopes, agents in product(
+            (False, True), (None, -1, 0, NOW_US, NOW_US + 1), scopes, agents
+        )
     ]
-    assert code == (next((name for name, holds in objections if holds), "") if is_judged else "")
-    assert (found is key) == (is_judged and has_snapshot and presented == [SECRET])
+    values = (SECRET, b"", b"azure", b"sk_other")
+    offers = [[], *([value] for value in values), *map(list, product(values, repeat=2))]
+    routes = [
+        dataclasses.replace(REQUIRED, is_required=is_required, scope=scope, agent=agent)
+        for is_required, scope, agent in product((False, True), ("", "agent"), ("", "billing"))
+    ]
+    for key, presented, access, has_snapshot in product(keys, offers, routes, (False, True)):
+        snapshot = {key.secret_sha256: key} if has_snapshot else None
+        found, code = evaluate(access, presented, snapshot, NOW_US)
+        is_judged = access.is_required or SECRET in presented or b"sk_other" in presented
+        objections = [
+            (KEYS_UNAVAILABLE, not has_snapshot),
+            ("missing_token", not any(presented)),
+            ("invalid_token", presented != [SECRET]),
+            ("disabled", key.disabled),
+            ("expired", key.expires_at_us is not None and key.expires_at_us <= NOW_US),
+            (
+                "scope_denied",
+                access.scope and key.scopes is not None and access.scope not in key.scopes,
+            ),
+            (
+                "agent_denied",
+                access.agent and key.agents is not None and access.agent not in key.agents,
+            ),
+        ]
+        objection = next((name for name, holds in objections if holds), "")
+        assert code == (objection if is_judged else ""), (key, presented, access, has_snapshot)
+        assert (found is key) == (is_judged and has_snapshot and presented == [SECRET])
 
 
 @each_of(
