@@ -153,16 +153,26 @@ def test_a_host_that_is_not_listed_is_tunnelled(tmp_path: Path, loop: Loop) -> N
 
 
 @each_of(
-    ("hosts", "unread", "why"),
-    [((), (), "unlisted"), (("*",), ("localhost",), "excepted"), (("*",), ("*",), "excepted")],
+    ("hosts", "unread", "first", "why"),
+    [
+        ((), (), b"GET / HTTP/1.1\r\n\r\n", "unlisted"),
+        (("*",), ("localhost",), b"GET / HTTP/1.1\r\n\r\n", "excepted"),
+        (("*",), ("*",), b"GET / HTTP/1.1\r\n\r\n", "excepted"),
+        (("*",), (), b"SSH-2.0-x\r\n", "not_http"),
+        (("*",), (), b"\x00\x01\x02", "not_http"),
+        (("*",), (), b"EHLO me\r\n", "not_http"),
+        (("*",), (), b"\x16\x02garbage", "not_http"),
+        (("*",), (), b"get ", "not_http"),
+    ],
 )
-def test_what_is_not_to_be_read_is_not(
-    tmp_path: Path, hosts: tuple[str, ...], unread: tuple[str, ...], why: str
+def test_what_is_not_read_is_tunnelled(
+    tmp_path: Path, hosts: tuple[str, ...], unread: tuple[str, ...], first: bytes, why: str
 ) -> None:
+    """By the settings, or by its first bytes, which are not those of HTTP or TLS."""
     with scripted(echo) as url, outgoing(tmp_path, hosts=hosts, tunnel=unread) as port:
         with port.connect_to(f"localhost:{port_of(url)}") as client:
-            client.send(b"GET / HTTP/1.1\r\n\r\n")
-            assert client.socket.recv(100) == b"GET / HTTP/1.1\r\n\r\n"
+            client.send(first)
+            assert client.socket.recv(100) == first
         assert tunnel_of(port.plane.exchange()) == {"why": why, "ended_by": "client"}
 
 
@@ -183,15 +193,6 @@ def test_a_server_that_speaks_first_is_heard(
             assert client.socket.recv(100) == b"EHLO me\r\n"
         record = port.plane.exchange()
     assert tunnel_of(record) == {"why": "silent", "ended_by": "client"}
-
-
-@each_of("first", [b"SSH-2.0-x\r\n", b"\x00\x01\x02", b"EHLO me\r\n", b"\x16\x02garbage", b"get "])
-def test_what_is_no_http_is_tunnelled(tmp_path: Path, first: bytes) -> None:
-    with scripted(echo) as url, outgoing(tmp_path, hosts=("*",)) as port:
-        with port.connect_to(f"127.0.0.1:{port_of(url)}") as client:
-            client.send(first)
-            assert client.socket.recv(100) == first
-        assert tunnel_of(port.plane.exchange())["why"] == "not_http"
 
 
 def test_a_client_that_offers_no_http_by_alpn_is_tunnelled(tmp_path: Path) -> None:
@@ -262,14 +263,6 @@ def test_what_cannot_be_read_of_a_read_host_is_an_outgoing_call(
         assert port.plane.exchange().route == 1
 
 
-def test_a_path_in_the_place_of_a_url_is_an_outgoing_call(tmp_path: Path) -> None:
-    with outgoing(tmp_path) as port:
-        with port.connect() as client:
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert client.answer().status == 400
-        assert port.plane.exchange().route == 1
-
-
 def test_a_request_for_an_https_url_is_sent_over_tls(tmp_path: Path) -> None:
     """As axios sends it."""
     with host(tmp_path) as authority, outgoing(tmp_path) as port:
@@ -299,7 +292,8 @@ def test_a_malformed_request_is_refused(
         with port.connect() as client:
             client.send(raw)
             answer = client.answer()
-        assert (answer.status, port.plane.exchange().status) == (status, status)
+        record = port.plane.exchange()
+    assert (answer.status, record.status, record.route) == (status, status, 1)
     assert says in answer.body
 
 
