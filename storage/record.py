@@ -271,6 +271,14 @@ class Record(msgspec.Struct, gc=False):
         return f"{self.scheme}://{self.host}{target}"
 
     @property
+    def latency_us(self) -> int | None:
+        """The duration, where it says how fast a service is; null for events, for a WebSocket and
+        for a CONNECT: these last as long as they are used.
+        """
+        is_connection = self.status == SWITCHING_PROTOCOLS or self.method == "CONNECT"
+        return None if self.kind == "event" or is_connection else self.duration_us
+
+    @property
     def has_messages(self) -> bool:
         """Whether it may have messages that are stored as events: those of a WebSocket or of a gRPC
         stream.

@@ -223,7 +223,7 @@ class Metrics:
         self._registry.register(cast(Collector, self))
 
     def observe(self, entries: Collection[Entry]) -> None:
-        """Count the durations of records, events have none, the tool calls that ended with them,
+        """Count the durations of records that have a latency, the tool calls that ended with them,
         and redactions.
         """
         self._waiting += len(entries)
@@ -241,9 +241,10 @@ class Metrics:
 
             route = record.route_id or NO_ROUTE
             duration, upstream, first_byte = self._routes[route]
-            duration.add(record.duration_us)
-            if record.upstream_us is not None:
-                upstream.add(record.upstream_us)
+            if record.latency_us is not None:
+                duration.add(record.latency_us)
+                if record.upstream_us is not None:
+                    upstream.add(record.upstream_us)
             if record.first_byte_us is not None:
                 first_byte.add(record.first_byte_us)
             if record.grpc is not None:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, TypeVar
 
 from storage.postgres import index_keys
 from storage.postgres.connection import Budget, Connection
-from storage.postgres.dictionary import find
+from storage.postgres.dictionary import digest, find
 from storage.postgres.histograms import bucket_of, unpack_histogram
 from storage.postgres.partitions import EVERY_ID, id_bounds, of_whole_days
 from storage.postgres.text import like
@@ -19,7 +19,7 @@ from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.condition import asked_fields
 from storage.relational.search.rows import Bound, Found
 from storage.relational.slices import Range, Spread
-from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where
+from storage.relational.sql import Dialect, Parameters, Rows, Texts, Where, is_connection
 from storage.relational.table_session import TableSession
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.relational.writes.remembered import Names
@@ -60,6 +60,9 @@ DIALECT: Final = Dialect(
     text_columns={"request_id": "CASE request_id WHEN chr(1) THEN id::text ELSE request_id END"},
     sum="(coalesce({}, 0)::numeric + coalesce({}, 0))",
     bucket=bucket_of,
+    is_connection=is_connection(
+        f"(SELECT id FROM sidelog.dictionary WHERE digest = '{digest('method', 'CONNECT').hex()}')"
+    ),
     histograms="sum({})::text",
     to_counts=unpack_histogram,
     among="{} = ANY({}::bigint[])",

@@ -382,7 +382,8 @@ class Rollups:
             return
 
         numbers[0] += 1
-        cell.durations.append(record.duration_us)
+        if record.latency_us is not None:
+            cell.durations.append(record.latency_us)
         if first_byte_us is not None:
             cell.first_bytes.append(first_byte_us)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from storage.grpc import SWITCHING_PROTOCOLS
 from storage.query import Order
 from storage.record import DIRECTIONS, LEVELS
 
@@ -102,6 +103,8 @@ class Dialect:
     """Condition that a row has one of the keys at the mark `{}`, a parameter of `number_list`."""
     bucket: Callable[[str], str]
     """From a column of µs to its bucket of `storage.aggregates.BOUNDS_US`."""
+    is_connection: str
+    """Condition that an exchange has no `Record.latency_us` (`is_connection`)."""
     histograms: str
     """The sum of a column of histograms."""
     to_counts: Callable[[Any], Mapping[int, int]]
@@ -227,6 +230,13 @@ class Dialect:
             sets = (f"({', '.join((*common, column))})" for column in columns)
             return f"GROUP BY GROUPING SETS ({', '.join(sets)})"
         return f"GROUP BY {', '.join((*common, *columns))}"
+
+
+def is_connection(connect: str) -> str:
+    """Write the condition that an exchange is a WebSocket or a tunnel, given the stored form of the
+    method CONNECT.
+    """
+    return f"(status = {SWITCHING_PROTOCOLS} OR method = {connect})"
 
 
 @dataclass(frozen=True, slots=True)

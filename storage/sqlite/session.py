@@ -13,7 +13,14 @@ from storage.relational.search.condition import asked_fields
 from storage.relational.search.rows import Bound, Found
 from storage.relational.session import State
 from storage.relational.slices import Range, Spread
-from storage.relational.sql import Dialect, Parameters, Texts, Where
+from storage.relational.sql import (
+    DICTIONARY_KINDS,
+    Dialect,
+    Parameters,
+    Texts,
+    Where,
+    is_connection,
+)
 from storage.relational.table_session import TableSession
 from storage.relational.writes.packing import COLUMNS, PLACES
 from storage.relational.writes.remembered import Names
@@ -46,6 +53,10 @@ DIALECT: Final = Dialect(
     # 1 stands for the record's own id (storage/relational/writes/codec.py).
     text_columns={"request_id": f"CASE request_id WHEN 1 THEN {ID_TEXT} ELSE request_id END"},
     bucket=bucket_of,
+    is_connection=is_connection(
+        "(SELECT id FROM dictionary "
+        f"WHERE kind = {DICTIONARY_KINDS['method']} AND value = 'CONNECT')"
+    ),
     histograms=SUM,
     to_counts=unpack_histogram,
     has_text="{} <> 0",

@@ -263,6 +263,33 @@ async def test_records_of_hours_that_are_over_are_counted_once(
         await check()
 
 
+@pytest.mark.parametrize("backend", USUAL, ids=lambda backend: backend.name)
+async def test_a_connection_counts_without_its_duration(backend: Backend, tmp_path: Path) -> None:
+    """A WebSocket and a tunnel last as long as somebody talks: both are exchanges, and no figure of
+    durations has them, in whole hours or in part, grouped by a column or by a header.
+    """
+    lasting = {"route_id": "chat", "duration_us": HOUR_US, "first_byte_us": None}
+    records = [
+        make_record(route_id="shop", method="CONNECT", status=502),
+        make_record(route_id="shop", duration_us=900),
+        make_record(**lasting, status=101),
+        make_record(**lasting, method="CONNECT"),
+    ]
+    filters = Filter(), Filter(since_us=START_US - 1, until_us=START_US + 1)
+    store: Storage = await backend.open(tmp_path)
+    async with store:
+        await store.commit(make_batch(*records))
+        for filter in filters:
+            summary = await store.read(SummaryQuery(filter))
+            assert (summary.exchanges, summary.duration.p99_us) == (4, 900)
+            for by in ("route", "header.x-tenant"):
+                assert await store.read(TopQuery(filter, by)) == model.top(records, filter, by)
+
+        await store.erase(make_filter(routes=("chat",)))
+        for filter in filters:
+            assert await store.read(SummaryQuery(filter)) == model.summary(records[:2], filter)
+
+
 def test_a_facet_shows_nothing_out_of_scope(reader: Reader) -> None:
     """Whatever the filter, the values of other tenants are not listed, even where nothing can be
     counted.

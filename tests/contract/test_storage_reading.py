@@ -38,8 +38,8 @@ RECORDS = 240
 PER_BATCH = 60
 
 NAMES = ("a", "b", "", "a\0b", "A")
-METHODS = ("GET", "POST", "BREW", "get")
-STATUSES = (200, 204, 301, 404, 429, 500, 503, 999)
+METHODS = ("GET", "POST", "BREW", "get", "CONNECT")
+STATUSES = (101, 200, 204, 301, 404, 429, 500, 503, 999)
 PATHS = ("/Items/1", "/items_1", "/items%1", "/\0/ITEMS", "/ÄPFEL", "/äpfel", "0", "", "/a\\b")
 TOOLS = (*NAMES, "a,", ",", '"a', "\n", "ä", "\\")
 REDACTED = (

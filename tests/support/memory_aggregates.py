@@ -53,7 +53,8 @@ def add(tally: Tally, record: Record) -> None:
         return
 
     tally.add_class(status_class(record.status), 1)
-    measure(tally.duration, record.duration_us)
+    if record.latency_us is not None:
+        measure(tally.duration, record.latency_us)
     if record.first_byte_us is not None:
         measure(tally.first_byte, record.first_byte_us)
 
@@ -204,7 +205,9 @@ def heat_map(
         if filter.kind != "event"
         else filter
     )
-    found = [record for record in records if record.kind == "exchange" and matches(wanted, record)]
+    found = [
+        record for record in records if record.latency_us is not None and matches(wanted, record)
+    ]
     bounds = rows_of([record.duration_us for record in found], rows)
     counts = [[0] * len(bounds) for _ in starts]
 
@@ -303,7 +306,9 @@ def top(
             status = (record.status or 0) // 100
             sizes = record.request_bytes, record.response_bytes, input_tokens, output_tokens, cost
             row.add((1, status == 4, status == 5, *sizes))
-            measure(row.durations, record.duration_us)
+            row.durations.values = row.durations.values or []
+            if record.latency_us is not None:
+                measure(row.durations, record.latency_us)
             row.sampled |= record.weight != 1
 
     seen = sum(row.exchanges for row in found.values())

@@ -8,6 +8,7 @@ from typing import Any, Final
 from storage.clickhouse.codec import RECORD_COLUMNS, REPEATED, to_bytes
 from storage.clickhouse.reads.rollups import (
     HISTOGRAM_SUM,
+    IS_CONNECTION,
     STATUS_CLASS,
     bucket_of,
     rollups,
@@ -70,6 +71,7 @@ def dialect(shown: str, purged_through_seq: int) -> Dialect:
         divided=lambda number, by: f"intDiv({number}, {by})",
         unindexed="{}",
         bucket=bucket_of,
+        is_connection=IS_CONNECTION,
         tool_text="(length({0}) = 0 OR position(search, {0}) > 0)",
         tool_request="llm_request_id = {}",
         record_columns=", ".join(RECORD_COLUMNS),

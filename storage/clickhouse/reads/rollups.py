@@ -17,6 +17,7 @@ from storage.aggregates import BOUNDS_US, FIRST_STEP
 from storage.relational import usage
 from storage.relational.rollup_sql import USAGE_TABLE
 from storage.relational.rollups import HISTOGRAMS, LEAST, MAX_COST_USD, MAX_TOKENS, MOST, NANO
+from storage.relational.sql import is_connection
 from storage.relational.time_ranges import DAY_HOURS, HOUR_US
 
 _LAST_START: Final = len(BOUNDS_US) - 3
@@ -42,9 +43,10 @@ STATUS_CLASS: Final = "intDiv(ifNull(status, 0), 100)"
 """Status class as in rollups: 0 without a status."""
 HISTOGRAM_SUM: Final = "sumMap([{0}], [exchanges])"
 """Sum of a histogram column; each row has all its exchanges in one bucket."""
-_LATENCIES: Final = ("duration_us", "first_byte_us")
+IS_CONNECTION: Final = is_connection("'CONNECT'")
+_LATENCIES: Final = (f"if({IS_CONNECTION}, NULL, duration_us)", "first_byte_us")
 _NONE: Final = -1
-"""Bucket of a record without a latency, such as an event."""
+"""Bucket of a record without a latency: an event, a WebSocket, a tunnel."""
 _OWN: Final = "own_"
 _TOOL_COLUMNS: Final = (
     "project, container, client, server_label, tool_name, key_id, key_name, status, weight, "

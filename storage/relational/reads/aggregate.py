@@ -24,7 +24,7 @@ from storage.relational.rollups import HISTOGRAMS, LEAST, MOST
 from storage.relational.search.condition import residual
 from storage.relational.session import Session
 from storage.relational.slices import Pace, Range, slices
-from storage.relational.sql import EVENT, MAX_INT, Rows, Where
+from storage.relational.sql import EVENT, MAX_INT, Dialect, Rows, Where
 from storage.relational.tally import Tally
 from storage.relational.time_ranges import DAY_HOURS, DAY_US, HOUR_US, Hours, Split, split
 from storage.relational.usage import TOKENS, cost_sum, token_sum
@@ -279,7 +279,7 @@ class Sums:
         buckets = {name: f"bucket_of_{name}" for name in self.latencies}
 
         selected = self._keys()
-        selected += [f"{_bucket(name, dialect.bucket)} AS {buckets[name]}" for name in buckets]
+        selected += [f"{_bucket(name, dialect)} AS {buckets[name]}" for name in buckets]
         selected += [self._of_rows(name) for name in self.measures]
         for name in self.latencies:
             selected += [f"min({name})", f"max({name})"]
@@ -339,7 +339,8 @@ class Sums:
 
     async def _read_exact(self, filter: Filter, *, is_counted: bool) -> None:
         """Read the latencies of each exchange if there are few."""
-        select = f"SELECT {', '.join((*self._keys(only_values=True), *self.latencies))}"
+        latencies = [_unless_missing(name, name, self.session.dialect) for name in self.latencies]
+        select = f"SELECT {', '.join((*self._keys(only_values=True), *latencies))}"
         rows = await fetch_exact_if_small(
             self.session, filter, self.exchanges, select, is_counted=is_counted
         )
@@ -453,8 +454,12 @@ def values_of(row: Sequence[Any]) -> Values:
     return tuple([0 if value is None else value for value in row])
 
 
-def _bucket(column: str, bucket: Any) -> str:
-    """Write the bucket of a latency, -1 if there is none; each exchange has a duration."""
-    if column == LATENCIES[0]:
-        return str(bucket(column))
-    return f"CASE WHEN coalesce({column}, -1) < 0 THEN -1 ELSE {bucket(column)} END"
+def _bucket(column: str, dialect: Dialect) -> str:
+    """Write the bucket of a latency, -1 if there is none."""
+    return _unless_missing(column, dialect.bucket(column), dialect)
+
+
+def _unless_missing(column: str, shown: str, dialect: Dialect) -> str:
+    """Write a value of exchanges with a latency, and -1 for the others."""
+    missing = dialect.is_connection if column == LATENCIES[0] else f"coalesce({column}, -1) < 0"
+    return f"CASE WHEN {missing} THEN -1 ELSE {shown} END"

@@ -93,13 +93,16 @@ class _Groups:
             if record.kind == "event":
                 continue
 
-            one = Latencies.of([record.duration_us])
-            row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             row.sampled |= weight != 1
-
             self._seen += 1
+            latency_us = record.latency_us
+            if latency_us is None:
+                continue
+
+            one = Latencies.of([latency_us])
+            row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             if self._seen <= EXACT_ROWS:
-                self._durations.setdefault(names, []).append(record.duration_us)
+                self._durations.setdefault(names, []).append(latency_us)
 
     def top(self, *, is_complete: bool) -> Top:
         for names, counts in self._sums.items():

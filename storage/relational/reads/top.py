@@ -51,7 +51,9 @@ async def top(session: Session, query: TopQuery) -> Top:
 
     durations: dict[Names, list[int]] = {}
     for values, _, (duration_us,) in sums.exact:
-        durations.setdefault(names[values], []).append(duration_us or 0)
+        known = durations.setdefault(names[values], [])
+        if duration_us is not None and duration_us >= 0:
+            known.append(duration_us)
     if durations.keys() == {row.names for row in rows if row.exchanges}:
         for row in rows:
             row.durations.values = sorted(durations[row.names]) if row.exchanges else None

@@ -56,6 +56,16 @@ def test_every_metric_of_the_contract_has_its_value() -> None:
     assert read["sidelog_time_to_first_byte_seconds_count", "default"] == 1
 
 
+def test_a_connection_has_only_a_first_byte() -> None:
+    """A WebSocket and a tunnel last as long as somebody talks, which is no latency."""
+    metrics = Metrics()
+    metrics.observe([Entry(make_record(1, status=101)), Entry(make_record(2, method="CONNECT"))])
+    read = samples(metrics.render("", None)[0].decode())
+    assert read["sidelog_request_duration_seconds_count", "default"] == 0
+    assert read["sidelog_upstream_duration_seconds_count", "default"] == 0
+    assert read["sidelog_time_to_first_byte_seconds_count", "default"] == 2
+
+
 def test_openmetrics_is_used_when_asked_for() -> None:
     """The format is negotiated, and both are readable by their parsers."""
     body, content_type = filled().render("application/openmetrics-text; version=1.0.0", LEDGER)
