@@ -11,7 +11,7 @@ exceeds that is counted under `other` and as overflow.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -24,6 +24,8 @@ from storage.grpc import Grpc
 from storage.ledger import DROP_REASONS, Ledger
 from storage.record import Entry, Record, ToolCall
 from storage.redactions import OTHER, name_of
+
+Labels = TypeVar("Labels", bound=tuple[str, ...])
 
 MAX_MODELS: Final = 200
 MAX_TOOLS: Final = 500
@@ -125,7 +127,7 @@ class RedactionMetrics:
     """
 
     def __init__(self) -> None:
-        self.places = Counter[tuple[str, ...]]()
+        self.places = Counter[str]()
         self.overflow = 0
 
     def observe(self, entries: Iterable[Entry]) -> None:
@@ -140,12 +142,12 @@ class RedactionMetrics:
             if rule != OTHER and not self._is_admitted(rule):
                 self.overflow += 1
                 rule = OTHER
-            self.places[rule,] += count
+            self.places[rule] += count
 
     def _is_admitted(self, rule: str) -> bool:
-        if (rule,) in self.places:
+        if rule in self.places:
             return True
-        known = len(self.places) - ((OTHER,) in self.places)
+        known = len(self.places) - (OTHER in self.places)
         return known < MAX_RULES and _RULE.fullmatch(rule) is not None
 
 
@@ -155,16 +157,16 @@ def eviction_families(marks: int, requests: int, connections: int) -> Iterator[M
         "Calls and responses that were forgotten: calls that continue them begin a new "
         "conversation."
     )
-    yield counters("conversation_marks_evicted", text, [], {(): marks})
+    yield total("conversation_marks_evicted", text, marks)
     text = (
         "Requests over WebSockets that were forgotten because too many waited for their response."
     )
-    yield counters("websocket_requests_evicted", text, [], {(): requests})
+    yield total("websocket_requests_evicted", text, requests)
     text = (
         "Connections that were forgotten while they lasted: their further messages have no path, "
         "host or address."
     )
-    yield counters("message_connections_evicted", text, [], {(): connections})
+    yield total("message_connections_evicted", text, connections)
 
 
 NO_ROUTE: Final = "none"
@@ -213,7 +215,7 @@ class Metrics:
             lambda: (Tally(DURATIONS), Tally(DURATIONS), Tally(DURATIONS))
         )
         self._waiting = 0
-        self._batches = Counter[tuple[str, ...]]()
+        self._batches = Counter[str]()
         self._batch_records = Tally(BATCH_SIZES)
         self._flush = Tally(DURATIONS)
         self._ledger: Ledger | None = None
@@ -252,7 +254,7 @@ class Metrics:
 
     def observe_batch(self, outcome: str, records: int, duration_s: float) -> None:
         """Count one attempt to commit a batch (`outcome`: stored, retried, rejected, spooled)."""
-        self._batches[outcome,] += 1
+        self._batches[outcome] += 1
         if outcome == "stored":
             self._batch_records.add(records)
             self._flush.add(round(duration_s * _US_PER_S))
@@ -287,7 +289,7 @@ class Metrics:
         yield from self._writer()
         yield from self.calls.collect()
         text = "Places that redaction took something out of, by the rule that found it."
-        yield counters("redactions", text, ["rule"], self._redactions.places)
+        yield totals("redactions", text, "rule", self._redactions.places)
         if self._tail is not None:
             yield from tail_families(self._tail)
         if self._ledger is not None:
@@ -323,47 +325,44 @@ class Metrics:
             yield Histograms(f"{name}_seconds", text, ["route"], tallies)
 
     def _writer(self) -> Iterator[Metric]:
-        yield counters("batches", "Attempts to commit a batch.", ["outcome"], self._batches)
+        yield totals("batches", "Attempts to commit a batch.", "outcome", self._batches)
         yield Histograms("batch_records", "Records in one batch.", [], [((), self._batch_records)])
         yield Histograms("flush_duration_seconds", "Duration of a commit.", [], [((), self._flush)])
         overflow = self.calls.overflow + self._redactions.overflow
         text = "Observations counted under the label other because the limit of labels was reached."
-        yield counters("metric_overflow", text, [], {(): overflow})
+        yield total("metric_overflow", text, overflow)
 
 
 def tail_families(tail: Tail) -> Iterator[Metric]:
-    dropped = tail.counters.dropped_subscribers
-    sent = tail.counters.events
     yield gauge("tail_subscribers", "Open live streams.", len(tail.subscribers))
-    yield counters(
-        "tail_dropped_subscribers", "Streams closed because they took no bytes.", [], {(): dropped}
-    )
-    yield counters("sse_events", "Frames written to live streams.", [], {(): sent})
+    text = "Streams closed because they took no bytes."
+    yield total("tail_dropped_subscribers", text, tail.counters.dropped_subscribers)
+    yield total("sse_events", "Frames written to live streams.", tail.counters.events)
 
 
 def ledger_families(ledger: Ledger) -> Iterator[Metric]:
-    yield counters(
-        "records_received",
-        "Records made by the data plane and the collector.",
-        [],
-        {(): ledger.received},
-    )
-    yield counters("records_stored", "Records committed to the store.", [], {(): ledger.stored})
+    text = "Records made by the data plane and the collector."
+    yield total("records_received", text, ledger.received)
+    yield total("records_stored", "Records committed to the store.", ledger.stored)
     # Every reason is there from the start: an alert on a series that begins at its first drop would
     # miss that one.
     dropped = dict.fromkeys(DROP_REASONS, 0) | ledger.dropped
     text = f"Records dropped, by reason: {', '.join(DROP_REASONS)}."
-    yield counters("records_dropped", text, ["reason"], keyed(dropped))
-    yield counters(
-        "records_sampled", "Records that a rule of capture left out.", [], {(): ledger.sampled}
-    )
+    yield totals("records_dropped", text, "reason", dropped)
+    yield total("records_sampled", "Records that a rule of capture left out.", ledger.sampled)
     yield gauge("records_waiting", "Records waiting to be stored.", ledger.waiting)
     yield gauge("records_spooled", "Records in the spool, to be stored later.", ledger.spooled)
 
 
-def counters(
-    name: str, text: str, labels: list[str], values: Mapping[tuple[str, ...], float]
-) -> Metric:
+def total(name: str, text: str, value: float) -> Metric:
+    return counters(name, text, [], {(): value})
+
+
+def totals(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    return counters(name, text, [label], {(key,): value for key, value in values.items()})
+
+
+def counters(name: str, text: str, labels: list[str], values: Mapping[Labels, float]) -> Metric:
     """Return a counter family; the exposition adds `_total` to its name."""
     family = CounterMetricFamily("sidelog_" + name, text, labels=labels)
     for key, value in values.items():
@@ -382,18 +381,14 @@ def gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Met
     return family
 
 
-def by_route(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
-    """Key values by route, those without one under `NO_ROUTE`, which a configured route may be
+def by_route(values: Mapping[str, int]) -> Counter[str]:
+    """Add up values by route, those without one under `NO_ROUTE`, which a configured route may be
     called too.
     """
-    found: dict[tuple[str, ...], int] = {}
+    found = Counter[str]()
     for route, value in values.items():
-        found[route or NO_ROUTE,] = found.get((route or NO_ROUTE,), 0) + value
+        found[route or NO_ROUTE] += value
     return found
-
-
-def keyed(values: Mapping[str, int]) -> dict[tuple[str, ...], int]:
-    return {(key,): value for key, value in values.items()}
 
 
 def keyed_twice(values: Mapping[str, Mapping[str, int]]) -> dict[tuple[str, ...], int]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from prometheus_client.metrics_core import Metric
 
-from api.metrics.metrics import counters, keyed
+from api.metrics.metrics import totals
 from api.replay.request import Given, Outgoing, outgoing_of
 from api.replay.sender import Answer, NoAnswer, Sender
 from api.replay.suite import Recorded
@@ -61,7 +61,7 @@ class Resender:
     def families(self) -> list[Metric]:
         name = "sent_again_total"
         text = "Recorded requests sent again from the web UI or the API, by result."
-        return [counters(name, text, ["result"], keyed(self._sent))]
+        return [totals(name, text, "result", self._sent)]
 
     async def send(self, caller: str, request: Entry, target: str) -> Entry:
         """Send a request to a target, or to the upstream of its route.

@@ -8,7 +8,16 @@ from typing import Final
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
-from api.metrics.metrics import NO_ROUTE, by_route, counters, gauge, gauges, keyed, keyed_twice
+from api.metrics.metrics import (
+    NO_ROUTE,
+    by_route,
+    counters,
+    gauge,
+    gauges,
+    keyed_twice,
+    total,
+    totals,
+)
 from proxy.collector.access_log import AccessLog
 from proxy.collector.rings.sources import Sources
 from proxy.collector.watch.watched_paths import WatchedPaths
@@ -43,33 +52,33 @@ def _request_families(counted: CounterSnapshot) -> Iterator[Metric]:
     yield counters("requests", "Finished exchanges.", ["route", "method", "status"], requests)
 
     text = "Body bytes received from clients."
-    yield counters("request_bytes", text, ["route"], by_route(counted.request_bytes))
+    yield totals("request_bytes", text, "route", by_route(counted.request_bytes))
     text = "Body bytes sent to clients."
-    yield counters("response_bytes", text, ["route"], by_route(counted.response_bytes))
+    yield totals("response_bytes", text, "route", by_route(counted.response_bytes))
 
-    errors: dict[tuple[str, ...], int] = {
+    errors = {
         (route or NO_ROUTE, reason): count
         for (route, reason), count in counted.upstream_errors.items()
     }
     yield counters("upstream_errors", "Upstream failures.", ["route", "reason"], errors)
     text = "Requests refused for their API key, by code."
-    yield _by_label("auth_failures", text, "code", counted.auth_failures)
+    yield totals("auth_failures", text, "code", counted.auth_failures)
 
 
 def _connection_families(counted: CounterSnapshot) -> Iterator[Metric]:
     text = "Client connections above a limit."
-    yield _total("connections_refused", text, counted.refused_connections)
+    yield total("connections_refused", text, counted.refused_connections)
     text = (
         "Client connections that waited and were closed to make room for new ones at "
         "max_connections."
     )
-    yield _total("connections_displaced", text, counted.displaced_connections)
+    yield total("connections_displaced", text, counted.displaced_connections)
     text = "Connections of the TLS data port whose handshake failed, by reason."
-    yield _by_label("tls_failures", text, "reason", counted.tls_failures)
+    yield totals("tls_failures", text, "reason", counted.tls_failures)
     text = "Connections closed because their PROXY header was malformed or did not come, by reason."
-    yield _by_label("proxy_protocol_failures", text, "reason", counted.proxy_failures)
+    yield totals("proxy_protocol_failures", text, "reason", counted.proxy_failures)
     text = "Connections to the port of outgoing calls, by what became of them."
-    yield _by_label("egress_connections", text, "outcome", counted.egress)
+    yield totals("egress_connections", text, "outcome", counted.egress)
 
 
 def _recording_families(counted: CounterSnapshot) -> Iterator[Metric]:
@@ -77,27 +86,27 @@ def _recording_families(counted: CounterSnapshot) -> Iterator[Metric]:
         "WebSocket messages that passed unrecorded: above a connection's rate, or their part of "
         "the ring."
     )
-    yield _total("websocket_messages_dropped", text, counted.dropped_messages)
+    yield total("websocket_messages_dropped", text, counted.dropped_messages)
     text = (
         "Messages of gRPC streams that passed unrecorded: above a stream's rate, or their part of "
         "the ring."
     )
-    yield _total("grpc_messages_dropped", text, counted.dropped_grpc_messages)
+    yield total("grpc_messages_dropped", text, counted.dropped_grpc_messages)
 
     text = (
         "Requests and reads of messages that were delayed until their records found room in a ring."
     )
-    yield _total("recording_waits", text, counted.recording_waits)
+    yield total("recording_waits", text, counted.recording_waits)
     text = (
         "Seconds that requests and reads of messages were delayed until their records found room "
         "in a ring."
     )
-    yield _total("recording_wait_seconds", text, counted.recording_wait_us / _US_PER_S)
+    yield total("recording_wait_seconds", text, counted.recording_wait_us / _US_PER_S)
     text = (
         "Times that requests ceased to wait for room in a ring because nothing had left it for 15 "
         "s."
     )
-    yield _total("recording_standstills", text, counted.recording_standstills)
+    yield total("recording_standstills", text, counted.recording_standstills)
 
 
 def _open_families(counted: CounterSnapshot) -> Iterator[Metric]:
@@ -116,12 +125,9 @@ def _open_families(counted: CounterSnapshot) -> Iterator[Metric]:
         "Streams of HTTP/2 that were reset or refused, by the client, us as the server, or the "
         "upstream; and the code."
     )
-    resets: dict[tuple[str, ...], int] = {
-        (side, code): count for (side, code), count in counted.http2_resets.items()
-    }
-    yield counters("http2_streams_reset", text, ["side", "code"], resets)
+    yield counters("http2_streams_reset", text, ["side", "code"], counted.http2_resets)
     text = "Connections of HTTP/2 that were ended by us, by the code of the GOAWAY."
-    yield _by_label("http2_connections_ended", text, "reason", counted.http2_ends)
+    yield totals("http2_connections_ended", text, "reason", counted.http2_ends)
     yield gauge("requests_in_flight", "Exchanges not yet finished.", counted.requests_in_flight)
 
 
@@ -142,16 +148,16 @@ def process_families(sources: Sources, workers: Workers, places: WatchedPaths) -
     if supervisor is not None:
         lost |= {"supervisor": supervisor.log_lines_dropped, "collector": lines_dropped()}
     text = "Lines of sidelog's own log that stderr did not take."
-    yield _by_label("log_lines_dropped", text, "process", lost)
+    yield totals("log_lines_dropped", text, "process", lost)
     reloads = {} if supervisor is None else supervisor.reloads
     text = "Reloads of the configuration, by result: done, refused."
-    yield _by_label("reloads", text, "result", reloads)
+    yield totals("reloads", text, "result", reloads)
 
     text = (
         "Times a directory, ring, state or token file was found removed while sidelog ran, by "
         "place."
     )
-    yield _by_label("places_removed", text, "place", places.removed)
+    yield totals("places_removed", text, "place", places.removed)
     text = "Workers whose ring the collector does not read."
     yield gauge("rings_unread", text, len(workers.unread))
     text = "Workers of before a reload that still serve their last clients."
@@ -173,12 +179,12 @@ def port_families(
         "Requests that the admin port refused for their token, by kind: login, missing, token "
         "(a wrong one)."
     )
-    yield _by_label("admin_auth_failures", text, "kind", refused)
+    yield totals("admin_auth_failures", text, "kind", refused)
 
 
 def access_log_families(access_log: AccessLog) -> Iterator[Metric]:
     text = "Access log lines that stdout did not take."
-    yield _total("access_log_dropped", text, access_log.dropped)
+    yield total("access_log_dropped", text, access_log.dropped)
 
 
 def store_families(
@@ -205,12 +211,12 @@ def store_families(
     yield gauge("erasing_records", text, retention.erasing)
 
     text = "Failed writes and syncs of the spool."
-    yield _total("spool_errors", text, spool.errors if spool else 0)
+    yield total("spool_errors", text, spool.errors if spool else 0)
     rows = {"age": retention.rows_purged, "size": size_cap.total.rows}
     text = "Rows deleted by retention since the start, by reason: age, size."
-    yield _by_label("records_purged", text, "reason", rows)
+    yield totals("records_purged", text, "reason", rows)
     text = "Records whose bodies were deleted to keep the store within its size cap, at most."
-    yield _total("bodies_trimmed", text, size_cap.total.bodies)
+    yield total("bodies_trimmed", text, size_cap.total.bodies)
     if size_cap.reaches_back_us is not None:
         oldest_s = size_cap.reaches_back_us / _US_PER_S
         yield gauge("oldest_record_timestamp_seconds", "When the oldest record started.", oldest_s)
@@ -218,9 +224,9 @@ def store_families(
 
 def text_index_families(indexing: TextIndexing) -> Iterator[Metric]:
     """Yield the progress of the text index, and its size once known."""
-    yield _total("text_index_records", "Records added to the text index.", indexing.records)
+    yield total("text_index_records", "Records added to the text index.", indexing.records)
     text = "Failed steps of building the text index; they are retried."
-    yield _total("text_index_errors", text, indexing.errors)
+    yield total("text_index_errors", text, indexing.errors)
 
     if indexing.state is not None:
         text = "Records that are not in the text index yet; searches scan each of them."
@@ -264,13 +270,13 @@ def otel_families(exporters: Sequence[Exporter]) -> Iterator[Metric]:
     counted: dict[str, ExportCounters] = {each.signal: each.counters for each in exporters}
     exported = {signal: each.exported for signal, each in counted.items()}
     text = "Spans or log records that the OpenTelemetry receiver took."
-    yield _by_label("otel_exported", text, "signal", exported)
+    yield totals("otel_exported", text, "signal", exported)
     rejected = {signal: each.rejected for signal, each in counted.items()}
     text = "Spans or log records that the OpenTelemetry receiver refused; they are not sent again."
-    yield _by_label("otel_rejected", text, "signal", rejected)
+    yield totals("otel_rejected", text, "signal", rejected)
     missed = {signal: each.missed_records for signal, each in counted.items()}
     text = "Records that were deleted before they could be exported."
-    yield _by_label("otel_missed_records", text, "signal", missed)
+    yield totals("otel_missed_records", text, "signal", missed)
     failed = keyed_twice({signal: each.failures for signal, each in counted.items()})
     text = "Export requests that failed, by reason."
     yield counters("otel_failures", text, ["signal", "reason"], failed)
@@ -282,11 +288,3 @@ def otel_families(exporters: Sequence[Exporter]) -> Iterator[Metric]:
     lags_s: dict[str, float] = {each.signal: each.lag_s for each in exporters}
     text = "Age of the oldest record that is known to wait for its export."
     yield gauges("otel_lag_seconds", text, "signal", lags_s)
-
-
-def _total(name: str, text: str, value: float) -> Metric:
-    return counters(name, text, [], {(): value})
-
-
-def _by_label(name: str, text: str, label: str, values: Mapping[str, int]) -> Metric:
-    return counters(name, text, [label], keyed(values))

@@ -26,7 +26,7 @@ from api.access.principal import ADMIN
 from api.access.query_gate import QueryGate
 from api.access.scoped import ScopedStorage
 from api.http.errors import Refused
-from api.metrics.metrics import counters, gauge, gauges, keyed
+from api.metrics.metrics import gauge, gauges, totals
 from proxy.collector.watch.alerts.figures import IncompleteFigures, read_examples, read_figures
 from proxy.collector.watch.alerts.payloads import Notice, call_of
 from proxy.collector.watch.alerts.state import Message, State, message_id
@@ -358,8 +358,8 @@ class Alerting:
             "Calls of the webhooks of alerts: taken, failed (and tried again); given_up: messages "
             "never taken."
         )
-        outcomes = keyed({**self.sent, "given_up": self.state.dropped})
-        yield counters("alert_webhooks", text, ["outcome"], outcomes)
+        outcomes = {**self.sent, "given_up": self.state.dropped}
+        yield totals("alert_webhooks", text, "outcome", outcomes)
         yield gauge(
             "alert_messages_waiting", "Messages of alerts not taken yet.", len(self.state.outbox)
         )
