@@ -27,7 +27,6 @@ from typing import Final
 from proxy.enrich.redact.edits import Edit, Hits, edited, rule_of_name, without_overlaps
 from proxy.enrich.redact.json_values import BLANKS, KEPT, End, measure, run_in, secrets_within
 from proxy.enrich.redact.names import SecretNames, normalise
-from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.keys import KeyFinder
 from proxy.enrich.redact.naming.values import (
     PlaceFinder,
@@ -101,9 +100,9 @@ class JsonRedactor:
     def __init__(
         self,
         names: SecretNames,
-        excepted: Iterable[str] = (),
-        hits: Hits | None = None,
-        scanner: Scanner | None = None,
+        excepted: Iterable[str],
+        hits: Hits,
+        scanner: Scanner,
     ) -> None:
         """Redact the values of `names`, except at `excepted` paths (`naming/values.py`); count them
         in `hits`.
@@ -111,7 +110,7 @@ class JsonRedactor:
         self._names = names
         self.hits = hits
         self._places = places_in(excepted)
-        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
+        self._scanner = scanner
 
     def redact(self, text: bytes, *, is_body: bool = False) -> tuple[bytes, End]:
         """Replace secret values; return the same object if nothing changes. Excepted paths count

@@ -46,7 +46,7 @@ class ParameterRedactor:
         json: JsonRedactor,
         graphql: GraphqlRedactor,
         patterns: SecretPatterns | None,
-        hits: Hits | None = None,
+        hits: Hits,
     ) -> None:
         """Values are also searched by `json` and `graphql`. Without `patterns`, only names
         count.

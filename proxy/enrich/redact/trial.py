@@ -20,7 +20,7 @@ class Trial(NamedTuple):
     counts: Counter[str]
 
 
-def try_body(redactor: Redactor, data: bytes, content_type: bytes = b"") -> Trial:
+def try_body(redactor: Redactor, data: bytes, content_type: bytes) -> Trial:
     """Redact a complete body without a content coding; images and archives stay as they are."""
     read = to_utf8(data, b"", content_type)
     text = data if read is None else read[0]

@@ -34,7 +34,7 @@ def redact_encoded_events(
     content_type: bytes,
     is_truncated: bool,
     redact: RedactStream,
-    hits: Hits | None = None,
+    hits: Hits,
 ) -> tuple[bytes, bytes]:
     """Redact the base64 documents in the windows of a body; return the same objects if they have no
     secret.
@@ -58,7 +58,7 @@ def redact_encoded_events(
     return _written(head, head_lines, redacted_head), _written(tail, tail_lines, redacted_tail)
 
 
-def _read(window: bytes, hits: Hits | None) -> tuple[bytes, _Lines, bool]:
+def _read(window: bytes, hits: Hits) -> tuple[bytes, _Lines, bool]:
     """Decode the documents of a window.
 
     Returns:

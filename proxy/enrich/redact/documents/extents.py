@@ -5,12 +5,11 @@ class of redactors that replace such values.
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 from proxy.enrich.redact.edits import Edit, Hits, edited, rule_of_name
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.named import Named, NameFinder, Naming
 from proxy.enrich.redact.scanner import Scanner
 
@@ -24,25 +23,24 @@ QUOTES: Final = (b'"', b"'")
 _NOTHING: Final = re.compile(rb"\s*\Z")
 
 
-class ValueRedactor(ABC):
+class NameRedactor:
     """Redacts the values of a set of names. Reusable."""
 
-    __slots__ = ("_hits", "_names", "_namings", "_scanner")
+    __slots__ = ("_hits", "_names", "_scanner")
 
-    def __init__(
-        self,
-        names: SecretNames,
-        namings: Sequence[Naming],
-        hits: Hits | None = None,
-        scanner: Scanner | None = None,
-    ) -> None:
-        """Redact the values that one of some syntaxes gives to a secret name; count them in
-        `hits`.
-        """
+    def __init__(self, names: SecretNames, hits: Hits, scanner: Scanner) -> None:
+        """Redact the values with these names, and count them in `hits`."""
         self._names = names
-        self._namings = namings
         self._hits = hits
-        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
+        self._scanner = scanner
+
+
+class ValueRedactor(NameRedactor, ABC):
+    """Redacts the values that one of some syntaxes gives to a secret name."""
+
+    __slots__ = ()
+
+    _namings: ClassVar[Sequence[Naming]]
 
     @abstractmethod
     def _value(self, text: bytes, found: Named) -> Value:

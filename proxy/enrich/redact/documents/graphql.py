@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote_plus, unquote_to_bytes
 
 from proxy.enrich.formats.linear_patterns import compile_bytes, searcher
+from proxy.enrich.redact.documents.extents import NameRedactor
 from proxy.enrich.redact.edits import (
     MARK,
     REST,
@@ -26,10 +27,7 @@ from proxy.enrich.redact.edits import (
 )
 from proxy.enrich.redact.json_keys import secrets_of
 from proxy.enrich.redact.json_values import BLANKS, End, measure, run_in
-from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.keys import unescaped
-from proxy.enrich.redact.scanner import Scanner
 
 _MEMBER: Final = rb'"query\\*"%b:%b\\*"' % (BLANKS, BLANKS)
 _BEGINNING: Final = rb"\s*(?:(?:query|mutation|subscription|fragment)\b|\{\s*[A-Za-z_])"
@@ -66,18 +64,10 @@ class _Argument(NamedTuple):
     variable: bytes | None
 
 
-class GraphqlRedactor:
+class GraphqlRedactor(NameRedactor):
     """Redacts the arguments of a set of names. Reusable."""
 
-    __slots__ = ("_hits", "_names", "_scanner")
-
-    def __init__(
-        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
-    ) -> None:
-        """Redact the arguments with these names, and count them in `hits`."""
-        self._names = names
-        self._hits = hits
-        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
+    __slots__ = ()
 
     def may_hold(self, text: bytes) -> bool:
         """True if a text has a document with an argument that may be secret."""
@@ -168,7 +158,7 @@ class GraphqlRedactor:
         return quote_plus(redacted[len(_SAYS_QUERY) :], safe="[]").encode()
 
 
-def redact_members(text: bytes, variables: Variables, hits: Hits | None = None) -> bytes:
+def redact_members(text: bytes, variables: Variables, hits: Hits) -> bytes:
     """Replace the values of variables in an object of variables, and count them in `hits`."""
     if variables:
         return edited(text, without_overlaps(_members(text, variables, 0, len(text))), hits)

@@ -13,12 +13,10 @@ changes nothing. Standard: XML 1.0 §3.1, Namespaces in XML §4.
 import re
 from typing import Final
 
-from proxy.enrich.redact.edits import MARK, Edit, Hits, edited, rule_of_name
+from proxy.enrich.redact.documents.extents import NameRedactor
+from proxy.enrich.redact.edits import MARK, Edit, edited, rule_of_name
 from proxy.enrich.redact.json_values import KEPT, End
-from proxy.enrich.redact.names import SecretNames
-from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.named import NameFinder, Naming
-from proxy.enrich.redact.scanner import Scanner
 
 _PREFIX: Final = rb"(?:[A-Za-z0-9_.-]+:)?"
 _PART: Final = rb"[A-Za-z0-9_.-]"
@@ -53,18 +51,10 @@ def is_markup(text: bytes) -> bool:
     return (text[:64].lstrip(_BEFORE_TEXT) or text.lstrip(_BEFORE_TEXT))[:1] == b"<"
 
 
-class MarkupRedactor:
+class MarkupRedactor(NameRedactor):
     """Redacts the values of a set of names. Reusable."""
 
-    __slots__ = ("_hits", "_names", "_scanner")
-
-    def __init__(
-        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
-    ) -> None:
-        """Redact the values with these names, and count them in `hits`."""
-        self._names = names
-        self._hits = hits
-        self._scanner = scanner or Scanner((), anchors_of(names.spelled))
+    __slots__ = ()
 
     def redact(self, text: bytes) -> tuple[bytes, End]:
         """Replace secret values; return the same object if nothing changes.

@@ -56,7 +56,7 @@ def redact_multipart(
     boundary: bytes,
     is_secret: Callable[[bytes], bool],
     redact_part: Callable[[bytes, bytes], tuple[bytes, bool]],
-    hits: Hits | None = None,
+    hits: Hits,
 ) -> tuple[bytes, bool]:
     """Replace the content of secret parts; redact the others with `redact_part`.
 

@@ -44,7 +44,7 @@ class SeparatedRedactor:
 
     __slots__ = ("_hits", "_names")
 
-    def __init__(self, names: SecretNames, hits: Hits | None = None) -> None:
+    def __init__(self, names: SecretNames, hits: Hits) -> None:
         """Redact the columns of some names, and count their values in `hits`."""
         self._names = names
         self._hits = hits

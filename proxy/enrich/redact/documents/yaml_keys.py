@@ -23,12 +23,11 @@ from proxy.enrich.redact.documents.extents import (
     closing,
     line_end,
 )
-from proxy.enrich.redact.edits import MARK, Hits
+from proxy.enrich.redact.edits import MARK
 from proxy.enrich.redact.json_values import KEPT
-from proxy.enrich.redact.names import SecretNames, normalise
+from proxy.enrich.redact.names import normalise
 from proxy.enrich.redact.naming.named import Named, Naming
 from proxy.enrich.redact.naming.values import is_fact, is_member_kept
-from proxy.enrich.redact.scanner import Scanner
 
 _PART: Final = rb"[\w.-]"
 _NAMINGS: Final = (
@@ -71,10 +70,7 @@ _REPLACEMENT: Final = b' "%b"' % MARK
 class YamlRedactor(ValueRedactor):
     __slots__ = ()
 
-    def __init__(
-        self, names: SecretNames, hits: Hits | None = None, scanner: Scanner | None = None
-    ) -> None:
-        super().__init__(names, _NAMINGS, hits, scanner)
+    _namings = _NAMINGS
 
     def _value(self, text: bytes, found: Named) -> Value:
         start = _colon(text, found) + 1

@@ -1,6 +1,7 @@
 """Redaction of JSON: against a model that parses, on everything JSON can be."""
 
 import json
+from collections import Counter
 from typing import Any
 
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from proxy.enrich.redact.json_keys import JsonRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames, normalise
+from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.naming.values import (
     is_fact,
     is_folder,
@@ -17,10 +19,16 @@ from proxy.enrich.redact.naming.values import (
     is_sign,
     is_word_kept,
 )
+from proxy.enrich.redact.scanner import Scanner
 from tests.support.cases import each_of
 
+
+def redactor_of(names: SecretNames) -> JsonRedactor:
+    return JsonRedactor(names, (), Counter(), Scanner((), anchors_of(names.spelled)))
+
+
 SECRET_NAMES = SecretNames(BUILT_IN)
-REDACTOR = JsonRedactor(SECRET_NAMES)
+REDACTOR = redactor_of(SECRET_NAMES)
 MARK = "[REDACTED]"
 
 texts = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]), max_size=12)
@@ -325,7 +333,7 @@ def test_hostile_repetition_costs_no_more_than_its_length(unit: bytes) -> None:
 
 def test_name_beyond_ascii_and_with_signs() -> None:
     """Configured names are matched literally, whatever they are made of."""
-    redactor = JsonRedactor(SecretNames(["pässwort", "a.b*c"]))
+    redactor = redactor_of(SecretNames(["pässwort", "a.b*c"]))
     assert redactor.redact('{"Pässwort": "S", "a.b*c": "S", "aXbbc": 1}'.encode())[0] == (
         '{"Pässwort": "[REDACTED]", "a.b*c": "[REDACTED]", "aXbbc": 1}'.encode()
     )

@@ -1,6 +1,7 @@
 """GraphQL documents: strings of arguments that name a secret go, wherever the document stands."""
 
 import json
+from collections import Counter
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote_plus
 
@@ -9,9 +10,13 @@ import pytest
 from proxy.enrich.redact.documents.graphql import GraphqlRedactor
 from proxy.enrich.redact.json_values import End
 from proxy.enrich.redact.names import BUILT_IN, SecretNames
+from proxy.enrich.redact.naming.anchors import anchors_of
 from proxy.enrich.redact.redactor import Redactor
+from proxy.enrich.redact.scanner import Scanner
 from tests.support.cases import each_of
 
+NAMES = SecretNames(BUILT_IN)
+SCANNER = Scanner((), anchors_of(NAMES.spelled))
 _SECRET = 'hunter2 \\" ü {}'
 _DOCUMENTS = [
     f'mutation {{ login(name: "bob", password: "{_SECRET}") {{ id }} }}',
@@ -195,7 +200,7 @@ def test_what_is_none_stays(text: str) -> None:
 
 def test_cut_off() -> None:
     """A string that the window cuts off is gone, and its rest known to be one."""
-    redactor = GraphqlRedactor(SecretNames(BUILT_IN))
+    redactor = GraphqlRedactor(NAMES, Counter(), SCANNER)
     for fence in ('"', '"""'):
         text, end = redactor.redact(f"mutation {{ login(password: {fence}hunter2".encode())
         assert text == b'mutation { login(password: "[REDACTED]"'
@@ -204,6 +209,6 @@ def test_cut_off() -> None:
 
 def test_documents_full_of_secrets_end() -> None:
     """Each is taken out."""
-    redactor = GraphqlRedactor(SecretNames(BUILT_IN))
+    redactor = GraphqlRedactor(NAMES, Counter(), SCANNER)
     text, _ = redactor.redact(b"query {" + b' a(token: "hunter2")' * 600)
     assert text == b"query {" + b' a(token: "[REDACTED]")' * 600
