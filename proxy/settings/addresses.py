@@ -20,15 +20,15 @@ UpstreamScheme = Literal["http", "https", "unix"]
 PRIVATE: Final = "private"
 """Stands in a list of networks for all that are never routed on the internet."""
 PRIVATE_NETWORKS: Final = (
-    *(
-        "10.0.0.0/8",
-        "172.16.0.0/12",
-        "192.168.0.0/16",
-        "100.64.0.0/10",
-        "169.254.0.0/16",
-        "127.0.0.0/8",
-    ),
-    *("fc00::/7", "fe80::/10", "::1/128"),
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "127.0.0.0/8",
+    "fc00::/7",
+    "fe80::/10",
+    "::1/128",
 )
 """Networks of RFC 1918, 6598, 3927, 1122, 4193 and 4291, in which proxies in front of a sidecar
 usually are.
@@ -184,13 +184,6 @@ def parse_via(text: str) -> Via | None:
     else:
         encoded = b""
     return Via(address.host, address.port, b"Basic " + encoded if encoded else b"")
-
-
-def via_of(upstream: UpstreamAddress, environ: Mapping[str, str]) -> str:
-    """Return the proxy that `https_proxy` and `no_proxy` name for an upstream; empty if there is
-    none.
-    """
-    return via_for(upstream, *proxy_in(environ))
 
 
 def proxy_in(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from proxy.process.tls import server_context
 from proxy.settings.addresses import is_loopback, parse_address, parse_listen
 from proxy.settings.check_alerts import check_alerts
-from proxy.settings.check_egress import check_egress, check_egress_route
+from proxy.settings.check_egress import check_egress
 from proxy.settings.check_headers import OWN_HEADERS, TOKEN, check_header_rules
 from proxy.settings.check_outgoing import (
     check_otel,
@@ -28,6 +28,7 @@ from proxy.settings.check_outgoing import (
     problem_of,
 )
 from proxy.settings.check_redact import check_redact
+from proxy.settings.egress_model import EGRESS_ROUTE
 from proxy.settings.model import PORTS, PriceSettings, RouteSettings, Settings
 from proxy.settings.templates import MAX_TEMPLATES, is_template
 from proxy.settings.tokens import check_tokens
@@ -358,7 +359,8 @@ def _check_route_ids(settings: Settings) -> Iterator[Problem]:
             yield f"{name}.id" if name != "proxy" else "proxy.upstream", f"{what}, got {route.id!r}"
 
         seen.setdefault(route.id, name)
-        yield from check_egress_route(name, route.id)
+        if route.id == EGRESS_ROUTE:
+            yield f"{name}.id", f"is the id of outgoing calls ([egress]), got {route.id!r}"
         if not route.id.isprintable() or route.id != route.id.strip():
             yield (
                 f"{name}.id",

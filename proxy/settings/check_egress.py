@@ -9,7 +9,7 @@ from typing import Final
 from proxy.egress.hosts import is_pattern
 from proxy.settings.addresses import is_loopback, parse_address
 from proxy.settings.check_outgoing import Problem, check_via
-from proxy.settings.egress_model import EGRESS_ROUTE, EgressSettings
+from proxy.settings.egress_model import EgressSettings
 from proxy.settings.model import Settings
 
 _EXTRA: Final = "pip install 'sidelog[egress]'"
@@ -43,12 +43,6 @@ def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Pro
     yield from check_via("egress", egress.via, own)
     if egress.upstream_ca:
         yield from _check_authorities(egress.upstream_ca)
-
-
-def check_egress_route(name: str, route_id: str) -> Iterator[Problem]:
-    """Yield what is wrong with the id of a route: that of outgoing calls is taken."""
-    if route_id == EGRESS_ROUTE:
-        yield f"{name}.id", f"is the id of outgoing calls ([egress]), got {route_id!r}"
 
 
 def _check_clients(egress: EgressSettings) -> Iterator[Problem]:

@@ -10,15 +10,14 @@ import json
 import os
 import re
 import typing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from proxy.process.terminal import without_credentials
 from proxy.settings import model
-from proxy.settings.addresses import networks_of, parse_upstream, proxy_in, via_of
-from proxy.settings.alert_model import AlertSettings
+from proxy.settings.addresses import networks_of, parse_upstream, proxy_in, via_for
 from proxy.settings.check import NO_EFFECT, NO_UPSTREAM, check
 from proxy.settings.conversion import convert
 from proxy.settings.sources import (
@@ -35,8 +34,16 @@ from proxy.settings.templates import read_templates
 from proxy.settings.tokens import resolve_tokens
 
 _SECRET_VALUES = (
-    *("set_request", "set_response", ".url", ".token", ".secret", ".via"),
-    *("otel.endpoint", "otel.headers", "].headers", "].body"),
+    "set_request",
+    "set_response",
+    ".url",
+    ".token",
+    ".secret",
+    ".via",
+    "otel.endpoint",
+    "otel.headers",
+    "].headers",
+    "].body",
 )
 _FROM_ENVIRONMENT: typing.Final = re.compile(
     r".*\.headers\.set_(?:request|response)|otel\.(?:endpoint|headers)|alerts\[\d+\]\.(?:url|secret|headers|body)"
@@ -44,22 +51,24 @@ _FROM_ENVIRONMENT: typing.Final = re.compile(
 """Settings whose text may be `env:NAME`. Tokens may be, too; they are read with their digests."""
 
 NEEDS_RESTART: typing.Final = (
-    *(
-        "data_dir",
-        "proxy.listen",
-        "proxy.data_port",
-        "proxy.workers",
-        "egress.listen",
-        "proxy.instance",
-        "storage.url",
-        "ring.directory",
-    ),
-    *("admin.listen", "admin.metrics_listen", "admin.health_listen"),
+    "data_dir",
+    "proxy.listen",
+    "proxy.data_port",
+    "proxy.workers",
+    "egress.listen",
+    "proxy.instance",
+    "storage.url",
+    "ring.directory",
+    "admin.listen",
+    "admin.metrics_listen",
+    "admin.health_listen",
 )
 """Settings that need a restart: sockets, number of processes, paths of the records."""
 
 _PLACEHOLDER_UPSTREAM: typing.Final = "http://127.0.0.1:1"
 """Upstream for commands that do not proxy, since settings need one."""
+_STAND_IN: typing.Final = "http://missing"
+"""Value of a required setting without one; an upstream has to be an address."""
 
 
 Trial = Callable[[model.Settings], Iterable[tuple[str, str]]]
@@ -195,13 +204,11 @@ def _read(
         } | source
 
     values = _build(model.Settings, "", found, environ, problems)
-    values["routes"] = _build_routes(found, environ, problems)
-    values["alerts"] = _build_tables("alerts", AlertSettings, found, environ, problems)
-    values["admin_hosts"] = _build_tables(
-        "admin_hosts", model.AdminHostSettings, found, environ, problems
+    values["routes"] = tuple(
+        _with_templates(f"routes[{index}]", route, found, problems)
+        for index, route in enumerate(values["routes"])
     )
-    tokens = _build_tables("tokens", model.TokenSettings, found, environ, problems)
-    values["tokens"], wrong = resolve_tokens(tokens, environ)
+    values["tokens"], wrong = resolve_tokens(values["tokens"], environ)
     problems += [_with_origin(name, text, found) for name, text in wrong]
     values["data_dir"] = os.path.abspath(values.get("data_dir", model.Settings().data_dir))
     given = model.Settings(**values)
@@ -249,9 +256,9 @@ def _build(
         inner = section_of(field.type)
         if inner is not None:
             values[field.name] = inner(**_build(inner, f"{name}.", found, environ, problems))
-        elif name in TABLES and "." in name:
-            values[field.name] = _build_tables(name, TABLES[name], found, environ, problems)
-        elif name in found and name not in TABLES:
+        elif name in TABLES:
+            values[field.name] = _build_tables(name, found, environ, problems)
+        elif name in found:
             try:
                 value = convert(name, found[name], field.type)
                 values[field.name] = _resolved(name, value, found[name], environ, problems)
@@ -261,70 +268,40 @@ def _build(
     return values
 
 
-def _build_routes(
-    found: Found, environ: Mapping[str, str], problems: list[str]
-) -> tuple[model.RouteSettings, ...]:
-    routes = []
-    for name, values, is_whole in _each_table(
-        "routes", model.RouteSettings, found, environ, problems
-    ):
-        if is_whole:
-            values["endpoints"] = _templates(name, values, found, problems)
-            routes.append(model.RouteSettings(**values))
-        else:  # stands in, so that the other routes keep their index in what the checks say
-            routes.append(
-                model.RouteSettings(**({"id": name, "upstream": "http://missing"} | values))
-            )
-
-    return tuple(routes)
-
-
-_Table = typing.TypeVar("_Table", bound=msgspec.Struct)
-
-
 def _build_tables(
-    table: str, kind: type[_Table], found: Found, environ: Mapping[str, str], problems: list[str]
-) -> tuple[_Table, ...]:
-    """Build a list of tables; `missing` replaces absent required settings, as in `_build_routes`."""
-    stand_in = {key: "missing" for key, field in fields_of(kind).items() if field.required}
-    return tuple(
-        kind(**(stand_in | values))
-        for _, values, _ in _each_table(table, kind, found, environ, problems)
-    )
-
-
-def _each_table(
-    table: str,
-    kind: type[msgspec.Struct],
-    found: Found,
-    environ: Mapping[str, str],
-    problems: list[str],
-) -> Iterator[tuple[str, dict[str, typing.Any], bool]]:
-    """Yield each table's name, its values, and whether it has all required settings."""
+    table: str, found: Found, environ: Mapping[str, str], problems: list[str]
+) -> tuple[msgspec.Struct, ...]:
+    """Build a list of tables. A stand-in replaces required settings that are absent or faulty, so
+    that the tables keep their index in what the checks say.
+    """
+    kind = TABLES[table]
+    required = [key for key, field in fields_of(kind).items() if field.required]
+    tables = []
     for name in [name for name in found if name.startswith(f"{table}[") and name.endswith("]")]:
         values = _build(kind, f"{name}.", found, environ, problems)
-        missing = [
-            key for key, field in fields_of(kind).items() if field.required and key not in values
-        ]
         problems += [
             f"{name}.{key}: is missing ({found[name].origin})"
-            for key in missing
+            for key in required
             if f"{name}.{key}" not in found
         ]
-        yield name, values, not missing
+        tables.append(kind(**(dict.fromkeys(required, _STAND_IN) | values)))
+
+    return tuple(tables)
 
 
-def _templates(
-    name: str, values: dict[str, typing.Any], found: Found, problems: list[str]
-) -> tuple[str, ...]:
-    given: tuple[str, ...] = values.get("endpoints", ())
-    if path := values.get("openapi"):
-        try:
-            return given + read_templates(Path(path))
-        except ValueError as error:
-            problems.append(_with_origin(f"{name}.openapi", str(error), found))
+def _with_templates(
+    name: str, route: model.RouteSettings, found: Found, problems: list[str]
+) -> model.RouteSettings:
+    """Add the templates of a route's OpenAPI description to its own."""
+    if not route.openapi:
+        return route
+    try:
+        templates = read_templates(Path(route.openapi))
+    except ValueError as error:
+        problems.append(_with_origin(f"{name}.openapi", str(error), found))
+        return route
 
-    return given
+    return msgspec.structs.replace(route, endpoints=route.endpoints + templates)
 
 
 def _resolved(
@@ -391,7 +368,7 @@ def _effective_egress(
 
 def _via_of(route: model.RouteSettings, environ: Mapping[str, str]) -> str:
     try:
-        return via_of(parse_upstream(route.upstream), environ)
+        return via_for(parse_upstream(route.upstream), *proxy_in(environ))
     except ValueError:  # reported by the checks
         return ""
 

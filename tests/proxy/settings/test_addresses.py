@@ -11,7 +11,8 @@ from proxy.settings.addresses import (
     parse_listen,
     parse_upstream,
     parse_via,
-    via_of,
+    proxy_in,
+    via_for,
 )
 from tests.support.cases import each_of
 
@@ -220,4 +221,5 @@ def test_the_environment_names_a_proxy_for_https(
     listed too.
     """
     environ = {"HTTPS_PROXY": "http://proxy:3128", "no_proxy": excepted}
-    assert via_of(parse_upstream(upstream), environ) == ("http://proxy:3128" if is_taken else "")
+    found = via_for(parse_upstream(upstream), *proxy_in(environ))
+    assert found == ("http://proxy:3128" if is_taken else "")
