@@ -268,3 +268,17 @@ class Statements(Fetches, Protocol):
     async def ids_of(self, texts: Texts) -> Ids:
         """Look up the dictionary ids of text, by column."""
         ...
+
+
+async def delete_before(
+    statements: Fetches, table: str, column: str, bound: int, max_rows: int
+) -> int:
+    """Delete up to `max_rows` rows whose column is below a bound; return how many were deleted."""
+    dialect = statements.dialect
+    mark = dialect.placeholder
+    table = dialect.schema + table
+    old = f"SELECT id FROM {table} WHERE {column} < {mark(1)} LIMIT {mark(2)}{dialect.skip_locked}"
+    gone = await statements.fetch(
+        f"DELETE FROM {table} WHERE {dialect.limited('id', old)} RETURNING 1", (bound, max_rows)
+    )
+    return len(gone)

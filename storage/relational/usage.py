@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from storage.aggregates import ModelUsage
+from storage.conversations import TOKENS as TOKENS
 from storage.query import Filter
 from storage.record import Record
 from storage.relational.rollup_sql import columns_of, is_known
@@ -34,13 +35,6 @@ DIMENSIONS: Final = (*LIMITED, "provider", "model", "resolved_model")
 """The keys of usage, besides time; the first of them are those of the rollups."""
 KEYS: Final = (*DIMENSIONS, "weight")
 """The columns of the table's key, after the hour."""
-TOKENS: Final = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "reasoning_tokens",
-)
 MEASURES: Final = ("calls", "counted", "priced", *TOKENS, "cost_nano_usd")
 """Whole numbers, so that subtraction leaves no remainder."""
 OTHERS: Final = "other"

@@ -15,7 +15,7 @@ import msgspec
 from storage.record import Entry, ToolCall
 from storage.relational.rollup_sql import merging
 from storage.relational.rollup_tables import ADDED
-from storage.relational.sql import Parameters, Statements
+from storage.relational.sql import Parameters, Statements, delete_before
 from storage.relational.time_ranges import HOUR_US
 from storage.relational.tools.rows import COLUMNS, REPEATED, row_of
 from storage.tools import awaited_calls, ended_calls
@@ -125,21 +125,9 @@ async def drop_calls(statements: Statements, floor_us: int, max_calls: int) -> i
     calls.
     """
     dialect = statements.dialect
-    mark = dialect.placeholder
-    calls = f"{dialect.schema}tool_calls"
-    old = f"SELECT id FROM {calls} WHERE started_at_us < {mark(1)} LIMIT {mark(2)}"
-    gone = await statements.fetch(
-        f"DELETE FROM {calls} WHERE {dialect.limited('id', old)} RETURNING 1",
-        (floor_us, max_calls),
-    )
-    for table, column, bound in (
-        ("waiting_calls", "started_at_us", floor_us),
-        ("tool_rollups", "hour", floor_us // HOUR_US),
-    ):
-        await statements.fetch(
-            f"DELETE FROM {dialect.schema}{table} WHERE {column} < {mark(1)}", (bound,)
-        )
-    return len(gone)
+    sql = f"DELETE FROM {dialect.schema}tool_rollups WHERE hour < {dialect.placeholder(1)}"
+    await statements.fetch(sql, (floor_us // HOUR_US,))
+    return await delete_before(statements, "tool_calls", "started_at_us", floor_us, max_calls)
 
 
 def _waiting_row(instance: str, call: ToolCall) -> Parameters:

@@ -19,7 +19,7 @@ from storage.record import now_us
 from storage.relational.blocks.payloads import BODIES, GROWN, HEADS
 from storage.relational.session import State
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT
+from storage.relational.sql import MAX_INT, delete_before
 from storage.relational.time_ranges import HOUR_US, unused_before
 from storage.relational.tools.writes import drop_calls
 from storage.relational.upkeep.session import Upkeep, first_row, raise_state
@@ -86,7 +86,8 @@ async def purge(session: Upkeep, turn: Turn) -> Purged:
     orphans = partial(drop_calls, session, state.purge_floor_us)
     await drop_jobs(session, state.purge_floor_us)
     calls = partial(_empty_calls, session, state.body_floor_us)
-    texts = partial(_delete_unused, session, await _unused_before(session, state))
+    unused_day = await _unused_before(session, state)
+    texts = partial(delete_before, session, "dictionary", "used_day", unused_day)
     for step, step_items in (
         (orphans, _STEP_ROWS),
         (calls, _STEP_ROWS),
@@ -210,20 +211,6 @@ async def _empty_calls(session: Upkeep, floor_us: int, max_calls: int) -> int:
         f"DELETE FROM {dialect.schema}waiting_calls WHERE started_at_us < {mark(1)}", (floor_us,)
     )
     return len(emptied)
-
-
-async def _delete_unused(session: Upkeep, day: int, max_values: int) -> int:
-    """Delete repeated text that rows of a day, or of later ones, cannot use; return the number of
-    texts.
-    """
-    dialect = session.dialect
-    mark = dialect.placeholder
-    values = f"{dialect.schema}dictionary"
-    old = f"SELECT id FROM {values} WHERE used_day < {mark(1)} LIMIT {mark(2)}{dialect.skip_locked}"
-    gone = await session.fetch(
-        f"DELETE FROM {values} WHERE {dialect.limited('id', old)} RETURNING 1", (day, max_values)
-    )
-    return len(gone)
 
 
 async def _unused_before(session: Upkeep, state: State) -> int:
