@@ -198,6 +198,7 @@ class Exchange:
         demands.
         """
         sections = [self.client, self.upstream, self.request_head, self.response_head]
+        # Two calls of `_collect` instead would take 2 µs of 26 (bench/micro/worker, post1k).
         if self.request_whole and not pressure:
             sections.append(self.request_whole)
             request_size = len(self.request_whole)
@@ -227,11 +228,12 @@ class Exchange:
                 self.note(NOTE_LONGEST_GAP, LONGEST_GAP.pack(self.timeline.longest_gap_us))
 
         shed = SHED_NONE
-        if pressure and not self.flags & FLAG_BODIES_OFF:
-            if request_head < request_size or response_head < response_size:
-                shed = pressure
-            else:
-                shed = SHED_NONE
+        if (
+            pressure
+            and not self.flags & FLAG_BODIES_OFF
+            and (request_head < request_size or response_head < response_size)
+        ):
+            shed = pressure
 
         if self.stream is not None:
             self._note_stream(self.stream)

@@ -256,19 +256,18 @@ class Engine:
         """Make the HTTP/1.1 and the HTTP/2 pool of a route's upstream connections, and an opener
         for each pool with `opener`.
         """
-        limits = route.limits
         place = route.place
-        responses = self._readers.reader(route.response_rules, RESPONSE_FIELDS * limits.max_headers)
+        responses = self._readers.reader(
+            route.response_rules, RESPONSE_FIELDS * route.limits.max_headers
+        )
         pool = Pool(
             route,
-            limits,
             partial(self.recorder.count_connection, "upstream"),
             self.turns,
             responses,
         )
         http2_pool = Http2Pool(
             route,
-            limits,
             partial(self.recorder.count_connection, "upstream_http2"),
             self.turns,
             responses,

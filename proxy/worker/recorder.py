@@ -104,13 +104,15 @@ class Recorder:
     def begin(self, now_ns: int, client: bytes) -> Exchange:
         """Start an exchange at the monotonic `now_ns`, with a fresh UUIDv7 (RFC 9562 §5.7)."""
         wall_ns = now_ns + self._offset_ns
-        ms, rest_ns = divmod(wall_ns, 1_000_000)
-        counter = (self._counter + 1) & 0xF_FFFF
-        self._counter = counter
-        record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
+        record_id = self._new_id(wall_ns)
         text = record_id.hex()
         id_text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}".encode()
         return Exchange(record_id, id_text, now_ns, wall_ns, client)
+
+    def _new_id(self, wall_ns: int) -> bytes:
+        ms, rest_ns = divmod(wall_ns, 1_000_000)
+        self._counter = (self._counter + 1) & 0xF_FFFF
+        return _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | self._counter)
 
     def finish(self, exchange: Exchange, now_ns: int) -> None:
         """Record an exchange just before its last bytes are released, or once its end is known."""
@@ -173,12 +175,8 @@ class Recorder:
             return False
 
         now_ns = at_ns or time.time_ns()
-        counter = (self._counter + 1) & 0xF_FFFF
-        self._counter = counter
-        ms, rest_ns = divmod(now_ns, 1_000_000)
-        record_id = _ID.pack(ms << 16 | 0x7000 | rest_ns * 4096 // 1_000_000, self._base | counter)
         header, sections = encode_message(
-            record_id, exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
+            self._new_id(now_ns), exchange.id, now_ns, exchange.route, direction, message, traceparent, exchange.access,
             session, keeps_text=keeps_text, follows_gap=follows_gap, opening=opening,
         )  # fmt: skip
         return self._ring.push(kind, header, sections)

@@ -148,32 +148,14 @@ def _without_memory() -> str:
 class DataPlane:
     """Accepts on listening sockets, and serves the connections with raw protocols."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        routes: RouteTable,
-        recorder: Recorder,
-        gate: Gate,
-        tasks: asyncio.TaskGroup,
-        instance: str,
-    ) -> None:
-        """Wire the engine and the ports; the engine's tick and new connections run in `tasks`."""
+    def __init__(self, settings: Settings, engine: Engine) -> None:
+        """Wire the ports; the engine's tick and new connections run in the engine's tasks."""
         self._drain_timeout_s = settings.proxy.limits.drain_timeout_s
+        tasks = engine.tasks
         self._tasks = tasks
         self._tick: asyncio.Task[None] | None = None
         self._beginning: set[asyncio.Task[None]] = set()
         """The tasks of accepted connections that have no transport yet."""
-        own = frozenset(parse_listen(text) for text in settings.listens.values())
-        engine = Engine(
-            settings,
-            routes,
-            recorder,
-            gate,
-            tasks,
-            instance,
-            FairLoop(),
-            lambda pool: Opener(pool, own),
-        )
         self.engine = engine
         self._acceptors: dict[int, Acceptor] = {}
         self._accept_outgoing: Callable[[socket.socket], None] | None = None
@@ -368,4 +350,15 @@ def data_plane(
 ) -> DataPlane:
     """Build the data plane of this process, recording into `segment`."""
     recorder, gate = recording(settings, routes, segment, wake)
-    return DataPlane(settings, routes, recorder, gate, tasks, instance)
+    own = frozenset(parse_listen(text) for text in settings.listens.values())
+    engine = Engine(
+        settings,
+        routes,
+        recorder,
+        gate,
+        tasks,
+        instance,
+        FairLoop(),
+        lambda pool: Opener(pool, own),
+    )
+    return DataPlane(settings, engine)

@@ -15,7 +15,6 @@ from proxy.http2.budget import Limits
 from proxy.http2.frames import MAX_WINDOW_BYTES
 from proxy.http2.hpack.encoder import LineEncoder
 from proxy.network.pacing import FairLoop
-from proxy.settings.model import LimitSettings
 from proxy.worker.exits.frame_writer import Steps
 from proxy.worker.routes import Route
 from proxy.worker.upstream.http2_connection import Http2Upstream
@@ -29,7 +28,6 @@ class Http2Pool(LanePool[Http2Lane]):
     def __init__(
         self,
         route: Route,
-        limits: LimitSettings,
         on_open: Callable[[int], None],
         turns: FairLoop,
         responses: ResponseHeads,
@@ -41,7 +39,6 @@ class Http2Pool(LanePool[Http2Lane]):
 
         Args:
             route: the route to the upstream.
-            limits: the limits of the route.
             on_open: gets +1 and -1 as connections open and close.
             turns: shares the worker's time among connections (P23).
             responses: reads response heads.
@@ -49,7 +46,7 @@ class Http2Pool(LanePool[Http2Lane]):
             steps: has frames written in batches, for all connections of the worker.
             count_reset: gets the error code of each stream that an upstream resets.
         """
-        super().__init__(route, limits, on_open)
+        super().__init__(route, on_open)
         self.tls = route.http2_tls
         self._turns = turns
         self._responses = responses

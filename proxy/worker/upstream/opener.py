@@ -66,7 +66,7 @@ class Opener(Generic[Lane_co]):
                 connections were busy for too long.
         """
         pool = self._pool
-        limits = pool.limits
+        limits = pool.route.limits
 
         is_waiting = True
         try:

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from secrets import randbelow
 from typing import Final, Generic, TypeVar
 
-from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_connection import Http2Upstream
@@ -40,11 +39,10 @@ MAX_AGE_NS: Final = 3600 * 10**9
 class LanePool(ABC, Generic[Lane_co]):
     """Counts the connections to one upstream, up to a limit, and queues the waiters."""
 
-    def __init__(self, route: Route, limits: LimitSettings, on_open: Callable[[int], None]) -> None:
+    def __init__(self, route: Route, on_open: Callable[[int], None]) -> None:
         """Begin empty; `on_open` gets +1 and -1 as connections open and close."""
         self.route = route
         self.tls = route.tls
-        self.limits = limits
         self._on_open = on_open
         self._open = 0
         self._opening = 0
@@ -53,6 +51,7 @@ class LanePool(ABC, Generic[Lane_co]):
         """Waiters that were woken and have not run yet."""
 
         # Settings; 0 stands for no limit.
+        limits = route.limits
         self.keep_alive_ns = int(limits.upstream_keep_alive_s * 1e9)
         self.max_connections = limits.upstream_max_connections or 1 << 30
         self.max_requests = MAX_REQUESTS

@@ -16,7 +16,6 @@ from proxy.http1.memo.response_heads import ResponseHeads
 from proxy.network.dial import SILENT_NS, Concurrency
 from proxy.network.pacing import FairLoop
 from proxy.network.sockets import has_ended
-from proxy.settings.model import LimitSettings
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.places import AnyConnection, LanePool
@@ -35,7 +34,6 @@ class Pool(LanePool[UpstreamConnection]):
     def __init__(
         self,
         route: Route,
-        limits: LimitSettings,
         on_open: Callable[[int], None],
         turns: FairLoop,
         responses: ResponseHeads,
@@ -44,12 +42,11 @@ class Pool(LanePool[UpstreamConnection]):
 
         Args:
             route: the route to the upstream.
-            limits: the limits of the route.
             on_open: gets +1 and -1 as connections open and close.
             turns: shares the worker's time among connections (P23).
             responses: reads response heads.
         """
-        super().__init__(route, limits, on_open)
+        super().__init__(route, on_open)
         self._turns = turns
         self._idle: dict[UpstreamConnection, None] = {}
         """Idle connections, the one idle longest first; a dict, so any of many is removed at once.

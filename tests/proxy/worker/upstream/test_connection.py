@@ -96,12 +96,12 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
 
     plane = start(upstream, upstream_max_connections=1)
     [pool] = plane.engine.pools.values()
-    usual = pool.limits
+    usual = pool.route.limits
 
     with plane.connect() as first, plane.connect() as second, plane.connect() as third:
         first.send(GET)
         eventually(lambda: plane.counters().connections_upstream)
-        pool.limits = msgspec.structs.replace(usual, timeout_connect_s=0.3)
+        pool.route.limits = msgspec.structs.replace(usual, timeout_connect_s=0.3)
         second.send(GET)
         answer = second.answer()
         assert (answer.status, answer.field("X-Sidelog-Error"), answer.field("Retry-After")) == (
@@ -109,7 +109,7 @@ def test_waiting_for_a_full_pool_is_bounded(start: Start) -> None:
             "overloaded",
             "1",
         )
-        pool.limits = usual
+        pool.route.limits = usual
         third.send(GET)
         eventually(lambda: plane.run(lambda: pool.is_awaited))
         go_on.set()

@@ -68,7 +68,7 @@ async def test_a_waiter_that_timed_out_leaves_the_queue() -> None:
     """
     async with silent_pool(upstream_max_connections=1) as pool:
         await opener_of(pool).open(may_repeat=True)
-        pool.limits = msgspec.structs.replace(pool.limits, timeout_connect_s=0.02)
+        pool.route.limits = msgspec.structs.replace(pool.route.limits, timeout_connect_s=0.02)
         for _ in range(3):
             with pytest.raises(UpstreamError):
                 await opener_of(pool).open(may_repeat=True)

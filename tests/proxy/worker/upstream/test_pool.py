@@ -11,7 +11,7 @@ import pytest
 
 from proxy.network.pacing import FairLoop
 from proxy.process.version import BUILD
-from proxy.settings.model import LimitSettings, RouteSettings, Settings
+from proxy.settings.model import LimitSettings, ProxySettings, RouteSettings, Settings
 from proxy.worker.engine import ResponseReaders
 from proxy.worker.routes import Route
 from proxy.worker.upstream.connection import UpstreamConnection
@@ -23,9 +23,10 @@ from proxy.worker.upstream.response_handler import ResponseHandler
 def new_pool(url: str, opened: list[int], **limits: float) -> Pool:
     """A pool; a starved process may need more than the usual time to connect."""
     settings = LimitSettings(**{"timeout_connect_s": 30, **limits})  # type: ignore[arg-type]
-    route = Route(0, RouteSettings(id="r", upstream=url), Settings())
+    proxy = ProxySettings(limits=settings)
+    route = Route(0, RouteSettings(id="r", upstream=url), Settings(proxy=proxy))
     responses = ResponseReaders().reader(route.response_rules, settings.max_headers)
-    return Pool(route, settings, opened.append, FairLoop(), responses)
+    return Pool(route, opened.append, FairLoop(), responses)
 
 
 def opener_of(pool: Pool) -> Opener[UpstreamConnection]:
