@@ -15,7 +15,7 @@ from multidict import MultiDict
 
 from api.dialects.mcp_arguments import read_arguments
 from api.http.errors import Refused
-from api.http.id_beginnings import ID_DIGITS, MIN_DIGITS, digits_of, span_of
+from api.http.id_beginnings import ids_beginning, listing_of
 from api.http.params import read_int
 from storage.search.language.words import PREFIXES, WORDS
 
@@ -224,18 +224,10 @@ async def _record(ask: Ask, text: str) -> Json:
     Raises:
         Refused: no record has it, or several ids begin with it.
     """
-    digits = digits_of(text)
-    if (
-        digits is not None
-        and MIN_DIGITS <= len(digits) < ID_DIGITS
-        and (span := span_of(digits)) is not None
-    ):
-        page = await ask(
-            "/api/records", {"since": span[0], "until": span[1], "kind": "all", "limit": "1000"}
-        )
-        ids = [record["id"] for record in page["records"]]
-
-        found = [each for each in ids if each.replace("-", "").startswith(digits)]
+    listing = listing_of(text)
+    if listing is not None:
+        page = await ask("/api/records", listing)
+        found = ids_beginning(text, page["records"])
         if len(found) > 1:
             raise Refused(
                 404, f"several ids begin with {text!r}, {found[-1]} and {found[0]} among them"

@@ -5,13 +5,16 @@ milliseconds of their start. So the beginning of an id is a span of time, which 
 index.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 MIN_DIGITS: Final = 6
 """Least number of digits: a span of half a year. Shorter beginnings are typing errors."""
 ID_DIGITS: Final = 32
 TIME_DIGITS: Final = 12
+_MAX_CANDIDATES: Final = 1000
+"""Number of records read within one millisecond: the API's largest page."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -40,3 +43,28 @@ def span_of(digits: str) -> tuple[str, str] | None:
         return None
 
     return since.isoformat(), until.isoformat()
+
+
+def listing_of(text: str) -> dict[str, str] | None:
+    """Return parameters of `/api/records` that list the newest records whose ids may begin with a
+    text; None if no id begins with it, or it is a whole id.
+
+    Within the digits of the time, the span alone decides, so two records in it are ambiguous.
+    """
+    digits = digits_of(text)
+    if digits is None or not MIN_DIGITS <= len(digits) < ID_DIGITS:
+        return None
+    span = span_of(digits)
+    if span is None:
+        return None
+
+    since, until = span
+    limit = 2 if len(digits) <= TIME_DIGITS else _MAX_CANDIDATES
+    return {"since": since, "until": until, "kind": "all", "limit": str(limit)}
+
+
+def ids_beginning(text: str, records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of listed records that begin with a text."""
+    digits = digits_of(text) or ""
+    ids = (str(record["id"]) for record in records)
+    return [each for each in ids if each.replace("-", "").startswith(digits)]

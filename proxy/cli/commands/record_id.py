@@ -1,17 +1,14 @@
 """Resolves the beginning of a record id, or a client's request id, that means one record.
 
-The beginning of an id is a span of time (`api.http.id_beginnings`). Within the digits of the time,
-the span alone decides, so two records in it are ambiguous; beyond them the rest is compared.
+The beginning of an id is a span of time (`api.http.id_beginnings`).
 """
 
 from typing import Final
 
-from api.http.id_beginnings import ID_DIGITS, MIN_DIGITS, TIME_DIGITS, digits_of, span_of
+from api.http.id_beginnings import ID_DIGITS, MIN_DIGITS, digits_of, ids_beginning, listing_of
 from proxy.cli.commands.client import Client
 from proxy.cli.commands.output import CommandError
 
-_MAX_CANDIDATES: Final = 1000
-"""Number of candidates read within one millisecond: the API's largest page."""
 _VERSION_DIGIT: Final = 12
 
 
@@ -29,8 +26,9 @@ def find_id(client: Client, text: str) -> str:
         return text
 
     ids: list[str] = []
-    if digits is not None and MIN_DIGITS <= count < ID_DIGITS:
-        ids = _beginning_so(client, digits)
+    listing = listing_of(text)
+    if listing is not None:
+        ids = ids_beginning(text, client.get_json("/api/records", listing)["records"])
     found = ids[0] if len(ids) == 1 else _by_request_id(client, text)
     if found is not None or count >= ID_DIGITS:
         return found or text
@@ -51,17 +49,3 @@ def _by_request_id(client: Client, text: str) -> str | None:
         some = " and ".join(str(record["id"]) for record in reversed(found))
         raise CommandError(f"several records have the request id {text!r}, {some} among them")
     return str(found[0]["id"]) if found else None
-
-
-def _beginning_so(client: Client, digits: str) -> list[str]:
-    """Return the newest ids with this beginning; for the beginning of a time, two at most."""
-    span = span_of(digits)
-    if span is None:
-        return []
-
-    since, until = span
-    limit = 2 if len(digits) <= TIME_DIGITS else _MAX_CANDIDATES
-    parameters = {"since": since, "until": until, "kind": "all", "limit": str(limit)}
-    found = client.get_json("/api/records", parameters)["records"]
-    ids = [str(record["id"]) for record in found]
-    return [each for each in ids if each.replace("-", "").startswith(digits)]
