@@ -32,7 +32,11 @@ SAMPLED: Final = "sampled"
 
 DropReason = Literal["ring_full", "corrupt", "poison", "other_store", "message_limit"]
 DROP_REASONS: Final[tuple[DropReason, ...]] = (
-    *("ring_full", "corrupt", "poison", "other_store", "message_limit"),
+    "ring_full",
+    "corrupt",
+    "poison",
+    "other_store",
+    "message_limit",
 )
 """Why a record is not stored.
 

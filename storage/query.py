@@ -54,20 +54,27 @@ EVERYTHING = Scope()
 
 ROLLUP_METHODS: Final = frozenset(
     (
-        *("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"),
-        *(
-            "PROPFIND",
-            "PROPPATCH",
-            "MKCOL",
-            "COPY",
-            "MOVE",
-            "LOCK",
-            "UNLOCK",
-            "REPORT",
-            "SEARCH",
-            "MKCALENDAR",
-            "ACL",
-        ),
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "OPTIONS",
+        "TRACE",
+        "CONNECT",
+        "QUERY",
+        "PROPFIND",
+        "PROPPATCH",
+        "MKCOL",
+        "COPY",
+        "MOVE",
+        "LOCK",
+        "UNLOCK",
+        "REPORT",
+        "SEARCH",
+        "MKCALENDAR",
+        "ACL",
     )
 )
 """Methods that rollups and metrics count separately (RFC 9110 §9.3, RFC 5789, WebDAV and its

@@ -64,28 +64,25 @@ _REFERER: Final = b"\r\nreferer:"
 
 
 _COLUMNS: Final = (
-    *(
-        "method",
-        "host",
-        "path",
-        "query",
-        "status",
-        "outcome",
-        "duration_us",
-        "connect_us",
-        "first_byte_us",
-    ),
-    *(
-        "upstream_us",
-        "request_bytes",
-        "response_bytes",
-        "client_ip",
-        "route_id",
-        "service",
-        "project",
-        "trace_id",
-    ),
-    *("user_agent", "error_type"),
+    "method",
+    "host",
+    "path",
+    "query",
+    "status",
+    "outcome",
+    "duration_us",
+    "connect_us",
+    "first_byte_us",
+    "upstream_us",
+    "request_bytes",
+    "response_bytes",
+    "client_ip",
+    "route_id",
+    "service",
+    "project",
+    "trace_id",
+    "user_agent",
+    "error_type",
 )
 """Columns of a JSON line besides time and id, named as in the API's records."""
 _values_of: Final = attrgetter(*_COLUMNS)

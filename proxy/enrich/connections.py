@@ -15,8 +15,21 @@ MAX_BYTES: Final = 16 << 20
 _FIXED_BYTES: Final = 600
 """Size of a connection without its texts."""
 _TAKEN: Final = (
-    *("status", "method", "scheme", "host", "path", "query", "http_version", "endpoint"),
-    *("client_ip", "upstream", "user_agent", "request_id", "project", "user_id", "keyed"),
+    "status",
+    "method",
+    "scheme",
+    "host",
+    "path",
+    "query",
+    "http_version",
+    "endpoint",
+    "client_ip",
+    "upstream",
+    "user_agent",
+    "request_id",
+    "project",
+    "user_id",
+    "keyed",
     "direction",
 )
 """Columns that a message copies from its connection."""

@@ -26,16 +26,14 @@ from proxy.process.memfd import anonymous_file
 log = logging.getLogger("proxy.supervisor")
 
 DISK_ERRORS: Final = (
-    *(
-        errno.EROFS,
-        errno.EIO,
-        errno.ENOSPC,
-        errno.EDQUOT,
-        errno.ESTALE,
-        errno.ENOTCONN,
-        errno.ENODEV,
-        errno.EUCLEAN,
-    ),
+    errno.EROFS,
+    errno.EIO,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.ENODEV,
+    errno.EUCLEAN,
 )
 """Errors of a disk that is read-only, full, failing or temporarily gone, not of a wrong path or
 user.

@@ -17,20 +17,27 @@ from proxy.http2.errors import ErrorCode
 Key = TypeVar("Key")
 
 METHODS: Final = (
-    *("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"),
-    *(
-        "PROPFIND",
-        "PROPPATCH",
-        "MKCOL",
-        "COPY",
-        "MOVE",
-        "LOCK",
-        "UNLOCK",
-        "REPORT",
-        "SEARCH",
-        "MKCALENDAR",
-        "ACL",
-    ),
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "DELETE",
+    "PATCH",
+    "OPTIONS",
+    "CONNECT",
+    "TRACE",
+    "QUERY",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "SEARCH",
+    "MKCALENDAR",
+    "ACL",
     "OTHER",
 )
 """Methods counted by name: RFC 9110 §9.3, RFC 5789, WebDAV and CalDAV (RFC 4918, 3253, 3744, 4791,
@@ -78,11 +85,7 @@ _METHOD_CELL: Final = {
 }
 _OTHER_CELL: Final = (len(METHODS) - 1) * len(CLASSES)
 _ROUTE_CELLS: Final = len(METHODS) * len(CLASSES)
-_AUTH_INDEX: Final = {code: index for index, code in enumerate(AUTH_FAILURES)}
 _ERROR_INDEX: Final = {reason: index for index, reason in enumerate(UPSTREAM_ERRORS)}
-_EGRESS_INDEX: Final = {outcome: index for index, outcome in enumerate(EGRESS_OUTCOMES)}
-_PROXY_INDEX: Final = {reason: index for index, reason in enumerate(PROXY_FAILURES)}
-_TLS_INDEX: Final = {reason: index for index, reason in enumerate(TLS_FAILURES)}
 
 
 @dataclass(slots=True)
@@ -145,12 +148,10 @@ class CounterSnapshot:
 _NUMBERS: Final = tuple(each.name for each in fields(CounterSnapshot) if each.default == 0)
 _GAUGES: Final = frozenset(
     (
-        *(
-            "connections_downstream",
-            "connections_upstream",
-            "requests_in_flight",
-            "connections_http2",
-        ),
+        "connections_downstream",
+        "connections_upstream",
+        "requests_in_flight",
+        "connections_http2",
         "connections_upstream_http2",
     )
 )
@@ -231,16 +232,16 @@ class CounterLayout:
         return self.http2_resets + HTTP2_SIDES.index(side) * len(HTTP2_CODES) + known
 
     def auth_failure_cell(self, code: str) -> int:
-        return self.auth_failures + _AUTH_INDEX[code]
+        return self.auth_failures + AUTH_FAILURES.index(code)
 
     def tls_failure_cell(self, reason: str) -> int:
-        return self.tls_failures + _TLS_INDEX[reason]
+        return self.tls_failures + TLS_FAILURES.index(reason)
 
     def egress_cell(self, outcome: str) -> int:
-        return self.egress + _EGRESS_INDEX[outcome]
+        return self.egress + EGRESS_OUTCOMES.index(outcome)
 
     def proxy_failure_cell(self, reason: str) -> int:
-        return self.proxy_failures + _PROXY_INDEX[reason]
+        return self.proxy_failures + PROXY_FAILURES.index(reason)
 
     def read(
         self, cells: "Sequence[int] | memoryview[int]", names: Sequence[str] | None = None

@@ -11,8 +11,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _ROUTE_KEYS = (
-    *("id", "service", "container", "project", "client", "provider", "tool_cost_usd"),
-    *("auth", "key_header", "project_header", "user_header", "upstream"),
+    "id",
+    "service",
+    "container",
+    "project",
+    "client",
+    "provider",
+    "tool_cost_usd",
+    "auth",
+    "key_header",
+    "project_header",
+    "user_header",
+    "upstream",
 )
 
 

@@ -10,8 +10,23 @@ from collections.abc import Mapping
 from typing import Final
 
 FIELDS: Final = (
-    *("id", "alert", "status", "group", "by", "figure", "value", "number", "limit", "window"),
-    *("query", "search", "since", "time", "link", "ids", "text"),
+    "id",
+    "alert",
+    "status",
+    "group",
+    "by",
+    "figure",
+    "value",
+    "number",
+    "limit",
+    "window",
+    "query",
+    "search",
+    "since",
+    "time",
+    "link",
+    "ids",
+    "text",
 )
 """Fields of a message; `number` is the bare value or null, all others are texts."""
 NUMBER: Final = "number"

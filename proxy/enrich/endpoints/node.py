@@ -25,21 +25,25 @@ MAX_WORDS_BESIDE_VALUES: Final = 24
 """Words at a node that already has values. More than that are values as well."""
 _NAMES: Final = frozenset(
     (
-        *(
-            "me",
-            "self",
-            "current",
-            "all",
-            "latest",
-            "new",
-            "edit",
-            "search",
-            "count",
-            "export",
-            "import",
-            "batch",
-        ),
-        *("bulk", "login", "logout", "health", "status", "metrics", "api"),
+        "me",
+        "self",
+        "current",
+        "all",
+        "latest",
+        "new",
+        "edit",
+        "search",
+        "count",
+        "export",
+        "import",
+        "batch",
+        "bulk",
+        "login",
+        "logout",
+        "health",
+        "status",
+        "metrics",
+        "api",
     )
 )
 """Names that often stand next to values and are not values themselves (`/users/me`)."""

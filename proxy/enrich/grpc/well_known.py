@@ -17,7 +17,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS: Final = 1_000_000_000
 _MAX_DURATION_S: Final = 315_576_000_000
 """Limit of `google.protobuf.Duration`, about ten thousand years."""
-_WRAPPED: Final[dict[str, object]] = {
+WRAPPED: Final[dict[str, object]] = {
     "DoubleValue": 0.0,
     "FloatValue": 0.0,
     "Int64Value": 0,
@@ -155,7 +155,7 @@ _FORMS: Final[dict[str, Callable[[Tree], object]]] = {
     "Struct": _struct,
     "ListValue": _list,
     "Value": _variant,
-    **{name: _unwrapped(default) for name, default in _WRAPPED.items()},
+    **{name: _unwrapped(default) for name, default in WRAPPED.items()},
 }
 
 _TEXT, _INT32, _UINT64 = 9, 5, 4

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from proxy.enrich.grpc.descriptors import ENUM, MESSAGE, Field, Schema
 from proxy.enrich.grpc.scalars import BYTES, FORMATS, STRING, WIRE_TYPES, ZIGZAG
+from proxy.enrich.grpc.well_known import WRAPPED
 from proxy.enrich.grpc.wire import FIXED32, FIXED64, FIXED_BYTES, LENGTH, VARINT
 from storage.varint import varint
 
@@ -258,21 +259,7 @@ _FORMS: Final[dict[str, Callable[[Any], Tree]]] = {
     "Struct": lambda shown: {"fields": shown},
     "ListValue": lambda shown: {"values": shown},
     "Value": _variant,
-    **dict.fromkeys(
-        (
-            *(
-                "DoubleValue",
-                "FloatValue",
-                "Int64Value",
-                "UInt64Value",
-                "Int32Value",
-                "UInt32Value",
-                "BoolValue",
-            ),
-            *("StringValue", "BytesValue"),
-        ),
-        lambda shown: {"value": shown},
-    ),
+    **dict.fromkeys(WRAPPED, lambda shown: {"value": shown}),
 }
 
 

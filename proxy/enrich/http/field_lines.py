@@ -17,15 +17,15 @@ MAX_MEMO_LINE_BYTES: Final = 256
 
 WANTED: Final = frozenset(
     (
-        *(
-            b"host",
-            b"user-agent",
-            b"traceparent",
-            b"x-request-id",
-            b"content-type",
-            b"content-encoding",
-        ),
-        *(b"mcp-session-id", b"mcp-protocol-version", b"x-llm-request-id"),
+        b"host",
+        b"user-agent",
+        b"traceparent",
+        b"x-request-id",
+        b"content-type",
+        b"content-encoding",
+        b"mcp-session-id",
+        b"mcp-protocol-version",
+        b"x-llm-request-id",
     )
 )
 """Names of the fields with columns in a record."""
@@ -41,7 +41,7 @@ tuple: a named one costs 0.2 us more.
 class FieldLineReader:
     """Reads field lines, given without their CRLF. Not thread-safe."""
 
-    def __init__(self, redactor: Redactor, varying: Collection[bytes] = ()) -> None:
+    def __init__(self, redactor: Redactor, varying: Collection[bytes]) -> None:
         """Lines with a name in `varying`, in lower case, are not memoised."""
         self._redactor = redactor
         self._varying = frozenset(varying)

@@ -40,15 +40,15 @@ _COOKIE_VALUES: Final = rb"(?<==)[ -!#-:<-~]*+"
 _NO_QUOTE: Final = rb'(?=[^"\r]*+\r)'
 """A quoted cookie value may contain the separators of others."""
 _SECRETS: Final = (
-    *(
-        b"authorization",
-        b"proxy-authorization",
-        b"x-api-key",
-        b"api-key",
-        b"x-goog-api-key",
-        b"x-auth-token",
-    ),
-    *(b"x-csrf-token", b"x-xsrf-token", b"x-amz-security-token"),
+    b"authorization",
+    b"proxy-authorization",
+    b"x-api-key",
+    b"api-key",
+    b"x-goog-api-key",
+    b"x-auth-token",
+    b"x-csrf-token",
+    b"x-xsrf-token",
+    b"x-amz-security-token",
 )
 """Names of fields whose values are removed, in addition to configured ones."""
 _NOT_GONE: Final = (*PARTLY_SECRET, b"mcpsessionid")
@@ -75,7 +75,7 @@ class HeadReader:
 
 
 class _Heads(HeadTemplates[HeadFacts]):
-    def __init__(self, redactor: Redactor, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, redactor: Redactor, secrets: Iterable[str]) -> None:
         names = (*_SECRETS, *(name.lower().encode() for name in secrets if name), *_FORMS)
         gone = [
             name

@@ -76,18 +76,20 @@ _FILES: Final = frozenset(("file", "results", "download"))
 Document = dict[str, msgspec.Raw]
 """The members of a response, a batch, a video or an operation."""
 _NAMES: Final = (
-    *(
-        b"id",
-        b"name",
-        b"object",
-        b"type",
-        b"status",
-        b"model",
-        b"created_at",
-        b"output_file_id",
-        b"request_counts",
-    ),
-    *(b"seconds", b"done", b"metadata", b"response", b"error"),
+    b"id",
+    b"name",
+    b"object",
+    b"type",
+    b"status",
+    b"model",
+    b"created_at",
+    b"output_file_id",
+    b"request_counts",
+    b"seconds",
+    b"done",
+    b"metadata",
+    b"response",
+    b"error",
 )
 
 

@@ -16,16 +16,19 @@ from storage.record import Record
 _STATUSES: Final = frozenset((400, 401, 403))
 CODES: Final = frozenset(
     (
-        *(
-            "invalid_token",
-            "insufficient_scope",
-            "invalid_request",
-            "invalid_client",
-            "invalid_grant",
-            "invalid_scope",
-        ),
-        *("unauthorized_client", "unsupported_grant_type", "access_denied", "invalid_target"),
-        *("insufficient_user_authentication", "invalid_dpop_proof", "use_dpop_nonce"),
+        "invalid_token",
+        "insufficient_scope",
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+        "access_denied",
+        "invalid_target",
+        "insufficient_user_authentication",
+        "invalid_dpop_proof",
+        "use_dpop_nonce",
     )
 )
 _CHALLENGE: Final = re.compile(rb"(?i)\nwww-authenticate:([^\r\n]{1,4096})")

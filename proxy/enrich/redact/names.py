@@ -78,8 +78,13 @@ WORDS: Final = (b"pass", b"pin", b"pw", b"csc", b"psk")
 COMMON_ENDINGS: Final = (*ENDINGS, *(f"{ending}s" for ending in ENDINGS), *SHORT_ENDINGS)
 
 HEADER_ENDINGS: Final = (
-    *("auth", "authorization", "authentication", "crumb"),
-    *("customer_key", "functions_key", "clickhouse_key"),
+    "auth",
+    "authorization",
+    "authentication",
+    "crumb",
+    "customer_key",
+    "functions_key",
+    "clickhouse_key",
 )
 """Further secret endings of header names, such as the keys of S3 (SSE-C), Azure and ClickHouse."""
 
