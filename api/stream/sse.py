@@ -10,7 +10,7 @@ HEARTBEAT: Final = b":\n\n"
 MAX_EVENT_ID: Final = (1 << 63) - 1
 
 
-def encode_event(data: bytes, *, event_id: int | None = None, name: str = "") -> bytes:
+def encode_event(data: bytes, *, event_id: int | None, name: str = "") -> bytes:
     """Return one event. `data` must be JSON without line ends; the client returns the id in
     `Last-Event-ID`.
     """

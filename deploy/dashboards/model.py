@@ -102,14 +102,14 @@ def quantile(which: float, histogram: str, by: str = "", matchers: str = "ROUTE"
     return f"histogram_quantile({which}, {buckets})"
 
 
-def mean(histogram: str, by: str = "", matchers: str = "SELF") -> str:
+def mean(histogram: str) -> str:
     """Return the mean of the values a histogram gets."""
-    return f"{rate(f'{histogram}_sum', by, matchers)} / {rate(f'{histogram}_count', by, matchers)}"
+    return f"{rate(f'{histogram}_sum', '', 'SELF')} / {rate(f'{histogram}_count', '', 'SELF')}"
 
 
-def heat(histogram: str, matchers: str = "ROUTE") -> str:
+def heat(histogram: str) -> str:
     """Return the buckets of a heat map."""
-    return f"sum by (le) (increase({histogram}_bucket{{{matchers}}}[{RATE}]))"
+    return f"sum by (le) (increase({histogram}_bucket{{ROUTE}}[{RATE}]))"
 
 
 def _by(*labels: str) -> str:
@@ -207,21 +207,21 @@ def _placed(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             "gridPos": place,
             "panels": [],
         }
-        number = number + 1
+        number += 1
         x = 0
-        y = y + 1
+        y += 1
         height = 0
 
         for each in row.panels:
             if x + each.width > COLUMNS:
                 x = 0
-                y = y + height
+                y += height
                 height = 0
 
             place = {"x": x, "y": y, "w": each.width, "h": HEIGHTS[each.kind]}
             yield {"id": number, "gridPos": place, **_panel(each)}
-            number = number + 1
-            x = x + each.width
+            number += 1
+            x += each.width
             height = max(height, HEIGHTS[each.kind])
 
         y += height

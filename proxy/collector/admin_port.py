@@ -46,7 +46,7 @@ async def admin_port(
     data: DataDir,
     plane: "ControlPlane",
     listener: socket.socket,
-    metrics: socket.socket | None = None,
+    metrics: socket.socket | None,
     health: socket.socket | None = None,
 ) -> AsyncIterator[None]:
     """Serve the admin port on a listening socket, and the open ports if there are any, until the

@@ -110,7 +110,7 @@ def claim_ring_home(
     return home
 
 
-def ring_parent(configured: str, shared_memory: Path = SHARED_MEMORY) -> Path:
+def ring_parent(configured: str, shared_memory: Path) -> Path:
     """Return the parent of the ring directories: as configured, else this user's directory in
     shared memory.
     """

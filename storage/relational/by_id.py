@@ -29,9 +29,7 @@ def id_ms(record_id: bytes) -> int:
     return int.from_bytes(record_id[:6], "big")
 
 
-def id_slices(
-    whole_ms: Range, order: Order, after: int | None, first_ms: int = FIRST_SLICE_MS
-) -> Iterator[Range]:
+def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int) -> Iterator[Range]:
     """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order; `after`
     leaves out the ids up to a cursor.
     """

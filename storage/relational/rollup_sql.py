@@ -173,7 +173,7 @@ def latency_sums(histogram: str, dialect: Dialect) -> str:
 
 
 def add_latencies(
-    latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float = 1
+    latencies: Latencies, columns: Sequence[Any], dialect: Dialect, weight: float
 ) -> None:
     """Add the latencies in three columns, `weight` times each."""
     least_us, most_us, packed = columns

@@ -229,7 +229,7 @@ _OWN: Final = frozenset(
 """Fields that grpcurl writes itself, in addition to those of gRPC."""
 
 
-def grpcurl_of(record: Mapping[str, Any], socket: str = "") -> CurlLine:
+def grpcurl_of(record: Mapping[str, Any], socket: str) -> CurlLine:
     """Write the command for the record of a call as `/api/records/{id}` shows it; see `curl_of`."""
     notes: list[str] = []
     request = record.get("request") or {"headers": [], "body": None}

@@ -56,7 +56,7 @@ class SliceReader:
         builder: RecordBuilder,
         writer: Writer,
         observers: Sequence[Observer],
-        rules: CaptureRules | None = None,
+        rules: CaptureRules | None,
     ) -> None:
         """`observers` are called with every record, including those that the rules leave out."""
         self._builder = builder

@@ -87,8 +87,8 @@ class GrpcReader:
     def __init__(
         self,
         redactor: Redactor,
-        routes: Iterable[RouteSettings] = (),
-        max_message_bytes: int = LONG_BYTES,
+        routes: Iterable[RouteSettings],
+        max_message_bytes: int,
     ) -> None:
         """Read the schemas of the routes.
 

@@ -216,7 +216,7 @@ class WireReader:
         type_name: str = "",
         *,
         is_guess: bool = False,
-        cut_of: int = 0,
+        cut_of: int,
     ) -> Any:
         """Show a nested message.
 

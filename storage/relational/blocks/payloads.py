@@ -248,8 +248,7 @@ MAX_RECENT_BYTES: Final = 8 * 1024 * 1024
 class RecentBlocks:
     """Contents of blocks by their ids. One caller at a time."""
 
-    def __init__(self, max_bytes: int = MAX_RECENT_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self) -> None:
         self._contents: dict[int, bytes] = {}
         """The most recently used come last."""
         self._size = 0
@@ -269,7 +268,7 @@ class RecentBlocks:
         for number, content in found.items():
             self._size += len(content) - len(self._contents.pop(number, b""))
             self._contents[number] = content
-        while self._size > self._max_bytes:
+        while self._size > MAX_RECENT_BYTES:
             oldest = next(iter(self._contents))
             self._size -= len(self._contents.pop(oldest))
         return found

@@ -214,7 +214,7 @@ def message_id(*parts: object) -> str:
     return f"msg_{digest.hexdigest()}"
 
 
-def is_beyond(alert: AlertSettings, value: float, *, fires: bool = False) -> bool:
+def is_beyond(alert: AlertSettings, value: float, *, fires: bool) -> bool:
     """Whether a value is beyond the threshold. For a firing group: whether it has not come back
     behind `resolve_at`.
     """
