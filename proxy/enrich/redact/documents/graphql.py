@@ -48,6 +48,7 @@ _ESCAPED_REST: Final = re.compile(rb"(\\u00[2-7][0-9a-fA-F][^\"\s]{0,128}?)%b" %
 Variables = dict[bytes, bytes]
 """Name of a variable whose value is secret → name of its argument."""
 _MAX_PARAMETER_BYTES: Final = 65_536
+_MARK_IN_PARAMETER: Final = b"%%22%b%%22" % MARK
 _SAYS_QUERY: Final = b"query "
 """Put in front of a document in a parameter, because it may lack a keyword."""
 _BEGINS_DOCUMENT: Final = re.compile(
@@ -142,20 +143,33 @@ class GraphqlRedactor(NameRedactor):
     def redact_parameter(self, value: bytes) -> bytes:
         """Redact the percent-encoded document of a GET; return the same object if it has no secret.
 
-        The part after the first 64 KiB is replaced as a whole.
+        A mark replaces what is after the first 64 KiB, before redaction and after it.
         """
-        if len(value) > _MAX_PARAMETER_BYTES:
-            if _BEGINS_DOCUMENT.match(value) is None:
-                return value
-            edited(value, [Edit(_MAX_PARAMETER_BYTES, len(value), MARK, REST)], self._hits)
-            return self.redact_parameter(value[:_MAX_PARAMETER_BYTES]) + MARK
+        if len(value) <= _MAX_PARAMETER_BYTES:
+            return self._redact_document(value)
+        if _BEGINS_DOCUMENT.match(value) is None:
+            return value
 
+        # The mark of an earlier redaction is not a part of the document.
+        kept = value.removesuffix(MARK)[:_MAX_PARAMETER_BYTES]
+        edited(value, [Edit(len(kept), len(value), MARK, REST)], self._hits)
+        redacted = self._redact_document(kept)
+        return redacted[: _cut_of(redacted)] + MARK
+
+    def _redact_document(self, value: bytes) -> bytes:
         plain = unquote_to_bytes(value.replace(b"+", b" "))
         document = _SAYS_QUERY + plain
         redacted, _ = self.redact(document)
         if redacted is document:
             return value
         return quote_plus(redacted[len(_SAYS_QUERY) :], safe="[]").encode()
+
+
+def _cut_of(redacted: bytes) -> int:
+    """Return where a redacted parameter is cut: at the limit, or before the mark that is there."""
+    stop = _MAX_PARAMETER_BYTES
+    start = redacted.find(_MARK_IN_PARAMETER, stop - len(_MARK_IN_PARAMETER) + 1)
+    return min(start, stop) if start >= 0 else stop
 
 
 def redact_members(text: bytes, variables: Variables, hits: Hits) -> bytes:
