@@ -209,14 +209,18 @@ def _make(directory: Path) -> Authority:
     )
 
     authority = Authority(directory / CERTIFICATE_FILE, certificate, key)
-    written = key.private_bytes(
+    replace_file(directory / KEY_FILE, key_pem(key))
+    _publish(authority.path, authority.pem)
+    return authority
+
+
+def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key as PEM, without a passphrase."""
+    return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    replace_file(directory / KEY_FILE, written)
-    _publish(authority.path, authority.pem)
-    return authority
 
 
 def _write_bundle(

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy.egress.authority import LEAF_VALID, Authority
+from proxy.egress.authority import LEAF_VALID, Authority, key_pem
 from proxy.process.memfd import anonymous_file, write_document
+from proxy.process.tls import bare_server_context
 
 MAX_CONTEXTS: Final = 1024
 """Of 19 KiB each."""
@@ -34,11 +34,7 @@ class Leaves:
         self._clock = clock
         key = ec.generate_private_key(ec.SECP256R1())
         self._key = key.public_key()
-        self._key_pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
+        self._key_pem = key_pem(key)
         self._contexts: OrderedDict[tuple[str, str], tuple[ssl.SSLContext, float]] = OrderedDict()
         """(host, protocol) → context, and until when it is used."""
 
@@ -60,10 +56,7 @@ class Leaves:
         return context
 
     def _make(self, host: str, protocol: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-        context.set_alpn_protocols([protocol])
+        context = bare_server_context([protocol])
         # OpenSSL reads certificates from files only.
         descriptor = anonymous_file("sidelog-leaf")
         try:

@@ -21,6 +21,8 @@ from functools import partial
 from typing import Any, Final
 
 _INT: Final = struct.Struct("i")
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER that turns a close into a reset."""
 
 MAX_LAST_BYTES: Final = 1 << 18
 """Largest size of the last bytes: one read of the loop."""
@@ -61,6 +63,14 @@ def is_reset_by_peer(transport: asyncio.Transport, events: int = 0) -> bool:
     poller = select.poll()
     poller.register(own.fileno(), events)
     return bool(poller.poll(0))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection with a reset instead of a close, so that nothing sent on it looks complete."""
+    own = transport.get_extra_info("socket")
+    if own is not None:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport.abort()
 
 
 def has_ended(transport: asyncio.Transport) -> bool:

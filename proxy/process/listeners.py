@@ -351,9 +351,12 @@ def port_of(listener: socket.socket) -> int | str:
 
 def host_port(host: str, port: int) -> str:
     """Return host:port, with brackets around an IPv6 address."""
-    if ":" in host:
-        return f"[{host}]:{port}"
-    return f"{host}:{port}"
+    return f"{url_host(host)}:{port}"
+
+
+def url_host(host: str) -> str:
+    """Return a host as URLs have it, with brackets around an IPv6 address."""
+    return f"[{host}]" if ":" in host else host
 
 
 def url_address(listener: socket.socket) -> tuple[str, int]:
@@ -361,4 +364,4 @@ def url_address(listener: socket.socket) -> tuple[str, int]:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return (f"[{host}]" if ":" in host else host), port
+    return url_host(host), port

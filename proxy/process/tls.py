@@ -51,11 +51,17 @@ def server_context(cert_file: str, key_file: str, *, http2: Http2 = "off") -> ss
         return None
     for file in filter(None, (cert_file, key_file)):
         read_file(Path(file))  # read with a time limit, unlike in OpenSSL
+    context = bare_server_context(_PROTOCOLS[http2])
+    context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
+    return context
+
+
+def bare_server_context(protocols: list[str]) -> ssl.SSLContext:
+    """Return the context of a port that speaks some protocols, without a certificate yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(_PROTOCOLS[http2])
-    context.load_cert_chain(cert_file, key_file or None, _refuse_to_ask)
+    context.set_alpn_protocols(protocols)
     return context
 
 

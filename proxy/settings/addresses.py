@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from proxy.process.listeners import UNIX_PREFIX, socket_path
+from proxy.process.listeners import UNIX_PREFIX, socket_path, url_host
 
 UpstreamScheme = Literal["http", "https", "unix"]
 
@@ -69,7 +69,7 @@ class UpstreamAddress:
         """
         if self.scheme == "unix":
             return "localhost"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = url_host(self.host)
         if self.port == _DEFAULT_PORTS[self.scheme]:
             return host
         return f"{host}:{self.port}"

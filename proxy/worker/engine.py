@@ -244,7 +244,7 @@ class Engine:
         )
         self.keeps_alive = True
         """True until the worker drains or retires: a connection may serve another request."""
-        self._max_headers = limits.max_headers or 1 << 20
+        self.max_headers: Final = limits.max_headers or 1 << 20
         self._plain = PlainLines()
         self.heads: Final = RequestHeads(
             self._parse, max_line_bytes=self.max_line_bytes, kept=_kept(settings, routes)
@@ -363,7 +363,7 @@ class Engine:
     def _parse(self, block: bytes) -> RequestHead:
         head = parse_request_head(
             block,
-            max_headers=self._max_headers,
+            max_headers=self.max_headers,
             max_line_bytes=self.max_line_bytes,
             plain=self._plain,
         )

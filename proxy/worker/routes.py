@@ -40,6 +40,8 @@ CAPTURE_FLAGS: Final[dict[CaptureLevel, int]] = {
 }
 """Capture level → the flags of exchanges that are recorded at it."""
 
+_VIA: Final = b"Via: 1.1 sidelog\r\n"
+"""Only for what is not secured: behind TLS a client sees nothing between itself and its host."""
 _PERCENT: Final = 0x25
 _SEMICOLON: Final = 0x3B
 _BACKSLASH: Final = 0x5C
@@ -194,6 +196,39 @@ def hop_lines(head: RequestHead) -> bytes:
     elif head.content_length >= 0:
         framing = b"Content-Length: %d\r\n" % head.content_length
     return connection + framing
+
+
+class OutgoingRoute(Route):
+    """The route to one destination of outgoing calls: each goes there as its client sent it.
+
+    Nothing is added that tells a stranger of the client: no address, no id. Fields that concern one
+    connection only stay behind, as everywhere (RFC 9110 §7.6.1).
+    """
+
+    __slots__ = ("_added",)
+
+    def __init__(
+        self, index: int, route: RouteSettings, settings: Settings, *, is_tls: bool
+    ) -> None:
+        """Compile `route`, which shares the place `index` in records with those to all others."""
+        super().__init__(index, route, settings)
+        self._added = b"" if is_tls else _VIA
+
+    def render(self, head: RequestHead, hop: bytes) -> bytes:
+        """Return the field lines as the client sent them, those included that other routes write
+        themselves.
+        """
+        sent = (
+            (b"X-Forwarded-For", head.forwarded_for),
+            (b"X-Forwarded-Proto", head.forwarded_proto),
+            (b"X-Forwarded-Host", head.forwarded_host),
+            (b"X-Sidelog-Hop", b", ".join(head.hops)),
+            (b"X-Request-Id", head.request_id),
+        )
+        again = b"".join(b"%b: %b\r\n" % field for field in sent if field[1])
+        return b"Host: %b\r\n%b%b%b%b" % (
+            head.host, head.render(), self._added, again, hop_lines(head),
+        )  # fmt: skip
 
 
 class RouteTable:

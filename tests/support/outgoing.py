@@ -11,10 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from proxy.egress.authority import Authority, open_authority
+from proxy.egress.authority import Authority, key_pem, open_authority
 from proxy.settings.model import EgressSettings, Settings
 from tests.support.client import Client
 from tests.support.plane import Loop, Plane, running_plane, settings_for
@@ -39,12 +38,7 @@ def server_context(authority: Authority, host: str, *protocols: str) -> ssl.SSLC
 def leaf_and_key(authority: Authority, host: str) -> bytes:
     """Return a certificate for a host, and its private key, in one PEM document."""
     key = ec.generate_private_key(ec.SECP256R1())
-    written = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    return authority.leaf(host, key.public_key()) + written
+    return authority.leaf(host, key.public_key()) + key_pem(key)
 
 
 @dataclass

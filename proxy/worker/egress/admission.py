@@ -1,11 +1,10 @@
-"""The admission of outgoing calls: each goes to the host that the client named, unchanged.
+"""The admission of outgoing calls: each goes to the host that the client named.
 
-Nothing is added that tells a stranger of the client: no address, no id. Fields that concern one
-connection only stay behind, as everywhere (RFC 9110 §7.6.1); what a client says to its proxy alone
-is not recorded either (§11.7.1).
+What a client says to its proxy alone is not recorded (RFC 9110 §11.7.1).
 """
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from proxy.egress.hosts import HostList, plain_host
@@ -17,29 +16,35 @@ from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS, Exchange
 from proxy.settings.addresses import parse_upstream
 from proxy.worker.admission.admission import Admission
-from proxy.worker.egress.destinations import Destination, Destinations
-from proxy.worker.engine import MAX_RENDERED_ROUTES, Engine
-from proxy.worker.routes import Route, hop_lines
+from proxy.worker.egress.destinations import HTTP11, Destination, Destinations
+from proxy.worker.engine import Engine
+from proxy.worker.routes import Route
 
-_VIA: Final = b"Via: 1.1 sidelog\r\n"
-"""Only for what is not secured: behind TLS a client sees nothing between itself and its host."""
 _HTTPS_URL: Final = re.compile(rb"\S+ https://", re.IGNORECASE)
 _TO_PROXY: Final = frozenset((b"proxy-authorization", b"proxy-connection"))
 
+Find = Callable[[Exchange, RequestReader], Destination]
+"""Returns where a request goes; raises `Refused` if it says no such place."""
 
-class HostAdmission(Admission):
-    """Admits the requests within one CONNECT, which all go to its host."""
 
-    __slots__ = ("_destination", "_destinations", "_via")
+class OutgoingAdmission(Admission):
+    """Admits the requests of one connection, to the destinations that `find` returns."""
+
+    __slots__ = ("_destinations", "_find")
 
     def __init__(
-        self, engine: Engine, peer: bytes, destinations: Destinations, destination: Destination
+        self,
+        engine: Engine,
+        peer: bytes,
+        destinations: Destinations,
+        find: Find,
+        *,
+        takes_https: bool,
     ) -> None:
-        """Admit requests of the client `peer` to a destination."""
-        super().__init__(engine, peer, is_tls=destination.is_tls)
+        """Admit requests of the client `peer`; `takes_https` allows them to name `https` URLs."""
+        super().__init__(engine, peer, is_tls=takes_https)
         self._destinations = destinations
-        self._destination = destination
-        self._via = b"" if destination.is_tls else _VIA
+        self._find = find
         self.unrouted = destinations.route_index
 
     def admit(
@@ -47,7 +52,7 @@ class HostAdmission(Admission):
     ) -> tuple[Route, bytes]:
         if request.authority is not None and request.authority != head.host:
             head = head.with_host(request.authority)
-        route = self._destinations.route(self._destination)
+        route = self._destinations.route(self._find(exchange, request))
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
@@ -57,12 +62,7 @@ class HostAdmission(Admission):
                 "body_too_large", f"body of {length} bytes, the limit is {route.max_body_bytes}"
             )
 
-        lines = head.rendered.get(route.place)
-        if lines is None:
-            lines = outgoing_lines(head, self._via)
-            if len(head.rendered) >= MAX_RENDERED_ROUTES:
-                del head.rendered[next(iter(head.rendered))]
-            head.rendered[route.place] = lines
+        lines = self._engine.render(head, route)
         if request.gaps:
             lines = as_format(lines) % request.gaps
         return route, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, lines)
@@ -72,58 +72,32 @@ class HostAdmission(Admission):
         return self._peer
 
 
-class UrlAdmission(HostAdmission):
-    """Admits requests for whole URLs, each of which names its host (RFC 9112 §3.2.2)."""
+def destination_of_url(unread: HostList, exchange: Exchange, request: RequestReader) -> Destination:
+    """Return where a request for a whole URL goes (RFC 9112 §3.2.2), and note on its exchange what
+    that says; of those to `unread` hosts no content is kept.
 
-    __slots__ = ("_unread",)
-
-    def __init__(
-        self, engine: Engine, peer: bytes, destinations: Destinations, unread: HostList
-    ) -> None:
-        """Admit requests of the client `peer`; of those to `unread` hosts no content is kept."""
-        super().__init__(engine, peer, destinations, Destination("http", "", 0, "http/1.1"))
-        self._unread = unread
-        self.takes_https = True
-
-    def admit(
-        self, exchange: Exchange, request: RequestReader, head: RequestHead
-    ) -> tuple[Route, bytes]:
-        if request.authority is None:
-            raise Refused(
-                "bad_request",
-                f"this port takes whole URLs and CONNECT, got {shown(request.target)}: it is for "
-                "HTTP_PROXY and HTTPS_PROXY",
-            )
-        is_tls = _HTTPS_URL.match(request.raw) is not None
-        scheme = "https" if is_tls else "http"
-        try:
-            address = parse_upstream(f"{scheme}://{request.authority.decode()}")
-        except ValueError as error:
-            raise Refused("bad_request", f"{error}, got {shown(request.authority)}") from error
-
-        exchange.request_head = without_proxy_fields(request.raw)
-        if is_tls:
-            exchange.flags |= FLAG_TLS
-        if self._unread.has(plain_host(address.host)):
-            exchange.flags |= FLAG_HEADS_OFF | FLAG_BODIES_OFF
-        self._destination = Destination(scheme, address.host, address.port, "http/1.1")
-        self._via = b"" if is_tls else _VIA
-        return super().admit(exchange, request, head)
-
-
-def outgoing_lines(head: RequestHead, via: bytes) -> bytes:
-    """Return the field lines of a request as its host gets them, with those that routes write
-    themselves as the client sent them.
+    Raises:
+        Refused: it is not for a URL, or not one with a host.
     """
-    sent = (
-        (b"X-Forwarded-For", head.forwarded_for),
-        (b"X-Forwarded-Proto", head.forwarded_proto),
-        (b"X-Forwarded-Host", head.forwarded_host),
-        (b"X-Sidelog-Hop", b", ".join(head.hops)),
-        (b"X-Request-Id", head.request_id),
-    )
-    again = b"".join(b"%b: %b\r\n" % field for field in sent if field[1])
-    return b"Host: %b\r\n%b%b%b%b" % (head.host, head.render(), via, again, hop_lines(head))
+    if request.authority is None:
+        raise Refused(
+            "bad_request",
+            f"this port takes whole URLs and CONNECT, got {shown(request.target)}: it is for "
+            "HTTP_PROXY and HTTPS_PROXY",
+        )
+    is_tls = _HTTPS_URL.match(request.raw) is not None
+    scheme = "https" if is_tls else "http"
+    try:
+        address = parse_upstream(f"{scheme}://{request.authority.decode()}")
+    except ValueError as error:
+        raise Refused("bad_request", f"{error}, got {shown(request.authority)}") from error
+
+    exchange.request_head = without_proxy_fields(request.raw)
+    if is_tls:
+        exchange.flags |= FLAG_TLS
+    if unread.has(plain_host(address.host)):
+        exchange.flags |= FLAG_HEADS_OFF | FLAG_BODIES_OFF
+    return Destination(is_tls, address.host, address.port, HTTP11)
 
 
 def without_proxy_fields(raw: bytes) -> bytes:

@@ -23,12 +23,20 @@ import ssl
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from proxy.egress.client_hello import HANDSHAKE, ClientHello, read_client_hello
 from proxy.egress.hosts import HostList, plain_host
 from proxy.egress.leaves import Leaves
-from proxy.http1.errors import STATUS_OF, Refused, UpstreamError, error_response, shown
+from proxy.http1.errors import (
+    KEEPS_CONNECTION,
+    STATUS_OF,
+    Refused,
+    UpstreamError,
+    error_response,
+    shown,
+)
 from proxy.http1.request_head import VERSION_LINE_BYTES, parse_request_head
 from proxy.network.accept import MAX_HANDSHAKE_S, SHUTDOWN_S, EarlyConnection, peer_of, tls_failure
 from proxy.ring.body_window import Window
@@ -39,20 +47,28 @@ from proxy.ring.exchange import (
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
     NOTE_MESSAGE,
-    OUTCOME_INDEX,
     Exchange,
 )
 from proxy.settings.addresses import UpstreamAddress, parse_upstream
 from proxy.worker.downstream import Downstream
-from proxy.worker.egress.admission import HostAdmission, UrlAdmission, without_proxy_fields
+from proxy.worker.egress.admission import (
+    OutgoingAdmission,
+    destination_of_url,
+    without_proxy_fields,
+)
 from proxy.worker.egress.destinations import HTTP2, HTTP11, Destination, Destinations
 from proxy.worker.egress.tunnel import Tunnel
 from proxy.worker.egress.url_downstream import UrlDownstream
 from proxy.worker.engine import Engine
-from proxy.worker.relay.ending import OUTCOME_OF, UPSTREAM_ERROR
+from proxy.worker.relay.ending import (
+    CLIENT_CLOSED,
+    OUTCOME_OF,
+    REJECTED,
+    SHUTDOWN,
+    UPSTREAM_ERROR,
+)
 from proxy.worker.routes import CAPTURE_FLAGS
 from proxy.worker.tls_downstream import TlsDownstream
-from storage.record import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +203,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
                 raise Refused("header_too_large", f"request head over {limit} bytes")
             self._address = self._address_of(raw)
         except Refused as refusal:
-            self._refuse(refusal, closes=refusal.code != "egress_denied")
+            self._refuse(refusal)
             return
 
         self._decide(plain_host(self._address.host))
@@ -213,7 +229,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         engine = port.engine
         parse_request_head(
             raw[line.end() - VERSION_LINE_BYTES :],
-            max_headers=100,
+            max_headers=engine.max_headers,
             max_line_bytes=engine.max_line_bytes,
         )
 
@@ -285,7 +301,10 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
     def _serve_urls(self) -> None:
         port = self._port
         self._count("forwarded")
-        admission = UrlAdmission(port.engine, self.peer, port.destinations, port.unread)
+        find = partial(destination_of_url, port.unread)
+        admission = OutgoingAdmission(
+            port.engine, self.peer, port.destinations, find, takes_https=True
+        )
         self._begin(
             self._serve(lambda: UrlDownstream(port.engine, self.peer, admission, self._take_back))
         )
@@ -308,12 +327,17 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
             self._take_head(self._raw)
 
     def _serve_plain(self, protocol: str) -> None:
-        port = self._port
         self._count("plain")
-        address = self._address
-        destination = Destination("http", address.host, address.port, protocol)
-        admission = HostAdmission(port.engine, self.peer, port.destinations, destination)
-        self._begin(self._serve(lambda: Downstream(port.engine, self.peer, admission)))
+        admission = self._admission(protocol, is_tls=False)
+        self._begin(self._serve(lambda: Downstream(self._port.engine, self.peer, admission)))
+
+    def _admission(self, protocol: str, *, is_tls: bool) -> OutgoingAdmission:
+        """Return the admission of requests within a CONNECT, which all go to its host."""
+        port = self._port
+        destination = Destination(is_tls, self._address.host, self._address.port, protocol)
+        return OutgoingAdmission(
+            port.engine, self.peer, port.destinations, lambda *_: destination, takes_https=is_tls
+        )
 
     async def _serve(self, protocol: Callable[[], asyncio.Protocol]) -> None:
         self._is_transports = True
@@ -333,8 +357,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         port = self._port
         host = self._address.host
         protocol = await port.destinations.protocol_of(host, self._address.port, offered)
-        destination = Destination("https", host, self._address.port, protocol)
-        admission = HostAdmission(port.engine, self.peer, port.destinations, destination)
+        admission = self._admission(protocol, is_tls=True)
         context = port.leaves.context(plain_host(host), protocol)
         self._is_transports = True
         try:
@@ -364,7 +387,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         )
         exchange = self._exchange()
         exchange.status = 200
-        self._end(exchange, "certificate_rejected", message, Outcome.CLIENT_CLOSED)
+        self._end(exchange, "certificate_rejected", message, CLIENT_CLOSED)
         self._count("untrusted")
         if host not in self._port.reported and len(self._port.reported) < MAX_REPORTED_HOSTS:
             self._port.reported.add(host)
@@ -386,7 +409,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
             return
         except asyncio.CancelledError:
             engine.in_flight.discard(exchange)
-            outcome = Outcome.SHUTDOWN if engine.is_draining else Outcome.CLIENT_CLOSED
+            outcome = SHUTDOWN if engine.is_draining else CLIENT_CLOSED
             self._end(exchange, "", "", outcome)
             raise
 
@@ -417,11 +440,9 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         exchange.is_recorded = port.engine.level != "none"
         return exchange
 
-    def _end(self, exchange: Exchange, code: str, message: str, outcome: Outcome | int) -> None:
+    def _end(self, exchange: Exchange, code: str, message: str, outcome: int) -> None:
         """Record an exchange that became no tunnel."""
         exchange.error = ERROR_INDEX[code]
-        if isinstance(outcome, Outcome):
-            outcome = OUTCOME_INDEX[outcome]
         exchange.outcome = outcome
         if message:
             exchange.note(NOTE_MESSAGE, message.encode())
@@ -444,11 +465,12 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         exchange.response_body.add(body)
         self._send(head + body)
 
-    def _refuse(self, refusal: Refused, *, closes: bool) -> None:
+    def _refuse(self, refusal: Refused) -> None:
         """Refuse a request; the connection goes on where its framing is certain."""
+        closes = refusal.code not in KEEPS_CONNECTION
         exchange = self._exchange()
         self._answer(exchange, refusal.code, refusal.message, closes=closes)
-        self._end(exchange, refusal.code, refusal.message, Outcome.REJECTED)
+        self._end(exchange, refusal.code, refusal.message, REJECTED)
         self._count("refused")
         self.since_ns = time.monotonic_ns()
         if closes:
@@ -511,7 +533,7 @@ class ProxyClient(EarlyConnection, asyncio.Protocol):
         self._asked_ns = self.since_ns
         limit = f"{self._max_s:g} s, timeout_headers_s"
         message = f"timed out waiting for the request head ({limit})"
-        self._refuse(Refused("timeout_headers", message), closes=True)
+        self._refuse(Refused("timeout_headers", message))
 
     def _drop(self) -> None:
         if self._task is None:

@@ -30,7 +30,7 @@ from proxy.settings.model import RouteSettings, Settings
 from proxy.settings.route_model import HeaderSettings
 from proxy.worker.egress.reach import Reach
 from proxy.worker.engine import Engine, UpstreamOpener
-from proxy.worker.routes import Route
+from proxy.worker.routes import OutgoingRoute, Route
 from proxy.worker.upstream.connection import UpstreamConnection
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.http2_pool import Http2Pool
@@ -51,22 +51,12 @@ _AGREED_S: Final = 600.0
 class Destination(NamedTuple):
     """Where requests go."""
 
-    scheme: str
-    """`http` or `https`."""
+    is_tls: bool
     host: str
     """Name or IP literal without brackets."""
     port: int
     protocol: str
     """What is spoken there, as ALPN names it: `http/1.1` or `h2`."""
-
-    @property
-    def is_tls(self) -> bool:
-        return self.scheme == "https"
-
-    @property
-    def authority(self) -> str:
-        """host:port, with brackets around an IPv6 address."""
-        return host_port(self.host, self.port)
 
 
 class Destinations:
@@ -132,16 +122,17 @@ class Destinations:
         protocol = "http2" if destination.protocol == HTTP2 else "http1"
         declared = RouteSettings(
             id=EGRESS_ROUTE,
-            upstream=f"http://{destination.authority}",
+            upstream=f"http://{host_port(destination.host, destination.port)}",
             upstream_protocol=protocol,  # type: ignore[arg-type]
             capture=self._capture,
         )
-        route = Route(self.route_index, declared, self._settings)
+        is_tls = destination.is_tls
+        route = OutgoingRoute(self.route_index, declared, self._settings, is_tls=is_tls)
         route.place = self._places
         self._places += 1
         route.response_rules = route.response_rules.and_without("Alt-Svc")
         route.via = self._via(destination.host, destination.port)
-        if destination.is_tls:
+        if is_tls:
             route.tls = self._context((HTTP11,))
             if destination.protocol == HTTP2:
                 route.http2_tls = self._context((HTTP2,))
@@ -253,7 +244,7 @@ class Destinations:
 
     def pool(self, host: str, port: int, protocol: str) -> Pool | Http2Pool:
         """Return the pool for connections over TLS to a host that chose a protocol."""
-        route = self.route(Destination("https", host, port, protocol))
+        route = self.route(Destination(True, host, port, protocol))
         pools: dict[int, Pool] | dict[int, Http2Pool] = self._engine.pools
         if protocol == HTTP2:
             pools = self._engine.http2_pools

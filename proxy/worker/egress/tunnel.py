@@ -7,8 +7,6 @@ moves. It is one exchange, in flight as long as it is open, so that a kill leave
 
 import asyncio
 import json
-import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,16 +15,14 @@ from typing import Final, cast
 
 from proxy.egress.client_hello import HANDSHAKE, ClientHello, read_client_hello
 from proxy.network.pacing import TURN_BYTES
-from proxy.network.sockets import PIECE_BYTES
+from proxy.network.sockets import PIECE_BYTES, reset
 from proxy.ring.body_window import Window
-from proxy.ring.exchange import ERROR_INDEX, NOTE_TUNNEL, OK, OUTCOME_INDEX, Exchange
+from proxy.ring.exchange import ERROR_INDEX, NOTE_TUNNEL, OK, Exchange
 from proxy.worker.engine import Engine
-from storage.record import Outcome
+from proxy.worker.relay.ending import CLIENT_CLOSED, SHUTDOWN, TRUNCATED
 
 HALF_OPEN_NS: Final = 60_000_000_000
 """How long a tunnel stays whose one side has ended, without a byte of the other."""
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER that turns a close into a reset."""
 
 
 class Tunnel:
@@ -95,9 +91,10 @@ class Tunnel:
             side.other.close()
             return
 
-        outcome = Outcome.CLIENT_CLOSED if side is self.client else Outcome.TRUNCATED
-        code = "" if side is self.client else "upstream_reset"
-        self._record(OUTCOME_INDEX[outcome], code)
+        if side is self.client:
+            self._record(CLIENT_CLOSED)
+        else:
+            self._record(TRUNCATED, "upstream_reset")
         side.other.reset()
 
     def _record(self, outcome: int, code: str = "") -> None:
@@ -152,7 +149,7 @@ class Tunnel:
 
     def abort_for_shutdown(self) -> None:
         """Record it as `shutdown`, and close both sides."""
-        self._record(OUTCOME_INDEX[Outcome.SHUTDOWN])
+        self._record(SHUTDOWN)
         self.client.reset()
         self.upstream.reset()
 
@@ -269,8 +266,7 @@ class _Side(asyncio.Protocol):
         if own is None:
             self._postponed.append(self.reset)
         elif not own.is_closing():
-            own.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            own.abort()
+            reset(own)
 
 
 def tunnel_note(why: str, hello: ClientHello | None, ended_by: str) -> bytes:

@@ -5,25 +5,19 @@ A response goes out in as few writes as possible; measured with bench/macro (ben
 """
 
 import asyncio
-import socket
-import struct
 from contextlib import suppress
 from typing import Final
 
 from proxy.http1.chunked import LAST_CHUNK, frame, last_chunk
 from proxy.http1.response_head import ResponseHead
 from proxy.http1.trailers import without_trailer_field
-from proxy.network.sockets import bound_buffers
+from proxy.network.sockets import bound_buffers, reset
 from proxy.worker.engine import Engine
 from proxy.worker.exits.exit import Exit
 
 _JOINED_BYTES: Final = 8192
 """Longest body that is written together with its head: below it, a second write costs more than the
 copy.
-"""
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER that turns a close into a reset, so that a truncated response does not look complete
-(P14).
 """
 
 
@@ -129,10 +123,8 @@ class Http1Exit(Exit):
                 self._transport.write_eof()
 
     def break_off(self) -> None:
-        raw_socket = self._transport.get_extra_info("socket")
-        if raw_socket is not None:
-            raw_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._transport.abort()
+        # So that a truncated response does not look complete (P14).
+        reset(self._transport)
 
     def switch(self, head: ResponseHead, id_text: bytes) -> None:
         self.takes_trailers = False

@@ -47,13 +47,13 @@ from proxy.worker.upstream.http2_lane import Http2Lane
 from storage.record import Outcome
 
 CLIENT_CLOSED: Final = OUTCOME_INDEX[Outcome.CLIENT_CLOSED]
-_REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
-_SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
-_TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
+REJECTED: Final = OUTCOME_INDEX[Outcome.REJECTED]
+SHUTDOWN: Final = OUTCOME_INDEX[Outcome.SHUTDOWN]
+TRUNCATED: Final = OUTCOME_INDEX[Outcome.TRUNCATED]
 UPSTREAM_ERROR: Final = OUTCOME_INDEX[Outcome.UPSTREAM_ERROR]
 OUTCOME_OF: Final = {
     "upstream_timeout": OUTCOME_INDEX[Outcome.UPSTREAM_TIMEOUT],
-    "egress_denied": _REJECTED,
+    "egress_denied": REJECTED,
 }
 """Code of an upstream's failure → the outcome on record; others are `UPSTREAM_ERROR`."""
 
@@ -210,7 +210,7 @@ def shut_down(relay: RelayState) -> bool:
         if relay.is_grpc:
             _end_grpc_call(relay, exchange)
 
-    end_early(relay, _SHUTDOWN, 503)
+    end_early(relay, SHUTDOWN, 503)
     return is_cut
 
 
@@ -245,7 +245,7 @@ def reject_stream(relay: RelayState, code: str, message: str) -> None:
     """Record the exchange of a stream that was reset because its client broke a rule."""
     if relay.exchange is not None:
         note_error(relay.exchange, code, message)
-    end_early(relay, _REJECTED, STATUS_OF[code])
+    end_early(relay, REJECTED, STATUS_OF[code])
 
 
 def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError) -> None:
@@ -255,7 +255,7 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
         if relay.client.eof_ns and error.code == "upstream_reset":
             end_tunnel(relay, CLIENT_CLOSED)
         else:
-            end_tunnel(relay, _TRUNCATED, (route, error))
+            end_tunnel(relay, TRUNCATED, (route, error))
         return
 
     relay.engine.recorder.count_upstream_error(route, error.code)
@@ -264,7 +264,7 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
         exchange.note(NOTE_REFUSED_HEAD, error.refused_head[:MAX_REFUSED_HEAD_BYTES])
     if error.reset_code >= 0 and relay.stream is not None:
         relay.stream.note_reset(error.reset_code, http2_notes.BY_UPSTREAM)
-        exchange.outcome = _TRUNCATED if relay.is_responding else UPSTREAM_ERROR
+        exchange.outcome = TRUNCATED if relay.is_responding else UPSTREAM_ERROR
         exchange.status = exchange.status or STATUS_OF[error.code]
         _break_off(relay, exchange, error.code)
     elif not relay.is_responding:
@@ -274,7 +274,7 @@ def fail(relay: RelayState, exchange: Exchange, route: int, error: UpstreamError
         )
         end(relay, exchange, time.monotonic_ns())
     else:
-        exchange.outcome = _TRUNCATED
+        exchange.outcome = TRUNCATED
         _break_off(relay, exchange, error.code)
 
 
@@ -298,7 +298,7 @@ def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
 
     relay.drop_upstream()
     if relay.is_responding:
-        exchange.outcome = _TRUNCATED
+        exchange.outcome = TRUNCATED
         exchange.note(NOTE_MESSAGE, message.encode())
         _break_off(relay, exchange, code)
         return
@@ -307,7 +307,7 @@ def reject(relay: RelayState, code: str, message: str, *, close: bool) -> None:
     is_head = relay.method == b"HEAD"
     if is_head or code in ("timeout_headers", "timeout_body", "method_not_allowed"):
         exchange.note(NOTE_MESSAGE, message.encode())
-    _respond(relay, exchange, code, message, _REJECTED, close=close)
+    _respond(relay, exchange, code, message, REJECTED, close=close)
     now_ns = time.monotonic_ns()
     relay.record(exchange, now_ns)
     relay.exit.release()
@@ -381,7 +381,7 @@ def record_fault(
     exchange.stream = http2_notes.StreamState(connection, 0)
     exchange.flags = flags
     settle_unrouted(exchange, engine.level, admission.unrouted)
-    exchange.outcome = _REJECTED
+    exchange.outcome = REJECTED
     exchange.error = ERROR_INDEX[code]
     exchange.status = STATUS_OF[code]
     exchange.note(NOTE_MESSAGE, reason.encode())

@@ -229,6 +229,30 @@ def test_a_proxy_on_the_way_is_used(tmp_path: Path) -> None:
     assert all(b"Proxy-Authorization: Basic dTpw\r\n" in head for head in asked)
 
 
+def test_a_proxy_on_the_way_is_reached_where_calls_may_not_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the settings name is not judged; a client that names the same address is refused."""
+
+    def proxy(accepted: socket.socket, number: int) -> None:
+        read_head(accepted)
+        accepted.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        accepted.recv(1)
+
+    with scripted(proxy) as via:
+        own = "127.0.0.1", int(via.rpartition(":")[2])
+        monkeypatch.setattr("proxy.worker.egress.port.own_listeners", lambda _: [own])
+        with outgoing(tmp_path, via=via) as port:
+            with port.connect_to("other.test:443"):
+                pass
+            with port.connect() as client:
+                client.send(b"CONNECT %b:%d HTTP/1.1\r\nHost: a\r\n\r\n" % (b"127.0.0.1", own[1]))
+                assert client.answer().status == 403
+            with port.connect_to("other.test:443"):
+                pass
+            port.plane.exchanges(3)
+
+
 def _relay(one: socket.socket, other: socket.socket) -> None:
     for own in (one, other):
         own.settimeout(0.02)
