@@ -76,6 +76,7 @@ from proxy.enrich.redact.streamed import joined_pieces, redact_split, redact_spl
 from proxy.enrich.redact.windows import cut_end, cut_start, without_beginning
 from storage.record import Content
 from storage.redactions import bounded
+from storage.repeated_texts import RepeatedTexts
 
 _MAX_NESTING: Final = 8
 """Parts and messages within each other; anything deeper is redacted as a whole."""
@@ -85,6 +86,7 @@ _PATH_BYTES: Final = 3
 """Minimum length of a path before a secret. Shorter paths are not searched; a search takes 1 us
 (bench/micro, redact).
 """
+_UNCHANGED_BYTES: Final = 1024 * 1024
 
 
 class Redactor:
@@ -94,7 +96,7 @@ class Redactor:
 
     __slots__ = (
         "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_min_bytes", "_parts_left",
-        "_patterns", "_query", "hits",
+        "_patterns", "_query", "_unchanged", "hits",
     )  # fmt: skip
 
     def __init__(
@@ -157,6 +159,8 @@ class Redactor:
             in_form, self._json, self._graphql, self._patterns, self.hits
         )
         self._parts_left = MAX_PARTS
+        self._unchanged: Final[RepeatedTexts[bool]] = RepeatedTexts(_UNCHANGED_BYTES)
+        """Large bodies without secrets, by content and type."""
 
     def _may_hold(self, text: bytes) -> bool:
         """Return False if a text certainly has nothing to redact; fast.
@@ -302,6 +306,29 @@ class Redactor:
             is_clean: True if `are_clean` was True for the head.
             content: kind of binary content; None for text.
         """
+        is_whole = not is_truncated and not tail
+        key = self._unchanged.key_of(head, content_type) if is_whole else None
+        if key is not None and self._unchanged.get(key):
+            return head, b""
+
+        windows = self._redact_windows(
+            head, tail, content_type, is_truncated, is_clean=is_clean, content=content
+        )
+        if key is not None and windows[0] == head:
+            self._unchanged.put(key, True)
+        return windows
+
+    def _redact_windows(
+        self,
+        head: bytes,
+        tail: bytes,
+        content_type: bytes,
+        is_truncated: bool,
+        *,
+        is_clean: bool,
+        content: Content | None,
+    ) -> tuple[bytes, bytes]:
+        """Redact windows of a body whose result is not known; see `redact_body`."""
         if (
             not is_truncated
             and not tail

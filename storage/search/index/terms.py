@@ -3,7 +3,7 @@
 Strategy: texts are joined and processed as one array, 200 KB at a time
 (`storage.search.index.text_terms`), so that many small ones cost no more than a large one. A text
 that more than `FEW` rows have, like most lines of heads, is processed once for all rows of the
-cell.
+cell; a large one that other cells have, like a script, is processed once for all cells.
 
 Invariant: if `storage.search.phrase` finds a phrase in a text, the text has the phrase's terms. The
 reverse need not hold.
@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from storage.search.index.segment import FEW, MANY
+from storage.search.searched_text import without_long_runs
 
 if TYPE_CHECKING:
     from storage.search.index.word_arrays import Terms32
@@ -40,16 +41,30 @@ class Terms:
         self._size_bytes = 0
         self._found: list[Terms32] = []
 
-    def add(self, row: int, texts: Iterable[bytes]) -> None:
-        """Add all texts of a row, by its number within the cell."""
+    def add(self, row: int, texts: Iterable[bytes], windows: Iterable[bytes] = ()) -> None:
+        """Add all texts of a row, by its number within the cell, and the windows of its bodies, of
+        which long runs are shortened.
+        """
+        # Import numpy, which takes 20 MB, only in a process that builds an index.
+        from storage.search.index.text_terms import terms_of_repeated
+
+        row = min(row, MANY)
+        rest = [*texts]
+        for window in windows:
+            found = terms_of_repeated(window, row)
+            if found is None:
+                rest.append(without_long_runs(window))
+            else:
+                self._found.append(found)
+
         common = self._common
         seen = self._seen
-        own = dict.fromkeys([text for text in texts if text not in common])
+        own = dict.fromkeys([text for text in rest if text not in common])
         for text in own:
             seen[text] = count = seen.get(text, 0) + 1
             if count > FEW:
                 common[text] = None
-        self._take(min(row, MANY), _BETWEEN.join(own))
+        self._take(row, _BETWEEN.join(own))
 
     def signature(self) -> bytes:
         """Return the hashes of all terms with their rows (`storage.search.index.segment`): sorted
@@ -72,7 +87,6 @@ class Terms:
 
     def _look(self) -> None:
         """Find the terms of the queued texts."""
-        # Import numpy, which takes 20 MB, only in a process that builds an index.
         from storage.search.index.text_terms import terms_of
 
         self._found.append(terms_of(self._texts, self._rows))

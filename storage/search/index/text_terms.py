@@ -13,15 +13,20 @@ from typing import Final
 
 import numpy as np
 
+from storage.repeated_texts import RepeatedTexts
 from storage.search.index.escapes import percent_places, unescaped, unicode_places, unquoted
 from storage.search.index.segment import FEW, MANY, ROW_BITS
 from storage.search.index.word_arrays import END, Places, Terms32, found_in
+from storage.search.searched_text import without_long_runs
 from storage.search.words import LEVELS, decoded
 
 _BETWEEN: Final = bytes((END,))
 _QUOTE: Final = 0x22
 _SPACE: Final = 0x20
 _MANY: Final = np.uint32(MANY)
+_MAX_REPEATED_BYTES: Final = 384 * 1024
+_REPEATED: Final = RepeatedTexts[Terms32](8 * 1024 * 1024)
+"""Terms of large windows that occur again and again, as those of row 0."""
 
 
 def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
@@ -48,6 +53,23 @@ def terms_of(texts: Sequence[bytes], rows: Sequence[int]) -> Terms32:
         terms += found.terms
 
     return np.concatenate(terms)
+
+
+def terms_of_repeated(window: bytes, row: int) -> Terms32 | None:
+    """Return the terms of a body's window, without its long runs, for a row; None if it was not
+    seen before, or is so large that it is processed in pieces.
+    """
+    if len(window) > _MAX_REPEATED_BYTES:
+        return None
+    key = _REPEATED.key_of(window)
+    if key is None:
+        return None
+
+    found = _REPEATED.get(key)
+    if found is None:
+        found = _sorted_once(terms_of([without_long_runs(window)], [0]))
+        _REPEATED.put(key, found, found.nbytes)
+    return found | np.uint32(row)
 
 
 def _joined(texts: Sequence[bytes]) -> bytes:

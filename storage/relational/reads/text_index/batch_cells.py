@@ -13,7 +13,7 @@ from storage.relational.blocks.portions import data_bytes
 from storage.relational.reads.text_index.cells import Cell
 from storage.relational.slices import Range
 from storage.search.index.terms import Terms
-from storage.search.searched_text import lines_of, own_texts, searched_windows
+from storage.search.searched_text import lines_of, own_texts, readable_windows
 
 
 class PreparedCells(Prepared, frozen=True, gc=False):
@@ -62,13 +62,14 @@ def cell_of(entries: Sequence[Entry], first: int) -> Cell:
         record = entry.record
         payload = entry.payload
         texts = own_texts((record.path, record.query, record.error_type), record.data)
+        windows: list[bytes] = []
         if payload is not None:
             texts += lines_of(payload.request_head)
             texts += lines_of(payload.response_head)
             for body in (payload.request_body, payload.response_body):
                 if body is not None:
-                    texts += searched_windows(body)
+                    windows += readable_windows(body)
                     newest_body_us = max(newest_body_us, record.started_at_us)
-        terms.add(row, texts)
+        terms.add(row, texts, windows)
 
     return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)

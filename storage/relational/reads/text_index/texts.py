@@ -5,7 +5,7 @@ Invariant: a cell has the words of every text of its rows that a search can stil
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import add, eq, itemgetter
 from typing import Any, Final, TypeVar
 
@@ -19,7 +19,7 @@ from storage.relational.session import BlockSession
 from storage.relational.slices import Range
 from storage.relational.sql import Rows
 from storage.search.index.terms import Terms
-from storage.search.searched_text import lines_of, own_texts, without_long_runs
+from storage.search.searched_text import lines_of, own_texts
 
 T = TypeVar("T")
 
@@ -105,10 +105,10 @@ def _signature(
         for some, heads in zip(texts, _values(read_heads, blocks, rows, HEADS), strict=False):
             for head in head_texts(heads):
                 some += lines_of(head)
-        for some, both in zip(texts, _values(read_bodies, blocks, rows, BODIES), strict=False):
-            some += map(without_long_runs, body_texts(both))
-        for row, some in zip(rows, texts, strict=True):
-            terms.add(row[_SEQ] - first_seq, some)
+        bodies = _values(read_bodies, blocks, rows, BODIES)
+        windows = map(body_texts, bodies) if bodies else repeat(())
+        for row, some, own_windows in zip(rows, texts, windows, strict=False):
+            terms.add(row[_SEQ] - first_seq, some, own_windows)
 
     return terms.signature()
 

@@ -159,3 +159,26 @@ def test_a_substring_needs_the_words_within_it() -> None:
     assert terms_of(substring_need('"reset"')) == {term("reset")}
     assert terms_of(substring_need("reset")) == frozenset()
     assert terms_of(substring_need(" é reset é ")) == {term("reset")}
+
+
+def cell_with(windows: Iterable[bytes]) -> bytes:
+    """Make the signature of a cell whose rows have the same head and one window each."""
+    terms = Terms()
+    for row, window in enumerate(windows):
+        terms.add(row, [b"GET / HTTP/1.1"], [window])
+    return terms.signature()
+
+
+@each_of("copies", [1, FEW, FEW + 1])
+def test_a_large_window_that_comes_again_has_the_same_terms(copies: int) -> None:
+    """In the same cell and in others, in any number of rows; so has a part of it."""
+    text = "".join(
+        f'word{number}: "caf\\u00e9 {number:x}%20ab", naïve 漢字{number} ' for number in range(400)
+    )
+    window = text.encode() + b"0123456789abcdef" * 64
+    cells = [cell_with([window, *[b"short"] * 3, *[window] * (copies - 1)]) for _ in range(4)]
+    assert set(cells) == {cells[0]}
+    again = rows_by_term(cells[-1])
+    assert again[term("word399")] == ({MANY} if copies > FEW else {0, *range(4, 3 + copies)})
+    assert cell_with([window + b"!"]) == cell_with([window])
+    assert term("another") in rows_by_term(cell_with([window + b" another"]))
