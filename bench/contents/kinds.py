@@ -9,7 +9,7 @@ from bench.contents.kind import Kind
 JSON: Final = "application/json"
 KIB: Final = 1024
 VARIANTS: Final = 64
-"""Bodies of a kind that a load sends in turn: nothing that remembers bodies shines by so many."""
+"""Bodies of a kind that a load sends in turn. All but files also differ each time (`stamps`)."""
 
 KINDS: Final[tuple[Kind, ...]] = (
     Kind(

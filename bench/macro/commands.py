@@ -8,6 +8,7 @@ from typing import Final
 from bench.contents import KINDS, variants
 from bench.contents.documents import PLACE
 from bench.contents.kinds import VARIANTS
+from bench.contents.stamps import is_remade
 from bench.macro import configurations
 from bench.macro.place import PeerUnavailable, Place, program
 from bench.macro.scenarios import GRPC_ANSWER, huge
@@ -77,19 +78,19 @@ def _variants() -> str:
 
 
 def _locations(place: Place) -> str:
-    """Return the places of the files of each kind of content."""
+    """Return the places of each kind of content: `/content` has files, `/made` what is made anew
+    for each request.
+    """
     lines = []
     for kind in KINDS:
-        coding = (
-            f' add_header Content-Encoding "{kind.content_encoding}";'
-            if kind.content_encoding
-            else ""
-        )
+        coding = " gzip on; gzip_types *; gzip_min_length 0;" if kind.content_encoding else ""
+        remade = ""
+        if is_remade(kind):
+            remade = f" sub_filter '{PLACE}' $request_id; sub_filter_types *;"
         folder = place.contents / kind.name
-        lines.append(
-            f"    location /content/{kind.name}/ "
-            f"{{ alias {folder}/; default_type '{kind.content_type}';{coding} }}"
-        )
+        common = f"alias {folder}/; default_type '{kind.content_type}';{coding}"
+        lines.append(f"    location /content/{kind.name}/ {{ {common} }}")
+        lines.append(f"    location /made/{kind.name}/ {{ {common}{remade} }}")
 
     return "\n".join(lines)
 

@@ -37,7 +37,7 @@ NGINX_UPSTREAM: Final = (
     root {directory}/files;
     location /json {{ return 200 $item; }}
     location /upload {{ return 201 $item; }}
-    location = /v1/messages {{ error_page 405 =200 /content/events-8k/$variant; return 405; }}
+    location = /v1/messages {{ error_page 405 =200 /made/events-8k/$variant; return 405; }}
 {contents}
     location = /bench.Items/Get {{
       default_type application/grpc; add_trailer grpc-status 0; return 200 '{message}';

@@ -47,7 +47,7 @@ GRPC_ANSWER: Final = (
 """Messages with a length before them: field 1 a text, field 2 a number."""
 
 _GETVAR: Final = 'request = function() return get("/json/items/%d", 5000) end\n'
-_LARGE: Final = f'request = function() return get("/content/json-16k/%d", {VARIANTS - 1}) end\n'
+_LARGE: Final = f'request = function() return get("/made/json-16k/%d", {VARIANTS - 1}) end\n'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ ones. Every script ends with one line of JSON that `load.py` reads; wrk's own te
 people and changes with its version. Pure but for `write_contents`.
 """
 
-from collections.abc import Iterable, Sequence
+import gzip
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,6 +17,7 @@ from typing import Final
 from bench.contents import calls, kind_of, variants
 from bench.contents.documents import PLACE
 from bench.contents.kinds import VARIANTS
+from bench.contents.stamps import is_remade, with_place
 
 AGENT_RUN: Final = "agent-run"
 """Names the requests of runs of an agent, which grow."""
@@ -110,6 +112,8 @@ class Portion:
     """Whether the client sends it; else the upstream does."""
     target: str = ""
     """Where it is sent to."""
+    is_file: bool = False
+    """Whether the upstream has it as a file, the same each time; else it makes it anew."""
 
 
 MIX: Final = (
@@ -117,15 +121,16 @@ MIX: Final = (
     Portion(share=15, kind="json-1k", is_sent=True, target="/json/items/%d"),
     Portion(share=15, kind="json-16k"),
     Portion(share=10, kind="html-16k"),
-    Portion(share=6, kind="script-64k"),
-    Portion(share=4, kind="style-16k"),
-    Portion(share=8, kind="png-60k"),
-    Portion(share=2, kind="woff2-32k"),
+    Portion(share=6, kind="script-64k", is_file=True),
+    Portion(share=4, kind="style-16k", is_file=True),
+    Portion(share=8, kind="png-60k", is_file=True),
+    Portion(share=2, kind="woff2-32k", is_file=True),
     Portion(share=5, kind="multipart-60k", is_sent=True, target="/upload/%d"),
     Portion(share=5, kind="events-8k"),
 )
 """A web application: small JSON, large JSON, pages, scripts and styles, pictures and fonts,
-uploads, event streams.
+uploads, event streams. Its scripts, styles, pictures and fonts are files, 64 of each kind; all
+else differs each time.
 """
 AGENT: Final = (Portion(share=100, kind=AGENT_RUN, is_sent=True, target="/v1/messages"),)
 """A coding agent: requests that grow, answered by streams."""
@@ -188,10 +193,11 @@ def _request(portion: Portion) -> str:
     if not portion.is_sent:
         if portion.kind == "json-1k":
             return 'get("/json/items/%d", 5000)'
-        return f'get("/content/{portion.kind}/%d", {VARIANTS - 1})'
+        place = "content" if portion.is_file else "made"
+        return f'get("/{place}/{portion.kind}/%d", {VARIANTS - 1})'
 
     chosen = f"{_variable(portion.kind)}[n % {VARIANTS}]"
-    if portion.kind in ("json-1k", AGENT_RUN):
+    if portion.kind == AGENT_RUN or is_remade(kind_of(portion.kind)):
         chosen = f"numbered({chosen})"
     content_type = (
         "application/json" if portion.kind == AGENT_RUN else kind_of(portion.kind).content_type
@@ -205,8 +211,16 @@ def write_contents(directory: Path, kinds: Iterable[str]) -> None:
         folder = directory / kind
         if not folder.exists():
             folder.mkdir(parents=True)
-            for number, body in enumerate(_agent_runs() if kind == AGENT_RUN else variants(kind)):
+            for number, body in enumerate(_agent_runs() if kind == AGENT_RUN else _bodies(kind)):
                 (folder / str(number)).write_bytes(body)
+
+
+def _bodies(name: str) -> Iterator[bytes]:
+    """Make the variants of a kind; without a content coding, which the upstream applies."""
+    kind = kind_of(name)
+    for body in variants(name):
+        plain = gzip.decompress(body) if kind.content_encoding == "gzip" else body
+        yield with_place(kind, plain) if is_remade(kind) else plain
 
 
 def _agent_runs() -> list[bytes]:

@@ -35,6 +35,7 @@ from bench.contents import (
     words,
 )
 from bench.contents.kinds import VARIANTS
+from bench.contents.stamps import is_remade, with_place
 
 SEEDS: Final = 3
 _CACHED: Final = (
@@ -205,6 +206,15 @@ def test_small_json_can_be_put_into_a_configuration_and_numbered() -> None:
         assert not set(body) & set(b"'\\$%")
         assert body.count(documents.PLACE.encode()) == 1
         body.decode("ascii")
+
+
+def test_what_is_made_anew_differs_in_one_place() -> None:
+    """And is of its type, with a number in that place."""
+    for kind in filter(is_remade, KINDS):
+        body = with_place(kind, plain(kind, 1))
+        assert body.count(documents.PLACE.encode()) == 1
+        assert abs(len(body) - len(plain(kind, 1))) <= 50
+        PARSERS[kind.content_type](body.replace(documents.PLACE.encode(), b"7" * 32))
 
 
 def test_scripts_and_escapes_are_there() -> None:

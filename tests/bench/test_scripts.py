@@ -62,7 +62,8 @@ def test_a_script_makes_a_request_of_each_portion_in_that_order(
             assert f'bodies("{portion.kind}")' in script
             assert f'post("{portion.target}"' in script
         else:
-            assert f'"/content/{portion.kind}/%d"' in script or portion.kind == "json-1k"
+            place = "content" if portion.is_file else "made"
+            assert f'"/{place}/{portion.kind}/%d"' in script or portion.kind == "json-1k"
 
 
 def test_bodies_are_written_once_as_they_are(tmp_path: Path) -> None:
