@@ -27,6 +27,10 @@ from bench.macro.processor import CORE, PERIOD_US, SHARES
 from bench.macro.scenarios import Scenario
 
 WARM_UP_S: Final = 1.0
+PACED_WARM_UP_S: Final = 10.0
+"""As a paced load does not bring in its time what a service has had for days: each file of a site
+three times.
+"""
 PACED: Final = "paced"
 SUSTAINED: Final = "sustained"
 LATENCY: Final = "latency"
@@ -136,7 +140,8 @@ def measured(
     if load.kind == IDLE:
         return idle_run(load, peer, number)
     if load.kind != EVENTS and not is_warm:
-        generator.run(load.scenario, peer.url, seconds=WARM_UP_S, connections=load.connections)
+        warm_up_s = PACED_WARM_UP_S if load.rate else WARM_UP_S
+        generator.run(load.scenario, peer.url, seconds=warm_up_s, connections=load.connections)
     found = observed(peer, load.seconds, lambda: load.drive(generator, peer.url))
     rate = LIGHT_RATE if load.kind == FLOOD else load.rate
     named = replace(found, kind=load.kind, scenario=load.scenario.name, round=number)
