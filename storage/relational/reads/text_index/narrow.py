@@ -12,7 +12,7 @@ Invariant: no row is ruled out that has a word of each clue (`storage.search.clu
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import pairwise
@@ -24,6 +24,7 @@ from storage.relational.session import BlockSession
 from storage.relational.sql import Rows, Where
 from storage.search.clues import PARTS, Clue, Part
 from storage.search.prefilter import Pattern, pattern
+from storage.search.searched_text import own_texts
 
 COLUMNS: Final = (
     "seq, path, query, error_type, heads_block, heads_offset, heads_length, bodies_block, "
@@ -32,7 +33,9 @@ COLUMNS: Final = (
 HEADS: Final = 4
 BODIES: Final = 7
 """Places in `COLUMNS` of the ids of the blocks; offset and length follow each."""
-_SEQ, _ERROR, _DATA = 0, 3, 10
+_SEQ, _ERROR = 0, 3
+_OWN: Final = itemgetter(1, 2, _ERROR, 10)
+"""Reads path, query, error and data of a row."""
 _COLUMN_OF: Final[dict[Part, int]] = {"heads": HEADS, "bodies": BODIES}
 _BLOCK_COLUMNS: Final = (
     "seq, NULL, NULL, NULL, heads_block, heads_offset, heads_length, bodies_block, "
@@ -124,9 +127,9 @@ def _look(
     parts: AbstractSet[Part] = PARTS,
 ) -> list[int]:
     """Return the `seq` of the rows that can have a word of each clue in these parts."""
-    texts: list[_BlockTexts | _OwnTexts] = [*_block_texts(rows, blocks, parts)]
+    texts = [*_block_texts(rows, blocks, parts)]
     if "row" in parts:
-        texts.append(_OwnTexts(rows, errors))
+        texts.append(_own_texts(rows, errors))
 
     places = set(range(len(rows)))
     for wanted in map(pattern, clues):
@@ -139,11 +142,11 @@ def _look(
     return [rows[place][_SEQ] for place in sorted(places)]
 
 
-class _BlockTexts:
-    """Heads or bodies of rows that stand side by side in one block."""
+class _Texts:
+    """Texts of rows that stand side by side, such as heads in one block."""
 
     def __init__(self, content: bytes, held: Sequence[_Held]) -> None:
-        """Take a block's content, and where in it the rows are, in order."""
+        """Take the content, and where in it the rows are, in order."""
         self._content = content
         self._held = held
         self.places = [each.place for each in held]
@@ -163,27 +166,21 @@ class _BlockTexts:
             first = behind
 
 
-class _OwnTexts:
-    """The searched texts that are in the rows themselves."""
-
-    def __init__(self, rows: Rows, errors: Mapping[Any, str | None]) -> None:
-        """Take rows and the texts of their errors."""
-        self._rows = rows
-        self.places: Collection[int] = range(len(rows))
-        self._errors = errors
-        self._whole = _own_text(rows, errors)
-
-    def places_of(self, wanted: Pattern) -> Iterator[int]:
-        """Yield the places of the rows in which a pattern matches."""
-        if wanted.search(self._whole) is not None:
-            for place, row in enumerate(self._rows):
-                if wanted.search(_own_text((row,), self._errors)) is not None:
-                    yield place
+def _own_texts(rows: Rows, errors: Mapping[Any, str | None]) -> _Texts:
+    """Join the searched texts that are in the rows themselves."""
+    content = bytearray()
+    held = []
+    for place, row in enumerate(rows):
+        path, query, error, data = _OWN(row)
+        offset = len(content)
+        content += b"\n".join([*own_texts((path, query, errors.get(error)), data), b""])
+        held.append(_Held(offset, len(content), place))
+    return _Texts(bytes(content), held)
 
 
 def _block_texts(
     rows: Rows, blocks: Mapping[int, bytes], parts: AbstractSet[Part]
-) -> Iterator[_BlockTexts]:
+) -> Iterator[_Texts]:
     """Group the heads and bodies of rows, those that are asked for, by block."""
     for part, column in _COLUMN_OF.items():
         if part not in parts:
@@ -198,7 +195,7 @@ def _block_texts(
         for block, some in held.items():
             some.sort()
             for side_by_side in _runs(some):
-                yield _BlockTexts(blocks[block], side_by_side)
+                yield _Texts(blocks[block], side_by_side)
 
 
 def _runs(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
@@ -209,13 +206,3 @@ def _runs(held: Sequence[_Held]) -> Iterator[Sequence[_Held]]:
             yield held[first:place]
             first = place
     yield held[first:]
-
-
-def _own_text(rows: Rows, errors: Mapping[Any, str | None]) -> bytes:
-    """Join path, query, error and data of some rows."""
-    _, paths, queries, error_ids, *_, data = zip(*(row[: _DATA + 1] for row in rows), strict=True)
-    texts = [*paths, *queries, *(errors.get(number) for number in error_ids if number)]
-    own = "\n".join(filter(None, texts)).encode("utf-8", "replace")
-    if any(data):
-        return b"\n".join((own, *map(bytes, filter(None, data))))
-    return own
