@@ -9,7 +9,7 @@ Invariant: a place (block, offset, length) is one msgpack array; block 0 means t
 nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -206,39 +206,6 @@ def repack(frame: bytes, slices: Iterable[tuple[int, int]]) -> tuple[int, bytear
     block = inflate(frame)
     kept = b"".join(block[offset : offset + length] for offset, length in slices)
     return len(kept), bytearray(zstd.compress(kept, LEVEL))
-
-
-class Unpacker:
-    """Reads payloads out of the contents of blocks."""
-
-    def __init__(self, blocks: Mapping[int, bytes]) -> None:
-        self._blocks = blocks
-        self._heads = msgspec.msgpack.Decoder(Heads)
-        self._bodies = msgspec.msgpack.Decoder(Bodies)
-
-    def payload(self, heads: Place, bodies: Place) -> Payload | None:
-        """Put a payload together; None without heads, null bodies if their block was deleted."""
-        raw_heads = self._slice(heads)
-        if raw_heads is None:
-            return None
-
-        head = self._heads.decode(raw_heads)
-        raw_bodies = self._slice(bodies)
-        if raw_bodies is None:
-            body = Bodies(None, None)
-        else:
-            body = self._bodies.decode(raw_bodies)
-        return Payload(
-            head.request_head, head.response_head, body.request_body, body.response_body, head.timeline,
-            head.request_trailers, head.response_trailers,
-        )  # fmt: skip
-
-    def _slice(self, place: Place) -> memoryview | None:
-        number, offset, length = place
-        block = self._blocks.get(number)
-        if block is None:
-            return None
-        return memoryview(block)[offset : offset + length]
 
 
 MAX_RECENT_BYTES: Final = 8 * 1024 * 1024
