@@ -366,22 +366,19 @@ class TopRow:
         """Whether all sums are zero, as for events that are not LLM calls."""
         return not (self.exchanges or self.input_tokens or self.output_tokens or self.cost_nano_usd)
 
-    def add(self, counts: Sequence[int]) -> None:
-        """Add counts in the order of `TOP_COUNTS`; the caller adds durations."""
-        exchanges, client_errors, server_errors, request_bytes, response_bytes, *usage = map(
-            int, counts
-        )
-        self.exchanges += exchanges
-        self.client_errors += client_errors
-        self.server_errors += server_errors
-        self.request_bytes += request_bytes
-        self.response_bytes += response_bytes
+    @classmethod
+    def of(
+        cls, names: Names, counts: Sequence[int], durations: Latencies, *, sampled: bool
+    ) -> Self:
+        """Make a row of counts in the order of `TOP_COUNTS`."""
+        sums = dict(zip(TOP_COUNTS, counts, strict=True))
+        return cls(names, durations=durations, sampled=sampled, **sums)
 
-        if any(usage):
-            input_tokens, output_tokens, cost_nano_usd = usage
-            self.input_tokens += input_tokens
-            self.output_tokens += output_tokens
-            self.cost_nano_usd += cost_nano_usd
+    def plus(self, other: Self) -> Self:
+        """Return the sum of two rows, with the names of this one."""
+        sums = [getattr(self, name) + getattr(other, name) for name in TOP_COUNTS]
+        durations = self.durations.plus(other.durations)
+        return self.of(self.names, sums, durations, sampled=self.sampled or other.sampled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,16 +426,25 @@ def most(
     found: dict[Names, TopRow] = {}
     for row in rows:
         names = rename(row.names)
-        known = found.get(names)
-        if known is None:
-            found[names] = replace(row, names=names)
-            continue
-
-        known.add([getattr(row, name) for name in TOP_COUNTS])
-        known.durations = known.durations.plus(row.durations)
-        known.sampled |= row.sampled
+        renamed = row if names == row.names else replace(row, names=names)
+        found[names] = found[names].plus(renamed) if names in found else renamed
 
     return sorted(found.values(), key=_place)
+
+
+def top_of(
+    rows: Iterable[TopRow], seen: int, durations: Mapping[Names, Sequence[int]], *, complete: bool
+) -> Top:
+    """Merge and sort the rows of groups, and leave out empty ones.
+
+    `durations` are those of each exchange by the names of its group, where all of them are known.
+    """
+    merged_rows = [row for row in most(rows) if not row.is_empty]
+    if durations.keys() == {row.names for row in merged_rows if row.exchanges}:
+        for row in merged_rows:
+            row.durations.values = sorted(durations[row.names]) if row.exchanges else None
+
+    return Top(merged_rows, seen, complete)
 
 
 def merged(

@@ -4,9 +4,8 @@ from storage.aggregates import Latencies, TopRow, most
 
 
 def row(*names: str | None, exchanges: int) -> TopRow:
-    made = TopRow(names, durations=Latencies({30: exchanges}, 12, 14))
-    made.add((exchanges, 1, 0, 10, 20, 7, 8, 500))
-    return made
+    durations = Latencies({30: exchanges}, 12, 14)
+    return TopRow(names, exchanges, 1, 0, 10, 20, 7, 8, 500, durations)
 
 
 def test_rows_of_one_name_are_one() -> None:

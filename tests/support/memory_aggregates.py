@@ -300,12 +300,15 @@ def top(
         names = top_names(record, by) if by in TOP_FIELDS else group_names(payload, by)
         *_, input_tokens, output_tokens, _, _, _, cost = measures_of(record)
         row = found.setdefault(names, TopRow(names))
-        if record.kind == "event":
-            row.add((0, 0, 0, 0, 0, input_tokens, output_tokens, cost))
-        else:
-            status = (record.status or 0) // 100
-            sizes = record.request_bytes, record.response_bytes, input_tokens, output_tokens, cost
-            row.add((1, status == 4, status == 5, *sizes))
+        row.input_tokens += input_tokens
+        row.output_tokens += output_tokens
+        row.cost_nano_usd += cost
+        if record.kind != "event":
+            row.exchanges += 1
+            row.client_errors += (record.status or 0) // 100 == 4
+            row.server_errors += (record.status or 0) // 100 == 5
+            row.request_bytes += record.request_bytes
+            row.response_bytes += record.response_bytes
             row.durations.values = row.durations.values or []
             if record.latency_us is not None:
                 measure(row.durations, record.latency_us)

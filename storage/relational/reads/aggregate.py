@@ -10,7 +10,7 @@ the sums are multiplied here.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from operator import add
@@ -98,6 +98,10 @@ class GroupSums:
         if isinstance(self.sums[0], float):
             return list(map(round, self.sums))
         return self.sums
+
+    def add(self, counts: Iterable[float]) -> None:
+        """Add to the sums, one number for each measure."""
+        self.sums = list(map(add, self.sums, counts))
 
 
 @dataclass(slots=True)
@@ -377,7 +381,7 @@ class Sums:
         if group is None:
             group = by_step[place] = GroupSums(counts, [Latencies() for _ in self.latencies])
         else:
-            group.sums = list(map(add, group.sums, counts))
+            group.add(counts)
         return weight, group.latencies
 
     def _keys(self, *, only_values: bool = False) -> list[str]:

@@ -19,12 +19,12 @@ from storage.aggregates import (
     Names,
     Top,
     TopRow,
-    most,
+    top_of,
 )
 from storage.query import RecordQuery, TopQuery
 from storage.record import Payload, Record
 from storage.relational.blocks.portions import body_bytes, portions
-from storage.relational.reads.aggregate import HAS_USAGE
+from storage.relational.reads.aggregate import HAS_USAGE, GroupSums
 from storage.relational.reads.page import read_page, read_payloads
 from storage.relational.rollups import cost_nano_usd
 from storage.relational.session import Session
@@ -45,7 +45,7 @@ async def groups(session: Session, query: TopQuery) -> Top:
         added = await _add(session, found, page.records)
 
         is_last = page.next_after is None
-        is_over = session.budget.ends_next or len(found.rows) >= MAX_GROUPS
+        is_over = session.budget.ends_next or len(found.found) >= MAX_GROUPS
         if is_last or is_over or not page.complete:
             is_whole = added == len(page.records)
             return found.top(is_complete=page.complete and is_last and is_whole)
@@ -68,10 +68,10 @@ async def _add(session: Session, found: "_Groups", records: Sequence[Record]) ->
 
 class _Groups:
     def __init__(self, field: str) -> None:
-        self.rows: dict[Names, TopRow] = {}
+        self.found: dict[Names, GroupSums] = {}
+        """The sums of `TOP_COUNTS`, and durations."""
         self._field = field
-        self._sums: dict[Names, list[float]] = {}
-        """Sums of `TOP_COUNTS`, weighed."""
+        self._sampled: set[Names] = set()
         self._seen = 0
         self._durations: dict[Names, list[int]] = {}
         """Durations of the first `EXACT_ROWS` records."""
@@ -79,41 +79,37 @@ class _Groups:
     def add(self, records: Sequence[Record], payloads: Mapping[int, Payload]) -> None:
         for record in records:
             names = group_names(payloads.get(record.seq), self._field)
-            row = self.rows.get(names)
-            if row is None:
-                row = self.rows[names] = TopRow(names)
-                self._sums[names] = [0] * len(TOP_COUNTS)
+            group = self.found.get(names)
+            if group is None:
+                group = self.found[names] = GroupSums([0] * len(TOP_COUNTS), [Latencies()])
 
             # Whole numbers stay exact if no record stands for several.
             weight = 1 if record.weight == 1 else record.weight
-            self._sums[names] = [
-                total + weight * count
-                for total, count in zip(self._sums[names], _counts(record), strict=True)
-            ]
+            group.add([weight * count for count in _counts(record)])
             if record.kind == "event":
                 continue
 
-            row.sampled |= weight != 1
+            if weight != 1:
+                self._sampled.add(names)
             self._seen += 1
+            durations = self._durations.setdefault(names, [])
             latency_us = record.latency_us
             if latency_us is None:
                 continue
 
             one = Latencies.of([latency_us])
-            row.durations.add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
+            group.latencies[0].add(dict.fromkeys(one.counts, weight), one.least_us, one.most_us)
             if self._seen <= EXACT_ROWS:
-                self._durations.setdefault(names, []).append(latency_us)
+                durations.append(latency_us)
 
     def top(self, *, is_complete: bool) -> Top:
-        for names, counts in self._sums.items():
-            self.rows[names].add(list(map(round, counts)))
-        exchanges = round(sum(counts[0] for counts in self._sums.values()))
-        rows = [row for row in most(self.rows.values()) if not row.is_empty]
-        top = Top(rows, exchanges, is_complete)
-        if is_complete and self._seen <= EXACT_ROWS and not top.sampled:
-            for row in top.rows:
-                row.durations.values = sorted(self._durations.get(row.names, ()))
-        return top
+        rows = [
+            TopRow.of(names, group.counts, group.latencies[0], sampled=names in self._sampled)
+            for names, group in self.found.items()
+        ]
+        exchanges = round(sum(group.sums[0] for group in self.found.values()))
+        is_exact = is_complete and self._seen <= EXACT_ROWS and not self._sampled
+        return top_of(rows, exchanges, self._durations if is_exact else {}, complete=is_complete)
 
 
 def _counts(record: Record) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from storage.aggregates import (
     TopRow,
     TopSeries,
     merged,
-    most,
+    top_of,
 )
 from storage.query import ROLLUP_METHODS, Filter, SeriesQuery, TopQuery
 from storage.relational import rollup_sql, rollups
@@ -43,22 +43,18 @@ async def top(session: Session, query: TopQuery) -> Top:
     found = []
     for values, by_step in sums.found.items():
         group = by_step[0]
-        row = TopRow(names[values], durations=group.latencies[0], sampled=values in sums.sampled)
-        counts = group.counts
-        row.add([counts[0], *counts[2:]])
+        exchanges, _, *others = group.counts
+        row = TopRow.of(
+            names[values], [exchanges, *others], group.latencies[0], sampled=values in sums.sampled
+        )
         found.append(row)
-    rows = [row for row in most(found) if not row.is_empty]
 
-    durations: dict[Names, list[int]] = {}
+    exact: dict[Names, list[int]] = {}
     for values, _, (duration_us,) in sums.exact:
-        known = durations.setdefault(names[values], [])
+        known = exact.setdefault(names[values], [])
         if duration_us is not None and duration_us >= 0:
             known.append(duration_us)
-    if durations.keys() == {row.names for row in rows if row.exchanges}:
-        for row in rows:
-            row.durations.values = sorted(durations[row.names]) if row.exchanges else None
-
-    return Top(rows, sums.exchanges, is_whole)
+    return top_of(found, sums.exchanges, exact, complete=is_whole)
 
 
 async def series(session: Session, query: SeriesQuery) -> TopSeries:
