@@ -20,7 +20,7 @@ from storage.relational.blocks.payloads import RecentBlocks
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.search.known_rows import KnownRows
 from storage.relational.slices import Range
-from storage.relational.sql import MAX_INT, Dialect, Fetches, Ids, Parameters, Rows, Texts, Where
+from storage.relational.sql import MAX_INT, Dialect, Ids, Parameters, Rows, Texts, Where
 from storage.search.clues import Clue, Part
 from storage.search.index.needs import Need
 
@@ -243,36 +243,6 @@ class BlockSession(Session, Protocol):
     async def blocks(self, ids: Sequence[int]) -> Iterable[tuple[int, bytes]]:
         """Read blocks of payloads: ids and zstd frames."""
         ...
-
-
-async def spanned(session: Fetches, since_us: int | None, until_us: int | None) -> Range:
-    """Find the first and the last `seq` of rows that started in a range of time, from the table
-    `spans`.
-    """
-    mark = session.dialect.placeholder
-    schema = session.dialect.schema
-    sql = (
-        f"SELECT coalesce(min(first_seq), 1), coalesce(max(last_seq), 0) FROM {schema}spans "
-        f"WHERE max_started_at_us >= {mark(1)} AND min_started_at_us < {mark(2)}"
-    )
-    since = -MAX_INT if since_us is None else within_int(since_us)
-    until = MAX_INT if until_us is None else within_int(until_us)
-    [(first, last)] = await session.fetch(sql, (since, until))
-    return Range(first, last)
-
-
-async def spanned_ids(session: Fetches, within: Range) -> Range:
-    """Find the first and the last millisecond in the ids of a range of rows, from the table
-    `spans`.
-    """
-    mark = session.dialect.placeholder
-    schema = session.dialect.schema
-    sql = (
-        f"SELECT coalesce(min(min_id_ms), 1), coalesce(max(max_id_ms), 0) FROM {schema}spans "
-        f"WHERE last_seq >= {mark(1)} AND first_seq <= {mark(2)}"
-    )
-    [(first_ms, last_ms)] = await session.fetch(sql, (within.first, within.last))
-    return Range(first_ms, last_ms)
 
 
 def within_int(value: int) -> int:

@@ -5,7 +5,7 @@ statement is run, and which rows are in a slice.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from typing import ClassVar, Generic, Self, TypeVar
+from typing import ClassVar, Final, Generic, Self, TypeVar
 
 from storage.record import Record
 from storage.relational.blocks.payloads import RecentBlocks
@@ -13,13 +13,19 @@ from storage.relational.blocks.read import unpacked
 from storage.relational.facet_counts import KnownCounts
 from storage.relational.reads.text_index.narrow import can_have as words_can_have
 from storage.relational.search.known_rows import KnownRows
-from storage.relational.session import ReadBudget, State, spanned, spanned_ids
+from storage.relational.session import ReadBudget, State, within_int
 from storage.relational.slices import Range
-from storage.relational.sql import Dialect, Parameters, Rows
+from storage.relational.sql import MAX_INT, Dialect, Parameters, Rows
 from storage.relational.writes.codec import decode_rows
 from storage.relational.writes.remembered import Names
 
 B = TypeVar("B", bound=ReadBudget)
+
+_Ends = tuple[str, str]
+"""Columns of the table `spans` with the least and the greatest of some numbers of its rows."""
+_SEQS: Final = ("first_seq", "last_seq")
+_STARTS: Final = ("min_started_at_us", "max_started_at_us")
+_ID_TIMES: Final = ("min_id_ms", "max_id_ms")
 
 
 class TableSession(ABC, Generic[B]):
@@ -60,7 +66,9 @@ class TableSession(ABC, Generic[B]):
 
     async def seq_ends(self, since_us: int | None = None, until_us: int | None = None) -> Range:
         if since_us is not None or until_us is not None:
-            return await spanned(self, since_us, until_us)
+            first_us = -MAX_INT if since_us is None else within_int(since_us)
+            last_us = MAX_INT if until_us is None else within_int(until_us) - 1
+            return await self._spanned(_SEQS, _STARTS, Range(first_us, last_us))
         spans = f"{self.dialect.schema}spans ORDER BY {self.dialect.span_key} LIMIT 1"
         found = await self.fetch(f"SELECT first_seq FROM {spans}")
         if not found:
@@ -68,7 +76,18 @@ class TableSession(ABC, Generic[B]):
         return Range(found[0][0], (await self.state()).last_seq)
 
     async def id_ends(self, within: Range) -> Range:
-        return await spanned_ids(self, within)
+        return await self._spanned(_ID_TIMES, _SEQS, within)
+
+    async def _spanned(self, wanted: _Ends, known: _Ends, within: Range) -> Range:
+        """Return the ends of some numbers in the spans that overlap a range of others."""
+        mark = self.dialect.placeholder
+        sql = (
+            f"SELECT coalesce(min({wanted[0]}), 1), coalesce(max({wanted[1]}), 0) "
+            f"FROM {self.dialect.schema}spans "
+            f"WHERE {known[1]} >= {mark(1)} AND {known[0]} <= {mark(2)}"
+        )
+        [(first, last)] = await self.fetch(sql, (within.first, within.last))
+        return Range(first, last)
 
     async def records(self, rows: Rows) -> list[Record]:
         return await decode_rows(self, rows, self._names)
