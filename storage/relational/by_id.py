@@ -33,18 +33,11 @@ def id_slices(whole_ms: Range, order: Order, after: int | None, first_ms: int) -
     """Cut a range of milliseconds, both ends inclusive, into ranges of ids, in order; `after`
     leaves out the ids up to a cursor.
     """
-    least = 0
-    most = (MAX_MS + 1 << _MS_SHIFT) - 1
-    if after is not None:
-        least, most = (
-            (max(least, after + 1), most) if order == "asc" else (least, min(most, after - 1))
-        )
-
-    if least > most:
-        return
-
-    bounded = Range(max(whole_ms.first, least >> _MS_SHIFT), min(whole_ms.last, most >> _MS_SHIFT))
-    for part in slices(bounded, order, Pace(first_ms)):
+    whole = Range(0, (MAX_MS + 1 << _MS_SHIFT) - 1).following(after, order)
+    least_ms = max(whole_ms.first, whole.first >> _MS_SHIFT)
+    most_ms = min(whole_ms.last, whole.last >> _MS_SHIFT)
+    for part in slices(Range(least_ms, most_ms), order, Pace(first_ms)):
         yield Range(
-            max(part.first << _MS_SHIFT, least), min((part.last + 1 << _MS_SHIFT) - 1, most)
+            max(part.first << _MS_SHIFT, whole.first),
+            min((part.last + 1 << _MS_SHIFT) - 1, whole.last),
         )

@@ -8,10 +8,10 @@ Invariant: the first slice is searched whatever the budget. An incomplete answer
 on. Rows that are committed while a read runs are left to the next one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from storage.query import Filter, Page, RecordQuery
 from storage.record import Payload, Record
@@ -30,30 +30,14 @@ _SHORT_OFFSET: Final = 1000
 """Offset up to which rows are counted, rather than the filter checked for `_is_dense`."""
 
 
-class _IdSlices:
-    """Slices of ids, with the methods of `Slices`."""
-
-    def __init__(self, parts: Iterable[Range]) -> None:
-        self._parts = iter(parts)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Range:
-        for part in self._parts:
-            return part
-        raise StopAsyncIteration
-
-    def expect(self, rows: int) -> None:
-        """Ignore the expected number of rows, because the width of these slices is fixed."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Walk:
     selected: Selection
-    slices: Slices | _IdSlices
+    slices: AsyncIterable[Range]
     cursor: Callable[[Record], int]
     """Returns the cursor that stands behind a record."""
+    expect: Callable[[int], None]
+    """Takes how many rows should have the missing matches, to set the width of the next slice."""
     offset: int
     """Matching rows that are left out first."""
 
@@ -81,7 +65,7 @@ async def _by_seq(session: Session, filter: Filter, query: RecordQuery) -> _Walk
         whole = whole.without(offset, query.order)
         offset = 0
     slices = Slices(session, selected, whole, query.order)
-    return _Walk(selected, slices, lambda record: record.seq, offset)
+    return _Walk(selected, slices, lambda record: record.seq, slices.expect, offset)
 
 
 async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk | None:
@@ -99,8 +83,16 @@ async def _by_id(session: Session, filter: Filter, query: RecordQuery) -> _Walk 
         first_rows = selected.first_rows or 0
         rows_ms = (whole_ms.last - whole_ms.first) * first_rows // max(whole.last - whole.first, 1)
         first_slice_ms = max(FIRST_SLICE_MS, rows_ms)
-    slices = _IdSlices(id_slices(whole_ms, query.order, query.after, first_slice_ms))
-    return _Walk(selected, slices, lambda record: id_number(record.id), _offset(query))
+    slices = _each(id_slices(whole_ms, query.order, query.after, first_slice_ms))
+    # The widths of slices of ids are fixed.
+    return _Walk(
+        selected, slices, lambda record: id_number(record.id), lambda _: None, _offset(query)
+    )
+
+
+async def _each(parts: Iterable[Range]) -> AsyncIterator[Range]:
+    for part in parts:
+        yield part
 
 
 async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
@@ -138,7 +130,7 @@ async def _gather(session: Session, query: RecordQuery, walk: _Walk) -> Page:
             return Page(page, complete=True, next_after=walk.cursor(page[-1]))
 
         if found:
-            walk.slices.expect(part.size * (missing - len(found)) // len(found))
+            walk.expect(part.size * (missing - len(found)) // len(found))
         cursor = part.last if query.order == "asc" else part.first
 
     return Page(await session.records(rows), complete=True, next_after=None)
