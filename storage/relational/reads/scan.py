@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from storage.aggregates import EXACT_ROWS
-from storage.query import Filter, Order, Scope
+from storage.query import Filter
 from storage.relational.reads.text_index.walk import Slices
 from storage.relational.search.condition import residual
 from storage.relational.search.known_rows import MAX_ROWS
@@ -81,8 +81,6 @@ async def scan(
     select: str,
     then: str,
     add: Callable[[Rows], bool | None],
-    *,
-    order: Order = "desc",
 ) -> bool:
     """Run a query over the rows of a filter, slice by slice; False when the budget ended it.
 
@@ -99,7 +97,7 @@ async def scan(
         return is_enough
 
     for part in _by_kind(session, filter):
-        if not is_enough and not await _scan(session, part, select, then, add_some, order):
+        if not is_enough and not await _scan(session, part, select, then, add_some):
             return False
     return True
 
@@ -121,14 +119,13 @@ async def _scan(
     select: str,
     then: str,
     add: Callable[[Rows], bool],
-    order: Order,
 ) -> bool:
     selected = await session.rows_by_seq(filter)
     if selected is None:
         return True
 
     examined: list[Sifted] = []
-    async for part in Slices(session, selected, await seq_range(session, filter), order):
+    async for part in Slices(session, selected, await seq_range(session, filter), "desc"):
         where = await selected.within(part)
         if where is None:
             return False
@@ -169,29 +166,6 @@ async def start_range(session: Session) -> tuple[int | None, int | None]:
     if least is None:
         return None, None
     return max(least, (await session.state()).purge_floor_us), most
-
-
-async def scope_range(session: Session, scope: Scope) -> tuple[int | None, int | None]:
-    """Return when the first and the last record of a scope started, by its own records only."""
-    filter = (await session.state()).visible(Filter(scope=scope, kind="all"))
-    return await _started_us(session, filter, "asc"), await _started_us(session, filter, "desc")
-
-
-async def _started_us(session: Session, filter: Filter, order: Order) -> int | None:
-    """Return when the first record of a filter in an order started."""
-    seqs: list[int] = []
-    times: list[Any] = []
-
-    def add(rows: Rows) -> bool:
-        seqs.extend(seq for (seq,) in rows if seq)
-        return bool(seqs)
-
-    end = "min" if order == "asc" else "max"
-    await scan(session, filter, f"SELECT {end}(seq)", "", add, order=order)
-    if seqs:
-        one = replace(filter, seq_after=seqs[0] - 1, seq_until=seqs[0])
-        await scan(session, one, "SELECT started_at_us", "", times.extend)
-    return times[0][0] if times else None
 
 
 async def fetch_exact_if_small(

@@ -5,12 +5,13 @@ from dataclasses import replace
 from typing import Final
 
 from storage.aggregates import FACETS, MAX_TOP_VALUES, TOPS, FacetValue, ModelUsage, Summary
-from storage.query import Filter, SummaryQuery
+from storage.query import Filter, Order, RecordQuery, SummaryQuery
 from storage.relational import rollup_sql, usage
 from storage.relational.facet_counts import Counts, add_count
 from storage.relational.reads.aggregate import LATENCIES, Added, Sums
 from storage.relational.reads.facets import count_values, named
-from storage.relational.reads.scan import examined, scan, scope_range, start_range
+from storage.relational.reads.page import read_page
+from storage.relational.reads.scan import examined, scan, start_range
 from storage.relational.rollups import OTHER, STATUS_KEYS, STATUS_TABLES
 from storage.relational.session import Session, State
 from storage.relational.sql import Rows, Where
@@ -56,7 +57,9 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
     tally = sums.tallies().get(0, Tally())
     tally.sampled = bool(sums.sampled)
     if not filter.scope.is_everything:
-        times = await scope_range(session, filter.scope)
+        # A scope does not learn when the records of others started.
+        own = Filter(scope=filter.scope, kind="all")
+        times = await _started_us(session, own, "asc"), await _started_us(session, own, "desc")
     start, end = extent(filter, *times)
     if start is not None and found.since_us is not None:
         start = max(start, found.since_us)
@@ -71,6 +74,12 @@ async def summary(session: Session, query: SummaryQuery) -> Summary:
         top[name] = [FacetValue(value, count) for value, count in values]
     summed = tally.summary(start, end, top, models, complete=complete and is_whole)
     return replace(summed, is_newest=not found.is_whole)
+
+
+async def _started_us(session: Session, filter: Filter, order: Order) -> int | None:
+    """Return when the first record of a filter in an order started."""
+    page = await read_page(session, RecordQuery(filter=filter, order=order, limit=1))
+    return page.records[0].started_at_us if page.records else None
 
 
 async def _usage(session: Session, filter: Filter, cut: Split) -> tuple[list[ModelUsage], bool]:
