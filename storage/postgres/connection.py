@@ -176,11 +176,6 @@ async def _terminating(connection: Connection, timeout_s: float) -> AsyncIterato
         raise
 
 
-def affected(status: str) -> int:
-    """Return how many rows a statement changed, from its command tag."""
-    return int(status.rpartition(" ")[2])
-
-
 class Link:
     """A connection that is opened on demand, and again after it broke. Used by one caller at a
     time.
