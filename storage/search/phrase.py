@@ -9,6 +9,7 @@ from typing import Final, Self
 from storage.search.words import (
     MAX_WORD_CHARACTERS,
     fold,
+    is_in_word,
     readings,
     reads_as_written,
     words,
@@ -74,7 +75,7 @@ def _has_word(lower: str, word: str) -> bool:
 
 def _is_in_word(lower: str, place: int) -> bool:
     """Whether a character is part of a word; there is none before the first and behind the last."""
-    return 0 <= place < len(lower) and (lower[place].isalnum() or lower[place] == "_")
+    return 0 <= place < len(lower) and is_in_word(lower[place])
 
 
 def line_of(found: Sequence[str]) -> str:

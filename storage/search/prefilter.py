@@ -19,7 +19,7 @@ from typing import Final, Protocol, cast
 import re2
 
 from storage.search.case_variants import joiners, ligatures, sources
-from storage.search.words import is_unspaced
+from storage.search.words import is_in_word, is_unspaced
 
 _MAX_CHARACTERS: Final = 160
 """Total length of the words in a pattern; such a pattern takes 100 ms to compile."""
@@ -91,7 +91,7 @@ def _ways_to_write(word: str) -> Iterable[str]:
         if set(word).isdisjoint(folded):
             continue
         # Punctuation may stand between characters of scripts without spaces, also in a ligature.
-        kept = "".join(filter(_is_in_word, folded)) if has_gaps else folded
+        kept = "".join(filter(is_in_word, folded)) if has_gaps else folded
         spans = list(_overlaps(word, kept))
         if spans and character in _SHARP and not has_gaps:
             yield from (_sharp_s(word, letters, *span) for span in spans)
@@ -192,7 +192,3 @@ def _escape(character: str) -> str:
         return rf"\\+u{code:04x}"
     high, low = divmod(code - _LAST_OF_PLANE - 1, 0x400)
     return rf"\\+u{0xD800 + high:04x}\\+u{0xDC00 + low:04x}"
-
-
-def _is_in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"

@@ -90,6 +90,11 @@ def runs(folded: str) -> list[str]:
     return _RUN.findall(folded)
 
 
+def is_in_word(character: str) -> bool:
+    """Whether a character of a folded text is part of a word."""
+    return character.isalnum() or character == "_"
+
+
 def is_unspaced(word: str) -> bool:
     """Whether a word is one character of a script without spaces between words."""
     return len(word) == 1 and _UNSPACED_WORD.match(word) is not None

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from storage.search.words import fold, is_unspaced
+from storage.search.words import fold, is_in_word, is_unspaced
 
 Kinds = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.uint32]
@@ -63,13 +63,13 @@ def _judged(character: str) -> tuple[int, int]:
     folded = fold(character)
     if _may_join(character) or _may_join(folded[0]):
         return _hard(character, folded)
-    if not any(map(_is_in_word, folded)):
+    if not any(map(is_in_word, folded)):
         return _SEEN | CHANGED, 0
-    if is_unspaced(folded) and _is_in_word(folded):
+    if is_unspaced(folded) and is_in_word(folded):
         return _SEEN | CHANGED | ALONE, _key(folded)
 
     is_as_long = len(folded.encode()) == len(character.encode())
-    if not is_as_long or not all(_is_in_word(each) and not is_unspaced(each) for each in folded):
+    if not is_as_long or not all(is_in_word(each) and not is_unspaced(each) for each in folded):
         return _hard(character, folded)
 
     return _SEEN | (CHANGED if folded != character else 0), _key(folded)
@@ -80,9 +80,9 @@ def _hard(character: str, folded: str) -> tuple[int, int]:
     themselves.
     """
     kind = _SEEN | HARD
-    if any(_is_in_word(each) and is_unspaced(each) for each in folded):
+    if any(is_in_word(each) and is_unspaced(each) for each in folded):
         kind |= CHANGED | ALONE
-    if not _is_in_word(character):
+    if not is_in_word(character):
         kind |= CHANGED
     return kind, _key(character)
 
@@ -92,11 +92,7 @@ def _may_join(character: str) -> bool:
     return unicodedata.category(character).startswith("M") or ord(character) in _JAMO
 
 
-def _is_in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
 def _key(text: str) -> int:
-    if any(map(_is_in_word, text)):
+    if any(map(is_in_word, text)):
         return int.from_bytes(text.encode(), "little")
     return 0
