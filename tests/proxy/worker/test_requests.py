@@ -32,8 +32,10 @@ from tests.proxy.worker.rows import (
     pause,
     recorded,
     see,
+    then,
     trusted,
     until_asked,
+    until_buffered,
     until_gone,
     until_read,
     uploads,
@@ -60,6 +62,9 @@ from tests.support.plane import INSTANCE, Loop, eventually
 H: Final = b" HTTP/1.1\r\nHost: a\r\n"
 EXPECT: Final = (("expect", "100-continue"),)
 FAILED: Final = ("upstream_error", "upstream_bad_response")
+AN_HOUR: Final = {"timeout_headers_s": 3600, "timeout_keep_alive_s": 36_000}
+HALF_OF_THE_TIME: Final = then(lambda plane: plane.age(1800))
+"""Of an hour that a head has."""
 SMUGGLED: Final = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -584,6 +589,38 @@ ROWS = [
         settings={"timeout_headers_s": 0.2},
     ),
     Row(
+        "a first head shares the time since its connection was accepted",
+        [
+            *(until_buffered(b""), HALF_OF_THE_TIME, GET[:8], until_buffered(GET[:8])),
+            *(HALF_OF_THE_TIME, *refused(408, "timeout_headers")),
+        ],
+        over=("h1",),
+        rule="P17",
+        settings=AN_HOUR,
+    ),
+    Row(
+        "a head that dribbles has its time from its first byte",
+        [
+            *(ask(), hear(), recorded(200), GET[:16], until_buffered(GET[:16]), HALF_OF_THE_TIME),
+            *(b"A: b\r\n", until_buffered(GET[:16] + b"A: b\r\n"), HALF_OF_THE_TIME),
+            *(hear(408, error="timeout_headers"), ended),
+            recorded(408, "rejected", "timeout_headers", request_head=GET[:16] + b"A: b\r\n"),
+        ],
+        over=("h1",),
+        rule="P17",
+        settings=AN_HOUR,
+    ),
+    Row(
+        "a later head has its time from its first byte, however long its connection was idle",
+        [
+            *(ask(), hear(), recorded(200), HALF_OF_THE_TIME, HALF_OF_THE_TIME),
+            *(GET[:7], until_buffered(GET[:7]), HALF_OF_THE_TIME, GET[7:], hear(), recorded(200)),
+        ],
+        over=("h1",),
+        rule="P17",
+        settings=AN_HOUR,
+    ),
+    Row(
         "a connection that never speaks is closed without a word",
         [ended],
         over=("h1",),
@@ -792,7 +829,10 @@ ROWS = [
     ),
     Row(
         "the field of the record id may have any name",
-        [ask(), see(b"\r\nX-100%-Id: "), hear(), recorded(200)],
+        [
+            *(ask(), see(b"\r\nX-100%-Id: "), hear(), recorded(200)),
+            *(ask("CONNECT"), *refused(405, "method_not_allowed")),
+        ],
         over=("h1",),
         settings={"record_id_header": "X-100%-Id"},
     ),

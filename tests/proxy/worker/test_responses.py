@@ -49,6 +49,7 @@ from tests.proxy.worker.services import (
 from tests.support.http2_client import POST
 from tests.support.plane import Loop
 
+TO_HTTP2: Final = ("h1-h2", "h2-h2")
 HTTP10: Final = b"GET / HTTP/1.0\r\n\r\n"
 EVENTS: Final = (("content-type", "text/event-stream"),)
 CHUNKED: Final = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
@@ -190,6 +191,21 @@ ROWS = [
                 "a large body",
                 *("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + bytes(300_000)),
                 *(200, bytes(300_000), "300000", None, TO_HTTP1),
+            ),
+            (
+                "HEAD whose head ends its stream",
+                *("HEAD", answers(body=b"", fields=(("content-length", "5"),))),
+                *(200, b"", "5", None, TO_HTTP2),
+            ),
+            (
+                "204 whose head ends its stream",
+                *("GET", answers(204, b"")),
+                *(204, b"", None, None, TO_HTTP2),
+            ),
+            (
+                "a body that its head ends",
+                *("GET", answers(body=b"")),
+                *(200, b"", None, "chunked", ("h1-h2",)),
             ),
         )
     ),

@@ -73,6 +73,8 @@ def test_a_dot_behind_a_name_says_that_it_is_whole(name: str, host: bytes) -> No
     [
         b"/v1/../admin", b"/v1/%2e%2e/admin", b"/v1/.%2E/admin", b"/v1%2fx", b"/%761/x", b"//v1/x", b"/./v1/x",
         b"/x/../v1/x", b"/v1/..%5cadmin", b"/x\\..\\v1\\y", b"/v1\\x", b"/x%5c..%5cv1/y",
+        b"/x/%2e%2e/v1/y", b"/x/..%2fv1/y", b"/%761/y", b"/x/%2E./v1/", b"/x/..;/v1/y", b"/x/..%3bz/v1/y",
+        b"/v1;x/y", b"/v1/..;/x",
     ],
 )  # fmt: skip
 def test_a_path_that_two_readers_could_route_differently_is_refused(target: bytes) -> None:

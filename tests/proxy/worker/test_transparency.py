@@ -8,10 +8,8 @@ import pytest
 
 from tests.fuzz.parsers import Judge
 from tests.fuzz.strict import Request, read_requests
-from tests.proxy.conftest import Start
 from tests.support.plane import INSTANCE, Plane, running_plane, settings_for
 from tests.support.recording import Recording
-from tests.support.script import Script
 from tests.support.upstream import scripted
 
 TARGETS = 300
@@ -181,28 +179,3 @@ def _check_answered(head: bytes, found: bytes, body: bytes, coding: bytes) -> No
     assert framing.startswith((b"Content-Length: ", b"Transfer-Encoding: chunked"))
     assert identity.startswith(b"X-Sidelog-Id: ")
     assert end == [b"", b""]
-
-
-def test_the_record_id_is_ours(start: Start) -> None:
-    """An upstream names no record: of its own field nothing is left, whatever comes beside it."""
-    answer = b"HTTP/1.1 200 OK\r\nx-sidelog-ID: forged\r\nDate: %b\r\nContent-Length: 0\r\n\r\n"
-    plane = start(Script(*(answer % date for date in (b"one", b"two", b"three"))))
-    with plane.connect() as client:
-        for _ in range(3):
-            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            head = client.answer().head
-            assert (b"forged" in head, head.lower().count(b"x-sidelog-id:")) == (False, 1)
-
-
-def test_the_field_of_the_record_id_may_have_any_name(start: Start) -> None:
-    """A percent sign may be in a name of a field (RFC 9110 §5.6.2), and means nothing."""
-    plane = start(Script(), record_id_header="X-100%-Id")
-    with plane.connect() as client:
-        for request in (
-            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            b"CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n",
-        ):
-            client.send(request)
-            assert client.answer().field("X-100%-Id")
-
-    plane.exchanges(2)

@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from proxy.http1.errors import Refused
 from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import Exchange
 from proxy.settings.model import (
@@ -14,7 +13,7 @@ from proxy.settings.model import (
 )
 from proxy.worker.admission.admission import Admission
 from proxy.worker.engine import MAX_RENDERED_ROUTES
-from tests.fuzz.world import INSTANCE, World
+from tests.fuzz.world import World
 
 SETTINGS = Settings(
     proxy=ProxySettings(limits=LimitSettings(max_body_bytes=10)),
@@ -87,19 +86,3 @@ def test_behind_an_ingress_the_service_is_told_what_the_client_asked_for(
     )
     assert all(line.encode() + b"\r\n" in raw for line in said)
     assert exchange.client == (b"1.2.3.4\nhttps\napp.example" if proto == b"https" else peer)
-
-
-@pytest.mark.parametrize(
-    ("target", "line", "code"),
-    [
-        ("/out", "A: b", "no_route"),
-        ("/in/x", f"X-Sidelog-Hop: {INSTANCE}", "loop_detected"),
-        ("/in/x", "Content-Length: 11", "body_too_large"),
-        ("/in/%2e%2e/out", "A: b", "bad_request"),
-    ],
-)
-def test_a_refusal_says_why(target: str, line: str, code: str) -> None:
-    """By the code of the answer."""
-    with pytest.raises(Refused) as refusal:
-        admitted(target, line)
-    assert refusal.value.code == code

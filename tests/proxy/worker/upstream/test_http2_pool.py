@@ -4,7 +4,6 @@ import pytest
 
 from proxy.ring.exchange import (
     NOTE_GRPC_MESSAGES,
-    NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
 )
 from proxy.ring.http2_notes import (
@@ -25,7 +24,7 @@ from tests.proxy.worker.upstream.http2_calls import (
     STATUS,
     speaking,
 )
-from tests.support.http2_upstream import OK, Connection, Http2Upstream, Request
+from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.long import LOOPS
 from tests.support.plane import Loop, eventually, limit_requests
 
@@ -62,50 +61,6 @@ def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) 
     )
     assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
     assert outcome(exchange) == Outcome.OK
-
-
-def test_all_goes_by_http2_where_the_route_says_so(start: Start) -> None:
-    """A client of HTTP/1.1 gets what it would get of HTTP/1.1: lengths, chunks, no body, trailers."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        path = request.fields[":path"]
-        if not request.is_ended:
-            return
-        if path == "/length":
-            body = b"" if request.fields[":method"] == "HEAD" else b"four"
-            connection.respond(request, body, (*OK, ("content-length", "4")))
-        elif path == "/empty":
-            connection.respond(request)
-        elif path == "/none":
-            connection.respond(request, fields=((":status", "204"),))
-        else:
-            connection.respond(request, b"body" + request.body, trailers=(("x-sum", "1"),))
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with plane.connect() as client:
-        client.send(b"GET /length HTTP/1.1\r\nHost: a\r\n\r\n")
-        answered = client.answer()
-        assert (answered.body, answered.field("content-length")) == (b"four", "4")
-        client.send(b"GET /empty HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer().body == b""
-        client.send(b"HEAD /length HTTP/1.1\r\nHost: a\r\n\r\n")
-        client.send(b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.answer("HEAD").status == 200
-        assert client.answer().status == 204
-        client.send(
-            b"POST /chunks HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-            b"3\r\nabc\r\n2\r\nde\r\n0\r\nx-check: 2\r\n\r\n"
-        )
-        answered = client.answer()
-        assert (answered.body, answered.field("transfer-encoding")) == (b"bodyabcde", "chunked")
-
-    last = upstream.requests[-1]
-    assert (last.body, last.trailers) == (b"abcde", {"x-check": "2"})
-    exchange = plane.exchanges(5)[-1]
-    assert exchange.notes[NOTES_REQUEST_TRAILERS[0]] == b"x-check: 2\r\n"
-    assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"x-sum: 1\r\n"
-    assert len(upstream.connections) == 1
 
 
 def test_exchanges_at_once_share_a_connection(start: Start) -> None:

@@ -129,17 +129,6 @@ async def test_a_connection_ends_at_an_age_that_is_not_that_of_all() -> None:
         assert sum(opened) == 2
 
 
-async def test_a_connection_carries_a_number_of_requests() -> None:
-    """It is closed at the end of the last one's response."""
-    opened: list[int] = []
-    async with silent_pool(opened) as pool:
-        pool.max_requests = 3
-        connections = await _answered(pool, 3)
-        for _ in range(2):
-            pool.release(connections[0], time.monotonic_ns())
-        assert sum(opened) == 2
-
-
 class Asking:
     """A request that was sent and waits."""
 
