@@ -8,6 +8,7 @@ from proxy.ring.exchange import (
     FLAG_HTTP10,
     FLAG_OWN_RESPONSE,
     FLAG_REQUEST_COMPLETE,
+    NOTE_GRPC_MESSAGES,
     NOTE_MESSAGE,
     NOTE_MESSAGES_DROPPED,
     NOTE_MESSAGES_UNREADABLE,
@@ -17,7 +18,7 @@ from proxy.ring.exchange import (
     NOTES_RESPONSE_TRAILERS,
     CapturedExchange,
 )
-from proxy.ring.http2_notes import StreamNote, read_stream_note
+from proxy.ring.http2_notes import StreamNote, read_messages_note, read_stream_note
 from proxy.ring.message import KIND_GRPC, KIND_WEBSOCKET, CapturedMessage, decode_message
 from storage.record import OUTCOMES, Outcome
 from tests.support.plane import Plane, eventually
@@ -93,6 +94,8 @@ VIEWS: Final[dict[str, Callable[[CapturedExchange], object]]] = {
     "was_sent": lambda exchange: exchange.sent_ns >= 0,
     "is_first_of_its_connection": lambda exchange: exchange.connect_ns >= 0,
     "dropped": dropped,
+    "grpc_messages": lambda exchange: read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]),
+    "stream": stream_note,
     "timeline": lambda exchange: [size for size, _ in exchange.timeline],
     "reset": reset_of,
     "request_trailers": lambda exchange: exchange.notes.get(NOTES_REQUEST_TRAILERS[0], b""),

@@ -1,10 +1,7 @@
-"""Connections of HTTP/2 to an upstream: its heads, its rules, the end of a connection, over real
-sockets.
-"""
+"""Connections of HTTP/2 to an upstream: how they end, and what becomes of the streams on them."""
 
 import socket
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -22,48 +19,7 @@ from tests.proxy.worker.upstream.http2_calls import (
 )
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
-from tests.support.plane import PATIENCE_S, Plane, eventually
-
-
-@pytest.mark.parametrize(("method", "status"), [("HEAD", "200"), ("GET", "204"), ("GET", "304")])
-@pytest.mark.parametrize("rest", ["end", "trailers", "body", "body that goes on"])
-def test_no_body_follows_a_head_that_has_none(
-    start: Start, method: str, status: str, rest: str
-) -> None:
-    """Not the end of one either, where the stream ends later: a client of HTTP/1.1 took it for the
-    next response.
-    """
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.fields[":path"] == "/next":
-            connection.respond(request, b"next")
-            return
-        connection.respond(request, fields=[(":status", status)], is_end=False)
-        may_end.wait(PATIENCE_S)
-        if rest == "trailers":
-            connection.h2.send_headers(request.id, [("x", "1")], end_stream=True)
-        else:
-            connection.h2.send_data(
-                request.id, b"" if rest == "end" else b"body", end_stream="on" not in rest
-            )
-
-        connection.flush()
-
-    may_end = threading.Event()
-    plane = start(Http2Upstream(answer), route=HTTP2)
-    with plane.connect() as client:
-        client.send(
-            b"%b / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n"
-            % method.encode()
-        )
-        assert client.answer(method).status == int(status)
-        may_end.set()
-        assert client.answer().body == b"next"
-
-    assert [(outcome(exchange), error(exchange)) for exchange in plane.exchanges(2)] == [
-        (Outcome.OK, "")
-    ] * 2
-    assert plane.counters().connections_upstream == 1
+from tests.support.plane import Plane, eventually
 
 
 def test_a_goaway_retires_a_connection(start: Start) -> None:
@@ -128,50 +84,6 @@ def test_a_lost_connection_fails_what_ran_on_it(start: Start) -> None:
         assert client.ask(with_path("/fine")).body == b"fine"
 
     assert {error(exchange) for exchange in plane.exchanges(2)} == {"upstream_reset"}
-
-
-BROKEN: dict[str, Callable[[Connection, Request], bytes]] = {
-    "DATA behind the end": lambda c, r: (
-        frames.header_frames(r.id, block([(b":status", b"200")]), is_end=True)
-        + frames.frame(0, 0, r.id, b"more")
-    ),
-    "a frame on a stream that was never opened": lambda c, r: frames.frame(
-        frames.DATA, 0, 99, b"x"
-    ),
-    "a push": lambda c, r: frames.frame(frames.PUSH_PROMISE, frames.END_HEADERS, r.id, b"\0\0\0\2"),
-    "a frame over the limit": lambda c, r: b"\0\x80\0\0\0\0\0\0\1",
-    "HPACK that cannot be": lambda c, r: frames.frame(
-        frames.HEADERS, frames.END_HEADERS, r.id, b"\x80"
-    ),
-}
-
-
-@pytest.mark.parametrize("said", BROKEN.values(), ids=BROKEN)
-def test_an_upstream_that_breaks_rules_of_the_connection_loses_it(
-    start: Start, said: Callable[[Connection, Request], bytes]
-) -> None:
-    """What ran on it is a 502, and the next request opens a connection (F17)."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.fields[":path"] == "/bad":
-            connection.socket.sendall(said(connection, request))
-        elif request.fields[":path"] == "/":
-            connection.respond(request, b"fine")
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        beside = client.begin(with_path("/beside", POST), b"x")
-        eventually(lambda: upstream.requests)
-        client.begin(with_path("/bad"))
-        answered = client.answer(beside)
-        assert (answered.status, answered.fields["x-sidelog-error"]) == (
-            502,
-            "upstream_bad_response",
-        )
-        assert client.ask().body == b"fine"
-
-    assert len(upstream.connections) == 2
 
 
 STALLS = {

@@ -1,111 +1,19 @@
-"""One exchange on a stream to its upstream: bodies both ways, cancels and resets, over real
-sockets.
-"""
+"""Bodies on streams to upstreams: those that are not taken hold up no others."""
 
 from h2.settings import SettingCodes
 
 from proxy.http2.errors import ErrorCode
-from proxy.ring.exchange import (
-    NOTE_GRPC_MESSAGES,
-)
-from proxy.ring.http2_notes import (
-    MessagesNote,
-    read_messages_note,
-)
 from tests.proxy.conftest import Start
 from tests.proxy.worker.upstream.http2_calls import (
-    CALL,
-    GRPC,
     HTTP2,
-    MESSAGE,
-    STATUS,
     open_streams,
     speaking,
     upstream_streams,
     with_path,
 )
-from tests.support.http2_client import POST, Http2Client
+from tests.support.http2_client import POST
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
 from tests.support.plane import eventually
-
-
-def _echo_slowly(connection: Connection, request: Request) -> None:
-    """Send a body back as far as windows allow, whenever something comes."""
-    if not request.is_answered:
-        connection.respond(request, is_end=False)
-    while request.body and (room := connection.h2.local_flow_control_window(request.id)):
-        piece = request.body[: min(room, 16384)]
-        connection.h2.send_data(request.id, piece)
-        request.body = request.body[len(piece) :]
-
-    if request.is_ended and not request.body and not request.is_done:
-        request.is_done = True
-        connection.h2.end_stream(request.id)
-    connection.flush()
-
-
-def _send_all(client: Http2Client, stream: int, body: bytes) -> None:
-    while body:
-        room = min(client.h2.local_flow_control_window(stream), 16384)
-        if not room:
-            assert client.read()
-            continue
-
-        client.h2.send_data(stream, body[:room])
-        client.flush()
-        body = body[room:]
-
-    client.h2.end_stream(stream)
-    client.flush()
-
-
-def test_both_bodies_stream_at_once(start: Start) -> None:
-    """Each message comes back before the next is sent."""
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.is_ended:
-            connection.h2.send_headers(request.id, list(STATUS), end_stream=True)
-        elif not request.is_answered:
-            connection.respond(request, fields=GRPC, is_end=False)
-        else:
-            connection.h2.send_data(request.id, request.body)
-            request.body = b""
-
-        connection.flush()
-
-    plane = start(Http2Upstream(answer))
-    with speaking(plane) as client:
-        stream = client.begin(CALL, is_end=False)
-        for count in range(1, 20):
-            client.h2.send_data(stream, MESSAGE)
-            client.flush()
-            while len(client.streams[stream].body) < count * len(MESSAGE):
-                assert client.read()
-
-        client.h2.end_stream(stream)
-        client.flush()
-        assert client.answer(stream).trailers == {"grpc-status": "0"}
-
-    exchange = plane.exchange()
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(
-        19, 3, 19, 3, is_stream=True
-    )
-    assert (exchange.request_bytes, exchange.response_bytes) == (19 * 8, 19 * 8)
-
-
-def test_a_large_body_passes_in_both_directions(start: Start) -> None:
-    """Through windows of 64 KiB at each end."""
-    plane = start(
-        Http2Upstream(_echo_slowly, on_window=_echo_slowly), route=HTTP2, max_body_bytes=0
-    )
-    body = bytes(range(256)) * 8192
-    with speaking(plane) as client:
-        stream = client.begin(POST, is_end=False)
-        _send_all(client, stream, body)
-        assert client.answer(stream).body == body
-
-    exchange = plane.exchange()
-    assert (exchange.request_bytes, exchange.response_bytes) == (len(body), len(body))
 
 
 def test_an_upload_that_is_not_taken_stops_and_holds_up_no_other(start: Start) -> None:

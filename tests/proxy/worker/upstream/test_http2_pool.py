@@ -1,85 +1,13 @@
 """Lanes of upstreams of HTTP/2: which exchange gets which, over real sockets."""
 
-import pytest
-
-from proxy.ring.exchange import (
-    NOTE_GRPC_MESSAGES,
-    NOTES_RESPONSE_TRAILERS,
-)
-from proxy.ring.http2_notes import (
-    NOT_RESET,
-    MessagesNote,
-    StreamNote,
-    read_messages_note,
-)
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.records import outcome, stream_note
 from tests.proxy.worker.upstream.http2_calls import (
-    CALL,
-    GRPC,
     HTTP2,
     MAX_STREAMS,
-    MESSAGE,
-    STATUS,
     speaking,
 )
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
-from tests.support.long import LOOPS
-from tests.support.plane import Loop, eventually, limit_requests
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_call_of_grpc_goes_by_http2_and_is_recorded(start: Start, loop: Loop) -> None:
-    """Without any setting; trailers, their record, the counts of messages and the stream are those
-    of the call.
-    """
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.is_ended:
-            connection.respond(request, request.body * 2, GRPC, (*STATUS, ("x-bin", "AP8B")))
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, loop=loop)
-    with speaking(plane) as client:
-        answered = client.ask(CALL, MESSAGE)
-    assert (answered.status, answered.body, answered.reset) == (200, MESSAGE * 2, None)
-    assert answered.trailers == {"grpc-status": "0", "x-bin": "AP8B"}
-    [request] = upstream.requests
-    assert [request.fields[name] for name in (":method", ":path", ":scheme", "te")] == [
-        *("POST", "/s.Service/Do", "http", "trailers")
-    ]
-    assert request.fields[":authority"] == "a"
-    assert "host" not in request.fields
-    assert "transfer-encoding" not in request.fields
-    exchange = plane.exchange()
-    assert exchange.response_head.startswith(b"HTTP/2 200\r\ncontent-type: application/grpc\r\n")
-    assert exchange.notes[NOTES_RESPONSE_TRAILERS[0]] == b"grpc-status: 0\r\nx-bin: AP8B\r\n"
-    assert (exchange.request_window, exchange.response_window) == (MESSAGE, MESSAGE * 2)
-    assert read_messages_note(exchange.notes[NOTE_GRPC_MESSAGES]) == MessagesNote(
-        1, 3, 2, 3, is_stream=True
-    )
-    assert stream_note(exchange) == StreamNote(1, 1, -1, NOT_RESET)
-    assert outcome(exchange) == Outcome.OK
-
-
-def test_exchanges_at_once_share_a_connection(start: Start) -> None:
-    """As many as the upstream takes; all that come while it is opened wait for it."""
-    held: list[tuple[Connection, Request]] = []
-
-    def answer(connection: Connection, request: Request) -> None:
-        if request.is_ended:
-            held.append((connection, request))
-            if len(held) == 50:
-                for each in held:
-                    each[0].respond(each[1], b"x")
-
-    upstream = Http2Upstream(answer)
-    plane = start(upstream, route=HTTP2)
-    with speaking(plane) as client:
-        streams = [client.begin() for _ in range(50)]
-        assert {client.answer(stream).body for stream in streams} == {b"x"}
-    assert len(upstream.connections) == 1
+from tests.support.plane import eventually, limit_requests
 
 
 def test_exchanges_beyond_the_streams_of_a_connection_open_another_or_wait(start: Start) -> None:

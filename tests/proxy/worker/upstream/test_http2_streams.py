@@ -1,11 +1,13 @@
-"""Streams to upstreams of HTTP/2: malformed responses, resets, and requests that are sent once more (F8, F17)."""
+"""Streams to upstreams of HTTP/2: malformed responses, resets, requests that are sent once more, bodies, calls of gRPC
+(F8, F17).
+"""
 
 from collections.abc import Callable
 from typing import Final
 
 from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
-from proxy.ring.http2_notes import BY_UPSTREAM, BY_US
+from proxy.ring.http2_notes import BY_UPSTREAM, BY_US, NOT_RESET, MessagesNote, StreamNote
 from tests.proxy.http2.wire import block
 from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
@@ -13,9 +15,12 @@ from tests.proxy.worker.rows import (
     Stage,
     arrived,
     ask,
+    begin,
     cases,
     connected,
     counted,
+    end,
+    goes,
     hear,
     leave,
     recorded,
@@ -28,13 +33,18 @@ from tests.proxy.worker.services import (
     Service,
     Step,
     answers,
+    by_connection,
     do,
+    ends,
     gone,
     heard,
     leaves,
+    reads,
     stream_of,
     taken,
+    waits,
 )
+from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
 from tests.support.plane import Loop, eventually
 
 OK: Final = (":status", "200")
@@ -48,6 +58,35 @@ MALFORMED: Final[dict[str, list[tuple[str, str]]]] = {
     "a head over the limit": [OK, *[("x", "y" * 1000)] * 130],
 }
 FAILED: Final = ("upstream_error", "upstream_bad_response")
+BROKEN: Final[tuple[tuple[str, Callable[[int], bytes], int], ...]] = (
+    # what is broken, by which frames on a stream, and the status that the stream had by then
+    (
+        "DATA behind the end of a stream",
+        lambda at: (
+            frames.header_frames(at, block([(b":status", b"200")]), is_end=True)
+            + frames.frame(frames.DATA, 0, at, b"more")
+        ),
+        200,
+    ),
+    (
+        "a frame on a stream that was never opened",
+        lambda at: frames.frame(frames.DATA, 0, 99, b"x"),
+        502,
+    ),
+    (
+        "a push",
+        lambda at: frames.frame(frames.PUSH_PROMISE, frames.END_HEADERS, at, b"\0\0\0\2"),
+        502,
+    ),
+    ("a frame over the limit", lambda at: b"\0\x80\0\0\0\0\0\0\1", 502),
+    (
+        "HPACK that cannot be",
+        lambda at: frames.frame(frames.HEADERS, frames.END_HEADERS, at, b"\x80"),
+        502,
+    ),
+)
+LARGE: Final = bytes(range(256)) * 8192
+PIECE: Final = 65_536
 
 
 def write(service: Service, raw: bytes) -> None:
@@ -64,23 +103,42 @@ def was_reset(name: str) -> Callable[[Stage], object]:
     return lambda stage: eventually(lambda: counted in stage.plane.counters().http2_resets.items())
 
 
+def says(frames_on: Callable[[int], bytes]) -> Step:
+    """Send frames, by a function that makes them for the id of the stream."""
+    return lambda service: write(service, frames_on(stream_of(service).request.id))
+
+
 def resets(code: int) -> Step:
     """Reset the stream, with a code that need not be known."""
-    return lambda service: write(service, frames.rst_stream(stream_of(service).request.id, code))
+    return says(lambda at: frames.rst_stream(at, code))
 
 
 def heads(fields: list[tuple[str, str]]) -> Step:
     """Send a head that the implementation of others would not."""
     raw = b"\x20" + block([(name.encode(), value.encode()) for name, value in fields])
-    return lambda service: write(
-        service, frames.header_frames(stream_of(service).request.id, raw, is_end=False)
-    )
+    return says(lambda at: frames.header_frames(at, raw, is_end=False))
 
 
 def data(body: bytes, flags: int = 0) -> Step:
-    return lambda service: write(
-        service, frames.frame(frames.DATA, flags, stream_of(service).request.id, body)
-    )
+    return says(lambda at: frames.frame(frames.DATA, flags, at, body))
+
+
+def begins(status: str) -> Step:
+    """Send a head that ends nothing, whatever the status says of a body."""
+
+    def respond(service: Service) -> None:
+        stream = stream_of(service)
+        stream.connection.respond(stream.request, fields=[(":status", status)], is_end=False)
+
+    return respond
+
+
+def is_a_call(service: Service) -> None:
+    """Find the head of a call of gRPC as HTTP/2 has it."""
+    fields = stream_of(service).request.fields
+    named = [fields[name] for name in (":method", ":path", ":scheme", ":authority", "te")]
+    assert named == ["POST", "/s.Service/Do", "http", "a", "trailers"]
+    assert not {"host", "transfer-encoding"} & fields.keys()
 
 
 def first(script: Script, rest: Script) -> Script:
@@ -216,6 +274,111 @@ ROWS = [
         [heard, answers(body=b"", fields=(("content-length", "5"),), is_end=False), gone],
         ("h2-h2",),
         "P15",
+    ),
+    # Bodies and messages.
+    *(
+        Row(
+            f"no body follows a {status} to {method}, and {name} is none of the next response",
+            [
+                *(ask(method), ask(), hear(int(status), b"", method=method), goes),
+                *(hear(body=b"next"), recorded(int(status)), recorded(200), connected(1)),
+            ],
+            first((heard, begins(status), waits, rest), (taken, answers(body=b"next"))),
+            ("h1-h2",),
+        )
+        for method, status in (("HEAD", "200"), ("GET", "204"), ("GET", "304"))
+        for name, rest in (
+            ("a late end", ends()),
+            ("a section of trailers", ends(("x", "1"))),
+            ("a body", data(b"body", frames.END_STREAM)),
+            ("a body that goes on", data(b"body")),
+        )
+    ),
+    Row(
+        "large bodies pass in both directions at once, through the windows of each end",
+        [
+            *(ask("POST", body=LARGE), hear(body=LARGE)),
+            recorded(200, request_bytes=len(LARGE), response_bytes=len(LARGE)),
+        ],
+        [
+            answers(body=b"", is_end=False),
+            *(
+                step
+                for at in range(0, len(LARGE), PIECE)
+                for step in (reads(PIECE), LARGE[at : at + PIECE])
+            ),
+            ends(),
+        ],
+        ("h2-h2",),
+    ),
+    Row(
+        "a call of gRPC goes by HTTP/2, and all of it is on record",
+        [
+            *(begin(CALL, is_end=False), MESSAGE, end()),
+            hear(body=MESSAGE * 2, trailers={"grpc-status": "0", "x-bin": "AP8B"}),
+            recorded(
+                200,
+                request=MESSAGE,
+                response=MESSAGE * 2,
+                response_head=b"HTTP/2 200\r\ncontent-type: application/grpc\r\n\r\n",
+                response_trailers=b"grpc-status: 0\r\nx-bin: AP8B\r\n",
+                grpc_messages=MessagesNote(1, 3, 2, 3, is_stream=True),
+                stream=StreamNote(1, 1, -1, NOT_RESET),
+            ),
+        ],
+        [
+            *(is_a_call, taken, answers(body=MESSAGE * 2, fields=GRPC[1:], is_end=False)),
+            ends(*STATUS, ("x-bin", "AP8B")),
+        ],
+        ("grpc",),
+    ),
+    Row(
+        "messages pass as they come, and those of both sides are counted",
+        [
+            begin(CALL, is_end=False),
+            *(step for count in range(1, 20) for step in (MESSAGE, see(MESSAGE * count))),
+            *(end(), hear(trailers={"grpc-status": "0"})),
+            recorded(
+                200,
+                request_bytes=19 * len(MESSAGE),
+                response_bytes=19 * len(MESSAGE),
+                grpc_messages=MessagesNote(19, 3, 19, 3, is_stream=True),
+            ),
+        ],
+        [
+            answers(body=b"", fields=GRPC[1:], is_end=False),
+            *[reads(len(MESSAGE)), MESSAGE] * 19,
+            *(taken, ends(*STATUS)),
+        ],
+        ("grpc",),
+    ),
+    # Connections.
+    Row(
+        "those that run at once share a connection, also while it is opened",
+        [
+            *(*[ask()] * 50, *[until_asked] * 50, *[goes] * 50),
+            *(*[hear(body=b"ok")] * 50, *[recorded(200)] * 50, connected(1)),
+        ],
+        [heard, waits, answers()],
+        ("h2-h2",),
+    ),
+    *(
+        Row(
+            f"an upstream that breaks a rule of the connection by {name} loses it",
+            [
+                *(ask("POST", body=b"x"), until_asked, ask()),
+                hear(502, error="upstream_bad_response"),
+                hear(status, error="upstream_bad_response" if status == 502 else None),
+                *(ask(), hear(body=b"fine")),
+                recorded(status, *(FAILED if status == 502 else ())),
+                *(recorded(502, *FAILED), recorded(200), connected(2)),
+            ],
+            by_connection(
+                first((heard, gone), (heard, says(broken), gone)), (taken, answers(body=b"fine"))
+            ),
+            ("h2-h2",),
+        )
+        for name, broken, status in BROKEN
     ),
     Row(
         "a stale connection is noticed with the next request, which is sent once more",
