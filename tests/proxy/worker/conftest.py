@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from tests.proxy.conftest import Start
-from tests.proxy.worker.rows import TRANSPORTS, Row, play
+from tests.proxy.worker.rows import TRANSPORTS, Play, Row, play
 from tests.support.certificate import self_signed
 from tests.support.plane import Loop, Plane
-
-Play = Callable[[Row, str, Loop], None]
 
 
 @pytest.fixture(scope="session")

@@ -156,15 +156,29 @@ class Row:
     """Called with the data directory before the plane starts."""
 
 
+Play = Callable[[Row, str, Loop], None]
+
+
 def cases(rows: Iterable[Row], *, is_also_over_asyncio: bool = True) -> pytest.MarkDecorator:
     """Try each row over its transports, and the plain ones over asyncio's loop with `make long`."""
     params = []
     for row in rows:
         for name in row.over:
             params.append(pytest.param(row, name, "uvloop", id=f"{row.name}, {name}"))
-            if name in WIRE and is_also_over_asyncio:
+            if name in (*WIRE, "h1-tls") and is_also_over_asyncio:
                 params.append(long(row, name, "asyncio"))
     return pytest.mark.parametrize(("row", "transport", "loop"), params)
+
+
+def played(rows: Iterable[Row]) -> Callable[..., None]:
+    """Make the test that plays each row over its transports."""
+
+    @cases(rows)
+    def test(play: Play, row: Row, transport: str, loop: Loop) -> None:
+        """See the row."""
+        play(row, transport, loop)
+
+    return test
 
 
 @contextmanager

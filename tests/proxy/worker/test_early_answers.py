@@ -19,7 +19,6 @@ from storage.record import Outcome
 from tests.fuzz.world import World
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import Http1Caller
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import error, outcome
 from tests.proxy.worker.rows import (
     WIRE,
@@ -27,12 +26,12 @@ from tests.proxy.worker.rows import (
     Stage,
     ask,
     cancelled,
-    cases,
     counted,
     ended,
     freed,
     hear,
     leave,
+    played,
     recorded,
     stops,
     unrecorded,
@@ -267,10 +266,7 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_early_answers(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_early_answers = played(ROWS)
 
 
 def post(size: int) -> bytes:

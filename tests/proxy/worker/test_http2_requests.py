@@ -6,7 +6,6 @@ from typing import Final
 from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
 from tests.proxy.worker.clients import Http2Caller
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     Row,
     Stage,
@@ -14,12 +13,12 @@ from tests.proxy.worker.rows import (
     arrived,
     ask,
     begin,
-    cases,
     counted,
     end,
     forwarded,
     hear,
     pause,
+    played,
     recorded,
     see,
     until_asked,
@@ -28,7 +27,6 @@ from tests.proxy.worker.rows import (
 from tests.proxy.worker.services import NOBODY, answers, ends, gone, heard, pauses, spoken_to, taken
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, with_path
 from tests.support.http2_client import GET, POST, Fields
-from tests.support.plane import Loop
 
 IN: Final = with_path("/in")
 CALLING: Final = (begin(CALL, is_end=False), MESSAGE, end())
@@ -311,7 +309,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_http2_requests(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_http2_requests = played(ROWS)

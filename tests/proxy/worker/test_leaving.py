@@ -9,19 +9,18 @@ import pytest
 from proxy.ring.http2_notes import BY_CLIENT
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import Asked, calling
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     ALL,
     WIRE,
     Row,
     ask,
-    cases,
     counted,
     ended,
     freed,
     goes,
     hear,
     leave,
+    played,
     recorded,
     see,
     until,
@@ -33,7 +32,7 @@ from tests.proxy.worker.rows import (
 from tests.proxy.worker.services import NOBODY, Service, answers, gone, heard, reads, serves, waits
 from tests.proxy.worker.upstream.http2_calls import open_streams, upstream_streams
 from tests.support.client import GET
-from tests.support.plane import Loop, eventually
+from tests.support.plane import eventually
 
 LATE: Final = {
     "proxy.worker.downstream.HALF_CLOSE_NS": 60_000_000_000,
@@ -228,10 +227,7 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_leaving(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_leaving = played(ROWS)
 
 
 @pytest.mark.parametrize("is_http2", [False, True])

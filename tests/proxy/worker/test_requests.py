@@ -7,7 +7,6 @@ from proxy.settings.route_model import RouteLimitSettings
 from proxy.worker.recorder import NO_SLOT
 from tests.proxy.http1.test_trace_context import VALID
 from tests.proxy.worker.clients import Asked, calling
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import seen
 from tests.proxy.worker.rows import (
     JUDGED,
@@ -19,7 +18,6 @@ from tests.proxy.worker.rows import (
     arrived,
     ask,
     begin,
-    cases,
     connected,
     counted,
     end,
@@ -30,6 +28,7 @@ from tests.proxy.worker.rows import (
     hear_interim,
     leave,
     pause,
+    played,
     recorded,
     see,
     then,
@@ -57,7 +56,7 @@ from tests.proxy.worker.services import (
     waits,
 )
 from tests.support.client import GET
-from tests.support.plane import INSTANCE, Loop, eventually
+from tests.support.plane import INSTANCE, eventually
 
 H: Final = b" HTTP/1.1\r\nHost: a\r\n"
 EXPECT: Final = (("expect", "100-continue"),)
@@ -868,7 +867,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_requests(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_requests = played(ROWS)

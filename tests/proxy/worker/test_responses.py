@@ -4,7 +4,6 @@ from typing import Final
 
 from proxy.ring.exchange import NOTES_REQUEST_TRAILERS, NOTES_RESPONSE_TRAILERS
 from proxy.settings.route_model import HeaderSettings
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     JUDGED,
     TO_HTTP1,
@@ -14,7 +13,6 @@ from tests.proxy.worker.rows import (
     arrived,
     ask,
     begin,
-    cases,
     connected,
     counted,
     end,
@@ -24,6 +22,7 @@ from tests.proxy.worker.rows import (
     hear,
     hear_interim,
     leave,
+    played,
     recorded,
     see,
     trailed,
@@ -47,7 +46,6 @@ from tests.proxy.worker.services import (
     waits,
 )
 from tests.support.http2_client import POST
-from tests.support.plane import Loop
 
 TO_HTTP2: Final = ("h1-h2", "h2-h2")
 HTTP10: Final = b"GET / HTTP/1.0\r\n\r\n"
@@ -586,7 +584,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_responses(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_responses = played(ROWS)

@@ -4,7 +4,6 @@ from typing import Final
 
 from proxy.http2.errors import ErrorCode
 from tests.proxy.worker.clients import Http2Caller
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     ALL,
     WIRE,
@@ -12,12 +11,12 @@ from tests.proxy.worker.rows import (
     Stage,
     ask,
     begin,
-    cases,
     end,
     ended,
     goes,
     hear,
     pause,
+    played,
     recorded,
     see,
     stops,
@@ -27,7 +26,6 @@ from tests.proxy.worker.rows import (
 from tests.proxy.worker.services import answers, ends, gone, heard, taken, waits
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE
 from tests.support.client import GET
-from tests.support.plane import Loop
 
 CUT_OFF: Final = b"cut off at the stop (0.2 s, drain_timeout_s)"
 SHORT: Final = {"drain_timeout_s": 0.2}
@@ -222,7 +220,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_stops(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_stops = played(ROWS)

@@ -19,9 +19,8 @@ from proxy.http2 import frames
 from proxy.worker import deadlines
 from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import outcome
-from tests.proxy.worker.rows import Row, ask, cases, hear, pause, recorded, see, uploads
+from tests.proxy.worker.rows import Row, ask, hear, pause, played, recorded, see, uploads
 from tests.proxy.worker.services import (
     answers,
     gone,
@@ -35,7 +34,7 @@ from tests.proxy.worker.services import (
 from tests.proxy.worker.upstream.http2_calls import HTTP2, speaking
 from tests.support.http2_client import POST
 from tests.support.http2_upstream import Connection, Http2Upstream, Request
-from tests.support.plane import PATIENCE_S, Loop, eventually
+from tests.support.plane import PATIENCE_S, eventually
 from tests.support.script import Script
 from tests.support.upstream import read_head
 
@@ -109,10 +108,7 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_timeouts(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_timeouts = played(ROWS)
 
 
 # Parts of a frame.

@@ -9,7 +9,6 @@ from typing import Final
 
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import MASKED_CLOSE, OPEN, UPGRADE, Http2Caller
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.records import entries
 from tests.proxy.worker.rows import (
     TO_HTTP1,
@@ -19,7 +18,6 @@ from tests.proxy.worker.rows import (
     arrived,
     ask,
     begin,
-    cases,
     counted,
     end,
     ended,
@@ -28,6 +26,7 @@ from tests.proxy.worker.rows import (
     hear,
     leave,
     open_websocket,
+    played,
     recorded,
     said,
     see,
@@ -36,7 +35,7 @@ from tests.proxy.worker.rows import (
 )
 from tests.proxy.worker.services import answers, gone, heard, leaves, reads, switches
 from tests.proxy.worker.upstream.http2_calls import open_streams, speaking
-from tests.support.plane import PATIENCE_S, Loop
+from tests.support.plane import PATIENCE_S
 from tests.support.script import OK
 from tests.support.upstream import read_head, switching
 
@@ -243,10 +242,7 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_websockets(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_websockets = played(ROWS)
 
 
 def test_a_service_that_takes_nothing_stops_its_client(start: Start) -> None:

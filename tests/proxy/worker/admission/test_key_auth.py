@@ -14,23 +14,22 @@ from proxy.ring.key_snapshot import SNAPSHOT_FILE, encode_snapshot, write_snapsh
 from proxy.ring.segment_layout import KEYS_GENERATION
 from proxy.worker.server import DataPlane
 from storage.keys import ApiKey, new_secret, secret_digest
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     Row,
     Stage,
     Step,
     ask,
-    cases,
     counted,
     forwarded,
     hear,
     leave,
+    played,
     recorded,
     until_asked,
     withheld,
 )
 from tests.proxy.worker.services import gone, heard
-from tests.support.plane import Loop, eventually
+from tests.support.plane import eventually
 
 SECRET: Final = new_secret()
 KEY: Final = ApiKey(
@@ -320,7 +319,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_key_auth(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_key_auth = played(ROWS)

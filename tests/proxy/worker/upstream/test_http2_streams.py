@@ -9,20 +9,19 @@ from proxy.http2 import frames
 from proxy.http2.errors import ErrorCode
 from proxy.ring.http2_notes import BY_UPSTREAM, BY_US, NOT_RESET, MessagesNote, StreamNote
 from tests.proxy.http2.wire import block
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     Row,
     Stage,
     arrived,
     ask,
     begin,
-    cases,
     connected,
     counted,
     end,
     goes,
     hear,
     leave,
+    played,
     recorded,
     see,
     see_head,
@@ -45,7 +44,7 @@ from tests.proxy.worker.services import (
     waits,
 )
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE, STATUS
-from tests.support.plane import Loop, eventually
+from tests.support.plane import eventually
 
 OK: Final = (":status", "200")
 MALFORMED: Final[dict[str, list[tuple[str, str]]]] = {
@@ -399,7 +398,4 @@ ANSWERS: Final[dict[tuple[int, int], Script]] = {
 """By connection and stream."""
 
 
-@cases(ROWS)
-def test_http2_streams(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_http2_streams = played(ROWS)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from proxy.ring.exchange import NOTE_GRPC_MESSAGES
-from tests.proxy.worker.conftest import Play
 from tests.proxy.worker.rows import (
     TO_HTTP1,
     WIRE,
@@ -12,13 +11,13 @@ from tests.proxy.worker.rows import (
     Step,
     ask,
     begin,
-    cases,
     connected,
     counted,
     end,
     hear,
     hear_interim,
     pause,
+    played,
     recorded,
     then,
     trusted,
@@ -34,7 +33,7 @@ from tests.proxy.worker.services import (
 )
 from tests.proxy.worker.upstream.http2_calls import CALL, GRPC, MESSAGE
 from tests.support.http2_client import POST
-from tests.support.plane import Loop, limit_requests
+from tests.support.plane import limit_requests
 from tests.support.script import OK
 
 SURPLUS: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
@@ -252,7 +251,4 @@ ROWS = [
 ]
 
 
-@cases(ROWS)
-def test_lending(play: Play, row: Row, transport: str, loop: Loop) -> None:
-    """See the row."""
-    play(row, transport, loop)
+test_lending = played(ROWS)
