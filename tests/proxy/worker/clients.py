@@ -53,7 +53,7 @@ class Heard:
     body: bytes
     is_whole: bool
     fields: dict[str, str]
-    """Names in lower case; of several fields of one name the last."""
+    """Names in lower case; over HTTP/1.1 the values of one name are joined, over HTTP/2 the last counts."""
     trailers: dict[str, str]
     reset: int | None = None
     """The code of a reset of its stream."""
@@ -275,8 +275,12 @@ class Http2Caller:
 
 
 def _fields_of(lines: bytes) -> dict[str, str]:
-    pairs = (line.partition(b":") for line in lines.split(b"\r\n") if line)
-    return {name.lower().decode(): value.strip().decode("latin-1") for name, _, value in pairs}
+    found: dict[str, str] = {}
+    for line in filter(None, lines.splitlines()):
+        name, _, value = line.decode("latin-1").partition(":")
+        values = [found[name.lower()]] if name.lower() in found else []
+        found[name.lower()] = ", ".join([*values, value.strip()])
+    return found
 
 
 def trusting() -> ssl.SSLContext:

@@ -10,41 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy.network import accept
-from proxy.worker import downstream
-from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
 from proxy.worker.downstream import Downstream
 from tests.proxy.conftest import Start
 from tests.support.client import GET
 from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
-from tests.support.script import OK, Script
+from tests.support.script import OK
 from tests.support.upstream import read_head
-
-
-def test_the_end_of_sending_drops_no_waiting_request(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Requests that wait until their client reads are answered, although it has closed its sending
-    side.
-    """
-    monkeypatch.setattr(downstream, "HALF_CLOSE_NS", 60_000_000_000)
-    plane = start(Script())
-    with plane.connect() as client:
-        client.send(GET)
-        assert client.answer().status == 200
-        (connection,) = plane.run(lambda: plane.downstreams)
-        plane.run(connection.pause_writing)
-        client.send(GET + GET)
-        eventually(lambda: connection._reader.buffer)
-        client.finish_sending()
-        eventually(lambda: connection._eof_ns)
-        plane.run(connection.resume_writing)
-        assert [client.answer().status for _ in range(2)] == [200, 200]
-        assert client.is_ended()
-
-    plane.exchanges(3)
-
 
 BUFFERED_BYTES = 8_000_000 + sum(
     int(Path("/proc/sys/net/ipv4", name).read_text().split()[2])
@@ -174,52 +146,4 @@ def test_an_upstream_that_does_not_read_holds_the_client_back(start: Start) -> N
     assert plane.exchange().request_bytes == size
 
 
-LOOP_READ_BYTES = 256_000
 """What uvloop reads at once; reading pauses only after it."""
-
-
-def test_connections_over_the_limit_get_503(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the limit a connection is turned away unread and unrecorded; below it again all is
-    well.
-    """
-    monkeypatch.setattr(accept, "LEAST_WAIT_NS", (1 << 60, 1 << 60))
-    plane = start(Script(), max_connections=1)
-    with plane.connect() as first:
-        first.send(GET)
-        assert first.answer().status == 200
-        with plane.connect() as second:
-            answer = second.answer()
-            assert (answer.status, answer.field("Retry-After")) == (503, "1")
-            assert second.is_ended()
-
-    eventually(lambda: plane.counters().connections_downstream == 0)
-    assert plane.call(GET) == b"ok"
-    plane.exchanges(2)
-    assert plane.counters().refused_connections == 1
-
-
-def test_read_ahead_is_bounded(start: Start) -> None:
-    """A client that pipelines while it waits is read ahead only so far; nothing of it is dropped."""
-    script = Script()
-    may_answer = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        if number == 0:
-            read_head(connection)
-            may_answer.wait(60)
-            connection.sendall(OK)
-        script(connection, number)
-
-    plane = start(upstream)
-    one = b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 8000 + b"\r\n\r\n"
-
-    def held() -> list[int]:
-        return plane.run(lambda: [len(c._reader.buffer) for c in plane.downstreams if c._paused])
-
-    with plane.connect() as client:
-        client.send(GET + one * 120)
-        assert MAX_READ_AHEAD_BYTES < eventually(held)[0] <= MAX_READ_AHEAD_BYTES + LOOP_READ_BYTES
-        may_answer.set()
-        assert [client.answer().status for _ in range(121)] == [200] * 121
-
-    plane.exchanges(121)

@@ -27,10 +27,8 @@ from tests.support.long import LOOPS
 from tests.support.plane import PATIENCE_S, Loop, Plane, eventually
 from tests.support.upstream import read_head
 
-SIZE = 8_000_000
 UNREAD = CaptureSettings(message_bytes=0)
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-LARGE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % SIZE
 FRAME = b"\x82\x7f" + (60_000).to_bytes(8, "big") + bytes(60_000)
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000000\r\n\r\n" + bytes(100_000)
 CLOSE = b"\x88\x02\x03\xe8"
@@ -97,34 +95,6 @@ def test_an_early_answer_to_who_uploads_much(start: Start, loop: Loop) -> None:
         assert (
             read_all(client, lambda: client.send(bytes(10_000))) + len(client._buffer) == 1_500_000
         )
-
-
-@pytest.mark.parametrize("loop", LOOPS)
-def test_a_last_response_before_a_request_that_was_sent_ahead(start: Start, loop: Loop) -> None:
-    """A drain ends the connection behind the first; the second, which nobody reads, destroys
-    nothing of it.
-    """
-    go_on = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        read_head(connection)
-        go_on.wait(PATIENCE_S)
-        connection.sendall(LARGE + bytes(SIZE))
-
-    plane = start(upstream, loop=loop, drain_timeout_s=PATIENCE_S)
-    with plane.connect(65536) as client:
-        client.send(
-            GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000)
-        )
-        eventually(lambda: plane.counters().connections_upstream)
-        plane.stop()
-        eventually(lambda: plane.run(lambda: plane.engine.is_draining))
-        go_on.set()
-        head = client.head()
-        assert read_all(client, lambda: None) + len(client._buffer) == SIZE
-
-    assert head.startswith(b"HTTP/1.1 200 ")
-    assert outcome(plane.exchange()) == Outcome.OK
 
 
 @pytest.mark.parametrize("loop", LOOPS)

@@ -14,7 +14,6 @@ import pytest
 
 from proxy.network.accept import MAX_PER_TURN
 from proxy.network.pacing import TURN_STEPS
-from proxy.settings.model import CaptureSettings
 from proxy.worker import tunnel
 from proxy.worker.tunnel import MAX_MESSAGES_PER_S
 from storage.record import Outcome
@@ -31,7 +30,6 @@ PATIENCE_S = 60.0
 UPLOAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 DOWNLOAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
-PIPELINED = 20
 READ_BYTES = 1 << 18
 """As much as a loop reads at once."""
 
@@ -211,34 +209,6 @@ def test_a_large_upload_is_one_read_a_turn(start: Start) -> None:
     assert plane.exchange().request_bytes == size
 
 
-def test_a_client_with_its_next_requests_at_hand_lines_up(start: Start) -> None:
-    """The connection that its response came on goes to whoever waits, before it gets one again."""
-    may_answer = threading.Event()
-    targets: list[bytes] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        while head := read_head(connection):
-            targets.append(head.split(b" ")[1])
-            may_answer.wait(60)
-            connection.sendall(OK)
-
-    plane = start(upstream, upstream_max_connections=1, timeout_connect_s=60)
-    with plane.connect() as busy, plane.connect() as waiting:
-        busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n" * PIPELINED)
-        eventually(lambda: targets == [b"/busy"])
-        waiting.send(b"GET /waiting HTTP/1.1\r\nHost: a\r\n\r\n")
-        eventually(lambda: waits_for_a_connection(plane))
-        may_answer.set()
-        assert waiting.answer().status == 200
-        assert [busy.answer().status for _ in range(PIPELINED)] == [200] * PIPELINED
-
-    assert targets[1] == b"/waiting"
-
-
-def waits_for_a_connection(plane: Plane) -> bool:
-    return plane.engine.pools[0].is_awaited
-
-
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("padding", [0, 6000])
 def test_refused_requests_are_answered_in_steps(start: Start, padding: int, loop: Loop) -> None:
@@ -365,19 +335,6 @@ def test_masses_of_messages_leave_exchanges_their_room(
     assert (session.status, outcome(session)) == (101, Outcome.OK)
     assert number_of(messages) + dropped(session) == 300_001
     assert 0 < len(messages) < 3000
-
-
-def test_a_session_that_is_not_recorded_counts_nothing(start: Start) -> None:
-    """Where no messages are wanted none are missing."""
-    plane = start(silent_tunnel, capture=CaptureSettings(message_bytes=0))
-    with plane.connect() as client:
-        client.send(HANDSHAKE)
-        assert b" 101 " in client.head()
-        client.send(MASKED_EMPTY * 5000 + MASKED_CLOSE)
-
-    (session,), messages = entries(plane, 1)
-    assert (session.close_code, dropped(session), messages) == (1000, 0, [])
-    assert plane.counters().dropped_messages == 0
 
 
 def test_a_client_that_takes_nothing_stops_a_response_in_steps(start: Start) -> None:

@@ -21,7 +21,7 @@ from tests.proxy.worker.upstream.http2_calls import speaking, with_path
 from tests.support.client import Client
 from tests.support.http2_client import GET, POST, Http2Client
 from tests.support.long import LOOPS
-from tests.support.plane import PATIENCE_S, Loop
+from tests.support.plane import PATIENCE_S, Loop, Plane
 from tests.support.programs import find
 from tests.support.script import Script
 
@@ -110,6 +110,23 @@ request.end("x");
 """
 
 
+def _ask(plane: Plane, context: ssl.SSLContext, server_name: str, chosen: str | None) -> None:
+    """Ask over TLS, by the protocol that has to be chosen."""
+    with context.wrap_socket(
+        socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S),
+        server_hostname=server_name or None,
+    ) as secured:
+        assert secured.selected_alpn_protocol() == chosen
+        if chosen == "h2":
+            with Http2Client(secured) as client:
+                assert client.ask(with_path("/s")).body == b"ok"
+                assert client.ask((*POST, ("content-length", "200000")), None).reset is not None
+        else:
+            with Client(secured) as plain:
+                plain.send(b"GET /s HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert plain.answer().body == b"ok"
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize(
     ("http2", "offered", "chosen"),
@@ -135,19 +152,7 @@ def test_over_tls_the_client_offers_it(
     context = ssl.create_default_context(cafile=str(cert))
     if offered:
         context.set_alpn_protocols(offered)
-    with context.wrap_socket(
-        socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S), server_hostname="localhost"
-    ) as secured:
-        assert secured.selected_alpn_protocol() == chosen
-        if chosen == "h2":
-            with Http2Client(secured) as client:
-                assert client.ask(with_path("/s")).body == b"ok"
-                assert client.ask((*POST, ("content-length", "200000")), None).reset is not None
-        else:
-            with Client(secured) as plain:
-                plain.send(b"GET /s HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert plain.answer().body == b"ok"
-
+    _ask(plane, context, "localhost", chosen)
     exchange = plane.exchanges(plane.unread or 1)[0]
     assert exchange.flags & FLAG_TLS
     assert exchange.request_head.startswith(
@@ -185,18 +190,7 @@ def test_http2_is_preferred_over_fit_ciphers_only(
     context.maximum_version = version
     context.set_ciphers(ciphers)
     context.set_alpn_protocols(["h2", "http/1.1"])
-    with context.wrap_socket(
-        socket.create_connection(("127.0.0.1", plane.port), PATIENCE_S),
-        server_hostname=server_name or None,
-    ) as secured:
-        assert secured.selected_alpn_protocol() == chosen
-        if chosen == "h2":
-            with Http2Client(secured) as client:
-                assert client.ask().body == b"ok"
-        else:
-            with Client(secured) as plain:
-                plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-                assert plain.answer().body == b"ok"
+    _ask(plane, context, server_name, chosen)
 
 
 def test_a_weak_cipher_ends_the_connection(start: Start, certificate: tuple[Path, Path]) -> None:

@@ -13,6 +13,7 @@ from tests.proxy.worker.rows import (
     ALL,
     WIRE,
     Row,
+    Stage,
     ask,
     counted,
     ended,
@@ -29,7 +30,16 @@ from tests.proxy.worker.rows import (
     until_gone,
     until_read,
 )
-from tests.proxy.worker.services import NOBODY, Service, answers, gone, heard, reads, serves, waits
+from tests.proxy.worker.services import (
+    NOBODY,
+    Service,
+    answers,
+    gone,
+    heard,
+    reads,
+    serves,
+    waits,
+)
 from tests.proxy.worker.upstream.http2_calls import open_streams, upstream_streams
 from tests.support.client import GET
 from tests.support.plane import eventually
@@ -48,6 +58,16 @@ def holds_the_first(service: Service) -> None:
     if service.path == "/next":
         service.answer(200, b"ok", (), None, is_end=True)
     service.await_end()
+
+
+def takes_nothing(stage: Stage) -> None:
+    """Have the only client take nothing of what it is sent."""
+    stage.plane.run(stage.plane.downstreams[0].pause_writing)
+
+
+def takes_again(stage: Stage) -> None:
+    """Have it take everything again."""
+    stage.plane.run(stage.plane.downstreams[0].resume_writing)
 
 
 ROWS = [
@@ -132,6 +152,17 @@ ROWS = [
         [ask(), until_asked, leave("end"), until_gone, recorded(499, "client_closed")],
         [heard, gone],
         ("h1", "h2-h1", "h1-h2", "h2-h2"),
+    ),
+    Row(
+        "requests that wait until their client reads are answered, although it ended its side",
+        [
+            *(ask(), hear(), recorded(200), takes_nothing, GET + GET),
+            *(until(lambda each: each._reader.buffer), leave("end")),
+            *(until(lambda each: each.eof_ns), takes_again),
+            *(hear(), hear(), ended, recorded(200), recorded(200)),
+        ],
+        over=("h1",),
+        patches=LATE,
     ),
     Row(
         "one that ends its side gets all that it asked for",

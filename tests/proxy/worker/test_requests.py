@@ -4,6 +4,8 @@ from typing import Final
 
 from proxy.ring.exchange import MAX_REFUSED_HEAD_BYTES, NO_ROUTE
 from proxy.settings.route_model import RouteLimitSettings
+from proxy.worker.deadlines import MAX_READ_AHEAD_BYTES
+from proxy.worker.engine import SWEEP_S
 from proxy.worker.recorder import NO_SLOT
 from tests.proxy.http1.test_trace_context import VALID
 from tests.proxy.worker.clients import Asked, calling
@@ -33,6 +35,7 @@ from tests.proxy.worker.rows import (
     see,
     then,
     trusted,
+    until,
     until_asked,
     until_buffered,
     until_gone,
@@ -64,6 +67,9 @@ FAILED: Final = ("upstream_error", "upstream_bad_response")
 AN_HOUR: Final = {"timeout_headers_s": 3600, "timeout_keep_alive_s": 36_000}
 HALF_OF_THE_TIME: Final = then(lambda plane: plane.age(1800))
 """Of an hour that a head has."""
+AHEAD: Final = GET[:-2] + b"X: " + b"x" * 8000 + b"\r\n\r\n"
+LOOP_READ_BYTES: Final = 256_000
+"""What uvloop reads at once; reading pauses only after it."""
 SMUGGLED: Final = b"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
@@ -613,7 +619,8 @@ ROWS = [
         "a later head has its time from its first byte, however long its connection was idle",
         [
             *(ask(), hear(), recorded(200), HALF_OF_THE_TIME, HALF_OF_THE_TIME),
-            *(GET[:7], until_buffered(GET[:7]), HALF_OF_THE_TIME, GET[7:], hear(), recorded(200)),
+            *(GET[:7], until_buffered(GET[:7]), HALF_OF_THE_TIME, pause(3 * SWEEP_S)),
+            *(GET[7:], hear(), recorded(200)),
         ],
         over=("h1",),
         rule="P17",
@@ -729,6 +736,17 @@ ROWS = [
         "P17",
         {"timeout_write_stall_s": 1.5},
     ),
+    Row(
+        "one that is taken slowly has the time of a stall with each piece",
+        [ask("POST", body=bytes(9_000_000)), hear(), recorded(200, request_bytes=9_000_000)],
+        [
+            *(takes_little, heard, *[reads(65_536), pauses(0.6)] * 12),
+            *(reads(9_000_000 - 12 * 65_536), answers()),
+        ],
+        ("h1",),
+        "P17",
+        {"timeout_write_stall_s": 6.0},
+    ),
     # Responses that are none, or odd (P22).
     *(
         Row(
@@ -823,7 +841,7 @@ ROWS = [
     ),
     Row(
         "the record id is ours, whatever an upstream says",
-        [*[ask(), hear(fields={"x-twice": None}), recorded(200)] * 2],
+        [ask(), hear(), recorded(200)] * 2,
         [serves(answers(fields=(("x-sidelog-ID", "forged"),)))],
     ),
     Row(
@@ -834,6 +852,20 @@ ROWS = [
         ],
         over=("h1",),
         settings={"record_id_header": "X-100%-Id"},
+    ),
+    Row(
+        "a client that sends ahead while it waits is read so far, and nothing of it is dropped",
+        [
+            GET + AHEAD * 120,
+            until(
+                lambda each: each._paused and len(each._reader.buffer) - MAX_READ_AHEAD_BYTES > 0
+            ),
+            until(lambda each: len(each._reader.buffer) <= MAX_READ_AHEAD_BYTES + LOOP_READ_BYTES),
+            *(goes, *[hear()] * 121, *[recorded(200)] * 121),
+        ],
+        [heard, waits, answers(), serves(answers())],
+        ("h1",),
+        "P20",
     ),
     # What is kept.
     *(

@@ -12,9 +12,8 @@ from proxy.ring.exchange import NOTE_MESSAGE
 from proxy.worker.downstream import Downstream
 from proxy.worker.engine import SWEEP_S
 from proxy.worker.relay import relay
-from storage.record import Outcome
 from tests.proxy.conftest import Start
-from tests.proxy.worker.records import error, outcome
+from tests.proxy.worker.records import error
 from tests.support.client import GET, Client
 from tests.support.long import LOOPS
 from tests.support.plane import Loop, Plane, eventually
@@ -110,61 +109,6 @@ def _leave_some(plane: Plane, client: Client) -> int:
         plane.exchange()
         count += 1
     return count
-
-
-def test_an_upstream_that_takes_little_is_waited_for(start: Start) -> None:
-    """Each byte it takes gives it more time."""
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        read_head(connection)
-        for _ in range(12):
-            connection.recv(65536, socket.MSG_WAITALL)
-            time.sleep(0.6)
-        while not connection.recv(1 << 20).endswith(b"."):
-            pass
-        connection.sendall(OK)
-
-    plane = start(upstream, timeout_write_stall_s=6.0)
-    with plane.connect() as client:
-        client.send(
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n"
-            + bytes(8_999_999)
-            + b"."
-        )
-        assert client.answer().status == 200
-
-    assert plane.exchange().request_bytes == 9_000_000
-
-
-def test_a_tunnel_whose_upstream_takes_nothing_is_ended(start: Start) -> None:
-    """A WebSocket may be silent for days, but not refuse what it is sent."""
-    may_end = threading.Event()
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        read_head(connection)
-        connection.sendall(b"HTTP/1.1 101 Up\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-        may_end.wait(60)
-
-    plane = start(upstream, timeout_write_stall_s=0.4)
-    with plane.connect() as client:
-        client.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-        )
-        assert client.head().startswith(b"HTTP/1.1 101")
-        client.send(b"\x82\x7f" + (40_000_000).to_bytes(8, "big"))
-        with _sending(client, 40_000_000):
-            exchange = plane.exchange()
-
-    may_end.set()
-    assert (exchange.status, outcome(exchange), error(exchange)) == (
-        101,
-        Outcome.TRUNCATED,
-        "upstream_timeout",
-    )
-    message = b"the upstream stopped reading the request (0.4 s, timeout_write_stall_s)"
-    assert exchange.notes[NOTE_MESSAGE] == message
 
 
 def test_an_upload_that_is_held_back_is_not_late(start: Start) -> None:

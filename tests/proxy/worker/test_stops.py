@@ -83,6 +83,18 @@ ROWS = [
         LONG,
     ),
     Row(
+        "a large body of what was sent ahead destroys nothing of the last response",
+        [
+            GET + b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + bytes(900_000),
+            *(until_asked, stops, goes, hear(body=bytes(8_000_000)), ended, recorded(200)),
+        ],
+        [heard, waits, answers(body=bytes(8_000_000))],
+        ("h1",),
+        "P29",
+        LONG,
+        is_slow=True,
+    ),
+    Row(
         "an idle connection is closed",
         [ask(), hear(), recorded(200), stops, ended],
         over=WIRE,

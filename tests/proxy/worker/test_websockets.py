@@ -7,6 +7,7 @@ import socket
 import threading
 from typing import Final
 
+from proxy.settings.model import CaptureSettings
 from tests.proxy.conftest import Start
 from tests.proxy.worker.clients import MASKED_CLOSE, OPEN, UPGRADE, Http2Caller
 from tests.proxy.worker.records import entries
@@ -32,8 +33,18 @@ from tests.proxy.worker.rows import (
     see,
     stops,
     until_gone,
+    uploads,
 )
-from tests.proxy.worker.services import answers, gone, heard, leaves, reads, switches
+from tests.proxy.worker.services import (
+    answers,
+    gone,
+    heard,
+    leaves,
+    reads,
+    switches,
+    takes_little,
+    waits,
+)
 from tests.proxy.worker.upstream.http2_calls import open_streams, speaking
 from tests.support.plane import PATIENCE_S
 from tests.support.script import OK
@@ -172,6 +183,33 @@ ROWS = [
             "a bit that nobody agreed on": b"\xa1\x80mask",
             "a ping that is too long": b"\x89\xfe\0\x7emask" + bytes(126),
         }.items()
+    ),
+    Row(
+        "where no messages are wanted none are missing",
+        [
+            *(open_websocket, b"\x81\x80mask" * 5000 + MASKED_CLOSE, leave()),
+            recorded(101, "ok", close_code=1000, dropped=0),
+            *(said(), counted("dropped_messages", 0)),
+        ],
+        [heard, switches(), gone],
+        ("h1",),
+        settings={"capture": CaptureSettings(message_bytes=0)},
+    ),
+    Row(
+        "a service may be silent for days, and not refuse what it is sent",
+        [
+            *(open_websocket, b"\x82\x7f" + (40_000_000).to_bytes(8, "big"), uploads(40_000_000)),
+            recorded(
+                101,
+                "truncated",
+                "upstream_timeout",
+                reason=b"the upstream stopped reading the request (0.4 s, timeout_write_stall_s)",
+            ),
+        ],
+        [takes_little, heard, switches(), waits],
+        ("h1",),
+        "P17",
+        {"timeout_write_stall_s": 0.4},
     ),
     Row(
         "each direction is read as long as it can be",

@@ -4,7 +4,6 @@ for, given up.
 
 import socket
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -18,44 +17,13 @@ from tests.proxy.conftest import Start
 from tests.proxy.worker.records import error, outcome
 from tests.support.client import GET
 from tests.support.plane import Plane, eventually
-from tests.support.script import OK, Script, read_body
+from tests.support.script import OK, Script
 from tests.support.upstream import read_head
 
 
 def idle(plane: Plane) -> int:
     own = plane.engine.pools[0]
     return plane.run(lambda: len(own._idle))
-
-
-def test_a_body_is_not_sent_on_an_old_connection(start: Start) -> None:
-    """PUT is idempotent, but a body cannot be sent once more: it goes where it is sure to arrive."""
-    both_ask = threading.Barrier(2)
-    numbers: list[int] = []
-
-    def upstream(connection: socket.socket, number: int) -> None:
-        while head := read_head(connection):
-            read_body(connection, head)
-            if head.startswith(b"GET"):
-                both_ask.wait(60)  # it serves two at once: idle connections hold nobody
-            numbers.append(number)
-            connection.sendall(OK)
-
-    plane = start(upstream, upstream_keep_alive_s=60).trust_upstreams()
-    with plane.connect() as one, plane.connect() as other:
-        for client in (one, other):
-            client.send(GET)
-        assert [client.answer().status for client in (one, other)] == [200, 200]
-
-    time.sleep(1.05)
-    for length in (0, 2):
-        plane.call(
-            b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % length + bytes(length)
-        )
-        time.sleep(1.05)
-
-    assert numbers[2] in (0, 1)
-    assert numbers[3] == 2
-    plane.exchanges(4)
 
 
 def test_the_last_used_connection_is_lent_first(start: Start) -> None:

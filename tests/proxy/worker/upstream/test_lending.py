@@ -196,8 +196,18 @@ ROWS = [
         settings={"upstream_keep_alive_s": 60},
     ),
     Row(
+        "a body is not sent on one that was idle for a second",
+        [
+            *(trusted, *GOT, pause(1.05), ask("PUT", length=0), hear(), recorded(200)),
+            *(connected(1), pause(1.05), ask("PUT", body=b"ab"), hear(), recorded(200)),
+            connected(2),
+        ],
+        over=("h1",),
+        rule="P13",
+    ),
+    Row(
         "one carries a number of requests",
-        [trusted, then(lambda plane: limit_requests(plane, 2)), *GOT * 4, connected(2)],
+        [trusted, then(lambda plane: limit_requests(plane, 2)), *GOT * 6, connected(3)],
     ),
     Row(
         "a name that cannot exist leads nowhere",
