@@ -3,6 +3,7 @@ stored again.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,13 @@ class SlowStore(FickleStore):
         return await super().get(record_id)
 
 
+@pytest.fixture
+async def store() -> AsyncIterator[SlowStore]:
+    """A store that looks up three records in each attempt."""
+    async with SlowStore(answers=3) as made:
+        yield made
+
+
 def position(count: int) -> Position:
     """Return the position of a ring after so many records."""
     return Position(8 * count, count, count)
@@ -76,49 +84,47 @@ async def erase(store: FickleStore, records: list[Record]) -> None:
 @pytest.mark.parametrize("stored", [0, long(1), 200, long(RECORDS)])
 @pytest.mark.parametrize("is_overtaken", [False, True])
 async def test_a_slow_store_is_asked_on_where_it_was_given_up(
-    tmp_path: Path, stored: int, is_overtaken: bool
+    store: SlowStore, rig: Rig, stored: int, is_overtaken: bool
 ) -> None:
     """Each attempt goes on with what those before have found."""
-    async with SlowStore(answers=3) as store:
-        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
-        await spool_again(rig, store, stored=stored)
-        if is_overtaken:  # by a live batch of a process that ended before it replayed anything
-            rig.push(7)
-            live = [Entry(record, make_payload()) for record in rig.ring[RECORDS:]]
-            await store.commit(Batch("sidecar-1", live, {RING: position(len(rig.ring))}))
+    rig.options["timeout"] = CommitTimeout(0.5)
+    await spool_again(rig, store, stored=stored)
+    if is_overtaken:  # by a live batch of a process that ended before it replayed anything
+        rig.push(7)
+        live = [Entry(record, make_payload()) for record in rig.ring[RECORDS:]]
+        await store.commit(Batch("sidecar-1", live, {RING: position(len(rig.ring))}))
 
-        async with rig.running() as writer:
-            await rig.until(rig.is_settled)
-            total = len(rig.ring)
-            assert rig.ledger() == Ledger(received=total, stored=total, spooled=0, waiting=0)
-            assert writer.counters.records_quarantined == 0
+    async with rig.running() as writer:
+        await rig.until(rig.is_settled)
+        total = len(rig.ring)
+        assert rig.ledger() == Ledger(received=total, stored=total, spooled=0, waiting=0)
+        assert writer.counters.records_quarantined == 0
 
-        assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
+    assert sorted(await store.stored_ids()) == sorted(record.id for record in rig.ring)
 
 
-async def test_a_ring_that_the_store_does_not_know_costs_one_lookup(tmp_path: Path) -> None:
+async def test_a_ring_that_the_store_does_not_know_costs_one_lookup(
+    store: SlowStore, rig: Rig
+) -> None:
     """There is one of each worker that was started while it was away."""
-    async with SlowStore(answers=3) as store:
-        rig = Rig(store, tmp_path)
-        await spool_again(rig, store, stored=0)
-        async with rig.running():
-            await rig.until(rig.is_settled)
-        assert store.lookups == 1
+    await spool_again(rig, store, stored=0)
+    async with rig.running():
+        await rig.until(rig.is_settled)
+    assert store.lookups == 1
 
 
-async def test_what_was_erased_meanwhile_does_not_come_back(tmp_path: Path) -> None:
+async def test_what_was_erased_meanwhile_does_not_come_back(store: SlowStore, rig: Rig) -> None:
     """The first of the stored records tell nothing where the last one is found."""
-    async with SlowStore(answers=3) as store:
-        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
-        await spool_again(rig, store, stored=RECORDS)
-        await erase(store, rig.ring[:5])
+    rig.options["timeout"] = CommitTimeout(0.5)
+    await spool_again(rig, store, stored=RECORDS)
+    await erase(store, rig.ring[:5])
 
-        async with rig.running() as writer:
-            await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=RECORDS, stored=RECORDS, spooled=0, waiting=0)
-            assert writer.counters.records_quarantined == 0
+    async with rig.running() as writer:
+        await rig.until(rig.is_settled)
+        assert rig.ledger() == Ledger(received=RECORDS, stored=RECORDS, spooled=0, waiting=0)
+        assert writer.counters.records_quarantined == 0
 
-        assert await store.stored_ids() == [record.id for record in rig.ring[5:]]
+    assert await store.stored_ids() == [record.id for record in rig.ring[5:]]
 
 
 class AwayOnce(FickleStore):
@@ -184,29 +190,26 @@ async def test_positions_tell_what_was_stored_before_an_offline_start(tmp_path: 
         assert store.lookups == 0
 
 
-async def test_events_have_no_offset_and_are_looked_up(tmp_path: Path) -> None:
+async def test_events_have_no_offset_and_are_looked_up(store: SlowStore, rig: Rig) -> None:
     """What the collector tells of a start is new, though its position is not ahead of the store's
     by any byte.
     """
-    async with SlowStore(answers=3) as store:
-        old = Entry(make_record(kind="event"))
-        await store.commit(
-            Batch("sidecar-1", [old], {SOURCE_INTERNAL: Position(0, 1, 1, 1, {}, True)})
-        )
-        store.is_away = True
-        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.5))
-        rig.offline_since = 5
-        events = [Entry(make_record(kind="event")) for _ in range(20)]
+    old = Entry(make_record(kind="event"))
+    await store.commit(Batch("sidecar-1", [old], {SOURCE_INTERNAL: Position(0, 1, 1, 1, {}, True)}))
+    store.is_away = True
+    rig.options["timeout"] = CommitTimeout(0.5)
+    rig.offline_since = 5
+    events = [Entry(make_record(kind="event")) for _ in range(20)]
 
-        async with rig.running() as writer:
-            for count, event in enumerate(events, 2):
-                writer.add(
-                    event, ENTRY_BYTES, SOURCE_INTERNAL, Position(0, count, count, count, {}, True)
-                )
+    async with rig.running() as writer:
+        for count, event in enumerate(events, 2):
+            writer.add(
+                event, ENTRY_BYTES, SOURCE_INTERNAL, Position(0, count, count, count, {}, True)
+            )
 
-            await rig.until(lambda: writer.spooled_records > 0)
-            store.is_away = False
-            writer.reconcile(await store.positions("sidecar-1"))
-            await rig.until(lambda: not writer.spooled_records and not writer.waiting_records)
+        await rig.until(lambda: writer.spooled_records > 0)
+        store.is_away = False
+        writer.reconcile(await store.positions("sidecar-1"))
+        await rig.until(lambda: not writer.spooled_records and not writer.waiting_records)
 
-        assert (await store.read(CountQuery(ALL))).events == 21
+    assert (await store.read(CountQuery(ALL))).events == 21

@@ -27,11 +27,11 @@ def add(
     return taken(backlog) if list(backlog.batches) else None
 
 
-def taken(backlog: Backlog) -> PendingBatch | None:
+def taken(backlog: Backlog) -> PendingBatch:
     """Take the oldest batch, closed or not."""
     pending = backlog.oldest(0.0, at_once=True)
-    if pending is not None:
-        backlog.remove_oldest()
+    assert pending is not None
+    backlog.remove_oldest()
     return pending
 
 
@@ -63,12 +63,11 @@ def test_a_batch_is_due_by_the_age_of_its_first_entry() -> None:
     """Age counts from the first entry, and nothing is due when nothing is there."""
     backlog = make_backlog()
     assert backlog.due_at_s() is None
-    assert taken(backlog) is None
+    assert backlog.oldest(0.0, at_once=True) is None
     add(backlog, now_s=10.0)
     add(backlog, now_s=10.4)
     assert backlog.due_at_s() == 10.5
     pending = taken(backlog)
-    assert pending is not None
     assert pending.opened_at_s == 10.0
     assert backlog.due_at_s() is None
 
@@ -79,7 +78,6 @@ def test_positions_without_entries_are_a_batch() -> None:
     backlog.advance(RING, Position(offset=4), now_s=1.0)
     backlog.drop_source(OTHER, now_s=2.0)
     pending = taken(backlog)
-    assert pending is not None
     batch = pending.batch("sidecar-1", {})
     assert batch.entries == []
     assert batch.positions == {RING: Position(offset=4)}
@@ -97,7 +95,6 @@ def test_positions_without_entries_do_not_pile_up() -> None:
         add(backlog, offset=1000)
 
     pending = taken(backlog)
-    assert pending is not None
     assert [
         (update.settled, update.source, update.position.offset) for update in pending.updates
     ] == [
@@ -116,7 +113,6 @@ def test_the_newest_position_of_a_source_wins() -> None:
     add(backlog, offset=20)
     backlog.advance(RING, Position(offset=25), now_s=0.0)
     pending = taken(backlog)
-    assert pending is not None
     assert pending.batch("sidecar-1", {}).positions == {
         RING: Position(offset=25),
         OTHER: Position(offset=7),
@@ -175,7 +171,6 @@ def test_parts_carry_the_positions_of_their_entries(steps: list[str]) -> None:
 
     backlog.drop_source(b"gone", 0.0)
     pending = taken(backlog)
-    assert pending is not None
     whole = [entry.record.id for entry in pending.entries]
 
     parts = [pending]
@@ -215,7 +210,6 @@ def test_a_source_goes_in_the_part_that_folds_its_counts() -> None:
     for number in range(2):
         add(backlog, offset=20 + number)
     pending = taken(backlog)
-    assert pending is not None
     first, second = (part.batch("sidecar-1", {}) for part in pending.split())
     assert (first.retired, OTHER in first.positions) == ([b"gone"], True)
     assert (second.retired, OTHER in second.positions) == ([], False)

@@ -3,8 +3,9 @@ its very entries.
 """
 
 import asyncio
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
 
 from storage.base import Prepared
 from storage.errors import StorageUnavailable
@@ -58,94 +59,92 @@ class PreparingStore(FickleStore):
         return last_seq
 
 
-async def test_preparing_has_no_time_limit_of_a_commit(tmp_path: Path) -> None:
+@pytest.fixture
+async def store() -> AsyncIterator[PreparingStore]:
+    """An empty store."""
+    async with PreparingStore() as made:
+        yield made
+
+
+async def test_preparing_has_no_time_limit_of_a_commit(store: PreparingStore, rig: Rig) -> None:
     """However long it takes: the store is up, the batch is stored at the first attempt, and the
     queue has its bound.
     """
-    async with PreparingStore() as store:
-        rig = Rig(store, tmp_path, timeout=CommitTimeout(0.01, 0.01))
-        async with rig.running() as writer:
-            store.gate.clear()
-            rig.push(100)
-            await rig.until(lambda: writer.is_full)
-            await asyncio.sleep(0.05)
-            assert (writer.is_storage_up, writer.counters.batches["retried"]) == (True, 0)
-            assert writer.waiting_records <= 20 + 7
-            store.gate.set()
-            await rig.until(rig.is_settled)
-            assert (writer.counters.batches["retried"], writer.spooled_records) == (0, 0)
+    rig.options["timeout"] = CommitTimeout(0.01, 0.01)
+    async with rig.running() as writer:
+        store.gate.clear()
+        rig.push(100)
+        await rig.until(lambda: writer.is_full)
+        await asyncio.sleep(0.05)
+        assert (writer.is_storage_up, writer.counters.batches["retried"]) == (True, 0)
+        assert writer.waiting_records <= 20 + 7
+        store.gate.set()
+        await rig.until(rig.is_settled)
+        assert (writer.counters.batches["retried"], writer.spooled_records) == (0, 0)
 
-        assert store.committed == [record.id for record in rig.ring]
+    assert store.committed == [record.id for record in rig.ring]
 
 
-async def test_a_batch_is_prepared_once_for_all_attempts(tmp_path: Path) -> None:
+async def test_a_batch_is_prepared_once_for_all_attempts(store: PreparingStore, rig: Rig) -> None:
     """The one that is refused and the one that succeeds are given the same; it counts among what
     the queue holds.
     """
-    async with PreparingStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            store.is_away = True
-            rig.push(7)
-            await rig.until(lambda: writer.counters.batches["retried"] == 3)
-            assert len(store.prepared) == 1
-            assert writer.held_bytes == 7 * 1000 + PREPARED_BYTES
-            store.is_away = False
-            await rig.until(rig.is_settled)
-            assert len(store.prepared) == 1
-            assert writer.held_bytes == 0
+    async with rig.running() as writer:
+        store.is_away = True
+        rig.push(7)
+        await rig.until(lambda: writer.counters.batches["retried"] == 3)
+        assert len(store.prepared) == 1
+        assert writer.held_bytes == 7 * 1000 + PREPARED_BYTES
+        store.is_away = False
+        await rig.until(rig.is_settled)
+        assert len(store.prepared) == 1
+        assert writer.held_bytes == 0
 
-        refused, taken = store.attempts
-        assert refused is taken is not None
-        assert store.committed == [record.id for record in rig.ring]
+    refused, taken = store.attempts
+    assert refused is taken is not None
+    assert store.committed == [record.id for record in rig.ring]
 
 
-async def test_parts_of_a_batch_are_prepared_anew(tmp_path: Path) -> None:
+async def test_parts_of_a_batch_are_prepared_anew(store: PreparingStore, rig: Rig) -> None:
     """A refused record parts its batch; the record itself is tried escaped, then goes: each attempt
     has its own.
     """
-    async with PreparingStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            rig.push(7)
-            store.refused_ids = {rig.ring[3].id}
-            await rig.until(lambda: writer.counters.records_quarantined == 1)
-            await rig.until(rig.is_settled)
-            assert writer.held_bytes == 0
+    async with rig.running() as writer:
+        rig.push(7)
+        store.refused_ids = {rig.ring[3].id}
+        await rig.until(lambda: writer.counters.records_quarantined == 1)
+        await rig.until(rig.is_settled)
+        assert writer.held_bytes == 0
 
-        assert store.committed == [
-            record.id for record in rig.ring if record.id not in store.refused_ids
-        ]
-        assert len(store.prepared) == len(store.attempts) - 1  # the last one has positions alone
+    assert store.committed == [
+        record.id for record in rig.ring if record.id not in store.refused_ids
+    ]
+    assert len(store.prepared) == len(store.attempts) - 1  # the last one has positions alone
 
 
-async def test_nothing_is_prepared_for_the_spool(tmp_path: Path) -> None:
+async def test_nothing_is_prepared_for_the_spool(store: PreparingStore, rig: Rig) -> None:
     """While the store is away batches go to the spool as they are; what comes back from it is
     prepared then.
     """
-    async with PreparingStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            await rig.lose_store(store, writer, records=200, spooled=100)
-            assert len(store.prepared) == 1
-            store.is_away = False
-            await rig.until(rig.is_settled)
-            frames = store.prepared[1:]
-            assert len(frames) == len(set(frames)) >= 10
-            assert writer.held_bytes == 0
+    async with rig.running() as writer:
+        await rig.lose_store(store, writer, records=200, spooled=100)
+        assert len(store.prepared) == 1
+        store.is_away = False
+        await rig.until(rig.is_settled)
+        frames = store.prepared[1:]
+        assert len(frames) == len(set(frames)) >= 10
+        assert writer.held_bytes == 0
 
-        assert len(store.committed) > 100
+    assert len(store.committed) > 100
 
 
-async def test_a_store_that_is_not_open_prepares_nothing(tmp_path: Path) -> None:
+async def test_a_store_that_is_not_open_prepares_nothing(store: PreparingStore, rig: Rig) -> None:
     """The commit says what is the matter; a batch is stored without what could have been prepared."""
-    async with PreparingStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running():
-            store.is_closed = True
-            rig.push(7)
-            await rig.until(rig.is_settled)
-        assert store.attempts == [None]
+    async with rig.running():
+        store.is_closed = True
+        rig.push(7)
+        await rig.until(rig.is_settled)
+    assert store.attempts == [None]
 
 
 def test_what_is_prepared_is_of_the_entries_that_are_there() -> None:

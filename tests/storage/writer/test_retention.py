@@ -14,7 +14,7 @@ from storage.relational.time_ranges import HOUR_US
 from storage.sqlite.store import SqliteStorage
 from storage.writer.retention import Floors, Limits, Retention, floors
 from storage.writer.trusted_clock import TrustedClock
-from tests.storage.samples import make_record
+from tests.storage.samples import make_batch, make_record
 from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
@@ -66,7 +66,7 @@ async def test_old_records_are_deleted_and_told() -> None:
     async with MemoryStorage() as store:
         old = [make_record(started_at_us=NOW - 3 * HOUR_US) for _ in range(5)]
         new = make_record(started_at_us=NOW)
-        await store.commit(Batch("sidecar-1", [Entry(record) for record in (*old, new)]))
+        await store.commit(make_batch(*old, new))
         retention = Retention(
             store,
             Limits(max_age_us=HOUR_US),
@@ -101,7 +101,7 @@ async def test_what_was_deleted_before_the_store_went_away_is_told_as_well() -> 
     async with FalteringStore() as store:
         old = [make_record(started_at_us=NOW - 3 * HOUR_US) for _ in range(5)]
         new = make_record(started_at_us=NOW)
-        await store.commit(Batch("sidecar-1", [Entry(record) for record in (*old, new)]))
+        await store.commit(make_batch(*old, new))
         retention = Retention(
             store,
             Limits(max_age_us=HOUR_US),
@@ -155,7 +155,7 @@ async def test_a_clock_that_jumps_ahead_deletes_nothing(
 
         async def commit() -> None:
             now = NOW + clocks.boot_us + clocks.ahead_us
-            await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=now))]))
+            await store.commit(make_batch(make_record(started_at_us=now)))
 
         retention = clocks.retention(store, Limits(max_age_us=HOUR_US, body_max_age_us=HOUR_US))
         await commit()
@@ -215,7 +215,7 @@ async def test_one_clock_that_is_ahead_deletes_nothing_of_others() -> None:
     """
     clocks = Clocks()
     async with SharedStorage() as store:
-        await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
+        await store.commit(make_batch(make_record(started_at_us=NOW)))
         clocks.ahead_us = 365 * 24 * HOUR_US
         retention = clocks.retention(store, Limits(max_age_us=9 * HOUR_US))
         for _ in range(3):
@@ -234,7 +234,7 @@ async def test_a_floor_that_a_wrong_clock_left_is_undone(caplog: pytest.LogCaptu
     """New records were stored and in no answer until the clock had passed that point again."""
     async with MemoryStorage() as store:
         await store.move_floors(NOW // HOUR_US * HOUR_US + 90 * HOUR_US, 0)
-        await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=NOW))]))
+        await store.commit(make_batch(make_record(started_at_us=NOW)))
         assert (await store.read(CountQuery(ALL))).exchanges == 0
         await Clocks().retention(store, Limits(max_age_us=9 * HOUR_US)).tidy()
         assert (await store.read(CountQuery(ALL))).exchanges == 1

@@ -34,85 +34,77 @@ async def outlast(
     await rig.until(rig.is_settled)
 
 
-async def test_a_commit_nobody_heard_of_is_not_doubled(tmp_path: Path) -> None:
+async def test_a_commit_nobody_heard_of_is_not_doubled(store: FickleStore, rig: Rig) -> None:
     """A batch that was committed without an answer is found in the store, live or after it was
     spooled.
     """
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            rig.push(7)
-            await lose_answer(rig, store, writer)
-            await outlast(rig, store, writer, records=100, spooled=70)
-            assert rig.ledger().stored == 107
+    async with rig.running() as writer:
+        rig.push(7)
+        await lose_answer(rig, store, writer)
+        await outlast(rig, store, writer, records=100, spooled=70)
+        assert rig.ledger().stored == 107
 
-        ids = await store.stored_ids()
-        assert len(ids) == len(set(ids)) == 107
-        assert writer.counters.records_quarantined == 0
+    ids = await store.stored_ids()
+    assert len(ids) == len(set(ids)) == 107
+    assert writer.counters.records_quarantined == 0
 
 
 @pytest.mark.parametrize("hidden", [1, 7])
 async def test_a_commit_nobody_heard_of_is_not_doubled_where_retention_hides_it(
-    tmp_path: Path, hidden: int
+    store: FickleStore, rig: Rig, hidden: int
 ) -> None:
     """As the record of an exchange that took longer than records are kept: it is stored, and nobody
     finds it.
     """
     told: list[list[int]] = []
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            note = Listener(
-                on_commit=lambda batch: told.append([entry.record.seq for entry in batch.entries])
-            )
-            writer.subscribe(note)
-            rig.push(7)
-            for record in rig.ring[:hidden]:
-                record.started_at_us -= 2 * HOUR_US
-            await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
-            await lose_answer(rig, store, writer)
-            store.loses_answers = False
-            rig.push(2)
-            await rig.until(rig.is_settled)
-            assert rig.ledger() == Ledger(received=9, stored=9, spooled=0, waiting=0)
+    async with rig.running() as writer:
+        note = Listener(
+            on_commit=lambda batch: told.append([entry.record.seq for entry in batch.entries])
+        )
+        writer.subscribe(note)
+        rig.push(7)
+        for record in rig.ring[:hidden]:
+            record.started_at_us -= 2 * HOUR_US
+        await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
+        await lose_answer(rig, store, writer)
+        store.loses_answers = False
+        rig.push(2)
+        await rig.until(rig.is_settled)
+        assert rig.ledger() == Ledger(received=9, stored=9, spooled=0, waiting=0)
 
-        assert writer.counters.records_quarantined == 0
-        assert await store.last_seq() == 9
-        assert told == [[7] if hidden < 7 else [], [8, 9]]
+    assert writer.counters.records_quarantined == 0
+    assert await store.last_seq() == 9
+    assert told == [[7] if hidden < 7 else [], [8, 9]]
 
 
 async def test_a_frame_nobody_heard_of_is_not_doubled_where_retention_hides_its_first_record(
-    tmp_path: Path,
+    store: FickleStore, rig: Rig
 ) -> None:
     """The other end of it tells that it is stored."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        async with rig.running() as writer:
-            rig.push(7)
-            rig.ring[0].started_at_us -= 2 * HOUR_US
-            await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
-            await lose_answer(rig, store, writer)
-            await outlast(rig, store, writer, records=60, spooled=40)
-            assert rig.ledger() == Ledger(received=67, stored=67, spooled=0, waiting=0)
+    async with rig.running() as writer:
+        rig.push(7)
+        rig.ring[0].started_at_us -= 2 * HOUR_US
+        await store.move_floors(START_US // HOUR_US * HOUR_US, 0)
+        await lose_answer(rig, store, writer)
+        await outlast(rig, store, writer, records=60, spooled=40)
+        assert rig.ledger() == Ledger(received=67, stored=67, spooled=0, waiting=0)
 
-        assert writer.counters.records_quarantined == 0
+    assert writer.counters.records_quarantined == 0
 
 
 async def test_a_commit_nobody_heard_of_is_not_doubled_where_no_frame_takes_all_of_it(
-    tmp_path: Path,
+    store: FickleStore, rig: Rig
 ) -> None:
     """A batch that is cut to fit into the spool is in doubt in all of its parts."""
-    async with FickleStore() as store:
-        rig = Rig(store, tmp_path)
-        rig.body_bytes = 200_000
-        async with rig.running() as writer:
-            rig.push(7)
-            await lose_answer(rig, store, writer)
-            await outlast(rig, store, writer, records=30, spooled=7)
-            assert rig.ledger() == Ledger(received=37, stored=37, spooled=0, waiting=0)
+    rig.body_bytes = 200_000
+    async with rig.running() as writer:
+        rig.push(7)
+        await lose_answer(rig, store, writer)
+        await outlast(rig, store, writer, records=30, spooled=7)
+        assert rig.ledger() == Ledger(received=37, stored=37, spooled=0, waiting=0)
 
-        assert len(set(await store.stored_ids())) == 37
-        assert writer.counters.records_quarantined == 0
+    assert len(set(await store.stored_ids())) == 37
+    assert writer.counters.records_quarantined == 0
 
 
 class FalteringStore(FickleStore):
