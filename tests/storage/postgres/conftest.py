@@ -1,7 +1,7 @@
 """A Postgres database for each test."""
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncpg
@@ -10,6 +10,15 @@ import pytest
 from storage.backends import open_storage
 from storage.postgres.store import PostgresStorage
 from tests.support import postgres
+
+
+@asynccontextmanager
+async def opened(url: str, directory: Path) -> AsyncIterator[PostgresStorage]:
+    """Open a store that does not wait for the disk."""
+    store = await open_storage(url, directory, durability="fast")
+    assert isinstance(store, PostgresStorage)
+    async with store:
+        yield store
 
 
 @pytest.fixture
@@ -21,10 +30,8 @@ async def url(tmp_path: Path) -> str:
 @pytest.fixture
 async def store(url: str, tmp_path: Path) -> AsyncIterator[PostgresStorage]:
     """An empty store."""
-    opened = await open_storage(url, tmp_path, durability="fast")
-    assert isinstance(opened, PostgresStorage)
-    async with opened:
-        yield opened
+    async with opened(url, tmp_path) as made:
+        yield made
 
 
 @pytest.fixture
@@ -34,3 +41,12 @@ async def other(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]
     yield connection
     with suppress(OSError):  # the server may have ended it, and said so or not yet
         await connection.close()
+
+
+@pytest.fixture
+async def second(
+    url: str, store: PostgresStorage, tmp_path: Path
+) -> AsyncIterator[PostgresStorage]:
+    """The store of another sidecar."""
+    async with opened(url, tmp_path) as made:
+        yield made

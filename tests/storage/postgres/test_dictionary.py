@@ -1,10 +1,7 @@
 """Repeated text goes when nothing can use it any more, also while another sidecar remembers it."""
 
-from pathlib import Path
-
 import asyncpg
 
-from storage.backends import open_storage
 from storage.base import Storage
 from storage.postgres.store import PostgresStorage
 from storage.purge import KEPT_ROWS
@@ -58,25 +55,24 @@ async def test_text_goes_with_the_rows_that_the_cap_took(
 
 
 async def test_text_is_deleted_with_the_last_day_that_used_it(
-    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
+    store: PostgresStorage, second: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     """A sidecar that has looked it up on an earlier day looks it up again, so every row can be
     read.
     """
     now = now_us()
     later = now + 3 * DAY_US
-    async with await open_storage(url, tmp_path, durability="fast") as second:
-        await second.commit(
-            make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc"))
-        )
-        await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
-        await purge(store, now)
-        assert await hosts(other) == {"a.example", "b.example", "c.example"}
-        await purge(store, now + 2 * DAY_US)
-        assert await hosts(other) == {"b.example"}
-        await second.commit(
-            make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab"))
-        )
+    await second.commit(
+        make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc"))
+    )
+    await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
+    await purge(store, now)
+    assert await hosts(other) == {"a.example", "b.example", "c.example"}
+    await purge(store, now + 2 * DAY_US)
+    assert await hosts(other) == {"b.example"}
+    await second.commit(
+        make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab"))
+    )
 
     page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
     assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]

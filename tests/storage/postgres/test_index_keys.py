@@ -18,11 +18,11 @@ from bench.generate import make_record as make_mixed_record
 from storage.postgres.index_keys import id_bucket, keys_of, seq_in_parts
 from storage.postgres.store import PostgresStorage
 from storage.query import Filter, Order, OrderBy, RecordQuery, Scope, matches
-from storage.record import Batch, Entry, Record, new_id, now_us
+from storage.record import Record, new_id, now_us
 from storage.relational.by_id import id_ms
 from storage.relational.slices import Range
 from storage.relational.time_ranges import DAY_US
-from tests.storage.samples import make_record
+from tests.storage.samples import make_batch, make_record
 from tests.support import postgres
 from tests.support.filters import make_filter
 
@@ -72,9 +72,7 @@ async def mixed(store: PostgresStorage) -> list[Record]:
         records.append(make_record(id=record_id, started_at_us=started_at_us, client="c", **values))
 
     for first in range(0, ROWS, 700):
-        await store.commit(
-            Batch("sidecar-1", [Entry(record) for record in records[first : first + 700]])
-        )
+        await store.commit(make_batch(*records[first : first + 700]))
 
     return records
 
@@ -107,16 +105,6 @@ async def test_pages_join_across_buckets(
         query = RecordQuery(filter=filter, by=by, order=order, limit=271)
         assert await collected(store, query) == [record.id for record in expected]
         assert len(expected) > 600
-
-
-async def test_what_is_erased_across_buckets_is_gone(
-    store: PostgresStorage, mixed: list[Record]
-) -> None:
-    """Rows, and nothing but them."""
-    erased = await store.erase(make_filter(projects=("p1",)))
-    assert erased.exchanges == sum(record.project == "p1" for record in mixed)
-    left = await collected(store, RecordQuery(limit=1000))
-    assert sorted(left) == sorted(record.id for record in mixed if record.project != "p1")
 
 
 async def test_rows_of_some_ranges_are_read_without_those_beside_them(
@@ -162,7 +150,7 @@ async def test_a_row_with_its_indexes_stays_small(
             make_mixed_record(number, rows, 0.03, yesterday_noon_us)
             for number in range(first, first + batch)
         ]
-        await store.commit(Batch("sidecar-1", [Entry(record) for record in records]))
+        await store.commit(make_batch(*records))
 
     size = await postgres.size_of_rows(other)
     assert size / rows < MAX_ROW_BYTES

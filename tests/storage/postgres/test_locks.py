@@ -3,14 +3,10 @@ in a circle.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
-import pytest
 
-from storage.backends import open_storage
 from storage.base import Storage
 from storage.query import CountQuery, Filter
 from storage.record import Batch, Entry, Job, Record
@@ -23,13 +19,6 @@ JOB_ID = bytes(range(16))
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 Other = asyncpg.Connection
-
-
-@pytest.fixture
-async def second(url: str, store: Storage, tmp_path: Path) -> AsyncIterator[Storage]:
-    """The store of another sidecar."""
-    async with await open_storage(url, tmp_path, durability="fast") as opened:
-        yield opened
 
 
 async def until_waiting(

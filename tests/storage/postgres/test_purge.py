@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from storage.postgres.store import PostgresStorage
-from storage.record import Batch, Entry, Record
-from tests.storage.samples import START_US, make_record
+from storage.record import Record
+from tests.storage.samples import START_US, make_batch, make_record
 from tests.support import postgres
 
 chance = random.Random(7)
@@ -38,6 +38,6 @@ async def test_rows_take_what_is_said(
     """The cap on size is held by this figure."""
     before = (await store.retention()).used_bytes
     for _ in range(4):
-        await store.commit(Batch("sidecar-1", [Entry(make(number)) for number in range(1000)]))
+        await store.commit(make_batch(*(make(number) for number in range(1000))))
     size = await postgres.size_of_rows(other)
     assert 0.75 * size <= (await store.retention()).used_bytes - before <= 1.25 * size

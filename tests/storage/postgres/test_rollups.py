@@ -1,15 +1,13 @@
-"""Rollups by status in Postgres: kept beside the others, told without the rows, gone with their
-hours.
+"""Rollups by status in Postgres: kept beside the others, gone with their hours, and folded when
+nobody adds to them.
 """
 
 import asyncpg
-import pytest
 
 from storage.postgres.store import PostgresStorage
-from storage.query import Count, CountQuery, Filter, Scope
+from storage.query import Count, CountQuery, Filter
 from storage.relational.time_ranges import HOUR_US
 from tests.storage.samples import START_US, make_batch, make_record
-from tests.support.filters import make_filter
 
 Other = asyncpg.Connection
 
@@ -18,35 +16,6 @@ async def purge_all(store: PostgresStorage) -> None:
     """Delete whatever lies below the floors."""
     while not (await store.purge(100)).is_done:
         pass
-
-
-@pytest.mark.parametrize(
-    ("filter", "exchanges"),
-    [
-        (make_filter(statuses=(404,)), 3),
-        (make_filter(hosts=("a",)), 5),
-        (make_filter(error_types=("internal",), kind="all"), 2),
-        (make_filter(keyed=True, status_classes=(4,)), 3),
-        (make_filter(scope=Scope(projects=("p",)), hosts=("a",), statuses=(404,)), 3),
-        (make_filter(models=("large",)), 4),
-    ],
-)
-async def test_totals_are_told_without_the_rows(
-    store: PostgresStorage, other: "Other[asyncpg.Record]", filter: Filter, exchanges: int
-) -> None:
-    """They are right even if somebody takes all rows away."""
-    await store.commit(
-        make_batch(
-            *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
-            *[make_record(host="a", error_type="internal") for _ in range(2)],
-            *[
-                make_record(host="b", model="large", provider=provider)
-                for provider in ("openai", None) * 2
-            ],
-        )
-    )
-    await other.execute("TRUNCATE sidelog.records")
-    assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
 
 
 async def test_sums_go_with_their_hours(

@@ -86,9 +86,3 @@ async def test_text_of_another_encoding_is_refused(tmp_path: Path) -> None:
     finally:
         await admin.execute("DROP DATABASE plain")
         await admin.close()
-
-
-def test_the_migrations_are_found() -> None:
-    """They are packaged with the program, in order."""
-    assert len(schema.migrations()) >= 1
-    assert "CREATE TABLE sidelog.records" in schema.migrations()[0]

@@ -24,10 +24,9 @@ from storage.relational import slices
 from storage.relational.reads import page as page_module
 from storage.relational.rollups import ValueLimits
 from storage.relational.search import rows as rows_module
-from storage.relational.writes import dictionary, packing, remembered
 from storage.search.expression import Substring
 from tests.contract.listing import read_on
-from tests.storage.samples import make_batch, make_full_record, make_payload, make_record
+from tests.storage.samples import make_batch, make_payload, make_record
 from tests.support import postgres
 from tests.support.certificate import self_signed
 from tests.support.filters import make_filter
@@ -286,21 +285,6 @@ async def test_a_scope_of_values_beyond_the_limit_is_counted_exactly(
     assert (await store.read(CountQuery(make_filter(projects=("p5",), kind="all")))).events == 1
 
 
-async def test_a_running_statement_is_ended(store: PostgresStorage) -> None:
-    """The budget ends a statement in its middle, and the transaction goes on."""
-
-    async def work(session: PostgresSession) -> list[object]:
-        session = session.limited(0.05)
-        return [
-            await session.fetch_in_budget("SELECT 1", ()) is None,
-            await session.fetch_in_budget("SELECT pg_sleep(20)", ()) is None,
-            await session.connection.fetchval("SELECT 2"),
-            await session.fetch_in_budget("SELECT 3", ()) is None,
-        ]
-
-    assert await store._read(work) == [False, True, 2, True]
-
-
 async def test_the_rest_of_a_budget_limits_nothing_else(store: PostgresStorage) -> None:
     """What a search fetches beside its statements, blocks for example, may take longer than was
     left for the last.
@@ -356,21 +340,6 @@ async def test_as_many_reads_run_at_once_as_have_turns(store: PostgresStorage) -
 # What the writer remembers.
 
 
-async def test_what_is_remembered_is_bounded(
-    store: PostgresStorage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With more values than are remembered, every row still reads back as it was."""
-    monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
-    records = [
-        make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)
-    ]
-    for start in range(0, 60, 20):
-        await store.commit(make_batch(*records[start : start + 20]))
-    assert await read_on(store, limit=7) == records
-
-
 async def test_values_are_kept_once_whoever_brings_them(
     url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
 ) -> None:
@@ -394,35 +363,6 @@ async def test_values_are_kept_once_whoever_brings_them(
 
 
 # Payloads.
-
-
-async def test_blocks_are_kept_under_ids_of_their_own(
-    url: str, tmp_path: Path, other: "Other[asyncpg.Record]"
-) -> None:
-    """Two stores that write at the same time never give an id twice, and what they take of space is
-    counted.
-    """
-    async with (
-        await open_storage(url, tmp_path) as first,
-        await open_storage(url, tmp_path) as second,
-    ):
-        for number in range(3):
-            for store in (first, second):
-                await store.commit(
-                    Batch(
-                        "sidecar-1", [Entry(make_record(), make_payload(number)) for _ in range(5)]
-                    )
-                )
-
-        assert len(await first.payloads(range(1, 31))) == 30
-        counted, size = await other.fetchrow(  # type: ignore[misc]
-            "SELECT (SELECT block_bytes FROM sidelog.counter), sum(octet_length(data)) "
-            "FROM sidelog.blocks"
-        )
-        assert counted == size > 0
-        await first.erase(ALL)
-
-    assert await other.fetchval("SELECT block_bytes FROM sidelog.counter") == 0
 
 
 async def test_vacuum_gives_space_back(

@@ -234,7 +234,7 @@ async def test_spans_cover_every_row_and_are_few(
 
 
 async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
-    store: PostgresStorage, url: str, tmp_path: Path, other: "asyncpg.Connection[asyncpg.Record]"
+    store: PostgresStorage, second: PostgresStorage, other: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     """After a failover it may not know texts that this sidecar remembers, though no session of ours
     ended.
@@ -246,14 +246,11 @@ async def test_a_server_that_lost_commits_is_noticed_behind_a_pooler(
 
     await commit(store, "sidecar-1")
     await other.execute("DELETE FROM sidelog.dictionary")
-    async with await open_storage(url, tmp_path) as second:
-        await commit(second, "sidecar-2")
-        store._batches._server_since = datetime.now(UTC)
-        await commit(store, "sidecar-1")
-        assert [record.host for record in await listed(second)] == [None, "shop.test", "shop.test"]
-        assert store._batches._server_since == await other.fetchval(
-            "SELECT pg_postmaster_start_time()"
-        )
+    await commit(second, "sidecar-2")
+    store._batches._server_since = datetime.now(UTC)
+    await commit(store, "sidecar-1")
+    assert [record.host for record in await listed(second)] == [None, "shop.test", "shop.test"]
+    assert store._batches._server_since == await other.fetchval("SELECT pg_postmaster_start_time()")
 
 
 async def test_the_default_isolation_of_a_database_is_no_matter(
@@ -286,8 +283,7 @@ async def test_the_default_isolation_of_a_database_is_no_matter(
 )
 async def test_a_sequence_that_was_set_back_is_no_record_s_fault(
     store: PostgresStorage,
-    url: str,
-    tmp_path: Path,
+    second: PostgresStorage,
     other: "asyncpg.Connection[asyncpg.Record]",
     back: str,
 ) -> None:
@@ -296,9 +292,8 @@ async def test_a_sequence_that_was_set_back_is_no_record_s_fault(
     """
     await store.commit(Batch("sidecar-1", [Entry(make_record(), make_payload())]))
     await other.execute(back)
-    async with await open_storage(url, tmp_path) as second:
-        batch = Batch("sidecar-2", [Entry(make_record(host="new.test"), make_payload())])
-        with pytest.raises(StorageUnavailable, match="duplicate key"):
-            await second.commit(batch)
-        await other.execute("ALTER TABLE sidelog.dictionary ALTER id RESTART 1000")
-        assert await second.commit(batch) == 2
+    batch = Batch("sidecar-2", [Entry(make_record(host="new.test"), make_payload())])
+    with pytest.raises(StorageUnavailable, match="duplicate key"):
+        await second.commit(batch)
+    await other.execute("ALTER TABLE sidelog.dictionary ALTER id RESTART 1000")
+    assert await second.commit(batch) == 2

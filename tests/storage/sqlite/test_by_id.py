@@ -1,41 +1,14 @@
 """How SQLite walks lists in the order of receipt."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from storage.query import Filter, RecordQuery, Scope
 from storage.record import new_id
-from storage.relational.facet_counts import KnownCounts
-from storage.relational.reads.page import read_page
-from storage.relational.session import run_sync
-from storage.relational.writes.remembered import Names
-from storage.sqlite.connection import Budget
-from storage.sqlite.schema import prepare_reader
-from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import SqliteStorage
 from tests.storage.samples import START_US, make_batch, make_record
 from tests.support.filters import make_filter
-
-
-class RecordingBudget(Budget):
-    """Notes how SQLite would run each statement."""
-
-    plans: list[str]
-
-    def execute(
-        self,
-        connection: sqlite3.Connection,
-        sql: str,
-        parameters: tuple[object, ...],
-        *,
-        is_part: bool = False,
-    ) -> list[tuple[object, ...]] | None:
-        """Note the plan, then run it."""
-        rows = connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()
-        self.plans.append("; ".join(row[3] for row in rows))
-        return super().execute(connection, sql, parameters, is_part=is_part)
 
 
 @pytest.mark.parametrize(
@@ -48,33 +21,29 @@ class RecordingBudget(Budget):
         (make_filter(clients=("acme",), routes=("r",), since_us=START_US), "records_route_id"),
     ],
 )
-async def test_an_index_has_the_rows_in_order(tmp_path: Path, filter: Filter, index: str) -> None:
+async def test_an_index_has_the_rows_in_order(
+    store: SqliteStorage, plans: list[list[str]], filter: Filter, index: str
+) -> None:
     """No page sorts, and none looks at rows of other projects, or of other routes."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        names = {
-            "project": "a",
-            "client": "acme",
-            "route_id": "r",
-            "container": "c",
-            "provider": "p",
-        }
-        await store.commit(
-            make_batch(*(make_record(id=new_id(START_US * 1000, 1, n), **names) for n in range(9)))
-        )
+    names = {
+        "project": "a",
+        "client": "acme",
+        "route_id": "r",
+        "container": "c",
+        "provider": "p",
+    }
+    await store.commit(
+        make_batch(*(make_record(id=new_id(START_US * 1000, 1, n), **names) for n in range(9)))
+    )
 
-    connection = sqlite3.connect(path, isolation_level=None)
-    prepare_reader(connection)
-    budget = RecordingBudget(10)
-    budget.plans = []
-    session = SqliteSession(connection, Names(), KnownCounts(), budget)
-    page = run_sync(read_page(session, RecordQuery(filter=filter, by="id", limit=3, offset=1)))
-    connection.close()
+    plans.clear()
+    page = await store.read(RecordQuery(filter=filter, by="id", limit=3, offset=1))
     assert len(page.records) == 3
-    assert budget.plans
-    for plan in budget.plans:
-        assert f"INDEX {index} " in plan, plan
-        assert "TEMP B-TREE" not in plan
+    assert plans
+    for plan in plans:
+        steps = "; ".join(plan)
+        assert f"INDEX {index} " in steps
+        assert "TEMP B-TREE" not in steps
 
 
 async def test_a_page_that_is_cut_says_where_to_go_on(tmp_path: Path) -> None:

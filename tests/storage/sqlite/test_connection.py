@@ -14,10 +14,9 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageUnavailable
-from storage.record import Batch, Entry
 from storage.sqlite.connection import Budget
 from storage.sqlite.store import SqliteStorage
-from tests.storage.samples import make_record
+from tests.storage.samples import make_batch, make_record
 
 ENDLESS = (
     "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT count(*) "
@@ -27,7 +26,7 @@ ENDLESS = (
 
 def test_a_budget_ends_a_query_wherever_it_is() -> None:
     """Time that runs out within a query of a function that SQL calls ends the read like any other,
-    without an error.
+    without an error, and the connection is good for the next.
     """
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
         connection.create_function("endless", 0, lambda: connection.execute(ENDLESS).fetchone()[0])
@@ -35,6 +34,7 @@ def test_a_budget_ends_a_query_wherever_it_is() -> None:
             budget = Budget(0.02)
             assert budget.execute(connection, "SELECT 1", ()) == [(1,)]
             assert budget.execute(connection, sql, ()) is None
+            assert connection.execute("SELECT 2").fetchone() == (2,)
 
 
 def test_a_function_that_fails_in_time_is_an_error() -> None:
@@ -107,7 +107,7 @@ async def test_another_process_that_closes_the_file_takes_nothing_away(tmp_path:
     for start in range(2):
         store = await SqliteStorage.open(path)
         for number in range(3):
-            await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+            await store.commit(make_batch(make_record()))
             assert counted(path) == 3 * start + number + 1
             assert path.with_name("sidelog.db-wal").exists()
         await store.close()

@@ -16,7 +16,7 @@ from storage.query import CountQuery, Filter, RecordQuery
 from storage.record import Batch, Entry, Position
 from storage.sqlite.store import SqliteStorage
 from tests.contract.test_storage_keys import make_key
-from tests.storage.samples import make_payload, make_record
+from tests.storage.samples import make_batch, make_payload, make_record
 
 RING = b"r" * 16
 BATCHES = 12
@@ -115,7 +115,7 @@ async def test_a_journal_without_frames_is_no_journal(tmp_path: Path, length: in
     async with await SqliteStorage.open(path) as store:
         page = await store.read(RecordQuery(filter=ALL, order="asc", limit=100))
         assert [record.id for record in page.records] == ids[: len(page.records)]
-        await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+        await store.commit(make_batch(make_record()))
 
 
 @pytest.mark.parametrize("page", [-1, -2, 1, 0])

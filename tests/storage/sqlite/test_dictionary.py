@@ -36,42 +36,40 @@ async def purge(store: SqliteStorage, floor_us: int) -> None:
         pass
 
 
-async def test_text_is_deleted_with_the_last_day_that_used_it(tmp_path: Path) -> None:
+async def test_text_is_deleted_with_the_last_day_that_used_it(
+    store: SqliteStorage, path: Path
+) -> None:
     """What a later day looked up again stays; what went comes back under another id, and every row
     can be read.
     """
-    path = tmp_path / "records.db"
     now = now_us()
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc"))
-        )
-        later = now + 3 * DAY_US
-        await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
-        await purge(store, now)
-        assert hosts(path) == {"a.example", "b.example", "c.example"}
-        await purge(store, now + 2 * DAY_US)
-        assert hosts(path) == {"b.example"}
-        await store.commit(
-            make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab"))
-        )
-        page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
-        assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
-        assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
+    await store.commit(
+        make_batch(*(make_record(started_at_us=now, host=f"{name}.example") for name in "abc"))
+    )
+    later = now + 3 * DAY_US
+    await store.commit(make_batch(make_record(started_at_us=later, host="b.example")))
+    await purge(store, now)
+    assert hosts(path) == {"a.example", "b.example", "c.example"}
+    await purge(store, now + 2 * DAY_US)
+    assert hosts(path) == {"b.example"}
+    await store.commit(
+        make_batch(*(make_record(started_at_us=later, host=f"{name}.example") for name in "ab"))
+    )
+    page = await store.read(RecordQuery(filter=Filter(), limit=10, order="asc"))
+    assert [record.host for record in page.records] == ["b.example", "a.example", "b.example"]
+    assert (await store.read(CountQuery(make_filter(hosts=("a.example",))))).exchanges == 1
 
 
 async def test_what_is_remembered_is_bounded_in_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client may send a User-Agent of 8 KiB, another one with each request: fifty thousand of
     them were 400 MB.
     """
     monkeypatch.setattr(writes, "MAX_REMEMBERED_BYTES", 50_000)
     monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 50_000)
-    path = tmp_path / "records.db"
     agents = [f"{number} {'x' * 8000}" for number in range(20)]
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(make_batch(make_record()))
+    await store.commit(make_batch(make_record()))
     names = remembered.Names()
     with contextlib.closing(sqlite3.connect(path)) as connection:
         dictionary = Dictionary(connection)

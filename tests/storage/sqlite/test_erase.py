@@ -36,31 +36,30 @@ async def test_no_byte_of_the_erased_is_left(tmp_path: Path) -> None:
         assert "THE-SECRET" not in files_in(tmp_path)
 
 
-async def test_no_byte_of_a_block_that_grew_is_left(tmp_path: Path) -> None:
+async def test_no_byte_of_a_block_that_grew_is_left(store: SqliteStorage, tmp_path: Path) -> None:
     """Nor what was in pages that it gave up while it grew, or that went with older bodies, at any
     time of a process.
     """
     conversation = bytes(16)
     bodies = [os.urandom(2600) for _ in range(5)]
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(make_batch(make_record()))
-        await store.erase(Filter())
-        for number, body in enumerate(bodies):
-            payload = make_payload(number)
-            payload.request_body = make_body(body)
-            await store.commit(
-                Batch("sidecar-1", [Entry(make_record(conversation=conversation), payload)])
-            )
+    await store.commit(make_batch(make_record()))
+    await store.erase(Filter())
+    for number, body in enumerate(bodies):
+        payload = make_payload(number)
+        payload.request_body = make_body(body)
+        await store.commit(
+            Batch("sidecar-1", [Entry(make_record(conversation=conversation), payload)])
+        )
 
-        while not (await store.trim(1)).is_done:
-            pass
-        assert pieces_in(tmp_path, bodies[-1])
-        await store.erase(Filter())
-        assert [pieces_in(tmp_path, body) for body in bodies] == [0] * 5
+    while not (await store.trim(1)).is_done:
+        pass
+    assert pieces_in(tmp_path, bodies[-1])
+    await store.erase(Filter())
+    assert [pieces_in(tmp_path, body) for body in bodies] == [0] * 5
 
 
 async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each slice is a transaction, and batches wait for its end."""
     slices: list[Slice] = []
@@ -74,19 +73,18 @@ async def test_a_search_in_bodies_looks_at_few_rows_at_a_time(
 
     monkeypatch.setattr(sqlite_store, "erase_slice", erase_slice)
 
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(
-            Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)])
-        )
-        await store.erase(Filter(where=Substring("nowhere to be found")))
-        assert [each.next_seq for each in slices] == [11, 21, 31, None]
-        slices.clear()
-        await store.erase(make_filter(projects=("nobody's",)))
-        assert len(slices) == 1
+    await store.commit(
+        Batch("sidecar-1", [Entry(make_record(), make_payload(place)) for place in range(35)])
+    )
+    await store.erase(Filter(where=Substring("nowhere to be found")))
+    assert [each.next_seq for each in slices] == [11, 21, 31, None]
+    slices.clear()
+    await store.erase(make_filter(projects=("nobody's",)))
+    assert len(slices) == 1
 
 
 async def test_an_erasure_without_room_is_tried_with_fewer_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The reserve of a full disk has room for few. Where not even one fits, that is the error."""
     tried: list[int] = []
@@ -100,9 +98,8 @@ async def test_an_erasure_without_room_is_tried_with_fewer_rows(
         raise error
 
     monkeypatch.setattr(sqlite_store, "erase_slice", erase_slice)
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        with pytest.raises(StorageUnavailable, match="full"):
-            await store.erase(Filter(kind="all"))
+    with pytest.raises(StorageUnavailable, match="full"):
+        await store.erase(Filter(kind="all"))
     assert tried == [erase.SLICE_ROWS, 10, 1]
 
 

@@ -1,41 +1,28 @@
 """Blocks of conversations, in the file."""
 
-from pathlib import Path
-
 from storage.purge import KEPT_ROWS
 from storage.query import Filter
 from storage.record import Batch, Entry
 from storage.relational.blocks.payloads import GROWN
 from storage.sqlite.store import SqliteStorage
-from tests.contract.test_storage_repeated_bodies import Log, bodies, entry, history
+from tests.contract.test_storage_repeated_bodies import bodies, entry, history
 from tests.storage.samples import make_payload, make_record
 
 
-async def test_a_conversation_is_stored_once(tmp_path: Path) -> None:
-    """One block for each, beside those of batches; after a restart new ones begin."""
-    async with await SqliteStorage.open(tmp_path / "s.db") as store:
-        await Log(store).run(30)
-        first = await _grown(store)
-    async with await SqliteStorage.open(tmp_path / "s.db") as store:
-        await Log(store).run(3)
-        assert (len(first), len(await _grown(store))) == (2, 4)
-
-
 async def test_a_conversation_whose_newest_call_was_erased_goes_with_its_last_row(
-    tmp_path: Path,
+    store: SqliteStorage,
 ) -> None:
     """The cap on size takes its block with the newest call that is left."""
-    async with await SqliteStorage.open(tmp_path / "s.db", durability="fast") as store:
-        for turn in range(4):
-            await store.commit(Batch("sidecar-1", [entry(turn)]))
-        others = [Entry(make_record(), make_payload(number)) for number in range(KEPT_ROWS + 10)]
-        await store.commit(Batch("sidecar-1", others))
-        await store.erase(Filter(seq_after=3, seq_until=4))
-        assert await bodies(store, 2, 3) == [history(1), history(2)]
-        assert len(await _grown(store)) == 1
-        while not (await store.trim(3)).is_done:
-            pass
-        assert await _grown(store) == []
+    for turn in range(4):
+        await store.commit(Batch("sidecar-1", [entry(turn)]))
+    others = [Entry(make_record(), make_payload(number)) for number in range(KEPT_ROWS + 10)]
+    await store.commit(Batch("sidecar-1", others))
+    await store.erase(Filter(seq_after=3, seq_until=4))
+    assert await bodies(store, 2, 3) == [history(1), history(2)]
+    assert len(await _grown(store)) == 1
+    while not (await store.trim(3)).is_done:
+        pass
+    assert await _grown(store) == []
 
 
 async def _grown(store: SqliteStorage) -> list[int]:

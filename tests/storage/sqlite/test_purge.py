@@ -40,46 +40,44 @@ async def slice_of(
     return await store._writer.run(do)
 
 
-async def test_a_slice_ends_when_a_batch_waits(tmp_path: Path) -> None:
+async def test_a_slice_ends_when_a_batch_waits(store: SqliteStorage) -> None:
     """Some rows always go, but not the whole slice; the rest goes when nobody waits."""
     now = now_us()
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        await store.commit(
-            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
-        )
-        await store.commit(make_batch(make_record(started_at_us=now)))
-        await store.move_floors(now // HOUR_US * HOUR_US, 0)
-        waited = await slice_of(store, purge, 5000, is_wanted=True)
-        assert 0 < waited.rows < 1000
-        rows = waited.rows
-        while not (purged := await store.purge(5000)).is_done:
-            rows += purged.rows
-        assert rows == 1000
-        assert (await store.read(CountQuery(Filter()))).exchanges == 1
+    await store.commit(
+        make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
+    )
+    await store.commit(make_batch(make_record(started_at_us=now)))
+    await store.move_floors(now // HOUR_US * HOUR_US, 0)
+    waited = await slice_of(store, purge, 5000, is_wanted=True)
+    assert 0 < waited.rows < 1000
+    rows = waited.rows
+    while not (purged := await store.purge(5000)).is_done:
+        rows += purged.rows
+    assert rows == 1000
+    assert (await store.read(CountQuery(Filter()))).exchanges == 1
 
 
-async def test_a_connection_tells_that_it_is_wanted(tmp_path: Path) -> None:
+async def test_a_connection_tells_that_it_is_wanted(store: SqliteStorage) -> None:
     """While a function runs it can see whether another one was handed in behind it."""
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        loop = asyncio.get_running_loop()
-        is_running = asyncio.Event()
-        handed_in = threading.Event()
-        seen = []
+    loop = asyncio.get_running_loop()
+    is_running = asyncio.Event()
+    handed_in = threading.Event()
+    seen = []
 
-        def look(_: sqlite3.Connection) -> None:
-            seen.append(store._writer.is_wanted)
-            loop.call_soon_threadsafe(is_running.set)
-            assert handed_in.wait(60)
-            seen.append(store._writer.is_wanted)
+    def look(_: sqlite3.Connection) -> None:
+        seen.append(store._writer.is_wanted)
+        loop.call_soon_threadsafe(is_running.set)
+        assert handed_in.wait(60)
+        seen.append(store._writer.is_wanted)
 
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(store._writer.run(look), name="first")
-            await is_running.wait()
-            tasks.create_task(store.positions("sidecar-1"), name="second")
-            await asyncio.sleep(0)
-            handed_in.set()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store._writer.run(look), name="first")
+        await is_running.wait()
+        tasks.create_task(store.positions("sidecar-1"), name="second")
+        await asyncio.sleep(0)
+        handed_in.set()
 
-        assert seen == [False, True]
+    assert seen == [False, True]
 
 
 def number(path: Path, sql: str, *, is_journal_read: bool = True) -> int:
@@ -89,85 +87,77 @@ def number(path: Path, sql: str, *, is_journal_read: bool = True) -> int:
         return int(connection.execute(sql).fetchone()[0])
 
 
-async def test_slices_leave_the_journal_to_a_reader(tmp_path: Path) -> None:
+async def test_slices_leave_the_journal_to_a_reader(store: SqliteStorage, path: Path) -> None:
     """No slice writes the journal back, however long it is; after a few the store does so on
     another connection.
     """
-    path = tmp_path / "records.db"
     now = now_us()
     in_file = partial(number, path, "SELECT count(*) FROM records", is_journal_read=False)
 
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
-        )
-        await store.move_floors(now // HOUR_US * HOUR_US, 0)
-        await store._writer.run(empty_journal)
-        await store._writer.run(
-            lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall()
-        )
-        assert (await slice_of(store, purge, 10, is_wanted=False)).rows == 10
-        assert in_file() == 1000
-        for _ in range(JOURNAL_SLICES):
-            await store.purge(10)
-        assert in_file() == 1000 - 10 - 10 * JOURNAL_SLICES
-        await store.put_meta("tail", "1", replace=True)
-        in_meta = partial(
-            number,
-            path,
-            "SELECT count(*) FROM meta WHERE name = 'value:tail'",
-            is_journal_read=False,
-        )
-        assert in_meta() == 1  # batches do so as before
+    await store.commit(
+        make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(1000)))
+    )
+    await store.move_floors(now // HOUR_US * HOUR_US, 0)
+    await store._writer.run(empty_journal)
+    await store._writer.run(
+        lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 1").fetchall()
+    )
+    assert (await slice_of(store, purge, 10, is_wanted=False)).rows == 10
+    assert in_file() == 1000
+    for _ in range(JOURNAL_SLICES):
+        await store.purge(10)
+    assert in_file() == 1000 - 10 - 10 * JOURNAL_SLICES
+    await store.put_meta("tail", "1", replace=True)
+    in_meta = partial(
+        number,
+        path,
+        "SELECT count(*) FROM meta WHERE name = 'value:tail'",
+        is_journal_read=False,
+    )
+    assert in_meta() == 1  # batches do so as before
 
 
-async def test_sums_go_in_slices(tmp_path: Path) -> None:
+async def test_sums_go_in_slices(store: SqliteStorage, path: Path) -> None:
     """An hour may have thousands of sums: they do not go at once."""
-    path = tmp_path / "records.db"
     now = now_us()
     sums = partial(number, path, "SELECT count(*) FROM rollups")
 
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        names = [f"project-{each}" for each in range(250)]
-        await store.commit(
-            make_batch(
-                *(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names)
-            )
-        )
-        await store.move_floors(now // HOUR_US * HOUR_US, 0)
-        left = [sums()]
+    names = [f"project-{each}" for each in range(250)]
+    await store.commit(
+        make_batch(*(make_record(started_at_us=now - 2 * DAY_US, project=name) for name in names))
+    )
+    await store.move_floors(now // HOUR_US * HOUR_US, 0)
+    left = [sums()]
 
-        while not (await slice_of(store, purge, 5000, is_wanted=True)).is_done:
-            left.append(sums())
+    while not (await slice_of(store, purge, 5000, is_wanted=True)).is_done:
+        left.append(sums())
 
-        assert (left[0], left[-1]) == (250, 0)
-        assert max(before - after for before, after in pairwise(left)) == 100
-        for table in (
-            "rollups_daily",
-            "status_rollups",
-            "status_rollups_daily",
-            "host_rollups",
-            "host_rollups_daily",
-        ):
-            assert number(path, f"SELECT count(*) FROM {table}") == 0
+    assert (left[0], left[-1]) == (250, 0)
+    assert max(before - after for before, after in pairwise(left)) == 100
+    for table in (
+        "rollups_daily",
+        "status_rollups",
+        "status_rollups_daily",
+        "host_rollups",
+        "host_rollups_daily",
+    ):
+        assert number(path, f"SELECT count(*) FROM {table}") == 0
 
 
-async def test_a_slice_gives_back_more_than_a_page(tmp_path: Path) -> None:
+async def test_a_slice_gives_back_more_than_a_page(store: SqliteStorage, path: Path) -> None:
     """Free pages are given back many in a transaction, and the file ends without any."""
-    path = tmp_path / "records.db"
     now = now_us()
     free = partial(number, path, "PRAGMA freelist_count")
 
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000)))
-        )
-        await store.move_floors(now // HOUR_US * HOUR_US, 0)
-        while not (await store.purge(5000)).is_done:
-            pass
-        before = free()
-        assert before > 40  # of so small a file nothing was given back yet
-        assert await slice_of(store, SqliteUpkeep.give_all_back, 5000, is_wanted=True)
-        assert before - free() == 20
-        await store.vacuum()
-        assert free() == 0
+    await store.commit(
+        make_batch(*(make_record(started_at_us=now - 2 * DAY_US) for _ in range(3000)))
+    )
+    await store.move_floors(now // HOUR_US * HOUR_US, 0)
+    while not (await store.purge(5000)).is_done:
+        pass
+    before = free()
+    assert before > 40  # of so small a file nothing was given back yet
+    assert await slice_of(store, SqliteUpkeep.give_all_back, 5000, is_wanted=True)
+    assert before - free() == 20
+    await store.vacuum()
+    assert free() == 0

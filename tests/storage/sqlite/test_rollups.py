@@ -27,49 +27,28 @@ from tests.storage.samples import START_US, make_batch, make_record
 from tests.support.filters import make_filter
 
 
-async def sums(path: Path, *columns: str) -> list[tuple[Any, ...]]:
+def sums(path: Path, columns: str) -> list[tuple[Any, ...]]:
     """Read columns of all rollup rows."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return connection.execute(
-            f"SELECT {', '.join(columns)} FROM rollups ORDER BY {', '.join(columns)}"
-        ).fetchall()
+        return connection.execute(f"SELECT {columns} FROM rollups ORDER BY {columns}").fetchall()
 
 
-async def histograms(path: Path, table: str = "rollups") -> list[tuple[dict[int, int], ...]]:
-    """Read the histograms of all rows."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        rows = connection.execute(f"SELECT durations, first_bytes FROM {table}").fetchall()
-    return [tuple(unpack_histogram(packed) for packed in row) for row in rows]
-
-
-def statuses(path: Path, *columns: str, table: str = "status_rollups") -> list[tuple[int, ...]]:
-    """Read columns of all rows of the rollups by status, or of those by host."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        return sorted(connection.execute(f"SELECT {', '.join(columns)} FROM {table}"))
-
-
-async def test_histograms_of_rows_stay_short(tmp_path: Path) -> None:
+async def test_histograms_of_rows_stay_short(store: SqliteStorage, path: Path) -> None:
     """However many batches add to a row, its histogram is hardly longer than what is put together."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for number in range(60):
-            await store.commit(
-                make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None))
-            )
+    for number in range(60):
+        await store.commit(make_batch(make_record(duration_us=10 + number % 3, first_byte_us=None)))
 
-    [(durations, first_bytes)] = await histograms(path)
-    assert (sum(durations.values()), first_bytes) == (60, {})
-    [(length,)] = await sums(path, "length(durations)")
-    assert length < APPENDED_BYTES + 8
+    [(durations, first_bytes)] = sums(path, "durations, first_bytes")
+    assert sum(unpack_histogram(durations).values()) == 60
+    assert unpack_histogram(first_bytes) == {}
+    assert len(durations) < APPENDED_BYTES + 8
 
 
-async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
+async def test_methods_that_clients_invent_are_one_row(store: SqliteStorage, path: Path) -> None:
     """Known methods are counted apart, all others together, so that clients cannot make rows."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        methods = ["GET", "POST", *(f"X{number}" for number in range(50)), None]
-        await store.commit(make_batch(*[make_record(method=method) for method in methods]))
-    assert sorted(await sums(path, "exchanges")) == [(1,), (1,), (51,)]
+    methods = ["GET", "POST", *(f"X{number}" for number in range(50)), None]
+    await store.commit(make_batch(*[make_record(method=method) for method in methods]))
+    assert sums(path, "exchanges") == [(1,), (1,), (51,)]
 
 
 @pytest.mark.parametrize(
@@ -84,24 +63,22 @@ async def test_methods_that_clients_invent_are_one_row(tmp_path: Path) -> None:
     ],
 )
 async def test_such_totals_are_told_without_the_rows(
-    tmp_path: Path, filter: Filter, exchanges: int
+    store: SqliteStorage, path: Path, filter: Filter, exchanges: int
 ) -> None:
     """They are right even if somebody takes all rows away."""
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        await store.commit(
-            make_batch(
-                *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
-                *[make_record(host="a", error_type="internal") for _ in range(2)],
-                *[
-                    make_record(host="b", model="large", provider=provider)
-                    for provider in ("openai", None) * 2
-                ],
-            )
+    await store.commit(
+        make_batch(
+            *[make_record(host="a", project="p", status=404, keyed=True) for _ in range(3)],
+            *[make_record(host="a", error_type="internal") for _ in range(2)],
+            *[
+                make_record(host="b", model="large", provider=provider)
+                for provider in ("openai", None) * 2
+            ],
         )
-        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("DELETE FROM records")
-        assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
+    )
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM records")
+    assert await store.read(CountQuery(filter)) == Count(exchanges, 0)
 
 
 @pytest.mark.parametrize(
@@ -115,111 +92,103 @@ async def test_such_totals_are_told_without_the_rows(
     ],
 )
 async def test_rows_are_not_looked_at_for_what_rollups_tell(
-    tmp_path: Path, by: str, names: list[tuple[str | None, int]]
+    store: SqliteStorage, path: Path, by: str, names: list[tuple[str | None, int]]
 ) -> None:
     """Groups are added up from sums: also without any row, with and without a filter of the same
     field.
     """
-    path = tmp_path / "records.db"
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        calls = [
-            make_record(host="a", provider="openai", model="large", user_id="eve") for _ in range(4)
-        ]
-        others = [
-            make_record(host="a", user_id="bob"),
-            make_record(host="a", user_id="bob", status=404),
-        ]
-        await store.commit(make_batch(*calls, *others, make_record(host="a", user_id="eve")))
-        with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("DELETE FROM records")
-        top = await store.read(TopQuery(Filter(), by))
-        assert [(row.names[0], row.exchanges) for row in top.rows] == names
-        assert (top.seen, top.complete) == (7, True)
-        of_model = await store.read(TopQuery(make_filter(models=("large",)), "model"))
-        assert [(row.names[0], row.exchanges) for row in of_model.rows] == [("large", 4)]
+    calls = [
+        make_record(host="a", provider="openai", model="large", user_id="eve") for _ in range(4)
+    ]
+    others = [
+        make_record(host="a", user_id="bob"),
+        make_record(host="a", user_id="bob", status=404),
+    ]
+    await store.commit(make_batch(*calls, *others, make_record(host="a", user_id="eve")))
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM records")
+    top = await store.read(TopQuery(Filter(), by))
+    assert [(row.names[0], row.exchanges) for row in top.rows] == names
+    assert (top.seen, top.complete) == (7, True)
+    of_model = await store.read(TopQuery(make_filter(models=("large",)), "model"))
+    assert [(row.names[0], row.exchanges) for row in of_model.rows] == [("large", 4)]
 
 
-async def test_values_beyond_the_limit_are_counted_together(tmp_path: Path) -> None:
+async def test_values_beyond_the_limit_are_counted_together(store: SqliteStorage) -> None:
     """An hour counts so many values apart and the rest as `other`; counts by it are scanned, and
     exact.
     """
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = ValueLimits(max_values=3)
-        for start in (0, 4):
-            await store.commit(
-                make_batch(
-                    *[
-                        make_record(project=f"p{number}")
-                        for number in range(start, start + 4)
-                        for _ in range(2)
-                    ]
-                )
+    store._batches.limits = ValueLimits(max_values=3)
+    for start in (0, 4):
+        await store.commit(
+            make_batch(
+                *[
+                    make_record(project=f"p{number}")
+                    for number in range(start, start + 4)
+                    for _ in range(2)
+                ]
             )
+        )
 
-        assert (await store.read(StatsQuery())).by_project == {
-            "p0": 4,
-            "p1": 4,
-            "p2": 4,
-            "other": 20,
-        }
-        for number in range(8):
-            assert (
-                await store.read(CountQuery(make_filter(projects=(f"p{number}",))))
-            ).exchanges == 2
+    assert (await store.read(StatsQuery())).by_project == {
+        "p0": 4,
+        "p1": 4,
+        "p2": 4,
+        "other": 20,
+    }
+    for number in range(8):
+        assert (await store.read(CountQuery(make_filter(projects=(f"p{number}",))))).exchanges == 2
 
-        assert (await store.read(CountQuery(make_filter(services=("catalogue",))))).exchanges == 16
-        scoped = await store.read(StatsQuery(Filter(scope=Scope(projects=("p1", "p6")))))
-        assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
-        facet = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
-        assert [(value.value, value.count) for value in facet] == [
-            (f"p{number}", 2) for number in range(8)
-        ]
-        await store.erase(make_filter(projects=("p1", "p5")))
-        assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p2": 4, "other": 16}
-        await store.commit(make_batch(make_record(project="p9")))
-        assert (await store.read(StatsQuery())).by_project["other"] == 18
+    assert (await store.read(CountQuery(make_filter(services=("catalogue",))))).exchanges == 16
+    scoped = await store.read(StatsQuery(Filter(scope=Scope(projects=("p1", "p6")))))
+    assert (scoped.total, scoped.by_project) == (8, {"p1": 4, "p6": 4})
+    facet = (await store.read(FacetQuery(Filter(), ("project",))))["project"]
+    assert [(value.value, value.count) for value in facet] == [
+        (f"p{number}", 2) for number in range(8)
+    ]
+    await store.erase(make_filter(projects=("p1", "p5")))
+    assert (await store.read(StatsQuery())).by_project == {"p0": 4, "p2": 4, "other": 16}
+    await store.commit(make_batch(make_record(project="p9")))
+    assert (await store.read(StatsQuery())).by_project["other"] == 18
 
 
 async def test_what_another_hour_counts_together_is_no_part_of_a_count(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Values counted apart in one hour and among the others in the next have all their records, or
     no count.
     """
     hour = START_US // HOUR_US * HOUR_US
-    async with await SqliteStorage.open(tmp_path / "records.db", durability="fast") as store:
-        store._batches.limits = ValueLimits(max_values=3)
-        for number, names in enumerate(("abcd", "defaaa", "")):
-            at = {"started_at_us": hour + number * HOUR_US, "level": "error"}
-            records = [
-                make_record(project=name, key_id=name, error_type=name, **at) for name in names
-            ]
-            await store.commit(make_batch(*records, make_record(project=None, **at)))
+    store._batches.limits = ValueLimits(max_values=3)
+    for number, names in enumerate(("abcd", "defaaa", "")):
+        at = {"started_at_us": hour + number * HOUR_US, "level": "error"}
+        records = [make_record(project=name, key_id=name, error_type=name, **at) for name in names]
+        await store.commit(make_batch(*records, make_record(project=None, **at)))
 
-        every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
-        for filter in (
-            Filter(),
-            make_filter(levels=("error",)),
-            Filter(since_us=hour, until_us=hour + 2 * HOUR_US),
-        ):
-            summary = await store.read(SummaryQuery(filter))
-            facets = await store.read(FacetQuery(filter, ("project", "key", "level")))
-            assert summary.complete
-            assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [
-                every
-            ] * 3
-            number = (await store.read(CountQuery(filter))).exchanges
-            assert [counts_of(values) for values in facets.values()] == [
-                every,
-                every,
-                [("error", number)],
-            ]
-            assert counts_of(summary.top["service"]) == [("catalogue", number)]
+    every = [("a", 4), ("d", 2), ("b", 1), ("c", 1), ("e", 1), ("f", 1)]
+    for filter in (
+        Filter(),
+        make_filter(levels=("error",)),
+        Filter(since_us=hour, until_us=hour + 2 * HOUR_US),
+    ):
+        summary = await store.read(SummaryQuery(filter))
+        facets = await store.read(FacetQuery(filter, ("project", "key", "level")))
+        assert summary.complete
+        assert [counts_of(summary.top[name]) for name in ("project", "key", "error_type")] == [
+            every
+        ] * 3
+        number = (await store.read(CountQuery(filter))).exchanges
+        assert [counts_of(values) for values in facets.values()] == [
+            every,
+            every,
+            [("error", number)],
+        ]
+        assert counts_of(summary.top["service"]) == [("catalogue", number)]
 
-        monkeypatch.setattr(facets_module, "SAMPLE_ROWS", 5)
-        facets = await store.read(FacetQuery(Filter(), ("project", "level")))
-        assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
-        assert counts_of(facets["level"]) == [("error", 13)]
+    monkeypatch.setattr(facets_module, "SAMPLE_ROWS", 5)
+    facets = await store.read(FacetQuery(Filter(), ("project", "level")))
+    assert sorted(counts_of(facets["project"])) == [(name, None) for name in "abcdef"]
+    assert counts_of(facets["level"]) == [("error", 13)]
 
 
 def counts_of(values: list[FacetValue]) -> list[tuple[str, int | None]]:

@@ -79,9 +79,3 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(monkeypatch: pytest.MonkeyP
     assert tables(connection) == set()
     assert not connection.in_transaction
     connection.close()
-
-
-def test_the_migrations_are_found() -> None:
-    """They are packaged with the program, in order."""
-    assert len(schema.migrations()) >= 1
-    assert "CREATE TABLE records" in schema.migrations()[0]

@@ -17,13 +17,11 @@ from storage.errors import SchemaTooNew, StorageUnavailable
 from storage.query import Durability, Filter, RecordQuery
 from storage.record import Batch, Entry, Payload, Stream
 from storage.relational.sql import COMBINATIONS
-from storage.relational.writes import dictionary, packing, remembered
 from storage.search.expression import Is, Or, leaves
-from storage.sqlite import connection
 from storage.sqlite.session import SqliteSession
 from storage.sqlite.store import READ_STATEMENTS, SqliteStorage
 from tests.contract.listing import read_on
-from tests.storage.samples import make_batch, make_body, make_full_record, make_record
+from tests.storage.samples import make_batch, make_body, make_record
 from tests.support.filters import make_filter
 
 
@@ -105,14 +103,6 @@ async def test_a_newer_file_is_left_alone(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["records.db"]
 
 
-async def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
-    """A damaged or foreign file is told apart from a refused value."""
-    path.parent.mkdir()
-    path.write_bytes(b"this is no database" * 1000)
-    with pytest.raises(StorageUnavailable):
-        await SqliteStorage.open(path)
-
-
 async def test_a_place_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     """A path below a file cannot be opened."""
     (tmp_path / "file").write_text("")
@@ -168,20 +158,6 @@ def prepared_statements() -> int:
 # The time budget.
 
 
-async def test_a_running_statement_is_ended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The budget ends a statement in its middle, and the connection is good for the next."""
-    endless = (
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
-    )
-    async with await SqliteStorage.open(path) as store:
-        budget = connection.Budget(0.05)
-        assert await store._readers[0].run(lambda raw: budget.execute(raw, "SELECT 1", ())) == [
-            (1,)
-        ]
-        assert await store._readers[0].run(lambda raw: budget.execute(raw, endless, ())) is None
-        assert await store._readers[0].run(lambda raw: raw.execute("SELECT 2").fetchall()) == [(2,)]
-
-
 async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Path) -> None:
     """Nobody waits for the rest of a cancelled read, and the next read can use its connection."""
     endless = (
@@ -198,28 +174,6 @@ async def test_a_cancelled_read_is_ended_and_gives_its_connection_back(path: Pat
                 await store._read(work)
         async with asyncio.timeout(60):
             assert await store.last_seq() == 0
-
-
-# What the writer remembers.
-
-
-async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With more values than are remembered, every row still reads back as it was."""
-    monkeypatch.setattr(dictionary, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(remembered, "MAX_REMEMBERED_BYTES", 1000)
-    monkeypatch.setattr(packing, "MAX_COMBINATIONS", 3)
-    records = [
-        make_full_record(user_agent=f"agent {n % 7}", route_id=f"route {n % 11}") for n in range(60)
-    ]
-
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for start in range(0, 60, 20):
-            await store.commit(make_batch(*records[start : start + 20]))
-        assert await read_on(store, limit=7) == records
-
-    assert ask(path, "SELECT count(*) - count(DISTINCT kind || ' ' || value) FROM dictionary") == [
-        (0,)
-    ]
 
 
 # Lists are served by an index.
@@ -254,7 +208,7 @@ async def test_what_is_remembered_is_bounded(path: Path, monkeypatch: pytest.Mon
     ],
 )
 async def test_common_lists_use_an_index(
-    store: SqliteStorage, monkeypatch: pytest.MonkeyPatch, filter: Filter, index: str
+    store: SqliteStorage, plans: list[list[str]], filter: Filter, index: str
 ) -> None:
     """SQLite finds the rows of the common filters by an index that also has them in order of seq."""
     stream = Stream(None, None, None, True, "length", tools=["search"], failed_tools=["search"])
@@ -268,29 +222,14 @@ async def test_common_lists_use_an_index(
         message="no such user",
     )
     await store.commit(make_batch(make_record(trace_id="0af7", status=404), call))
-    plans: list[str] = []
-    execute = connection.Budget.execute
-
-    def explain(
-        budget: connection.Budget,
-        raw: sqlite3.Connection,
-        sql: str,
-        parameters: tuple[object, ...],
-        **how: bool,
-    ) -> list[tuple[object, ...]] | None:
-        plans.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {sql}", parameters))
-        return execute(budget, raw, sql, parameters, **how)
-
-    monkeypatch.setattr(connection.Budget, "execute", explain)
+    plans.clear()
     await store.read(RecordQuery(filter=filter))
-    assert f"USING INDEX {index}" in "\n".join(plans)
-    assert not any(plan.startswith("SCAN") for plan in plans)
+    steps = [step for plan in plans for step in plan]
+    assert f"USING INDEX {index}" in "\n".join(steps)
+    assert not any(step.startswith("SCAN") for step in steps)
     asked = {leaf.field: leaf.values for leaf in leaves(filter.where) if isinstance(leaf, Is)}
     has_alternatives = isinstance(filter.where, Or) or any(
         len(values) > 1 for values in asked.values()
     )
     is_ordered = index == "records_events" or not (has_alternatives or asked.keys() & COMBINATIONS)
-    assert (len(plans) == 1) == is_ordered
-
-
-# Payloads that retention removed.
+    assert (len(steps) == 1) == is_ordered

@@ -15,22 +15,20 @@ from tests.storage.samples import START_US, make_batch, make_record
 
 
 async def test_spans_cover_every_row_and_are_few(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: SqliteStorage, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small batches share a span until it is long enough, a large batch is one span, and none
     overlap.
     """
     monkeypatch.setattr(write, "SPAN_RECORDS", 20)
-    path = tmp_path / "records.db"
     chance = random.Random(3)
 
-    async with await SqliteStorage.open(path, durability="fast") as store:
-        for size in (1, 5, 13, 1, 1, 60, 2, 2):
-            records = [
-                make_record(started_at_us=START_US + chance.randrange(10**6)) for _ in range(size)
-            ]
-            await store.commit(make_batch(*records))
-        rows = (await store.read(RecordQuery(order="asc", limit=1000))).records
+    for size in (1, 5, 13, 1, 1, 60, 2, 2):
+        records = [
+            make_record(started_at_us=START_US + chance.randrange(10**6)) for _ in range(size)
+        ]
+        await store.commit(make_batch(*records))
+    rows = (await store.read(RecordQuery(order="asc", limit=1000))).records
 
     with contextlib.closing(sqlite3.connect(path)) as connection:
         spans = connection.execute("SELECT * FROM spans ORDER BY last_seq").fetchall()

@@ -130,7 +130,7 @@ async def test_what_comes_late_below_what_was_purged_is_shown(store: ClickhouseS
     """Nothing is hidden above the stable prefix."""
     await fill(store, DAY)
     await store.move_floors(DAY + HOUR_US, 0)
-    last_seq = await store.commit(Batch("sidecar-1", [Entry(make_record(started_at_us=DAY))]))
+    last_seq = await store.commit(make_batch(make_record(started_at_us=DAY)))
     assert (await store.purge(10)).rows == 2
     assert (await store.retention()).purged_through_seq < last_seq
 
@@ -170,7 +170,7 @@ async def test_the_erased_are_taken_out(link: Link, store: ClickhouseStorage) ->
 
 async def test_what_is_not_in_the_stable_prefix_is_erased_too(store: ClickhouseStorage) -> None:
     """Readers see it already."""
-    await store.commit(Batch("sidecar-1", [Entry(make_record())]))
+    await store.commit(make_batch(make_record()))
     assert (await store.erase(ALL)).exchanges == 1
     assert await shown(store) == []
 

@@ -7,7 +7,7 @@ import pytest
 
 from storage.backends import open_storage
 from storage.query import Filter, RecordQuery, TopQuery
-from storage.relational.blocks.portions import MAX_BYTES, body_bytes, portions
+from storage.relational.blocks.portions import MAX_BYTES, portions
 from storage.search.expression import Is, Not
 from storage.sqlite.codec import Row
 from storage.sqlite.session import SqliteSession
@@ -35,11 +35,6 @@ def test_rows_are_cut_by_number_and_size(sizes: list[int], expected: list[int]) 
     assert [size for some in found for size in some] == sizes
 
 
-def test_both_bodies_count() -> None:
-    """As they were on the wire."""
-    assert body_bytes(make_record(1, request_bytes=3, response_bytes=4)) == 7
-
-
 async def test_a_read_has_few_large_bodies_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,9 +52,9 @@ async def test_a_read_has_few_large_bodies_in_memory(
 
     monkeypatch.setattr(SqliteSession, "places", counted)
     payload = make_payload(make_body(b'{"x":1}'))
+    half = MAX_BYTES // LARGE // 2
     records = [
-        (make_record(n, request_bytes=MAX_BYTES // LARGE, response_bytes=0), payload)
-        for n in range(20)
+        (make_record(n, request_bytes=half, response_bytes=half), payload) for n in range(20)
     ]
 
     async with await open_storage("sqlite:///records.db", tmp_path) as storage:
