@@ -73,47 +73,6 @@ def test_heads_lose_their_secrets_and_nothing_else(fields: list[tuple[str, str]]
     assert redactor.redact_head(shown) == shown
 
 
-@each_of(
-    ("head", "expected"),
-    [
-        (b"GET /?token=S HTTP/1.1\r\nA: b", b"GET /?token=[REDACTED] HTTP/1.1\r\nA: b"),
-        (b"GET /?key=S&a=1#token=S HTTP/1.1\r\n", b"GET /?key=[REDACTED]&a=1#token=[REDACTED] HTTP/1.1\r\n"),
-        (b"GET /?token=S", b"GET /?token=[REDACTED]"),
-        (b"GET /?token=S S\r\nA: b", b"GET /?token=[REDACTED]\r\nA: b"),
-        (b"GET /?a=1;token=S HTTP/1.1\r\n", b"GET /?a=1;token=[REDACTED] HTTP/1.1\r\n"),
-        (b"GET /a;v=1;token=S/b;sig=S?c HTTP/1.1\r\n", b"GET /a;v=1;token=[REDACTED]/b;sig=[REDACTED]?c HTTP/1.1\r\n"),
-        (b"GET /#access_token=S HTTP/1.1\r\n", b"GET /#access_token=[REDACTED] HTTP/1.1\r\n"),
-        (b"\r\nGET /?token=S HTTP/1.1\r\n", b"\r\nGET /?token=[REDACTED] HTTP/1.1\r\n"),
-        (b"HTTP/1.1 200 OK?\r\nSet-Cookie: S", b"HTTP/1.1 200 OK?\r\nSet-Cookie: [REDACTED]"),
-        (b"G\r\nCookie:S\r\n S\r\n\tS\r\nB: c", b"G\r\nCookie: [REDACTED]\r\n [REDACTED]\r\n [REDACTED]\r\nB: c"),
-        (b"G\nCookie: S\nB: c\n\n", b"G\nCookie: [REDACTED]\nB: c\n\n"),
-        (b"G\r\nA: b\rCookie: S\rS\r\n", b"G\r\nA: b\rCookie: [REDACTED]\r [REDACTED]\r\n"),
-        (b"G /\nCookie: S\r\nB: c", b"G /\nCookie: [REDACTED]\r\nB: c"),
-        (b"G\r\nCookie : S\r\n", b"G\r\nCookie : [REDACTED]\r\n"),
-        (b"G\r\n Cookie: S\r\n", b"G\r\n Cookie: [REDACTED]\r\n"),
-        (
-            b"G\r\nReferer: http://a/?x=1&token=S'S#sig=S\r\nLink: <http://a/?sig=S>; rel=next",
-            b"G\r\nReferer: http://a/?x=1&token=[REDACTED]\r\nLink: <http://a/?sig=[REDACTED]>; "
-            b"rel=next",
-        ),
-        (b"G\r\nHost: user:S=S@a:80\r\nB: c@d", b"G\r\nHost: [REDACTED]@a:80\r\nB: c@d"),
-        (b"G\r\n:authority: user:S=S@a b\r\nB: c", b"G\r\n:authority: [REDACTED]@a b\r\nB: c"),
-        (b"G\r\n:authorization: =S\r\n =S", b"G\r\n:authorization: [REDACTED]\r\n [REDACTED]"),
-        (b'G\r\nX-Who: {"token": "=S", "a": 1}\r\n', b'G\r\nX-Who: {"token": "[REDACTED]", "a": 1}\r\n'),
-        (b"G\r\nX-Auth: a=S\r\nX-Cookie: a=S\r\n", b"G\r\nX-Auth: [REDACTED]\r\nX-Cookie: [REDACTED]\r\n"),
-        (b"GET /a;jsessionid=S?sid=S HTTP/1.1\r\n", b"GET /a;jsessionid=[REDACTED]?sid=[REDACTED] HTTP/1.1\r\n"),
-        (b"", b""),
-    ],
-)  # fmt: skip
-def test_odd_heads(head: bytes, expected: bytes) -> None:
-    """Broken request lines, odd line ends, folded values, URLs in values."""
-    redactor = Redactor()
-    shown = redactor.redact_head(head)
-    assert shown == expected
-    assert b"=S" not in shown
-    assert redactor.redact_head(shown) == shown
-
-
 @given(st.binary(max_size=400))
 def test_any_head_is_taken(head: bytes) -> None:
     """Nothing raises, and a second pass changes nothing."""
@@ -146,17 +105,6 @@ def test_queries_lose_their_secrets_and_nothing_else(data: st.DataObject, rounds
     redactor = Redactor()
     assert redactor.redact_query(query) == redacted
     assert redactor.redact_query(redacted) == redacted
-
-
-def test_paths_lose_the_secrets_of_their_parameters() -> None:
-    """Parameters of segments and of a fragment; a path without them comes back itself."""
-    redactor = Redactor()
-    assert (
-        redactor.redact_path(b"/a;Token=S;v=1/b#a=1&sig=S/S")
-        == b"/a;Token=[REDACTED];v=1/b#a=1&sig=[REDACTED]"
-    )
-    path = b"/plain/path=1"
-    assert redactor.redact_path(path) is path
 
 
 @given(
@@ -239,78 +187,6 @@ def test_configured_names_are_redacted_where_they_belong() -> None:
 
 
 FORM = b"application/x-www-form-urlencoded"
-
-
-@each_of(
-    ("body", "content_type", "expected"),
-    [
-        (b"a=1&password=S&b=2", FORM, b"a=1&password=[REDACTED]&b=2"),
-        (b"a=1&password=S", b"", b"a=1&password=[REDACTED]"),
-        (b"password=S\r\n", b"text/plain", b"password=[REDACTED]"),
-        (b"key=k&a=1", FORM, b"key=k&a=1"),
-        (b'{"password": "a&token=S"}', FORM, b'{"password": "[REDACTED]"}'),
-        (b'{"q": "a&token=b"}', FORM, b'{"q": "a&token=b"}'),
-        (b'{"password": "S"}', b"image/png", b'{"password": "[REDACTED]"}'),
-        (
-            b'data: {"token": "S"}\n\n: c\n\n',
-            b"text/event-stream",
-            b'data: {"token": "[REDACTED]"}\n\n: c\n\n',
-        ),
-        (b"plain words, password = none", b"text/plain", b"plain words, password = none"),
-        (b"\x00\xff" * 50, b"application/octet-stream", b"\x00\xff" * 50),
-        (b"", b"application/json", b""),
-    ],
-)
-def test_whole_bodies(body: bytes, content_type: bytes, expected: bytes) -> None:
-    """Each kind of body is read by its kind; the content type is not believed against the body."""
-    redactor = Redactor()
-    assert redactor.redact_body(body, b"", content_type, False) == (expected, b"")
-    assert redactor.redact_body(expected, b"", content_type, False) == (expected, b"")
-
-
-def test_windows_that_meet_are_one_body() -> None:
-    """Without a gap a secret that lies across both windows is found, and the tail is part of the
-    head.
-    """
-    body = b'{"a": 1, "password": "' + SECRET.encode() + b'"}'
-    for cut in range(len(body)):
-        assert Redactor().redact_body(body[:cut], body[cut:], b"", False) == (
-            b'{"a": 1, "password": "[REDACTED]"}',
-            b"",
-        )
-
-
-def survivors(text: bytes) -> list[str]:
-    """Pieces of the secret, of 6 characters or more, that are in a text."""
-    return [SECRET[i : i + 6] for i in range(len(SECRET) - 5) if SECRET[i : i + 6].encode() in text]
-
-
-@each_of(
-    ("template", "content_type"),
-    [
-        ('{"first": [1, 2], "password": "%s", "last": {"x": "y"}, "end": 1}', b"application/json"),
-        ('{"arguments": "{\\"password\\": \\"%s\\", \\"x\\": 1}", "end": 1}', b"application/json"),
-        ('{"password": "%s and blanks, and commas", "end": 1}', b"application/json"),
-        ('data: {"token": "%s"}\n\ndata: {"a": 1}\n\n', b"text/event-stream"),
-        ("first=1&password=%s&end=1", FORM),
-        ("first=1&end=1&password=%s", FORM),
-        (
-            '--B\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n'
-            '--B\r\nContent-Disposition: form-data; name="password"\r\n\r\n%s\r\n--B--\r\n',
-            b"multipart/form-data; boundary=B",
-        ),
-    ],
-)
-def test_no_half_secret_survives_at_the_edge_of_a_window(
-    template: str, content_type: bytes
-) -> None:
-    """Wherever head window and tail window end and begin, no piece of the secret is kept."""
-    body = (template % SECRET).encode()
-    redactor = Redactor()
-    for end in range(1, len(body)):
-        for start in range(end + 1, len(body), 3):
-            head, tail = redactor.redact_body(body[:end], body[start:], content_type, True)
-            assert survivors(head + b"|" + tail) == [], (end, start)
 
 
 def test_tail_keeps_what_is_safe() -> None:
