@@ -51,6 +51,8 @@ TESTED_ELSEWHERE: Final = {
     "proxy/enrich/merge.py": "tests/proxy/enrich: whole exchanges through the record builder",
     "proxy/enrich/readers": "the same",
     "proxy/enrich/mcp": "tests/proxy/enrich/mcp: whole exchanges through the record builder",
+    "proxy/enrich/redact/patterns/assigned.py": "test_corpus.py, by the rows of text.txt",
+    "proxy/enrich/redact/patterns/given.py": "the same",
     "proxy/single.py": "tests/e2e: every test of processes runs it with workers = 0",
     "proxy/worker/exits": "tests/proxy/worker, through sockets",
     "proxy/worker/upstream/places.py": "test_opener.py, test_pool.py and test_http2_pool.py beside it",

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Callable
 
 from proxy.enrich.redact.patterns.secrets import SecretPatterns
-from proxy.enrich.redact.redactor import Redactor
 from tests.support.cases import each_of
 
 CARDS = (
@@ -122,53 +121,6 @@ def test_accounts_of_each_country_are_found(account: str) -> None:
 def test_parts_of_others_are_ruled_out_at_a_glance(text: str) -> None:
     """UUIDs, hexadecimal digits, fractions and base64: it takes no closer look."""
     assert not SecretPatterns().may_hold(b'{"a": "%b"}' % text.encode())
-
-
-def test_what_follows_a_number_stays() -> None:
-    """A date, a word."""
-    assert redact(b"4111 1111 1111 1111 12/27") == b"[REDACTED] 12/27"
-    assert redact(b"DE89 3704 0044 0532 0130 00 from Bob") == b"[REDACTED] from Bob"
-
-
-@each_of(
-    ("text", "shown"),
-    [
-        ('{"cardNumber": 4111111111111111}', '{"cardNumber": "[REDACTED]"}'),
-        ('{"a":{"n":4111111111111111,"b":1}}', '{"a":{"n":"[REDACTED]","b":1}}'),
-        ('{"n":[4111111111111111, 378282246310005]}', '{"n":["[REDACTED]", "[REDACTED]"]}'),
-        ('{"r":[["bob",4111111111111111]]}', '{"r":[["bob","[REDACTED]"]]}'),
-        ('[4111111111111111]', '["[REDACTED]"]'),
-        (r'{"a":"{\"n\": 4111111111111111}"}', r'{"a":"{\"n\": \"[REDACTED]\"}"}'),
-        (r'{"a":"{\n\"n\":[4111111111111111]}"}', r'{"a":"{\n\"n\":[\"[REDACTED]\"]}"}'),
-        ('{"note":"n: 4111111111111111, ok"}', '{"note":"n: [REDACTED], ok"}'),
-        ('{"note":": 4111111111111111"}', '{"note":": [REDACTED]"}'),
-        ('{"note":"[4111111111111111, 1]"}', '{"note":"[[REDACTED], 1]"}'),
-    ],
-)  # fmt: skip
-def test_json_stays_json(text: str, shown: str) -> None:
-    """A number becomes a string where it is one of JSON, and nothing but itself where it is part of
-    a string.
-    """
-    json.loads(text)
-    for patterns in (redact, Redactor().redact_value):
-        assert patterns(text.encode()).decode() == shown
-        assert patterns(shown.encode()).decode() == shown
-    json.loads(shown)
-
-
-@each_of(
-    "text",
-    [
-        '{"a":4111111111111111.5}', '{"a":1.4111111111111111}', '{"a":-4111111111111111}', "4111111111111112",
-        "x4111111111111111", "4111111111111111a", "4111.1111.1111.1111", "4111 1111-1111 1111", "9111111111111110",
-        "DE89370400440532013001", "XX89370400440532013000", "DE8937040044053201300", "De89370400440532013000",
-        '{"order_id":"4111111111111111"}', '{"traceId": 4111111111111111}', "ts=4111111111111111",
-        '{"start_time_ns": 4111111111111111}',
-    ],
-)  # fmt: skip
-def test_other_numbers_stay(text: str) -> None:
-    """Wrong check digits and lengths, parts of others, and digits whose name says what they are."""
-    assert redact(text.encode()) == text.encode()
 
 
 def test_numbers_that_are_none_are_seldom_taken_for_one() -> None:

@@ -8,9 +8,8 @@ import random
 import string
 import sysconfig
 import uuid
-from functools import partial
 from pathlib import Path
-from urllib.parse import quote, quote_plus, unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 from hypothesis import given
@@ -25,9 +24,6 @@ from tests.support.cases import each_of
 redact_patterns = SecretPatterns().redact
 SECRETS = make_secrets()
 FURTHER = make_further_secrets()
-CERTIFICATE = (
-    "-----BEGIN CERTIFICATE-----\n" + "MIIBkTCB+wIJAKHHIG" * 20 + "\n-----END CERTIFICATE-----\n"
-)
 
 
 def percent(text: str) -> str:
@@ -65,116 +61,6 @@ def test_every_kind_is_found(kind: str) -> None:
             if len(piece) >= 15:
                 assert piece.encode() not in unquote_to_bytes(unquote_to_bytes(redacted)), place
         assert redact_patterns(redacted) == redacted, place
-
-
-@each_of(
-    ("text", "expected"),
-    [
-        ("Authorization: Bearer abcdefghij0123456789", "Authorization: Bearer [REDACTED]"),
-        (
-            "curl -H 'authorization: bearer AbCdEfGhIjKlMnOp1'",
-            "curl -H 'authorization: bearer [REDACTED]'",
-        ),
-        ("Basic dXNlcjpwYXNzd29yZA==", "Basic [REDACTED]"),
-        ("postgres://user:p4ss@db:5432/x", "postgres://[REDACTED]@db:5432/x"),
-        ("https://x/?api_key=hunter2000&a=1", "https://x/?api_key=[REDACTED]&a=1"),
-        (
-            "https://x/?a=1&X-Amz-Signature=0123456789abcdef",
-            "https://x/?a=1&X-Amz-Signature=[REDACTED]",
-        ),
-        ("aws_secret_access_key = " + "a1/B" * 10, "aws_secret_access_key = [REDACTED]"),
-        ("https://x/a?db_password=hunter2000&a=1", "https://x/a?db_password=[REDACTED]&a=1"),
-        ("https://x/#access_token=hunter2000&a=1", "https://x/#access_token=[REDACTED]&a=1"),
-        (
-            "https://x/o?X-Goog-Signature=0123456789abcdef",
-            "https://x/o?X-Goog-Signature=[REDACTED]",
-        ),
-        ("Location: /a;jsessionid=0123456789ABCDEF?b=1", "Location: /a;jsessionid=[REDACTED]?b=1"),
-        ("https://x/a?ticket=ST-4711-" + "aB3" * 9, "https://x/a?ticket=[REDACTED]"),
-        (
-            "https://x/a?reset_password_token=hunter2000&b=1",
-            "https://x/a?reset_password_token=[REDACTED]&b=1",
-        ),
-        ("https://x/a?jwt=hunter2000", "https://x/a?jwt=[REDACTED]"),
-        (
-            "Server=x;User ID=sa;Password=hunter2;Encrypt=true",
-            "Server=x;User ID=sa;Password=[REDACTED];Encrypt=true",
-        ),
-        ("export DB_PASSWORD=hunter2x\nA=b", "export DB_PASSWORD=[REDACTED]\nA=b"),
-        (
-            r'"text":"A=1\nSTRIPE_API_KEY=\"hunter two\"\nB=2"',
-            r'"text":"A=1\nSTRIPE_API_KEY=\"[REDACTED]\"\nB=2"',
-        ),
-        ('["BASIC_AUTH_PASSWORD=hunter2x","A=1"]', '["BASIC_AUTH_PASSWORD=[REDACTED]","A=1"]'),
-        (r'{"u":"https:\/\/user:p4ss@db\/x"}', r'{"u":"https:\/\/[REDACTED]@db\/x"}'),
-        (
-            r'{"u":"https://x/?a=1\u0026api_key=hunter2000"}',
-            r'{"u":"https://x/?a=1\u0026api_key=[REDACTED]"}',
-        ),
-        (r'{"a":"Basic dXP\/OnBhc3M="}', '{"a":"Basic [REDACTED]"}'),
-        (r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}', r'{"u":"https:\/\/x\/?a=1","b":"\u0026"}'),
-        (
-            "CONNECT\nlogin:me\npasscode:hunter2\n\n\0",
-            "CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\0",
-        ),
-        (
-            r'["CONNECT\nlogin:me\npasscode:hunter2\n\n\u0000"]',
-            r'["CONNECT\nlogin:me\npasscode:[REDACTED]\n\n\u0000"]',
-        ),
-        ("mysql --password=hunter2x -u a", "mysql --password=[REDACTED] -u a"),
-        (
-            '"docker login --registry-token=abc-def \\"x\\""',
-            '"docker login --registry-token=[REDACTED] \\"x\\""',
-        ),
-        ("PGPASSWORD='hunter two' psql -h db", "PGPASSWORD='[REDACTED]' psql -h db"),
-        ("AccountKey=" + "Zz0/" * 22 + "==;", "AccountKey=[REDACTED];"),
-        (
-            "https://hooks.slack.com/services/T0/B0/abcdefgh12345678",
-            "https://hooks.slack.com/services/[REDACTED]",
-        ),
-        (
-            "https://hooks.slack.com/commands/T0/1/abcdefgh12345678",
-            "https://hooks.slack.com/commands/[REDACTED]",
-        ),
-        (
-            "https://x.webhook.office.com/webhookb2/" + "aB3-" * 12,
-            "https://x.webhook.office.com/webhookb2/[REDACTED]",
-        ),
-        ("POST /bot7123456789:AA" + "aB3" * 11 + "/sendMessage", "POST /bot[REDACTED]/sendMessage"),
-    ],
-)
-def test_the_words_around_a_secret_stay(text: str, expected: str) -> None:
-    """A reader sees what was there."""
-    assert redact_patterns(text.encode()).decode() == expected
-
-
-@each_of(
-    "text",
-    [
-        "sk-learn-and-some-longer-words-joined-together",
-        "task-0a1b2c3d4e5f60718293a4b5",
-        "the bearer authentication-scheme of RFC 6750",
-        "basic authentication", "Basic understanding of things",
-        "http://host:8080/path@2x.png", "mailto:someone@example.com", "https://example.com/?page=2&sort=token",
-        "certificate-authority-data: " + base64.b64encode(CERTIFICATE.encode()).decode(),
-        "refs/heads/PT-1234-fix-login-page-redirect-bug", "PGT-88-add-new-export-format-for-reports",
-        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
-        "https://example.com/?page_token=0123456789&next_page_token=0123456789", "max_tokens=0123456789",
-        "tfp_distributions_log_normal_log_probability", "jina_embeddings_version_three_base_english",
-        "NotificationPreferenceManag.update.someVeryLongMethodNameOfIt", "sk-SomeWords-AndOthers-In-Capitals",
-        "resp_0123456789abcdef0123456789abcdef0123456789abcdef", "toolu_01A09q90qw90lq917835lq9",
-        "chatcmpl-AbCdEf0123456789AbCdEf01234", "a;password=event.target.value",
-        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg",
-        "DB_PASSWORD=$DB_PASSWORD", "GITHUB_TOKEN=${{ secrets.TOKEN }}", 'API_KEY="<your key>"',
-        "API_KEY = os.environ", "MAX_TOKEN=4096", "--max-tokens=4096", "--token=$TOKEN", "--sort-by=password_length",
-        "eyJ is how JSON begins in base64", "AKIA is a prefix", "git@github.com:owner/name.git",
-    ],
-)  # fmt: skip
-def test_lookalikes_stay(text: str) -> None:
-    """What only begins like a secret is left alone, as the same object."""
-    raw = text.encode()
-    assert redact_patterns(raw) is raw
 
 
 WORDS = tuple(
@@ -388,52 +274,6 @@ def test_a_text_full_of_literals_stays(piece: str) -> None:
     assert shown == text + b" [REDACTED] hunter2"
 
 
-@each_of(
-    ("text", "expected"),
-    [
-        ("CREATE USER \"bob\" WITH PASSWORD 'p w 1' WITH ALL", 'CREATE USER "bob" WITH PASSWORD [REDACTED] WITH ALL'),
-        ("SET PASSWORD FOR bob = 'p'; x", "SET PASSWORD FOR bob = [REDACTED]; x"),
-        ("alter role bob  encrypted password\n 'p'", "alter role bob  encrypted password\n [REDACTED]"),
-        ("CREATE USER b IDENTIFIED WITH plain BY 'p'", "CREATE USER b IDENTIFIED WITH plain BY [REDACTED]"),
-        ("create role if not exists b identified by 'open", "create role if not exists b identified by [REDACTED]"),
-    ],
-)  # fmt: skip
-def test_passwords_of_statements_go(text: str, expected: str) -> None:
-    """Also within a parameter of a query."""
-    assert redact_patterns(text.encode()).decode() == expected
-    assert redact_patterns(expected.encode()).decode() == expected
-    for write in (partial(quote, safe="[]"), partial(quote_plus, safe="[]")):
-        shown = Redactor().redact_query(f"q={write(text)}&db=a".encode()).decode()
-        assert shown == f"q={write(expected)}&db=a"
-
-
-def test_statements_without_a_password_stay() -> None:
-    """Columns have names like it."""
-    for text in (
-        "select password from user where id = 'a'",
-        "identified by 'id'",
-        "with password: no",
-    ):
-        assert redact_patterns(text.encode()).decode() == text
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        rb'{"u":"https:\/\/user:p4ssword@db\/x"}',
-        rb'{"u":"https://x/?a=1\u0026api_key=p4ssword"}',
-        rb'{"u":"https://x/?api_key\u003dp4ssword"}',
-        b"CONNECT\npasscode:p4ssword\n\n\0",
-    ],
-)
-def test_escapes_are_no_reason_to_skip_a_body(body: bytes) -> None:
-    """Of most bodies a first look tells that there is nothing in them."""
-    redactor = Redactor()
-    assert redactor.may_hold_secret(body)
-    assert not redactor.are_clean([body])
-    assert b"p4ss" not in redactor.redact_value(body)
-
-
 @pytest.mark.parametrize("end", [b"/ x", b" \\u0026 x", b"u00 \\/"])
 def test_a_run_of_backslashes_is_read_once(end: bytes) -> None:
     """However long: one client's bytes must not hold the collector. Read from each of its places it
@@ -441,20 +281,6 @@ def test_a_run_of_backslashes_is_read_once(end: bytes) -> None:
     """
     text = b"\\" * 1_000_000 + end
     assert redact_patterns(text) == text
-
-
-@pytest.mark.parametrize(
-    "beside",
-    [
-        r'{"arguments":"{\"q\":\"it\\u0027s\"}"}',
-        r'"s.replace(/\\//g, 1); cat \\u0041"',
-        r"sed 's/\/usr\/bin/X/'",
-    ],
-)
-def test_escapes_beside_a_readable_secret_stay(beside: str) -> None:
-    """Only what hides a secret is unescaped."""
-    text = f"{beside} sk-proj-aB3dE5fG7hI9jK1lM3nO5pQ7"
-    assert redact_patterns(text.encode()).decode() == f"{beside} [REDACTED]"
 
 
 def test_what_is_redacted_behind_escapes_is_redacted_once() -> None:
