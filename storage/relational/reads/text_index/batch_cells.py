@@ -10,10 +10,9 @@ from typing import Self
 from storage.base import Prepared
 from storage.record import Batch, Entry
 from storage.relational.blocks.portions import data_bytes
-from storage.relational.reads.text_index.cells import Cell
+from storage.relational.reads.text_index.cells import Cell, Searched
 from storage.relational.slices import Range
-from storage.search.index.terms import Terms
-from storage.search.searched_text import lines_of, own_texts, readable_windows
+from storage.search.searched_text import own_texts
 
 
 class PreparedCells(Prepared, frozen=True, gc=False):
@@ -55,21 +54,9 @@ def cells_of(entries: Sequence[Entry], cell_bytes: int, max_rows: int) -> Iterat
 
 def cell_of(entries: Sequence[Entry], first: int) -> Cell:
     """Make the cell of consecutive records, numbered from `first` on."""
-    terms = Terms()
-    newest_body_us = 0
-
+    searched = []
     for row, entry in enumerate(entries):
         record = entry.record
-        payload = entry.payload
-        texts = own_texts((record.path, record.query, record.error_type), record.data)
-        windows: list[bytes] = []
-        if payload is not None:
-            texts += lines_of(payload.request_head)
-            texts += lines_of(payload.response_head)
-            for body in (payload.request_body, payload.response_body):
-                if body is not None:
-                    windows += readable_windows(body)
-                    newest_body_us = max(newest_body_us, record.started_at_us)
-        terms.add(row, texts, windows)
-
-    return Cell(Range(first, first + len(entries) - 1), terms.signature(), newest_body_us)
+        own = own_texts((record.path, record.query, record.error_type), record.data)
+        searched.append(Searched(row, record.started_at_us, own, entry.payload))
+    return Cell.of(Range(first, first + len(entries) - 1), searched)

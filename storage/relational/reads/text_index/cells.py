@@ -5,10 +5,11 @@ holds inverted: hash → rows of cells. It is stored in `PARTS` parts, each with
 range.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
+from storage.record import Payload
 from storage.relational.slices import Range
 from storage.search.index.segment import (
     MASK_BITS,
@@ -18,6 +19,19 @@ from storage.search.index.segment import (
     offsets_of,
     packed_offsets,
 )
+from storage.search.index.terms import Terms
+from storage.search.searched_text import lines_of, readable_windows
+
+
+class Searched(NamedTuple):
+    """The texts of a record that are searched."""
+
+    row: int
+    """Its number within the cell."""
+    started_at_us: int
+    own: list[bytes]
+    """Texts of its columns."""
+    payload: Payload | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,26 @@ class Cell:
     signature: bytes
     newest_body_us: int
     """Start of the newest record with a body; 0 when none has one."""
+
+    @classmethod
+    def of(cls, rows: Range, records: Iterable[Searched]) -> Self:
+        """Make the cell that covers a range, from all records in it."""
+        terms = Terms()
+        newest_body_us = 0
+
+        for row, started_at_us, own, payload in records:
+            texts = [*own]
+            windows: list[bytes] = []
+            if payload is not None:
+                texts += lines_of(payload.request_head)
+                texts += lines_of(payload.response_head)
+                for body in (payload.request_body, payload.response_body):
+                    if body is not None:
+                        windows += readable_windows(body)
+                        newest_body_us = max(newest_body_us, started_at_us)
+            terms.add(row, texts, windows)
+
+        return cls(rows, terms.signature(), newest_body_us)
 
     def named(self, mask: int) -> list[Range]:
         """Return the rows whose bits are set (`storage.search.index.segment`), in order."""

@@ -52,7 +52,7 @@ def test_a_cell_has_the_words_of_its_records() -> None:
     made[0].record.error_type = "three_times"
     head = make_body(b'{"five": "\\u00fcber six"}')
     tail = make_body(b"seven", b"eight")
-    made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Four", head, tail)
+    made[1].payload = Payload(b"GET /four HTTP/1.1", b"HTTP/1.1 200 Eleven", head, tail)
     made[2].payload = Payload(b"GET /nine HTTP/1.1", b"", None, None)
     for entry, started in zip(made, (30, 10, 20), strict=True):
         entry.record.started_at_us = START_US + started
@@ -61,7 +61,7 @@ def test_a_cell_has_the_words_of_its_records() -> None:
     for row, words in enumerate(
         (
             ("café", "two", "three_times"),
-            ("four", "five", "über", "six", "seven", "eight"),
+            ("four", "five", "über", "six", "seven", "eight", "eleven"),
             ("nine",),
         )
     ):
