@@ -23,10 +23,10 @@ _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict[str, Any]:
     """Return an OpenAPI 3.1 document of all routes, with `base_path` as their prefix."""
     table = list(routes)
-    components = _Components()
+    schemas: dict[str, Any] = {}
     paths: dict[str, dict[str, Any]] = {}
     for route in table:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, components)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -37,7 +37,7 @@ def describe(routes: Iterable[Route], version: str, base_path: str = "") -> dict
         "servers": [{"url": base_path or "/"}],
         "paths": paths,
         "components": {
-            "schemas": components.schemas,
+            "schemas": schemas,
             "parameters": {name: _query_parameter(name, FILTERS[name]) for name in FILTERS},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
@@ -62,19 +62,11 @@ def operation_of(method: str, path: str) -> Operation:
     return OPERATIONS.get((method, path), PAGE)
 
 
-class _Components:
-    """Collects the named schemas that are referred to."""
-
-    def __init__(self) -> None:
-        self.schemas: dict[str, Any] = {}
-
-    def schema(self, kind: Any) -> Schema:
-        """Return the JSON schema of a type, and add the schemas that it refers to to the shared
-        components.
-        """
-        (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
-        self.schemas |= named
-        return schema
+def _schema(kind: Any, schemas: dict[str, Any]) -> Schema:
+    """Return the JSON schema of a type, and add the named schemas that it refers to to `schemas`."""
+    (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+    schemas |= named
+    return schema
 
 
 def _summary(documentation: str) -> str:
@@ -82,18 +74,18 @@ def _summary(documentation: str) -> str:
     return " ".join(documentation.strip().partition("\n\n")[0].split())
 
 
-def _operation(route: Route, components: _Components) -> dict[str, Any]:
+def _operation(route: Route, schemas: dict[str, Any]) -> dict[str, Any]:
     operation = operation_of(route.method, route.path)
     shown: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": _summary(route.handler.__doc__ or route.path),
         "parameters": [*_path_parameters(route.path), *_parameters(operation)],
-        "responses": _responses(route, operation, components),
+        "responses": _responses(route, operation, schemas),
     }
     if operation.notes:
         shown["description"] = operation.notes
     if operation.body is not None:
-        body = components.schema(operation.body)
+        body = _schema(operation.body, schemas)
         text = {"type": "string", "pattern": r"\S"}
         content = {
             name: {"schema": text if name == "text/plain" else body}
@@ -135,11 +127,11 @@ def _query_parameter(name: str, schema: Schema, *, explode: bool = False) -> dic
     return {"name": name, "in": "query", "required": False, "explode": explode, "schema": schema}
 
 
-def _responses(route: Route, operation: Operation, components: _Components) -> dict[str, Any]:
+def _responses(route: Route, operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.answer is None:
         answer = {"type": "object"}
     else:
-        answer = components.schema(operation.answer)
+        answer = _schema(operation.answer, schemas)
     content = {
         name: {"schema": answer if name == JSON else {"type": "string"}}
         for name in operation.media_types
@@ -152,7 +144,7 @@ def _responses(route: Route, operation: Operation, components: _Components) -> d
     if not route.is_open:
         statuses |= {401, 403}
     for status in sorted(statuses | {421}):
-        error = {errors.media_type: {"schema": components.schema(errors.schema)}}
+        error = {errors.media_type: {"schema": _schema(errors.schema, schemas)}}
         responses[str(status)] = {"description": _DESCRIPTIONS[status]} | _content(error)
     if operation.is_maybe_empty:
         responses["202"] = {"description": "accepted"}

@@ -237,10 +237,10 @@ _FORM: Final = "application/x-www-form-urlencoded"
 class Operation:
     """The description of one operation."""
 
-    parameters: Mapping[str, Schema]
-    """Query parameters of this operation alone."""
     answer: Any = None
     """Type of the JSON response; None if it is not JSON, or has no fixed members."""
+    parameters: Mapping[str, Schema] = field(default_factory=dict)
+    """Query parameters of this operation alone."""
     has_filters: bool = False
     """True if it accepts the native filters as well."""
     repeated: frozenset[str] = frozenset()
@@ -264,8 +264,10 @@ class Operation:
 _LAST_EVENT_ID: Final[dict[str, Schema]] = {"Last-Event-ID": whole()}
 _SSE: Final = ("text/event-stream",)
 _HTML: Final = ("text/html",)
-PAGE: Final = Operation({}, media_types=_HTML, errors=())
-"""Pages and files of the UI."""
+PAGE: Final = Operation(media_types=_HTML, errors=())
+"""Pages of the UI."""
+_FILE: Final = Operation(media_types=tuple(sorted(set(TYPES.values()))), errors=(404,))
+"""Files of the UI."""
 
 _TOP: Final = {
     "limit": whole(top.MAX_ROWS, top.DEFAULT_ROWS, minimum=1),
@@ -285,63 +287,66 @@ _CLIENT: Final = "/api/clients/{clientId}/proxies/{proxyId}/requests"
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/requests"): Operation(
-        {
+        gateway.GatewayPage,
+        parameters={
             "limit": clamped(500, 50),
             "offset": whole(),
             "project_id": TEXT,
             "max_seq": whole(),
             "llm_only": BOOL,
         },
-        gateway.GatewayPage,
         notes="Newest first by receipt. Pages shift while requests arrive, unless `max_seq` is the `X-Max-Seq` of the "
         "first response. `total_capped` marks a total that its time budget cut: a lower bound.",
     ),
     ("GET", "/api/proxy-logs/_logs"): Operation(
-        {
+        entries.LogEntryPage,
+        parameters={
             **ENTRY_FILTERS,
-            **{
-                "limit": clamped(1000, 200),
-                "offset": whole(),
-                "last": clamped(1000),
-                "afterId": whole(),
-            },
-            **{
-                "includeRequestBody": BOOL,
-                "includeResponseBody": BOOL,
-                "cursor": TEXT,
-                "max_seq": whole(),
-            },
+            "limit": clamped(1000, 200),
+            "offset": whole(),
+            "last": clamped(1000),
+            "afterId": whole(),
+            "includeRequestBody": BOOL,
+            "includeResponseBody": BOOL,
+            "cursor": TEXT,
+            "max_seq": whole(),
             "order": one_of("asc", "desc"),
         },
-        entries.LogEntryPage,
         errors=(400, 410),
     ),
-    ("GET", "/api/proxy-logs/_logs/stats"): Operation({}, proxy_logs.LogStats, errors=()),
+    ("GET", "/api/proxy-logs/_logs/stats"): Operation(proxy_logs.LogStats, errors=()),
     ("GET", "/api/proxy-logs/_logs/stream"): Operation(
-        {**ENTRY_FILTERS, **RESUME}, media_types=_SSE, errors=(400, 429), headers=_LAST_EVENT_ID
+        parameters={**ENTRY_FILTERS, **RESUME},
+        media_types=_SSE,
+        errors=(400, 429),
+        headers=_LAST_EVENT_ID,
     ),
     ("GET", "/api/request-logs"): Operation(
-        {
-            "status": {"type": "string", "pattern": "^(?i:all|[2-5]xx|)$", "examples": ["5xx"]},
-            **{"key": TEXT, "endpoint": TEXT, "limit": clamped(200, 50), "cursor": CURSOR_DOWN},
-        },
         request_logs.RequestLogPage,
+        parameters={
+            "status": {"type": "string", "pattern": "^(?i:all|[2-5]xx|)$", "examples": ["5xx"]},
+            "key": TEXT,
+            "endpoint": TEXT,
+            "limit": clamped(200, 50),
+            "cursor": CURSOR_DOWN,
+        },
         notes="The calls of the last 30 days, or of a shorter retention. `total` is exact; where counting "
         "takes longer than the time budget it is a lower bound, and `total_capped` is true.",
     ),
     ("GET", "/api/mcp-logs"): Operation(
-        {
-            **TOOL_FILTERS,
-            **{"limit": whole(1000, 50, minimum=1), "offset": whole()},
-            **{"sort_by": one_of("timestamp", "latency", "cost"), "order": one_of("desc", "asc")},
-        },
         mcp_logs.ToolLogPage,
+        parameters={
+            **TOOL_FILTERS,
+            "limit": whole(1000, 50, minimum=1),
+            "offset": whole(),
+            "sort_by": one_of("timestamp", "latency", "cost"),
+            "order": one_of("desc", "asc"),
+        },
     ),
-    ("GET", "/api/mcp-logs/stats"): Operation(TOOL_FILTERS, mcp_logs.ToolTotals),
-    ("GET", "/api/mcp-logs/filterdata"): Operation({}, mcp_logs.ToolFilterData, errors=()),
-    ("GET", "/api/mcp-logs/{id}"): Operation({}, tool_calls.ToolLog, errors=(404,)),
+    ("GET", "/api/mcp-logs/stats"): Operation(mcp_logs.ToolTotals, parameters=TOOL_FILTERS),
+    ("GET", "/api/mcp-logs/filterdata"): Operation(mcp_logs.ToolFilterData, errors=()),
+    ("GET", "/api/mcp-logs/{id}"): Operation(tool_calls.ToolLog, errors=(404,)),
     ("POST", "/mcp"): Operation(
-        {},
         errors=(400, 413),
         body=mcp.Message,
         is_maybe_empty=True,
@@ -351,26 +356,26 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
     ),
     ("GET", _CLIENT): Operation(
-        {
+        client_requests.ClientRequestPage,
+        parameters={
             "limit": clamped(1000, 1000),
             "processedAfter": TIME,
             "processedBefore": TIME,
             "cursor": RECEIVED_CURSOR,
         },
-        client_requests.ClientRequestPage,
         errors=(400, 404),
         notes="Newest first by receipt. Requests in flight on this sidecar are among them, `processed: false`; their "
         "place, and so their page, is the same when they end.",
     ),
     ("GET", _CLIENT + "/{requestId}"): Operation(
-        {}, client_requests.ClientRequestDetails, errors=(404,)
+        client_requests.ClientRequestDetails, errors=(404,)
     ),
     ("GET", "/api/facets"): Operation(
-        {"name": FACET_NAMES}, aggregates.FacetsShown, has_filters=True
+        aggregates.FacetsShown, parameters={"name": FACET_NAMES}, has_filters=True
     ),
     ("GET", "/api/histogram"): Operation(
-        {"buckets": whole(500, 60, minimum=1)},
         aggregates.HistogramShown,
+        parameters={"buckets": whole(500, 60, minimum=1)},
         has_filters=True,
         notes=(
             "`since` must be before `until`, which is now, or an hour after a `since` that lies "
@@ -378,8 +383,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
     ),
     ("GET", "/api/heatmap"): Operation(
-        {"columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
         aggregates.HeatMapShown,
+        parameters={"columns": whole(120, 60, minimum=1), "rows": whole(60, 30, minimum=1)},
         has_filters=True,
         notes=(
             "`since` and `until` as for a histogram; steps of whole hours may be one more than "
@@ -387,21 +392,23 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
     ),
     ("GET", "/api/summary"): Operation(
-        {"totals": BOOL},
         aggregates.SummaryShown,
+        parameters={"totals": BOOL},
         has_filters=True,
         notes=(
             "With `totals`, which is little more than half the work, `top` is empty and `usage` "
             "null."
         ),
     ),
-    ("GET", "/api/endpoints"): Operation(_TOP, top.TopShown, has_filters=True, notes=_NEWEST),
-    ("GET", "/api/top"): Operation(
-        {**_TOP, "by": GROUPED_BY}, top.TopShown, has_filters=True, notes=_NEWEST
+    ("GET", "/api/endpoints"): Operation(
+        top.TopShown, parameters=_TOP, has_filters=True, notes=_NEWEST
     ),
-    ("GET", "/api/words"): Operation({}, words.WordsShown),
+    ("GET", "/api/top"): Operation(
+        top.TopShown, parameters={**_TOP, "by": GROUPED_BY}, has_filters=True, notes=_NEWEST
+    ),
+    ("GET", "/api/words"): Operation(words.WordsShown),
     ("GET", "/api/export"): Operation(
-        {
+        parameters={
             "format": one_of("ndjson", "csv", "har"),
             "order": one_of("asc", "desc"),
             "cursor": CURSOR,
@@ -416,7 +423,8 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         media_types=("application/x-ndjson", "text/csv", JSON),
     ),
     ("GET", "/api/conversations"): Operation(
-        {
+        conversations.ConversationPage,
+        parameters={
             "min_turns": whole(conversations.MAX_TURNS, 1, minimum=1),
             "sort": one_of(*conversations.SORTS),
             "min_failed": whole(conversations.MAX_TURNS, 0),
@@ -424,7 +432,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             "limit": whole(conversations.MAX_LIMIT, conversations.DEFAULT_LIMIT, minimum=1),
             "cursor": CURSOR_DOWN,
         },
-        conversations.ConversationPage,
         has_filters=True,
         notes="A conversation is listed if one of its calls matches; its sums are those of all its calls. "
         "Sorted by a metric, or with a minimum of failures or cost, the first `limit` of all "
@@ -432,17 +439,24 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "newest.",
     ),
     ("GET", "/api/conversations/{id}"): Operation(
-        {"limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1), "cursor": CURSOR_UP},
         conversations.ConversationDetail,
+        parameters={
+            "limit": whole(1000, conversations.DEFAULT_CALLS, minimum=1),
+            "cursor": CURSOR_UP,
+        },
         errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/run"): Operation(
-        {"limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1), "cursor": CURSOR_UP},
         run.Run,
+        parameters={
+            "limit": whole(run.MAX_STEPS, run.DEFAULT_STEPS, minimum=1),
+            "cursor": CURSOR_UP,
+        },
         errors=(400, 404),
     ),
     ("GET", "/api/conversations/{id}/transcript"): Operation(
-        {
+        transcript.Transcript,
+        parameters={
             "characters": whole(
                 transcript.MAX_CHARACTERS,
                 transcript.DEFAULT_CHARACTERS,
@@ -450,71 +464,68 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             ),
             "cursor": CURSOR_UP,
         },
-        transcript.Transcript,
         notes="Each call is shown with its new messages only. Failures are kept whole first; other texts "
         "are cut in their middle.",
         errors=(400, 404),
     ),
-    ("GET", "/api/conversations/{id}/file"): Operation({}, media_types=_HTML, errors=(400, 404)),
-    ("GET", "/conversations/{id}"): Operation({}, media_types=(), status=307, errors=()),
+    ("GET", "/api/conversations/{id}/file"): Operation(media_types=_HTML, errors=(400, 404)),
+    ("GET", "/conversations/{id}"): Operation(media_types=(), status=307, errors=()),
     ("GET", "/api/records"): Operation(
-        {
+        records.RecordPage,
+        parameters={
             "limit": whole(1000, 100, minimum=1),
             "order": one_of("desc", "asc"),
             "cursor": CURSOR,
             "in_flight": BOOL,
             "fields": FIELDS,
         },
-        records.RecordPage,
         has_filters=True,
         notes="`order`, when given, must be that of the cursor. With `fields` a page may end early: what is read of "
         f"heads and bodies for it has at most {fields.MAX_PAGE_BYTES >> 20} MiB.",
     ),
     ("DELETE", "/api/records"): Operation(
-        {"wait_s": whole(erase.MAX_WAIT_S, 0)},
         erase.Receipt,
+        parameters={"wait_s": whole(erase.MAX_WAIT_S, 0)},
         has_filters=True,
         notes="At least one filter is needed. Where `finished` is false, the records are already hidden from all "
         "readers, and the store is still deleting them; `wait_s` waits for that, and "
         "`erasing_records` of `/api/status` counts what is left.",
     ),
     ("GET", "/api/records/stream"): Operation(
-        {**RESUME, "fields": FIELDS},
+        parameters={**RESUME, "fields": FIELDS},
         has_filters=True,
         media_types=_SSE,
         errors=(400, 429),
         headers=_LAST_EVENT_ID,
     ),
-    ("GET", "/api/records/{id}"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}"): Operation(errors=(404,)),
     ("GET", "/api/records/{a}/compare/{b}"): Operation(
-        {"ignore": PLACES},
         Comparison,
+        parameters={"ignore": PLACES},
         repeated=frozenset(("ignore",)),
         errors=(400, 404),
         notes=f"At most {MAX_SHOWN} changes of a part are shown, `more` counts the rest; of a body the first "
         f"{MAX_BODY_BYTES >> 20} MiB are compared. Paths of JSON are jq's. See docs/compare.md.",
     ),
     ("GET", "/api/records/{id}/last-success"): Operation(
-        {},
         LastSuccess,
         errors=(404,),
         notes=f"Of the newest {MAX_CANDIDATES} requests of the same route, method and endpoint with a status below 400 "
         "and outcome `ok`. See docs/compare.md.",
     ),
     ("POST", "/api/records/{id}/send"): Operation(
-        {},
         handler.Sent,
         body=handler.Again,
         errors=(400, 403, 404, 409, 413, 502),
         notes="For tokens of role `operate` or `admin`, where `[replay] enabled` is set. Redacted values must "
         "be given or left out. Redirects are not followed. See docs/replay.md.",
     ),
-    ("GET", "/api/records/{id}/chat"): Operation({}, Chat, errors=(404,)),
-    ("GET", "/api/records/{id}/curl"): Operation({}, CurlLine, errors=(404,)),
-    ("GET", "/api/records/{id}/har"): Operation({}, errors=(404,)),
+    ("GET", "/api/records/{id}/chat"): Operation(Chat, errors=(404,)),
+    ("GET", "/api/records/{id}/curl"): Operation(CurlLine, errors=(404,)),
+    ("GET", "/api/records/{id}/har"): Operation(errors=(404,)),
     ("GET", "/api/records/{id}/messages"): Operation(
-        {"limit": whole(1000, 100, minimum=1), "cursor": CURSOR_UP},
         messages.MessagePage,
+        parameters={"limit": whole(1000, 100, minimum=1), "cursor": CURSOR_UP},
         errors=(400, 404),
         notes=(
             "In the order they passed. A page may be short, even empty, while there is a "
@@ -522,15 +533,14 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         ),
     ),
     ("GET", "/api/records/{id}/request-body"): Operation(
-        {}, media_types=("application/octet-stream",), errors=(404,)
+        media_types=("application/octet-stream",), errors=(404,)
     ),
     ("GET", "/api/records/{id}/response-body"): Operation(
-        {}, media_types=("application/octet-stream",), errors=(404,)
+        media_types=("application/octet-stream",), errors=(404,)
     ),
-    ("DELETE", "/api/scopes/containers/{id}"): Operation({}, erase.ContainerReceipt, errors=()),
-    ("GET", "/api/views"): Operation({}, views.ViewList, errors=()),
+    ("DELETE", "/api/scopes/containers/{id}"): Operation(erase.ContainerReceipt, errors=()),
+    ("GET", "/api/views"): Operation(views.ViewList, errors=()),
     ("PUT", "/api/views"): Operation(
-        {},
         views.ViewShown,
         errors=(400, 404, 409, 413),
         body=views.ViewGiven,
@@ -538,46 +548,39 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "24h, or times. Fields of `columns` and `group_by` are columns and fields of records, of "
         "heads and of bodies.",
     ),
-    ("DELETE", "/api/views/{view}"): Operation({}, media_types=(), status=204, errors=(404,)),
-    ("GET", "/api/replay"): Operation({}, handler.Sending),
-    ("GET", "/api/ledger"): Operation({}, health.LedgerShown, errors=()),
-    ("GET", "/api/status"): Operation({}, health.StatusShown, errors=()),
-    ("GET", "/api/alerts"): Operation({}, health.AlertsShown, errors=()),
-    ("POST", "/api/alerts/{alert}/test"): Operation({}, errors=(404,)),
+    ("DELETE", "/api/views/{view}"): Operation(media_types=(), status=204, errors=(404,)),
+    ("GET", "/api/replay"): Operation(handler.Sending),
+    ("GET", "/api/ledger"): Operation(health.LedgerShown, errors=()),
+    ("GET", "/api/status"): Operation(health.StatusShown, errors=()),
+    ("GET", "/api/alerts"): Operation(health.AlertsShown, errors=()),
+    ("POST", "/api/alerts/{alert}/test"): Operation(errors=(404,)),
     ("PUT", "/api/alerts/{alert}/silence"): Operation(
-        {}, media_types=(), status=204, errors=(400, 404, 413), body=health.Silence
+        media_types=(), status=204, errors=(400, 404, 413), body=health.Silence
     ),
-    ("POST", "/logout"): Operation({}, media_types=(), status=204, errors=()),
-    ("GET", "/api/keys"): Operation({}, keys.ApiKeyList, errors=()),
+    ("POST", "/logout"): Operation(media_types=(), status=204, errors=()),
+    ("GET", "/api/keys"): Operation(keys.ApiKeyList, errors=()),
     ("POST", "/api/keys"): Operation(
-        {}, keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation
+        keys.ApiKeyShown, status=201, errors=(400, 409, 413), body=keys.KeyCreation
     ),
     ("PATCH", "/api/keys/{id}"): Operation(
-        {}, keys.ApiKeyShown, errors=(400, 404, 413), body=keys.KeyChange
+        keys.ApiKeyShown, errors=(400, 404, 413), body=keys.KeyChange
     ),
-    ("DELETE", "/api/keys/{id}"): Operation({}, media_types=(), status=204, errors=(404,)),
-    ("GET", "/healthz"): Operation({}, errors=()),
-    ("GET", "/readyz"): Operation({}, errors=()),
+    ("DELETE", "/api/keys/{id}"): Operation(media_types=(), status=204, errors=(404,)),
+    ("GET", "/healthz"): Operation(errors=()),
+    ("GET", "/readyz"): Operation(errors=()),
     ("GET", "/metrics"): Operation(
-        {}, media_types=("text/plain", "application/openmetrics-text"), errors=()
+        media_types=("text/plain", "application/openmetrics-text"), errors=()
     ),
     ("POST", "/login"): Operation(
-        {},
         media_types=(),
         status=204,
         errors=(400, 413),
         body=login.Login,
         body_types=(JSON, _FORM, "text/plain"),
     ),
-    ("GET", "/ui/{name}"): Operation(
-        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
-    ),
-    ("GET", "/ui/{version}/{name}"): Operation(
-        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
-    ),
-    ("GET", "/ui/{version}/{folder}/{name}"): Operation(
-        {}, media_types=tuple(sorted(set(TYPES.values()))), errors=(404,)
-    ),
-    ("GET", "/openapi.json"): Operation({}, errors=()),
+    ("GET", "/ui/{name}"): _FILE,
+    ("GET", "/ui/{version}/{name}"): _FILE,
+    ("GET", "/ui/{version}/{folder}/{name}"): _FILE,
+    ("GET", "/openapi.json"): Operation(errors=()),
 }
 """Method and path → operation; pages of the UI are not listed."""
