@@ -5,7 +5,6 @@ Invariant: `payload_of` returns the payload that `columns_of` encoded.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -35,9 +34,6 @@ _Rest = tuple[list[tuple[int, int]], bytes, bytes, _Form | None, _Form | None]
 """Timeline, trailers of both sides, facts about both bodies."""
 _decoder: Final[msgspec.msgpack.Decoder[_Rest]] = msgspec.msgpack.Decoder(_Rest)
 _SIDES: Final = ("request", "response")
-_MAX_REMEMBERED: Final = 10_000
-_MAX_CODING_CHARACTERS: Final = 64
-"""Longest content coding that is cached, since clients may send any text."""
 
 
 def columns_of(payloads: Sequence[Payload | None]) -> dict[str, list[bytes]]:
@@ -100,26 +96,8 @@ def _body(head: bytes | None, tail: bytes | None, form: _Form | None) -> Body | 
 def _rest(payload: Payload | None, request: Body | None, response: Body | None) -> bytes:
     if payload is None:
         return b""
-    forms = [None if body is None else _form(body) for body in (request, response)]
     trailers = payload.request_trailers, payload.response_trailers
-    return encode(
-        (payload.timeline, *trailers, *map(msgspec.Raw, (form or b"\xc0" for form in forms)))
-    )
-
-
-def _form(body: Body) -> bytes:
-    form_of = _form_of if len(body.coding or "") <= _MAX_CODING_CHARACTERS else _form_of.__wrapped__
-    return form_of(
-        body.size,
-        body.truncated,
-        body.coding,
-        body.omitted,
-        body.coding_error,
-        body.charset,
-        body.content,
-    )
-
-
-@lru_cache(_MAX_REMEMBERED)
-def _form_of(*form: int | str | None) -> bytes:
-    return encode(form)
+    forms = [
+        None if body is None else msgspec.structs.astuple(body)[2:] for body in (request, response)
+    ]
+    return encode((payload.timeline, *trailers, *forms))
