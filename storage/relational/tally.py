@@ -77,15 +77,8 @@ class Tally:
 
 
 def narrowed(filter: Filter, since_us: int, until_us: int) -> Filter:
-    if filter.since_us is None:
-        since = since_us
-    else:
-        since = max(since_us, filter.since_us)
-    if filter.until_us is None:
-        until = until_us
-    else:
-        until = min(until_us, filter.until_us)
-    return replace(filter, since_us=since, until_us=until)
+    since_us, until_us = _common(filter, since_us, until_us)
+    return replace(filter, since_us=since_us, until_us=until_us)
 
 
 def extent(
@@ -96,12 +89,14 @@ def extent(
     """
     if oldest_us is None or newest_us is None:
         return None, None
-    if filter.since_us is None:
-        start = oldest_us
-    else:
-        start = max(oldest_us, filter.since_us)
-    if filter.until_us is None:
-        end = newest_us
-    else:
-        end = min(newest_us, filter.until_us)
+    start, end = _common(filter, oldest_us, newest_us)
     return (start, end) if start < end else (None, None)
+
+
+def _common(filter: Filter, since_us: int, until_us: int) -> tuple[int, int]:
+    """Return the part of a range of time that a filter's range has, too."""
+    if filter.since_us is not None:
+        since_us = max(since_us, filter.since_us)
+    if filter.until_us is not None:
+        until_us = min(until_us, filter.until_us)
+    return since_us, until_us

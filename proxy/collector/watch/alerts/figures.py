@@ -1,6 +1,6 @@
 """Reads the values of an alert from the store: one per value of a field, or one in all."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from multidict import MultiDict
@@ -12,6 +12,7 @@ from storage.aggregates import Percentiles
 from storage.base import Storage
 from storage.query import Filter, RecordQuery, SummaryQuery, TopQuery
 from storage.record import format_id
+from storage.relational.tally import narrowed
 from storage.search.cell import is_cell_field
 
 ALL: Final = ""
@@ -111,12 +112,7 @@ def _value(alert: AlertSettings, sums: _Sums, compared: _Sums | None) -> float |
 
 def _filter(query: str, since_us: int, until_us: int) -> Filter:
     """Return the filter of a search within a period; the search itself may narrow the period."""
-    filter = read_filter(MultiDict({"query": query}), until_us)
-    if filter.since_us is not None:
-        since_us = max(filter.since_us, since_us)
-    if filter.until_us is not None:
-        until_us = min(filter.until_us, until_us)
-    return replace(filter, since_us=since_us, until_us=until_us)
+    return narrowed(read_filter(MultiDict({"query": query}), until_us), since_us, until_us)
 
 
 async def _sums(storage: Storage, alert: AlertSettings, filter: Filter) -> dict[str, _Sums]:
