@@ -303,7 +303,7 @@ async def _done(plane: ControlPlane, source: bytes, end: int) -> None:
             await asyncio.sleep(0.01)
             positions = plane.committed.positions
 
-        while not (await plane.text_indexing.storage.index_text()).is_done:
+        while not (await plane.status.text_indexing.storage.index_text()).is_done:
             pass
 
 
@@ -318,7 +318,7 @@ async def collector(
         settings, data, wakeup, None, lambda sources, *_: sources.attach_fd(filled.segment.fd)
     ) as plane:
         store: Any = OneAtATime(plane.storage)
-        plane.text_indexing.storage = store
+        plane.status.text_indexing.storage = store
         garbage.tune(garbage.COLLECTOR)
         yield plane
 

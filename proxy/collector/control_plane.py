@@ -100,7 +100,6 @@ class ControlPlane:
     tail: Tail
     retention: Retention
     size_cap: SizeCap
-    text_indexing: TextIndexing
     keys: KeyPublisher
     builder: RecordBuilder
     endpoints: LearnedEndpoints
@@ -285,7 +284,7 @@ def _build(
     plane = ControlPlane(
         storage=storage, writer=writer, events=events, committed=committed, drain=drain, sources=sources, status=status,
         running=Running(sources, builder), workers=workers, readiness=readiness, metrics=metrics, tail=tail,
-        retention=retention, size_cap=size_cap, text_indexing=text_indexing, keys=keys, builder=builder,
+        retention=retention, size_cap=size_cap, keys=keys, builder=builder,
         endpoints=endpoints, export=export, fanout=state.fanout, access_log=access_log, alerting=alerting, parts=parts,
     )  # fmt: skip
     _measure(plane, state, places, settings)

@@ -144,13 +144,12 @@ class InflightWriter:
 class InflightReader:
     """The collector's side."""
 
-    __slots__ = ("_cells", "_slots", "_table")
+    __slots__ = ("_cells", "_table")
 
     def __init__(self, segment: Segment) -> None:
         """Read the table of `segment`. The caller remains responsible for closing it."""
         self._table = segment.inflight
         self._cells = segment.inflight.cast("Q")
-        self._slots = segment.inflight_slots
 
     def scan(self) -> list[InflightExchange]:
         """Return the recorded exchanges in the order of their slots.

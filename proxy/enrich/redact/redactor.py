@@ -80,8 +80,6 @@ from storage.repeated_texts import RepeatedTexts
 
 _MAX_NESTING: Final = 8
 """Parts and messages within each other; anything deeper is redacted as a whole."""
-_USER_RULE: Final = "url-password"
-"""The rule that redacts the user in front of a host name."""
 _PATH_BYTES: Final = 3
 """Minimum length of a path before a secret. Shorter paths are not searched; a search takes 1 us
 (bench/micro, redact).
@@ -346,7 +344,7 @@ class Redactor:
             boundary = None
         self._parts_left = MAX_PARTS
         if not is_truncated and tail:
-            head = head + tail
+            head += tail
             tail = b""
         if is_streamed(content_type, head):
             head, tail = redact_encoded_events(
