@@ -9,7 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web import Application, Request
 
-from api.access.principal import Credential, Credentials
+from api.access.auth import token_digest
+from api.access.principal import Credential, Credentials, Principal
 from api.access.query_gate import QueryGate
 from api.access.snapshot_cursor import SnapshotCursors
 from api.access.stream_limits import StreamLimits
@@ -77,6 +78,12 @@ class World:
         """Store a batch of records."""
         await self.storage.commit(make_batch(*items))
 
+    def admit(self, token: str, scope: Scope) -> dict[str, str]:
+        """Let a reader in who sees a scope; answers the headers of its requests."""
+        reader = Principal(token, "reader", scope)
+        self.credentials.append(Credential(token_digest(token), reader))
+        return {"Authorization": f"Bearer {token}"}
+
     def services(self) -> Services:
         """Wire the services of an application."""
 
@@ -122,8 +129,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield World(storage)
 
 
+Start = Callable[[Services], Awaitable[Client]]
+
+
 @pytest.fixture
-async def start() -> AsyncIterator[Callable[[Services], Awaitable[Client]]]:
+async def start() -> AsyncIterator[Start]:
     """Start applications; they are stopped at the end."""
     clients: list[Client] = []
 
@@ -139,6 +149,6 @@ async def start() -> AsyncIterator[Callable[[Services], Awaitable[Client]]]:
 
 
 @pytest.fixture
-async def client(world: World, start: Callable[[Services], Awaitable[Client]]) -> Client:
+async def client(world: World, start: Start) -> Client:
     """The application over `world`."""
     return await start(world.services())

@@ -1,20 +1,16 @@
 """Every route in every state of the token: who gets in, and in whose words others are refused."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
 
 import pytest
 
 from api.access.principal import Credential, Principal
 from api.app import routes
 from api.middleware import Route
-from api.services import Services
 from storage.query import Scope
-from tests.api.conftest import BEARER, TOKEN, Client, World
+from tests.api.conftest import BEARER, TOKEN, Client, Start, World
 from tests.api.samples import make_record
 from tests.support.cases import each_of
-
-Start = Callable[[Services], Awaitable[Client]]
 
 
 def credential(token: str, principal: Principal) -> Credential:
@@ -31,7 +27,9 @@ STATES: dict[str, dict[str, str]] = {
     "none": {},
     "wrong": {"Authorization": "Bearer wrong"},
     "empty": {"Authorization": "Bearer "},
-    "another scheme": {"Authorization": "Basic czNjcmV0LXQwa2Vu"},
+    "another scheme": {"Authorization": f"Basic {TOKEN}"},
+    "a part of a token": {"Authorization": f"Bearer {TOKEN[:-1]}"},
+    "not ascii": {"Authorization": "Bearer t\xf6ken"},
     "a token and more": {"Authorization": f"{BEARER['Authorization']}x"},
     "unknown session": {"Cookie": "sidelog_session=unknown"},
     "token as a session": {"Cookie": f"sidelog_session={TOKEN}"},
@@ -39,6 +37,8 @@ STATES: dict[str, dict[str, str]] = {
     "reader of everything": {"Authorization": "Bearer reader-token-of-all"},
     "configured admin": {"Authorization": "second-admin-token"},
     "admin": BEARER,
+    "admin without a scheme": {"Authorization": TOKEN},
+    "admin in small letters": {"Authorization": f"bearer {TOKEN}"},
     "admin under a scoped name": BEARER | {"Host": "proj-a.logs.example"},
     "reader under a foreign name": {
         "Authorization": "reader-token-of-a",
@@ -50,6 +50,8 @@ OUTSIDE = {
     "wrong",
     "empty",
     "another scheme",
+    "a part of a token",
+    "not ascii",
     "a token and more",
     "unknown session",
     "token as a session",

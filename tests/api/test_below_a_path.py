@@ -1,15 +1,12 @@
 """The admin port below a path of another proxy, which may pass the path on or take it off."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from api.services import Services
-from tests.api.conftest import BEARER, TOKEN, Client, World
+from tests.api.conftest import BEARER, TOKEN, Client, Start, World, ask
 
-Start = Callable[[Services], Awaitable[Client]]
 SAID = {"X-Forwarded-Prefix": "/sidelog"}
 
 
@@ -92,7 +89,7 @@ async def test_only_the_whole_base_path_is_taken_off(world: World, start: Start)
         "/other/requests",
         "/sidelog/sidelog/requests",
     ):
-        assert (await client.get(path, headers=BEARER)).status == 404, path
+        await ask(client, path, 404)
 
 
 async def test_the_description_names_the_base_path(world: World, start: Start) -> None:

@@ -5,7 +5,7 @@ over every store.
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,18 +13,15 @@ import pytest
 
 from api.access.snapshot_cursor import SnapshotCursors
 from api.http.cursor import encode_cursor, encode_received_cursor
-from api.services import Services
 from storage.record import Batch, Entry, Record, ToolCall
 from storage.search.language.terms import path_spellings
 from storage.search.patterns import lower_ascii
 from storage.tools import search_text
 from storage.tools import spellings as content_spellings
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import START_US, make_record
 from tests.contract.backends import USUAL
 from tests.contract.listing import settled
-
-Start = Callable[[Services], Awaitable[Client]]
 
 LITERALS = (
     "' OR '1'='1", '" OR 1=1 --', "'; DROP TABLE records; --", "1); DELETE FROM records; --", "' UNION SELECT NULL --",

@@ -1,13 +1,12 @@
 """However many rows are asked for, few large bodies are in memory at a time."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from api.services import Services
 from storage.record import Payload
 from storage.relational.blocks.portions import MAX_BYTES
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Start, World
 from tests.api.samples import make_batch, make_body, make_payload, make_record
 from tests.support.memory_store import MemoryStorage
 
@@ -34,9 +33,7 @@ class Watched(MemoryStorage):
         "/api/clients/acme/proxies/default/requests", "/api/proxy-logs/_logs?includeRequestBody=true",
     ],
 )  # fmt: skip
-async def test_large_bodies_are_read_a_few_at_a_time(
-    world: World, start: Callable[[Services], Awaitable[Client]], path: str
-) -> None:
+async def test_large_bodies_are_read_a_few_at_a_time(world: World, start: Start, path: str) -> None:
     """All of them are read, and none of the answers is longer on the way."""
     storage = Watched()
     world.storage = storage

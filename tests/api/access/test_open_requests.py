@@ -7,8 +7,7 @@ import asyncio
 import pytest
 from aiohttp import ClientError, ClientResponse
 
-from api.access.auth import COOKIE, token_digest
-from api.access.principal import Credential, Principal
+from api.access.auth import COOKIE
 from api.middleware import CHECK_EVERY_S
 from api.stream.tail import Tail
 from proxy.collector.admin_token import CHECK_EVERY_S as TOKEN_EVERY_S
@@ -17,18 +16,21 @@ from storage.record import Body, Payload
 from tests.api.conftest import BEARER, TOKEN, Client, World
 from tests.api.samples import make_batch, make_record
 
-READER = "reader-token-of-p"
 STREAMS = ("/api/records/stream", "/api/proxy-logs/_logs/stream")
 
 
 @pytest.fixture
 async def world(world: World) -> World:
-    """A store with a tail, and a reader beside the admin."""
+    """A store with a tail."""
     world.tail = Tail(world.storage)
     world.heartbeat_s = 600.0
-    principal = Principal("reader", "reader", Scope(projects=("p",)))
-    world.credentials.append(Credential(token_digest(READER), principal))
     return world
+
+
+@pytest.fixture
+def reader(world: World) -> dict[str, str]:
+    """The headers of a reader beside the admin."""
+    return world.admit("reader", Scope(projects=("p",)))
 
 
 async def is_cut(response: ClientResponse) -> bool:
@@ -42,11 +44,13 @@ async def is_cut(response: ClientResponse) -> bool:
 
 
 @pytest.mark.parametrize("path", STREAMS)
-async def test_a_tail_ends_with_its_token(world: World, client: Client, path: str) -> None:
+async def test_a_tail_ends_with_its_token(
+    world: World, client: Client, reader: dict[str, str], path: str
+) -> None:
     """That of the rotated token is cut; that of another caller goes on."""
     async with (
         client.get(path, headers=BEARER) as old,
-        client.get(path, headers={"Authorization": READER}) as other,
+        client.get(path, headers=reader) as other,
     ):
         assert (old.status, other.status) == (200, 200)
         await other.content.readuntil(b"\n\n")
@@ -61,9 +65,11 @@ async def test_a_tail_ends_with_its_token(world: World, client: Client, path: st
         assert b"data:" in await other.content.readuntil(b"\n\n")
 
 
-async def test_a_revoked_reader_is_cut_too(world: World, client: Client) -> None:
+async def test_a_revoked_reader_is_cut_too(
+    world: World, client: Client, reader: dict[str, str]
+) -> None:
     """Also while its client reads nothing."""
-    async with client.get(STREAMS[0], headers={"Authorization": READER}) as response:
+    async with client.get(STREAMS[0], headers=reader) as response:
         world.credentials.clear()
         assert await is_cut(response)
 

@@ -1,7 +1,7 @@
 """The session's cookie among others: every port of a host name shares a browser's cookies."""
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,8 @@ from aiohttp import web
 
 from api.access.sessions import Sessions
 from api.app import make_app
-from api.services import Services
-from tests.api.conftest import TOKEN, Client, World
+from tests.api.conftest import TOKEN, Client, Start, World
 from tests.support.certificate import self_signed
-
-Start = Callable[[Services], Awaitable[Client]]
 
 MARK = "0a1b2c3d4e5f"
 NAME = f"sidelog_session_{MARK}"

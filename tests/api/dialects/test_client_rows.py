@@ -23,6 +23,10 @@ CHECKS = [
 """The document's, in its order."""
 GOOD = dict.fromkeys(CHECKS, True) | {"systemError": False, "requestConfigError": False}
 UNSENT = {"upstream_sent_at_us": None, "upstream_done_at_us": None, "first_byte_us": None}
+REJECTED = {"outcome": "rejected", **UNSENT}
+FAILED = {"outcome": "upstream_error", "status": 502, **UNSENT}
+NOT_SENT = {"requestSent": False, "responseReceived": False}
+REFUSED = {"requestValid": False, **NOT_SENT}
 
 
 def project_row(*args: Any) -> dict[str, Any]:
@@ -109,72 +113,26 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
     [
         ({}, {}),
         (
-            {"auth_code": "missing_token", "outcome": "rejected", **UNSENT},
+            {"auth_code": "missing_token", **REJECTED},
             {
                 "proxyAuthenticated": False,
                 "proxyCredentialExists": False,
                 "proxyCredentialRelationship": False,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
+                **REFUSED,
             },
         ),
         (
-            {"auth_code": "expired", "outcome": "rejected", **UNSENT},
-            {
-                "proxyAuthenticated": False,
-                "proxyCredentialActive": False,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
-            },
+            {"auth_code": "expired", **REJECTED},
+            {"proxyAuthenticated": False, "proxyCredentialActive": False, **REFUSED},
         ),
         (
-            {"auth_code": "scope_denied", "outcome": "rejected", **UNSENT},
-            {
-                "proxyScopeValid": False,
-                "proxyCredentialScopeValid": False,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
-            },
+            {"auth_code": "scope_denied", **REJECTED},
+            {"proxyScopeValid": False, "proxyCredentialScopeValid": False, **REFUSED},
         ),
-        (
-            {"auth_code": "agent_denied", "outcome": "rejected", **UNSENT},
-            {
-                "targetScopeValid": False,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
-            },
-        ),
-        (
-            {
-                "error_type": "upstream_refused",
-                "outcome": "upstream_error",
-                "status": 502,
-                **UNSENT,
-            },
-            {"requestSent": False, "responseReceived": False},
-        ),
-        (
-            {
-                "error_type": "upstream_unresolved",
-                "outcome": "upstream_error",
-                "status": 502,
-                **UNSENT,
-            },
-            {"requestConfigError": True, "requestSent": False, "responseReceived": False},
-        ),
-        (
-            {
-                "error_type": "upstream_untrusted",
-                "outcome": "upstream_error",
-                "status": 502,
-                **UNSENT,
-            },
-            {"requestConfigError": True, "requestSent": False, "responseReceived": False},
-        ),
+        ({"auth_code": "agent_denied", **REJECTED}, {"targetScopeValid": False, **REFUSED}),
+        ({"error_type": "upstream_refused", **FAILED}, NOT_SENT),
+        ({"error_type": "upstream_unresolved", **FAILED}, {"requestConfigError": True, **NOT_SENT}),
+        ({"error_type": "upstream_untrusted", **FAILED}, {"requestConfigError": True, **NOT_SENT}),
         (
             {
                 "error_type": "upstream_timeout",
@@ -185,40 +143,22 @@ def test_a_row_has_the_keys_of_the_document_in_its_order() -> None:
             {"responseReceived": False},
         ),
         (
-            {"error_type": "loop_detected", "outcome": "rejected", "status": 508, **UNSENT},
-            {
-                "requestConfigError": True,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
-            },
+            {"error_type": "loop_detected", "status": 508, **REJECTED},
+            {"requestConfigError": True, **REFUSED},
         ),
         ({"outcome": "worker_lost", "status": None}, {"systemError": True}),
         (
-            {"error_type": "keys_unavailable", "outcome": "rejected", "status": 503, **UNSENT},
-            {
-                "systemError": True,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
-            },
+            {"error_type": "keys_unavailable", "status": 503, **REJECTED},
+            {"systemError": True, **REFUSED},
         ),
         (
-            {
-                "error_type": "no_route",
-                "outcome": "rejected",
-                "status": 404,
-                "route_id": None,
-                **UNSENT,
-            },
+            {"error_type": "no_route", "status": 404, "route_id": None, **REJECTED},
             {
                 "proxyExists": False,
                 "proxyActive": False,
                 "targetExists": False,
                 "targetRelationship": False,
-                "requestValid": False,
-                "requestSent": False,
-                "responseReceived": False,
+                **REFUSED,
             },
         ),
     ],

@@ -1,22 +1,17 @@
 """The fan-out: signed cursors over a snapshot, expiry, and lines with a trailer."""
 
-import hashlib
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from api.access.principal import Credential, Principal
 from api.access.snapshot_cursor import SnapshotCursors, SnapshotPosition
-from api.services import Services
 from storage.query import Page, RecordQuery, Scope
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import make_batch, make_event, make_record
 from tests.support.cases import each_of
 from tests.support.memory_store import MemoryStorage
 
-Start = Callable[[Services], Awaitable[Client]]
 PATH = "/api/proxy-logs/_logs"
 SECRET = b"s" * 32
 LINES = {"Accept": "application/x-ndjson"}
@@ -232,10 +227,7 @@ async def test_elsewhere_the_cursor_is_ignored(world: World, start: Start, who: 
         world.fanout = None
     else:
         scope = Scope(projects=("proj_1",)) if who == "restricted" else Scope()
-        world.credentials = [
-            Credential(hashlib.sha256(b"reader").digest(), Principal("r", "reader", scope))
-        ]
-        headers = {"Authorization": "reader"}
+        headers = world.admit("reader", scope)
 
     client = await start(world.services())
     for cursor in ("", "nonsense", "AAAA"):

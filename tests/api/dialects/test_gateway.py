@@ -104,9 +104,8 @@ async def test_pages_are_frozen_by_the_first_answers_end(world: World, client: C
 @each_of(("name", "value"), [("limit", "+5"), ("limit", ""), ("offset", "-1"), ("offset", "1_000")])
 async def test_bad_numbers_are_400(client: Client, name: str, value: str) -> None:
     """In the shape of LLM providers, naming the parameter."""
-    response = await client.get("/v1/requests", params={name: value}, headers=BEARER)
-    answer = await response.json()
-    assert (response.status, answer["error"]["type"]) == (400, "invalid_request_error")
+    answer = await ask(client, "/v1/requests", 400, **{name: value})
+    assert answer["error"]["type"] == "invalid_request_error"
     assert answer["error"]["message"].startswith(f"{name} is ")
 
 

@@ -2,21 +2,17 @@
 application.
 """
 
-import hashlib
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from api.access.principal import Credential, Principal
 from api.dialects.mcp import MAX_CHARACTERS, VERSIONS
 from api.dialects.mcp_tools import TOOLS, describe_language
-from api.services import Services
 from storage.query import Scope
 from storage.record import Entry, Stream, ToolCall, format_id, new_id
 from storage.search.language.parser import parse_search
 from storage.search.language.words import PREFIXES, WORDS
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import START_US, make_body, make_payload, make_record
 from tests.support.cases import each_of
 
@@ -121,25 +117,20 @@ async def test_the_door_is_that_of_the_admin_port(client: Client) -> None:
     assert (await client.post("/mcp", json=ping, headers=elsewhere)).status == 403
     other = BEARER | {"MCP-Protocol-Version": "2026-07-28"}
     assert (await client.post("/mcp", json=ping, headers=other)).status == 400
-    assert (await client.get("/mcp", headers=BEARER)).status == 405
+    await ask(client, "/mcp", 405)
 
 
 async def test_a_tool_says_what_it_cannot_read(client: Client) -> None:
     """In a result, so that a model can ask better."""
     for tool, arguments, said in (
         ("search", {"query": "colour:red"}, "colour"),
-        ("search", {"limit": 0}, "from 1 to 50"),
         ("search", {"limit": 500}, "limit is '500', expected a whole number from 1 to 50"),
-        ("search", {"limit": 1.5}, "from 1 to 50"),
-        ("search", {"limit": True}, "from 1 to 50"),
-        ("search", {"limit": [1]}, "from 1 to 50"),
+        ("search", {"order": "up"}, "one of desc, asc"),
         (
             "search",
             {"page": 1},
             "no such argument: there are query, since, until, limit, order, cursor",
         ),
-        ("search", {"order": "up"}, "one of desc, asc"),
-        ("search", {"query": ["status:500"]}, "a string"),
         ("get", {"id": "nothing", "body_from": "x"}, "body_from is 'x', expected a whole number"),
         ("get", {}, "id is '', expected a value"),
         ("get", {"id": "nothing"}, "no record"),
@@ -286,11 +277,7 @@ async def test_a_tool_sees_what_its_token_sees(world: World, client: Client) -> 
         2, project="proj_b", path="/strange", conversation=b"\1" * 16, service="strange"
     )
     await world.store(own, foreign)
-    digest = hashlib.sha256(b"reader").digest()
-    world.credentials.append(
-        Credential(digest, Principal("r", "reader", Scope(projects=("proj_a",))))
-    )
-    reader = {"Authorization": "Bearer reader"}
+    reader = world.admit("reader", Scope(projects=("proj_a",)))
     ids = {"id": format_id(foreign.id), "a": format_id(own.id), "b": format_id(foreign.id)}
 
     for name, tool in TOOLS.items():
@@ -316,9 +303,7 @@ async def test_the_language_is_described(client: Client) -> None:
         assert parse_search(word.example, START_US) is not None
 
 
-async def test_tools_work_below_a_path(
-    world: World, start: Callable[[Services], Awaitable[Client]]
-) -> None:
+async def test_tools_work_below_a_path(world: World, start: Start) -> None:
     """Of another proxy, which passes it on: what a tool asks stays inside."""
     await world.store(make_record(1))
     client = await start(replace(world.services(), base_path="/logs"))

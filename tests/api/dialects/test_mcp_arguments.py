@@ -47,6 +47,7 @@ def test_whole_numbers_are_read(given: dict[str, Any], limit: str) -> None:
         ({"limit": [5]}, "from 1 to 50"),
         ({"order": "up"}, "one of desc, asc"),
         ({"query": 5}, "a string"),
+        ({"query": ["status:500"]}, "a string"),
         ({"page": 1}, "no such argument: there are query, order, limit, id"),
         ({"id": ""}, "id is '', expected a value"),
     ],

@@ -1,15 +1,11 @@
 """MCP logs over a real socket and each store that keeps tool calls."""
 
-from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
 import pytest
 
-from api.access.auth import token_digest
-from api.access.principal import Credential, Principal
 from api.dialects.gateway import format_request_id
-from api.services import Services
 from storage.query import Scope
 from storage.record import Entry, ToolCall, format_id
 from tests.api.conftest import BEARER, Client, World, ask
@@ -169,9 +165,7 @@ async def test_an_unknown_status_is_refused_with_the_known_ones(client: Client) 
 )  # fmt: skip
 async def test_strict_parameters(client: Client, query: str) -> None:
     """What cannot be read is refused in the document's shape."""
-    async with client.get(f"{PATH}?{query}", headers=BEARER) as response:
-        assert response.status == 400
-        answer = await response.json()
+    answer = await ask(client, f"{PATH}?{query}", 400)
     assert (answer["is_bifrost_error"], answer["status_code"]) == (False, 400)
     assert query.split("=")[0] in answer["error"]["message"]
 
@@ -235,26 +229,19 @@ async def test_running_calls_are_merged_and_counted(
     assert (await ask(client, PATH, min_latency="0"))["pagination"]["total_count"] == 6
 
 
-async def test_a_reader_sees_its_own_calls(
-    world: World, start: Callable[[Services], Awaitable[Client]]
-) -> None:
+async def test_a_reader_sees_its_own_calls(world: World, client: Client) -> None:
     """Lists, figures, values, single calls and running ones are those of the token's projects."""
-    world.credentials = [
-        Credential(token_digest("reader"), Principal("r", "reader", Scope(projects=("proj_a",))))
-    ]
+    reader = world.admit("reader", Scope(projects=("proj_a",)))
     mine = make_call()
     other = make_call(project="proj_b", tool_name="secret", server_label="hidden", key_id="k9")
     await keep(world, mine, other)
     world.running_tools = [make_call(project="proj_b", status="processing")]
-    client = await start(world.services())
-    reader = {"Authorization": "Bearer reader"}
     answer = await ask(client, PATH, 200, reader)
     assert [log["id"] for log in answer["logs"]] == [format_id(mine.record_id)]
     assert answer["stats"]["total_executions"] == 1
     values = await ask(client, f"{PATH}/filterdata", 200, reader)
     assert values == {"tool_names": ["add"], "server_labels": ["demo"], "virtual_keys": []}
-    async with client.get(f"{PATH}/{format_id(other.record_id)}", headers=reader) as response:
-        assert response.status == 404
+    await ask(client, f"{PATH}/{format_id(other.record_id)}", 404, reader)
     assert (await ask(client, PATH))["pagination"]["total_count"] == 3
 
 

@@ -122,9 +122,8 @@ async def test_bad_values_are_400_in_the_shape_of_the_document(
     client: Client, name: str, value: str
 ) -> None:
     """The message names the parameter."""
-    response = await client.get(LIST, params={name: value}, headers=BEARER)
-    answer = await response.json()
-    assert (response.status, answer["statusCode"], answer["error"]) == (400, 400, "Bad Request")
+    answer = await ask(client, LIST, 400, **{name: value})
+    assert (answer["statusCode"], answer["error"]) == (400, "Bad Request")
     assert answer["message"].startswith(f"{name} is ")
 
 

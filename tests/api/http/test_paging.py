@@ -1,19 +1,15 @@
 """Pages over a store that is too slow to search everything within its time budget."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from api.http.errors import Refused
 from api.http.paging import MAX_ROUNDS, Frozen, freeze, freeze_and_count, read_whole_page
-from api.services import Services
 from storage.query import Count, CountQuery, Filter, Page, RecordQuery
-from tests.api.conftest import Client, World, ask
+from tests.api.conftest import Start, World, ask
 from tests.api.samples import make_batch, make_event, make_record
 from tests.support.memory_store import MemoryStorage
-
-Start = Callable[[Services], Awaitable[Client]]
 
 
 class HurriedStorage(MemoryStorage):

@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pytest
 
 from storage.record import Entry, Payload, Record, Stream, format_id
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import Client, World, ask
 from tests.api.samples import make_body, make_record
 
 A, B, C = bytes([1]) * 16, bytes([2]) * 16, bytes([3]) * 16
@@ -223,21 +222,17 @@ async def test_the_beginning_of_an_id_is_enough(world: World, client: Client) ->
         ("ffffff", "no conversation"),
         ("02", "no"),
     ):
-        response = await client.get(f"/api/conversations/{beginning}", headers=BEARER)
-        assert (response.status, said in (await response.json())["detail"]) == (404, True)
+        assert said in (await ask(client, f"/api/conversations/{beginning}", 404))["detail"]
 
 
 async def test_what_cannot_be_asked(world: World, client: Client) -> None:
     """Unknown conversations are 404, bad parameters 400 by name."""
     for text in ("x", format_id(B), "req_zzz"):
-        assert (await client.get(f"/api/conversations/{text}", headers=BEARER)).status == 404
+        await ask(client, f"/api/conversations/{text}", 404)
     for query, name in (
         ("min_turns=0", "min_turns"), ("limit=101", "limit"), ("cursor=x", "cursor"), ("order=asc", "order"),
         ("cursor=AQAAAAAAAAAABQ", "cursor"),
     ):  # fmt: skip
-        response = await client.get(f"/api/conversations?{query}", headers=BEARER)
-        assert (response.status, (await response.json())["parameter"]) == (400, name)
+        assert (await ask(client, f"/api/conversations?{query}", 400))["parameter"] == name
 
-    assert msgspec.json.decode(
-        await (await client.get("/api/conversations", headers=BEARER)).read()
-    )["complete"]
+    assert (await conversations(client))["complete"]

@@ -4,23 +4,19 @@ stay.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
-from api.services import Services
 from api.stream.tail import Tail
 from storage.purge import Erased
 from storage.query import CountQuery, Filter
 from tests.api import samples
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Start, World, ask
 from tests.api.samples import START_US, make_event
 from tests.storage.samples import make_batch, make_record
 from tests.support.memory_store import MemoryStorage
 from tests.support.sse import SseReader
-
-Start = Callable[[Services], Awaitable[Client]]
 
 
 async def test_a_filter_is_erased_and_a_receipt_answered(world: World, start: Start) -> None:

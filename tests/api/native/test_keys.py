@@ -161,14 +161,6 @@ async def test_a_body_beyond_the_limit_is_refused(client: Client) -> None:
     assert response.status == 413
 
 
-async def test_nobody_without_a_token_sees_or_makes_keys(world: World, client: Client) -> None:
-    """All four are behind the token."""
-    for method, at in (("GET", ""), ("POST", ""), ("PATCH", "/k"), ("DELETE", "/k")):
-        response = await client.request(method, f"/api/keys{at}", json={"name": "n"})
-        assert response.status == 401
-    assert await world.storage.keys() == []
-
-
 async def test_keys_have_an_end(
     world: World, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -11,11 +10,8 @@ from aiohttp.web import BaseRequest
 from api.access.auth import token_digest
 from api.access.principal import Credential, Credentials, Principal
 from api.access.sessions import Sessions
-from api.services import Services
 from storage.query import Scope
-from tests.api.conftest import BEARER, TOKEN, Client, World
-
-Start = Callable[[Services], Awaitable[Client]]
+from tests.api.conftest import BEARER, TOKEN, Client, Start, World
 
 
 async def log_in(client: Client) -> str:

@@ -1,11 +1,8 @@
 """What the native API shows and finds of LLM calls and tool calls."""
 
-import pytest
-
 from storage.record import Entry, Stream, ToolCall, format_id
 from tests.api.conftest import Client, World, ask
-from tests.api.samples import START_US, make_body, make_payload, make_record
-from tests.support.cases import each_of
+from tests.api.samples import START_US, make_record
 
 
 async def test_detail_shows_usage_stream_and_tools(world: World, client: Client) -> None:
@@ -59,44 +56,3 @@ async def test_reason_of_a_document(world: World, client: Client) -> None:
     ]
     shown = await ask(client, f"/api/records/{format_id(document.id)}")
     assert (shown["stream"], shown["finish_reason"]) == (None, "length")
-
-
-@pytest.fixture
-async def three(world: World) -> None:
-    """A call of a model, one of a tool, and an exchange with a text."""
-    stream = Stream(None, None, None, True, "tool_calls", tools=["read", "search"])
-    records = [
-        make_record(1, provider="openai", model="gpt", resolved_model="gpt-1", stream=stream),
-        make_record(2),
-        make_record(3),
-    ]
-    call = ToolCall(
-        record_id=records[1].id, started_at_us=START_US, created_at_us=1, tool_name="add", server_label="s",
-        status="success",
-    )  # fmt: skip
-    payload = make_payload(None, make_body(b'{"text": "a Needle"}'))
-    entries = [Entry(records[0]), Entry(records[1], None, [call]), Entry(records[2], payload)]
-    await world.store(*entries)
-
-
-@pytest.mark.usefixtures("three")
-@each_of(
-    ("query", "expected"),
-    [
-        ("provider=openai", [1]),
-        ("model=gpt,claude", [1]),
-        ("model=gpt-1", [1]),
-        ("finish_reason=length,tool_calls", [1]),
-        ("finish_reason=stop", []),
-        ("called_tool=search&called_tool=none", [1]),
-        ("tool=add", [2]),
-        ("q=NEEDLE", [3]),
-        ("q=users/2", [2]),
-        ("q=needle&tool=add", []),
-        ("provider=", [3, 2, 1]),
-    ],
-)
-async def test_filters(client: Client, query: str, expected: list[int]) -> None:
-    """Provider, model, what the output did, tool, and text in path or body."""
-    answer = await ask(client, f"/api/records?{query}")
-    assert [record["seq"] for record in answer["records"]] == expected

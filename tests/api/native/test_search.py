@@ -3,15 +3,11 @@ one.
 """
 
 import json
-from collections.abc import Awaitable, Callable
 
-from api.access.auth import token_digest
-from api.access.principal import Credential, Principal
-from api.services import Services
 from api.stream.tail import Tail
 from storage.query import Scope
 from storage.record import format_id
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import (
     make_batch,
     make_body,
@@ -140,17 +136,12 @@ async def test_in_flight(world: World, client: Client) -> None:
     assert not await flies("duration:>=0")
 
 
-async def test_no_search_widens_a_scope(
-    world: World, start: Callable[[Services], Awaitable[Client]]
-) -> None:
+async def test_no_search_widens_a_scope(world: World, client: Client) -> None:
     """A restricted token sees its own, whatever it asks; what names something else alone is
     refused.
     """
     await fill(world)
-    reader = Principal("reader", "reader", Scope(projects=("proj_a",)))
-    world.credentials = [Credential(token_digest("reader"), reader)]
-    client = await start(world.services())
-    headers = {"Authorization": "Bearer reader"}
+    reader = world.admit("reader", Scope(projects=("proj_a",)))
 
     for search, expected in (
         ("project:proj_b or status:*", [3, 1]),
@@ -159,16 +150,13 @@ async def test_no_search_widens_a_scope(
         ("not (project:proj_a and status:404)", [1]),
         ("connection or kind:*", [4, 3, 1]),
     ):
-        response = await client.get("/api/records", params={"query": search}, headers=headers)
-        assert [record["seq"] for record in (await response.json())["records"]] == expected
+        answer = await ask(client, "/api/records", 200, reader, query=search)
+        assert [record["seq"] for record in answer["records"]] == expected
 
-    response = await client.get("/api/records", params={"query": "project:proj_b"}, headers=headers)
-    assert response.status == 403
+    await ask(client, "/api/records", 403, reader, query="project:proj_b")
 
 
-async def test_the_stream_searches_heads_and_bodies(
-    world: World, start: Callable[[Services], Awaitable[Client]]
-) -> None:
+async def test_the_stream_searches_heads_and_bodies(world: World, start: Start) -> None:
     """New records that a search finds by their bodies come by the stream, others do not."""
     world.tail = Tail(world.storage)
     client = await start(world.services())

@@ -2,15 +2,13 @@
 widened.
 """
 
-import hashlib
 import json
 from typing import Any
 
-from api.access.principal import Credential, Principal
 from api.native.views import read_view
 from storage.query import Scope
 from storage.search.view import MAX_VIEW_BYTES, MAX_VIEWS, View
-from tests.api.conftest import BEARER, Client, World
+from tests.api.conftest import BEARER, Client, World, ask
 from tests.api.samples import make_record
 from tests.support.cases import each_of
 
@@ -112,12 +110,7 @@ async def test_a_scope_sees_its_own_views_only(client: Client, world: World) -> 
         "b": Scope(projects=("proj_a",)),
         "c": Scope(containers=("proj_a",)),
     }
-    for name, scope in scopes.items():
-        world.credentials.append(
-            Credential(hashlib.sha256(name.encode()).digest(), Principal(name, "reader", scope))
-        )
-
-    asking = {name: {"Authorization": name} for name in scopes} | {"admin": BEARER}
+    asking = {name: world.admit(name, scope) for name, scope in scopes.items()} | {"admin": BEARER}
     await put(client, {"name": "mine", "query": "-project:proj_a or status:*"}, headers=asking["a"])
     assert {name: await names(client, headers) for name, headers in asking.items()} == {
         "a": ["mine"], "same": ["mine"], "b": [], "c": [], "admin": [],
@@ -131,14 +124,12 @@ async def test_a_scope_sees_its_own_views_only(client: Client, world: World) -> 
 async def test_a_view_widens_nothing(client: Client, world: World) -> None:
     """Whoever asks what it says sees what the same caller sees without it."""
     await world.store(*(make_record(n, project=f"proj_{'ab'[n % 2]}") for n in range(4)))
-    reader = Principal("r", "reader", Scope(projects=("proj_a",)))
-    world.credentials.append(Credential(hashlib.sha256(b"r").digest(), reader))
-    headers = {"Authorization": "r"}
+    headers = world.admit("reader", Scope(projects=("proj_a",)))
     saved = await put(
         client, {"name": "all", "query": "project:* or -project:proj_a"}, headers=headers
     )
-    response = await client.get("/api/records", params={"query": saved["query"]}, headers=headers)
-    assert {record["project"] for record in (await response.json())["records"]} == {"proj_a"}
+    found = await ask(client, "/api/records", 200, headers, query=saved["query"])
+    assert {record["project"] for record in found["records"]} == {"proj_a"}
 
 
 def test_a_name_is_trimmed_and_columns_are_there_once() -> None:

@@ -4,17 +4,16 @@ back.
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.access.principal import Credential, Principal, Role
-from api.services import SendAgain, Services
+from api.services import SendAgain
 from storage.query import Scope
 from storage.record import Entry, Payload, Record, format_id
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import make_body, make_payload, make_record
 from tests.support.cases import each_of
 
@@ -56,9 +55,7 @@ async def stored(world: World) -> Record:
 
 
 @pytest.fixture
-async def replaying(
-    world: World, sender: Sender, start: Callable[[Services], Awaitable[Client]]
-) -> Client:
+async def replaying(world: World, sender: Sender, start: Start) -> Client:
     """An application where it is on, with an operator of one project."""
     add(world, "operator", "operate", Scope(projects=("proj_a",)))
     add(world, "reader", "reader")

@@ -5,25 +5,22 @@ take nothing.
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 from aiohttp import ClientResponse
 
 from api.access.stream_limits import StreamLimits
-from api.services import Services
 from api.stream.tail import Tail
 from storage.record import Batch, Entry, Record
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import make_batch, make_body, make_event, make_payload, make_record
 from tests.support.sse import SseEvent, SseReader
 
 ENTRIES = "/api/proxy-logs/_logs/stream"
 RECORDS = "/api/records/stream"
 OFFSET = 20_000
-
-Start = Callable[[Services], Awaitable[Client]]
 
 
 class Stream:

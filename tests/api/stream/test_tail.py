@@ -200,6 +200,11 @@ async def drained(tail: Tail, subscriber: Subscriber) -> list[SseEvent]:
     return events
 
 
+async def ids(tail: Tail, subscriber: Subscriber) -> list[int]:
+    """Read everything; answers the ids without the offset."""
+    return [int(event.id) - OFFSET for event in await drained(tail, subscriber)]
+
+
 async def test_a_client_without_an_id_starts_live() -> None:
     """Without Last-Event-ID nothing old is sent; with 0 everything is."""
     world = World(100)
@@ -207,7 +212,7 @@ async def test_a_client_without_an_id_starts_live() -> None:
     live = world.tail.enter(INTERESTS[0], world.tail.resume(None).after_id)
     assert await drained(world.tail, live) == []
     whole = world.tail.enter(INTERESTS[0], world.tail.resume(0).after_id)
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, whole)] == [
+    assert await ids(world.tail, whole) == [
         1,
         2,
         3,
@@ -307,10 +312,10 @@ async def test_what_another_sidecar_wrote_is_read_from_the_store() -> None:
     world.tail = world.make_tail(0)
     await world.commit([(True, False, False)])  # told to another tail
     own_tail.note_head(2)
-    assert [int(event.id) - OFFSET for event in await drained(own_tail, subscriber)] == [1, 2, 3, 4]
+    assert await ids(own_tail, subscriber) == [1, 2, 3, 4]
     world.tail = own_tail
     await world.commit([(True, False, False)])
-    assert [int(event.id) - OFFSET for event in await drained(own_tail, subscriber)] == [5, 6]
+    assert await ids(own_tail, subscriber) == [5, 6]
     own_tail.close()
 
 
@@ -334,7 +339,7 @@ async def test_nothing_is_kept_while_nobody_listens() -> None:
     second = world.tail.enter(INTERESTS[0], first.after_id)
     await world.commit([(True, False, False)])
     assert bytes_of(world.tail) > 0
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, second)] == [3, 4, 5, 6]
+    assert await ids(world.tail, second) == [3, 4, 5, 6]
     world.tail.close()
 
 

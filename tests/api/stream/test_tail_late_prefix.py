@@ -8,7 +8,7 @@ from api.dialects.entries import encode_entries
 from api.stream.tail_ring import Interest
 from storage.purge import RetentionState
 from storage.query import Filter
-from tests.api.stream.test_tail import ENTRY_KINDS, INTERESTS, OFFSET, World, drained
+from tests.api.stream.test_tail import ENTRY_KINDS, INTERESTS, World, drained, ids
 from tests.support.memory_store import MemoryStorage
 
 
@@ -53,7 +53,7 @@ async def test_a_record_is_shown_when_nothing_can_come_before_it() -> None:
     assert world.tail.head_id == 0
     store.end_seq = 2
     await world.tail.check_begun()
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [
+    assert await ids(world.tail, subscriber) == [
         1,
         2,
         3,
@@ -78,7 +78,7 @@ async def test_numbers_that_no_record_has_are_no_gap() -> None:
     subscriber = world.tail.enter(INTERESTS[0], 0)
     await world.commit([(True, False, False)])
     world.tail.note_head(5000)
-    assert [int(event.id) - OFFSET for event in await drained(world.tail, subscriber)] == [
+    assert await ids(world.tail, subscriber) == [
         9999,
         10000,
     ]

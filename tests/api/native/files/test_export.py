@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -18,16 +17,14 @@ from api.http.cursor import encode_cursor
 from api.http.errors import Refused
 from api.native.files import csv_rows
 from api.native.files.har import har_entry
-from api.services import Services
 from storage.errors import StorageUnavailable
 from storage.query import Page, RecordQuery
 from storage.record import Body, Entry, Payload, Stream
-from tests.api.conftest import BEARER, Client, World, ask
+from tests.api.conftest import BEARER, Client, Start, World, ask
 from tests.api.samples import make_body, make_event, make_payload, make_record
 from tests.support.cases import each_of
 from tests.support.pages import answer_pages
 
-Start = Callable[[Services], Awaitable[Client]]
 PAYLOAD = Payload(
     b"POST /v1/users?page=1 HTTP/1.1\r\nHost: service.test\r\nContent-Type: application/json",
     b"HTTP/1.1 201 Created all right\r\nContent-Type: image/png\r\nLocation: /x",
@@ -189,7 +186,7 @@ async def test_an_order_that_is_not_the_cursor_s_is_refused(client: Client, worl
 
 
 async def test_har_has_the_required_members(client: Client, world: World) -> None:
-    """The archive is JSON with everything HAR 1.2 requires, and no events."""
+    """The archive is JSON with all that is known of each exchange, and no events."""
     await fill(world, 60)
     log = json.loads(await fetch(client, "format=har&kind=all"))["log"]
     assert (log["version"], len(log["entries"])) == ("1.2", 60)
@@ -246,17 +243,12 @@ def test_a_target_that_is_no_path_is_no_part_of_a_url() -> None:
 
 
 def check_entry(entry: dict[str, Any]) -> None:
-    """Check types and presence of what HAR 1.2 requires."""
-    assert isinstance(entry["time"], int | float)
+    """Check what an entry says of its exchange."""
     assert entry["startedDateTime"].endswith("Z")
     request = entry["request"]
-
     response = entry["response"]
     for message in (request, response):
-        assert isinstance(message["headersSize"], int)
-        assert isinstance(message["bodySize"], int)
         assert message["httpVersion"] == "HTTP/1.1"
-        assert all(set(pair) == {"name", "value"} for pair in message["headers"])
         assert message["cookies"] == []
 
     assert (

@@ -4,8 +4,6 @@ import tracemalloc
 
 import pytest
 
-from api.access.auth import token_digest
-from api.access.principal import Credential, Principal
 from api.native.groups import top
 from storage.query import Filter, Scope
 from storage.record import Entry
@@ -90,10 +88,8 @@ async def test_a_filter_that_tool_calls_do_not_know_is_refused(
 async def test_a_scope_sees_its_own_calls(client: Client, world: World) -> None:
     """Of other projects neither calls nor names of tools."""
     await fill(world)
-    principal = Principal("b", "reader", Scope(projects=("proj_b",)))
-    world.credentials.append(Credential(token_digest("of-b"), principal))
-    answer = await client.get("/api/top?by=tool", headers={"Authorization": "Bearer of-b"})
-    found = await answer.json()
+    reader = world.admit("reader", Scope(projects=("proj_b",)))
+    found = await ask(client, "/api/top?by=tool", 200, reader)
     assert [row["value"] for row in found["rows"]] == ["search"]
 
 

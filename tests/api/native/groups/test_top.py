@@ -379,22 +379,3 @@ async def test_rows_are_counted_over_time(client: Client, world: World) -> None:
 async def test_what_is_no_parameter_is_refused(client: Client, path: str, named: str) -> None:
     """Unknown fields, parameters and limits are errors of the caller, which name the parameter."""
     assert named in (await ask(client, path, 400))["detail"]
-
-
-@pytest.mark.parametrize(
-    ("name", "field"), [("ua", "user_agent"), ("ip", "client_ip"), ("error_type", "error")]
-)
-async def test_a_field_has_the_names_it_has_in_a_search(
-    client: Client, world: World, name: str, field: str
-) -> None:
-    """As the search language calls it, and as a parameter does; the answer names the field."""
-    await fill(world)
-    assert await ask(client, f"/api/top?by={name}") == await ask(client, f"/api/top?by={field}")
-    assert (await ask(client, f"/api/top?by={name}"))["by"] == field
-
-
-async def test_a_field_that_is_none_lists_those_there_are(client: Client) -> None:
-    """In the words of the API's other errors."""
-    found = await ask(client, "/api/top?by=usr", 400)
-    assert "endpoint, path, ip" in found["detail"]
-    assert "tool" in found["detail"]

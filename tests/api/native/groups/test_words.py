@@ -1,7 +1,7 @@
 """The words of the search language over HTTP."""
 
 from storage.search.language.words import PREFIXES, WORDS
-from tests.api.conftest import BEARER, Client, ask
+from tests.api.conftest import Client, ask
 
 
 async def test_every_word_of_the_search_is_listed(client: Client) -> None:
@@ -19,10 +19,8 @@ async def test_where_values_of_a_word_are_found_they_can_be_read(client: Client)
     words = (await ask(client, "/api/words"))["words"]
     for word in words:
         if word["facet"]:
-            assert (
-                await client.get(f"/api/facets?name={word['facet']}", headers=BEARER)
-            ).status == 200
+            await ask(client, f"/api/facets?name={word['facet']}")
 
         if word["grouped"]:
             name = f"{word['name']}a" if word["name"].endswith(".") else word["name"]
-            assert (await client.get(f"/api/top?by={name}", headers=BEARER)).status == 200, name
+            await ask(client, f"/api/top?by={name}")
