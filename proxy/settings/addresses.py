@@ -77,14 +77,19 @@ class UpstreamAddress:
 
 @dataclass(frozen=True, slots=True)
 class Via:
-    """A proxy through which an upstream is reached, by tunnels: the proxy cannot read traffic to an
-    https upstream.
-    """
+    """A proxy through which an upstream is reached."""
 
     host: str
     port: int
     credentials: bytes = field(repr=False)
     """Value of Proxy-Authorization; empty if there is none."""
+    is_asked: bool = False
+    """Whether it is asked for URLs, and reads what passes; else it tunnels."""
+
+    @property
+    def credentials_line(self) -> bytes:
+        """The field line for a request to the proxy; empty without credentials."""
+        return b"Proxy-Authorization: %b\r\n" % self.credentials if self.credentials else b""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -158,9 +163,9 @@ def target_at(target: bytes, strip_bytes: int, base_path: bytes) -> bytes:
     return base_path + (rest if rest.startswith(b"/") else b"/" + rest)
 
 
-def parse_via(text: str) -> Via | None:
+def parse_via(text: str, *, is_asked: bool = False) -> Via | None:
     """Parse `http://[user:password@]host:port`; return None for an empty text, that is, direct
-    connections.
+    connections. `is_asked` is that of the result.
 
     Raises:
         ValueError: the text is not such an address; the message hides its password.
@@ -183,7 +188,7 @@ def parse_via(text: str) -> Via | None:
         encoded = base64.b64encode(unquote(credentials).encode())
     else:
         encoded = b""
-    return Via(address.host, address.port, b"Basic " + encoded if encoded else b"")
+    return Via(address.host, address.port, b"Basic " + encoded if encoded else b"", is_asked)
 
 
 def proxy_in(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -103,7 +103,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     for name, route in _named_routes(settings):
         yield from _check_route(name, route, makes_traces=settings.proxy.trace_context)
         yield from check_upstream(name, route.upstream, own)
-        yield from check_via(name, route.via, own)
+        yield from check_via(f"{name}.via", route.via, own)
 
 
 def warnings(settings: Settings) -> Iterator[Problem]:

@@ -40,7 +40,8 @@ def check_egress(settings: Settings, own: list[tuple[str, int]]) -> Iterator[Pro
                 )
 
     yield from _check_clients(egress)
-    yield from check_via("egress", egress.via, own)
+    yield from check_via("egress.via", egress.via, own)
+    yield from check_via("egress.http_via", egress.http_via, own)
     if egress.upstream_ca:
         yield from _check_authorities(egress.upstream_ca)
 

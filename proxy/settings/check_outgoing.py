@@ -42,18 +42,18 @@ def check_upstream(name: str, text: str, own: list[tuple[str, int]]) -> Iterator
 
 
 def check_via(name: str, text: str, own: list[tuple[str, int]]) -> Iterator[Problem]:
-    """Yield the faults of the proxy that tunnels to a route's upstream."""
+    """Yield the faults of a proxy on the way to an upstream."""
     try:
         via = parse_via(text)
     except ValueError as error:
-        yield f"{name}.via", str(error)
+        yield name, str(error)
         return
 
     if via is not None and any(
         leads_to(parse_upstream(f"http://{host_port(via.host, via.port)}"), address)
         for address in own
     ):
-        yield f"{name}.via", "is this proxy's own address"
+        yield name, "is this proxy's own address"
 
 
 def check_upstream_tls(name: str, route: RouteSettings) -> Iterator[Problem]:

@@ -51,7 +51,16 @@ class EgressSettings(Section, frozen=True):
         ),
     ] = ""
     """As it is in effect after `load`."""
+    http_via: Annotated[
+        str,
+        about(
+            "proxy that is asked for http:// URLs, in the same form; empty: that of via, or what "
+            "http_proxy says"
+        ),
+    ] = ""
+    """As it is in effect after `load`."""
     no_via: Annotated[
-        str, about("hosts that are reached without it, as NO_PROXY has them; empty: what that says")
+        str,
+        about("hosts that are reached without them, as NO_PROXY has them; empty: what that says"),
     ] = ""
     """As it is in effect after `load`."""

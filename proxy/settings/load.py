@@ -40,6 +40,7 @@ _SECRET_VALUES = (
     ".token",
     ".secret",
     ".via",
+    ".http_via",
     "otel.endpoint",
     "otel.headers",
     "].headers",
@@ -358,10 +359,13 @@ def _effective_egress(
     if not egress.listen:
         return egress
     proxy, excepted = proxy_in(environ)
+    # As for curl, HTTP_PROXY is no such variable: a CGI program has a client's field `Proxy` there.
+    http_proxy = environ.get("http_proxy", "")
     return msgspec.structs.replace(
         egress,
         clients=networks_of(egress.clients),
         via=egress.via or proxy,
+        http_via=egress.http_via or egress.via or http_proxy,
         no_via=egress.no_via or excepted,
     )
 

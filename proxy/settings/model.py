@@ -419,7 +419,8 @@ def redacted(settings: Settings) -> dict[str, Any]:
             "body": "[REDACTED]" if alert["body"] else "",  # some receivers read their token there
         }
 
-    shown["egress"]["via"] = without_credentials(shown["egress"]["via"])
+    for name in ("via", "http_via"):
+        shown["egress"][name] = without_credentials(shown["egress"][name])
     shown["otel"]["headers"] = dict.fromkeys(shown["otel"]["headers"], "[REDACTED]")
     for section, name in (("storage", "url"), ("otel", "endpoint")):
         shown[section][name] = without_credentials(shown[section][name])

@@ -24,7 +24,7 @@ from proxy.http1.trailers import HEAD_ONLY
 from proxy.process.listeners import host_port
 from proxy.ring.capture_windows import CaptureWindows
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, NO_ROUTE, Exchange
-from proxy.settings.addresses import UpstreamAddress, parse_upstream, parse_via, target_at
+from proxy.settings.addresses import UpstreamAddress, Via, parse_upstream, parse_via, target_at
 from proxy.settings.model import CaptureLevel, LimitSettings, RouteSettings, Settings
 from proxy.worker.admission.key_auth import Access, compile_access
 from proxy.worker.deadlines import LLM_FIRST_BYTE_S, Deadlines
@@ -205,14 +205,29 @@ class OutgoingRoute(Route):
     connection only stay behind, as everywhere (RFC 9110 §7.6.1).
     """
 
-    __slots__ = ("_added",)
+    __slots__ = ("_added", "_origin")
 
     def __init__(
-        self, index: int, route: RouteSettings, settings: Settings, *, is_tls: bool
+        self,
+        index: int,
+        route: RouteSettings,
+        settings: Settings,
+        via: Via | None,
+        *,
+        is_tls: bool,
     ) -> None:
-        """Compile `route`, which shares the place `index` in records with those to all others."""
+        """Compile `route`, which shares the place `index` in records with those to all others.
+
+        `via` is the proxy on the way.
+        """
         super().__init__(index, route, settings)
+        self.via = via
         self._added = b"" if is_tls else _VIA
+        self._origin = b""
+        if via is not None and via.is_asked:
+            self.changes_target = True
+            self._added += via.credentials_line
+            self._origin = b"http://" + self.address.authority.encode()
 
     def render(self, head: RequestHead, hop: bytes) -> bytes:
         """Return the field lines as the client sent them, those included that other routes write
@@ -229,6 +244,12 @@ class OutgoingRoute(Route):
         return b"Host: %b\r\n%b%b%b%b" % (
             head.host, head.render(), self._added, again, hop_lines(head),
         )  # fmt: skip
+
+    def target(self, target: bytes) -> bytes:
+        """Return a target as the proxy on the way is asked for it: in absolute form, where `*` is no
+        path (RFC 9112 §3.2.2, §3.2.4).
+        """
+        return self._origin + (b"" if target == b"*" else target)
 
 
 class RouteTable:

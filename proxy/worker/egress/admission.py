@@ -16,7 +16,7 @@ from proxy.http1.request_reader import RequestReader
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF, FLAG_TLS, Exchange
 from proxy.settings.addresses import parse_upstream
 from proxy.worker.admission.admission import Admission
-from proxy.worker.egress.destinations import HTTP11, Destination, Destinations
+from proxy.worker.egress.destinations import HTTP11, WEBSOCKET, Destination, Destinations
 from proxy.worker.engine import Engine
 from proxy.worker.routes import Route
 
@@ -52,7 +52,10 @@ class OutgoingAdmission(Admission):
     ) -> tuple[Route, bytes]:
         if request.authority is not None and request.authority != head.host:
             head = head.with_host(request.authority)
-        route = self._destinations.route(self._find(exchange, request))
+        destination = self._find(exchange, request)
+        if head.is_websocket and not destination.is_tls and destination.protocol == HTTP11:
+            destination = destination._replace(protocol=WEBSOCKET)
+        route = self._destinations.route(destination)
         exchange.route = route.index
         exchange.flags |= route.flags
         exchange.is_recorded = route.is_recorded
@@ -65,7 +68,8 @@ class OutgoingAdmission(Admission):
         lines = self._engine.render(head, route)
         if request.gaps:
             lines = as_format(lines) % request.gaps
-        return route, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, lines)
+        target = route.target(request.target) if route.changes_target else request.target
+        return route, b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, target, lines)
 
     def client_of(self, head: RequestHead) -> bytes:
         """Return the peer's address. Forwarding fields of the client are meant for the host."""

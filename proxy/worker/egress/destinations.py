@@ -42,6 +42,8 @@ MAX_DESTINATIONS: Final = 256
 """Each has two pools, which every sweep of the deadlines visits in one turn of the loop."""
 HTTP2: Final = "h2"
 HTTP11: Final = "http/1.1"
+WEBSOCKET: Final = "websocket"
+"""HTTP/1.1 without TLS that a proxy on the way has to tunnel, as few pass an upgrade on."""
 _FAILED_S: Final = 10.0
 """How long the failure to reach a host waits for the request that it is the answer to."""
 _AGREED_S: Final = 600.0
@@ -56,7 +58,7 @@ class Destination(NamedTuple):
     """Name or IP literal without brackets."""
     port: int
     protocol: str
-    """What is spoken there, as ALPN names it: `http/1.1` or `h2`."""
+    """What is spoken there, as ALPN names it: `http/1.1` or `h2`; or `WEBSOCKET`."""
 
 
 class Destinations:
@@ -70,7 +72,7 @@ class Destinations:
         """
         egress = settings.egress
         self._engine = engine
-        self._proxy = egress.via, egress.no_via
+        self._egress = egress
         proxy = msgspec.structs.replace(settings.proxy, headers=HeaderSettings())
         self._settings = msgspec.structs.replace(settings, proxy=proxy)
         self._capture = settings.capture.level
@@ -127,11 +129,12 @@ class Destinations:
             capture=self._capture,
         )
         is_tls = destination.is_tls
-        route = OutgoingRoute(self.route_index, declared, self._settings, is_tls=is_tls)
+        is_asked = not is_tls and destination.protocol == HTTP11
+        via = self._via(destination.host, destination.port, is_asked=is_asked)
+        route = OutgoingRoute(self.route_index, declared, self._settings, via, is_tls=is_tls)
         route.place = self._places
         self._places += 1
         route.response_rules = route.response_rules.and_without("Alt-Svc")
-        route.via = self._via(destination.host, destination.port)
         if is_tls:
             route.tls = self._context((HTTP11,))
             if destination.protocol == HTTP2:
@@ -146,9 +149,11 @@ class Destinations:
         dialer = self._dialer(route.address.host, route.address.port, route.via)
         return _HostOpener(pool, dialer, self)
 
-    def _via(self, host: str, port: int) -> Via | None:
+    def _via(self, host: str, port: int, *, is_asked: bool = False) -> Via | None:
+        """Return the proxy on the way to a host, which `is_asked` for a URL or tunnels."""
+        proxy = self._egress.http_via if is_asked else self._egress.via
         address = UpstreamAddress(scheme="https", host=host, port=port, path="")
-        return parse_via(via_for(address, *self._proxy))
+        return parse_via(via_for(address, proxy, self._egress.no_via), is_asked=is_asked)
 
     def _dialer(self, host: str, port: int, via: Via | None) -> Dialer:
         """Return what connects to a host, or to the proxy on the way there, which alone can judge
@@ -169,13 +174,13 @@ class Destinations:
             connected, address = await self._dialer(host, port, via).connect()
             if via is None:
                 return connected, text_of(address)
-            authority = host_port(host, port)
+            authority = host_port(host, port).encode()
             try:
-                await open_tunnel(connected, authority, via.credentials)
+                await open_tunnel(connected, authority, via)
             except BaseException:
                 connected.close()
                 raise
-            return connected, authority.encode()
+            return connected, authority
 
     @asynccontextmanager
     async def _in_time(self, host: str) -> AsyncIterator[None]:

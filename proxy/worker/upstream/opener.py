@@ -18,7 +18,7 @@ from proxy.http1.errors import NotHttp2, UpstreamError, unreached, why_unreached
 from proxy.network.dial import Address, Dialer, secure
 from proxy.network.sockets import probe_silent_peers
 from proxy.process.listeners import host_port
-from proxy.settings.addresses import UpstreamAddress, is_loopback
+from proxy.settings.addresses import UpstreamAddress, Via, is_loopback
 from proxy.worker.upstream.http2_connection import Http2Upstream
 from proxy.worker.upstream.places import AnyConnection, Lane_co, LanePool
 
@@ -189,10 +189,8 @@ class Opener(Generic[Lane_co]):
         try:
             loop = asyncio.get_running_loop()
             tls = self._pool.tls
-            if self._via is not None:
-                await open_tunnel(
-                    connected, self._pool.route.address_text.decode(), self._via.credentials
-                )
+            if self._via is not None and not self._via.is_asked:
+                await open_tunnel(connected, self._pool.route.address_text, self._via)
 
             if tls is None:
                 connection = await self._connect_plain(
@@ -247,7 +245,7 @@ class Opener(Generic[Lane_co]):
         )
 
 
-async def open_tunnel(connected: socket.socket, authority: str, credentials: bytes) -> None:
+async def open_tunnel(connected: socket.socket, authority: bytes, via: Via) -> None:
     """Send CONNECT to the proxy at the other end (RFC 9110 §9.3.6); the socket then leads to
     `authority`, a `host:port`.
 
@@ -258,10 +256,8 @@ async def open_tunnel(connected: socket.socket, authority: str, credentials: byt
         OSError: the proxy refuses, or its reply is not HTTP/1.1.
     """
     loop = asyncio.get_running_loop()
-    name = authority.encode()
-    credentials_line = b"Proxy-Authorization: %b\r\n" % credentials if credentials else b""
-    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (name, name, credentials_line)
-    await loop.sock_sendall(connected, request)
+    request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n"
+    await loop.sock_sendall(connected, request % (authority, authority, via.credentials_line))
 
     head = bytearray()
     while not head.endswith(b"\r\n\r\n"):

@@ -498,7 +498,7 @@ def test_a_price_behind_one_that_takes_all_its_calls_is_warned_of(
 def test_the_proxy_of_a_route_may_have_an_ipv6_address() -> None:
     """It is refused only where this proxy listens itself."""
     via = "http://[::1]:3128"
-    assert [*check_via("routes[0]", via, [("127.0.0.1", 3128)])] == []
-    assert [*check_via("routes[0]", via, [("::1", 3128)])] == [
+    assert [*check_via("routes[0].via", via, [("127.0.0.1", 3128)])] == []
+    assert [*check_via("routes[0].via", via, [("::1", 3128)])] == [
         ("routes[0].via", "is this proxy's own address")
     ]

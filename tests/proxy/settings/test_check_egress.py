@@ -28,6 +28,7 @@ def problems(given: dict[str, str]) -> str:
         (ON | {"egress.clients": '["10.0.0.0/99"]'}, "expected an address or a CIDR"),
         (ON | {"egress.upstream_ca": "/no/such/file"}, "No such file"),
         (ON | {"egress.via": "ftp://a"}, "egress.via"),
+        (ON | {"egress.http_via": "ftp://a"}, "egress.http_via"),
         (ON | {"egress.via": "http://127.0.0.1:8888"}, "own address"),
         ({"egress.listen": "127.0.0.1:8080"}, "is the address of the data port too"),
         ({"egress.listen": "8888"}, "expected host:port"),
@@ -53,11 +54,20 @@ def test_no_route_has_its_id(tmp_path: Path) -> None:
 
 
 def test_the_proxy_of_the_environment_is_taken() -> None:
-    """That of the settings comes first, and `off` is none."""
-    environ = {"HTTPS_PROXY": "http://corp:3128", "NO_PROXY": "intern.test"}
-    settings = load(ON, environ, None)
-    assert (settings.egress.via, settings.egress.no_via) == ("http://corp:3128", "intern.test")
-    assert load(ON | {"egress.via": "off"}, environ, None).egress.via == "off"
+    """That of the settings comes first, for both, and `off` is none; URLs without TLS have one of
+    their own, whose variable is in small letters.
+    """
+    environ = {
+        "HTTPS_PROXY": "http://corp:3128",
+        "NO_PROXY": "intern.test",
+        "HTTP_PROXY": "http://sent-by-a-client",
+    }
+    egress = load(ON, environ, None).egress
+    assert (egress.via, egress.http_via, egress.no_via) == ("http://corp:3128", "", "intern.test")
+    environ["http_proxy"] = "http://plain:3128"
+    assert load(ON, environ, None).egress.http_via == "http://plain:3128"
+    egress = load(ON | {"egress.via": "off"}, environ, None).egress
+    assert (egress.via, egress.http_via) == ("off", "off")
 
 
 def test_cryptography_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,6 +229,47 @@ def test_a_proxy_on_the_way_is_used(tmp_path: Path) -> None:
     assert all(b"Proxy-Authorization: Basic dTpw\r\n" in head for head in asked)
 
 
+def test_a_proxy_on_the_way_is_asked_for_urls_without_tls(tmp_path: Path) -> None:
+    """In absolute form, as proxies expect it, even of a client that used CONNECT; a WebSocket has a
+    tunnel.
+    """
+    asked: list[bytes] = []
+
+    def proxy(accepted: socket.socket, number: int) -> None:
+        while head := read_head(accepted):
+            asked.append(head)
+            accepted.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    upgrade += b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    with scripted(proxy) as url:
+        via = url.replace("http://", "http://u:p@")
+        with outgoing(tmp_path, hosts=("*",), via=via, http_via=via) as port:
+            for client, line, more in (
+                (port.connect(), b"GET http://a.test/x?y=1", b""),
+                (port.connect_to("a.test:80"), b"GET /x", b""),
+                (port.connect_to("a.test:81"), b"OPTIONS *", b""),
+                (port.connect_to("a.test:80"), b"GET /chat", upgrade),
+            ):
+                with client:
+                    client.send(line + b" HTTP/1.1\r\nHost: a.test\r\n" + more + b"\r\n")
+                    assert client.answer().status == 204
+            records = port.plane.exchanges(4)
+    assert [head.partition(b"\r\n")[0] for head in asked] == [
+        b"GET http://a.test/x?y=1 HTTP/1.1",
+        b"GET http://a.test/x HTTP/1.1",
+        b"OPTIONS http://a.test:81 HTTP/1.1",
+        b"CONNECT a.test:80 HTTP/1.1",
+        b"GET /chat HTTP/1.1",
+    ]
+    has_credentials = [b"\r\nProxy-Authorization: Basic dTpw\r\n" in head for head in asked]
+    assert has_credentials == [True, True, True, True, False]
+    assert [record.upstream for record in records] == [
+        b"a.test:80", b"a.test:80", b"a.test:81", b"a.test:80",
+    ]  # fmt: skip
+    assert not any(b"uthorization" in record.request_head for record in records)
+
+
 def test_a_proxy_on_the_way_is_reached_where_calls_may_not_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

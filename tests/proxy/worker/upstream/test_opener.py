@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from proxy.http1.errors import UpstreamError
+from proxy.settings.addresses import Via
 from proxy.worker.upstream.opener import MAX_TUNNEL_HEAD_BYTES, open_tunnel
 from proxy.worker.upstream.pool import POST_IDLE_NS
 from tests.proxy.worker.upstream.test_pool import new_pool, opener_of, silent_pool
@@ -181,7 +182,7 @@ async def ask_for_tunnel(answer: bytes, credentials: bytes = b"") -> tuple[bytes
         ours.setblocking(False)
         theirs.sendall(answer)
         theirs.shutdown(socket.SHUT_WR)
-        await open_tunnel(ours, "app.example:443", credentials)
+        await open_tunnel(ours, b"app.example:443", Via("proxy", 3128, credentials))
         left = await asyncio.get_running_loop().sock_recv(ours, 1000)
         return theirs.recv(1000), left
 
