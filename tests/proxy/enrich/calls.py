@@ -5,9 +5,8 @@ the wire.
 import json
 from typing import Any
 
-from proxy.enrich.records import RecordBuilder
 from storage.record import Record
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import entry_of
 
 COUNTS = (
     "input_tokens",
@@ -18,19 +17,19 @@ COUNTS = (
 )
 
 
-def record_of(
-    path: str, body: object, answer: object, *, route: dict[str, Any] | None = None, **more: Any
-) -> Record:
+def record_of(path: str, body: object, answer: object, **more: Any) -> Record:
     """Build the record of an exchange whose bodies are JSON unless they are bytes."""
-    given = settings(**(route or {}))
-    raw = [
-        part if isinstance(part, bytes) else json.dumps(part).encode() for part in (body, answer)
-    ]
-    return (
-        RecordBuilder("i", given)
-        .build(exchange(path, raw[0], raw[1], **more), descriptor_of(given))
-        .record
-    )
+    return entry_of(path, body, answer, **more).record
+
+
+def chat_of(answer: object, **more: Any) -> Record:
+    """Build the record of a chat that is answered so."""
+    return record_of("/v1/chat/completions", CHAT, answer, **more)
+
+
+def streamed(answer: bytes, **more: Any) -> Record:
+    """Build the record of a chat that is answered by events."""
+    return chat_of(answer, content_type="text/event-stream", **more)
 
 
 def facts_of(record: Record) -> tuple[Any, ...]:
@@ -52,10 +51,13 @@ def sse(*documents: object) -> bytes:
     return b"".join(f"data: {frame}\n\n".encode() for frame in frames)
 
 
-def named(*documents: dict[str, Any]) -> bytes:
-    """Write documents as an event stream with the names of their types."""
+def named(*documents: Any) -> bytes:
+    """Write documents as an event stream with the names of their types; text is its end."""
     return b"".join(
-        f"event: {part['type']}\ndata: {json.dumps(part)}\n\n".encode() for part in documents
+        f"event: done\ndata: {part}\n\n".encode()
+        if isinstance(part, str)
+        else f"event: {part.get('type') or part['event_type']}\ndata: {json.dumps(part)}\n\n".encode()
+        for part in documents
     )
 
 

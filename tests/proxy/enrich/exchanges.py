@@ -1,16 +1,19 @@
 """Exchanges as a worker hands them over, from bytes on the wire."""
 
+import json
 import time
 from typing import Any
 
 import msgspec
 
+from proxy.enrich.records import RecordBuilder
 from proxy.ring.body_window import Window
 from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
 from proxy.ring.exchange import FLAG_REQUEST_COMPLETE, OUTCOME_INDEX, CapturedExchange, Exchange
+from proxy.ring.message import CapturedMessage
 from proxy.ring.timeline import Timeline, note_chunk
 from proxy.settings.model import CaptureSettings, RouteSettings, Settings
-from storage.record import Outcome, new_id
+from storage.record import Entry, Outcome, new_id
 
 _counter = iter(range(1, 1 << 20))
 
@@ -26,13 +29,19 @@ def descriptor_of(given: Settings) -> Descriptor:
     return read_descriptor(write_descriptor(msgspec.to_builtins(given)))
 
 
+def wire(part: object) -> bytes:
+    """Write a body as JSON; bytes are what they are."""
+    return part if isinstance(part, bytes) else json.dumps(part).encode()
+
+
 def exchange(
     path: str = "/v1/chat/completions",
-    body: bytes = b"",
-    answer: bytes = b"",
+    body: object = b"",
+    answer: object = b"",
     *,
     method: str = "POST",
     status: int = 200,
+    request_type: str = "application/json",
     content_type: str = "application/json",
     request_headers: str = "",
     response_headers: str = "",
@@ -41,6 +50,7 @@ def exchange(
     windows: tuple[int, int] = (65536, 16384),
     timeline: list[tuple[int, int]] | None = None,
     has_response: bool = True,
+    flags: int = 0,
 ) -> CapturedExchange:
     """Make a finished exchange; header lines end with CRLF."""
     made = Exchange(new_id(time.time_ns(), 7, next(_counter)), b"", 0, time.time_ns(), b"10.0.0.1")
@@ -48,19 +58,19 @@ def exchange(
         0,
         method.encode(),
         status,
-        FLAG_REQUEST_COMPLETE,
+        FLAG_REQUEST_COMPLETE | flags,
     )
     made.outcome = OUTCOME_INDEX[outcome]
     made.upstream = upstream.encode()
     made.request_head = (
         f"{method} {path} HTTP/1.1\r\nHost: api.test\r\nContent-Type: "
-        f"application/json\r\n{request_headers}\r\n"
+        f"{request_type}\r\n{request_headers}\r\n"
     ).encode()
     if has_response:
         made.response_head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\n{response_headers}\r\n".encode()
     made.request_body, made.response_body = Window(*windows), Window(*windows)
-    made.request_body.add(body)
-    made.response_body.add(answer)
+    made.request_body.add(wire(body))
+    made.response_body.add(wire(answer))
 
     if timeline is not None:
         made.timeline = Timeline()
@@ -72,5 +82,32 @@ def exchange(
     made.first_byte_ns = 5_000_000
     made.done_ns = 5_000_000
     made.ended_ns = 5_000_000
-    header, sections = made.encode(0)
+    return handed_over(made)
+
+
+def handed_over(made: Exchange, pressure: int = 0) -> CapturedExchange:
+    """Read an exchange as the collector does that a worker has written."""
+    header, sections = made.encode(pressure)
     return CapturedExchange(header, b"".join(sections))
+
+
+class Collector:
+    """One collector's builder, and a route."""
+
+    def __init__(self, **route: Any) -> None:
+        given = settings(**route)
+        self.descriptor = descriptor_of(given)
+        self.builder = RecordBuilder("i", given)
+
+    def read(self, captured: CapturedExchange) -> Entry:
+        """Build the entry of an exchange."""
+        return self.builder.build(captured, self.descriptor)
+
+    def hear(self, message: CapturedMessage) -> Entry:
+        """Build the entry of a message of a connection."""
+        return self.builder.message(message, self.descriptor)
+
+
+def entry_of(*given: Any, route: dict[str, Any] | None = None, **more: Any) -> Entry:
+    """Build the entry of an exchange that a collector reads first."""
+    return Collector(**(route or {})).read(exchange(*given, **more))

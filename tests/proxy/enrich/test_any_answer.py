@@ -12,55 +12,53 @@ from hypothesis import strategies as st
 
 from proxy.enrich.http.exchange import DecodedExchange
 from proxy.enrich.readers.llm import Llm
-from proxy.enrich.records import RecordBuilder
 from storage.record import Record
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import Collector, exchange
 
-PATHS = (
-    "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/images/generations",
-    "/v1/audio/transcriptions", "/v1/messages", "/v1beta/models/g:generateContent",
-    "/v1beta/models/g:streamGenerateContent", "/v1beta/interactions", "/model/m/converse", "/model/m/invoke",
-    "/model/m/invoke-with-response-stream", "/api/chat", "/api/generate", "/v2/chat", "/v1/rerank", "/completion",
-    "/v1/batches", "/v1/videos", "/v1/responses/r1", "/v1/batches/b1", "/v1/videos/v1", "/v1/files/f1/content",
-    "/v1beta/operations/o1", "/v1/messages/batches/b1", "/mcp", "/graphql",
-)  # fmt: skip
-NAMES = (
-    "type", "status", "object", "id", "model", "usage", "choices", "delta", "message", "content", "role", "error",
-    "code", "finish_reason", "stop_reason", "input_tokens", "output_tokens", "prompt_tokens", "total_tokens",
-    "candidates", "parts", "usageMetadata", "trafficType", "response", "item", "output", "bytes", "chunk",
-    "metadata", "metrics", "done", "steps", "event_type", "interaction", "service_tier", "result", "jsonrpc",
-    "method", "params", "name", "arguments", "errors", "request_counts", "completed", "results", "tool_calls",
-    "function", "index", "custom_id", "body", "created_at",
-)  # fmt: skip
+PATHS = """
+    /v1/chat/completions /v1/responses /v1/embeddings /v1/images/generations
+    /v1/audio/transcriptions /v1/messages /v1beta/models/g:generateContent
+    /v1beta/models/g:streamGenerateContent /v1beta/interactions /model/m/converse
+    /model/m/invoke /model/m/invoke-with-response-stream /api/chat /api/generate /v2/chat
+    /v1/rerank /completion /v1/batches /v1/videos /v1/responses/r1 /v1/batches/b1
+    /v1/videos/v1 /v1/files/f1/content /v1beta/operations/o1 /v1/messages/batches/b1 /mcp
+    /graphql
+""".split()
+NAMES = """
+    type status object id model usage choices delta message content role error code
+    finish_reason stop_reason input_tokens output_tokens prompt_tokens total_tokens candidates
+    parts usageMetadata trafficType response item output bytes chunk metadata metrics done
+    steps event_type interaction service_tier result jsonrpc method params name arguments
+    errors request_counts completed results tool_calls function index custom_id body
+    created_at
+""".split()
 VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        0,
-        -1,
-        1.5,
-        1e308,
-        10**30,
-        "",
-        "x",
-        "\u00e9",
-        "completed",
-        "failed",
-        "response.completed",
-    ),
-    *(
-        "message_stop",
-        "message_delta",
-        "interaction.completed",
-        "2.0",
-        "tools/call",
-        [],
-        {},
-        [[]],
-        [{}],
-        [None],
-    ),
-    *({"a": {}}, ["x", {}], [1]),
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    1e308,
+    10**30,
+    "",
+    "x",
+    "\u00e9",
+    "completed",
+    "failed",
+    "response.completed",
+    "message_stop",
+    "message_delta",
+    "interaction.completed",
+    "2.0",
+    "tools/call",
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    {"a": {}},
+    ["x", {}],
+    [1],
 )
 members = st.recursive(
     st.sampled_from(VALUES),
@@ -73,9 +71,9 @@ documents = st.dictionaries(st.sampled_from(NAMES), members, min_size=1, max_siz
 
 
 @pytest.fixture(scope="module")
-def builder() -> RecordBuilder:
+def collector() -> Collector:
     """One for all: what one exchange leaves meets the next."""
-    return RecordBuilder("i", settings())
+    return Collector()
 
 
 @given(
@@ -86,7 +84,7 @@ def builder() -> RecordBuilder:
     status=st.sampled_from((200, 202, 429, 500)),
 )
 def test_whatever_is_answered_can_be_read(
-    builder: RecordBuilder, path: str, asked: Any, answered: list[Any], method: str, status: int
+    collector: Collector, path: str, asked: Any, answered: list[Any], method: str, status: int
 ) -> None:
     """As one document and as a stream of them, of any API."""
     raw = [json.dumps(each).encode() for each in answered]
@@ -94,15 +92,13 @@ def test_whatever_is_answered_can_be_read(
         (raw[0], "application/json"),
         (b"".join(b"data: %b\n\n" % each for each in raw), "text/event-stream"),
     )
-    readers = builder._readers
+    readers = collector.builder._readers
 
     for body, kind in bodies:
-        made = exchange(
-            path, json.dumps(asked).encode(), body, method=method, status=status, content_type=kind
-        )
+        made = exchange(path, asked, body, method=method, status=status, content_type=kind)
         readers._reported_s = -1e9
         before = readers._reported_s
-        entry = builder.build(made, descriptor_of(settings()))
+        entry = collector.read(made)
         assert readers._reported_s == before, (path, asked, answered)
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
 
@@ -118,9 +114,9 @@ def test_what_cannot_be_read_costs_no_record(
         raise ValueError("secret of a client")
 
     monkeypatch.setattr(Llm, "read", fail)
-    builder = RecordBuilder("i", settings())
+    collector = Collector()
     for _ in range(3):
-        entry = builder.build(exchange(body=b"{}", answer=b'{"a": 1}'), descriptor_of(settings()))
+        entry = collector.read(exchange(body=b"{}", answer=b'{"a": 1}'))
         assert (entry.record.path, entry.record.provider, entry.tool_calls) == (
             "/v1/chat/completions",
             None,
@@ -150,15 +146,15 @@ def test_what_cannot_be_read_costs_no_record(
         ),
     ],
 )
-def test_kinds_that_are_no_text(builder: RecordBuilder, path: str, answer: object) -> None:
+def test_kinds_that_are_no_text(collector: Collector, path: str, answer: object) -> None:
     """Objects where a word is expected cannot be looked up."""
-    readers = builder._readers
+    readers = collector.builder._readers
     readers._reported_s = -1e9
     made = exchange(
         path,
         b'{"model": "m"}',
-        json.dumps(answer).encode(),
+        answer,
         method="GET" if path[-2] in "bv" else "POST",
     )
-    builder.build(made, descriptor_of(settings()))
+    collector.read(made)
     assert readers._reported_s == -1e9

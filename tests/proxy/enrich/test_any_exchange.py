@@ -4,7 +4,6 @@ searched together.
 
 import gzip
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +15,7 @@ from proxy.enrich.readers.reader import Dependencies
 from proxy.enrich.readers.readers import Readers
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
-from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
@@ -30,6 +29,7 @@ from proxy.ring.exchange import (
 )
 from proxy.settings.model import ProxySettings, RouteSettings, Settings
 from storage.record import Entry
+from tests.proxy.enrich.exchanges import descriptor_of
 from tests.support.cases import each_of
 
 LIMIT_BYTES = 1 << 20
@@ -49,80 +49,73 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
 TARGETS = st.sampled_from(
     [
-        *(
-            b"/items/1", b"/items/2?limit=5", b"/items/2?token=abc", b"/a;sid=1/b", b"*", b"http://other.test/x?y=1",
-            b"",
-        ),
-        *(b"/v1/chat/completions", b"/v1/responses", b"/mcp", b"/graphql", b"/files/x", b"/%e2%82%ac/\xff", b"/a b"),
+        b"/items/1",
+        b"/items/2?limit=5",
+        b"/items/2?token=abc",
+        b"/a;sid=1/b",
+        b"*",
+        b"http://other.test/x?y=1",
+        b"",
+        b"/v1/chat/completions",
+        b"/v1/responses",
+        b"/mcp",
+        b"/graphql",
+        b"/files/x",
+        b"/%e2%82%ac/\xff",
+        b"/a b",
         b"/" + b"n" * 300,
     ]
-)  # fmt: skip
+)
 FIELDS = st.lists(
     st.sampled_from(
         [
-            *(
-                b"Host: shop",
-                b"User-Agent: a/1",
-                b"Cookie: a=b; c=d",
-                b"Authorization: Bearer 0123456789abcdef",
-                b"X: 1",
-            ),
-            *(
-                b"X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11",
-                b"X-Request-Id: not/one",
-                b"Mcp-Session-Id: s",
-            ),
-            *(
-                b"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-                b"Mcp-Protocol-Version: 1",
-            ),
-            *(
-                b"Content-Type: application/json",
-                b"Content-Type: text/plain",
-                b"Content-Encoding: gzip",
-                b" folded",
-            ),
-            *(
-                b"content-encoding: identity",
-                b"Content-Type: text/plain; charset=ISO-8859-1",
-                b"Content-Type: application/x-www-form-urlencoded",
-                b"Content-Type: text/event-stream",
-                b"no colon",
-                b"a\nb: c",
-            ),
+            b"Host: shop",
+            b"User-Agent: a/1",
+            b"Cookie: a=b; c=d",
+            b"Authorization: Bearer 0123456789abcdef",
+            b"X: 1",
+            b"X-Request-Id: 6f1c2b7e9d304f5fa1d6c0be7a5e8d11",
+            b"X-Request-Id: not/one",
+            b"Mcp-Session-Id: s",
+            b"Traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            b"Mcp-Protocol-Version: 1",
+            b"Content-Type: application/json",
+            b"Content-Type: text/plain",
+            b"Content-Encoding: gzip",
+            b" folded",
+            b"content-encoding: identity",
+            b"Content-Type: text/plain; charset=ISO-8859-1",
+            b"Content-Type: application/x-www-form-urlencoded",
+            b"Content-Type: text/event-stream",
+            b"no colon",
+            b"a\nb: c",
         ]
     ),
     max_size=6,
 )
 BODIES = st.sampled_from(
     [
-        *(
-            b"",
-            b'{"a":1}',
-            b'{"password":"x"}',
-            b"plain text",
-            b"a=b&token=c",
-            b"event: endpoint\ndata: /s?id=1\n\n",
-        ),
-        *(
-            gzip.compress(b'{"a":1}', mtime=0),
-            b'{"b":"%b"}' % (b"QUJD" * 600),
-            b"[%b]" % (b"1.5," * 400),
-            b"\xff\xfe{\0",
-            b'\xef\xbb\xbf{"password":"x"}',
-            b'{"a":"caf\xe9"}',
-        ),
-        *(
-            b'{"query":"query Books { a }"}',
-            b'{"model":"m","messages":[]}',
-            b"sk-0123456789abcdefghij0123456789",
-        ),
-        *(b'{"text":"%b"}' % (b"lorem ipsum " * 200), b'"token":1', b"x" * 300_000),
-        *(
-            b'{"error":{"message":"x"}}',
-            b'{"error":null,"a":1}',
-            b'event: error\ndata: {"message":"x"}\n\n',
-        ),
+        b"",
+        b'{"a":1}',
+        b'{"password":"x"}',
+        b"plain text",
+        b"a=b&token=c",
+        b"event: endpoint\ndata: /s?id=1\n\n",
+        gzip.compress(b'{"a":1}', mtime=0),
+        b'{"b":"%b"}' % (b"QUJD" * 600),
+        b"[%b]" % (b"1.5," * 400),
+        b"\xff\xfe{\0",
+        b'\xef\xbb\xbf{"password":"x"}',
+        b'{"a":"caf\xe9"}',
+        b'{"query":"query Books { a }"}',
+        b'{"model":"m","messages":[]}',
+        b"sk-0123456789abcdefghij0123456789",
+        b'{"text":"%b"}' % (b"lorem ipsum " * 200),
+        b'"token":1',
+        b"x" * 300_000,
+        b'{"error":{"message":"x"}}',
+        b'{"error":null,"a":1}',
+        b'event: error\ndata: {"message":"x"}\n\n',
     ]
 )
 FLAGS = st.sampled_from(
@@ -183,10 +176,6 @@ def exchanges(draw: st.DrawFn) -> tuple[bytes, bytes]:
 def packed(made: Exchange, pressure: int = 0) -> tuple[bytes, bytes]:
     header, sections = made.encode(pressure)
     return header, b"".join(sections)
-
-
-def descriptor_of(given_settings: Settings) -> Descriptor:
-    return read_descriptor(write_descriptor(msgspec.to_builtins(given_settings)))
 
 
 def readers_of(given_settings: Settings) -> Readers:

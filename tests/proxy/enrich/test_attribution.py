@@ -239,15 +239,9 @@ def test_the_builder_leaves_other_routes_alone() -> None:
     """A route without keys makes plain records; one that was refused before the check is keyed all
     the same.
     """
-    plain = exchanges.settings()
-    record = (
-        RecordBuilder("i", plain).build(_captured("", b""), exchanges.descriptor_of(plain)).record
-    )
+    record = exchanges.Collector().read(_captured("", b"")).record
     assert (record.keyed, record.key_id, record.auth_code) == (False, None, None)
-    keyed = exchanges.settings(**ROUTE)
-    record = (
-        RecordBuilder("i", keyed).build(_captured("", b""), exchanges.descriptor_of(keyed)).record
-    )
+    record = exchanges.Collector(**ROUTE).read(_captured("", b"")).record
     assert (record.keyed, record.key_id) == (True, None)
 
 

@@ -2,29 +2,17 @@
 sessions were closed.
 """
 
-import json
-from typing import Any
-
 import msgspec
 import pytest
 
-from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF, FLAG_HEADS_OFF
 from proxy.ring.inflight import BODY_BYTES, InflightExchange
-from storage.record import Entry
 from tests.proxy.enrich.calls import CHAT, CHAT_USAGE, chunk, sse
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import Collector, entry_of, exchange
 from tests.proxy.enrich.mcp.mcp_world import OLD, answer, ask
 from tests.support.cases import each_of
 
 SECRET = "the-very-words"
-
-
-def entry_of(flags: int, path: str, body: object, reply: bytes, **more: Any) -> Entry:
-    given = settings()
-    captured = exchange(path, json.dumps(body).encode(), reply, **more)
-    captured.flags |= flags
-    return RecordBuilder("i", given).build(captured, descriptor_of(given))
 
 
 @pytest.mark.parametrize("flags", [FLAG_BODIES_OFF, FLAG_BODIES_OFF | FLAG_HEADS_OFF])
@@ -36,7 +24,9 @@ def test_counts_without_texts(flags: int) -> None:
         chunk(SECRET), chunk(None, None, choices=[{"index": 0, "delta": {"tool_calls": [tool]}}]),
         chunk(None, "tool_calls"), chunk(choices=[], usage=CHAT_USAGE), "[DONE]",
     )  # fmt: skip
-    entry = entry_of(flags, "/v1/chat/completions", asked, stream, content_type="text/event-stream")
+    entry = entry_of(
+        "/v1/chat/completions", asked, stream, content_type="text/event-stream", flags=flags
+    )
     record = entry.record
     assert (record.model, record.input_tokens, record.output_tokens, record.usage_state) == (
         "gpt-4o",
@@ -55,7 +45,7 @@ def test_tool_calls_without_texts(flags: int) -> None:
     """A tool call is a row without arguments, result and message."""
     for reply in (answer(text=SECRET), answer(text=SECRET, isError=True)):
         sent = ask(arguments={"a": SECRET})
-        entry = entry_of(flags, "/mcp", sent, json.dumps(reply).encode(), request_headers=OLD)
+        entry = entry_of("/mcp", sent, reply, request_headers=OLD, flags=flags)
         (call,) = entry.tool_calls
         assert (call.tool_name, call.arguments, call.result, call.search) == ("add", None, None, "")
         assert call.latency_us is not None
@@ -85,13 +75,11 @@ def test_a_call_in_flight_names_its_model(body: bytes, model: str | None) -> Non
     """Provider and model are those of the request, the upstream that of the route; tokens are lost
     with the worker.
     """
-    given = settings(upstream="https://api.groq.com/openai")
-    builder = RecordBuilder("i", given)
-    descriptor = descriptor_of(given)
+    collector = Collector(upstream="https://api.groq.com/openai")
     exchange = in_flight(b"POST /v1/chat/completions", body)
-    record = builder.running(exchange, descriptor).record
+    record = collector.builder.running(exchange, collector.descriptor).record
     assert (record.provider, record.model, record.usage_state) == ("groq", model, None)
-    (entry,) = builder.lost([exchange], descriptor)
+    (entry,) = collector.builder.lost([exchange], collector.descriptor)
     assert (entry.record.provider, entry.record.model, entry.record.usage_state) == (
         "groq",
         model,
@@ -102,9 +90,9 @@ def test_a_call_in_flight_names_its_model(body: bytes, model: str | None) -> Non
 @pytest.mark.parametrize("line", [b"GET /v1/chat/completions", b"POST /api/chat", b"POST /items"])
 def test_what_may_be_no_call_is_none_in_flight(line: bytes) -> None:
     """A path that other services have, too, is a call only when the response says so."""
-    given = settings()
+    collector = Collector()
     exchange = in_flight(line, b'{"model": "m", "messages": []}')
-    record = RecordBuilder("i", given).running(exchange, descriptor_of(given)).record
+    record = collector.builder.running(exchange, collector.descriptor).record
     assert (record.provider, record.model) == (None, None)
 
 
@@ -127,9 +115,8 @@ def test_a_close_code_that_tells_of_a_failure(code: int, told: object) -> None:
     """Has a level and an error code, as a status of HTTP has; the service's own failures are
     errors.
     """
-    given = settings()
     session = exchange("/ws", method="GET", status=101)
     session.close_code = code
-    record = RecordBuilder("i", given).build(session, descriptor_of(given)).record
+    record = Collector().read(session).record
     assert (record.error_type, record.level) == told
     assert record.outcome == "ok"

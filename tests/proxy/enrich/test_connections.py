@@ -14,7 +14,6 @@ from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
     NO_KEY,
-    CapturedExchange,
     Exchange,
 )
 from proxy.ring.handshake import pack_handshake
@@ -53,6 +52,11 @@ def connection(head: bytes = HEAD, answer: bytes = ANSWER, status: int = 101) ->
     return made
 
 
+def handshake_of(made: Exchange) -> dict[str, Any]:
+    """Return what a session with a model says in each message."""
+    return {"session": pack_handshake(made.upstream, made.request_head)}
+
+
 def say(
     builder: RecordBuilder, of: Exchange, what: object, direction: int = OUT, **more: Any
 ) -> Entry:
@@ -83,9 +87,7 @@ def test_messages_have_the_facts_of_their_connection() -> None:
     record = say(builder, other, b"hello").record
     assert (record.path, record.status, record.project) == (None, None, None)
 
-    header, sections = chat.encode(0)
-    ended = CapturedExchange(header, b"".join(sections))
-    assert facts_of(builder.build(ended, DESCRIPTOR)) == EXPECTED
+    assert facts_of(builder.build(exchanges.handed_over(chat), DESCRIPTOR)) == EXPECTED
     assert say(builder, chat, b"late").record.path is None
 
 
@@ -93,7 +95,7 @@ def test_a_call_over_a_websocket_has_the_heads_of_its_connection() -> None:
     """Redacted, for a search for headers to find it; its bodies are those of the call."""
     builder = RecordBuilder("i", SETTINGS)
     codex = connection()
-    session: dict[str, Any] = {"session": pack_handshake(codex.upstream, codex.request_head)}
+    session = handshake_of(codex)
     say(builder, codex, asked(input=[]), IN, opening=codex.encode_opening(), **session)
     entry = say(builder, codex, answered(), **session)
     assert (facts_of(entry), entry.record.input_tokens) == (EXPECTED, 3)
@@ -119,7 +121,7 @@ def test_a_failed_call_over_a_websocket_says_what_failed() -> None:
     """As a call that was posted does."""
     builder = RecordBuilder("i", SETTINGS)
     codex = connection()
-    session: dict[str, Any] = {"session": pack_handshake(codex.upstream, codex.request_head)}
+    session = handshake_of(codex)
     say(builder, codex, asked(input=[]), IN, opening=codex.encode_opening(), **session)
     error = {"code": "server_error", "message": "The server had an error 42"}
     record = say(builder, codex, {"type": "error", "error": error}, **session).record
@@ -162,7 +164,7 @@ def test_a_new_collector_knows_the_connections_that_run() -> None:
         body=b"", caller=Caller(TRUSTED, b"red", b"ann"), status=101,
     )  # fmt: skip
     builder.know_connections([running], DESCRIPTOR)
-    session: dict[str, Any] = {"session": pack_handshake(codex.upstream, codex.request_head)}
+    session = handshake_of(codex)
     say(builder, codex, asked(input=[]), IN, **session)
     entry = say(builder, codex, answered(), **session)
     assert facts_of(entry) == EXPECTED | {"upstream": None}

@@ -4,14 +4,12 @@ the same.
 
 import gzip
 import json
-from typing import Any
 
 import pytest
 
-from proxy.enrich.records import RecordBuilder
 from storage.record import Body, Entry
 from tests.proxy.enrich.calls import CHAT, CHAT_ANSWER, CHAT_USAGE, chunk, sse
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import entry_of
 from tests.proxy.enrich.mcp.mcp_world import World, answer, ask, events, only
 from tests.support.cases import each_of
 
@@ -34,14 +32,6 @@ LINES = b"".join(
 )
 
 
-def built(path: str, body: bytes, reply: bytes, **more: Any) -> Entry:
-    """Build the entry of an exchange."""
-    given = settings()
-    return RecordBuilder("i", given).build(
-        exchange(path, body, reply, **more), descriptor_of(given)
-    )
-
-
 def response_body(entry: Entry) -> Body:
     """What is stored of the response."""
     assert entry.payload is not None
@@ -57,8 +47,8 @@ def test_a_stream_under_an_untrue_coding_has_its_counts(coding: str, is_packed: 
     """Also where another coding was applied beside it."""
     reply = gzip.compress(STREAM) if is_packed else STREAM
     header = f"Content-Encoding: {coding}{', gzip' if is_packed else ''}\r\n"
-    entry = built(
-        "/v1/chat/completions", json.dumps(CHAT).encode(), reply,
+    entry = entry_of(
+        "/v1/chat/completions", CHAT, reply,
         content_type="text/event-stream", response_headers=header,
     )  # fmt: skip
     record = entry.record
@@ -82,9 +72,9 @@ def _reason(coding: str) -> str:
 
 def test_counts_behind_a_coding_that_is_unknown_are_lost() -> None:
     """Nothing can be read of them, so nothing is said."""
-    entry = built(
+    entry = entry_of(
         "/v1/chat/completions",
-        json.dumps(CHAT).encode(),
+        CHAT,
         bytes(99),
         response_headers="Content-Encoding: lz4\r\n",
     )
@@ -96,8 +86,10 @@ def test_counts_behind_a_coding_that_is_unknown_are_lost() -> None:
 @each_of("before", [b"", MARK, b": ping\n\n", b"\n\n", b"id: 1\n", b"retry: 9\n\n", b"event: x\n"])
 def test_event_streams_are_known_by_how_they_begin(content_type: str, before: bytes) -> None:
     """Whatever their type is; counts, reason, and one call of a tool."""
-    body = json.dumps(CHAT).encode()
-    record = built("/v1/chat/completions", body, before + STREAM, content_type=content_type).record
+    body = CHAT
+    record = entry_of(
+        "/v1/chat/completions", body, before + STREAM, content_type=content_type
+    ).record
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 10, "exact")
     assert record.stream is not None
     assert record.stream.frames == 5
@@ -108,8 +100,8 @@ def test_event_streams_are_known_by_how_they_begin(content_type: str, before: by
 
 def test_a_document_that_is_sent_as_an_event_stream_is_one() -> None:
     """As gateways send errors; a stream it is not."""
-    record = built(
-        "/v1/chat/completions", json.dumps(CHAT).encode(), json.dumps(CHAT_ANSWER).encode(),
+    record = entry_of(
+        "/v1/chat/completions", CHAT, json.dumps(CHAT_ANSWER).encode(),
         content_type="text/event-stream",
     ).record  # fmt: skip
     assert (record.input_tokens, record.usage_state) == (19, "exact")
@@ -119,7 +111,7 @@ def test_a_document_that_is_sent_as_an_event_stream_is_one() -> None:
 @each_of("content_type", ["application/json", "application/x-ndjson", "text/plain"])
 def test_lines_of_json_are_known_by_how_they_begin(before: bytes, content_type: str) -> None:
     """Whatever their type is."""
-    record = built(
+    record = entry_of(
         "/api/chat", b'{"model": "m", "messages": []}', before + LINES, content_type=content_type
     ).record
     assert (record.input_tokens, record.output_tokens, record.stream and record.stream.frames) == (
@@ -135,7 +127,7 @@ def test_a_byte_order_mark_or_wide_text_hides_no_call(encoding: str) -> None:
     chat, reply = (
         json.dumps(part).encode().decode().encode(encoding) for part in (CHAT, CHAT_ANSWER)
     )
-    entry = built("/v1/chat/completions", chat, reply)
+    entry = entry_of("/v1/chat/completions", chat, reply)
     assert (entry.record.model, entry.record.input_tokens, entry.record.usage_state) == (
         "gpt-4o",
         19,
@@ -144,7 +136,7 @@ def test_a_byte_order_mark_or_wide_text_hides_no_call(encoding: str) -> None:
     assert response_body(entry).head == json.dumps(CHAT_ANSWER).encode()
     failed = '{"data": null, "errors": [{"message": "no"}]}'.encode(encoding)
     assert (
-        built("/graphql", '{"query": "{a}"}'.encode(encoding), failed).record.error_type
+        entry_of("/graphql", '{"query": "{a}"}'.encode(encoding), failed).record.error_type
         == "graphql_error"
     )
     call = only(
@@ -162,7 +154,7 @@ STRANGE = b'"logprobs":{"content":[{"token":"x","logprob":%b}]},'
 def test_strange_values_hide_no_call(value: bytes) -> None:
     """As Python, NumPy, vLLM and JavaScript write them: beside counts, results of tools and errors."""
     beside = STRANGE % value
-    chat = json.dumps(CHAT).encode()
+    chat = CHAT
 
     def with_it(document: object) -> bytes:
         return b"{" + beside + json.dumps(document).encode()[1:]
@@ -175,7 +167,7 @@ def test_strange_values_hide_no_call(value: bytes) -> None:
         (with_it(CHAT_ANSWER), "application/json"),
         (streamed + b"data: [DONE]\n\n", "text/event-stream"),
     ):
-        call = built("/v1/chat/completions", chat, said, content_type=content_type).record
+        call = entry_of("/v1/chat/completions", chat, said, content_type=content_type).record
         assert (call.resolved_model, call.input_tokens, call.output_tokens, call.usage_state) == (
             "gpt-4o-2024-08-06", 19, 10, "exact",
         )  # fmt: skip
@@ -188,7 +180,7 @@ def test_strange_values_hide_no_call(value: bytes) -> None:
         (reply, "application/json"),
         (b"event: message\ndata: " + reply + b"\n\n", "text/event-stream"),
     ):
-        (tool,) = built("/mcp", asked % beside, said, content_type=content_type).tool_calls
+        (tool,) = entry_of("/mcp", asked % beside, said, content_type=content_type).tool_calls
         assert (tool.status, tool.tool_name, tool.error_details) == ("success", "add", None)
         assert tool.result is not None
         assert json.loads(tool.result, parse_constant=pytest.fail)["content"] == result["content"]
@@ -196,7 +188,7 @@ def test_strange_values_hide_no_call(value: bytes) -> None:
         assert json.loads(tool.arguments, parse_constant=pytest.fail)["a"] == 1
 
     failed = {"data": {"a": 1}, "errors": [{"message": "no a"}]}
-    record = built("/graphql", b'{"query":"{a}"}', with_it(failed)).record
+    record = entry_of("/graphql", b'{"query":"{a}"}', with_it(failed)).record
     assert (record.error_type, record.level) == ("graphql_error", "error")
-    record = built("/x", b"{}", b'{"error":{"message":"broken","code":7,"n":%b}}' % value).record
+    record = entry_of("/x", b"{}", b'{"error":{"message":"broken","code":7,"n":%b}}' % value).record
     assert record.error_type == "error_response"

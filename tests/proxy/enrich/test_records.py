@@ -15,7 +15,7 @@ from proxy.collector.rings.sources import Source
 from proxy.enrich.records import RecordBuilder
 from proxy.ring.body_window import Window
 from proxy.ring.counters import CounterLayout
-from proxy.ring.descriptor import read_descriptor, write_descriptor
+from proxy.ring.descriptor import write_descriptor
 from proxy.ring.exchange import (
     ERROR_INDEX,
     FLAG_BODIES_OFF,
@@ -32,7 +32,6 @@ from proxy.ring.exchange import (
     OUTCOME_INDEX,
     SHED_BODIES,
     SHED_TAIL,
-    CapturedExchange,
     Exchange,
 )
 from proxy.ring.inflight import InflightWriter
@@ -40,6 +39,7 @@ from proxy.ring.segment import Segment
 from proxy.ring.timeline import Timeline
 from proxy.settings.model import ProxySettings, RedactSettings, RouteSettings, Settings
 from storage.record import Entry, Outcome, Position, Record, format_id
+from tests.proxy.enrich.exchanges import descriptor_of, handed_over
 from tests.support.cases import each_of
 
 S = 1_000_000_000
@@ -84,6 +84,10 @@ def source(tmp_path: Path) -> Iterator[Source]:
     made.close(unlink=True)
 
 
+DESCRIPTOR = descriptor_of(SETTINGS)
+REDACTED = REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(b"\r\n\r\n")
+
+
 def exchange(**fields: Any) -> Exchange:
     made = Exchange(ID, format_id(ID).encode(), 0, 1_700_000_000 * S, b"1.2.3.4")
     made.request_head = REQUEST
@@ -97,25 +101,22 @@ def exchange(**fields: Any) -> Exchange:
     return made
 
 
-def build(source: Source, made: Exchange, pressure: int = 0) -> Entry:
-    header, sections = made.encode(pressure)
-    return RecordBuilder("me", SETTINGS).build(
-        CapturedExchange(header, b"".join(sections)), source.descriptor
-    )
+def build(made: Exchange, pressure: int = 0) -> Entry:
+    return RecordBuilder("me", SETTINGS).build(handed_over(made, pressure), DESCRIPTOR)
 
 
 def columns(record: Record) -> dict[str, Any]:
     return {field.name: getattr(record, field.name) for field in msgspec.structs.fields(Record)}
 
 
-def test_every_column_of_an_exchange(source: Source) -> None:
+def test_every_column_of_an_exchange() -> None:
     """The record is what the worker stamped and what the heads say, each value in its own column."""
     made = exchange(
         connect_ns=1_001_000, sent_ns=2_000_000, first_byte_ns=3_000_000, done_ns=4_000_000, ended_ns=5_000_999,
         upstream=b"10.0.0.1:80", request_whole=b'{"pin": "SECRET"}', response_whole=b'{"ok": true}',
         flags=FLAG_REQUEST_COMPLETE | FLAG_TLS,
     )  # fmt: skip
-    entry = build(source, made)
+    entry = build(made)
     start_us = 1_700_000_000_000_000
     expected: dict[str, Any] = {
         "seq": 0, "id": ID, "instance": "me", "kind": "exchange", "started_at_us": start_us,
@@ -134,16 +135,14 @@ def test_every_column_of_an_exchange(source: Source) -> None:
     assert set(found.values()) <= {None, False}
 
 
-def test_the_payload_is_redacted(source: Source) -> None:
+def test_the_payload_is_redacted() -> None:
     """Query, heads and bodies are stored without secrets, and otherwise as they came."""
     made = exchange(
         request_whole=b'{"pin": "SECRET", "a": 1}', response_whole=b'{"access_token": "SECRET"}'
     )
-    payload = build(source, made).payload
+    payload = build(made).payload
     assert payload is not None
-    assert payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
-        b"\r\n\r\n"
-    )
+    assert payload.request_head == REDACTED
     assert payload.response_head == RESPONSE.replace(b"SECRET", b"[REDACTED]").removesuffix(
         b"\r\n\r\n"
     )
@@ -155,11 +154,11 @@ def test_the_payload_is_redacted(source: Source) -> None:
     assert b"SECRET" not in msgspec.msgpack.encode(payload)
 
 
-def test_coded_bodies_are_stored_decoded(source: Source) -> None:
+def test_coded_bodies_are_stored_decoded() -> None:
     """The copy is decoded; the size is that on the wire, the coding is named."""
     coded = gzip.compress(b'{"a": 1}')
     head = RESPONSE.replace(b"Set-Cookie: SECRET", b"Content-Encoding: gzip")
-    payload = build(source, exchange(response_head=head, response_whole=coded)).payload
+    payload = build(exchange(response_head=head, response_whole=coded)).payload
     assert payload is not None
     body = payload.response_body
     assert body is not None
@@ -172,13 +171,13 @@ def test_coded_bodies_are_stored_decoded(source: Source) -> None:
     assert payload.request_body is None
 
 
-def test_what_was_not_reached_is_null(source: Source) -> None:
+def test_what_was_not_reached_is_null() -> None:
     """An exchange that ended early has no times, sizes or names that were never known."""
     made = exchange(
         status=0, route=0xFFFF, flags=FLAG_HTTP10, client=b"", outcome=OUTCOME_INDEX[Outcome.CLIENT_CLOSED],
         request_head=b"GET / HTTP/1.0\r\n\r\n", response_head=b"",
     )  # fmt: skip
-    found = columns(build(source, made).record)
+    found = columns(build(made).record)
     for name in (
         "status", "host", "query", "connect_us", "first_byte_us", "upstream_us", "upstream_sent_at_us",
         "upstream_done_at_us", "client_ip", "upstream", "route_id", "service", "trace_id", "user_agent", "error_type",
@@ -207,9 +206,9 @@ def test_what_was_not_reached_is_null(source: Source) -> None:
         (Outcome.UPSTREAM_ERROR, 502, "error"),
     ],
 )
-def test_levels(source: Source, outcome: Outcome, status: int, level: str) -> None:
+def test_levels(outcome: Outcome, status: int, level: str) -> None:
     """Status and outcome grade an exchange."""
-    record = build(source, exchange(outcome=OUTCOME_INDEX[outcome], status=status)).record
+    record = build(exchange(outcome=OUTCOME_INDEX[outcome], status=status)).record
     assert (record.level, record.outcome) == (level, outcome.value)
 
 
@@ -225,14 +224,14 @@ UNREADABLE = [
 
 
 @each_of("head", UNREADABLE)
-def test_a_refused_head_is_stored_without_its_secrets(source: Source, head: bytes) -> None:
+def test_a_refused_head_is_stored_without_its_secrets(head: bytes) -> None:
     """Whatever cannot be read stays null, nothing fails, and no secret passes in any disguise."""
     made = exchange(
         request_head=head, response_head=b"HTTP/1.1 400 Bad Request\r\n\r\n", status=400,
         error=ERROR_INDEX["bad_request"], outcome=OUTCOME_INDEX[Outcome.REJECTED], flags=FLAG_OWN_RESPONSE,
         response_whole=b'{"error": {}}', route=0xFFFF,
     )  # fmt: skip
-    entry = build(source, made)
+    entry = build(made)
     assert (entry.record.status, entry.record.error_type, entry.record.outcome) == (
         400,
         "bad_request",
@@ -257,12 +256,10 @@ def test_a_refused_head_is_stored_without_its_secrets(source: Source, head: byte
     ],
 )
 def test_the_authority_of_an_absolute_target_is_the_host(
-    source: Source, target: bytes, host: str, path: str, query: str | None
+    target: bytes, host: str, path: str, query: str | None
 ) -> None:
     """The client asked for the authority in its target, whatever Host says; the path is without it."""
-    record = build(
-        source, exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
-    ).record
+    record = build(exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)).record
     assert (record.host, record.path, record.query) == (host, path, query)
 
 
@@ -270,16 +267,12 @@ def test_the_authority_of_an_absolute_target_is_the_host(
     ("flags", "pressure", "omitted"),
     [(FLAG_BODIES_OFF, 0, "level"), (0, SHED_BODIES, "shed"), (0, SHED_TAIL, None)],
 )
-def test_bodies_that_were_not_kept_say_why(
-    source: Source, flags: int, pressure: int, omitted: str | None
-) -> None:
+def test_bodies_that_were_not_kept_say_why(flags: int, pressure: int, omitted: str | None) -> None:
     """The size is known in any case, and why the rest is not."""
     kept = 0 if flags else 1 << 16
     window = Window(kept, 0)
     window.add(b"x" * 5000)
-    entry = build(
-        source, exchange(flags=flags, request_body=window, response_body=window), pressure
-    )
+    entry = build(exchange(flags=flags, request_body=window, response_body=window), pressure)
     assert entry.payload is not None
 
     for body in (entry.payload.request_body, entry.payload.response_body):
@@ -293,16 +286,16 @@ def test_bodies_that_were_not_kept_say_why(
     )
 
 
-def test_a_level_without_heads_has_no_payload(source: Source) -> None:
+def test_a_level_without_heads_has_no_payload() -> None:
     """At level `meta` only the columns remain."""
-    entry = build(source, exchange(flags=FLAG_HEADS_OFF | FLAG_BODIES_OFF))
+    entry = build(exchange(flags=FLAG_HEADS_OFF | FLAG_BODIES_OFF))
     assert entry.payload is None
     assert (entry.record.method, entry.record.host) == ("POST", "a.example")
 
 
-def test_the_timeline_is_kept(source: Source) -> None:
+def test_the_timeline_is_kept() -> None:
     """Chunk times of event streams go with the payload."""
-    payload = build(source, exchange(timeline=Timeline([(3, 10), (6, 20)]))).payload
+    payload = build(exchange(timeline=Timeline([(3, 10), (6, 20)]))).payload
     assert payload is not None
     assert payload.timeline == [(3, 10), (6, 20)]
 
@@ -318,9 +311,7 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     shown = builder.running(running, source.descriptor)
     record = shown.record
     assert shown.payload is not None
-    assert shown.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
-        b"\r\n\r\n"
-    )
+    assert shown.payload.request_head == REDACTED
     assert (record.method, record.path, record.query) == (
         "POST",
         "/path%2Fx",
@@ -350,9 +341,7 @@ def test_running_and_lost_exchanges(source: Source) -> None:
     assert entry.record.id == ID
     assert entry.record.ended_at_us > entry.record.started_at_us
     assert entry.payload is not None
-    assert entry.payload.request_head == REQUEST.replace(b"SECRET", b"[REDACTED]").removesuffix(
-        b"\r\n\r\n"
-    )
+    assert entry.payload.request_head == REDACTED
 
 
 WHY = 'why \ufffd {"password":"[REDACTED]"}'
@@ -373,9 +362,7 @@ def test_why_an_exchange_failed_is_in_its_data(flags: int, shown: dict[str, str]
     made = exchange(flags=flags)
     made.note(NOTE_MESSAGE, b'why \xff {"password":"SECRET"}')
     made.note(NOTE_REFUSED_HEAD, b"SSH\xe4\nSet-Cookie: SECRET\n")
-    header, sections = made.encode(0)
-    captured = CapturedExchange(header, b"".join(sections))
-    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    record = build(made).record
     assert json.loads(record.data or b"") == shown
 
 
@@ -385,9 +372,7 @@ def test_an_attempt_at_another_protocol_is_no_fault(code: str) -> None:
     made = exchange(
         error=ERROR_INDEX[code], status=400, outcome=OUTCOME_INDEX[Outcome.REJECTED], route=NO_ROUTE
     )
-    header, sections = made.encode(0)
-    captured = CapturedExchange(header, b"".join(sections))
-    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    record = build(made).record
     assert (record.level, record.error_type, record.outcome) == ("info", code, "rejected")
 
 
@@ -404,9 +389,7 @@ def test_raw_bytes_of_a_target_are_recorded_escaped(
 ) -> None:
     """As every URI would write them, so that the same path is found as one."""
     made = exchange(request_head=b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % target)
-    header, sections = made.encode(0)
-    captured = CapturedExchange(header, b"".join(sections))
-    record = RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged")).record
+    record = build(made).record
     assert (record.path, record.query) == (path, query)
 
 
@@ -427,39 +410,29 @@ def test_events() -> None:
 def test_no_bytes_make_a_record_fail(head: bytes, body: bytes) -> None:
     """Any head and any body become a record that can be encoded."""
     made = exchange(request_head=head, response_head=head, request_whole=body, response_whole=body)
-    header, sections = made.encode(0)
-    entry = RecordBuilder("me", SETTINGS).build(
-        CapturedExchange(header, b"".join(sections)), read_descriptor(b"damaged")
-    )
+    entry = build(made)
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(entry.record))
     assert (entry.record.request_bytes, entry.record.response_bytes) == (len(body), len(body))
 
 
 @pytest.mark.parametrize(
     ("tag", "noted", "told"),
-    [(0, b"", {})]
-    + [
-        (NOTE_MESSAGES_DROPPED, n.to_bytes(8, "little"), {"messages_dropped": n})
-        for n in (3, 1 << 40)
-    ]
-    + [
-        (
-            NOTE_MESSAGES_UNREADABLE,
-            bytes((1 + n,)),
-            {"messages_unreadable": ("in", "out", "both")[n]},
-        )
-        for n in range(3)
+    [
+        (0, b"", {}),
+        (NOTE_MESSAGES_DROPPED, b"\3" + bytes(7), {"messages_dropped": 3}),
+        (NOTE_MESSAGES_DROPPED, bytes(5) + b"\1\0\0", {"messages_dropped": 1 << 40}),
+        (NOTE_MESSAGES_UNREADABLE, b"\1", {"messages_unreadable": "in"}),
+        (NOTE_MESSAGES_UNREADABLE, b"\2", {"messages_unreadable": "out"}),
+        (NOTE_MESSAGES_UNREADABLE, b"\3", {"messages_unreadable": "both"}),
     ],
 )
-def test_a_session_says_which_messages_were_not_recorded(
-    source: Source, tag: int, noted: bytes, told: Any
-) -> None:
+def test_a_session_says_which_messages_were_not_recorded(tag: int, noted: bytes, told: Any) -> None:
     """Beside the close code, and only where some are missing: how many, or in which direction none
     could be read.
     """
     session = exchange(status=101, close_code=1000)
     if tag:
         session.note(tag, noted)
-    data = build(source, session).record.data
+    data = build(session).record.data
     assert data is not None
     assert json.loads(data) == {"close_code": 1000} | told

@@ -5,7 +5,6 @@ import gzip
 import weakref
 from collections.abc import Callable, Iterator
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,9 +13,10 @@ from bench.micro import enrich
 from proxy.enrich.http.bodies import TooLong
 from proxy.enrich.records import RecordBuilder
 from proxy.enrich.stages import stage, whole_stage
-from proxy.ring.descriptor import Descriptor, read_descriptor, write_descriptor
+from proxy.ring.descriptor import Descriptor
 from proxy.ring.exchange import KIND_EXCHANGE, CapturedExchange
 from storage.record import Entry
+from tests.proxy.enrich.exchanges import descriptor_of
 
 LIMIT_BYTES = 4096
 CALL = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"add","arguments":{"token":"x"}}}'
@@ -50,7 +50,7 @@ ENTRIES = (
 
 @pytest.fixture(scope="module")
 def descriptor() -> Descriptor:
-    return read_descriptor(write_descriptor(msgspec.to_builtins(enrich.SETTINGS)))
+    return descriptor_of(enrich.SETTINGS)
 
 
 def together(

@@ -4,22 +4,19 @@ dropped.
 
 import json
 
-from proxy.enrich.records import RecordBuilder
-from proxy.ring.descriptor import read_descriptor
 from proxy.ring.exchange import (
     FLAG_HEADS_OFF,
     NOTE_MESSAGE,
     NOTES_REQUEST_TRAILERS,
     NOTES_RESPONSE_TRAILERS,
-    CapturedExchange,
 )
 from storage.record import Entry
-from tests.proxy.enrich.test_records import SETTINGS, exchange
+from tests.proxy.enrich.test_records import build, exchange
 
 KEY = b"ghp_" + b"aB3dE5gH7jK9" * 3
 
 
-def build(flags: int = 0, pressure: int = 0) -> Entry:
+def with_trailers(flags: int = 0, pressure: int = 0) -> Entry:
     """Build the record of an exchange with trailers of both sides."""
     made = exchange(flags=flags)
     made.note_trailers(
@@ -28,15 +25,13 @@ def build(flags: int = 0, pressure: int = 0) -> Entry:
         [b"a", b"a"],
     )
     made.note_trailers(NOTES_RESPONSE_TRAILERS, b"Grpc-Status: 0\r\n", [])
-    header, sections = made.encode(pressure)
-    captured = CapturedExchange(header, b"".join(sections))
-    return RecordBuilder("me", SETTINGS).build(captured, read_descriptor(b"damaged"))
+    return build(made, pressure)
 
 
 def test_they_are_redacted_like_heads() -> None:
     """By name and by pattern; a ring under pressure keeps them as it keeps heads."""
     for pressure in (0, 1, 2):
-        entry = build(pressure=pressure)
+        entry = with_trailers(pressure=pressure)
         assert entry.payload is not None
         lines = b"Set-Cookie: a=[REDACTED]\r\nX-Mine: [REDACTED]\r\nx: [REDACTED]"
         assert (entry.payload.request_trailers, entry.payload.response_trailers) == (
@@ -48,7 +43,7 @@ def test_they_are_redacted_like_heads() -> None:
 
 def test_where_no_heads_are_kept_none_of_them_is() -> None:
     """Neither values nor names."""
-    entry = build(flags=FLAG_HEADS_OFF)
+    entry = with_trailers(flags=FLAG_HEADS_OFF)
     assert (entry.payload, entry.record.data) == (None, None)
 
 
@@ -56,10 +51,7 @@ def test_an_exchange_without_them_has_no_data_for_them() -> None:
     """A note of another kind does not bring them about."""
     made = exchange()
     made.note(NOTE_MESSAGE, b"why")
-    header, sections = made.encode(0)
-    entry = RecordBuilder("me", SETTINGS).build(
-        CapturedExchange(header, b"".join(sections)), read_descriptor(b"damaged")
-    )
+    entry = build(made)
     assert entry.payload is not None
     assert (entry.payload.request_trailers, entry.payload.response_trailers) == (b"", b"")
     assert json.loads(entry.record.data or b"") == {"error_message": "why"}

@@ -6,23 +6,18 @@ from typing import Any
 import pytest
 
 from proxy.enrich.conversations.conversation import Conversations
-from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
 from storage.record import Outcome, Record
-from tests.proxy.enrich.calls import CHAT_ANSWER
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.calls import CHAT_ANSWER, sse
+from tests.proxy.enrich.exchanges import Collector, exchange
 from tests.support.cases import each_of
 
 SESSION = "6f1c2f3e-9a0b-4a51-9f38-1f2e3d4c5b6a"
 Message = dict[str, Any]
 
 
-class Client:
+class Client(Collector):
     """A client of one sidecar, as its collector sees it."""
-
-    def __init__(self, **route: Any) -> None:
-        self._settings = settings(**route)
-        self.builder = RecordBuilder("i", self._settings)
 
     def call(
         self,
@@ -30,20 +25,12 @@ class Client:
         *,
         path: str = "/v1/chat/completions",
         answer: object = CHAT_ANSWER,
+        headers: dict[str, str] | None = None,
         **more: Any,
     ) -> Record:
         """Make one call and return its record."""
-        headers = "".join(f"{name}: {value}\r\n" for name, value in more.pop("headers", {}).items())
-        flags = more.pop("flags", 0)
-        made = exchange(
-            path,
-            json.dumps(body).encode(),
-            json.dumps(answer).encode(),
-            request_headers=headers,
-            **more,
-        )
-        made.flags |= flags
-        return self.builder.build(made, descriptor_of(self._settings)).record
+        lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
+        return self.read(exchange(path, body, answer, request_headers=lines, **more)).record
 
     def chat(self, *messages: Message, **more: Any) -> bytes:
         """Make a call of a chat and return its conversation."""
@@ -60,6 +47,10 @@ def user(text: str) -> Message:
 def model(text: str) -> Message:
     """What the model said."""
     return {"role": "assistant", "content": text}
+
+
+LATER = (user("a"), model("b"), user("c"))
+"""What is sent when the model has answered."""
 
 
 @pytest.fixture
@@ -90,8 +81,8 @@ def test_the_first_call_names_the_conversation(client: Client) -> None:
 
 def test_another_run_with_the_same_words_is_another_conversation(client: Client) -> None:
     """One after the other, and two at once."""
-    first = [client.chat(user("a")), client.chat(user("a"), model("b"), user("c"))]
-    second = [client.chat(user("a")), client.chat(user("a"), model("b"), user("c"))]
+    first = [client.chat(user("a")), client.chat(*LATER)]
+    second = [client.chat(user("a")), client.chat(*LATER)]
     assert (len(set(first)), len(set(second)), len({*first, *second})) == (1, 1, 2)
     begun = [client.chat(user("x")), client.chat(user("x"))]
     went_on = [
@@ -106,8 +97,7 @@ def test_another_try_belongs_to_the_conversation(client: Client) -> None:
     """The same request again after a failure, or later in the history."""
     failed = client.chat(user("a"), answer={"error": {"type": "overloaded"}}, status=529)
     assert client.chat(user("a")) == failed
-    later = (user("a"), model("b"), user("c"))
-    assert {client.chat(*later), client.chat(*later)} == {failed}
+    assert {client.chat(*LATER), client.chat(*LATER)} == {failed}
 
 
 def test_a_question_alone_continues_nothing(client: Client) -> None:
@@ -120,7 +110,7 @@ def test_a_question_alone_continues_nothing(client: Client) -> None:
 def test_a_branch_stays_with_its_conversation(client: Client) -> None:
     """A message that is edited, and asked again, goes back in the same history."""
     begun = client.chat(user("a"))
-    assert client.chat(user("a"), model("b"), user("c"), model("d"), user("e")) == begun
+    assert client.chat(*LATER, model("d"), user("e")) == begun
     assert client.chat(user("a"), model("b"), user("edited")) == begun
 
 
@@ -191,12 +181,17 @@ def test_one_cache_key_for_all_is_no_session(client: Client) -> None:
     assert keyed[0] != keyed[1]
 
 
+def responded(name: str, **more: Any) -> dict[str, Any]:
+    """A response of that id."""
+    return {"id": name, "object": "response", "status": "completed", "model": "m"} | more
+
+
 def respond(client: Client, number: int, previous: str | None, **more: Any) -> bytes | None:
     """Make a call of the Responses API and return its conversation."""
     body = {"model": "m", "input": f"question {number}"} | (
         {} if previous is None else {"previous_response_id": previous}
     )
-    answer = {"id": f"resp_{number}", "object": "response", "status": "completed", "model": "m"}
+    answer = responded(f"resp_{number}")
     return client.call(body, path="/v1/responses", answer=answer, **more).conversation
 
 
@@ -217,12 +212,7 @@ def test_an_interaction_that_is_continued(client: Client) -> None:
     """By the id of the one before, or by its steps."""
 
     def interact(number: int, asked: object, **more: Any) -> bytes | None:
-        answer = {
-            "id": f"v1_{number}",
-            "object": "interaction",
-            "status": "completed",
-            "model": "g",
-        }
+        answer = responded(f"v1_{number}", object="interaction", model="g")
         body = {"model": "g", "input": asked} | more
         return client.call(body, path="/v1beta/interactions", answer=answer).conversation
 
@@ -252,7 +242,7 @@ def test_a_history_that_refers_to_what_the_model_made(client: Client, made: Mess
     call = {"type": "function_call", "call_id": "c1", "name": "weather", "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "c1", "output": "sunny"}
     asked = [user("how is it?")]
-    answer = {"id": "resp_1", "object": "response", "status": "completed", "model": "m"}
+    answer = responded("resp_1")
     calls = [
         client.call({"model": "m", "input": each}, path="/v1/responses", answer=answer)
         for each in (asked, [*asked, made, call, output])
@@ -262,13 +252,12 @@ def test_a_history_that_refers_to_what_the_model_made(client: Client, made: Mess
 
 def test_a_streamed_response_that_is_continued(client: Client) -> None:
     """The id is read from the stream."""
-    response = {"id": "resp_s", "object": "response", "status": "completed", "model": "m"}
-    events = (
-        {"type": f"response.{kind}", "response": response} for kind in ("created", "completed")
+    response = responded("resp_s")
+    kinds = ("response.created", "response.completed")
+    answer = sse(*({"type": kind, "response": response} for kind in kinds))
+    begun = client.call(
+        {"input": "a"}, path="/v1/responses", answer=answer, content_type="text/event-stream"
     )
-    answer = b"".join(b"data: %b\n\n" % json.dumps(event).encode() for event in events)
-    made = exchange("/v1/responses", b'{"input": "a"}', answer, content_type="text/event-stream")
-    begun = client.builder.build(made, descriptor_of(settings())).record
     assert begun.conversation is not None
     assert respond(client, 2, "resp_s") == begun.conversation
 
@@ -277,13 +266,7 @@ def test_a_response_that_is_fetched_later(client: Client) -> None:
     """The exchange that counts a background response belongs to the call that began it, others that
     ask do not.
     """
-    begun = {
-        "id": "resp_b",
-        "object": "response",
-        "status": "queued",
-        "model": "m",
-        "background": True,
-    }
+    begun = responded("resp_b", status="queued", background=True)
     done = begun | {"status": "completed", "usage": {"input_tokens": 5, "output_tokens": 7}}
     first = client.call(
         {"model": "m", "input": "a", "background": True}, path="/v1/responses", answer=begun
@@ -317,7 +300,7 @@ def test_nothing_crosses_a_tenant() -> None:
 
 
 def _turns() -> list[tuple[Message, ...]]:
-    return [(user("a"),), (user("a"), model("b"), user("c"))]
+    return [(user("a"),), LATER]
 
 
 def test_credentials_tell_callers_apart(client: Client) -> None:
@@ -326,8 +309,8 @@ def test_credentials_tell_callers_apart(client: Client) -> None:
     """
     for name in ("authorization", "x-api-key"):
         begun = client.chat(user("a"), headers={name: "one"})
-        assert client.chat(user("a"), model("b"), user("c"), headers={name: "two"}) != begun
-        assert client.chat(user("a"), model("b"), user("c"), headers={name: "one"}) == begun
+        assert client.chat(*LATER, headers={name: "two"}) != begun
+        assert client.chat(*LATER, headers={name: "one"}) == begun
 
     sessions = {
         client.chat(user(key), headers={"authorization": key, "x-session-id": name})
@@ -364,15 +347,14 @@ def test_a_history_longer_than_the_window(client: Client) -> None:
 def test_a_call_is_remembered_over_a_restart(client: Client) -> None:
     """What a record keeps is enough to continue it, by its history or by its response."""
     records = [client.call({"messages": [user("a")]}), client.call({"messages": [user("a")]})]
-    records.append(client.call({"messages": [user("a"), model("b"), user("c")]}))
-    answer = {"id": "resp_1", "object": "response", "status": "completed", "model": "m"}
-    responded = client.call({"input": "x"}, path="/v1/responses", answer=answer)
+    records.append(client.call({"messages": [*LATER]}))
+    answered = client.call({"input": "x"}, path="/v1/responses", answer=responded("resp_1"))
     again = Client()
-    again.builder.recall_conversations([*records, responded])
-    longer = (user("a"), model("b"), user("c"), model("d"), user("e"))
+    again.builder.recall_conversations([*records, answered])
+    longer = (*LATER, model("d"), user("e"))
     assert again.chat(*longer) == records[0].conversation
     assert again.chat(user("a"), model("other"), user("c")) == records[1].conversation
-    assert respond(again, 2, "resp_1") == responded.conversation
+    assert respond(again, 2, "resp_1") == answered.conversation
 
 
 def test_texts_that_are_not_kept_leave_no_hashes(client: Client) -> None:
@@ -381,9 +363,7 @@ def test_texts_that_are_not_kept_leave_no_hashes(client: Client) -> None:
     """
     record = client.call({"messages": [user("a")]}, flags=FLAG_BODIES_OFF)
     assert (record.conversation, record.marks) == (record.id, None)
-    assert (
-        client.chat(user("a"), model("b"), user("c"), flags=FLAG_BODIES_OFF) == record.conversation
-    )
+    assert client.chat(*LATER, flags=FLAG_BODIES_OFF) == record.conversation
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -85,26 +85,21 @@ def test_declared_media_are_media_where_their_octets_agree(content_type: bytes) 
 @each_of(
     "text",
     [
-        *(
-            SECRET,
-            b"GIF89a" + SECRET,
-            b"%PDF-1.7\n" + SECRET,
-            b"BM" + SECRET * 9,
-            b"PK\x03\x04" + SECRET,
-        ),
-        *(
-            b"\x89PNG\r\n\x1a\n" + SECRET * 20,
-            zipped(SECRET * 40, zipfile.ZIP_STORED),
-            b"ID3\x03" + SECRET * 3,
-        ),
+        SECRET,
+        b"GIF89a" + SECRET,
+        b"%PDF-1.7\n" + SECRET,
+        b"BM" + SECRET * 9,
+        b"PK\x03\x04" + SECRET,
+        b"\x89PNG\r\n\x1a\n" + SECRET * 20,
+        zipped(SECRET * 40, zipfile.ZIP_STORED),
+        b"ID3\x03" + SECRET * 3,
         b"<svg xmlns='http://www.w3.org/2000/svg'><text>%b</text></svg>" % SECRET,
-        *("Übergrößen für 東京".encode(), "Übergrößen für Köln, schöne Grüße".encode("latin-1")),
-        *(
-            b'{"type":6}\x1e' * 3 + b'{"type":1,"target":"send"}\x1e',
-            b"CONNECT\npasscode:hunter2\n\n\0",
-            b"",
-            b"\n",
-        ),
+        "Übergrößen für 東京".encode(),
+        "Übergrößen für Köln, schöne Grüße".encode("latin-1"),
+        b'{"type":6}\x1e' * 3 + b'{"type":1,"target":"send"}\x1e',
+        b"CONNECT\npasscode:hunter2\n\n\0",
+        b"",
+        b"\n",
         b"\x1b[31mred\x1b[0m text",
     ],
 )
@@ -124,16 +119,17 @@ def test_text_is_text_whatever_it_begins_with(text: bytes) -> None:
 @each_of(
     "octets",
     [
-        *(
-            NOISE,
-            bytes(100),
-            msgspec.msgpack.encode({"id": 1, "at": [1, 2, 300000], "name": "Ada"}),
-            tar(SECRET),
-        ),
-        *(b"\x08\x96\x01\x12\x03Ada" * 3, struct.pack("<300f", *(G.random() for _ in range(300)))),
-        *(multipart(b"a text", png(NOISE)), multipart(b"a long text " * 500, png(NOISE[:900]))),
+        NOISE,
+        bytes(100),
+        msgspec.msgpack.encode({"id": 1, "at": [1, 2, 300000], "name": "Ada"}),
+        tar(SECRET),
+        b"\x08\x96\x01\x12\x03Ada" * 3,
+        struct.pack("<300f", *(G.random() for _ in range(300))),
+        multipart(b"a text", png(NOISE)),
+        multipart(b"a long text " * 500, png(NOISE[:900])),
         b"\x89PNG\r\n\x1a\n" + NOISE[:1000] + SECRET * 40,
-        *(b"{" + NOISE, b'["' + NOISE),
+        b"{" + NOISE,
+        b'["' + NOISE,
     ],
 )
 def test_others_are_octets(octets: bytes) -> None:

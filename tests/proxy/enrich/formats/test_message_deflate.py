@@ -11,6 +11,13 @@ from tests.support.cases import each_of
 HERE = (b"exchange", 0)
 
 
+def inflate(
+    inflaters: MessageInflaters, data: bytes, key: tuple[bytes, int] = HERE, *bounds: Bounds
+) -> Inflated | None:
+    """Inflate a message that is whole."""
+    return inflaters.inflate(key, data, *bounds, is_whole=True)
+
+
 class Sender:
     """Deflates messages as an endpoint does that takes its context over."""
 
@@ -31,9 +38,9 @@ def test_context_is_taken_over_within_a_direction_only() -> None:
     first = sender.send(secret)
     second = sender.send(secret)
     assert len(second) < 50
-    assert inflaters.inflate(HERE, first, is_whole=True) == Inflated(secret, 200)
-    assert inflaters.inflate((b"exchange", 1), second, is_whole=True) is None
-    assert inflaters.inflate(HERE, second, is_whole=True) == Inflated(secret, 200)
+    assert inflate(inflaters, first) == Inflated(secret, 200)
+    assert inflate(inflaters, second, (b"exchange", 1)) is None
+    assert inflate(inflaters, second) == Inflated(secret, 200)
 
 
 def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -> None:
@@ -47,8 +54,8 @@ def test_behind_a_message_in_part_the_text_is_unknown_until_one_stands_alone() -
     assert inflated.size is None
     assert long.startswith(inflated.data)
     assert len(inflated.data) > 4000
-    assert inflaters.inflate(HERE, sender.send(long[-300:]), is_whole=True) is None
-    assert inflaters.inflate(HERE, Sender().send(b"alone"), is_whole=True) == Inflated(b"alone", 5)
+    assert inflate(inflaters, sender.send(long[-300:])) is None
+    assert inflate(inflaters, Sender().send(b"alone")) == Inflated(b"alone", 5)
 
 
 @each_of("bounds", [PLAIN, CALL])
@@ -60,9 +67,9 @@ def test_sizes_are_exact_up_to_the_bound(bounds: Bounds, more: int) -> None:
     for size in (1 + more, bounds.kept_bytes + more, bounds.inflated_bytes - 2 + more):
         inflaters = MessageInflaters()
         sender = Sender()
-        inflated = inflaters.inflate(HERE, sender.send(b"a" * size), bounds, is_whole=True)
+        inflated = inflate(inflaters, sender.send(b"a" * size), HERE, bounds)
         assert inflated == Inflated(b"a" * min(size, bounds.kept_bytes), size)
-        assert inflaters.inflate(HERE, sender.send(b"a" * 300), bounds, is_whole=True) == Inflated(
+        assert inflate(inflaters, sender.send(b"a" * 300), HERE, bounds) == Inflated(
             b"a" * 300, 300
         )
 
@@ -74,12 +81,8 @@ def test_a_large_message_says_how_large_it_is(bounds: Bounds) -> None:
     sender = Sender()
     large = sender.send(bytes(4_000_000))
     assert len(large) < 4096
-    assert inflaters.inflate(HERE, large, bounds, is_whole=True) == Inflated(
-        bytes(bounds.kept_bytes), 4_000_000
-    )
-    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) == Inflated(
-        bytes(100), 100
-    )
+    assert inflate(inflaters, large, HERE, bounds) == Inflated(bytes(bounds.kept_bytes), 4_000_000)
+    assert inflate(inflaters, sender.send(bytes(100)), HERE, bounds) == Inflated(bytes(100), 100)
 
 
 @pytest.mark.parametrize("bounds", [PLAIN, CALL])
@@ -90,23 +93,21 @@ def test_bombs_in_a_row_are_not_inflated_to_their_ends(bounds: Bounds) -> None:
     inflaters = MessageInflaters()
     sender = Sender()
     bomb = sender.send(bytes(4_000_000))
-    assert inflaters.inflate((b"other", 0), bomb, bounds, is_whole=True) is not None
-    assert inflaters.inflate(HERE, bomb, bounds, is_whole=True) == Inflated(
-        bytes(bounds.kept_bytes), None
-    )
+    assert inflate(inflaters, bomb, (b"other", 0), bounds) is not None
+    assert inflate(inflaters, bomb, HERE, bounds) == Inflated(bytes(bounds.kept_bytes), None)
     for _ in range(64):
-        inflaters.inflate((b"small", 0), Sender().send(b"small"), is_whole=True)
-    assert inflaters.inflate((b"third", 0), bomb, bounds, is_whole=True) == Inflated(
+        inflate(inflaters, Sender().send(b"small"), (b"small", 0))
+    assert inflate(inflaters, bomb, (b"third", 0), bounds) == Inflated(
         bytes(bounds.kept_bytes), 4_000_000
     )
-    assert inflaters.inflate(HERE, sender.send(bytes(100)), bounds, is_whole=True) is None
+    assert inflate(inflaters, sender.send(bytes(100)), HERE, bounds) is None
 
 
 def test_damage_is_unknown_and_forgotten() -> None:
     """The next message begins anew."""
     inflaters = MessageInflaters()
-    assert inflaters.inflate(HERE, b"\xff\xff\xff", is_whole=True) is None
-    assert inflaters.inflate(HERE, Sender().send(b"new"), is_whole=True) == Inflated(b"new", 3)
+    assert inflate(inflaters, b"\xff\xff\xff") is None
+    assert inflate(inflaters, Sender().send(b"new")) == Inflated(b"new", 3)
 
 
 def test_a_final_block_ends_the_context() -> None:
@@ -114,8 +115,8 @@ def test_a_final_block_ends_the_context() -> None:
     inflaters = MessageInflaters()
     final = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = final.compress(b"last") + final.flush(zlib.Z_FINISH)
-    assert inflaters.inflate(HERE, data + b"\x00", is_whole=True) == Inflated(b"last", 4)
-    assert inflaters.inflate(HERE, Sender().send(b"next"), is_whole=True) == Inflated(b"next", 4)
+    assert inflate(inflaters, data + b"\x00") == Inflated(b"last", 4)
+    assert inflate(inflaters, Sender().send(b"next")) == Inflated(b"next", 4)
 
 
 def test_the_table_is_bounded_and_forgets_on_request() -> None:
@@ -124,8 +125,8 @@ def test_the_table_is_bounded_and_forgets_on_request() -> None:
     senders = [Sender() for _ in range(3)]
     text = os.urandom(100)
     for number, sender in enumerate(senders):
-        inflaters.inflate((b"x", number), sender.send(text), is_whole=True)
-    assert inflaters.inflate((b"x", 0), senders[0].send(text), is_whole=True) is None
-    assert inflaters.inflate((b"x", 2), senders[2].send(text), is_whole=True) == Inflated(text, 100)
+        inflate(inflaters, sender.send(text), (b"x", number))
+    assert inflate(inflaters, senders[0].send(text), (b"x", 0)) is None
+    assert inflate(inflaters, senders[2].send(text), (b"x", 2)) == Inflated(text, 100)
     inflaters.forget((b"x", 2))
-    assert inflaters.inflate((b"x", 2), senders[2].send(text), is_whole=True) is None
+    assert inflate(inflaters, senders[2].send(text), (b"x", 2)) is None

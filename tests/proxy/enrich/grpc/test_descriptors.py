@@ -103,6 +103,15 @@ def order_class() -> type[Message]:
 
 
 ORDER: Any = order_class()
+ORDERS = st.builds(
+    lambda single, several, prices: ORDER(**single, **several, price=prices),
+    st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
+    st.fixed_dictionaries(
+        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
+    ),
+    st.dictionaries(st.text(max_size=5), INT32, max_size=3),
+).map(lambda order: ORDER(inner=order, inners=[order]))
+"""Every type alone, repeated and packed, in a map, and within another message."""
 
 
 def shown(data: bytes, type_name: str = "shop.Order", schema: Schema = SCHEMA) -> Any:
@@ -130,19 +139,9 @@ def plain(value: Any) -> Any:
     return text if math.isnan(number) else f"{number:.6g}"
 
 
-@given(
-    st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
-    st.fixed_dictionaries(
-        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
-    ),
-    st.dictionaries(st.text(max_size=5), INT32, max_size=3),
-)
-def test_every_type_is_shown_as_googles_library_shows_it(
-    single: dict[str, Any], several: dict[str, Any], prices: dict[str, int]
-) -> None:
-    """Alone, repeated and packed, in a map, and within another message."""
-    message = ORDER(**single, **several, price=prices)
-    message = ORDER(inner=message, inners=[message])
+@given(ORDERS)
+def test_every_type_is_shown_as_googles_library_shows_it(message: Any) -> None:
+    """Wherever it stands."""
     expected = json_format.MessageToDict(message, preserving_proto_field_name=True)
     assert plain(shown(message.SerializeToString(deterministic=True))) == plain(expected)
 

@@ -13,22 +13,21 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from proxy.enrich.grpc.unsaid import is_past
 from proxy.enrich.http.bodies import TooLong
-from proxy.enrich.records import RecordBuilder
 from proxy.http2.errors import ErrorCode
 from proxy.ring.exchange import (
     FLAG_BODIES_OFF,
     FLAG_HEADS_OFF,
     FLAG_REQUEST_COMPLETE,
     NOTES_RESPONSE_TRAILERS,
-    CapturedExchange,
     Exchange,
 )
 from proxy.ring.http2_notes import BY_CLIENT, BY_UPSTREAM, StreamState
 from storage.grpc import Grpc
 from storage.record import Body, Entry, Outcome
-from tests.proxy.enrich.exchanges import descriptor_of, settings
+from tests.proxy.enrich.exchanges import Collector, entry_of, handed_over
 from tests.proxy.enrich.exchanges import exchange as exchange_of
 from tests.proxy.enrich.grpc.test_messages import framed
+from tests.proxy.enrich.grpc.test_well_known import bad_request
 from tests.support.cases import each_of
 
 PATH = "/shop.Cart/Add"
@@ -84,11 +83,7 @@ def call(
 
     if trailers:
         made.note_trailers(NOTES_RESPONSE_TRAILERS, trailers, [])
-    header, sections = made.encode(0)
-    given = settings()
-    return RecordBuilder("i", given).build(
-        CapturedExchange(header, b"".join(sections)), descriptor_of(given)
-    )
+    return Collector().read(handed_over(made))
 
 
 def grpc_of(entry: Entry) -> Grpc:
@@ -227,9 +222,7 @@ def test_trailers_of_grpc_web_that_were_not_captured_may_have_a_status(
     answer: bytes, windows: tuple[int, int], status: int | None
 ) -> None:
     """They are the end of its body; where that is here, a status is missing."""
-    given = settings()
-    captured = exchange_of("/x", b"", answer, content_type=WEB, windows=windows)
-    entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+    entry = entry_of("/x", b"", answer, content_type=WEB, windows=windows)
     assert grpc_of(entry).status == status
 
 
@@ -411,10 +404,8 @@ def test_grpc_web(answer: bytes, content_type: str, headers: str, wanted: object
 def test_the_end_of_a_long_body_of_grpc_web_is_read(answer: bytes) -> None:
     """Also where its middle was not captured, or there are more messages than are listed."""
     for windows in ((4096, 512), (1 << 20, 512)):
-        given = settings()
         content_type = WEB if answer[:1] == b"\0" else TEXT
-        captured = exchange_of("/x", b"", answer, content_type=content_type, windows=windows)
-        entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+        entry = entry_of("/x", b"", answer, content_type=content_type, windows=windows)
         assert (entry.record.error_type, grpc_of(entry).response_messages) == ("INTERNAL", None)
         assert entry.payload is not None
         assert entry.payload.response_trailers.startswith(b"grpc-status: 13")
@@ -432,19 +423,12 @@ def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path
     )
     (tmp_path / "api.pb").write_bytes(FileDescriptorSet(file=[file]).SerializeToString())
     login = framed(b"\x0a\x03ann\x12\x07hunter2")
-    captured = exchange_of(
-        PATH, login, login, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n"
-    )
-    captured.request_head = captured.request_head.replace(
-        b"Content-Type: application/json\r\n", b""
-    )
-
     for schema, wanted in (
         ("api.pb", {"user": "ann", "password": "[REDACTED]"}),
         ("none", {"1": "ann", "2": "hunter2"}),
     ):
-        given = settings(protobuf=str(tmp_path / schema))
-        entry = RecordBuilder("i", given).build(captured, descriptor_of(given))
+        route = {"protobuf": str(tmp_path / schema)}
+        entry = entry_of(PATH, login, login, request_type=GRPC, content_type=GRPC, route=route)
         assert entry.payload is not None
         assert (
             json_of(entry.payload.request_body) == json_of(entry.payload.response_body) == [wanted]
@@ -454,26 +438,18 @@ def test_with_a_schema_messages_have_names_and_lose_named_secrets(tmp_path: Path
 
 def test_a_long_call_is_left_to_a_thread() -> None:
     """Messages of many fields would hold up the collector's loop."""
-    given = settings()
+    collector = Collector()
     many = framed(b"\x08\x01" * 4000)
-    captured = exchange_of(
-        PATH, many, many, content_type=GRPC, request_headers=f"Content-Type: {GRPC}\r\n"
-    )
-    captured.request_head = captured.request_head.replace(
-        b"Content-Type: application/json\r\n", b""
-    )
-    builder = RecordBuilder("i", given)
-    descriptor = descriptor_of(given)
+    captured = exchange_of(PATH, many, many, request_type=GRPC, content_type=GRPC)
     with pytest.raises(TooLong):
-        builder.build(captured, descriptor, 65_536)
-    assert grpc_of(builder.build(captured, descriptor)).request_messages == 1
+        collector.builder.build(captured, collector.descriptor, 65_536)
+    assert grpc_of(collector.read(captured)).request_messages == 1
 
 
 def test_of_a_message_larger_than_what_is_kept_its_beginning_is_shown() -> None:
     """Of 140 KB what was captured, in protobuf and in JSON; the key at the cut is not half shown,
     nor is it whole.
     """
-    given = settings()
     kept = 65_536
     text = "all of it, " * 13_000
     at = text.rindex(" ", 0, kept - 30)
@@ -484,14 +460,8 @@ def test_of_a_message_larger_than_what_is_kept_its_beginning_is_shown() -> None:
         (GRPC + "+json", json.dumps({"a": text}).encode(), '["{\\"a\\": \\"all of it, all'),
     ):
         body = framed(message)
-        captured = exchange_of(
-            PATH, body, body, content_type=content_type, windows=(kept, 0),
-            request_headers=f"Content-Type: {content_type}\r\n",
-        )  # fmt: skip
-        captured.request_head = captured.request_head.replace(
-            b"Content-Type: application/json\r\n", b""
-        )
-        payload = RecordBuilder("i", given).build(captured, descriptor_of(given)).payload
+        types: dict[str, Any] = {"request_type": content_type, "content_type": content_type}
+        payload = entry_of(PATH, body, body, windows=(kept, 0), **types).payload
         assert payload is not None
 
         for stored in (payload.request_body, payload.response_body):
@@ -556,13 +526,7 @@ def test_details_of_an_error_are_data_and_redacted() -> None:
     """So that a search finds the field that was wrong; with or without padding, in trailers or a
     head alone.
     """
-
-    def part(number: int, data: bytes) -> bytes:
-        return bytes((number << 3 | 2, len(data))) + data
-
-    violation = part(1, b"email") + part(2, b"got " + KEY.encode())
-    packed = part(1, b"type.googleapis.com/google.rpc.BadRequest") + part(2, part(1, violation))
-    details = base64.b64encode(b"\x08\x03" + part(3, packed)).rstrip(b"=")
+    details = base64.b64encode(bad_request(b"got " + KEY.encode())).rstrip(b"=")
     trailers = b"grpc-status: 3\r\ngrpc-status-details-bin: %b\r\n" % details
     data = json.loads(call(trailers=trailers).record.data or b"")
     [shown] = data["error_details"]

@@ -16,7 +16,7 @@ from proxy.enrich.records import RecordBuilder
 from proxy.ring.message import IN, KIND_GRPC, OUT, CapturedMessage
 from proxy.settings.model import CaptureSettings
 from storage.record import Record, format_id
-from tests.proxy.enrich.exchanges import descriptor_of, settings
+from tests.proxy.enrich.exchanges import Collector, descriptor_of, settings
 from tests.proxy.enrich.grpc.test_reader import KEY, said
 from tests.support.cases import each_of
 
@@ -42,8 +42,7 @@ def captured(
 
 
 def event(message: CapturedMessage, **given: Any) -> Record:
-    made = settings(**given)
-    return RecordBuilder("i", made).message(message, descriptor_of(made)).record
+    return Collector(**given).hear(message).record
 
 
 def data_of(message: CapturedMessage, **given: Any) -> Any:

@@ -160,15 +160,21 @@ def test_types_that_the_schema_does_not_declare_are_known_by_number() -> None:
     )
 
 
-def test_details_of_an_error_are_shown_by_name() -> None:
-    """A BadRequest within a Status, as services send it."""
+def part(number: int, data: bytes) -> bytes:
+    """Write a field that has a length."""
+    return bytes((number << 3 | 2, len(data))) + data
 
-    def part(number: int, data: bytes) -> bytes:
-        return bytes((number << 3 | 2, len(data))) + data
 
-    violation = part(1, b"email") + part(2, b"is no address")
+def bad_request(said: bytes) -> bytes:
+    """Write a BadRequest within a Status, as services send it."""
+    violation = part(1, b"email") + part(2, said)
     packed = part(1, b"type.googleapis.com/google.rpc.BadRequest") + part(2, part(1, violation))
-    status = b"\x08\x03" + part(2, b"bad") + part(3, packed)
+    return b"\x08\x03" + part(2, b"bad") + part(3, packed)
+
+
+def test_details_of_an_error_are_shown_by_name() -> None:
+    """And by the type that each of them names."""
+    status = bad_request(b"is no address")
     assert WireReader(bytes, error_schema()).show(status, "google.rpc.Status")[0] == {
         "code": 3,
         "message": "bad",

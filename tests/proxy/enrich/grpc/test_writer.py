@@ -15,28 +15,17 @@ from google.protobuf import (
 )
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.enrich.grpc.descriptors import Schema, read_schema
 from proxy.enrich.grpc.wire_tree import WireReader
 from proxy.enrich.grpc.writer import GUESSES, NotWritable, write_guessed, write_message
-from tests.proxy.enrich.grpc.test_descriptors import INT32, ORDER, SCALARS, SCHEMA, shown
+from tests.proxy.enrich.grpc.test_descriptors import ORDER, ORDERS, SCHEMA, shown
 from tests.support.cases import each_of
 
 
-@given(
-    st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
-    st.fixed_dictionaries(
-        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
-    ),
-    st.dictionaries(st.text(max_size=5), INT32, max_size=3),
-)
-def test_every_type_is_written_as_it_is_read(
-    single: dict[str, Any], several: dict[str, Any], prices: dict[str, int]
-) -> None:
-    """Alone, repeated and packed, in a map, and within another message."""
-    message = ORDER(**single, **several, price=prices)
-    message = ORDER(inner=message, inners=[message])
+@given(ORDERS)
+def test_every_type_is_written_as_it_is_read(message: Any) -> None:
+    """Wherever it stands."""
     said = shown(message.SerializeToString(deterministic=True))
     written = write_message(SCHEMA, "shop.Order", said)
     assert shown(ORDER.FromString(written).SerializeToString(deterministic=True)) == said
@@ -129,19 +118,10 @@ def test_without_a_schema_one_of_the_guesses_is_as_it_was(message: bytes) -> Non
     assert [each for each in written if len(each) == len(message)] == [message]
 
 
-@given(
-    st.fixed_dictionaries({}, optional={name.lower(): values for name, values in SCALARS.items()}),
-    st.fixed_dictionaries(
-        {}, optional={f"{name.lower()}s": st.lists(v, max_size=3) for name, v in SCALARS.items()}
-    ),
-    st.dictionaries(st.text(max_size=5), INT32, max_size=3),
-)
-def test_what_was_shown_by_numbers_is_written_by_the_types_of_a_schema(
-    single: dict[str, Any], several: dict[str, Any], prices: dict[str, int]
-) -> None:
+@given(ORDERS)
+def test_what_was_shown_by_numbers_is_written_by_the_types_of_a_schema(message: Any) -> None:
     """Byte for byte, or not as long: only bytes that look like something else are not known."""
-    message = ORDER(**single, **several, price=prices)
-    sent = ORDER(inner=message, inners=[message]).SerializeToString()
+    sent = message.SerializeToString()
     said, _ = WireReader(bytes).show(sent)
     written = write_message(SCHEMA, "shop.Order", said, is_named=False)
     again, _ = WireReader(bytes).show(written)

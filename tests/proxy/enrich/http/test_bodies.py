@@ -9,11 +9,10 @@ import brotli  # type: ignore[import-untyped]
 import pytest
 
 from proxy.enrich.http.bodies import TooLong, decode_body, omitted_body, redacted_body
-from proxy.enrich.records import RecordBuilder
 from proxy.enrich.redact.redactor import Redactor
 from storage.record import Body
 from storage.zstd import zstd
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import entry_of
 from tests.support.cases import each_of
 
 REDACTOR = Redactor()
@@ -127,22 +126,16 @@ def test_octets_that_no_coding_hides_are_stored() -> None:
     assert (named.head, named.coding_error) == (OCTETS, "gzip: not coded")
 
 
-@each_of("is_request", [True, False])
-def test_a_stream_with_an_end_of_line_is_read(*, is_request: bool) -> None:
+def test_a_stream_with_an_end_of_line_is_read() -> None:
     """In both directions."""
     packed = brotli.compress(SECRET) + b"\r\n"
     fields = "Content-Encoding: br\r\n"
-    if is_request:
-        captured = exchange("/", packed, request_headers=fields)
-    else:
-        captured = exchange("/", answer=packed, response_headers=fields)
-    given = settings()
-    payload = RecordBuilder("i", given).build(captured, descriptor_of(given)).payload
+    payload = entry_of("/", packed, packed, request_headers=fields, response_headers=fields).payload
     assert payload is not None
-    body = payload.request_body if is_request else payload.response_body
-    assert body is not None
-    assert body.head.startswith(b'{"token": "[REDACTED]", ')
-    assert (body.coding, body.coding_error, body.truncated) == ("br", "br: damaged", False)
+    for body in (payload.request_body, payload.response_body):
+        assert body is not None
+        assert body.head.startswith(b'{"token": "[REDACTED]", ')
+        assert (body.coding, body.coding_error, body.truncated) == ("br", "br: damaged", False)
 
 
 def test_what_is_compressed_without_a_word_is_read_where_it_is_said_to_be_text() -> None:

@@ -5,6 +5,7 @@ import os
 import zlib
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import brotli  # type: ignore[import-untyped]
 import pytest
@@ -38,6 +39,20 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "br": partial(brotli.compress, quality=5),
     "zstd": zstd.compress,
 }
+
+
+def decoded_of(data: bytes, names: list[str], **more: Any) -> Decoded:
+    """Decode what can be."""
+    decoded = decode(data, names, **more)
+    assert decoded is not None
+    return decoded
+
+
+def whole(data: bytes, *undone: str) -> Decoded:
+    """What is decoded to its end."""
+    return Decoded(data, True, undone=undone)
+
+
 codings = pytest.mark.parametrize("coding", list(ENCODERS))
 
 
@@ -50,9 +65,7 @@ def named(coding: str) -> str:
 @given(data=st.binary(max_size=2000))
 def test_round_trip(coding: str, data: bytes) -> None:
     """What was compressed comes back whole."""
-    assert decode(ENCODERS[coding](data), [named(coding)]) == Decoded(
-        data, True, undone=(named(coding),)
-    )
+    assert decode(ENCODERS[coding](data), [named(coding)]) == whole(data, named(coding))
 
 
 @codings
@@ -72,8 +85,7 @@ def test_half_of_the_input_gives_some_of_the_output(coding: str) -> None:
     """A long stream that was cut is readable up to about there."""
     data = os.urandom(200_000).hex().encode()
     packed = ENCODERS[coding](data)
-    decoded = decode(packed[: len(packed) // 2], [named(coding)])
-    assert decoded is not None
+    decoded = decoded_of(packed[: len(packed) // 2], [named(coding)])
     assert len(decoded.data) > len(data) // 4, "zstd comes in blocks of 128 KiB"
     assert data.startswith(decoded.data)
 
@@ -83,8 +95,7 @@ def test_half_of_the_input_gives_some_of_the_output(coding: str) -> None:
 def test_bombs_are_bounded(coding: str, size: int) -> None:
     """Never more than the output cap, nor more than the ratio allows; the prefix is kept."""
     packed = ENCODERS[coding](bytes(size))
-    decoded = decode(packed, [named(coding)])
-    assert decoded is not None
+    decoded = decoded_of(packed, [named(coding)])
     assert not decoded.is_complete or size <= MAX_RATIO * len(packed)
     assert len(decoded.data) <= min(MAX_OUTPUT_BYTES, MAX_RATIO * len(packed))
 
@@ -95,13 +106,11 @@ def test_head_and_tail_of_long_text(coding: str) -> None:
     lines = [b"line %d of some text that goes on and on\n" % number for number in range(60_000)]
     text = b"".join(lines)
     packed = ENCODERS[coding](b"".join(lines))
-    decoded = decode(packed, [named(coding)], tail_bytes=10_000, marks=(100, len(packed)))
-    assert decoded is not None
+    decoded = decoded_of(packed, [named(coding)], tail_bytes=10_000, marks=(100, len(packed)))
     assert (decoded.data, decoded.tail) == (text[:MAX_OUTPUT_BYTES], text[-10_000:])
     assert (decoded.size, decoded.is_complete, decoded.marks[1]) == (len(text), True, len(text))
     assert 0 <= decoded.marks[0] < len(text) // 10
-    bomb = decode(ENCODERS[coding](bytes(64 << 20)), [named(coding)], tail_bytes=10_000)
-    assert bomb is not None
+    bomb = decoded_of(ENCODERS[coding](bytes(64 << 20)), [named(coding)], tail_bytes=10_000)
     assert (bomb.is_broken, bomb.is_complete) == (True, False)
     assert bomb.size <= MAX_WALK_BYTES
 
@@ -114,13 +123,11 @@ def test_marks_of_pieces_that_were_flushed_apart() -> None:
         for n in range(2000)
     ]
     ends = [sum(map(len, pieces[: n + 1])) for n in range(0, 2000, 100)]
-    decoded = decode(b"".join(pieces), ["gzip"], marks=ends)
-    assert decoded is not None
+    decoded = decoded_of(b"".join(pieces), ["gzip"], marks=ends)
     text = [b"event %d\n" % n for n in range(2000)]
     assert decoded.marks == tuple(len(b"".join(text[: n + 1])) for n in range(0, 2000, 100))
     assert (decoded.is_complete, decoded.is_broken, decoded.data) == (False, False, b"".join(text))
-    twice = decode(gzip.compress(b"".join(pieces)), ["gzip", "gzip"], marks=[5, 10**6])
-    assert twice is not None
+    twice = decoded_of(gzip.compress(b"".join(pieces)), ["gzip", "gzip"], marks=[5, 10**6])
     assert twice.marks[1] == len(decoded.data)
 
 
@@ -128,8 +135,7 @@ def test_marks_of_pieces_that_were_flushed_apart() -> None:
 def test_first_octet_that_came_alone(coding: str) -> None:
     """It does not tell yet whether deflate has its wrapper."""
     packed = ENCODERS[coding](b"hello " * 50)
-    decoded = decode(packed, [named(coding)], marks=(0, 1, 2, len(packed)))
-    assert decoded is not None
+    decoded = decoded_of(packed, [named(coding)], marks=(0, 1, 2, len(packed)))
     assert (decoded.data, decoded.is_complete, decoded.marks[3]) == (b"hello " * 50, True, 300)
 
 
@@ -165,8 +171,7 @@ def test_damage_in_the_middle_keeps_what_came_before() -> None:
     data = b"".join(b"%d: %d\n" % (number, number * number) for number in range(9000))
     packed = bytearray(gzip.compress(data))
     packed[12_000:12_100] = b"\xff" * 100
-    decoded = decode(bytes(packed), ["gzip"])
-    assert decoded is not None
+    decoded = decoded_of(bytes(packed), ["gzip"])
     assert not decoded.is_complete
     assert len(decoded.data) > 20_000, "to the byte, not to the beginning of a piece"
     assert decoded.data[:20_000] == data[:20_000]
@@ -207,16 +212,14 @@ def test_a_coding_that_is_not_named_is_found_where_text_is_said_to_be(
     packed = ENCODERS[applied](text)
     names = codings_of(named.encode())
     for part in (packed, packed[: len(packed) * 3 // 4]) if count else (packed,):
-        decoded = decode(part, names, is_of_text=True)
-        assert decoded is not None
+        decoded = decoded_of(part, names, is_of_text=True)
         assert decoded.undone == (applied,)
         assert text.startswith(decoded.data)
         assert len(decoded.data) > len(text) // 3
         assert decoded.is_complete == (part == packed)
 
     octets = os.urandom(9000).replace(b"\x1f\x8b", b"").replace(b"\x28\xb5", b"")
-    kept = decode(b"\0" + octets, [], is_of_text=True)
-    assert kept is not None
+    kept = decoded_of(b"\0" + octets, [], is_of_text=True)
     assert (kept.data[1:], kept.undone) == (octets, ())
 
 
@@ -224,9 +227,8 @@ def test_chained_codings_are_undone_in_reverse() -> None:
     """Content-Encoding lists them in the order they were applied (RFC 9110 §8.4)."""
     packed = brotli.compress(gzip.compress(b"text"))
     assert codings_of(b"GZIP, identity,, br , None,utf-8") == ["gzip", "br"]
-    assert decode(packed, codings_of(b"gzip, br")) == Decoded(b"text", True, undone=("gzip", "br"))
-    in_wrong_order = decode(packed, ["br", "gzip"])
-    assert in_wrong_order is not None
+    assert decode(packed, codings_of(b"gzip, br")) == whole(b"text", "gzip", "br")
+    in_wrong_order = decoded_of(packed, ["br", "gzip"])
     assert in_wrong_order.data == b"text"
 
 
@@ -256,8 +258,7 @@ def test_text_that_nothing_has_coded_is_left_as_it_is(coding: str, text: bytes) 
 @each_of("named", ["br", "deflate", "zstd", "snappy"])
 def test_what_shows_another_coding_is_undone(named: str) -> None:
     """The header is not true, but how the data begin."""
-    decoded = decode(gzip.compress(TEXT), [named])
-    assert decoded is not None
+    decoded = decoded_of(gzip.compress(TEXT), [named])
     assert (decoded.data, decoded.undone) == (TEXT, ("gzip",))
     assert decoded.error is not None
 
@@ -306,13 +307,11 @@ def test_chunks_of_amazon_are_put_together(extension: bytes, trailer: bytes) -> 
     """
     chunks = [os.urandom(size) for size in (1, 5000, 8192, 3)]
     framed = aws_chunks(*chunks, extension=extension, trailer=trailer)
-    assert decode(framed, ["aws-chunked"]) == Decoded(
-        b"".join(chunks), True, undone=("aws-chunked",)
-    )
+    assert decode(framed, ["aws-chunked"]) == whole(b"".join(chunks), "aws-chunked")
     packed = gzip.compress(TEXT)
     for names in (["aws-chunked", "gzip"], ["gzip", "aws-chunked"]):
         framed = aws_chunks(packed[:9], packed[9:], extension=extension, trailer=trailer)
-        assert decode(framed, names) == Decoded(TEXT, True, undone=("gzip", "aws-chunked"))
+        assert decode(framed, names) == whole(TEXT, "gzip", "aws-chunked")
 
 
 @given(cut=st.integers(0, 12_000), junk=st.binary(max_size=600))
@@ -320,8 +319,7 @@ def test_chunks_that_break_off_give_what_came_before(cut: int, junk: bytes) -> N
     """Nothing raises, however they go on."""
     data = b"some words " * 1000
     framed = aws_chunks(*(data[at : at + 700] for at in range(0, len(data), 700)))[:cut]
-    decoded = decode(framed, ["aws-chunked"])
-    assert decoded is not None
+    decoded = decoded_of(framed, ["aws-chunked"])
     assert data.startswith(decoded.data) or not decoded.undone
     decode(framed + junk, ["aws-chunked"])
 
@@ -335,24 +333,20 @@ def test_further_members_are_read(coding: str) -> None:
         first = os.urandom(size)
         second = os.urandom(size)
         packed = ENCODERS[coding](first) + ENCODERS[coding](second)
-        assert decode(packed, [coding]) == Decoded(first + second, True, undone=(coding,))
+        assert decode(packed, [coding]) == whole(first + second, coding)
 
-    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == Decoded(
-        b"a", True, undone=("gzip",)
-    )
+    assert decode(gzip.compress(b"a") + bytes(9000), ["gzip"]) == whole(b"a", "gzip")
     for pad in range(40):  # the second member's magic falls on both sides of the edge of a piece
         filler = os.urandom(4080 - pad)
         packed = gzip.compress(filler, 0) + gzip.compress(b"tail")
-        assert decode(packed, ["gzip"]) == Decoded(filler + b"tail", True, undone=("gzip",))
+        assert decode(packed, ["gzip"]) == whole(filler + b"tail", "gzip")
 
 
 def test_zstd_frames_are_bounded() -> None:
     """Each takes a decoder of its own, which costs far more than the bytes of an empty one."""
     frame = zstd.compress(b"a")
     skipped = b"\x50\x2a\x4d\x18" + bytes(4)
-    assert decode(frame * MAX_FRAMES, ["zstd"]) == Decoded(
-        b"a" * MAX_FRAMES, True, undone=("zstd",)
-    )
+    assert decode(frame * MAX_FRAMES, ["zstd"]) == whole(b"a" * MAX_FRAMES, "zstd")
     cut = decode(frame * (MAX_FRAMES - 1) + skipped * 1000 + frame, ["zstd"])
     assert cut == Decoded(
         b"a" * (MAX_FRAMES - 1),
@@ -378,10 +372,8 @@ def test_what_was_coded_twice_under_one_name_is_text(outer: str) -> None:
     text = b'{"password": "hunter2"}' * 9
     inner = gzip.compress(text)
     twice = gzip.compress(inner) if outer == "gzip" else zstd.compress(inner)
-    decoded = decode(twice, [outer])
-    assert decoded is not None
+    decoded = decoded_of(twice, [outer])
     assert (decoded.data, decoded.is_complete, decoded.undone) == (text, True, ("gzip", outer))
     archive = gzip.compress(bytes(range(256)) * 9)
-    kept = decode(gzip.compress(archive), ["gzip"])
-    assert kept is not None
+    kept = decoded_of(gzip.compress(archive), ["gzip"])
     assert (kept.data, kept.undone) == (archive, ("gzip",))

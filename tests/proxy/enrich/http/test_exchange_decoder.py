@@ -18,6 +18,7 @@ from proxy.ring.exchange import (
     Exchange,
 )
 from proxy.ring.inflight import InflightExchange
+from tests.proxy.enrich.exchanges import handed_over
 
 LABELS = RouteLabels("", None, None, None, None, None)
 
@@ -32,8 +33,7 @@ def captured(
     made.response_head = f"HTTP/1.1 200 OK\r\n{coding}Content-Type: text/plain\r\n\r\n".encode()
     made.request_whole = b"question"
     made.response_whole = response
-    header, sections = made.encode(pressure)
-    return CapturedExchange(header, b"".join(sections))
+    return handed_over(made, pressure)
 
 
 def test_both_sides_are_read() -> None:

@@ -90,28 +90,24 @@ def test_lines_are_remembered_within_bounds() -> None:
 
 PARTS = st.sampled_from(
     [
-        *(
-            b"/",
-            b"a",
-            b"items",
-            b"?",
-            b"&",
-            b"=",
-            b";",
-            b"#",
-            b"%",
-            b"token",
-            b"key",
-            b"user[password]",
-            b"%74oken",
-        ),
+        b"/",
+        b"a",
+        b"items",
+        b"?",
+        b"&",
+        b"=",
+        b";",
+        b"#",
+        b"%",
+        b"token",
+        b"key",
+        b"user[password]",
+        b"%74oken",
         KEY,
-        *(
-            b"hunter22",
-            b"sk%2Dproj%2D" + b"a1B2" * 12,
-            b"eyJhbGciOi.eyJzdWIi.sig",
-            b"https://h/?sig=abcdef0123",
-        ),
+        b"hunter22",
+        b"sk%2Dproj%2D" + b"a1B2" * 12,
+        b"eyJhbGciOi.eyJzdWIi.sig",
+        b"https://h/?sig=abcdef0123",
     ]
 )
 

@@ -99,17 +99,16 @@ def test_no_cell_is_wrong(kind: str) -> None:
     of = KINDS[kind]
     for way, (data, more, is_seen) in ways_of(of).items():
         sidelog = Sidelog()
-        sidelog.see("POST", of.begin[0], of.begin[1], BODY)
+        sidelog.post(of.begin[0], of.begin[1], BODY)
         if kind == "batch file":
-            sidelog.see(
-                "GET",
+            sidelog.get(
                 "/v1/batches/batch_abc",
                 BATCH | {"status": "completed", "output_file_id": "file-out"},
             )
 
-        found = used(sidelog.see("GET", of.answer[0], data, **more))
+        found = used(sidelog.get(of.answer[0], data, **more))
         assert found[2:4] == (of.expected if is_seen else (None, None)), (kind, way)
         assert found[4] in (("exact",) if is_seen else ("later", "lost", None)), (kind, way)
         assert (found[0] is not None) == is_seen, (kind, way)
-        again = used(sidelog.see("GET", *of.answer, content_type=of.content_type))
+        again = used(sidelog.get(*of.answer, content_type=of.content_type))
         assert again[2:4] == ((None, None) if is_seen else of.expected), (kind, way)

@@ -10,16 +10,14 @@ from typing import Any, Final
 
 from proxy.enrich.live.session import EndedCall
 from proxy.enrich.live.sessions import LiveSessions
-from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.handshake import pack_handshake
 from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Outcome, new_id, now_us
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
-from tests.proxy.enrich.live.world import World, done
+from tests.proxy.enrich.exchanges import entry_of
+from tests.proxy.enrich.live.world import RESPONSES, World, done
 from tests.support.cases import each_of
 
-RESPONSES = b"api.openai.com:443 /v1/responses"
 SESSION = "01a205e4-73dc-78f3-8e9f-c764c011a8ab"
 _numbers: Final = itertools.count(1)
 
@@ -101,15 +99,13 @@ def test_calls_of_a_connection_are_one_conversation() -> None:
     named = other.say(answered()).conversation
     other.say(asked(), IN)
     assert other.say(answered()).conversation == named, "it is stated once"
-    body = json.dumps({"model": "gpt-5.1", "input": "hi", "prompt_cache_key": SESSION}).encode()
-    posted = exchange("/v1/responses", body=body, answer=b'{"object":"response"}')
-    assert (
-        RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation
-        == named
-    )
-    owned = settings(project="p")
-    entry = RecordBuilder("i", owned).build(posted, descriptor_of(owned))
-    assert entry.record.conversation not in (None, named)
+    body = {"model": "gpt-5.1", "input": "hi", "prompt_cache_key": SESSION}
+    posted = [
+        entry_of("/v1/responses", body, b'{"object":"response"}', route=route).record.conversation
+        for route in ({}, {"project": "p"})
+    ]
+    assert posted[0] == named
+    assert posted[1] not in (None, named)
 
 
 TURN = json.dumps({"session_id": SESSION, "turn_id": "t", "sandbox": "none"})
@@ -150,13 +146,10 @@ def test_a_session_is_one_conversation_over_connections_and_posts(
     assert connect("k1") == named
     is_short = "short" in lines or members.get("conversation") == "conv_1"
     assert (connect("k2") == named) is not is_short
-    body = json.dumps({"model": "gpt-5.1", "input": "hi"} | members).encode()
+    body = {"model": "gpt-5.1", "input": "hi"} | members
     headers = "Authorization: Bearer k1\r\n" + (lines and f"{lines}\r\n")
-    posted = exchange("/v1/responses", body, b'{"object":"response"}', request_headers=headers)
-    assert (
-        RecordBuilder("i", settings()).build(posted, descriptor_of(settings())).record.conversation
-        == named
-    )
+    posted = entry_of("/v1/responses", body, b'{"object":"response"}', request_headers=headers)
+    assert posted.record.conversation == named
 
 
 def test_a_request_that_was_cut_still_begins_a_call() -> None:

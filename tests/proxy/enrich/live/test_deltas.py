@@ -6,15 +6,14 @@ Messages as in https://developers.openai.com/api/reference/resources/responses/s
 """
 
 import json
-import zlib
 from typing import Any
 
 from proxy.ring.message import IN
 from storage.record import Record
-from tests.proxy.enrich.live.world import REALTIME, World
+from tests.proxy.enrich.formats.test_message_deflate import Sender
+from tests.proxy.enrich.live.world import REALTIME, RESPONSES, World
 from tests.support.cases import each_of
 
-RESPONSES = b"api.openai.com:443 /v1/responses"
 KEY = ("sk-proj-Abc12", "3Def456Ghi78", "9Jkl012Mno345")
 ARGUMENTS = ('{"user":"bob","pass', 'word":"hun', 'ter2-and-more"}')
 PLACE = {
@@ -109,9 +108,8 @@ def test_a_long_piece_is_left_out_before_it_is_cut_to_size() -> None:
 
 def test_a_compressed_piece_is_left_out() -> None:
     """As agents and providers send them."""
-    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     raw = json.dumps({"type": "response.output_text.delta", "delta": KEY[0]}).encode()
-    data = (deflater.compress(raw) + deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    data = Sender().send(raw)
     record = World(RESPONSES).say(data, is_compressed=True)
     assert json.loads(record.data or b"")["inflated_size"] == len(raw)
     assert shown(record)["delta"] == {"omitted": "text", "characters": len(KEY[0])}

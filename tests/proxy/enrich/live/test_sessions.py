@@ -15,14 +15,10 @@ from proxy.enrich.http.bodies import TooLong
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.message import IN, OUT, CapturedMessage
 from storage.record import Record
-from tests.proxy.enrich.exchanges import descriptor_of
-from tests.proxy.enrich.live.world import REALTIME, USAGE, World, done
+from tests.proxy.enrich.live.world import LIVE, REALTIME, RESPONSES, USAGE, World, done
 from tests.support.cases import each_of
 
-LIVE = (
-    b"generativelanguage.googleapis.com:443 "
-    b"/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIza"
-)
+NOTHING = (None,) * 5
 
 
 def used(record: Record) -> tuple[Any, ...]:
@@ -42,7 +38,7 @@ def test_each_response_of_a_realtime_session_is_a_call() -> None:
     world = World()
     assert (
         used(world.say({"type": "session.created", "session": {"model": "gpt-realtime"}}))
-        == (None,) * 5
+        == NOTHING
     )
     call = world.say(done())
     assert used(call) == ("openai", "gpt-realtime", 132, 121, "exact")
@@ -99,13 +95,12 @@ def test_the_price_list_is_not_loaded_where_others_wait() -> None:
     message = CapturedMessage(
         bytes(16), world.id, 0, 2, 0, Opcode.TEXT, OUT, False, b"", b"{}", session=REALTIME
     )  # fmt: skip
+    collector = world.collector
     with pytest.raises(TooLong):
-        world._builder.message(message, descriptor_of(world._settings), 1000)
+        collector.builder.message(message, collector.descriptor, 1000)
     world.say(done())
-    assert (
-        world._builder.message(message, descriptor_of(world._settings), 1000).record.name
-        == "websocket_message"
-    )
+    read = collector.builder.message(message, collector.descriptor, 1000)
+    assert read.record.name == "websocket_message"
 
 
 def test_a_response_that_was_cancelled_or_failed() -> None:
@@ -139,7 +134,7 @@ def test_a_response_that_was_cancelled_or_failed() -> None:
           "error": {"type": "transcription_error", "code": "audio_unintelligible"}}, "audio_unintelligible"),
     ],
 )  # fmt: skip
-@each_of("handshake", [REALTIME, b"api.openai.com:443 /v1/responses"])
+@each_of("handshake", [REALTIME, RESPONSES])
 def test_an_error_beside_calls_has_its_code(
     event: dict[str, Any], code: str, handshake: bytes
 ) -> None:
@@ -193,12 +188,12 @@ def test_a_transcription_is_a_call_of_its_own_model() -> None:
 
 def test_responses_over_a_web_socket() -> None:
     """Each ends with the event that ends a stream; its model is that of the request."""
-    world = World(b"api.openai.com:443 /v1/responses")
+    world = World(RESPONSES)
     world.say({"type": "response.create", "model": "gpt-5.1", "input": "hi"}, IN)
     response = {"object": "response", "status": "completed", "model": "gpt-5.1-2025-11-13"}
     assert (
         used(world.say({"type": "response.created", "response": response | {"usage": None}}))
-        == (None,) * 5
+        == NOTHING
     )
     usage = {"input_tokens": 36, "output_tokens": 87}
     call = world.say({"type": "response.completed", "response": response | {"usage": usage}})
@@ -218,9 +213,7 @@ def test_live_sessions_of_gemini() -> None:
     """
     world = World(LIVE)
     world.say({"setup": {"model": "models/gemini-2.5-flash-native-audio"}}, IN)
-    assert (
-        used(world.say({"serverContent": {"modelTurn": {"parts": [{"text": "a"}]}}})) == (None,) * 5
-    )
+    assert used(world.say({"serverContent": {"modelTurn": {"parts": [{"text": "a"}]}}})) == NOTHING
     counts = {
         "promptTokenCount": 700, "responseTokenCount": 40, "totalTokenCount": 740,
         "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 650}, {"modality": "TEXT", "tokenCount": 50}],
@@ -288,7 +281,7 @@ def test_what_was_cut_has_lost_its_counts() -> None:
     )
     assert (
         used(world.say(b'{"type":"response.audio.delta","delta":"' + b"a" * 50, size=9000))
-        == (None,) * 5
+        == NOTHING
     )
     assert (world.end()["calls"], world.record.level) == (1, "info")
 
@@ -299,7 +292,7 @@ def test_what_was_cut_has_lost_its_counts() -> None:
     ):
         shed = World()
         shed.say(done())
-        assert used(shed.say({"type": "response.audio.done"}, **omitted)) == (None,) * 5
+        assert used(shed.say({"type": "response.audio.done"}, **omitted)) == NOTHING
         summed = shed.end()
         assert (summed["calls"], summed["complete"]) == (1, False)
 
@@ -334,7 +327,7 @@ def test_hostile_messages_are_no_calls() -> None:
         {"type": "response.text.done", "text": '{"type":"response.done","usage":{"input_tokens":9}}'},
         {"type": "session.updated", "session": {"model": {}, "audio": {"input": 7}}},
     ):  # fmt: skip
-        assert used(world.say(what)) == (None,) * 5
+        assert used(world.say(what)) == NOTHING
 
-    assert used(world.say(done(), IN)) == (None,) * 5
+    assert used(world.say(done(), IN)) == NOTHING
     assert world.end()["calls"] == 0

@@ -11,9 +11,8 @@ from proxy.enrich.live.pending import MAX_PENDING
 from proxy.enrich.readers.live import Live
 from proxy.ring.message import IN
 from storage.record import Entry
-from tests.proxy.enrich.live.world import World
+from tests.proxy.enrich.live.world import RESPONSES, World
 
-RESPONSES = b"api.openai.com:443 /v1/responses"
 SECOND_NS = 1_000_000_000
 
 
@@ -193,7 +192,7 @@ def test_streams_are_bounded() -> None:
     world = World(RESPONSES)
     for number in range(10 * MAX_PENDING):
         ask(world, f"s{number}", at_s=number, input=str(number))
-    (live,) = (each for each in world._builder._readers.all if isinstance(each, Live))
+    (live,) = (each for each in world.collector.builder._readers.all if isinstance(each, Live))
     sessions = live._sessions
     (session,) = sessions._sessions.values()
     assert len(session.pending) == MAX_PENDING

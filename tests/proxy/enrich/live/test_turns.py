@@ -12,12 +12,8 @@ from proxy.enrich.live.turns import MAX_TURN_CHARACTERS, LiveTurns
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.message import IN
 from storage.record import Record
-from tests.proxy.enrich.live.world import World
+from tests.proxy.enrich.live.world import LIVE, World
 
-LIVE = (
-    b"generativelanguage.googleapis.com:443 "
-    b"/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
-)
 KEY = ("your key is sk-proj-Abc12", "3Def456Ghi78", "9Jkl012Mno345")
 WHOLE = "your key is [REDACTED]"
 COUNTS = {"usageMetadata": {"promptTokenCount": 7, "responseTokenCount": 4}}

@@ -5,14 +5,18 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from proxy.enrich.records import RecordBuilder
 from proxy.http1.websocket_frames import Opcode
 from proxy.ring.exchange import NOTE_MESSAGES_DROPPED
 from proxy.ring.message import OUT, CapturedMessage
 from storage.record import Entry, Outcome, Record, new_id
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import Collector, exchange, wire
 
+RESPONSES = b"api.openai.com:443 /v1/responses"
 REALTIME = b"api.openai.com:443 /v1/realtime?model=gpt-realtime"
+LIVE = (
+    b"generativelanguage.googleapis.com:443 "
+    b"/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=AIza"
+)
 USAGE = {
     "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
     "input_token_details": {
@@ -40,8 +44,7 @@ class World:
     id: bytes = field(default_factory=lambda: new_id(time.time_ns(), 5, 1))
 
     def __post_init__(self) -> None:
-        self._settings = settings()
-        self._builder = RecordBuilder("i", self._settings)
+        self.collector = Collector()
 
     def say(self, what: object, direction: int = OUT, **more: Any) -> Record:
         """Pass one message on; return its record."""
@@ -49,15 +52,13 @@ class World:
 
     def pass_on(self, what: object, direction: int = OUT, **more: Any) -> Entry:
         """Pass one message on."""
-        data = what if isinstance(what, bytes) else json.dumps(what).encode()
+        data = wire(what)
         fields: dict[str, Any] = {
             "id": new_id(time.time_ns(), 6, 1), "exchange_id": self.id, "at_ns": time.time_ns(), "size": len(data),
             "route": 0, "opcode": Opcode.TEXT, "direction": direction, "is_compressed": False, "traceparent": b"",
             "data": data, "session": self.handshake,
         }  # fmt: skip
-        return self._builder.message(
-            CapturedMessage(**fields | more), descriptor_of(self._settings)
-        )
+        return self.collector.hear(CapturedMessage(**fields | more))
 
     def end(
         self, *, dropped: int = 0, started_at_ns: int | None = None, outcome: Outcome = Outcome.OK
@@ -70,7 +71,7 @@ class World:
         captured.started_at_ns = started_at_ns or captured.started_at_ns
         if dropped:
             captured.notes[NOTE_MESSAGES_DROPPED] = dropped.to_bytes(8, "little")
-        record = self._builder.build(captured, descriptor_of(self._settings)).record
+        record = self.collector.read(captured).record
         assert (record.provider, record.input_tokens, record.cost_usd) == (None, None, None)
         self.record = record
         shown: dict[str, Any] = json.loads(record.data or b"{}").get("llm", {})

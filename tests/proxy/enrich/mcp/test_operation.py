@@ -4,7 +4,15 @@ import json
 
 from proxy.enrich.http.exchange import DecodedBody
 from proxy.enrich.mcp.jsonrpc import MAX_BYTES, read_operation
-from tests.proxy.enrich.mcp.mcp_world import SESSION, World, answer, ask
+from tests.proxy.enrich.mcp.mcp_world import (
+    POST,
+    SESSION,
+    World,
+    answer,
+    ask,
+    failed,
+    request,
+)
 from tests.support.cases import each_of
 
 CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
@@ -14,19 +22,8 @@ CALL = ask(name="add", arguments={"name": "x", "method": "tools/list"})
     ("message", "operation"),
     [
         (CALL, "tools/call/add"),
-        (
-            {"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "greet"}},
-            "prompts/get/greet",
-        ),
-        (
-            {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "resources/read",
-                "params": {"uri": "a://b", "name": "c"},
-            },
-            "resources/read",
-        ),
+        (request("prompts/get", name="greet"), "prompts/get/greet"),
+        (request("resources/read", uri="a://b", name="c"), "resources/read"),
         ({"jsonrpc": "2.0", "method": "notifications/initialized"}, "notifications/initialized"),
         (
             {
@@ -79,7 +76,7 @@ def test_endpoints_and_records_name_them() -> None:
     ]
     assert json.loads(called.record.data or b"") == {"mcp": {"method": "tools/call", "name": "add"}}
     assert json.loads(listed.record.data or b"") == {"mcp": {"method": "tools/list"}}
-    assert world.pass_on(answer(), b"", status=202).record.data is None
+    assert world.accept(answer()).record.data is None
 
 
 def test_a_refused_operation_stays_with_its_path() -> None:
@@ -88,9 +85,8 @@ def test_a_refused_operation_stays_with_its_path() -> None:
     """
     world = World()
     world.pass_on(CALL, answer())
-    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "no"}}
-    known = world.pass_on(CALL, error, status=400).record
-    refused = world.pass_on(ask(name="other"), error, status=400).record
+    known = world.pass_on(CALL, failed(-32602), status=400).record
+    refused = world.pass_on(ask(name="other"), failed(-32602), status=400).record
     assert (known.endpoint, refused.endpoint) == ("/mcp#tools/call/add", "/mcp")
     noted = {"error_message": "other: no", "mcp": {"method": "tools/call", "name": "other"}}
     assert json.loads(refused.data or b"") == noted
@@ -98,16 +94,14 @@ def test_a_refused_operation_stays_with_its_path() -> None:
 
 def test_the_messages_of_the_old_transport() -> None:
     """Posted to a path of any name, with the status 202."""
-    path = "/messages/?session_id=1"
-    message = World().pass_on(CALL, b"Accepted", path, status=202, request_headers="")
-    assert message.record.endpoint == "/messages#tools/call/add"
-    assert message.record.data is not None
+    record = World().accept(CALL, b"Accepted", **POST).record
+    assert record.endpoint == "/messages#tools/call/add"
+    assert record.data is not None
 
 
 def test_other_json_is_no_operation() -> None:
     """A service may accept what looks like it."""
-    entry = World().pass_on(
-        {"method": "tools/call", "params": {}}, b"", "/jobs", status=202, request_headers=""
-    )
-    assert (entry.record.endpoint, entry.record.data) == ("/jobs", None)
-    assert World().pass_on(b"", b"", method="GET", request_headers=SESSION).record.data is None
+    like_it = {"method": "tools/call", "params": {}}
+    record = World().accept(like_it, path="/jobs", request_headers="").record
+    assert (record.endpoint, record.data) == ("/jobs", None)
+    assert World().pass_on(b"", method="GET", request_headers=SESSION).record.data is None

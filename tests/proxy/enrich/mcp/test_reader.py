@@ -1,22 +1,29 @@
 """Tool calls of both protocol eras, as they pass on the wire."""
 
 import json
+from typing import Any
 
 import pytest
 
 from proxy.ring.inflight import InflightExchange
 from storage.record import Outcome, new_id
-from tests.proxy.enrich.exchanges import descriptor_of
 from tests.proxy.enrich.mcp.mcp_world import (
     NEW,
     OLD,
+    PROGRESS,
     SESSION,
+    SSE,
     World,
     answer,
     ask,
     details,
+    error_of,
     events,
+    failed,
+    notice,
     only,
+    reply,
+    request,
 )
 from tests.support.cases import each_of
 
@@ -50,17 +57,9 @@ def test_call_answered_as_json() -> None:
 
 def test_call_answered_by_events() -> None:
     """Progress precedes the answer; the latency ends with the answer's chunk, not with the stream."""
-    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
-    stream = events(progress, answer("7"))
-    timeline = [(len(events(progress)), 2000), (len(stream), 40_000)]
-    call = only(
-        World().pass_on(
-            ask("7"),
-            stream + b": later\r\n\r\n",
-            content_type="text/event-stream",
-            timeline=[*timeline, (len(stream) + 11, 90_000)],
-        )
-    )
+    stream = events(PROGRESS, answer("7"))
+    timeline = [(len(events(PROGRESS)), 2000), (len(stream), 40_000), (len(stream) + 11, 90_000)]
+    call = only(World().stream(ask("7"), stream, b": later\r\n\r\n", timeline=timeline))
     assert (call.status, call.latency_us, call.rpc_id) == ("success", 40_000, '"7"')
     assert json.loads(call.metadata)["transport"] == "sse"
 
@@ -69,31 +68,11 @@ def test_call_answered_by_events() -> None:
     ("reply", "status", "kind", "code"),
     [
         (answer(text="unknown tool: x", isError=True), 200, "tool_error", None),
-        (
-            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}},
-            200,
-            "invalid_params",
-            "-32602",
-        ),
-        (
-            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad"}},
-            400,
-            "invalid_params",
-            "-32602",
-        ),
-        (
-            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no"}},
-            404,
-            "method_not_found",
-            "-32601",
-        ),
-        (
-            {"jsonrpc": "2.0", "id": None, "error": {"code": -32800, "message": "x"}},
-            200,
-            "cancelled",
-            "-32800",
-        ),
-        ({"jsonrpc": "2.0", "id": 1, "error": {"code": "odd"}}, 200, "server_error", "odd"),
+        (failed(-32602), 200, "invalid_params", "-32602"),
+        (failed(-32602), 400, "invalid_params", "-32602"),
+        (failed(-32601), 404, "method_not_found", "-32601"),
+        (failed(-32800, rpc_id=None), 200, "cancelled", "-32800"),
+        (failed("odd"), 200, "server_error", "odd"),
         (b"bad gateway", 502, "http_502", None),
         (b"", 404, "http_404", None),
     ],
@@ -104,7 +83,7 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
     """
     call = only(World(tool_cost_usd={"add": 1}).pass_on(ask(), reply, status=status))
     error = details(call)
-    assert (call.status, call.cost_usd) == ("error", 0)
+    assert call.cost_usd == 0
     assert (error["is_bifrost_error"], error["status_code"]) == (False, status)
     assert (error["error"]["type"], error["error"].get("code")) == (kind, code)
 
@@ -113,17 +92,9 @@ def test_three_levels_of_failure(reply: object, status: int, kind: str, code: st
     ("reply", "kind", "level"),
     [
         (answer(text="no such document", isError=True), "tool_error", "error"),
-        (
-            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32603, "message": "x"}},
-            "internal_error",
-            "error",
-        ),
-        ({"jsonrpc": "2.0", "id": 1, "error": "words"}, "server_error", "error"),
-        (
-            {"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "x"}},
-            "invalid_params",
-            "warn",
-        ),
+        (failed(-32603), "internal_error", "error"),
+        (failed(0) | {"error": "words"}, "server_error", "error"),
+        (failed(-32602), "invalid_params", "warn"),
         ({"jsonrpc": "2.0"}, "no_answer", "error"),
         (answer(), None, "info"),
     ],
@@ -133,48 +104,43 @@ def test_failure_behind_a_status_of_200_is_on_the_record(
     reply: object, kind: str | None, level: str, *, is_stream: bool
 ) -> None:
     """Who looks for failures finds the call; what the caller did wrong is a warning, as a 4xx is."""
-    body, media = (events(reply), "text/event-stream") if is_stream else (reply, "application/json")
-    record = World().pass_on(ask(), body, content_type=media).record
+    pass_on = World().stream if is_stream else World().pass_on
+    record = pass_on(ask(), reply).record
     assert (record.error_type, record.level, record.outcome) == (kind, level, "ok")
 
 
 @each_of(
-    ("code", "kind"),
+    ("code", "status", "kind", "level"),
     [
-        (-32002, "resource_not_found"), (-32020, "header_mismatch"), (-32021, "missing_client_capability"),
-        (-32022, "unsupported_protocol_version"), (-32042, "url_elicitation_required"),
+        (-32002, 200, "resource_not_found", "warn"),
+        (-32020, 200, "header_mismatch", "warn"),
+        (-32021, 200, "missing_client_capability", "warn"),
+        (-32022, 200, "unsupported_protocol_version", "warn"),
+        (-32042, 200, "url_elicitation_required", "warn"),
+        (-32000, 200, "server_error", "error"),
+        (-32000, 404, "server_error", "warn"),
     ],
-)  # fmt: skip
-def test_codes_that_mcp_gives_a_meaning(code: int, kind: str) -> None:
-    """They are the client's, as of one that asks which revision a server speaks."""
-    discover = {"method": "server/discover", "id": 1, "jsonrpc": "2.0", "params": {}}
-    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "no"}}
-    record = World().pass_on(discover, error).record
-    assert (record.error_type, record.level) == (kind, "warn")
-
-
-def test_failure_of_another_request_is_on_the_record() -> None:
-    """Not only tools are called; a status that says it, and an end that does, keep their grade."""
-    listing = {"method": "resources/read", "id": 1, "jsonrpc": "2.0", "params": {"uri": "x:y"}}
-    error = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": "sorry"}}
-    record = World().pass_on(listing, error).record
-    assert (record.error_type, record.level) == ("server_error", "error")
-    refused = World().pass_on(listing, error, status=404).record
-    assert (refused.error_type, refused.level) == ("server_error", "warn")
-    cut = (
-        World()
-        .pass_on(ask(), answer(isError=True), outcome=Outcome.UPSTREAM_TIMEOUT, status=504)
-        .record
-    )
-    assert cut.level == "error"
+)
+def test_failure_of_another_request_is_on_the_record(
+    code: int, status: int, kind: str, level: str
+) -> None:
+    """Not only tools are called; what MCP gives a meaning is the client's, as of one that asks which
+    revision a server speaks; a status that says it keeps its grade.
+    """
+    record = World().pass_on(request("server/discover"), failed(code), status=status).record
+    assert (record.error_type, record.level) == (kind, level)
 
 
 def test_upstream_that_failed() -> None:
     """The proxy's own answer is no result."""
-    call = only(World().pass_on(ask(), b"", status=504, outcome=Outcome.UPSTREAM_TIMEOUT))
-    assert details(call)["error"]["type"] == "upstream_timeout"
-    stopped = only(World().pass_on(ask(), b"", outcome=Outcome.TRUNCATED, request_headers=NEW))
-    assert details(stopped)["error"]["type"] == "truncated"
+    late = World().pass_on(ask(), status=504, outcome=Outcome.UPSTREAM_TIMEOUT)
+    assert error_of(late)["type"] == "upstream_timeout"
+    stopped = World().pass_on(ask(), outcome=Outcome.TRUNCATED, request_headers=NEW)
+    assert error_of(stopped)["type"] == "truncated"
+    late = World().pass_on(
+        ask(), answer(isError=True), outcome=Outcome.UPSTREAM_TIMEOUT, status=504
+    )
+    assert late.record.level == "error"
 
 
 def test_batch_is_matched_by_id() -> None:
@@ -183,23 +149,18 @@ def test_batch_is_matched_by_id() -> None:
     """
     batch = [
         ask(1, "a"),
-        {"method": "notifications/x", "jsonrpc": "2.0"},
+        notice("notifications/x"),
         ask("1", "b"),
-        {"method": "ping", "id": 9},
+        request("ping", 9),
         ask(2, "c"),
     ]
     replies = [answer(2, "for c"), answer("1", "for b"), answer(1, "for a", isError=True)]
-    for reply, kind in (
-        (json.dumps(replies).encode(), "application/json"),
-        (events(*replies), "text/event-stream"),
-    ):
-        calls = World().pass_on(batch, reply, content_type=kind).tool_calls
+    for entry in (World().pass_on(batch, replies), World().stream(batch, *replies)):
+        calls = entry.tool_calls
         assert [(call.position, call.tool_name, call.status) for call in calls] == [
             (0, "a", "error"), (1, "b", "success"), (2, "c", "success"),
         ]  # fmt: skip
-        assert [f"for {call.tool_name}".encode() in (call.result or b"") for call in calls] == [
-            True
-        ] * 3
+        assert all(f"for {call.tool_name}".encode() in (call.result or b"") for call in calls)
 
 
 def test_server_and_client_names() -> None:
@@ -207,18 +168,9 @@ def test_server_and_client_names() -> None:
     by the server.
     """
     world = World(id="default")
-    start = {
-        "method": "initialize",
-        "id": 0,
-        "jsonrpc": "2.0",
-        "params": {"clientInfo": {"name": "inspector"}},
-    }
-    reply = {
-        "jsonrpc": "2.0",
-        "id": 0,
-        "result": {"protocolVersion": "2025-06-18", "serverInfo": {"name": "demo-tools"}},
-    }
-    world.pass_on(start, reply, request_headers="", response_headers=SESSION)
+    start = request("initialize", 0, clientInfo={"name": "inspector"})
+    begun = reply({"protocolVersion": "2025-06-18", "serverInfo": {"name": "demo-tools"}}, 0)
+    world.pass_on(start, begun, request_headers="", response_headers=SESSION)
     call = only(world.pass_on(ask(), answer(), request_headers=SESSION))
     metadata = json.loads(call.metadata)
     assert (call.server_label, metadata["client"], metadata["protocol_version"]) == (
@@ -243,59 +195,40 @@ def test_names_without_a_session(method: str) -> None:
     itself in each call.
     """
     world = World(id="default")
-    named = {
-        "resultType": "complete",
-        "content": [],
-        "_meta": {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}},
-    }
-    reply = {"jsonrpc": "2.0", "id": 1, "result": named}
-    world.pass_on(ask() | {"method": method}, reply, request_headers=NEW)
-    error = {"jsonrpc": "2.0", "id": 2, "error": {"code": -32602, "message": "no"}}
+    server = {f"{INFO}/serverInfo": {"name": "srv", "version": "1"}}
+    named = reply({"resultType": "complete", "content": [], "_meta": server})
+    world.pass_on(ask() | {"method": method}, named, request_headers=NEW)
+    refused: dict[str, Any] = {"request_headers": NEW, "status": 400}
     asked = ask(2, _meta={f"{INFO}/clientInfo": {"name": "cli", "version": "1"}})
-    call = only(world.pass_on(asked, error, request_headers=NEW, status=400))
+    call = only(world.pass_on(asked, failed(-32602, rpc_id=2), **refused))
     assert (call.server_label, call.status, json.loads(call.metadata)["client"]) == (
         "srv",
         "error",
         "cli",
     )
-    call = only(
-        world.pass_on(ask(3), error | {"id": 3}, "/other/mcp", request_headers=NEW, status=400)
-    )
+    call = only(world.pass_on(ask(3), failed(-32602, rpc_id=3), "/other/mcp", **refused))
     assert (call.server_label, "client" in json.loads(call.metadata)) == ("default", False)
 
 
 def test_link_to_the_llm_call() -> None:
     """Only where the client states it."""
-    world = World()
-    assert (
-        only(
-            world.pass_on(ask(), answer(), request_headers=OLD + "x-llm-request-id: r-1\r\n")
-        ).llm_request_id
-        == "r-1"
-    )
-    assert (
-        only(world.pass_on(ask(_meta={"llm_request_id": "r-2"}), answer())).llm_request_id == "r-2"
-    )
-    assert only(world.pass_on(ask(), answer())).llm_request_id is None
+    stated = World().pass_on(ask(), answer(), request_headers=OLD + "x-llm-request-id: r-1\r\n")
+    within = World().pass_on(ask(_meta={"llm_request_id": "r-2"}), answer())
+    unstated = World().pass_on(ask(), answer())
+    linked = [only(entry).llm_request_id for entry in (stated, within, unstated)]
+    assert linked == ["r-1", "r-2", None]
 
 
 def test_client_that_leaves_with_its_answer() -> None:
     """Closing on the response is the older clients' way; closing before it is an interruption."""
-    entry = World().pass_on(
-        ask(), events(answer()), content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
-    )
+    entry = World().stream(ask(), answer(), outcome=Outcome.CLIENT_CLOSED)
     assert (entry.record.outcome, entry.record.level, only(entry).status) == (
         "ok",
         "info",
         "success",
     )
-    entry = World().pass_on(
-        ask(), b": ping\n\n", content_type="text/event-stream", outcome=Outcome.CLIENT_CLOSED
-    )
-    assert (entry.record.outcome, details(only(entry))["error"]["type"]) == (
-        "client_closed",
-        "client_closed",
-    )
+    entry = World().stream(ask(), b": ping\n\n", outcome=Outcome.CLIENT_CLOSED)
+    assert entry.record.outcome == error_of(entry)["type"] == "client_closed"
 
 
 def test_windows_with_a_missing_middle() -> None:
@@ -316,27 +249,21 @@ def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(
     is_error: bool, windows: tuple[int, int]
 ) -> None:
     """As JSON and as the event that a server of the SDK sends, before which others may come."""
-    big = (
-        answer(isError=is_error, text="word " * 600_000)
-        if is_error
-        else answer(text="word " * 600_000)
-    )
-    progress = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
-    for kind, reply in (
+    big = answer(text="word " * 600_000, isError=is_error)
+    size = len(json.dumps(big["result"]))
+    for kind, body in (
         ("application/json", json.dumps(big).encode()),
-        ("text/event-stream", events(big)),
-        ("text/event-stream", b": ping\n\n" + events(progress, big).replace(b"\r\n", b"\n")),
+        (SSE, events(big)),
+        (SSE, b": ping\n\n" + events(PROGRESS, big).replace(b"\r\n", b"\n")),
     ):
-        timeline = (
-            [(len(reply) // 2, 1000), (len(reply), 4000)] if kind != "application/json" else None
-        )
-        entry = World().pass_on(ask(), reply, content_type=kind, windows=windows, timeline=timeline)
+        timeline = [(len(body) // 2, 1000), (len(body), 4000)] if kind == SSE else None
+        entry = World().pass_on(ask(), body, content_type=kind, windows=windows, timeline=timeline)
         call = only(entry)
         result = json.loads(call.result or b"")
         assert result["omitted"] == "truncated"
         # Which are not seen then.
         line_ends = 0 if windows[1] or timeline is None else len("\r\n\r\n")
-        assert 0 <= result["bytes"] - len(json.dumps(big["result"])) <= line_ends
+        assert 0 <= result["bytes"] - size <= line_ends
         assert "word word" in result["text"]
         is_seen = windows[1] > 100  # `isError` stands at the end
         assert call.status == ("error" if is_error and is_seen else "success")
@@ -345,16 +272,9 @@ def test_a_result_that_is_not_kept_whole_has_the_size_that_was_sent(
 
 def test_a_request_of_the_server_that_was_cut_is_no_response() -> None:
     """Whatever its parameters are called."""
-    asks_back = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "sampling/createMessage",
-        "params": {"result": "x" * 9000},
-    }
-    entry = World().pass_on(
-        ask(), events(asks_back), content_type="text/event-stream", windows=(2000, 1000)
-    )
-    assert details(only(entry))["error"]["type"] == "not_captured"
+    asks_back = request("sampling/createMessage", result="x" * 9000)
+    entry = World().stream(ask(), asks_back, windows=(2000, 1000))
+    assert error_of(entry)["type"] == "not_captured"
 
 
 def test_values_are_redacted_and_compacted() -> None:
@@ -404,7 +324,7 @@ def test_what_is_looked_at(path: str, headers: str, provider: str, expected: int
 )  # fmt: skip
 def test_hostile_messages_cost_nothing_else(body: bytes) -> None:
     """Whatever is sent and answered, there is a record."""
-    for kind in ("application/json", "text/event-stream"):
+    for kind in ("application/json", SSE):
         for windows in ((65536, 16384), (1000, 500)):
             entry = World().pass_on(body, body, content_type=kind, windows=windows)
             assert entry.record.status == 200
@@ -416,7 +336,6 @@ def test_call_in_flight_is_processing() -> None:
     than the slot.
     """
     world = World()
-    descriptor = descriptor_of(world.settings)
     for body in (
         json.dumps(ask()).encode(),
         json.dumps(ask(arguments={"x": "y" * 5000})).encode()[:2048],
@@ -425,7 +344,7 @@ def test_call_in_flight_is_processing() -> None:
             record_id=new_id(1, 2, 3), started_at_us=5, route=0, client_ip=b"10.0.0.1",
             head=b"POST /mcp HTTP/1.1\r\nHost: x\r\n" + OLD.encode() + b"\r\n", head_truncated=False, body=body,
         )  # fmt: skip
-        (call,) = world.builder.running_tools(flying, descriptor)
+        (call,) = world.builder.running_tools(flying, world.descriptor)
         assert (call.tool_name, call.status, call.latency_us, call.server_label) == (
             "add",
             "processing",

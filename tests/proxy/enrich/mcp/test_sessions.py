@@ -3,14 +3,14 @@
 import pytest
 
 from proxy.enrich.mcp import sessions as mcp_sessions
-from tests.proxy.enrich.exchanges import settings
-from tests.proxy.enrich.mcp.mcp_world import OLD, World, answer, ask, only
-from tests.proxy.enrich.mcp.test_tasks import NO_SESSION, reply, request, task
+from tests.proxy.enrich.exchanges import descriptor_of, settings
+from tests.proxy.enrich.mcp.mcp_world import NO_SESSION, OLD, World, answer, ask, only, reply
+from tests.proxy.enrich.mcp.test_tasks import about, task
 
 
 def as_tenant(world: World, project: str) -> None:
     """What passes from now on is of this project."""
-    world.settings = settings(id="tools", project=project)
+    world.descriptor = descriptor_of(settings(id="tools", project=project))
 
 
 @pytest.mark.parametrize("headers", [OLD, NO_SESSION], ids=["session", "no session"])
@@ -18,15 +18,13 @@ def test_a_task_of_another_tenant_is_not_ended(headers: str) -> None:
     """Ids of tasks and sessions may be guessed: what is answered to one is nobody else's result."""
     world = World()
     as_tenant(world, "a")
-    begun = world.pass_on(ask(task={}), reply({"task": task()}, 1), request_headers=headers)
+    begun = world.pass_on(ask(task={}), reply({"task": task()}), request_headers=headers)
     as_tenant(world, "b")
-    other = world.pass_on(
-        request("tasks/result"), answer(2, "secret of b"), request_headers=headers
-    )
+    other = world.pass_on(about("result"), answer(2, "secret of b"), request_headers=headers)
     assert other.tool_calls == []
     assert other.record.stream is None
     as_tenant(world, "a")
-    call = only(world.pass_on(request("tasks/result"), answer(2, "of a"), request_headers=headers))
+    call = only(world.pass_on(about("result"), answer(2, "of a"), request_headers=headers))
     assert (call.record_id, call.status) == (begun.record.id, "success")
     assert b"of a" in (call.result or b"")
 
@@ -35,10 +33,10 @@ def test_a_call_of_another_tenant_is_neither_answered_nor_cancelled() -> None:
     """Under its session's name, too."""
     world = World()
     as_tenant(world, "a")
-    world.pass_on(ask(1), b"", status=202)
+    world.accept(ask(1))
     as_tenant(world, "b")
     assert world.pass_on(b"", answer(1, "secret of b")).tool_calls == []
-    assert world.pass_on(b"", b"", method="DELETE").tool_calls == []
+    assert world.pass_on(b"", method="DELETE").tool_calls == []
     as_tenant(world, "a")
     assert only(world.pass_on(b"", answer(1, "of a"))).status == "success"
 
@@ -48,20 +46,9 @@ def test_who_keeps_many_calls_pending_evicts_its_own(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 4)
     world = World()
     as_tenant(world, "a")
-    world.pass_on(ask("first"), b"", status=202)
+    world.accept(ask("first"))
     as_tenant(world, "b")
-    calls = [
-        call
-        for number in range(9)
-        for call in world.pass_on(ask(number), b"", status=202).tool_calls
-    ]
-    assert [call.rpc_id for call in calls if call.status == "error"] == [
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-        "5",
-    ]
+    calls = [call for number in range(9) for call in world.accept(ask(number)).tool_calls]
+    assert [call.rpc_id for call in calls if call.status == "error"] == [*"012345"]
     as_tenant(world, "a")
     assert only(world.pass_on(b"", answer("first"))).status == "success"

@@ -6,14 +6,32 @@ from typing import Any
 
 import pytest
 
-from proxy.enrich.mcp import sessions as mcp_sessions
-from storage.record import Entry, Outcome
+from storage.record import Outcome
 from storage.search.reason import reason_of
-from tests.proxy.enrich.mcp.mcp_world import NEW, OLD, World, answer, ask, details, events, only
+from tests.proxy.enrich.mcp.mcp_world import (
+    ENDPOINT,
+    NEW,
+    OLD,
+    POST,
+    PROGRESS,
+    SSE,
+    STREAM,
+    World,
+    answer,
+    ask,
+    details,
+    error_of,
+    events,
+    failed,
+    notice,
+    only,
+    reply,
+    request,
+)
 from tests.support.cases import each_of
 
-PROGRESS = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 1}}
-SSE = "text/event-stream"
+RESUMABLE = events(b"id: 7\r\n", PROGRESS)
+"""A stream with ids of events: a client may ask for the rest."""
 
 
 @each_of(
@@ -31,9 +49,9 @@ def test_no_answer_can_come(reply: bytes, kind: str) -> None:
     long as that.
     """
     world = World()
-    call = only(world.pass_on(ask(), reply, content_type=kind))
-    assert (call.status, details(call)["error"]["type"]) == ("error", "no_answer")
-    assert call.latency_us is not None
+    entry = world.pass_on(ask(), reply, content_type=kind)
+    assert error_of(entry)["type"] == "no_answer"
+    assert only(entry).latency_us is not None
     assert world.builder.waiting_tools() == []
 
 
@@ -42,18 +60,15 @@ def test_a_stream_that_can_be_resumed_is_waited_for(monkeypatch: pytest.MonkeyPa
     traffic.
     """
     world = World()
-    broken = b"id: 7\r\n" + events(PROGRESS)
-    assert only(world.pass_on(ask(), broken, content_type=SSE)).status == "processing"
-    resumed = world.pass_on(b"", events(answer()), method="GET", content_type=SSE)
-    assert only(resumed).status == "success"
-    assert only(world.pass_on(ask(2), broken, content_type=SSE)).status == "processing"
+    assert only(world.stream(ask(), RESUMABLE)).status == "processing"
+    assert only(world.listen(answer())).status == "success"
+    assert only(world.stream(ask(2), RESUMABLE)).status == "processing"
     assert world.builder.expired() == []
     monkeypatch.setattr("proxy.enrich.mcp.reader.now_us", lambda: 1 << 60)
     (entry,) = world.builder.expired()
     assert (entry.record.kind, entry.record.name) == ("event", "unanswered_tool_calls")
-    call = only(entry)
-    assert (call.status, call.rpc_id, details(call)["error"]["type"]) == ("error", "2", "no_answer")
-    assert call.latency_us is not None
+    assert (only(entry).rpc_id, error_of(entry)["type"]) == ("2", "no_answer")
+    assert only(entry).latency_us is not None
     assert (world.builder.waiting_tools(), world.builder.expired()) == ([], [])
 
 
@@ -64,21 +79,15 @@ def test_a_stream_that_breaks_off_is_answered_by_the_one_that_resumes_it(
 ) -> None:
     """However often it breaks off; the tool did not fail."""
     world = World()
-    broken = b"id: 7\r\n" + events(PROGRESS)
     resume = OLD + "Last-Event-ID: 7\r\n"
-    begun = world.pass_on(ask(), broken, content_type=SSE, outcome=outcome)
+    begun = world.stream(ask(), RESUMABLE, outcome=outcome)
     call = only(begun)
     assert (call.status, call.error_details) == ("processing", None)
     stream = begun.record.stream
     assert stream is None or not stream.failed_tools
     for _ in range(times - 1):
-        world.pass_on(
-            b"", broken, method="GET", content_type=SSE, outcome=outcome, request_headers=resume
-        )
-    resumed = world.pass_on(
-        b"", events(answer()), method="GET", content_type=SSE, request_headers=resume
-    )
-    call = only(resumed)
+        world.listen(RESUMABLE, outcome=outcome, request_headers=resume)
+    call = only(world.listen(answer(), request_headers=resume))
     assert (call.status, call.error_details, call.record_id) == ("success", None, begun.record.id)
     assert world.builder.waiting_tools() == []
 
@@ -86,25 +95,23 @@ def test_a_stream_that_breaks_off_is_answered_by_the_one_that_resumes_it(
 def test_a_broken_stream_that_nobody_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The call failed as its stream did; without ids of events, or refused, at once."""
     world = World()
-    broken: dict[str, Any] = {"content_type": SSE, "outcome": Outcome.TRUNCATED}
-    assert only(world.pass_on(ask(), events(PROGRESS), **broken)).status == "error"
-    refused = world.pass_on(ask(2), b"id: 7\n" + events(PROGRESS), status=503, **broken)
-    assert only(refused).status == "error"
-    world.pass_on(ask(3), b"id: 7\n" + events(PROGRESS), **broken)
+    broken: dict[str, Any] = {"outcome": Outcome.TRUNCATED}
+    assert only(world.stream(ask(), PROGRESS, **broken)).status == "error"
+    assert only(world.stream(ask(2), RESUMABLE, status=503, **broken)).status == "error"
+    world.stream(ask(3), RESUMABLE, **broken)
     monkeypatch.setattr("proxy.enrich.mcp.reader.now_us", lambda: 1 << 60)
     (entry,) = world.builder.expired()
-    call = only(entry)
-    assert (call.status, details(call)["error"]["type"]) == ("error", "truncated")
+    assert error_of(entry)["type"] == "truncated"
 
 
 def test_a_session_that_is_deleted_ends_its_calls() -> None:
     """Nothing of it will be answered; a refused DELETE ends nothing."""
     world = World()
-    assert only(world.pass_on(ask(), b"", status=202)).status == "processing"
-    assert world.pass_on(b"", b"", method="DELETE", status=405).tool_calls == []
-    call = only(world.pass_on(b"", b"", method="DELETE", status=204))
-    assert (call.status, details(call)["error"]["type"]) == ("error", "no_answer")
-    assert call.latency_us is not None
+    assert only(world.accept(ask())).status == "processing"
+    assert world.pass_on(b"", method="DELETE", status=405).tool_calls == []
+    ended = world.pass_on(b"", method="DELETE", status=204)
+    assert error_of(ended)["type"] == "no_answer"
+    assert only(ended).latency_us is not None
 
 
 def test_an_answer_with_the_id_of_another() -> None:
@@ -112,54 +119,37 @@ def test_an_answer_with_the_id_of_another() -> None:
     world = World()
     assert only(world.pass_on(ask(1), answer(99))).status == "processing"
     assert only(world.pass_on(ask("7"), answer("8"))).status == "processing"
-    settled = world.pass_on(ask(3), events(answer(1), answer(3)), content_type=SSE).tool_calls
+    settled = world.stream(ask(3), answer(1), answer(3)).tool_calls
     assert sorted((call.rpc_id, call.status) for call in settled) == [
         ("1", "success"),
         ("3", "success"),
     ]
     assert [call.rpc_id for call in world.builder.waiting_tools()] == ['"7"']
-    nameless = {"jsonrpc": "2.0", "id": None, "error": {"code": -32700, "message": "what?"}}
-    assert details(only(world.pass_on(ask(4), nameless)))["error"]["type"] == "parse_error"
+    nameless = world.pass_on(ask(4), failed(-32700, rpc_id=None))
+    assert error_of(nameless)["type"] == "parse_error"
 
 
-_OTHER_TYPES: list[tuple[object, object]] = [
-    (1, "1"),
-    ("1", 1),
-    (1, 1.0),
-    ("1", 1.0),
-    (1.0, 1),
-    (-1, "-1"),
-]
-
-
-@each_of(("asked", "answered"), _OTHER_TYPES)
+@each_of(("asked", "answered"), [(1, "1"), ("1", 1), (1, 1.0), ("1", 1.0), (1.0, 1), (-1, "-1")])
 @each_of("way", ["json", "batch", "events", "other stream", "early", "cancelled"])
 def test_an_id_of_another_type(asked: object, answered: object, way: str) -> None:
     """Official clients take `"1"` for the answer to 1, and the other way round, on whichever way it
     comes.
     """
     world = World()
-    reply = answer(answered)
+    found = answer(answered)
     if way == "json":
-        entry = world.pass_on(ask(asked), reply)
+        entry = world.pass_on(ask(asked), found)
     elif way == "batch":
-        entry = world.pass_on([ask(asked), ask("b")], [answer("b"), reply])
+        entry = world.pass_on([ask(asked), ask("b")], [answer("b"), found])
     elif way == "events":
-        entry = world.pass_on(ask(asked), events(PROGRESS, reply), content_type=SSE)
-    elif way == "other stream":
-        world.pass_on(ask(asked), b"", status=202)
-        entry = world.pass_on(b"", events(reply), method="GET", content_type=SSE)
+        entry = world.stream(ask(asked), PROGRESS, found)
     elif way == "early":
-        world.pass_on(b"", events(reply), method="GET", content_type=SSE)
-        entry = world.pass_on(ask(asked), b"", status=202)
+        world.listen(found)
+        entry = world.accept(ask(asked))
     else:
-        world.pass_on(ask(asked), b"", status=202)
-        stop = {
-            "jsonrpc": "2.0",
-            "method": "notifications/cancelled",
-            "params": {"requestId": answered},
-        }
-        entry = world.pass_on(stop, b"", status=202)
+        world.accept(ask(asked))
+        stop = notice("notifications/cancelled", requestId=answered)
+        entry = world.accept(stop) if way == "cancelled" else world.listen(found)
 
     call = entry.tool_calls[0]
     assert call.status == ("error" if way == "cancelled" else "success")
@@ -174,27 +164,20 @@ def test_ids_that_differ_in_nothing_but_their_type() -> None:
         [ask(1), ask("1")], [answer("1", "of the text"), answer(1, "of the number")]
     ).tool_calls
     assert [b"of the number" in (call.result or b"") for call in calls] == [True, False]
-    world.pass_on([ask(2), ask("2")], b"", status=202)
-    (call,) = world.pass_on(b"", events(answer("2")), method="GET", content_type=SSE).tool_calls
-    assert call.rpc_id == '"2"'
-
-
-@pytest.mark.parametrize("status", [401, 500])
-def test_errors_in_plain_words_are_named_by_their_status(status: int) -> None:
-    """A gateway before the server speaks no JSON-RPC."""
-    shown = details(only(World().pass_on(ask(), {"error": "go away"}, status=status)))
-    assert shown["error"] == {"type": f"http_{status}", "message": "go away"}
+    world.accept([ask(2), ask("2")])
+    assert only(world.listen(answer("2"))).rpc_id == '"2"'
 
 
 @each_of("status", [401, 404, 500])
-def test_such_a_failure_has_one_name(status: int) -> None:
-    """A record without a code of its own is found by its status."""
+def test_errors_in_plain_words_are_named_by_their_status(status: int) -> None:
+    """A gateway before the server speaks no JSON-RPC; a record without a code of its own is found by
+    its status.
+    """
     entry = World().pass_on(ask(), {"error": "go away"}, status=status)
-    assert entry.record.error_type is None
-    assert (
-        reason_of(entry.record.error_type, entry.record.outcome, entry.record.status)
-        == details(only(entry))["error"]["type"]
-    )
+    record = entry.record
+    assert error_of(entry) == {"type": f"http_{status}", "message": "go away"}
+    assert record.error_type is None
+    assert reason_of(None, record.outcome, record.status) == f"http_{status}"
 
 
 REFUSED = {"error": "invalid_token", "error_description": "it has expired"}
@@ -213,7 +196,7 @@ SCOPE = (
         (403, {"error": "insufficient_scope"}, SCOPE, "insufficient_scope", 'it has \\"few\\" scopes'),
         (403, b"", SCOPE, "insufficient_scope", 'it has \\"few\\" scopes'),
         (401, b"<p>no</p>", "www-authenticate: DPoP error=invalid_token\r\n", "invalid_token", None),
-        (403, {"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "x"}}, SCOPE, "insufficient_scope",
+        (403, failed(-32001), SCOPE, "insufficient_scope",
          'it has \\"few\\" scopes'),
         (400, {"error": "invalid_request"}, "", "invalid_request", None),
     ],
@@ -229,15 +212,12 @@ def test_a_refusal_of_a_token_has_the_code_of_oauth(
         "request_headers": request_headers,
     }
     entry = World().pass_on(ask(), reply, **more)
-    assert (
-        entry.record.error_type,
-        reason_of(entry.record.error_type, entry.record.outcome, entry.record.status),
-        entry.record.level,
-    ) == (code, code, "warn")
-    shown = details(only(entry))["error"]
+    record = entry.record
+    assert reason_of(record.error_type, record.outcome, record.status) == code
+    assert (record.error_type, record.level) == (code, "warn")
+    shown = error_of(entry)
     assert (shown["type"], shown.get("message")) == (code, message)
-    listing = {"method": "tools/list", "id": 1, "jsonrpc": "2.0"}
-    assert World().pass_on(listing, reply, **more).record.error_type == code
+    assert World().pass_on(request("tools/list"), reply, **more).record.error_type == code
 
 
 def test_an_id_that_is_a_secret_is_not_kept() -> None:
@@ -248,8 +228,8 @@ def test_an_id_that_is_a_secret_is_not_kept() -> None:
         [ask(rpc_id) for rpc_id in ids], [answer(ids[1], "one"), answer(ids[0], "two")]
     ).tool_calls
     assert [b"two" in (call.result or b"") for call in calls] == [True, False]
-    world.pass_on(ask(ids[0]), b"", status=202)
-    (late,) = world.pass_on(b"", events(answer(ids[0])), method="GET", content_type=SSE).tool_calls
+    world.accept(ask(ids[0]))
+    late = only(world.listen(answer(ids[0])))
     assert late.status == "success"
     assert calls[0].rpc_id == late.rpc_id != calls[1].rpc_id
     assert not any(rpc_id in repr((*calls, late)) for rpc_id in ids)
@@ -258,172 +238,101 @@ def test_an_id_that_is_a_secret_is_not_kept() -> None:
 def test_what_is_no_code_of_oauth_is_none() -> None:
     """Whatever a server writes, and behind other statuses."""
     key = "sk-proj-" + "aB3dE5gH7jK9" * 4
-    for status, reply in (
+    for status, said in (
         (401, {"error": key}),
         (500, {"error": "invalid_token"}),
         (401, {"error": ["invalid_token"]}),
     ):
-        assert World().pass_on(ask(), reply, status=status).record.error_type is None
+        assert World().pass_on(ask(), said, status=status).record.error_type is None
 
-    said = {"error": "invalid_token", "error_description": f"{key} is old"}
-    assert key not in repr(World().pass_on(ask(), said, status=401))
+    told = {"error": "invalid_token", "error_description": f"{key} is old"}
+    assert key not in repr(World().pass_on(ask(), told, status=401))
 
 
 def test_names_inside_huge_arguments() -> None:
     """Whatever stands in the arguments, the tool is the one that was called, or unknown."""
-    inside = {
-        "name": "inner",
-        "id": 55,
-        "method": "tools/list",
-        "isError": True,
-        "text": "x" * 9000,
-    }
-    for params in ({"name": "real", "arguments": inside}, {"arguments": inside, "name": "real"}):
-        sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    inside: dict[str, Any] = {"name": "inner", "id": 55, "method": "tools/list", "isError": True}
+    inside["text"] = "x" * 9000
+    before = {"arguments": inside, "name": "real"}
+    turned = {"params": before, "method": "tools/call", "id": 1, "jsonrpc": "2.0"}
+    behind = {"name": "real", "arguments": inside}
+    first = {"jsonrpc": "2.0", "id": 1} | request("tools/call", **behind)
+    for sent in (first, request("tools/call", **before), turned):
         call = only(World().pass_on(sent, answer(), windows=(2000, 500)))
         assert (call.tool_name, call.rpc_id, call.status) == ("real", "1", "success")
 
-    turned = {
-        "params": {"arguments": inside, "name": "real"},
-        "method": "tools/call",
-        "id": 1,
-        "jsonrpc": "2.0",
-    }
-    assert only(World().pass_on(turned, answer(), windows=(2000, 500))).tool_name == "real"
-    hidden = {
-        "method": "tools/call",
-        "id": 1,
-        "params": {"a": "y" * 4000, "name": "real", "arguments": inside},
-    }
+    hidden = request("tools/call", a="y" * 4000, **behind)
     assert only(World().pass_on(hidden, answer(), windows=(2000, 500))).tool_name == "unknown"
 
 
-def test_failures_inside_huge_results() -> None:
+@each_of("windows", [(2000, 500), (2000, 30)])
+@each_of(("failed", "status"), [(False, "success"), (True, "error")])
+def test_failures_inside_huge_results(
+    windows: tuple[int, int], status: str, *, failed: bool
+) -> None:
     """`isError` is that of the result, wherever it stands, not a word of its content."""
-    for failed in (False, True):
-        result: dict[str, Any] = {
-            "structuredContent": {"isError": not failed, "text": "z" * 9000},
-            "isError": failed,
-        }
-        reply = {"jsonrpc": "2.0", "id": 1, "result": result}
-        for windows in ((2000, 500), (2000, 30)):
-            assert only(World().pass_on(ask(), reply, windows=windows)).status == (
-                "error" if failed else "success"
-            )
+    content = {"isError": not failed, "text": "z" * 9000}
+    found = reply({"structuredContent": content, "isError": failed})
+    assert only(World().pass_on(ask(), found, windows=windows)).status == status
 
 
 def test_a_coded_stream_is_timed_to_the_answer() -> None:
     """The latency ends with the chunk that brought the answer, not with the stream."""
-    first = events(PROGRESS, answer())
-    second = events(PROGRESS)
-    packed = gzip.compress(first), gzip.compress(second)
-    timeline = [(len(packed[0]), 40_000), (len(packed[0]) + len(packed[1]), 900_000)]
-    entry: Entry = World().pass_on(
-        ask(), b"".join(packed), content_type=SSE, response_headers="Content-Encoding: gzip\r\n", timeline=timeline,
-        request_headers=OLD,
-    )  # fmt: skip
-    assert (only(entry).latency_us, json.loads(only(entry).metadata)["transport"]) == (
-        40_000,
-        "sse",
-    )
+    packed = [gzip.compress(events(*part)) for part in ((PROGRESS, answer()), (PROGRESS,))]
+    timeline = [(len(packed[0]), 40_000), (sum(map(len, packed)), 900_000)]
+    coding = "Content-Encoding: gzip\r\n"
+    call = only(World().stream(ask(), *packed, response_headers=coding, timeline=timeline))
+    assert (call.latency_us, json.loads(call.metadata)["transport"]) == (40_000, "sse")
 
 
-def test_evicted_calls_have_a_latency(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A crowd of waiting calls is bounded; those that fall out have ended."""
-    monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 1)
-    world = World()
-    world.pass_on(ask(1), b"", status=202)
-    ended = [
-        call for call in world.pass_on(ask(2), b"", status=202).tool_calls if call.status == "error"
-    ]
-    assert [call.rpc_id for call in ended] == ["1"]
-    assert ended[0].latency_us is not None
+LEFT: dict[str, Any] = {"outcome": Outcome.CLIENT_CLOSED}
 
 
 def test_a_client_that_stops_listening_was_not_interrupted() -> None:
     """The stream of a session has no other end; what was waited for on it is missing all the same."""
     world = World()
-    listening: dict[str, Any] = {
-        "method": "GET",
-        "content_type": SSE,
-        "outcome": Outcome.CLIENT_CLOSED,
-    }
-    idle = world.pass_on(b"", events(PROGRESS), **listening).record
+    idle = world.listen(PROGRESS, **LEFT).record
     assert (idle.outcome, idle.level) == ("ok", "info")
-    assert (
-        only(world.pass_on(ask(), b"id: 7\r\n" + events(PROGRESS), content_type=SSE)).status
-        == "processing"
-    )
-    waited = world.pass_on(b"", events(PROGRESS), **listening).record
+    assert only(world.stream(ask(), RESUMABLE)).status == "processing"
+    waited = world.listen(PROGRESS, **LEFT).record
     assert (waited.outcome, waited.level) == ("client_closed", "warn")
-    assert only(world.pass_on(b"", events(answer()), **listening)).status == "success"
-    elsewhere = world.pass_on(
-        b"", b"data: 1\n\n", "/prices", request_headers="", **listening
-    ).record
+    assert only(world.listen(answer(), **LEFT)).status == "success"
+    elsewhere = world.listen(b"data: 1\n\n", path="/prices", request_headers="", **LEFT).record
     assert elsewhere.outcome == "client_closed"
 
 
 def test_who_ends_a_subscription_was_not_interrupted() -> None:
     """Such a stream is asked for with a request, which is answered only when the server ends it."""
-    listen = {"jsonrpc": "2.0", "id": 3, "method": "subscriptions/listen", "params": {}}
-    told = events({"jsonrpc": "2.0", "method": "notifications/tools/list_changed", "params": {}})
-    new = "mcp-protocol-version: 2026-07-28\r\n"
-    left: dict[str, Any] = {
-        "content_type": SSE,
-        "outcome": Outcome.CLIENT_CLOSED,
-        "request_headers": new,
-    }
-    record = World().pass_on(listen, told, **left).record
+    listen = request("subscriptions/listen", 3)
+    told = notice("notifications/tools/list_changed")
+    new = LEFT | {"request_headers": "mcp-protocol-version: 2026-07-28\r\n"}
+    record = World().stream(listen, told, **new).record
     assert (record.outcome, record.level) == ("ok", "info")
-    assert World().pass_on([listen, ask(4)], told, **left).record.outcome == "client_closed"
-    broken = World().pass_on(listen, told, **left | {"outcome": Outcome.TRUNCATED}).record
+    assert World().stream([listen, ask(4)], told, **new).record.outcome == "client_closed"
+    broken = World().stream(listen, told, **new | {"outcome": Outcome.TRUNCATED}).record
     assert broken.outcome == "truncated"
 
 
 def test_the_stream_of_the_oldest_transport_ends_when_its_client_leaves() -> None:
     """All answers came on it; one that did not is lost with it."""
     world = World()
-    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
-    listening: dict[str, Any] = {
-        "method": "GET",
-        "content_type": SSE,
-        "outcome": Outcome.CLIENT_CLOSED,
-    }
-    listening |= {"path": "/sse", "request_headers": ""}
-    asked: dict[str, Any] = {
-        "path": "/messages/?session_id=s-1",
-        "request_headers": "",
-        "status": 202,
-    }
-    world.pass_on(ask(1), b"", **asked)
-    assert world.pass_on(b"", opening + events(answer(1)), **listening).record.outcome == "ok"
-    world.pass_on(ask(2), b"", **asked)
-    failed = world.pass_on(b"", opening + events(answer(2, isError=True)), **listening).record
-    assert (failed.outcome, failed.level, failed.error_type) == ("ok", "error", "tool_error")
-    world.pass_on(ask(3), b"", **asked)
-    assert world.pass_on(b"", opening, **listening).record.outcome == "client_closed"
+    left = STREAM | LEFT
+    world.accept(ask(1), **POST)
+    assert world.listen(ENDPOINT, answer(1), **left).record.outcome == "ok"
+    world.accept(ask(2), **POST)
+    wrong = world.listen(ENDPOINT, answer(2, isError=True), **left).record
+    assert (wrong.outcome, wrong.level, wrong.error_type) == ("ok", "error", "tool_error")
+    world.accept(ask(3), **POST)
+    assert world.listen(ENDPOINT, **left).record.outcome == "client_closed"
 
 
 def test_an_answer_that_was_not_captured_is_not_missing() -> None:
     """Of a long stream the middle is not kept: what came there nobody knows."""
     world = World()
-    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
-    asked: dict[str, Any] = {
-        "path": "/messages/?session_id=s-1",
-        "request_headers": "",
-        "status": 202,
-    }
-    stream = opening + events(answer(1, "x" * 9000), answer(2))
     for number in (1, 2, 3):
-        world.pass_on(ask(number), b"", **asked)
-    ended = world.pass_on(
-        b"",
-        stream,
-        "/sse",
-        method="GET",
-        content_type=SSE,
-        request_headers="",
-        windows=(2000, 1000),
+        world.accept(ask(number), **POST)
+    ended = world.listen(
+        ENDPOINT, answer(1, "x" * 9000), answer(2), windows=(2000, 1000), **STREAM
     ).tool_calls
     kinds = {
         call.rpc_id: None if call.error_details is None else details(call)["error"]["type"]

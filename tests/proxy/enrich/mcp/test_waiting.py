@@ -1,14 +1,25 @@
 """Tool calls whose answer comes on another stream, or never."""
 
 import json
-from typing import Any
 
 import pytest
 
 from proxy.enrich.mcp import sessions as mcp_sessions
 from proxy.enrich.mcp.sessions import Sessions
-from storage.record import Entry
-from tests.proxy.enrich.mcp.mcp_world import World, answer, ask, details, events, only
+from tests.proxy.enrich.mcp.mcp_world import (
+    ENDPOINT,
+    POST,
+    STREAM,
+    World,
+    answer,
+    ask,
+    details,
+    error_of,
+    notice,
+    only,
+    reply,
+    request,
+)
 
 
 def test_answer_on_another_stream() -> None:
@@ -16,101 +27,51 @@ def test_answer_on_another_stream() -> None:
     after.
     """
     world = World()
-    endpoint = b"event: endpoint\r\ndata: /messages/?session_id=abc\r\n\r\n"
-    for rpc_id, is_early in ((1, False), (2, True)):
-        post: dict[str, Any] = {
-            "path": "/messages/?session_id=abc",
-            "status": 202,
-            "request_headers": "",
-        }
-        get: dict[str, Any] = {
-            "path": "/sse",
-            "method": "GET",
-            "content_type": "text/event-stream",
-            "request_headers": "",
-        }
-        if not is_early:
-            waits = only(world.pass_on(ask(rpc_id), b"Accepted", **post))
-            assert (waits.status, waits.result) == ("processing", None)
-            assert [call.tool_name for call in world.builder.waiting_tools()] == ["add"]
+    waits = only(world.accept(ask(1), b"Accepted", **POST))
+    assert (waits.status, waits.result) == ("processing", None)
+    assert [call.tool_name for call in world.builder.waiting_tools()] == ["add"]
+    late = only(world.listen(ENDPOINT, answer(1), **STREAM))
+    assert world.listen(ENDPOINT, answer(2), **STREAM).tool_calls == []
+    early = only(world.accept(ask(2), b"Accepted", **POST))
 
-        stream = world.pass_on(b"", endpoint + events(answer(rpc_id)), **get)
-        if is_early:
-            assert stream.tool_calls == []
-            stream = world.pass_on(ask(rpc_id), b"Accepted", **post)
-        call = only(stream)
+    for number, call in enumerate((late, early), 1):
         assert (call.status, call.rpc_id, json.loads(call.metadata)["transport"]) == (
             "success",
-            str(rpc_id),
+            str(number),
             "other_stream",
         )
-        assert world.builder.waiting_tools() == []
+    assert world.builder.waiting_tools() == []
 
-    other = world.pass_on(
-        ask(1), b"Accepted", path="/messages/?session_id=zzz", status=202, request_headers=""
-    )
-    assert only(other).status == "processing"
-    assert (
-        world.pass_on(
-            b"",
-            endpoint + events(answer(1)),
-            path="/sse",
-            method="GET",
-            content_type="text/event-stream",
-            request_headers="",
-        ).tool_calls
-        == []
-    )
+    other = POST | {"path": "/messages/?session_id=zzz"}
+    assert only(world.accept(ask(1), b"Accepted", **other)).status == "processing"
+    assert world.listen(ENDPOINT, answer(1), **STREAM).tool_calls == []
 
 
-@pytest.mark.parametrize(
-    "opening",
-    [
-        b"id:7d1f\nevent:endpoint\ndata:/mcp/message?sessionId=abc\n\n",
-        b": hello\nretry: 3000\nevent: endpoint\ndata: /mcp/message?sessionId=abc\n\n",
-    ],
-)
+@pytest.mark.parametrize("opening", [b"id:7d1f\n", b": hello\nretry: 3000\n"])
 def test_servers_of_java_accept_with_200_and_nothing(opening: bytes) -> None:
     """The session is in the query of the message, and its stream begins with an id."""
     world = World()
-    waits = only(
-        world.pass_on(
-            ask(7), b"", path="/mcp/message?sessionId=abc", status=200, request_headers=""
-        )
-    )
+    path = "/mcp/message?sessionId=abc"
+    waits = only(world.pass_on(ask(7), path=path, request_headers=""))
     assert (waits.status, waits.rpc_id) == ("processing", "7")
-    get: dict[str, Any] = {
-        "path": "/sse",
-        "method": "GET",
-        "content_type": "text/event-stream",
-        "request_headers": "",
-    }
-    call = only(world.pass_on(b"", opening + events(answer(7)), **get))
+    opening += b"event:endpoint\ndata:%b\n\n" % path.encode()
+    call = only(world.listen(opening, answer(7), **STREAM))
     assert (call.status, call.record_id) == ("success", waits.record_id)
     assert world.builder.waiting_tools() == []
 
 
 def test_a_call_that_waits_survives_its_collector() -> None:
     """What was stored as waiting is waited for again, and ends as if nothing had happened."""
-    post: dict[str, Any] = {
-        "path": "/messages/?session_id=abc",
-        "status": 202,
-        "request_headers": "",
-    }
-    stored = only(World().pass_on(ask(7), b"Accepted", **post))
+    stored = only(World().accept(ask(7), b"Accepted", **POST))
     after = World()
     after.builder.await_answers([stored])
     assert after.builder.waiting_tools() == [stored]
-    stream = b"event: endpoint\r\ndata: /messages/?session_id=abc\r\n\r\n" + events(answer(7))
-    get: dict[str, Any] = {
-        "path": "/sse",
-        "method": "GET",
-        "content_type": "text/event-stream",
-        "request_headers": "",
-    }
-    call = only(after.pass_on(b"", stream, **get))
+    call = only(after.listen(ENDPOINT, answer(7), **STREAM))
     assert (call.status, call.record_id, call.rpc_id) == ("success", stored.record_id, "7")
     assert after.builder.waiting_tools() == []
+
+
+BEGUN = reply({"protocolVersion": "2024-11-05", "serverInfo": {"name": "old-tools"}}, 0)
 
 
 def test_names_of_a_session_on_two_streams() -> None:
@@ -118,55 +79,10 @@ def test_names_of_a_session_on_two_streams() -> None:
     stream has ended.
     """
     world = World(id="default")
-    post: dict[str, Any] = {
-        "path": "/messages/?session_id=abc",
-        "status": 202,
-        "request_headers": "",
-    }
-    start = {
-        "method": "initialize",
-        "id": 0,
-        "jsonrpc": "2.0",
-        "params": {"clientInfo": {"name": "old-client"}},
-    }
-    world.pass_on(start, b"Accepted", **post)
-    world.pass_on(ask(1), b"Accepted", **post)
-    begun = {
-        "jsonrpc": "2.0",
-        "id": 0,
-        "result": {"protocolVersion": "2024-11-05", "serverInfo": {"name": "old-tools"}},
-    }
-    stream = b"event: endpoint\r\ndata: /messages/?session_id=abc\r\n\r\n" + events(
-        begun, answer(1)
-    )
-    get: dict[str, Any] = {
-        "path": "/sse",
-        "method": "GET",
-        "content_type": "text/event-stream",
-        "request_headers": "",
-    }
-    call = only(world.pass_on(b"", stream, **get))
+    world.accept(request("initialize", 0, clientInfo={"name": "old-client"}), b"Accepted", **POST)
+    world.accept(ask(1), b"Accepted", **POST)
+    call = only(world.listen(ENDPOINT, BEGUN, answer(1), **STREAM))
     assert (call.server_label, json.loads(call.metadata)["client"]) == ("old-tools", "old-client")
-
-
-def oldest(world: World, number: int) -> Entry:
-    """Post a call to the oldest transport; its answer will come on the stream, if at all."""
-    return world.pass_on(
-        ask(number), b"", "/messages/?session_id=s-1", request_headers="", status=202
-    )
-
-
-def stream(world: World, *messages: object) -> Entry:
-    """End the stream of the oldest transport, with what came on it."""
-    opening = b"event: endpoint\r\ndata: /messages/?session_id=s-1\r\n\r\n"
-    return world.pass_on(
-        b"",
-        opening + events(*messages),
-        "/sse",
-        request_headers="",
-        method="GET",
-        content_type="text/event-stream",
-    )
 
 
 def test_a_cancelled_call_waits_no_longer() -> None:
@@ -174,72 +90,47 @@ def test_a_cancelled_call_waits_no_longer() -> None:
     still wait.
     """
     world = World()
-    first = oldest(world, 1)
-    assert {call.status for call in (*first.tool_calls, *oldest(world, 2).tool_calls)} == {
+    first = world.accept(ask(1), **POST)
+    assert [only(entry).status for entry in (first, world.accept(ask(2), **POST))] == [
         "processing"
-    }
-    notice = {
-        "jsonrpc": "2.0",
-        "method": "notifications/cancelled",
-        "params": {"requestId": 1, "reason": "enough"},
-    }
-    call = only(
-        world.pass_on(notice, b"", "/messages/?session_id=s-1", request_headers="", status=202)
-    )
-    assert (call.record_id, call.status, details(call)["error"]["type"]) == (
-        first.record.id,
-        "error",
-        "cancelled",
-    )
-    assert call.latency_us is not None
-    assert (
-        world.pass_on(
-            notice, b"", "/messages/?session_id=s-1", request_headers="", status=202
-        ).tool_calls
-        == []
-    )
+    ] * 2
+    stop = notice("notifications/cancelled", requestId=1, reason="enough")
+    ended = world.accept(stop, **POST)
+    assert error_of(ended)["type"] == "cancelled"
+    assert only(ended).record_id == first.record.id
+    assert only(ended).latency_us is not None
+    assert world.accept(stop, **POST).tool_calls == []
     assert [waiting.rpc_id for waiting in world.builder.waiting_tools()] == ["2"]
 
 
 def test_a_call_that_was_cancelled_before_it_was_recorded() -> None:
     """A small notice may overtake the exchange it is about."""
     world = World()
-    notice = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "x"}}
-    path = "/messages/?session_id=s-1"
-    world.pass_on([notice], b"", path, request_headers="", status=202)
-    call = only(world.pass_on(ask("x"), b"", path, request_headers="", status=202))
-    assert (call.status, details(call)["error"]["type"]) == ("error", "cancelled")
+    world.accept([notice("notifications/cancelled", requestId="x")], **POST)
+    assert error_of(world.accept(ask("x"), **POST))["type"] == "cancelled"
 
 
 def test_a_cancelled_call_whose_own_stream_then_ends() -> None:
     """The notice is recorded first; a server that obeys it sends no answer."""
     world = World()
-    world.pass_on(
-        {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}},
-        b"",
-        status=202,
-    )
-    call = only(world.pass_on(ask(7), b": hi\n\n", content_type="text/event-stream"))
-    assert (call.status, details(call)["error"]["type"]) == ("error", "cancelled")
+    world.accept(notice("notifications/cancelled", requestId=7))
+    assert error_of(world.stream(ask(7), b": hi\n\n"))["type"] == "cancelled"
 
 
 def test_calls_end_with_the_stream_of_their_session() -> None:
     """The oldest transport has one stream for all answers: what it did not bring will not come."""
     world = World(id="default")
-    oldest(world, 1)
-    oldest(world, 2)
-    info = {"protocolVersion": "2024-11-05", "serverInfo": {"name": "old-tools"}}
-    answered, lost = stream(
-        world, {"jsonrpc": "2.0", "id": 0, "result": info}, answer(2)
-    ).tool_calls
+    world.accept(ask(1), **POST)
+    world.accept(ask(2), **POST)
+    answered, lost = world.listen(ENDPOINT, BEGUN, answer(2), **STREAM).tool_calls
     assert (answered.rpc_id, answered.status, answered.server_label) == (
         "2",
         "success",
         "old-tools",
     )
     assert json.loads(answered.metadata)["protocol_version"] == "2024-11-05"
-    assert (lost.rpc_id, lost.status, details(lost)["error"]["type"]) == ("1", "error", "no_answer")
-    assert lost.server_label == "old-tools"
+    assert (lost.rpc_id, lost.server_label) == ("1", "old-tools")
+    assert details(lost)["error"]["type"] == "no_answer"
     assert world.builder.waiting_tools() == []
 
 
@@ -247,21 +138,12 @@ def test_waiting_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits too long, or in too large a crowd, becomes a row without an answer."""
     monkeypatch.setattr(mcp_sessions, "MAX_PENDING", 3)
     world = World()
-    calls = [
-        call
-        for number in range(5)
-        for call in world.pass_on(ask(number), b"", status=202).tool_calls
-    ]
-    assert [call.rpc_id for call in calls if call.status == "processing"] == [
-        "0",
-        "1",
-        "2",
-        "3",
-        "4",
-    ]
+    calls = [call for number in range(5) for call in world.accept(ask(number)).tool_calls]
+    assert [call.rpc_id for call in calls if call.status == "processing"] == [*"01234"]
     ended = [call for call in calls if call.status != "processing"]
     assert [call.rpc_id for call in ended] == ["0", "1"]
     assert {details(call)["error"]["type"] for call in ended} == {"no_answer"}
+    assert None not in [call.latency_us for call in ended]
     sessions = Sessions()
     waiting = world.builder.waiting_tools()[0]
     sessions.add_pending(("s", "1"), waiting)
@@ -275,12 +157,9 @@ def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None
     world = World()
     for number in range(3):
         world.pass_on(b"", answer(number, "x" * 900))
-    late = [only(world.pass_on(ask(number), b"", status=202)).status for number in range(3)]
+    late = [only(world.accept(ask(number))).status for number in range(3)]
     assert late == ["processing", "success", "success"]
-    calls = [
-        world.pass_on(ask(number, "add", "x" * 900), b"", status=202).tool_calls
-        for number in range(3, 6)
-    ]
+    calls = [world.accept(ask(number, "add", "x" * 900)).tool_calls for number in range(3, 6)]
     assert [[call.rpc_id for call in made if call.status == "error"] for made in calls] == [
         [],
         [],
