@@ -10,6 +10,7 @@ from proxy.enrich.endpoints import endpoints as module
 from proxy.enrich.endpoints.endpoints import OTHER, UNKNOWN, Endpoints
 from proxy.enrich.endpoints.tree import MAX_ENDPOINTS
 from storage.record import Record
+from tests.proxy.enrich.endpoints.test_tree import word
 from tests.proxy.enrich.endpoints.traffic import Asked, ask, traffic
 from tests.support.cases import each_of
 
@@ -66,8 +67,7 @@ def test_projects_learn_apart() -> None:
     """What one project's paths teach changes nothing for another."""
     endpoints = Endpoints()
     for number in range(100):
-        word = "".join(chr(97 + int(digit)) for digit in str(number))
-        name(endpoints, f"/people/{word}", project="a")
+        name(endpoints, f"/people/{word(number)}", project="a")
         name(endpoints, "/people/zoe", project="b")
 
     assert name(endpoints, "/people/ann", project="a") == "/people/{name}"
@@ -90,9 +90,8 @@ def test_the_memo_is_bounded_and_follows_what_is_learned(monkeypatch: pytest.Mon
     endpoints = Endpoints()
 
     for number in range(300):
-        word = "".join(chr(97 + int(digit)) for digit in str(number))
         for project in ("a", "b"):
-            name(endpoints, f"/people/{word}", project=project)
+            name(endpoints, f"/people/{word(number)}", project=project)
             if number % 10 == 0:
                 name(endpoints, "/people/a", project=project)
 
@@ -129,8 +128,7 @@ def test_hosts_learn_apart() -> None:
     """What one host answers teaches nothing of another, nor of a service that is named like it."""
     endpoints = Endpoints()
     for number in range(100):
-        word = "".join(chr(97 + int(digit)) for digit in str(number))
-        endpoints.name(call("a.test", f"/people/{word}"))
+        endpoints.name(call("a.test", f"/people/{word(number)}"))
     assert endpoints.name(call("a.test", "/people/zoe")) == "a.test/people/{name}"
     assert endpoints.name(call("b.test", "/people/zoe")) == "b.test/people/zoe"
     incoming = msgspec.structs.replace(call("a.test", "/people/zoe"), direction="in")
@@ -185,7 +183,7 @@ def test_what_no_record_has_any_more_is_forgotten() -> None:
     """Names and places of values go; what is left is found as before, and again what is new."""
     endpoints = Endpoints()
     for number in range(100):
-        name(endpoints, "/people/" + "".join(chr(97 + int(digit)) for digit in str(number)))
+        name(endpoints, f"/people/{word(number)}")
         name(endpoints, f"/patients/smith/files-{number}x")
     for path in ("/", "/orders/1", "/patients/smith", "/people/zoe/address"):
         name(endpoints, path, project=None)

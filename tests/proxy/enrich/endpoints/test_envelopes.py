@@ -2,33 +2,27 @@
 
 import gzip
 import json
-import struct
-import zlib
 from typing import Any
 
 import msgspec
 
-from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
 from proxy.ring.message import IN, OUT
 from storage.record import Record
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import Collector, entry_of, wire
+from tests.proxy.enrich.grpc.test_messages import framed
 from tests.proxy.enrich.live.test_websocket_messages import captured as captured_message
+from tests.proxy.enrich.llm.test_bedrock import message
 from tests.support.cases import each_of
 
 JSON, SSE, XML = "application/json", "text/event-stream", "text/xml; charset=utf-8"
 
 
-def record(
-    answer: object, content_type: str = JSON, *, path: str = "/x", flags: int = 0, **more: Any
-) -> Record:
+def record(answer: object, content_type: str = JSON, *, path: str = "/x", **more: Any) -> Record:
     """Build the record of an exchange with an answer, JSON unless it is bytes or text."""
-    given = settings()
-    raw = answer.encode() if isinstance(answer, str) else answer
-    body = raw if isinstance(raw, bytes) else json.dumps(answer).encode()
-    captured = exchange(path, more.pop("asked", b"{}"), body, content_type=content_type, **more)
-    captured.flags |= flags
-    return RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+    body = answer.encode() if isinstance(answer, str) else answer
+    asked = more.pop("asked", b"{}")
+    return entry_of(path, asked, body, content_type=content_type, **more).record
 
 
 def said(
@@ -39,19 +33,7 @@ def said(
     return made.error_type, made.level, msgspec.json.decode(made.data or b"{}").get("error_message")
 
 
-def rpc_frame(flags: int, data: bytes) -> bytes:
-    """Frame a message as gRPC and Connect do."""
-    return bytes((flags,)) + len(data).to_bytes(4, "big") + data
-
-
-def aws_message(kind: bytes, name: bytes, data: bytes) -> bytes:
-    """Write a message of an AWS event stream with one header."""
-    header = bytes((len(kind),)) + kind + b"\7" + len(name).to_bytes(2, "big") + name
-    prelude = struct.pack(">II", 16 + len(header) + len(data), len(header))
-    prelude += zlib.crc32(prelude).to_bytes(4, "big")
-    return prelude + header + data + zlib.crc32(prelude + header + data).to_bytes(4, "big")
-
-
+CHAT_PATH, ASKED = "/v1/chat/completions", {"model": "gpt-4o", "stream": True, "messages": []}
 WATCH_ERROR = (
     json.dumps({"type": "ERROR", "object": {"message": f"too old{'.' * 200}", "code": 410}}) + "\n"
 )
@@ -59,73 +41,29 @@ DAV = (
     "<?xml?><D:multistatus "
     'xmlns:D="DAV:"><D:response><D:href>/a</D:href>%s</D:response></D:multistatus>'
 )
-MESSAGE = rpc_frame(0, b"\x0a\x05hello")
+NONE = (None, "info", None)
+TOO_OLD = ("error_response", "warn", f"410: too old{'.' * 200}")
+NO_SUCH_METHOD = ("jsonrpc_method_not_found", "warn", "-32601: no such method")
+AWS = "application/vnd.amazon.eventstream"
+MESSAGE = framed(b"\x0a\x05hello")
 
 
 def test_connect() -> None:
     """The last message of a stream has the error."""
-    failed = rpc_frame(2, b'{"error":{"code":"permission_denied","message":"no"},"metadata":{}}')
+    failed = framed(b'{"error":{"code":"permission_denied","message":"no"},"metadata":{}}', flags=2)
     kind = "application/connect+json"
     assert said(MESSAGE + failed, kind) == (
         "connect_permission_denied",
         "warn",
         "permission_denied: no",
     )
-    odd = rpc_frame(2, b'{"error":{"code":"strange"}}')
+    odd = framed(b'{"error":{"code":"strange"}}', flags=2)
     assert said(odd, "application/connect+proto") == ("connect_unknown", "error", "strange")
-    assert said(MESSAGE + rpc_frame(2, b"{}"), kind)[0] is None
+    assert said(MESSAGE + framed(b"{}", flags=2), kind)[0] is None
 
 
 RPC_ERROR = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "no such method"}}
 RPC_RESULT = {"jsonrpc": "2.0", "id": 1, "result": {"error": {"message": "a result"}}}
-
-
-@each_of(
-    ("answer", "content_type", "wanted"),
-    [
-        (RPC_ERROR, JSON, ("jsonrpc_method_not_found", "warn", "-32601: no such method")),
-        (
-            [RPC_RESULT, RPC_ERROR],
-            JSON,
-            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
-        ),
-        (
-            RPC_ERROR | {"error": {"code": -32603, "message": "x"}},
-            JSON,
-            ("jsonrpc_internal_error", "error", "-32603: x"),
-        ),
-        (
-            RPC_ERROR | {"error": {"code": -32000, "message": "x"}},
-            JSON,
-            ("jsonrpc_error", "error", "-32000: x"),
-        ),
-        (
-            RPC_ERROR | {"error": {"code": 404, "message": "x"}},
-            JSON,
-            ("jsonrpc_error", "warn", "404: x"),
-        ),
-        (
-            {"result": None, "error": {"code": -8, "message": "x"}, "id": 7},
-            JSON,
-            ("jsonrpc_error", "error", "-8: x"),
-        ),
-        (
-            f"data: {json.dumps(RPC_ERROR)}\n\ndata: {{}}\n\n",
-            SSE,
-            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
-        ),
-        (
-            json.dumps(RPC_ERROR),
-            "application/json-rpc",
-            ("jsonrpc_method_not_found", "warn", "-32601: no such method"),
-        ),
-        (RPC_RESULT, JSON, (None, "info", None)),
-        ([RPC_RESULT, RPC_RESULT | {"error": None}], JSON, (None, "info", None)),
-    ],
-)
-def test_json_rpc(answer: object, content_type: str, wanted: object) -> None:
-    """Single, in a batch, as events; what a method returns is its result, whatever it says."""
-    assert said(answer, content_type) == wanted
 
 
 @each_of(
@@ -168,38 +106,28 @@ def test_a_stream_is_told_by_how_it_begins(answer: object, content_type: str) ->
         ('data: {"error":null,"message":"x"}\n\n', None),
     ],
 )
-@each_of("path", ["/events", "/v1/chat/completions"])
-def test_error_events(answer: str, wanted: tuple[str, str] | None, path: str) -> None:
+def test_error_events(answer: str, wanted: tuple[str, str] | None) -> None:
     """An event of that name says that the stream failed, whatever its data is; of a model's stream
     as of any.
     """
-    request = b'{"model":"gpt-4o","stream":true,"messages":[]}'
-    captured = exchange(path, request, answer.encode(), content_type=SSE)
-    given = settings()
-    made = RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+    found = said(answer, SSE, path="/events")
+    of_model = said(answer, SSE, path=CHAT_PATH, asked=ASKED)
     if wanted is None:
-        assert (made.error_type, made.level) == (None, "info")
+        assert found == NONE
+        assert of_model[:2] == (None, "info")
         return
 
-    assert made.level == wanted[0] or path != "/events"
-    assert (made.error_type is not None, made.level in ("warn", "error")) == (True, True)
-    if path == "/events":
-        assert made.error_type in ("stream_error", "error_response")
-        assert msgspec.json.decode(made.data or b"")["error_message"] == wanted[1]
+    assert found[0] in ("stream_error", "error_response")
+    assert found[1:] == wanted
+    assert of_model[0] is not None
+    assert of_model[1] in ("warn", "error")
 
 
 def test_a_models_stream_that_ends_with_such_an_event_has_ended_so() -> None:
     """Its stream is not complete, and the event was not cut."""
     chunk = 'data: {"id":"a","model":"gpt-4o","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
     stream = chunk + 'event: error\ndata: {"message":"boom","code":500}\n\n'
-    captured = exchange(
-        "/v1/chat/completions",
-        b'{"model":"gpt-4o","stream":true,"messages":[]}',
-        stream.encode(),
-        content_type=SSE,
-    )
-    given = settings()
-    made = RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+    made = record(stream, SSE, path=CHAT_PATH, asked=ASKED)
     assert (made.error_type, made.level, made.model) == ("stream_error", "error", "gpt-4o")
     assert made.stream is not None
     assert (made.stream.end, made.stream.finished) == ("error", False)
@@ -238,10 +166,10 @@ S3 = '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>InternalError</Code><
             ("xml_error", "warn", "AccessDenied: again"),
         ),
         (SOAP % "<Fault>of a mountain</Fault>", XML, ("soap_fault", "error", "no message")),
-        (SOAP % "<r><Fault>of a mountain</Fault></r>", XML, (None, "info", None)),
-        ("<list><Error><Code>5</Code></Error></list>", XML, (None, "info", None)),
-        ("<methodResponse><params><fault/></params></methodResponse>", XML, (None, "info", None)),
-        (f"<p>{S3}", "text/html", (None, "info", None)),
+        (SOAP % "<r><Fault>of a mountain</Fault></r>", XML, NONE),
+        ("<list><Error><Code>5</Code></Error></list>", XML, NONE),
+        ("<methodResponse><params><fault/></params></methodResponse>", XML, NONE),
+        (f"<p>{S3}", "text/html", NONE),
     ],
 )
 def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
@@ -254,18 +182,8 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
 @each_of(
     ("answer", "content_type", "wanted"),
     [
-        (
-            {
-                "took": 30,
-                "errors": True,
-                "items": [
-                    {"index": {"status": 201}},
-                    {"index": {"status": 429, "error": {"type": "rejected", "reason": "full"}}},
-                ],
-            },
-            JSON,
-            ("batch_error", "warn", "429: full"),
-        ),
+        (f"data: {json.dumps(RPC_ERROR)}\n\ndata: {{}}\n\n", SSE, NO_SUCH_METHOD),
+        (json.dumps(RPC_ERROR), "application/json-rpc", NO_SUCH_METHOD),
         (
             {"took": 30, "errors": True, "items": [{"index": {"status": 503}}] * 5000},
             JSON,
@@ -277,65 +195,39 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             "multipart/mixed; boundary=b",
             ("batch_error", "error", "503"),
         ),
+        ("--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--", "multipart/mixed; boundary=b", NONE),
         (
-            {"__type": "com.amazon#ResourceNotFoundException", "message": "x"},
-            "application/x-amz-json-1.0",
-            ("error_response", "warn", "ResourceNotFoundException: x"),
-        ),
-        (
-            aws_message(b":event-type", b"a", b"{}")
-            + aws_message(b":exception-type", b"internalServerException", b'{"message":"x"}'),
-            "application/vnd.amazon.eventstream",
+            message([(b":event-type", b"a")], b"{}")
+            + message([(b":exception-type", b"internalServerException")], b'{"message":"x"}'),
+            AWS,
             ("aws_exception", "error", "internalServerException: x"),
         ),
         (
-            {"type": "about:blank", "title": "Gone", "status": 410},
-            "application/problem+json",
-            ("error_response", "warn", "410: Gone"),
+            message([(b":error-code", b"InternalError")], b""),
+            AWS,
+            ("aws_exception", "error", "InternalError"),
         ),
+        (message([(b":event-type", b"a")], b"{}"), AWS, NONE),
         (
-            {"errors": [{"code": "a", "detail": "x"}], "jsonapi": {}},
-            "application/vnd.api+json",
-            ("error_response", "error", "a: x"),
-        ),
-        (
-            {"errors": [{"message": "x", "path": ["a"]}], "data": {"a": None}},
-            "application/graphql-response+json",
-            ("graphql_error", "error", "x"),
+            '{"status":"pulling"}\r\n{"errorDetail":{"message":"denied"},"error":"denied"}\r\n',
+            JSON,
+            ("error_response", "warn", "denied"),
         ),
         (
             '{"a":1}\n{"error":{"message":"x"}}\n',
             "application/x-ndjson",
             ("error_response", "error", "x"),
         ),
+        ('{"error":{"message":"x"}}\n{"a":1}\n', "application/x-ndjson", NONE),
         (
-            {
-                "responses": [
-                    {"id": "1", "status": 200},
-                    {"id": "2", "status": 403, "body": {"error": {}}},
-                ]
-            },
-            JSON,
-            ("batch_error", "warn", "403"),
-        ),
-        ({"responses": [{"id": "1", "status": 200}]}, JSON, (None, "info", None)),
-        (
-            {"Successful": [], "Failed": [{"Id": "2", "Code": "Unavailable", "Message": "m"}]},
-            "application/x-amz-json-1.0",
-            ("batch_error", "error", "Unavailable: m"),
+            '\x1e{"a":1}\n\x1e{"error":{"message":"x"}}\n',
+            "application/json-seq",
+            ("error_response", "error", "x"),
         ),
         (
-            {
-                "FailedRecordCount": 1,
-                "Records": [{"ErrorCode": "ThrottlingException", "ErrorMessage": "m"}],
-            },
-            "application/x-amz-json-1.1",
-            ("batch_error", "warn", "ThrottlingException: m"),
-        ),
-        (
-            {"FailedRecordCount": 0, "Records": []},
-            "application/x-amz-json-1.1",
-            (None, "info", None),
+            'data: 1\n\nerror: {"code":400,"message":"too long"}\n\n',
+            SSE,
+            ("stream_error", "warn", "400: too long"),
         ),
         (
             "<?xml?>\n<DeleteResult><Deleted/><Error><Key>b</Key><Code>AccessDenied</Code></Error></DeleteResult>",
@@ -352,91 +244,43 @@ def test_faults_in_xml(answer: str, content_type: str, wanted: object) -> None:
             'multipart/related; boundary=b; type="application/xop+xml"',
             ("soap_fault", "error", "s:Server"),
         ),
-        (WATCH_ERROR, JSON, ("error_response", "warn", f"410: too old{'.' * 200}")),
+        (WATCH_ERROR, JSON, TOO_OLD),
         (
             json.dumps({"type": "ADDED", "object": {"kind": "Pod", "name": "a b" * 99}})
             + "\n"
             + WATCH_ERROR,
             JSON,
-            ("error_response", "warn", f"410: too old{'.' * 200}"),
+            TOO_OLD,
         ),
         (
             DAV % "<D:status>HTTP/1.1 423 Locked</D:status>",
             XML,
             ("batch_error", "warn", "HTTP/1.1 423 Locked"),
         ),
-        (DAV % "<D:status>HTTP/1.1 404 Not Found</D:status>", XML, (None, "info", None)),
-        (
-            DAV % "<D:propstat><D:status>HTTP/1.1 403 No</D:status></D:propstat>",
-            XML,
-            (None, "info", None),
-        ),
-        (
-            '\x1e{"a":1}\n\x1e{"error":{"message":"x"}}\n',
-            "application/json-seq",
-            ("error_response", "error", "x"),
-        ),
-        ({"error": 3, "version": 2}, JSON, (None, "info", None)),
-        (
-            aws_message(b":error-code", b"InternalError", b""),
-            "application/vnd.amazon.eventstream",
-            ("aws_exception", "error", "InternalError"),
-        ),
-        (
-            'data: 1\n\nerror: {"code":400,"message":"too long"}\n\n',
-            SSE,
-            ("stream_error", "warn", "400: too long"),
-        ),
-        (
-            {"status": "error", "errorType": "bad_data", "error": "parse error"},
-            JSON,
-            ("error_response", "warn", "bad_data: parse error"),
-        ),
-        (
-            aws_message(b":event-type", b"a", b"{}"),
-            "application/vnd.amazon.eventstream",
-            (None, "info", None),
-        ),
-        ({"errors": [], "data": []}, "application/vnd.api+json", (None, "info", None)),
-        (
-            "--b\r\n\r\nHTTP/1.1 204 No\r\n\r\n--b--",
-            "multipart/mixed; boundary=b",
-            (None, "info", None),
-        ),
-        ('{"error":{"message":"x"}}\n{"a":1}\n', "application/x-ndjson", (None, "info", None)),
+        (DAV % "<D:status>HTTP/1.1 404 Not Found</D:status>", XML, NONE),
+        (DAV % "<D:propstat><D:status>HTTP/1.1 403 No</D:status></D:propstat>", XML, NONE),
+        ("[1, 2]", JSON, NONE),
+        ("{", JSON, NONE),
+        ('"error"', JSON, NONE),
+        (b'{"error":\xff}', JSON, NONE),
     ],
 )
 def test_other_envelopes(answer: object, content_type: str, wanted: object) -> None:
-    """Bulk answers, batches, exceptions of AWS, problem details, JSON:API, GraphQL by its type,
-    lines.
-    """
+    """Bulk answers, batches, exceptions of AWS, lines, and what is no document."""
     assert said(answer, content_type, windows=(65536, 4096)) == wanted
 
 
 def test_messages_of_json_rpc_over_a_websocket() -> None:
     """Their events have the same codes; what a client sends is its own."""
-    given = settings()
-    builder = RecordBuilder("i", given)
-    descriptor = descriptor_of(given)
+    collector = Collector()
     made = [
-        builder.message(
-            captured_message(json.dumps(told).encode(), direction=direction), descriptor
-        ).record
+        collector.hear(captured_message(wire(told), direction=direction)).record
         for told in (RPC_ERROR, [RPC_RESULT, RPC_ERROR], RPC_RESULT, {"error": "x"})
         for direction in (OUT, IN)
     ]
     failed = ("jsonrpc_method_not_found", "warn")
     fine = (None, "debug")
-    assert [(one.error_type, one.level) for one in made] == [
-        failed,
-        fine,
-        failed,
-        fine,
-        fine,
-        fine,
-        fine,
-        fine,
-    ]
+    assert [(one.error_type, one.level) for one in made] == [*[failed, fine] * 2, *[fine] * 4]
 
 
 def test_the_record_of_one() -> None:
@@ -459,16 +303,22 @@ MIXED = "\r\n".join(
 )  # as Apollo's servers write it
 
 
+FORMS = [
+    (SSE, "event: next\ndata: {0}\n\nevent: complete\ndata:\n\n"),
+    (SSE, 'event: next\ndata: {{"id":"1","payload":{0}}}\n\n'),
+    ("multipart/mixed; boundary=-; deferSpec=20220824", MIXED),
+]
+"""Those in which nothing else is answered."""
+
+
 @each_of("path", ["/graphql", "/graphql/stream", "/api/query", "/"])
 @each_of(
     ("content_type", "answer"),
     [
+        *FORMS,
         (JSON, "{0}"),
         ("application/graphql-response+json; charset=utf-8", "{0}"),
-        (SSE, "event: next\ndata: {0}\n\nevent: complete\ndata:\n\n"),
         (SSE, "data: {0}\n\n"),
-        (SSE, 'event: next\ndata: {{"id":"1","payload":{0}}}\n\n'),
-        ("multipart/mixed; boundary=-; deferSpec=20220824", MIXED),
         ('multipart/mixed;boundary="graphql";subscriptionSpec=1.0', MIXED),
         ("application/x-ndjson", '{0}\n{{"data":{{}}}}\n'),
         ("application/jsonl", '{{"data":{{}}}}\n{0}\n'),
@@ -492,14 +342,7 @@ def test_errors_of_graphql_are_known_by_what_was_asked(
     assert found == ("graphql_error", "error", "no b")
 
 
-@each_of(
-    ("content_type", "answer"),
-    [
-        (SSE, "event: next\ndata: {0}\n\nevent: complete\ndata:\n\n"),
-        (SSE, 'event: next\ndata: {{"id":"1","payload":{0}}}\n\n'),
-        ("multipart/mixed; boundary=-; deferSpec=20220824", MIXED),
-    ],
-)
+@each_of(("content_type", "answer"), FORMS)
 def test_errors_of_graphql_are_known_by_their_form(content_type: str, answer: str) -> None:
     """Of a stored query, or of a stream whose operations came in other requests."""
     text = answer.format(GRAPHQL_ERRORS)
@@ -510,5 +353,5 @@ def test_errors_of_graphql_are_known_by_their_form(content_type: str, answer: st
 def test_findings_are_no_errors_of_graphql(asked: bytes) -> None:
     """Nor is an answer without errors one."""
     for answer in (GRAPHQL_ERRORS, '{"data":{"a":1}}', '{"data":{},"errors":[]}'):
-        assert said(answer, path="/search", asked=asked) == (None, "info", None)
+        assert said(answer, path="/search", asked=asked) == NONE
     assert said('{"data":{"a":1},"errors":[]}', path="/q", asked=b'{"query":"{a}"}')[0] is None

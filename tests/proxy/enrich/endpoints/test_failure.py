@@ -12,10 +12,9 @@ from proxy.enrich.endpoints.error_documents import (
     message_failure,
 )
 from proxy.enrich.http.exchange import DecodedBody
-from proxy.enrich.records import RecordBuilder
 from proxy.ring.exchange import FLAG_BODIES_OFF
 from storage.record import Record
-from tests.proxy.enrich.exchanges import descriptor_of, exchange, settings
+from tests.proxy.enrich.exchanges import entry_of
 from tests.support.cases import each_of
 
 _ERROR = {"message": "no such user", "path": ["user"]}
@@ -114,11 +113,8 @@ def test_messages_of_subscriptions(message: object, said: str | None) -> None:
     assert (None if found is None else found.message) == said
 
 
-def _record(answer: object, *, flags: int = 0, **more: Any) -> Record:
-    given = settings()
-    captured = exchange("/graphql", _QUERY, json.dumps(answer).encode(), **more)
-    captured.flags |= flags
-    return RecordBuilder("i", given).build(captured, descriptor_of(given)).record
+def _record(answer: object, **more: Any) -> Record:
+    return entry_of("/graphql", _QUERY, answer, **more).record
 
 
 def test_the_record_tells() -> None:

@@ -16,63 +16,15 @@ class Asked(NamedTuple):
     endpoint: str
 
 
-_RESOURCES = (
-    *(
-        "users",
-        "orders",
-        "items",
-        "invoices",
-        "payments",
-        "products",
-        "carts",
-        "sessions",
-        "reports",
-        "teams",
-    ),
-    *(
-        "projects",
-        "tasks",
-        "comments",
-        "files",
-        "events",
-        "webhooks",
-        "tags",
-        "roles",
-        "audits",
-        "plans",
-        "coupons",
-    ),
-    *(
-        "shipments",
-        "returns",
-        "stocks",
-        "suppliers",
-        "prices",
-        "taxes",
-        "regions",
-        "devices",
-        "alerts",
-    ),
-)
+_RESOURCES = """
+    users orders items invoices payments products carts sessions reports teams projects tasks
+    comments files events webhooks tags roles audits plans coupons shipments returns stocks
+    suppliers prices taxes regions devices alerts
+""".split()
 _ACTIONS = ("search", "export", "count")
-_SYLLABLES = [
-    "ka",
-    "lo",
-    "mi",
-    "ra",
-    "te",
-    "su",
-    "no",
-    "vi",
-    "dan",
-    "el",
-    "po",
-    "ri",
-    "sha",
-    "tu",
-    "ber",
-    "gan",
-]
+_SYLLABLES = """
+    ka lo mi ra te su no vi dan el po ri sha tu ber gan
+""".split()
 _OPERATIONS = [
     f"{verb}{what.title()}" for verb in ("Get", "List", "Save") for what in _RESOURCES[:12]
 ]
