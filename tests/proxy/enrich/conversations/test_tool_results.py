@@ -1,24 +1,22 @@
 """Tools that failed, as LLM calls tell it: on their records, once, by name."""
 
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
 from proxy.enrich.conversations.tool_results import failed_tools
 from proxy.ring.message import IN
 from storage.conversations import has_failed
-from tests.proxy.enrich.calls import ANTHROPIC, CHAT_ANSWER, named, record_of
-from tests.proxy.enrich.live.test_calls import RESPONSES, answered, asked
-from tests.proxy.enrich.live.world import World
+from tests.proxy.enrich.calls import ANTHROPIC, named, record_of
+from tests.proxy.enrich.live.test_calls import answered, asked
+from tests.proxy.enrich.live.world import RESPONSES, World
 from tests.support.cases import each_of
 
 MESSAGE = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn", "content": [],
            "usage": {"input_tokens": 5, "output_tokens": 2}}  # fmt: skip
-BEDROCK = {"stopReason": "end_turn", "usage": {"inputTokens": 5, "outputTokens": 2}, "output": {}}
 GEMINI = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 5}}
-RESPONSE = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5", "output": [],
-            "usage": {"input_tokens": 5, "output_tokens": 2}}  # fmt: skip
 
 
 def anthropic(*, is_error: bool, later: list[dict[str, Any]] | None = None) -> dict[str, Any]:
@@ -39,52 +37,23 @@ def anthropic(*, is_error: bool, later: list[dict[str, Any]] | None = None) -> d
 
 CALL = {"type": "function_call", "call_id": "c1", "name": "read_file", "arguments": "{}"}
 OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "no", "status": "incomplete"}
-CHAT_CALL = {
-    "role": "assistant",
-    "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "read_file"}}],
-}
+FAILED: Final = Path(__file__).parents[3] / "fixtures" / "failed_tools.jsonl"
+"""Calls that tell of a failure of `read_file`, in each API; and where they do."""
 
 
-@each_of(
-    ("path", "body", "answer"),
-    [
-        ("/v1/messages", anthropic(is_error=True), MESSAGE),
-        ("/model/claude/converse",
-         {"messages": [
-             {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "read_file", "input": {}}}]},
-             {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [], "status": "error"}}]}]},
-         BEDROCK),
-        ("/v1beta/models/gemini-2.5-flash:generateContent",
-         {"contents": [{"role": "model", "parts": [{"functionCall": {"name": "read_file"}}]},
-                       {"role": "user", "parts": [
-                           {"functionResponse": {"name": "read_file", "response": {"error": "no"}}}]}]},
-         GEMINI),
-        ("/v1/responses", {"model": "gpt-5", "input": [{"role": "user", "content": "x"}, CALL, OUTPUT]}, RESPONSE),
-        ("/v1/responses",
-         {"model": "gpt-5", "input": [CALL, OUTPUT | {"status": "completed", "output": {"success": False}}]}, RESPONSE),
-        ("/v1/chat/completions",
-         {"model": "gpt-4o", "messages": [CHAT_CALL, {"role": "tool", "tool_call_id": "c1", "is_error": True}]},
-         CHAT_ANSWER),
-        ("/v1/responses", {"model": "gpt-5", "input": "x"},
-         RESPONSE | {"output": [{"type": "mcp_call", "name": "read_file", "error": {"type": "http_error"}}]}),
-        ("/v1/messages", anthropic(is_error=False), MESSAGE | {"content": [
-            {"type": "mcp_tool_use", "id": "m1", "name": "read_file", "server_name": "s"},
-            {"type": "mcp_tool_result", "tool_use_id": "m1", "is_error": True, "content": []}]}),
-    ],
-)  # fmt: skip
-def test_a_call_that_tells_of_a_failure_has_it_on_its_record(
-    path: str, body: Any, answer: Any
-) -> None:
-    """By the tool's name, with a code and a level that failures are found, counted and grouped by."""
-    record = record_of(path, body, answer)
+@each_of("case", map(json.loads, FAILED.read_text().splitlines()))
+def test_a_call_that_tells_of_a_failure_has_it_on_its_record(case: dict[str, Any]) -> None:
+    """By the tool's name, with a code and a level that failures are found, counted and grouped by.
+    A tool that the provider ran has failed within the call.
+    """
+    record = record_of(case["path"], case["request"], case["answer"])
     assert record.stream is not None
     assert record.stream.failed_tools == ["read_file"]
     assert (record.error_type, record.level, record.outcome) == ("tool_error", "warn", "ok")
     assert has_failed(record)
     assert (record.message or "").partition(":")[0] == "read_file"
-    # A tool that the provider ran has failed within the call.
-    is_providers = "mcp_" in json.dumps(answer)
-    assert (b'"error_in":"request"' in (record.data or b"")) != is_providers
+    is_told = b'"error_in":"request"' in (record.data or b"")
+    assert is_told == (case["error_in"] == "request")
 
 
 def test_a_stream_tells_of_the_tools_that_the_server_ran() -> None:

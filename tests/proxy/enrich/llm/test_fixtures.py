@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from proxy.enrich.facts import CallUsage
-from proxy.enrich.llm import bedrock, ollama
+from proxy.enrich.llm import bedrock, cohere, gemini, interactions, llama_server, ollama
 from storage.record import Outcome
 from tests.proxy.enrich.calls import named, record_of, sse
 from tests.support.cases import each_of
@@ -45,7 +45,7 @@ def body_of(given: Any) -> object:
 @each_of("case", CASES)
 def test_a_record_says_what_was_called(case: dict[str, Any]) -> None:
     """Model, counts, cost, error and the end of a stream, of every shape in which a provider
-    answers.
+    answers; nothing of what is no call.
     """
     more = {
         name: value
@@ -67,6 +67,14 @@ STRANGE: Final = {
         *(b"[]", b"1", b"{", b'{"results": [1]}'),
         b'{"prompt_token_count": "x", "amazon-bedrock-invocationMetrics": 1}',
     ),
+    cohere.read: (
+        b"[]",
+        b'{"usage": 1, "meta": [], "message": {"tool_calls": 5}}',
+        b'{"message": {"tool_calls": [1]}}',
+    ),
+    gemini.read: (b"[]", b"[1]", b'{"usageMetadata": 5, "candidates": [1], "error": 1}'),
+    interactions.read: (b"[]", b"{", b'{"usage": 5, "steps": [1], "errors": 7, "interaction": 1}'),
+    llama_server.read: (b"[]", b"{", b'{"tokens_predicted": "x", "timings": 5, "error": 1}'),
     ollama.PROVIDER.read: (
         b"[]",
         b'{"done": "true", "eval_count": -1}',

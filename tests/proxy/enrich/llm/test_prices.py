@@ -118,43 +118,57 @@ def test_what_the_list_cannot_price_is_said() -> None:
 
 
 @each_of(
-    ("provider", "usage", "usd", "lacks"),
+    ("provider", "model", "more", "usd", "lacks"),
     [
         # Prices per million of the list of 0.2.3: gpt-4o 2.5 in, 1.25 cached, 10 out; 10 a thousand
         # searches.
-        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, output_tokens=100, cache_read_tokens=400), 0.003, ()),
-        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, meters={"web_searches": 2}), 0.0225, ()),
-        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="default"), 0.0025, ()),
-        ("openai", CallUsage(model="gpt-4o", input_tokens=1000, service_tier="flex"), 0.0025, ("service tier flex",)),
+        ("openai", "gpt-4o", {"output_tokens": 100, "cache_read_tokens": 400}, 0.003, ()),
+        ("openai", "gpt-4o", {"meters": {"web_searches": 2}}, 0.0225, ()),
+        ("openai", "gpt-4o", {"service_tier": "default"}, 0.0025, ()),
+        ("openai", "gpt-4o", {"service_tier": "flex"}, 0.0025, ("service tier flex",)),
         # Half of it at leisure, twice as much in a hurry, where the list says so.
-        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="flex"), 0.000625, ()),
-        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="priority"), 0.0025, ()),
-        ("openai", CallUsage(model="gpt-5", input_tokens=1000, service_tier="batch"), 0.000625, ()),
-        ("anthropic", CallUsage(model="claude-opus-5", input_tokens=1000, service_tier="fast"), 0.01, ()),
-        ("anthropic", CallUsage(model="claude-opus-5", input_tokens=1000, service_tier="priority"), 0.005,
-         ("service tier priority",)),
+        ("openai", "gpt-5", {"service_tier": "flex"}, 0.000625, ()),
+        ("openai", "gpt-5", {"service_tier": "priority"}, 0.0025, ()),
+        ("openai", "gpt-5", {"service_tier": "batch"}, 0.000625, ()),
+        ("anthropic", "claude-opus-5", {"service_tier": "fast"}, 0.01, ()),
+        (
+            "anthropic",
+            "claude-opus-5",
+            {"service_tier": "priority"},
+            0.005,
+            ("service tier priority",),
+        ),
         # 15 in, 18.75 written for five minutes, 30 for an hour
         (
             "anthropic",
-            CallUsage(
-                model="claude-opus-4-1", input_tokens=1000, cache_write_tokens=800,
-                meters={"cache_write_1h_tokens": 300},
-            ),
-            (200 * 15 + 500 * 18.75 + 300 * 30) / 1e6, (),
+            "claude-opus-4-1",
+            {"cache_write_tokens": 800, "meters": {"cache_write_1h_tokens": 300}},
+            (200 * 15 + 500 * 18.75 + 300 * 30) / 1e6,
+            (),
         ),
         (
-            "openai", CallUsage(model="gpt-4o-audio-preview", input_tokens=1000, meters={"input_audio_tokens": 500}),
-            0.0025, ("input_audio_tokens",),
+            "openai",
+            "gpt-4o-audio-preview",
+            {"meters": {"input_audio_tokens": 500}},
+            0.0025,
+            ("input_audio_tokens",),
         ),
-        ("gemini", CallUsage(model="gemini-2.5-flash", input_tokens=9, meters={"grounded_prompts": 1}), 0.0350027, ()),
+        (
+            "gemini",
+            "gemini-2.5-flash",
+            {"input_tokens": 9, "meters": {"grounded_prompts": 1}},
+            0.0350027,
+            (),
+        ),
     ],
-)  # fmt: skip
+)
 def test_all_meters_are_priced_by_the_list(
-    provider: str, usage: CallUsage, usd: float, lacks: tuple[str, ...]
+    provider: str, model: str, more: dict[str, Any], usd: float, lacks: tuple[str, ...]
 ) -> None:
     """Each meter is paid at its own price, or is named as lacking one."""
     pytest.importorskip("genai_prices")
-    cost = Prices(load_list).cost_of(provider, usage)
+    usage: dict[str, Any] = {"model": model, "input_tokens": 1000}
+    cost = Prices(load_list).cost_of(provider, CallUsage(**usage | more))
     assert cost is not None
     assert cost.usd == pytest.approx(usd)
     assert cost.lacks == lacks

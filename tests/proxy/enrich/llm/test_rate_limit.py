@@ -5,7 +5,7 @@ import json
 import pytest
 
 from proxy.enrich.llm.rate_limit import MAX_TEXT_BYTES, exceeded_limit
-from tests.proxy.enrich.calls import CHAT, record_of
+from tests.proxy.enrich.calls import chat_of
 from tests.support.cases import each_of
 
 MINUTE = (
@@ -87,14 +87,11 @@ def test_a_record_has_the_limit_of_a_refused_call() -> None:
     has none.
     """
     error = {"error": {"type": "rate_limit_error", "message": MINUTE}}
-    refused = record_of("/v1/chat/completions", CHAT, error, status=429)
+    refused = chat_of(error, status=429)
     assert refused.data is not None
     assert (refused.error_type, json.loads(refused.data)) == (
         "rate_limit_error",
         {"rate_limit": "tokens"},
     )
-    assert record_of("/v1/chat/completions", CHAT, error, status=400).data is None
-    assert (
-        record_of("/v1/chat/completions", CHAT, {"error": {"message": "busy"}}, status=429).data
-        is None
-    )
+    assert chat_of(error, status=400).data is None
+    assert chat_of({"error": {"message": "busy"}}, status=429).data is None

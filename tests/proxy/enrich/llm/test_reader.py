@@ -9,15 +9,15 @@ import pytest
 
 from storage.record import Outcome
 from tests.proxy.enrich.calls import (
-    ANTHROPIC,
-    ANTHROPIC_USAGE,
     CHAT,
     CHAT_ANSWER,
     CHAT_USAGE,
+    chat_of,
     chunk,
     facts_of,
     record_of,
     sse,
+    streamed,
 )
 from tests.support.cases import each_of
 
@@ -25,11 +25,8 @@ from tests.support.cases import each_of
 def test_cut_stream_is_partial() -> None:
     """A stream that breaks off keeps the last counts seen, as partial ones."""
     answer = sse(chunk("a", usage={"prompt_tokens": 19, "completion_tokens": 1}), chunk("b"))
-    record = record_of(
-        "/v1/chat/completions",
-        CHAT,
+    record = streamed(
         answer,
-        content_type="text/event-stream",
         outcome=Outcome.CLIENT_CLOSED,
     )
     assert (record.input_tokens, record.output_tokens, record.usage_state) == (19, 1, "partial")
@@ -41,11 +38,8 @@ def test_cut_stream_is_partial() -> None:
 def test_leaving_at_the_terminator_is_no_interruption() -> None:
     """A client that closes at `[DONE]` has received everything."""
     answer = sse(chunk("a"), chunk(None, "stop"), "[DONE]")
-    record = record_of(
-        "/v1/chat/completions",
-        CHAT,
+    record = streamed(
         answer,
-        content_type="text/event-stream",
         outcome=Outcome.CLIENT_CLOSED,
     )
     assert (record.outcome, record.level) == ("ok", "info")
@@ -96,6 +90,20 @@ def test_usage_behind_a_missing_middle() -> None:
     assert record.usage_state == "exact"
 
 
+def test_counts_of_a_cached_prompt() -> None:
+    """Ollama has none of it; of the answer they stand behind what was not kept."""
+    answer = {
+        "model": "llama3.2",
+        "response": "x",
+        "done": True,
+        "context": [1] * 3000,
+        "eval_count": 7,
+    }
+    asked = {"model": "llama3.2", "prompt": "a"}
+    record = record_of("/api/generate", asked, answer, windows=(500, 200))
+    assert (record.input_tokens, record.output_tokens) == (None, 7)
+
+
 def test_usage_at_the_end_of_a_coded_stream() -> None:
     """A compressed answer is read as far as it was captured."""
     answer = gzip.compress(
@@ -115,11 +123,8 @@ def test_times_of_a_stream_come_from_the_timeline() -> None:
     frames = [sse(chunk("", None)), sse(chunk("a")), sse(chunk("b")), sse("[DONE]")]
     ends = [sum(map(len, frames[: place + 1])) for place in range(4)]
     timeline = list(zip(ends, (1000, 5000, 90_000, 91_000), strict=True))
-    record = record_of(
-        "/v1/chat/completions",
-        CHAT,
+    record = streamed(
         b"".join(frames),
-        content_type="text/event-stream",
         timeline=timeline,
     )
     assert record.stream is not None
@@ -141,10 +146,7 @@ def test_first_content_of_a_long_stream(before: int, is_known: bool) -> None:
     for number, frame in enumerate(frames, 1):
         size += len(frame)
         timeline.append((size, number * 1000))
-    record = record_of(
-        "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline,
-        windows=(1 << 20, 1 << 18),
-    )  # fmt: skip
+    record = streamed(b"".join(frames), timeline=timeline, windows=(1 << 20, 1 << 18))
     assert record.stream is not None
     assert record.stream.first_content_us == ((before + 1) * 1000 if is_known else None)
     assert record.stream.longest_gap_us == 1000
@@ -156,10 +158,7 @@ def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
     timeline = [
         (sum(map(len, frames[:number])), number * 1000) for number in range(1, len(frames) + 1)
     ]
-    record = record_of(
-        "/v1/chat/completions", CHAT, b"".join(frames), content_type="text/event-stream", timeline=timeline,
-        windows=(1000, 1000),
-    )  # fmt: skip
+    record = streamed(b"".join(frames), timeline=timeline, windows=(1000, 1000))
     assert record.stream is not None
     assert (record.stream.first_content_us, record.stream.longest_gap_us) == (None, 1000)
 
@@ -168,7 +167,7 @@ def test_content_that_begins_where_nothing_was_kept_has_no_time() -> None:
 def test_strange_numbers_are_null(number: object) -> None:
     """An invalid count is unknown; the others are kept."""
     usage = {"prompt_tokens": number, "completion_tokens": 5, "cost": -1}
-    record = record_of("/v1/chat/completions", CHAT, CHAT_ANSWER | {"usage": usage})
+    record = chat_of(CHAT_ANSWER | {"usage": usage})
     assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, 5, None)
 
 
@@ -201,46 +200,11 @@ def test_hostile_answers_make_a_record(answer: bytes, windows: tuple[int, int], 
         assert record.model == "gpt-4o"
 
 
-@each_of(
-    ("path", "method", "provider"),
-    [
-        ("/v1/chat/completions", "GET", "auto"),
-        ("/surveys/1/responses", "POST", "auto"),
-        ("/api/messages", "POST", "auto"),
-        ("/v1/chat/completions", "POST", "none"),
-        ("/v1/chat/completions", "POST", "mcp"),
-    ],
-)
-def test_what_is_no_call_has_no_columns(path: str, method: str, provider: str) -> None:
-    """Other methods, other paths, and routes without a provider have no call."""
-    record = record_of(path, CHAT, CHAT_ANSWER, method=method, route={"provider": provider})
-    assert facts_of(record) == (None,) * 8
-    assert record.usage_state is None
-
-
-def test_path_alone_makes_no_call() -> None:
-    """A request and a response without members of the API are no call."""
-    assert facts_of(record_of("/api/chat", {"room": 5}, {"ok": True})) == (None,) * 8
-
-
-def test_route_names_the_shape() -> None:
-    """The setting comes before the path."""
-    record = record_of(
-        "/llm/answer",
-        ANTHROPIC,
-        {"type": "message", "model": "c", "usage": ANTHROPIC_USAGE},
-        route={"provider": "anthropic"},
-    )
-    assert (record.provider, record.input_tokens) == ("anthropic", 132)
-
-
 def test_the_end_of_a_very_long_stream_counts() -> None:
     """Of thousands of frames the last ones are read, whatever the others hold."""
     running = [chunk("a", usage={"prompt_tokens": 19, "completion_tokens": n}) for n in range(5000)]
     answer = sse(*running, chunk(None, "stop", usage=CHAT_USAGE), "[DONE]")
-    record = record_of(
-        "/v1/chat/completions", CHAT, answer, content_type="text/event-stream", windows=(4 << 20, 0)
-    )
+    record = streamed(answer, windows=(4 << 20, 0))
     assert (record.output_tokens, record.usage_state) == (10, "exact")
     assert record.stream is not None
     assert record.stream.frames == 5002
@@ -254,6 +218,6 @@ def test_an_error_cuts_a_stream(is_settled: bool) -> None:
         *([chunk(None, "stop", usage=CHAT_USAGE)] if is_settled else []),
     ]
     answer = sse(*counted, {"error": {"type": "server_error", "message": "sorry"}})
-    record = record_of("/v1/chat/completions", CHAT, answer, content_type="text/event-stream")
+    record = streamed(answer)
     assert (record.error_type, record.input_tokens) == ("server_error", 19)
     assert record.usage_state == ("exact" if is_settled else "partial")
