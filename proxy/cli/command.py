@@ -77,19 +77,12 @@ class Command(click.Command):
         }
         for each in self.get_params(ctx):
             if isinstance(each, click.Option) and (record := each.get_help_record(ctx)):
-                panels[panel_of(each)].append(record)
+                panels[getattr(each, "panel", OWN_PANEL)].append(record)
 
         for title, records in panels.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
-
-
-def panel_of(option: click.Option) -> str:
-    """Return the title of the panel that shows an option."""
-    if isinstance(option, PanelOption):
-        return option.panel
-    return OWN_PANEL
 
 
 class Group(click.Group):
@@ -119,9 +112,7 @@ class WholeNumber(click.IntRange):
     name = "n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        number = int(value) if _WHOLE_NUMBER.fullmatch(value) else None
+        number = int(value) if _WHOLE_NUMBER.fullmatch(str(value)) else None
         if (
             number is None
             or number < (self.min or 0)
@@ -180,10 +171,7 @@ class PositiveNumber(click.ParamType[float]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        if isinstance(value, float | int) or _NUMBER.fullmatch(value):
-            number = float(value)
-        else:
-            number = 0.0
+        number = float(value) if _NUMBER.fullmatch(str(value)) else 0.0
         if not 0 < number <= self._most:
             self.fail(
                 f"expected a number above 0, at most {self._most:g}, got {value!r}", param, ctx

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -52,7 +51,9 @@ def ca(context: click.Context, data_dir: str | None, as_json: bool) -> int:
     for name, value in described.items():
         say(f"{name:<12} {value}")
     say("")
-    _print_variables(variables)
+    readers = {each.name: each.readers for each in TRUST}
+    rows = [(name, value, readers.get(name, "all")) for name, value in variables.items()]
+    print_table(columns_of("variable", "value", "read by"), rows)
     say("")
     say('For all programs of this shell: eval "$(sidelog ca env)"; for one: sidelog run -- COMMAND')
     return 0
@@ -101,9 +102,3 @@ def _described(authority: "Authority") -> dict[str, str]:
         "sha256": authority.fingerprint,
         "expires": f"{authority.expires_at:%Y-%m-%d}",
     }
-
-
-def _print_variables(variables: Mapping[str, str]) -> None:
-    readers = {each.name: each.readers for each in TRUST}
-    rows = [(name, value, readers.get(name, "all")) for name, value in variables.items()]
-    print_table(columns_of("variable", "value", "read by"), rows)

@@ -209,8 +209,8 @@ def _show(event: Event, output: _Output) -> bool:
     if event.id:
         output.begin()
     match event.name:
-        case "open" | "id":
-            return True
+        case "open" | "id" | "shutdown":
+            pass  # the end of the connection is reported next
         case "message":
             output.write(json.loads(event.data))
         case "gap":
@@ -220,8 +220,6 @@ def _show(event: Event, output: _Output) -> bool:
         case "scope-destroyed":
             complain(f"the scope was destroyed: {event.data}")
             return False
-        case "shutdown":
-            return True  # the end of the connection is reported next
         case _:
             complain(f"{event.name}: {event.data}")
 

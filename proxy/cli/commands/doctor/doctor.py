@@ -69,7 +69,7 @@ def run(
     else:
         _print(findings)
 
-    code = 1 if any(finding.state == "fail" for finding in findings) else 0
+    code = int(any(finding.state == "fail" for finding in findings))
     if is_hanging:
         flush()
         leave(code)

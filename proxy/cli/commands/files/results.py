@@ -9,6 +9,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Literal
 
@@ -20,6 +21,7 @@ from proxy.cli.commands.output import CommandError
 Verdict = Literal["equal", "different", "failed", "not_sent", "sending"]
 NOT_KNOWN: Final = "an earlier run was ended while it was sent; it is not sent again"
 _FINAL: Final = frozenset(("equal", "different", "not_sent"))
+_PRIVATE: Final = partial(os.open, mode=0o600)
 
 
 class Result(msgspec.Struct, omit_defaults=True):
@@ -63,7 +65,7 @@ class Results:
         self.reasons: Counter[str] = Counter()
         self.others: list[Result] = []
         self._done: dict[tuple[str, int], Result] = {}
-        self._file = None if path is None else open(path, "a+b", opener=_private)  # noqa: SIM115 - until close
+        self._file = None if path is None else open(path, "a+b", opener=_PRIVATE)  # noqa: SIM115 - until close
 
         if self._file is not None and path is not None:
             try:
@@ -142,7 +144,3 @@ class Results:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -78,16 +78,12 @@ def refusal_of(recorded: Recorded, calls: Calls) -> str:
         return "the answer was not complete"
 
     body = payload.response_body
-    if body is None:
-        if _lacks_body(record, payload):
-            reason = "the body of the answer was not recorded"
-        else:
-            reason = ""
-    else:
-        loss = describe_loss(body).partition(":")[0]
-        reason = f"the body of the answer was {loss}" if loss else ""
+    if body is None and _lacks_body(record, payload):
+        return "the body of the answer was not recorded"
+    if body is not None and (loss := describe_loss(body).partition(":")[0]):
+        return f"the body of the answer was {loss}"
 
-    return reason or (calls.refusal(record, payload) if is_call(payload) else "")
+    return calls.refusal(record, payload) if is_call(payload) else ""
 
 
 def _lacks_body(record: Record, payload: Payload) -> bool:
