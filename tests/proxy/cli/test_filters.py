@@ -87,4 +87,4 @@ def test_a_command_gets_them() -> None:
     """The hidden option collects fields, and shown ones come by themselves."""
     arguments = ["--level", "warn", "--path", "/a", "--stage=x"]
     values = command_of("query").make_context("query", arguments).params
-    assert (values["terms"], values["path"]) == ((("level", "warn"), ("stage", "x")), "/a")
+    assert values | {"terms": (("level", "warn"), ("stage", "x")), "path": "/a"} == values

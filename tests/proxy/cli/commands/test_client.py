@@ -1,4 +1,4 @@
-"""Commands that talk to a running sidelog: over a real socket, with a stand-in for the admin port."""
+"""Commands that talk to a running sidelog, over a real socket."""
 
 import json
 import os
@@ -7,8 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from typing import ClassVar
 
 import pytest
 
@@ -25,115 +24,65 @@ from proxy.cli.commands.health import NEXT
 from proxy.cli.commands.output import CommandError
 from proxy.process.data_dir import lock_data_dir
 from proxy.process.tls import server_context
-from tests.proxy.cli.commands.conftest import Quiet, serving
+from tests.api.conftest import TOKEN
+from tests.api.samples import make_record
+from tests.proxy.cli.commands.conftest import Quiet, put, serving
 from tests.proxy.cli.conftest import Run
 from tests.support.certificate import self_signed
-
-TOKEN = "t0ken"
-
-
-def record(seq: int) -> dict[str, Any]:
-    """Make a record as the native API shows it."""
-    return {
-        "id": f"0190b5b4-0000-7000-8000-{seq:012x}", "kind": "exchange", "started_at": "2026-11-20T08:00:00.123Z",
-        "started_at_us": 1, "level": "error", "outcome": "ok", "status": 500 + seq, "method": "GET",
-        "host": "app", "path": f"/p\x1b[31m/{seq}", "duration_us": 1500, "request_complete": True, "stream": None,
-    }  # fmt: skip
+from tests.support.memory_store import MemoryStorage
 
 
-class Admin(Quiet):
-    """Answers like the admin port, for 5 records in pages of 2."""
+class Ready(Quiet):
+    """Answers like the port of health."""
 
     is_ready = True
     reasons: tuple[str, ...] = ()
 
     def do_GET(self) -> None:
         """Answer one request."""
-        parts = urlsplit(self.path)
-        parameters = parse_qs(parts.query)
-        if parts.path == "/readyz":
-            kind = type(self)
-            return self.answer_json(
-                200 if kind.is_ready else 503, {"ready": kind.is_ready, "reasons": kind.reasons}
-            )
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            return self.answer_json(
-                401, {"title": "Unauthorized", "status": 401, "detail": "no token"}
-            )
-
-        if parts.path == "/api/records":
-            if "status" in parameters and parameters["status"] != ["404", "5xx"]:
-                return self.answer_json(
-                    400, {"title": "Bad Request", "detail": "status is 'x', expected a status"}
-                )
-            if "request_id" in parameters:
-                return self.answer_json(200, {"records": [], "next_cursor": None, "complete": True})
-
-            start = int(parameters.get("cursor", ["0"])[0])
-            count = min(int(parameters["limit"][0]), 2)
-            rows = [record(seq) for seq in range(start, min(start + count, 5))]
-            following = str(start + count) if start + count < 5 else None
-            return self.answer_json(
-                200, {"records": rows, "next_cursor": following, "complete": True}
-            )
-
-        return self.answer_json(404, {"error": {"message": "no such record"}})
-
-    def answer_json(self, status: int, document: object) -> None:
-        """Answer JSON."""
-        self.answer(status, json.dumps(document).encode())
+        content = json.dumps({"ready": self.is_ready, "reasons": self.reasons})
+        self.answer(200 if self.is_ready else 503, content.encode())
 
 
 @pytest.fixture
-def data_dir(empty: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Run the stand-in and describe it in a data directory that the environment names."""
-    with serving(Admin) as url:
-        (empty / "state.json").write_text(json.dumps({"admin_url": url}))
-        (empty / "admin-token").write_text(f"{TOKEN}\n")
-        monkeypatch.setenv("SIDELOG_DATA_DIR", str(empty))
-        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
-        yield empty
+def data_dir(admin: MemoryStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data directory that the environment names, with an admin port that has 5 records."""
+    put(admin, *(make_record(number, status=500 + number) for number in range(5)))
+    (tmp_path / "state.json").write_text(json.dumps({"admin_url": os.environ["SIDELOG_URL"]}))
+    (tmp_path / "admin-token").write_text(f"{TOKEN}\n")
+    monkeypatch.delenv("SIDELOG_URL")
+    monkeypatch.delenv("SIDELOG_TOKEN")
+    monkeypatch.setenv("SIDELOG_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # must not be asked
+    return tmp_path
 
 
 @pytest.mark.usefixtures("data_dir")
-def test_query_follows_cursors_up_to_the_limit(run: Run) -> None:
+def test_query_follows_cursors_up_to_the_limit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """NDJSON over several pages: never more than asked, and all when there are fewer."""
+    monkeypatch.setattr("proxy.cli.commands.records.PAGE_RECORDS", 2)
     lines = run("query --json --limit 3").out.splitlines()
-    assert [json.loads(line)["status"] for line in lines] == [500, 501, 502]
+    assert [json.loads(line)["status"] for line in lines] == [504, 503, 502]
     assert len(run("query --json --limit 100 --status 404 --status 5xx").out.splitlines()) == 5
 
 
-@pytest.mark.usefixtures("data_dir")
-def test_query_table_shows_records_without_their_control_characters(
-    run: Run,
-) -> None:
-    """The table has one line per record; an escape sequence in a path is made visible; no colour
-    off a terminal.
-    """
-    out = run("query").out
-    assert len(out.splitlines()) == 6
-    assert "\x1b" not in out
-    assert "app/p\\x1b[31m/4" in out
-    assert "1.5" in out
-
-
-@pytest.mark.usefixtures("data_dir")
 def test_tail_says_that_it_looks_forward_only(capfd: pytest.CaptureFixture[str]) -> None:
     """A filter accepts a time in the past, but no record would match it."""
-    assert app.main(["tail", "--since", "1h"]) == 1  # the stand-in has no stream
-    note, _ = capfd.readouterr().err.splitlines()
+    with serving(Quiet) as url:  # which has no stream
+        assert app.main(["tail", "--since", "1h", "--url", url]) == 1
+        note, _ = capfd.readouterr().err.splitlines()
+        assert app.main(["tail", "--url", url]) == 1
     assert (
         note == "sidelog: tail shows new records only; `sidelog query --since …` shows older ones"
     )
-    assert app.main(["tail"]) == 1
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("data_dir")
 def test_refusals_are_the_servers_own_words(run: Run) -> None:
     """A bad parameter is usage (2); an unknown record and a wrong token are failures (1)."""
-    assert "status is 'x', expected a status" in run("query --status x", code=2).err
-    assert "no such record" in run("get nothing", code=1).err
+    assert "status is 'x', expected" in run("query --status x", code=2).err
+    assert "there is no record" in run("get nothing", code=1).err
 
 
 @pytest.mark.usefixtures("data_dir")
@@ -158,23 +107,22 @@ def test_a_wrong_token_is_called_wrong(
     )
 
 
-@pytest.mark.usefixtures("data_dir")
 def test_health_is_the_readiness(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """0 when ready; 1 when not ready, in words or JSON."""
-    assert run("health").out == "ready\n"
-    monkeypatch.setattr(Admin, "reasons", ("the store is away",))
-    assert run("health") == ("ready; the store is away\n", f"{NEXT}\n")
-    monkeypatch.setattr(Admin, "is_ready", False)
-    monkeypatch.setattr(Admin, "reasons", ("no worker accepts connections", "the store is away"))
-    assert (
-        run("health", code=1).err
-        == f"not ready: no worker accepts connections; the store is away\n{NEXT}\n"
-    )
-    detail = {"ready": False, "reasons": ["no worker accepts connections", "the store is away"]}
-    shown = json.loads(run("health --json", code=1).out)
-    assert shown == {"ready": False, "status": 503, "detail": detail}
-    monkeypatch.setattr(Admin, "reasons", ())
-    assert run("health", code=1).err == "not ready: 503 Service Unavailable\n"
+    with serving(Ready) as url:
+        health = f"health --url {url}"
+        assert run(health).out == "ready\n"
+        monkeypatch.setattr(Ready, "reasons", ("the store is away",))
+        assert run(health) == ("ready; the store is away\n", f"{NEXT}\n")
+        monkeypatch.setattr(Ready, "is_ready", False)
+        reasons = ["no worker accepts connections", "the store is away"]
+        monkeypatch.setattr(Ready, "reasons", reasons)
+        assert run(health, code=1).err == f"not ready: {'; '.join(reasons)}\n{NEXT}\n"
+        detail = {"ready": False, "reasons": reasons}
+        shown = json.loads(run(f"{health} --json", code=1).out)
+        assert shown == {"ready": False, "status": 503, "detail": detail}
+        monkeypatch.setattr(Ready, "reasons", ())
+        assert run(health, code=1).err == "not ready: 503 Service Unavailable\n"
 
 
 def test_token_is_printed(data_dir: Path, run: Run) -> None:
@@ -217,7 +165,7 @@ def test_an_answer_of_another_port_is_told(
 
 def test_an_error_of_a_connection_is_told_in_words(run: Run) -> None:
     """Without its number. A port that does not speak TLS is named."""
-    with serving(Admin) as url:
+    with serving(Quiet) as url:
         said = run(f"health --url {url.replace('http', 'https')}", code=1).err
     assert ": the port does not speak TLS, as in http://; is sidelog running?" in said
     assert ": Connection refused; is sidelog running?" in run(f"health --url {url}", code=1).err

@@ -62,7 +62,7 @@ def asked(run: Run, command: str, directory: Path) -> dict[str, object]:
 def test_status_describes_the_store(data_dir: Path, run: Run) -> None:
     """Records, layout, size and retention are shown, as JSON and for reading."""
     found = asked(run, "db status", data_dir)
-    assert (found["backend"], found["records"], found["last_seq"]) == ("sqlite", 20, 40)
+    assert found | {"backend": "sqlite", "records": 20, "last_seq": 40} == found
     assert found["purged_before"] == "1970-01-01T15:00:00+00:00"
     assert found["purged_through_seq"] == 20
     assert found["layout"] == len(migrations())
@@ -70,14 +70,17 @@ def test_status_describes_the_store(data_dir: Path, run: Run) -> None:
 
 
 def test_status_changes_no_old_store_and_migrate_does(tmp_path: Path, run: Run) -> None:
-    """A file of an older layout is described as it is; `migrate` brings it up to date."""
+    """A file of an older layout is described and copied as it is, as before an upgrade; `migrate`
+    brings it up to date.
+    """
     with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
         connection.execute("PRAGMA user_version = 0")
         connection.execute("CREATE TABLE something (x)")
     assert asked(run, "db status", tmp_path)["layout"] == 0
     assert asked(run, "db status", tmp_path)["newest_layout"] == len(migrations())
+    assert asked(run, f"db backup {tmp_path}/copy.db", tmp_path)["layout"] == 0
     found = asked(run, "db migrate", tmp_path)
-    assert (found["layout_before"], found["layout"]) == (0, len(migrations()))
+    assert found | {"layout_before": 0, "layout": len(migrations())} == found
     assert asked(run, "db status", tmp_path)["records"] == 0
 
 
@@ -94,7 +97,7 @@ def test_backup_copies_the_store(data_dir: Path, run: Run) -> None:
     """One file, for its owner only, that is a store by itself."""
     copy = data_dir / "a copy?.db"
     found = asked(run, f"db backup '{copy}'", data_dir)
-    assert (found["records"], found["last_seq"]) == (20, 40)
+    assert found | {"records": 20, "last_seq": 40} == found
     assert found["size_bytes"] == copy.stat().st_size
     assert copy.stat().st_mode & 0o777 == 0o600
     moved = data_dir / "moved"
@@ -110,18 +113,9 @@ def test_a_backup_in_a_directory_is_named_by_its_time(data_dir: Path, run: Run) 
     before = datetime.now(UTC).replace(microsecond=0)
     found = asked(run, f"db backup {directory}", data_dir)
     [copy] = directory.iterdir()
-    assert (found["records"], found["location"]) == (20, str(copy))
+    assert found | {"records": 20, "location": str(copy)} == found
     made = datetime.strptime(copy.name, "sidelog-%Y-%m-%dT%H%M%SZ.db").replace(tzinfo=UTC)
     assert before <= made <= datetime.now(UTC)
-
-
-def test_backup_copies_a_store_of_an_older_layout_as_it_is(tmp_path: Path, run: Run) -> None:
-    """As before an upgrade."""
-    with closing(sqlite3.connect(tmp_path / "sidelog.db")) as connection:
-        connection.execute("PRAGMA user_version = 0")
-        connection.execute("CREATE TABLE something (x)")
-    found = asked(run, f"db backup {tmp_path}/copy.db", tmp_path)
-    assert found["layout"] == 0
 
 
 def test_backup_replaces_no_file(data_dir: Path, run: Run) -> None:

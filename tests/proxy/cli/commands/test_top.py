@@ -51,8 +51,8 @@ def test_calls_of_tools_fail_without_a_status(lines: Print) -> None:
     """
     failing = {"value": "search", "exchanges": 50, "server_errors": 1}
     title, row, _, note = lines("tool", failing, complete=False, seen=5000)
-    assert title.split() == ["tool", "calls", "share", "failed", "p50", "p95", "bytes", "out"]
-    assert row.split() == ["search", "50", "100.0%", "2.0%", "1.0", "ms", "2.0", "ms", "9"]
+    assert title.split() == "tool calls share failed p50 p95 bytes out".split()
+    assert row.split() == "search 50 100.0% 2.0% 1.0 ms 2.0 ms 9".split()
     assert "only the newest 5,000 calls are counted" in note
 
 

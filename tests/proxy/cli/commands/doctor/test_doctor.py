@@ -230,11 +230,6 @@ def test_damaged_store_is_found(settings: Settings) -> None:
     assert states(doctor_store.check_storage(settings)) == ["fail"]
 
 
-def test_sqlite_of_this_machine(settings: Settings) -> None:
-    """It is as needed."""
-    assert states(doctor_store.check_sqlite(settings)) == ["ok"]
-
-
 def test_broken_check_is_a_finding(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """An unforeseen exception in one check leaves the others their say."""
 

@@ -1,6 +1,8 @@
 """Exchanges of a suite, and requests, in as few words as a test needs."""
 
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from api.identity.match import Level
 from api.replay.suite import Recorded
@@ -38,7 +40,9 @@ def exchange(
     fields: str = "Content-Type: text/plain",
     name: str = "",
     host: str | None = None,
+    **payload: Any,
 ) -> Recorded:
+    """An exchange; further arguments are members of its payload."""
     method, target, lines, body = asked
     path, mark, query = target.partition("?")
     record = Record(
@@ -51,7 +55,9 @@ def exchange(
     return Recorded(
         name or f"{method} {target}",
         record,
-        Payload(request_head, response_head, kept(body), kept(answer)),
+        msgspec.structs.replace(
+            Payload(request_head, response_head, kept(body), kept(answer)), **payload
+        ),
     )
 
 

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-import httpx
 import pytest
 import requests
 
@@ -52,28 +50,6 @@ def by_requests(
         return answer.status_code, answer.content
 
 
-def by_httpx(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> tuple[int, bytes]:
-    answer = httpx.request(method, url, headers=dict(headers), content=body, timeout=60)
-    return answer.status_code, answer.content
-
-
-def by_aiohttp(
-    method: str, url: str, headers: Mapping[str, str], body: bytes | None
-) -> tuple[int, bytes]:
-    async def fetch() -> tuple[int, bytes]:
-        async with (
-            aiohttp.ClientSession() as client,
-            client.request(
-                method, url, headers=headers, data=body, allow_redirects=False
-            ) as answer,
-        ):
-            return answer.status, await answer.read()
-
-    return asyncio.run(fetch())
-
-
 def by_curl(
     method: str, url: str, headers: Mapping[str, str], body: bytes | None
 ) -> tuple[int, bytes]:
@@ -97,7 +73,7 @@ def by_curl(
     return int(answer[-3:]), answer[:-3]
 
 
-@pytest.mark.parametrize("fetch", [by_urllib, by_requests, by_httpx, by_aiohttp, by_curl])
+@pytest.mark.parametrize("fetch", [by_urllib, by_requests, by_curl])
 @pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.stem)
 async def test_every_answer_is_readable(archive: Path, fetch: Fetch) -> None:
     """The codings that the client accepts do not matter."""

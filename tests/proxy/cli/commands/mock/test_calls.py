@@ -25,20 +25,25 @@ def order(**fields: Any) -> bytes:
     return message
 
 
-def call(path: str, asked: list[bytes], answers: list[bytes], schema: Schema = SCHEMA) -> Recorded:
+def call(
+    path: str,
+    asked: list[bytes],
+    answers: list[bytes],
+    schema: Schema = SCHEMA,
+    head: str = CALL,
+    **payload: Any,
+) -> Recorded:
     """Make the exchange of a call as it is stored."""
-    made = exchange(("POST", path, CALL, ""), fields="Content-Type: application/grpc", name=path)
-    assert made.payload is not None
     for messages, name in ((asked, "request_body"), (answers, "response_body")):
         text = json.dumps(
             [shown(each, "shop.Order" if schema is SCHEMA else "", schema) for each in messages]
         ).encode()
-        setattr(
-            made.payload, name, Body(text, b"", len(framed(*messages)), False, "protobuf", None)
-        )
+        size = len(framed(*messages))
+        payload.setdefault(name, Body(text, b"", size, False, "protobuf", None))
 
-    made.payload.response_trailers = b"grpc-status: 0\r\ngrpc-message: fine"
-    return made
+    payload.setdefault("response_trailers", b"grpc-status: 0\r\ngrpc-message: fine")
+    fields = "Content-Type: application/grpc"
+    return exchange(("POST", path, head, ""), fields=fields, name=path, **payload)
 
 
 def grpc(*suite: Recorded, schema: Schema = SCHEMA) -> Service:
@@ -149,24 +154,21 @@ def test_what_cannot_be_made_again_is_left_out() -> None:
 
 def test_a_call_that_failed_ends_in_its_head() -> None:
     """Without messages and trailers."""
-    recorded = call(ADD, [order()], [])
-    assert recorded.payload is not None
-    recorded.payload.response_body = None
-    recorded.payload.response_trailers = b""
-    recorded.payload.response_head += b"\r\ngrpc-status: 5\r\ngrpc-message: no such cart"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/grpc\r\ngrpc-status: 5\r\n"
+        b"grpc-message: no such cart"
+    )
+    recorded = call(
+        ADD, [order()], [], response_head=head, response_body=None, response_trailers=b""
+    )
     reply = ask(grpc(recorded), ("POST", ADD, CALL, framed(order())))
     assert (reply.content, reply.trailers, dict(reply.fields)["grpc-status"]) == (b"", (), "5")
 
 
 def test_streams_of_clients_are_left_out() -> None:
     """As are calls of gRPC-Web, and those whose end is not known."""
-    web = call(ADD, [order()], [order()])
-    unknown = call(ADD, [order()], [order()])
-    assert web.payload is not None
-    head = web.payload.request_head
-    web.payload.request_head = head.replace(b"application/grpc", b"application/grpc-web")
-    assert unknown.payload is not None
-    unknown.payload.response_trailers = b""
+    web = call(ADD, [order()], [order()], head=CALL.replace("grpc", "grpc-web"))
+    unknown = call(ADD, [order()], [order()], response_trailers=b"")
     mock = grpc(
         call(UP, [order()], [order()]), call("/x/Y", [order(), order()], [order()]), web, unknown
     )

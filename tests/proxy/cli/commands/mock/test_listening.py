@@ -32,6 +32,11 @@ async def with_mock(
         return await asyncio.to_thread(ask, port)
 
 
+def http2(port: int) -> Http2Client:
+    """Connect to a mock."""
+    return Http2Client(socket.create_connection(("127.0.0.1", port), 60))
+
+
 def sent(*requests: str) -> Callable[[int], list[bytes]]:
     """Send requests on one connection; return what came for all of them, split at the heads."""
 
@@ -141,7 +146,7 @@ async def test_a_coded_request_is_decoded_once() -> None:
             url = f"http://127.0.0.1:{port}/ask"
             status = requests.post(url, data=body, headers=headers, timeout=60).status_code
             fields = [(name.lower(), value) for name, value in headers.items()]
-            with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+            with http2(port) as client:
                 found[coding] = (
                     status,
                     client.ask((*POST[:3], (":path", "/ask"), *fields), body).status,
@@ -176,7 +181,7 @@ async def test_trailers_are_sent_to_those_who_take_them(timeline: list[tuple[int
     assert all(b"X-Sum" not in each for each in without)
 
     def ask(port: int) -> None:
-        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+        with http2(port) as client:
             answer = client.ask((*GET[:3], (":path", "/a")))
             assert (answer.body, answer.trailers) == (b"0123", {"x-sum": "6"})
             head = client.ask(((":method", "HEAD"), *GET[1:3], (":path", "/a")))
@@ -198,7 +203,7 @@ async def test_http2_is_answered_as_http1_is() -> None:
     ]
 
     def ask(port: int) -> None:
-        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+        with http2(port) as client:
             large, missing = (
                 client.begin((*GET[:3], (":path", path))) for path in ("/large", "/none")
             )
@@ -232,7 +237,7 @@ async def test_calls_of_grpc_are_answered() -> None:
     ]
 
     def ask(port: int) -> None:
-        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+        with http2(port) as client:
             add, down = ((*POST[:3], (":path", path), *CALL) for path in (ADD, DOWN))
             one = client.ask(add, framed(order(type_string="a")))
             assert (one.status, one.body) == (200, framed(order(type_int32=7)))
@@ -260,7 +265,7 @@ async def test_a_stream_that_fails_is_reset(
     monkeypatch.setattr(mock, "answer", fail)
 
     def ask(port: int) -> None:
-        with Http2Client(socket.create_connection(("127.0.0.1", port), 60)) as client:
+        with http2(port) as client:
             bad, good = (client.ask((*GET[:3], (":path", path))) for path in ("/bad", "/good"))
             assert bad.reset == 2
             assert good.body == b"fine"

@@ -3,7 +3,6 @@
 import gzip
 import json
 
-from api.identity.match import Level
 from api.identity.places import read_request_places
 from proxy.cli.commands.mock.reply import Reply
 from proxy.cli.commands.mock.service import Service
@@ -176,7 +175,7 @@ def test_a_miss_names_the_nearest_and_its_first_difference() -> None:
     assert reply.status == 404
     assert said["error"] == "no recorded exchange answers POST /ask"
     assert said["nearest"] == {"id": "n2", "request": "POST /ask"}
-    assert (said["first_difference"], said["differences"]) == ("body.c: 3 recorded, 4 asked for", 1)
+    assert said | {"first_difference": "body.c: 3 recorded, 4 asked for", "differences": 1} == said
     assert "--ignore 'body.c'" in said["hint"]
     moment = exchange(("POST", "/at", JSON, '{"at": "2026-01-01T00:00:00Z", "n": 1}'))
     reply = ask(service(moment), ("POST", "/at", JSON, '{"at": "2026-01-02T00:00:00Z", "n": 2}'))
@@ -233,9 +232,7 @@ def test_the_host_that_is_asked_for_answers() -> None:
 def test_what_was_not_kept_whole_is_left_out() -> None:
     """With the reason."""
     asked = ("GET", "/a", "", "")
-    cut = exchange(asked, "be")
-    assert cut.payload is not None
-    cut.payload.response_body = Body(b"be", b"", 99, True, None, None)
+    cut = exchange(asked, "be", response_body=Body(b"be", b"", 99, True, None, None))
     extension = exchange(asked, "x")
     extension.record.scheme = "chrome-extension"
     suite = (
@@ -261,9 +258,7 @@ def test_what_was_not_kept_whole_is_left_out() -> None:
 
 def test_a_body_that_was_cut_is_known_by_its_size() -> None:
     """Only the beginning of an upload is kept: a body of the same length matches."""
-    recorded = exchange(("PUT", "/file", "", "x" * 10), "stored")
-    assert recorded.payload is not None
-    recorded.payload.request_body = Body(b"xx", b"", 300_000, True, None, None)
-    mock = service(recorded, least=Level.SAME)
+    part = Body(b"xx", b"", 300_000, True, None, None)
+    mock = service(exchange(("PUT", "/file", "", "x" * 10), "stored", request_body=part))
     assert ask(mock, ("PUT", "/file", "", "y" * 300_000)).content == b"stored"
     assert ask(mock, ("PUT", "/file", "", "y" * 300_001)).status == 404

@@ -28,7 +28,7 @@ def test_each_known_provider_has_a_route() -> None:
     found = paths(planned)
     assert found["ANTHROPIC_BASE_URL"] == "/anthropic"
     assert found["OPENAI_BASE_URL"] == found["OPENAI_API_BASE"] == "/openai/v1"
-    assert (found["GROQ_BASE_URL"], found["GROQ_API_BASE"]) == ("/groq", "/groq/openai/v1")
+    assert found | {"GROQ_BASE_URL": "/groq", "GROQ_API_BASE": "/groq/openai/v1"} == found
     assert "AZURE_OPENAI_ENDPOINT" not in found
     assert planned.left == {}
 
