@@ -84,7 +84,7 @@ _PATH_BYTES: Final = 3
 """Minimum length of a path before a secret. Shorter paths are not searched; a search takes 1 us
 (bench/micro, redact).
 """
-_UNCHANGED_BYTES: Final = 1024 * 1024
+_CLEAN_BYTES: Final = 1024 * 1024
 
 
 class Redactor:
@@ -93,8 +93,8 @@ class Redactor:
     """
 
     __slots__ = (
-        "_by_kind", "_form", "_graphql", "_headers", "_json", "_markup", "_min_bytes", "_parts_left",
-        "_patterns", "_query", "_unchanged", "hits",
+        "_by_kind", "_clean", "_form", "_graphql", "_headers", "_json", "_markup", "_min_bytes", "_parts_left",
+        "_patterns", "_query", "hits",
     )  # fmt: skip
 
     def __init__(
@@ -157,8 +157,10 @@ class Redactor:
             in_form, self._json, self._graphql, self._patterns, self.hits
         )
         self._parts_left = MAX_PARTS
-        self._unchanged: Final[RepeatedTexts[bool]] = RepeatedTexts(_UNCHANGED_BYTES)
-        """Large bodies without secrets, by content and type."""
+        self._clean: Final[RepeatedTexts[tuple[int, int]]] = RepeatedTexts(_CLEAN_BYTES)
+        """For large bodies without secrets that occur again and again: how many bytes of the head
+        and of the tail are shown.
+        """
 
     def _may_hold(self, text: bytes) -> bool:
         """Return False if a text certainly has nothing to redact; fast.
@@ -304,24 +306,36 @@ class Redactor:
             is_clean: True if `are_clean` was True for the head.
             content: kind of binary content; None for text.
         """
-        is_whole = not is_truncated and not tail
-        key = self._unchanged.key_of(head, content_type) if is_whole else None
-        if key is not None and self._unchanged.get(key):
-            return head, b""
-
-        windows = self._redact_windows(
-            head, tail, content_type, is_truncated, is_clean=is_clean, content=content
+        if not is_truncated and tail:
+            is_clean = False  # Which was said of the head alone.
+            head += tail
+            tail = b""
+        kind = b"%s\n%s" % (content_type, tail) if is_truncated else content_type
+        key = self._clean.key_of(head, kind)
+        redact = partial(
+            self._redact_windows, content_type, is_truncated, is_clean=is_clean, content=content
         )
-        if key is not None and windows[0] == head:
-            self._unchanged.put(key, True)
-        return windows
+        if key is None:
+            return redact(head, tail)
+
+        kept = self._clean.get(key)
+        if kept is None:
+            hits = self.hits.total()
+            shown_head, shown_tail = redact(head, tail)
+            is_cut_only = head.startswith(shown_head) and tail.endswith(shown_tail)
+            if is_cut_only and hits == self.hits.total():
+                self._clean.put(key, (len(shown_head), len(shown_tail)))
+            return shown_head, shown_tail
+
+        head_bytes, tail_bytes = kept
+        return head[:head_bytes], tail[len(tail) - tail_bytes :]
 
     def _redact_windows(
         self,
-        head: bytes,
-        tail: bytes,
         content_type: bytes,
         is_truncated: bool,
+        head: bytes,
+        tail: bytes,
         *,
         is_clean: bool,
         content: Content | None,
@@ -329,7 +343,6 @@ class Redactor:
         """Redact windows of a body whose result is not known; see `redact_body`."""
         if (
             not is_truncated
-            and not tail
             and content_type.startswith(b"application/json")
             and head[:1] in JSON_OPENS
             and NUL not in head[:4]
@@ -343,9 +356,6 @@ class Redactor:
         else:
             boundary = None
         self._parts_left = MAX_PARTS
-        if not is_truncated and tail:
-            head += tail
-            tail = b""
         if is_streamed(content_type, head):
             head, tail = redact_encoded_events(
                 head, tail, content_type, is_truncated, self._redact_stream, self.hits

@@ -45,3 +45,34 @@ def test_a_known_body_of_another_type_is_read_anew() -> None:
     [as_table] = bodies(redactor, table, b"text/csv")
     assert b"hunter2" not in as_table
     assert as_script == bodies(Redactor(), table)
+
+
+def test_windows_of_a_large_body_are_cut_as_the_first_time() -> None:
+    """Also where half a secret may stand at the edge, and where one window is that of another
+    body.
+    """
+    tails = [
+        b"x = 1\n" * 900,
+        b"x = 1\n" * 899 + b"y = 1\n",
+        SECRET[20:] + b"\n" + b"x = 1\n" * 900,
+    ]
+    for head in (SCRIPT, SCRIPT + SECRET[:20]):
+        for tail in tails:
+            wanted = Redactor().redact_body(head, tail, b"text/javascript", True)
+            redactor = Redactor()
+            found = [
+                redactor.redact_body(head, other, b"text/javascript", True)
+                for other in (*tails, tail, tail)
+            ]
+            assert found[-2:] == [wanted, wanted]
+            whole = redactor.redact_body(head, tail, b"text/javascript", False)
+            assert whole == Redactor().redact_body(head + tail, b"", b"text/javascript", False)
+
+
+def test_a_clean_head_says_nothing_of_its_tail() -> None:
+    """Two windows may be a whole body, of which only the first was looked at."""
+    body = b'{"name": "Ada", "password": "hunter2-Zq7Xv9Kw"}'
+    redacted, _ = Redactor().redact_body(
+        body[:15], body[15:], b"application/json", False, is_clean=True
+    )
+    assert redacted == b'{"name": "Ada", "password": "[REDACTED]"}'
